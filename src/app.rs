@@ -1,0 +1,1 @@
+//! Config → App (bound listeners) → run → drain. The only file that knows everything.

@@ -1,0 +1,1 @@
+//! Part of `auth/`; see the module above.

@@ -1,0 +1,318 @@
+//! The bus between publishers and instances: one trait, two implementations ([`embedded`], [`nats`]), one contract suite
+//! that both pass. Knows no STOMP and no session; async-nats appears only below here.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{oneshot, watch};
+
+use crate::config::secret::Secret;
+use crate::config::units::{ByteSize, HumanDuration};
+use crate::destination::Path;
+use crate::envelope::{Envelope, Headers, TraceContext};
+use crate::instance::InstanceId;
+use crate::principal::UserName;
+
+pub mod embedded;
+pub mod headers;
+pub mod nats;
+pub mod requests;
+pub mod subject;
+
+/// A boxed future, so that `dyn Bus` can be async.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A boxed stream.
+pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
+
+/// The bus as every other module sees it.
+///
+/// Every method that publishes answers within a second: while the bus is not connected it refuses before anything is
+/// queued (CONTRACT section 2).
+pub trait Bus: Send + Sync + 'static {
+    /// Publishes a notification. `Ok`: handed to a live connection, at most once. Order: two calls from one task, the
+    /// second after the first returned, reach every instance in that order if their target is the same.
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>>;
+
+    /// Every notification that any instance or backend publishes, this instance's own among them. Taken once, by
+    /// `relay`; later calls give none. The stream is not polled faster than its items are handled, so a slow instance
+    /// makes the bus wait, and the bus's own bounds apply.
+    fn incoming(&self) -> Option<BoxStream<Envelope>>;
+
+    /// Sends an application request to a backend. The outer result: the bus has the request. The reply is awaited
+    /// apart, and gives [`RequestError::Timeout`] after `bus.request_timeout`.
+    fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>>;
+
+    /// Says something to every instance, this one included.
+    fn control_publish<'a>(
+        &'a self,
+        kind: &'a str,
+        payload: Bytes,
+    ) -> BoxFuture<'a, Result<(), PublishError>>;
+
+    /// Asks one instance, and waits at most `timeout`.
+    fn control_request<'a>(
+        &'a self,
+        instance: InstanceId,
+        kind: &'a str,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Bytes, RequestError>>;
+
+    /// What instances say ([`Bus::control_publish`]) and ask this one ([`Bus::control_request`]). Taken once.
+    fn control_incoming(&self) -> Option<BoxStream<ControlMessage>>;
+
+    /// Tells backends that a user came or went (`herald.event.user.…`), at least once.
+    fn publish_user_event<'a>(&'a self, event: &'a UserEvent) -> BoxFuture<'a, Result<(), PublishError>>;
+
+    /// Whether the bus is connected, and what was lost; changes wake the receiver.
+    fn health(&self) -> watch::Receiver<Health>;
+
+    /// The largest body that can be published now: min(`limits.body_bytes`, the server's `max_payload` − 16 KiB).
+    fn max_body_bytes(&self) -> usize;
+
+    /// Counters since start, for `/metrics`.
+    fn stats(&self) -> Stats;
+
+    /// Stops taking in, sends what was accepted, and disconnects; bounded by two seconds.
+    fn drain(&self) -> BoxFuture<'_, ()>;
+}
+
+/// The state of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Never connected yet, or lost and not yet back.
+    Disconnected,
+    /// Connected.
+    Connected,
+}
+
+/// Counters since start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Times the connection came back.
+    pub reconnects: u64,
+    /// Incoming messages dropped since this instance read too slowly.
+    pub slow_consumer_drops: u64,
+    /// Incoming messages that cannot be delivered: subject not canonical, path or header illegal, body too large.
+    pub undeliverable: u64,
+}
+
+/// Why a publish or the first half of a request was refused. Nothing of it was queued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublishError {
+    /// Not connected, or the connection did not take it within a second.
+    Unavailable,
+    /// Body over the limit, with its size, the limit and the name of the setting that sets it.
+    TooLarge {
+        /// Bytes given.
+        size: usize,
+        /// Bytes allowed.
+        limit: usize,
+        /// `limits.body_bytes`, or `max_payload of the NATS server`.
+        which: &'static str,
+    },
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable => f.write_str("the bus is not connected"),
+            Self::TooLarge { size, limit, which } => {
+                write!(
+                    f,
+                    "the body has {size} bytes, at most {limit} are allowed ({which})"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for PublishError {}
+
+/// Why a request got no reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestError {
+    /// Nobody listens on the subject.
+    NoResponders,
+    /// No reply in time.
+    Timeout,
+    /// The connection was lost, or was not there.
+    Unavailable,
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoResponders => "nobody answers this destination",
+            Self::Timeout => "no answer in time",
+            Self::Unavailable => "the bus is not connected",
+        })
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// A SEND to an application destination, on its way to a backend (CONTRACT section 3).
+#[derive(Debug, Clone)]
+pub struct AppRequest {
+    /// Without its prefix.
+    pub path: Path,
+    /// `Herald-User`.
+    pub user: UserName,
+    /// `Herald-Session`.
+    pub session: Box<str>,
+    /// `Herald-Instance`: the instance's name.
+    pub instance: Box<str>,
+    /// The SEND's `content-type`.
+    pub content_type: Option<Box<str>>,
+    /// The SEND's own headers, filtered.
+    pub headers: Headers,
+    /// The SEND's trace context.
+    pub trace: TraceContext,
+    /// The SEND's body.
+    pub body: Bytes,
+}
+
+/// A backend's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppReply {
+    /// The body.
+    pub body: Bytes,
+    /// `Content-Type`.
+    pub content_type: Option<Box<str>>,
+    /// Other headers, filtered.
+    pub headers: Headers,
+    /// `Herald-Error`: the backend refuses, with these words.
+    pub error: Option<Box<str>>,
+}
+
+/// A request that the bus has taken; [`PendingReply::reply`] waits for its end.
+pub struct PendingReply(BoxFuture<'static, Result<AppReply, RequestError>>);
+
+impl PendingReply {
+    /// Wraps the waiting half.
+    pub fn new(reply: impl Future<Output = Result<AppReply, RequestError>> + Send + 'static) -> Self {
+        Self(Box::pin(reply))
+    }
+
+    /// Waits for the reply or its failure; bounded by `bus.request_timeout`.
+    pub async fn reply(self) -> Result<AppReply, RequestError> {
+        self.0.await
+    }
+}
+
+impl fmt::Debug for PendingReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PendingReply")
+    }
+}
+
+/// What an instance says to all, or asks one.
+#[derive(Debug)]
+pub struct ControlMessage {
+    /// What it is about: lower-case words with dots, such as `presence.digest`.
+    pub kind: String,
+    /// JSON of the kind's own type.
+    pub payload: Bytes,
+    /// How to answer; none for what is said to all.
+    pub responder: Option<Responder>,
+}
+
+/// Answers one [`ControlMessage`]. Dropped unanswered, the asker runs into its time-out.
+#[derive(Debug)]
+pub struct Responder(pub(crate) oneshot::Sender<Bytes>);
+
+impl Responder {
+    /// Sends the answer; an asker that is gone is no error.
+    pub fn respond(self, payload: Bytes) {
+        let _ = self.0.send(payload);
+    }
+}
+
+/// What backends learn about users (`herald.event.user.connected`, `.disconnected`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserEvent {
+    /// Who.
+    pub user: UserName,
+    /// The name of the instance that the user came to or was last on.
+    pub instance: Box<str>,
+    /// Came (true) or went (false).
+    pub connected: bool,
+    /// When, in Unix ms.
+    pub time_ms: u64,
+}
+
+/// `[bus]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `nats://host:port`, several by commas; none: the embedded bus.
+    pub url: Option<String>,
+    /// First token of every subject.
+    pub prefix: String,
+    /// User name.
+    pub user: Option<String>,
+    /// Password of `user`.
+    pub password: Option<Secret>,
+    /// File with the password.
+    pub password_file: Option<String>,
+    /// Token.
+    pub token: Option<Secret>,
+    /// File with the token.
+    pub token_file: Option<String>,
+    /// Credentials file (JWT and seed).
+    pub credentials_file: Option<String>,
+    /// NKey seed.
+    pub nkey: Option<Secret>,
+    /// File with the NKey seed.
+    pub nkey_file: Option<String>,
+    /// PEM file of the authorities to trust; setting it asks for TLS.
+    pub ca_file: Option<String>,
+    /// How long a backend may take to answer an application request.
+    pub request_timeout: HumanDuration,
+    /// Longest pause between attempts to reconnect.
+    pub reconnect_delay: HumanDuration,
+    /// How often the server is asked whether it is still there.
+    pub ping_interval: HumanDuration,
+    /// Messages that wait for this instance in the client, per subscription.
+    pub subscription_capacity: usize,
+    /// Notifications that the embedded bus holds for a slow instance before publishers wait.
+    pub embedded_capacity: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: None,
+            prefix: "herald".into(),
+            user: None,
+            password: None,
+            password_file: None,
+            token: None,
+            token_file: None,
+            credentials_file: None,
+            nkey: None,
+            nkey_file: None,
+            ca_file: None,
+            request_timeout: HumanDuration::secs(5),
+            reconnect_delay: HumanDuration::millis(500),
+            ping_interval: HumanDuration::secs(5),
+            subscription_capacity: 4_096,
+            embedded_capacity: 1_024,
+        }
+    }
+}
+
+/// What the bus must know of `[limits]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// `limits.body_bytes`.
+    pub body_bytes: ByteSize,
+    /// `limits.headers` and `limits.header_bytes`.
+    pub headers: crate::envelope::HeaderLimits,
+}

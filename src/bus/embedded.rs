@@ -1,0 +1,1 @@
+//! Part of `bus/`; see the module above.

@@ -1,0 +1,100 @@
+//! The configuration: embedded defaults ← `herald.toml` ← `HERALD_…` environment ← flags. The only place that knows
+//! where a value came from. Every section's struct belongs to the module that uses it.
+
+use serde::{Deserialize, Serialize};
+
+pub mod secret;
+pub mod units;
+
+use units::{ByteSize, HumanDuration};
+
+/// Everything. Only `app.rs`, `main.rs` and `cli/check` may see it whole.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `[instance]`
+    pub instance: crate::instance::Config,
+    /// `[http]`
+    pub http: crate::http::Config,
+    /// `[api]`
+    pub api: crate::http::access::Config,
+    /// `[bus]`
+    pub bus: crate::bus::Config,
+    /// `[auth]`
+    pub auth: crate::auth::Config,
+    /// `[login]`
+    pub login: crate::auth::LoginConfig,
+    /// `[destinations]`
+    pub destinations: crate::destination::Prefixes,
+    /// `[permissions]`
+    pub permissions: crate::interceptor::authorize::Config,
+    /// `[application]`
+    pub application: crate::session::application::Config,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[heartbeat]`
+    pub heartbeat: crate::session::HeartbeatConfig,
+    /// `[delivery]`
+    pub delivery: crate::delivery::Config,
+    /// `[presence]`
+    pub presence: crate::presence::Config,
+    /// `[drain]`
+    pub drain: crate::drain::Config,
+    /// `[log]`
+    pub log: crate::telemetry::LogConfig,
+}
+
+/// `[limits]`: every bound on what a client or publisher may cost. docs/limits.md says what happens at each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest STOMP frame before login.
+    pub frame_bytes_before_login: ByteSize,
+    /// Largest body of a SEND, of a REST publish and of a message from NATS.
+    pub body_bytes: ByteSize,
+    /// Most headers of a frame, and of a publisher's own.
+    pub headers: usize,
+    /// Longest header, name plus value.
+    pub header_bytes: ByteSize,
+    /// Subscriptions a session.
+    pub subscriptions: usize,
+    /// Open transactions a session.
+    pub transactions: usize,
+    /// Actions in one transaction.
+    pub transaction_actions: usize,
+    /// Bytes of all bodies in a session's open transactions.
+    pub transaction_bytes: ByteSize,
+    /// Application requests of one session that wait for their reply.
+    pub requests_in_flight: usize,
+    /// Bytes that wait for one session in its outbox.
+    pub outbox_bytes: ByteSize,
+    /// Bytes that wait in all outboxes together.
+    pub outbox_total_bytes: ByteSize,
+    /// Bytes of notifications between the bus and the shards.
+    pub delivery_bytes: ByteSize,
+    /// `SO_SNDBUF` of each connection; 0B leaves it to the kernel.
+    pub socket_send_bytes: ByteSize,
+    /// From TCP accept to CONNECTED, the client's part only.
+    pub connect_timeout: HumanDuration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes_before_login: ByteSize::kib(8),
+            body_bytes: ByteSize::kib(1_000),
+            headers: 64,
+            header_bytes: ByteSize::kib(8),
+            subscriptions: 128,
+            transactions: 16,
+            transaction_actions: 1_024,
+            transaction_bytes: ByteSize::mib(4),
+            requests_in_flight: 8,
+            outbox_bytes: ByteSize::mib(2),
+            outbox_total_bytes: ByteSize::mib(256),
+            delivery_bytes: ByteSize::mib(64),
+            socket_send_bytes: ByteSize::kib(128),
+            connect_timeout: HumanDuration::secs(10),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Local fan-out: from a notification to the sockets of this instance's sessions. Knows no bus, no runtime and no
+//! WebSocket crate: it writes the unmasked WebSocket head itself and reaches a socket through [`outbox::TryWrite`].
+
+use serde::{Deserialize, Serialize};
+
+pub mod interest;
+pub mod outbox;
+pub mod registry;
+pub mod shard;
+pub mod wire;
+
+/// `[delivery]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Threads that fan out; each owns its part of the sessions.
+    pub shards: usize,
+    /// Commands that wait for a shard before senders wait.
+    pub mailbox: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            mailbox: 1_024,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Part of `delivery/`; see the module above.

@@ -1,0 +1,1 @@
+//! Part of `http/`; see the module above.

@@ -1,0 +1,60 @@
+//! Which Herald this is. The random id is the identity, the name is for people.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ulid::Ulid;
+
+/// An instance's identity: random at each start, ordered, so that "the lowest id" means one instance to all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstanceId(Ulid);
+
+impl InstanceId {
+    /// A new random id.
+    pub fn random() -> Self {
+        Self(Ulid::new())
+    }
+
+    /// Reads the text that [`fmt::Display`] writes: 26 characters of Crockford's base 32.
+    pub fn parse(text: &str) -> Option<Self> {
+        Ulid::from_string(text).ok().map(Self)
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// This instance: its identity and its name (`instance.name`, default the host's). Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// The identity on the bus.
+    pub id: InstanceId,
+    /// The name in CONNECTED, logs and spans.
+    pub name: Arc<str>,
+}
+
+/// `[instance]`
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The name for people; none: the host's name.
+    pub name: Option<String>,
+}
+
+impl Instance {
+    /// This process's instance, with a fresh id.
+    pub fn new(config: &Config) -> Self {
+        let name = config.name.clone().unwrap_or_else(host_name);
+        Self {
+            id: InstanceId::random(),
+            name: name.into(),
+        }
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,118 @@
+//! What stands between a client's wish and its fulfilment: one trait, a method a phase, and the chain that asks each
+//! in turn. Interceptors see who and what, never a socket. There is no outbound hook per session: it would forbid
+//! sharing bytes between sessions.
+
+use std::net::IpAddr;
+
+use crate::bus::BoxFuture;
+use crate::close_reason::CloseReason;
+use crate::config::secret::Secret;
+use crate::destination::Destination;
+use crate::principal::Principal;
+
+pub mod authenticate;
+pub mod authorize;
+
+/// A CONNECT that asks to become a session.
+#[derive(Debug)]
+pub struct ConnectAttempt {
+    /// CONNECT's `X-Authorization`.
+    pub x_authorization: Option<Secret>,
+    /// CONNECT's `Authorization`.
+    pub authorization: Option<Secret>,
+    /// CONNECT's `login`.
+    pub login: Option<String>,
+    /// CONNECT's `passcode`.
+    pub passcode: Option<Secret>,
+    /// The upgrade request's `Authorization`; only set where its `Origin` is absent or listed by name.
+    pub upgrade_authorization: Option<Secret>,
+    /// Where the client connects from.
+    pub address: IpAddr,
+}
+
+/// A refusal: what the ERROR says and how the connection closes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Decides the close code.
+    pub reason: CloseReason,
+    /// The ERROR's `message`.
+    pub message: String,
+}
+
+impl Reject {
+    /// A refusal for `reason` that says `message`.
+    pub fn new(reason: CloseReason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// One link of the chain. Every method lets pass unless overridden; the first [`Reject`] ends the chain.
+pub trait Interceptor: Send + Sync + 'static {
+    /// At CONNECT. `principal` is what an earlier link has found; a link that authenticates sets it.
+    fn connect<'a>(
+        &'a self,
+        _attempt: &'a ConnectAttempt,
+        _principal: &'a mut Option<Principal>,
+    ) -> BoxFuture<'a, Result<(), Reject>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// At SUBSCRIBE; `text` is the destination as the client wrote it. Must not allocate unless it refuses.
+    fn subscribe(&self, _who: &Principal, _destination: &Destination, _text: &str) -> Result<(), Reject> {
+        Ok(())
+    }
+
+    /// At SEND. Must not allocate unless it refuses.
+    fn send(&self, _who: &Principal, _destination: &Destination, _text: &str) -> Result<(), Reject> {
+        Ok(())
+    }
+
+    /// After the session's end.
+    fn disconnect(&self, _who: &Principal, _reason: CloseReason) {}
+}
+
+/// The interceptors in their order.
+pub struct Chain(Vec<Box<dyn Interceptor>>);
+
+impl Chain {
+    /// A chain of `links`, asked in this order.
+    pub fn new(links: Vec<Box<dyn Interceptor>>) -> Self {
+        Self(links)
+    }
+
+    /// Asks every link at CONNECT. A chain that nobody objects in and nobody authenticates in refuses.
+    pub async fn connect(&self, attempt: &ConnectAttempt) -> Result<Principal, Reject> {
+        let mut principal = None;
+        for link in &self.0 {
+            link.connect(attempt, &mut principal).await?;
+        }
+        principal.ok_or_else(|| {
+            Reject::new(
+                CloseReason::NotAuthenticated,
+                CloseReason::NotAuthenticated.words(),
+            )
+        })
+    }
+
+    /// Asks every link at SUBSCRIBE.
+    pub fn subscribe(&self, who: &Principal, destination: &Destination, text: &str) -> Result<(), Reject> {
+        self.0
+            .iter()
+            .try_for_each(|link| link.subscribe(who, destination, text))
+    }
+
+    /// Asks every link at SEND.
+    pub fn send(&self, who: &Principal, destination: &Destination, text: &str) -> Result<(), Reject> {
+        self.0
+            .iter()
+            .try_for_each(|link| link.send(who, destination, text))
+    }
+
+    /// Tells every link of a session's end.
+    pub fn disconnect(&self, who: &Principal, reason: CloseReason) {
+        self.0.iter().for_each(|link| link.disconnect(who, reason));
+    }
+}

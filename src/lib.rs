@@ -1,0 +1,29 @@
+//! Herald: a gateway for notifications. Events come in by REST, NATS or STOMP and leave as STOMP over WebSocket.
+//!
+//! The modules in reading order. Who may know whom is checked by `tests/tidy.rs`; the absences are the architecture:
+//!
+//! * [`stomp`] knows no I/O and no clock; [`bus`] knows no STOMP; [`delivery`] knows no bus and no WebSocket crate.
+//! * fastwebsockets appears only under [`ws`], async-nats only under [`bus`], axum only under [`http`] and `ws/upgrade`.
+//! * Interceptors see who and what, never a socket.
+//! * Only [`app`], `main.rs` and `cli/check` see the whole [`config::Config`].
+
+pub mod app;
+pub mod auth;
+pub mod bus;
+pub mod cli;
+pub mod close_reason;
+pub mod config;
+pub mod delivery;
+pub mod destination;
+pub mod drain;
+pub mod envelope;
+pub mod http;
+pub mod instance;
+pub mod interceptor;
+pub mod presence;
+pub mod principal;
+pub mod relay;
+pub mod session;
+pub mod stomp;
+pub mod telemetry;
+pub mod ws;

@@ -1,0 +1,134 @@
+//! Who a session or a request belongs to, and what it may do. Knows nothing of how that was proven (`auth/`).
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The role a principal needs to open a session (CONTRACT section 1).
+pub const ROLE_USER: &str = "ROLE_USER";
+/// The role that lets a user publish over REST (CONTRACT section 2).
+pub const ROLE_PUBLISHER: &str = "ROLE_PUBLISHER";
+/// The role that lets a user do everything over REST (CONTRACT section 2).
+pub const ROLE_ADMIN: &str = "ROLE_ADMIN";
+
+/// Longest user name, in bytes of UTF-8 (CONTRACT section 1).
+pub const USER_NAME_MAX_BYTES: usize = 128;
+
+/// A user's name: 1 to 128 bytes of UTF-8, no control characters, no `:` (CONTRACT section 1). Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserName(Arc<str>);
+
+/// Why a text is no user name. The words are fit for a client; the text itself is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserNameError {
+    /// Nothing there.
+    Empty,
+    /// Over [`USER_NAME_MAX_BYTES`].
+    TooLong,
+    /// A control character.
+    Control,
+    /// A `:`, which Basic credentials cannot carry in a name (RFC 7617 section 2).
+    Colon,
+}
+
+impl fmt::Display for UserNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "a user name must not be empty",
+            Self::TooLong => "a user name has at most 128 bytes",
+            Self::Control => "a user name must not contain control characters",
+            Self::Colon => "a user name must not contain ':'",
+        })
+    }
+}
+
+impl std::error::Error for UserNameError {}
+
+impl UserName {
+    /// Checks `text` by the rules of the type.
+    pub fn parse(text: &str) -> Result<Self, UserNameError> {
+        if text.is_empty() {
+            return Err(UserNameError::Empty);
+        }
+        if text.len() > USER_NAME_MAX_BYTES {
+            return Err(UserNameError::TooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(UserNameError::Control);
+        }
+        if text.contains(':') {
+            return Err(UserNameError::Colon);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for UserName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An authenticated user with its roles. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    user: UserName,
+    roles: Arc<[Box<str>]>,
+}
+
+impl Principal {
+    /// A principal named `user` that has `roles` (full names, `ROLE_…`).
+    pub fn new(user: UserName, roles: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        Self {
+            user,
+            roles: roles.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// The user's name.
+    pub fn user(&self) -> &UserName {
+        &self.user
+    }
+
+    /// The roles, in the order they were configured.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().map(|role| &**role)
+    }
+
+    /// Whether `role` (a full name) is one of them.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|held| &**held == role)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_names_follow_the_contract() {
+        assert!(UserName::parse("alice").is_ok());
+        assert!(UserName::parse(&"ä".repeat(64)).is_ok());
+        assert_eq!(UserName::parse(""), Err(UserNameError::Empty));
+        assert_eq!(UserName::parse(&"ä".repeat(65)), Err(UserNameError::TooLong));
+        assert_eq!(UserName::parse("a\nb"), Err(UserNameError::Control));
+        assert_eq!(UserName::parse("a\u{85}b"), Err(UserNameError::Control));
+        assert_eq!(UserName::parse("a:b"), Err(UserNameError::Colon));
+    }
+}

@@ -1,0 +1,1 @@
+//! From the bus into this instance: notifications to `delivery/`, control messages to whom they concern.

@@ -1,0 +1,29 @@
+//! One client's session, from CONNECT to its end. `state` is pure; `driver` is the async shell around it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::units::HumanDuration;
+
+pub mod application;
+
+/// `[heartbeat]`: what the server offers (STOMP rules B1 to B7) and how long silence is borne.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeartbeatConfig {
+    /// How often the server can send; 0s: never.
+    pub send: HumanDuration,
+    /// How often the server wants to hear from the client; 0s: never.
+    pub receive: HumanDuration,
+    /// How long a client that answers pings but sends no heart-beats is kept.
+    pub hidden_tab_grace: HumanDuration,
+}
+
+impl Default for HeartbeatConfig {
+    fn default() -> Self {
+        Self {
+            send: HumanDuration::secs(10),
+            receive: HumanDuration::secs(10),
+            hidden_tab_grace: HumanDuration::secs(300),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Part of `stomp/`; see the module above.

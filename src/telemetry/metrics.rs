@@ -1,0 +1,109 @@
+//! Every metric's name, in one file. Counters that others increment are handles here; what others own already
+//! (the registry's and the bus's counters, presence) is read at the scrape.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::close_reason::CloseReason;
+
+/// Handles that any module may hold; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Open WebSocket connections, before and after login.
+    pub connections: IntGauge,
+    /// Connections refused since `http.max_connections` was reached.
+    pub connections_refused: IntCounter,
+    /// Times that accepting was paused since no descriptor was left.
+    pub accept_pauses: IntCounter,
+    /// Sessions that ended, by reason.
+    pub closes: IntCounterVec,
+    /// Logins by result: `ok`, `failed`, `overloaded`.
+    pub logins: IntCounterVec,
+    /// Notifications accepted, by `source`: `rest`, `stomp`.
+    pub published: IntCounterVec,
+    /// Publishes refused, by `source` and `reason`.
+    pub publish_refused: IntCounterVec,
+    /// Application requests, by `result`: `ok`, `no_responders`, `timeout`, `error`, `unavailable`.
+    pub requests: IntCounterVec,
+    /// Frames from clients.
+    pub frames_in: IntCounter,
+    /// ACK and NACK frames, by `kind`.
+    pub acks: IntCounterVec,
+}
+
+impl Metrics {
+    /// A registry of its own with every metric registered.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+                let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+                registry.register(Box::new(counters.clone()))?;
+                Ok(counters)
+            };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let metrics = Self {
+            connections: gauge(
+                "herald_connections",
+                "Open WebSocket connections, before and after login.",
+            )?,
+            connections_refused: counter(
+                "herald_connections_refused_total",
+                "Connections refused with 503 at http.max_connections.",
+            )?,
+            accept_pauses: counter(
+                "herald_accept_pauses_total",
+                "Times that accepting paused since no file descriptor was left.",
+            )?,
+            closes: counters(
+                "herald_session_closes_total",
+                "Sessions that ended, by reason.",
+                &["reason"],
+            )?,
+            logins: counters("herald_logins_total", "Logins, by result.", &["result"])?,
+            published: counters(
+                "herald_notifications_published_total",
+                "Notifications accepted from publishers, by source.",
+                &["source"],
+            )?,
+            publish_refused: counters(
+                "herald_publish_refused_total",
+                "Publishes refused, by source and reason.",
+                &["source", "reason"],
+            )?,
+            requests: counters(
+                "herald_application_requests_total",
+                "Application requests to backends, by result.",
+                &["result"],
+            )?,
+            frames_in: counter(
+                "herald_frames_received_total",
+                "STOMP frames received from clients.",
+            )?,
+            acks: counters(
+                "herald_acks_total",
+                "ACK and NACK frames received, by kind.",
+                &["kind"],
+            )?,
+            registry: registry.clone(),
+        };
+        for reason in CloseReason::ALL {
+            metrics.closes.with_label_values(&[reason.label()]);
+        }
+        Ok(metrics)
+    }
+
+    /// The registry behind the handles.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}

@@ -1,0 +1,8 @@
+//! WebSocket (RFC 6455) on the server's side: upgrade, guard, reader, writer, close. The only users of fastwebsockets.
+//! Knows no STOMP.
+
+pub mod close;
+pub mod guard;
+pub mod reader;
+pub mod upgrade;
+pub mod writer;

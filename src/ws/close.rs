@@ -1,0 +1,1 @@
+//! Part of `ws/`; see the module above.
