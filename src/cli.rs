@@ -1,1 +1,127 @@
-//! The subcommands.
+//! The command line: what can be said, and the exit codes. The subcommands beside `serve` live below.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Arguments;
+
+pub mod check;
+pub mod hash_password;
+
+/// Something failed while running.
+pub const EXIT_FAILURE: u8 = 1;
+/// The command line is wrong (`EX_USAGE` of sysexits).
+pub const EXIT_USAGE: u8 = 64;
+/// The configuration is wrong (`EX_CONFIG` of sysexits).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// A gateway for notifications: REST and NATS in, STOMP over WebSocket out.
+#[derive(Debug, Parser)]
+#[command(name = "herald", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs an instance until SIGTERM.
+    Serve(ConfigArgs),
+    /// Prints the configuration in force, secrets hidden, and where each value comes from.
+    Check(ConfigArgs),
+    /// Reads a password and prints its argon2id hash for the configuration or a users file.
+    HashPassword,
+}
+
+/// Flags about the configuration. Values also come from HERALD_ environment variables, such as HERALD_HTTP__LISTEN.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigArgs {
+    /// The TOML file to read; without it none is read.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// To try it out: users test1 to test10 with password `test`, and anyone who reaches the port may publish.
+    #[arg(long)]
+    pub demo: bool,
+    /// Where to listen, such as 127.0.0.1:8080 (http.listen).
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+}
+
+impl From<ConfigArgs> for Arguments {
+    fn from(flags: ConfigArgs) -> Self {
+        Self {
+            config: flags.config,
+            listen: flags.listen,
+            demo: flags.demo,
+        }
+    }
+}
+
+impl Cli {
+    /// Reads this process's arguments. `Err`: there is nothing to run, everything is said, and this is the exit code:
+    /// 0 after `--help` or `--version`, else [`EXIT_USAGE`] (clap's own 2 means something else to many a shell).
+    pub fn from_process() -> Result<Self, u8> {
+        Self::try_parse().map_err(|error| {
+            // Nobody to tell if standard error is gone.
+            let _ = error.print();
+            exit_code(&error)
+        })
+    }
+}
+
+fn exit_code(error: &clap::Error) -> u8 {
+    match error.kind() {
+        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => 0,
+        _ => EXIT_USAGE,
+    }
+}
+
+/// Says why the program ends, on standard error. Unlike `eprintln!` it does not panic when nobody reads.
+pub fn complain(message: &dyn std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "herald: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn exit_codes_are_sysexits() {
+        let check = |line: &str, expected: u8| {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(exit_code(&error), expected, "{line}");
+        };
+        check("herald --help", 0);
+        check("herald --version", 0);
+        check("herald serve --help", 0);
+        check("herald", EXIT_USAGE);
+        check("herald serve --lisen x", EXIT_USAGE);
+        check("herald serve --listen", EXIT_USAGE);
+        check("herald dance", EXIT_USAGE);
+    }
+
+    #[test]
+    fn flags_become_arguments() {
+        let line = "herald serve --config a.toml --demo --listen [::]:80";
+        let Command::Serve(flags) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
+            panic!("not serve");
+        };
+        let expected = Arguments {
+            config: Some("a.toml".into()),
+            listen: Some("[::]:80".into()),
+            demo: true,
+        };
+        assert_eq!(Arguments::from(flags), expected);
+    }
+}

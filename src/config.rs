@@ -3,8 +3,23 @@
 
 use serde::{Deserialize, Serialize};
 
+mod env;
+mod file;
+pub mod load;
+pub mod origin;
+mod problem;
+mod schema;
 pub mod secret;
 pub mod units;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use load::{Arguments, Loaded, load};
+pub use origin::{Origin, Origins};
+pub use problem::{ConfigError, Problem};
+pub use validate::{Finding, Findings};
 
 use units::{ByteSize, HumanDuration};
 

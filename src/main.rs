@@ -1,1 +1,83 @@
-fn main() {}
+//! The program: arguments, configuration, telemetry, runtime, `app::run`. Exit codes are in `cli`.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use herald::cli::{Cli, Command, ConfigArgs, EXIT_CONFIG, EXIT_FAILURE, check, complain, hash_password};
+use herald::config::{self, Arguments, Loaded};
+use herald::{app, telemetry};
+
+/// How long blocking work, such as a password hash, may hold up the exit.
+const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(code) => ExitCode::from(code),
+    }
+}
+
+/// `Err`: the exit code; what there was to say is said.
+fn run() -> Result<(), u8> {
+    // First: rustls cannot choose by itself once a dependency enables a second provider.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| failure(&"a TLS provider was installed before ours"))?;
+    match Cli::from_process()?.command {
+        Command::Serve(flags) => serve(flags),
+        Command::Check(flags) => print_check(flags),
+        Command::HashPassword => hash_password::run().map_err(|error| failure(&error)),
+    }
+}
+
+fn serve(flags: ConfigArgs) -> Result<(), u8> {
+    let demo = flags.demo;
+    let Loaded { config, warnings, .. } = load(flags)?;
+    telemetry::start(&config.log).map_err(|error| failure(&error))?;
+    if demo {
+        tracing::warn!(
+            "--demo: users test1 to test10 can log in with a known password, and anyone who reaches {} may publish; \
+             not for production",
+            config.http.listen
+        );
+    }
+    for warning in warnings {
+        tracing::warn!("configuration: {warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("herald")
+        .build()
+        .map_err(|error| failure(&format_args!("cannot start the runtime: {error}")))?;
+    let result = runtime.block_on(Box::pin(app::run(config, demo)));
+    runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
+    result.map_err(|error| {
+        tracing::error!("{error}");
+        EXIT_FAILURE
+    })
+}
+
+fn print_check(flags: ConfigArgs) -> Result<(), u8> {
+    let loaded = load(flags)?;
+    let text = check::render(&loaded).map_err(|error| failure(&error))?;
+    for warning in &loaded.warnings {
+        complain(&format_args!("warning: {warning}"));
+    }
+    std::io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(|error| failure(&error))
+}
+
+fn load(flags: ConfigArgs) -> Result<Loaded, u8> {
+    config::load(&Arguments::from(flags), std::env::vars_os()).map_err(|error| {
+        complain(&error);
+        EXIT_CONFIG
+    })
+}
+
+fn failure(message: &dyn std::fmt::Display) -> u8 {
+    complain(message);
+    EXIT_FAILURE
+}

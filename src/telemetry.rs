@@ -1,8 +1,39 @@
 //! How Herald tells what it does: logs and metrics. Knows nothing of what is told.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
+pub mod logs;
 pub mod metrics;
+
+/// Begins to tell: the log of this process. Called once, by `main`.
+///
+/// # Errors
+/// `log.level` does not parse, or the log was begun before.
+pub fn start(config: &LogConfig) -> Result<(), StartError> {
+    logs::start(config)
+}
+
+/// Why the log could not be begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartError {
+    /// `log.level` is no filter; the words say what was expected.
+    Level(String),
+    /// There is a log already.
+    Twice,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Level(expected) => write!(f, "log.level: {expected}"),
+            Self::Twice => f.write_str("the log was begun twice"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
 
 /// `[log]`
 #[derive(Debug, Clone, Serialize, Deserialize)]

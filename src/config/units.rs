@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A duration written as a whole number and one of `ms`, `s`, `m`, `h`.
+/// Longest duration: a year. A clock's `now + duration` must not overflow.
+const DURATION_MAX_MS: u64 = 8_760 * 3_600_000;
+
+/// A duration written as a whole number and one of `ms`, `s`, `m`, `h`, at most a year.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HumanDuration(pub Duration);
 
@@ -46,7 +49,10 @@ impl std::str::FromStr for HumanDuration {
             "h" => 3_600_000,
             _ => return Err(expected()),
         };
-        number.checked_mul(factor).map(Self::millis).ok_or_else(expected)
+        match number.checked_mul(factor) {
+            Some(ms) if ms <= DURATION_MAX_MS => Ok(Self::millis(ms)),
+            _ => Err(format!("expected a duration of at most 8760h, got {text:?}")),
+        }
     }
 }
 
@@ -144,6 +150,8 @@ mod tests {
             "1.5s",
             "10 parsecs",
             "99999999999999999999s",
+            "99999999999999999h",
+            "8761h",
         ] {
             assert!(text.parse::<HumanDuration>().is_err(), "{text}");
         }

@@ -1,0 +1,101 @@
+//! `herald check`: the configuration in force as TOML-like text, each value with its source, secrets hidden. Reads what
+//! `serve` would read, and opens nothing.
+
+use std::fmt::Write;
+
+use toml::Value;
+
+use crate::config::{Config, Loaded};
+
+/// The column where sources stand, where the values leave room.
+const SOURCE_COLUMN: usize = 56;
+
+/// The text of `loaded`: a section each, its keys sorted; a key that is not set is a comment.
+///
+/// # Errors
+/// The configuration cannot be written as TOML.
+pub fn render(loaded: &Loaded) -> Result<String, toml::ser::Error> {
+    let keys = serde_json::to_value(&loaded.config).unwrap_or_default();
+    let values = Value::try_from(hide_credentials(loaded.config.clone()))?;
+    let mut text = String::new();
+    section(&mut text, loaded, "", &keys, &values);
+    Ok(text)
+}
+
+/// `bus.url` may carry a user and a password. From the first `://` to the last `@` all is hidden: a comma in a password
+/// must not make half of it look like a host.
+fn hide_credentials(mut config: Config) -> Config {
+    if let Some(url) = &mut config.bus.url
+        && let Some((credentials, hosts)) = url.rsplit_once('@')
+    {
+        let scheme = credentials.split_once("://").map_or("", |(scheme, _)| scheme);
+        let separator = if scheme.is_empty() { "" } else { "://" };
+        *url = format!("{scheme}{separator}***@{hosts}");
+    }
+    config
+}
+
+/// Writes the keys directly in `prefix`, then the sections below it. `keys` knows those that are not set, too.
+fn section(text: &mut String, loaded: &Loaded, prefix: &str, keys: &serde_json::Value, values: &Value) {
+    let Some(keys) = keys.as_object() else { return };
+    let (sections, leaves): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, value)| value.is_object());
+    if !prefix.is_empty() {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{gap}[{prefix}]");
+    }
+    for (name, _) in leaves {
+        let line = match values.get(name) {
+            Some(value) => format!("{name} = {}", inline(value)),
+            None => format!("# {name} is not set"),
+        };
+        let source = loaded.origins.of(&join(prefix, name));
+        // A list of tables spans lines; its source belongs to the first.
+        let (first, rest) = line.split_once('\n').unwrap_or((&line, ""));
+        let _ = writeln!(text, "{first:SOURCE_COLUMN$} # {source}");
+        if !rest.is_empty() {
+            let _ = writeln!(text, "{rest}");
+        }
+    }
+    for (name, inner) in sections {
+        if let Some(values) = values.get(name) {
+            section(text, loaded, &join(prefix, name), inner, values);
+        }
+    }
+}
+
+fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() {
+        name.into()
+    } else {
+        format!("{prefix}.{name}")
+    }
+}
+
+/// One line, except for a list of tables: there a line an element.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Array(elements) if elements.iter().any(Value::is_table) => {
+            let lines: String = elements
+                .iter()
+                .map(|element| format!("  {},\n", inline(element)))
+                .collect();
+            format!("[\n{lines}]")
+        }
+        Value::Array(elements) => {
+            let elements: Vec<String> = elements.iter().map(inline).collect();
+            format!("[{}]", elements.join(", "))
+        }
+        Value::Table(table) => {
+            let entries: Vec<String> = table
+                .iter()
+                .map(|(name, value)| format!("{name} = {}", inline(value)))
+                .collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

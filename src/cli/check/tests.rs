@@ -1,0 +1,85 @@
+//! What `herald check` prints.
+
+use std::io::Write;
+
+use super::*;
+use crate::config::{Arguments, load};
+
+fn printed(text: &str, variables: &[(&str, &str)]) -> String {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let flags = Arguments {
+        config: Some(file.path().into()),
+        listen: Some("127.0.0.1:3".into()),
+        demo: false,
+    };
+    let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+    let loaded = load(&flags, variables).unwrap();
+    render(&loaded)
+        .unwrap()
+        .replace(file.path().to_str().unwrap(), "F")
+}
+
+/// The line of `text` about `key`, without the padding.
+fn line<'t>(text: &'t str, key: &str) -> Vec<&'t str> {
+    let line = text
+        .lines()
+        .find(|line| line.trim_start_matches("# ").starts_with(&format!("{key} ")));
+    line.unwrap_or_else(|| panic!("{key} is not in\n{text}"))
+        .split_whitespace()
+        .collect()
+}
+
+#[test]
+fn every_value_has_its_source() {
+    let text = printed("[http]\nbase_path = '/x'\n", &[("HERALD_DRAIN__TIMEOUT", "30s")]);
+    assert_eq!(
+        line(&text, "listen"),
+        ["listen", "=", "\"127.0.0.1:3\"", "#", "--listen"]
+    );
+    assert_eq!(line(&text, "base_path"), ["base_path", "=", "\"/x\"", "#", "F:2"]);
+    assert_eq!(
+        line(&text, "timeout"),
+        ["timeout", "=", "\"30s\"", "#", "HERALD_DRAIN__TIMEOUT"]
+    );
+    assert_eq!(
+        line(&text, "ws_path"),
+        ["ws_path", "=", "\"/ws\"", "#", "default"]
+    );
+    assert_eq!(
+        line(&text, "url"),
+        ["#", "url", "is", "not", "set", "#", "default"]
+    );
+}
+
+#[test]
+fn no_secret_is_printed() {
+    let text = "[[auth.users]]\nname = 'a'\npassword = '$argon2id$8675309'\n";
+    let variables = [
+        ("HERALD_BUS__URL", "nats://u:8675309@a,nats://u:8675309@b:4222"),
+        ("HERALD_BUS__TOKEN", "8675309"),
+    ];
+    let text = printed(text, &variables);
+    assert!(!text.contains("8675309"), "{text}");
+    assert_eq!(line(&text, "token")[2], "\"***\"");
+    assert_eq!(line(&text, "url")[2], "\"nats://***@b:4222\"");
+    assert!(
+        text.contains("{ name = \"a\", password = \"***\", roles = [\"ROLE_USER\"] }"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_printed_is_toml_with_every_key() {
+    let text = printed("", &[]);
+    let parsed: toml::Value = toml::from_str(&text).unwrap();
+    assert_eq!(
+        parsed,
+        Value::try_from({
+            let mut config = Config::default();
+            config.http.listen = "127.0.0.1:3".into();
+            config
+        })
+        .unwrap()
+    );
+}

@@ -1,0 +1,127 @@
+//! Which keys exist, as the defaults serialise to them. Knows nothing of where values come from.
+
+use figment::value::{Dict, Value};
+
+use super::Config;
+use super::origin::Origin;
+use super::problem::{Problem, list, push_segment};
+
+/// Keys whose elements have secrets or structure that an environment variable cannot hold well.
+const FILE_ONLY: [&str; 2] = ["api.keys", "auth.users"];
+
+/// The tree of keys.
+pub(super) struct Schema {
+    root: Value,
+}
+
+/// What a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Node {
+    /// A table with known keys.
+    Section,
+    /// A list.
+    List,
+    /// Anything else; serde decides.
+    Scalar,
+}
+
+impl Schema {
+    /// The keys of [`Config`]. Fails only if the defaults cannot be serialised, which a test excludes.
+    pub(super) fn new() -> Result<Self, Problem> {
+        let root = Value::serialize(Config::default())
+            .map_err(|error| Problem::new("", Origin::Default, error.to_string()))?;
+        Ok(Self { root })
+    }
+
+    /// What `path` names.
+    pub(super) fn node(&self, path: &[&str]) -> Option<Node> {
+        let value = path.iter().try_fold(&self.root, |value, segment| match value {
+            Value::Dict(_, dict) => dict.get(*segment),
+            _ => None,
+        })?;
+        Some(match value {
+            // A table without known keys has no structure that could be checked here.
+            Value::Dict(_, dict) if dict.is_empty() => Node::Scalar,
+            Value::Dict(..) => Node::Section,
+            Value::Array(..) => Node::List,
+            _ => Node::Scalar,
+        })
+    }
+
+    /// Whether `key` may only be set in the file.
+    pub(super) fn is_file_only(key: &str) -> bool {
+        FILE_ONLY.contains(&key)
+    }
+
+    /// The problem that nothing has the name `path`.
+    pub(super) fn unknown(&self, path: &[&str], origin: Origin) -> Problem {
+        let mut key = String::new();
+        path.iter().for_each(|segment| push_segment(&mut key, segment));
+        let message = match (self.closest(&key), self.siblings(path)) {
+            (Some(closest), _) => format!("unknown key; did you mean {closest}?"),
+            (None, (section, names)) if section.is_empty() => {
+                format!("unknown section; known are {}", list(&names, "and"))
+            }
+            (None, (section, names)) => format!("unknown key; [{section}] has {}", list(&names, "and")),
+        };
+        Problem::new(key, origin, message)
+    }
+
+    /// The known key that `key` most probably means: the same last segment elsewhere, or few letters off.
+    fn closest(&self, key: &str) -> Option<String> {
+        let last = key.rsplit('.').next()?;
+        let (distance, closest) = self
+            .all_keys()
+            .into_iter()
+            .map(|known| (strsim::damerau_levenshtein(key, &known), known))
+            .min()?;
+        if distance <= 3 && distance * 3 < key.len() {
+            return Some(closest);
+        }
+        let mut same_name = self
+            .all_keys()
+            .into_iter()
+            .filter(|known| known.rsplit('.').next() == Some(last));
+        same_name.next().filter(|_| same_name.next().is_none())
+    }
+
+    /// The deepest section that `path` reaches, and the names it knows.
+    fn siblings(&self, path: &[&str]) -> (String, Vec<String>) {
+        let (mut section, mut value) = (String::new(), &self.root);
+        for segment in path {
+            match value {
+                Value::Dict(_, dict) => match dict.get(*segment) {
+                    Some(inner @ Value::Dict(_, known)) if !known.is_empty() => {
+                        push_segment(&mut section, segment);
+                        value = inner;
+                    }
+                    _ => break,
+                },
+                _ => break,
+            }
+        }
+        match value {
+            Value::Dict(_, dict) => (section, dict.keys().cloned().collect()),
+            _ => (section, Vec::new()),
+        }
+    }
+
+    /// Every key that holds a value, dotted.
+    pub(super) fn all_keys(&self) -> Vec<String> {
+        fn walk(prefix: &str, dict: &Dict, keys: &mut Vec<String>) {
+            for (name, value) in dict {
+                let mut key = prefix.to_owned();
+                push_segment(&mut key, name);
+                match value {
+                    Value::Dict(_, inner) if !inner.is_empty() => walk(&key, inner, keys),
+                    _ => keys.push(key),
+                }
+            }
+        }
+        let mut keys = Vec::new();
+        if let Value::Dict(_, dict) = &self.root {
+            walk("", dict, &mut keys);
+        }
+        keys
+    }
+}

@@ -1,0 +1,327 @@
+//! Loading, from text and given variables to values, origins and words.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
+
+use super::units::{ByteSize, HumanDuration};
+use super::*;
+use crate::http::access::Access;
+
+mod docs;
+
+/// What is loaded from a file with `text`, `variables` and no flags.
+fn loaded(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    loaded_with(text, variables, Arguments::default())
+}
+
+fn loaded_with(text: &str, variables: &[(&str, &str)], mut flags: Arguments) -> Result<Loaded, ConfigError> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    flags.config = Some(file.path().into());
+    load(
+        &flags,
+        variables.iter().map(|(name, value)| (name.into(), value.into())),
+    )
+}
+
+fn config(text: &str, variables: &[(&str, &str)]) -> Config {
+    loaded(text, variables).unwrap().config
+}
+
+/// What is wrong, the file's path shortened to `F`.
+fn wrong(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    let problems = loaded(text, variables).unwrap_err().problems;
+    let shorten = |problem: Problem| match &problem.origin {
+        Some(Origin::File { path, .. }) => problem.to_string().replace(&**path, "F"),
+        _ => problem.to_string(),
+    };
+    // Which sections there are is no matter here.
+    let cut = |text: String| match text.split_once("; known are api, ") {
+        Some((text, _)) => format!("{text}; known are …"),
+        None => text,
+    };
+    problems.into_iter().map(shorten).map(cut).collect()
+}
+
+#[test]
+fn without_sources_the_defaults_are_in_force() {
+    let loaded = load(&Arguments::default(), []).unwrap();
+    assert_eq!(format!("{:?}", loaded.config), format!("{:?}", Config::default()));
+    assert_eq!(loaded.origins.of("http.listen"), Origin::Default);
+}
+
+#[test]
+fn the_environment_beats_the_file_and_flags_beat_both() {
+    let text = "[http]\nlisten = '127.0.0.1:1'\nbase_path = '/file'\n[bus]\nprefix = 'file'";
+    let variables = [
+        ("HERALD_HTTP__LISTEN", "127.0.0.1:2"),
+        ("HERALD_BUS__PREFIX", "env"),
+    ];
+    let flags = Arguments {
+        listen: Some("127.0.0.1:3".into()),
+        demo: true,
+        ..Arguments::default()
+    };
+    let loaded = loaded_with(text, &variables, flags).unwrap();
+    assert_eq!(loaded.config.http.listen, "127.0.0.1:3");
+    assert_eq!(loaded.config.bus.prefix, "env");
+    assert_eq!(loaded.config.http.base_path, "/file");
+    assert_eq!(loaded.config.api.access, Access::Open);
+    let origin = |key| loaded.origins.of(key).to_string();
+    assert_eq!(origin("http.listen"), "--listen");
+    assert_eq!(origin("api.access"), "--demo");
+    assert_eq!(origin("bus.prefix"), "HERALD_BUS__PREFIX");
+    assert!(
+        origin("http.base_path").ends_with(":3"),
+        "{}",
+        origin("http.base_path")
+    );
+    assert_eq!(origin("http.ws_path"), "default");
+}
+
+#[test]
+fn variables_without_levels_are_not_ours() {
+    let variables = [
+        ("HERALD_PORT", "tcp://10.0.0.1:80"),
+        ("HERALD_SERVICE_HOST", "10.0.0.1"),
+        ("XHERALD_HTTP__LISTEN", "x"),
+        ("OTHER__KEY", "x"),
+    ];
+    config("", &variables);
+}
+
+#[test]
+fn values_of_variables_become_what_the_key_takes() {
+    let variables = [
+        ("HERALD_BUS__USER", "0123"),
+        ("HERALD_BUS__PASSWORD", " 0123 "),
+        ("HERALD_INSTANCE__NAME", "true"),
+        ("HERALD_BUS__URL", "nats://n:4222"),
+        ("HERALD_LIMITS__HEADERS", "80"),
+        ("HERALD_LOGIN__PERMITS", "2"),
+        ("HERALD_LIMITS__BODY_BYTES", "64KiB"),
+        ("HERALD_DRAIN__TIMEOUT", "30s"),
+        ("HERALD_HTTP__ORIGINS", "https://a.example, https://b.example"),
+        (
+            "HERALD_HTTP__CORS_ORIGINS",
+            r#"["https://a.example","https://b.example"]"#,
+        ),
+        ("HERALD_PRESENCE__LIST_DESTINATION", ""),
+        ("HERALD_BUS__CA_FILE", ""),
+        ("HERALD_HTTP__BASE_PATH", ""),
+    ];
+    let config = config("bus.ca_file = 'x'\nhttp.base_path = '/x'", &variables);
+    assert_eq!(config.bus.user.as_deref(), Some("0123"));
+    assert_eq!(config.bus.password.unwrap().expose(), " 0123 ");
+    assert_eq!(config.instance.name.as_deref(), Some("true"));
+    assert_eq!(config.limits.headers, 80);
+    assert_eq!(config.login.permits, Some(2));
+    assert_eq!(config.limits.body_bytes, ByteSize::kib(64));
+    assert_eq!(config.drain.timeout, HumanDuration::secs(30));
+    assert_eq!(config.http.origins, ["https://a.example", "https://b.example"]);
+    assert_eq!(
+        config.http.cors_origins,
+        ["https://a.example", "https://b.example"]
+    );
+    assert_eq!(config.presence.list_destination, None);
+    assert_eq!(config.bus.ca_file, None);
+    assert_eq!(config.http.base_path, "");
+}
+
+#[test]
+fn lists_by_variable_are_json_or_commas() {
+    let check = |text: &str, expected: &[&str]| {
+        let config = config("", &[("HERALD_HTTP__CORS_ORIGINS", text)]);
+        assert_eq!(config.http.cors_origins, expected, "{text}");
+    };
+    check("", &[]);
+    check("[]", &[]);
+    check("*", &["*"]);
+    check("[*]", &["*"]);
+    check("http://a,http://b", &["http://a", "http://b"]);
+    check(" [ \"http://a\" , 'http://b' ] ", &["http://a", "http://b"]);
+}
+
+#[test]
+fn an_empty_text_in_the_file_is_none_where_none_is_possible() {
+    let config = config("presence.list_destination = ''\nhttp.base_path = ''", &[]);
+    assert_eq!(config.presence.list_destination, None);
+    assert_eq!(config.http.base_path, "");
+}
+
+#[test]
+fn everything_wrong_is_said_at_once_with_its_place() {
+    let text = "[limits]\nbody_bytes = '10kb'\nheaders = 'many'\nbody_byte = '1KiB'\n\n[nope]\nx = 1\n[drain]\n\
+                timeout = 25\n";
+    let variables = [
+        ("HERALD_LIMITS__OUTBOX_BYTES", "2"),
+        ("HERALD_HTTP__LISTEM", "x"),
+        ("HERALD_API__ACCESS", "opn"),
+    ];
+    let expected = [
+        "limits.body_byte (F:4): unknown key; did you mean limits.body_bytes?",
+        "nope (F:6): unknown section; known are …",
+        "http.listem (HERALD_HTTP__LISTEM): unknown key; did you mean http.listen?",
+        "drain.timeout (F:9): expected a text in quotes, got 25",
+        "limits.body_bytes (F:2): expected a size such as 512B, 64KiB or 1MiB, got \"10kb\"",
+        "limits.headers (F:3): expected a whole number, got \"many\"",
+        "api.access (HERALD_API__ACCESS): expected keys or open, got \"opn\"",
+        "limits.outbox_bytes (HERALD_LIMITS__OUTBOX_BYTES): expected a size such as 512B, 64KiB or 1MiB, got \"2\"",
+    ];
+    assert_eq!(wrong(text, &variables), expected);
+}
+
+#[test]
+fn a_wrong_element_is_named_by_its_own_line() {
+    let text = "[[api.keys]]\nname = 'a'\nsha256 = 'x'\n\n[[api.keys]]\nname = 'b'\nsha265 = 'x'\n";
+    assert_eq!(
+        wrong(text, &[]),
+        ["api.keys[1].sha265 (F:7): unknown key; known here: name, sha256 and scopes"]
+    );
+    let text = "[[api.keys]]\nname = 'a'\nsha256 = 'x'\n[[api.keys]]\nname = 'b'\nsha256 = 7\n";
+    assert_eq!(
+        wrong(text, &[]),
+        ["api.keys[1].sha256 (F:6): expected a text in quotes, got 7"]
+    );
+    let text = "[[api.keys]]\nname = 'a'\n";
+    assert_eq!(wrong(text, &[]), ["api.keys[0] (F:1): the key sha256 is missing"]);
+    let hash = "0".repeat(64);
+    let text =
+        format!("[[api.keys]]\nname = 'a'\nsha256 = '{hash}'\n[[api.keys]]\nname = 'b'\nsha256 = 'x'\n");
+    assert_eq!(
+        wrong(&text, &[]),
+        [
+            "api.keys[1].sha256 (F:6): expected the 64 hexadecimal digits of the key's SHA-256, got 1 characters"
+        ]
+    );
+}
+
+#[test]
+fn other_shapes_are_refused_with_words() {
+    let check = |text: &str, variables: &[(&str, &str)], expected: &str| {
+        assert_eq!(wrong(text, variables), [expected], "{text}");
+    };
+    check("http = 5", &[], "http (F:1): expected a section, such as [http]");
+    check(
+        "[http.listen]\nx = 1",
+        &[],
+        "http.listen (F:1): expected a text in quotes, got a table",
+    );
+    check(
+        "\nlisten = 'x'",
+        &[],
+        "listen (F:2): unknown key; did you mean http.listen?",
+    );
+    check(
+        "drain.timeout = 2026-11-24",
+        &[],
+        "drain.timeout (F:1): no key takes a date: put a text in quotes",
+    );
+    check(
+        "limits.headers = -1",
+        &[],
+        "limits.headers (F:1): expected a whole number, got -1",
+    );
+    check(
+        "limits.headers = 99999999999999999999",
+        &[],
+        "limits.headers (F:1): the number is too large",
+    );
+    check(
+        "http.origins = 'x'",
+        &[],
+        "http.origins (F:1): expected a list, got \"x\"",
+    );
+    check(
+        "\"ht\\ntp\".x = 1",
+        &[],
+        "\"ht\\ntp\" (F:1): unknown section; known are …",
+    );
+    check(
+        "",
+        &[("HERALD_HTTP__LISTEN__X", "1")],
+        "http.listen.x (HERALD_HTTP__LISTEN__X): unknown key; did you mean http.listen?",
+    );
+    check(
+        "",
+        &[("HERALD_HTTP__listen", "x")],
+        "http.listen (HERALD_HTTP__listen): write the variable in capitals: HERALD_HTTP__LISTEN",
+    );
+    check(
+        "",
+        &[("HERALD_API__KEYS", "x")],
+        "api.keys (HERALD_API__KEYS): can be set in the configuration file only",
+    );
+    check(
+        "",
+        &[("HERALD_LIMITS__HEADERS", "")],
+        "limits.headers (HERALD_LIMITS__HEADERS): expected a whole number, got \"\"",
+    );
+}
+
+#[test]
+fn no_secret_is_in_an_error() {
+    let check = |text: &str, variables: &[(&str, &str)]| {
+        let error = loaded(text, variables).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("8675309"), "{text}");
+    };
+    check("bus.password = 8675309", &[]);
+    check("bus.password = 8675309.5", &[]);
+    check("bus.password = 08675309", &[]);
+    check("bus.password = hunter8675309", &[]);
+    check("bus.password = 'hunter8675309", &[]);
+    check("bus.password = \"\\q8675309\"", &[]);
+    check("bus.password = ['8675309']", &[]);
+    check("bus.password = { x = '8675309' }", &[]);
+    check("bus.pasword = '8675309'", &[]);
+    check("bus.password = '8675309'\nbus.password_file = 'x'", &[]);
+    check("bus.url = 'http://u:8675309@x'", &[]);
+    check("[[auth.users]]\nname = 'a'\npassword = 8675309", &[]);
+    check("[[auth.users]]\nname = 'a'\npassword = '8675309'", &[]);
+    check("", &[("HERALD_BUS__PASSWRD", "8675309")]);
+    check("", &[("HERALD_AUTH__USERS", "8675309")]);
+    check(
+        "",
+        &[("HERALD_BUS__TOKEN", "8675309"), ("HERALD_BUS__TOKEN_FILE", "x")],
+    );
+}
+
+#[test]
+fn a_value_that_is_not_utf8_is_refused_unseen() {
+    let value = OsString::from_vec(b"8675309\xff".to_vec());
+    let error = load(&Arguments::default(), [("HERALD_BUS__PASSWORD".into(), value)]).unwrap_err();
+    let expected = "configuration: bus.password (HERALD_BUS__PASSWORD): the value is not UTF-8";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn syntax_errors_name_the_line() {
+    let problems = wrong("[http]\nlisten = '127.0.0.1:1'\nbase_path = oops\n", &[]);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("F:3: not TOML: "), "{}", problems[0]);
+    let problems = wrong("[http]\nlisten = '127.0.0.1:1'\nlisten = '127.0.0.1:2'\n", &[]);
+    assert!(problems[0].starts_with("F:3: not TOML: "), "{}", problems[0]);
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let at = |path: &str| Arguments {
+        config: Some(path.into()),
+        ..Arguments::default()
+    };
+    let error = load(&at("/nowhere/herald.toml"), []).unwrap_err().to_string();
+    assert!(
+        error.contains("cannot read /nowhere/herald.toml (--config)"),
+        "{error}"
+    );
+    let error = load(&at("/dev/zero"), []).unwrap_err().to_string();
+    assert!(error.contains("larger than 1048576 bytes"), "{error}");
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"# one\n# \xff\n").unwrap();
+    let error = load(&at(file.path().to_str().unwrap()), [])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("line 2 is not UTF-8"), "{error}");
+}

@@ -1,0 +1,182 @@
+//! The log: what tracing's events become. Lines go to standard error in either format, so that standard output belongs
+//! to what a subcommand prints. Knows nothing of what is told.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use super::{LogConfig, LogFormat, StartError};
+
+/// Libraries that say at `info` and `debug` what is of use to their authors only. `log.level` may name each to hear more.
+const QUIET: &str =
+    "async_nats=warn,hyper=warn,hyper_util=warn,rustls=warn,tower_http=warn,notify=warn,mio=warn";
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// The filter that `log.level` asks for, on top of [`QUIET`].
+///
+/// # Errors
+/// What was expected. A word without `=` that is no level is refused too: `EnvFilter` would take `inof` for a target
+/// and silence all others.
+pub fn filter(level: &str) -> Result<EnvFilter, String> {
+    let expected = |got: &str| {
+        format!(
+            "expected a level ({}) or target=level, several by commas, got {got:?}",
+            LEVELS.join(", ")
+        )
+    };
+    if level.trim().is_empty() {
+        return Err(expected(level));
+    }
+    for directive in level.split(',') {
+        let word = directive.trim();
+        let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+        if !is_level && !word.contains(['=', '[']) {
+            return Err(expected(word));
+        }
+    }
+    EnvFilter::builder()
+        .parse(format!("{QUIET},{level}"))
+        .map_err(|_| expected(level))
+}
+
+/// Whether lines are for people.
+fn is_pretty(format: LogFormat, terminal: bool) -> bool {
+    match format {
+        LogFormat::Auto => terminal,
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+    }
+}
+
+/// The layer that writes to what `writer` makes; colours if `coloured`, which JSON ignores.
+fn layer<W>(
+    format: LogFormat,
+    terminal: bool,
+    coloured: bool,
+    writer: W,
+) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
+    if is_pretty(format, terminal) {
+        Box::new(fmt::layer().compact().with_ansi(coloured).with_writer(writer))
+    } else {
+        Box::new(
+            fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(true)
+                .with_span_list(false)
+                .with_writer(writer),
+        )
+    }
+}
+
+/// Makes this process's log. Once: a second call fails.
+pub(super) fn start(config: &LogConfig) -> Result<(), StartError> {
+    let filter = filter(&config.level).map_err(StartError::Level)?;
+    let terminal = std::io::stderr().is_terminal();
+    // https://no-color.org: set and not empty.
+    let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::registry()
+        .with(layer(config.format, terminal, coloured, std::io::stderr).with_filter(filter))
+        .try_init()
+        .map_err(|_| StartError::Twice)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What `say` logs under `level`.
+    fn logged(format: LogFormat, level: &str, say: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let layer = layer(format, false, false, move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(level).unwrap()));
+        tracing::subscriber::with_default(subscriber, say);
+        String::from_utf8(sink.0.lock().clone()).unwrap()
+    }
+
+    #[test]
+    fn levels_that_are_none_are_refused() {
+        for level in ["", " ", "inof", "info,inof", "herald=inof", "herald=debug,,"] {
+            let error = filter(level).unwrap_err();
+            assert!(error.contains("expected a level"), "{level}: {error}");
+        }
+        for level in [
+            "info",
+            "WARN",
+            "herald=debug,info",
+            "herald[session{user=a}]=trace,info",
+            "off",
+        ] {
+            assert!(filter(level).is_ok(), "{level}");
+        }
+    }
+
+    #[test]
+    fn libraries_are_quiet_until_they_are_named() {
+        let say = || {
+            tracing::debug!(target: "async_nats::connector", "noise");
+            tracing::warn!(target: "async_nats", "trouble");
+            tracing::debug!(target: "herald::app", "ours");
+        };
+        let lines = logged(LogFormat::Json, "debug", say);
+        assert!(
+            !lines.contains("noise") && lines.contains("trouble") && lines.contains("ours"),
+            "{lines}"
+        );
+        assert!(logged(LogFormat::Json, "info,async_nats=debug", say).contains("noise"));
+    }
+
+    #[test]
+    fn json_is_one_flat_object_a_line() {
+        let lines = logged(LogFormat::Json, "info", || {
+            let span = tracing::info_span!("session", user = "alice");
+            span.in_scope(|| tracing::info!(port = 8080, "line one\nline two"));
+        });
+        assert_eq!(lines.lines().count(), 1, "{lines}");
+        let line: serde_json::Value = serde_json::from_str(&lines).unwrap();
+        assert_eq!(line["message"], "line one\nline two");
+        assert_eq!(line["port"], 8080);
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["span"]["user"], "alice");
+    }
+
+    #[test]
+    fn auto_looks_at_the_terminal() {
+        assert!(is_pretty(LogFormat::Auto, true));
+        assert!(!is_pretty(LogFormat::Auto, false));
+        assert!(is_pretty(LogFormat::Pretty, false));
+        assert!(!is_pretty(LogFormat::Json, true));
+        let line = logged(LogFormat::Pretty, "info", || tracing::info!("hello"));
+        assert!(
+            line.contains("hello") && !line.starts_with('{') && !line.contains('\u{1b}'),
+            "{line}"
+        );
+    }
+}
