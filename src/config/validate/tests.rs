@@ -267,6 +267,10 @@ fn prefixes_do_not_overlap() {
         broadcast(&["/queue", "/queue/x", "/queues"]),
         ["destinations.broadcast_prefixes[1]"]
     );
+    assert_eq!(
+        broadcast(&["/queue/x", "/queue"]),
+        ["destinations.broadcast_prefixes[1]"]
+    );
     let queue = ["/queue", "/topic", "/topic"];
     assert_eq!(broadcast(&queue), ["destinations.broadcast_prefixes[2]"]);
     check(
