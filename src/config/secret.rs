@@ -1,8 +1,9 @@
-//! A text that must not be seen: `Debug`, `Display` and `Serialize` hide it.
+//! A text that must not be seen: `Debug`, `Display` and `Serialize` hide it, and its memory is wiped when it is dropped.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
+use zeroize::Zeroize;
 
 /// A secret of the configuration or of a client. Read it only where it is used.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -18,6 +19,12 @@ impl Secret {
     /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
