@@ -197,7 +197,7 @@ impl Authenticator {
     /// whoever opens a session asks for `ROLE_USER` besides.
     ///
     /// # Cancel safety
-    /// Dropping the future gives the login up; see [`password`].
+    /// Dropping the future gives the login up: what waits leaves the queue, what computes ends and frees its permit.
     pub async fn verify(&self, credentials: &Credentials, address: IpAddr) -> Result<Principal, AuthError> {
         let result = self.check(credentials).await;
         self.count(result.as_ref().err(), address);

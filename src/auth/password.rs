@@ -183,12 +183,14 @@ impl Landing {
         let computed = tokio::task::spawn_blocking(move || {
             // The computation owns the permit and the place: both are taken for as long as it runs, whatever becomes
             // of the tasks around it.
-            let _permit = permit;
             let outcome = (self.verifier.matches)(&stored, password.expose());
             if let (Outcome::Match, Some(cache)) = (outcome, &self.verifier.cache) {
                 cache.insert(self.key, Instant::now());
             }
-            self.flight.send_replace(Some(outcome));
+            // First everything is given back, then it is said: who logs in next finds a place, and no failure.
+            let flight = self.flight.clone();
+            drop((self, permit));
+            flight.send_replace(Some(outcome));
         });
         if let Err(error) = computed.await {
             tracing::error!(%error, "a password verification ended early");

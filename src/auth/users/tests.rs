@@ -101,7 +101,7 @@ fn errors_name_file_user_and_expectation() {
         &user("alice", &good, "roles = \"hunter2\""),
         &["line 4", "expected a sequence"],
     );
-    check(&user("alice", &good, "hunter2"), &["line 5"]);
+    check(&user("alice", &good, "hunter2"), &["line 4", "expected `=`"]);
     check(
         &format!("{alice}password = {good:?}"),
         &["line 5", "duplicate key"],

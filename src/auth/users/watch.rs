@@ -122,3 +122,79 @@ fn watch(path: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher
     watcher.watch(folder, RecursiveMode::NonRecursive)?;
     Ok(watcher)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::auth::phc::cheap;
+    use crate::auth::{Config, LoginConfig};
+
+    /// What was logged while `f` ran.
+    fn logged<T>(f: impl FnOnce() -> T) -> (T, String) {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let result = tracing::subscriber::with_default(subscriber, f);
+        let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+        (result, text)
+    }
+
+    #[test]
+    fn a_broken_file_keeps_the_users_and_is_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        let hash = cheap("x");
+        let good = format!("[[users]]\nname = \"alice\"\npassword = {hash:?}\n");
+        std::fs::write(&path, &good).unwrap();
+        let config = Config {
+            users_file: Some(path.to_str().unwrap().to_owned()),
+            ..Config::default()
+        };
+        let (store, watched) = UserStore::open(&config, &LoginConfig::default()).unwrap();
+        let users = store.current();
+        let mut seen = Seen::content(&watched.unwrap().1);
+        let mut check = |content: Option<&str>, expected: Option<&str>| {
+            match content {
+                Some(content) => std::fs::write(&path, content).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            for expected in [expected, None] {
+                let before = std::mem::replace(&mut seen, Seen::Unreadable(String::new()));
+                let (now, log) = logged(|| look(&store, &path, before));
+                seen = now;
+                match expected {
+                    Some(words) => assert!(log.contains(words) && log.lines().count() == 1, "{log}"),
+                    None => assert_eq!(log, ""),
+                }
+                assert!(!log.contains(&hash), "{log}");
+            }
+        };
+        check(Some(&good), None);
+        check(Some(&good.replace("alice", "a:b")), Some("must not contain ':'"));
+        check(Some("[[users]"), Some("line 1"));
+        check(None, Some("No such file"));
+        check(Some(&good.replace("m=8", "m=9999999")), Some("login.hash_memory"));
+        assert!(Arc::ptr_eq(&users, &store.current()));
+        check(Some(&good), Some("withdrawn=0"));
+        check(Some(""), Some("withdrawn=1"));
+        assert!(store.current().is_empty());
+    }
+}
