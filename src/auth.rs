@@ -2,13 +2,24 @@
 //! (DESIGN decision 6). Knows no STOMP and no HTTP; credentials come in as text.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use tokio::sync::broadcast;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::units::HumanDuration;
+use crate::config::units::{ByteSize, HumanDuration};
+use crate::principal::{Principal, UserName};
+use crate::telemetry::metrics::Metrics;
+use credentials::Credentials;
+use password::Verifier;
+use users::{UserStore, UsersError};
 
 pub mod credentials;
-pub mod password;
+mod password;
+pub mod phc;
 pub mod users;
 
 /// One user of the configuration or of the users file.
@@ -29,13 +40,25 @@ fn default_roles() -> Vec<String> {
 }
 
 /// `[auth]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// TOML file of `[[users]]`, watched and reloaded.
     pub users_file: Option<String>,
+    /// Largest users file.
+    pub users_file_bytes: ByteSize,
     /// Users named in the configuration itself.
     pub users: Vec<UserEntry>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            users_file: None,
+            users_file_bytes: ByteSize::mib(16),
+            users: Vec::new(),
+        }
+    }
 }
 
 /// `[login]`
@@ -46,7 +69,9 @@ pub struct LoginConfig {
     pub permits: Option<usize>,
     /// Logins that wait for a permit; above it: overloaded.
     pub queue: usize,
-    /// How long a success is remembered.
+    /// Most memory that a stored hash may want for its computation; `permits` times this is what logins take at most.
+    pub hash_memory: ByteSize,
+    /// How long a success is remembered; 0s: not at all.
     pub cache_ttl: HumanDuration,
     /// Successes remembered.
     pub cache_entries: usize,
@@ -57,6 +82,7 @@ impl Default for LoginConfig {
         Self {
             permits: None,
             queue: 256,
+            hash_memory: ByteSize::mib(64),
             cache_ttl: HumanDuration::secs(300),
             cache_entries: 10_000,
         }
@@ -83,33 +109,155 @@ impl fmt::Display for AuthError {
 
 impl std::error::Error for AuthError {}
 
-use std::net::IpAddr;
-use std::sync::Arc;
+/// Why the [`Authenticator`] cannot be set up.
+#[derive(Debug)]
+pub enum AuthSetupError {
+    /// The configured users or the users file.
+    Users(UsersError),
+    /// A setting out of its range.
+    OutOfRange {
+        /// The setting.
+        name: &'static str,
+        /// What it is.
+        value: usize,
+        /// The least it may be.
+        min: usize,
+        /// The most it may be.
+        max: usize,
+    },
+    /// The operating system gave no random bytes.
+    Random(argon2::password_hash::Error),
+    /// No key could be made of them.
+    Key,
+    /// Not called on a tokio runtime.
+    NoRuntime,
+}
 
-use crate::principal::{Principal, UserName};
-use crate::telemetry::metrics::Metrics;
-use credentials::Credentials;
-use tokio::sync::broadcast;
+impl fmt::Display for AuthSetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Users(error) => error.fmt(f),
+            Self::OutOfRange {
+                name,
+                value,
+                min,
+                max,
+            } => {
+                write!(f, "{name}: expected {min} to {max}, got {value}")
+            }
+            Self::Random(error) => write!(f, "no random bytes from the operating system: {error}"),
+            Self::Key => f.write_str("no key could be made for the cache of logins"),
+            Self::NoRuntime => f.write_str("the authenticator needs a tokio runtime"),
+        }
+    }
+}
 
-/// Proves who somebody is. Shared as `Arc<Authenticator>`.
-pub struct Authenticator {}
+impl std::error::Error for AuthSetupError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Users(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+/// Proves who somebody is. Shared as `Arc<Authenticator>`; dropping the last one ends the watch on the users file.
+pub struct Authenticator {
+    store: Arc<UserStore>,
+    verifier: Arc<Verifier>,
+    metrics: Metrics,
+    _watch: Option<AbortOnDropHandle<()>>,
+}
 
 impl Authenticator {
-    /// Checks a name and password; counts the result in [`Metrics::logins`]. `address` is where they came from.
-    pub async fn verify(&self, _credentials: &Credentials, _address: IpAddr) -> Result<Principal, AuthError> {
-        Err(AuthError::Failed)
+    /// Reads the users and starts the watch on `auth.users_file`. Call it on a tokio runtime; it blocks on the file.
+    pub fn new(config: &Config, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
+        let runtime = Handle::try_current().map_err(|_| AuthSetupError::NoRuntime)?;
+        let verifier = Verifier::new(login)?;
+        let (store, watched) = UserStore::open(config, login).map_err(AuthSetupError::Users)?;
+        let store = Arc::new(store);
+        let watch = watched.map(|(path, content)| {
+            let watching = users::watch::run(Arc::clone(&store), path, content);
+            AbortOnDropHandle::new(runtime.spawn(watching))
+        });
+        for result in ["ok", "failed", "overloaded"] {
+            metrics.logins.with_label_values(&[result]);
+        }
+        Ok(Arc::new(Self {
+            store,
+            verifier,
+            metrics,
+            _watch: watch,
+        }))
     }
 
-    /// Names of users that were removed or changed by a reload: their sessions end with 4401.
+    /// Checks a name and password; counts the result in [`Metrics::logins`]. `address` is where they came from.
+    ///
+    /// An unknown user costs what a known one costs: the same path, one hash, the same words. Not told apart by roles:
+    /// whoever opens a session asks for `ROLE_USER` besides.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the login up: what waits leaves the queue, what computes ends and frees its permit.
+    pub async fn verify(&self, credentials: &Credentials, address: IpAddr) -> Result<Principal, AuthError> {
+        let result = self.check(credentials).await;
+        self.count(result.as_ref().err(), address);
+        result
+    }
+
+    /// Counts a login that presented nothing usable, and gives its error.
+    pub fn unusable(&self, address: IpAddr) -> AuthError {
+        self.count(Some(&AuthError::Failed), address);
+        AuthError::Failed
+    }
+
+    /// Names of users that were removed or changed (password or roles) by a reload: their sessions end with 4401.
+    ///
+    /// The channel is bounded. A receiver that gets `Lagged` has missed names and recovers by asking
+    /// [`is_current`](Self::is_current) for each of its sessions. A session that joins its registry after the name was
+    /// sent is missed likewise: ask `is_current` once more after joining.
     pub fn withdrawn(&self) -> broadcast::Receiver<UserName> {
-        broadcast::channel(1).1
+        self.store.withdrawn()
+    }
+
+    /// Whether what [`verify`](Self::verify) gave is still so: the user is there, password and roles unchanged.
+    pub fn is_current(&self, principal: &Principal) -> bool {
+        self.store
+            .current()
+            .get(principal.user().as_str())
+            .is_some_and(|user| user.principal.is_clone_of(principal))
     }
 
     /// Whether anyone at all could log in.
     pub fn has_users(&self) -> bool {
-        false
+        !self.store.current().is_empty()
+    }
+
+    async fn check(&self, credentials: &Credentials) -> Result<Principal, AuthError> {
+        let users = self.store.current();
+        let found = users.get(&credentials.user);
+        let stored = found.map_or(&users.decoy, |user| &user.hash);
+        let matches = self
+            .verifier
+            .verify(&credentials.user, stored, &credentials.password)
+            .await?;
+        let user = found.filter(|_| matches).ok_or(AuthError::Failed)?;
+        // The users may have been reloaded meanwhile; what counts is what they are now.
+        match self.store.current().get(&credentials.user) {
+            Some(now) if now.hash.text() == user.hash.text() => Ok(now.principal.clone()),
+            _ => Err(AuthError::Failed),
+        }
+    }
+
+    fn count(&self, error: Option<&AuthError>, address: IpAddr) {
+        let result = match error {
+            None => "ok",
+            Some(AuthError::Failed) => "failed",
+            Some(AuthError::Overloaded) => "overloaded",
+        };
+        self.metrics.logins.with_label_values(&[result]).inc();
+        tracing::debug!(%address, result, "login");
     }
 }
 
-/// Placeholder that keeps the imports of the sketch in use.
-pub type Shared = (Arc<Authenticator>, Metrics);
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,11 @@ impl Principal {
         }
     }
 
+    /// Whether one was cloned from the other: not merely the same name and roles, but of the same login data.
+    pub fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.roles, &other.roles) && self.user == other.user
+    }
+
     /// The user's name.
     pub fn user(&self) -> &UserName {
         &self.user

@@ -1,1 +1,218 @@
-//! Part of `auth/`; see the module above.
+//! The users as they are known now: those of the configuration and of the users file, checked, and replaced as a whole.
+//! Knows no password in the clear and verifies nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::sync::broadcast;
+
+use super::phc::StoredHash;
+use super::{Config, LoginConfig, UserEntry};
+use crate::config::secret::Secret;
+use crate::config::units::ByteSize;
+use crate::principal::{Principal, ROLE_USER, UserName};
+
+pub mod file;
+pub(super) mod watch;
+
+pub use file::{UserProblem, UsersError};
+
+/// Most roles of a user.
+const ROLES_MAX: usize = 64;
+/// Longest role name, in bytes.
+const ROLE_MAX_BYTES: usize = 64;
+/// How many withdrawn names wait for a receiver before it lags.
+const WITHDRAWN_CAPACITY: usize = 1_024;
+
+/// One user.
+pub(super) struct User {
+    pub(super) principal: Principal,
+    pub(super) hash: Arc<StoredHash>,
+}
+
+impl User {
+    /// Checks an entry.
+    fn check(entry: &UserEntry, hash_memory: ByteSize) -> Result<(UserName, Self), UserProblem> {
+        let name = UserName::parse(&entry.name).map_err(UserProblem::Name)?;
+        let problem = |kind: fn(UserName) -> UserProblem| kind(name.clone());
+        if entry.roles.len() > ROLES_MAX {
+            return Err(problem(UserProblem::TooManyRoles));
+        }
+        let legal = |role: &String| {
+            role.strip_prefix("ROLE_").is_some_and(|rest| !rest.is_empty())
+                && role.len() <= ROLE_MAX_BYTES
+                && role.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if !entry.roles.iter().all(legal) {
+            return Err(problem(UserProblem::Role));
+        }
+        let hash = StoredHash::parse(entry.password.expose(), hash_memory)
+            .map_err(|cause| UserProblem::Password(name.clone(), cause))?;
+        let user = Self {
+            principal: Principal::new(name.clone(), entry.roles.iter().map(String::as_str)),
+            hash: Arc::new(hash),
+        };
+        Ok((name, user))
+    }
+
+    fn is_unchanged(&self, other: &Self) -> bool {
+        self.hash.text() == other.hash.text() && self.principal == other.principal
+    }
+}
+
+/// All users at one time.
+pub(super) struct Users {
+    by_name: HashMap<UserName, Arc<User>>,
+    /// What is computed for a name that is nobody's: as costly as the costliest of the stored ones.
+    pub(super) decoy: Arc<StoredHash>,
+}
+
+impl Users {
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<User>> {
+        self.by_name.get(name)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// `entries` checked, each with the words that say where it stands.
+    fn check<'a>(
+        entries: impl Iterator<Item = (&'a str, usize, &'a UserEntry)>,
+        hash_memory: ByteSize,
+    ) -> Result<Self, UsersError> {
+        let mut by_name: HashMap<UserName, Arc<User>> = HashMap::new();
+        for (place, number, entry) in entries {
+            let error = |problem| UsersError::user(place, number, problem);
+            let (name, user) = User::check(entry, hash_memory).map_err(error)?;
+            if by_name.insert(name.clone(), Arc::new(user)).is_some() {
+                return Err(error(UserProblem::Duplicate(name)));
+            }
+        }
+        let costs: HashSet<u64> = by_name.values().map(|user| user.hash.cost()).collect();
+        if costs.len() > 1 {
+            tracing::warn!(
+                "the users' passwords are hashed with different parameters: the time of a refused login tells users \
+                 with cheaper ones from unknown users; hash them anew with equal parameters"
+            );
+        }
+        let costliest = by_name
+            .values()
+            .map(|user| &*user.hash)
+            .max_by_key(|hash| hash.cost());
+        let decoy = StoredHash::decoy(costliest).map_err(UsersError::Random)?;
+        Ok(Self {
+            by_name,
+            decoy: Arc::new(decoy),
+        })
+    }
+}
+
+/// The users file and what was read from it.
+pub(super) type Watched = (Arc<Path>, Vec<u8>);
+
+/// The users as of now. Replaced in one step; whoever holds [`Users`] keeps what it saw.
+pub(super) struct UserStore {
+    configured: Vec<UserEntry>,
+    file_max: ByteSize,
+    hash_memory: ByteSize,
+    current: RwLock<Arc<Users>>,
+    withdrawn: broadcast::Sender<UserName>,
+}
+
+impl UserStore {
+    /// Reads and checks everything once; starts nothing. Blocks on the file. Gives the file's path and content too.
+    pub(super) fn open(config: &Config, login: &LoginConfig) -> Result<(Self, Option<Watched>), UsersError> {
+        let mut watched = None;
+        let mut from_file = Vec::new();
+        let mut place = String::new();
+        if let Some(path) = config.users_file.as_ref().map(Path::new) {
+            let content = file::read(path, config.users_file_bytes)?;
+            from_file = file::parse(path, &content)?;
+            place = file::place(path);
+            watched = Some((path.into(), content));
+        }
+        let entries = numbered("auth.users", &config.users).chain(numbered(&place, &from_file));
+        let store = Self {
+            current: RwLock::new(Arc::new(Users::check(entries, login.hash_memory)?)),
+            configured: config.users.clone(),
+            file_max: config.users_file_bytes,
+            hash_memory: login.hash_memory,
+            withdrawn: broadcast::channel(WITHDRAWN_CAPACITY).0,
+        };
+        Ok((store, watched))
+    }
+
+    pub(super) fn current(&self) -> Arc<Users> {
+        Arc::clone(&self.current.read())
+    }
+
+    pub(super) fn withdrawn(&self) -> broadcast::Receiver<UserName> {
+        self.withdrawn.subscribe()
+    }
+
+    /// Replaces the users by those of the configuration and of `text`, the file's new content; on an error nothing
+    /// changes. Users that are unchanged keep their [`Principal`], so that its clones still count as current.
+    pub(super) fn replace(&self, place: &Path, text: &[u8]) -> Result<Replaced, UsersError> {
+        let from_file = file::parse(place, text)?;
+        let place = file::place(place);
+        let entries = numbered("auth.users", &self.configured).chain(numbered(&place, &from_file));
+        let mut users = Users::check(entries, self.hash_memory)?;
+        let before = self.current();
+        let mut gone = Vec::new();
+        for (name, old) in &before.by_name {
+            match users.by_name.get_mut(name) {
+                Some(new) if new.is_unchanged(old) => *new = Arc::clone(old),
+                _ => gone.push(name.clone()),
+            }
+        }
+        let replaced = Replaced {
+            users: users.by_name.len(),
+            withdrawn: gone.len(),
+        };
+        // First the users, then the names: who hears a name sees the users without it.
+        *self.current.write() = Arc::new(users);
+        for name in gone {
+            // An error: nobody listens yet, so there is no session to end.
+            let _ = self.withdrawn.send(name);
+        }
+        Ok(replaced)
+    }
+}
+
+/// What a reload did.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Replaced {
+    users: usize,
+    withdrawn: usize,
+}
+
+fn numbered<'a>(
+    place: &'a str,
+    entries: &'a [UserEntry],
+) -> impl Iterator<Item = (&'a str, usize, &'a UserEntry)> {
+    entries
+        .iter()
+        .enumerate()
+        .map(move |(index, entry)| (place, index + 1, entry))
+}
+
+/// The PHC string of `test`, made for `--demo` alone: cheap (8 MiB, one pass) and known to everyone.
+const DEMO_HASH: &str =
+    "$argon2id$v=19$m=8192,t=1,p=1$YDwH3p16Cwg12jLWx+V/ug$+8HTzWZuxJRPsNFdpAZT7J0iYjdNoAYohZkvHDX3Eo8";
+
+/// The users of `--demo`: `test1` to `test10`, all with the password `test`.
+pub fn demo_users() -> Vec<UserEntry> {
+    (1..=10)
+        .map(|number| UserEntry {
+            name: format!("test{number}"),
+            password: Secret::new(DEMO_HASH),
+            roles: vec![ROLE_USER.into()],
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
-//! A text that must not be seen: `Debug`, `Display` and `Serialize` hide it, and so do the errors of `Deserialize`.
+//! A text that must not be seen: `Debug`, `Display` and `Serialize` hide it, so do the errors of `Deserialize`, and its
+//! memory is wiped when it is dropped.
 
 use std::fmt;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroize;
 
 /// A secret of the configuration or of a client. Read it only where it is used.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,6 +20,12 @@ impl Secret {
     /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -1,1 +1,76 @@
 //! The link that turns CONNECT's credentials into a principal. Knows `auth/`, no frame and no socket.
+
+use std::sync::Arc;
+
+use super::{ConnectAttempt, Interceptor, Reject};
+use crate::auth::credentials::Credentials;
+use crate::auth::{AuthError, Authenticator};
+use crate::bus::BoxFuture;
+use crate::close_reason::CloseReason;
+use crate::principal::{Principal, ROLE_USER};
+
+/// Asks for a name and password of a user that has `ROLE_USER`.
+pub struct Authenticate(Arc<Authenticator>);
+
+impl Authenticate {
+    /// A link that asks `authenticator`.
+    pub fn new(authenticator: Arc<Authenticator>) -> Self {
+        Self(authenticator)
+    }
+
+    async fn principal(&self, attempt: &ConnectAttempt) -> Result<Principal, AuthError> {
+        let Some(credentials) = presented(attempt) else {
+            return Err(self.0.unusable(attempt.address));
+        };
+        let principal = self.0.verify(&credentials, attempt.address).await?;
+        if principal.has_role(ROLE_USER) {
+            Ok(principal)
+        } else {
+            Err(AuthError::Failed)
+        }
+    }
+}
+
+impl Interceptor for Authenticate {
+    /// The same refusal for everything that is the client's fault: nothing presented, not usable, unknown user, wrong
+    /// password, no `ROLE_USER`.
+    fn connect<'a>(
+        &'a self,
+        attempt: &'a ConnectAttempt,
+        principal: &'a mut Option<Principal>,
+    ) -> BoxFuture<'a, Result<(), Reject>> {
+        Box::pin(async move {
+            *principal = Some(self.principal(attempt).await.map_err(refusal)?);
+            Ok(())
+        })
+    }
+}
+
+/// The first that is present decides, whether it is usable or not (CONTRACT section 1): a client that presents two
+/// different users must not get in as the one it did not mean.
+fn presented(attempt: &ConnectAttempt) -> Option<Credentials> {
+    if let Some(value) = attempt
+        .x_authorization
+        .as_ref()
+        .or(attempt.authorization.as_ref())
+    {
+        return Credentials::from_authorization(value.expose());
+    }
+    match (&attempt.login, &attempt.passcode) {
+        (Some(login), Some(passcode)) => Credentials::new(login, passcode.expose()),
+        (None, None) => Credentials::from_basic(attempt.upgrade_authorization.as_ref()?.expose()),
+        // Half a pair is present and not usable.
+        _ => None,
+    }
+}
+
+fn refusal(error: AuthError) -> Reject {
+    let reason = match error {
+        AuthError::Failed => CloseReason::NotAuthenticated,
+        AuthError::Overloaded => CloseReason::Overloaded,
+    };
+    Reject::new(reason, error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

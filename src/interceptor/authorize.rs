@@ -1,8 +1,205 @@
 //! The link that decides who may SUBSCRIBE and SEND where, by rules of the configuration. Knows no frame and no socket.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-/// `[permissions]`: who may SUBSCRIBE and SEND where.
+use super::{Interceptor, Reject};
+use crate::close_reason::CloseReason;
+use crate::destination::{Destination, Path, Prefixes, Target};
+use crate::principal::Principal;
+use pattern::{Kind, Pattern, PatternError};
+
+mod pattern;
+
+/// `[permissions]`: who may SUBSCRIBE and SEND where. In each list the first rule whose destination fits decides; where
+/// none fits, the defaults of CONTRACT section 1 do.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {}
+pub struct Config {
+    /// Rules for SUBSCRIBE to broadcast destinations; default: any user.
+    pub subscribe: Vec<Rule>,
+    /// Rules for SEND; default: application destinations any user, all others nobody.
+    pub send: Vec<Rule>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// A destination as clients write it. A segment `*` stands for any one segment, a last segment `**` for any number
+    /// of them, none included.
+    pub destination: String,
+    /// Who holds one of these may; an empty list: nobody may.
+    pub roles: Vec<String>,
+}
+
+/// A rule that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PermissionsError {
+    list: &'static str,
+    number: usize,
+    destination: String,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Problem {
+    Pattern(PatternError),
+    OwnUserDestination,
+    Application,
+    Role(String),
+}
+
+impl fmt::Display for PermissionsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}, rule number {} ({:?}): ",
+            self.list, self.number, self.destination
+        )?;
+        match &self.problem {
+            Problem::Pattern(error) => error.fmt(f),
+            Problem::OwnUserDestination => {
+                f.write_str("a user may always SUBSCRIBE to its own user destinations, no rule changes that")
+            }
+            Problem::Application => {
+                f.write_str("nobody may SUBSCRIBE to an application destination, no rule changes that")
+            }
+            Problem::Role(role) => {
+                write!(f, "roles: expected full names such as ROLE_USER, got {role:?}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PermissionsError {}
+
+/// The rules, compiled.
+pub struct Authorize {
+    subscribe: Vec<Compiled>,
+    send: Vec<Compiled>,
+}
+
+struct Compiled {
+    pattern: Pattern,
+    roles: Vec<Box<str>>,
+}
+
+impl Authorize {
+    /// Compiles `config`. The prefixes say what a rule's destination is: a rule for an application destination holds
+    /// under every application prefix, since they all mean the same.
+    pub fn new(config: &Config, prefixes: &Prefixes) -> Result<Self, PermissionsError> {
+        Ok(Self {
+            subscribe: compile(
+                "permissions.subscribe",
+                &config.subscribe,
+                prefixes,
+                |kind| match kind {
+                    Kind::Broadcast => Ok(()),
+                    Kind::User => Err(Problem::OwnUserDestination),
+                    Kind::Application => Err(Problem::Application),
+                },
+            )?,
+            send: compile("permissions.send", &config.send, prefixes, |_| Ok(()))?,
+        })
+    }
+}
+
+fn compile(
+    list: &'static str,
+    rules: &[Rule],
+    prefixes: &Prefixes,
+    fits: impl Fn(Kind) -> Result<(), Problem>,
+) -> Result<Vec<Compiled>, PermissionsError> {
+    let compile = |rule: &Rule| {
+        let pattern = Pattern::parse(&rule.destination, prefixes).map_err(Problem::Pattern)?;
+        fits(pattern.kind())?;
+        if let Some(role) = rule.roles.iter().find(|role| !role.starts_with("ROLE_")) {
+            return Err(Problem::Role(role.clone()));
+        }
+        let roles = rule.roles.iter().map(|role| role.as_str().into()).collect();
+        Ok(Compiled { pattern, roles })
+    };
+    rules
+        .iter()
+        .enumerate()
+        .map(|(index, rule)| {
+            compile(rule).map_err(|problem| PermissionsError {
+                list,
+                number: index + 1,
+                destination: rule.destination.clone(),
+                problem,
+            })
+        })
+        .collect()
+}
+
+/// What the first fitting rule says.
+enum Verdict<'a> {
+    Permitted,
+    Refused(&'a [Box<str>]),
+    NoRule,
+}
+
+fn ask<'a>(rules: &'a [Compiled], who: &Principal, kind: Kind, path: &Path) -> Verdict<'a> {
+    match rules.iter().find(|rule| rule.pattern.matches(kind, path)) {
+        None => Verdict::NoRule,
+        Some(rule) if rule.roles.iter().any(|role| who.has_role(role)) => Verdict::Permitted,
+        Some(rule) => Verdict::Refused(&rule.roles),
+    }
+}
+
+impl Interceptor for Authorize {
+    fn subscribe(&self, who: &Principal, destination: &Destination, text: &str) -> Result<(), Reject> {
+        let refuse = |why: &str| Err(refusal("SUBSCRIBE", text, why));
+        let path = match destination {
+            Destination::Application(_) => return refuse("an application destination takes SEND only"),
+            Destination::Target(Target::User { user, .. }) if user == who.user() => return Ok(()),
+            Destination::Target(Target::User { .. }) => return refuse("it is another user's"),
+            Destination::Target(Target::Broadcast(path)) => path,
+        };
+        match ask(&self.subscribe, who, Kind::Broadcast, path) {
+            Verdict::Permitted | Verdict::NoRule => Ok(()),
+            Verdict::Refused(roles) => refuse(&wanted(roles)),
+        }
+    }
+
+    fn send(&self, who: &Principal, destination: &Destination, text: &str) -> Result<(), Reject> {
+        let refuse = |why: &str| Err(refusal("SEND", text, why));
+        let (kind, path) = match destination {
+            Destination::Application(path) => (Kind::Application, path),
+            Destination::Target(Target::Broadcast(path)) => (Kind::Broadcast, path),
+            Destination::Target(Target::User { user, path }) if user == who.user() => (Kind::User, path),
+            Destination::Target(Target::User { .. }) => return refuse("it is another user's"),
+        };
+        match (ask(&self.send, who, kind, path), kind) {
+            (Verdict::Permitted, _) | (Verdict::NoRule, Kind::Application) => Ok(()),
+            (Verdict::NoRule, Kind::Broadcast) => refuse(
+                "a client sends to broadcast destinations only where a rule in permissions.send lets it",
+            ),
+            (Verdict::NoRule, Kind::User) => {
+                refuse("a client sends to user destinations only where a rule in permissions.send lets it")
+            }
+            (Verdict::Refused(roles), _) => refuse(&wanted(roles)),
+        }
+    }
+}
+
+fn wanted(roles: &[Box<str>]) -> String {
+    match roles {
+        [] => "nobody may".to_owned(),
+        [role] => format!("it takes {role}"),
+        roles => format!("it takes one of {}", roles.join(", ")),
+    }
+}
+
+fn refusal(command: &str, text: &str, why: &str) -> Reject {
+    Reject::new(
+        CloseReason::Forbidden,
+        format!("{command} to {text} is not permitted: {why}"),
+    )
+}
+
+#[cfg(test)]
+mod tests;

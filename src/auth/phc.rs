@@ -1,0 +1,238 @@
+//! Stored passwords: argon2id hashes as PHC strings, checked and bounded before anything is computed with them. Knows
+//! no user, no task and no queue; every computation here takes its time on the caller's thread.
+
+use std::fmt;
+
+use argon2::password_hash::phc::{Output, PasswordHash, Salt};
+use argon2::password_hash::{Error as HashError, try_generate_salt};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+
+use crate::config::units::ByteSize;
+
+/// Longest PHC string that is looked at.
+const TEXT_MAX_BYTES: usize = 512;
+/// Most passes over the memory (`t`).
+const PASSES_MAX: u32 = 16;
+/// Most lanes (`p`).
+const LANES_MAX: u32 = 16;
+/// Shortest hash; what argon2id makes by default has 32 bytes.
+const OUTPUT_MIN_BYTES: usize = 16;
+
+/// A checked PHC string. Shows nothing of itself in `Debug`.
+pub struct StoredHash {
+    text: String,
+    hash: PasswordHash,
+    params: Params,
+}
+
+/// What is wrong with a PHC string. Never repeats any of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashProblem {
+    /// No PHC string at all, of another algorithm or version, or with parts missing.
+    NotArgon2id,
+    /// Wants more memory than `login.hash_memory`; holds both.
+    Memory {
+        /// What it wants.
+        wanted: u64,
+        /// `login.hash_memory`.
+        allowed: ByteSize,
+    },
+    /// More passes or lanes than Herald computes.
+    TooCostly,
+}
+
+impl fmt::Display for HashProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotArgon2id => f.write_str(
+                "expected an argon2id PHC string ($argon2id$v=19$m=…,t=…,p=…$salt$hash), as `herald hash-password` prints",
+            ),
+            Self::Memory { wanted, allowed } => {
+                let wanted = ByteSize(usize::try_from(*wanted).unwrap_or(usize::MAX));
+                write!(f, "its parameter m takes {wanted} a login, login.hash_memory allows {allowed}")
+            }
+            Self::TooCostly => write!(f, "expected at most t={PASSES_MAX} and p={LANES_MAX}"),
+        }
+    }
+}
+
+impl StoredHash {
+    /// Checks `text` and its parameters; computes nothing.
+    pub fn parse(text: &str, memory_max: ByteSize) -> Result<Self, HashProblem> {
+        if text.len() > TEXT_MAX_BYTES {
+            return Err(HashProblem::NotArgon2id);
+        }
+        let hash = PasswordHash::new(text).map_err(|_| HashProblem::NotArgon2id)?;
+        let params = Params::try_from(&hash).map_err(|_| HashProblem::NotArgon2id)?;
+        let complete = hash.algorithm == argon2::ARGON2ID_IDENT
+            && hash.version == Some(Version::V0x13.into())
+            && hash.salt.is_some()
+            && hash
+                .hash
+                .as_ref()
+                .is_some_and(|output| output.len() >= OUTPUT_MIN_BYTES);
+        if !complete {
+            return Err(HashProblem::NotArgon2id);
+        }
+        let wanted = u64::from(params.m_cost()) << 10;
+        if wanted > memory_max.0 as u64 {
+            return Err(HashProblem::Memory {
+                wanted,
+                allowed: memory_max,
+            });
+        }
+        if params.t_cost() > PASSES_MAX || params.p_cost() > LANES_MAX {
+            return Err(HashProblem::TooCostly);
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            hash,
+            params,
+        })
+    }
+
+    /// A hash that no known password fits, to be computed for unknown users: as costly as `like`, or as Herald's own.
+    /// Salt and hash are random bytes, so that making it costs nothing.
+    pub fn decoy(like: Option<&Self>) -> Result<Self, HashError> {
+        let params = like.map_or(Params::DEFAULT, |like| like.params.clone());
+        let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+        let mut output = Vec::with_capacity(length + 16);
+        while output.len() < length {
+            output.extend(random()?);
+        }
+        output.truncate(length);
+        let hash = PasswordHash {
+            algorithm: argon2::ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: (&params).try_into()?,
+            salt: Some(Salt::new(&random()?)?),
+            hash: Some(Output::new(&output)?),
+        };
+        Ok(Self {
+            text: hash.to_string(),
+            hash,
+            params,
+        })
+    }
+
+    /// Whether `password` is the one that was hashed. Takes tens of milliseconds and `m` KiB of memory; outputs are
+    /// compared in constant time (by `phc`). An error is a fault of this machine's, not a wrong password.
+    pub fn matches(&self, password: &str) -> Result<bool, HashError> {
+        match Argon2::default().verify_password(password.as_bytes(), &self.hash) {
+            Ok(()) => Ok(true),
+            Err(HashError::PasswordInvalid) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The PHC string.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What a computation costs, to be compared with others: memory × passes.
+    pub fn cost(&self) -> u64 {
+        u64::from(self.params.m_cost()) * u64::from(self.params.t_cost())
+    }
+}
+
+impl fmt::Debug for StoredHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoredHash(***)")
+    }
+}
+
+/// The PHC string of `password`, with a new salt and Herald's parameters (argon2id, m=19456, t=2, p=1: OWASP's).
+pub fn hash(password: &str) -> Result<String, HashError> {
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
+    Ok(argon2.hash_password(password.as_bytes())?.to_string())
+}
+
+/// 16 bytes from the operating system's generator.
+pub(super) fn random() -> Result<[u8; 16], HashError> {
+    try_generate_salt().map_err(|_| HashError::RngFailure)
+}
+
+/// Cheap hashes for tests: what is cheap to compute is fast to test.
+#[cfg(test)]
+pub(super) fn cheap(password: &str) -> String {
+    cheap_with(password, 8, 1)
+}
+
+#[cfg(test)]
+pub(super) fn cheap_with(password: &str, m: u32, t: u32) -> String {
+    let params = Params::new(m, t, 1, None).unwrap();
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password(password.as_bytes())
+        .unwrap()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<(), HashProblem>) {
+        let found = StoredHash::parse(text, ByteSize::mib(64)).map(|_| ());
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn only_bounded_argon2id_is_taken() {
+        use HashProblem as P;
+        let good = cheap("x");
+        check(&good, Ok(()));
+        check(&hash("x").unwrap(), Ok(()));
+        let swap = |from: &str, to: &str| {
+            assert!(good.contains(from));
+            good.replace(from, to)
+        };
+        check("", Err(P::NotArgon2id));
+        check("secret", Err(P::NotArgon2id));
+        check(&swap("argon2id", "argon2i"), Err(P::NotArgon2id));
+        check(&swap("argon2id", "argon2d"), Err(P::NotArgon2id));
+        check(&swap("argon2id", "scrypt"), Err(P::NotArgon2id));
+        check(&swap("v=19", "v=16"), Err(P::NotArgon2id));
+        check(&swap("$v=19", ""), Err(P::NotArgon2id));
+        check(good.rsplit_once('$').unwrap().0, Err(P::NotArgon2id));
+        check(&swap("t=1", "t=0"), Err(P::NotArgon2id));
+        check(&swap("m=8", "m=7"), Err(P::NotArgon2id));
+        check(&swap("t=1", "t=17"), Err(P::TooCostly));
+        check(&swap("p=1", "p=17").replace("m=8", "m=800"), Err(P::TooCostly));
+        check(&swap("m=8", "m=65536"), Ok(()));
+        let too_much = |wanted| P::Memory {
+            wanted,
+            allowed: ByteSize::mib(64),
+        };
+        check(&swap("m=8", "m=65537"), Err(too_much(65_537 << 10)));
+        check(&swap("m=8", "m=4294967295"), Err(too_much(4_294_967_295 << 10)));
+        check(&swap("m=8", "m=4294967296"), Err(P::NotArgon2id));
+        check(&format!("{good}{}", "A".repeat(1 << 20)), Err(P::NotArgon2id));
+    }
+
+    #[test]
+    fn no_error_repeats_the_hash() {
+        let text = cheap("x").replace("m=8", "m=4000000");
+        let error = StoredHash::parse(&text, ByteSize::mib(64))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("login.hash_memory allows 64MiB"), "{error}");
+        let stored = StoredHash::parse(&cheap("x"), ByteSize::mib(64)).unwrap();
+        for part in text.split('$').skip(4) {
+            assert!(!error.contains(part), "{error}");
+        }
+        assert!(!format!("{stored:?}").contains("argon2id"));
+    }
+
+    #[test]
+    fn a_decoy_costs_what_it_stands_for_and_matches_nothing() {
+        let like = StoredHash::parse(&cheap_with("x", 64, 3), ByteSize::mib(64)).unwrap();
+        let decoy = StoredHash::decoy(Some(&like)).unwrap();
+        assert_eq!(decoy.cost(), like.cost());
+        assert_eq!(decoy.params, like.params);
+        assert_eq!(decoy.matches("x"), Ok(false));
+        assert_eq!(like.matches("x"), Ok(true));
+        assert_eq!(like.matches("y"), Ok(false));
+        check(decoy.text(), Ok(()));
+    }
+}

@@ -1,0 +1,203 @@
+//! Users come in as a whole or not at all; who is gone or changed is named; errors say where and never what is secret.
+
+use super::*;
+use crate::auth::phc::{cheap, cheap_with};
+use crate::config::units::ByteSize;
+
+fn user(name: &str, hash: &str, roles: &str) -> String {
+    format!("[[users]]\nname = {name:?}\npassword = {hash:?}\n{roles}\n")
+}
+
+fn open(content: &[u8]) -> Result<(UserStore, Option<Watched>), UsersError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    let config = Config {
+        users_file: Some(file.path().to_str().unwrap().to_owned()),
+        users_file_bytes: ByteSize::kib(64),
+        users: vec![UserEntry {
+            name: "root".into(),
+            password: Secret::new(cheap("root")),
+            roles: vec!["ROLE_ADMIN".into()],
+        }],
+    };
+    UserStore::open(&config, &LoginConfig::default())
+}
+
+#[test]
+fn the_file_and_the_configuration_make_the_users() {
+    let content =
+        user("alice", &cheap("a"), "") + &user("bob", &cheap("b"), "roles = [\"ROLE_A\", \"ROLE_B\"]");
+    let (store, watched) = open(content.as_bytes())
+        .map_err(|error| error.to_string())
+        .unwrap();
+    assert_eq!(watched.unwrap().1, content.as_bytes());
+    let users = store.current();
+    let roles = |name: &str| -> Vec<String> {
+        let user = users.get(name).unwrap();
+        assert_eq!(user.principal.user().as_str(), name);
+        user.principal.roles().map(str::to_owned).collect()
+    };
+    assert_eq!(roles("alice"), ["ROLE_USER"]);
+    assert_eq!(roles("bob"), ["ROLE_A", "ROLE_B"]);
+    assert_eq!(roles("root"), ["ROLE_ADMIN"]);
+    assert!(users.get("carol").is_none());
+    assert!(
+        !open(b"")
+            .map(|(store, _)| store.current().is_empty())
+            .unwrap_or(true)
+    );
+}
+
+#[test]
+fn errors_name_file_user_and_expectation() {
+    let check = |content: &str, expected: &[&str]| {
+        let error = open(content.as_bytes()).map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with("auth.users_file /"), "{error}");
+        for words in expected {
+            assert!(error.contains(words), "{words:?} in {error}");
+        }
+        for secret in ["argon2id$v=19$m=8,", "hunter2"] {
+            assert!(!error.contains(secret), "{error}");
+        }
+    };
+    let good = cheap("x");
+    let alice = user("alice", &good, "");
+    check(
+        &user("a:b", &good, ""),
+        &["user number 1", "must not contain ':'"],
+    );
+    check(&user("", &good, ""), &["user number 1", "empty"]);
+    check(
+        &format!("{alice}{alice}"),
+        &["user number 2 (alice)", "of this name already"],
+    );
+    check(
+        &user("root", &good, ""),
+        &["user number 1 (root)", "of this name already"],
+    );
+    check(
+        &user("alice", "hunter2", ""),
+        &["(alice)", "password", "argon2id PHC string", "hash-password"],
+    );
+    let huge = good.replace("m=8,", "m=4194304,");
+    check(
+        &user("alice", &huge, ""),
+        &["(alice)", "4GiB", "login.hash_memory allows 64MiB"],
+    );
+    check(
+        &user("alice", &good, "roles = [\"ADMIN\"]"),
+        &["(alice)", "ROLE_USER"],
+    );
+    check(
+        &user("alice", &good, "roles = [\"ROLE_\"]"),
+        &["(alice)", "ROLE_USER"],
+    );
+    let many = vec!["\"ROLE_X\""; 65].join(",");
+    check(
+        &user("alice", &good, &format!("roles = [{many}]")),
+        &["(alice)", "at most 64"],
+    );
+    check(
+        &user("alice", &good, "roles = \"hunter2\""),
+        &["line 4", "expected a sequence"],
+    );
+    check(&user("alice", &good, "hunter2"), &["line 4", "expected `=`"]);
+    check(
+        &format!("{alice}password = {good:?}"),
+        &["line 5", "duplicate key"],
+    );
+    check(
+        &user("alice", &good, "role = []"),
+        &["line 4", "unknown field `role`"],
+    );
+    check("users = 5", &["line 1", "expected"]);
+    check("[[users]]\nname = \"x\"", &["missing field `password`"]);
+    check(
+        &"#".repeat(64 << 10 | 1),
+        &["auth.users_file_bytes allows (64KiB)"],
+    );
+    let error = open(b"\n\n\xff").map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("line 3: not UTF-8"), "{error}");
+}
+
+#[test]
+fn what_is_no_file_is_not_read() {
+    let check = |path: &Path, expected: &str| {
+        let error = file::read(path, ByteSize::kib(1)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    check(folder.path(), "regular file");
+    check(Path::new("/dev/zero"), "regular file");
+    check(&folder.path().join("none"), "No such file");
+}
+
+#[test]
+fn a_reload_names_who_is_gone_or_changed() {
+    let hashes: Vec<String> = (0..4).map(|_| cheap("x")).collect();
+    let before = user("stays", &hashes[0], "")
+        + &user("gone", &hashes[1], "")
+        + &user("rehashed", &hashes[2], "")
+        + &user("demoted", &hashes[3], "roles = [\"ROLE_ADMIN\", \"ROLE_USER\"]");
+    let after = user("rehashed", &hashes[1], "")
+        + &user("demoted", &hashes[3], "")
+        + &user("stays", &hashes[0], "")
+        + &user("new", &hashes[1], "");
+    let (store, _) = open(before.as_bytes())
+        .map_err(|error| error.to_string())
+        .unwrap();
+    let mut withdrawn = store.withdrawn();
+    let old = store.current();
+    let path = Path::new("/users.toml");
+    assert!(store.replace(path, b"nonsense").is_err());
+    assert!(Arc::ptr_eq(&old, &store.current()));
+    let replaced = store
+        .replace(path, after.as_bytes())
+        .map_err(|error| error.to_string())
+        .unwrap();
+    assert_eq!(
+        replaced,
+        Replaced {
+            users: 5,
+            withdrawn: 3
+        }
+    );
+    let mut names = Vec::new();
+    while let Ok(name) = withdrawn.try_recv() {
+        names.push(name.to_string());
+    }
+    names.sort();
+    assert_eq!(names, ["demoted", "gone", "rehashed"]);
+    let new = store.current();
+    let same = |name| {
+        let (old, new) = (old.get(name).unwrap(), new.get(name).unwrap());
+        new.principal.is_clone_of(&old.principal)
+    };
+    assert!(same("stays") && same("root"));
+    assert!(!same("demoted") && !same("rehashed"));
+}
+
+#[test]
+fn the_decoy_is_as_costly_as_the_costliest() {
+    let content = user("cheap", &cheap("x"), "") + &user("costly", &cheap_with("x", 64, 2), "");
+    let (store, _) = open(content.as_bytes())
+        .map_err(|error| error.to_string())
+        .unwrap();
+    assert_eq!(store.current().decoy.cost(), 128);
+}
+
+#[test]
+fn demo_users_have_the_password_test() {
+    let users = demo_users();
+    assert_eq!(users.len(), 10);
+    let numbered = numbered("auth.users", &users);
+    let users = Users::check(numbered, LoginConfig::default().hash_memory)
+        .map_err(|error| error.to_string())
+        .unwrap();
+    for number in 1..=10 {
+        let user = users.get(&format!("test{number}")).unwrap();
+        assert!(user.principal.has_role(ROLE_USER));
+    }
+    assert_eq!(users.get("test1").unwrap().hash.matches("test"), Ok(true));
+    assert_eq!(users.get("test1").unwrap().hash.matches("tests"), Ok(false));
+}

@@ -1,0 +1,200 @@
+//! Watches the users file and has the store reload it. Watches the parent folder, since editors and Kubernetes replace
+//! files by renames and symbolic links, and looks at the file now and then where no event would come (links that lead
+//! elsewhere, file systems without events). Knows nothing of what the file holds.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use super::{UserStore, UsersError, file};
+
+/// The file is read when it has been left alone for this long: a writer in place is not caught in the middle.
+const QUIET: Duration = Duration::from_millis(200);
+/// ... but at the latest after this long.
+const RESTLESS: Duration = Duration::from_secs(5);
+/// How often the file is looked at without an event.
+const POLL: Duration = Duration::from_secs(30);
+
+/// What was last seen of the file, so that one state of it is loaded, or complained about, once.
+#[derive(PartialEq, Eq)]
+enum Seen {
+    Content([u8; 32]),
+    Unreadable(String),
+}
+
+impl Seen {
+    fn content(content: &[u8]) -> Self {
+        Self::Content(Sha256::digest(content).into())
+    }
+}
+
+/// Reloads `store` whenever the file at `path` changes, until dropped. `content` is what the store holds already.
+///
+/// # Cancel safety
+/// May be dropped at any await: a reload is one step without one.
+pub(in crate::auth) async fn run(store: Arc<UserStore>, path: Arc<Path>, content: Vec<u8>) {
+    let changed = Arc::new(Notify::new());
+    let _watcher = match watch(&path, Arc::clone(&changed)) {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(
+                file = %path.display(), %error,
+                "the users file cannot be watched, it is looked at every {}s instead", POLL.as_secs()
+            );
+            None
+        }
+    };
+    let mut seen = Seen::content(&content);
+    drop(content);
+    let mut poll = interval_at(Instant::now() + POLL, POLL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The file may have changed between its first reading and the watch.
+    let mut look_now = true;
+    loop {
+        if !look_now {
+            tokio::select! {
+                () = changed.notified() => {
+                    let deadline = Instant::now() + RESTLESS;
+                    while timeout(QUIET, changed.notified()).await.is_ok() && Instant::now() < deadline {}
+                }
+                _ = poll.tick() => {}
+            }
+        }
+        look_now = false;
+        let (store, path) = (Arc::clone(&store), Arc::clone(&path));
+        match tokio::task::spawn_blocking(move || look(&store, &path, seen)).await {
+            Ok(now) => seen = now,
+            Err(error) => {
+                tracing::error!(%error, "the users file is no longer watched");
+                return;
+            }
+        }
+    }
+}
+
+/// Reads the file and, where it is another than `seen`, loads it. Blocks.
+fn look(store: &UserStore, path: &Path, seen: Seen) -> Seen {
+    let kept = "the users file is not usable, the users stay as they were";
+    let content = match file::read(path, store.file_max) {
+        Ok(content) => content,
+        Err(error) => {
+            let now = Seen::Unreadable(error.to_string());
+            if now != seen {
+                tracing::error!(%error, "{kept}");
+            }
+            return now;
+        }
+    };
+    let now = Seen::content(&content);
+    if now != seen {
+        match store.replace(path, &content) {
+            Ok(replaced) => tracing::info!(
+                file = %path.display(), users = replaced.users, withdrawn = replaced.withdrawn, "users reloaded"
+            ),
+            Err(error @ UsersError::Random(_)) => {
+                // Not the file's fault: try again at the next look.
+                tracing::error!(%error, "{kept}");
+                return seen;
+            }
+            Err(error) => tracing::error!(%error, "{kept}"),
+        }
+    }
+    now
+}
+
+fn watch(path: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading the file is an event too, which must not lead to the next reading. An error (events were lost) is
+        // a reason to look.
+        if !matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(_))) {
+            changed.notify_one();
+        }
+    })?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::auth::phc::cheap;
+    use crate::auth::{Config, LoginConfig};
+
+    /// What was logged while `f` ran.
+    fn logged<T>(f: impl FnOnce() -> T) -> (T, String) {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let result = tracing::subscriber::with_default(subscriber, f);
+        let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+        (result, text)
+    }
+
+    #[test]
+    fn a_broken_file_keeps_the_users_and_is_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        let hash = cheap("x");
+        let good = format!("[[users]]\nname = \"alice\"\npassword = {hash:?}\n");
+        std::fs::write(&path, &good).unwrap();
+        let config = Config {
+            users_file: Some(path.to_str().unwrap().to_owned()),
+            ..Config::default()
+        };
+        let (store, watched) = UserStore::open(&config, &LoginConfig::default()).unwrap();
+        let users = store.current();
+        let mut seen = Seen::content(&watched.unwrap().1);
+        let mut check = |content: Option<&str>, expected: Option<&str>| {
+            match content {
+                Some(content) => std::fs::write(&path, content).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            for expected in [expected, None] {
+                let before = std::mem::replace(&mut seen, Seen::Unreadable(String::new()));
+                let (now, log) = logged(|| look(&store, &path, before));
+                seen = now;
+                match expected {
+                    Some(words) => assert!(log.contains(words) && log.lines().count() == 1, "{log}"),
+                    None => assert_eq!(log, ""),
+                }
+                assert!(!log.contains(&hash), "{log}");
+            }
+        };
+        check(Some(&good), None);
+        check(Some(&good.replace("alice", "a:b")), Some("must not contain ':'"));
+        check(Some("[[users]"), Some("line 1"));
+        check(None, Some("No such file"));
+        check(Some(&good.replace("m=8", "m=9999999")), Some("login.hash_memory"));
+        assert!(Arc::ptr_eq(&users, &store.current()));
+        check(Some(&good), Some("withdrawn=0"));
+        check(Some(""), Some("withdrawn=1"));
+        assert!(store.current().is_empty());
+    }
+}

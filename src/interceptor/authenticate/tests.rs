@@ -1,0 +1,162 @@
+//! Where CONNECT's credentials may stand, which of them counts, and that every refusal reads the same.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::*;
+use crate::auth::{Config, LoginConfig, users};
+use crate::config::secret::Secret;
+use crate::interceptor::Chain;
+use crate::telemetry::metrics::Metrics;
+
+// base64 of test1:test, test2:test and test1:wrong.
+const TEST1: &str = "dGVzdDE6dGVzdA==";
+const TEST2: &str = "dGVzdDI6dGVzdA==";
+const WRONG: &str = "dGVzdDE6d3Jvbmc=";
+
+fn nothing() -> ConnectAttempt {
+    ConnectAttempt {
+        x_authorization: None,
+        authorization: None,
+        login: None,
+        passcode: None,
+        upgrade_authorization: None,
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    }
+}
+
+fn chain(login: &LoginConfig) -> Chain {
+    let mut users = users::demo_users();
+    users[9].roles = vec!["ROLE_PUBLISHER".into()];
+    let config = Config {
+        users,
+        ..Config::default()
+    };
+    let authenticator = Authenticator::new(&config, login, Metrics::new().unwrap()).unwrap();
+    Chain::new(vec![Box::new(Authenticate::new(authenticator))])
+}
+
+#[tokio::test]
+async fn the_first_that_is_present_decides() {
+    let chain = chain(&LoginConfig::default());
+    let check = async |attempt: ConnectAttempt, expected: Option<&str>| {
+        let words = format!("{attempt:?}");
+        match (chain.connect(&attempt).await, expected) {
+            (Ok(principal), Some(expected)) => assert_eq!(principal.user().as_str(), expected, "{words}"),
+            (Err(reject), None) => assert_eq!(
+                reject,
+                Reject::new(CloseReason::NotAuthenticated, "authentication failed"),
+                "{words}"
+            ),
+            (found, _) => panic!("{found:?} for {words}"),
+        }
+    };
+    let secret = |text: &str| Some(Secret::new(text));
+    let full = || ConnectAttempt {
+        x_authorization: secret(TEST1),
+        authorization: secret(&format!("Basic {TEST2}")),
+        login: Some("test3".into()),
+        passcode: secret("test"),
+        upgrade_authorization: secret(&format!("Basic {TEST1}")),
+        ..nothing()
+    };
+    let without_x = || ConnectAttempt {
+        x_authorization: None,
+        ..full()
+    };
+    let pair = || ConnectAttempt {
+        authorization: None,
+        ..without_x()
+    };
+    let upgrade = || ConnectAttempt {
+        login: None,
+        passcode: None,
+        ..pair()
+    };
+
+    check(full(), Some("test1")).await;
+    check(without_x(), Some("test2")).await;
+    check(pair(), Some("test3")).await;
+    check(upgrade(), Some("test1")).await;
+    check(nothing(), None).await;
+    // Present and malformed, of another scheme, or wrong: what follows does not help.
+    for text in ["", "Bearer x", "Basic ???", WRONG] {
+        check(
+            ConnectAttempt {
+                x_authorization: secret(text),
+                ..full()
+            },
+            None,
+        )
+        .await;
+        check(
+            ConnectAttempt {
+                authorization: secret(text),
+                ..without_x()
+            },
+            None,
+        )
+        .await;
+        check(
+            ConnectAttempt {
+                upgrade_authorization: secret(text),
+                ..upgrade()
+            },
+            None,
+        )
+        .await;
+    }
+    check(
+        ConnectAttempt {
+            passcode: None,
+            ..pair()
+        },
+        None,
+    )
+    .await;
+    check(
+        ConnectAttempt {
+            login: None,
+            ..pair()
+        },
+        None,
+    )
+    .await;
+    // The bare base64 is STOMP's only, not HTTP's.
+    check(
+        ConnectAttempt {
+            upgrade_authorization: secret(TEST1),
+            ..upgrade()
+        },
+        None,
+    )
+    .await;
+    // The right password, but no ROLE_USER.
+    check(
+        ConnectAttempt {
+            login: Some("test10".into()),
+            ..pair()
+        },
+        None,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_queue_says_overloaded() {
+    let login = LoginConfig {
+        permits: Some(1),
+        queue: 0,
+        ..LoginConfig::default()
+    };
+    let chain = chain(&login);
+    let attempt = |user: &str| ConnectAttempt {
+        login: Some(user.into()),
+        passcode: Some(Secret::new("test")),
+        ..nothing()
+    };
+    let (first, second) = (attempt("test1"), attempt("test2"));
+    // On one thread and in this order: the first takes the only place before the second asks.
+    let (first, second) = tokio::join!(chain.connect(&first), chain.connect(&second));
+    assert!(first.is_ok());
+    assert_eq!(second, Err(Reject::new(CloseReason::Overloaded, "overloaded")));
+}

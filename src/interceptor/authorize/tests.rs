@@ -1,0 +1,136 @@
+//! Who may SUBSCRIBE and SEND where: the defaults, and rules over them.
+
+use super::*;
+use crate::principal::UserName;
+
+const CONFIG: &str = r#"
+    [[subscribe]]
+    destination = "/queue/admin/public"
+    roles = ["ROLE_USER"]
+    [[subscribe]]
+    destination = "/queue/admin/**"
+    roles = ["ROLE_ADMIN", "ROLE_AUDIT"]
+    [[subscribe]]
+    destination = "/topic/off"
+    roles = []
+    [[send]]
+    destination = "/queue/chat/*"
+    roles = ["ROLE_PUBLISHER"]
+    [[send]]
+    destination = "/chat/admin/**"
+    roles = ["ROLE_ADMIN"]
+    [[send]]
+    destination = "/user/queue/echo"
+    roles = ["ROLE_USER"]
+"#;
+
+fn check(config: &str, command: &str, text: &str, roles: &str, expected: Result<(), &str>) {
+    let prefixes = Prefixes::default();
+    let authorize = Authorize::new(&toml::from_str(config).unwrap(), &prefixes).unwrap();
+    let alice = UserName::parse("alice").unwrap();
+    let destination = prefixes.for_client(text, &alice).unwrap();
+    let who = Principal::new(alice, roles.split(' '));
+    let found = match command {
+        "SUBSCRIBE" => authorize.subscribe(&who, &destination, text),
+        _ => authorize.send(&who, &destination, text),
+    };
+    let expected = expected.map_err(|why| {
+        let message = format!("{command} to {text} is not permitted: {why}");
+        Reject::new(CloseReason::Forbidden, message)
+    });
+    assert_eq!(found, expected, "{command} {text} {roles}");
+}
+
+#[test]
+fn without_rules_the_defaults_hold() {
+    let check = |command: &str, text: &str, expected| check("", command, text, "ROLE_USER", expected);
+    check("SUBSCRIBE", "/queue/x", Ok(()));
+    check("SUBSCRIBE", "/topic/x/y", Ok(()));
+    check("SUBSCRIBE", "/user/queue/x", Ok(()));
+    check("SUBSCRIBE", "/user/chat/errors", Ok(()));
+    check(
+        "SUBSCRIBE",
+        "/chat/x",
+        Err("an application destination takes SEND only"),
+    );
+    check("SEND", "/chat/message", Ok(()));
+    check("SEND", "/app/x", Ok(()));
+    let broadcast = "a client sends to broadcast destinations only where a rule in permissions.send lets it";
+    check("SEND", "/queue/x", Err(broadcast));
+    check("SEND", "/topic/x", Err(broadcast));
+    let own = "a client sends to user destinations only where a rule in permissions.send lets it";
+    check("SEND", "/user/queue/x", Err(own));
+}
+
+#[test]
+fn the_first_fitting_rule_decides() {
+    let check =
+        |command: &str, text: &str, roles: &str, expected| check(CONFIG, command, text, roles, expected);
+    let admin = "it takes one of ROLE_ADMIN, ROLE_AUDIT";
+    check("SUBSCRIBE", "/queue/admin/x", "ROLE_USER", Err(admin));
+    check("SUBSCRIBE", "/queue/admin", "ROLE_USER", Err(admin));
+    check("SUBSCRIBE", "/queue/admin/x/y", "ROLE_USER ROLE_AUDIT", Ok(()));
+    check("SUBSCRIBE", "/queue/admin/public", "ROLE_USER", Ok(()));
+    check("SUBSCRIBE", "/queue/admins", "ROLE_USER", Ok(()));
+    check(
+        "SUBSCRIBE",
+        "/topic/off",
+        "ROLE_USER ROLE_ADMIN",
+        Err("nobody may"),
+    );
+    check("SUBSCRIBE", "/user/queue/admin/x", "ROLE_USER", Ok(()));
+
+    check("SEND", "/queue/chat/room", "ROLE_USER ROLE_PUBLISHER", Ok(()));
+    check(
+        "SEND",
+        "/queue/chat/room",
+        "ROLE_USER",
+        Err("it takes ROLE_PUBLISHER"),
+    );
+    check("SEND", "/app/admin/x", "ROLE_USER", Err("it takes ROLE_ADMIN"));
+    check("SEND", "/app/admin/x", "ROLE_ADMIN", Ok(()));
+    check("SEND", "/app/message", "ROLE_USER", Ok(()));
+    check("SEND", "/user/queue/echo", "ROLE_USER", Ok(()));
+}
+
+#[test]
+fn another_users_destination_is_refused_however_it_was_made() {
+    let authorize = Authorize::new(&Config::default(), &Prefixes::default()).unwrap();
+    let alice = Principal::new(UserName::parse("alice").unwrap(), ["ROLE_USER"]);
+    let bobs = Destination::Target(Target::User {
+        user: UserName::parse("bob").unwrap(),
+        path: Path::parse("/queue/x").unwrap(),
+    });
+    for result in [
+        authorize.subscribe(&alice, &bobs, "/user/queue/x"),
+        authorize.send(&alice, &bobs, "/user/queue/x"),
+    ] {
+        assert!(result.unwrap_err().message.ends_with("it is another user's"));
+    }
+}
+
+#[test]
+fn rules_without_effect_or_sense_are_errors() {
+    let check = |list: &str, destination: &str, roles: &str, expected: &str| {
+        let text = format!("[[{list}]]\ndestination = {destination:?}\nroles = [{roles}]");
+        let config: Config = toml::from_str(&text).unwrap();
+        let error = Authorize::new(&config, &Prefixes::default())
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        let begins = format!("permissions.{list}, rule number 1 ({destination:?}): ");
+        assert!(error.starts_with(&begins) && error.contains(expected), "{error}");
+    };
+    check("subscribe", "/user/queue/x", "", "always SUBSCRIBE");
+    check("subscribe", "/chat/x", "", "nobody may SUBSCRIBE");
+    check("send", "/nowhere/x", "", "begins with one of");
+    check("send", "/queue/**/x", "", "one whole segment");
+    check(
+        "send",
+        "/queue/x",
+        "\"PUBLISHER\"",
+        "ROLE_USER, got \"PUBLISHER\"",
+    );
+    // Without roles it is not clear whether all or nobody is meant.
+    assert!(toml::from_str::<Config>("[[send]]\ndestination = \"/queue/x\"").is_err());
+}
