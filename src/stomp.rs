@@ -1,4 +1,7 @@
 //! STOMP 1.0, 1.1 and 1.2 as bytes: a sans-io codec. Knows no I/O, no runtime and no clock; time is a parameter.
+//!
+//! In: [`Decoder`] takes bytes however they were cut and gives client [`Frame`]s. Out: [`encoder::encode`] gives the bytes
+//! of one [`ServerFrame`]; who assembles a MESSAGE by parts takes [`escape::header_into`].
 
 pub mod decoder;
 pub mod encoder;
@@ -7,3 +10,11 @@ pub mod escape;
 pub mod frame;
 pub mod header;
 pub mod heartbeat;
+pub mod version;
+
+pub use decoder::{Decoder, Limits};
+pub use encoder::{ServerFrame, encode};
+pub use error::{DecodeError, Fault};
+pub use frame::{Command, Frame};
+pub use header::Headers;
+pub use version::Version;

@@ -1,0 +1,153 @@
+//! A frame's body and the NUL behind it, gathered within the limits. Knows the head that announced it, already parsed.
+
+use bytes::Bytes;
+use memchr::memchr;
+
+use super::Limits;
+use crate::stomp::error::{DecodeError, Fault};
+use crate::stomp::frame::{Command, Frame};
+use crate::stomp::header::Headers;
+
+/// A frame whose head is whole and whose body may be missing in part.
+#[derive(Debug)]
+pub(super) struct PartialBody {
+    command: Command,
+    headers: Headers,
+    /// `content-length`; none: the first NUL ends the body (F10).
+    length: Option<usize>,
+    /// Most bytes it may have.
+    max: usize,
+    /// The fault of one more.
+    over: Fault,
+    /// Whether it is only read over.
+    ignored: bool,
+    /// How much of it came in earlier calls.
+    received: usize,
+    /// The same as bytes, unless ignored.
+    kept: Vec<u8>,
+}
+
+impl PartialBody {
+    /// The body of a frame whose head takes `head_bytes`. Refuses at once a `content-length` that is none or too large.
+    /// `is_1_0`: the session is of 1.0, where the body of a SUBSCRIBE is ignored (F5).
+    pub fn new(
+        command: Command,
+        headers: Headers,
+        head_bytes: usize,
+        limits: &Limits,
+        is_1_0: bool,
+    ) -> Result<Self, DecodeError> {
+        let frame_room = limits.frame_bytes.checked_sub(head_bytes.saturating_add(1));
+        let over_frame = Fault::FrameTooLarge(limits.frame_bytes);
+        let ignored = is_1_0 && command == Command::Subscribe;
+        let may_have_body = ignored || command == Command::Send;
+        let (max, over) = match frame_room {
+            Some(_) if !may_have_body => (0, Fault::BodyNotAllowed(command)),
+            Some(room) if room < limits.body_bytes => (room, over_frame.clone()),
+            _ => (limits.body_bytes, Fault::BodyTooLarge(limits.body_bytes)),
+        };
+        let mut partial = Self {
+            command,
+            headers,
+            length: None,
+            max,
+            over,
+            ignored,
+            received: 0,
+            kept: Vec::new(),
+        };
+        if frame_room.is_none() {
+            return Err(partial.fault(over_frame));
+        }
+        partial.length = match partial.headers.content_length() {
+            Ok(Some(length)) if length > max => return Err(partial.fault(partial.over.clone())),
+            Ok(length) => length,
+            Err(fault) => return Err(partial.fault(fault)),
+        };
+        Ok(partial)
+    }
+
+    /// Takes bytes from `input` up to and with the NUL and gives the body; none: `input` is used up.
+    pub fn take(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, DecodeError> {
+        let missing = match self.length {
+            Some(length) => length - self.received,
+            None => memchr(0, self.within_max(input)).unwrap_or(input.len()),
+        };
+        let Some((chunk, behind)) = input.split_at_checked(missing) else {
+            self.keep(input);
+            *input = &[];
+            return Ok(None);
+        };
+        if chunk.len() > self.max - self.received {
+            return Err(self.fault(self.over.clone()));
+        }
+        match behind.split_first() {
+            Some((0, behind)) => {
+                *input = behind;
+                Ok(Some(self.finish(chunk)))
+            }
+            Some(_) => Err(self.fault(Fault::NoNul(self.received + chunk.len()))),
+            None => {
+                self.keep(chunk);
+                *input = &[];
+                Ok(None)
+            }
+        }
+    }
+
+    /// The whole frame.
+    pub fn into_frame(self, body: Bytes) -> Frame {
+        Frame {
+            command: self.command,
+            headers: self.headers,
+            body,
+        }
+    }
+
+    /// As much of `input` as may be body or the NUL behind it.
+    fn within_max<'a>(&self, input: &'a [u8]) -> &'a [u8] {
+        let room = (self.max - self.received).saturating_add(1);
+        input.get(..room).unwrap_or(input)
+    }
+
+    fn keep(&mut self, chunk: &[u8]) {
+        self.received += chunk.len();
+        if self.ignored || chunk.is_empty() {
+            return;
+        }
+        let needed = self.kept.len() + chunk.len();
+        if let Some(length) = self.length
+            && needed > self.kept.capacity()
+        {
+            // Doubles as the bytes come, not as they are announced, and ends at the very length.
+            let target = needed.max(self.kept.capacity().saturating_mul(2)).min(length);
+            self.kept.reserve_exact(target.saturating_sub(self.kept.len()));
+        }
+        self.kept.extend_from_slice(chunk);
+    }
+
+    fn finish(&mut self, last: &[u8]) -> Bytes {
+        if self.ignored {
+            return Bytes::new();
+        }
+        if self.kept.is_empty() {
+            return Bytes::copy_from_slice(last);
+        }
+        self.keep(last);
+        // Without spare capacity: a body may wait in a transaction, where its length is what counts.
+        Bytes::from(std::mem::take(&mut self.kept).into_boxed_slice())
+    }
+
+    #[cfg(test)]
+    pub fn kept_capacity(&self) -> usize {
+        self.kept.capacity()
+    }
+
+    fn fault(&self, fault: Fault) -> DecodeError {
+        let receipt = match self.command.is_connect() {
+            true => None,
+            false => self.headers.get("receipt").map(Into::into),
+        };
+        DecodeError { fault, receipt }
+    }
+}

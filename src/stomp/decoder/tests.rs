@@ -1,0 +1,541 @@
+//! What the decoder takes and refuses, rule by rule. Every input is decoded whole and byte by byte; both must agree.
+
+use super::*;
+use crate::stomp::Version::{V1_0, V1_1, V1_2};
+use crate::stomp::error::Quoted;
+use crate::stomp::{Command, Headers};
+
+mod naive;
+mod properties;
+
+const LIMITS: Limits = Limits {
+    frame_bytes: 200,
+    headers: 3,
+    header_bytes: 40,
+    body_bytes: 50,
+};
+
+/// Command, headers and body.
+type Plain = (String, Vec<(String, String)>, Vec<u8>);
+
+/// The frames up to the first fault or the end of the input, and what came last.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    frames: Vec<Plain>,
+    end: Result<End, Fault>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Idle,
+    HalfRead,
+}
+
+fn decoder(version: Option<Version>, limits: Limits) -> Decoder {
+    let mut decoder = Decoder::new(limits);
+    if let Some(version) = version {
+        decoder.set_version(version);
+    }
+    decoder
+}
+
+fn plain(frame: &Frame) -> Plain {
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    (
+        frame.command.to_string(),
+        frame.headers.iter().map(owned).collect(),
+        frame.body.to_vec(),
+    )
+}
+
+fn decode_chunks<'a>(mut decoder: Decoder, chunks: impl Iterator<Item = &'a [u8]>) -> Outcome {
+    let mut frames = Vec::new();
+    for mut chunk in chunks {
+        loop {
+            match decoder.decode(&mut chunk) {
+                Ok(Some(frame)) => frames.push(plain(&frame)),
+                Ok(None) => break,
+                Err(error) => {
+                    return Outcome {
+                        frames,
+                        end: Err(error.fault),
+                    };
+                }
+            }
+        }
+        assert!(chunk.is_empty(), "Ok(None) means that all is used up");
+    }
+    let end = if decoder.is_idle() {
+        End::Idle
+    } else {
+        End::HalfRead
+    };
+    Outcome { frames, end: Ok(end) }
+}
+
+#[track_caller]
+fn outcome(version: Option<Version>, input: &[u8]) -> Outcome {
+    let whole = decode_chunks(decoder(version, LIMITS), std::iter::once(input));
+    let byte_by_byte = decode_chunks(decoder(version, LIMITS), input.chunks(1));
+    assert_eq!(whole, byte_by_byte, "{:?}", String::from_utf8_lossy(input));
+    whole
+}
+
+/// Checks the only frame of `input`, each header written `name=value`.
+#[track_caller]
+fn check(version: impl Into<Option<Version>>, input: &str, command: &str, headers: &[&str], body: &str) {
+    let found = outcome(version.into(), input.as_bytes());
+    let frame = (
+        command.to_owned(),
+        headers
+            .iter()
+            .map(|header| header.split_once('=').unwrap())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        body.as_bytes().to_vec(),
+    );
+    assert_eq!(
+        found,
+        Outcome {
+            frames: vec![frame],
+            end: Ok(End::Idle)
+        },
+        "{input:?}"
+    );
+}
+
+#[track_caller]
+fn check_fault(version: impl Into<Option<Version>>, input: impl AsRef<[u8]>, expected: Fault) {
+    let input = input.as_ref();
+    let found = outcome(version.into(), input);
+    assert_eq!(found.end, Err(expected), "{:?}", String::from_utf8_lossy(input));
+}
+
+#[track_caller]
+fn check_count(version: impl Into<Option<Version>>, input: &str, frames: usize, end: End) {
+    let found = outcome(version.into(), input.as_bytes());
+    assert_eq!((found.frames.len(), found.end), (frames, Ok(end)), "{input:?}");
+}
+
+#[test]
+fn f1_a_frame_is_command_headers_blank_line_body_nul() {
+    check(V1_2, "SEND\na:b\n\nhi\0", "SEND", &["a=b"], "hi");
+    check(V1_2, "DISCONNECT\n\n\0", "DISCONNECT", &[], "");
+    check(None, "CONNECT\n\n\0", "CONNECT", &[], "");
+    check_fault(V1_2, "send\n\n\0", Fault::UnknownCommand(Quoted::new("send")));
+    check_fault(V1_2, "SEND\na:b\0", Fault::NulInHeaders);
+    check_fault(V1_2, "SEND\0", Fault::NulInHeaders);
+}
+
+#[test]
+fn f2_cr_lf_ends_a_line_in_1_2_and_before_login() {
+    for version in [None, Some(V1_2)] {
+        check(version, "SEND\r\na:b\n\r\nhi\0", "SEND", &["a=b"], "hi");
+        check(version, "SEND\na:b\r\n\n\r\n\0", "SEND", &["a=b"], "\r\n");
+        check_fault(version, "SEND\na:b\rc\n\n\0", Fault::LoneCarriageReturn(1));
+        check_fault(version, "SEND\na:b\r\r\n\n\0", Fault::LoneCarriageReturn(1));
+        check_fault(version, "SE\rND\na:b\n\n\0", Fault::LoneCarriageReturn(0));
+        check_fault(version, "SEND\n\ra:b\n\n\0", Fault::LoneCarriageReturn(1));
+    }
+    for version in [V1_0, V1_1] {
+        check(version, "SEND\na:b\r\n\n\0", "SEND", &["a=b\r"], "");
+        check(version, "SEND\na:\rb\n\n\0", "SEND", &["a=\rb"], "");
+        check_fault(
+            version,
+            "SEND\r\n\n\0",
+            Fault::UnknownCommand(Quoted::new("SEND\r")),
+        );
+        check_fault(version, "SEND\na:b\n\r\n\n\0", Fault::NoColon(2));
+    }
+}
+
+#[test]
+fn f3_ends_of_line_and_stray_nuls_between_frames_are_skipped() {
+    check_count(V1_2, "", 0, End::Idle);
+    check_count(V1_2, "\n\n\r\n\0\n", 0, End::Idle);
+    check_count(V1_2, "\r", 0, End::HalfRead);
+    check_count(V1_2, "\n\0SEND\n\n\0\n\0\r\nSEND\n\n\0\n", 2, End::Idle);
+    check_count(V1_1, "\r\n\0SEND\n\n\0\n", 1, End::Idle);
+    check_count(V1_2, "S", 0, End::HalfRead);
+    check_count(V1_2, "SEND\n\nabc", 0, End::HalfRead);
+    for version in [None, Some(V1_0), Some(V1_1), Some(V1_2)] {
+        check_fault(version, "\r\r\n", Fault::LoneCarriageReturnBetweenFrames);
+        check_fault(version, "\rSEND\n\n\0", Fault::LoneCarriageReturnBetweenFrames);
+        check_fault(version, "\r\0", Fault::LoneCarriageReturnBetweenFrames);
+    }
+}
+
+#[test]
+fn f4_commands_and_headers_are_utf_8_and_bodies_are_not() {
+    check(V1_2, "SEND\nä:€\n\n\0", "SEND", &["ä=€"], "");
+    check_fault(V1_2, b"SEND\xff\n\n\0", Fault::NotUtf8(0));
+    check_fault(V1_2, b"SEND\na:b\nc:\xff\n\n\0", Fault::NotUtf8(2));
+    check_fault(None, b"CONNECT\n\xc3:\n\n\0", Fault::NotUtf8(1));
+    let found = outcome(Some(V1_2), b"SEND\n\n\xff\xfe\0");
+    assert_eq!(found.frames[0].2, b"\xff\xfe");
+}
+
+#[test]
+fn f5_only_send_has_a_body() {
+    for command in Command::ALL
+        .into_iter()
+        .filter(|command| *command != Command::Send)
+    {
+        let text = command.as_str();
+        check(
+            V1_2,
+            &format!("{text}\ncontent-length:0\n\n\0"),
+            text,
+            &["content-length=0"],
+            "",
+        );
+        check_fault(V1_2, format!("{text}\n\nx\0"), Fault::BodyNotAllowed(command));
+        check_fault(V1_2, format!("{text}\n\n\n\0"), Fault::BodyNotAllowed(command));
+        let announced = format!("{text}\ncontent-length:1\n\n");
+        check_fault(V1_1, announced, Fault::BodyNotAllowed(command));
+    }
+    check(V1_0, "SUBSCRIBE\n\nignored\0", "SUBSCRIBE", &[], "");
+    check(
+        V1_0,
+        "SUBSCRIBE\ncontent-length:2\n\n\0\0\0",
+        "SUBSCRIBE",
+        &["content-length=2"],
+        "",
+    );
+    check_fault(
+        V1_0,
+        format!("SUBSCRIBE\n\n{}", "x".repeat(51)),
+        Fault::BodyTooLarge(50),
+    );
+}
+
+#[test]
+fn f6_content_length_bytes_are_read_and_nul_follows() {
+    let with_nul = &["content-length=3"];
+    check(V1_2, "SEND\ncontent-length:3\n\na\0b\0", "SEND", with_nul, "a\0b");
+    check(
+        V1_0,
+        "SEND\ncontent-length: 3\n\na\0b\0",
+        "SEND",
+        with_nul,
+        "a\0b",
+    );
+    check_count(V1_2, "SEND\ncontent-length:3\n\nabc", 0, End::HalfRead);
+    check_fault(V1_2, "SEND\ncontent-length:3\n\nabcd\0", Fault::NoNul(3));
+    check_fault(V1_2, "SEND\ncontent-length:0\n\na\0", Fault::NoNul(0));
+    // F10: without it the first NUL ends the frame; the rest is the next one.
+    check_fault(
+        V1_2,
+        "SEND\n\na\0b\n\n\0",
+        Fault::UnknownCommand(Quoted::new("b")),
+    );
+}
+
+#[test]
+fn f9_a_content_length_that_is_no_number_is_refused() {
+    for value in ["", "x", "-1", "+1", "1.0", "1 ", " 1", "0x1", "１"] {
+        check_fault(
+            V1_2,
+            format!("SEND\ncontent-length:{value}\n\n"),
+            Fault::BadContentLength,
+        );
+    }
+    let digits = "9".repeat(25);
+    check_fault(
+        V1_2,
+        format!("SEND\ncontent-length:{digits}\n\n"),
+        Fault::BodyTooLarge(50),
+    );
+    check(
+        V1_2,
+        "SEND\ncontent-length:1\ncontent-length:x\n\na\0",
+        "SEND",
+        &["content-length=1"],
+        "a",
+    );
+}
+
+#[test]
+fn f11_f12_an_unknown_command_is_named_bounded_and_printable() {
+    for command in [
+        "CONNECTED",
+        "MESSAGE",
+        "RECEIPT",
+        "ERROR",
+        "GET / HTTP/1.1",
+        "a:b",
+    ] {
+        check_fault(
+            V1_2,
+            format!("{command}\n\n\0"),
+            Fault::UnknownCommand(Quoted::new(command)),
+        );
+    }
+    // Refused as soon as no command can be so long, without an end of line.
+    check_fault(
+        None,
+        "X".repeat(35),
+        Fault::UnknownCommand(Quoted::new(&"X".repeat(32))),
+    );
+    let shown = Fault::UnknownCommand(Quoted::new("\u{7}\u{202e}")).to_string();
+    assert_eq!(shown, r#"unknown command "\u{7}\u{202e}""#);
+}
+
+#[test]
+fn h1_h2_headers_are_unescaped_as_the_version_says() {
+    let bad = |escape, version| Fault::BadEscape {
+        header: Quoted::new("a"),
+        escape,
+        version,
+    };
+    check(V1_2, "SEND\n\\ca:\\r\\n\\\\\n\n\0", "SEND", &[":a=\r\n\\"], "");
+    check(V1_1, "SEND\n\\ca:\\n\\\\\n\n\0", "SEND", &[":a=\n\\"], "");
+    check(V1_0, "SEND\na:\\n\\t\\\n\n\0", "SEND", &["a=\\n\\t\\"], "");
+    check_fault(V1_2, "SEND\na:x\\t\n\n\0", bad(Some('t'), V1_2));
+    check_fault(V1_2, "SEND\na:x\\\n\n\0", bad(None, V1_2));
+    check_fault(V1_2, "SEND\na:x\\\r\n\n\0", bad(None, V1_2));
+    check_fault(V1_1, "SEND\na:\\r\n\n\0", bad(Some('r'), V1_1));
+}
+
+#[test]
+fn h3_connect_is_never_unescaped() {
+    for version in [None, Some(V1_1), Some(V1_2)] {
+        for command in ["CONNECT", "STOMP"] {
+            check(
+                version,
+                &format!("{command}\naccept-version:1.2\npasscode: a\\nb\\x:c\n\n\0"),
+                command,
+                &["accept-version=1.2", "passcode= a\\nb\\x:c"],
+                "",
+            );
+        }
+    }
+    // Before login nothing says how other frames are escaped; they are taken as they stand.
+    check(
+        None,
+        "DISCONNECT\nreceipt:\\x\n\n\0",
+        "DISCONNECT",
+        &["receipt=\\x"],
+        "",
+    );
+}
+
+#[test]
+fn h5_blanks_stay_but_in_1_0() {
+    check(V1_2, "SEND\na : b \n\n\0", "SEND", &["a = b "], "");
+    check(V1_1, "SEND\na: b\n\n\0", "SEND", &["a= b"], "");
+    check(V1_0, "SEND\na: \t b \n\n\0", "SEND", &["a=b "], "");
+    // A CONNECT without accept-version is 1.0's, whose specification itself writes `login: <username>`.
+    check(None, "CONNECT\nlogin: me\n\n\0", "CONNECT", &["login=me"], "");
+    check(
+        None,
+        "CONNECT\nlogin: me\naccept-version:1.0\n\n\0",
+        "CONNECT",
+        &["login= me", "accept-version=1.0"],
+        "",
+    );
+}
+
+#[test]
+fn h6_h7_the_first_colon_parts_and_the_first_header_wins() {
+    check(V1_2, "SEND\na:b:c\n\n\0", "SEND", &["a=b:c"], "");
+    check(V1_2, "SEND\na:\n\n\0", "SEND", &["a="], "");
+    check(V1_2, "SEND\na:1\nb:2\na:3\n\n\0", "SEND", &["a=1", "b=2"], "");
+    check(V1_2, "SEND\na:1\nA:2\n\n\0", "SEND", &["a=1", "A=2"], "");
+    check_fault(V1_2, "SEND\na:b\nc\n\n\0", Fault::NoColon(2));
+    check_fault(V1_2, "SEND\n:b\n\n\0", Fault::EmptyName(1));
+}
+
+#[test]
+fn e3_limits_hold_to_the_byte() {
+    let too_long = |header: &str| Fault::HeaderTooLong {
+        header: Quoted::new(header),
+        limit: 40,
+    };
+    let value = "v".repeat(38);
+    let header = format!("ab={value}");
+    check(V1_2, &format!("SEND\nab:{value}\n\n\0"), "SEND", &[&header], "");
+    check(V1_2, &format!("SEND\nab:{value}\r\n\n\0"), "SEND", &[&header], "");
+    check_fault(V1_2, format!("SEND\nabc:{value}\n\n\0"), too_long("abc"));
+    check_fault(V1_2, format!("SEND\nabc:{value}\r\n\n\0"), too_long("abc"));
+    check_fault(V1_1, format!("SEND\nab:{value}\r\n\n\0"), too_long("ab"));
+    // A line without an end is refused as soon as it is too long.
+    check_fault(
+        V1_2,
+        format!("SEND\nx\n{}", "y".repeat(44)),
+        too_long(&"y".repeat(41)),
+    );
+
+    check_count(V1_2, "SEND\na:\nb:\nc:\n\n\0", 1, End::Idle);
+    check_fault(V1_2, "SEND\na:\nb:\nc:\nd:\n", Fault::TooManyHeaders(3));
+    check_fault(V1_2, "SEND\na:\na:\na:\na:\n", Fault::TooManyHeaders(3));
+
+    check_count(V1_2, &format!("SEND\n\n{}\0", "x".repeat(50)), 1, End::Idle);
+    check_fault(
+        V1_2,
+        format!("SEND\n\n{}", "x".repeat(51)),
+        Fault::BodyTooLarge(50),
+    );
+    check_count(V1_2, "SEND\ncontent-length:50\n\n", 0, End::HalfRead);
+    check_fault(V1_2, "SEND\ncontent-length:51\n\n", Fault::BodyTooLarge(50));
+}
+
+#[test]
+fn the_whole_frame_is_bounded_and_the_setting_is_named() {
+    let limits = Limits {
+        frame_bytes: 20,
+        ..LIMITS
+    };
+    #[track_caller]
+    fn check(limits: Limits, version: Option<Version>, input: &str, expected: Result<End, Fault>) {
+        for size in [1, 7, 100] {
+            let found = decode_chunks(decoder(version, limits), input.as_bytes().chunks(size));
+            assert_eq!(found.end, expected, "{input:?}");
+        }
+    }
+    let before_login = Err(Fault::FrameTooLargeBeforeLogin(20));
+    let after_login = Err(Fault::FrameTooLarge(20));
+    check(limits, None, "CONNECT\na:12345678\n\n", before_login.clone());
+    check(limits, None, "CONNECT\na:1234567\n\n\0", Ok(End::Idle));
+    check(limits, None, "CONNECT\na:1234567890", Ok(End::HalfRead));
+    check(limits, None, "CONNECT\na:12345678901", before_login);
+    check(limits, Some(V1_2), "SEND\n\n1234567890123\0", Ok(End::Idle));
+    check(limits, Some(V1_2), "SEND\n\n12345678901234", after_login.clone());
+    let announced = Limits {
+        frame_bytes: 27,
+        ..LIMITS
+    };
+    check(
+        announced,
+        Some(V1_2),
+        "SEND\ncontent-length:3\n\n123\0",
+        Ok(End::Idle),
+    );
+    check(
+        announced,
+        Some(V1_2),
+        "SEND\ncontent-length:4\n\n",
+        Err(Fault::FrameTooLarge(27)),
+    );
+    // After login the parts' limits say it all.
+    let parts = Limits::after_login(3, 40, 50);
+    let header = format!("{}:\r\n", "x".repeat(40));
+    let largest = format!("SEND\r\n{}\r\n{}\0", header.repeat(3), "x".repeat(50));
+    check(parts, Some(V1_2), &largest, Ok(End::Idle));
+}
+
+#[test]
+fn e2_a_fault_carries_the_receipt_of_its_frame() {
+    #[track_caller]
+    fn check(version: Option<Version>, input: &str, expected: Option<&str>) {
+        let error = decoder(version, LIMITS)
+            .decode(&mut input.as_bytes())
+            .unwrap_err();
+        assert_eq!(error.receipt.as_deref(), expected, "{input:?} {error}");
+        let mut pieces = decoder(version, LIMITS);
+        let error = input
+            .as_bytes()
+            .chunks(5)
+            .find_map(|mut piece| pieces.decode(&mut piece).err())
+            .unwrap();
+        let known = input.find("receipt:") < input.find("bad") || input.contains("\n\n");
+        assert_eq!(error.receipt.as_deref(), expected.filter(|_| known), "{input:?}");
+    }
+    check(Some(V1_2), "NOPE\nreceipt:a\\cb\n\n\0", Some("a:b"));
+    check(Some(V1_2), "SEND\nbad\nreceipt:7\n\n\0", Some("7"));
+    check(Some(V1_2), "SEND\nreceipt:7\r\nbad\n\n\0", Some("7"));
+    check(Some(V1_2), "SEND\nreceipt:7\nreceipt:8\nbad\n\n\0", Some("7"));
+    check(Some(V1_2), "ACK\nreceipt:7\n\nbody\0", Some("7"));
+    check(Some(V1_2), "SEND\nreceipt:7\ncontent-length:x\n\n\0", Some("7"));
+    check(Some(V1_2), "SEND\nreceipt:7\ncontent-length:1\n\nab\0", Some("7"));
+    check(
+        Some(V1_2),
+        &format!("SEND\nreceipt:7\nbad:{}", "x".repeat(99)),
+        Some("7"),
+    );
+    check(Some(V1_2), "SEND\nbad\n\nreceipt:7\n\0", None);
+    check(Some(V1_2), "SEND\nreceipt:\\t\n\n\0", None);
+    check(Some(V1_0), "SEND\nreceipt: 7\nbad\n\n\0", Some("7"));
+    check(None, "CONNECT\nreceipt:7\nbad\n\n\0", None);
+    check(None, "CONNECT\nreceipt:7\n\nbody\0", None);
+}
+
+#[test]
+fn a_size_is_told_from_a_malformed_frame_and_the_words_name_the_setting() {
+    #[track_caller]
+    fn check(input: &str, too_large: bool, words: &str) {
+        let error = decoder(Some(V1_2), LIMITS)
+            .decode(&mut input.as_bytes())
+            .unwrap_err();
+        assert_eq!(error.to_string(), words);
+        assert_eq!(error.is_too_large(), too_large, "{words}");
+    }
+    check(
+        "SEND\na:\nb:\nc:\nd:\n",
+        true,
+        "a frame has at most 3 headers (limits.headers)",
+    );
+    check(
+        &format!("SEND\nlong:{}\n", "x".repeat(40)),
+        true,
+        "header \"long\" is over 40 bytes (limits.header_bytes)",
+    );
+    check(
+        "SEND\ncontent-length:51\n\n",
+        true,
+        "a body has at most 50 bytes (limits.body_bytes)",
+    );
+    check(
+        "SEND\na\\b:\\t\n\n\0",
+        false,
+        "header \"a\\\\b\" has the escape '\\b', which STOMP 1.2 does not define",
+    );
+    check("SEND\nb\n\n\0", false, "header 1 of the frame has no ':'");
+    check("ACK\n\nx\0", false, "ACK must not have a body");
+    check("MESSAGE\n\n\0", false, "unknown command \"MESSAGE\"");
+}
+
+#[test]
+fn after_a_fault_no_frame_comes_any_more() {
+    let mut decoder = decoder(Some(V1_2), LIMITS);
+    assert!(decoder.decode(&mut b"NOPE\n\n\0".as_slice()).is_err());
+    assert_eq!(decoder.decode(&mut b"".as_slice()), Ok(None));
+    for _ in 0..2 {
+        let error = decoder.decode(&mut b"SEND\n\n\0".as_slice()).unwrap_err();
+        assert_eq!(error.fault, Fault::AfterFault);
+    }
+}
+
+#[test]
+fn version_and_limits_hold_from_the_next_frame_on() {
+    let mut decoder = Decoder::new(LIMITS);
+    let mut input: &[u8] = b"CONNECT\naccept-version:1.2\n\n\0\r\nSEND\na:\\c\n\n\0";
+    assert!(decoder.decode(&mut input).unwrap().is_some());
+    assert!(
+        input.starts_with(b"\r\nSEND"),
+        "the rest is left for the new rules"
+    );
+    decoder.set_version(V1_2);
+    decoder.set_limits(Limits {
+        body_bytes: 2_000,
+        ..Limits::after_login(3, 40, 2_000)
+    });
+    let frame = decoder.decode(&mut input).unwrap().unwrap();
+    assert_eq!(frame.headers.get("a"), Some(":"));
+    let large = format!("SEND\n\n{}\0", "x".repeat(2_000));
+    let frame = decoder.decode(&mut large.as_bytes()).unwrap().unwrap();
+    assert_eq!(frame.body.len(), 2_000);
+}
+
+#[test]
+fn an_idle_decoder_is_small() {
+    assert!(size_of::<Decoder>() <= 56, "{}", size_of::<Decoder>());
+}
+
+#[test]
+fn an_announced_length_allocates_nothing_before_its_bytes_come() {
+    let mut decoder = decoder(Some(V1_2), Limits::after_login(3, 40, 1 << 40));
+    let mut input: &[u8] = b"SEND\ncontent-length:1099511627776\n\nabc";
+    assert_eq!(decoder.decode(&mut input), Ok(None));
+    assert!(matches!(&decoder.state, State::Body(body) if body.kept_capacity() <= 8));
+}
