@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;
 use crate::close_reason::CloseReason;
+use crate::ws::upgrade::register;
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -35,7 +36,7 @@ fn pair() -> (TcpStream, AsyncFd<Arc<PlainSocket>>) {
     client.set_nodelay(true).unwrap();
     let (server, _) = listener.accept().unwrap();
     server.set_nonblocking(true).unwrap();
-    (client, AsyncFd::new(Arc::new(PlainSocket(server))).unwrap())
+    (client, register(Arc::new(PlainSocket(server))).unwrap())
 }
 
 fn nothing() -> &'static (dyn Fn() + Sync) {
