@@ -5,4 +5,5 @@ pub mod close;
 pub mod guard;
 pub mod reader;
 pub mod upgrade;
+pub mod utf8;
 pub mod writer;

@@ -1,1 +1,284 @@
-//! Part of `http/`; see the module above.
+//! The accept loop over hyper: time-outs, the cap of connections, socket options, the pause when descriptors run out.
+//! `axum::serve` has none of them. Knows the router, not its routes.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+use crate::config::Limits;
+use crate::telemetry::metrics::Metrics;
+
+mod refusal;
+
+use refusal::Refusals;
+
+/// Connections that wait for `accept`; the kernel may hold fewer (`net.core.somaxconn`).
+const BACKLOG: u32 = 4_096;
+/// hyper's buffer of a connection, and so the largest request head (431 beyond). At least 8 KiB, or hyper panics.
+const HEAD_MAX_BYTES: usize = 16 << 10;
+/// How long accepting pauses when descriptors or memory have run out: closing connections gives them back.
+const PAUSE: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Sessions without heart-beats would else die unseen: 30 s of silence, then 3 probes 10 s apart.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
+
+/// What the listener takes from the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// `http.header_timeout`: from accept, or from the answer before, to a whole request head.
+    pub header_timeout: Duration,
+    /// `http.max_connections`
+    pub max_connections: usize,
+    /// `limits.socket_send_bytes`; 0 leaves it to the kernel.
+    pub socket_send_bytes: usize,
+}
+
+impl Options {
+    /// Out of `[http]` and `[limits]`.
+    pub fn new(http: &super::Config, limits: &Limits) -> Self {
+        Self {
+            header_timeout: http.header_timeout.0,
+            max_connections: http.max_connections.min(Semaphore::MAX_PERMITS),
+            socket_send_bytes: limits.socket_send_bytes.0,
+        }
+    }
+}
+
+/// A connection's place among `http.max_connections`: free again when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Place(Arc<Seat>);
+
+#[derive(Debug)]
+struct Seat {
+    _permit: OwnedSemaphorePermit,
+    used: AtomicBool,
+}
+
+impl Place {
+    /// The next free place of `places`; none: all are taken.
+    fn take(places: &Arc<Semaphore>) -> Option<Self> {
+        let permit = Arc::clone(places).try_acquire_owned().ok()?;
+        Some(Self(Arc::new(Seat {
+            _permit: permit,
+            used: AtomicBool::new(false),
+        })))
+    }
+}
+
+/// An extension of every request: the connection that it came on.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The peer's address.
+    pub address: IpAddr,
+    /// When the connection was accepted; on a connection's later requests, when the request came.
+    pub accepted_at: Instant,
+    /// The connection's place; who outlives the request's connection, as a WebSocket does, keeps it.
+    pub place: Place,
+}
+
+/// Binds `address` (host and port), with SO_REUSEADDR, so that a restart does not wait for old connections.
+///
+/// # Errors
+/// The last address's, if a name has several and none can be bound.
+pub async fn bind(address: &str) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+    for address in lookup_host(address).await? {
+        match bind_to(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts and serves until `shutdown`, then gives up the port and returns. Connections are tasks of `tasks`: after
+/// `shutdown` each answers the request it is at and closes; those that became WebSockets live on.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    options: Options,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+    tasks: &TaskTracker,
+) {
+    let places = Arc::new(Semaphore::new(options.max_connections));
+    let refusals = Refusals::new(options.max_connections);
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        .max_buf_size(HEAD_MAX_BYTES);
+    let mut failures = Failures::new(metrics.clone());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if failures.note(&error, Instant::now()) {
+                    tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        () = sleep(PAUSE) => {}
+                    }
+                }
+                continue;
+            }
+        };
+        if let Err(error) = prepare(&stream, options.socket_send_bytes) {
+            debug!(%address, %error, "gone before it was served");
+            continue;
+        }
+        match Place::take(&places) {
+            Some(place) => {
+                let connection = Serving {
+                    address: address.ip(),
+                    accepted_at: Instant::now(),
+                    place,
+                };
+                tasks.spawn(connection.run(stream, &builder, router.clone(), shutdown.clone()));
+            }
+            None => {
+                metrics.connections_refused.inc();
+                refusals.refuse(stream, tasks);
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream, send_bytes: usize) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    if send_bytes > 0 {
+        socket.set_send_buffer_size(send_bytes)?;
+    }
+    Ok(())
+}
+
+/// One connection while hyper has it.
+#[derive(Clone)]
+struct Serving {
+    address: IpAddr,
+    accepted_at: Instant,
+    place: Place,
+}
+
+impl Serving {
+    fn run(
+        self,
+        stream: TcpStream,
+        builder: &http1::Builder,
+        router: Router,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let address = self.address;
+        let service = router.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(self.peer());
+            request
+        });
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .with_upgrades();
+        async move {
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = shutdown.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                debug!(%address, %error, "HTTP connection ended");
+            }
+        }
+    }
+
+    /// What a request learns of its connection.
+    fn peer(&self) -> Peer {
+        let used = self.place.0.used.swap(true, Ordering::Relaxed);
+        Peer {
+            address: self.address,
+            accepted_at: if used { Instant::now() } else { self.accepted_at },
+            place: self.place.clone(),
+        }
+    }
+}
+
+/// Errors of `accept`: counted, logged at most once a second.
+struct Failures {
+    metrics: Metrics,
+    logged_at: Option<Instant>,
+}
+
+impl Failures {
+    fn new(metrics: Metrics) -> Self {
+        Self {
+            metrics,
+            logged_at: None,
+        }
+    }
+
+    /// Whether accepting has to pause after `error`; it would only fail again at once.
+    fn note(&mut self, error: &io::Error, now: Instant) -> bool {
+        if is_of_the_peer(error) {
+            debug!(%error, "gone before it was accepted");
+            return false;
+        }
+        self.metrics.accept_pauses.inc();
+        if self.logged_at.is_none_or(|at| now.duration_since(at) >= SECOND) {
+            self.logged_at = Some(now);
+            warn!(%error, "cannot accept connections, pausing for {PAUSE:?} (is the limit of open files too low?)");
+        }
+        true
+    }
+}
+
+/// Whether `accept` failed for the connection that it would have given, and not for want of descriptors (EMFILE, ENFILE)
+/// or memory (ENOBUFS, ENOMEM). Linux hands a connection's pending network errors on here: accept(2).
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    !matches!(
+        errno,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,114 @@
-//! Part of `ws/`; see the module above.
+//! The control frames that Herald writes, and the last breath of a socket. Knows no reason for a close, only its code.
+
+use std::io::{self, Read};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::io::unix::AsyncFd;
+
+use super::guard::CONTROL_MAX_BYTES;
+use super::writer::PlainSocket;
+
+/// A ping without payload.
+pub static PING: Bytes = Bytes::from_static(&[0x89, 0x00]);
+
+/// Longest reason of a Close frame: a control frame's payload without the code.
+pub const REASON_MAX_BYTES: usize = CONTROL_MAX_BYTES - 2;
+
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_MAX_BYTES: usize = 64 << 10;
+
+/// A Close frame, unmasked, with `code` and `reason`; the reason is cut at [`REASON_MAX_BYTES`], never inside a
+/// character. A code that must not stand in a frame (RFC 6455 section 7.4.1: 1005, 1006, 1015) gives one without payload.
+pub fn close_frame(code: u16, reason: &str) -> Bytes {
+    if !may_be_sent(code) {
+        return Bytes::from_static(&[0x88, 0x00]);
+    }
+    let reason = reason
+        .get(..reason.floor_char_boundary(REASON_MAX_BYTES))
+        .unwrap_or_default();
+    let mut payload = BytesMut::with_capacity(2 + reason.len());
+    payload.put_u16(code);
+    payload.put_slice(reason.as_bytes());
+    control_frame(0x88, &payload)
+}
+
+/// The answer to a ping: its payload back (RFC 6455 section 5.5.3), unmasked.
+pub fn pong_frame(payload: &[u8]) -> Bytes {
+    control_frame(0x8A, payload)
+}
+
+/// Whether a Close frame may carry `code`: those of RFC 6455 section 7.4 and its IANA registry, and 3000 to 4999.
+pub fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+fn control_frame(first: u8, payload: &[u8]) -> Bytes {
+    let payload = payload.get(..CONTROL_MAX_BYTES).unwrap_or(payload);
+    let mut frame = BytesMut::with_capacity(2 + payload.len());
+    frame.put_u8(first);
+    frame.put_u8(payload.len() as u8);
+    frame.put_slice(payload);
+    frame.freeze()
+}
+
+/// Ends the sending side and waits for the peer to end its own, at most 2 s or 64 KiB, so that what was written last
+/// (ERROR, Close) arrives: closing a socket with unread input makes the kernel send RST, which destroys it.
+pub async fn linger(socket: &AsyncFd<Arc<PlainSocket>>) {
+    if socket.get_ref().0.shutdown(Shutdown::Write).is_err() {
+        return; // The peer is gone already.
+    }
+    // Both outcomes, EOF and a peer that does not end, lead to the same: the caller drops the socket.
+    let _ = tokio::time::timeout(LINGER, discard(socket)).await;
+}
+
+async fn discard(socket: &AsyncFd<Arc<PlainSocket>>) -> io::Result<()> {
+    let mut left = LINGER_MAX_BYTES;
+    while left > 0 {
+        let mut ready = socket.readable().await?;
+        let read = ready.try_io(|socket| (&socket.get_ref().0).read(&mut [0; 4096]));
+        match read {
+            Ok(Ok(0)) => return Ok(()),
+            Ok(Ok(read)) => left = left.saturating_sub(read),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(Err(error)) => return Err(error),
+            Err(_would_block) => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_frames() {
+        assert_eq!(&close_frame(1000, "bye")[..], b"\x88\x05\x03\xe8bye");
+        assert_eq!(&close_frame(4401, "")[..], b"\x88\x02\x11\x31");
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535] {
+            assert_eq!(&close_frame(code, "x")[..], b"\x88\x00", "{code}");
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let frame = close_frame(1002, &"a".repeat(500));
+        assert_eq!((frame.len(), frame[1]), (127, 125));
+        // 61 × 2 bytes fit into 123, the 62nd does not.
+        let frame = close_frame(1002, &"ä".repeat(100));
+        assert_eq!(frame[1], 2 + 122);
+        assert!(std::str::from_utf8(&frame[4..]).is_ok());
+    }
+
+    #[test]
+    fn pongs_carry_the_pings_payload() {
+        assert_eq!(&pong_frame(b"hi")[..], b"\x8a\x02hi");
+        assert_eq!(&pong_frame(b"")[..], b"\x8a\x00");
+        assert_eq!(pong_frame(&[7; 125]).len(), 127);
+        assert_eq!(pong_frame(&[7; 200]).len(), 127);
+        assert_eq!(&PING[..], b"\x89\x00");
+    }
+}

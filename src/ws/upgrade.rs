@@ -1,1 +1,194 @@
-//! Part of `ws/`; see the module above.
+//! From a request to a bare socket: the handshake's checks, fastwebsockets' 101, and the TCP connection taken out of
+//! hyper and tokio. Knows no STOMP beyond its sub-protocols' names, and not what is done with the connection.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use fastwebsockets::upgrade::UpgradeFut;
+use futures_util::future::BoxFuture;
+use http::StatusCode;
+use http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use hyper_util::rt::TokioIo;
+use prometheus::IntGauge;
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::writer::PlainSocket;
+use crate::config::secret::Secret;
+use crate::http::listener::{Peer, Place};
+use crate::telemetry::metrics::Metrics;
+
+mod handshake;
+pub mod origins;
+
+pub use origins::Origins;
+
+/// An open WebSocket: nothing after the handshake has been read, but for `leftover`.
+pub struct Connection {
+    /// The bare socket, non-blocking; [`register`] makes it awaitable.
+    pub socket: Arc<PlainSocket>,
+    /// What came in the same packet as the handshake; to be read first.
+    pub leftover: Bytes,
+    /// Where it comes from.
+    pub arrival: Arrival,
+}
+
+/// Where a connection comes from, and its place among `http.max_connections`.
+pub struct Arrival {
+    /// The peer's address.
+    pub address: IpAddr,
+    /// The upgrade request's `Authorization`, if `Origin` was absent or is listed by name (CONTRACT section 1).
+    pub upgrade_authorization: Option<Secret>,
+    /// When the connection was accepted; of a connection that was used for requests before, when the upgrade came.
+    pub accepted_at: Instant,
+    /// Held as long as the connection counts; frees its place when dropped.
+    pub permit: Place,
+}
+
+/// What is done with an open WebSocket. The future ends with the connection.
+pub type Connect = Arc<dyn Fn(Connection) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// What the handler needs. Cheap to clone.
+#[derive(Clone)]
+pub struct UpgradeState {
+    origins: Arc<Origins>,
+    connect: Connect,
+    tasks: TaskTracker,
+    open: IntGauge,
+}
+
+impl UpgradeState {
+    /// Opens WebSockets for pages of `origins`; each runs `connect` as a task of `tasks` and counts in
+    /// [`Metrics::connections`].
+    pub fn new(origins: Origins, connect: Connect, tasks: TaskTracker, metrics: &Metrics) -> Self {
+        Self {
+            origins: Arc::new(origins),
+            connect,
+            tasks,
+            open: metrics.connections.clone(),
+        }
+    }
+}
+
+/// The handler of the WebSocket endpoint, for every method: 101, or an RFC 9457 problem that says which rule of
+/// RFC 6455 section 4.2 the request broke (405, 426, 400) or that its origin is not allowed (403). Works behind
+/// [`crate::http::listener`] only.
+pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) -> Response {
+    let agreed = match handshake::check(
+        request.method(),
+        request.version(),
+        request.headers(),
+        &state.origins,
+    ) {
+        Ok(agreed) => agreed,
+        Err(refused) => return refused.response(),
+    };
+    let Some(peer) = request.extensions_mut().remove::<Peer>() else {
+        return not_possible();
+    };
+    let Ok((response, upgraded)) = fastwebsockets::upgrade::upgrade(&mut request) else {
+        return not_possible(); // It checks less than `handshake::check`.
+    };
+    let arrival = Arrival {
+        address: peer.address,
+        upgrade_authorization: agreed.authorization,
+        accepted_at: peer.accepted_at,
+        permit: peer.place,
+    };
+    state
+        .tasks
+        .spawn(run(upgraded, arrival, state.connect, state.open));
+
+    let mut response = response.map(|_| Body::empty());
+    if let Some(name) = agreed.subprotocol {
+        response
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+    }
+    response
+}
+
+fn not_possible() -> Response {
+    handshake::problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "this connection cannot become a WebSocket",
+    )
+}
+
+/// Makes the socket awaitable, for reading and for writing. Both sides of it belong to one task.
+///
+/// # Errors
+/// Those of the registration with epoll.
+pub fn register(socket: Arc<PlainSocket>) -> io::Result<AsyncFd<Arc<PlainSocket>>> {
+    #[expect(
+        deprecated,
+        reason = "its successor is `unsafe`: the descriptor must stay the same and open, which the Arc sees to"
+    )]
+    AsyncFd::new(socket)
+}
+
+async fn run(upgraded: UpgradeFut, arrival: Arrival, connect: Connect, open: IntGauge) {
+    let address = arrival.address;
+    // Boxed: what the upgrade needs must not stay in the session's task.
+    let (socket, leftover) = match Box::pin(take_out(upgraded)).await {
+        Ok(taken) => taken,
+        Err(reason) => {
+            debug!(%address, reason, "the upgrade came to nothing");
+            return;
+        }
+    };
+    let _open = Open::count(open);
+    let session = connect(Connection {
+        socket,
+        leftover,
+        arrival,
+    });
+    drop(connect);
+    session.await;
+}
+
+/// The TCP connection below hyper's `Upgraded`, out of tokio, and what hyper had read beyond the request.
+async fn take_out(upgraded: UpgradeFut) -> Result<(Arc<PlainSocket>, Bytes), String> {
+    let websocket = upgraded.await.map_err(|error| error.to_string())?;
+    let parts = websocket
+        .into_inner()
+        .into_inner()
+        .downcast::<TokioIo<TcpStream>>()
+        .map_err(|_| "not a plain TCP connection".to_owned())?;
+    // A copy: hyper's buffer is freed with `parts`.
+    let leftover = Bytes::copy_from_slice(&parts.read_buf);
+    // Stays non-blocking.
+    let stream = parts
+        .io
+        .into_inner()
+        .into_std()
+        .map_err(|error| error.to_string())?;
+    Ok((Arc::new(PlainSocket(stream)), leftover))
+}
+
+/// Counts as an open connection while it lives.
+struct Open(IntGauge);
+
+impl Open {
+    fn count(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests;

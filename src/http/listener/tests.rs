@@ -1,0 +1,187 @@
+//! Promise: what decisions 7 of docs/architecture.md says of the accept loop: the cap, the head's time-out, the end.
+
+use std::io::{Read, Write};
+use std::net::TcpStream as Client;
+
+use axum::Extension;
+use axum::routing::get;
+use rustix::io::Errno;
+use tokio::task::spawn_blocking;
+
+use super::*;
+
+struct Running {
+    address: SocketAddr,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+async fn start(max_connections: usize, header_timeout: Duration) -> Running {
+    let router = Router::new().route("/", get(|| async { "hello" })).route(
+        "/peer",
+        get(|Extension(peer): Extension<Peer>| async move { peer.address.to_string() }),
+    );
+    let listener = bind("localhost:0").await.unwrap();
+    let running = Running {
+        address: listener.local_addr().unwrap(),
+        metrics: Metrics::new().unwrap(),
+        shutdown: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+        accepting: tokio::spawn(async {}),
+    };
+    let options = Options {
+        header_timeout,
+        max_connections,
+        socket_send_bytes: 128 << 10,
+    };
+    let (metrics, shutdown, tasks) = (
+        running.metrics.clone(),
+        running.shutdown.clone(),
+        running.tasks.clone(),
+    );
+    let accepting =
+        tokio::spawn(async move { serve(listener, router, options, metrics, shutdown, &tasks).await });
+    Running { accepting, ..running }
+}
+
+/// Sends `request` and reads until the server closes.
+async fn ask(mut client: Client, request: &'static str) -> String {
+    spawn_blocking(move || {
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    })
+    .await
+    .unwrap()
+}
+
+/// Sends `request` on a connection that stays open, and reads the answer's first bytes.
+async fn keep(mut client: Client, request: &'static str) -> Client {
+    spawn_blocking(move || {
+        client.write_all(request.as_bytes()).unwrap();
+        let mut status = [0; 15];
+        client.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200 OK");
+        client
+    })
+    .await
+    .unwrap()
+}
+
+const HELLO: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const HELLO_AND_CLOSE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn the_connection_beyond_the_cap_gets_503_and_the_place_comes_back() {
+    let running = start(1, LONG).await;
+    let first = keep(Client::connect(running.address).unwrap(), HELLO).await;
+
+    let answer = ask(Client::connect(running.address).unwrap(), HELLO).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("\r\nRetry-After: 5\r\n"), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(problem["detail"], "http.max_connections (1) is reached");
+    assert_eq!(running.metrics.connections_refused.get(), 1);
+
+    drop(first);
+    loop {
+        let answer = ask(Client::connect(running.address).unwrap(), HELLO_AND_CLOSE).await;
+        if answer.starts_with("HTTP/1.1 200 ") {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn half_a_request_head_is_not_waited_for() {
+    let running = start(10, Duration::from_millis(50)).await;
+    let answer = ask(Client::connect(running.address).unwrap(), "GET / HTTP/1.1\r\nho").await;
+    assert!(!answer.contains("200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_long_head_is_refused() {
+    let running = start(10, LONG).await;
+    let long: &'static str = String::leak(format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(HEAD_MAX_BYTES)));
+    let answer = ask(Client::connect(running.address).unwrap(), long).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn requests_know_their_peer() {
+    let running = start(10, LONG).await;
+    let client = Client::connect(running.address).unwrap();
+    let address = client.local_addr().unwrap().ip().to_string();
+    let answer = ask(
+        client,
+        "GET /peer HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(answer.ends_with(&address), "{answer}");
+}
+
+#[tokio::test]
+async fn shutdown_frees_the_port_and_closes_idle_connections() {
+    let running = start(10, LONG).await;
+    let mut idle = keep(Client::connect(running.address).unwrap(), HELLO).await;
+    running.shutdown.cancel();
+    running.accepting.await.unwrap();
+    running.tasks.close();
+    running.tasks.wait().await;
+    let mut rest = Vec::new();
+    spawn_blocking(move || idle.read_to_end(&mut rest))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(Client::connect(running.address).is_err());
+}
+
+#[tokio::test]
+async fn sockets_are_prepared() {
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let _client = Client::connect(listener.local_addr().unwrap()).unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    prepare(&stream, 128 << 10).unwrap();
+    let socket = SockRef::from(&stream);
+    assert!(stream.nodelay().unwrap());
+    assert!(socket.keepalive().unwrap());
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
+    assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
+    assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+    // Linux doubles it, for its own book-keeping.
+    assert_eq!(socket.send_buffer_size().unwrap(), 256 << 10);
+}
+
+#[test]
+fn accepting_pauses_when_nothing_is_left() {
+    let metrics = Metrics::new().unwrap();
+    let mut failures = Failures::new(metrics.clone());
+    let start = Instant::now();
+    let mut note = |errno: Errno, ms| {
+        let pause = failures.note(&errno.into(), start + Duration::from_millis(ms));
+        (
+            pause,
+            failures.logged_at.map(|at| at.duration_since(start).as_millis()),
+        )
+    };
+    // The connection's own fault: on to the next.
+    for errno in [Errno::CONNABORTED, Errno::NETDOWN, Errno::PROTO, Errno::INTR] {
+        assert_eq!(note(errno, 0), (false, None), "{errno}");
+    }
+    assert_eq!(metrics.accept_pauses.get(), 0);
+    // Each time a pause, but logged only once a second.
+    for (errno, ms, logged) in [
+        (Errno::MFILE, 5, 5),
+        (Errno::NFILE, 100, 5),
+        (Errno::NOBUFS, 1_004, 5),
+        (Errno::NOMEM, 1_005, 1_005),
+    ] {
+        assert_eq!(note(errno, ms), (true, Some(logged)), "{errno}");
+    }
+    assert_eq!(metrics.accept_pauses.get(), 4);
+}

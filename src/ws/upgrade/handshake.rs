@@ -1,0 +1,194 @@
+//! Whether a request may become a WebSocket (RFC 6455 section 4.2.1), and the answer when it may not. Pure; fastwebsockets
+//! looks at key and version only, and answers every fault with a bare 400.
+
+use axum::body::Body;
+use axum::response::Response;
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::header::{
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{Method, StatusCode, Version};
+
+use super::origins::Origins;
+use crate::config::secret::Secret;
+
+/// STOMP's sub-protocols, the best first (STOMP.md W1).
+const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
+
+const KEY_BYTES: usize = 16;
+
+/// A client may leave bits of the key's last character set that mean nothing.
+const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+);
+
+/// What the handshake agreed on. Holds no `HeaderValue`: that would keep hyper's buffer for as long as the session.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Agreed {
+    /// The one of the client's offers that is answered.
+    pub(super) subprotocol: Option<&'static str>,
+    /// `Authorization`, if no page of any origin could have sent it.
+    pub(super) authorization: Option<Secret>,
+}
+
+/// Why a request does not become a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Method,
+    NoUpgrade,
+    Version,
+    Key,
+    Body,
+    Origin,
+}
+
+/// Checks a request's head.
+pub(super) fn check(
+    method: &Method,
+    version: Version,
+    headers: &HeaderMap,
+    origins: &Origins,
+) -> Result<Agreed, Refused> {
+    if method != Method::GET {
+        return Err(Refused::Method);
+    }
+    // An Upgrade header in HTTP/1.0 is to be ignored (RFC 9110 section 7.8).
+    let asks = version == Version::HTTP_11
+        && lists(headers, &UPGRADE, "websocket")
+        && lists(headers, &CONNECTION, "upgrade");
+    if !asks {
+        return Err(Refused::NoUpgrade);
+    }
+    if only(headers, &SEC_WEBSOCKET_VERSION).map(str::trim) != Some("13") {
+        return Err(Refused::Version);
+    }
+    if !only(headers, &SEC_WEBSOCKET_KEY).is_some_and(|key| is_key(key.trim())) {
+        return Err(Refused::Key);
+    }
+    let no_length = headers
+        .get_all(CONTENT_LENGTH)
+        .iter()
+        .all(|length| length.as_bytes() == b"0");
+    if !no_length || headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Refused::Body);
+    }
+    let by_name = check_origin(headers, origins)?;
+    let authorization = only(headers, &AUTHORIZATION).filter(|_| by_name);
+    Ok(Agreed {
+        subprotocol: subprotocol(headers),
+        authorization: authorization.map(Secret::new),
+    })
+}
+
+/// Whether the request's own `Authorization` counts: it comes from no browser, or from a page listed by name.
+fn check_origin(headers: &HeaderMap, origins: &Origins) -> Result<bool, Refused> {
+    if !headers.contains_key(ORIGIN) {
+        return Ok(true);
+    }
+    // Two of them, or one that is not ASCII, are no origin; only `*` lets them pass.
+    let origin = only(headers, &ORIGIN).unwrap_or_default();
+    match origins.allows(Some(origin)) {
+        true => Ok(origins.lists_by_name(origin)),
+        false => Err(Refused::Origin),
+    }
+}
+
+fn subprotocol(headers: &HeaderMap) -> Option<&'static str> {
+    SUBPROTOCOLS.into_iter().find(|name| {
+        headers
+            .get_all(SEC_WEBSOCKET_PROTOCOL)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|offered| offered.trim() == *name)
+    })
+}
+
+fn is_key(key: &str) -> bool {
+    // 24 characters are 16 bytes; nothing longer is decoded.
+    let mut bytes = [0; KEY_BYTES + 2];
+    key.len() == 24 && KEY_BASE64.decode_slice(key, &mut bytes) == Ok(KEY_BYTES)
+}
+
+/// Whether a list-valued header has `token`, in any case.
+fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+/// The value of a header that must not stand twice.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+impl Refused {
+    /// The answer, with an RFC 9457 body.
+    pub(super) fn response(self) -> Response {
+        let (status, detail) = match self {
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "a WebSocket is opened by GET"),
+            Self::NoUpgrade => (
+                StatusCode::UPGRADE_REQUIRED,
+                "this is a WebSocket endpoint: it wants HTTP/1.1 with Connection: Upgrade and Upgrade: websocket \
+                 (does a proxy drop them?)",
+            ),
+            Self::Version => (StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13"),
+            Self::Key => (
+                StatusCode::BAD_REQUEST,
+                "Sec-WebSocket-Key must be 16 bytes in base64",
+            ),
+            Self::Body => (
+                StatusCode::BAD_REQUEST,
+                "a request that opens a WebSocket has no body",
+            ),
+            Self::Origin => (
+                StatusCode::FORBIDDEN,
+                "this Origin is not among http.origins of the server",
+            ),
+        };
+        let mut response = problem(status, detail);
+        let headers = response.headers_mut();
+        match self {
+            Self::Method => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET"));
+            }
+            Self::NoUpgrade | Self::Version => {
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            Self::Key | Self::Body | Self::Origin => {}
+        }
+        response
+    }
+}
+
+/// An RFC 9457 problem of the type `about:blank`.
+pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
+    let body = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or_default(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! `http.origins`: which pages may open a WebSocket. Pure.
+
+use std::fmt;
+
+/// The allow-list of origins (RFC 6454): `*`, exact ones, and `https://*.example.com` for every host below a domain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins {
+    any: bool,
+    listed: Vec<Pattern>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pattern {
+    scheme: String,
+    /// With `below`: the domain, with the dot that it follows.
+    host: String,
+    port: Option<u16>,
+    below: bool,
+}
+
+/// A text that is no origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginError(String);
+
+impl fmt::Display for OriginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "expected an origin such as *, https://a.example or https://*.example.com, without a path, got {:?}",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for OriginError {}
+
+impl Origins {
+    /// Reads the list as it stands in the configuration.
+    ///
+    /// # Errors
+    /// [`OriginError`] that names the first item that is none of the three forms.
+    pub fn parse(list: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, OriginError> {
+        let mut origins = Self::default();
+        for item in list {
+            match item.as_ref().trim() {
+                "*" => origins.any = true,
+                text => origins
+                    .listed
+                    .push(Pattern::parse(text).ok_or_else(|| OriginError(text.to_owned()))?),
+            }
+        }
+        Ok(origins)
+    }
+
+    /// Whether a request with this `Origin` may open a WebSocket. Without one it is no browser, which an allow-list
+    /// of origins cannot bind.
+    pub fn allows(&self, origin: Option<&str>) -> bool {
+        self.any || origin.is_none_or(|origin| self.lists_by_name(origin))
+    }
+
+    /// Whether `origin` is listed, by itself or by its domain, and not by `*` alone. `null` never is: any sandboxed
+    /// page has it.
+    pub fn lists_by_name(&self, origin: &str) -> bool {
+        let Some(origin) = Pattern::parse(origin).filter(|origin| !origin.below) else {
+            return false;
+        };
+        self.listed.iter().any(|pattern| pattern.matches(&origin))
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.to_ascii_lowercase();
+        let (scheme, authority) = text.split_once("://")?;
+        let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        let (host, port) = split_port(authority)?;
+        let (below, host) = match host.strip_prefix('*') {
+            Some(domain) if domain.starts_with('.') && domain.len() > 1 => (true, domain),
+            Some(_) => return None,
+            None => (false, host),
+        };
+        if !scheme_ok || !is_host(host) || (host.starts_with('.') && !below) {
+            return None;
+        }
+        let port = port.filter(|port| Some(*port) != default_port(scheme));
+        Some(Self {
+            scheme: scheme.to_owned(),
+            host: host.to_owned(),
+            port,
+            below,
+        })
+    }
+
+    fn matches(&self, origin: &Self) -> bool {
+        let host = match self.below {
+            true => origin.host.len() > self.host.len() && origin.host.ends_with(&self.host),
+            false => origin.host == self.host,
+        };
+        host && self.scheme == origin.scheme && self.port == origin.port
+    }
+}
+
+/// `host:port` or `host`; an IPv6 address stands in brackets.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let after_brackets = authority.rfind(']').map_or(0, |at| at + 1);
+    match authority.get(after_brackets..)?.rfind(':') {
+        None => Some((authority, None)),
+        Some(colon) => {
+            let (host, port) = authority.split_at_checked(after_brackets + colon)?;
+            let digits = port.strip_prefix(':')?;
+            let all_digits = digits.bytes().all(|b| b.is_ascii_digit());
+            Some((host, Some(digits.parse().ok().filter(|_| all_digits)?)))
+        }
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        }
+    }
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(list: &[&str], origin: &str, allowed: bool, by_name: bool) {
+        let origins = Origins::parse(list).unwrap();
+        assert_eq!(origins.allows(Some(origin)), allowed, "{list:?} {origin}");
+        assert_eq!(origins.lists_by_name(origin), by_name, "{list:?} {origin}");
+        assert!(origins.allows(None));
+    }
+
+    #[test]
+    fn exact() {
+        let list = ["https://a.example", "http://b.example:8080", "http://[::1]:3000"];
+        check(&list, "https://a.example", true, true);
+        check(&list, "HTTPS://A.example:443", true, true);
+        check(&list, "http://b.example:8080", true, true);
+        check(&list, "http://[::1]:3000", true, true);
+        for other in [
+            "http://a.example",
+            "https://a.example:444",
+            "https://a.example.evil",
+            "https://b.a.example",
+            "https://evil-a.example",
+            "http://b.example",
+            "https://a.example/",
+            "https://a.example@evil",
+            "https://a.example:",
+            "https://a.example:+443",
+            "null",
+            "",
+            "*",
+            "https://*",
+        ] {
+            check(&list, other, false, false);
+        }
+    }
+
+    #[test]
+    fn below_a_domain() {
+        let list = ["https://*.example.com"];
+        check(&list, "https://a.example.com", true, true);
+        check(&list, "https://a.b.example.com", true, true);
+        for other in [
+            "https://example.com",
+            "https://.example.com",
+            "https://*.example.com",
+            "https://evilexample.com",
+            "http://a.example.com",
+            "https://a.example.com:8443",
+            "https://a.example.com.evil.org",
+            "https://evil.org/.example.com",
+            "https://evil.org#.example.com",
+        ] {
+            check(&list, other, false, false);
+        }
+        check(&["http://*.local:81"], "http://a.local:81", true, true);
+    }
+
+    #[test]
+    fn any() {
+        check(&["*"], "https://a.example", true, false);
+        check(&["*"], "null", true, false);
+        check(&["*", "https://a.example"], "https://a.example", true, true);
+        check(&[], "https://a.example", false, false);
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused_by_name() {
+        for text in [
+            "",
+            "null",
+            "a.example",
+            "https://",
+            "https://a.example/",
+            "https://a.example/x",
+            "https://*",
+            "https://*example.com",
+            "https://a.*.com",
+            "https://a.example:99999",
+            "https://.example.com",
+            "1http://a",
+        ] {
+            let error = Origins::parse([text]).unwrap_err();
+            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
+}
