@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::secret::Secret;
 use crate::config::units::{ByteSize, HumanDuration};
@@ -21,7 +21,8 @@ use crate::principal::UserName;
 pub mod embedded;
 pub mod headers;
 pub mod nats;
-pub mod requests;
+mod queue;
+mod requests;
 pub mod subject;
 
 /// A boxed future, so that `dyn Bus` can be async.
@@ -40,7 +41,7 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Every notification that any instance or backend publishes, this instance's own among them. Taken once, by
     /// `relay`; later calls give none. The stream is not polled faster than its items are handled, so a slow instance
-    /// makes the bus wait, and the bus's own bounds apply.
+    /// makes the bus wait, and the bus's own bounds apply. After [`Bus::drain`] it gives what waits, and ends.
     fn incoming(&self) -> Option<BoxStream<Envelope>>;
 
     /// Sends an application request to a backend. The outer result: the bus has the request. The reply is awaited
@@ -100,6 +101,8 @@ pub struct Stats {
     pub slow_consumer_drops: u64,
     /// Incoming messages that cannot be delivered: subject not canonical, path or header illegal, body too large.
     pub undeliverable: u64,
+    /// Incoming messages that were stale (`Herald-Expires`) when they came or when the reader came to them.
+    pub expired: u64,
 }
 
 /// Why a publish or the first half of a request was refused. Nothing of it was queued.
@@ -283,6 +286,9 @@ pub struct Config {
     pub subscription_capacity: usize,
     /// Notifications that the embedded bus holds for a slow instance before publishers wait.
     pub embedded_capacity: usize,
+    /// Bytes of notifications that wait for this instance's own reader. Beyond them the embedded bus makes publishers
+    /// wait, and on NATS new messages are dropped and counted.
+    pub incoming_bytes: ByteSize,
 }
 
 impl Default for Config {
@@ -304,8 +310,23 @@ impl Default for Config {
             ping_interval: HumanDuration::secs(5),
             subscription_capacity: 4_096,
             embedded_capacity: 1_024,
+            incoming_bytes: ByteSize::mib(64),
         }
     }
+}
+
+/// Refuses a body of `size` bytes over `limit`, which the setting `which` sets.
+fn check_size(size: usize, limit: usize, which: &'static str) -> Result<(), PublishError> {
+    if size <= limit {
+        Ok(())
+    } else {
+        Err(PublishError::TooLarge { size, limit, which })
+    }
+}
+
+/// What a bounded channel receives, as a stream.
+fn receiver_stream<T: Send + 'static>(mut receiver: mpsc::Receiver<T>) -> BoxStream<T> {
+    Box::pin(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)))
 }
 
 /// What the bus must know of `[limits]`.

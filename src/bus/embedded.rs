@@ -1,1 +1,207 @@
-//! Part of `bus/`; see the module above.
+//! The bus of a single instance, in process: the same promises as over NATS without a server. Knows no NATS.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::queue::{NotQueued, QueueSender, QueueStream, queue};
+use super::{
+    AppReply, AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, Limits, PendingReply,
+    PublishError, RequestError, Responder, Stats, UserEvent,
+};
+use crate::envelope::Envelope;
+use crate::instance::InstanceId;
+
+/// How long a publisher waits for a slow reader: it is answered within a second.
+const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
+/// Control messages that wait for their reader.
+const CONTROL_CAPACITY: usize = 64;
+
+type Handler = Arc<dyn Fn(AppRequest) -> BoxFuture<'static, AppReply> + Send + Sync>;
+
+/// A [`Bus`] within this process. Its queue is bounded by `bus.embedded_capacity` and `bus.incoming_bytes`; while it is
+/// full, publishers wait, and after 800 ms are refused as unavailable.
+pub struct EmbeddedBus {
+    instance: InstanceId,
+    limits: Limits,
+    request_timeout: Duration,
+    /// None once drained, so that the readers' streams end.
+    open: RwLock<Option<Open>>,
+    incoming: Mutex<Option<QueueStream>>,
+    expired: Arc<AtomicU64>,
+    control: Mutex<Option<mpsc::Receiver<ControlMessage>>>,
+    handler: RwLock<Option<Handler>>,
+    health: watch::Sender<Health>,
+}
+
+/// The publishers' ends.
+#[derive(Clone)]
+struct Open {
+    queue: QueueSender,
+    control: mpsc::Sender<ControlMessage>,
+}
+
+impl EmbeddedBus {
+    /// A bus for the instance `instance`, connected until it drains.
+    pub fn new(config: &Config, limits: Limits, instance: InstanceId) -> Arc<Self> {
+        let (queue, incoming) = queue(config.embedded_capacity, config.incoming_bytes.0);
+        let (control_queue, control) = mpsc::channel(CONTROL_CAPACITY);
+        Arc::new(Self {
+            instance,
+            limits,
+            request_timeout: config.request_timeout.0,
+            open: RwLock::new(Some(Open {
+                queue,
+                control: control_queue,
+            })),
+            expired: incoming.expired(),
+            incoming: Mutex::new(Some(incoming)),
+            control: Mutex::new(Some(control)),
+            handler: RwLock::new(None),
+            health: watch::Sender::new(Health::Connected),
+        })
+    }
+
+    /// Answers application requests by `handler`, which replaces an earlier one; without any, a request ends as one that
+    /// nobody answers. For programs that embed Herald, and for tests.
+    pub fn respond_to_requests(
+        &self,
+        handler: impl Fn(AppRequest) -> BoxFuture<'static, AppReply> + Send + Sync + 'static,
+    ) {
+        *self.handler.write() = Some(Arc::new(handler));
+    }
+
+    fn accept(&self, size: usize) -> Result<Open, PublishError> {
+        super::check_size(size, self.limits.body_bytes.0, "limits.body_bytes")?;
+        self.open.read().clone().ok_or(PublishError::Unavailable)
+    }
+
+    async fn push_control(&self, message: ControlMessage) -> Result<(), PublishError> {
+        let Open { control, .. } = self.accept(message.payload.len())?;
+        match tokio::time::timeout(PUBLISH_TIMEOUT, control.send(message)).await {
+            // Nobody listens any more: what is said to all has reached all.
+            Ok(_) => Ok(()),
+            Err(_) => Err(PublishError::Unavailable),
+        }
+    }
+}
+
+impl Bus for EmbeddedBus {
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(async move {
+            let Open { queue, .. } = self.accept(envelope.body.len())?;
+            match tokio::time::timeout(PUBLISH_TIMEOUT, queue.push(envelope.clone())).await {
+                Ok(Ok(()) | Err(NotQueued::Closed)) => Ok(()),
+                Ok(Err(NotQueued::Full)) | Err(_) => Err(PublishError::Unavailable),
+            }
+        })
+    }
+
+    fn incoming(&self) -> Option<BoxStream<Envelope>> {
+        let stream = self.incoming.lock().take()?;
+        Some(Box::pin(stream))
+    }
+
+    fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>> {
+        Box::pin(async move {
+            self.accept(request.body.len())?;
+            let Some(handler) = self.handler.read().clone() else {
+                return Ok(PendingReply::new(async { Err(RequestError::NoResponders) }));
+            };
+            // The backend works whether or not anybody waits for its answer.
+            let answer = tokio::spawn(handler(request.clone()));
+            let timeout = self.request_timeout;
+            Ok(PendingReply::new(async move {
+                match tokio::time::timeout(timeout, answer).await {
+                    Ok(Ok(reply)) => Ok(reply),
+                    Ok(Err(_)) => Err(RequestError::Unavailable),
+                    Err(_) => Err(RequestError::Timeout),
+                }
+            }))
+        })
+    }
+
+    fn control_publish<'a>(
+        &'a self,
+        kind: &'a str,
+        payload: Bytes,
+    ) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(self.push_control(ControlMessage {
+            kind: kind.to_owned(),
+            payload,
+            responder: None,
+        }))
+    }
+
+    fn control_request<'a>(
+        &'a self,
+        instance: InstanceId,
+        kind: &'a str,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Bytes, RequestError>> {
+        Box::pin(async move {
+            if instance != self.instance {
+                return Err(RequestError::NoResponders);
+            }
+            let (responder, answer) = oneshot::channel();
+            let question = ControlMessage {
+                kind: kind.to_owned(),
+                payload,
+                responder: Some(Responder(responder)),
+            };
+            let ask = async {
+                self.push_control(question)
+                    .await
+                    .map_err(|_| RequestError::Unavailable)?;
+                match answer.await {
+                    Ok(payload) => Ok(payload),
+                    // Dropped unanswered: as over NATS, the asker learns it by its time-out.
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            tokio::time::timeout(timeout, ask)
+                .await
+                .unwrap_or(Err(RequestError::Timeout))
+        })
+    }
+
+    fn control_incoming(&self) -> Option<BoxStream<ControlMessage>> {
+        let receiver = self.control.lock().take()?;
+        Some(super::receiver_stream(receiver))
+    }
+
+    /// No backend can listen here.
+    fn publish_user_event<'a>(&'a self, _event: &'a UserEvent) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(std::future::ready(self.accept(0).map(drop)))
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    fn max_body_bytes(&self) -> usize {
+        self.limits.body_bytes.0
+    }
+
+    fn stats(&self) -> Stats {
+        Stats {
+            expired: self.expired.load(Ordering::Relaxed),
+            ..Stats::default()
+        }
+    }
+
+    /// What was accepted is in the reader's queue already.
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        *self.open.write() = None;
+        self.health.send_replace(Health::Disconnected);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,272 @@
-//! Part of `bus/`; see the module above.
+//! What is not body, as NATS headers, and back (CONTRACT section 3). The only file that writes NATS headers; knows no
+//! connection and no subject.
+//!
+//! A header that NATS carries exactly travels as it is: a name of ASCII graphic characters without `:`, a value without CR
+//! or LF and without white space at its ends (UTF-8 inside is carried byte for byte). All others travel in
+//! `Herald-Headers`, a JSON object.
+//!
+//! Decoding forgives what does not keep a notification from its readers, since the publisher may be anyone:
+//!
+//! | A header that is wrong | Then |
+//! |---|---|
+//! | `Herald-Id` missing or illegal | a fresh id |
+//! | `Herald-Timestamp` missing or no number | now |
+//! | `Herald-Expires` no number | never stale |
+//! | `Content-Type` illegal | none |
+//! | `traceparent` malformed | no trace, as the W3C asks |
+//! | `Herald-Headers` no JSON object of strings, too many or too long headers | the notification is undeliverable |
+
+use async_nats::header::{HeaderName, HeaderValue};
+use async_nats::{HeaderMap, Message};
+use bytes::Bytes;
+
+use crate::bus::{AppReply, AppRequest, Limits, subject};
+use crate::destination::Target;
+use crate::envelope::{self, Envelope, Headers, MessageId, TraceContext};
+
+mod extra;
+
+const CONTENT_TYPE: &str = "Content-Type";
+const ID: &str = "Herald-Id";
+const TIMESTAMP: &str = "Herald-Timestamp";
+const EXPIRES: &str = "Herald-Expires";
+const EXTRA: &str = "Herald-Headers";
+const USER: &str = "Herald-User";
+const SESSION: &str = "Herald-Session";
+const INSTANCE: &str = "Herald-Instance";
+const ERROR: &str = "Herald-Error";
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+
+/// Header names on a message beyond `limits.headers` that are looked at before it is refused: Herald's and NATS's own.
+const OWN_NAMES: usize = 32;
+/// Longest `Herald-Error` that is handed on.
+const ERROR_MAX_BYTES: usize = 1_024;
+
+/// Why a message cannot be delivered; also the label of its count and log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undeliverable {
+    /// Not a subject that Herald would have written.
+    Subject,
+    /// Over `limits.body_bytes`.
+    Body,
+    /// Over `limits.headers` or `limits.header_bytes`, or no legal headers.
+    Headers,
+}
+
+impl Undeliverable {
+    /// The word for logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Body => "body over limits.body_bytes",
+            Self::Headers => "headers",
+        }
+    }
+}
+
+/// The headers of a notification.
+pub fn encode_envelope(envelope: &Envelope) -> HeaderMap {
+    let mut out = Writer::default();
+    out.plain(ID, envelope.id.as_str());
+    out.plain(TIMESTAMP, &envelope.timestamp_ms.to_string());
+    if let Some(at) = envelope.expires_at_ms {
+        out.plain(EXPIRES, &at.to_string());
+    }
+    out.common(
+        envelope.content_type.as_deref(),
+        &envelope.trace,
+        &envelope.headers,
+    );
+    out.finish()
+}
+
+/// The notification that a message means. Its subject has been read already.
+pub fn decode_envelope(
+    target: Target,
+    headers: Option<&HeaderMap>,
+    body: Bytes,
+    limits: &Limits,
+) -> Result<Envelope, Undeliverable> {
+    if body.len() > limits.body_bytes.0 {
+        return Err(Undeliverable::Body);
+    }
+    let Some(headers) = headers else {
+        return Ok(Envelope::new(target, body));
+    };
+    let headers = Reader::new(headers, limits)?;
+    let number = |name| headers.get(name).and_then(|text| text.parse::<u64>().ok());
+    Ok(Envelope {
+        id: headers
+            .get(ID)
+            .and_then(MessageId::parse)
+            .unwrap_or_else(MessageId::random),
+        target,
+        position: None,
+        content_type: headers.content_type(),
+        headers: headers.publishers_own(limits)?,
+        body,
+        trace: headers.trace(),
+        timestamp_ms: number(TIMESTAMP).unwrap_or_else(envelope::unix_ms),
+        expires_at_ms: number(EXPIRES),
+    })
+}
+
+/// The headers of an application request. `Herald-User`, `Herald-Session` and `Herald-Instance` are plain text in which `%`,
+/// control and non-ASCII characters and blanks at the ends are written `%XX`: for most names, the name itself.
+pub fn encode_request(request: &AppRequest) -> HeaderMap {
+    let mut out = Writer::default();
+    out.plain(USER, &escape(request.user.as_str()));
+    out.plain(SESSION, &escape(&request.session));
+    out.plain(INSTANCE, &escape(&request.instance));
+    out.common(request.content_type.as_deref(), &request.trace, &request.headers);
+    out.finish()
+}
+
+/// A backend's answer. One that breaks the limits becomes an answer with an error that says so.
+pub fn decode_reply(message: Message, limits: &Limits) -> AppReply {
+    let refused = |why: String| AppReply {
+        body: Bytes::new(),
+        content_type: None,
+        headers: Headers::default(),
+        error: Some(why.into()),
+    };
+    if message.payload.len() > limits.body_bytes.0 {
+        return refused(format!(
+            "the reply has {} bytes, at most {} are allowed (limits.body_bytes)",
+            message.payload.len(),
+            limits.body_bytes.0
+        ));
+    }
+    let mut reply = AppReply {
+        body: message.payload,
+        content_type: None,
+        headers: Headers::default(),
+        error: None,
+    };
+    let Some(map) = &message.headers else {
+        return reply;
+    };
+    let own = Reader::new(map, limits).and_then(|reader| Ok((reader.publishers_own(limits)?, reader)));
+    let Ok((headers, reader)) = own else {
+        return refused("the reply's headers are illegal, too many or too long (limits.headers)".into());
+    };
+    reply.headers = headers;
+    reply.content_type = reader.content_type();
+    reply.error = reader
+        .get(ERROR)
+        .map(|text| &text[..text.floor_char_boundary(ERROR_MAX_BYTES)])
+        .map(Into::into);
+    reply
+}
+
+/// Whether NATS hands this header to a reader exactly as given. The client trims by Unicode white space.
+fn is_carried(name: &str, value: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
+        && !value.contains(['\r', '\n'])
+        && value.trim() == value
+}
+
+fn escape(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity(text.len());
+    for (index, &byte) in bytes.iter().enumerate() {
+        let at_an_end = index == 0 || index + 1 == bytes.len();
+        if (byte.is_ascii_graphic() && byte != b'%') || (byte == b' ' && !at_an_end) {
+            out.push(char::from(byte));
+        } else {
+            subject::push_escaped(byte, &mut out);
+        }
+    }
+    out
+}
+
+#[derive(Default)]
+struct Writer(Vec<(HeaderName, HeaderValue)>);
+
+impl Writer {
+    /// Sets a header; false if NATS cannot hold it. Parsed, since the client's other conversions panic on hostile text.
+    fn plain(&mut self, name: &str, value: &str) -> bool {
+        match (HeaderName::try_from(name), value.parse::<HeaderValue>()) {
+            (Ok(name), Ok(value)) => {
+                self.0.push((name, value));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn common(&mut self, content_type: Option<&str>, trace: &TraceContext, headers: &Headers) {
+        if let Some(content_type) = content_type {
+            self.plain(CONTENT_TYPE, content_type.trim());
+        }
+        if let Some(traceparent) = &trace.traceparent {
+            self.plain(TRACEPARENT, traceparent);
+        }
+        if let Some(tracestate) = &trace.tracestate {
+            self.plain(TRACESTATE, tracestate);
+        }
+        let mut rest = Vec::new();
+        for (name, value) in headers.iter() {
+            if !(is_carried(name, value) && self.plain(name, value)) {
+                rest.push((name, value));
+            }
+        }
+        if !rest.is_empty() {
+            self.plain(EXTRA, &extra::encode(&rest));
+        }
+    }
+
+    fn finish(self) -> HeaderMap {
+        self.0.into_iter().collect()
+    }
+}
+
+/// A message's headers in one order, whatever the order of the map: by name, the first value of each.
+struct Reader<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Reader<'a> {
+    fn new(map: &'a HeaderMap, limits: &Limits) -> Result<Self, Undeliverable> {
+        if map.len() > limits.headers.count.saturating_add(OWN_NAMES) {
+            return Err(Undeliverable::Headers);
+        }
+        let first = |(name, values): (&'a HeaderName, &'a Vec<HeaderValue>)| {
+            values.first().map(|value| (name.as_ref(), value.as_str()))
+        };
+        let mut sorted: Vec<_> = map.iter().filter_map(first).collect();
+        sorted.sort_unstable();
+        Ok(Self(sorted))
+    }
+
+    /// The value of `name` as Herald spells it, else in any case (the first in byte order).
+    fn get(&self, name: &str) -> Option<&'a str> {
+        let exact = self.0.iter().find(|(held, _)| *held == name);
+        let any = || self.0.iter().find(|(held, _)| held.eq_ignore_ascii_case(name));
+        exact.or_else(any).map(|(_, value)| *value)
+    }
+
+    fn content_type(&self) -> Option<Box<str>> {
+        self.get(CONTENT_TYPE)
+            .filter(|text| envelope::is_content_type(text))
+            .map(Into::into)
+    }
+
+    fn trace(&self) -> TraceContext {
+        TraceContext::from_headers(self.get(TRACEPARENT), self.get(TRACESTATE))
+    }
+
+    /// Filtered and bounded. A name both beside and in `Herald-Headers` has the value beside it.
+    fn publishers_own(&self, limits: &Limits) -> Result<Headers, Undeliverable> {
+        let extra = match self.get(EXTRA) {
+            Some(text) => extra::decode(text, limits.headers).ok_or(Undeliverable::Headers)?,
+            None => Vec::new(),
+        };
+        let extra = extra.iter().map(|(name, value)| (&**name, &**value));
+        Headers::from_publisher(self.0.iter().copied().chain(extra), limits.headers)
+            .map_err(|_| Undeliverable::Headers)
+    }
+}
+
+#[cfg(test)]
+mod tests;

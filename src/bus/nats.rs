@@ -1,1 +1,314 @@
-//! Part of `bus/`; see the module above.
+//! The bus over NATS: core subjects, at most once, no stream. Knows the client, by its parts below, and no STOMP.
+//!
+//! * **One subscription per kind and instance, no queue group** (`<prefix>.broadcast.>`, `<prefix>.user.>`, control to all,
+//!   control to this instance, one reply inbox): five in all, whatever the number of users.
+//! * **While not connected nothing is queued**: a publish is refused at once, and one that the connection does not
+//!   take is refused within a second. One caught in the moment of loss may still go out after the reconnect, or be lost.
+//! * **The client drops its connection** when anyone publishes a message to us whose subject is no UTF-8 or whose headers
+//!   it cannot read. It is back in under 50 ms and a round trip; [`Stats::reconnects`] counts it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::message::OutboundMessage;
+use async_nats::{Client, HeaderMap, Subscriber};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+
+use super::queue::{QueueSender, QueueStream, queue};
+use super::subject::{Subjects, is_control_kind};
+use super::{
+    AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, Limits, PendingReply,
+    PublishError, RequestError, Stats, UserEvent, headers,
+};
+use crate::envelope::Envelope;
+use crate::instance::{Instance, InstanceId};
+use control::Control;
+use incoming::Incoming;
+use link::{Connection, Link};
+
+mod control;
+mod incoming;
+mod link;
+mod log_limit;
+mod options;
+
+pub use options::ConnectError;
+
+/// What the server's `max_payload` must hold beside the body.
+const HEADER_RESERVE_BYTES: usize = 16 << 10;
+const WHICH_SETTING: &str = "limits.body_bytes";
+const WHICH_SERVER: &str = "max_payload of the NATS server";
+/// Each of the two steps of [`Bus::drain`].
+const DRAIN_STEP_TIMEOUT: Duration = Duration::from_millis(900);
+/// Until the client, which cannot be full yet, has taken a subscription.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A [`Bus`] over a NATS server or cluster.
+pub struct NatsBus {
+    connection: Connection,
+    subjects: Subjects,
+    limits: Limits,
+    request_timeout: Duration,
+    incoming: Mutex<Option<QueueStream>>,
+    control: Mutex<Option<mpsc::Receiver<ControlMessage>>>,
+    expired: Arc<AtomicU64>,
+    tasks: TaskTracker,
+}
+
+impl NatsBus {
+    /// A bus that connects, and connects again, in the background: it returns at once, with the server up or down, and
+    /// [`Bus::health`] tells the rest. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// What waiting cannot mend: an illegal address or prefix, credentials that exclude each other, a file that cannot be
+    /// read. The error names the setting and never a secret.
+    pub async fn connect(
+        config: &Config,
+        limits: Limits,
+        instance: &Instance,
+    ) -> Result<Arc<Self>, ConnectError> {
+        let subjects = Subjects::new(&config.prefix).map_err(ConnectError::Prefix)?;
+        let addresses = options::addresses(config)?;
+        let link = Link::new();
+        let events = link.clone();
+        let client = options::options(config, &instance.name)
+            .await?
+            .event_callback(move |event| {
+                events.on_event(event);
+                std::future::ready(())
+            })
+            .connect(addresses)
+            .await
+            .map_err(ConnectError::Client)?;
+        let (queue, incoming) = queue(usize::MAX, config.incoming_bytes.0);
+        let (control_sender, control) = mpsc::channel(control::QUEUE_CAPACITY);
+        let bus = Self {
+            connection: Connection { client, link },
+            subjects,
+            limits,
+            request_timeout: config.request_timeout.0,
+            expired: incoming.expired(),
+            incoming: Mutex::new(Some(incoming)),
+            control: Mutex::new(Some(control)),
+            tasks: TaskTracker::new(),
+        };
+        bus.subscribe(instance.id, &queue, &control_sender).await?;
+        bus.tasks.spawn(bus.connection.clone().watch());
+        Ok(Arc::new(bus))
+    }
+
+    /// Asks for every subscription; the client repeats them after each reconnect.
+    async fn subscribe(
+        &self,
+        instance: InstanceId,
+        queue: &QueueSender,
+        control: &mpsc::Sender<ControlMessage>,
+    ) -> Result<(), ConnectError> {
+        let client = &self.connection.client;
+        let link = &self.connection.link;
+        let inbox = subscribe(client, link.requests.wildcard()).await?;
+        self.tasks.spawn(link::receive_replies(inbox, link.clone()));
+        for subject in self.subjects.control(instance) {
+            let control = Control {
+                subjects: self.subjects.clone(),
+                instance,
+                connection: self.connection.clone(),
+                queue: control.clone(),
+                tasks: self.tasks.clone(),
+            };
+            self.tasks.spawn(control.run(subscribe(client, subject).await?));
+        }
+        for subject in self.subjects.notifications() {
+            let incoming = Incoming {
+                subjects: self.subjects.clone(),
+                limits: self.limits,
+                queue: queue.clone(),
+                link: link.clone(),
+            };
+            self.tasks.spawn(incoming.run(subscribe(client, subject).await?));
+        }
+        Ok(())
+    }
+
+    /// The limit of a body, and what sets it.
+    fn body_limit(&self) -> (usize, &'static str) {
+        let by_server = self
+            .connection
+            .client
+            .max_payload()
+            .saturating_sub(HEADER_RESERVE_BYTES);
+        if by_server < self.limits.body_bytes.0 {
+            (by_server, WHICH_SERVER)
+        } else {
+            (self.limits.body_bytes.0, WHICH_SETTING)
+        }
+    }
+
+    async fn send(
+        &self,
+        subject: String,
+        reply: Option<String>,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        let (limit, which) = self.body_limit();
+        super::check_size(payload.len(), limit, which)?;
+        self.connection
+            .send(OutboundMessage {
+                subject: subject.into(),
+                reply: reply.map(Into::into),
+                payload,
+                headers,
+            })
+            .await
+    }
+}
+
+async fn subscribe(client: &Client, subject: String) -> Result<Subscriber, ConnectError> {
+    match tokio::time::timeout(SUBSCRIBE_TIMEOUT, client.subscribe(subject)).await {
+        Ok(Ok(subscriber)) => Ok(subscriber),
+        _ => Err(ConnectError::Stopped),
+    }
+}
+
+/// The JSON of `<prefix>.event.user.…`.
+#[derive(Serialize)]
+struct UserEventJson<'a> {
+    user: &'a str,
+    instance: &'a str,
+    time: u64,
+}
+
+impl Bus for NatsBus {
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(async move {
+            let subject = self.subjects.target(&envelope.target);
+            let headers = headers::encode_envelope(envelope);
+            self.send(subject, None, Some(headers), envelope.body.clone())
+                .await
+        })
+    }
+
+    fn incoming(&self) -> Option<BoxStream<Envelope>> {
+        let stream = self.incoming.lock().take()?;
+        Some(Box::pin(stream))
+    }
+
+    fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>> {
+        Box::pin(async move {
+            let waiting = self
+                .connection
+                .link
+                .requests
+                .open()
+                .ok_or(PublishError::Unavailable)?;
+            self.send(
+                self.subjects.app(&request.path),
+                Some(waiting.subject()),
+                Some(headers::encode_request(request)),
+                request.body.clone(),
+            )
+            .await?;
+            let (timeout, limits) = (self.request_timeout, self.limits);
+            Ok(PendingReply::new(async move {
+                let message = waiting.wait(timeout).await?;
+                Ok(headers::decode_reply(message, &limits))
+            }))
+        })
+    }
+
+    fn control_publish<'a>(
+        &'a self,
+        kind: &'a str,
+        payload: Bytes,
+    ) -> BoxFuture<'a, Result<(), PublishError>> {
+        debug_assert!(is_control_kind(kind), "{kind:?}");
+        Box::pin(self.send(self.subjects.control_all(kind), None, None, payload))
+    }
+
+    fn control_request<'a>(
+        &'a self,
+        instance: InstanceId,
+        kind: &'a str,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Bytes, RequestError>> {
+        debug_assert!(is_control_kind(kind), "{kind:?}");
+        Box::pin(async move {
+            let requests = &self.connection.link.requests;
+            let waiting = requests.open().ok_or(RequestError::Unavailable)?;
+            let subject = self.subjects.control_instance(instance, kind);
+            let ask = async {
+                self.send(subject, Some(waiting.subject()), None, payload)
+                    .await
+                    .map_err(|_| RequestError::Unavailable)?;
+                Ok(waiting.wait(timeout).await?.payload)
+            };
+            tokio::time::timeout(timeout, ask)
+                .await
+                .unwrap_or(Err(RequestError::Timeout))
+        })
+    }
+
+    fn control_incoming(&self) -> Option<BoxStream<ControlMessage>> {
+        let receiver = self.control.lock().take()?;
+        Some(super::receiver_stream(receiver))
+    }
+
+    fn publish_user_event<'a>(&'a self, event: &'a UserEvent) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(async move {
+            let json = serde_json::to_vec(&UserEventJson {
+                user: event.user.as_str(),
+                instance: &event.instance,
+                time: event.time_ms,
+            });
+            // Two strings and a number: writing them to memory does not fail.
+            let payload = json.map_err(|_| PublishError::Unavailable)?;
+            let subject = self.subjects.user_event(event.connected);
+            self.send(subject, None, None, payload.into()).await
+        })
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.connection.link.health()
+    }
+
+    fn max_body_bytes(&self) -> usize {
+        self.body_limit().0
+    }
+
+    fn stats(&self) -> Stats {
+        let link = &self.connection.link;
+        Stats {
+            reconnects: self.connection.reconnects(),
+            slow_consumer_drops: link.slow_consumer_drops(),
+            undeliverable: link.undeliverable_count(),
+            expired: self.expired.load(Ordering::Relaxed),
+        }
+    }
+
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // The round trip needs the inbox, which closing takes away.
+            if self.connection.is_live() && !self.connection.round_trip(DRAIN_STEP_TIMEOUT).await {
+                tracing::warn!("NATS did not confirm what was published last");
+            }
+            self.connection.link.closing.cancel();
+            let left = async {
+                if let Err(error) = self.connection.client.drain().await {
+                    tracing::debug!(%error, "the NATS client has stopped already");
+                }
+                self.tasks.close();
+                self.tasks.wait().await;
+            };
+            if tokio::time::timeout(DRAIN_STEP_TIMEOUT, left).await.is_err() {
+                tracing::debug!("NATS tasks still run; they end by their own time-outs");
+            }
+        })
+    }
+}

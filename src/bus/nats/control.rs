@@ -1,0 +1,86 @@
+//! What instances say to all and ask each other, over NATS. Knows no kind of message by name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::message::OutboundMessage;
+use async_nats::{Message, Subscriber};
+use futures_util::StreamExt;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::link::Connection;
+use crate::bus::headers::Undeliverable;
+use crate::bus::subject::{Subjects, is_control_kind};
+use crate::bus::{ControlMessage, Responder};
+use crate::instance::InstanceId;
+
+/// Messages that wait for the reader of `control_incoming`; behind them the subscription's own bound applies.
+pub(super) const QUEUE_CAPACITY: usize = 64;
+/// Questions to this instance that may be unanswered at once.
+const UNANSWERED_MAX: usize = 64;
+/// How long one may stay unanswered: longer than any asker waits.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads one control subscription.
+pub(super) struct Control {
+    pub(super) subjects: Subjects,
+    pub(super) instance: InstanceId,
+    pub(super) connection: Connection,
+    pub(super) queue: mpsc::Sender<ControlMessage>,
+    pub(super) tasks: TaskTracker,
+}
+
+impl Control {
+    /// Until the bus drains or the reader is gone. The order of the subscription is kept.
+    pub(super) async fn run(self, subscription: Subscriber) {
+        let unanswered = Arc::new(Semaphore::new(UNANSWERED_MAX));
+        let closing = self.connection.link.closing.clone();
+        let mut messages = std::pin::pin!(subscription.take_until(closing.clone().cancelled_owned()));
+        while let Some(message) = messages.next().await {
+            let kind = self.subjects.control_kind(&message.subject, self.instance);
+            let Some(kind) = kind.filter(|kind| is_control_kind(kind)) else {
+                self.connection
+                    .link
+                    .undeliverable(Undeliverable::Subject, &message.subject);
+                continue;
+            };
+            let message = ControlMessage {
+                kind: kind.to_owned(),
+                responder: self.responder(&message, &unanswered).await,
+                payload: message.payload,
+            };
+            let sent = closing.run_until_cancelled(self.queue.send(message)).await;
+            if !matches!(sent, Some(Ok(()))) {
+                return;
+            }
+        }
+    }
+
+    /// A task that carries the answer back; only for a question to this instance alone.
+    async fn responder(&self, message: &Message, unanswered: &Arc<Semaphore>) -> Option<Responder> {
+        let reply = message.reply.clone()?;
+        let permit = unanswered.clone().acquire_owned().await.ok()?;
+        let (sender, answer) = oneshot::channel();
+        let connection = self.connection.clone();
+        self.tasks.spawn(async move {
+            let _permit = permit;
+            // Neither a dropped responder nor a time-out is told: the asker has a time-out of its own.
+            let closing = connection.link.closing.clone();
+            let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer);
+            let Some(Ok(Ok(payload))) = closing.run_until_cancelled(answer).await else {
+                return;
+            };
+            let answer = OutboundMessage {
+                subject: reply,
+                reply: None,
+                payload,
+                headers: None,
+            };
+            if let Err(error) = connection.send(answer).await {
+                tracing::debug!(%error, "an answer to another instance was not sent");
+            }
+        });
+        Some(Responder(sender))
+    }
+}

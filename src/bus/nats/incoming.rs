@@ -1,0 +1,56 @@
+//! From subscription to reader: every message is decoded as it comes and waits, bounded in bytes, for `relay`. Knows no
+//! control message and no reply.
+//!
+//! The subscription is always read: the client itself bounds what waits by number alone, so that many large messages
+//! would cost any amount of memory, and it tells of a drop in events that may get lost. Here a drop is counted exactly.
+
+use std::sync::Arc;
+
+use async_nats::{Message, Subscriber};
+use futures_util::StreamExt;
+
+use super::link::Link;
+use crate::bus::Limits;
+use crate::bus::headers::{Undeliverable, decode_envelope};
+use crate::bus::queue::{NotQueued, QueueSender};
+use crate::bus::subject::Subjects;
+use crate::envelope::Envelope;
+
+/// Turns one subscription's messages into queued notifications.
+pub(super) struct Incoming {
+    pub(super) subjects: Subjects,
+    pub(super) limits: Limits,
+    pub(super) queue: QueueSender,
+    pub(super) link: Arc<Link>,
+}
+
+impl Incoming {
+    /// Until the bus drains or the reader is gone. The order of the subscription is kept: one task, one queue.
+    pub(super) async fn run(self, subscription: Subscriber) {
+        let closing = self.link.closing.clone();
+        let mut messages = std::pin::pin!(subscription.take_until(closing.cancelled_owned()));
+        while let Some(message) = messages.next().await {
+            match self.decode(&message) {
+                Err(kind) => self.link.undeliverable(kind, &message.subject),
+                Ok(envelope) => match self.queue.try_push(envelope) {
+                    Ok(()) => {}
+                    Err(NotQueued::Full) => self.link.dropped_by_slowness(),
+                    Err(NotQueued::Closed) => return,
+                },
+            }
+        }
+    }
+
+    fn decode(&self, message: &Message) -> Result<Envelope, Undeliverable> {
+        let target = self
+            .subjects
+            .parse(&message.subject)
+            .map_err(|_| Undeliverable::Subject)?;
+        decode_envelope(
+            target,
+            message.headers.as_ref(),
+            message.payload.clone(),
+            &self.limits,
+        )
+    }
+}

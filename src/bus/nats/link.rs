@@ -1,0 +1,277 @@
+//! The state of the NATS connection: the client's events become health, counts and log lines; what is sent is sent
+//! only while the connection lives. Knows no notification and no control message.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::client::traits::Publisher;
+use async_nats::connection::State;
+use async_nats::message::OutboundMessage;
+use async_nats::{Client, Event, HeaderMap, Subscriber};
+use futures_util::StreamExt;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::log_limit::OncePerSecond;
+use crate::bus::headers::Undeliverable;
+use crate::bus::requests::Requests;
+use crate::bus::{Health, PublishError};
+
+/// How long a publish may wait for the connection to take it: callers are answered within a second.
+pub(super) const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
+/// How long the server may take to hand a message back to us before that is reported and tried again.
+const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Events may be lost in a flood of them: how often the state is looked at all the same.
+const RESYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the client's callbacks reach. Made before the client.
+pub(super) struct Link {
+    health: watch::Sender<Health>,
+    changed: Notify,
+    pub(super) requests: Arc<Requests>,
+    /// Cancelled when the bus drains.
+    pub(super) closing: CancellationToken,
+    slow_consumer_drops: AtomicU64,
+    undeliverable: AtomicU64,
+    slow_log: OncePerSecond,
+    error_log: OncePerSecond,
+    undeliverable_logs: [OncePerSecond; 3],
+}
+
+impl Link {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            health: watch::Sender::new(Health::Disconnected),
+            changed: Notify::new(),
+            requests: Requests::new(),
+            closing: CancellationToken::new(),
+            slow_consumer_drops: AtomicU64::new(0),
+            undeliverable: AtomicU64::new(0),
+            slow_log: OncePerSecond::default(),
+            error_log: OncePerSecond::default(),
+            undeliverable_logs: Default::default(),
+        })
+    }
+
+    pub(super) fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    /// An event of the client. Never waits: the client drops events that come while 128 others are unhandled.
+    pub(super) fn on_event(&self, event: Event) {
+        match event {
+            Event::Disconnected | Event::Closed => {
+                self.set_health(Health::Disconnected);
+                self.requests.fail_all();
+            }
+            Event::SlowConsumer(_) => self.dropped_by_slowness(),
+            Event::ServerError(error) => {
+                if let Some(left_out) = self.error_log.pass() {
+                    tracing::warn!(%error, left_out, "the NATS server refuses");
+                }
+            }
+            Event::ClientError(error) => {
+                if let Some(left_out) = self.error_log.pass() {
+                    tracing::warn!(%error, left_out, "cannot reach NATS, trying again");
+                }
+            }
+            Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
+            Event::Connected | Event::Draining => {}
+        }
+        self.changed.notify_one();
+    }
+
+    /// A message had no room between the client and the reader.
+    pub(super) fn dropped_by_slowness(&self) {
+        self.slow_consumer_drops.fetch_add(1, Ordering::Relaxed);
+        if let Some(left_out) = self.slow_log.pass() {
+            tracing::warn!(
+                left_out,
+                "messages from NATS dropped: this instance reads them too slowly"
+            );
+        }
+    }
+
+    /// A message means nothing that can be delivered.
+    pub(super) fn undeliverable(&self, kind: Undeliverable, subject: &str) {
+        self.undeliverable.fetch_add(1, Ordering::Relaxed);
+        if let Some(left_out) = self.undeliverable_logs[kind as usize].pass() {
+            // Someone else's text: no control characters in the log, and not all of it.
+            let subject: String = subject.escape_debug().take(128).collect();
+            tracing::warn!(kind = kind.as_str(), %subject, left_out, "undeliverable message from NATS");
+        }
+    }
+
+    pub(super) fn slow_consumer_drops(&self) -> u64 {
+        self.slow_consumer_drops.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn undeliverable_count(&self) -> u64 {
+        self.undeliverable.load(Ordering::Relaxed)
+    }
+
+    fn set_health(&self, health: Health) {
+        let changed = self.health.send_if_modified(|held| {
+            let changed = *held != health;
+            *held = health;
+            changed
+        });
+        if changed && health == Health::Disconnected && !self.closing.is_cancelled() {
+            tracing::warn!("the connection to NATS is lost");
+        }
+    }
+}
+
+/// The client and its state. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) link: Arc<Link>,
+}
+
+impl Connection {
+    /// Whether publishes are accepted: connected, subscriptions in place, not draining.
+    pub(super) fn is_live(&self) -> bool {
+        *self.link.health.borrow() == Health::Connected
+            && !self.link.closing.is_cancelled()
+            && self.client.connection_state() == State::Connected
+    }
+
+    /// Times the connection came back. The client's own count, which loses none.
+    pub(super) fn reconnects(&self) -> u64 {
+        self.connects().saturating_sub(1)
+    }
+
+    /// Hands a message to a live connection.
+    ///
+    /// The client queues it (at most 64 in all) and a task of its own writes it at once; what is in that queue or in the
+    /// socket at the moment of a loss is gone or, in the queue, may still go out after the reconnect.
+    ///
+    /// # Errors
+    /// [`PublishError::Unavailable`] at once while not live, or when the client does not take it in [`PUBLISH_TIMEOUT`];
+    /// nothing is queued then. [`PublishError::TooLarge`] if headers and payload pass the server's `max_payload`.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it has sent nothing.
+    pub(super) async fn send(&self, message: OutboundMessage) -> Result<(), PublishError> {
+        if !self.is_live() {
+            return Err(PublishError::Unavailable);
+        }
+        self.hand_over(message).await
+    }
+
+    async fn hand_over(&self, message: OutboundMessage) -> Result<(), PublishError> {
+        let limit = self.client.max_payload();
+        let size = message.payload.len() + message.headers.as_ref().map_or(0, wire_bytes);
+        if size > limit {
+            return Err(PublishError::TooLarge {
+                size,
+                limit,
+                which: super::WHICH_SERVER,
+            });
+        }
+        match tokio::time::timeout(PUBLISH_TIMEOUT, self.client.publish_message(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                if let Some(left_out) = self.link.error_log.pass() {
+                    tracing::warn!(%error, left_out, "the NATS client refuses a message");
+                }
+                Err(PublishError::Unavailable)
+            }
+            Err(_) => Err(PublishError::Unavailable),
+        }
+    }
+
+    /// Sends a message to our own inbox and waits for it: the server has then handled all that was sent before, be it
+    /// subscriptions or publishes. False: lost, or not back in time.
+    pub(super) async fn round_trip(&self, timeout: Duration) -> bool {
+        let Some(waiting) = self.link.requests.open() else {
+            return false;
+        };
+        let probe = OutboundMessage {
+            subject: waiting.subject().into(),
+            reply: None,
+            payload: bytes::Bytes::new(),
+            headers: None,
+        };
+        self.hand_over(probe).await.is_ok() && waiting.wait(timeout).await.is_ok()
+    }
+
+    /// Keeps the health true until the bus drains. Connected is said only when the server is known to have the
+    /// subscriptions: whoever sees this instance ready may count on it.
+    pub(super) async fn watch(self) {
+        let mut verified = 0;
+        while !self.link.closing.is_cancelled() {
+            let connects = self.connects();
+            let is_up = self.client.connection_state() == State::Connected;
+            if !is_up {
+                self.link.set_health(Health::Disconnected);
+            } else if verified != connects {
+                if self.round_trip(ROUND_TRIP_TIMEOUT).await {
+                    verified = connects;
+                    self.say_connected(connects);
+                } else if self.client.connection_state() == State::Connected {
+                    tracing::warn!(
+                        "NATS is connected, but a message to our own inbox does not come back: \
+                         may this user publish and subscribe to _INBOX.> ?"
+                    );
+                }
+                continue;
+            }
+            // The client counts a connection a moment before it says so.
+            let is_about_to_be_up = !is_up && verified != connects;
+            let pause = if is_about_to_be_up {
+                RESYNC_INTERVAL / 100
+            } else {
+                RESYNC_INTERVAL
+            };
+            tokio::select! {
+                () = self.link.changed.notified() => {}
+                () = self.link.closing.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        self.link.set_health(Health::Disconnected);
+    }
+
+    fn say_connected(&self, connects: u64) {
+        if self.connects() != connects || self.client.connection_state() != State::Connected {
+            return;
+        }
+        let info = self.client.server_info();
+        tracing::info!(
+            server = info.server_name,
+            version = info.version,
+            max_payload_bytes = info.max_payload,
+            reconnects = self.reconnects(),
+            "connected to NATS"
+        );
+        if !info.headers {
+            tracing::warn!("this NATS server carries no headers: ids, content types and traces are lost");
+        }
+        self.link.set_health(Health::Connected);
+    }
+
+    fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+}
+
+/// Hands replies to who waits for them, until the bus drains.
+pub(super) async fn receive_replies(inbox: Subscriber, link: Arc<Link>) {
+    let closing = link.closing.clone();
+    let mut inbox = std::pin::pin!(inbox.take_until(closing.cancelled_owned()));
+    while let Some(message) = inbox.next().await {
+        link.requests.deliver(message);
+    }
+}
+
+/// The bytes of a header block: version line, a line a header, an empty line.
+fn wire_bytes(headers: &HeaderMap) -> usize {
+    let lines = headers.iter().flat_map(|(name, values)| {
+        let name: &str = name.as_ref();
+        values.iter().map(|value| name.len() + value.as_str().len() + 4)
+    });
+    12 + lines.sum::<usize>()
+}

@@ -1,0 +1,254 @@
+//! `[bus]` as the NATS client's options: addresses, credentials, TLS, pauses between attempts. Reads the files that the
+//! settings name; its errors name setting and file, never what is secret. Knows no connection.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::{ConnectOptions, ServerAddr};
+
+use crate::bus::Config;
+use crate::bus::subject::PrefixError;
+use crate::config::secret::Secret;
+
+/// How long one attempt to connect may take, name resolution and TLS included.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Publishes on their way from callers to the connection. Modest, since those caught there by a loss go out stale after it.
+const CLIENT_CAPACITY: usize = 64;
+/// Largest file that a setting may name.
+const FILE_MAX_BYTES: usize = 256 << 10;
+/// The first pause before connecting again is between 5 and 45 ms.
+const FIRST_PAUSE_MS: (u64, u64) = (5, 40);
+/// The second is at most this; each later one is at most twice the one before.
+const SECOND_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a `[bus]` section cannot lead to a connection. A server that is down is no such error: it is awaited.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// `bus.url` is missing or no list of NATS addresses.
+    Url(&'static str),
+    /// `bus.prefix`.
+    Prefix(PrefixError),
+    /// Two settings that exclude each other.
+    Conflict(&'static str, &'static str),
+    /// The first setting means nothing without the second.
+    Incomplete(&'static str, &'static str),
+    /// A file cannot be read.
+    File {
+        /// The setting that names it.
+        setting: &'static str,
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A setting, or the file that it names, does not hold what it should.
+    Content {
+        /// The setting.
+        setting: &'static str,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// The client refused to begin.
+    Client(async_nats::ConnectError),
+    /// The client stopped before its subscriptions were made.
+    Stopped,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(why) => write!(f, "bus.url: {why}"),
+            Self::Prefix(error) => write!(f, "bus.prefix: {error}"),
+            Self::Conflict(a, b) => write!(f, "{a} and {b} exclude each other"),
+            Self::Incomplete(a, b) => write!(f, "{a} needs {b}"),
+            Self::File {
+                setting,
+                path,
+                source,
+            } => write!(f, "{setting}: cannot read {path:?}: {source}"),
+            Self::Content { setting, expected } => write!(f, "{setting}: expected {expected}"),
+            Self::Client(error) => write!(f, "the NATS client refused to begin: {error}"),
+            Self::Stopped => f.write_str("the NATS client stopped"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::File { source, .. } => Some(source),
+            Self::Client(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// The addresses in `bus.url`.
+pub(super) fn addresses(config: &Config) -> Result<Vec<ServerAddr>, ConnectError> {
+    let url = config.url.as_deref().unwrap_or_default();
+    let mut addresses = Vec::new();
+    for text in url.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+        let address: ServerAddr = text
+            .parse()
+            .map_err(|_| ConnectError::Url("expected nats://host:port or tls://host:port"))?;
+        // The client would ignore it, and write it to its log.
+        if address.has_user_pass() {
+            return Err(ConnectError::Url(
+                "holds a user name or password; set bus.user and bus.password_file instead",
+            ));
+        }
+        if !matches!(address.scheme(), "nats" | "tls") {
+            return Err(ConnectError::Url("expected nats:// or tls://"));
+        }
+        addresses.push(address);
+    }
+    if addresses.is_empty() {
+        return Err(ConnectError::Url("holds no address"));
+    }
+    Ok(addresses)
+}
+
+/// Everything but the callbacks for events.
+pub(super) async fn options(config: &Config, instance_name: &str) -> Result<ConnectOptions, ConnectError> {
+    let longest = config.reconnect_delay.0;
+    let mut options = credentials(ConnectOptions::new(), config)
+        .await?
+        .name(format!("herald {instance_name}"))
+        .retry_on_initial_connect()
+        .connection_timeout(ATTEMPT_TIMEOUT)
+        .reconnect_delay_callback(move |attempt| pause(attempt, longest, random()))
+        .ping_interval(config.ping_interval.0.max(Duration::from_millis(100)))
+        .client_capacity(CLIENT_CAPACITY)
+        .subscription_capacity(config.subscription_capacity.max(1));
+    if let Some(path) = &config.ca_file {
+        let pem = read("bus.ca_file", path).await?;
+        if !pem.contains("-----BEGIN CERTIFICATE-----") {
+            return Err(ConnectError::Content {
+                setting: "bus.ca_file",
+                expected: "certificates in PEM",
+            });
+        }
+        options = options
+            .add_root_certificates(PathBuf::from(path))
+            .require_tls(true);
+    }
+    Ok(options)
+}
+
+/// At most one way to prove who we are.
+async fn credentials(options: ConnectOptions, config: &Config) -> Result<ConnectOptions, ConnectError> {
+    let password = secret(
+        ("bus.password", &config.password),
+        ("bus.password_file", &config.password_file),
+    );
+    let token = secret(
+        ("bus.token", &config.token),
+        ("bus.token_file", &config.token_file),
+    );
+    let nkey = secret(("bus.nkey", &config.nkey), ("bus.nkey_file", &config.nkey_file));
+    let (password, token, nkey) = (password.await?, token.await?, nkey.await?);
+
+    let ways = [
+        ("bus.user", config.user.is_some()),
+        ("bus.token", token.is_some()),
+        ("bus.credentials_file", config.credentials_file.is_some()),
+        ("bus.nkey", nkey.is_some()),
+    ];
+    let mut given = ways
+        .iter()
+        .filter(|(_, is_given)| *is_given)
+        .map(|(name, _)| *name);
+    if let (Some(first), Some(second)) = (given.next(), given.next()) {
+        return Err(ConnectError::Conflict(first, second));
+    }
+    if let Some(user) = &config.user {
+        let password = password.ok_or(ConnectError::Incomplete("bus.user", "bus.password"))?;
+        return Ok(options.user_and_password(user.clone(), password));
+    }
+    if password.is_some() {
+        return Err(ConnectError::Incomplete("bus.password", "bus.user"));
+    }
+    if let Some(token) = token {
+        return Ok(options.token(token));
+    }
+    if let Some(seed) = nkey {
+        if !is_user_seed(&seed) {
+            return Err(ConnectError::Content {
+                setting: "bus.nkey",
+                expected: "the seed of a user's NKey (SU…)",
+            });
+        }
+        return Ok(options.nkey(seed));
+    }
+    if let Some(path) = &config.credentials_file {
+        let text = read("bus.credentials_file", path).await?;
+        // The client's error is left out: it may repeat what it read.
+        return options.credentials(&text).map_err(|_| ConnectError::Content {
+            setting: "bus.credentials_file",
+            expected: "a user's JWT and NKey seed",
+        });
+    }
+    Ok(options)
+}
+
+/// A secret, from the setting itself or from the file that the second setting names, without the line's end.
+async fn secret(
+    (setting, inline): (&'static str, &Option<Secret>),
+    (file_setting, file): (&'static str, &Option<String>),
+) -> Result<Option<String>, ConnectError> {
+    match (inline, file) {
+        (Some(_), Some(_)) => Err(ConnectError::Conflict(setting, file_setting)),
+        (Some(secret), None) => Ok(Some(secret.expose().to_owned())),
+        (None, Some(path)) => {
+            let text = read(file_setting, path).await?;
+            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+async fn read(setting: &'static str, path: &str) -> Result<String, ConnectError> {
+    use tokio::io::AsyncReadExt;
+
+    let error = |source| ConnectError::File {
+        setting,
+        path: path.to_owned(),
+        source,
+    };
+    let file = tokio::fs::File::open(path).await.map_err(error)?;
+    let mut text = String::new();
+    let mut bounded = file.take(FILE_MAX_BYTES as u64 + 1);
+    bounded.read_to_string(&mut text).await.map_err(error)?;
+    if text.len() > FILE_MAX_BYTES {
+        return Err(error(std::io::Error::other("over 256 KiB")));
+    }
+    Ok(text)
+}
+
+/// By form only; the client, too, would find out no earlier than at its first connection, and then try for ever.
+fn is_user_seed(seed: &str) -> bool {
+    seed.len() == 58 && seed.starts_with("SU") && seed.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'))
+}
+
+/// The pause before attempt `attempt` (from 1; the client counts anew after each success): short at first, since a
+/// connection is most often lost to a message that the client cannot read; random, since the whole cluster comes back
+/// at once after an outage.
+fn pause(attempt: usize, longest: Duration, random: u64) -> Duration {
+    let (least, spread) = FIRST_PAUSE_MS;
+    if attempt <= 1 {
+        return Duration::from_millis(least + random % spread);
+    }
+    let doublings = u32::try_from(attempt - 2).unwrap_or(u32::MAX).min(16);
+    let bound = (SECOND_PAUSE * 2_u32.pow(doublings)).min(longest);
+    let bound_ms = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX).max(2);
+    Duration::from_millis(bound_ms / 2 + random % (bound_ms / 2 + 1))
+}
+
+fn random() -> u64 {
+    RandomState::new().hash_one(0_u8)
+}
+
+#[cfg(test)]
+mod tests;
