@@ -258,6 +258,3 @@ fn escape(name: &str) -> String {
     let cut: String = name.chars().take(64).collect();
     cut.replace('~', "~0").replace('/', "~1")
 }
-
-#[cfg(test)]
-mod tests;
