@@ -1,19 +1,68 @@
 //! Everything that speaks HTTP: the listener, the routes and their answers. Knows the bus, presence and the registry
 //! by their traits and handles; knows no STOMP frame.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
 
-use crate::config::units::HumanDuration;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::auth::Authenticator;
+use crate::bus::Bus;
+use crate::config::units::{ByteSize, HumanDuration};
+use crate::delivery::registry::Registry;
+use crate::destination::{Path, Prefixes};
+use crate::drain::Phase;
+use crate::envelope::HeaderLimits;
+use crate::instance::Instance;
+use crate::presence::Presence;
+use crate::telemetry::metrics::Metrics;
 
 pub mod access;
+pub mod body;
 pub mod error;
 pub mod health;
 pub mod listener;
 pub mod notifications;
+pub mod observe;
 pub mod openapi;
+pub mod origin;
 pub mod page;
 pub mod router;
 pub mod users;
+
+#[cfg(test)]
+mod tests;
+
+/// Everything that the routes need of the rest of Herald; [`router::router`] takes it.
+pub struct State {
+    /// Where notifications go.
+    pub bus: Arc<dyn Bus>,
+    /// Who is online in the cluster.
+    pub presence: Arc<Presence>,
+    /// This instance's sessions.
+    pub registry: Registry,
+    /// Proves Basic credentials.
+    pub authenticator: Arc<Authenticator>,
+    /// Which destinations a backend may name.
+    pub prefixes: Arc<Prefixes>,
+    /// This instance.
+    pub instance: Instance,
+    /// The compiled `[api]`.
+    pub policy: access::Policy,
+    /// Where requests and publishes are counted, and what `/metrics` shows.
+    pub metrics: Metrics,
+    /// Readiness.
+    pub phase: watch::Receiver<Phase>,
+    /// `limits.headers` and `limits.header_bytes`.
+    pub header_limits: HeaderLimits,
+    /// `limits.body_bytes`: tells which of two limits a body is over.
+    pub body_bytes: ByteSize,
+    /// `application.time_zone`, for the `time` of `POST /api/v1/message`.
+    pub time_zone: jiff::tz::TimeZone,
+    /// `presence.list_destination`, for the page.
+    pub list_destination: Option<Path>,
+}
 
 /// `[http]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,6 +84,12 @@ pub struct Config {
     pub header_timeout: HumanDuration,
     /// Connections at once; above it 503.
     pub max_connections: usize,
+    /// Largest body of a JSON request; a raw body is bounded by `limits.body_bytes`.
+    pub max_request_bytes: ByteSize,
+    /// Bytes of all request bodies held at once; above it 503.
+    pub buffered_request_bytes: ByteSize,
+    /// From a request's head to the end of its body.
+    pub body_timeout: HumanDuration,
 }
 
 impl Default for Config {
@@ -48,6 +103,72 @@ impl Default for Config {
             cors_origins: Vec::new(),
             header_timeout: HumanDuration::secs(10),
             max_connections: 100_000,
+            max_request_bytes: ByteSize::mib(8),
+            buffered_request_bytes: ByteSize::mib(64),
+            body_timeout: HumanDuration::secs(30),
         }
     }
+}
+
+/// Why `[http]` cannot be served. Names the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Such as `http.base_path`.
+    pub key: &'static str,
+    /// What was expected.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: expected {}", self.key, self.expected)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Checks what types cannot say: paths that can be routed, origins that can match, bounds that fit together.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let fail = |key, expected| Err(ConfigError { key, expected });
+        if !self.base_path.is_empty() && !is_route(&self.base_path) {
+            return fail(
+                "http.base_path",
+                "nothing, or a path such as /backend: no '/' at its end, only letters, digits and -._~",
+            );
+        }
+        if !is_route(&self.ws_path) {
+            return fail(
+                "http.ws_path",
+                "a path such as /ws: no '/' at its end, only letters, digits and -._~",
+            );
+        }
+        const ORIGIN: &str = "'*', an origin such as https://app.example.com, or https://*.example.com";
+        if !self.origins.iter().all(|text| origin::is_pattern(text)) {
+            return fail("http.origins", ORIGIN);
+        }
+        if !self.cors_origins.iter().all(|text| origin::is_pattern(text)) {
+            return fail("http.cors_origins", ORIGIN);
+        }
+        if self.max_request_bytes.0 == 0 || self.max_request_bytes > self.buffered_request_bytes {
+            return fail(
+                "http.max_request_bytes",
+                "more than nothing, and at most http.buffered_request_bytes",
+            );
+        }
+        if self.buffered_request_bytes.0 > tokio::sync::Semaphore::MAX_PERMITS {
+            return fail("http.buffered_request_bytes", "a size that fits into memory");
+        }
+        Ok(())
+    }
+}
+
+/// Whether `text` can be a route as it stands: nothing that needs escaping, nothing that the router reads as a pattern.
+fn is_route(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    text.strip_prefix('/').is_some_and(|inner| {
+        inner
+            .split('/')
+            .all(|segment| !segment.is_empty() && segment.bytes().all(legal))
+    })
 }

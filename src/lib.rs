@@ -10,6 +10,7 @@
 pub mod app;
 pub mod auth;
 pub mod bus;
+pub mod chat_message;
 pub mod cli;
 pub mod close_reason;
 pub mod config;

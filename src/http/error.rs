@@ -1,1 +1,251 @@
-//! Part of `http/`; see the module above.
+//! Every way in which a REST request can fail, and how that looks: `application/problem+json` (RFC 9457). The one place
+//! that turns an error into a response. Never repeats a body, a header's value or a secret.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::bus::PublishError;
+
+/// Seconds after which a publisher may try again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiError {
+    /// The body is no JSON, or no UTF-8.
+    Malformed(String),
+    /// A part of the body breaks a rule.
+    Invalid {
+        /// JSON pointer (RFC 6901) to the part; empty: the whole body.
+        pointer: String,
+        /// The rule.
+        detail: String,
+    },
+    /// The path or a header breaks a rule.
+    BadRequest(String),
+    /// The content type or coding is not what the route takes.
+    UnsupportedMediaType(&'static str),
+    /// A body over its limit.
+    TooLarge {
+        /// The name of the setting.
+        limit: &'static str,
+        /// Its value.
+        limit_bytes: usize,
+        /// What was given, where that is known.
+        size_bytes: Option<usize>,
+        /// JSON pointer to the part; none: the request's whole body.
+        pointer: Option<String>,
+    },
+    /// No credentials, or wrong ones: which, is not told.
+    Unauthenticated,
+    /// Known, but without the scope.
+    Forbidden(&'static str),
+    /// A browser's request from a foreign page.
+    CrossSite,
+    /// No such route.
+    NotFound(String),
+    /// The route does not have this method.
+    MethodNotAllowed,
+    /// The body did not come in time (`http.body_timeout`).
+    BodyTimeout,
+    /// The client went away in the middle of its body.
+    BodyBroken,
+    /// The bus is not connected; of several users' notifications, so many had gone out before.
+    BusUnavailable {
+        /// How many users it was published for before the bus refused.
+        published: usize,
+    },
+    /// A bound on work in hand is reached; the words name it.
+    Overloaded(&'static str),
+    /// A fault of Herald's own; the log has the cause.
+    Internal,
+}
+
+/// RFC 9457. Members that do not apply are absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// What kind of problem: compare this, not the words.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:herald:problem:invalid-value")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: &'static str,
+    /// The HTTP status again.
+    #[schema(example = 400)]
+    pub status: u16,
+    /// What is wrong with this request.
+    pub detail: String,
+    /// JSON pointer (RFC 6901) to the part of the body that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/3/users/0")]
+    pub pointer: Option<String>,
+    /// Name of the limit that the request is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<&'static str>,
+    /// The limit's value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_bytes: Option<usize>,
+    /// For how many of several users it was published before the bus refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<usize>,
+}
+
+impl ApiError {
+    /// A part of the body that breaks a rule.
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
+    }
+
+    /// A refused publish of the body at `pointer` (none: the request's own body).
+    pub fn from_publish(error: PublishError, pointer: Option<String>) -> Self {
+        match error {
+            PublishError::Unavailable => Self::BusUnavailable { published: 0 },
+            PublishError::TooLarge { size, limit, which } => Self::TooLarge {
+                limit: which,
+                limit_bytes: limit,
+                size_bytes: Some(size),
+                pointer,
+            },
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::Invalid { .. } | Self::BadRequest(_) | Self::BodyBroken => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BusUnavailable { .. } | Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The last word of `type`, which is the metric label `reason` as well (with `_`), and the title.
+    fn kind(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Malformed(_) => ("malformed-body", "The body is not JSON"),
+            Self::Invalid { .. } => ("invalid-value", "A value of the body is missing or wrong"),
+            Self::BadRequest(_) => ("bad-request", "The path or a header is wrong"),
+            Self::UnsupportedMediaType(_) => ("unsupported-media-type", "Wrong content type"),
+            Self::TooLarge { .. } => ("too-large", "Too large"),
+            Self::Unauthenticated => ("unauthenticated", "Not authenticated"),
+            Self::Forbidden(_) => ("forbidden", "Not allowed"),
+            Self::CrossSite => ("cross-site", "Refused from a foreign page"),
+            Self::NotFound(_) => ("not-found", "Not found"),
+            Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
+            Self::BodyTimeout => ("body-timeout", "The body came too slowly"),
+            Self::BodyBroken => ("incomplete-body", "The body is incomplete"),
+            Self::BusUnavailable { .. } => ("bus-unavailable", "The bus is not connected"),
+            Self::Overloaded(_) => ("overloaded", "Too much at once"),
+            Self::Internal => ("internal", "Internal error"),
+        }
+    }
+
+    /// The value of the metric label `reason`.
+    pub fn label(&self) -> String {
+        self.kind().0.replace('-', "_")
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Malformed(detail)
+            | Self::Invalid { detail, .. }
+            | Self::BadRequest(detail)
+            | Self::NotFound(detail) => detail.clone(),
+            Self::UnsupportedMediaType(detail) | Self::Forbidden(detail) | Self::Overloaded(detail) => {
+                (*detail).into()
+            }
+            Self::TooLarge {
+                limit,
+                limit_bytes,
+                size_bytes,
+                ..
+            } => match size_bytes {
+                Some(size) => format!("{size} bytes given, at most {limit_bytes} are allowed ({limit})"),
+                None => format!("at most {limit_bytes} bytes are allowed ({limit})"),
+            },
+            Self::Unauthenticated => "credentials are missing or wrong".into(),
+            Self::CrossSite => "this request may only come from the pages of http.origins".into(),
+            Self::MethodNotAllowed => "this path has other methods, see Allow".into(),
+            Self::BodyTimeout => "the body did not arrive within http.body_timeout".into(),
+            Self::BodyBroken => "the body ended before its announced length".into(),
+            Self::BusUnavailable { published: 0 } => {
+                "nothing was published; try again after Retry-After".into()
+            }
+            Self::BusUnavailable { published } => {
+                format!("published for the first {published} users only; the bus refused the rest")
+            }
+            Self::Internal => "the log has the cause".into(),
+        }
+    }
+
+    /// The body of the answer.
+    pub fn problem(&self) -> Problem {
+        let (kind, title) = self.kind();
+        let mut problem = Problem {
+            kind: format!("urn:herald:problem:{kind}"),
+            title,
+            status: self.status().as_u16(),
+            detail: self.detail(),
+            pointer: None,
+            limit: None,
+            limit_bytes: None,
+            published: None,
+        };
+        match self {
+            Self::Invalid { pointer, .. } => problem.pointer = Some(pointer.clone()),
+            Self::TooLarge {
+                limit,
+                limit_bytes,
+                pointer,
+                ..
+            } => {
+                problem.limit = Some(limit);
+                problem.limit_bytes = Some(*limit_bytes);
+                problem.pointer.clone_from(pointer);
+            }
+            Self::BusUnavailable { published } if *published > 0 => problem.published = Some(*published),
+            _ => {}
+        }
+        problem
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), Json(self.problem())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        match self {
+            Self::Unauthenticated => {
+                for challenge in [
+                    "Bearer realm=\"herald\"",
+                    "Basic realm=\"herald\", charset=\"UTF-8\"",
+                ] {
+                    headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+                }
+            }
+            Self::BusUnavailable { .. } | Self::Overloaded(_) => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,1 +1,121 @@
-//! Part of `http/`; see the module above.
+//! Alive, ready, and what Herald counts. Liveness does not depend on the bus: restarting every instance would add a herd
+//! to an outage (DESIGN decision 9).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::error::{ApiError, Problem};
+use super::router::Api;
+use crate::bus::Health as BusHealth;
+use crate::drain::Phase;
+use crate::telemetry::metrics::{CONTENT_TYPE, Observed};
+
+/// Whether this instance can serve.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `UP` or `DOWN`.
+    #[schema(example = "UP")]
+    status: &'static str,
+    /// What that comes from.
+    components: Components,
+}
+
+/// What a health comes from.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Components {
+    /// `connected` or `disconnected`.
+    bus: &'static str,
+    /// `starting`, `running`, `not-ready` or `draining`.
+    phase: &'static str,
+}
+
+fn health(api: &Api) -> (StatusCode, Json<Health>) {
+    let bus = *api.state.bus.health().borrow();
+    let phase = *api.state.phase.borrow();
+    let up = bus == BusHealth::Connected && phase == Phase::Running;
+    let health = Health {
+        status: if up { "UP" } else { "DOWN" },
+        components: Components {
+            bus: match bus {
+                BusHealth::Connected => "connected",
+                BusHealth::Disconnected => "disconnected",
+            },
+            phase: match phase {
+                Phase::Starting => "starting",
+                Phase::Running => "running",
+                Phase::NotReady => "not-ready",
+                Phase::Draining => "draining",
+            },
+        },
+    };
+    let status = if up {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(health))
+}
+
+/// Says that the process is alive, whatever the bus does.
+#[utoipa::path(get, path = "/livez", tag = "health", security(()), responses((status = 200, body = String)))]
+pub async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Says whether this instance can serve: bus connected, and not draining.
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+    responses((status = 200, body = Health), (status = 503, body = Health)))]
+pub async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
+    health(&api)
+}
+
+/// The same as `/readyz`, where the replaced service had it.
+#[utoipa::path(get, path = "/manage/health", tag = "health", security(()),
+    responses((status = 200, body = Health), (status = 503, body = Health)))]
+pub async fn manage_health(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
+    health(&api)
+}
+
+/// Everything counted, as Prometheus reads it. Without credentials only on `http.admin_listen`.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "health",
+    security(("key" = ["read"]), ("user" = [])),
+    responses(
+        (status = 200, body = String, content_type = "text/plain"),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
+    let state = &api.state;
+    let observed = Observed {
+        delivery: state.registry.stats(),
+        bus: state.bus.stats(),
+        bus_connected: *state.bus.health().borrow() == BusHealth::Connected,
+        users_online: state.presence.users().len(),
+        instances: state.presence.instances().len(),
+        instance: Arc::clone(&state.instance.name),
+    };
+    let metrics = state.metrics.clone();
+    // Reading /proc and encoding take milliseconds with many descriptors open: not on the runtime's threads.
+    let rendered = tokio::task::spawn_blocking(move || metrics.render(&observed)).await;
+    match rendered {
+        Ok(Ok(text)) => Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "metrics cannot be rendered");
+            Err(ApiError::Internal)
+        }
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be rendered");
+            Err(ApiError::Internal)
+        }
+    }
+}

@@ -1,1 +1,163 @@
-//! Part of `http/`; see the module above.
+//! Every route, who may use it, and what stands around it. Knows no route's inside.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::access::{Scope, require};
+use super::body::{BodyReader, Buffered, Limit};
+use super::error::ApiError;
+use super::notifications::{message, publish, raw};
+use super::origin::{Origins, cors, guard};
+use super::{Config, ConfigError, State, health, observe, openapi, page, users};
+
+/// What handlers and middleware share.
+pub struct Api {
+    pub(super) state: State,
+    pub(super) body_reader: BodyReader,
+    pub(super) origins: Origins,
+    pub(super) cors_origins: Origins,
+    max_request_bytes: usize,
+}
+
+impl Api {
+    /// Reads the body of a JSON request.
+    pub(super) async fn read_json(&self, headers: &HeaderMap, body: Body) -> Result<Buffered, ApiError> {
+        let limit = Limit {
+            name: "http.max_request_bytes",
+            bytes: self.max_request_bytes,
+        };
+        self.body_reader.read(headers, body, limit).await
+    }
+}
+
+/// One router a port.
+pub struct Routers {
+    /// For `http.listen`.
+    pub main: Router,
+    /// For `http.admin_listen`, where that is set.
+    pub admin: Option<Router>,
+}
+
+/// Puts the routes together. `ws` holds `http.ws_path` and what is below it, without `http.base_path`, which is put
+/// before every route here. With `http.admin_listen` set, `/metrics` and health stand on that port alone: there with
+/// and without the base path, and without credentials.
+///
+/// Fails where [`Config::validate`] does.
+pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, ConfigError> {
+    config.validate()?;
+    let page = page::Page::new(&state, config);
+    let api = Arc::new(Api {
+        state,
+        body_reader: BodyReader::new(config.buffered_request_bytes.0, config.body_timeout.0),
+        origins: Origins::new(&config.origins),
+        cors_origins: Origins::new(&config.cors_origins),
+        max_request_bytes: config.max_request_bytes.0,
+    });
+    let base = config.base_path.as_str();
+    let guarded = |routes: OpenApiRouter<Arc<Api>>, scope| {
+        routes.route_layer(from_fn_with_state((Arc::clone(&api), scope), require))
+    };
+
+    let mut documented = openapi::document(base)
+        .merge(guarded(publish_routes(), Scope::Publish))
+        .merge(guarded(read_routes(), Scope::Read))
+        .merge(guarded(admin_routes(), Scope::Admin));
+    let separate = config.admin_listen.is_some();
+    if !separate {
+        documented = documented
+            .merge(health_routes())
+            .merge(guarded(metrics_routes(), Scope::Read));
+    }
+    let (routes, document) = documented.split_for_parts();
+    let document = openapi::render(document);
+    let routes = routes.route("/api/openapi.json", get(async move || document.clone()));
+
+    let main = with_layers(routes, &api).merge(ws);
+    let main = page::routes(base, page)
+        .merge(nest(base, main))
+        .fallback(not_found);
+    let admin = separate.then(|| {
+        let (routes, _) = health_routes().merge(metrics_routes()).split_for_parts();
+        let routes = with_layers(routes, &api);
+        let below_base = if base.is_empty() {
+            Router::new()
+        } else {
+            nest(base, routes.clone())
+        };
+        routes.merge(below_base).fallback(not_found)
+    });
+    Ok(Routers { main, admin })
+}
+
+fn publish_routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(message::post_message))
+        .routes(routes!(publish::post_notifications))
+        .routes(routes!(raw::post_broadcast))
+        .routes(routes!(raw::post_user))
+        // The router prefers this path to the one with a wildcard, which it would else hide.
+        .route("/api/v1/users/{user}/sessions", post(raw::post_user))
+}
+
+fn read_routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(users::list_users))
+        .routes(routes!(users::get_user))
+}
+
+fn admin_routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new().routes(routes!(users::delete_sessions))
+}
+
+fn health_routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::manage_health))
+}
+
+fn metrics_routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new().routes(routes!(health::metrics))
+}
+
+/// From the inside: refusal of foreign pages, answers to preflights, headers of every answer, and the measurement.
+fn with_layers(routes: Router<Arc<Api>>, api: &Arc<Api>) -> Router {
+    let mut routes = routes
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(from_fn_with_state(Arc::clone(api), guard));
+    if let Some(cors) = cors(&api.cors_origins) {
+        routes = routes.layer(cors);
+    }
+    let header = SetResponseHeaderLayer::if_not_present;
+    routes
+        .layer(header(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
+        .layer(header(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(from_fn_with_state(Arc::clone(api), observe::observe))
+        .with_state(Arc::clone(api))
+}
+
+fn nest(base: &str, routes: Router) -> Router {
+    if base.is_empty() {
+        routes
+    } else {
+        Router::new().nest(base, routes)
+    }
+}
+
+async fn not_found() -> ApiError {
+    ApiError::NotFound("no such path; /api/openapi.json lists them".into())
+}

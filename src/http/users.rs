@@ -1,1 +1,264 @@
-//! Part of `http/`; see the module above.
+//! Who is online, one user's sessions over all instances, and how an operator ends them. Knows presence, the registry
+//! and the bus's control channel; what goes over that channel is in [`control`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::access::Caller;
+use super::error::{ApiError, Problem};
+use super::notifications::raw::user_name;
+use super::router::Api;
+use crate::bus::Bus;
+use crate::delivery::registry::SessionView;
+use crate::instance::{Instance, InstanceId};
+use crate::presence::InstanceView;
+use crate::principal::UserName;
+
+pub mod control;
+
+pub use control::{DISCONNECT, SESSIONS_LIST, answer_sessions_list, apply_disconnect};
+
+/// How long other instances may take to name a user's sessions (CONTRACT section 2).
+const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Who is online.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OnlineUsers {
+    /// The users with a session anywhere in the cluster, sorted.
+    #[schema(value_type = Vec<String>, example = json!(["alice", "bob"]))]
+    users: Vec<Box<str>>,
+    /// How many.
+    count: usize,
+}
+
+/// One user's sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserSessions {
+    /// Who.
+    user: String,
+    /// Whether presence knows a session anywhere.
+    online: bool,
+    /// The sessions, oldest first.
+    sessions: Vec<Session>,
+    /// Names of the instances that did not answer in time: their sessions are missing above.
+    silent: Vec<String>,
+    /// Names of the instances that left out sessions for the size of their answer.
+    truncated: Vec<String>,
+}
+
+/// One session.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Session {
+    /// CONNECTED's `session`.
+    session: String,
+    /// The name of the instance that holds it.
+    instance: String,
+    /// The identity of that instance.
+    instance_id: String,
+    /// Since when (RFC 3339).
+    #[schema(example = "2026-11-23T20:25:50.736Z")]
+    since: String,
+    /// Where the client connects from.
+    address: String,
+    /// Destinations as the client wrote them.
+    subscriptions: Vec<String>,
+}
+
+/// Lists the users online in the whole cluster.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users",
+    tag = "users",
+    security(("key" = ["read"]), ("user" = [])),
+    responses(
+        (status = 200, body = OnlineUsers),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list_users(State(api): State<Arc<Api>>) -> Json<OnlineUsers> {
+    let users: Vec<Box<str>> = api
+        .state
+        .presence
+        .users()
+        .iter()
+        .map(|user| user.as_str().into())
+        .collect();
+    Json(OnlineUsers {
+        count: users.len(),
+        users,
+    })
+}
+
+/// Lists one user's sessions: asks the live instances, and names those that do not answer within 500 ms.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users/{user}",
+    tag = "users",
+    params(("user" = String, Path, description = "Percent-encoded")),
+    security(("key" = ["read"]), ("user" = [])),
+    responses(
+        (status = 200, description = "Also for a user who is not online, with no sessions", body = UserSessions),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<UserSessions>, ApiError> {
+    let user = user_name(uri.path().strip_prefix("/api/v1/users/").unwrap_or_default())?;
+    let state = &api.state;
+    let others = state.presence.instances();
+    let (own, asked) = tokio::join!(
+        state.registry.sessions_of(&user),
+        ask_others(&*state.bus, state.instance.id, &others, &user),
+    );
+    Ok(Json(gather(
+        &user,
+        state.presence.is_online(&user),
+        &state.instance,
+        own,
+        asked,
+    )))
+}
+
+/// Disconnects a user everywhere (close code 4403). 202: every instance that is reached does it; the user may log in
+/// again.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/users/{user}/sessions",
+    tag = "users",
+    params(("user" = String, Path, description = "Percent-encoded")),
+    security(("key" = ["admin"]), ("user" = [])),
+    responses(
+        (status = 202, description = "Every instance has been told"),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn delete_sessions(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<StatusCode, ApiError> {
+    let segment = uri
+        .path()
+        .strip_prefix("/api/v1/users/")
+        .and_then(|rest| rest.strip_suffix("/sessions"))
+        .unwrap_or_default();
+    let user = user_name(segment)?;
+    let told = async {
+        api.require_bus()?;
+        let payload = control::disconnect(&user, &caller.to_string());
+        let told = api.state.bus.control_publish(DISCONNECT, payload).await;
+        told.map_err(|error| ApiError::from_publish(error, None))
+    };
+    let told = told.await;
+    tracing::info!(
+        target: "herald::audit",
+        action = "disconnect-user",
+        caller = %caller,
+        user = %user,
+        outcome = if told.is_ok() { "accepted" } else { "refused" },
+        "an operator disconnects a user"
+    );
+    told.map(|()| StatusCode::ACCEPTED)
+}
+
+/// What one other instance said: none within [`ASK_TIMEOUT`] or unreadable.
+struct Asked<'a> {
+    instance: &'a InstanceView,
+    answer: Option<control::SessionsListAnswer>,
+}
+
+async fn ask_others<'a>(
+    bus: &dyn Bus,
+    own: InstanceId,
+    instances: &'a [InstanceView],
+    user: &UserName,
+) -> Vec<Asked<'a>> {
+    let question = control::sessions_list(user);
+    let asks = instances
+        .iter()
+        .filter(|instance| instance.id != own)
+        .map(|instance| {
+            let question: Bytes = question.clone();
+            async move {
+                let asked = bus.control_request(instance.id, SESSIONS_LIST, question, ASK_TIMEOUT);
+                // The bus keeps the time too; this holds even where it does not.
+                let answer = match tokio::time::timeout(ASK_TIMEOUT, asked).await {
+                    Ok(Ok(payload)) => serde_json::from_slice(&payload).ok(),
+                    Ok(Err(_)) | Err(_) => None,
+                };
+                Asked { instance, answer }
+            }
+        });
+    join_all(asks).await
+}
+
+fn gather(
+    user: &UserName,
+    online: bool,
+    own: &Instance,
+    own_sessions: Vec<SessionView>,
+    asked: Vec<Asked<'_>>,
+) -> UserSessions {
+    let mut found: Vec<(u64, Session)> = Vec::new();
+    let mut add = |name: &str, id: InstanceId, sessions: Vec<SessionView>| {
+        found.extend(
+            sessions
+                .into_iter()
+                .map(|view| (view.since_ms, session(name, id, view))),
+        );
+    };
+    add(&own.name, own.id, own_sessions);
+    let (mut silent, mut truncated) = (Vec::new(), Vec::new());
+    for Asked { instance, answer } in asked {
+        let name = || instance.name.to_string();
+        match answer {
+            Some(answer) => {
+                if answer.truncated {
+                    truncated.push(name());
+                }
+                add(&instance.name, instance.id, answer.sessions);
+            }
+            None => silent.push(name()),
+        }
+    }
+    found.sort_by_key(|(since_ms, _)| *since_ms);
+    let sessions: Vec<Session> = found.into_iter().map(|(_, session)| session).collect();
+    UserSessions {
+        user: user.to_string(),
+        online: online || !sessions.is_empty(),
+        sessions,
+        silent,
+        truncated,
+    }
+}
+
+fn session(instance: &str, id: InstanceId, view: SessionView) -> Session {
+    let since = i64::try_from(view.since_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .unwrap_or_default();
+    Session {
+        session: view.session,
+        instance: instance.into(),
+        instance_id: id.to_string(),
+        since: since.to_string(),
+        address: view.address.to_string(),
+        subscriptions: view.subscriptions,
+    }
+}
+
+#[cfg(test)]
+mod tests;

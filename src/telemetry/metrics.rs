@@ -1,9 +1,19 @@
 //! Every metric's name, in one file. Counters that others increment are handles here; what others own already
-//! (the registry's and the bus's counters, presence) is read at the scrape.
+//! (the registry's and the bus's counters, presence) is read at the scrape, and named in `metrics/render`.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::close_reason::CloseReason;
+
+mod process;
+mod render;
+
+pub use render::{CONTENT_TYPE, Observed};
+
+/// Bounds of the request histogram in seconds: a publish takes well under a millisecond, a login tens of them.
+const REQUEST_BUCKETS: [f64; 11] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0,
+];
 
 /// Handles that any module may hold; cheap to clone.
 #[derive(Clone)]
@@ -29,11 +39,14 @@ pub struct Metrics {
     pub frames_in: IntCounter,
     /// ACK and NACK frames, by `kind`.
     pub acks: IntCounterVec,
+    /// HTTP requests other than `/ws`, by `method`, `route` (its pattern) and `status`.
+    pub http_requests: HistogramVec,
 }
 
 impl Metrics {
     /// A registry of its own with every metric registered.
     pub fn new() -> Result<Self, prometheus::Error> {
+        process::note_start();
         let registry = Registry::new();
         let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
             let counter = IntCounter::new(name, help)?;
@@ -94,6 +107,16 @@ impl Metrics {
                 "ACK and NACK frames received, by kind.",
                 &["kind"],
             )?,
+            http_requests: {
+                let options = HistogramOpts::new(
+                    "herald_http_request_duration_seconds",
+                    "Time from request head to response head, by method, route and status.",
+                )
+                .buckets(REQUEST_BUCKETS.into());
+                let requests = HistogramVec::new(options, &["method", "route", "status"])?;
+                registry.register(Box::new(requests.clone()))?;
+                requests
+            },
             registry: registry.clone(),
         };
         for reason in CloseReason::ALL {

@@ -1,0 +1,90 @@
+//! `POST /api/v1/message`: the replaced service's own publish, kept as it was (STOMP.md U7, U9; CONTRACT section 2).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::request::{json_text, present, text, whole};
+use super::{Accepted, trace_context};
+use crate::chat_message::{CONTENT_TYPE, chat_message};
+use crate::envelope::Envelope;
+use crate::http::body::require_json;
+use crate::http::error::{ApiError, Problem};
+use crate::http::router::Api;
+
+/// Where it goes.
+const DESTINATION: &str = "/queue/message";
+
+/// What the route takes. Unknown fields are ignored.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body; `Fields` reads it")]
+pub struct ChatMessageRequest {
+    /// The text.
+    #[schema(example = "hi")]
+    message: String,
+    /// Whose name stands under it.
+    #[schema(example = "test1")]
+    user: String,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    user: Option<&'a RawValue>,
+}
+
+fn parse(body: &[u8]) -> Result<(String, String), ApiError> {
+    let fields: Fields<'_> = whole(json_text(body)?, "")?;
+    Ok((text(fields.message, "/message")?, text(fields.user, "/user")?))
+}
+
+/// Broadcasts `{"message","user","time"}` on `/queue/message`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/message",
+    tag = "publish",
+    request_body = ChatMessageRequest,
+    security((), ("key" = ["publish"]), ("user" = [])),
+    responses(
+        (status = 202, body = Accepted),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 413, body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn post_message(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Accepted, ApiError> {
+    let outcome = handle(&api, &headers, body).await;
+    api.counted(outcome)
+}
+
+async fn handle(api: &Api, headers: &HeaderMap, body: Body) -> Result<Accepted, ApiError> {
+    require_json(headers)?;
+    let body = api.read_json(headers, body).await?;
+    let (message, user) = parse(&body.bytes)?;
+    api.require_bus()?;
+    let target = api
+        .state
+        .prefixes
+        .broadcast(DESTINATION)
+        .map_err(|_| ApiError::NotFound(format!("{DESTINATION} is no broadcast destination here")))?;
+    let now = jiff::Timestamp::now().to_zoned(api.state.time_zone.clone());
+    let mut envelope =
+        Envelope::new(target, chat_message(&message, &user, &now)).with_content_type(CONTENT_TYPE);
+    envelope.trace = trace_context(headers);
+    api.publish(&envelope, None).await?;
+    Ok(Accepted::of(&envelope))
+}

@@ -1,0 +1,260 @@
+//! One notification of `POST /api/v1/notifications`, read and validated field by field, so that every refusal points at
+//! what is wrong without repeating it. Knows no bus and no HTTP.
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::destination::{Prefixes, Target};
+use crate::envelope::{HeaderLimits, Headers, MessageId};
+use crate::http::error::ApiError;
+use crate::principal::UserName;
+
+mod capped;
+
+use capped::Capped;
+
+/// Most notifications of one array (CONTRACT section 2).
+pub const NOTIFICATIONS_MAX: usize = 1_000;
+/// Most users of one notification (CONTRACT section 2).
+pub const USERS_MAX: usize = 1_000;
+/// Most members of `headers` that are looked at, passed on or not; `limits.headers` bounds those passed on.
+const HEADERS_SEEN_MAX: usize = 1_000;
+
+/// What the route takes, alone or in an array of at most 1,000. Unknown fields are ignored.
+#[derive(Serialize, ToSchema)]
+pub struct NotificationRequest {
+    /// `/queue/…` or `/topic/…`; with `user` or `users` any path, with or without `/user` before it.
+    #[schema(example = "/queue/orders")]
+    destination: String,
+    /// Only this user's sessions get it.
+    #[schema(required = false, example = "alice")]
+    user: Option<String>,
+    /// Only these users' sessions get it. Not together with `user`.
+    #[schema(required = false, min_items = 1, max_items = 1_000)]
+    users: Option<Vec<String>>,
+    /// Any JSON. Its text becomes the body, byte for byte, as `application/json`.
+    payload: serde_json::Value,
+    /// Become headers of the MESSAGE, after the filter.
+    #[schema(required = false)]
+    headers: Option<std::collections::BTreeMap<String, String>>,
+    /// The notification's id; without it a new ULID.
+    #[schema(required = false, pattern = "^[A-Za-z0-9._-]{1,64}$")]
+    id: Option<String>,
+    /// After so many milliseconds it is stale, and no longer written to anyone.
+    #[schema(required = false, minimum = 1)]
+    ttl_ms: Option<u64>,
+}
+
+/// What a notification is validated by.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// `[destinations]`
+    pub prefixes: &'a Prefixes,
+    /// `limits.headers` and `limits.header_bytes`.
+    pub headers: HeaderLimits,
+}
+
+/// A valid notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// One broadcast, or each user's own; never empty.
+    pub targets: Vec<Target>,
+    /// The payload's JSON text.
+    pub payload: Bytes,
+    /// The publisher's headers, filtered.
+    pub headers: Headers,
+    /// The publisher's id.
+    pub id: Option<MessageId>,
+    /// Milliseconds until it is stale.
+    pub ttl_ms: Option<u64>,
+}
+
+/// A request's body, not yet looked into.
+#[derive(Debug)]
+pub enum Batch<'a> {
+    /// An object.
+    One(&'a RawValue),
+    /// An array's items.
+    Many(Vec<&'a RawValue>),
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    destination: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    user: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    users: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    payload: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    headers: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    ttl_ms: Option<&'a RawValue>,
+}
+
+/// A field that is there, even as `null`: a `null` user must not make a broadcast of a private notification.
+pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// A body as JSON text: UTF-8, and one JSON value. What is wrong is said by its place alone.
+pub fn json_text(body: &[u8]) -> Result<&str, ApiError> {
+    let text = std::str::from_utf8(body).map_err(|_| ApiError::Malformed("the body is not UTF-8".into()))?;
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+        let what = if error.is_eof() {
+            "ends early"
+        } else {
+            "is not JSON"
+        };
+        ApiError::Malformed(format!(
+            "the body {what} at line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    Ok(raw.get())
+}
+
+/// An object's fields. `text` is valid JSON already, so all that is left to fail is its kind and a field given twice.
+pub fn whole<'a, T: Deserialize<'a>>(text: &'a str, pointer: &str) -> Result<T, ApiError> {
+    if !text.starts_with('{') {
+        return Err(ApiError::invalid(pointer, "must be an object"));
+    }
+    serde_json::from_str(text).map_err(|_| ApiError::invalid(pointer, "must not have the same field twice"))
+}
+
+/// A string that must be there.
+pub fn text(raw: Option<&RawValue>, pointer: &str) -> Result<String, ApiError> {
+    let raw = raw.ok_or_else(|| ApiError::invalid(pointer, "is required"))?;
+    serde_json::from_str(raw.get()).map_err(|_| ApiError::invalid(pointer, "must be a string"))
+}
+
+/// Splits a body into its notifications.
+pub fn split(body: &[u8]) -> Result<Batch<'_>, ApiError> {
+    let text = json_text(body)?;
+    if !text.starts_with('[') {
+        return serde_json::from_str(text)
+            .map(Batch::One)
+            .map_err(|_| ApiError::invalid("", "must be an object or an array"));
+    }
+    let items: Capped<&RawValue, NOTIFICATIONS_MAX> =
+        serde_json::from_str(text).map_err(|_| ApiError::invalid("", "must be an object or an array"))?;
+    if items.more {
+        return Err(ApiError::invalid(
+            "",
+            format!("an array has at most {NOTIFICATIONS_MAX} notifications"),
+        ));
+    }
+    Ok(Batch::Many(items.kept))
+}
+
+/// Validates one notification; `at` is the JSON pointer to it: empty, or `/3` for the fourth of an array.
+pub fn parse(raw: &RawValue, at: &str, rules: Rules<'_>) -> Result<Notification, ApiError> {
+    let fields: Fields<'_> = whole(raw.get(), at)?;
+    let destination = text(fields.destination, &format!("{at}/destination"))?;
+    let users = users(&fields, at)?;
+    let illegal = |error: crate::destination::DestinationError| {
+        ApiError::invalid(format!("{at}/destination"), error.to_string())
+    };
+    let targets = match users {
+        None => vec![rules.prefixes.broadcast(&destination).map_err(illegal)?],
+        Some(users) => users
+            .into_iter()
+            .map(|user| rules.prefixes.user(&destination, user).map_err(illegal))
+            .collect::<Result<_, _>>()?,
+    };
+    let payload = fields
+        .payload
+        .ok_or_else(|| ApiError::invalid(format!("{at}/payload"), "is required"))?;
+    Ok(Notification {
+        targets,
+        // Own bytes: a view would keep the whole request alive for as long as one notification waits somewhere.
+        payload: Bytes::copy_from_slice(payload.get().as_bytes()),
+        headers: headers(fields.headers, &format!("{at}/headers"), rules.headers)?,
+        id: fields.id.map(|raw| id(raw, &format!("{at}/id"))).transpose()?,
+        ttl_ms: fields
+            .ttl_ms
+            .map(|raw| ttl(raw, &format!("{at}/ttl_ms")))
+            .transpose()?,
+    })
+}
+
+/// The users, each once, in their order; none for a broadcast.
+fn users(fields: &Fields<'_>, at: &str) -> Result<Option<Vec<UserName>>, ApiError> {
+    let name = |raw: &RawValue, pointer: String| {
+        let name = text(Some(raw), &pointer)?;
+        UserName::parse(&name).map_err(|error| ApiError::invalid(pointer, error.to_string()))
+    };
+    let pointer = format!("{at}/users");
+    match (fields.user, fields.users) {
+        (None, None) => Ok(None),
+        (Some(user), None) => Ok(Some(vec![name(user, format!("{at}/user"))?])),
+        (Some(_), Some(_)) => Err(ApiError::invalid(pointer, "must not stand beside user")),
+        (None, Some(raw)) => {
+            let items: Capped<&RawValue, USERS_MAX> = serde_json::from_str(raw.get())
+                .map_err(|_| ApiError::invalid(pointer.as_str(), "must be an array of strings"))?;
+            if items.more || items.kept.is_empty() {
+                return Err(ApiError::invalid(
+                    pointer,
+                    format!("must name 1 to {USERS_MAX} users"),
+                ));
+            }
+            let mut seen = std::collections::HashSet::with_capacity(items.kept.len());
+            let mut users = Vec::with_capacity(items.kept.len());
+            for (index, raw) in items.kept.into_iter().enumerate() {
+                let user = name(raw, format!("{pointer}/{index}"))?;
+                if seen.insert(user.clone()) {
+                    users.push(user);
+                }
+            }
+            Ok(Some(users))
+        }
+    }
+}
+
+fn headers(raw: Option<&RawValue>, pointer: &str, limits: HeaderLimits) -> Result<Headers, ApiError> {
+    let Some(raw) = raw else {
+        return Ok(Headers::default());
+    };
+    let members: Capped<(String, &RawValue), HEADERS_SEEN_MAX> = serde_json::from_str(raw.get())
+        .map_err(|_| ApiError::invalid(pointer, "must be an object of strings"))?;
+    if members.more {
+        let detail = format!(
+            "at most {HEADERS_SEEN_MAX} members, {} of them passed on",
+            limits.count
+        );
+        return Err(ApiError::invalid(pointer, detail));
+    }
+    let mut pairs = Vec::with_capacity(members.kept.len());
+    for (name, raw) in members.kept {
+        let value = serde_json::from_str::<String>(raw.get())
+            .map_err(|_| ApiError::invalid(format!("{pointer}/{}", escape(&name)), "must be a string"))?;
+        pairs.push((name, value));
+    }
+    let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Headers::from_publisher(pairs, limits).map_err(|error| ApiError::invalid(pointer, error.to_string()))
+}
+
+fn id(raw: &RawValue, pointer: &str) -> Result<MessageId, ApiError> {
+    MessageId::parse(&text(Some(raw), pointer)?)
+        .ok_or_else(|| ApiError::invalid(pointer, "must be 1 to 64 of A-Z a-z 0-9 . _ -"))
+}
+
+fn ttl(raw: &RawValue, pointer: &str) -> Result<u64, ApiError> {
+    serde_json::from_str::<u64>(raw.get())
+        .ok()
+        .filter(|ttl| *ttl > 0)
+        .ok_or_else(|| ApiError::invalid(pointer, "must be a whole number of milliseconds, at least 1"))
+}
+
+/// A member's name as a part of a JSON pointer (RFC 6901 section 3), cut where it would bloat the answer.
+fn escape(name: &str) -> String {
+    let cut: String = name.chars().take(64).collect();
+    cut.replace('~', "~0").replace('/', "~1")
+}

@@ -1,0 +1,49 @@
+//! One span and one histogram sample a request. Knows no route by name: the router's own pattern is the label, so
+//! that a hostile path makes no new series.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument;
+
+use super::router::Api;
+
+/// The middleware around everything but `/ws`.
+pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let method = method(request.method());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| Arc::from("none"), |matched| Arc::<str>::from(matched.as_str()));
+    let span = tracing::debug_span!(
+        "request",
+        http.request.method = method,
+        http.route = %route,
+        caller = tracing::field::Empty
+    );
+    let started = Instant::now();
+    let response = next.run(request).instrument(span).await;
+    api.state
+        .metrics
+        .http_requests
+        .with_label_values(&[method, &*route, response.status().as_str()])
+        .observe(started.elapsed().as_secs_f64());
+    response
+}
+
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => "_OTHER",
+    }
+}

@@ -1,0 +1,234 @@
+//! Browsers: which pages may change state here, and whose preflights are answered (CONTRACT section 2, "Browsers").
+//! Knows no route and no credentials.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::error::ApiError;
+use super::router::Api;
+
+/// A list of origins: `*`, exact, or `https://*.example.com`.
+#[derive(Debug, Clone)]
+pub struct Origins {
+    any: bool,
+    patterns: Box<[String]>,
+}
+
+impl Origins {
+    /// Reads `http.origins` or `http.cors_origins`. Host names know no case.
+    pub fn new(patterns: &[String]) -> Self {
+        Self {
+            any: patterns.iter().any(|pattern| pattern == "*"),
+            patterns: patterns
+                .iter()
+                .map(|pattern| pattern.to_ascii_lowercase())
+                .collect(),
+        }
+    }
+
+    /// Whether nobody is listed.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// Whether `*` or a pattern fits.
+    pub fn allows(&self, origin: &str) -> bool {
+        self.any || self.names(origin)
+    }
+
+    /// Whether a pattern other than `*` fits.
+    pub fn names(&self, origin: &str) -> bool {
+        let origin = origin.to_ascii_lowercase();
+        self.patterns
+            .iter()
+            .any(|pattern| match pattern.split_once("*.") {
+                Some((scheme, domain)) => origin
+                    .strip_prefix(scheme)
+                    .and_then(|host| host.strip_suffix(domain))
+                    .and_then(|below| below.strip_suffix('.'))
+                    .is_some_and(|below| !below.is_empty() && !below.contains(['/', ':', '@'])),
+                None => *pattern == origin,
+            })
+    }
+}
+
+/// Whether `text` can stand in `http.origins`.
+pub fn is_pattern(text: &str) -> bool {
+    if text == "*" {
+        return true;
+    }
+    let Some((scheme, host)) = text.split_once("://") else {
+        return false;
+    };
+    let host = host.strip_prefix("*.").unwrap_or(host);
+    !scheme.is_empty()
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        && !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':' | b'[' | b']'))
+}
+
+/// Lets a state-changing request pass unless a browser says that a foreign page sent it. What is no browser sends
+/// neither header and passes.
+///
+/// A page whose origin `http.cors_origins` lists by name may: without that, answering its preflights would be idle. `*` in
+/// `http.origins` (the default, for `/ws`) does not let another site's page in.
+fn judge(method: &Method, headers: &HeaderMap, origins: &Origins, cors: &Origins) -> Result<(), ApiError> {
+    if method.is_safe() {
+        return Ok(());
+    }
+    let origin = headers
+        .get(header::ORIGIN)
+        .map(|value| value.to_str().unwrap_or(""));
+    if origin.is_some_and(|origin| cors.names(origin)) {
+        return Ok(());
+    }
+    let cross_site = headers
+        .get(HeaderName::from_static("sec-fetch-site"))
+        .is_some_and(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"));
+    let foreign = origin.is_some_and(|origin| !origins.allows(origin) && !is_own(origin, headers));
+    if cross_site || foreign {
+        return Err(ApiError::CrossSite);
+    }
+    Ok(())
+}
+
+/// Whether `origin` is the host that the request itself names. The scheme is not compared: TLS may end before Herald.
+fn is_own(origin: &str, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    match (origin.split_once("://"), host) {
+        (Some((scheme, authority)), Some(host)) => {
+            let default_port = if scheme == "https" { ":443" } else { ":80" };
+            let bare = |text: &str| {
+                let text = text.to_ascii_lowercase();
+                text.strip_suffix(default_port).map(Into::into).unwrap_or(text)
+            };
+            bare(authority) == bare(host)
+        }
+        _ => false,
+    }
+}
+
+/// The middleware around every `/api` route.
+pub async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    match judge(
+        request.method(),
+        request.headers(),
+        &api.origins,
+        &api.cors_origins,
+    ) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Answers preflights for `http.cors_origins`; none if nobody is listed.
+pub fn cors(origins: &Origins) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let origins = origins.clone();
+    let allowed = AllowOrigin::predicate(move |origin: &HeaderValue, _: &_| {
+        origin.to_str().is_ok_and(|origin| origins.allows(origin))
+    });
+    Some(
+        CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods([Method::GET, Method::POST, Method::DELETE])
+            .allow_headers([
+                header::AUTHORIZATION,
+                header::CONTENT_TYPE,
+                HeaderName::from_static("traceparent"),
+                HeaderName::from_static("tracestate"),
+            ])
+            .expose_headers([header::RETRY_AFTER])
+            .max_age(std::time::Duration::from_secs(600)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origins(patterns: &[&str]) -> Origins {
+        Origins::new(&patterns.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn origins_match_exactly_or_below_a_domain() {
+        let list = origins(&["https://App.example.com", "https://*.corp.example:8443"]);
+        for (origin, expected) in [
+            ("https://app.example.com", true),
+            ("http://app.example.com", false),
+            ("https://a.b.corp.example:8443", true),
+            ("https://corp.example:8443", false),
+            ("https://a.corp.example", false),
+            ("https://evil.net/.corp.example:8443", false),
+            ("https://evilcorp.example:8443", false),
+            ("null", false),
+        ] {
+            assert_eq!(list.allows(origin), expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_checked() {
+        for (text, expected) in [
+            ("*", true),
+            ("https://a.example", true),
+            ("http://localhost:3000", true),
+            ("https://*.a.example", true),
+            ("capacitor://localhost", true),
+            ("a.example", false),
+            ("https://a.example/", false),
+            ("https://a.*.example", false),
+            ("", false),
+        ] {
+            assert_eq!(is_pattern(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn foreign_pages_change_nothing() {
+        let check =
+            |listed: &[&str], cors: &[&str], site: Option<&str>, origin: Option<&str>, passes: bool| {
+                let mut headers = HeaderMap::new();
+                headers.insert(header::HOST, "herald.example".parse().unwrap());
+                if let Some(site) = site {
+                    headers.insert("sec-fetch-site", site.parse().unwrap());
+                }
+                if let Some(origin) = origin {
+                    headers.insert(header::ORIGIN, origin.parse().unwrap());
+                }
+                let judged = |method| judge(&method, &headers, &origins(listed), &origins(cors)).is_ok();
+                assert_eq!(
+                    judged(Method::POST),
+                    passes,
+                    "{listed:?} {cors:?} {site:?} {origin:?}"
+                );
+                assert!(judged(Method::GET));
+            };
+        let (own, evil) = (Some("https://herald.example"), Some("https://evil.example"));
+        check(&["*"], &[], None, None, true);
+        check(&["*"], &[], Some("cross-site"), evil, false);
+        check(&["*"], &[], Some("cross-site"), None, false);
+        check(&["https://evil.example"], &[], Some("cross-site"), evil, false);
+        check(&["*"], &[], Some("same-origin"), own, true);
+        check(&["*"], &[], None, evil, true);
+        check(&[], &[], None, evil, false);
+        check(&[], &[], None, Some("null"), false);
+        check(&[], &[], None, own, true);
+        check(&[], &[], None, Some("https://herald.example:443"), true);
+        check(&[], &[], None, Some("https://herald.example:444"), false);
+        check(&[], &["https://evil.example"], Some("cross-site"), evil, true);
+        check(&["*"], &["*"], Some("cross-site"), evil, false);
+    }
+}

@@ -1,0 +1,160 @@
+//! The routes as a publisher meets them, over a bus that records. Each file says which promise it keeps.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::access::{Access, Config as ApiConfig, Key, Policy, Scope};
+use super::router::{Routers, router};
+use super::{Config, State};
+use crate::auth::Authenticator;
+use crate::bus::Bus;
+use crate::config::units::ByteSize;
+use crate::delivery::registry::Registry;
+use crate::destination::Prefixes;
+use crate::drain::Phase;
+use crate::envelope::HeaderLimits;
+use crate::instance::Instance;
+use crate::presence::Presence;
+use crate::telemetry::metrics::Metrics;
+
+mod bodies;
+mod browsers;
+mod description;
+mod publishing;
+mod recording_bus;
+mod surroundings;
+
+pub use recording_bus::{MAX_BODY_BYTES, RecordingBus};
+
+/// An authenticator that knows nobody.
+pub fn authenticator() -> Authenticator {
+    Authenticator {}
+}
+
+fn registry() -> Registry {
+    Registry {}
+}
+
+/// The routes with what stands behind them.
+pub struct Fixture {
+    pub bus: Arc<RecordingBus>,
+    pub main: Router,
+    pub admin: Option<Router>,
+    pub phase: watch::Sender<Phase>,
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
+    }
+}
+
+impl Fixture {
+    /// Anyone may publish; the key `admin` may everything.
+    pub fn open() -> Self {
+        Self::new(Access::Open, &Config::default())
+    }
+
+    pub fn new(access: Access, config: &Config) -> Self {
+        let bus = Arc::new(RecordingBus::default());
+        let dyn_bus: Arc<dyn Bus> = Arc::clone(&bus) as Arc<dyn Bus>;
+        let instance = Instance::new(&crate::instance::Config {
+            name: Some("test".into()),
+        });
+        let key = |name: &str, scope| Key {
+            name: name.into(),
+            sha256: Sha256::digest(name)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+            scopes: vec![scope],
+        };
+        let keys = vec![
+            key("publish", Scope::Publish),
+            key("read", Scope::Read),
+            key("admin", Scope::Admin),
+        ];
+        let presence = Presence::new(
+            instance.clone(),
+            Arc::clone(&dyn_bus),
+            registry(),
+            crate::presence::Config::default(),
+        );
+        let phase = watch::Sender::new(Phase::Running);
+        let state = State {
+            bus: dyn_bus,
+            presence: Arc::new(presence),
+            registry: registry(),
+            authenticator: Arc::new(authenticator()),
+            prefixes: Arc::new(Prefixes::default()),
+            instance,
+            policy: Policy::compile(&ApiConfig { access, keys }).unwrap(),
+            metrics: Metrics::new().unwrap(),
+            phase: phase.subscribe(),
+            header_limits: HeaderLimits { count: 4, bytes: 64 },
+            body_bytes: ByteSize(MAX_BODY_BYTES),
+            time_zone: jiff::tz::TimeZone::UTC,
+            list_destination: None,
+        };
+        let ws = Router::new().route(
+            &config.ws_path,
+            axum::routing::get(|| async { StatusCode::IM_A_TEAPOT }),
+        );
+        let Routers { main, admin } = router(state, config, ws).unwrap();
+        Self {
+            bus,
+            main,
+            admin,
+            phase,
+        }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        answer(&self.main, request).await
+    }
+
+    /// A GET as the bearer of `key`.
+    pub async fn get(&self, path: &str, key: &str) -> Answer {
+        let request = Request::get(path).header("authorization", format!("Bearer {key}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A POST of JSON as nobody in particular.
+    pub async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::post(path).header("content-type", "application/json");
+        self.send(request.body(body.into()).unwrap()).await
+    }
+}
+
+pub async fn answer(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        text: String::from_utf8(bytes.into()).unwrap(),
+    }
+}

@@ -1,0 +1,94 @@
+//! Promise: the OpenAPI document and the routes are the same.
+
+use super::*;
+
+/// CONTRACT section 2, as OpenAPI writes paths.
+const ROUTES: [(&str, &str); 11] = [
+    ("post", "/api/v1/message"),
+    ("post", "/api/v1/notifications"),
+    ("post", "/api/v1/broadcast/{destination}"),
+    ("post", "/api/v1/users/{user}/{destination}"),
+    ("get", "/api/v1/users"),
+    ("get", "/api/v1/users/{user}"),
+    ("delete", "/api/v1/users/{user}/sessions"),
+    ("get", "/livez"),
+    ("get", "/readyz"),
+    ("get", "/metrics"),
+    ("get", "/manage/health"),
+];
+
+async fn document(fixture: &Fixture, base: &str) -> Value {
+    let answer = fixture.get(&format!("{base}/api/openapi.json"), "").await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (StatusCode::OK, "application/json")
+    );
+    answer.json()
+}
+
+#[tokio::test]
+async fn every_route_is_documented_and_every_documented_route_answers() {
+    let fixture = Fixture::open();
+    let document = document(&fixture, "").await;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut documented = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            documented.push((method.clone(), path.clone()));
+            assert!(operation["security"].is_array(), "{method} {path}");
+            let request = Request::builder()
+                .method(method.to_uppercase().as_str())
+                .uri(path.replace('{', "").replace('}', ""))
+                .header("authorization", "Bearer admin");
+            let status = fixture.send(request.body(Body::empty()).unwrap()).await.status;
+            assert!(
+                !matches!(status.as_u16(), 401..=405 | 500),
+                "{method} {path}: {status}"
+            );
+            assert!(
+                operation["responses"].get(status.as_str()).is_some(),
+                "{method} {path}: {status} is not documented"
+            );
+        }
+    }
+    documented.sort();
+    let mut expected: Vec<_> = ROUTES
+        .map(|(method, path)| (method.to_owned(), path.to_owned()))
+        .into();
+    expected.sort();
+    assert_eq!(documented, expected);
+}
+
+#[tokio::test]
+async fn schemes_schemas_and_references_are_whole() {
+    let document = document(&Fixture::open(), "").await;
+    let components = &document["components"];
+    assert_eq!(components["securitySchemes"]["key"]["scheme"], "bearer");
+    assert_eq!(components["securitySchemes"]["user"]["scheme"], "basic");
+    let text = document.to_string();
+    for reference in text
+        .split("\"$ref\":\"#")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+    {
+        assert!(document.pointer(reference).is_some(), "{reference}");
+    }
+    let problem = &components["schemas"]["Problem"];
+    for member in ["type", "title", "status", "detail", "pointer"] {
+        assert!(problem["properties"][member].is_object(), "{member}");
+    }
+    let required = &components["schemas"]["NotificationRequest"]["required"];
+    assert_eq!(required, &serde_json::json!(["destination", "payload"]));
+}
+
+#[tokio::test]
+async fn the_base_path_is_the_server() {
+    let config = Config {
+        base_path: "/backend".into(),
+        ..Config::default()
+    };
+    let fixture = Fixture::new(Access::Open, &config);
+    let document = document(&fixture, "/backend").await;
+    assert_eq!(document["servers"][0]["url"], "/backend");
+    assert!(document["paths"]["/api/v1/message"].is_object());
+}

@@ -1,0 +1,247 @@
+//! Promise: what a publisher hands in reaches the bus as it was meant, in its order, and the answer tells the truth.
+
+use super::*;
+use crate::destination::Target;
+use crate::envelope::Envelope;
+
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn place(target: &Target) -> String {
+    match target {
+        Target::Broadcast(path) => path.to_string(),
+        Target::User { user, path } => format!("{user}:{path}"),
+    }
+}
+
+fn places(fixture: &Fixture) -> Vec<String> {
+    fixture
+        .bus
+        .published
+        .lock()
+        .iter()
+        .map(|envelope| place(&envelope.target))
+        .collect()
+}
+
+fn only(fixture: &Fixture) -> Envelope {
+    let published = fixture.bus.published.lock();
+    assert_eq!(published.len(), 1);
+    published[0].clone()
+}
+
+#[tokio::test]
+async fn a_chat_message_is_broadcast_as_the_replaced_service_did() {
+    let fixture = Fixture::open();
+    let body = r#"{"message":"hi","user":"x","unknown":{"a":[]}}"#;
+    assert_eq!(fixture.post("/api/v1/message", body).await.status, 202);
+    let envelope = only(&fixture);
+    assert_eq!(place(&envelope.target), "/queue/message");
+    assert_eq!(envelope.content_type.as_deref(), Some("application/json"));
+    let body: Value = serde_json::from_slice(&envelope.body).unwrap();
+    assert_eq!((&body["message"], &body["user"]), (&"hi".into(), &"x".into()));
+    let time = body["time"].as_str().unwrap();
+    assert!(
+        time.parse::<jiff::civil::DateTime>().is_ok() && time.len() == 29,
+        "{time}"
+    );
+}
+
+#[tokio::test]
+async fn a_payload_keeps_its_bytes() {
+    let fixture = Fixture::open();
+    let payload = "{ \"b\":1.0, \"a\" : [ 1e2,\"\\u00e4\" ,{\"a\":1,\"a\":2}]}";
+    let body = format!(
+        "\n{{\"id\":\"my.id\",\"ttl_ms\":1000,\"headers\":{{\"b\":\"2\",\"Cookie\":\"c\",\"a\":\"1\"}},\
+         \"destination\":\"/topic/x\",\"payload\": {payload} , \"other\": null}}\n"
+    );
+    let answer = fixture.post("/api/v1/notifications", body).await;
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (StatusCode::ACCEPTED, r#"{"id":"my.id"}"#)
+    );
+    let envelope = only(&fixture);
+    assert_eq!(envelope.body, payload);
+    assert_eq!(envelope.content_type.as_deref(), Some("application/json"));
+    assert_eq!(
+        envelope.headers.iter().collect::<Vec<_>>(),
+        [("a", "1"), ("b", "2")]
+    );
+    assert_eq!(envelope.expires_at_ms, Some(envelope.timestamp_ms + 1_000));
+}
+
+#[tokio::test]
+async fn users_each_get_it_once_under_one_id() {
+    let fixture = Fixture::open();
+    let body = r#"{"destination":"/user/queue/x","users":["b","a","b"],"payload":null}"#;
+    let answer = fixture.post("/api/v1/notifications", body).await;
+    assert_eq!(places(&fixture), ["b:/queue/x", "a:/queue/x"]);
+    for envelope in fixture.bus.published.lock().iter() {
+        assert_eq!(answer.json()["id"], envelope.id.as_str());
+        assert_eq!(envelope.body, "null");
+    }
+}
+
+#[tokio::test]
+async fn an_array_keeps_its_order_and_tells_of_each_item() {
+    let fixture = Fixture::open();
+    let good = |id: usize| format!(r#"{{"id":"{id}","destination":"/queue/{id}","payload":{id}}}"#);
+    let body = format!("[{},{},{}]", good(0), good(1), good(2));
+    let answer = fixture.post("/api/v1/notifications", body).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.json()[2], serde_json::json!({"status": 202, "id": "2"}));
+    assert_eq!(places(&fixture), ["/queue/0", "/queue/1", "/queue/2"]);
+
+    let bad = r#"{"destination":"/queue/x","users":[":"],"payload":1}"#;
+    let large = format!(
+        r#"{{"destination":"/queue/x","payload":"{}"}}"#,
+        "x".repeat(1_000)
+    );
+    let body = format!("[{},{bad},7,{large},{}]", good(3), good(4));
+    let answer = fixture.post("/api/v1/notifications", body).await;
+    assert_eq!(answer.status, 207);
+    let items = answer.json();
+    let statuses: Vec<_> = items
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["status"].as_u64().unwrap())
+        .collect();
+    assert_eq!(statuses, [202, 400, 400, 413, 202]);
+    assert_eq!(items[1]["pointer"], "/1/users/0");
+    assert_eq!(items[2]["pointer"], "/2");
+    assert_eq!(items[3]["pointer"], "/3/payload");
+    assert_eq!(places(&fixture)[3..], ["/queue/3", "/queue/4"]);
+
+    let answer = fixture.post("/api/v1/notifications", "[]").await;
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (StatusCode::ACCEPTED, "[]")
+    );
+}
+
+#[tokio::test]
+async fn a_raw_body_is_passed_on_as_it_is() {
+    let fixture = Fixture::open();
+    for (path, expected) in [
+        ("/api/v1/broadcast/queue/a%20b", "/queue/a b"),
+        ("/api/v1/users/a%2Fb/queue/x", "a/b:/queue/x"),
+        ("/api/v1/users/u/user/queue/x", "u:/queue/x"),
+        ("/api/v1/users/u/sessions", "u:/sessions"),
+        ("/api/v1/users/u/sessions/x", "u:/sessions/x"),
+    ] {
+        let request = Request::post(path).header("content-type", "image/x; q=1");
+        let answer = fixture
+            .send(request.body(Body::from(&b"\0\xff"[..])).unwrap())
+            .await;
+        assert_eq!(answer.status, 202, "{path}: {}", answer.text);
+        let envelope = fixture.bus.published.lock().pop().unwrap();
+        assert_eq!(place(&envelope.target), expected);
+        assert_eq!(&envelope.body[..], b"\0\xff");
+        assert_eq!(envelope.content_type.as_deref(), Some("image/x; q=1"));
+        assert_eq!(answer.json()["id"], envelope.id.as_str());
+    }
+    for path in [
+        "/api/v1/broadcast/queue/a%2Fb",
+        "/api/v1/broadcast/queue//x",
+        "/api/v1/broadcast/queue/x/",
+        "/api/v1/broadcast/user/x",
+        "/api/v1/broadcast/queue/%FF",
+        "/api/v1/users/a%3Ab/queue/x",
+        "/api/v1/users/u/queue/%00",
+    ] {
+        assert_eq!(fixture.post(path, "x").await.status, 400, "{path}");
+    }
+    assert!(fixture.bus.published.lock().is_empty());
+    let without = Request::post("/api/v1/broadcast/queue/x")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(fixture.send(without).await.status, 202);
+    assert_eq!(only(&fixture).content_type, None);
+}
+
+#[tokio::test]
+async fn the_trace_travels_on_and_is_told_when_sampled() {
+    let fixture = Fixture::open();
+    let unsampled = TRACEPARENT.replace("-01", "-00");
+    for (parent, trace_id) in [
+        (TRACEPARENT, Some("4bf92f3577b34da6a3ce929d0e0e4736")),
+        (unsampled.as_str(), None),
+        ("garbage", None),
+    ] {
+        for path in [
+            "/api/v1/message",
+            "/api/v1/notifications",
+            "/api/v1/broadcast/queue/x",
+        ] {
+            let request = Request::post(path)
+                .header("content-type", "application/json")
+                .header("traceparent", parent)
+                .header("tracestate", "a=1")
+                .header("tracestate", "b=2");
+            let body = r#"{"message":"m","user":"u","destination":"/queue/x","payload":1}"#;
+            let body = if path.ends_with("notifications") {
+                body.replace(r#""user":"u","#, "")
+            } else {
+                body.into()
+            };
+            let answer = fixture.send(request.body(body.into()).unwrap()).await;
+            assert_eq!(answer.json()["trace_id"].as_str(), trace_id, "{path} {parent}");
+            let trace = fixture.bus.published.lock().pop().unwrap().trace;
+            if parent == "garbage" {
+                assert_eq!(trace, Default::default());
+            } else {
+                assert_eq!(trace.traceparent.as_deref(), Some(parent));
+                assert_eq!(trace.tracestate.as_deref(), Some("a=1,b=2"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_the_bus_nothing_is_taken_and_the_publisher_may_come_back() {
+    let fixture = Fixture::open();
+    fixture.bus.disconnect();
+    for (path, body) in [
+        ("/api/v1/message", r#"{"message":"m","user":"u"}"#),
+        (
+            "/api/v1/notifications",
+            r#"{"destination":"/queue/x","payload":1}"#,
+        ),
+        (
+            "/api/v1/notifications",
+            r#"[{"destination":"/queue/x","payload":1}]"#,
+        ),
+        ("/api/v1/broadcast/queue/x", "x"),
+        ("/api/v1/users/u/queue/x", "x"),
+    ] {
+        let answer = fixture.post(path, body).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert_eq!(answer.header("retry-after"), "1", "{path}");
+    }
+    assert!(fixture.bus.published.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_bus_lost_midway_is_told_exactly() {
+    let one = r#"{"destination":"/queue/x","payload":1}"#;
+    let check = async |after: usize, body: &str, status: u16, statuses: &[u64]| {
+        let fixture = Fixture::open();
+        *fixture.bus.fails_after.lock() = Some(after);
+        let answer = fixture.post("/api/v1/notifications", body.to_owned()).await;
+        assert_eq!(answer.status, status, "{body}");
+        let items = answer.json();
+        let got: Vec<_> = items
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|item| item["status"].as_u64().unwrap())
+            .collect();
+        assert_eq!(got, statuses, "{body}");
+        answer
+    };
+    check(1, &format!("[{one},{one},{one}]"), 207, &[202, 503, 503]).await;
+    check(0, &format!("[{one},{one}]"), 503, &[]).await;
+    check(0, one, 503, &[]).await;
+    let users = r#"{"destination":"/queue/x","users":["a","b","c"],"payload":1}"#;
+    assert_eq!(check(2, users, 503, &[]).await.json()["published"], 2);
+}

@@ -1,0 +1,145 @@
+//! A bus that remembers what it was given and fails when told to.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::bus::{
+    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, PendingReply, PublishError, RequestError,
+    Stats, UserEvent,
+};
+use crate::envelope::Envelope;
+use crate::instance::InstanceId;
+
+/// Largest body it takes.
+pub const MAX_BODY_BYTES: usize = 1_000;
+
+pub struct RecordingBus {
+    pub published: Mutex<Vec<Envelope>>,
+    pub said: Mutex<Vec<(String, Bytes)>>,
+    /// After so many publishes the bus is gone.
+    pub fails_after: Mutex<Option<usize>>,
+    health: watch::Sender<Health>,
+    answers: Mutex<HashMap<InstanceId, Vec<u8>>>,
+    asked: Mutex<usize>,
+}
+
+impl Default for RecordingBus {
+    fn default() -> Self {
+        Self {
+            published: Mutex::default(),
+            said: Mutex::default(),
+            fails_after: Mutex::default(),
+            health: watch::Sender::new(Health::Connected),
+            answers: Mutex::default(),
+            asked: Mutex::default(),
+        }
+    }
+}
+
+impl RecordingBus {
+    /// Loses the connection.
+    pub fn disconnect(&self) {
+        self.health.send_replace(Health::Disconnected);
+    }
+
+    /// What `instance` answers to any question; others are silent.
+    pub fn answer(&self, instance: InstanceId, payload: Vec<u8>) {
+        self.answers.lock().insert(instance, payload);
+    }
+
+    /// How many questions were asked.
+    pub fn asked(&self) -> usize {
+        *self.asked.lock()
+    }
+
+    fn take(&self, envelope: &Envelope) -> Result<(), PublishError> {
+        let mut published = self.published.lock();
+        if self
+            .fails_after
+            .lock()
+            .is_some_and(|after| published.len() >= after)
+        {
+            return Err(PublishError::Unavailable);
+        }
+        if envelope.body.len() > MAX_BODY_BYTES {
+            return Err(PublishError::TooLarge {
+                size: envelope.body.len(),
+                limit: MAX_BODY_BYTES,
+                which: "limits.body_bytes",
+            });
+        }
+        published.push(envelope.clone());
+        Ok(())
+    }
+}
+
+impl Bus for RecordingBus {
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(async { self.take(envelope) })
+    }
+
+    fn incoming(&self) -> Option<BoxStream<Envelope>> {
+        None
+    }
+
+    fn request<'a>(&'a self, _: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>> {
+        Box::pin(async { Err(PublishError::Unavailable) })
+    }
+
+    fn control_publish<'a>(
+        &'a self,
+        kind: &'a str,
+        payload: Bytes,
+    ) -> BoxFuture<'a, Result<(), PublishError>> {
+        self.said.lock().push((kind.into(), payload));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn control_request<'a>(
+        &'a self,
+        instance: InstanceId,
+        _: &'a str,
+        _: Bytes,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Bytes, RequestError>> {
+        *self.asked.lock() += 1;
+        let answer = self.answers.lock().get(&instance).cloned();
+        Box::pin(async move {
+            match answer {
+                Some(answer) => Ok(answer.into()),
+                None => {
+                    tokio::time::sleep(timeout).await;
+                    Err(RequestError::Timeout)
+                }
+            }
+        })
+    }
+
+    fn control_incoming(&self) -> Option<BoxStream<ControlMessage>> {
+        None
+    }
+
+    fn publish_user_event<'a>(&'a self, _: &'a UserEvent) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    fn max_body_bytes(&self) -> usize {
+        MAX_BODY_BYTES
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}

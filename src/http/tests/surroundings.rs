@@ -1,0 +1,242 @@
+//! Promise: base path, ports, scopes, health and errors outside the handlers are as CONTRACT section 2 says.
+
+use super::*;
+use crate::http::users::DISCONNECT;
+
+#[tokio::test]
+async fn scopes_guard_their_routes() {
+    let fixture = Fixture::new(Access::Keys, &Config::default());
+    let check = async |method: &str, path: &str, key: &str, expected: u16| {
+        let mut request = Request::builder().method(method).uri(path);
+        if !key.is_empty() {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let answer = fixture.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, expected, "{method} {path} {key}");
+        if expected == 401 {
+            let challenges: Vec<_> = answer.headers.get_all("www-authenticate").iter().collect();
+            assert!(challenges.len() == 2 && challenges[0].to_str().unwrap().starts_with("Bearer"));
+        }
+    };
+    for (method, path, allowed, success) in [
+        ("POST", "/api/v1/broadcast/queue/x", "publish", 202),
+        ("POST", "/api/v1/users/u/queue/x", "publish", 202),
+        ("POST", "/api/v1/users/u/sessions", "publish", 202),
+        ("GET", "/api/v1/users", "read", 200),
+        ("GET", "/api/v1/users/u", "read", 200),
+        ("GET", "/metrics", "read", 200),
+        ("DELETE", "/api/v1/users/u/sessions", "admin", 202),
+    ] {
+        check(method, path, "", 401).await;
+        check(method, path, "wrong", 401).await;
+        for key in ["publish", "read", "admin"] {
+            let may = key == allowed || key == "admin";
+            check(method, path, key, if may { success } else { 403 }).await;
+        }
+    }
+    for path in ["/livez", "/readyz", "/manage/health", "/api/openapi.json"] {
+        check("GET", path, "", 200).await;
+    }
+    let said: Vec<_> = fixture.bus.said.lock().clone();
+    assert_eq!(
+        said,
+        [(DISCONNECT.to_owned(), r#"{"user":"u","by":"key:admin"}"#.into())]
+    );
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems_too() {
+    let fixture = Fixture::open();
+    for (method, path, expected, allow) in [
+        ("GET", "/nothing", 404, ""),
+        ("POST", "/api/v1/nothing", 404, ""),
+        ("GET", "/api/v1/broadcast/", 404, ""),
+        ("GET", "/api/v1/message", 405, "POST"),
+        ("PUT", "/api/v1/users", 405, "GET,HEAD"),
+        ("GET", "/api/v1/users/u/sessions", 405, "DELETE,POST"),
+        ("POST", "/livez", 405, "GET,HEAD"),
+    ] {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Body::empty())
+            .unwrap();
+        let answer = fixture.send(request).await;
+        assert_eq!(answer.status, expected, "{method} {path}");
+        assert_eq!(
+            answer.header("content-type"),
+            "application/problem+json",
+            "{method} {path}"
+        );
+        assert_eq!(answer.json()["status"], expected, "{method} {path}");
+        let mut methods: Vec<_> = answer.header("allow").split(',').collect();
+        methods.sort_unstable();
+        assert_eq!(methods.join(","), allow, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn the_base_path_prefixes_every_route() {
+    let config = Config {
+        base_path: "/backend".into(),
+        ..Config::default()
+    };
+    let fixture = Fixture::new(Access::Open, &config);
+    for (path, status) in [
+        ("/ws", 418),
+        ("/livez", 200),
+        ("/manage/health", 200),
+        ("/api/openapi.json", 200),
+        ("/app.js", 200),
+        ("/", 200),
+    ] {
+        assert_eq!(
+            fixture.get(&format!("/backend{path}"), "").await.status,
+            status,
+            "{path}"
+        );
+        assert_eq!(
+            fixture.get(path, "").await.status,
+            404,
+            "{path} without the base path"
+        );
+    }
+    let redirect = fixture.get("/backend", "").await;
+    assert_eq!(
+        (redirect.status.as_u16(), redirect.header("location")),
+        (308, "/backend/")
+    );
+    let posted = fixture.post("/backend/api/v1/broadcast/queue/x", "x").await;
+    assert_eq!(posted.status, 202);
+}
+
+#[tokio::test]
+async fn an_admin_port_takes_metrics_and_health_with_it() {
+    let config = Config {
+        base_path: "/backend".into(),
+        admin_listen: Some("127.0.0.1:0".into()),
+        ..Config::default()
+    };
+    let fixture = Fixture::new(Access::Keys, &config);
+    let admin = fixture.admin.clone().unwrap();
+    for path in ["/livez", "/readyz", "/metrics", "/manage/health"] {
+        for base in ["", "/backend"] {
+            let path = format!("{base}{path}");
+            let request = Request::get(&path).body(Body::empty()).unwrap();
+            assert_eq!(answer(&admin, request).await.status, 200, "{path}");
+            assert_eq!(fixture.get(&path, "admin").await.status, 404, "{path}");
+        }
+    }
+    let publish = Request::post("/api/v1/broadcast/queue/x")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(answer(&admin, publish).await.status, 404);
+}
+
+#[tokio::test]
+async fn readiness_follows_bus_and_phase_and_liveness_neither() {
+    let fixture = Fixture::open();
+    let check = async |expected: u16, status: &str| {
+        for path in ["/readyz", "/manage/health"] {
+            let answer = fixture.get(path, "").await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.json()["status"].as_str()),
+                (expected, Some(status)),
+                "{path}"
+            );
+        }
+        assert_eq!(fixture.get("/livez", "").await.status, 200);
+    };
+    check(200, "UP").await;
+    for phase in [Phase::Starting, Phase::NotReady, Phase::Draining] {
+        fixture.phase.send_replace(phase);
+        check(503, "DOWN").await;
+    }
+    fixture.phase.send_replace(Phase::Running);
+    check(200, "UP").await;
+    fixture.bus.disconnect();
+    check(503, "DOWN").await;
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened() {
+    let fixture = Fixture::open();
+    fixture.post("/api/v1/broadcast/queue/x", "x").await;
+    fixture.post("/api/v1/message", "x").await;
+    let answer = fixture.get("/metrics", "read").await;
+    assert!(
+        answer
+            .header("content-type")
+            .starts_with("text/plain; version=0.0.4")
+    );
+    for line in [
+        "herald_notifications_published_total{source=\"rest\"} 1",
+        "herald_publish_refused_total{reason=\"malformed_body\",source=\"rest\"} 1",
+        "herald_http_request_duration_seconds_count{method=\"POST\",route=\"/api/v1/broadcast/{*destination}\",status=\"202\"} 1",
+        "herald_bus_connected 1",
+    ] {
+        assert!(
+            answer.text.lines().any(|got| got == line),
+            "{line} is not in\n{}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_closed_to_everything_foreign() {
+    let fixture = Fixture::open();
+    let page = fixture.get("/", "").await;
+    assert_eq!(page.status, 200);
+    let policy = page.header("content-security-policy");
+    assert!(
+        policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert!(page.text.contains("data-ws-path=\"/ws\""));
+    assert!(!page.text.contains("{{"), "a placeholder is left");
+    for forbidden in ["<style", "style=\"", "onclick", "http://", "https://"] {
+        assert!(!page.text.contains(forbidden), "{forbidden}");
+    }
+    assert_eq!(page.text.matches("<script").count(), 1);
+    for (path, kind) in [("/app.js", "text/javascript"), ("/style.css", "text/css")] {
+        let asset = fixture.get(path, "").await;
+        assert!(
+            asset.status == 200 && asset.header("content-type").starts_with(kind),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_served_is_named() {
+    let check = |change: fn(&mut Config), expected: Option<&str>| {
+        let mut config = Config::default();
+        change(&mut config);
+        assert_eq!(config.validate().err().map(|error| error.key), expected);
+    };
+    check(|_| {}, None);
+    check(|config| config.base_path = "/a/b-c".into(), None);
+    for change in [
+        (|config| config.base_path = "backend".into()) as fn(&mut Config),
+        |config| config.base_path = "/".into(),
+        |config| config.base_path = "/a/".into(),
+        |config| config.base_path = "/{a}".into(),
+    ] {
+        check(change, Some("http.base_path"));
+    }
+    check(|config| config.ws_path = String::new(), Some("http.ws_path"));
+    check(|config| config.ws_path = "/ws/*".into(), Some("http.ws_path"));
+    check(
+        |config| config.origins = vec!["example.com".into()],
+        Some("http.origins"),
+    );
+    check(
+        |config| config.cors_origins = vec!["https://a/".into()],
+        Some("http.cors_origins"),
+    );
+    check(
+        |config| config.max_request_bytes = ByteSize::mib(65),
+        Some("http.max_request_bytes"),
+    );
+}

@@ -1,0 +1,68 @@
+use super::*;
+use crate::http::tests::RecordingBus;
+
+fn instance(name: &str) -> InstanceView {
+    InstanceView {
+        id: InstanceId::random(),
+        name: name.into(),
+        users: 1,
+    }
+}
+
+fn view(session: &str, since_ms: u64) -> SessionView {
+    SessionView {
+        session: session.into(),
+        since_ms,
+        address: [127, 0, 0, 1].into(),
+        subscriptions: Vec::new(),
+    }
+}
+
+/// Two instances answer or not; this one has a session of its own.
+#[tokio::test(start_paused = true)]
+async fn sessions_of_all_instances_are_gathered_and_the_silent_are_named() {
+    let own = Instance {
+        id: InstanceId::random(),
+        name: "own".into(),
+    };
+    let (answering, silent, garbled) = (instance("answering"), instance("silent"), instance("garbled"));
+    let bus = RecordingBus::default();
+    let answer = control::SessionsListAnswer {
+        sessions: vec![view("b", 1_000)],
+        truncated: true,
+    };
+    bus.answer(answering.id, serde_json::to_vec(&answer).unwrap());
+    bus.answer(garbled.id, b"?".to_vec());
+    let instances = [
+        InstanceView {
+            id: own.id,
+            name: Arc::clone(&own.name),
+            users: 1,
+        },
+        answering,
+        silent,
+        garbled,
+    ];
+    let user = UserName::parse("alice").unwrap();
+    let started = tokio::time::Instant::now();
+    let asked = ask_others(&bus, own.id, &instances, &user).await;
+    assert_eq!(started.elapsed(), ASK_TIMEOUT);
+    assert_eq!(bus.asked(), 3, "the own instance is not asked over the bus");
+
+    let got = gather(&user, false, &own, vec![view("a", 2_000)], asked);
+    let sessions: Vec<_> = got
+        .sessions
+        .iter()
+        .map(|s| (&*s.session, &*s.instance, &*s.since))
+        .collect();
+    assert_eq!(
+        sessions,
+        [
+            ("b", "answering", "1970-01-01T00:00:01Z"),
+            ("a", "own", "1970-01-01T00:00:02Z")
+        ]
+    );
+    assert_eq!(got.silent, ["silent", "garbled"]);
+    assert_eq!(got.truncated, ["answering"]);
+    assert!(got.online);
+}
