@@ -4,7 +4,7 @@
 //! A frame that lies whole in the input is read from there; only one that does not is copied. Every byte is looked at
 //! once, however few come at a time. What a limit forbids is refused before it is kept.
 
-use std::mem;
+use std::{fmt, mem};
 
 use super::error::{DecodeError, Fault};
 use super::frame::Frame;
@@ -46,7 +46,7 @@ impl Limits {
 }
 
 /// Where in the stream the next byte stands.
-#[derive(Debug, Default)]
+#[derive(Default)]
 enum State {
     /// Between two frames.
     #[default]
@@ -62,7 +62,6 @@ enum State {
 }
 
 /// Reads one client's frames. Idle it holds no heap memory.
-#[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
     /// None before login.
@@ -189,6 +188,17 @@ impl Decoder {
             Fault::FrameTooLarge(limit) if self.version.is_none() => Fault::FrameTooLargeBeforeLogin(limit),
             fault => fault,
         }
+    }
+}
+
+/// Without what is half read: it may be a secret or a body.
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("limits", &self.limits)
+            .field("version", &self.version)
+            .field("is_idle", &self.is_idle())
+            .finish_non_exhaustive()
     }
 }
 

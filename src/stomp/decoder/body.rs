@@ -9,7 +9,6 @@ use crate::stomp::frame::{Command, Frame};
 use crate::stomp::header::Headers;
 
 /// A frame whose head is whole and whose body may be missing in part.
-#[derive(Debug)]
 pub(super) struct PartialBody {
     command: Command,
     headers: Headers,

@@ -13,7 +13,7 @@ pub(super) const COMMAND_MAX_BYTES: usize = 32;
 const NAME_SHOWN_BYTES: usize = 64;
 
 /// What came so far of a head.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct PartialHead {
     /// All of it that came in earlier calls.
     kept: Vec<u8>,

@@ -533,6 +533,17 @@ fn an_idle_decoder_is_small() {
 }
 
 #[test]
+fn debug_shows_nothing_of_what_is_half_read() {
+    for input in ["CONNECT\npasscode:hush", "SEND\n\nhush"] {
+        let mut decoder = decoder(None, LIMITS);
+        assert_eq!(decoder.decode(&mut input.as_bytes()), Ok(None));
+        // A Vec<u8> would show as numbers.
+        let shown = format!("{decoder:?}");
+        assert!(!shown.contains("hush") && !shown.contains("117, 115"), "{shown}");
+    }
+}
+
+#[test]
 fn an_announced_length_allocates_nothing_before_its_bytes_come() {
     let mut decoder = decoder(Some(V1_2), Limits::after_login(3, 40, 1 << 40));
     let mut input: &[u8] = b"SEND\ncontent-length:1099511627776\n\nabc";
