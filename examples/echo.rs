@@ -102,7 +102,7 @@ fn frame(text: bool, payload: &[u8]) -> Bytes {
 async fn write_all(socket: &AsyncFd<Arc<PlainSocket>>, mut bytes: Bytes) -> io::Result<()> {
     while !bytes.is_empty() {
         let mut ready = socket.writable().await?;
-        let written = ready.try_io(|socket| socket.get_ref().try_write(std::slice::from_ref(&bytes)));
+        let written = ready.try_io(|socket| socket.get_ref().try_write(&[io::IoSlice::new(&bytes)]));
         if let Ok(written) = written {
             let _ = bytes.split_to(written?);
         }

@@ -1,23 +1,384 @@
 //! Config → App (bound listeners) → run → drain. The only file that knows everything.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Why an instance could not start, or ended before it was asked to.
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::auth::{self, Authenticator};
+use crate::bus::embedded::EmbeddedBus;
+use crate::bus::nats::NatsBus;
+use crate::bus::{self, Bus};
+use crate::close_reason::CloseReason;
+use crate::config::{Config, Limits};
+use crate::delivery::registry::{self, Registry};
+use crate::drain::{self, Phase, Stop};
+use crate::envelope::HeaderLimits;
+use crate::http::{self, listener};
+use crate::instance::Instance;
+use crate::interceptor::Chain;
+use crate::interceptor::authenticate::Authenticate;
+use crate::interceptor::authorize::Authorize;
+use crate::presence::Presence;
+use crate::recent::Recent;
+use crate::relay;
+use crate::session::application::{Application, Route};
+use crate::session::context::{self, Context};
+use crate::session::driver;
+use crate::session::state::{self, Rules};
+use crate::stomp;
+use crate::telemetry::metrics::Metrics;
+use crate::ws::upgrade::{Origins, UpgradeState, routes};
+
+/// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
 pub enum Error {
-    /// Not there yet.
-    NotThere,
+    /// A setting that only its user could check, named in the text.
+    Config(String),
+    /// Anything else.
+    Failure(String),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there is nothing to run yet")
+        match self {
+            Self::Config(text) | Self::Failure(text) => f.write_str(text),
+        }
     }
 }
 
 impl std::error::Error for Error {}
 
-/// Runs an instance until it is asked to end. `demo`: with the users of `--demo`.
-pub async fn run(_config: crate::config::Config, _demo: bool) -> Result<(), Error> {
-    Err(Error::NotThere)
+/// An instance whose listeners are bound, not yet serving.
+pub struct App {
+    listener: TcpListener,
+    admin_listener: Option<TcpListener>,
+    routers: http::router::Routers,
+    http: http::Config,
+    limits: Limits,
+    drain: drain::Config,
+    instance: Instance,
+    bus: Arc<dyn Bus>,
+    presence: Arc<Presence>,
+    registry: Registry,
+    recent: Arc<Recent>,
+    authenticator: Arc<Authenticator>,
+    metrics: Metrics,
+    phase: watch::Sender<Phase>,
+    sessions: TaskTracker,
+    draining: CancellationToken,
+}
+
+/// Binds, serves until a signal, drains.
+pub async fn run(config: Config, demo: bool) -> Result<(), Error> {
+    let app = Box::pin(App::bind(config, demo)).await?;
+    let stop = async {
+        drain::stop_signal()
+            .await
+            .map_err(|error| Error::Failure(format!("signals: {error}")))
+    };
+    Box::pin(app.run(stop)).await
+}
+
+impl App {
+    /// Makes everything that `config` asks for and binds its listeners. `demo`: ten users and open publishing.
+    pub async fn bind(mut config: Config, demo: bool) -> Result<Self, Error> {
+        if demo {
+            config.auth.users.extend(auth::users::demo_users());
+            config.api.access = http::access::Access::Open;
+        }
+        let instance = Instance::new(&config.instance);
+        let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
+        let header_limits = HeaderLimits {
+            count: config.limits.headers,
+            bytes: config.limits.header_bytes.0,
+        };
+        let bus = Box::pin(connect_bus(&config, header_limits, &instance)).await?;
+        let registry = Registry::start(&config.delivery, registry_limits(&config))
+            .map_err(|error| Error::Failure(format!("shards: {error}")))?;
+        let presence = Arc::new(Presence::new(
+            instance.clone(),
+            bus.clone(),
+            registry.clone(),
+            config.presence.clone(),
+        ));
+        let authenticator = Authenticator::new(&config.auth, &config.login, metrics.clone())
+            .map_err(|error| Error::Config(error.to_string()))?;
+        if !authenticator.has_users() {
+            warn!("nobody can log in: neither auth.users nor auth.users_file names a user (try --demo)");
+        }
+        let time_zone = jiff::tz::TimeZone::get(&config.application.time_zone)
+            .map_err(|error| Error::Config(format!("application.time_zone: {error}")))?;
+        let recent = Arc::new(Recent::new(config.application.routes.iter().filter_map(
+            |route| match route {
+                Route::Recent {
+                    destination, count, ..
+                } => Some((destination.clone(), *count)),
+                _ => None,
+            },
+        )));
+        let (phase, phase_seen) = watch::channel(Phase::Starting);
+        let (sessions, draining) = (TaskTracker::new(), CancellationToken::new());
+
+        let listener = bind(&config.http.listen, "http.listen").await?;
+        let admin_listener = match &config.http.admin_listen {
+            Some(address) => Some(bind(address, "http.admin_listen").await?),
+            None => None,
+        };
+        let state = http::State {
+            bus: bus.clone(),
+            presence: presence.clone(),
+            registry: registry.clone(),
+            authenticator: authenticator.clone(),
+            prefixes: Arc::new(config.destinations.clone()),
+            instance: instance.clone(),
+            policy: http::access::Policy::compile(&config.api)
+                .map_err(|error| Error::Config(error.to_string()))?,
+            metrics: metrics.clone(),
+            phase: phase_seen,
+            header_limits,
+            body_bytes: config.limits.body_bytes,
+            time_zone: time_zone.clone(),
+            list_destination: config.presence.list_destination.clone(),
+        };
+        let context = Arc::new(Context {
+            instance: instance.clone(),
+            registry: registry.clone(),
+            bus: bus.clone(),
+            presence: presence.clone(),
+            rules: rules(&config, &authenticator, header_limits)?,
+            application: Application {
+                routes: config.application.routes.clone(),
+                errors: config.application.errors.clone(),
+                time_zone,
+                recent: recent.clone(),
+            },
+            metrics: metrics.clone(),
+            heartbeat: config.heartbeat,
+            limits: connection_limits(&config),
+            draining: draining.clone(),
+        });
+        let connect = Arc::new(move |connection| {
+            Box::pin(driver::serve(context.clone(), connection)) as bus::BoxFuture<'static, ()>
+        });
+        let origins = Origins::parse(&config.http.origins)
+            .map_err(|error| Error::Config(format!("http.origins: {error}")))?;
+        let upgrade = UpgradeState::new(origins, connect, sessions.clone(), &metrics);
+        let routers = http::router::router(state, &config.http, routes(&config.http.ws_path, upgrade))
+            .map_err(|error| Error::Config(error.to_string()))?;
+        Ok(Self {
+            listener,
+            admin_listener,
+            routers,
+            http: config.http,
+            limits: config.limits,
+            drain: config.drain,
+            instance,
+            bus,
+            presence,
+            registry,
+            recent,
+            authenticator,
+            metrics,
+            phase,
+            sessions,
+            draining,
+        })
+    }
+
+    /// Where it listens; with the port that the kernel chose where the configuration says 0.
+    pub fn address(&self) -> Result<SocketAddr, Error> {
+        self.listener
+            .local_addr()
+            .map_err(|error| Error::Failure(format!("http.listen: {error}")))
+    }
+
+    /// Serves until `stop` says how to end, then drains inside `drain.timeout`.
+    pub async fn run(self, stop: impl Future<Output = Result<Stop, Error>>) -> Result<(), Error> {
+        let (accepting, background) = (CancellationToken::new(), CancellationToken::new());
+        let connections = TaskTracker::new();
+        let mut presence = self.start_relay(&background)?;
+        let options = listener::Options::new(&self.http, &self.limits);
+        let serve = |listener, router, until: &CancellationToken| {
+            listener::serve(
+                listener,
+                router,
+                options,
+                self.metrics.clone(),
+                until.clone(),
+                &connections,
+            )
+        };
+        let main = serve(self.listener, self.routers.main, &accepting);
+        let admin = async {
+            match (self.admin_listener, self.routers.admin) {
+                // Health and metrics are served to the very end.
+                (Some(listener), Some(router)) => serve(listener, router, &background).await,
+                _ => std::future::pending().await,
+            }
+        };
+        self.phase.send_replace(Phase::Running);
+        info!(instance = %self.instance.name, id = %self.instance.id, "serving");
+        let end = async {
+            let stop = tokio::select! {
+                stop = stop => stop?,
+                () = self.registry.failed() => return Err(Error::Failure("a shard has failed".into())),
+            };
+            let deadline = Instant::now() + self.drain.timeout.0;
+            // The last second is for the bus and the logs.
+            let close_by = deadline - self.drain.timeout.0.min(Duration::from_secs(3));
+            info!(timeout = %self.drain.timeout, "draining");
+            self.phase.send_replace(Phase::NotReady);
+            drain::wait_for_balancer(stop, &self.drain, close_by).await;
+            self.phase.send_replace(Phase::Draining);
+            accepting.cancel();
+            self.draining.cancel();
+            drain::close_sessions(&self.registry, &self.drain, close_by).await;
+            self.sessions.close();
+            if timeout_at(
+                deadline - Duration::from_secs(1).min(self.drain.timeout.0),
+                self.sessions.wait(),
+            )
+            .await
+            .is_err()
+            {
+                warn!(
+                    connections = self.sessions.len(),
+                    "connections left at drain.timeout"
+                );
+            }
+            background.cancel();
+            // Says goodbye, so that this instance's users are gone at once everywhere.
+            let _ = timeout_at(deadline, &mut presence).await;
+            let _ = timeout_at(deadline, self.bus.drain()).await;
+            info!("drained");
+            Ok(())
+        };
+        tokio::select! {
+            ended = end => ended,
+            // Both only end once they are told to; until then they serve beside the drain.
+            () = async { tokio::join!(main, admin); std::future::pending::<()>().await } => Ok(()),
+        }
+    }
+
+    /// The tasks between the bus and this instance's own parts.
+    fn start_relay(&self, background: &CancellationToken) -> Result<JoinHandle<()>, Error> {
+        let taken = || Error::Failure("the bus's incoming side is taken already".into());
+        let notifications = self.bus.incoming().ok_or_else(taken)?;
+        let control = self.bus.control_incoming().ok_or_else(taken)?;
+        let (registry, recent) = (self.registry.clone(), self.recent.clone());
+        tokio::spawn(relay::relay_notifications(
+            notifications,
+            registry.clone(),
+            recent.clone(),
+        ));
+        tokio::spawn(relay::relay_control(
+            control,
+            self.presence.clone(),
+            registry.clone(),
+            recent.clone(),
+        ));
+        let presence = tokio::spawn(self.presence.clone().run(background.clone()));
+        tokio::spawn(relay::learn_recent(
+            self.bus.clone(),
+            self.presence.clone(),
+            recent,
+            self.instance.id,
+        ));
+        let mut withdrawn = self.authenticator.withdrawn();
+        tokio::spawn(async move {
+            use tokio::sync::broadcast::error::RecvError;
+            loop {
+                match withdrawn.recv().await {
+                    Ok(user) => registry.close_user(&user, CloseReason::NotAuthenticated).await,
+                    Err(RecvError::Lagged(missed)) => warn!(missed, "withdrawn users not closed"),
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        });
+        Ok(presence)
+    }
+}
+
+async fn bind(address: &str, key: &str) -> Result<TcpListener, Error> {
+    listener::bind(address)
+        .await
+        .map_err(|error| Error::Failure(format!("{key}: cannot listen on {address}: {error}")))
+}
+
+async fn connect_bus(
+    config: &Config,
+    headers: HeaderLimits,
+    instance: &Instance,
+) -> Result<Arc<dyn Bus>, Error> {
+    let limits = bus::Limits {
+        body_bytes: config.limits.body_bytes,
+        headers,
+    };
+    match &config.bus.url {
+        None => Ok(EmbeddedBus::new(&config.bus, limits, instance.id)),
+        Some(_) => {
+            let bus = Box::pin(NatsBus::connect(&config.bus, limits, instance)).await;
+            Ok(bus.map_err(|error| Error::Config(error.to_string()))?)
+        }
+    }
+}
+
+fn registry_limits(config: &Config) -> registry::Limits {
+    registry::Limits {
+        outbox_bytes: config.limits.outbox_bytes.0,
+        outbox_total_bytes: config.limits.outbox_total_bytes.0,
+        delivery_bytes: config.limits.delivery_bytes.0,
+        hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
+        user_prefix: config.destinations.user_prefix.clone(),
+    }
+}
+
+fn rules(config: &Config, authenticator: &Arc<Authenticator>, headers: HeaderLimits) -> Result<Rules, Error> {
+    let authorize = Authorize::new(&config.permissions, &config.destinations)
+        .map_err(|error| Error::Config(error.to_string()))?;
+    Ok(Rules {
+        prefixes: config.destinations.clone(),
+        chain: Chain::new(vec![
+            Box::new(Authenticate::new(authenticator.clone())),
+            Box::new(authorize),
+        ]),
+        limits: state::Limits {
+            subscriptions: config.limits.subscriptions,
+            transactions: config.limits.transactions,
+            transaction_actions: config.limits.transaction_actions,
+            transaction_bytes: config.limits.transaction_bytes.0,
+            body_bytes: config.limits.body_bytes.0,
+            headers,
+        },
+    })
+}
+
+fn connection_limits(config: &Config) -> context::Limits {
+    let limits = &config.limits;
+    let before = limits.frame_bytes_before_login.0;
+    let decoder = |frame_bytes, body_bytes| stomp::Limits {
+        frame_bytes,
+        body_bytes,
+        headers: limits.headers,
+        header_bytes: limits.header_bytes.0,
+    };
+    context::Limits {
+        before_login: decoder(before, before),
+        // A frame is its body and as many headers as are allowed, bounded by a quarter of a MiB.
+        after_login: decoder(
+            limits.body_bytes.0 + (limits.headers * limits.header_bytes.0).min(256 << 10),
+            limits.body_bytes.0,
+        ),
+        connect_timeout: limits.connect_timeout,
+        requests_in_flight: limits.requests_in_flight,
+    }
 }

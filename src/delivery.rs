@@ -1,12 +1,19 @@
 //! Local fan-out: from a notification to the sockets of this instance's sessions. Knows no bus, no runtime and no
 //! WebSocket crate: it writes the unmasked WebSocket head itself and reaches a socket through [`outbox::TryWrite`].
+//!
+//! **Order.** Each session belongs to one shard, and everything that is ever written to it after login comes through
+//! that shard's one mailbox: notifications, receipts, pongs, errors. The mailbox's order is the order on the wire.
 
 use serde::{Deserialize, Serialize};
 
+pub mod command;
+mod fanout;
 pub mod interest;
+mod members;
 pub mod outbox;
 pub mod registry;
-pub mod shard;
+mod shard;
+mod wheel;
 pub mod wire;
 
 /// `[delivery]`

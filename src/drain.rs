@@ -1,8 +1,19 @@
-//! How an instance ends: phases, signals, paced closes.
+//! How an instance ends: not ready → the balancer notices → no more connections → sessions close in paced waves. Knows
+//! the registry by its handle, no socket and no bus.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{info, warn};
 
+use crate::close_reason::CloseReason;
 use crate::config::units::HumanDuration;
+use crate::delivery::registry::Registry;
+
+/// Sessions close in waves this far apart.
+const WAVE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// `[drain]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -12,7 +23,7 @@ pub struct Config {
     pub timeout: HumanDuration,
     /// From "not ready" until accepting stops: the balancer's time to notice.
     pub balancer_wait: HumanDuration,
-    /// Over how long the sessions' closes are spread.
+    /// Over how long the sessions' closes are spread, so that their reconnects are.
     pub spread: HumanDuration,
 }
 
@@ -37,4 +48,60 @@ pub enum Phase {
     NotReady,
     /// No longer accepting; sessions are being closed.
     Draining,
+}
+
+/// How the instance was asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGTERM: a balancer may still send clients here.
+    Terminate,
+    /// SIGINT, or a test: nobody to wait for.
+    Interrupt,
+}
+
+/// Waits for the first SIGTERM or SIGINT. A second one, at any later time, ends the process at once with status 1.
+pub async fn stop_signal() -> std::io::Result<Stop> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = tokio::select! {
+        _ = terminate.recv() => Stop::Terminate,
+        _ = interrupt.recv() => Stop::Interrupt,
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        warn!("second signal: ending at once");
+        std::process::exit(1);
+    });
+    Ok(stop)
+}
+
+/// Closes all sessions with 1001, shuffled and spread over `drain.spread`, until none is left or `deadline` is near:
+/// clients that reconnect after a fixed delay then come back spread over that time too.
+pub async fn close_sessions(registry: &Registry, config: &Config, deadline: Instant) {
+    let sessions = registry.stats().sessions as usize;
+    let waves = (config.spread.0.as_millis() / WAVE_INTERVAL.as_millis()).max(1) as usize;
+    let per_wave = sessions.div_ceil(waves).max(1);
+    info!(sessions, per_wave, "closing sessions");
+    loop {
+        let left = registry.close_some(per_wave, CloseReason::Draining).await;
+        if left == 0 {
+            return;
+        }
+        if Instant::now() >= deadline {
+            warn!(left, "drain.timeout is near: closing the rest at once");
+            registry.close_some(left, CloseReason::Draining).await;
+            return;
+        }
+        sleep(WAVE_INTERVAL).await;
+    }
+}
+
+/// Waits `drain.balancer_wait` after SIGTERM.
+pub async fn wait_for_balancer(stop: Stop, config: &Config, deadline: Instant) {
+    if stop == Stop::Terminate {
+        sleep_until((Instant::now() + config.balancer_wait.0).min(deadline)).await;
+    }
 }

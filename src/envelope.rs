@@ -252,6 +252,15 @@ impl Headers {
             .map(|(_, value)| value)
     }
 
+    /// The same with `name` set by Herald itself, in its place by name.
+    pub fn with(self, name: &str, value: &str) -> Self {
+        let mut headers = Vec::from(self.0);
+        headers.retain(|(held, _)| **held != *name);
+        headers.push((name.into(), value.into()));
+        headers.sort_unstable();
+        Self(headers.into())
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -23,6 +23,7 @@ pub mod instance;
 pub mod interceptor;
 pub mod presence;
 pub mod principal;
+pub mod recent;
 pub mod relay;
 pub mod session;
 pub mod stomp;

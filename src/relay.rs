@@ -1,1 +1,101 @@
-//! From the bus into this instance: notifications to `delivery/`, control messages to whom they concern.
+//! From the bus into this instance: notifications to `delivery/`, control messages to whom they concern. Knows no
+//! session, no socket and no STOMP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tracing::warn;
+
+use crate::bus::{BoxStream, Bus, ControlMessage};
+use crate::delivery::registry::Registry;
+use crate::destination::Path;
+use crate::envelope::Envelope;
+use crate::http::users::control;
+use crate::presence::Presence;
+use crate::recent::Recent;
+
+/// The control request that asks another instance for its newest bodies of one destination.
+const RECENT_LIST: &str = "recent.list";
+/// How long a new instance looks for another to learn the newest bodies from.
+const LEARN_ATTEMPTS: u32 = 20;
+const LEARN_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Hands every notification to the sessions of this instance, in the bus's order; ends with the bus. A full shard makes
+/// this wait, and with it the bus.
+pub async fn relay_notifications(mut incoming: BoxStream<Envelope>, registry: Registry, recent: Arc<Recent>) {
+    while let Some(envelope) = incoming.next().await {
+        recent.record(&envelope);
+        registry.deliver(envelope).await;
+    }
+}
+
+/// Handles what other instances say and ask, in order; ends with the bus.
+pub async fn relay_control(
+    mut incoming: BoxStream<ControlMessage>,
+    presence: Arc<Presence>,
+    registry: Registry,
+    recent: Arc<Recent>,
+) {
+    while let Some(message) = incoming.next().await {
+        match message.kind.as_str() {
+            kind if kind.starts_with("presence.") => presence.handle(message).await,
+            control::SESSIONS_LIST => {
+                let answer = control::answer_sessions_list(&registry, message.payload).await;
+                if let Some(responder) = message.responder {
+                    responder.respond(answer);
+                }
+            }
+            control::DISCONNECT => control::apply_disconnect(&registry, message.payload).await,
+            RECENT_LIST => {
+                let path = std::str::from_utf8(&message.payload)
+                    .ok()
+                    .and_then(|text| Path::parse(text).ok());
+                if let (Some(path), Some(responder)) = (path, message.responder) {
+                    responder.respond(recent.tell(&path));
+                }
+            }
+            // A newer instance may say what this one does not know yet.
+            _ => {}
+        }
+    }
+}
+
+/// Asks one other instance for the newest bodies, once, soon after the start; none is there: nothing is missed.
+pub async fn learn_recent(
+    bus: Arc<dyn Bus>,
+    presence: Arc<Presence>,
+    recent: Arc<Recent>,
+    own: crate::instance::InstanceId,
+) {
+    let mut missing: Vec<Path> = recent.paths().cloned().collect();
+    for _ in 0..LEARN_ATTEMPTS {
+        tokio::time::sleep(LEARN_INTERVAL).await;
+        let Some(other) = presence
+            .instances()
+            .into_iter()
+            .find(|instance| instance.id != own)
+        else {
+            continue;
+        };
+        let mut left = Vec::new();
+        for path in missing {
+            let payload = path.as_str().to_owned().into();
+            match bus
+                .control_request(other.id, RECENT_LIST, payload, LEARN_INTERVAL)
+                .await
+            {
+                Ok(told) => {
+                    if let Err(error) = recent.learn(&path, &told) {
+                        warn!(instance = %other.name, %error, "another instance's newest bodies are unreadable");
+                    }
+                }
+                Err(_) => left.push(path),
+            }
+        }
+        missing = left;
+        if missing.is_empty() {
+            return;
+        }
+    }
+}

@@ -1,10 +1,17 @@
-//! One client's session, from CONNECT to its end. `state` is pure; `driver` is the async shell around it.
+//! One client's session, from CONNECT to its end. `handshake` and `state` are pure; `driver` is the async shell around
+//! them; `application` answers SENDs to application destinations.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::units::HumanDuration;
 
+pub mod action;
 pub mod application;
+pub mod context;
+pub mod driver;
+pub mod handshake;
+pub mod input;
+pub mod state;
 
 /// `[heartbeat]`: what the server offers (STOMP rules B1 to B7) and how long silence is borne.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

@@ -1,12 +1,407 @@
-//! The write side of one session. See DESIGN section 3, Outbox.
+//! What waits for one session. Empty most of the time: a shard writes straight to the socket, and only what the kernel
+//! did not take comes here. Knows no shard, no runtime and no WebSocket; frames are bytes.
+//!
+//! **One writer at a time.** Before login it is the session's task. After login it is the shard's thread, until a
+//! write comes up short: then the rest and all later frames go into the queue, the shard marks the session blocked,
+//! and the task is the writer. When the task finds the queue empty under the lock it hands back: [`Next::Drained`]
+//! becomes a command in the shard's mailbox, and the shard looks once more under the lock before it writes again. A
+//! frame stays at the front of the queue until its last byte is in the kernel, so "empty" means "nothing half-written".
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::close_reason::CloseReason;
+use crate::envelope::unix_ms;
+
+/// Chunks given to the kernel in one call; what is beyond waits for the next.
+pub const CHUNKS_PER_CALL: usize = 64;
 
 /// The one way from `delivery/` to a socket. Implemented by `ws/writer`.
 pub trait TryWrite: Send + Sync + 'static {
-    /// Writes as much of `chunks`, in their order, as the kernel takes at once; never blocks. Gives the number of
-    /// bytes taken; `WouldBlock` if none.
-    fn try_write(&self, chunks: &[Bytes]) -> io::Result<usize>;
+    /// Writes as much of `chunks`, in their order, as the kernel takes at once; never blocks, never signals. Gives the
+    /// number of bytes taken; `WouldBlock` if none. At most [`CHUNKS_PER_CALL`] chunks are looked at.
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize>;
 }
+
+/// One whole WebSocket message that has to wait: a head of its own and a rest that may be shared.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// First bytes.
+    pub head: Bytes,
+    /// The bytes after them; empty where `head` is all.
+    pub rest: Bytes,
+    /// The session's own number of the subscription it answers; none for all but MESSAGE.
+    pub subscription: Option<u32>,
+    /// Dropped unwritten at this time, in Unix ms.
+    pub expires_at_ms: Option<u64>,
+}
+
+impl Outgoing {
+    /// A frame that belongs to no subscription and never expires.
+    pub fn plain(bytes: Bytes) -> Self {
+        Self {
+            head: bytes,
+            rest: Bytes::new(),
+            subscription: None,
+            expires_at_ms: None,
+        }
+    }
+
+    /// Bytes still to be written.
+    pub fn len(&self) -> usize {
+        self.head.len() + self.rest.len()
+    }
+
+    /// Whether nothing is left to write.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes `n` bytes off the front; gives back what is left of `n` once this frame is empty.
+    fn advance(&mut self, n: usize) -> usize {
+        let from_head = n.min(self.head.len());
+        drop(self.head.split_to(from_head));
+        let from_rest = (n - from_head).min(self.rest.len());
+        drop(self.rest.split_to(from_rest));
+        n - from_head - from_rest
+    }
+}
+
+/// What all outboxes of the process share: the bound on their sum, and what was lost while waiting.
+#[derive(Debug)]
+pub struct Ledger {
+    /// Bytes that wait now.
+    pub queued_bytes: AtomicUsize,
+    /// `limits.outbox_total_bytes`.
+    limit_bytes: usize,
+    /// MESSAGEs gone stale while they waited.
+    pub expired: AtomicU64,
+    /// MESSAGEs dropped while they waited: session closed, or unsubscribed.
+    pub dropped: AtomicU64,
+}
+
+impl Ledger {
+    /// An empty ledger that lets at most `limit_bytes` wait.
+    pub fn new(limit_bytes: usize) -> Self {
+        Self {
+            queued_bytes: AtomicUsize::new(0),
+            limit_bytes,
+            expired: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+}
+
+/// When the peer was last heard, in ticks of the registry's clock; written by the task, read by the shard.
+#[derive(Debug, Default)]
+pub struct Liveness {
+    /// The last byte that was no pong.
+    pub heard: AtomicU32,
+    /// The last pong.
+    pub pong: AtomicU32,
+    /// The session's own reading stands still for back-pressure: silence is not the peer's.
+    pub paused: AtomicBool,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It waits.
+    Queued,
+    /// A bound is passed: the session is a slow consumer.
+    Overflow,
+    /// The session ends already.
+    Closed,
+}
+
+/// What the session's task does next.
+#[derive(Debug)]
+pub enum Next {
+    /// Something waits: [`Outbox::write_waiting`] once the socket is writable.
+    Write,
+    /// Hand the socket back to the shard.
+    Drained,
+    /// The session ends: write what is left in bounded time, then end the connection.
+    Closing(CloseReason),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Closing(CloseReason),
+}
+
+struct Inner {
+    queue: VecDeque<Outgoing>,
+    queued_bytes: usize,
+    /// The front frame is partly in the kernel: it must be finished, whatever happens.
+    begun: bool,
+    /// The shard pushed, so it waits for a `Drained`.
+    owes_drained: bool,
+    state: State,
+    waker: Option<Waker>,
+    wake_on_push: bool,
+}
+
+/// The write side of one session: its socket, its queue, and when its peer was heard.
+pub struct Outbox {
+    socket: Arc<dyn TryWrite>,
+    ledger: Arc<Ledger>,
+    limit_bytes: usize,
+    liveness: Liveness,
+    inner: Mutex<Inner>,
+}
+
+impl Outbox {
+    /// An open, empty outbox over `socket` that lets at most `limit_bytes` wait (`limits.outbox_bytes`).
+    pub fn new(socket: Arc<dyn TryWrite>, limit_bytes: usize, ledger: Arc<Ledger>) -> Self {
+        let inner = Inner {
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            begun: false,
+            owes_drained: false,
+            state: State::Open,
+            waker: None,
+            wake_on_push: false,
+        };
+        Self {
+            socket,
+            ledger,
+            limit_bytes,
+            liveness: Liveness::default(),
+            inner: Mutex::new(inner),
+        }
+    }
+
+    /// The socket that a shard writes to while nothing waits.
+    pub fn socket(&self) -> &Arc<dyn TryWrite> {
+        &self.socket
+    }
+
+    /// When the peer was heard.
+    pub fn liveness(&self) -> &Liveness {
+        &self.liveness
+    }
+
+    /// The session's task pushes, before login.
+    pub fn push_own(&self, frame: Outgoing) -> Pushed {
+        self.push([frame], 0, false)
+    }
+
+    /// The shard pushes frames of which `written` bytes are in the kernel already; from here on the task is the writer,
+    /// and a [`Next::Drained`] will come.
+    pub fn push_blocked(&self, frames: impl IntoIterator<Item = Outgoing>, written: usize) -> Pushed {
+        self.push(frames, written, true)
+    }
+
+    fn push(&self, frames: impl IntoIterator<Item = Outgoing>, mut written: usize, by_shard: bool) -> Pushed {
+        let mut inner = self.inner.lock();
+        if inner.state != State::Open {
+            return Pushed::Closed;
+        }
+        inner.owes_drained |= by_shard;
+        let mut outcome = Pushed::Queued;
+        for mut frame in frames {
+            let begun = written > 0;
+            written = frame.advance(written);
+            let bytes = frame.len();
+            if bytes == 0 {
+                continue;
+            }
+            // An empty queue takes any one frame whatever the session's bound; the process's bound holds always, but
+            // for a frame already begun, which can only be finished.
+            let total = self.ledger.queued_bytes.load(Ordering::Relaxed) + bytes;
+            let over = inner.queued_bytes + bytes > self.limit_bytes && !inner.queue.is_empty();
+            if !begun && (over || total > self.ledger.limit_bytes) {
+                outcome = Pushed::Overflow;
+                break;
+            }
+            self.ledger.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+            inner.queued_bytes += bytes;
+            inner.begun |= begun;
+            inner.queue.push_back(frame);
+        }
+        let waker = if inner.wake_on_push {
+            inner.waker.take()
+        } else {
+            None
+        };
+        drop(inner);
+        wake(waker);
+        outcome
+    }
+
+    /// Ends the session in one step: a slow consumer's queue is cut behind the frame already begun, then `last_frames`
+    /// (ERROR and Close) are appended outside the bound. Later pushes give [`Pushed::Closed`]; the task writes what is
+    /// left after [`Next::Closing`]. Only the first reason counts.
+    pub fn close(&self, reason: CloseReason, last_frames: impl IntoIterator<Item = Bytes>) {
+        let mut inner = self.inner.lock();
+        if inner.state != State::Open {
+            return;
+        }
+        inner.state = State::Closing(reason);
+        if matches!(reason, CloseReason::SlowConsumer | CloseReason::PeerGone) {
+            let keep = usize::from(inner.begun);
+            let dropped = inner.retain(&self.ledger, |index, _| index < keep);
+            self.ledger.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
+        for bytes in last_frames {
+            self.ledger.queued_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+            inner.queued_bytes += bytes.len();
+            inner.queue.push_back(Outgoing::plain(bytes));
+        }
+        let waker = inner.waker.take();
+        drop(inner);
+        wake(waker);
+    }
+
+    /// Drops what waits for a subscription that is no more (STOMP rule S8).
+    pub fn prune(&self, subscription: u32) {
+        let mut inner = self.inner.lock();
+        let begun = inner.begun;
+        let dropped = inner.retain(&self.ledger, |index, frame| {
+            frame.subscription != Some(subscription) || (begun && index == 0)
+        });
+        drop(inner);
+        self.ledger.dropped.fetch_add(dropped, Ordering::Relaxed);
+    }
+
+    /// Whether nothing waits: the shard's look before it writes again.
+    pub fn is_drained(&self) -> bool {
+        self.inner.lock().queue.is_empty()
+    }
+
+    /// Why the session ends, once it does.
+    pub fn closing(&self) -> Option<CloseReason> {
+        match self.inner.lock().state {
+            State::Open => None,
+            State::Closing(reason) => Some(reason),
+        }
+    }
+
+    /// The task's next step. The waker is kept for a close in any case, for a push only while nothing waits: whoever
+    /// waits for a full socket learns nothing from more.
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Next> {
+        let mut inner = self.inner.lock();
+        if let State::Closing(reason) = inner.state {
+            return Poll::Ready(Next::Closing(reason));
+        }
+        inner.drop_expired(&self.ledger);
+        let waits = !inner.queue.is_empty();
+        if !waits && inner.owes_drained {
+            inner.owes_drained = false;
+            inner.queue = VecDeque::new();
+            return Poll::Ready(Next::Drained);
+        }
+        inner.wake_on_push = !waits;
+        match &mut inner.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        if waits {
+            Poll::Ready(Next::Write)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// The task writes what waits, as much as the kernel takes at once. The lock is held across the call, so that
+    /// nothing is cut or pruned while the kernel reads it; the socket's own buffer bounds how long that takes.
+    pub fn write_waiting(&self) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        inner.drop_expired(&self.ledger);
+        let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
+        let mut count = 0;
+        let chunks = inner.queue.iter().flat_map(|frame| [&frame.head, &frame.rest]);
+        for (slice, chunk) in slices.iter_mut().zip(chunks.filter(|chunk| !chunk.is_empty())) {
+            *slice = IoSlice::new(chunk);
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let written = self.socket.try_write(&slices[..count])?;
+        inner.advance(&self.ledger, written);
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Takes `n` written bytes off the front.
+    fn advance(&mut self, ledger: &Ledger, mut n: usize) {
+        ledger.queued_bytes.fetch_sub(n, Ordering::Relaxed);
+        self.queued_bytes -= n;
+        while n > 0 {
+            let Some(front) = self.queue.front_mut() else {
+                return;
+            };
+            self.begun = true;
+            n = front.advance(n);
+            if !front.is_empty() {
+                return;
+            }
+            self.queue.pop_front();
+            self.begun = false;
+        }
+    }
+
+    /// Keeps what `keep(index, frame)` wants; gives the number of MESSAGEs dropped.
+    fn retain(&mut self, ledger: &Ledger, mut keep: impl FnMut(usize, &Outgoing) -> bool) -> u64 {
+        let (mut index, mut dropped, mut bytes) = (0, 0, 0);
+        self.queue.retain(|frame| {
+            let kept = keep(index, frame);
+            index += 1;
+            if !kept {
+                bytes += frame.len();
+                dropped += u64::from(frame.subscription.is_some());
+            }
+            kept
+        });
+        self.queued_bytes -= bytes;
+        ledger.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        dropped
+    }
+
+    /// Drops stale frames that are not begun. The clock is read only where something can go stale.
+    fn drop_expired(&mut self, ledger: &Ledger) {
+        if self.queue.iter().all(|frame| frame.expires_at_ms.is_none()) {
+            return;
+        }
+        let (now_ms, begun) = (unix_ms(), self.begun);
+        let dropped = self.retain(ledger, |index, frame| {
+            (begun && index == 0) || frame.expires_at_ms.is_none_or(|at| at > now_ms)
+        });
+        ledger.expired.fetch_add(dropped, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let inner = self.inner.get_mut();
+        self.ledger
+            .queued_bytes
+            .fetch_sub(inner.queued_bytes, Ordering::Relaxed);
+        let lost = inner
+            .queue
+            .iter()
+            .filter(|frame| frame.subscription.is_some())
+            .count();
+        self.ledger.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+    }
+}
+
+/// Wakes after the lock is released: the woken task asks for it at once.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,30 +1,53 @@
-//! The handle to the shards: every other module's way into `delivery/`. Cheap to clone.
+//! The handle to the shards: every other module's way into `delivery/`, and the only async code in it: a full mailbox
+//! makes its sender wait. Cheap to clone.
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::command::{Command, Delivery, Join, SessionKey, Subscription};
+use super::interest::{Interest, SHARDS_MAX};
+use super::outbox::{Ledger, Outbox, TryWrite};
+use super::shard::{Setting, Shard};
+use super::wheel::TICK_MS;
 use crate::close_reason::CloseReason;
 use crate::destination::Path;
 use crate::envelope::Envelope;
 use crate::principal::UserName;
 
-/// Sends commands to the shards and reads what they count.
-#[derive(Clone)]
-pub struct Registry {}
+pub use super::command::SessionView;
 
-/// One session as an operator sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionView {
-    /// CONNECTED's `session`.
-    pub session: String,
-    /// Since when, in Unix ms.
-    pub since_ms: u64,
-    /// Where the client connects from.
-    pub address: IpAddr,
-    /// Destinations as the client wrote them.
-    pub subscriptions: Vec<String>,
+/// What the registry must know beside its own [`super::Config`].
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// `limits.outbox_bytes`
+    pub outbox_bytes: usize,
+    /// `limits.outbox_total_bytes`
+    pub outbox_total_bytes: usize,
+    /// `limits.delivery_bytes`
+    pub delivery_bytes: usize,
+    /// `heartbeat.hidden_tab_grace`
+    pub hidden_tab_grace: Duration,
+    /// `destinations.user_prefix`
+    pub user_prefix: Path,
+}
+
+/// What the shards count.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub(super) sessions: AtomicU64,
+    pub(super) subscriptions: AtomicU64,
+    pub(super) written: AtomicU64,
+    pub(super) queued: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) overflows: AtomicU64,
+    pub(super) pings: AtomicU64,
+    pub(super) reaped: AtomicU64,
+    matched: AtomicU64,
+    unmatched: AtomicU64,
 }
 
 /// What the shards have counted since start, and what they hold now.
@@ -46,7 +69,7 @@ pub struct Stats {
     pub expired: u64,
     /// Notifications that no session of this instance wanted.
     pub unmatched: u64,
-    /// Notifications that at least one session wanted.
+    /// Notifications that at least one session may have wanted.
     pub matched: u64,
     /// Sessions closed as slow consumers.
     pub overflows: u64,
@@ -56,25 +79,260 @@ pub struct Stats {
     pub reaped: u64,
 }
 
+/// Sends commands to the shards and reads what they count.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shards: Vec<mpsc::Sender<Command>>,
+    interest: Arc<Interest>,
+    counters: Arc<Counters>,
+    ledger: Arc<Ledger>,
+    clock: Arc<AtomicU32>,
+    keys: AtomicU64,
+    outbox_bytes: usize,
+    delivery_bytes: u32,
+    in_flight: Arc<Semaphore>,
+}
+
 impl Registry {
-    /// Hands a notification to every shard that has a match; waits where a shard's mailbox is full.
-    pub async fn deliver(&self, _envelope: Arc<Envelope>) {}
+    /// Starts the shards' threads and the clock's. They end when the last handle is dropped.
+    pub fn start(config: &super::Config, limits: Limits) -> std::io::Result<Self> {
+        let interest = Arc::new(Interest::default());
+        let counters = Arc::new(Counters::default());
+        let ledger = Arc::new(Ledger::new(limits.outbox_total_bytes));
+        // From 1, so that 0 is "before everything".
+        let clock = Arc::new(AtomicU32::new(1));
+        let mut shards = Vec::new();
+        for index in 0..config.shards.clamp(1, SHARDS_MAX) {
+            let (sender, mailbox) = mpsc::channel(config.mailbox.max(1));
+            let shard = Shard::new(Setting {
+                index,
+                interest: interest.clone(),
+                counters: counters.clone(),
+                clock: clock.clone(),
+                user_prefix: limits.user_prefix.clone(),
+                grace_ticks: super::wheel::ticks_of(limits.hidden_tab_grace.as_millis() as u64),
+            });
+            std::thread::Builder::new()
+                .name(format!("herald-shard-{index}"))
+                .spawn(move || shard.run(mailbox))?;
+            shards.push(sender);
+        }
+        start_clock(
+            clock.clone(),
+            shards.iter().map(mpsc::Sender::downgrade).collect(),
+        )?;
+        // A semaphore counts in u32; a limit above 4 GiB is no limit.
+        let delivery_bytes = u32::try_from(limits.delivery_bytes)
+            .unwrap_or(u32::MAX >> 4)
+            .max(1);
+        let inner = Inner {
+            shards,
+            interest,
+            counters,
+            ledger,
+            clock,
+            keys: AtomicU64::new(0),
+            outbox_bytes: limits.outbox_bytes,
+            delivery_bytes,
+            in_flight: Arc::new(Semaphore::new(delivery_bytes as usize)),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Hands a notification to every shard that has a match; waits where a shard's mailbox is full, or where
+    /// `limits.delivery_bytes` are under way. Order: two calls, the second after the first returned, arrive in that
+    /// order at every session (each shard's mailbox keeps it).
+    pub async fn deliver(&self, envelope: Envelope) {
+        let inner = &*self.inner;
+        let shards = inner.interest.shards(&envelope.target);
+        if shards.is_empty() {
+            inner.counters.unmatched.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        inner.counters.matched.fetch_add(1, Ordering::Relaxed);
+        let bytes = u32::try_from(envelope.body.len())
+            .unwrap_or(u32::MAX)
+            .clamp(1, inner.delivery_bytes);
+        // The semaphore is never closed.
+        let permit = inner.in_flight.clone().acquire_many_owned(bytes).await.ok();
+        let delivery = Arc::new(Delivery {
+            envelope,
+            _permit: permit,
+        });
+        for shard in shards.iter() {
+            self.send(shard, Command::Deliver(delivery.clone())).await;
+        }
+    }
 
     /// Closes all sessions of `user` on this instance.
-    pub async fn close_user(&self, _user: &UserName, _reason: CloseReason) {}
+    pub async fn close_user(&self, user: &UserName, reason: CloseReason) {
+        for shard in self.inner.interest.shards_of_user(user).iter() {
+            self.send(shard, Command::CloseUser(user.clone(), reason)).await;
+        }
+    }
+
+    /// Closes about `count` sessions, picked at random, with `reason`; gives how many are left.
+    pub async fn close_some(&self, count: usize, reason: CloseReason) -> usize {
+        let each = count.div_ceil(self.inner.shards.len());
+        let mut left = 0;
+        for shard in 0..self.inner.shards.len() {
+            let (sender, receiver) = oneshot::channel();
+            self.send(shard, Command::CloseSome(each, reason, sender)).await;
+            left += receiver.await.unwrap_or(0);
+        }
+        left
+    }
 
     /// The sessions of `user` on this instance.
-    pub async fn sessions_of(&self, _user: &UserName) -> Vec<SessionView> {
-        Vec::new()
+    pub async fn sessions_of(&self, user: &UserName) -> Vec<SessionView> {
+        let mut views = Vec::new();
+        for shard in self.inner.interest.shards_of_user(user).iter() {
+            let (sender, receiver) = oneshot::channel();
+            self.send(shard, Command::Inspect(user.clone(), sender)).await;
+            views.extend(receiver.await.unwrap_or_default());
+        }
+        views
     }
 
     /// How many subscriptions this instance has to a broadcast destination.
-    pub fn subscribers(&self, _path: &Path) -> usize {
-        0
+    pub fn subscribers(&self, path: &Path) -> usize {
+        self.inner.interest.subscriptions(path)
     }
 
     /// The counters.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let (counters, ledger) = (&self.inner.counters, &self.inner.ledger);
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            sessions: get(&counters.sessions),
+            subscriptions: get(&counters.subscriptions),
+            outbox_bytes: ledger.queued_bytes.load(Ordering::Relaxed) as u64,
+            written: get(&counters.written),
+            queued: get(&counters.queued),
+            dropped: get(&counters.dropped) + get(&ledger.dropped),
+            expired: get(&ledger.expired),
+            unmatched: get(&counters.unmatched),
+            matched: get(&counters.matched),
+            overflows: get(&counters.overflows),
+            pings: get(&counters.pings),
+            reaped: get(&counters.reaped),
+        }
     }
+
+    /// An outbox over `socket` for a connection that has yet to log in.
+    pub fn outbox(&self, socket: Arc<dyn TryWrite>) -> Arc<Outbox> {
+        Arc::new(Outbox::new(
+            socket,
+            self.inner.outbox_bytes,
+            self.inner.ledger.clone(),
+        ))
+    }
+
+    /// A number for a connection that has yet to log in; its session will belong to the shard that this picks.
+    pub fn session(&self) -> SessionHandle {
+        let key = self.inner.keys.fetch_add(1, Ordering::Relaxed);
+        SessionHandle {
+            registry: self.clone(),
+            key: SessionKey(key),
+        }
+    }
+
+    /// Waits until a shard has ended, which only a fault of Herald's own brings about.
+    pub async fn failed(&self) {
+        let ends = self.inner.shards.iter().map(|shard| Box::pin(shard.closed()));
+        futures_util::future::select_all(ends).await;
+    }
+
+    async fn send(&self, shard: usize, command: Command) {
+        // A shard that is gone ends the process by `failed`.
+        let _ = self.inner.shards[shard].send(command).await;
+    }
+}
+
+/// One session's way to its shard. What it sends arrives in the order it was sent.
+#[derive(Clone)]
+pub struct SessionHandle {
+    registry: Registry,
+    key: SessionKey,
+}
+
+impl SessionHandle {
+    /// Logs in: CONNECTED is written, and from here on the shard writes.
+    pub async fn join(&self, join: Join) {
+        self.send(Command::Join(self.key, Box::new(join))).await;
+    }
+
+    /// Subscribes; `receipt` goes out before the first MESSAGE.
+    pub async fn subscribe(&self, subscription: Subscription, receipt: Option<Bytes>) {
+        self.send(Command::Subscribe(self.key, Box::new(subscription), receipt))
+            .await;
+    }
+
+    /// Ends the subscription `number`; `receipt` goes out after its last MESSAGE.
+    pub async fn unsubscribe(&self, number: u32, receipt: Option<Bytes>) {
+        self.send(Command::Unsubscribe(self.key, number, receipt)).await;
+    }
+
+    /// Writes whole WebSocket messages.
+    pub async fn say(&self, messages: Bytes) {
+        self.send(Command::Say(self.key, messages)).await;
+    }
+
+    /// Delivers to this session alone what stands on its user's destination.
+    pub async fn deliver(&self, envelope: Envelope) {
+        self.send(Command::DeliverTo(self.key, Box::new(envelope))).await;
+    }
+
+    /// Hands the socket back: nothing waits any more.
+    pub async fn drained(&self) {
+        self.send(Command::Drained(self.key)).await;
+    }
+
+    /// Ends the session behind its last messages.
+    pub async fn close(&self, reason: CloseReason, last_messages: Vec<Bytes>) {
+        self.send(Command::Close(self.key, reason, last_messages)).await;
+    }
+
+    /// Says that the session's task is gone; no harm after a close.
+    pub async fn leave(&self) {
+        self.send(Command::Leave(self.key)).await;
+    }
+
+    /// The registry's clock, in ticks, for [`super::outbox::Liveness`].
+    pub fn now(&self) -> u32 {
+        self.registry.inner.clock.load(Ordering::Relaxed)
+    }
+
+    async fn send(&self, command: Command) {
+        let shards = self.registry.inner.shards.len() as u64;
+        self.registry.send((self.key.0 % shards) as usize, command).await;
+    }
+}
+
+/// One thread tells all shards the time. A mailbox that is full misses a tick and catches up with the next.
+fn start_clock(clock: Arc<AtomicU32>, shards: Vec<mpsc::WeakSender<Command>>) -> std::io::Result<()> {
+    let tick = move || {
+        let start = Instant::now();
+        loop {
+            let now = clock.load(Ordering::Relaxed) + 1;
+            let due = Duration::from_millis(TICK_MS * u64::from(now - 1));
+            std::thread::sleep(due.saturating_sub(start.elapsed()));
+            clock.store(now, Ordering::Relaxed);
+            for shard in &shards {
+                let Some(shard) = shard.upgrade() else { return };
+                // Full: the next tick carries a later number and makes up for this one.
+                let _ = shard.try_send(Command::Tick(now));
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("herald-clock".into())
+        .spawn(tick)
+        .map(drop)
 }

@@ -1,1 +1,189 @@
-//! Part of `delivery/`; see the module above.
+//! MESSAGE frames as bytes on a socket: the unmasked WebSocket head (RFC 6455 section 5.2) and the STOMP frame in one
+//! piece, so that what is the same for many sessions is encoded once. Pure; knows no session and no socket.
+//!
+//! A message is `head ‖ rest`: the head (WebSocket head, `MESSAGE`, `subscription`, `ack`) differs by [`GroupKey`], the
+//! rest (the other headers, body, NUL) only by STOMP version, since versions escape differently.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::close_reason::CloseReason;
+use crate::destination::{Path, Target};
+use crate::envelope::Envelope;
+use crate::stomp::escape::{escape_into, header_into};
+use crate::stomp::{ServerFrame, Version, encode};
+
+/// SUBSCRIBE's `ack` (STOMP rule S6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AckMode {
+    /// Sent is consumed.
+    Auto,
+    /// An ACK covers all before it.
+    Client,
+    /// An ACK covers one.
+    ClientIndividual,
+}
+
+/// Everything in which two subscriptions' MESSAGEs for one notification can differ.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GroupKey {
+    /// SUBSCRIBE's `id`; none in STOMP 1.0 without one.
+    pub subscription: Option<Arc<str>>,
+    /// The session's version.
+    pub version: Version,
+    /// The subscription's ack mode.
+    pub ack: AckMode,
+}
+
+/// The part of one notification that all groups of one STOMP version share.
+#[derive(Debug, Clone)]
+pub struct Rest {
+    /// Headers after the group's own, a blank line, the body, NUL.
+    pub bytes: Bytes,
+    /// Whether `bytes` is UTF-8, which decides the opcode (STOMP rule W5).
+    pub is_utf8: bool,
+}
+
+/// RFC 6455 section 5.2: FIN and opcode text.
+const TEXT: u8 = 0x81;
+/// FIN and opcode binary.
+const BINARY: u8 = 0x82;
+
+/// Encodes the shared part. `user_prefix` is what user destinations begin with for clients.
+pub fn rest(envelope: &Envelope, version: Version, user_prefix: &Path) -> Rest {
+    let body_is_utf8 = std::str::from_utf8(&envelope.body).is_ok();
+    let mut out = Vec::with_capacity(256 + envelope.body.len());
+    out.extend_from_slice(b"destination:");
+    match &envelope.target {
+        Target::Broadcast(path) => escape_into(&mut out, path.as_str(), version),
+        Target::User { path, .. } => {
+            escape_into(&mut out, user_prefix.as_str(), version);
+            escape_into(&mut out, path.as_str(), version);
+        }
+    }
+    out.extend_from_slice(b"\nmessage-id:");
+    match envelope.position {
+        Some(position) => out.extend_from_slice(position.to_string().as_bytes()),
+        None => out.extend_from_slice(envelope.id.as_str().as_bytes()),
+    }
+    out.push(b'\n');
+    let content_type = envelope.content_type.as_deref().unwrap_or(match body_is_utf8 {
+        true => "text/plain;charset=UTF-8",
+        false => "application/octet-stream",
+    });
+    header_into(&mut out, "content-type", content_type, version);
+    header_into(
+        &mut out,
+        "content-length",
+        &envelope.body.len().to_string(),
+        version,
+    );
+    header_into(&mut out, "timestamp", &envelope.timestamp_ms.to_string(), version);
+    if let Some(traceparent) = envelope
+        .trace
+        .traceparent
+        .as_deref()
+        .filter(|_| envelope.trace.is_sampled())
+    {
+        header_into(&mut out, "traceparent", traceparent, version);
+    }
+    for (name, value) in envelope.headers.iter() {
+        // What a version cannot carry without breaking its frame is left out.
+        header_into(&mut out, name, value, version);
+    }
+    out.push(b'\n');
+    out.extend_from_slice(&envelope.body);
+    out.push(0);
+    Rest {
+        bytes: out.into(),
+        is_utf8: body_is_utf8,
+    }
+}
+
+/// The value of MESSAGE's `ack`: unique in a session, equal across the sessions of a group.
+fn ack_value(envelope: &Envelope, subscription: &str) -> String {
+    match envelope.position {
+        Some(position) => format!("{position};{subscription}"),
+        None => format!("{};{subscription}", envelope.id),
+    }
+}
+
+/// Appends the group's head for a notification whose shared part is `rest`.
+pub fn head_into(out: &mut Vec<u8>, envelope: &Envelope, key: &GroupKey, rest: &Rest) {
+    let mut own = Vec::with_capacity(128);
+    own.extend_from_slice(b"MESSAGE\n");
+    if let Some(subscription) = &key.subscription {
+        header_into(&mut own, "subscription", subscription, key.version);
+        // STOMP 1.1 acknowledges by message-id and subscription, 1.0 by message-id (rules A1, G2).
+        if key.version == Version::V1_2 && key.ack != AckMode::Auto {
+            header_into(&mut own, "ack", &ack_value(envelope, subscription), key.version);
+        }
+    }
+    websocket_head_into(out, rest.is_utf8, own.len() + rest.bytes.len());
+    out.extend_from_slice(&own);
+}
+
+/// A whole STOMP frame (ERROR, RECEIPT, CONNECTED) as one WebSocket text message.
+pub fn message_of(frame: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(10 + frame.len());
+    websocket_head_into(&mut out, std::str::from_utf8(frame).is_ok(), frame.len());
+    out.extend_from_slice(frame);
+    out.into()
+}
+
+/// A heart-beat: LF as a message of its own (STOMP rules B2, W4).
+pub const HEARTBEAT: &[u8] = &[TEXT, 1, b'\n'];
+/// A WebSocket ping without payload.
+pub const PING: &[u8] = &[0x89, 0];
+
+/// A Close frame with `code` and as much of `words` as fits.
+pub fn close_frame(code: u16, words: &str) -> Bytes {
+    let mut end = words.len().min(123);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut out = BytesMut::with_capacity(4 + end);
+    out.put_u8(0x88);
+    out.put_u8(2 + end as u8);
+    out.put_u16(code);
+    out.put_slice(&words.as_bytes()[..end]);
+    out.freeze()
+}
+
+/// What a session is told when a shard ends it: ERROR and Close. A draining instance says Close alone, since nothing is
+/// wrong; to a peer that is gone nothing is said.
+pub fn last_words(reason: CloseReason, version: Version) -> Vec<Bytes> {
+    let close = || close_frame(reason.code(), reason.words());
+    match reason {
+        CloseReason::PeerGone => Vec::new(),
+        CloseReason::Normal | CloseReason::Draining => vec![close()],
+        _ => {
+            let error = ServerFrame::Error {
+                message: reason.words(),
+                receipt_id: None,
+                headers: &[],
+                body: "",
+            };
+            vec![message_of(&encode(&error, version)), close()]
+        }
+    }
+}
+
+fn websocket_head_into(out: &mut Vec<u8>, is_text: bool, payload_bytes: usize) {
+    out.push(if is_text { TEXT } else { BINARY });
+    match payload_bytes {
+        0..=125 => out.push(payload_bytes as u8),
+        126..=0xffff => {
+            out.push(126);
+            out.extend_from_slice(&(payload_bytes as u16).to_be_bytes());
+        }
+        _ => {
+            out.push(127);
+            out.extend_from_slice(&(payload_bytes as u64).to_be_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,10 @@
 //! routes says which scope it wants.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use super::error::ApiError;
+use super::listener::Peer;
 use super::router::Api;
 use crate::auth::credentials::Credentials;
 use crate::auth::{AuthError, Authenticator};
@@ -229,7 +230,7 @@ pub async fn authorize(
             None => Err(ApiError::Unauthenticated),
         },
         Presented::Basic(text) if !open => {
-            let credentials = Credentials::from_authorization(text).ok_or(ApiError::Unauthenticated)?;
+            let credentials = Credentials::from_basic(text).ok_or(ApiError::Unauthenticated)?;
             match authenticator.verify(&credentials, address).await {
                 Ok(principal) if role_grants(&principal, scope) => {
                     Ok(Caller::User(principal.user().as_str().into()))
@@ -247,12 +248,10 @@ pub async fn authorize(
     }
 }
 
-/// Where a request comes from: what the listener has put into its extensions as `ConnectInfo<SocketAddr>`.
+/// Where a request comes from: what the listener has put into its extensions.
 pub fn address(request: &Request) -> IpAddr {
-    request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
+    let peer = request.extensions().get::<Peer>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address)
 }
 
 /// The middleware of a group of routes that want `scope`. Runs before any byte of the body is read.

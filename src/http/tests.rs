@@ -34,12 +34,25 @@ mod surroundings;
 pub use recording_bus::{MAX_BODY_BYTES, RecordingBus};
 
 /// An authenticator that knows nobody.
-pub fn authenticator() -> Authenticator {
-    Authenticator {}
+pub fn authenticator() -> Arc<Authenticator> {
+    let metrics = Metrics::new().expect("metrics");
+    Authenticator::new(
+        &crate::auth::Config::default(),
+        &crate::auth::LoginConfig::default(),
+        metrics,
+    )
+    .expect("no users")
 }
 
 fn registry() -> Registry {
-    Registry {}
+    let limits = crate::delivery::registry::Limits {
+        outbox_bytes: 1 << 20,
+        outbox_total_bytes: 1 << 20,
+        delivery_bytes: 1 << 20,
+        hidden_tab_grace: std::time::Duration::from_secs(300),
+        user_prefix: Prefixes::default().user_prefix,
+    };
+    Registry::start(&crate::delivery::Config::default(), limits).expect("a shard")
 }
 
 /// The routes with what stands behind them.
@@ -107,7 +120,7 @@ impl Fixture {
             bus: dyn_bus,
             presence: Arc::new(presence),
             registry: registry(),
-            authenticator: Arc::new(authenticator()),
+            authenticator: authenticator(),
             prefixes: Arc::new(Prefixes::default()),
             instance,
             policy: Policy::compile(&ApiConfig { access, keys }).unwrap(),

@@ -1,8 +1,23 @@
-//! SENDs to application destinations: built-in routes of the configuration, and requests to backends.
+//! What a SEND does: broadcasts by permission, built-in routes of the configuration, requests to backends. Answers go
+//! to the sender's session alone; what fails becomes a MESSAGE on the sender's `/user/queue/errors`.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::Semaphore;
 
-use crate::destination::Path;
+use super::action::{Refusal, Send};
+use super::context::Context;
+use crate::bus::{AppReply, AppRequest, PublishError, RequestError};
+use crate::chat_message::{self, chat_message};
+use crate::close_reason::CloseReason;
+use crate::delivery::registry::SessionHandle;
+use crate::destination::{Destination, Path, Target};
+use crate::envelope::Envelope;
+use crate::principal::UserName;
+use crate::recent::Recent;
 
 /// `[application]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -10,6 +25,8 @@ use crate::destination::Path;
 pub struct Config {
     /// Time zone of the `time` that the `broadcast` route writes, an IANA name.
     pub time_zone: String,
+    /// Where a SEND that failed is reported, without the user prefix.
+    pub errors: Path,
     /// The built-in routes.
     pub routes: Vec<Route>,
 }
@@ -45,34 +62,391 @@ pub enum Route {
     },
 }
 
+impl Route {
+    /// The SEND's destination without its application prefix.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Broadcast { path, .. } | Self::Users { path, .. } | Self::Recent { path, .. } => path,
+        }
+    }
+}
+
+const DEFAULTS: &str = r#"
+time_zone = "UTC"
+errors = "/queue/errors"
+
+[[routes]]
+action = "broadcast"
+path = "/message"
+destination = "/queue/message"
+
+[[routes]]
+action = "users"
+path = "/init/users"
+reply = "/queue/init/users"
+
+[[routes]]
+action = "recent"
+path = "/init/messages"
+destination = "/queue/message"
+count = 10
+reply = "/queue/init/messages"
+"#;
+
 impl Default for Config {
+    #[expect(clippy::expect_used, reason = "a constant, parsed by a test too")]
     fn default() -> Self {
-        let routes = r#"
-            [[routes]]
-            action = "broadcast"
-            path = "/message"
-            destination = "/queue/message"
-            [[routes]]
-            action = "users"
-            path = "/init/users"
-            reply = "/queue/init/users"
-            [[routes]]
-            action = "recent"
-            path = "/init/messages"
-            destination = "/queue/message"
-            count = 10
-            reply = "/queue/init/messages"
-        "#;
         #[derive(Deserialize)]
-        struct Routes {
+        struct Defaults {
+            time_zone: String,
+            errors: Path,
             routes: Vec<Route>,
         }
-        let routes = toml::from_str::<Routes>(routes)
-            .map(|parsed| parsed.routes)
-            .unwrap_or_default();
+        let Defaults {
+            time_zone,
+            errors,
+            routes,
+        } = toml::from_str(DEFAULTS).expect("the defaults parse");
         Self {
-            time_zone: "UTC".into(),
+            time_zone,
+            errors,
             routes,
         }
+    }
+}
+
+/// The routes, ready to serve.
+pub struct Application {
+    /// `application.routes`
+    pub routes: Vec<Route>,
+    /// `application.errors`
+    pub errors: Path,
+    /// `application.time_zone`
+    pub time_zone: jiff::tz::TimeZone,
+    /// The newest bodies.
+    pub recent: Arc<Recent>,
+}
+
+/// Who sends.
+#[derive(Clone, Copy)]
+pub struct Sender<'a> {
+    /// The session's user.
+    pub user: &'a UserName,
+    /// The session's id.
+    pub session: &'a str,
+    /// The session's way to its shard.
+    pub key: &'a SessionHandle,
+}
+
+/// The session's requests that wait for their reply; made when the first is sent.
+#[derive(Default)]
+pub struct InFlight(Option<Arc<Semaphore>>);
+
+/// Whether the bus has what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// It has: a receipt may go out.
+    Yes,
+    /// It has not, and a MESSAGE on the errors destination says so: no receipt.
+    Reported,
+}
+
+/// Sends one SEND, or those of a COMMIT in their order. `Err`: ERROR, which says how many of a COMMIT went.
+pub async fn send_all(
+    context: &Arc<Context>,
+    sender: Sender<'_>,
+    sends: Vec<Send>,
+    committed: bool,
+    requests: &mut InFlight,
+) -> Result<Accepted, Refusal> {
+    let all = sends.len();
+    let mut accepted = Accepted::Yes;
+    for (gone, send) in sends.into_iter().enumerate() {
+        match send_one(context, sender, send, requests).await {
+            Ok(Accepted::Yes) => {}
+            Ok(Accepted::Reported) => accepted = Accepted::Reported,
+            Err(mut refusal) => {
+                if committed {
+                    refusal.message =
+                        format!("COMMIT: {gone} of {all} frames went, then: {}", refusal.message);
+                }
+                return Err(refusal);
+            }
+        }
+    }
+    Ok(accepted)
+}
+
+async fn send_one(
+    context: &Arc<Context>,
+    sender: Sender<'_>,
+    send: Send,
+    requests: &mut InFlight,
+) -> Result<Accepted, Refusal> {
+    match &send.destination {
+        Destination::Target(target) => {
+            let mut envelope = Envelope::new(target.clone(), send.body);
+            envelope.content_type = send.content_type;
+            envelope.headers = send.headers;
+            envelope.trace = send.trace;
+            publish(context, &envelope).await.map_err(|error| {
+                let reason = match error {
+                    PublishError::Unavailable => CloseReason::BusUnavailable,
+                    PublishError::TooLarge { .. } => CloseReason::TooLarge,
+                };
+                Refusal::new(reason, format!("SEND: {error}"))
+            })?;
+            Ok(Accepted::Yes)
+        }
+        Destination::Application(path) => {
+            let route = context
+                .application
+                .routes
+                .iter()
+                .find(|route| route.path() == path);
+            match route {
+                Some(route) => built_in(context, sender, &send, route).await,
+                None => request(context, sender, send.clone(), path.clone(), requests).await,
+            }
+        }
+    }
+}
+
+async fn built_in(
+    context: &Arc<Context>,
+    sender: Sender<'_>,
+    send: &Send,
+    route: &Route,
+) -> Result<Accepted, Refusal> {
+    match route {
+        Route::Broadcast { destination, .. } => {
+            let Ok(message) = std::str::from_utf8(&send.body) else {
+                let problem = Problem {
+                    code: "bad_request",
+                    message: "the body must be UTF-8 text".into(),
+                };
+                return Ok(report(context, sender, send, problem).await);
+            };
+            let now = jiff::Timestamp::now().to_zoned(context.application.time_zone.clone());
+            let body = chat_message(message, sender.user.as_str(), &now);
+            let mut envelope = Envelope::new(Target::Broadcast(destination.clone()), body)
+                .with_content_type(chat_message::CONTENT_TYPE);
+            envelope.trace = send.trace.clone();
+            match publish(context, &envelope).await {
+                Ok(()) => Ok(Accepted::Yes),
+                Err(error) => Ok(report(context, sender, send, Problem::of_publish(&error)).await),
+            }
+        }
+        Route::Users { reply, .. } => {
+            let users = context.presence.users();
+            let names: Vec<&str> = users.iter().map(UserName::as_str).collect();
+            answer(sender, send, reply, json!(names).to_string().into()).await;
+            Ok(Accepted::Yes)
+        }
+        Route::Recent {
+            destination,
+            count,
+            reply,
+            ..
+        } => {
+            answer(
+                sender,
+                send,
+                reply,
+                context.application.recent.as_json_array(destination, *count),
+            )
+            .await;
+            Ok(Accepted::Yes)
+        }
+    }
+}
+
+/// Publishes what a client sent, and counts it.
+async fn publish(context: &Context, envelope: &Envelope) -> Result<(), PublishError> {
+    let outcome = context.bus.publish(envelope).await;
+    match &outcome {
+        Ok(()) => context.metrics.published.with_label_values(&["stomp"]).inc(),
+        Err(error) => {
+            let reason = match error {
+                PublishError::Unavailable => "unavailable",
+                PublishError::TooLarge { .. } => "too_large",
+            };
+            context
+                .metrics
+                .publish_refused
+                .with_label_values(&["stomp", reason])
+                .inc();
+        }
+    }
+    outcome
+}
+
+/// A request to a backend. A few may be under way; then the session's reading waits, and with it the client's TCP.
+async fn request(
+    context: &Arc<Context>,
+    sender: Sender<'_>,
+    send: Send,
+    path: Path,
+    requests: &mut InFlight,
+) -> Result<Accepted, Refusal> {
+    let permits = requests
+        .0
+        .get_or_insert_with(|| Arc::new(Semaphore::new(context.limits.requests_in_flight.max(1))));
+    // The semaphore is never closed.
+    let permit = permits.clone().acquire_owned().await.ok();
+    let request = AppRequest {
+        path: path.clone(),
+        user: sender.user.clone(),
+        session: sender.session.into(),
+        instance: (*context.instance.name).into(),
+        content_type: send.content_type.clone(),
+        headers: send.headers.clone(),
+        trace: send.trace.clone(),
+        body: send.body.clone(),
+    };
+    let pending = match context.bus.request(&request).await {
+        Ok(pending) => pending,
+        Err(error) => {
+            context.metrics.requests.with_label_values(&["unavailable"]).inc();
+            return Ok(report(context, sender, &send, Problem::of_publish(&error)).await);
+        }
+    };
+    let (context, user, session, key) = (
+        context.clone(),
+        sender.user.clone(),
+        Box::<str>::from(sender.session),
+        sender.key.clone(),
+    );
+    // Bounded by `limits.requests_in_flight` a session and by `bus.request_timeout`.
+    tokio::spawn(async move {
+        let sender = Sender {
+            user: &user,
+            session: &session,
+            key: &key,
+        };
+        let outcome = pending.reply().await;
+        let label = match &outcome {
+            Ok(AppReply { error: None, .. }) => "ok",
+            Ok(_) => "error",
+            Err(RequestError::NoResponders) => "no_responders",
+            Err(RequestError::Timeout) => "timeout",
+            Err(RequestError::Unavailable) => "unavailable",
+        };
+        context.metrics.requests.with_label_values(&[label]).inc();
+        match outcome {
+            Ok(AppReply {
+                error: Some(message), ..
+            }) => {
+                let problem = Problem {
+                    code: "backend_error",
+                    message: message.into(),
+                };
+                report(&context, sender, &send, problem).await;
+            }
+            Ok(reply) => {
+                let to = send
+                    .reply_to
+                    .clone()
+                    .or_else(|| Path::parse(&format!("/queue{path}")).ok());
+                let Some(to) = to else { return };
+                let target = Target::User {
+                    user: user.clone(),
+                    path: to,
+                };
+                let mut envelope = Envelope::new(target, reply.body);
+                envelope.content_type = reply.content_type;
+                envelope.headers = match &send.correlation_id {
+                    Some(id) => reply.headers.with("correlation-id", id),
+                    None => reply.headers,
+                };
+                key.deliver(envelope).await;
+            }
+            Err(error) => {
+                report(
+                    &context,
+                    sender,
+                    &send,
+                    Problem {
+                        code: label,
+                        message: error.to_string(),
+                    },
+                )
+                .await;
+            }
+        }
+        drop(permit);
+    });
+    Ok(Accepted::Yes)
+}
+
+/// A JSON answer on one of the sender's user destinations.
+async fn answer(sender: Sender<'_>, send: &Send, reply: &Path, body: Bytes) {
+    let path = send.reply_to.as_ref().unwrap_or(reply).clone();
+    let mut envelope = Envelope::new(
+        Target::User {
+            user: sender.user.clone(),
+            path,
+        },
+        body,
+    )
+    .with_content_type("application/json");
+    if let Some(id) = &send.correlation_id {
+        envelope.headers = envelope.headers.with("correlation-id", id);
+    }
+    sender.key.deliver(envelope).await;
+}
+
+struct Problem {
+    code: &'static str,
+    message: String,
+}
+
+impl Problem {
+    fn of_publish(error: &PublishError) -> Self {
+        let code = match error {
+            PublishError::Unavailable => "unavailable",
+            PublishError::TooLarge { .. } => "too_large",
+        };
+        Self {
+            code,
+            message: error.to_string(),
+        }
+    }
+}
+
+/// Tells the sender what became of a SEND that did not reach its goal.
+async fn report(context: &Context, sender: Sender<'_>, send: &Send, problem: Problem) -> Accepted {
+    let body = json!({
+        "code": problem.code,
+        "message": problem.message,
+        "destination": send.text,
+        "correlation_id": send.correlation_id,
+    });
+    let errors = Send {
+        reply_to: None,
+        ..send.clone()
+    };
+    answer(
+        sender,
+        &errors,
+        &context.application.errors,
+        body.to_string().into(),
+    )
+    .await;
+    Accepted::Reported
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_routes_are_the_contracts() {
+        let paths: Vec<String> = Config::default()
+            .routes
+            .iter()
+            .map(|route| route.path().to_string())
+            .collect();
+        assert_eq!(paths, ["/message", "/init/users", "/init/messages"]);
     }
 }

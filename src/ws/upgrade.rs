@@ -5,9 +5,11 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use axum::routing::any;
 use bytes::Bytes;
 use fastwebsockets::upgrade::UpgradeFut;
 use futures_util::future::BoxFuture;
@@ -76,6 +78,15 @@ impl UpgradeState {
             open: metrics.connections.clone(),
         }
     }
+}
+
+/// The WebSocket endpoint at `path` (`http.ws_path`) and everything below it.
+pub fn routes(path: &str, state: UpgradeState) -> Router {
+    let below = format!("{}/{{*below}}", path.trim_end_matches('/'));
+    Router::new()
+        .route(path, any(upgrade))
+        .route(&below, any(upgrade))
+        .with_state(state)
 }
 
 /// The handler of the WebSocket endpoint, for every method: 101, or an RFC 9457 problem that says which rule of

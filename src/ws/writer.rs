@@ -1,16 +1,19 @@
-//! The socket as `delivery/` and the session's task share it: one descriptor, written by one of the two at a time.
+//! The socket as `delivery/` and the session's task share it: one descriptor, written by one of the two at a time
+//! (see `delivery/outbox`), and the task's half of the writing.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
-use crate::delivery::outbox::TryWrite;
-
-/// Chunks given to the kernel in one call; more than this many wait for the next.
-pub const CHUNKS_PER_CALL: usize = 64;
+use crate::close_reason::CloseReason;
+use crate::delivery::outbox::{CHUNKS_PER_CALL, Next, Outbox, TryWrite};
 
 /// A plain TCP connection in non-blocking mode. The session's task registers it as `AsyncFd<Arc<PlainSocket>>`.
 #[derive(Debug)]
@@ -23,25 +26,69 @@ impl AsRawFd for PlainSocket {
 }
 
 impl TryWrite for PlainSocket {
-    fn try_write(&self, chunks: &[Bytes]) -> io::Result<usize> {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
         // DONTWAIT: a shard never blocks. NOSIGNAL: a peer that is gone is an error, not SIGPIPE.
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let sent = match chunks {
             [one] => rustix::net::send(&self.0, one, flags)?,
             many => {
-                let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
-                let count = many.len().min(CHUNKS_PER_CALL);
-                for (slice, chunk) in slices.iter_mut().zip(many) {
-                    *slice = IoSlice::new(chunk);
-                }
-                rustix::net::sendmsg(
-                    &self.0,
-                    &slices[..count],
-                    &mut SendAncillaryBuffer::default(),
-                    flags,
-                )?
+                let many = &many[..many.len().min(CHUNKS_PER_CALL)];
+                rustix::net::sendmsg(&self.0, many, &mut SendAncillaryBuffer::default(), flags)?
             }
         };
         Ok(sent)
     }
+}
+
+/// Writes what waits in `outbox` whenever something does, and calls `drained` whenever the shard may write again. Ends
+/// with the reason as soon as the outbox is closed ([`flush`] writes what is left), or with the error of the socket.
+///
+/// Cancel safety: what the kernel has taken is taken off the outbox under its lock, so a dropped future loses nothing
+/// and repeats nothing.
+pub async fn write_outbox<Handed: Future<Output = ()>>(
+    socket: &AsyncFd<Arc<PlainSocket>>,
+    outbox: &Outbox,
+    drained: impl Fn() -> Handed,
+) -> io::Result<CloseReason> {
+    loop {
+        match poll_fn(|cx| poll_step(socket, outbox, cx)).await? {
+            Step::Drained => drained().await,
+            Step::Closing(reason) => return Ok(reason),
+        }
+    }
+}
+
+enum Step {
+    Drained,
+    Closing(CloseReason),
+}
+
+fn poll_step(
+    socket: &AsyncFd<Arc<PlainSocket>>,
+    outbox: &Outbox,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Step>> {
+    loop {
+        match ready!(outbox.poll_next(cx)) {
+            Next::Write => {
+                let mut ready = ready!(socket.poll_write_ready(cx))?;
+                // WouldBlock clears the readiness that a shard's own short write left behind; then the loop waits.
+                if let Ok(written) = ready.try_io(|_| outbox.write_waiting()) {
+                    written?;
+                }
+            }
+            Next::Drained => return Poll::Ready(Ok(Step::Drained)),
+            Next::Closing(reason) => return Poll::Ready(Ok(Step::Closing(reason))),
+        }
+    }
+}
+
+/// Writes all that waits now. The caller bounds the time.
+pub async fn flush(socket: &AsyncFd<Arc<PlainSocket>>, outbox: &Outbox) -> io::Result<()> {
+    while !outbox.is_drained() {
+        socket
+            .async_io(Interest::WRITABLE, |_| outbox.write_waiting())
+            .await?;
+    }
+    Ok(())
 }

@@ -1,0 +1,124 @@
+//! Several notifications as one write to one session: encoded once for a group into a buffer that is used again, and
+//! copied to the heap only for sessions whose socket is full. Knows no session and no topic.
+
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+use super::outbox::{CHUNKS_PER_CALL, Outgoing};
+use super::wire::{self, GroupKey, Rest};
+use crate::destination::Path;
+use crate::envelope::Envelope;
+use crate::stomp::Version;
+
+/// Frames in one write: two chunks each at most.
+pub const FRAMES_PER_WRITE: usize = CHUNKS_PER_CALL / 2;
+/// A shared part up to this size is copied behind its head: one chunk is cheaper for the kernel than two.
+const COPY_UP_TO_BYTES: usize = 4_096;
+
+struct Span {
+    start: usize,
+    end: usize,
+    /// Chained behind the span; empty where it was copied.
+    rest: Bytes,
+    expires_at_ms: Option<u64>,
+}
+
+/// The frames of one write.
+#[derive(Default)]
+pub struct Frames {
+    scratch: Vec<u8>,
+    spans: Vec<Span>,
+    chained_bytes: usize,
+}
+
+impl Frames {
+    /// Forgets the frames, keeps the memory up to a bound.
+    pub fn clear(&mut self) {
+        self.spans.clear();
+        self.scratch.clear();
+        self.scratch.shrink_to(FRAMES_PER_WRITE * COPY_UP_TO_BYTES);
+        self.chained_bytes = 0;
+    }
+
+    /// Bytes in all.
+    pub fn bytes(&self) -> usize {
+        self.scratch.len() + self.chained_bytes
+    }
+
+    /// Adds one notification as the group `key` sees it.
+    pub fn add(&mut self, envelope: &Envelope, key: &GroupKey, rest: &Rest) {
+        let start = self.scratch.len();
+        wire::head_into(&mut self.scratch, envelope, key, rest);
+        let rest = if rest.bytes.len() <= COPY_UP_TO_BYTES {
+            self.scratch.extend_from_slice(&rest.bytes);
+            Bytes::new()
+        } else {
+            self.chained_bytes += rest.bytes.len();
+            rest.bytes.clone()
+        };
+        let expires_at_ms = envelope.expires_at_ms;
+        self.spans.push(Span {
+            start,
+            end: self.scratch.len(),
+            rest,
+            expires_at_ms,
+        });
+    }
+
+    /// The chunks for the kernel, neighbours joined; how many of `into` are used.
+    pub fn slices<'a>(&'a self, into: &mut [IoSlice<'a>; CHUNKS_PER_CALL]) -> usize {
+        let (mut count, mut start) = (0, 0);
+        for span in self.spans.iter().filter(|span| !span.rest.is_empty()) {
+            into[count] = IoSlice::new(&self.scratch[start..span.end]);
+            into[count + 1] = IoSlice::new(&span.rest);
+            count += 2;
+            start = span.end;
+        }
+        if start < self.scratch.len() {
+            into[count] = IoSlice::new(&self.scratch[start..]);
+            count += 1;
+        }
+        count
+    }
+
+    /// The frames for an outbox. `shared` holds the copy of the buffer between the blocked sessions of one group.
+    pub fn outgoing(&self, shared: &mut Option<Bytes>, subscription: u32) -> impl Iterator<Item = Outgoing> {
+        let copy = shared
+            .get_or_insert_with(|| Bytes::copy_from_slice(&self.scratch))
+            .clone();
+        self.spans.iter().map(move |span| Outgoing {
+            head: copy.slice(span.start..span.end),
+            rest: span.rest.clone(),
+            subscription: Some(subscription),
+            expires_at_ms: span.expires_at_ms,
+        })
+    }
+}
+
+/// A notification with its shared part per version, made when the first group asks.
+pub struct Encoded<'a> {
+    /// The notification.
+    pub envelope: &'a Envelope,
+    rests: [Option<Rest>; 3],
+}
+
+impl<'a> Encoded<'a> {
+    /// Nothing encoded yet.
+    pub fn new(envelope: &'a Envelope) -> Self {
+        Self {
+            envelope,
+            rests: [None, None, None],
+        }
+    }
+
+    /// The shared part for `version`.
+    pub fn rest(&mut self, version: Version, user_prefix: &Path) -> &Rest {
+        let slot = match version {
+            Version::V1_0 => &mut self.rests[0],
+            Version::V1_1 => &mut self.rests[1],
+            Version::V1_2 => &mut self.rests[2],
+        };
+        slot.get_or_insert_with(|| wire::rest(self.envelope, version, user_prefix))
+    }
+}

@@ -1,0 +1,207 @@
+//! Promise: every byte once and in order, whoever the writer is; bounds hold; a close cuts only what is not begun.
+
+use std::task::Waker;
+
+use super::*;
+
+/// A socket whose kernel buffer takes `room` bytes.
+struct Pipe {
+    taken: Mutex<Vec<u8>>,
+    room: AtomicUsize,
+}
+
+impl TryWrite for Pipe {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+        let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect();
+        let taken = bytes.len().min(self.room.load(Ordering::Relaxed));
+        if taken == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.room.fetch_sub(taken, Ordering::Relaxed);
+        self.taken.lock().extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+}
+
+struct Fixture {
+    pipe: Arc<Pipe>,
+    ledger: Arc<Ledger>,
+    outbox: Outbox,
+}
+
+fn fixture(limit_bytes: usize, total_bytes: usize) -> Fixture {
+    let pipe = Arc::new(Pipe {
+        taken: Mutex::default(),
+        room: AtomicUsize::new(0),
+    });
+    let ledger = Arc::new(Ledger::new(total_bytes));
+    let outbox = Outbox::new(pipe.clone(), limit_bytes, ledger.clone());
+    Fixture { pipe, ledger, outbox }
+}
+
+impl Fixture {
+    fn next(&self) -> Poll<Next> {
+        self.outbox.poll_next(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// The kernel has room for `n` more bytes; the task writes what it can.
+    fn write(&self, n: usize) {
+        self.pipe.room.store(n, Ordering::Relaxed);
+        while self.outbox.write_waiting().is_ok() && !self.outbox.is_drained() {}
+    }
+
+    fn taken(&self) -> String {
+        String::from_utf8(self.pipe.taken.lock().clone()).unwrap()
+    }
+}
+
+fn message(text: &'static str, subscription: u32) -> Outgoing {
+    Outgoing {
+        subscription: Some(subscription),
+        ..Outgoing::plain(Bytes::from_static(text.as_bytes()))
+    }
+}
+
+#[test]
+fn a_short_write_is_finished_before_later_frames() {
+    let f = fixture(100, 1_000);
+    let chained = Outgoing {
+        rest: Bytes::from_static(b"34"),
+        ..message("12", 0)
+    };
+    assert_eq!(
+        f.outbox
+            .push_blocked([message("ab", 0), chained, message("cd", 0)], 3),
+        Pushed::Queued
+    );
+    assert!(matches!(f.next(), Poll::Ready(Next::Write)));
+    f.write(2);
+    assert_eq!(f.taken(), "23");
+    f.write(100);
+    assert_eq!(f.taken(), "234cd");
+    assert!(
+        matches!(f.next(), Poll::Ready(Next::Drained)),
+        "the shard gets the socket back"
+    );
+    assert!(f.next().is_pending(), "once");
+    assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn what_the_task_pushes_itself_owes_no_drained() {
+    let f = fixture(100, 1_000);
+    f.outbox.push_own(Outgoing::plain(Bytes::from_static(b"x")));
+    f.write(1);
+    assert!(f.next().is_pending());
+}
+
+#[test]
+fn an_empty_queue_takes_any_one_frame_and_then_the_bound_holds() {
+    let f = fixture(4, 1_000);
+    assert_eq!(
+        f.outbox.push_blocked([message("0123456789", 0)], 0),
+        Pushed::Queued
+    );
+    assert_eq!(f.outbox.push_blocked([message("x", 0)], 0), Pushed::Overflow);
+}
+
+#[test]
+fn the_process_wide_bound_holds_whatever_the_session_has() {
+    let f = fixture(100, 4);
+    assert_eq!(f.outbox.push_blocked([message("012", 0)], 0), Pushed::Queued);
+    let other = Outbox::new(f.pipe.clone(), 100, f.ledger.clone());
+    assert_eq!(other.push_blocked([message("01", 0)], 0), Pushed::Overflow);
+    drop(f.outbox);
+    assert_eq!(
+        f.ledger.queued_bytes.load(Ordering::Relaxed),
+        0,
+        "a dropped outbox gives its share back"
+    );
+    assert_eq!(other.push_blocked([message("01", 0)], 0), Pushed::Queued);
+}
+
+#[test]
+fn a_slow_consumer_is_cut_behind_the_frame_already_begun() {
+    let f = fixture(100, 1_000);
+    f.outbox
+        .push_blocked([message("begun", 0), message("never", 0)], 1);
+    f.outbox.close(
+        CloseReason::SlowConsumer,
+        [Bytes::from_static(b"ERROR"), Bytes::from_static(b"CLOSE")],
+    );
+    assert!(matches!(
+        f.next(),
+        Poll::Ready(Next::Closing(CloseReason::SlowConsumer))
+    ));
+    assert_eq!(f.outbox.push_blocked([message("late", 0)], 0), Pushed::Closed);
+    f.write(100);
+    assert_eq!(f.taken(), "egunERRORCLOSE");
+    assert_eq!(f.ledger.dropped.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn any_other_close_writes_what_waits_first_and_the_first_reason_counts() {
+    let f = fixture(100, 1_000);
+    f.outbox.push_blocked([message("first", 0)], 0);
+    f.outbox
+        .close(CloseReason::Draining, [Bytes::from_static(b"CLOSE")]);
+    f.outbox
+        .close(CloseReason::Silence, [Bytes::from_static(b"again")]);
+    assert_eq!(f.outbox.closing(), Some(CloseReason::Draining));
+    f.write(100);
+    assert_eq!(f.taken(), "firstCLOSE");
+}
+
+#[test]
+fn unsubscribed_and_stale_messages_are_dropped_while_they_wait() {
+    let f = fixture(100, 1_000);
+    let stale = Outgoing {
+        expires_at_ms: Some(1),
+        ..message("stale", 3)
+    };
+    f.outbox
+        .push_blocked([message("a", 1), message("b", 2), stale, message("c", 1)], 0);
+    f.outbox.prune(2);
+    f.write(100);
+    assert_eq!(f.taken(), "ac");
+    assert_eq!(f.ledger.dropped.load(Ordering::Relaxed), 1);
+    assert_eq!(f.ledger.expired.load(Ordering::Relaxed), 1);
+    assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_begun_message_is_finished_even_if_stale_or_unsubscribed() {
+    let f = fixture(100, 1_000);
+    let stale = Outgoing {
+        expires_at_ms: Some(1),
+        ..message("begun", 1)
+    };
+    f.outbox.push_blocked([stale], 2);
+    f.outbox.prune(1);
+    f.write(100);
+    assert_eq!(f.taken(), "gun");
+}
+
+#[test]
+fn a_close_wakes_a_task_that_waits_for_a_full_socket() {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = Waker::from(count.clone());
+    let f = fixture(100, 1_000);
+    f.outbox.push_blocked([message("a", 0)], 0);
+    assert!(matches!(
+        f.outbox.poll_next(&mut Context::from_waker(&waker)),
+        Poll::Ready(Next::Write)
+    ));
+    f.outbox.push_blocked([message("b", 0)], 0);
+    assert_eq!(count.0.load(Ordering::Relaxed), 0, "more to write is no news");
+    f.outbox.close(CloseReason::Silence, []);
+    assert_eq!(count.0.load(Ordering::Relaxed), 1);
+}

@@ -1,0 +1,96 @@
+//! How a shard keeps its sessions' heart-beats: sends what is due, asks who is silent, reaps who does not answer.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::{Shard, timer};
+use crate::close_reason::CloseReason;
+use crate::delivery::wheel::{Duty, Heard, Timer, Verdict, judge};
+use crate::delivery::wire;
+
+impl Shard {
+    pub(super) fn start_timers(&mut self, slot: u32) {
+        let now = self.wheel.now();
+        let Some(session) = &self.sessions[slot as usize] else {
+            return;
+        };
+        session
+            .outbox
+            .liveness()
+            .heard
+            .store(self.setting.clock.load(Ordering::Relaxed), Ordering::Relaxed);
+        if session.send_after_ticks > 0 {
+            let at = now + session.send_after_ticks;
+            self.wheel
+                .schedule(at, timer(slot, &self.generations, Duty::Send));
+        }
+        if session.receive_ticks > 0 {
+            let at = now + session.receive_ticks.saturating_mul(5) / 2;
+            self.wheel
+                .schedule(at, timer(slot, &self.generations, Duty::Listen));
+        }
+    }
+
+    pub(super) fn tick(&mut self, until: u32) {
+        while let Some(due) = self.wheel.step(until) {
+            for timer in &due {
+                if self.generations[timer.session as usize] == timer.generation {
+                    match timer.duty {
+                        Duty::Send => self.send_heartbeat(*timer),
+                        Duty::Listen => self.listen(*timer),
+                    }
+                }
+            }
+            self.wheel.recycle(due);
+        }
+    }
+
+    fn send_heartbeat(&mut self, timer: Timer) {
+        let now = self.wheel.now();
+        let hot = &self.hot[timer.session as usize];
+        let Some(session) = &self.sessions[timer.session as usize] else {
+            return;
+        };
+        let due = hot.last_write.saturating_add(session.send_after_ticks);
+        let (blocked, every) = (hot.blocked, session.send_after_ticks);
+        if due > now {
+            return self.wheel.schedule(due, timer);
+        }
+        // A blocked session's outbox holds bytes already: they are its sign of life.
+        if !blocked {
+            self.say(timer.session, Bytes::from_static(wire::HEARTBEAT));
+        }
+        self.wheel.schedule(now.saturating_add(every), timer);
+    }
+
+    fn listen(&mut self, timer: Timer) {
+        let now = self.wheel.now();
+        let Some(session) = &mut self.sessions[timer.session as usize] else {
+            return;
+        };
+        let period = session.receive_ticks;
+        let liveness = session.outbox.liveness();
+        if liveness.paused.load(Ordering::Relaxed) {
+            return self.wheel.schedule(now.saturating_add(period), timer);
+        }
+        let heard = Heard {
+            byte: liveness.heard.load(Ordering::Relaxed).min(now),
+            pong: liveness.pong.load(Ordering::Relaxed).min(now),
+            ping: session.pinged,
+        };
+        match judge(now, period, self.setting.grace_ticks, heard) {
+            Verdict::Look(at) => self.wheel.schedule(at, timer),
+            Verdict::Ping(at) => {
+                session.pinged = Some(now);
+                self.setting.counters.pings.fetch_add(1, Ordering::Relaxed);
+                self.say(timer.session, Bytes::from_static(wire::PING));
+                self.wheel.schedule(at, timer);
+            }
+            Verdict::Reap => {
+                self.setting.counters.reaped.fetch_add(1, Ordering::Relaxed);
+                self.doomed.push((timer.session, CloseReason::Silence));
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! How a shard ends sessions: out of every table first, so that nothing more is made for them, then their last words.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::{NoSocket, Shard, To};
+use crate::close_reason::CloseReason;
+use crate::delivery::command::SessionView;
+use crate::delivery::wire;
+use crate::principal::UserName;
+
+impl Shard {
+    /// Ends the session at `slot`, if one is there: the slot is free afterwards, its outbox closed behind `last_frames`.
+    pub(super) fn end(
+        &mut self,
+        slot: u32,
+        reason: CloseReason,
+        last_frames: impl IntoIterator<Item = Bytes>,
+    ) {
+        let Some(session) = self.sessions[slot as usize].take() else {
+            return;
+        };
+        self.hot[slot as usize].socket = Arc::new(NoSocket);
+        self.generations[slot as usize] = self.generations[slot as usize].wrapping_add(1);
+        self.vacant.push(slot);
+        self.by_key.remove(&session.key);
+        if let Some(of_user) = self.users.get_mut(&session.user) {
+            of_user.retain(|held| *held != slot);
+            if of_user.is_empty() {
+                self.users.remove(&session.user);
+                self.setting.interest.user_went(self.setting.index, &session.user);
+            }
+        }
+        for held in session.subscriptions {
+            self.leave_topic(held);
+        }
+        self.setting.counters.sessions.fetch_sub(1, Ordering::Relaxed);
+        session.outbox.close(reason, last_frames);
+    }
+
+    /// Ends what walks and heart-beats found to be lost, too slow or silent.
+    pub(super) fn end_doomed(&mut self) {
+        while let Some((slot, reason)) = self.doomed.pop() {
+            if reason == CloseReason::SlowConsumer && self.sessions[slot as usize].is_some() {
+                self.setting.counters.overflows.fetch_add(1, Ordering::Relaxed);
+            }
+            self.end_with_words(slot, reason);
+        }
+    }
+
+    pub(super) fn close_user(&mut self, user: &UserName, reason: CloseReason) {
+        for slot in self.users.get(user).cloned().unwrap_or_default() {
+            self.end_with_words(slot, reason);
+        }
+    }
+
+    /// Ends up to `count` sessions in a random order; gives how many are left.
+    pub(super) fn close_some(&mut self, count: usize, reason: CloseReason) -> usize {
+        if self.leaving.is_empty() {
+            self.leaving = self.by_key.keys().copied().collect();
+            fastrand::shuffle(&mut self.leaving);
+        }
+        for _ in 0..count {
+            let Some(key) = self.leaving.pop() else { break };
+            if let Some(&slot) = self.by_key.get(&key) {
+                self.end_with_words(slot, reason);
+            }
+        }
+        self.by_key.len()
+    }
+
+    fn end_with_words(&mut self, slot: u32, reason: CloseReason) {
+        let Some(version) = self.sessions[slot as usize]
+            .as_ref()
+            .map(|session| session.version)
+        else {
+            return;
+        };
+        self.end(slot, reason, wire::last_words(reason, version));
+    }
+
+    pub(super) fn inspect(&self, user: &UserName) -> Vec<SessionView> {
+        let slots = self.users.get(user).into_iter().flatten();
+        let sessions = slots.filter_map(|slot| self.sessions[*slot as usize].as_ref());
+        let view = sessions.map(|session| SessionView {
+            session: session.id.to_string(),
+            since_ms: session.since_ms,
+            address: session.address,
+            subscriptions: session
+                .subscriptions
+                .iter()
+                .filter_map(|held| match &held.to {
+                    To::Broadcast(place) => self.topics.path(*place).map(ToString::to_string),
+                    To::User { path, .. } => Some(format!("{}{path}", self.setting.user_prefix)),
+                })
+                .collect(),
+        });
+        view.collect()
+    }
+}

@@ -1,0 +1,439 @@
+//! Promise: one mailbox, one order; a session that does not read costs only itself; whoever leaves is gone everywhere.
+
+use std::io::{self, IoSlice};
+use std::sync::atomic::AtomicUsize;
+
+use parking_lot::Mutex;
+
+use super::*;
+use crate::delivery::outbox::{Ledger, Pushed};
+use crate::envelope::Envelope;
+
+#[derive(Default)]
+struct Pipe {
+    taken: Mutex<Vec<u8>>,
+    room: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+impl TryWrite for Pipe {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect();
+        let taken = bytes.len().min(self.room.load(Ordering::Relaxed));
+        if taken == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.room.fetch_sub(taken, Ordering::Relaxed);
+        self.taken.lock().extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+}
+
+impl Pipe {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.taken.lock()).into_owned()
+    }
+
+    fn count(&self, needle: &str) -> usize {
+        self.text().matches(needle).count()
+    }
+}
+
+struct Fixture {
+    shard: Shard,
+    clock: Arc<AtomicU32>,
+    ledger: Arc<Ledger>,
+    keys: u64,
+}
+
+struct Client {
+    pipe: Arc<Pipe>,
+    outbox: Arc<Outbox>,
+    key: SessionKey,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let clock = Arc::new(AtomicU32::new(1));
+        let ledger = Arc::new(Ledger::new(1 << 20));
+        let shard = Shard::new(Setting {
+            index: 0,
+            interest: Arc::default(),
+            counters: Arc::default(),
+            clock: clock.clone(),
+            user_prefix: Path::parse("/user").unwrap(),
+            grace_ticks: 1_200,
+        });
+        Self {
+            shard,
+            clock,
+            ledger,
+            keys: 0,
+        }
+    }
+
+    fn join(&mut self, user: &str, room: usize) -> Client {
+        let pipe = Arc::new(Pipe {
+            room: AtomicUsize::new(room),
+            ..Pipe::default()
+        });
+        let outbox = Arc::new(Outbox::new(pipe.clone(), 4_096, self.ledger.clone()));
+        let key = SessionKey(self.keys);
+        self.keys += 1;
+        let join = Join {
+            outbox: outbox.clone(),
+            session: format!("session-{}", key.0).into(),
+            user: UserName::parse(user).unwrap(),
+            version: Version::V1_2,
+            send_every_ms: 10_000,
+            receive_every_ms: 10_000,
+            address: [127, 0, 0, 1].into(),
+            since_ms: 0,
+            connected: Bytes::from_static(b"CONNECTED;"),
+        };
+        self.handle(Command::Join(key, Box::new(join)));
+        Client { pipe, outbox, key }
+    }
+
+    fn handle(&mut self, command: Command) {
+        self.shard.handle(command);
+        self.shard.end_doomed();
+    }
+
+    fn subscribe(&mut self, client: &Client, number: u32, target: Target) {
+        let id = Some(format!("sub-{number}").into());
+        let subscription = Subscription {
+            number,
+            id,
+            target,
+            ack: AckMode::Auto,
+        };
+        let receipt = Some(Bytes::from(format!("RECEIPT-{number};")));
+        self.handle(Command::Subscribe(client.key, Box::new(subscription), receipt));
+    }
+
+    fn deliver(&mut self, envelopes: impl IntoIterator<Item = Envelope>) {
+        let batch: Vec<Arc<Delivery>> = envelopes
+            .into_iter()
+            .map(|envelope| {
+                Arc::new(Delivery {
+                    envelope,
+                    _permit: None,
+                })
+            })
+            .collect();
+        self.shard.deliver(&batch);
+        self.shard.end_doomed();
+    }
+
+    fn tick(&mut self, to: u32) {
+        self.clock.store(to, Ordering::Relaxed);
+        self.handle(Command::Tick(to));
+    }
+
+    fn sessions(&self) -> u64 {
+        self.shard.setting.counters.sessions.load(Ordering::Relaxed)
+    }
+}
+
+fn broadcast(path: &str) -> Target {
+    Target::Broadcast(Path::parse(path).unwrap())
+}
+
+fn own(user: &str, path: &str) -> Target {
+    Target::User {
+        user: UserName::parse(user).unwrap(),
+        path: Path::parse(path).unwrap(),
+    }
+}
+
+fn note(target: &Target, body: &str) -> Envelope {
+    Envelope::new(target.clone(), body.to_owned())
+}
+
+#[test]
+fn receipt_comes_before_the_first_message_and_order_is_kept() {
+    let mut f = Fixture::new();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/x");
+    f.deliver([note(&target, "early;")]);
+    f.subscribe(&client, 0, target.clone());
+    f.deliver((0..50).map(|n| note(&target, &format!("body-{n};"))).take(32));
+    let text = client.pipe.text();
+    let positions: Vec<usize> = ["CONNECTED;", "RECEIPT-0;", "body-0;", "body-1;", "body-31;"]
+        .iter()
+        .map(|needle| text.find(needle).unwrap())
+        .collect();
+    assert!(positions.is_sorted(), "{text}");
+    assert!(!text.contains("early"));
+}
+
+#[test]
+fn neighbours_leave_in_one_call_and_each_subscription_gets_its_own() {
+    let mut f = Fixture::new();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/x");
+    f.subscribe(&client, 0, target.clone());
+    f.subscribe(&client, 1, target.clone());
+    let before = client.pipe.calls.load(Ordering::Relaxed);
+    f.deliver((0..20).map(|_| note(&target, "x")));
+    assert_eq!(
+        client.pipe.calls.load(Ordering::Relaxed) - before,
+        2,
+        "one call a group"
+    );
+    assert_eq!(client.pipe.count("subscription:sub-0\n"), 20);
+    assert_eq!(client.pipe.count("subscription:sub-1\n"), 20);
+}
+
+#[test]
+fn large_bodies_are_chained_and_arrive_whole_among_small_ones() {
+    let mut f = Fixture::new();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/x");
+    f.subscribe(&client, 0, target.clone());
+    let large = "L".repeat(10_000);
+    f.deliver([
+        note(&target, "one;"),
+        note(&target, &large),
+        note(&target, "two;"),
+        note(&target, &large),
+    ]);
+    let text = client.pipe.text();
+    assert_eq!(text.matches(&large).count(), 2);
+    let order = [
+        text.find("one;"),
+        text.find(&large),
+        text.find("two;"),
+        text.rfind(&large),
+    ];
+    assert!(order.is_sorted());
+}
+
+#[test]
+fn a_users_notification_reaches_that_users_sessions_and_no_other() {
+    let mut f = Fixture::new();
+    let clients: Vec<Client> = ["alice", "alice", "bob"]
+        .iter()
+        .map(|user| f.join(user, 1 << 20))
+        .collect();
+    for (client, user) in clients.iter().zip(["alice", "alice", "bob"]) {
+        f.subscribe(client, 0, own(user, "/queue/x"));
+    }
+    f.deliver([
+        note(&own("alice", "/queue/x"), "hers"),
+        note(&own("bob", "/queue/x"), "his"),
+        note(&own("alice", "/queue/y"), "nobody's"),
+    ]);
+    let counts: Vec<[usize; 3]> = clients
+        .iter()
+        .map(|client| ["hers", "his", "nobody's"].map(|body| client.pipe.count(body)))
+        .collect();
+    assert_eq!(counts, [[1, 0, 0], [1, 0, 0], [0, 1, 0]]);
+    f.handle(Command::DeliverTo(
+        clients[1].key,
+        Box::new(note(&own("alice", "/queue/x"), "answer")),
+    ));
+    let answers: Vec<usize> = clients.iter().map(|client| client.pipe.count("answer")).collect();
+    assert_eq!(answers, [0, 1, 0], "an answer is for the session that asked");
+}
+
+#[test]
+fn a_blocked_session_gets_every_byte_in_order_once_it_reads() {
+    let mut f = Fixture::new();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/x");
+    f.subscribe(&client, 0, target.clone());
+    client.pipe.room.store(10, Ordering::Relaxed);
+    f.deliver([note(&target, "one;"), note(&target, "two;")]);
+    client.pipe.room.store(1 << 20, Ordering::Relaxed);
+    // The socket has room again, but something waits: the shard must not overtake it.
+    f.deliver([note(&target, "three;")]);
+    assert_eq!(client.pipe.count("three;"), 0);
+    f.handle(Command::Drained(client.key));
+    f.deliver([note(&target, "four;")]);
+    while !client.outbox.is_drained() {
+        client.outbox.write_waiting().unwrap();
+    }
+    f.handle(Command::Drained(client.key));
+    f.deliver([note(&target, "five;")]);
+    let text = client.pipe.text();
+    let order: Vec<_> = ["one;", "two;", "three;", "four;", "five;"]
+        .iter()
+        .map(|n| text.find(n))
+        .collect();
+    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
+}
+
+#[test]
+fn a_slow_consumer_is_closed_and_the_others_get_everything() {
+    let mut f = Fixture::new();
+    let (slow, quick) = (f.join("alice", 1 << 20), f.join("bob", 1 << 20));
+    let target = broadcast("/queue/x");
+    f.subscribe(&slow, 0, target.clone());
+    f.subscribe(&quick, 0, target.clone());
+    slow.pipe.room.store(0, Ordering::Relaxed);
+    let body = "x".repeat(1_000);
+    for _ in 0..10 {
+        f.deliver([note(&target, &body)]);
+    }
+    assert_eq!(slow.outbox.closing(), Some(CloseReason::SlowConsumer));
+    assert_eq!(quick.pipe.count(&body), 10);
+    assert_eq!(f.sessions(), 1);
+    slow.pipe.room.store(1 << 20, Ordering::Relaxed);
+    while !slow.outbox.is_drained() {
+        slow.outbox.write_waiting().unwrap();
+    }
+    assert_eq!(slow.pipe.count("ERROR\nmessage:slow consumer"), 1);
+    assert_eq!(slow.pipe.count(&body), 0);
+    assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn who_leaves_is_gone_from_every_table_and_its_slot_is_used_again() {
+    let mut f = Fixture::new();
+    let target = broadcast("/queue/x");
+    let first = f.join("alice", 1 << 20);
+    f.subscribe(&first, 0, target.clone());
+    f.subscribe(&first, 1, own("alice", "/queue/y"));
+    assert!(!f.shard.setting.interest.shards(&target).is_empty());
+    f.handle(Command::Leave(first.key));
+    assert!(f.shard.setting.interest.shards(&target).is_empty());
+    assert!(
+        f.shard
+            .setting
+            .interest
+            .shards(&own("alice", "/queue/y"))
+            .is_empty()
+    );
+    assert_eq!(f.sessions(), 0);
+    assert_eq!(f.shard.setting.counters.subscriptions.load(Ordering::Relaxed), 0);
+    let second = f.join("bob", 1 << 20);
+    f.subscribe(&second, 0, target.clone());
+    f.handle(Command::Close(first.key, CloseReason::Normal, Vec::new()));
+    f.deliver([note(&target, "hello")]);
+    assert_eq!((first.pipe.count("hello"), second.pipe.count("hello")), (0, 1));
+    assert_eq!(f.shard.hot.len(), 1);
+    assert_eq!(
+        first
+            .outbox
+            .push_own(crate::delivery::outbox::Outgoing::plain(Bytes::new())),
+        Pushed::Closed
+    );
+}
+
+#[test]
+fn unsubscribe_ends_messages_before_its_receipt() {
+    let mut f = Fixture::new();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/x");
+    f.subscribe(&client, 7, target.clone());
+    client.pipe.room.store(1, Ordering::Relaxed);
+    f.deliver([note(&target, "begun;"), note(&target, "waits;")]);
+    f.handle(Command::Unsubscribe(
+        client.key,
+        7,
+        Some(Bytes::from_static(b"GONE;")),
+    ));
+    f.deliver([note(&target, "later;")]);
+    client.pipe.room.store(1 << 20, Ordering::Relaxed);
+    while !client.outbox.is_drained() {
+        client.outbox.write_waiting().unwrap();
+    }
+    let text = client.pipe.text();
+    assert!(text.contains("begun;") && text.ends_with("GONE;"), "{text}");
+    assert!(!text.contains("waits;") && !text.contains("later;"), "{text}");
+}
+
+#[test]
+fn heart_beats_go_out_only_where_nothing_else_did() {
+    let mut f = Fixture::new();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/x");
+    f.subscribe(&client, 0, target.clone());
+    f.tick(30);
+    f.deliver([note(&target, "x")]);
+    f.tick(61);
+    assert_eq!(
+        client.pipe.count("\u{1}\n"),
+        0,
+        "a message at tick 30 is a sign of life"
+    );
+    f.tick(62);
+    assert_eq!(client.pipe.count("\u{1}\n"), 1);
+    f.tick(94);
+    assert_eq!(client.pipe.count("\u{1}\n"), 2);
+}
+
+#[test]
+fn a_silent_client_is_asked_and_then_reaped() {
+    let mut f = Fixture::new();
+    let (silent, hidden) = (f.join("alice", 1 << 20), f.join("bob", 1 << 20));
+    f.tick(101);
+    let pings = |client: &Client| {
+        client
+            .pipe
+            .taken
+            .lock()
+            .windows(2)
+            .filter(|two| two == b"\x89\0")
+            .count()
+    };
+    assert_eq!((pings(&silent), pings(&hidden)), (1, 1));
+    hidden.outbox.liveness().pong.store(102, Ordering::Relaxed);
+    f.tick(141);
+    assert_eq!(silent.outbox.closing(), Some(CloseReason::Silence));
+    assert_eq!(hidden.outbox.closing(), None);
+    for tick in (142..1_400).step_by(10) {
+        f.tick(tick);
+        hidden.outbox.liveness().pong.store(tick, Ordering::Relaxed);
+    }
+    assert_eq!(
+        hidden.outbox.closing(),
+        Some(CloseReason::Silence),
+        "the grace ends"
+    );
+}
+
+#[test]
+fn a_drain_closes_everyone_with_1001_and_no_error() {
+    let mut f = Fixture::new();
+    let clients: Vec<Client> = (0..10).map(|_| f.join("alice", 1 << 20)).collect();
+    let (sender, mut receiver) = tokio::sync::oneshot::channel();
+    f.handle(Command::CloseSome(4, CloseReason::Draining, sender));
+    assert_eq!(receiver.try_recv(), Ok(6));
+    assert_eq!(
+        clients
+            .iter()
+            .filter(|client| client.outbox.closing().is_some())
+            .count(),
+        4
+    );
+    let (sender, mut receiver) = tokio::sync::oneshot::channel();
+    f.handle(Command::CloseSome(100, CloseReason::Draining, sender));
+    assert_eq!(receiver.try_recv(), Ok(0));
+    for client in &clients {
+        client.outbox.write_waiting().unwrap();
+        assert_eq!(client.pipe.count("ERROR"), 0);
+        assert!(
+            client
+                .pipe
+                .taken
+                .lock()
+                .windows(2)
+                .any(|two| two == 1001_u16.to_be_bytes())
+        );
+    }
+}
+
+#[test]
+fn an_operator_sees_a_users_sessions() {
+    let mut f = Fixture::new();
+    let client = f.join("alice", 1 << 20);
+    f.subscribe(&client, 0, broadcast("/queue/x"));
+    f.subscribe(&client, 1, own("alice", "/queue/y"));
+    let views = f.shard.inspect(&UserName::parse("alice").unwrap());
+    assert_eq!(views.len(), 1);
+    assert_eq!(views[0].subscriptions, ["/queue/x", "/user/queue/y"]);
+}

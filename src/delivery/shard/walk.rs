@@ -1,0 +1,252 @@
+//! How a shard writes: notifications to all who want them, and single messages to one session.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::{Delivery, Hot, Session, Shard, To};
+use crate::close_reason::CloseReason;
+use crate::delivery::command::SessionKey;
+use crate::delivery::fanout::{Encoded, Frames};
+use crate::delivery::members::HOLE;
+use crate::delivery::outbox::{CHUNKS_PER_CALL, Outgoing, Pushed};
+use crate::delivery::wire::GroupKey;
+use crate::destination::{Path, Target};
+use crate::envelope::Envelope;
+use crate::principal::UserName;
+
+/// What became of one write to one session.
+enum Sent {
+    Written,
+    Queued,
+    Failed(CloseReason),
+}
+
+/// Counts of one walk, added to the shared counters once.
+#[derive(Default)]
+struct Tally {
+    written: u64,
+    queued: u64,
+    dropped: u64,
+}
+
+impl Shard {
+    /// Delivers neighbours of the mailbox. Those with one target go out together, in their order; different targets
+    /// have no order between them (CONTRACT, Order).
+    pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
+        let mut left: Vec<&Envelope> = batch.iter().map(|delivery| &delivery.envelope).collect();
+        while let Some(first) = left.first() {
+            let target = &first.target;
+            let (mut together, mut others) = (Vec::with_capacity(left.len()), Vec::new());
+            for envelope in &left {
+                match envelope.target == *target {
+                    true => together.push(Encoded::new(envelope)),
+                    false => others.push(*envelope),
+                }
+            }
+            match target {
+                Target::Broadcast(path) => self.broadcast(path, &mut together),
+                Target::User { user, path } => self.reach_user(user, path, &mut together),
+            }
+            left = others;
+        }
+    }
+
+    fn broadcast(&mut self, path: &Path, together: &mut [Encoded<'_>]) {
+        let mut tally = Tally::default();
+        let now = self.wheel.now();
+        let Some((topic_index, topic)) = self.topics.get(path) else {
+            return;
+        };
+        for (group_index, group) in topic.groups.iter() {
+            encode(&mut self.frames, together, &group.key, &self.setting.user_prefix);
+            let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
+            let count = self.frames.slices(&mut slices);
+            let write = Write {
+                frames: &self.frames,
+                slices: &slices[..count],
+                bytes: self.frames.bytes(),
+                now,
+            };
+            let mut shared = None;
+            for &slot in group.members.iter().filter(|slot| **slot != HOLE) {
+                // The subscription's number is the session's own; it is only needed where the session is blocked.
+                let number = |session: &Session| {
+                    let held = session.subscriptions.iter().find(|held| match held.to {
+                        To::Broadcast(at) => (at.topic, at.group) == (topic_index, group_index as u32),
+                        To::User { .. } => false,
+                    });
+                    held.map_or(0, |held| held.number)
+                };
+                let sent = write.send(
+                    &mut self.hot[slot as usize],
+                    &self.sessions[slot as usize],
+                    &mut shared,
+                    number,
+                );
+                tally.count(sent, together.len(), slot, &mut self.doomed);
+            }
+        }
+        self.add(&tally);
+    }
+
+    fn reach_user(&mut self, user: &UserName, path: &Path, together: &mut [Encoded<'_>]) {
+        let Some(slots) = self.users.get(user).cloned() else {
+            return;
+        };
+        for slot in slots {
+            self.reach_session(slot, path, together);
+        }
+    }
+
+    /// An answer for one session alone, on its user's destination.
+    pub(super) fn deliver_to(&mut self, key: SessionKey, envelope: &Envelope) {
+        let Some(&slot) = self.by_key.get(&key) else {
+            return;
+        };
+        let Target::User { path, .. } = &envelope.target else {
+            return;
+        };
+        self.reach_session(slot, path, &mut [Encoded::new(envelope)]);
+    }
+
+    fn reach_session(&mut self, slot: u32, path: &Path, together: &mut [Encoded<'_>]) {
+        let mut tally = Tally::default();
+        let now = self.wheel.now();
+        let entry = &self.sessions[slot as usize];
+        let Some(session) = entry else { return };
+        for held in &session.subscriptions {
+            let To::User {
+                path: wanted,
+                id,
+                ack,
+            } = &held.to
+            else {
+                continue;
+            };
+            if wanted != path {
+                continue;
+            }
+            let key = GroupKey {
+                subscription: id.clone(),
+                version: session.version,
+                ack: *ack,
+            };
+            encode(&mut self.frames, together, &key, &self.setting.user_prefix);
+            let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
+            let count = self.frames.slices(&mut slices);
+            let write = Write {
+                frames: &self.frames,
+                slices: &slices[..count],
+                bytes: self.frames.bytes(),
+                now,
+            };
+            let sent = write.send(&mut self.hot[slot as usize], entry, &mut None, |_| held.number);
+            tally.count(sent, together.len(), slot, &mut self.doomed);
+        }
+        self.add(&tally);
+    }
+
+    /// Writes one message that is no notification.
+    pub(super) fn say(&mut self, slot: u32, bytes: Bytes) {
+        let (hot, entry) = (&mut self.hot[slot as usize], &self.sessions[slot as usize]);
+        let Some(session) = entry else { return };
+        let mut written = 0;
+        if !hot.blocked {
+            match hot.socket.try_write(&[IoSlice::new(&bytes)]) {
+                Ok(n) if n == bytes.len() => {
+                    hot.last_write = self.wheel.now();
+                    return;
+                }
+                Ok(n) => written = n,
+                Err(error) if is_full(&error) => {}
+                Err(_) => return self.doomed.push((slot, CloseReason::PeerGone)),
+            }
+            hot.blocked = true;
+        }
+        if session.outbox.push_blocked([Outgoing::plain(bytes)], written) == Pushed::Overflow {
+            self.doomed.push((slot, CloseReason::SlowConsumer));
+        }
+    }
+
+    fn add(&self, tally: &Tally) {
+        let counters = &self.setting.counters;
+        counters.written.fetch_add(tally.written, Ordering::Relaxed);
+        counters.queued.fetch_add(tally.queued, Ordering::Relaxed);
+        counters.dropped.fetch_add(tally.dropped, Ordering::Relaxed);
+    }
+}
+
+/// Fills `frames` with the notifications as the group `key` sees them. A batch never holds more than fit.
+fn encode(frames: &mut Frames, together: &mut [Encoded<'_>], key: &GroupKey, user_prefix: &Path) {
+    frames.clear();
+    for encoded in together {
+        let envelope = encoded.envelope;
+        frames.add(envelope, key, encoded.rest(key.version, user_prefix));
+    }
+}
+
+/// One encoded write, the same for many sessions.
+struct Write<'a> {
+    frames: &'a Frames,
+    slices: &'a [IoSlice<'a>],
+    bytes: usize,
+    now: u32,
+}
+
+impl Write<'_> {
+    #[inline]
+    fn send(
+        &self,
+        hot: &mut Hot,
+        session: &Option<Session>,
+        shared: &mut Option<Bytes>,
+        number: impl Fn(&Session) -> u32,
+    ) -> Sent {
+        let mut written = 0;
+        if !hot.blocked {
+            match hot.socket.try_write(self.slices) {
+                Ok(n) if n == self.bytes => {
+                    hot.last_write = self.now;
+                    return Sent::Written;
+                }
+                Ok(n) => written = n,
+                Err(error) if is_full(&error) => {}
+                Err(_) => return Sent::Failed(CloseReason::PeerGone),
+            }
+            hot.blocked = true;
+        }
+        let Some(session) = session else {
+            return Sent::Failed(CloseReason::Internal);
+        };
+        let waiting = self.frames.outgoing(shared, number(session));
+        match session.outbox.push_blocked(waiting, written) {
+            Pushed::Queued => Sent::Queued,
+            Pushed::Overflow => Sent::Failed(CloseReason::SlowConsumer),
+            Pushed::Closed => Sent::Failed(CloseReason::PeerGone),
+        }
+    }
+}
+
+impl Tally {
+    #[inline]
+    fn count(&mut self, sent: Sent, frames: usize, slot: u32, doomed: &mut Vec<(u32, CloseReason)>) {
+        match sent {
+            Sent::Written => self.written += frames as u64,
+            Sent::Queued => self.queued += frames as u64,
+            Sent::Failed(reason) => {
+                self.dropped += frames as u64;
+                doomed.push((slot, reason));
+            }
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}

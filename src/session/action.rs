@@ -1,0 +1,100 @@
+//! What a frame asks for once it is understood and permitted. Pure data between `state` and `driver`.
+
+use bytes::Bytes;
+
+use crate::close_reason::CloseReason;
+use crate::delivery::command::Subscription;
+use crate::destination::{Destination, Path};
+use crate::envelope::{Headers, TraceContext};
+
+/// A SEND, checked, not yet on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Send {
+    /// Where to.
+    pub destination: Destination,
+    /// The destination as the client wrote it.
+    pub text: Box<str>,
+    /// `content-type`.
+    pub content_type: Option<Box<str>>,
+    /// The client's own headers, filtered.
+    pub headers: Headers,
+    /// `correlation-id`, echoed in the answer.
+    pub correlation_id: Option<Box<str>>,
+    /// `reply-to`: one of the sender's user destinations, without the user prefix.
+    pub reply_to: Option<Path>,
+    /// The body.
+    pub body: Bytes,
+    /// The client's trace context.
+    pub trace: TraceContext,
+}
+
+/// What the driver does for one frame. A `receipt` is the frame's `receipt` header: RECEIPT when it is done.
+pub enum Action {
+    /// Nothing but the receipt: BEGIN, ABORT, ACK, NACK, or a frame that waits in its transaction.
+    Done {
+        /// The frame's.
+        receipt: Option<Box<str>>,
+    },
+    /// Subscribe.
+    Subscribe {
+        /// To what.
+        subscription: Box<Subscription>,
+        /// The frame's.
+        receipt: Option<Box<str>>,
+    },
+    /// Unsubscribe.
+    Unsubscribe {
+        /// The session's own number of the subscription.
+        number: u32,
+        /// The frame's.
+        receipt: Option<Box<str>>,
+    },
+    /// Send: one SEND, or those of a COMMIT in their order.
+    Send {
+        /// What.
+        sends: Vec<Send>,
+        /// Whether they are a transaction's.
+        committed: bool,
+        /// The frame's.
+        receipt: Option<Box<str>>,
+    },
+    /// Say goodbye.
+    Disconnect {
+        /// The frame's.
+        receipt: Option<Box<str>>,
+    },
+}
+
+/// A frame that ends the session: what its ERROR says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Decides the close code.
+    pub reason: CloseReason,
+    /// ERROR's `message`.
+    pub message: String,
+    /// The culprit's `receipt` (STOMP rule E2).
+    pub receipt: Option<Box<str>>,
+    /// Further headers of the ERROR, such as `version` after a failed negotiation.
+    pub headers: Vec<(&'static str, String)>,
+    /// ERROR's body, plain text.
+    pub body: String,
+}
+
+impl Refusal {
+    /// A refusal for `reason` that says `message`.
+    pub fn new(reason: CloseReason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            receipt: None,
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// The same, in answer to a frame with this `receipt`.
+    pub fn with_receipt(mut self, receipt: Option<&str>) -> Self {
+        self.receipt = receipt.map(Into::into);
+        self
+    }
+}

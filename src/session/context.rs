@@ -1,0 +1,53 @@
+//! What all sessions of an instance share. Made once by `app`; knows no single session.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::HeartbeatConfig;
+use super::application::Application;
+use super::state::Rules;
+use crate::bus::Bus;
+use crate::config::units::HumanDuration;
+use crate::delivery::registry::Registry;
+use crate::instance::Instance;
+use crate::presence::Presence;
+use crate::stomp;
+use crate::telemetry::metrics::Metrics;
+
+/// The surroundings of a session.
+pub struct Context {
+    /// Which instance this is.
+    pub instance: Instance,
+    /// The way to the shards.
+    pub registry: Registry,
+    /// The way to the others.
+    pub bus: Arc<dyn Bus>,
+    /// Who is online.
+    pub presence: Arc<Presence>,
+    /// What frames are judged by.
+    pub rules: Rules,
+    /// What answers application SENDs.
+    pub application: Application,
+    /// Counters.
+    pub metrics: Metrics,
+    /// What the server offers at CONNECT.
+    pub heartbeat: HeartbeatConfig,
+    /// Bounds of a connection.
+    pub limits: Limits,
+    /// Cancelled when the instance drains: who has not logged in by then does so elsewhere.
+    pub draining: CancellationToken,
+}
+
+/// Bounds of a connection, before and after login.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Decoder bounds before login.
+    pub before_login: stomp::Limits,
+    /// Decoder bounds after login.
+    pub after_login: stomp::Limits,
+    /// From accept to CONNECTED, the client's part only (`limits.connect_timeout`).
+    pub connect_timeout: HumanDuration,
+    /// `limits.requests_in_flight`
+    pub requests_in_flight: usize,
+}

@@ -1,0 +1,136 @@
+//! From a CONNECT frame to a session: the version, the heart-beats, the credentials as presented, and CONNECTED. Pure:
+//! who the caller is decides the interceptors' chain, which the driver asks in between.
+
+use std::net::IpAddr;
+
+use super::HeartbeatConfig;
+use super::action::Refusal;
+use super::state::Session;
+use crate::close_reason::CloseReason;
+use crate::config::secret::Secret;
+use crate::instance::Instance;
+use crate::interceptor::ConnectAttempt;
+use crate::principal::Principal;
+use crate::stomp::encoder::{ServerFrame, encode};
+use crate::stomp::heartbeat::{ClientOffer, Negotiated, ServerOffer, negotiate};
+use crate::stomp::{Command, Frame, Version};
+
+/// A connection before CONNECTED. [`Handshake::accept`] consumes it into a [`Session`], so that a session without a
+/// principal cannot be written down.
+#[derive(Debug)]
+pub struct Handshake {
+    version: Version,
+    heartbeat: Negotiated,
+    offer: ServerOffer,
+}
+
+/// What the first frame was.
+pub enum First {
+    /// A CONNECT that can be answered once its credentials are checked.
+    Connect(Handshake, Box<ConnectAttempt>),
+    /// DISCONNECT, the only other frame allowed before CONNECT, with its `receipt`.
+    Disconnect(Option<Box<str>>),
+}
+
+/// A finished handshake.
+pub struct Accepted {
+    /// The state from here on.
+    pub session: Session,
+    /// CONNECTED, a whole STOMP frame.
+    pub connected: Vec<u8>,
+    /// What was agreed.
+    pub heartbeat: Negotiated,
+}
+
+impl Handshake {
+    /// Takes the first frame of a connection.
+    pub fn on_first_frame(
+        frame: &Frame,
+        config: &HeartbeatConfig,
+        address: IpAddr,
+        upgrade_authorization: Option<Secret>,
+    ) -> Result<First, Refusal> {
+        match frame.command {
+            Command::Connect | Command::Stomp => {}
+            Command::Disconnect => {
+                return Ok(First::Disconnect(frame.headers.get("receipt").map(Into::into)));
+            }
+            other => {
+                let message = format!("{}: not connected, CONNECT comes first", other.as_str());
+                return Err(
+                    Refusal::new(CloseReason::Malformed, message).with_receipt(frame.headers.get("receipt"))
+                );
+            }
+        }
+        let Some(version) = Version::negotiate(frame.headers.get("accept-version")) else {
+            let mut refusal = Refusal::new(
+                CloseReason::Malformed,
+                "CONNECT: no common version in accept-version",
+            );
+            refusal.headers.push(("version", Version::SUPPORTED.to_owned()));
+            refusal.body = Version::SUPPORTED_WORDS.to_owned();
+            return Err(refusal);
+        };
+        let client = ClientOffer::parse(frame.headers.get("heart-beat")).map_err(|_| {
+            let message = "CONNECT: header heart-beat must be two non-negative integers with a comma between";
+            Refusal::new(CloseReason::Malformed, message)
+        })?;
+        let offer = ServerOffer::new(
+            config.send.0.as_millis() as u64,
+            config.receive.0.as_millis() as u64,
+        );
+        // A 1.0 client knows no heart-beats (STOMP rule B5).
+        let heartbeat = match version {
+            Version::V1_0 => Negotiated::default(),
+            _ => negotiate(client, offer),
+        };
+        let secret = |name: &str| frame.headers.get(name).map(Secret::new);
+        let attempt = ConnectAttempt {
+            x_authorization: secret("X-Authorization"),
+            authorization: secret("Authorization"),
+            login: frame.headers.get("login").map(Into::into),
+            passcode: secret("passcode"),
+            upgrade_authorization,
+            address,
+        };
+        Ok(First::Connect(
+            Self {
+                version,
+                heartbeat,
+                offer,
+            },
+            Box::new(attempt),
+        ))
+    }
+
+    /// The version agreed on.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Ends the handshake: `principal` has a session with the id `session`.
+    pub fn accept(self, principal: Principal, session: &str, instance: &Instance) -> Accepted {
+        let heart_beat = match self.version {
+            Version::V1_0 => "0,0".to_owned(),
+            _ => format!("{},{}", self.offer.can_send_ms, self.offer.wants_ms),
+        };
+        let connected = encode(
+            &ServerFrame::Connected {
+                headers: &[
+                    ("version", &self.version.to_string()),
+                    ("session", session),
+                    ("server", concat!("herald/", env!("CARGO_PKG_VERSION"))),
+                    ("heart-beat", &heart_beat),
+                    ("user-name", principal.user().as_str()),
+                    ("instance", &instance.name),
+                ],
+            },
+            self.version,
+        );
+        Accepted {
+            session: Session::new(principal, self.version),
+            connected,
+            heartbeat: self.heartbeat,
+        }
+    }
+}

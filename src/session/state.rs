@@ -1,0 +1,333 @@
+//! What a logged-in session knows, as a pure function of its frames: which subscriptions and transactions are open,
+//! what each frame means, whether it is permitted. No I/O, no clock; the driver does what the [`Action`]s say.
+
+use std::sync::Arc;
+
+use super::action::{Action, Refusal, Send};
+use crate::close_reason::CloseReason;
+use crate::delivery::command::Subscription;
+use crate::delivery::wire::AckMode;
+use crate::destination::{Destination, Prefixes, Target};
+use crate::envelope::{HeaderLimits, Headers, TraceContext, is_content_type};
+use crate::interceptor::{Chain, Reject};
+use crate::principal::Principal;
+use crate::stomp::{Command, Frame, Version};
+
+mod transaction;
+
+use transaction::Transactions;
+
+/// What all sessions are judged by.
+pub struct Rules {
+    /// What prefixes mean.
+    pub prefixes: Prefixes,
+    /// Who may what.
+    pub chain: Chain,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// The part of `[limits]` that a session's state keeps.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// `limits.subscriptions`
+    pub subscriptions: usize,
+    /// `limits.transactions`
+    pub transactions: usize,
+    /// `limits.transaction_actions`
+    pub transaction_actions: usize,
+    /// `limits.transaction_bytes`
+    pub transaction_bytes: usize,
+    /// `limits.body_bytes`
+    pub body_bytes: usize,
+    /// `limits.headers`, `limits.header_bytes`
+    pub headers: HeaderLimits,
+}
+
+struct Open {
+    number: u32,
+    id: Option<Arc<str>>,
+    /// Kept only where UNSUBSCRIBE may name it: STOMP 1.0 without an id.
+    destination: Option<Box<str>>,
+}
+
+/// A session after login. Made by [`super::handshake`], which is why its principal is never optional.
+pub struct Session {
+    principal: Principal,
+    version: Version,
+    subscriptions: Vec<Open>,
+    next_number: u32,
+    transactions: Transactions,
+}
+
+impl Session {
+    /// A session of `principal` without subscriptions.
+    pub(super) fn new(principal: Principal, version: Version) -> Self {
+        let transactions = Transactions::default();
+        Self {
+            principal,
+            version,
+            subscriptions: Vec::new(),
+            next_number: 0,
+            transactions,
+        }
+    }
+
+    /// Whose it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The negotiated version.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Takes one frame. `Err`: ERROR, then close; whatever was open is void.
+    pub fn on_frame(&mut self, frame: Frame, rules: &Rules) -> Result<Action, Refusal> {
+        let receipt: Option<Box<str>> = frame.headers.get("receipt").map(Into::into);
+        self.understand(frame, rules, receipt.clone())
+            .map_err(|refusal| match refusal.receipt {
+                Some(_) => refusal,
+                None => refusal.with_receipt(receipt.as_deref()),
+            })
+    }
+
+    fn understand(
+        &mut self,
+        frame: Frame,
+        rules: &Rules,
+        receipt: Option<Box<str>>,
+    ) -> Result<Action, Refusal> {
+        match frame.command {
+            Command::Connect | Command::Stomp => Err(malformed("CONNECT: this session is connected already")),
+            Command::Send => self.send(frame, rules, receipt),
+            Command::Subscribe => self.subscribe(&frame, rules, receipt),
+            Command::Unsubscribe => self.unsubscribe(&frame, receipt),
+            Command::Ack | Command::Nack => self.acknowledge(&frame, receipt),
+            Command::Begin => {
+                self.transactions
+                    .begin(required(&frame, "transaction")?, &rules.limits)?;
+                Ok(Action::Done { receipt })
+            }
+            Command::Commit => {
+                let sends = self.transactions.commit(required(&frame, "transaction")?)?;
+                Ok(Action::Send {
+                    sends,
+                    committed: true,
+                    receipt,
+                })
+            }
+            Command::Abort => {
+                self.transactions.abort(required(&frame, "transaction")?)?;
+                Ok(Action::Done { receipt })
+            }
+            Command::Disconnect => Ok(Action::Disconnect { receipt }),
+        }
+    }
+
+    fn send(&mut self, frame: Frame, rules: &Rules, receipt: Option<Box<str>>) -> Result<Action, Refusal> {
+        let text = required(&frame, "destination")?;
+        let destination = self.destination("SEND", text, rules)?;
+        rules
+            .chain
+            .send(&self.principal, &destination, text)
+            .map_err(refused)?;
+        if frame.body.len() > rules.limits.body_bytes {
+            return Err(Refusal::new(
+                CloseReason::TooLarge,
+                format!(
+                    "SEND: the body is over {} bytes (limits.body_bytes)",
+                    rules.limits.body_bytes
+                ),
+            ));
+        }
+        let content_type = frame.headers.get("content-type").filter(|text| !text.is_empty());
+        if content_type.is_some_and(|text| !is_content_type(text)) {
+            return Err(malformed("SEND: header content-type is no media type"));
+        }
+        let headers = Headers::from_publisher(frame.headers.iter(), rules.limits.headers)
+            .map_err(|error| Refusal::new(CloseReason::Limit, format!("SEND: {error}")))?;
+        let reply_to = match frame.headers.get("reply-to") {
+            None => None,
+            Some(text) => match rules.prefixes.for_client(text, self.principal.user()) {
+                Ok(Destination::Target(Target::User { path, .. })) => Some(path),
+                _ => {
+                    return Err(Refusal::new(
+                        CloseReason::Forbidden,
+                        format!(
+                            "SEND: header reply-to must be one of the sender's own destinations below {}/",
+                            rules.prefixes.user_prefix
+                        ),
+                    ));
+                }
+            },
+        };
+        let send = Send {
+            text: text.into(),
+            content_type: content_type.map(Into::into),
+            correlation_id: frame.headers.get("correlation-id").map(Into::into),
+            reply_to,
+            trace: TraceContext::from_headers(
+                frame.headers.get("traceparent"),
+                frame.headers.get("tracestate"),
+            ),
+            destination,
+            headers,
+            body: frame.body.clone(),
+        };
+        match frame.headers.get("transaction") {
+            None => Ok(Action::Send {
+                sends: vec![send],
+                committed: false,
+                receipt,
+            }),
+            Some(transaction) => {
+                self.transactions.add(transaction, send, &rules.limits)?;
+                // Processed means: accepted into its transaction (STOMP rule T4).
+                Ok(Action::Done { receipt })
+            }
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        frame: &Frame,
+        rules: &Rules,
+        receipt: Option<Box<str>>,
+    ) -> Result<Action, Refusal> {
+        let text = required(frame, "destination")?;
+        let id: Option<Arc<str>> = match (frame.headers.get("id"), self.version) {
+            (Some(id), _) => Some(id.into()),
+            (None, Version::V1_0) => None,
+            (None, _) => return Err(malformed("SUBSCRIBE: header id is missing")),
+        };
+        let taken = |open: &&Open| match &id {
+            Some(id) => open.id.as_ref() == Some(id),
+            None => open.id.is_none() && open.destination.as_deref() == Some(text),
+        };
+        if self.subscriptions.iter().find(taken).is_some() {
+            let what = if id.is_some() {
+                "header id names"
+            } else {
+                "header destination is that of"
+            };
+            return Err(malformed(format!("SUBSCRIBE: {what} a live subscription")));
+        }
+        let ack = match (frame.headers.get("ack"), self.version) {
+            (None | Some("auto"), _) => AckMode::Auto,
+            (Some("client"), _) => AckMode::Client,
+            (Some("client-individual"), Version::V1_1 | Version::V1_2) => AckMode::ClientIndividual,
+            (Some(_), _) => {
+                return Err(malformed(
+                    "SUBSCRIBE: header ack must be auto, client or client-individual",
+                ));
+            }
+        };
+        let destination = self.destination("SUBSCRIBE", text, rules)?;
+        rules
+            .chain
+            .subscribe(&self.principal, &destination, text)
+            .map_err(refused)?;
+        let Destination::Target(target) = destination else {
+            return Err(Refusal::new(
+                CloseReason::Forbidden,
+                format!("SUBSCRIBE: {text} is an application destination, which takes SEND only"),
+            ));
+        };
+        if self.subscriptions.len() >= rules.limits.subscriptions {
+            return Err(Refusal::new(
+                CloseReason::Limit,
+                format!(
+                    "SUBSCRIBE: at most {} subscriptions a session (limits.subscriptions)",
+                    rules.limits.subscriptions
+                ),
+            ));
+        }
+        let number = self.next_number;
+        self.next_number = self.next_number.wrapping_add(1);
+        let destination = id.is_none().then(|| text.into());
+        self.subscriptions.push(Open {
+            number,
+            id: id.clone(),
+            destination,
+        });
+        Ok(Action::Subscribe {
+            subscription: Box::new(Subscription {
+                number,
+                id,
+                target,
+                ack,
+            }),
+            receipt,
+        })
+    }
+
+    fn unsubscribe(&mut self, frame: &Frame, receipt: Option<Box<str>>) -> Result<Action, Refusal> {
+        let index = match (frame.headers.get("id"), frame.headers.get("destination")) {
+            (Some(id), _) => self
+                .subscriptions
+                .iter()
+                .position(|open| open.id.as_deref() == Some(id)),
+            (None, Some(text)) if self.version == Version::V1_0 => self
+                .subscriptions
+                .iter()
+                .position(|open| open.destination.as_deref() == Some(text)),
+            (None, _) => return Err(malformed("UNSUBSCRIBE: header id is missing")),
+        };
+        let Some(index) = index else {
+            return Err(malformed("UNSUBSCRIBE: header id names no live subscription"));
+        };
+        let number = self.subscriptions.remove(index).number;
+        Ok(Action::Unsubscribe { number, receipt })
+    }
+
+    /// ACK and NACK: their headers are checked, ids that are unknown or acknowledged already are ignored (STOMP rule
+    /// A1 leaves that open). Nothing is redelivered: what is not acknowledged at a session's end counts as lost (A3).
+    fn acknowledge(&mut self, frame: &Frame, receipt: Option<Box<str>>) -> Result<Action, Refusal> {
+        match (self.version, frame.command) {
+            (Version::V1_0, Command::Nack) => return Err(malformed("NACK: no command of STOMP 1.0")),
+            (Version::V1_0, _) => required(frame, "message-id").map(drop)?,
+            (Version::V1_1, _) => {
+                required(frame, "message-id")?;
+                required(frame, "subscription")?;
+            }
+            (Version::V1_2, _) => required(frame, "id").map(drop)?,
+        }
+        if let Some(transaction) = frame.headers.get("transaction") {
+            self.transactions.must_be_open(transaction, frame.command)?;
+        }
+        Ok(Action::Done { receipt })
+    }
+
+    fn destination(&self, command: &str, text: &str, rules: &Rules) -> Result<Destination, Refusal> {
+        rules
+            .prefixes
+            .for_client(text, self.principal.user())
+            .map_err(|error| {
+                let shown: String = text.chars().take(256).filter(|c| !c.is_control()).collect();
+                Refusal::new(CloseReason::Forbidden, format!("{command}: {shown}: {error}"))
+            })
+    }
+}
+
+fn required<'a>(frame: &'a Frame, name: &str) -> Result<&'a str, Refusal> {
+    match frame.headers.get(name) {
+        Some(value) => Ok(value),
+        None => Err(malformed(format!(
+            "{}: header {name} is missing",
+            frame.command.as_str()
+        ))),
+    }
+}
+
+fn malformed(message: impl Into<String>) -> Refusal {
+    Refusal::new(CloseReason::Malformed, message)
+}
+
+fn refused(reject: Reject) -> Refusal {
+    Refusal::new(reject.reason, reject.message)
+}
+
+#[cfg(test)]
+mod tests;

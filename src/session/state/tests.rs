@@ -1,0 +1,365 @@
+//! Promise: each client frame means what STOMP.md says, in each version; what is refused names the header at fault.
+
+use super::*;
+use crate::bus::BoxFuture;
+use crate::interceptor::{ConnectAttempt, Interceptor};
+use crate::principal::UserName;
+use crate::stomp::{Decoder, Limits as DecoderLimits};
+
+/// Refuses SUBSCRIBE and SEND of anything that holds `secret`.
+struct NoSecrets;
+
+impl Interceptor for NoSecrets {
+    fn connect<'a>(
+        &'a self,
+        _: &'a ConnectAttempt,
+        _: &'a mut Option<Principal>,
+    ) -> BoxFuture<'a, Result<(), Reject>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn subscribe(&self, _: &Principal, _: &Destination, text: &str) -> Result<(), Reject> {
+        match text.contains("secret") {
+            true => Err(Reject::new(
+                CloseReason::Forbidden,
+                format!("SUBSCRIBE: {text}: not permitted"),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn send(&self, _: &Principal, _: &Destination, text: &str) -> Result<(), Reject> {
+        match text.contains("secret") {
+            true => Err(Reject::new(
+                CloseReason::Forbidden,
+                format!("SEND: {text}: not permitted"),
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+struct Fixture {
+    session: Session,
+    rules: Rules,
+    decoder: Decoder,
+}
+
+fn fixture(version: Version) -> Fixture {
+    let principal = Principal::new(UserName::parse("alice").unwrap(), ["ROLE_USER"]);
+    let limits = Limits {
+        subscriptions: 3,
+        transactions: 2,
+        transaction_actions: 2,
+        transaction_bytes: 10,
+        body_bytes: 20,
+        headers: HeaderLimits { count: 4, bytes: 100 },
+    };
+    let chain = Chain::new(vec![Box::new(NoSecrets)]);
+    let mut decoder = Decoder::new(DecoderLimits {
+        frame_bytes: 4_096,
+        headers: 16,
+        header_bytes: 1_024,
+        body_bytes: 4_096,
+    });
+    decoder.set_version(version);
+    Fixture {
+        session: Session::new(principal, version),
+        rules: Rules {
+            prefixes: Prefixes::default(),
+            chain,
+            limits,
+        },
+        decoder,
+    }
+}
+
+impl Fixture {
+    fn frame(&mut self, text: &str) -> Result<Action, Refusal> {
+        let bytes = format!("{text}\0");
+        let frame = self.decoder.decode(&mut bytes.as_bytes()).unwrap().unwrap();
+        self.session.on_frame(frame, &self.rules)
+    }
+
+    fn ok(&mut self, text: &str) -> Action {
+        self.frame(text)
+            .unwrap_or_else(|refusal| panic!("{text:?}: {refusal:?}"))
+    }
+
+    #[track_caller]
+    fn refused(&mut self, text: &str, reason: CloseReason, message: &str) {
+        match self.frame(text) {
+            Ok(_) => panic!("{text:?} was not refused"),
+            Err(refusal) => {
+                assert_eq!(refusal.reason, reason, "{text:?}: {}", refusal.message);
+                assert!(refusal.message.contains(message), "{text:?}: {}", refusal.message);
+            }
+        }
+    }
+}
+
+fn sends(action: Action) -> Vec<Send> {
+    match action {
+        Action::Send { sends, .. } => sends,
+        _ => panic!("no Send"),
+    }
+}
+
+#[test]
+fn subscribe_needs_destination_and_id_and_a_legal_ack_mode() {
+    use CloseReason::{Forbidden, Malformed};
+    let mut f = fixture(Version::V1_2);
+    f.refused("SUBSCRIBE\nid:1\n\n", Malformed, "header destination is missing");
+    f.refused(
+        "SUBSCRIBE\ndestination:/queue/x\n\n",
+        Malformed,
+        "header id is missing",
+    );
+    f.refused(
+        "SUBSCRIBE\nid:1\ndestination:/queue/x\nack:never\n\n",
+        Malformed,
+        "header ack",
+    );
+    f.refused(
+        "SUBSCRIBE\nid:1\ndestination:/nowhere/x\n\n",
+        Forbidden,
+        "/nowhere/x: a destination begins with one of",
+    );
+    f.refused(
+        "SUBSCRIBE\nid:1\ndestination:/app/x\n\n",
+        Forbidden,
+        "application destination",
+    );
+    f.refused(
+        "SUBSCRIBE\nid:1\ndestination:/queue/secret\n\n",
+        Forbidden,
+        "not permitted",
+    );
+    f.refused(
+        "SUBSCRIBE\nid:1\ndestination:/queue/*\n\n",
+        Forbidden,
+        "no segment",
+    );
+    match f.ok("SUBSCRIBE\nid:1\ndestination:/user/queue/x\nack:client\nreceipt:r\n\n") {
+        Action::Subscribe {
+            subscription,
+            receipt,
+        } => {
+            assert_eq!(receipt.as_deref(), Some("r"));
+            assert_eq!(subscription.ack, AckMode::Client);
+            let user = UserName::parse("alice").unwrap();
+            let path = crate::destination::Path::parse("/queue/x").unwrap();
+            assert_eq!(subscription.target, Target::User { user, path });
+        }
+        _ => panic!("no Subscribe"),
+    }
+}
+
+#[test]
+fn a_subscription_id_is_unique_while_it_lives_and_free_afterwards() {
+    let mut f = fixture(Version::V1_2);
+    f.ok("SUBSCRIBE\nid:1\ndestination:/queue/x\n\n");
+    f.refused(
+        "SUBSCRIBE\nid:1\ndestination:/queue/y\n\n",
+        CloseReason::Malformed,
+        "live subscription",
+    );
+    f.ok("UNSUBSCRIBE\nid:1\n\n");
+    f.ok("SUBSCRIBE\nid:1\ndestination:/queue/y\n\n");
+    f.refused(
+        "UNSUBSCRIBE\nid:2\n\n",
+        CloseReason::Malformed,
+        "names no live subscription",
+    );
+    f.refused("UNSUBSCRIBE\n\n", CloseReason::Malformed, "header id is missing");
+}
+
+#[test]
+fn subscriptions_are_bounded_and_the_limit_says_its_name() {
+    let mut f = fixture(Version::V1_2);
+    for id in 0..3 {
+        f.ok(&format!("SUBSCRIBE\nid:{id}\ndestination:/queue/x\n\n"));
+    }
+    f.refused(
+        "SUBSCRIBE\nid:9\ndestination:/queue/x\n\n",
+        CloseReason::Limit,
+        "limits.subscriptions",
+    );
+}
+
+#[test]
+fn version_1_0_subscribes_without_id_and_unsubscribes_by_destination() {
+    let mut f = fixture(Version::V1_0);
+    f.ok("SUBSCRIBE\ndestination:/queue/x\n\n");
+    f.refused(
+        "SUBSCRIBE\ndestination:/queue/x\n\n",
+        CloseReason::Malformed,
+        "live subscription",
+    );
+    f.ok("UNSUBSCRIBE\ndestination:/queue/x\n\n");
+    f.refused(
+        "SUBSCRIBE\ndestination:/queue/x\nack:client-individual\n\n",
+        CloseReason::Malformed,
+        "header ack",
+    );
+}
+
+#[test]
+fn a_send_is_filtered_and_bounded() {
+    let mut f = fixture(Version::V1_2);
+    f.refused(
+        "SEND\n\nx",
+        CloseReason::Malformed,
+        "header destination is missing",
+    );
+    f.refused(
+        "SEND\ndestination:/app/secret\n\n",
+        CloseReason::Forbidden,
+        "not permitted",
+    );
+    f.refused(
+        "SEND\ndestination:/app/x\n\n123456789012345678901",
+        CloseReason::TooLarge,
+        "limits.body_bytes",
+    );
+    f.refused(
+        "SEND\ndestination:/app/x\na:1\nb:1\nc:1\nd:1\ne:1\n\n",
+        CloseReason::Limit,
+        "limits.headers",
+    );
+    f.refused(
+        "SEND\ndestination:/app/x\nreply-to:/queue/x\n\n",
+        CloseReason::Forbidden,
+        "reply-to",
+    );
+    let send =
+        sends(f.ok("SEND\ndestination:/chat/message\ncontent-type:text/plain\nauthorization:x\nown:1\n\nhi"))
+            .remove(0);
+    assert_eq!(
+        send.destination,
+        Destination::Application(crate::destination::Path::parse("/message").unwrap())
+    );
+    assert_eq!(send.headers.iter().collect::<Vec<_>>(), [("own", "1")]);
+    assert_eq!(
+        (&*send.body, send.content_type.as_deref()),
+        (&b"hi"[..], Some("text/plain"))
+    );
+}
+
+#[test]
+fn a_transaction_takes_effect_at_commit_and_never_before() {
+    let mut f = fixture(Version::V1_2);
+    f.refused(
+        "BEGIN\n\n",
+        CloseReason::Malformed,
+        "header transaction is missing",
+    );
+    f.ok("BEGIN\ntransaction:t\n\n");
+    f.refused(
+        "BEGIN\ntransaction:t\n\n",
+        CloseReason::Malformed,
+        "open transaction",
+    );
+    assert!(matches!(
+        f.ok("SEND\ndestination:/app/x\ntransaction:t\n\n1"),
+        Action::Done { .. }
+    ));
+    assert!(matches!(
+        f.ok("SEND\ndestination:/app/x\ntransaction:t\nreceipt:r\n\n2"),
+        Action::Done { receipt: Some(_) }
+    ));
+    f.refused(
+        "SEND\ndestination:/app/x\ntransaction:t\n\n3",
+        CloseReason::Limit,
+        "limits.transaction_actions",
+    );
+    let bodies: Vec<_> = sends(f.ok("COMMIT\ntransaction:t\n\n"))
+        .into_iter()
+        .map(|send| send.body)
+        .collect();
+    assert_eq!(bodies, ["1", "2"]);
+    f.refused(
+        "COMMIT\ntransaction:t\n\n",
+        CloseReason::Malformed,
+        "no open transaction",
+    );
+    f.ok("BEGIN\ntransaction:t\n\n");
+    f.ok("SEND\ndestination:/app/x\ntransaction:t\n\n1");
+    f.ok("ABORT\ntransaction:t\n\n");
+    f.refused(
+        "ABORT\ntransaction:t\n\n",
+        CloseReason::Malformed,
+        "no open transaction",
+    );
+    f.refused(
+        "SEND\ndestination:/app/x\ntransaction:t\n\n1",
+        CloseReason::Malformed,
+        "no open transaction",
+    );
+    f.refused(
+        "ACK\nid:1\ntransaction:t\n\n",
+        CloseReason::Malformed,
+        "no open transaction",
+    );
+}
+
+#[test]
+fn transactions_are_bounded_in_number_and_bytes() {
+    let mut f = fixture(Version::V1_2);
+    f.ok("BEGIN\ntransaction:a\n\n");
+    f.ok("BEGIN\ntransaction:b\n\n");
+    f.refused(
+        "BEGIN\ntransaction:c\n\n",
+        CloseReason::Limit,
+        "limits.transactions",
+    );
+    f.ok("SEND\ndestination:/app/x\ntransaction:a\n\n123456789");
+    f.refused(
+        "SEND\ndestination:/app/x\ntransaction:b\n\n12",
+        CloseReason::Limit,
+        "limits.transaction_bytes",
+    );
+    f.ok("ABORT\ntransaction:a\n\n");
+    f.ok("SEND\ndestination:/app/x\ntransaction:b\n\n12");
+}
+
+#[test]
+fn acknowledgements_need_the_headers_of_their_version() {
+    let check = |version, text: &str, missing: Option<&str>| {
+        let mut f = fixture(version);
+        match missing {
+            None => drop(f.ok(text)),
+            Some(words) => f.refused(text, CloseReason::Malformed, words),
+        }
+    };
+    check(Version::V1_2, "ACK\nid:never-sent\nsubscription:1\n\n", None);
+    check(Version::V1_2, "NACK\n\n", Some("header id is missing"));
+    check(
+        Version::V1_1,
+        "ACK\nmessage-id:1\n\n",
+        Some("header subscription is missing"),
+    );
+    check(Version::V1_1, "NACK\nmessage-id:1\nsubscription:1\n\n", None);
+    check(Version::V1_0, "ACK\nmessage-id:1\n\n", None);
+    check(
+        Version::V1_0,
+        "NACK\nmessage-id:1\n\n",
+        Some("no command of STOMP 1.0"),
+    );
+}
+
+#[test]
+fn a_second_connect_is_refused_and_a_refusal_carries_the_receipt() {
+    let mut f = fixture(Version::V1_2);
+    f.refused(
+        "CONNECT\naccept-version:1.2\n\n",
+        CloseReason::Malformed,
+        "connected already",
+    );
+    let refusal = f.frame("SUBSCRIBE\nreceipt:r7\n\n").err().unwrap();
+    assert_eq!(refusal.receipt.as_deref(), Some("r7"));
+    assert!(matches!(
+        f.ok("DISCONNECT\nreceipt:bye\n\n"),
+        Action::Disconnect { receipt: Some(_) }
+    ));
+}
