@@ -63,8 +63,8 @@ async fn echo(connection: Connection, max_message_bytes: usize) -> io::Result<()
             Ok(Event::Data(payload)) => {
                 message.extend_from_slice(&payload);
                 if payload.last {
-                    write_all(&socket, frame(payload.text, &message)).await?;
-                    message.clear();
+                    let whole = std::mem::take(&mut message);
+                    write_all(&socket, frame(payload.text, &whole)).await?;
                 }
             }
             Ok(Event::Ping(payload)) => write_all(&socket, pong_frame(&payload)).await?,

@@ -193,7 +193,10 @@ impl Guard {
         let head_bytes = 2 + length_bytes + MASK_BYTES;
         // No payload that passed is over `max_message_bytes`, a usize.
         let payload_bytes = usize::try_from(payload).map_err(|_| self.too_large())?;
-        if bytes.len() < head_bytes || head_bytes.checked_add(payload_bytes).is_none() {
+        if head_bytes.checked_add(payload_bytes).is_none() {
+            return Err(self.too_large());
+        }
+        if bytes.len() < head_bytes {
             return Ok(None);
         }
         Ok(Some(Head {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream as Client};
+use std::net::{Shutdown, SocketAddr, TcpStream as Client};
 use std::time::Duration;
 
 use axum::Router;
@@ -176,16 +176,19 @@ async fn answers() {
 #[tokio::test]
 async fn what_came_with_the_handshake_is_left_over() {
     let mut server = start("*", 8).await;
-    let _answer = ask(&server, format!("{}first frame", get(GOOD))).await;
+    let answer = ask(&server, format!("{}first frame", get(GOOD))).await;
+    answer.client.get_ref().shutdown(Shutdown::Write).unwrap();
     let connection = server.connections.recv().await.unwrap();
     // Perhaps in two packets; together it is all of it.
-    let socket = register(connection.socket).unwrap();
     let mut received = connection.leftover.to_vec();
-    while received.len() < 11 {
+    let socket = register(connection.socket).unwrap();
+    loop {
         let mut ready = socket.readable().await.unwrap();
         let mut more = [0; 16];
-        if let Ok(read) = ready.try_io(|socket| (&socket.get_ref().0).read(&mut more)) {
-            received.extend_from_slice(&more[..read.unwrap()]);
+        match ready.try_io(|socket| (&socket.get_ref().0).read(&mut more)) {
+            Ok(Ok(0)) => break,
+            Ok(read) => received.extend_from_slice(&more[..read.unwrap()]),
+            Err(_would_block) => {}
         }
     }
     assert_eq!(received, b"first frame");
