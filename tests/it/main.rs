@@ -1,1 +1,4 @@
-fn main() {}
+//! The integration tests: one binary, one file per promise, all over loopback.
+
+mod bus;
+mod support;
