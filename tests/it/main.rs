@@ -1,4 +1,11 @@
 //! The integration tests: one binary, one file per promise, all over loopback.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::large_futures,
+    reason = "a test fails by panicking, and its futures live once"
+)]
+
 mod bus;
 mod support;

@@ -2,7 +2,7 @@
 //! control message and no reply.
 //!
 //! The subscription is always read: the client itself bounds what waits by number alone, so that many large messages
-//! would cost any amount of memory, and it tells of a drop in events that may get lost. Here a drop is counted exactly.
+//! would cost any amount of memory, and it loses count of what it drops. Here a drop is counted exactly.
 
 use std::sync::Arc;
 
