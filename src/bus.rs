@@ -97,7 +97,8 @@ pub enum Health {
 pub struct Stats {
     /// Times the connection came back.
     pub reconnects: u64,
-    /// Incoming messages dropped since this instance read too slowly.
+    /// Incoming messages dropped since this instance read too slowly. Exact for what `bus.incoming_bytes` refused; at least
+    /// for what found the NATS client full (`bus.subscription_capacity`), which tells of many drops but not of each.
     pub slow_consumer_drops: u64,
     /// Incoming messages that cannot be delivered: subject not canonical, path or header illegal, body too large.
     pub undeliverable: u64,
@@ -282,7 +283,8 @@ pub struct Config {
     pub reconnect_delay: HumanDuration,
     /// How often the server is asked whether it is still there.
     pub ping_interval: HumanDuration,
-    /// Messages that wait for this instance in the client, per subscription.
+    /// Messages that wait in the NATS client, per subscription, until Herald's own tasks take them, which they always do
+    /// at once. Large, since the client reads up to 8 MiB from its socket in one go: a burst of small messages is many.
     pub subscription_capacity: usize,
     /// Notifications that the embedded bus holds for a slow instance before publishers wait.
     pub embedded_capacity: usize,
@@ -308,7 +310,7 @@ impl Default for Config {
             request_timeout: HumanDuration::secs(5),
             reconnect_delay: HumanDuration::millis(500),
             ping_interval: HumanDuration::secs(5),
-            subscription_capacity: 4_096,
+            subscription_capacity: 65_536,
             embedded_capacity: 1_024,
             incoming_bytes: ByteSize::mib(64),
         }

@@ -21,7 +21,7 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
 /// Control messages that wait for their reader.
 const CONTROL_CAPACITY: usize = 64;
 
-type Handler = Arc<dyn Fn(AppRequest) -> BoxFuture<'static, AppReply> + Send + Sync>;
+type Handler = Arc<dyn Fn(AppRequest) -> BoxFuture<'static, Result<AppReply, RequestError>> + Send + Sync>;
 
 /// A [`Bus`] within this process. Its queue is bounded by `bus.embedded_capacity` and `bus.incoming_bytes`; while it is
 /// full, publishers wait, and after 800 ms are refused as unavailable.
@@ -66,11 +66,11 @@ impl EmbeddedBus {
         })
     }
 
-    /// Answers application requests by `handler`, which replaces an earlier one; without any, a request ends as one that
-    /// nobody answers. For programs that embed Herald, and for tests.
+    /// Answers application requests by `handler`, which replaces an earlier one and says [`RequestError::NoResponders`] of a
+    /// path it does not know; without any, every request ends so. For programs that embed Herald, and for tests.
     pub fn respond_to_requests(
         &self,
-        handler: impl Fn(AppRequest) -> BoxFuture<'static, AppReply> + Send + Sync + 'static,
+        handler: impl Fn(AppRequest) -> BoxFuture<'static, Result<AppReply, RequestError>> + Send + Sync + 'static,
     ) {
         *self.handler.write() = Some(Arc::new(handler));
     }
@@ -117,7 +117,7 @@ impl Bus for EmbeddedBus {
             let timeout = self.request_timeout;
             Ok(PendingReply::new(async move {
                 match tokio::time::timeout(timeout, answer).await {
-                    Ok(Ok(reply)) => Ok(reply),
+                    Ok(Ok(reply)) => reply,
                     Ok(Err(_)) => Err(RequestError::Unavailable),
                     Err(_) => Err(RequestError::Timeout),
                 }

@@ -76,13 +76,14 @@ impl NatsBus {
         let addresses = options::addresses(config)?;
         let link = Link::new();
         let events = link.clone();
-        let client = options::options(config, &instance.name)
+        let options = options::options(config, &instance.name)
             .await?
             .event_callback(move |event| {
                 events.on_event(event);
                 std::future::ready(())
-            })
-            .connect(addresses)
+            });
+        // Boxed: some 7 KiB, once.
+        let client = Box::pin(options.connect(addresses))
             .await
             .map_err(ConnectError::Client)?;
         let (queue, incoming) = queue(usize::MAX, config.incoming_bytes.0);

@@ -1,5 +1,12 @@
-//! The integration tests: one file a promise.
+//! The integration tests: one binary, one file per promise, all over loopback.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::large_futures,
+    reason = "a test fails by panicking, and its futures live once"
+)]
 
+mod bus;
+mod support;
 mod websocket;

@@ -2,7 +2,7 @@
 //! control message and no reply.
 //!
 //! The subscription is always read: the client itself bounds what waits by number alone, so that many large messages
-//! would cost any amount of memory, and it tells of a drop in events that may get lost. Here a drop is counted exactly.
+//! would cost any amount of memory, and it loses count of what it drops. Here a drop is counted exactly.
 
 use std::sync::Arc;
 
@@ -26,10 +26,16 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// Until the bus drains or the reader is gone. The order of the subscription is kept: one task, one queue.
-    pub(super) async fn run(self, subscription: Subscriber) {
-        let closing = self.link.closing.clone();
-        let mut messages = std::pin::pin!(subscription.take_until(closing.cancelled_owned()));
-        while let Some(message) = messages.next().await {
+    pub(super) async fn run(self, mut subscription: Subscriber) {
+        let mut closing = std::pin::pin!(self.link.closing.clone().cancelled_owned());
+        loop {
+            // Messages first: what has come before the bus drains is handed on.
+            let message = tokio::select! {
+                biased;
+                message = subscription.next() => message,
+                () = &mut closing => None,
+            };
+            let Some(message) = message else { return };
             match self.decode(&message) {
                 Err(kind) => self.link.undeliverable(kind, &message.subject),
                 Ok(envelope) => match self.queue.try_push(envelope) {

@@ -207,7 +207,8 @@ impl Connection {
             let is_up = self.client.connection_state() == State::Connected;
             if !is_up {
                 self.link.set_health(Health::Disconnected);
-            } else if verified != connects {
+            } else if verified != connects || *self.link.health.borrow() == Health::Disconnected {
+                // The second: an event of the loss that was handled later than the return.
                 if self.round_trip(ROUND_TRIP_TIMEOUT).await {
                     verified = connects;
                     self.say_connected(connects);

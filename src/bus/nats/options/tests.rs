@@ -16,7 +16,7 @@ fn config(set: impl FnOnce(&mut Config)) -> Config {
 }
 
 async fn refusal(set: impl FnOnce(&mut Config)) -> String {
-    let error = options(&config(set), "name").await.err().expect("refused");
+    let error = options(&config(set), "name").await.expect_err("refused");
     let (shown, debug) = (error.to_string(), format!("{error:?}"));
     assert!(
         !shown.contains("s3cret") && !debug.contains("s3cret"),

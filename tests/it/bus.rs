@@ -1,0 +1,353 @@
+//! The bus's contract: what `herald::bus::Bus` promises holds on every bus. One function per promise, each run over the
+//! embedded bus, over NATS, and over the bus that other tests make fail. What only NATS can be asked is in `bus/nats.rs`
+//! (other clients), `bus/outage.rs` (loss and return) and `bus/access.rs` (credentials, TLS).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use herald::bus::embedded::EmbeddedBus;
+use herald::bus::nats::NatsBus;
+use herald::bus::{AppReply, AppRequest, Bus, Config, Health, Limits, PublishError, RequestError, UserEvent};
+use herald::config::units::{ByteSize, HumanDuration};
+use herald::destination::{Path, Target};
+use herald::envelope::{Envelope, HeaderLimits, Headers, MessageId, TraceContext};
+use herald::instance::{Instance, InstanceId};
+use herald::principal::UserName;
+
+use crate::support::nats::NatsServer;
+use crate::support::within;
+
+mod access;
+mod backend;
+mod nats;
+mod outage;
+
+pub const LIMITS: Limits = Limits {
+    body_bytes: ByteSize::kib(64),
+    headers: HeaderLimits {
+        count: 16,
+        bytes: 4_096,
+    },
+};
+
+/// One instance on a bus, and a backend beside it that answers requests (`backend::answer`).
+struct Given {
+    bus: Arc<dyn Bus>,
+    instance: Instance,
+    _server: Option<NatsServer>,
+}
+
+pub fn instance() -> Instance {
+    Instance::new(&herald::instance::Config::default())
+}
+
+pub fn config(url: &str) -> Config {
+    Config {
+        url: Some(url.into()),
+        request_timeout: HumanDuration::millis(300),
+        ..Config::default()
+    }
+}
+
+pub async fn nats_bus(url: &str) -> Arc<NatsBus> {
+    let bus = NatsBus::connect(&config(url), LIMITS, &instance()).await.unwrap();
+    until(&*bus, Health::Connected).await;
+    bus
+}
+
+pub async fn until(bus: &dyn Bus, health: Health) {
+    let mut receiver = bus.health();
+    within("the bus's health", receiver.wait_for(|held| *held == health))
+        .await
+        .unwrap();
+}
+
+pub async fn next<T>(stream: &mut (impl Stream<Item = T> + Unpin)) -> T {
+    within("a message", stream.next())
+        .await
+        .expect("the stream goes on")
+}
+
+pub fn path(text: &str) -> Path {
+    Path::parse(text).unwrap()
+}
+
+pub fn broadcast(body: impl Into<Bytes>) -> Envelope {
+    Envelope::new(Target::Broadcast(path("/queue/x")), body)
+}
+
+pub fn request(to: &str) -> AppRequest {
+    AppRequest {
+        path: path(to),
+        user: UserName::parse("älice").unwrap(),
+        session: "session-1".into(),
+        instance: "host".into(),
+        content_type: Some("text/plain".into()),
+        headers: Headers::from_publisher([("correlation-id", "7"), ("lines", "a\nb")], LIMITS.headers)
+            .unwrap(),
+        trace: TraceContext::default(),
+        body: Bytes::from_static(b"question"),
+    }
+}
+
+async fn embedded() -> Given {
+    let instance = instance();
+    let bus = EmbeddedBus::new(&config(""), LIMITS, instance.id);
+    backend::embed(&bus);
+    Given {
+        bus,
+        instance,
+        _server: None,
+    }
+}
+
+async fn faulty() -> Given {
+    let mut given = embedded().await;
+    given.bus = crate::support::faulty_bus::FaultyBus::new(given.bus);
+    given
+}
+
+async fn over_nats() -> Given {
+    let server = NatsServer::start();
+    let instance = instance();
+    let bus = NatsBus::connect(&config(&server.url()), LIMITS, &instance)
+        .await
+        .unwrap();
+    until(&*bus, Health::Connected).await;
+    backend::listen(&server).await;
+    Given {
+        bus,
+        instance,
+        _server: Some(server),
+    }
+}
+
+macro_rules! on_every_bus {
+    ($($promise:ident)*) => {
+        on_every_bus!(@ embedded, embedded, $($promise)*);
+        on_every_bus!(@ faulty, faulty, $($promise)*);
+        on_every_bus!(@ over_nats, over_nats, $($promise)*);
+    };
+    (@ $module:ident, $given:ident, $($promise:ident)*) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    super::$promise(super::$given().await).await;
+                }
+            )*
+        }
+    };
+}
+
+on_every_bus! {
+    order_per_target_is_kept_under_load
+    everything_of_an_envelope_arrives
+    stale_notifications_do_not_arrive
+    streams_are_taken_once
+    too_large_is_refused_with_the_limits_name
+    a_request_is_answered
+    a_request_ends_without_an_answer
+    what_is_said_to_all_comes_back_in_order
+    one_instance_is_asked
+    user_events_are_taken
+    drained_it_refuses_and_ends
+}
+
+/// Two targets, 20,000 notifications, at most 1,000 of them on their way: the order of each target holds.
+async fn order_per_target_is_kept_under_load(given: Given) {
+    const COUNT: u32 = 20_000;
+    let targets = [
+        Target::Broadcast(path("/queue/load")),
+        Target::User {
+            user: UserName::parse("bob@example.com").unwrap(),
+            path: path("/queue/load"),
+        },
+    ];
+    let mut incoming = given.bus.incoming().unwrap();
+    let window = Arc::new(tokio::sync::Semaphore::new(1_000));
+    let (bus, publisher_window, to) = (given.bus.clone(), window.clone(), targets.clone());
+    let publisher = tokio::spawn(async move {
+        for number in 0..COUNT {
+            publisher_window.acquire().await.unwrap().forget();
+            let target = to[number as usize % 2].clone();
+            let envelope = Envelope::new(target, number.to_be_bytes().to_vec());
+            bus.publish(&envelope).await.unwrap();
+        }
+    });
+    let mut expected = [0_u32, 1];
+    for _ in 0..COUNT {
+        let envelope = next(&mut incoming).await;
+        window.add_permits(1);
+        let of = targets
+            .iter()
+            .position(|target| *target == envelope.target)
+            .unwrap();
+        assert_eq!(envelope.body, expected[of].to_be_bytes().to_vec());
+        expected[of] += 2;
+    }
+    publisher.await.unwrap();
+    assert_eq!(given.bus.stats().slow_consumer_drops, 0);
+}
+
+async fn everything_of_an_envelope_arrives(given: Given) {
+    let every_byte: Vec<u8> = (0..=255).cycle().take(5_000).collect();
+    let mut sent = broadcast(every_byte).with_content_type("text/plain;charset=UTF-8");
+    sent.id = MessageId::parse("my.own-id_1").unwrap();
+    sent.timestamp_ms = 1_700_000_000_000;
+    sent.expires_at_ms = Some(u64::MAX);
+    sent.trace = TraceContext::from_headers(
+        Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        Some("vendor=x"),
+    );
+    let given_headers = [
+        ("plain", "value"),
+        ("Plain", "other case"),
+        ("empty", ""),
+        ("with space", "v"),
+        ("with:colon", "v"),
+        ("näme", "välue €"),
+        ("lines", "a\nb\r\nc"),
+        ("outer", "\tx "),
+        ("quote", "\"\\"),
+        ("reply-to", "/user/queue/x"),
+        ("cookie", "secret"),
+    ];
+    sent.headers = Headers::from_publisher(given_headers, LIMITS.headers).unwrap();
+    let mut incoming = given.bus.incoming().unwrap();
+    let mut to_user = broadcast("");
+    to_user.target = Target::User {
+        user: UserName::parse("a.b c/ü*>%").unwrap(),
+        path: path("/queue/ä.ö/%25 >"),
+    };
+    for envelope in [&sent, &to_user] {
+        given.bus.publish(envelope).await.unwrap();
+        assert_eq!(next(&mut incoming).await, *envelope);
+    }
+}
+
+async fn stale_notifications_do_not_arrive(given: Given) {
+    let mut incoming = given.bus.incoming().unwrap();
+    let mut stale = broadcast("stale");
+    stale.expires_at_ms = Some(stale.timestamp_ms);
+    given.bus.publish(&stale).await.unwrap();
+    given.bus.publish(&broadcast("fresh")).await.unwrap();
+    assert_eq!(next(&mut incoming).await.body, "fresh");
+    assert_eq!(given.bus.stats().expired, 1);
+}
+
+async fn streams_are_taken_once(given: Given) {
+    assert!(given.bus.incoming().is_some() && given.bus.incoming().is_none());
+    assert!(given.bus.control_incoming().is_some() && given.bus.control_incoming().is_none());
+}
+
+async fn too_large_is_refused_with_the_limits_name(given: Given) {
+    let limit = LIMITS.body_bytes.0;
+    assert_eq!(given.bus.max_body_bytes(), limit);
+    let mut incoming = given.bus.incoming().unwrap();
+    let too_large = PublishError::TooLarge {
+        size: limit + 1,
+        limit,
+        which: "limits.body_bytes",
+    };
+    let refused = given.bus.publish(&broadcast(vec![0; limit + 1])).await;
+    assert_eq!(refused, Err(too_large.clone()));
+    let mut large_request = request("/echo");
+    large_request.body = vec![0; limit + 1].into();
+    assert_eq!(given.bus.request(&large_request).await.unwrap_err(), too_large);
+    given.bus.publish(&broadcast(vec![0; limit])).await.unwrap();
+    assert_eq!(next(&mut incoming).await.body.len(), limit);
+}
+
+async fn a_request_is_answered(given: Given) {
+    let ask = async |to| {
+        let pending = given.bus.request(&request(to)).await.unwrap();
+        within("a reply", pending.reply()).await.unwrap()
+    };
+    let AppReply {
+        body,
+        content_type,
+        headers,
+        error,
+    } = ask("/echo/ä").await;
+    // The backend tells what reached it.
+    assert_eq!(body, "/echo/ä älice session-1 host text/plain 7 a\nb question");
+    assert_eq!(content_type.as_deref(), Some("text/x-echo"));
+    assert_eq!(headers.iter().collect::<Vec<_>>(), [("kind", "echo")]);
+    assert_eq!(error, None);
+    assert_eq!(ask("/refuse").await.error.as_deref(), Some("not today"));
+}
+
+async fn a_request_ends_without_an_answer(given: Given) {
+    let ask = async |to| {
+        let pending = given.bus.request(&request(to)).await.unwrap();
+        within("its end", pending.reply()).await
+    };
+    assert_eq!(ask("/silent").await, Err(RequestError::Timeout));
+    let unknown = ask("/nobody").await;
+    assert_eq!(unknown, Err(RequestError::NoResponders));
+}
+
+async fn what_is_said_to_all_comes_back_in_order(given: Given) {
+    let mut control = given.bus.control_incoming().unwrap();
+    for number in 0..50_u8 {
+        let payload = Bytes::from(vec![number]);
+        given.bus.control_publish("test.count", payload).await.unwrap();
+    }
+    for number in 0..50_u8 {
+        let message = next(&mut control).await;
+        assert_eq!(
+            (&*message.kind, &message.payload[..]),
+            ("test.count", &[number][..])
+        );
+        assert!(message.responder.is_none());
+    }
+}
+
+async fn one_instance_is_asked(given: Given) {
+    let mut control = given.bus.control_incoming().unwrap();
+    let answering = tokio::spawn(async move {
+        let first = next(&mut control).await;
+        assert_eq!((&*first.kind, &first.payload[..]), ("test.ask", &b"how?"[..]));
+        first.responder.unwrap().respond(Bytes::from_static(b"so"));
+        drop(next(&mut control).await.responder);
+    });
+    let ask = async |whom, timeout| {
+        let question = Bytes::from_static(b"how?");
+        let asked = given.bus.control_request(whom, "test.ask", question, timeout);
+        within("an answer", asked).await
+    };
+    let (long, short) = (Duration::from_secs(5), Duration::from_millis(50));
+    assert_eq!(ask(given.instance.id, long).await, Ok(Bytes::from_static(b"so")));
+    assert_eq!(ask(given.instance.id, short).await, Err(RequestError::Timeout));
+    let nobody = ask(InstanceId::random(), long).await;
+    assert_eq!(nobody, Err(RequestError::NoResponders));
+    answering.await.unwrap();
+}
+
+async fn user_events_are_taken(given: Given) {
+    let event = UserEvent {
+        user: UserName::parse("alice").unwrap(),
+        instance: "host".into(),
+        connected: true,
+        time_ms: 1,
+    };
+    assert_eq!(given.bus.publish_user_event(&event).await, Ok(()));
+}
+
+async fn drained_it_refuses_and_ends(given: Given) {
+    let mut incoming = given.bus.incoming().unwrap();
+    let mut control = given.bus.control_incoming().unwrap();
+    given.bus.publish(&broadcast("last")).await.unwrap();
+    let start = std::time::Instant::now();
+    given.bus.drain().await;
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert_eq!(*given.bus.health().borrow(), Health::Disconnected);
+    let late = given.bus.publish(&broadcast("late")).await;
+    assert_eq!(late, Err(PublishError::Unavailable));
+    assert_eq!(next(&mut incoming).await.body, "last");
+    assert!(within("the end", incoming.next()).await.is_none());
+    assert!(within("the end", control.next()).await.is_none());
+}

@@ -1,0 +1,19 @@
+//! What the tests share.
+
+use std::future::Future;
+use std::time::Duration;
+
+pub mod faulty_bus;
+pub mod nats;
+
+/// What `future` gives; fails the test with `what` if that takes ten seconds. Ten: the machine may be busy.
+#[track_caller]
+pub fn within<F: Future>(what: &'static str, future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(Duration::from_secs(10), future).await {
+            Ok(output) => output,
+            Err(_) => panic!("{caller}: {what}: not within ten seconds"),
+        }
+    }
+}

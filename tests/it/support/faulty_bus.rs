@@ -1,0 +1,117 @@
+//! A bus that refuses when told to, so that a test need not kill a server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use herald::bus::{
+    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, PendingReply, PublishError, RequestError,
+    Stats, UserEvent,
+};
+use herald::envelope::Envelope;
+use herald::instance::InstanceId;
+use tokio::sync::watch;
+
+/// Another bus, with a switch.
+pub struct FaultyBus {
+    inner: Arc<dyn Bus>,
+    health: watch::Sender<Health>,
+}
+
+impl FaultyBus {
+    /// Works as `inner` does, until told otherwise.
+    pub fn new(inner: Arc<dyn Bus>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            health: watch::Sender::new(Health::Connected),
+        })
+    }
+
+    /// From now on refuses everything as unavailable (true), or works again (false). What was taken comes in either way.
+    pub fn set_down(&self, down: bool) {
+        self.health.send_replace(if down {
+            Health::Disconnected
+        } else {
+            Health::Connected
+        });
+    }
+
+    fn check(&self) -> Result<(), PublishError> {
+        match *self.health.borrow() {
+            Health::Connected => Ok(()),
+            Health::Disconnected => Err(PublishError::Unavailable),
+        }
+    }
+}
+
+impl Bus for FaultyBus {
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(async move {
+            self.check()?;
+            self.inner.publish(envelope).await
+        })
+    }
+
+    fn incoming(&self) -> Option<BoxStream<Envelope>> {
+        self.inner.incoming()
+    }
+
+    fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>> {
+        Box::pin(async move {
+            self.check()?;
+            self.inner.request(request).await
+        })
+    }
+
+    fn control_publish<'a>(
+        &'a self,
+        kind: &'a str,
+        payload: Bytes,
+    ) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(async move {
+            self.check()?;
+            self.inner.control_publish(kind, payload).await
+        })
+    }
+
+    fn control_request<'a>(
+        &'a self,
+        instance: InstanceId,
+        kind: &'a str,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Bytes, RequestError>> {
+        Box::pin(async move {
+            self.check().map_err(|_| RequestError::Unavailable)?;
+            self.inner.control_request(instance, kind, payload, timeout).await
+        })
+    }
+
+    fn control_incoming(&self) -> Option<BoxStream<ControlMessage>> {
+        self.inner.control_incoming()
+    }
+
+    fn publish_user_event<'a>(&'a self, event: &'a UserEvent) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(async move {
+            self.check()?;
+            self.inner.publish_user_event(event).await
+        })
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    fn max_body_bytes(&self) -> usize {
+        self.inner.max_body_bytes()
+    }
+
+    fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        self.set_down(true);
+        self.inner.drain()
+    }
+}

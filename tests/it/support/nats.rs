@@ -1,0 +1,180 @@
+//! A real `nats-server` as a child of the test: on a free port, ready when `start` returns, killed when dropped; and
+//! publishers that are no Herald.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::within;
+
+/// A running server; [`NatsServer::kill`] and [`NatsServer::restart`] make an outage.
+pub struct NatsServer {
+    child: Option<Child>,
+    port: u16,
+    directory: TempDir,
+}
+
+impl NatsServer {
+    /// A server with its defaults.
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// A server with these lines of configuration beside its address.
+    pub fn start_with(configuration: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(directory.path().join("nats.conf"), configuration).expect("the configuration");
+        let mut server = Self {
+            child: None,
+            // The server itself chooses; later starts keep its choice.
+            port: 0,
+            directory,
+        };
+        server.restart();
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// SIGKILL: no goodbye.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("kill nats-server");
+            child.wait().expect("wait for nats-server");
+        }
+    }
+
+    /// Starts the server again on the same port, and waits until it is ready.
+    pub fn restart(&mut self) {
+        self.kill();
+        let port = match self.port {
+            0 => "-1".to_owned(),
+            port => port.to_string(),
+        };
+        let mut child = Command::new(binary())
+            .args(["--addr", "127.0.0.1", "--port", &port, "--config"])
+            .arg(self.directory.path().join("nats.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start nats-server");
+        let log = BufReader::new(child.stderr.take().expect("its log"));
+        self.child = Some(child);
+        let (ready, wait) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut seen = String::new();
+            let mut ready = Some(ready);
+            // To the end, or the server would block on a full pipe.
+            for line in log.lines().map_while(Result::ok) {
+                let Some(sender) = &ready else { continue };
+                seen.push_str(&line);
+                seen.push('\n');
+                if line.contains("Server is ready") {
+                    let _ = sender.send(std::mem::take(&mut seen));
+                    ready = None;
+                }
+            }
+        });
+        let log = wait
+            .recv_timeout(Duration::from_secs(10))
+            .expect("nats-server did not become ready");
+        let announced = log
+            .lines()
+            .find_map(|line| line.split_once("client connections on 127.0.0.1:"))
+            .expect("the port in its log");
+        self.port = announced.1.trim().parse().expect("a port");
+    }
+
+    /// Stops the process as if the machine hung (true), or lets it run on.
+    pub fn set_frozen(&self, frozen: bool) {
+        let child = self.child.as_ref().expect("running");
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(status.expect("kill").success());
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn binary() -> PathBuf {
+    let tools = std::env::var_os("HERALD_TOOLS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".tools"),
+        PathBuf::from,
+    );
+    let binary = tools.join("bin/nats-server");
+    assert!(
+        binary.exists(),
+        "{} is missing: run scripts/tools, or set HERALD_TOOLS to a directory with bin/nats-server",
+        binary.display()
+    );
+    binary
+}
+
+/// A publisher that writes the protocol by itself, and so what no client would.
+pub struct RawPublisher {
+    stream: tokio::io::BufReader<TcpStream>,
+}
+
+impl RawPublisher {
+    pub async fn connect(server: &NatsServer) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", server.port()))
+            .await
+            .expect("connect");
+        let mut publisher = Self {
+            stream: tokio::io::BufReader::new(stream),
+        };
+        let mut info = String::new();
+        publisher.stream.read_line(&mut info).await.expect("INFO");
+        publisher
+            .write(b"CONNECT {\"verbose\":false,\"headers\":true}\r\n")
+            .await;
+        publisher
+    }
+
+    /// `headers` with everything: version line, line ends and the empty line.
+    pub async fn publish(&mut self, subject: &[u8], headers: &[u8], body: &[u8]) {
+        let mut frame = if headers.is_empty() {
+            [b"PUB ", subject, format!(" {}\r\n", body.len()).as_bytes()].concat()
+        } else {
+            let sizes = format!(" {} {}\r\n", headers.len(), headers.len() + body.len());
+            [b"HPUB ", subject, sizes.as_bytes(), headers].concat()
+        };
+        frame.extend_from_slice(body);
+        frame.extend_from_slice(b"\r\n");
+        self.write(&frame).await;
+        self.settle().await;
+    }
+
+    /// Waits until the server has handled what was written.
+    async fn settle(&mut self) {
+        self.write(b"PING\r\n").await;
+        let mut answer = [0; 6];
+        within("PONG", self.stream.read_exact(&mut answer))
+            .await
+            .expect("an answer");
+        assert_eq!(&answer, b"PONG\r\n");
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).await.expect("write");
+    }
+}
