@@ -88,8 +88,8 @@ class Client {
         this.attempt = 0;
         this.ready = true;
         this.beat(headers.get("heart-beat") ?? "0,0");
-        this.on.connected(headers);
         for (const [id, subscription] of this.subscriptions) this.join(id, subscription);
+        this.on.connected(headers); // may send: what answers is joined by then
         break;
       case "MESSAGE":
         this.subscriptions.get(headers.get("subscription"))?.handler(headers, body);
@@ -145,6 +145,7 @@ class Client {
       return;
     }
     for (const subscription of this.subscriptions.values()) subscription.joined = false;
+    this.on.subscriptions();
     if (words) this.on.trouble(words);
     const ceiling = Math.min(30_000, 500 * 2 ** this.attempt++);
     const wait = 200 + Math.random() * ceiling;
@@ -207,6 +208,7 @@ const $ = (id) => document.getElementById(id);
 const settings = document.body.dataset;
 const base = new URL(".", location.href); // ends in a slash, wherever the page is mounted
 const SHOWN = 200;
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 };
 
 let client = null;
 let credentials = null;
@@ -318,7 +320,7 @@ function drawStream() {
     const time = Number(headers.get("timestamp")) || Date.now();
     meta.append(
       element("code", headers.get("destination")),
-      element("span", new Date(time).toLocaleTimeString(undefined, { fractionalSecondDigits: 3 })),
+      element("span", new Date(time).toLocaleTimeString(undefined, CLOCK)),
     );
     const trace = headers.get("traceparent")?.split("-")[1];
     if (trace) meta.append(element("span", `trace ${trace}`));
