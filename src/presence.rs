@@ -1,10 +1,46 @@
 //! Who is online, in the whole cluster, over the bus's control channel (DESIGN decision 8). Knows the bus and the
 //! registry by their handles, no session and no NATS.
+//!
+//! [`view`] decides everything and is pure; [`run`](self::run) gives it time and sends what it says; [`announce`] writes
+//! the list to its subscribers. docs/presence.md tells the whole.
+//!
+//! **Order**: one lock, around the view. `opened` and `closed` take it for one step in a tree, and its order is the
+//! order of the changes; nothing is queued between a session and the view. What the view says leaves in the order that
+//! `run`'s one task sends it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::{Bus, ControlMessage};
 
 use crate::config::units::{ByteSize, HumanDuration};
+use crate::delivery::registry::Registry;
 use crate::destination::Path;
+use crate::instance::{Instance, InstanceId};
+use crate::principal::UserName;
+
+mod announce;
+mod complaints;
+mod local;
+mod online;
+mod peer;
+mod protocol;
+mod run;
+mod snapshot;
+mod view;
+
+use announce::Subscribers;
+use complaints::Complaints;
+use protocol::{Changes, Departed, Digest, Goodbye, Refused, SnapshotRequest};
+use snapshot::Snapshots;
+use view::{Timing, View};
 
 /// `[presence]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,18 +73,18 @@ impl Default for Config {
     }
 }
 
-use std::sync::Arc;
-
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-
-use crate::bus::{Bus, ControlMessage};
-use crate::delivery::registry::Registry;
-use crate::instance::{Instance, InstanceId};
-use crate::principal::UserName;
-
 /// The view of who is online. Shared as `Arc<Presence>`.
-pub struct Presence {}
+pub struct Presence {
+    config: Config,
+    bus: Arc<dyn Bus>,
+    subscribers: Arc<dyn Subscribers>,
+    started: Instant,
+    view: Mutex<View>,
+    snapshots: Mutex<Snapshots>,
+    list: Mutex<Option<(u64, Bytes)>>,
+    version: watch::Sender<u64>,
+    complaints: Complaints,
+}
 
 /// One live instance of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,40 +99,168 @@ pub struct InstanceView {
 
 impl Presence {
     /// The view of an instance that has just started: itself, nobody online.
-    pub fn new(_instance: Instance, _bus: Arc<dyn Bus>, _registry: Registry, _config: Config) -> Self {
-        Self {}
+    pub fn new(instance: Instance, bus: Arc<dyn Bus>, registry: Registry, config: Config) -> Self {
+        Self::with_subscribers(instance, bus, Arc::new(registry), config)
+    }
+
+    fn with_subscribers(
+        instance: Instance,
+        bus: Arc<dyn Bus>,
+        subscribers: Arc<dyn Subscribers>,
+        config: Config,
+    ) -> Self {
+        let timing = Timing {
+            digest_interval: config.digest_interval.0,
+            instance_timeout: config.instance_timeout.0,
+        };
+        Self {
+            config,
+            bus,
+            subscribers,
+            started: Instant::now(),
+            view: Mutex::new(View::new(instance, timing)),
+            snapshots: Mutex::default(),
+            list: Mutex::default(),
+            version: watch::channel(0).0,
+            complaints: Complaints::default(),
+        }
     }
 
     /// A session of `user` logged in on this instance. Only a user's first session is news.
-    pub fn opened(&self, _user: &UserName) {}
+    pub fn opened(&self, user: &UserName) {
+        self.with_view(|view| view.opened(user));
+    }
 
     /// A session of `user` ended on this instance. Only a user's last session is news.
-    pub fn closed(&self, _user: &UserName) {}
+    pub fn closed(&self, user: &UserName) {
+        self.with_view(|view| view.closed(user));
+    }
 
     /// The users online in the whole cluster, sorted, each once.
     pub fn users(&self) -> Vec<UserName> {
-        Vec::new()
+        self.view.lock().users()
+    }
+
+    /// The same as a JSON array of names, made once for each state of the set and shared.
+    pub fn list(&self) -> Bytes {
+        // Held while the list is made, so that those who ask at the same time share one.
+        let mut list = self.list.lock();
+        let (version, users) = {
+            let view = self.view.lock();
+            match &*list {
+                Some((version, made)) if *version == view.version() => return made.clone(),
+                _ => (view.version(), view.users()),
+            }
+        };
+        let names: Vec<&str> = users.iter().map(UserName::as_str).collect();
+        // A sequence of texts always has a JSON form.
+        let made = Bytes::from(serde_json::to_vec(&names).unwrap_or_else(|_| b"[]".to_vec()));
+        *list = Some((version, made.clone()));
+        made
     }
 
     /// Whether `user` has a session anywhere.
-    pub fn is_online(&self, _user: &UserName) -> bool {
-        false
+    pub fn is_online(&self, user: &UserName) -> bool {
+        self.view.lock().is_online(user)
     }
 
     /// The live instances, this one included, sorted by id.
     pub fn instances(&self) -> Vec<InstanceView> {
-        Vec::new()
+        self.view.lock().instances()
     }
 
     /// Changes whenever the set of online users changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        watch::channel(0).1
+        self.version.subscribe()
     }
 
-    /// Takes what another instance says or asks; kinds `presence.…` only.
-    pub async fn handle(&self, _message: ControlMessage) {}
+    /// Control messages dropped since start, for they could not be read or were out of bounds.
+    pub fn refused(&self) -> u64 {
+        self.complaints.total()
+    }
+
+    /// Takes what another instance says or asks; kinds `presence.…` only. Never waits; a message that cannot be read is
+    /// counted, logged at most once a second for its kind, and dropped.
+    pub async fn handle(&self, message: ControlMessage) {
+        let ControlMessage {
+            kind,
+            payload,
+            responder,
+        } = message;
+        let now = self.now();
+        let heard = match (kind.as_str(), responder) {
+            (protocol::CHANGES, None) => protocol::decode::<Changes>(&payload)
+                .and_then(|changes| self.with_view(|view| view.on_changes(now, changes))),
+            (protocol::DIGEST, None) => protocol::decode::<Digest>(&payload)
+                .and_then(|digest| self.with_view(|view| view.on_digest(now, &digest))),
+            (protocol::DEPARTED, None) => protocol::decode::<Departed>(&payload)
+                .map(|departed| self.with_view(|view| view.on_departed(&departed))),
+            (protocol::GOODBYE, None) => protocol::decode::<Goodbye>(&payload)
+                .map(|goodbye| self.with_view(|view| view.on_goodbye(now, &goodbye))),
+            (protocol::SNAPSHOT, Some(responder)) => {
+                protocol::decode::<SnapshotRequest>(&payload).and_then(|request| {
+                    responder.respond(self.answer(now, &request)?);
+                    Ok(())
+                })
+            }
+            (kind, _) if complaints::is_known(kind) => Err(Refused::WrongForm),
+            _ => Err(Refused::UnknownKind),
+        };
+        if let Err(refused) = heard {
+            self.complaints.refused(now, &kind, refused);
+        }
+    }
 
     /// Publishes changes and digests, watches the others and the bus, and writes the list to its subscribers; until
-    /// `shutdown`, when it says goodbye, so that this instance's users are gone at once.
-    pub async fn run(self: Arc<Self>, _shutdown: CancellationToken) {}
+    /// `shutdown`, when it says goodbye, so that this instance's users are gone at once. To be run once.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let driver = run::drive(&self, shutdown);
+        match &self.config.list_destination {
+            None => driver.await,
+            Some(path) => {
+                tokio::select! {
+                    () = driver => {}
+                    () = announce::announce(&self, path) => {}
+                }
+            }
+        }
+    }
+
+    fn answer(&self, now: Duration, request: &SnapshotRequest) -> Result<Bytes, Refused> {
+        let number = self.view.lock().number();
+        let page_bytes = self.page_bytes();
+        let take = || self.view.lock().told();
+        let reply = self
+            .snapshots
+            .lock()
+            .answer(now, request, page_bytes, number, take);
+        protocol::encode(&reply).map_err(|_| Refused::Malformed)
+    }
+
+    fn with_view<T>(&self, step: impl FnOnce(&mut View) -> T) -> T {
+        let (result, version) = {
+            let mut view = self.view.lock();
+            (step(&mut view), view.version())
+        };
+        // Behind the lock; whoever is late here with an older version changes nothing.
+        self.version.send_if_modified(|seen| {
+            let newer = version > *seen;
+            *seen = version.max(*seen);
+            newer
+        });
+        result
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn page_bytes(&self) -> usize {
+        let fits = self.bus.max_body_bytes().saturating_sub(protocol::HEAD_MAX_BYTES);
+        // Room for one name whatever the limit says: a page that holds nobody would never end.
+        fits.clamp(protocol::HEAD_MAX_BYTES, protocol::PAGE_MAX_BYTES)
+    }
 }
+
+#[cfg(test)]
+mod tests;

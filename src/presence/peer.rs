@@ -1,0 +1,309 @@
+//! What this instance knows of one other instance, and the fetching of its snapshot. Pure. Knows no third instance.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::online::Online;
+use super::protocol::{Changes, Cursor, Digest, INSTANCE_MAX_USERS, Page, SnapshotRequest, Summary};
+use crate::principal::UserName;
+
+/// Names in changes that wait for a snapshot; above it they are dropped, and the next digest asks again.
+const WAITING_MAX_NAMES: usize = 64 << 10;
+/// The first pause after a failed fetch; doubled up to [`BACKOFF_MAX`].
+const BACKOFF_MIN: Duration = Duration::from_millis(250);
+const BACKOFF_MAX: Duration = Duration::from_secs(4);
+
+/// Another instance. Times are since this process's start.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its name.
+    pub name: Arc<str>,
+    /// When it was last heard.
+    pub heard: Duration,
+    held: Held,
+    /// The highest change heard of.
+    known: u64,
+    fetch: Fetch,
+    round: u64,
+    waiting: Vec<Changes>,
+    waiting_names: usize,
+}
+
+/// A set of users and the last change that it includes.
+#[derive(Debug, Default)]
+struct Held {
+    users: HashSet<UserName>,
+    summary: Summary,
+    number: u64,
+}
+
+impl Held {
+    fn is_next(&self, changes: &Changes) -> bool {
+        self.number.checked_add(1) == Some(changes.number)
+    }
+
+    fn apply(&mut self, changes: &Changes, mut each: impl FnMut(&UserName, bool)) {
+        for user in changes.came.0.iter().chain(&changes.joined.0) {
+            if self.users.len() < INSTANCE_MAX_USERS && self.users.insert(user.clone()) {
+                self.summary.insert(user);
+                each(user, true);
+            }
+        }
+        for user in changes.went.0.iter().chain(&changes.left.0) {
+            if self.users.remove(user) {
+                self.summary.remove(user);
+                each(user, false);
+            }
+        }
+        self.number = changes.number;
+    }
+}
+
+#[derive(Debug)]
+enum Fetch {
+    Current,
+    Wanted {
+        at: Duration,
+        failures: u32,
+    },
+    Asking {
+        failures: u32,
+        gathered: Option<Gathered>,
+    },
+}
+
+#[derive(Debug)]
+struct Gathered {
+    number: u64,
+    summary: Summary,
+    names: Vec<UserName>,
+}
+
+/// How the cluster's set changed when a snapshot took a peer's place.
+#[derive(Debug, Default)]
+pub struct Installed {
+    /// Users online nowhere before.
+    pub appeared: Vec<UserName>,
+    /// Users who are no longer at this peer.
+    pub vanished: Vec<UserName>,
+}
+
+/// What follows a page.
+#[derive(Debug)]
+pub enum Progress {
+    /// Ask for the next one.
+    Next(SnapshotRequest),
+    /// The snapshot is in place.
+    Installed(Installed),
+    /// Unusable; it is tried again later.
+    Failed,
+}
+
+impl Peer {
+    /// An instance heard of for the first time: every instance starts with no change and nobody.
+    pub fn new(name: Arc<str>, now: Duration) -> Self {
+        Self {
+            name,
+            heard: now,
+            held: Held::default(),
+            known: 0,
+            fetch: Fetch::Current,
+            round: 0,
+            waiting: Vec::new(),
+            waiting_names: 0,
+        }
+    }
+
+    /// Users known there.
+    pub fn users(&self) -> &HashSet<UserName> {
+        &self.held.users
+    }
+
+    /// Takes in changes: at once if they are the next ones; beside that, while a snapshot is under way, for after it.
+    pub fn changed(&mut self, now: Duration, changes: Changes, online: &mut Online) {
+        self.known = self.known.max(changes.number);
+        if self.held.is_next(&changes) {
+            self.held.apply(&changes, |user, came| {
+                if came {
+                    online.add(user);
+                } else {
+                    online.remove(user);
+                }
+            });
+        } else if changes.number > self.held.number {
+            self.want(now);
+        }
+        if !matches!(self.fetch, Fetch::Current) {
+            self.wait(changes);
+        }
+    }
+
+    /// Compares a digest; whether this peer is known as it says.
+    pub fn compare(&mut self, now: Duration, digest: &Digest) -> bool {
+        self.known = self.known.max(digest.number);
+        let same = digest.number == self.held.number && digest.summary == self.held.summary;
+        if !same {
+            self.want(now);
+        }
+        same && matches!(self.fetch, Fetch::Current)
+    }
+
+    /// Whether a fetch is due.
+    pub fn is_fetch_due(&self, now: Duration) -> bool {
+        matches!(self.fetch, Fetch::Wanted { at, .. } if at <= now)
+    }
+
+    /// Whether a fetch is under way.
+    pub fn is_fetching(&self) -> bool {
+        matches!(self.fetch, Fetch::Asking { .. })
+    }
+
+    /// Begins the fetch that is due; its round, which names it, and its first request.
+    pub fn begin_fetch(&mut self) -> (u64, SnapshotRequest) {
+        let failures = match self.fetch {
+            Fetch::Wanted { failures, .. } => failures,
+            _ => 0,
+        };
+        self.fetch = Fetch::Asking {
+            failures,
+            gathered: None,
+        };
+        self.round += 1;
+        let request = SnapshotRequest {
+            at_least: self.known,
+            cursor: None,
+        };
+        (self.round, request)
+    }
+
+    /// Takes a page of the fetch named `round`, or its failure. An answer to an earlier fetch is passed over.
+    pub fn page(
+        &mut self,
+        now: Duration,
+        round: u64,
+        page: Option<Page>,
+        online: &mut Online,
+    ) -> Option<Progress> {
+        let Fetch::Asking { failures, gathered } = &mut self.fetch else {
+            return None;
+        };
+        if round != self.round {
+            return None;
+        }
+        let failures = *failures;
+        let Some((gathered, more)) = page.and_then(|page| gather(gathered.take(), page)) else {
+            let pause = BACKOFF_MIN.saturating_mul(1 << failures.min(8)).min(BACKOFF_MAX);
+            self.fetch = Fetch::Wanted {
+                at: now + pause,
+                failures: failures.saturating_add(1),
+            };
+            return Some(Progress::Failed);
+        };
+        if more {
+            let cursor = Some(Cursor {
+                number: gathered.number,
+                offset: gathered.names.len(),
+            });
+            let request = SnapshotRequest {
+                at_least: gathered.number,
+                cursor,
+            };
+            self.fetch = Fetch::Asking {
+                failures,
+                gathered: Some(gathered),
+            };
+            return Some(Progress::Next(request));
+        }
+        Some(Progress::Installed(self.install(gathered, online)))
+    }
+
+    /// Takes everybody here out; those who are nowhere now.
+    pub fn dissolve(self, online: &mut Online) -> Vec<UserName> {
+        let users = self.held.users.into_iter();
+        users.filter(|user| online.remove(user)).collect()
+    }
+
+    fn want(&mut self, now: Duration) {
+        if matches!(self.fetch, Fetch::Current) {
+            self.fetch = Fetch::Wanted { at: now, failures: 0 };
+        }
+    }
+
+    fn wait(&mut self, changes: Changes) {
+        self.waiting_names += names(&changes) + 1;
+        if self.waiting_names > WAITING_MAX_NAMES {
+            self.stop_waiting();
+        } else {
+            self.waiting.push(changes);
+        }
+    }
+
+    fn stop_waiting(&mut self) -> Vec<Changes> {
+        self.waiting_names = 0;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Puts a complete snapshot in place with the changes that waited for it. Only the difference touches the cluster's
+    /// set, so that nobody who stays flickers.
+    fn install(&mut self, gathered: Gathered, online: &mut Online) -> Installed {
+        let mut held = Held {
+            users: gathered.names.into_iter().collect(),
+            summary: gathered.summary,
+            number: gathered.number,
+        };
+        let mut waiting = self.stop_waiting();
+        waiting.sort_by_key(|changes| changes.number);
+        for changes in waiting {
+            if held.is_next(&changes) {
+                held.apply(&changes, |_, _| {});
+            }
+        }
+        let before = std::mem::replace(&mut self.held, held);
+        self.fetch = Fetch::Current;
+        let mut installed = Installed::default();
+        for user in self.held.users.difference(&before.users) {
+            if online.add(user) {
+                installed.appeared.push(user.clone());
+            }
+        }
+        for user in before.users.difference(&self.held.users) {
+            online.remove(user);
+            installed.vanished.push(user.clone());
+        }
+        installed
+    }
+}
+
+/// Adds a page to the pages before it; none if it does not follow them, or if the whole is not what its summary says.
+fn gather(before: Option<Gathered>, page: Page) -> Option<(Gathered, bool)> {
+    let mut gathered = before.unwrap_or(Gathered {
+        number: page.number,
+        summary: page.summary,
+        names: Vec::new(),
+    });
+    let names = page.names.0;
+    let follows = page.number == gathered.number
+        && page.summary == gathered.summary
+        && page.offset == gathered.names.len()
+        && gathered
+            .names
+            .last()
+            .is_none_or(|last| names.first().is_none_or(|first| last < first))
+        && names.is_sorted_by(|a, b| a < b)
+        && gathered.names.len() + names.len() <= gathered.summary.users.min(INSTANCE_MAX_USERS)
+        && (!page.more || !names.is_empty());
+    if !follows {
+        return None;
+    }
+    gathered.names.extend(names);
+    let complete = page.more || gathered.names.iter().collect::<Summary>() == gathered.summary;
+    complete.then_some((gathered, page.more))
+}
+
+fn names(changes: &Changes) -> usize {
+    [&changes.came, &changes.joined, &changes.went, &changes.left]
+        .iter()
+        .map(|names| names.0.len())
+        .sum()
+}

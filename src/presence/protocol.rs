@@ -1,0 +1,356 @@
+//! What instances say about presence on the control channel, as JSON, and its bounds. Every byte that comes in is
+//! hostile: sizes are checked before parsing, names by [`UserName::parse`]. Knows no state.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::instance::InstanceId;
+use crate::principal::{USER_NAME_MAX_BYTES, UserName};
+
+/// Kind of [`Changes`].
+pub const CHANGES: &str = "presence.changes";
+/// Kind of [`Digest`].
+pub const DIGEST: &str = "presence.digest";
+/// Kind of [`Departed`].
+pub const DEPARTED: &str = "presence.departed";
+/// Kind of [`Goodbye`].
+pub const GOODBYE: &str = "presence.goodbye";
+/// Kind of [`SnapshotRequest`], asked of one instance and answered with [`SnapshotReply`].
+pub const SNAPSHOT: &str = "presence.snapshot";
+
+/// Bytes of names in one message (DESIGN decision 8).
+pub const PAGE_MAX_BYTES: usize = 256 << 10;
+/// Room for everything but the names in one message.
+pub const HEAD_MAX_BYTES: usize = 2 << 10;
+/// Most users that one instance can report; far above the sessions that fit into one process.
+pub const INSTANCE_MAX_USERS: usize = 1 << 20;
+/// Most instances that a view holds.
+pub const MAX_INSTANCES: usize = 1_024;
+/// Longest instance name that is shown, in bytes; a longer one is cut.
+const INSTANCE_NAME_MAX_BYTES: usize = 255;
+
+/// Why a message was dropped. Holds nothing of what it said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Over [`PAGE_MAX_BYTES`] + [`HEAD_MAX_BYTES`]; the size is given.
+    TooLarge(usize),
+    /// Not the JSON of its kind.
+    Malformed,
+    /// A kind that this version does not know.
+    UnknownKind,
+    /// A request without a way to answer, or a statement that asks for an answer.
+    WrongForm,
+    /// More than [`MAX_INSTANCES`] instances speak.
+    TooManyInstances,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(size) => {
+                write!(
+                    f,
+                    "{size} bytes, at most {} are taken",
+                    PAGE_MAX_BYTES + HEAD_MAX_BYTES
+                )
+            }
+            Self::Malformed => f.write_str("not the JSON of its kind"),
+            Self::UnknownKind => f.write_str("unknown kind"),
+            Self::WrongForm => f.write_str("a request where a statement was expected, or the reverse"),
+            Self::TooManyInstances => write!(f, "more than {MAX_INSTANCES} instances"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The users that came to and went from one instance since its last message of this kind.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Changes {
+    /// Who speaks.
+    #[serde(with = "id_text")]
+    pub instance: InstanceId,
+    /// Its name.
+    pub name: InstanceName,
+    /// The running number: the last one's + 1.
+    pub number: u64,
+    /// Came, and backends were told `connected`.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub came: Names,
+    /// Came, and backends were told nothing: the speaker saw them elsewhere already.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub joined: Names,
+    /// Went, and backends were told `disconnected`.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub went: Names,
+    /// Went, and backends were told nothing: the speaker still saw them elsewhere.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub left: Names,
+}
+
+/// What an instance holds, after the change that it names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Digest {
+    /// Who speaks.
+    #[serde(with = "id_text")]
+    pub instance: InstanceId,
+    /// Its name.
+    pub name: InstanceName,
+    /// Counts the digests; its echo tells the speaker that all it said before has reached the bus.
+    pub beat: u64,
+    /// Number of the last change.
+    pub number: u64,
+    /// What it holds after that change.
+    #[serde(flatten)]
+    pub summary: Summary,
+}
+
+/// "I have told backends who went with that instance", by the surviving instance with the lowest id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Departed {
+    /// Who speaks.
+    #[serde(with = "id_text")]
+    pub instance: InstanceId,
+    /// Which instance is gone.
+    #[serde(with = "id_text")]
+    pub of: InstanceId,
+}
+
+/// The last words of an instance that ends in an orderly way: it holds nobody now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Goodbye {
+    /// Who speaks.
+    #[serde(with = "id_text")]
+    pub instance: InstanceId,
+}
+
+/// Asks for one page of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotRequest {
+    /// A snapshot of an older change is of no use to the asker.
+    pub at_least: u64,
+    /// Where to go on; none: the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+}
+
+/// A place in one snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The change that the snapshot was taken at.
+    pub number: u64,
+    /// Users before this page.
+    pub offset: usize,
+}
+
+/// The answer to [`SnapshotRequest`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SnapshotReply {
+    /// None: the snapshot that the cursor names is not kept any more; begin again.
+    pub page: Option<Page>,
+}
+
+/// One page. All pages of one snapshot are of the same moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Page {
+    /// The change that the snapshot was taken at.
+    pub number: u64,
+    /// Of the whole snapshot.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Users before this page.
+    pub offset: usize,
+    /// Sorted, each once, after all names of the page before.
+    pub names: Names,
+    /// Whether another page follows.
+    pub more: bool,
+}
+
+/// A set of users in a few bytes: their number and the sum of their hashes, which needs no order and is kept up by
+/// one addition a change. The hash is the head of SHA-256: the same in every build and hard to collide on purpose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// How many users.
+    pub users: usize,
+    /// Sum of their hashes; text, since JSON numbers end at 53 bits elsewhere.
+    #[serde(with = "hex")]
+    pub hash: u64,
+}
+
+impl Summary {
+    /// Takes in a user who was not in the set.
+    pub fn insert(&mut self, user: &UserName) {
+        self.users += 1;
+        self.hash = self.hash.wrapping_add(hash(user));
+    }
+
+    /// Takes out a user who was in the set.
+    pub fn remove(&mut self, user: &UserName) {
+        self.users = self.users.saturating_sub(1);
+        self.hash = self.hash.wrapping_sub(hash(user));
+    }
+}
+
+impl<'a> FromIterator<&'a UserName> for Summary {
+    fn from_iter<T: IntoIterator<Item = &'a UserName>>(users: T) -> Self {
+        let mut summary = Self::default();
+        users.into_iter().for_each(|user| summary.insert(user));
+        summary
+    }
+}
+
+fn hash(user: &UserName) -> u64 {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(user.as_str())
+        .iter()
+        .take(8)
+        .fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+}
+
+/// User names in a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names(pub Vec<UserName>);
+
+impl Names {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Upper bound of a name's bytes in a JSON array, quotes and comma among them. A name has no control characters, so
+/// only `"` and `\` are escaped.
+pub fn json_bytes(user: &UserName) -> usize {
+    let escaped = user
+        .as_str()
+        .bytes()
+        .filter(|byte| matches!(byte, b'"' | b'\\'))
+        .count();
+    user.as_str().len() + escaped + 3
+}
+
+impl Serialize for Names {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(UserName::as_str))
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of user names")
+            }
+
+            // The message's own size bounds the number of names: nothing is reserved on its word.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(Name(name)) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+struct Name(UserName);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a user name of at most {USER_NAME_MAX_BYTES} bytes")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Name, E> {
+                UserName::parse(text).map(Name).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// An instance's name as it travels: for people only, so it is cleaned and cut rather than refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceName(pub Arc<str>);
+
+impl InstanceName {
+    /// `text` without control characters, cut to 255 bytes.
+    pub fn clean(text: &str) -> Self {
+        let mut kept = String::new();
+        for c in text.chars().filter(|c| !c.is_control()) {
+            if kept.len() + c.len_utf8() > INSTANCE_NAME_MAX_BYTES {
+                break;
+            }
+            kept.push(c);
+        }
+        Self(kept.into())
+    }
+}
+
+impl Serialize for InstanceName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for InstanceName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer).map(|text| Self::clean(&text))
+    }
+}
+
+mod id_text {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(id: &InstanceId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InstanceId, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        InstanceId::parse(&text).ok_or_else(|| de::Error::custom("no instance id"))
+    }
+}
+
+mod hex {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(hash: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{hash:016x}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map_err(|_| de::Error::custom("no hash"))
+    }
+}
+
+/// Reads one message of a kind whose type the caller knows.
+pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Refused> {
+    if payload.len() > PAGE_MAX_BYTES + HEAD_MAX_BYTES {
+        return Err(Refused::TooLarge(payload.len()));
+    }
+    serde_json::from_slice(payload).map_err(|_| Refused::Malformed)
+}
+
+/// Writes one message; never fails for the types of this file.
+pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, serde_json::Error> {
+    serde_json::to_vec(message).map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Gives the view its time and carries out what it says: the one task that publishes for presence.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Presence;
+use super::protocol::{self, SnapshotReply};
+use super::view::{Ask, Moment, Output};
+use crate::bus::{BoxFuture, Health, PublishError};
+use crate::envelope::unix_ms;
+
+/// How long another instance may take for one page.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the end may take; what is not said by then, the survivors find out by this instance's silence.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The shortest `presence.batch` that is kept to.
+const BATCH_MIN: Duration = Duration::from_millis(10);
+
+type Answers<'a> = FuturesUnordered<BoxFuture<'a, (Ask, Option<SnapshotReply>)>>;
+
+/// Runs until `shutdown`, then says goodbye.
+pub(super) async fn drive(presence: &Presence, shutdown: CancellationToken) {
+    let mut ticks = interval(presence.config.batch.0.max(BATCH_MIN));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut health = presence.bus.health();
+    let mut health_ended = false;
+    let mut unsent = VecDeque::new();
+    let mut answers: Answers<'_> = FuturesUnordered::new();
+    loop {
+        let mut due = false;
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            changed = health.changed(), if !health_ended => health_ended = changed.is_err(),
+            Some((ask, reply)) = answers.next() => {
+                let now = presence.now();
+                presence.with_view(|view| view.answered(now, &ask, reply));
+            }
+            _ = ticks.tick() => due = true,
+        }
+        let connection = connection(presence, *health.borrow_and_update());
+        let now = presence.now();
+        presence.with_view(|view| view.connected(now, connection));
+        if connection.is_none() {
+            continue;
+        }
+        // What could not be sent goes first: the view says nothing new before all of it is out.
+        if due && send(presence, &mut unsent).await {
+            let at = moment(presence);
+            unsent.extend(presence.with_view(|view| view.tick(at)));
+            send(presence, &mut unsent).await;
+        }
+        let now = presence.now();
+        for ask in presence.with_view(|view| view.asks(now)) {
+            answers.push(Box::pin(fetch(presence, ask)));
+        }
+        presence.snapshots.lock().forget(now);
+    }
+    drop(answers);
+    leave(presence, unsent).await;
+}
+
+/// Which life of the bus connection this is: a connection lost and regained between two looks is another one.
+fn connection(presence: &Presence, health: Health) -> Option<u64> {
+    (health == Health::Connected).then(|| presence.bus.stats().reconnects)
+}
+
+fn moment(presence: &Presence) -> Moment {
+    Moment {
+        now: presence.now(),
+        unix_ms: unix_ms(),
+        page_bytes: presence.page_bytes(),
+    }
+}
+
+async fn leave(presence: &Presence, mut unsent: VecDeque<Output>) {
+    if *presence.bus.health().borrow() == Health::Disconnected {
+        tracing::info!("no goodbye from presence: the bus is not connected");
+        return;
+    }
+    let at = moment(presence);
+    unsent.extend(presence.with_view(|view| view.leave(at)));
+    let said = timeout(GOODBYE_TIMEOUT, async {
+        while !send(presence, &mut unsent).await {
+            tokio::time::sleep(presence.config.batch.0.max(BATCH_MIN)).await;
+        }
+    });
+    if said.await.is_err() {
+        tracing::warn!(
+            unsaid = unsent.len(),
+            "presence could not say goodbye; the others will notice the silence"
+        );
+    }
+}
+
+/// Sends from the front; whether all is sent. What the bus refuses for now stays in front.
+async fn send(presence: &Presence, unsent: &mut VecDeque<Output>) -> bool {
+    while let Some(output) = unsent.front() {
+        match publish(presence, output).await {
+            Ok(()) => {}
+            Err(PublishError::Unavailable) => return false,
+            Err(error @ PublishError::TooLarge { .. }) => {
+                tracing::error!(%error, "the bus does not take a presence message");
+            }
+        }
+        unsent.pop_front();
+    }
+    true
+}
+
+async fn publish(presence: &Presence, output: &Output) -> Result<(), PublishError> {
+    let (kind, payload) = match output {
+        Output::Event(event) => return presence.bus.publish_user_event(event).await,
+        Output::Changes(changes) => (protocol::CHANGES, protocol::encode(changes)),
+        Output::Digest(digest) => (protocol::DIGEST, protocol::encode(digest)),
+        Output::Departed(departed) => (protocol::DEPARTED, protocol::encode(departed)),
+        Output::Goodbye(goodbye) => (protocol::GOODBYE, protocol::encode(goodbye)),
+    };
+    match payload {
+        Ok(payload) => presence.bus.control_publish(kind, payload).await,
+        Err(error) => {
+            tracing::error!(kind, %error, "a presence message has no JSON form");
+            Ok(())
+        }
+    }
+}
+
+async fn fetch(presence: &Presence, ask: Ask) -> (Ask, Option<SnapshotReply>) {
+    let Ok(payload) = protocol::encode(&ask.request) else {
+        return (ask, None);
+    };
+    let asked = presence
+        .bus
+        .control_request(ask.instance, protocol::SNAPSHOT, payload, PAGE_TIMEOUT);
+    let reply = match asked.await {
+        Ok(payload) => protocol::decode(&payload)
+            .inspect_err(|refused| {
+                presence
+                    .complaints
+                    .refused(presence.now(), protocol::SNAPSHOT, *refused);
+            })
+            .ok(),
+        Err(error) => {
+            tracing::debug!(instance = %ask.instance, %error, "no presence snapshot");
+            None
+        }
+    };
+    (ask, reply)
+}

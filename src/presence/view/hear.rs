@@ -1,0 +1,115 @@
+//! What the others say.
+
+use std::time::Duration;
+
+use super::{Changes, Departed, Digest, Goodbye, InstanceId, InstanceName, Peer, View};
+use crate::presence::peer::Installed;
+use crate::presence::protocol::{MAX_INSTANCES, Refused};
+
+impl View {
+    /// Users came to or went from another instance.
+    ///
+    /// # Errors
+    /// [`Refused::TooManyInstances`].
+    pub fn on_changes(&mut self, now: Duration, changes: Changes) -> Result<(), Refused> {
+        if !self.heard(now, changes.instance, &changes.name)? {
+            return Ok(());
+        }
+        let name = changes.name.0.clone();
+        for user in &changes.came.0 {
+            self.told_elsewhere(now, user, true, &name);
+        }
+        for user in &changes.went.0 {
+            self.told_elsewhere(now, user, false, &name);
+        }
+        if self.spoke_lately(now) {
+            // The speaker saw them elsewhere, this instance nowhere: perhaps it has just said so.
+            for user in &changes.joined.0 {
+                if !self.online.contains(user) {
+                    self.contest(now, user.clone());
+                }
+            }
+        }
+        if let Some(peer) = self.peers.get_mut(&changes.instance) {
+            peer.changed(now, changes, &mut self.online);
+        }
+        Ok(())
+    }
+
+    /// Another instance says what it holds, or this one's own words come back.
+    ///
+    /// # Errors
+    /// [`Refused::TooManyInstances`].
+    pub fn on_digest(&mut self, now: Duration, digest: &Digest) -> Result<(), Refused> {
+        if digest.instance == self.me.id {
+            self.echo(now, digest.beat);
+            return Ok(());
+        }
+        if self.heard(now, digest.instance, &digest.name)?
+            && let Some(peer) = self.peers.get_mut(&digest.instance)
+            && peer.compare(now, digest)
+        {
+            self.departed.remove(&digest.instance);
+        }
+        Ok(())
+    }
+
+    /// Another instance has told backends who went with one that is gone.
+    pub fn on_departed(&mut self, departed: &Departed) {
+        if departed.instance == self.me.id {
+            return;
+        }
+        if let Some(departure) = self.departed.get_mut(&departed.of) {
+            departure.spoken_by = Some(departed.instance);
+            departure.orphans = Vec::new();
+        }
+    }
+
+    /// Another instance ends.
+    pub fn on_goodbye(&mut self, now: Duration, goodbye: &Goodbye) {
+        if goodbye.instance != self.me.id && self.peers.contains_key(&goodbye.instance) {
+            self.depart(now, goodbye.instance, true);
+        }
+    }
+
+    /// Notes that an instance lives; whether it is to be listened to.
+    fn heard(&mut self, now: Duration, id: InstanceId, name: &InstanceName) -> Result<bool, Refused> {
+        if id == self.me.id || self.departed.get(&id).is_some_and(|departure| departure.goodbye) {
+            return Ok(false);
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.heard = now;
+            return Ok(true);
+        }
+        if self.peers.len() >= MAX_INSTANCES {
+            return Err(Refused::TooManyInstances);
+        }
+        tracing::info!(instance = %id, name = &*name.0, "an instance has come");
+        self.peers.insert(id, Peer::new(name.0.clone(), now));
+        // The newcomer learns of this instance now, not at the end of the interval.
+        self.digest_at = now;
+        Ok(true)
+    }
+
+    /// A snapshot took its place. Whether backends were told of what it changed, nobody can say: where this instance
+    /// holds a user who vanished elsewhere, or has said of users who came back that they went, it speaks again.
+    pub(super) fn installed(&mut self, now: Duration, id: InstanceId, installed: Installed) {
+        for user in installed.vanished {
+            if self.local.is_online(&user) {
+                self.contest(now, user);
+            }
+        }
+        // Whoever spoke of its end speaks of its return. With the speaker dead all who saw the end do: better twice.
+        let mine = match self.departed.remove(&id) {
+            Some(departure) => departure
+                .spoken_by
+                .is_none_or(|speaker| speaker == self.me.id || !self.peers.contains_key(&speaker)),
+            None => self.spoke_lately(now),
+        };
+        if mine {
+            for user in installed.appeared {
+                self.contest(now, user);
+            }
+        }
+    }
+}
