@@ -1,7 +1,6 @@
 //! The list of online users for those who subscribe to it on this instance: made here, never sent over the bus. Knows
 //! the registry by the two calls of [`Subscribers`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -17,7 +16,7 @@ pub trait Subscribers: Send + Sync {
     /// How many subscriptions `path` has.
     fn count(&self, path: &Path) -> usize;
     /// Hands a notification to them.
-    fn deliver(&self, envelope: Arc<Envelope>) -> BoxFuture<'_, ()>;
+    fn deliver(&self, envelope: Envelope) -> BoxFuture<'_, ()>;
 }
 
 impl Subscribers for Registry {
@@ -25,7 +24,7 @@ impl Subscribers for Registry {
         self.subscribers(path)
     }
 
-    fn deliver(&self, envelope: Arc<Envelope>) -> BoxFuture<'_, ()> {
+    fn deliver(&self, envelope: Envelope) -> BoxFuture<'_, ()> {
         Box::pin(Registry::deliver(self, envelope))
     }
 }
@@ -57,7 +56,7 @@ pub(super) async fn announce(presence: &Presence, path: &Path) {
         let bytes = list.len();
         let envelope =
             Envelope::new(Target::Broadcast(path.clone()), list).with_content_type("application/json");
-        presence.subscribers.deliver(Arc::new(envelope)).await;
+        presence.subscribers.deliver(envelope).await;
         let pause = pause(&presence.config, bytes, subscribers);
         match Instant::now().checked_add(pause) {
             Some(end) => sleep_until(end).await,
