@@ -174,23 +174,17 @@ fn check(file: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// All Rust files below `folder`, as paths from `root`.
+/// All Rust files below `folder`, as paths from `root`, in order; a folder that is not there holds none.
 fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            if !path.ends_with("node_modules") {
-                collect(root, &path, files);
-            }
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() && !path.ends_with("node_modules") {
+            collect(root, &path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(
-                path.strip_prefix(root)
-                    .unwrap()
-                    .to_string_lossy()
-                    .replace('\\', "/"),
-            );
+            let inner = path.strip_prefix(root).unwrap_or(&path);
+            files.push(inner.to_string_lossy().into_owned());
         }
     }
-    files.sort();
 }

@@ -339,13 +339,16 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
+/// Whether a text breaks a rule.
+type Broken<'a> = Box<dyn Fn(&str) -> bool + 'a>;
+
 /// Every breach of `rule` in `source`, in words.
 pub fn breaches(rule: &Rule, source: &Source) -> Vec<String> {
     if !covers(rule.within, &source.file) || covers(rule.except, &source.file) {
         return Vec::new();
     }
     let external = source.external_names();
-    let (seen, broken): (_, Box<dyn Fn(&str) -> bool>) = match rule.bans {
+    let (seen, broken): (_, Broken) = match rule.bans {
         Ban::Paths(banned) => (
             &source.paths,
             Box::new(move |path| begins(banned, path) && !begins(rule.allows, path)),
