@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub mod command;
 mod fanout;
 pub mod interest;
+pub mod ledger;
 mod members;
 pub mod outbox;
 pub mod registry;

@@ -1,1 +1,190 @@
+//! The promise: the architecture's absences hold. Who may not know whom (docs/architecture.md), what may stand nowhere,
+//! and how files begin, are named and how long they get. Every rule is shown to fail on a text that breaks it.
 
+use std::fs;
+use std::path::Path;
+
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/source.rs"]
+mod source;
+
+use rules::{RULES, breaches};
+use source::Source;
+
+/// Longest file, in lines; and longest file of tests.
+const MOST_LINES: usize = 400;
+const MOST_TEST_LINES: usize = 800;
+
+#[test]
+fn the_house_keeps_its_rules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "examples"] {
+        collect(root, &root.join(folder), &mut files);
+    }
+    assert!(files.len() > 40, "only {} files were found", files.len());
+    let mut found = Vec::new();
+    for file in &files {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        found.extend(check(file, &text));
+    }
+    assert!(
+        found.is_empty(),
+        "{} breaches:\n{}",
+        found.len(),
+        found.join("\n")
+    );
+}
+
+#[test]
+fn every_rule_can_fail() {
+    for rule in RULES {
+        let (file, text) = rule.broken;
+        let source = Source::parse(file, text).unwrap();
+        assert!(
+            !breaches(rule, &source).is_empty(),
+            "`{}` lets `{text}` pass",
+            rule.name
+        );
+        let others: Vec<String> = RULES
+            .iter()
+            .filter(|other| other.name != rule.name)
+            .flat_map(|other| breaches(other, &source))
+            .collect();
+        assert!(
+            others.len() < RULES.len() / 4,
+            "`{text}` breaks nearly everything: {others:?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_path_means_is_seen_wherever_it_stands() {
+    // (file, text, what it names)
+    for (file, text, named) in [
+        ("src/a.rs", "use crate::{x::{self, y}, z as w};", "crate::x::y"),
+        ("src/a.rs", "use crate::{x::{self, y}, z as w};", "crate::x"),
+        ("src/a.rs", "use crate::z as w; fn f() { w::g(); }", "crate::z::g"),
+        ("src/a/b.rs", "use super::c::D;", "crate::a::c::D"),
+        ("src/a/b.rs", "mod t { use super::super::c; }", "crate::a::c"),
+        ("src/a.rs", "mod b; fn f() { b::g() }", "crate::a::b::g"),
+        ("src/main.rs", "fn f() { herald::app::run() }", "crate::app::run"),
+        (
+            "src/a.rs",
+            "fn f() { select! { _ = tokio::spawn(x) => {} } }",
+            "tokio::spawn",
+        ),
+        ("src/a.rs", "#[tokio::main] async fn f() {}", "tokio::main"),
+        ("src/a.rs", "fn f(_: Vec<::hyper::Body>) {}", "hyper::Body"),
+        ("src/a.rs", "use tokio::*;", "tokio::*"),
+    ] {
+        let source = Source::parse(file, text).unwrap();
+        assert!(
+            source.paths.iter().any(|path| path.text == named),
+            "{text}: {named} not in {:?}",
+            source.paths
+        );
+    }
+}
+
+#[test]
+fn comments_strings_methods_and_test_code_name_nothing() {
+    let clean = |file, text| {
+        let found: Vec<String> = check(file, &format!("//! Role.\n{text}"));
+        assert!(found.is_empty(), "{text}: {found:?}");
+    };
+    clean(
+        "src/stomp/frame.rs",
+        "// use tokio::net;\n/// [`crate::ws`], tokio::spawn\nfn f() {}",
+    );
+    clean("src/stomp/frame.rs", "const A: &str = \"tokio::spawn\";");
+    clean(
+        "src/stomp/frame.rs",
+        "#[cfg(test)]\nmod tests { use tokio::io; }\n",
+    );
+    clean("src/stomp/frame.rs", "#[cfg(test)]\nuse tokio::io;\nfn f() {}");
+    clean(
+        "src/http/router.rs",
+        "use tower::ServiceExt; fn f(r: R) { r.into_make_service(); }",
+    );
+    clean(
+        "src/stomp/frame.rs",
+        "use std::time::{Duration, Instant}; fn f(_: Instant) {}",
+    );
+    let behind = check(
+        "src/stomp/frame.rs",
+        "//! Role.\n#[cfg(test)]\nuse tokio::io;\nuse tokio::net;",
+    );
+    assert_eq!(behind.len(), 1, "{behind:?}");
+}
+
+#[test]
+fn file_rules_can_fail() {
+    let breaks = |file: &str, text: &str, words: &str| {
+        let found = check(file, text);
+        assert!(found.iter().any(|line| line.contains(words)), "{file}: {found:?}");
+    };
+    breaks("src/a.rs", "fn f() {}", "begins with");
+    breaks("src/a/mod.rs", "//! Role.", "mod.rs");
+    breaks("src/bus_helper.rs", "//! Role.", "file name");
+    breaks("src/a.rs", &"//! Role.\n".repeat(MOST_LINES + 1), "lines");
+    breaks(
+        "src/a/tests.rs",
+        &"//! Role.\n".repeat(MOST_TEST_LINES + 1),
+        "lines",
+    );
+    assert!(check("src/a/tests.rs", &"//! Role.\n".repeat(MOST_LINES + 1)).is_empty());
+}
+
+/// Every breach in one file.
+fn check(file: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if !text.starts_with("//!") {
+        found.push(format!(
+            "{file}: begins with `//!`: its role, and what it must not know"
+        ));
+    }
+    if file.ends_with("/mod.rs") {
+        found.push(format!("{file}: `foo.rs` + `foo/`, never mod.rs"));
+    }
+    let naming = ["manager", "helper", "helpers", "util", "utils", "service"];
+    if rules::words(file)
+        .iter()
+        .any(|word| naming.contains(&word.as_str()))
+    {
+        found.push(format!(
+            "{file}: the file name says nothing: never {}",
+            naming.join(", ")
+        ));
+    }
+    let most = if source::is_test_file(file) {
+        MOST_TEST_LINES
+    } else {
+        MOST_LINES
+    };
+    let lines = text.lines().count();
+    if lines > most {
+        found.push(format!("{file}: {lines} lines, at most {most}"));
+    }
+    match Source::parse(file, text) {
+        Ok(source) => found.extend(RULES.iter().flat_map(|rule| breaches(rule, &source))),
+        Err(error) => found.push(error),
+    }
+    found
+}
+
+/// All Rust files below `folder`, as paths from `root`, in order; a folder that is not there holds none.
+fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() && !path.ends_with("node_modules") {
+            collect(root, &path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let inner = path.strip_prefix(root).unwrap_or(&path);
+            files.push(inner.to_string_lossy().into_owned());
+        }
+    }
+}

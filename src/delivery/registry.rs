@@ -10,7 +10,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::command::{Command, Delivery, Join, SessionKey, Subscription};
 use super::interest::{Interest, SHARDS_MAX};
-use super::outbox::{Ledger, Outbox, TryWrite};
+use super::ledger::Ledger;
+use super::outbox::{Outbox, TryWrite};
 use super::shard::{Setting, Shard};
 use super::wheel::TICK_MS;
 use crate::close_reason::CloseReason;
@@ -304,7 +305,7 @@ impl SessionHandle {
         self.send(Command::Leave(self.key)).await;
     }
 
-    /// The registry's clock, in ticks, for [`super::outbox::Liveness`].
+    /// The registry's clock, in ticks, for [`super::ledger::Liveness`].
     pub fn now(&self) -> u32 {
         self.registry.inner.clock.load(Ordering::Relaxed)
     }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -19,101 +18,9 @@ use crate::envelope::Envelope;
 use crate::principal::UserName;
 use crate::recent::Recent;
 
-/// `[application]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Time zone of the `time` that the `broadcast` route writes, an IANA name.
-    pub time_zone: String,
-    /// Where a SEND that failed is reported, without the user prefix.
-    pub errors: Path,
-    /// The built-in routes.
-    pub routes: Vec<Route>,
-}
+mod routes;
 
-/// One built-in route: what a SEND to an application destination does without a backend.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Route {
-    /// Broadcasts `{"message":<body>,"user":<caller>,"time":<now>}`.
-    Broadcast {
-        /// The SEND's destination without its application prefix.
-        path: Path,
-        /// Where to.
-        destination: Path,
-    },
-    /// Answers with the JSON array of the users online in the cluster.
-    Users {
-        /// The SEND's destination without its application prefix.
-        path: Path,
-        /// The sender's user destination that gets the answer, without the user prefix.
-        reply: Path,
-    },
-    /// Answers with the JSON array of the newest bodies of a broadcast destination, oldest first.
-    Recent {
-        /// The SEND's destination without its application prefix.
-        path: Path,
-        /// Whose bodies.
-        destination: Path,
-        /// How many.
-        count: usize,
-        /// The sender's user destination that gets the answer, without the user prefix.
-        reply: Path,
-    },
-}
-
-impl Route {
-    /// The SEND's destination without its application prefix.
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Broadcast { path, .. } | Self::Users { path, .. } | Self::Recent { path, .. } => path,
-        }
-    }
-}
-
-const DEFAULTS: &str = r#"
-time_zone = "UTC"
-errors = "/queue/errors"
-
-[[routes]]
-action = "broadcast"
-path = "/message"
-destination = "/queue/message"
-
-[[routes]]
-action = "users"
-path = "/init/users"
-reply = "/queue/init/users"
-
-[[routes]]
-action = "recent"
-path = "/init/messages"
-destination = "/queue/message"
-count = 10
-reply = "/queue/init/messages"
-"#;
-
-impl Default for Config {
-    #[expect(clippy::expect_used, reason = "a constant, parsed by a test too")]
-    fn default() -> Self {
-        #[derive(Deserialize)]
-        struct Defaults {
-            time_zone: String,
-            errors: Path,
-            routes: Vec<Route>,
-        }
-        let Defaults {
-            time_zone,
-            errors,
-            routes,
-        } = toml::from_str(DEFAULTS).expect("the defaults parse");
-        Self {
-            time_zone,
-            errors,
-            routes,
-        }
-    }
-}
+pub use routes::{Config, Route};
 
 /// The routes, ready to serve.
 pub struct Application {
@@ -434,19 +341,4 @@ async fn report(context: &Context, sender: Sender<'_>, send: &Send, problem: Pro
     )
     .await;
     Accepted::Reported
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_routes_are_the_contracts() {
-        let paths: Vec<String> = Config::default()
-            .routes
-            .iter()
-            .map(|route| route.path().to_string())
-            .collect();
-        assert_eq!(paths, ["/message", "/init/users", "/init/messages"]);
-    }
 }

@@ -1,5 +1,6 @@
 //! Promise: every byte once and in order, whoever the writer is; bounds hold; a close cuts only what is not begun.
 
+use std::sync::atomic::AtomicUsize;
 use std::task::Waker;
 
 use super::*;
@@ -184,7 +185,6 @@ fn a_begun_message_is_finished_even_if_stale_or_unsubscribed() {
 
 #[test]
 fn a_close_wakes_a_task_that_waits_for_a_full_socket() {
-    use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
     struct Count(AtomicUsize);
     impl Wake for Count {

@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicUsize;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::delivery::outbox::{Ledger, Pushed};
+use crate::delivery::ledger::Ledger;
+use crate::delivery::outbox::Pushed;
 use crate::envelope::Envelope;
 
 #[derive(Default)]

@@ -1,3 +1,5 @@
+//! Promise: keys, users and `open` grant what CONTRACT section 2 says, and nothing more.
+
 use super::*;
 use crate::principal::UserName;
 

@@ -30,7 +30,7 @@ fn only(fixture: &Fixture) -> Envelope {
 }
 
 #[tokio::test]
-async fn a_chat_message_is_broadcast_as_the_replaced_service_did() {
+async fn a_chat_message_is_broadcast_as_the_drop_in_promises() {
     let fixture = Fixture::open();
     let body = r#"{"message":"hi","user":"x","unknown":{"a":[]}}"#;
     assert_eq!(fixture.post("/api/v1/message", body).await.status, 202);

@@ -1,3 +1,5 @@
+//! Promise: what instances ask and tell each other about sessions survives the way, and nothing else is believed.
+
 use super::*;
 use crate::http::tests::RecordingBus;
 

@@ -1,0 +1,136 @@
+//! The measured processes: started, waited for, read through `/proc`, and ended with the run.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+
+/// Start to readiness, at most.
+const READY: Duration = Duration::from_secs(20);
+
+/// A server under measurement. Killed when dropped.
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// Starts `herald serve --demo` on a free port, and waits until it is ready.
+    pub fn herald(binary: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let child = Command::new(binary)
+            .args(["serve", "--demo"])
+            .env("HERALD_HTTP__LISTEN", address.to_string())
+            .env("HERALD_LOG__LEVEL", "warn")
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", binary.display()))?;
+        let mut server = Self { child, address };
+        let deadline = Instant::now() + READY;
+        while !is_ready(address) {
+            if let Some(status) = server.child.try_wait()? {
+                return Err(format!("{} ended before it was ready: {status}", binary.display()).into());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("{} was not ready in {READY:?}", binary.display()).into());
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+
+    /// Starts this program as the floor.
+    pub fn floor(sessions: usize) -> Outcome<Self> {
+        let mut child = Command::new(env::current_exe()?)
+            .args(["floor", "--sessions", &sessions.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().ok_or("the floor has no output")?;
+        let mut server = Self {
+            child,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        };
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        server.address.set_port(line.trim().parse()?);
+        Ok(server)
+    }
+
+    /// CPU time of the process so far.
+    pub fn cpu(&self) -> Outcome<Duration> {
+        cpu_of(&self.child.id().to_string())
+    }
+
+    /// Resident memory, in bytes.
+    pub fn rss_bytes(&self) -> Outcome<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let kib: u64 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|value| value.trim().strip_suffix("kB"))
+            .ok_or("no VmRSS in /proc")?
+            .trim()
+            .parse()?;
+        Ok(kib * 1024)
+    }
+}
+
+/// utime + stime of `/proc/<who>/stat`; in steps of a clock tick.
+pub fn cpu_of(who: &str) -> Outcome<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{who}/stat"))?;
+    // The name in parentheses may hold anything, blanks too.
+    let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc stat")?;
+    let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
+    let user = times.next().ok_or("no utime in /proc stat")??;
+    let system = times.next().ok_or("no stime in /proc stat")??;
+    let ticks_per_second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_secs_f64(
+        (user + system) as f64 / ticks_per_second as f64,
+    ))
+}
+
+/// The program that `--herald` names, or the one beside this.
+pub fn herald_binary(named: Option<&PathBuf>) -> Outcome<PathBuf> {
+    let binary = match named {
+        Some(path) => path.clone(),
+        None => env::current_exe()?.with_file_name("herald"),
+    };
+    if binary.is_file() {
+        Ok(binary)
+    } else {
+        Err(format!(
+            "{} is missing: cargo build --release, or --herald PATH",
+            binary.display()
+        )
+        .into())
+    }
+}
+
+fn is_ready(address: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer.starts_with(b"HTTP/1.1 200"))
+    };
+    ask().unwrap_or(false)
+}

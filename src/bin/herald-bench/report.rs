@@ -1,0 +1,77 @@
+//! The table: medians over the rounds, with the least and the most in brackets.
+
+use std::time::Duration;
+
+use crate::memory::Memory;
+
+/// What one round gave for one server.
+pub struct Round {
+    cpu_us: f64,
+    load_cpu_us: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    max_ms: f64,
+}
+
+impl Round {
+    /// Sums up a round's latencies.
+    pub fn new(cpu_us: f64, load_cpu_us: f64, mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        let at = |share: f64| {
+            let last = latencies.len().saturating_sub(1);
+            latencies
+                .get((last as f64 * share).round() as usize)
+                .map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
+        };
+        Self {
+            cpu_us,
+            load_cpu_us,
+            p50_ms: at(0.50),
+            p99_ms: at(0.99),
+            max_ms: at(1.0),
+        }
+    }
+}
+
+/// Prints Herald, the floor, and Herald as a multiple of the floor in the same round.
+pub fn print(rounds: &[(Round, Round)], memory: &Memory) {
+    println!(
+        "{:<26}{:>22}{:>22}{:>22}",
+        "", "Herald", "floor", "Herald / floor"
+    );
+    let line = |name: &str, figure: fn(&Round) -> f64| {
+        let herald: Vec<f64> = rounds.iter().map(|(herald, _)| figure(herald)).collect();
+        let floor: Vec<f64> = rounds.iter().map(|(_, floor)| figure(floor)).collect();
+        let ratio: Vec<f64> = herald
+            .iter()
+            .zip(&floor)
+            .map(|(herald, floor)| herald / floor)
+            .collect();
+        println!(
+            "{name:<26}{:>22}{:>22}{:>22}",
+            spread(herald),
+            spread(floor),
+            spread(ratio)
+        );
+    };
+    line("CPU µs per delivery", |round| round.cpu_us);
+    line("latency p50 ms", |round| round.p50_ms);
+    line("latency p99 ms", |round| round.p99_ms);
+    line("latency max ms", |round| round.max_ms);
+    line("load's CPU µs per delivery", |round| round.load_cpu_us);
+    println!(
+        "Memory of an idle session: {:.2} KiB fresh, {:.2} KiB after heart-beats (RSS, above {:.1} MiB of the process)",
+        memory.fresh_bytes / 1024.0,
+        memory.used_bytes / 1024.0,
+        memory.base_bytes as f64 / 1_048_576.0,
+    );
+}
+
+fn spread(mut figures: Vec<f64>) -> String {
+    figures.sort_by(f64::total_cmp);
+    let (Some(least), Some(most)) = (figures.first(), figures.last()) else {
+        return String::new();
+    };
+    let middle = figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN);
+    format!("{middle:.2} ({least:.2}-{most:.2})")
+}

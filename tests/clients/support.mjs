@@ -1,0 +1,359 @@
+// What every client test needs: Herald instances, a NATS server, nginx, all on free ports and all ended with the test;
+// and a stompjs client whose events can be awaited. No test here sleeps for something that can be waited for.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client } from '@stomp/stompjs';
+import { WebSocket } from 'ws';
+
+export const here = path.dirname(fileURLToPath(import.meta.url));
+const root = path.resolve(here, '../..');
+const toolFolder = path.resolve(process.env.HERALD_TOOLS ?? path.join(root, '.tools'), 'bin');
+
+/** How long anything that should happen at once may take on a busy machine. */
+export const SOON = 10_000;
+
+// ---- waiting -------------------------------------------------------------------------------------------------------
+
+export const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Waits until `probe` gives something true. */
+export async function until(what, probe, timeout = SOON) {
+  const deadline = Date.now() + timeout;
+  for (;;) {
+    const value = await probe();
+    if (value) return value;
+    if (Date.now() > deadline) assert.fail(`not within ${timeout} ms: ${what}`);
+    await delay(25);
+  }
+}
+
+/** What arrives, in order, and a way to wait for the next that matches. */
+export class Inbox {
+  items = [];
+  #taken = 0;
+  #waiters = new Set();
+
+  constructor(what) {
+    this.what = what;
+  }
+
+  push(item) {
+    this.items.push(item);
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+
+  /** The next item not yet taken that `wanted` accepts; those before it count as taken. */
+  next(wanted = () => true, timeout = SOON) {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        while (this.#taken < this.items.length) {
+          const item = this.items[this.#taken++];
+          if (wanted(item)) return finish(() => resolve(item));
+        }
+      };
+      const finish = (end) => {
+        clearTimeout(timer);
+        this.#waiters.delete(look);
+        end();
+      };
+      const timer = setTimeout(
+        () =>
+          finish(() =>
+            reject(
+              new Error(
+                `${this.what}: not within ${timeout} ms; seen: ${JSON.stringify(this.items.slice(-5)).slice(0, 600)}`,
+              ),
+            ),
+          ),
+        timeout,
+      );
+      this.#waiters.add(look);
+      look();
+    });
+  }
+}
+
+// ---- processes -----------------------------------------------------------------------------------------------------
+
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** A child process that ends with the test `t` and shows its last words if the test fails. */
+export class Child {
+  log = '';
+
+  constructor(t, command, args, env = {}) {
+    this.command = command;
+    this.process = spawn(command, args, {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => {
+        this.log = (this.log + text).slice(-20_000);
+      });
+    }
+    this.ended = new Promise((resolve) => {
+      this.process.once('error', (error) => resolve({ error }));
+      this.process.once('exit', (code, signal) => resolve({ code, signal }));
+    });
+    this.ended.then((how) => (this.end = how));
+    t.after(async () => {
+      await this.kill();
+      if (process.env.HERALD_TEST_LOGS) t.diagnostic(`${path.basename(command)}:\n${this.log}`);
+    });
+  }
+
+  assertAlive() {
+    assert.equal(this.end, undefined, `${this.command} ended: ${JSON.stringify(this.end)}\n${this.log}`);
+  }
+
+  /** kill -9: no goodbye. */
+  async kill() {
+    if (!this.end) this.process.kill('SIGKILL');
+    return this.ended;
+  }
+
+  /** SIGTERM, and the exit it leads to. */
+  async stop(timeout = 30_000) {
+    this.process.kill('SIGTERM');
+    const late = delay(timeout).then(() => assert.fail(`${this.command} did not end in ${timeout} ms\n${this.log}`));
+    return Promise.race([this.ended, late]);
+  }
+}
+
+function tool(name) {
+  const ours = path.join(toolFolder, name);
+  if (existsSync(ours)) return ours;
+  for (const folder of (process.env.PATH ?? '').split(':')) {
+    const found = path.join(folder, name);
+    if (existsSync(found)) return found;
+  }
+  throw new Error(`${name} is missing; scripts/tools gets it`);
+}
+
+async function status(url) {
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+    await answer.arrayBuffer();
+    return answer.status;
+  } catch {
+    return 0;
+  }
+}
+
+/** One Herald with demo users on a free port, ready. `settings` are `HERALD_…` variables. */
+export class Herald {
+  static async start(t, settings = {}) {
+    const binary = process.env.HERALD_BIN ?? path.join(root, 'target/debug/herald');
+    assert.ok(existsSync(binary), `${binary} is missing; cargo build makes it, HERALD_BIN names another`);
+    const herald = new Herald();
+    herald.binary = binary;
+    herald.port = await freePort();
+    herald.settings = {
+      HERALD_HTTP__LISTEN: `127.0.0.1:${herald.port}`,
+      // Nobody balances here, and nobody waits for a herd.
+      HERALD_DRAIN__BALANCER_WAIT: '0s',
+      HERALD_DRAIN__SPREAD: '100ms',
+      ...settings,
+    };
+    herald.prefix = settings.HERALD_HTTP__BASE_PATH ?? '';
+    await herald.restart(t);
+    return herald;
+  }
+
+  /** Starts it (again) on the same port, and waits until it is ready. */
+  async restart(t) {
+    this.child = new Child(t, this.binary, ['serve', '--demo'], this.settings);
+    await until(`${this.http}/readyz is 200\n${this.child.log}`, async () => {
+      this.child.assertAlive();
+      return (await status(`${this.http}/readyz`)) === 200;
+    });
+  }
+
+  get http() {
+    return `http://127.0.0.1:${this.port}${this.prefix}`;
+  }
+
+  get ws() {
+    return `ws://127.0.0.1:${this.port}${this.prefix}/ws`;
+  }
+
+  stop() {
+    return this.child.stop();
+  }
+
+  kill() {
+    return this.child.kill();
+  }
+}
+
+/** A NATS server of its own, with its `url`. */
+export async function startNats(t) {
+  const port = await freePort();
+  const nats = new Child(t, tool('nats-server'), ['-a', '127.0.0.1', '-p', String(port)]);
+  await until('nats-server listens', () => {
+    nats.assertAlive();
+    return nats.log.includes('Server is ready');
+  });
+  nats.url = `nats://127.0.0.1:${port}`;
+  return nats;
+}
+
+/** nginx in front of `instances`, by nginx.conf.template; gives its port. */
+export async function startNginx(t, instances) {
+  const port = await freePort();
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'herald-nginx-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const values = {
+    port,
+    folder,
+    upstreams: instances
+      .map((instance) => `server 127.0.0.1:${instance.port} max_fails=1 fail_timeout=2s;`)
+      .join('\n        '),
+  };
+  const template = readFileSync(path.join(here, 'nginx.conf.template'), 'utf8');
+  const config = path.join(folder, 'nginx.conf');
+  writeFileSync(config, template.replace(/@(\w+)@/g, (_, name) => values[name]));
+  const nginx = new Child(t, tool('nginx'), ['-p', folder, '-c', config, '-e', path.join(folder, 'error.log')]);
+  await until('nginx answers', async () => {
+    nginx.assertAlive();
+    return (await status(`http://127.0.0.1:${port}/backend/readyz`)) === 200;
+  });
+  return port;
+}
+
+// ---- clients -------------------------------------------------------------------------------------------------------
+
+export const base64 = (text) => Buffer.from(text, 'utf8').toString('base64');
+
+/** A stompjs client over a browser-like WebSocket, its events kept. Deactivated with the test. */
+export class Browser {
+  errors = new Inbox('ERROR');
+  closes = new Inbox('close');
+  connects = new Inbox('CONNECTED');
+  frames = new Inbox('debug line');
+  #receipts = 0;
+
+  constructor(t, url, { user = 'test1', password = 'test', origin, ...options } = {}) {
+    const authorization = user === null ? {} : { 'X-Authorization': base64(`${user}:${password}`) };
+    this.client = new Client({
+      brokerURL: url,
+      connectHeaders: { ...authorization },
+      disconnectHeaders: { ...authorization },
+      reconnectDelay: 0,
+      webSocketFactory: () => {
+        const socket = new WebSocket(url, ['v12.stomp', 'v11.stomp', 'v10.stomp'], {
+          perMessageDeflate: false,
+          ...(origin ? { origin } : {}),
+        });
+        this.socket = socket;
+        return socket;
+      },
+      debug: (line) => this.frames.push(line),
+      onConnect: (frame) => {
+        this.onConnect?.(frame);
+        this.connects.push(frame.headers);
+      },
+      onStompError: (frame) => this.errors.push({ headers: frame.headers, body: frame.body }),
+      onWebSocketClose: (event) => this.closes.push({ code: event.code, reason: event.reason }),
+      onWebSocketError: () => {},
+      ...options,
+    });
+    t.after(() => this.client.deactivate({ force: true }));
+  }
+
+  /** Activates, and gives CONNECTED's headers. */
+  static async connect(t, url, options) {
+    const browser = new Browser(t, url, options);
+    browser.client.activate();
+    const refused = browser.errors.next(undefined, 60_000).then((error) => {
+      throw new Error(`refused: ${JSON.stringify(error)}`);
+    });
+    refused.catch(() => {});
+    browser.connected = await Promise.race([browser.connects.next(), refused]);
+    return browser;
+  }
+
+  /** Subscribes and gives the inbox of its messages at once. */
+  subscribeNow(destination, headers = {}) {
+    const inbox = new Inbox(`MESSAGE on ${destination}`);
+    inbox.subscription = this.client.subscribe(
+      destination,
+      (message) =>
+        inbox.push({
+          body: message.isBinaryBody ? undefined : message.body,
+          binary: message.binaryBody,
+          headers: message.headers,
+          ack: message.ack,
+          nack: message.nack,
+        }),
+      headers,
+    );
+    return inbox;
+  }
+
+  /** Subscribes, and waits for the RECEIPT: joined. */
+  async subscribe(destination, headers = {}) {
+    const { id, done } = this.receipt();
+    const inbox = this.subscribeNow(destination, { ...headers, receipt: id });
+    await done;
+    return inbox;
+  }
+
+  /** A receipt id of this client, and the promise of its RECEIPT. */
+  receipt(timeout = SOON) {
+    const id = `receipt-${++this.#receipts}`;
+    const done = new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no RECEIPT ${id}`)), timeout);
+      this.client.watchForReceipt(id, (frame) => {
+        clearTimeout(timer);
+        resolve(frame);
+      });
+    });
+    done.catch(() => {});
+    return { id, done };
+  }
+
+  /** SENDs, and waits for the RECEIPT: processed. */
+  async send(destination, body, headers = {}) {
+    const { id, done } = this.receipt();
+    const content = typeof body === 'string' ? { body } : { binaryBody: body };
+    this.client.publish({ destination, ...content, headers: { ...headers, receipt: id } });
+    await done;
+  }
+
+  /** Nothing has gone wrong with this client so far. */
+  assertUnharmed() {
+    assert.ok(this.client.connected, 'still connected');
+    assert.deepEqual(this.errors.items, []);
+    assert.deepEqual(this.closes.items, []);
+  }
+}
+
+/** POSTs and gives status and body; an object is sent as JSON. */
+export async function post(url, body, headers = {}) {
+  const json = typeof body === 'object' && !(body instanceof Uint8Array);
+  const answer = await fetch(url, {
+    method: 'POST',
+    body: json ? JSON.stringify(body) : body,
+    headers: { ...(json ? { 'Content-Type': 'application/json' } : {}), ...headers },
+    signal: AbortSignal.timeout(SOON),
+  });
+  const text = await answer.text();
+  return { status: answer.status, headers: answer.headers, text };
+}

@@ -1,0 +1,427 @@
+//! The table: who may not know whom, and what may stand nowhere. Each row brings a snippet that breaks it, so that no
+//! rule can be written that never fails.
+
+use crate::source::Source;
+
+/// What a rule looks for.
+#[derive(Debug, Clone, Copy)]
+pub enum Ban {
+    /// Paths that begin with one of these: `tokio`, `crate::bus`.
+    Paths(&'static [&'static str]),
+    /// Paths that end with one of these: `Instant::now`.
+    Calls(&'static [&'static str]),
+    /// Identifiers and keywords.
+    Words(&'static [&'static str]),
+    /// Identifiers of ours with one of these words in them, `_` and CamelCase split.
+    Naming(&'static [&'static str]),
+    /// String literals that are one lower-case name with this prefix.
+    Names(&'static str),
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// In the words of the message.
+    pub name: &'static str,
+    /// Modules it binds (`src/bus` is `src/bus.rs` and all below `src/bus/`).
+    pub within: &'static [&'static str],
+    /// Modules it does not bind.
+    pub except: &'static [&'static str],
+    /// What may not stand there.
+    pub bans: Ban,
+    /// Paths allowed in spite of [`Ban::Paths`].
+    pub allows: &'static [&'static str],
+    /// Whether test code is bound as well.
+    pub tests_too: bool,
+    /// A file and a text that breaks the rule.
+    pub broken: (&'static str, &'static str),
+}
+
+const RULE: Rule = Rule {
+    name: "",
+    within: &["src"],
+    except: &[],
+    bans: Ban::Words(&[]),
+    allows: &[],
+    tests_too: false,
+    broken: ("", ""),
+};
+
+/// Everything that reads a clock.
+const CLOCKS: Ban = Ban::Calls(&["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"]);
+
+/// All rules.
+pub const RULES: &[Rule] = &[
+    Rule {
+        name: "stomp is bytes in, frames out: no I/O, no runtime, no other module but the central types",
+        within: &["src/stomp"],
+        bans: Ban::Paths(&[
+            "tokio",
+            "std::io",
+            "std::net",
+            "std::fs",
+            "std::thread",
+            "crate::app",
+            "crate::auth",
+            "crate::bus",
+            "crate::delivery",
+            "crate::drain",
+            "crate::http",
+            "crate::interceptor",
+            "crate::presence",
+            "crate::relay",
+            "crate::session",
+            "crate::telemetry",
+            "crate::ws",
+        ]),
+        broken: ("src/stomp/decoder.rs", "use crate::{envelope, ws::reader};"),
+        ..RULE
+    },
+    Rule {
+        name: "stomp has no clock: time is a parameter",
+        within: &["src/stomp"],
+        bans: CLOCKS,
+        broken: (
+            "src/stomp/heartbeat.rs",
+            "fn f() { let _ = std::time::Instant::now(); }",
+        ),
+        ..RULE
+    },
+    Rule {
+        name: "bus knows no STOMP, no session, no socket, no HTTP",
+        within: &["src/bus"],
+        bans: Ban::Paths(&[
+            "crate::stomp",
+            "crate::session",
+            "crate::ws",
+            "crate::http",
+            "crate::delivery",
+        ]),
+        broken: ("src/bus/nats.rs", "use super::super::stomp::frame::Frame;"),
+        ..RULE
+    },
+    Rule {
+        name: "async-nats only under bus/",
+        except: &["src/bus"],
+        bans: Ban::Paths(&["async_nats"]),
+        broken: ("src/relay.rs", "fn f(_: async_nats::Client) {}"),
+        ..RULE
+    },
+    Rule {
+        name: "delivery knows no bus, no session, no HTTP and no WebSocket crate",
+        within: &["src/delivery"],
+        bans: Ban::Paths(&[
+            "crate::app",
+            "crate::bus",
+            "crate::http",
+            "crate::presence",
+            "crate::relay",
+            "crate::session",
+            "crate::ws",
+            "axum",
+            "fastwebsockets",
+            "hyper",
+            "hyper_util",
+        ]),
+        broken: ("src/delivery/shard.rs", "use crate::bus; fn f(_: &bus::Stats) {}"),
+        ..RULE
+    },
+    Rule {
+        name: "delivery knows no runtime but tokio::sync in its handle and its mailbox",
+        within: &["src/delivery"],
+        except: &[
+            "src/delivery/registry",
+            "src/delivery/shard",
+            "src/delivery/command",
+        ],
+        bans: Ban::Paths(&["tokio", "tokio_util"]),
+        broken: ("src/delivery/outbox.rs", "use tokio::sync::Notify;"),
+        ..RULE
+    },
+    Rule {
+        name: "delivery's handle and mailbox know of tokio only tokio::sync",
+        within: &[
+            "src/delivery/registry",
+            "src/delivery/shard",
+            "src/delivery/command",
+        ],
+        bans: Ban::Paths(&["tokio", "tokio_util"]),
+        allows: &["tokio::sync"],
+        broken: ("src/delivery/shard.rs", "fn f() { tokio::spawn(async {}); }"),
+        ..RULE
+    },
+    Rule {
+        name: "delivery is not async but for its handle",
+        within: &["src/delivery"],
+        except: &["src/delivery/registry"],
+        bans: Ban::Words(&["async", "await"]),
+        broken: ("src/delivery/fanout.rs", "pub async fn walk() {}"),
+        ..RULE
+    },
+    Rule {
+        name: "session/state is pure: no runtime, no socket, no bus",
+        within: &["src/session/state"],
+        bans: Ban::Paths(&[
+            "tokio",
+            "tokio_util",
+            "std::net::TcpStream",
+            "crate::bus::Bus",
+            "crate::delivery::registry",
+            "crate::ws",
+        ]),
+        broken: ("src/session/state.rs", "use tokio::time::Instant;"),
+        ..RULE
+    },
+    Rule {
+        name: "session/state is not async",
+        within: &["src/session/state"],
+        bans: Ban::Words(&["async", "await"]),
+        broken: ("src/session/state/transactions.rs", "async fn commit() {}"),
+        ..RULE
+    },
+    Rule {
+        name: "session/state has no clock: time is a parameter",
+        within: &["src/session/state"],
+        bans: CLOCKS,
+        broken: (
+            "src/session/state.rs",
+            "use std::time::Instant as I; fn f() { I::now(); }",
+        ),
+        ..RULE
+    },
+    Rule {
+        name: "session knows no HTTP",
+        within: &["src/session"],
+        bans: Ban::Paths(&["crate::http", "crate::app"]),
+        broken: ("src/session/driver.rs", "use crate::http::access::Access;"),
+        ..RULE
+    },
+    Rule {
+        name: "fastwebsockets only under ws/",
+        except: &["src/ws"],
+        bans: Ban::Paths(&["fastwebsockets"]),
+        broken: ("src/session/driver.rs", "use fastwebsockets::Frame;"),
+        ..RULE
+    },
+    Rule {
+        name: "hyper only under ws/, http/listener and telemetry/export",
+        except: &["src/ws", "src/http/listener", "src/telemetry/export"],
+        bans: Ban::Paths(&["hyper", "hyper_util"]),
+        broken: ("src/http/router.rs", "fn f() -> ::hyper::Request<()> { todo() }"),
+        ..RULE
+    },
+    Rule {
+        name: "axum only under http/ and ws/upgrade",
+        except: &["src/http", "src/ws/upgrade"],
+        bans: Ban::Paths(&["axum", "utoipa_axum"]),
+        broken: ("src/ws/reader.rs", "use axum::body::Body;"),
+        ..RULE
+    },
+    Rule {
+        name: "interceptors see who and what, never a socket or an outbox",
+        within: &["src/interceptor"],
+        bans: Ban::Paths(&[
+            "crate::ws",
+            "crate::delivery",
+            "crate::stomp",
+            "crate::session",
+            "std::net::TcpStream",
+            "tokio::net",
+        ]),
+        broken: ("src/interceptor/audit.rs", "use crate::delivery::outbox::Outbox;"),
+        ..RULE
+    },
+    Rule {
+        name: "auth knows no STOMP, no HTTP, no session and no bus",
+        within: &["src/auth"],
+        bans: Ban::Paths(&[
+            "crate::bus",
+            "crate::delivery",
+            "crate::http",
+            "crate::session",
+            "crate::stomp",
+            "crate::ws",
+        ]),
+        broken: (
+            "src/auth/credentials.rs",
+            "fn f(_: &crate::stomp::header::Headers) {}",
+        ),
+        ..RULE
+    },
+    Rule {
+        name: "presence knows no session, no STOMP and no HTTP",
+        within: &["src/presence"],
+        bans: Ban::Paths(&["crate::http", "crate::session", "crate::stomp", "crate::ws"]),
+        broken: ("src/presence/view.rs", "use crate::stomp::frame;"),
+        ..RULE
+    },
+    Rule {
+        name: "http knows no STOMP frame",
+        within: &["src/http"],
+        bans: Ban::Paths(&["crate::stomp"]),
+        broken: ("src/http/notifications.rs", "use crate::stomp::encoder;"),
+        ..RULE
+    },
+    Rule {
+        name: "the central types know only each other",
+        within: &[
+            "src/close_reason",
+            "src/destination",
+            "src/envelope",
+            "src/instance",
+            "src/principal",
+        ],
+        bans: Ban::Paths(&[
+            "tokio",
+            "crate::app",
+            "crate::auth",
+            "crate::bus",
+            "crate::delivery",
+            "crate::http",
+            "crate::interceptor",
+            "crate::presence",
+            "crate::relay",
+            "crate::session",
+            "crate::stomp",
+            "crate::telemetry",
+            "crate::ws",
+        ]),
+        broken: ("src/envelope.rs", "use crate::bus::Bus;"),
+        ..RULE
+    },
+    Rule {
+        name: "only app, main, cli/check and config see the whole Config",
+        except: &["src/app", "src/main", "src/cli/check", "src/config"],
+        bans: Ban::Paths(&["crate::config::Config"]),
+        broken: (
+            "src/http/router.rs",
+            "use crate::config; fn f(_: &config::Config) {}",
+        ),
+        ..RULE
+    },
+    Rule {
+        name: "no unbounded queue: every bound is in the configuration",
+        bans: Ban::Words(&[
+            "unbounded_channel",
+            "UnboundedSender",
+            "UnboundedReceiver",
+            "unbounded",
+        ]),
+        broken: (
+            "src/relay.rs",
+            "fn f() { tokio::sync::mpsc::unbounded_channel::<u8>(); }",
+        ),
+        ..RULE
+    },
+    Rule {
+        name: "std's mpsc::channel is unbounded: sync_channel, or tokio's with a bound",
+        bans: Ban::Paths(&["std::sync::mpsc::channel"]),
+        broken: (
+            "src/relay.rs",
+            "use std::sync::mpsc; fn f() { mpsc::channel::<u8>(); }",
+        ),
+        ..RULE
+    },
+    Rule {
+        name: "parking_lot's locks, not std's",
+        bans: Ban::Paths(&["std::sync::Mutex", "std::sync::RwLock"]),
+        broken: ("src/relay.rs", "use std::sync::{Arc, Mutex};"),
+        ..RULE
+    },
+    Rule {
+        name: "metric names stand in telemetry/metrics alone",
+        except: &["src/telemetry/metrics"],
+        bans: Ban::Names("herald_"),
+        broken: ("src/relay.rs", "const NAME: &str = \"herald_relayed_total\";"),
+        ..RULE
+    },
+    Rule {
+        name: "names say what a thing is: never manager, helper, util or service",
+        within: &["src", "tests", "examples"],
+        bans: Ban::Naming(&[
+            "manager", "managers", "helper", "helpers", "util", "utils", "utility", "service", "services",
+        ]),
+        tests_too: true,
+        broken: ("src/relay.rs", "use hyper_util::service; struct RelayManager;"),
+        ..RULE
+    },
+];
+
+/// Whether a text breaks a rule.
+type Broken<'a> = Box<dyn Fn(&str) -> bool + 'a>;
+
+/// Every breach of `rule` in `source`, in words.
+pub fn breaches(rule: &Rule, source: &Source) -> Vec<String> {
+    if !covers(rule.within, &source.file) || covers(rule.except, &source.file) {
+        return Vec::new();
+    }
+    let external = source.external_names();
+    let (seen, broken): (_, Broken) = match rule.bans {
+        Ban::Paths(banned) => (
+            &source.paths,
+            Box::new(move |path| begins(banned, path) && !begins(rule.allows, path)),
+        ),
+        Ban::Calls(banned) => (
+            &source.paths,
+            Box::new(move |path| {
+                banned
+                    .iter()
+                    .any(|call| path == *call || path.ends_with(&format!("::{call}")))
+            }),
+        ),
+        Ban::Words(banned) => (&source.identifiers, Box::new(move |word| banned.contains(&word))),
+        Ban::Naming(banned) => (
+            &source.identifiers,
+            Box::new(move |name| {
+                !external.contains(name) && words(name).iter().any(|word| banned.contains(&word.as_str()))
+            }),
+        ),
+        Ban::Names(prefix) => (
+            &source.strings,
+            Box::new(move |text| {
+                text.strip_prefix(prefix).is_some_and(|rest| {
+                    !rest.is_empty()
+                        && rest
+                            .bytes()
+                            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+                })
+            }),
+        ),
+    };
+    seen.iter()
+        .filter(|seen| rule.tests_too || !seen.in_test)
+        .filter(|seen| broken(&seen.text))
+        .map(|seen| format!("{}:{}: `{}`: {}", source.file, seen.line, seen.text, rule.name))
+        .collect()
+}
+
+/// Whether `file` is one of `modules` or lies below one.
+fn covers(modules: &[&str], file: &str) -> bool {
+    modules.iter().any(|module| {
+        file.strip_prefix(module)
+            .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+    })
+}
+
+/// Whether `path` is one of `prefixes` or goes on below one.
+fn begins(prefixes: &[&str], path: &str) -> bool {
+    prefixes.iter().any(|prefix| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    })
+}
+
+/// `SlowConsumer_two` → `slow`, `consumer`, `two`.
+pub fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for letter in name.chars() {
+        if !letter.is_alphanumeric() || letter.is_uppercase() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| letter.is_alphanumeric()) {
+            word.extend(letter.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
