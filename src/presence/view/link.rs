@@ -59,6 +59,8 @@ impl View {
         if self.link.connection != connection {
             self.link.connection = connection;
             self.link.echo_at = None;
+            // At once: an echo of the old connection may come in before the next tick.
+            self.link.listening = false;
             self.digest_at = now;
             self.unacked
                 .values_mut()
