@@ -542,8 +542,10 @@ fn play(ops: Vec<Op>, (lose, repeat, delay_ms): (u64, u64, u64), seed: u64) -> S
 
 fn search() -> ProptestConfig {
     let asked = |name| std::env::var_os(name).is_some();
-    let mut config = ProptestConfig::default();
-    config.failure_persistence = None;
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     if !asked("PROPTEST_CASES") {
         config.cases = 400;
     }
