@@ -5,8 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::online::Online;
-use super::protocol::{Changes, Cursor, Digest, INSTANCE_MAX_USERS, Page, SnapshotRequest, Summary};
+use super::protocol::{Changes, Cursor, Digest, Page, SnapshotRequest};
 use crate::principal::UserName;
+
+mod held;
+
+use held::{Gathered, Held, gather};
 
 /// Names in changes that wait for a snapshot; above it they are dropped, and the next digest asks again.
 const WAITING_MAX_NAMES: usize = 64 << 10;
@@ -30,36 +34,6 @@ pub struct Peer {
     waiting_names: usize,
 }
 
-/// A set of users and the last change that it includes.
-#[derive(Debug, Default)]
-struct Held {
-    users: HashSet<UserName>,
-    summary: Summary,
-    number: u64,
-}
-
-impl Held {
-    fn is_next(&self, changes: &Changes) -> bool {
-        self.number.checked_add(1) == Some(changes.number)
-    }
-
-    fn apply(&mut self, changes: &Changes, mut each: impl FnMut(&UserName, bool)) {
-        for user in changes.came.0.iter().chain(&changes.joined.0) {
-            if self.users.len() < INSTANCE_MAX_USERS && self.users.insert(user.clone()) {
-                self.summary.insert(user);
-                each(user, true);
-            }
-        }
-        for user in changes.went.0.iter().chain(&changes.left.0) {
-            if self.users.remove(user) {
-                self.summary.remove(user);
-                each(user, false);
-            }
-        }
-        self.number = changes.number;
-    }
-}
-
 #[derive(Debug)]
 enum Fetch {
     Current,
@@ -71,13 +45,6 @@ enum Fetch {
         failures: u32,
         gathered: Option<Gathered>,
     },
-}
-
-#[derive(Debug)]
-struct Gathered {
-    number: u64,
-    summary: Summary,
-    names: Vec<UserName>,
 }
 
 /// How the cluster's set changed when a snapshot took a peer's place.
@@ -273,32 +240,6 @@ impl Peer {
         }
         installed
     }
-}
-
-/// Adds a page to the pages before it; none if it does not follow them, or if the whole is not what its summary says.
-fn gather(before: Option<Gathered>, page: Page) -> Option<(Gathered, bool)> {
-    let mut gathered = before.unwrap_or(Gathered {
-        number: page.number,
-        summary: page.summary,
-        names: Vec::new(),
-    });
-    let names = page.names.0;
-    let follows = page.number == gathered.number
-        && page.summary == gathered.summary
-        && page.offset == gathered.names.len()
-        && gathered
-            .names
-            .last()
-            .is_none_or(|last| names.first().is_none_or(|first| last < first))
-        && names.is_sorted_by(|a, b| a < b)
-        && gathered.names.len() + names.len() <= gathered.summary.users.min(INSTANCE_MAX_USERS)
-        && (!page.more || !names.is_empty());
-    if !follows {
-        return None;
-    }
-    gathered.names.extend(names);
-    let complete = page.more || gathered.names.iter().collect::<Summary>() == gathered.summary;
-    complete.then_some((gathered, page.more))
 }
 
 fn names(changes: &Changes) -> usize {

@@ -145,9 +145,7 @@ async fn built_in(
             }
         }
         Route::Users { reply, .. } => {
-            let users = context.presence.users();
-            let names: Vec<&str> = users.iter().map(UserName::as_str).collect();
-            answer(sender, send, reply, json!(names).to_string().into()).await;
+            answer(sender, send, reply, context.presence.list()).await;
             Ok(Accepted::Yes)
         }
         Route::Recent {

@@ -23,6 +23,13 @@ pub(super) struct Word {
     instance: Box<str>,
 }
 
+impl Word {
+    /// Whether this instance has spoken of the user lately.
+    pub(super) fn is_own(&self) -> bool {
+        self.spoken_at.is_some()
+    }
+}
+
 impl View {
     /// Tells backends, at the end of this tick.
     pub(super) fn tell(&mut self, at: Moment, user: UserName, connected: bool, instance: &str) {

@@ -99,17 +99,27 @@ impl View {
                 self.contest(now, user);
             }
         }
-        // Whoever spoke of its end speaks of its return. With the speaker dead all who saw the end do: better twice.
-        let mine = match self.departed.remove(&id) {
-            Some(departure) => departure
-                .spoken_by
-                .is_none_or(|speaker| speaker == self.me.id || !self.peers.contains_key(&speaker)),
-            None => self.spoke_lately(now),
-        };
-        if mine {
-            for user in installed.appeared {
-                self.contest(now, user);
+        let doubtful = match self.departed.remove(&id) {
+            None if self.spoke_lately(now) => installed.appeared,
+            None => return,
+            // Whoever spoke of its end speaks of its return, and so does who spoke of another's: the users may have
+            // been at both. With the speaker dead all who saw the end do: better twice.
+            Some(departure) => {
+                let spoken_by = departure
+                    .spoken_by
+                    .filter(|speaker| self.peers.contains_key(speaker));
+                let spoke = self
+                    .departed
+                    .values()
+                    .any(|other| other.spoken_by == Some(self.me.id));
+                match self.peers.get(&id) {
+                    Some(peer) if spoken_by.is_none() || spoke => peer.users().iter().cloned().collect(),
+                    _ => return,
+                }
             }
+        };
+        for user in doubtful {
+            self.contest(now, user);
         }
     }
 }

@@ -59,6 +59,8 @@ impl View {
         if self.link.connection != connection {
             self.link.connection = connection;
             self.link.echo_at = None;
+            // At once: an echo of the old connection may come in before the next tick.
+            self.link.listening = false;
             self.digest_at = now;
             self.unacked
                 .values_mut()
@@ -151,7 +153,12 @@ impl View {
             let nowhere = peer.dissolve(&mut self.online);
             tracing::info!(instance = %id, name = &*departure.name, users, goodbye, "an instance is gone");
             for user in &nowhere {
-                self.told_elsewhere(now, user, false, &departure.name);
+                if goodbye {
+                    self.told_elsewhere(now, user, false, &departure.name);
+                } else if self.words.get(user).is_some_and(|word| !word.is_own()) {
+                    // That word is for whoever speaks for the instance; only what this one has said stays its own.
+                    self.words.remove(user);
+                }
             }
             if !goodbye {
                 departure.orphans = nowhere;

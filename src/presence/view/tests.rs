@@ -540,8 +540,24 @@ fn play(ops: Vec<Op>, (lose, repeat, delay_ms): (u64, u64, u64), seed: u64) -> S
     sim
 }
 
+fn search() -> ProptestConfig {
+    let asked = |name| std::env::var_os(name).is_some();
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    if !asked("PROPTEST_CASES") {
+        config.cases = 400;
+    }
+    if !asked("PROPTEST_RNG_SEED") && !asked("PROPTEST_CASES") {
+        config.rng_seed = proptest::test_runner::RngSeed::Fixed(8);
+    }
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    // The same cases in each run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` search further.
+    #![proptest_config(search())]
 
     #[test]
     fn views_agree_with_the_truth_when_the_bus_is_well_again(
