@@ -102,7 +102,7 @@ impl App {
             bytes: config.limits.header_bytes.0,
         };
         let bus = Box::pin(connect_bus(&config, header_limits, &instance)).await?;
-        let registry = Registry::start(&config.delivery, registry_limits(&config))
+        let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics))
             .map_err(|error| Error::Failure(format!("shards: {error}")))?;
         let presence = Arc::new(Presence::new(
             instance.clone(),
@@ -332,13 +332,15 @@ async fn connect_bus(
     }
 }
 
-fn registry_limits(config: &Config) -> registry::Limits {
+fn registry_limits(config: &Config, metrics: &Metrics) -> registry::Limits {
+    let ack_seconds = metrics.ack_seconds.clone();
     registry::Limits {
         outbox_bytes: config.limits.outbox_bytes.0,
         outbox_total_bytes: config.limits.outbox_total_bytes.0,
         delivery_bytes: config.limits.delivery_bytes.0,
         hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
         user_prefix: config.destinations.user_prefix.clone(),
+        on_ack: Arc::new(move |took: Duration| ack_seconds.observe(took.as_secs_f64())),
     }
 }
 
@@ -357,6 +359,7 @@ fn rules(config: &Config, authenticator: &Arc<Authenticator>, headers: HeaderLim
             transaction_actions: config.limits.transaction_actions,
             transaction_bytes: config.limits.transaction_bytes.0,
             body_bytes: config.limits.body_bytes.0,
+            unacknowledged: config.limits.unacknowledged,
             headers,
         },
     })

@@ -79,6 +79,8 @@ pub struct Limits {
     pub transaction_actions: usize,
     /// Bytes of all bodies in a session's open transactions.
     pub transaction_bytes: ByteSize,
+    /// MESSAGEs a subscription that wait for their ACK; SUBSCRIBE's `prefetch` may ask for fewer.
+    pub unacknowledged: usize,
     /// Application requests of one session that wait for their reply.
     pub requests_in_flight: usize,
     /// Bytes that wait for one session in its outbox.
@@ -104,6 +106,7 @@ impl Default for Limits {
             transactions: 16,
             transaction_actions: 1_024,
             transaction_bytes: ByteSize::mib(4),
+            unacknowledged: 1_000,
             requests_in_flight: 8,
             outbox_bytes: ByteSize::mib(2),
             outbox_total_bytes: ByteSize::mib(256),

@@ -12,9 +12,11 @@ pub mod interest;
 pub mod ledger;
 mod members;
 pub mod outbox;
+pub mod outgoing;
 pub mod registry;
 mod shard;
 mod wheel;
+mod window;
 pub mod wire;
 
 /// `[delivery]`

@@ -87,6 +87,8 @@ pub struct Envelope {
     pub timestamp_ms: u64,
     /// When it is stale, in Unix ms.
     pub expires_at_ms: Option<u64>,
+    /// A newer notification to the same target with the same key takes its place while it waits for a session.
+    pub collapse: Option<Arc<str>>,
 }
 
 impl Envelope {
@@ -102,6 +104,7 @@ impl Envelope {
             trace: TraceContext::default(),
             timestamp_ms: unix_ms(),
             expires_at_ms: None,
+            collapse: None,
         }
     }
 
@@ -111,10 +114,25 @@ impl Envelope {
         self
     }
 
+    /// What stands as `message-id`: the position where there is one, else the id.
+    pub fn message_id(&self) -> MessageId {
+        match self.position {
+            Some(position) => MessageId(position.to_string().into()),
+            None => self.id.clone(),
+        }
+    }
+
     /// Whether it is stale at `now_ms` (Unix ms).
     pub fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_at_ms.is_some_and(|at| at <= now_ms)
     }
+}
+
+/// A collapse key: 1 to 128 bytes of text without control characters, outer blanks not counted; none if `text` breaks
+/// that.
+pub fn collapse_key(text: &str) -> Option<Arc<str>> {
+    let text = text.trim();
+    ((1..=128).contains(&text.len()) && !text.chars().any(char::is_control)).then(|| text.into())
 }
 
 /// Whether `text` can stand as a content type: 1 to 256 visible characters and blanks.

@@ -12,6 +12,7 @@
 //! | `Herald-Id` missing or illegal | a fresh id |
 //! | `Herald-Timestamp` missing or no number | now |
 //! | `Herald-Expires` no number | never stale |
+//! | `Herald-Collapse` over 128 bytes | no collapsing |
 //! | `Content-Type` illegal | none |
 //! | `traceparent` malformed | no trace, as the W3C asks |
 //! | `Herald-Headers` no JSON object of strings, too many or too long headers | the notification is undeliverable |
@@ -30,6 +31,7 @@ const CONTENT_TYPE: &str = "Content-Type";
 const ID: &str = "Herald-Id";
 const TIMESTAMP: &str = "Herald-Timestamp";
 const EXPIRES: &str = "Herald-Expires";
+const COLLAPSE: &str = "Herald-Collapse";
 const EXTRA: &str = "Herald-Headers";
 const USER: &str = "Herald-User";
 const SESSION: &str = "Herald-Session";
@@ -73,6 +75,9 @@ pub fn encode_envelope(envelope: &Envelope) -> HeaderMap {
     if let Some(at) = envelope.expires_at_ms {
         out.plain(EXPIRES, &at.to_string());
     }
+    if let Some(key) = &envelope.collapse {
+        out.plain(COLLAPSE, key);
+    }
     out.common(
         envelope.content_type.as_deref(),
         &envelope.trace,
@@ -109,6 +114,7 @@ pub fn decode_envelope(
         trace: headers.trace(),
         timestamp_ms: number(TIMESTAMP).unwrap_or_else(envelope::unix_ms),
         expires_at_ms: number(EXPIRES),
+        collapse: headers.get(COLLAPSE).and_then(envelope::collapse_key),
     })
 }
 

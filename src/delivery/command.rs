@@ -11,7 +11,7 @@ use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::wire::AckMode;
 use crate::destination::Target;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, MessageId};
 use crate::principal::UserName;
 use crate::stomp::Version;
 
@@ -51,6 +51,19 @@ pub struct Subscription {
     pub target: Target,
     /// SUBSCRIBE's `ack`.
     pub ack: AckMode,
+    /// MESSAGEs that may be unacknowledged at once, in the ack modes that acknowledge.
+    pub prefetch: usize,
+}
+
+/// An ACK or NACK.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// The session's own number of the subscription; none: STOMP 1.0, which names the message alone.
+    pub subscription: Option<u32>,
+    /// The MESSAGE's `message-id`.
+    pub message_id: MessageId,
+    /// ACK (true) or NACK.
+    pub positive: bool,
 }
 
 /// A notification between the bus and the shards. The last shard's drop frees its share of `limits.delivery_bytes`.
@@ -81,6 +94,8 @@ pub enum Command {
     Subscribe(SessionKey, Box<Subscription>, Option<Bytes>),
     /// The session's subscription of this number ends, what waits for it is dropped, then the receipt goes out.
     Unsubscribe(SessionKey, u32, Option<Bytes>),
+    /// The client has handled, or refuses, what it was sent.
+    Acknowledge(SessionKey, Box<Acknowledgement>),
     /// Bytes that the session's task has to say: whole WebSocket messages.
     Say(SessionKey, Bytes),
     /// A notification for every session that wants it.

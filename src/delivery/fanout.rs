@@ -2,6 +2,7 @@
 //! copied to the heap only for sessions whose socket is full. Knows no session and no topic.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -22,6 +23,7 @@ struct Span {
     /// Chained behind the span; empty where it was copied.
     rest: Bytes,
     expires_at_ms: Option<u64>,
+    collapse: Option<Arc<str>>,
 }
 
 /// The frames of one write.
@@ -57,12 +59,12 @@ impl Frames {
             self.chained_bytes += rest.bytes.len();
             rest.bytes.clone()
         };
-        let expires_at_ms = envelope.expires_at_ms;
         self.spans.push(Span {
             start,
             end: self.scratch.len(),
             rest,
-            expires_at_ms,
+            expires_at_ms: envelope.expires_at_ms,
+            collapse: envelope.collapse.clone(),
         });
     }
 
@@ -92,6 +94,7 @@ impl Frames {
             rest: span.rest.clone(),
             subscription: Some(subscription),
             expires_at_ms: span.expires_at_ms,
+            collapse: span.collapse.clone(),
         })
     }
 }

@@ -12,6 +12,8 @@ pub struct Ledger {
     pub(super) limit_bytes: usize,
     /// MESSAGEs gone stale while they waited.
     pub expired: AtomicU64,
+    /// MESSAGEs replaced by a newer one with the same collapse key while they waited.
+    pub collapsed: AtomicU64,
     /// MESSAGEs dropped while they waited: session closed, or unsubscribed.
     pub dropped: AtomicU64,
 }
@@ -23,6 +25,7 @@ impl Ledger {
             queued_bytes: AtomicUsize::new(0),
             limit_bytes,
             expired: AtomicU64::new(0),
+            collapsed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         }
     }

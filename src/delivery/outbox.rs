@@ -16,6 +16,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+pub use super::outgoing::Outgoing;
+
 use super::ledger::{Ledger, Liveness};
 use crate::close_reason::CloseReason;
 use crate::envelope::unix_ms;
@@ -28,50 +30,6 @@ pub trait TryWrite: Send + Sync + 'static {
     /// Writes as much of `chunks`, in their order, as the kernel takes at once; never blocks, never signals. Gives the
     /// number of bytes taken; `WouldBlock` if none. At most [`CHUNKS_PER_CALL`] chunks are looked at.
     fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize>;
-}
-
-/// One whole WebSocket message that has to wait: a head of its own and a rest that may be shared.
-#[derive(Debug, Clone)]
-pub struct Outgoing {
-    /// First bytes.
-    pub head: Bytes,
-    /// The bytes after them; empty where `head` is all.
-    pub rest: Bytes,
-    /// The session's own number of the subscription it answers; none for all but MESSAGE.
-    pub subscription: Option<u32>,
-    /// Dropped unwritten at this time, in Unix ms.
-    pub expires_at_ms: Option<u64>,
-}
-
-impl Outgoing {
-    /// A frame that belongs to no subscription and never expires.
-    pub fn plain(bytes: Bytes) -> Self {
-        Self {
-            head: bytes,
-            rest: Bytes::new(),
-            subscription: None,
-            expires_at_ms: None,
-        }
-    }
-
-    /// Bytes still to be written.
-    pub fn len(&self) -> usize {
-        self.head.len() + self.rest.len()
-    }
-
-    /// Whether nothing is left to write.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Takes `n` bytes off the front; gives back what is left of `n` once this frame is empty.
-    fn advance(&mut self, n: usize) -> usize {
-        let from_head = n.min(self.head.len());
-        drop(self.head.split_to(from_head));
-        let from_rest = (n - from_head).min(self.rest.len());
-        drop(self.rest.split_to(from_rest));
-        n - from_head - from_rest
-    }
 }
 
 /// What became of a push.
@@ -105,6 +63,8 @@ enum State {
 struct Inner {
     queue: VecDeque<Outgoing>,
     queued_bytes: usize,
+    /// Bytes that the shard holds behind acknowledgement windows; under the same bound.
+    held_bytes: usize,
     /// The front frame is partly in the kernel: it must be finished, whatever happens.
     begun: bool,
     /// The shard pushed, so it waits for a `Drained`.
@@ -129,6 +89,7 @@ impl Outbox {
         let inner = Inner {
             queue: VecDeque::new(),
             queued_bytes: 0,
+            held_bytes: 0,
             begun: false,
             owes_drained: false,
             state: State::Open,
@@ -147,6 +108,11 @@ impl Outbox {
     /// The socket that a shard writes to while nothing waits.
     pub fn socket(&self) -> &Arc<dyn TryWrite> {
         &self.socket
+    }
+
+    /// What all outboxes share.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// When the peer was heard.
@@ -181,9 +147,8 @@ impl Outbox {
             }
             // An empty queue takes any one frame whatever the session's bound; the process's bound holds always, but
             // for a frame already begun, which can only be finished.
-            let total = self.ledger.queued_bytes.load(Ordering::Relaxed) + bytes;
-            let over = inner.queued_bytes + bytes > self.limit_bytes && !inner.queue.is_empty();
-            if !begun && (over || total > self.ledger.limit_bytes) {
+            inner.collapse(&frame, &self.ledger);
+            if !begun && self.is_over(&inner, bytes) {
                 outcome = Pushed::Overflow;
                 break;
             }
@@ -202,6 +167,34 @@ impl Outbox {
         outcome
     }
 
+    fn is_over(&self, inner: &Inner, bytes: usize) -> bool {
+        let total = self.ledger.queued_bytes.load(Ordering::Relaxed) + bytes;
+        let own = inner.queued_bytes + inner.held_bytes;
+        (own > 0 && own + bytes > self.limit_bytes) || total > self.ledger.limit_bytes
+    }
+
+    /// The shard holds `bytes` behind an acknowledgement window: they count towards the bounds as if they were queued.
+    pub fn hold(&self, bytes: usize) -> Pushed {
+        let mut inner = self.inner.lock();
+        if inner.state != State::Open {
+            return Pushed::Closed;
+        }
+        if self.is_over(&inner, bytes) {
+            return Pushed::Overflow;
+        }
+        inner.held_bytes += bytes;
+        self.ledger.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Pushed::Queued
+    }
+
+    /// `bytes` of those held are held no more.
+    pub fn release(&self, bytes: usize) {
+        let mut inner = self.inner.lock();
+        let bytes = bytes.min(inner.held_bytes);
+        inner.held_bytes -= bytes;
+        self.ledger.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Ends the session in one step: a slow consumer's queue is cut behind the frame already begun, then `last_frames`
     /// (ERROR and Close) are appended outside the bound. Later pushes give [`Pushed::Closed`]; the task writes what is
     /// left after [`Next::Closing`]. Only the first reason counts.
@@ -211,6 +204,8 @@ impl Outbox {
             return;
         }
         inner.state = State::Closing(reason);
+        let held_bytes = std::mem::take(&mut inner.held_bytes);
+        self.ledger.queued_bytes.fetch_sub(held_bytes, Ordering::Relaxed);
         if matches!(reason, CloseReason::SlowConsumer | CloseReason::PeerGone) {
             let keep = usize::from(inner.begun);
             let dropped = inner.retain(&self.ledger, |index, _| index < keep);
@@ -333,6 +328,20 @@ impl Inner {
         dropped
     }
 
+    /// Drops the waiting MESSAGE that `newer` takes the place of. Only frames with a key look.
+    fn collapse(&mut self, newer: &Outgoing, ledger: &Ledger) {
+        if newer.collapse.is_none() {
+            return;
+        }
+        let begun = self.begun;
+        let dropped = self.retain(ledger, |index, frame| {
+            (begun && index == 0)
+                || frame.collapse != newer.collapse
+                || frame.subscription != newer.subscription
+        });
+        ledger.collapsed.fetch_add(dropped, Ordering::Relaxed);
+    }
+
     /// Drops stale frames that are not begun. The clock is read only where something can go stale.
     fn drop_expired(&mut self, ledger: &Ledger) {
         if self.queue.iter().all(|frame| frame.expires_at_ms.is_none()) {
@@ -349,9 +358,8 @@ impl Inner {
 impl Drop for Outbox {
     fn drop(&mut self) {
         let inner = self.inner.get_mut();
-        self.ledger
-            .queued_bytes
-            .fetch_sub(inner.queued_bytes, Ordering::Relaxed);
+        let bytes = inner.queued_bytes + inner.held_bytes;
+        self.ledger.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         let lost = inner
             .queue
             .iter()

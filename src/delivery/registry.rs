@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::command::{Command, Delivery, Join, SessionKey, Subscription};
+use super::command::{Acknowledgement, Command, Delivery, Join, SessionKey, Subscription};
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::outbox::{Outbox, TryWrite};
@@ -22,7 +22,7 @@ use crate::principal::UserName;
 pub use super::command::SessionView;
 
 /// What the registry must know beside its own [`super::Config`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Limits {
     /// `limits.outbox_bytes`
     pub outbox_bytes: usize,
@@ -34,6 +34,8 @@ pub struct Limits {
     pub hidden_tab_grace: Duration,
     /// `destinations.user_prefix`
     pub user_prefix: Path,
+    /// Told how long each acknowledged MESSAGE took, from its write to its ACK.
+    pub on_ack: Arc<dyn Fn(Duration) + Send + Sync>,
 }
 
 /// What the shards count.
@@ -47,6 +49,9 @@ pub struct Counters {
     pub(super) overflows: AtomicU64,
     pub(super) pings: AtomicU64,
     pub(super) reaped: AtomicU64,
+    pub(super) acknowledged: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) unacknowledged: AtomicU64,
     matched: AtomicU64,
     unmatched: AtomicU64,
 }
@@ -78,6 +83,14 @@ pub struct Stats {
     pub pings: u64,
     /// Sessions reaped for silence.
     pub reaped: u64,
+    /// MESSAGEs acknowledged by ACK.
+    pub acknowledged: u64,
+    /// MESSAGEs refused by NACK.
+    pub refused: u64,
+    /// MESSAGEs whose subscription ended before they were acknowledged.
+    pub unacknowledged: u64,
+    /// MESSAGEs replaced by a newer one with the same collapse key while they waited.
+    pub collapsed: u64,
 }
 
 /// Sends commands to the shards and reads what they count.
@@ -116,6 +129,7 @@ impl Registry {
                 clock: clock.clone(),
                 user_prefix: limits.user_prefix.clone(),
                 grace_ticks: super::wheel::ticks_of(limits.hidden_tab_grace.as_millis() as u64),
+                on_ack: limits.on_ack.clone(),
             });
             std::thread::Builder::new()
                 .name(format!("herald-shard-{index}"))
@@ -223,6 +237,10 @@ impl Registry {
             overflows: get(&counters.overflows),
             pings: get(&counters.pings),
             reaped: get(&counters.reaped),
+            acknowledged: get(&counters.acknowledged),
+            refused: get(&counters.refused),
+            unacknowledged: get(&counters.unacknowledged),
+            collapsed: get(&ledger.collapsed),
         }
     }
 
@@ -278,6 +296,11 @@ impl SessionHandle {
     /// Ends the subscription `number`; `receipt` goes out after its last MESSAGE.
     pub async fn unsubscribe(&self, number: u32, receipt: Option<Bytes>) {
         self.send(Command::Unsubscribe(self.key, number, receipt)).await;
+    }
+
+    /// Passes on an ACK or NACK.
+    pub async fn acknowledge(&self, ack: Acknowledgement) {
+        self.send(Command::Acknowledge(self.key, Box::new(ack))).await;
     }
 
     /// Writes whole WebSocket messages.

@@ -16,12 +16,14 @@ use super::members::{Place, Topics};
 use super::outbox::{Outbox, TryWrite};
 use super::registry::Counters;
 use super::wheel::{Timer, Wheel};
+use super::window::Window;
 use super::wire::{AckMode, GroupKey};
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::principal::UserName;
 use crate::stomp::Version;
 
+mod acknowledge;
 mod beat;
 mod closing;
 mod walk;
@@ -58,6 +60,8 @@ struct Session {
 struct Subscribed {
     number: u32,
     to: To,
+    /// In the ack modes that acknowledge.
+    window: Option<Box<Window>>,
 }
 
 enum To {
@@ -77,6 +81,7 @@ pub(super) struct Setting {
     pub clock: Arc<AtomicU32>,
     pub user_prefix: Path,
     pub grace_ticks: u32,
+    pub on_ack: Arc<dyn Fn(std::time::Duration) + Send + Sync>,
 }
 
 pub(super) struct Shard {
@@ -168,6 +173,7 @@ impl Shard {
                     self.say(*slot, bytes);
                 }
             }
+            Command::Acknowledge(key, ack) => self.acknowledge(key, &ack),
             Command::Deliver(delivery) => self.deliver(&[delivery]),
             Command::DeliverTo(key, envelope) => self.deliver_to(key, &envelope),
             Command::Drained(key) => self.drained(key),
@@ -251,7 +257,9 @@ impl Shard {
             id,
             target,
             ack,
+            prefetch,
         } = subscription;
+        let window = Window::new(ack, prefetch).map(Box::new);
         let to = match target {
             Target::Broadcast(path) => {
                 let group = GroupKey {
@@ -265,7 +273,7 @@ impl Shard {
             }
             Target::User { path, .. } => To::User { path, id, ack },
         };
-        session.subscriptions.push(Subscribed { number, to });
+        session.subscriptions.push(Subscribed { number, to, window });
         self.setting
             .counters
             .subscriptions
@@ -285,17 +293,21 @@ impl Shard {
             .position(|held| held.number == number)
         {
             let held = session.subscriptions.remove(index);
+            let outbox = session.outbox.clone();
             if self.hot[slot as usize].blocked {
-                session.outbox.prune(number);
+                outbox.prune(number);
             }
-            self.leave_topic(held);
+            self.leave_topic(held, &outbox);
         }
         if let Some(receipt) = receipt {
             self.say(slot, receipt);
         }
     }
 
-    fn leave_topic(&mut self, held: Subscribed) {
+    fn leave_topic(&mut self, held: Subscribed, outbox: &Outbox) {
+        if let Some(window) = &held.window {
+            acknowledge::drop_window(self, outbox, window);
+        }
         self.setting
             .counters
             .subscriptions

@@ -1,9 +1,11 @@
 //! What a frame asks for once it is understood and permitted. Pure data between `state` and `driver`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::close_reason::CloseReason;
-use crate::delivery::command::Subscription;
+use crate::delivery::command::{Acknowledgement, Subscription};
 use crate::destination::{Destination, Path};
 use crate::envelope::{Headers, TraceContext};
 
@@ -20,6 +22,8 @@ pub struct Send {
     pub headers: Headers,
     /// `correlation-id`, echoed in the answer.
     pub correlation_id: Option<Box<str>>,
+    /// `herald-collapse`
+    pub collapse: Option<Arc<str>>,
     /// `reply-to`: one of the sender's user destinations, without the user prefix.
     pub reply_to: Option<Path>,
     /// The body.
@@ -28,9 +32,18 @@ pub struct Send {
     pub trace: TraceContext,
 }
 
+/// What waits in a transaction for its COMMIT.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// A SEND.
+    Send(Send),
+    /// An ACK or NACK.
+    Acknowledge(Acknowledgement),
+}
+
 /// What the driver does for one frame. A `receipt` is the frame's `receipt` header: RECEIPT when it is done.
 pub enum Action {
-    /// Nothing but the receipt: BEGIN, ABORT, ACK, NACK, or a frame that waits in its transaction.
+    /// Nothing but the receipt: BEGIN, ABORT, an ACK of what is not known, or a frame that waits in its transaction.
     Done {
         /// The frame's.
         receipt: Option<Box<str>>,
@@ -49,12 +62,24 @@ pub enum Action {
         /// The frame's.
         receipt: Option<Box<str>>,
     },
-    /// Send: one SEND, or those of a COMMIT in their order.
+    /// Pass on an ACK or NACK.
+    Acknowledge {
+        /// What.
+        ack: Acknowledgement,
+        /// The frame's.
+        receipt: Option<Box<str>>,
+    },
+    /// One SEND.
     Send {
         /// What.
-        sends: Vec<Send>,
-        /// Whether they are a transaction's.
-        committed: bool,
+        send: Box<Send>,
+        /// The frame's.
+        receipt: Option<Box<str>>,
+    },
+    /// What a transaction held, in its order.
+    Commit {
+        /// What.
+        steps: Vec<Step>,
         /// The frame's.
         receipt: Option<Box<str>>,
     },

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::action::{Refusal, Send};
+use super::action::{Refusal, Send, Step};
 use super::context::Context;
 use crate::bus::{AppReply, AppRequest, PublishError, RequestError};
 use crate::chat_message::{self, chat_message};
@@ -58,33 +58,34 @@ pub enum Accepted {
     Reported,
 }
 
-/// Sends one SEND, or those of a COMMIT in their order. `Err`: ERROR, which says how many of a COMMIT went.
-pub async fn send_all(
+/// Does what a transaction held, in its order. `Err`: ERROR, which says how many went.
+pub async fn commit(
     context: &Arc<Context>,
     sender: Sender<'_>,
-    sends: Vec<Send>,
-    committed: bool,
+    steps: Vec<Step>,
     requests: &mut InFlight,
 ) -> Result<Accepted, Refusal> {
-    let all = sends.len();
+    let all = steps.len();
     let mut accepted = Accepted::Yes;
-    for (gone, send) in sends.into_iter().enumerate() {
-        match send_one(context, sender, send, requests).await {
-            Ok(Accepted::Yes) => {}
-            Ok(Accepted::Reported) => accepted = Accepted::Reported,
-            Err(mut refusal) => {
-                if committed {
+    for (gone, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Acknowledge(ack) => sender.key.acknowledge(ack).await,
+            Step::Send(sent) => match send(context, sender, sent, requests).await {
+                Ok(Accepted::Yes) => {}
+                Ok(Accepted::Reported) => accepted = Accepted::Reported,
+                Err(mut refusal) => {
                     refusal.message =
                         format!("COMMIT: {gone} of {all} frames went, then: {}", refusal.message);
+                    return Err(refusal);
                 }
-                return Err(refusal);
-            }
+            },
         }
     }
     Ok(accepted)
 }
 
-async fn send_one(
+/// Sends one SEND. `Err`: ERROR.
+pub async fn send(
     context: &Arc<Context>,
     sender: Sender<'_>,
     send: Send,
@@ -96,6 +97,7 @@ async fn send_one(
             envelope.content_type = send.content_type;
             envelope.headers = send.headers;
             envelope.trace = send.trace;
+            envelope.collapse = send.collapse;
             publish(context, &envelope).await.map_err(|error| {
                 let reason = match error {
                     PublishError::Unavailable => CloseReason::BusUnavailable,

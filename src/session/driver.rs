@@ -295,40 +295,58 @@ async fn read(
                 let receipt = receipt.map(|receipt| receipt_message(&receipt, version));
                 key.unsubscribe(number, receipt).await;
             }
-            Ok(Action::Send {
-                sends,
-                committed,
-                receipt,
-            }) => {
-                // While Herald itself is what holds up reading, silence is not the client's.
-                outbox.liveness().paused.store(true, Ordering::Relaxed);
+            Ok(Action::Acknowledge { ack, receipt }) => {
+                key.acknowledge(ack).await;
+                if let Some(receipt) = receipt {
+                    key.say(receipt_message(&receipt, version)).await;
+                }
+            }
+            Ok(action @ (Action::Send { .. } | Action::Commit { .. })) => {
                 let sender = application::Sender {
                     user: session.principal().user(),
                     session: session_id,
                     key,
                 };
-                let sent = Box::pin(application::send_all(
-                    context,
-                    sender,
-                    sends,
-                    committed,
-                    &mut requests,
-                ))
-                .await;
-                outbox.liveness().heard.store(key.now(), Ordering::Relaxed);
-                outbox.liveness().paused.store(false, Ordering::Relaxed);
-                match (sent, receipt) {
-                    (Err(refusal), receipt) => {
-                        return error_end(refusal.with_receipt(receipt.as_deref()), version);
-                    }
-                    (Ok(application::Accepted::Yes), Some(receipt)) => {
-                        key.say(receipt_message(&receipt, version)).await;
-                    }
-                    (Ok(_), _) => {}
+                // Boxed: a SEND's future must not stay in an idle session.
+                let sent = Box::pin(send(context, sender, outbox, action, &mut requests)).await;
+                match sent {
+                    Ok(None) => {}
+                    Ok(Some(receipt)) => key.say(receipt_message(&receipt, version)).await,
+                    Err(refusal) => return error_end(refusal, version),
                 }
             }
             Ok(Action::Disconnect { receipt }) => return farewell(receipt.as_deref(), version),
         }
+    }
+}
+
+/// Sends what a SEND or COMMIT says; gives the receipt that is due.
+async fn send(
+    context: &Arc<Context>,
+    sender: application::Sender<'_>,
+    outbox: &Outbox,
+    action: Action,
+    requests: &mut application::InFlight,
+) -> Result<Option<Box<str>>, Refusal> {
+    let liveness = outbox.liveness();
+    // While Herald itself is what holds up reading, silence is not the client's.
+    liveness.paused.store(true, Ordering::Relaxed);
+    let (sent, receipt) = match action {
+        Action::Send { send, receipt } => {
+            (application::send(context, sender, *send, requests).await, receipt)
+        }
+        Action::Commit { steps, receipt } => (
+            application::commit(context, sender, steps, requests).await,
+            receipt,
+        ),
+        _ => (Ok(application::Accepted::Yes), None),
+    };
+    liveness.heard.store(sender.key.now(), Ordering::Relaxed);
+    liveness.paused.store(false, Ordering::Relaxed);
+    match sent {
+        Ok(application::Accepted::Yes) => Ok(receipt),
+        Ok(application::Accepted::Reported) => Ok(None),
+        Err(refusal) => Err(refusal.with_receipt(receipt.as_deref())),
     }
 }
 

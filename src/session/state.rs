@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::action::{Action, Refusal, Send};
+use super::action::{Action, Refusal, Send, Step};
 use crate::close_reason::CloseReason;
-use crate::delivery::command::Subscription;
+use crate::delivery::command::{Acknowledgement, Subscription};
 use crate::delivery::wire::AckMode;
 use crate::destination::{Destination, Prefixes, Target};
-use crate::envelope::{HeaderLimits, Headers, TraceContext, is_content_type};
+use crate::envelope::{HeaderLimits, Headers, MessageId, TraceContext, collapse_key, is_content_type};
 use crate::interceptor::{Chain, Reject};
 use crate::principal::Principal;
 use crate::stomp::{Command, Frame, Version};
@@ -40,6 +40,8 @@ pub struct Limits {
     pub transaction_bytes: usize,
     /// `limits.body_bytes`
     pub body_bytes: usize,
+    /// `limits.unacknowledged`
+    pub unacknowledged: usize,
     /// `limits.headers`, `limits.header_bytes`
     pub headers: HeaderLimits,
 }
@@ -104,19 +106,15 @@ impl Session {
             Command::Send => self.send(frame, rules, receipt),
             Command::Subscribe => self.subscribe(&frame, rules, receipt),
             Command::Unsubscribe => self.unsubscribe(&frame, receipt),
-            Command::Ack | Command::Nack => self.acknowledge(&frame, receipt),
+            Command::Ack | Command::Nack => self.acknowledge(&frame, rules, receipt),
             Command::Begin => {
                 self.transactions
                     .begin(required(&frame, "transaction")?, &rules.limits)?;
                 Ok(Action::Done { receipt })
             }
             Command::Commit => {
-                let sends = self.transactions.commit(required(&frame, "transaction")?)?;
-                Ok(Action::Send {
-                    sends,
-                    committed: true,
-                    receipt,
-                })
+                let steps = self.transactions.commit(required(&frame, "transaction")?)?;
+                Ok(Action::Commit { steps, receipt })
             }
             Command::Abort => {
                 self.transactions.abort(required(&frame, "transaction")?)?;
@@ -163,10 +161,17 @@ impl Session {
                 }
             },
         };
+        let collapse = match frame.headers.get("herald-collapse") {
+            None => None,
+            Some(text) => Some(collapse_key(text).ok_or_else(|| {
+                malformed("SEND: header herald-collapse must have 1 to 128 bytes without control characters")
+            })?),
+        };
         let send = Send {
             text: text.into(),
             content_type: content_type.map(Into::into),
             correlation_id: frame.headers.get("correlation-id").map(Into::into),
+            collapse,
             reply_to,
             trace: TraceContext::from_headers(
                 frame.headers.get("traceparent"),
@@ -178,12 +183,12 @@ impl Session {
         };
         match frame.headers.get("transaction") {
             None => Ok(Action::Send {
-                sends: vec![send],
-                committed: false,
+                send: Box::new(send),
                 receipt,
             }),
             Some(transaction) => {
-                self.transactions.add(transaction, send, &rules.limits)?;
+                self.transactions
+                    .add(transaction, "SEND", Step::Send(send), &rules.limits)?;
                 // Processed means: accepted into its transaction (STOMP rule T4).
                 Ok(Action::Done { receipt })
             }
@@ -224,6 +229,17 @@ impl Session {
                 ));
             }
         };
+        let prefetch = match frame.headers.get("prefetch") {
+            None => rules.limits.unacknowledged,
+            Some(text) => match text.parse::<usize>() {
+                Ok(wanted) if wanted > 0 => wanted.min(rules.limits.unacknowledged),
+                _ => {
+                    return Err(malformed(
+                        "SUBSCRIBE: header prefetch must be a whole number of at least 1",
+                    ));
+                }
+            },
+        };
         let destination = self.destination("SUBSCRIBE", text, rules)?;
         rules
             .chain
@@ -258,6 +274,7 @@ impl Session {
                 id,
                 target,
                 ack,
+                prefetch,
             }),
             receipt,
         })
@@ -282,22 +299,55 @@ impl Session {
         Ok(Action::Unsubscribe { number, receipt })
     }
 
-    /// ACK and NACK: their headers are checked, ids that are unknown or acknowledged already are ignored (STOMP rule
-    /// A1 leaves that open). Nothing is redelivered: what is not acknowledged at a session's end counts as lost (A3).
-    fn acknowledge(&mut self, frame: &Frame, receipt: Option<Box<str>>) -> Result<Action, Refusal> {
-        match (self.version, frame.command) {
+    /// ACK and NACK by the headers of each version (STOMP rule A1). An id that is not known, or not any more, is ignored,
+    /// which A1 leaves open; nothing is redelivered: what is not acknowledged at a session's end counts as lost (A3).
+    fn acknowledge(
+        &mut self,
+        frame: &Frame,
+        rules: &Rules,
+        receipt: Option<Box<str>>,
+    ) -> Result<Action, Refusal> {
+        let (message_id, subscription) = match (self.version, frame.command) {
             (Version::V1_0, Command::Nack) => return Err(malformed("NACK: no command of STOMP 1.0")),
-            (Version::V1_0, _) => required(frame, "message-id").map(drop)?,
-            (Version::V1_1, _) => {
-                required(frame, "message-id")?;
-                required(frame, "subscription")?;
+            (Version::V1_0, _) => (required(frame, "message-id")?, frame.headers.get("subscription")),
+            (Version::V1_1, _) => (
+                required(frame, "message-id")?,
+                Some(required(frame, "subscription")?),
+            ),
+            // MESSAGE's `ack` header: <message-id>;<subscription id>.
+            (Version::V1_2, _) => match required(frame, "id")?.split_once(';') {
+                Some((message_id, subscription)) => (message_id, Some(subscription)),
+                None => ("", None),
+            },
+        };
+        let open = subscription.map(|id| {
+            self.subscriptions
+                .iter()
+                .find(|open| open.id.as_deref() == Some(id))
+        });
+        let ack = match (MessageId::parse(message_id), open) {
+            (None, _) | (_, Some(None)) => None,
+            (Some(message_id), open) => Some(Acknowledgement {
+                subscription: open.flatten().map(|open| open.number),
+                message_id,
+                positive: frame.command == Command::Ack,
+            }),
+        };
+        match (frame.headers.get("transaction"), ack) {
+            (Some(transaction), Some(ack)) => {
+                let command = frame.command.as_str();
+                self.transactions
+                    .add(transaction, command, Step::Acknowledge(ack), &rules.limits)?;
+                Ok(Action::Done { receipt })
             }
-            (Version::V1_2, _) => required(frame, "id").map(drop)?,
+            (Some(transaction), None) => {
+                self.transactions
+                    .must_be_open(transaction, frame.command.as_str())?;
+                Ok(Action::Done { receipt })
+            }
+            (None, Some(ack)) => Ok(Action::Acknowledge { ack, receipt }),
+            (None, None) => Ok(Action::Done { receipt }),
         }
-        if let Some(transaction) = frame.headers.get("transaction") {
-            self.transactions.must_be_open(transaction, frame.command)?;
-        }
-        Ok(Action::Done { receipt })
     }
 
     fn destination(&self, command: &str, text: &str, rules: &Rules) -> Result<Destination, Refusal> {

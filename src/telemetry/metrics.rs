@@ -1,7 +1,9 @@
 //! Every metric's name, in one file. Counters that others increment are handles here; what others own already
 //! (the registry's and the bus's counters, presence) is read at the scrape, and named in `metrics/render`.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 
 use crate::close_reason::CloseReason;
 
@@ -10,6 +12,10 @@ mod render;
 
 pub use render::{CONTENT_TYPE, Observed};
 
+/// Bounds of the ACK histogram in seconds: from a script's answer to a person's.
+const ACK_BUCKETS: [f64; 12] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+];
 /// Bounds of the request histogram in seconds: a publish takes well under a millisecond, a login tens of them.
 const REQUEST_BUCKETS: [f64; 11] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0,
@@ -37,6 +43,8 @@ pub struct Metrics {
     pub requests: IntCounterVec,
     /// Frames from clients.
     pub frames_in: IntCounter,
+    /// From a MESSAGE's write to its ACK.
+    pub ack_seconds: Histogram,
     /// ACK and NACK frames, by `kind`.
     pub acks: IntCounterVec,
     /// HTTP requests other than `/ws`, by `method`, `route` (its pattern) and `status`.
@@ -107,6 +115,16 @@ impl Metrics {
                 "ACK and NACK frames received, by kind.",
                 &["kind"],
             )?,
+            ack_seconds: {
+                let options = HistogramOpts::new(
+                    "herald_ack_duration_seconds",
+                    "Time from a MESSAGE's write to its ACK, in the ack modes that acknowledge.",
+                )
+                .buckets(ACK_BUCKETS.into());
+                let seconds = Histogram::with_opts(options)?;
+                registry.register(Box::new(seconds.clone()))?;
+                seconds
+            },
             http_requests: {
                 let options = HistogramOpts::new(
                     "herald_http_request_duration_seconds",

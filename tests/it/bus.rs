@@ -198,6 +198,7 @@ async fn everything_of_an_envelope_arrives(given: Given) {
     sent.id = MessageId::parse("my.own-id_1").unwrap();
     sent.timestamp_ms = 1_700_000_000_000;
     sent.expires_at_ms = Some(u64::MAX);
+    sent.collapse = Some("k ä".into());
     sent.trace = TraceContext::from_headers(
         Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         Some("vendor=x"),

@@ -55,6 +55,7 @@ fn an_envelope_comes_back_whole() {
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let mut sent = Envelope::new(target(), "body").with_content_type("text/plain;x=ä");
     sent.expires_at_ms = Some(17);
+    sent.collapse = Some("k ä".into());
     sent.trace = TraceContext::from_headers(Some(parent), Some("a=b"));
     sent.headers = own(&[
         ("näme", "v"),

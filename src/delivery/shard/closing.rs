@@ -34,7 +34,7 @@ impl Shard {
             }
         }
         for held in session.subscriptions {
-            self.leave_topic(held);
+            self.leave_topic(held, &session.outbox);
         }
         self.setting.counters.sessions.fetch_sub(1, Ordering::Relaxed);
         session.outbox.close(reason, last_frames);

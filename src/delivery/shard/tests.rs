@@ -65,6 +65,7 @@ impl Fixture {
             clock: clock.clone(),
             user_prefix: Path::parse("/user").unwrap(),
             grace_ticks: 1_200,
+            on_ack: Arc::new(|_| {}),
         });
         Self {
             shard,
@@ -109,6 +110,7 @@ impl Fixture {
             id,
             target,
             ack: AckMode::Auto,
+            prefetch: 1,
         };
         let receipt = Some(Bytes::from(format!("RECEIPT-{number};")));
         self.handle(Command::Subscribe(client.key, Box::new(subscription), receipt));
@@ -437,4 +439,101 @@ fn an_operator_sees_a_users_sessions() {
     let views = f.shard.inspect(&UserName::parse("alice").unwrap());
     assert_eq!(views.len(), 1);
     assert_eq!(views[0].subscriptions, ["/queue/x", "/user/queue/y"]);
+}
+
+fn acknowledging(f: &mut Fixture, client: &Client, target: &Target, ack: AckMode, prefetch: usize) {
+    let subscription = Subscription {
+        number: 0,
+        id: Some("s".into()),
+        target: target.clone(),
+        ack,
+        prefetch,
+    };
+    f.handle(Command::Subscribe(client.key, Box::new(subscription), None));
+}
+
+fn ack(f: &mut Fixture, client: &Client, id: &str) {
+    let message_id = crate::envelope::MessageId::parse(id).unwrap();
+    let ack = super::super::command::Acknowledgement {
+        subscription: Some(0),
+        message_id,
+        positive: true,
+    };
+    f.handle(Command::Acknowledge(client.key, Box::new(ack)));
+}
+
+fn numbered(target: &Target, n: usize) -> Envelope {
+    let mut envelope = note(target, &format!("body-{n};"));
+    envelope.id = crate::envelope::MessageId::parse(&format!("m{n}")).unwrap();
+    envelope
+}
+
+#[test]
+fn a_window_lets_prefetch_messages_pass_and_the_rest_in_order_as_they_are_acknowledged() {
+    for target in [broadcast("/queue/x"), own("alice", "/queue/x")] {
+        let mut f = Fixture::new();
+        let client = f.join("alice", 1 << 20);
+        acknowledging(&mut f, &client, &target, AckMode::ClientIndividual, 2);
+        f.deliver((0..5).map(|n| numbered(&target, n)));
+        assert_eq!(client.pipe.count("body-"), 2);
+        assert!(
+            f.ledger.queued_bytes.load(Ordering::Relaxed) > 0,
+            "what is held counts"
+        );
+        ack(&mut f, &client, "m1");
+        assert_eq!(client.pipe.count("body-"), 3);
+        ack(&mut f, &client, "m1");
+        assert_eq!(client.pipe.count("body-"), 3, "acknowledged already");
+        f.deliver([numbered(&target, 5)]);
+        for id in ["m0", "m2", "m3", "m4"] {
+            ack(&mut f, &client, id);
+        }
+        let text = client.pipe.text();
+        let order: Vec<_> = (0..6).map(|n| text.find(&format!("body-{n};"))).collect();
+        assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
+        assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(f.shard.setting.counters.acknowledged.load(Ordering::Relaxed), 5);
+        f.handle(Command::Leave(client.key));
+        assert_eq!(f.shard.setting.counters.unacknowledged.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[test]
+fn who_never_acknowledges_is_a_slow_consumer_and_gives_everything_back() {
+    let mut f = Fixture::new();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/x");
+    acknowledging(&mut f, &client, &target, AckMode::Client, 1);
+    for n in 0..100 {
+        f.deliver([numbered(&target, n)]);
+    }
+    assert_eq!(client.outbox.closing(), Some(CloseReason::SlowConsumer));
+    client.outbox.write_waiting().unwrap();
+    assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_newer_message_with_the_same_key_takes_the_place_of_a_waiting_one() {
+    let mut f = Fixture::new();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/x");
+    f.subscribe(&client, 0, target.clone());
+    client.pipe.room.store(1, Ordering::Relaxed);
+    let keyed = |body, key: &str| Envelope {
+        collapse: Some(key.into()),
+        ..note(&target, body)
+    };
+    f.deliver([note(&target, "begun;")]);
+    f.deliver([keyed("old;", "k")]);
+    f.deliver([keyed("other;", "j")]);
+    f.deliver([keyed("new;", "k")]);
+    client.pipe.room.store(1 << 20, Ordering::Relaxed);
+    while !client.outbox.is_drained() {
+        client.outbox.write_waiting().unwrap();
+    }
+    let text = client.pipe.text();
+    assert!(!text.contains("old;"), "{text}");
+    let order = [text.find("begun;"), text.find("other;"), text.find("new;")];
+    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
+    assert_eq!(f.ledger.collapsed.load(Ordering::Relaxed), 1);
 }

@@ -3,22 +3,24 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::acknowledge::{Windowed, send_windowed};
 use super::{Delivery, Hot, Session, Shard, To};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::SessionKey;
 use crate::delivery::fanout::{Encoded, Frames};
 use crate::delivery::members::HOLE;
 use crate::delivery::outbox::{CHUNKS_PER_CALL, Outgoing, Pushed};
-use crate::delivery::wire::GroupKey;
+use crate::delivery::wire::{AckMode, GroupKey};
 use crate::destination::{Path, Target};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, MessageId};
 use crate::principal::UserName;
 
 /// What became of one write to one session.
-enum Sent {
+pub(super) enum Sent {
     Written,
     Queued,
     Failed(CloseReason),
@@ -70,16 +72,27 @@ impl Shard {
                 bytes: self.frames.bytes(),
                 now,
             };
+            if group.key.ack != AckMode::Auto {
+                let ids: Vec<MessageId> = together
+                    .iter()
+                    .map(|encoded| encoded.envelope.message_id())
+                    .collect();
+                let at = Instant::now();
+                for &slot in group.members.iter().filter(|slot| **slot != HOLE) {
+                    let Some(session) = &mut self.sessions[slot as usize] else {
+                        continue;
+                    };
+                    let number = number_in_group(session, topic_index, group_index as u32);
+                    let hot = &mut self.hot[slot as usize];
+                    let sent = send_windowed(hot, session, number, &self.frames, &ids, now, at);
+                    tally.count_windowed(sent, ids.len(), slot, &mut self.doomed);
+                }
+                continue;
+            }
             let mut shared = None;
             for &slot in group.members.iter().filter(|slot| **slot != HOLE) {
                 // The subscription's number is the session's own; it is only needed where the session is blocked.
-                let number = |session: &Session| {
-                    let held = session.subscriptions.iter().find(|held| match held.to {
-                        To::Broadcast(at) => (at.topic, at.group) == (topic_index, group_index as u32),
-                        To::User { .. } => false,
-                    });
-                    held.map_or(0, |held| held.number)
-                };
+                let number = |session: &Session| number_in_group(session, topic_index, group_index as u32);
                 let sent = write.send(
                     &mut self.hot[slot as usize],
                     &self.sessions[slot as usize],
@@ -115,26 +128,35 @@ impl Shard {
     fn reach_session(&mut self, slot: u32, path: &Path, together: &mut [Encoded<'_>]) {
         let mut tally = Tally::default();
         let now = self.wheel.now();
-        let entry = &self.sessions[slot as usize];
-        let Some(session) = entry else { return };
-        for held in &session.subscriptions {
-            let To::User {
-                path: wanted,
-                id,
-                ack,
-            } = &held.to
-            else {
-                continue;
-            };
-            if wanted != path {
-                continue;
-            }
-            let key = GroupKey {
-                subscription: id.clone(),
-                version: session.version,
-                ack: *ack,
+        let hot = &mut self.hot[slot as usize];
+        let entry = &mut self.sessions[slot as usize];
+        let subscriptions = entry.as_ref().map_or(0, |session| session.subscriptions.len());
+        for index in 0..subscriptions {
+            let Some(session) = entry else { return };
+            let held = &session.subscriptions[index];
+            let (number, windowed) = (held.number, held.window.is_some());
+            let key = match &held.to {
+                To::User {
+                    path: wanted,
+                    id,
+                    ack,
+                } if wanted == path => GroupKey {
+                    subscription: id.clone(),
+                    version: session.version,
+                    ack: *ack,
+                },
+                _ => continue,
             };
             encode(&mut self.frames, together, &key, &self.setting.user_prefix);
+            if windowed {
+                let ids: Vec<MessageId> = together
+                    .iter()
+                    .map(|encoded| encoded.envelope.message_id())
+                    .collect();
+                let sent = send_windowed(hot, session, number, &self.frames, &ids, now, Instant::now());
+                tally.count_windowed(sent, ids.len(), slot, &mut self.doomed);
+                continue;
+            }
             let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
             let count = self.frames.slices(&mut slices);
             let write = Write {
@@ -143,7 +165,7 @@ impl Shard {
                 bytes: self.frames.bytes(),
                 now,
             };
-            let sent = write.send(&mut self.hot[slot as usize], entry, &mut None, |_| held.number);
+            let sent = write.send(hot, entry, &mut None, |_| number);
             tally.count(sent, together.len(), slot, &mut self.doomed);
         }
         self.add(&tally);
@@ -186,6 +208,15 @@ fn encode(frames: &mut Frames, together: &mut [Encoded<'_>], key: &GroupKey, use
         let envelope = encoded.envelope;
         frames.add(envelope, key, encoded.rest(key.version, user_prefix));
     }
+}
+
+/// The session's own number of its subscription in a group; only asked where a write needs more than the dense vectors.
+fn number_in_group(session: &Session, topic: u32, group: u32) -> u32 {
+    let held = session.subscriptions.iter().find(|held| match held.to {
+        To::Broadcast(at) => (at.topic, at.group) == (topic, group),
+        To::User { .. } => false,
+    });
+    held.map_or(0, |held| held.number)
 }
 
 /// One encoded write, the same for many sessions.
@@ -231,6 +262,21 @@ impl Write<'_> {
 }
 
 impl Tally {
+    fn count_windowed(
+        &mut self,
+        sent: Windowed,
+        frames: usize,
+        slot: u32,
+        doomed: &mut Vec<(u32, CloseReason)>,
+    ) {
+        self.written += sent.written;
+        self.queued += sent.queued;
+        if let Some(reason) = sent.failed {
+            self.dropped += frames as u64 - sent.written - sent.queued;
+            doomed.push((slot, reason));
+        }
+    }
+
     #[inline]
     fn count(&mut self, sent: Sent, frames: usize, slot: u32, doomed: &mut Vec<(u32, CloseReason)>) {
         match sent {
@@ -244,7 +290,7 @@ impl Tally {
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
+pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted

@@ -166,6 +166,7 @@ async fn publish(
             trace: trace.clone(),
             timestamp_ms: now,
             expires_at_ms: notification.ttl_ms.map(|ttl| now.saturating_add(ttl)),
+            collapse: notification.collapse.clone(),
         };
         match api.publish(&envelope, Some(format!("{at}/payload"))).await {
             Err(ApiError::BusUnavailable { .. }) => return Err(ApiError::BusUnavailable { published }),

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{Accepted, trace_context};
 use crate::destination::{DestinationError, Target};
-use crate::envelope::{Envelope, is_content_type};
+use crate::envelope::{Envelope, collapse_key, is_content_type};
 use crate::http::body::{Limit, require_plain};
 use crate::http::error::{ApiError, Problem};
 use crate::http::router::Api;
@@ -94,8 +94,22 @@ async fn handle(api: &Api, target: Target, headers: &HeaderMap, body: Body) -> R
     let mut envelope = Envelope::new(target, body.bytes.clone());
     envelope.content_type = content_type;
     envelope.trace = trace_context(headers);
+    envelope.collapse = collapse(headers)?;
     api.publish(&envelope, None).await?;
     Ok(Accepted::of(&envelope))
+}
+
+/// `Herald-Collapse`, what `collapse` is in JSON.
+fn collapse(headers: &HeaderMap) -> Result<Option<Arc<str>>, ApiError> {
+    let Some(value) = headers.get("herald-collapse") else {
+        return Ok(None);
+    };
+    let key = std::str::from_utf8(value.as_bytes()).ok().and_then(collapse_key);
+    key.map(Some).ok_or_else(|| {
+        ApiError::Malformed(
+            "header Herald-Collapse must have 1 to 128 bytes without control characters".into(),
+        )
+    })
 }
 
 impl Api {

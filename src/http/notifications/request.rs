@@ -1,13 +1,15 @@
 //! One notification of `POST /api/v1/notifications`, read and validated field by field, so that every refusal points at
 //! what is wrong without repeating it. Knows no bus and no HTTP.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::destination::{Prefixes, Target};
-use crate::envelope::{HeaderLimits, Headers, MessageId};
+use crate::envelope::{HeaderLimits, Headers, MessageId, collapse_key};
 use crate::http::error::ApiError;
 use crate::principal::UserName;
 
@@ -45,6 +47,9 @@ pub struct NotificationRequest {
     /// After so many milliseconds it is stale, and no longer written to anyone.
     #[schema(required = false, minimum = 1)]
     ttl_ms: Option<u64>,
+    /// A newer notification to the same destination with the same key takes its place while it waits for a slow reader.
+    #[schema(required = false, min_length = 1, max_length = 128, example = "order-17")]
+    collapse: Option<String>,
 }
 
 /// What a notification is validated by.
@@ -69,6 +74,8 @@ pub struct Notification {
     pub id: Option<MessageId>,
     /// Milliseconds until it is stale.
     pub ttl_ms: Option<u64>,
+    /// What newer notifications replace it by.
+    pub collapse: Option<Arc<str>>,
 }
 
 /// A request's body, not yet looked into.
@@ -96,6 +103,8 @@ struct Fields<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     ttl_ms: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    collapse: Option<&'a RawValue>,
 }
 
 /// A field that is there, even as `null`: a `null` user must not make a broadcast of a private notification.
@@ -182,6 +191,10 @@ pub fn parse(raw: &RawValue, at: &str, rules: Rules<'_>) -> Result<Notification,
             .ttl_ms
             .map(|raw| ttl(raw, &format!("{at}/ttl_ms")))
             .transpose()?,
+        collapse: fields
+            .collapse
+            .map(|raw| collapse(raw, &format!("{at}/collapse")))
+            .transpose()?,
     })
 }
 
@@ -251,6 +264,11 @@ fn ttl(raw: &RawValue, pointer: &str) -> Result<u64, ApiError> {
         .ok()
         .filter(|ttl| *ttl > 0)
         .ok_or_else(|| ApiError::invalid(pointer, "must be a whole number of milliseconds, at least 1"))
+}
+
+fn collapse(raw: &RawValue, pointer: &str) -> Result<Arc<str>, ApiError> {
+    collapse_key(&text(Some(raw), pointer)?)
+        .ok_or_else(|| ApiError::invalid(pointer, "must be 1 to 128 bytes without control characters"))
 }
 
 /// A member's name as a part of a JSON pointer (RFC 6901 section 3), cut where it would bloat the answer.

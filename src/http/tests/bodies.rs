@@ -136,6 +136,8 @@ async fn notifications() {
         ),
         (&format!("{{{ok},\"id\":\"a b\"}}"), Some("/id")),
         (&format!("{{{ok},\"id\":7}}"), Some("/id")),
+        (&format!("{{{ok},\"collapse\":\"\"}}"), Some("/collapse")),
+        (&format!("{{{ok},\"collapse\":7}}"), Some("/collapse")),
         (&format!("{{{ok},\"ttl_ms\":0}}"), Some("/ttl_ms")),
         (&format!("{{{ok},\"ttl_ms\":-1}}"), Some("/ttl_ms")),
         (&format!("{{{ok},\"ttl_ms\":1.5}}"), Some("/ttl_ms")),

@@ -51,7 +51,7 @@ async fn a_payload_keeps_its_bytes() {
     let fixture = Fixture::open();
     let payload = "{ \"b\":1.0, \"a\" : [ 1e2,\"\\u00e4\" ,{\"a\":1,\"a\":2}]}";
     let body = format!(
-        "\n{{\"id\":\"my.id\",\"ttl_ms\":1000,\"headers\":{{\"b\":\"2\",\"Cookie\":\"c\",\"a\":\"1\"}},\
+        "\n{{\"id\":\"my.id\",\"ttl_ms\":1000,\"collapse\":\"k\",\"headers\":{{\"b\":\"2\",\"Cookie\":\"c\",\"a\":\"1\"}},\
          \"destination\":\"/topic/x\",\"payload\": {payload} , \"other\": null}}\n"
     );
     let answer = fixture.post("/api/v1/notifications", body).await;
@@ -67,6 +67,7 @@ async fn a_payload_keeps_its_bytes() {
         [("a", "1"), ("b", "2")]
     );
     assert_eq!(envelope.expires_at_ms, Some(envelope.timestamp_ms + 1_000));
+    assert_eq!(envelope.collapse.as_deref(), Some("k"));
 }
 
 #[tokio::test]

@@ -53,6 +53,7 @@ fn fixture(version: Version) -> Fixture {
         transaction_actions: 2,
         transaction_bytes: 10,
         body_bytes: 20,
+        unacknowledged: 50,
         headers: HeaderLimits { count: 4, bytes: 100 },
     };
     let chain = Chain::new(vec![Box::new(NoSecrets)]);
@@ -98,10 +99,17 @@ impl Fixture {
     }
 }
 
-fn sends(action: Action) -> Vec<Send> {
+fn sent(action: Action) -> Send {
     match action {
-        Action::Send { sends, .. } => sends,
+        Action::Send { send, .. } => *send,
         _ => panic!("no Send"),
+    }
+}
+
+fn committed(action: Action) -> Vec<Step> {
+    match action {
+        Action::Commit { steps, .. } => steps,
+        _ => panic!("no Commit"),
     }
 }
 
@@ -233,8 +241,7 @@ fn a_send_is_filtered_and_bounded() {
         "reply-to",
     );
     let send =
-        sends(f.ok("SEND\ndestination:/chat/message\ncontent-type:text/plain\nauthorization:x\nown:1\n\nhi"))
-            .remove(0);
+        sent(f.ok("SEND\ndestination:/chat/message\ncontent-type:text/plain\nauthorization:x\nown:1\n\nhi"));
     assert_eq!(
         send.destination,
         Destination::Application(crate::destination::Path::parse("/message").unwrap())
@@ -273,9 +280,12 @@ fn a_transaction_takes_effect_at_commit_and_never_before() {
         CloseReason::Limit,
         "limits.transaction_actions",
     );
-    let bodies: Vec<_> = sends(f.ok("COMMIT\ntransaction:t\n\n"))
+    let bodies: Vec<_> = committed(f.ok("COMMIT\ntransaction:t\n\n"))
         .into_iter()
-        .map(|send| send.body)
+        .map(|step| match step {
+            Step::Send(send) => send.body,
+            Step::Acknowledge(_) => panic!("no SEND"),
+        })
         .collect();
     assert_eq!(bodies, ["1", "2"]);
     f.refused(
@@ -362,4 +372,65 @@ fn a_second_connect_is_refused_and_a_refusal_carries_the_receipt() {
         f.ok("DISCONNECT\nreceipt:bye\n\n"),
         Action::Disconnect { receipt: Some(_) }
     ));
+}
+
+#[test]
+fn an_ack_names_its_subscription_and_waits_in_its_transaction() {
+    let ack = |action| match action {
+        Action::Acknowledge { ack, .. } => Some((ack.subscription, ack.message_id.to_string(), ack.positive)),
+        Action::Done { .. } => None,
+        _ => panic!("neither"),
+    };
+    let mut f = fixture(Version::V1_2);
+    f.ok("SUBSCRIBE\nid:s;1\ndestination:/queue/x\nack:client\n\n");
+    assert_eq!(
+        ack(f.ok("ACK\nid:m-1;s;1\n\n")),
+        Some((Some(0), "m-1".into(), true))
+    );
+    assert_eq!(
+        ack(f.ok("NACK\nid:m-1;s;1\n\n")),
+        Some((Some(0), "m-1".into(), false))
+    );
+    for unknown in ["m-1", "m-1;other", ";s;1", "m 1;s;1"] {
+        assert_eq!(ack(f.ok(&format!("ACK\nid:{unknown}\n\n"))), None, "{unknown}");
+    }
+    f.ok("BEGIN\ntransaction:t\n\n");
+    assert_eq!(
+        ack(f.ok("ACK\nid:m-1;s;1\ntransaction:t\n\n")),
+        None,
+        "not before COMMIT"
+    );
+    assert!(matches!(
+        &committed(f.ok("COMMIT\ntransaction:t\n\n"))[..],
+        [Step::Acknowledge(_)]
+    ));
+
+    let mut f = fixture(Version::V1_1);
+    f.ok("SUBSCRIBE\nid:7\ndestination:/queue/x\nack:client\n\n");
+    assert_eq!(
+        ack(f.ok("ACK\nmessage-id:m\nsubscription:7\n\n")),
+        Some((Some(0), "m".into(), true))
+    );
+
+    let mut f = fixture(Version::V1_0);
+    f.ok("SUBSCRIBE\ndestination:/queue/x\nack:client\n\n");
+    assert_eq!(ack(f.ok("ACK\nmessage-id:m\n\n")), Some((None, "m".into(), true)));
+}
+
+#[test]
+fn prefetch_is_capped_by_the_limit() {
+    let prefetch = |header: &str| {
+        let mut f = fixture(Version::V1_2);
+        match f.frame(&format!(
+            "SUBSCRIBE\nid:1\ndestination:/queue/x\nack:client\n{header}\n"
+        )) {
+            Ok(Action::Subscribe { subscription, .. }) => Some(subscription.prefetch),
+            _ => None,
+        }
+    };
+    assert_eq!(prefetch(""), Some(50));
+    assert_eq!(prefetch("prefetch:3\n"), Some(3));
+    assert_eq!(prefetch("prefetch:1000\n"), Some(50));
+    assert_eq!(prefetch("prefetch:0\n"), None);
+    assert_eq!(prefetch("prefetch:many\n"), None);
 }

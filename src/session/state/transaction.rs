@@ -2,12 +2,20 @@
 
 use super::{Limits, Refusal, malformed};
 use crate::close_reason::CloseReason;
-use crate::session::action::Send;
-use crate::stomp::Command;
+use crate::session::action::Step;
 
 struct Transaction {
     id: Box<str>,
-    sends: Vec<Send>,
+    steps: Vec<Step>,
+}
+
+impl Step {
+    fn body_bytes(&self) -> usize {
+        match self {
+            Self::Send(send) => send.body.len(),
+            Self::Acknowledge(_) => 0,
+        }
+    }
 }
 
 /// Those that have begun and are neither committed nor aborted.
@@ -32,34 +40,34 @@ impl Transactions {
         }
         self.open.push(Transaction {
             id: id.into(),
-            sends: Vec::new(),
+            steps: Vec::new(),
         });
         Ok(())
     }
 
-    /// A SEND that waits for its COMMIT.
-    pub fn add(&mut self, id: &str, send: Send, limits: &Limits) -> Result<(), Refusal> {
-        let index = self.position(id).ok_or_else(|| unknown("SEND"))?;
-        let bytes = self.bytes.saturating_add(send.body.len());
-        if self.open[index].sends.len() >= limits.transaction_actions {
+    /// A SEND, ACK or NACK that waits for its COMMIT (STOMP rule T2); `command` is its name.
+    pub fn add(&mut self, id: &str, command: &str, step: Step, limits: &Limits) -> Result<(), Refusal> {
+        let index = self.position(id).ok_or_else(|| unknown(command))?;
+        let bytes = self.bytes.saturating_add(step.body_bytes());
+        if self.open[index].steps.len() >= limits.transaction_actions {
             let limit = limits.transaction_actions;
             let message =
-                format!("SEND: at most {limit} frames in a transaction (limits.transaction_actions)");
+                format!("{command}: at most {limit} frames in a transaction (limits.transaction_actions)");
             return Err(Refusal::new(CloseReason::Limit, message));
         }
         if bytes > limits.transaction_bytes {
             let limit = limits.transaction_bytes;
             let message =
-                format!("SEND: open transactions are over {limit} bytes (limits.transaction_bytes)");
+                format!("{command}: open transactions are over {limit} bytes (limits.transaction_bytes)");
             return Err(Refusal::new(CloseReason::Limit, message));
         }
         self.bytes = bytes;
-        self.open[index].sends.push(send);
+        self.open[index].steps.push(step);
         Ok(())
     }
 
-    /// COMMIT: gives the SENDs in their order.
-    pub fn commit(&mut self, id: &str) -> Result<Vec<Send>, Refusal> {
+    /// COMMIT: gives what it held, in its order.
+    pub fn commit(&mut self, id: &str) -> Result<Vec<Step>, Refusal> {
         self.end(id, "COMMIT")
     }
 
@@ -68,18 +76,16 @@ impl Transactions {
         self.end(id, "ABORT").map(drop)
     }
 
-    /// ACK and NACK take effect at once; what they name must be open all the same.
-    pub fn must_be_open(&self, id: &str, command: Command) -> Result<(), Refusal> {
-        self.position(id)
-            .map(drop)
-            .ok_or_else(|| unknown(command.as_str()))
+    /// For a frame that names a transaction and has nothing to leave in it.
+    pub fn must_be_open(&self, id: &str, command: &str) -> Result<(), Refusal> {
+        self.position(id).map(drop).ok_or_else(|| unknown(command))
     }
 
-    fn end(&mut self, id: &str, command: &str) -> Result<Vec<Send>, Refusal> {
+    fn end(&mut self, id: &str, command: &str) -> Result<Vec<Step>, Refusal> {
         let index = self.position(id).ok_or_else(|| unknown(command))?;
-        let sends = self.open.remove(index).sends;
-        self.bytes -= sends.iter().map(|send| send.body.len()).sum::<usize>();
-        Ok(sends)
+        let steps = self.open.remove(index).steps;
+        self.bytes -= steps.iter().map(Step::body_bytes).sum::<usize>();
+        Ok(steps)
     }
 
     fn position(&self, id: &str) -> Option<usize> {

@@ -103,12 +103,22 @@ fn snapshot(observed: &Observed) -> Result<Registry, prometheus::Error> {
     )?;
     snapshot.outcomes(
         "herald_deliveries_total",
-        "MESSAGEs for sessions: written at once, queued in an outbox first, dropped, or expired while waiting.",
+        "MESSAGEs for sessions: written at once or queued first, and of those waiting: dropped, expired, collapsed.",
         &[
             ("written", delivery.written),
             ("queued", delivery.queued),
             ("dropped", delivery.dropped),
             ("expired", delivery.expired),
+            ("collapsed", delivery.collapsed),
+        ],
+    )?;
+    snapshot.outcomes(
+        "herald_acknowledgements_total",
+        "MESSAGEs of the ack modes that acknowledge, by their end.",
+        &[
+            ("acked", delivery.acknowledged),
+            ("nacked", delivery.refused),
+            ("unacknowledged", delivery.unacknowledged),
         ],
     )?;
     snapshot.outcomes(

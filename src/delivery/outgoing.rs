@@ -1,0 +1,52 @@
+//! A frame that has to wait, with what may happen to it while it does. Knows no queue and no socket.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// One whole WebSocket message that has to wait: a head of its own and a rest that may be shared.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// First bytes.
+    pub head: Bytes,
+    /// The bytes after them; empty where `head` is all.
+    pub rest: Bytes,
+    /// The session's own number of the subscription it answers; none for all but MESSAGE.
+    pub subscription: Option<u32>,
+    /// Dropped unwritten at this time, in Unix ms.
+    pub expires_at_ms: Option<u64>,
+    /// A newer MESSAGE of the same subscription with the same key takes its place while it waits.
+    pub collapse: Option<Arc<str>>,
+}
+
+impl Outgoing {
+    /// A frame that belongs to no subscription and never expires.
+    pub fn plain(bytes: Bytes) -> Self {
+        Self {
+            head: bytes,
+            rest: Bytes::new(),
+            subscription: None,
+            expires_at_ms: None,
+            collapse: None,
+        }
+    }
+
+    /// Bytes still to be written.
+    pub fn len(&self) -> usize {
+        self.head.len() + self.rest.len()
+    }
+
+    /// Whether nothing is left to write.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes `n` bytes off the front; gives back what is left of `n` once this frame is empty.
+    pub(super) fn advance(&mut self, n: usize) -> usize {
+        let from_head = n.min(self.head.len());
+        drop(self.head.split_to(from_head));
+        let from_rest = (n - from_head).min(self.rest.len());
+        drop(self.rest.split_to(from_rest));
+        n - from_head - from_rest
+    }
+}

@@ -1,0 +1,195 @@
+//! What a subscription with ack mode `client` or `client-individual` has been sent and not acknowledged yet, and what waits
+//! behind its bound (SUBSCRIBE's `prefetch`, STOMP rules S7, A1, A3). Pure; knows no socket and no clock.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::outbox::Outgoing;
+use super::wire::AckMode;
+use crate::envelope::MessageId;
+
+/// A MESSAGE that was sent and is not acknowledged.
+#[derive(Debug)]
+struct Unacknowledged {
+    id: MessageId,
+    sent_at: Instant,
+}
+
+/// A MESSAGE behind the window.
+#[derive(Debug)]
+pub struct Held {
+    /// Its id.
+    pub id: MessageId,
+    /// Its bytes.
+    pub frame: Outgoing,
+}
+
+/// The window of one subscription.
+#[derive(Debug)]
+pub struct Window {
+    prefetch: usize,
+    cumulative: bool,
+    unacknowledged: VecDeque<Unacknowledged>,
+    held: VecDeque<Held>,
+}
+
+impl Window {
+    /// An empty window for at most `prefetch` (at least 1) unacknowledged MESSAGEs; none for ack mode `auto`.
+    pub fn new(ack: AckMode, prefetch: usize) -> Option<Self> {
+        let cumulative = match ack {
+            AckMode::Auto => return None,
+            AckMode::Client => true,
+            AckMode::ClientIndividual => false,
+        };
+        let prefetch = prefetch.max(1);
+        Some(Self {
+            prefetch,
+            cumulative,
+            unacknowledged: VecDeque::new(),
+            held: VecDeque::new(),
+        })
+    }
+
+    /// How many MESSAGEs may be sent now; none while earlier ones wait.
+    pub fn room(&self) -> usize {
+        match self.held.is_empty() {
+            true => self.prefetch.saturating_sub(self.unacknowledged.len()),
+            false => 0,
+        }
+    }
+
+    /// One MESSAGE was sent.
+    pub fn sent(&mut self, id: MessageId, sent_at: Instant) {
+        self.unacknowledged.push_back(Unacknowledged { id, sent_at });
+    }
+
+    /// One MESSAGE has to wait, in place of an earlier one with the same collapse key, whose bytes are given back.
+    pub fn hold(&mut self, held: Held) -> Option<usize> {
+        let key = held.frame.collapse.clone();
+        let index = key.and_then(|key| {
+            self.held
+                .iter()
+                .position(|other| other.frame.collapse.as_ref() == Some(&key))
+        });
+        let replaced = index.and_then(|index| self.held.remove(index));
+        self.held.push_back(held);
+        replaced.map(|replaced| replaced.frame.len())
+    }
+
+    /// The next MESSAGE that the window lets pass.
+    pub fn release(&mut self) -> Option<Held> {
+        match self.unacknowledged.len() < self.prefetch {
+            true => self.held.pop_front(),
+            false => None,
+        }
+    }
+
+    /// An ACK or NACK of `id`: of all up to it in mode `client`, of it alone otherwise (STOMP rule S7). Tells
+    /// `handled` how long each took; gives how many there were, 0 where the id is not known (any more).
+    pub fn acknowledge(&mut self, id: &MessageId, now: Instant, mut handled: impl FnMut(Duration)) -> usize {
+        let Some(index) = self.unacknowledged.iter().position(|sent| sent.id == *id) else {
+            return 0;
+        };
+        let from = if self.cumulative { 0 } else { index };
+        let mut count = 0;
+        for sent in self.unacknowledged.drain(from..=index) {
+            handled(now.saturating_duration_since(sent.sent_at));
+            count += 1;
+        }
+        count
+    }
+
+    /// MESSAGEs that were sent and never acknowledged.
+    pub fn unacknowledged(&self) -> usize {
+        self.unacknowledged.len()
+    }
+
+    /// Bytes that wait, and how many MESSAGEs they are.
+    pub fn held(&self) -> (usize, usize) {
+        (
+            self.held.iter().map(|held| held.frame.len()).sum(),
+            self.held.len(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn id(text: &str) -> MessageId {
+        MessageId::parse(text).unwrap()
+    }
+
+    fn window(ack: AckMode, ids: &[&str]) -> Window {
+        let mut window = Window::new(ack, 3).unwrap();
+        ids.iter().for_each(|text| window.sent(id(text), Instant::now()));
+        window
+    }
+
+    fn check(ack: AckMode, acknowledged: &str, expected: usize, left: usize) {
+        let mut window = window(ack, &["a", "b", "c"]);
+        let mut handled = 0;
+        assert_eq!(
+            window.acknowledge(&id(acknowledged), Instant::now(), |_| handled += 1),
+            expected
+        );
+        assert_eq!(
+            (handled, window.unacknowledged()),
+            (expected, left),
+            "{acknowledged}"
+        );
+    }
+
+    #[test]
+    fn an_acknowledgement_covers_what_its_mode_says() {
+        check(AckMode::Client, "b", 2, 1);
+        check(AckMode::ClientIndividual, "b", 1, 2);
+        check(AckMode::Client, "unknown", 0, 3);
+        assert!(Window::new(AckMode::Auto, 3).is_none());
+    }
+
+    #[test]
+    fn what_is_behind_the_window_comes_in_order_as_room_is_made() {
+        let mut window = window(AckMode::ClientIndividual, &["a", "b"]);
+        assert_eq!(window.room(), 1);
+        window.sent(id("c"), Instant::now());
+        for text in ["d", "e"] {
+            window.hold(Held {
+                id: id(text),
+                frame: Outgoing::plain(Bytes::from_static(b"12")),
+            });
+        }
+        assert!(window.release().is_none());
+        assert_eq!(window.held(), (4, 2));
+        window.acknowledge(&id("b"), Instant::now(), |_| {});
+        assert_eq!(window.room(), 0, "held ones come first");
+        assert_eq!(window.release().unwrap().id, id("d"));
+    }
+
+    #[test]
+    fn a_newer_message_takes_the_place_of_a_held_one_with_its_key() {
+        let mut window = window(AckMode::Client, &["a", "b", "c"]);
+        let frame = |bytes: &'static [u8]| Outgoing {
+            collapse: Some("k".into()),
+            ..Outgoing::plain(Bytes::from_static(bytes))
+        };
+        assert_eq!(
+            window.hold(Held {
+                id: id("d"),
+                frame: frame(b"old")
+            }),
+            None
+        );
+        assert_eq!(
+            window.hold(Held {
+                id: id("e"),
+                frame: frame(b"newer")
+            }),
+            Some(3)
+        );
+        assert_eq!(window.held(), (5, 1));
+    }
+}
