@@ -137,7 +137,7 @@ async fn greet(
     let principal = authenticate(context, &attempt).await?;
     drop(attempt);
     let session_id = ulid::Ulid::new().to_string();
-    let user = principal.user().clone();
+    let (user, owner) = (principal.user().clone(), principal.clone());
     let Accepted {
         session,
         connected,
@@ -148,7 +148,7 @@ async fn greet(
     let join = Join {
         outbox: outbox.clone(),
         session: session_id.into(),
-        user,
+        principal: owner,
         version,
         send_every_ms: heartbeat.send_every_ms,
         receive_every_ms: heartbeat.receive_every_ms,
@@ -208,12 +208,17 @@ async fn run(
         key,
     } = logged_in;
     let session_id = join.session.clone();
-    let user = join.user.clone();
+    let user = join.principal.user().clone();
     key.join(join).await;
     context.presence.opened(&user);
     let reason = {
         let writing = write_outbox(socket, outbox, || key.drained());
-        let reading = read(context, &mut session, &session_id, inputs, outbox, &key);
+        let reading = async {
+            match context.rules.chain.joined(session.principal()) {
+                Ok(()) => read(context, &mut session, &session_id, inputs, outbox, &key).await,
+                Err(reject) => error_end(Refusal::new(reject.reason, reject.message), session.version()),
+            }
+        };
         tokio::pin!(writing);
         tokio::pin!(reading);
         tokio::select! {
