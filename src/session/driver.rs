@@ -175,10 +175,6 @@ async fn first_frame(
     outbox: &Outbox,
     socket: &AsyncFd<Arc<PlainSocket>>,
 ) -> Result<crate::stomp::Frame, End> {
-    let gone = || End {
-        reason: CloseReason::PeerGone,
-        messages: Vec::new(),
-    };
     loop {
         match inputs.next().await {
             Ok(Input::Frame(frame)) => return Ok(frame),
@@ -263,12 +259,7 @@ async fn read(
                 continue;
             }
             Ok(Input::Close) => return close_end(CloseReason::Normal),
-            Ok(Input::Gone) => {
-                return End {
-                    reason: CloseReason::PeerGone,
-                    messages: Vec::new(),
-                };
-            }
+            Ok(Input::Gone) => return gone(),
             Err(refusal) => return error_end(refusal, version),
         };
         context.metrics.frames_in.inc();
@@ -369,6 +360,12 @@ fn farewell(receipt: Option<&str>, version: Version) -> End {
         reason: CloseReason::Normal,
         messages,
     }
+}
+
+/// Nobody is left to say anything to.
+fn gone() -> End {
+    let (reason, messages) = (CloseReason::PeerGone, Vec::new());
+    End { reason, messages }
 }
 
 fn close_end(reason: CloseReason) -> End {
