@@ -368,3 +368,6 @@ fn start_clock(clock: Arc<AtomicU32>, shards: Vec<mpsc::WeakSender<Command>>) ->
         .spawn(tick)
         .map(drop)
 }
+
+#[cfg(test)]
+mod tests;

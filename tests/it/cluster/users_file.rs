@@ -4,12 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::cluster::{admin, admin_key, until};
+use crate::support::cluster::{ADMIN, admin, admin_key, until};
 use crate::support::cluster_client::Browser;
-use crate::support::process::{Herald, Launch};
+use crate::support::process::{Herald, Launch, request};
 
 /// A users file and the instance that watches it.
 struct Watched {
@@ -31,6 +32,9 @@ fn write(folder: &Path, users: impl IntoIterator<Item = (String, &'static str)>)
     std::fs::rename(folder.join("new"), folder.join("users.toml")).unwrap();
 }
 
+const RELOADS: usize = 8;
+const HOUR: Duration = Duration::from_secs(3_600);
+
 const USER: &str = "\"ROLE_USER\"";
 const PUBLISHER: &str = "\"ROLE_USER\", \"ROLE_PUBLISHER\"";
 
@@ -48,6 +52,8 @@ impl Watched {
             "127.0.0.1:0",
         ])
         .set("HERALD_AUTH__USERS_FILE", &path("users.toml"));
+        // A mailbox that is full delays joins, and so gives what goes wrong there the time to do so.
+        let launch = launch.set("HERALD_DELIVERY__MAILBOX", "1");
         let herald = Herald::start("watching", &launch).await;
         Self { herald, folder }
     }
@@ -112,6 +118,26 @@ async fn a_login_during_the_reload_does_not_slip_through() {
     let watched = Watched::start(all("goes")).await;
     let address = watched.herald.address;
     let stop = Arc::new(AtomicBool::new(false));
+    let mut audience = Vec::new();
+    for _ in 0..20 {
+        let mut browser = Browser::connect(address, "x").await;
+        browser.subscribe("/queue/load").await;
+        // Read, and forgotten.
+        audience.push(tokio::spawn(async move {
+            while browser.event_within(HOUR).await.is_some() {}
+        }));
+    }
+    let load = (0..4).map(|_| {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            let (path, body) = ("/api/v1/broadcast/queue/load", vec![b'x'; 64 << 10]);
+            while !stop.load(Ordering::Relaxed) {
+                let answer = request(address, "POST", path, &[ADMIN], &body).await.unwrap();
+                assert_eq!(answer.status, 202);
+            }
+        })
+    });
+    let load: Vec<_> = load.collect();
     let logins: Vec<_> = (0..6)
         .map(|_| {
             let stop = stop.clone();
@@ -125,7 +151,7 @@ async fn a_login_during_the_reload_does_not_slip_through() {
         })
         .collect();
     let mut reloads = 0;
-    while reloads < 3 {
+    while reloads < RELOADS {
         let begun = watched.sessions("goes").await;
         until("logins under way", async || {
             watched.sessions("goes").await >= begun + 20
@@ -139,7 +165,7 @@ async fn a_login_during_the_reload_does_not_slip_through() {
         .await;
         until("no session is left", async || watched.sessions("goes").await == 0).await;
         reloads += 1;
-        if reloads < 3 {
+        if reloads < RELOADS {
             write(watched.folder.path(), all("goes"));
         }
     }
@@ -151,7 +177,10 @@ async fn a_login_during_the_reload_does_not_slip_through() {
             count += 1;
         }
     }
-    assert!(count >= 60, "{count} sessions");
+    assert!(count >= 10 * RELOADS, "{count} sessions");
+    for load in load {
+        load.await.unwrap();
+    }
     assert_eq!(watched.sessions("goes").await, 0);
 }
 
