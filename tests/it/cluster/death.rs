@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 
-use crate::support::cluster::{Cluster, online, until};
+use crate::support::cluster::{Cluster, online, until, until_online};
 use crate::support::cluster_client::Browser;
+use crate::support::within;
 
 /// `presence.instance_timeout`, a digest's interval, and what a busy machine takes.
 const GONE_BY: Duration = Duration::from_millis(7_000);
@@ -103,4 +104,50 @@ async fn one_of_two_dies() {
 #[tokio::test]
 async fn one_of_three_dies() {
     the_death_of_one_of(3).await;
+}
+
+/// It stood still, not the others: when it runs again it says of nobody that they went.
+#[tokio::test]
+async fn an_instance_that_stood_still_comes_back() {
+    let cluster = Cluster::start(2).await;
+    let (still, other) = (&cluster.instances[0], &cluster.instances[1]);
+    let mut here = Browser::connect(still.address, "test1").await;
+    let mut there = Browser::connect(other.address, "test2").await;
+    for browser in [&mut here, &mut there] {
+        browser.subscribe("/queue/users").await;
+    }
+    let everybody = ["test1", "test2"];
+    for herald in &cluster.instances {
+        until_online(herald, &everybody).await;
+    }
+    for browser in [&mut here, &mut there] {
+        while browser.next_on("/queue/users").await.json() != serde_json::json!(everybody) {}
+    }
+    let backend = async_nats::connect(cluster.nats.url()).await.unwrap();
+    let mut events = backend.subscribe("herald.event.user.*").await.unwrap();
+    backend.flush().await.unwrap();
+    let mut next = async || {
+        let event = within("an event", events.next()).await.unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
+        let kind = event.subject.rsplit('.').next().unwrap().to_owned();
+        (kind, told["user"].as_str().unwrap().to_owned())
+    };
+    still.signal("STOP");
+    let gone_after = until_online(other, &["test2"]).await;
+    assert!(gone_after > Duration::from_secs(3), "{gone_after:?}");
+    assert_eq!(next().await, ("disconnected".into(), "test1".into()));
+    still.signal("CONT");
+    for herald in &cluster.instances {
+        until_online(herald, &everybody).await;
+    }
+    assert_eq!(next().await, ("connected".into(), "test1".into()));
+    assert!(tokio::time::timeout(AFTERWARDS, next()).await.is_err());
+    // Its session is as it was, and saw nobody go.
+    here.subscribe("/queue/x").await;
+    assert_eq!(here.waiting(), []);
+    let lists: Vec<_> = there.waiting().iter().map(|frame| frame.json()).collect();
+    assert_eq!(
+        lists,
+        [serde_json::json!(["test2"]), serde_json::json!(everybody)]
+    );
 }

@@ -1,9 +1,11 @@
 //! SIGTERM ends an instance so that nobody notices who reconnects: not ready at once while it still serves, then no new
 //! connections, sessions closed in waves with 1001, its users gone elsewhere at once, exit 0 in time.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::cluster::{Cluster, until, until_online};
@@ -111,4 +113,59 @@ async fn a_second_sigterm_ends_at_once() {
     assert_eq!(herald.exit_code().await, Some(1));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(browser.end().await.code, 1006);
+}
+
+/// Who neither reads nor goes holds nothing up; SIGINT waits for no balancer.
+#[tokio::test]
+async fn a_client_that_does_not_go_holds_nothing_up() {
+    let mut cluster = Cluster::start_with(1, &SETTINGS).await;
+    let herald = &mut cluster.instances[0];
+    let (mut idle, mut stuck) = (TcpStream::connect(herald.address).await.unwrap(), Vec::new());
+    for _ in 0..5 {
+        stuck.push(Stuck::connect(herald.address).await);
+    }
+    let body = vec![b'x'; 512 << 10];
+    for _ in 0..4 {
+        // More than a socket's buffers take: these sessions wait in their outbox.
+        assert_eq!(
+            herald
+                .post("/api/v1/broadcast/queue/x", "text/plain", &body)
+                .await
+                .status,
+            202
+        );
+    }
+    herald.signal("INT");
+    let begun = Instant::now();
+    assert_eq!(herald.exit_code().await, Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!(idle.read(&mut [0; 16]).await.unwrap(), 0);
+}
+
+/// A session that subscribes to `/queue/x` and reads no more.
+struct Stuck(#[expect(dead_code, reason = "held open")] TcpStream);
+
+impl Stuck {
+    async fn connect(to: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        let request = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let frames = [
+            "CONNECT\naccept-version:1.2\nlogin:test1\npasscode:test\n\n\0",
+            "SUBSCRIBE\nid:1\ndestination:/queue/x\nreceipt:joined\n\n\0",
+        ];
+        stream.write_all(request.as_bytes()).await.unwrap();
+        for frame in frames {
+            let head = [0x81, 0x80 | frame.len() as u8, 0, 0, 0, 0];
+            stream
+                .write_all(&[&head, frame.as_bytes()].concat())
+                .await
+                .unwrap();
+        }
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains("receipt-id:joined") {
+            seen.push(stream.read_u8().await.unwrap());
+        }
+        Self(stream)
+    }
 }

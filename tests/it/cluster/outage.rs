@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 
 use crate::support::cluster::{Cluster, online, until, until_online};
 use crate::support::cluster_client::Browser;
-use crate::support::process::request;
+use crate::support::process::{Herald, request};
 use crate::support::within;
 
 const PUBLISHERS: usize = 4;
@@ -64,7 +64,12 @@ async fn an_outage_of_nats_under_load() {
     let mut browsers = Vec::new();
     for (herald, user) in cluster.instances.iter().zip(["test1", "test2"]) {
         let mut browser = Browser::connect(herald.address, user).await;
-        for destination in ["/queue/load", "/queue/users", "/user/queue/x"] {
+        for destination in [
+            "/queue/load",
+            "/queue/users",
+            "/user/queue/x",
+            "/user/queue/errors",
+        ] {
             browser.subscribe(destination).await;
         }
         browsers.push(browser);
@@ -113,6 +118,14 @@ async fn an_outage_of_nats_under_load() {
             .with_receipt("UNSUBSCRIBE", &[("id", "/user/queue/x")], b"")
             .await;
         browser.subscribe("/user/queue/x").await;
+        for destination in ["/app/orders/place", "/chat/message"] {
+            browser.send(destination, &[], "now?").await;
+            let told = browser.next_on("/user/queue/errors").await.json();
+            assert_eq!(
+                (&told["code"], &told["destination"]),
+                (&"unavailable".into(), &destination.into())
+            );
+        }
     }
 
     cluster.nats.restart();
@@ -197,4 +210,41 @@ async fn an_outage_of_nats_under_load() {
     for herald in &cluster.instances {
         assert_eq!(online(herald).await, everybody);
     }
+}
+
+#[tokio::test]
+async fn it_starts_serves_and_ends_without_nats() {
+    let mut cluster = Cluster::start(0).await;
+    cluster.nats.kill();
+    let launch = cluster.launch().set("HERALD_DRAIN__BALANCER_WAIT", "200ms");
+    let launch = launch.set("HERALD_DRAIN__SPREAD", "200ms");
+    let mut herald = Herald::start_unready("early", &launch).await;
+    assert_eq!(
+        (
+            herald.get("/readyz").await.status,
+            herald.get("/livez").await.status
+        ),
+        (503, 200)
+    );
+    let mut browser = Browser::connect(herald.address, "test1").await;
+    browser.subscribe("/queue/x").await;
+    assert_eq!(online(&herald).await, ["test1"]);
+    cluster.nats.restart();
+    herald.until_ready().await;
+    assert_eq!(
+        herald
+            .post("/api/v1/broadcast/queue/x", "text/plain", "now")
+            .await
+            .status,
+        202
+    );
+    assert_eq!(browser.next().await.text(), "now");
+
+    cluster.nats.kill();
+    until("not ready", async || herald.get("/readyz").await.status == 503).await;
+    herald.signal("TERM");
+    let begun = Instant::now();
+    assert_eq!(browser.end().await.code, 1001);
+    assert_eq!(herald.exit_code().await, Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
