@@ -184,7 +184,11 @@ fn the_index_knows_a_subscription_before_its_receipt_goes_out() {
     }
     let mut f = Fixture::new();
     let target = broadcast("/queue/x");
-    let witness = Arc::new(Witness(f.shard.setting.interest.clone(), target.clone(), Mutex::default()));
+    let witness = Arc::new(Witness(
+        f.shard.setting.interest.clone(),
+        target.clone(),
+        Mutex::default(),
+    ));
     let client = f.join("alice", 1 << 20);
     f.shard.hot[0].socket = witness.clone();
     f.subscribe(&client, 0, target);
