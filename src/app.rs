@@ -203,6 +203,7 @@ impl App {
 
     /// Serves until `stop` says how to end, then drains inside `drain.timeout`.
     pub async fn run(self, stop: impl Future<Output = Result<Stop, Error>>) -> Result<(), Error> {
+        let address = self.address()?;
         let (accepting, background) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let mut presence = self.start_relay(&background)?;
@@ -226,7 +227,7 @@ impl App {
             }
         };
         self.phase.send_replace(Phase::Running);
-        info!(instance = %self.instance.name, id = %self.instance.id, "serving");
+        info!(instance = %self.instance.name, id = %self.instance.id, %address, "serving");
         let end = async {
             let stop = tokio::select! {
                 stop = stop => stop?,
@@ -294,12 +295,21 @@ impl App {
             self.instance.id,
         ));
         let mut withdrawn = self.authenticator.withdrawn();
+        let authenticator = Arc::downgrade(&self.authenticator);
         tokio::spawn(async move {
             use tokio::sync::broadcast::error::RecvError;
             loop {
                 match withdrawn.recv().await {
                     Ok(user) => registry.close_user(&user, CloseReason::NotAuthenticated).await,
-                    Err(RecvError::Lagged(missed)) => warn!(missed, "withdrawn users not closed"),
+                    // Names are lost, users are not: every session is looked at.
+                    Err(RecvError::Lagged(names)) => {
+                        info!(names, "many users withdrawn at once: looking at every session");
+                        let Some(users) = authenticator.upgrade() else {
+                            return;
+                        };
+                        let gone = Arc::new(move |who: &_| !users.is_current(who));
+                        registry.close_where(gone, CloseReason::NotAuthenticated).await;
+                    }
                     Err(RecvError::Closed) => return,
                 }
             }

@@ -60,6 +60,12 @@ pub trait Interceptor: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// Right after the session joined the registry, where a withdrawal finds it: refuses what has become untrue since
+    /// [`connect`](Self::connect), when no withdrawal could.
+    fn joined(&self, _who: &Principal) -> Result<(), Reject> {
+        Ok(())
+    }
+
     /// At SUBSCRIBE; `text` is the destination as the client wrote it. Must not allocate unless it refuses.
     fn subscribe(&self, _who: &Principal, _destination: &Destination, _text: &str) -> Result<(), Reject> {
         Ok(())
@@ -95,6 +101,11 @@ impl Chain {
                 CloseReason::NotAuthenticated.words(),
             )
         })
+    }
+
+    /// Asks every link once more, when the session has joined the registry.
+    pub fn joined(&self, who: &Principal) -> Result<(), Reject> {
+        self.0.iter().try_for_each(|link| link.joined(who))
     }
 
     /// Asks every link at SUBSCRIBE.

@@ -54,7 +54,10 @@ fn serve(flags: ConfigArgs) -> Result<(), u8> {
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
     result.map_err(|error| {
         tracing::error!("{error}");
-        EXIT_FAILURE
+        match error {
+            app::Error::Config(_) => EXIT_CONFIG,
+            app::Error::Failure(_) => EXIT_FAILURE,
+        }
     })
 }
 

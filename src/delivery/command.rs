@@ -12,7 +12,7 @@ use crate::delivery::outbox::Outbox;
 use crate::delivery::wire::AckMode;
 use crate::destination::Target;
 use crate::envelope::{Envelope, MessageId};
-use crate::principal::UserName;
+use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
 
 /// A session's number in this process, never used twice.
@@ -26,7 +26,7 @@ pub struct Join {
     /// CONNECTED's `session`.
     pub session: Box<str>,
     /// Whose session it is.
-    pub user: UserName,
+    pub principal: Principal,
     /// The negotiated version.
     pub version: Version,
     /// Send something at least this often, in ms; 0: never.
@@ -86,6 +86,9 @@ pub struct SessionView {
     pub subscriptions: Vec<String>,
 }
 
+/// Whether a session is meant, by its principal.
+pub type Which = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
+
 /// What a shard can be told.
 pub enum Command {
     /// A session logged in.
@@ -110,6 +113,8 @@ pub enum Command {
     Leave(SessionKey),
     /// All sessions of a user end.
     CloseUser(UserName, CloseReason),
+    /// All sessions end whose principal this says yes to.
+    CloseWhere(Which, CloseReason),
     /// About this many sessions, picked at random, end; answers how many are left.
     CloseSome(usize, CloseReason, oneshot::Sender<usize>),
     /// Answers a user's sessions.

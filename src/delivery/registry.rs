@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::command::{Acknowledgement, Command, Delivery, Join, SessionKey, Subscription};
+use super::command::{Acknowledgement, Command, Delivery, Join, SessionKey, Subscription, Which};
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::outbox::{Outbox, TryWrite};
@@ -187,10 +187,18 @@ impl Registry {
         }
     }
 
-    /// Closes all sessions of `user` on this instance.
+    /// Closes all sessions of `user` on this instance. Every shard is told: a session whose Join is still in a mailbox
+    /// is in no index yet.
     pub async fn close_user(&self, user: &UserName, reason: CloseReason) {
-        for shard in self.inner.interest.shards_of_user(user).iter() {
+        for shard in 0..self.inner.shards.len() {
             self.send(shard, Command::CloseUser(user.clone(), reason)).await;
+        }
+    }
+
+    /// Closes all sessions on this instance whose principal `which` says yes to. Walks every session: for rare needs.
+    pub async fn close_where(&self, which: Which, reason: CloseReason) {
+        for shard in 0..self.inner.shards.len() {
+            self.send(shard, Command::CloseWhere(which.clone(), reason)).await;
         }
     }
 
@@ -386,3 +394,6 @@ fn start_clock(clock: Arc<AtomicU32>, shards: Vec<mpsc::WeakSender<Command>>) ->
         .spawn(tick)
         .map(drop)
 }
+
+#[cfg(test)]
+mod tests;

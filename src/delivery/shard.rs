@@ -20,7 +20,7 @@ use super::window::Window;
 use super::wire::{AckMode, GroupKey};
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
-use crate::principal::UserName;
+use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
 
 mod acknowledge;
@@ -47,7 +47,7 @@ struct Session {
     key: SessionKey,
     outbox: Arc<Outbox>,
     id: Box<str>,
-    user: UserName,
+    principal: Principal,
     version: Version,
     send_after_ticks: u32,
     receive_ticks: u32,
@@ -188,6 +188,7 @@ impl Shard {
                 }
             }
             Command::CloseUser(user, reason) => self.close_user(&user, reason),
+            Command::CloseWhere(which, reason) => self.close_where(&*which, reason),
             Command::CloseSome(count, reason, left) => {
                 // An asker that is gone is no error.
                 let _ = left.send(self.close_some(count, reason));
@@ -200,6 +201,7 @@ impl Shard {
     }
 
     fn join(&mut self, key: SessionKey, join: Join) {
+        let user = join.principal.user().clone();
         let hot = Hot {
             socket: join.outbox.socket().clone(),
             last_write: self.wheel.now(),
@@ -209,7 +211,7 @@ impl Shard {
             key,
             outbox: join.outbox,
             id: join.session,
-            user: join.user.clone(),
+            principal: join.principal,
             version: join.version,
             send_after_ticks: super::wheel::send_after_ticks(join.send_every_ms),
             receive_ticks: super::wheel::ticks_of(join.receive_every_ms),
@@ -232,10 +234,10 @@ impl Shard {
             }
         };
         self.by_key.insert(key, slot);
-        let of_user = self.users.entry(join.user.clone()).or_default();
+        let of_user = self.users.entry(user.clone()).or_default();
         of_user.push(slot);
         if of_user.len() == 1 {
-            self.setting.interest.user_came(self.setting.index, &join.user);
+            self.setting.interest.user_came(self.setting.index, &user);
         }
         self.setting.counters.sessions.fetch_add(1, Ordering::Relaxed);
         self.start_timers(slot);

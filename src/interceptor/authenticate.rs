@@ -44,6 +44,15 @@ impl Interceptor for Authenticate {
             Ok(())
         })
     }
+
+    /// A reload of the users between the check of the password and the join ends nobody's session: this does.
+    fn joined(&self, who: &Principal) -> Result<(), Reject> {
+        if self.0.is_current(who) {
+            Ok(())
+        } else {
+            Err(refusal(AuthError::Failed))
+        }
+    }
 }
 
 /// The first that is present decides, whether it is usable or not (CONTRACT section 1): a client that presents two

@@ -141,7 +141,7 @@ async fn greet(
     let principal = authenticate(context, &attempt).await?;
     drop(attempt);
     let session_id = ulid::Ulid::new().to_string();
-    let user = principal.user().clone();
+    let (user, owner) = (principal.user().clone(), principal.clone());
     let Accepted {
         session,
         connected,
@@ -152,7 +152,7 @@ async fn greet(
     let join = Box::new(Join {
         outbox: outbox.clone(),
         session: session_id.into(),
-        user,
+        principal: owner,
         version,
         send_every_ms: heartbeat.send_every_ms,
         receive_every_ms: heartbeat.receive_every_ms,
@@ -179,10 +179,6 @@ async fn first_frame(
     outbox: &Outbox,
     socket: &AsyncFd<Arc<PlainSocket>>,
 ) -> Result<crate::stomp::Frame, End> {
-    let gone = || End {
-        reason: CloseReason::PeerGone,
-        messages: Vec::new(),
-    };
     loop {
         match inputs.next().await {
             Ok(Input::Frame(frame)) => return Ok(frame),
@@ -212,12 +208,17 @@ async fn run(
         key,
     } = *logged_in;
     let session_id = join.session.clone();
-    let user = join.user.clone();
+    let user = join.principal.user().clone();
     key.join(join).await;
     context.presence.opened(&user);
     let reason = {
         let writing = write_outbox(socket, outbox, || key.drained());
-        let reading = read(context, &mut session, &session_id, inputs, outbox, &key);
+        let reading = async {
+            match context.rules.chain.joined(session.principal()) {
+                Ok(()) => read(context, &mut session, &session_id, inputs, outbox, &key).await,
+                Err(reject) => error_end(Refusal::new(reject.reason, reject.message), session.version()),
+            }
+        };
         tokio::pin!(writing);
         tokio::pin!(reading);
         tokio::select! {
@@ -262,12 +263,7 @@ async fn read(
                 continue;
             }
             Ok(Input::Close) => return close_end(CloseReason::Normal),
-            Ok(Input::Gone) => {
-                return End {
-                    reason: CloseReason::PeerGone,
-                    messages: Vec::new(),
-                };
-            }
+            Ok(Input::Gone) => return gone(),
             Err(refusal) => return error_end(refusal, version),
         };
         context.metrics.frames_in.inc();
@@ -368,6 +364,12 @@ fn farewell(receipt: Option<&str>, version: Version) -> End {
         reason: CloseReason::Normal,
         messages,
     }
+}
+
+/// Nobody is left to say anything to.
+fn gone() -> End {
+    let (reason, messages) = (CloseReason::PeerGone, Vec::new());
+    End { reason, messages }
 }
 
 fn close_end(reason: CloseReason) -> End {

@@ -8,5 +8,7 @@
 )]
 
 mod bus;
+mod cluster;
+mod life;
 mod support;
 mod websocket;

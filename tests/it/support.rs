@@ -3,8 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+pub mod cluster;
+pub mod cluster_client;
 pub mod faulty_bus;
 pub mod nats;
+pub mod process;
 
 /// What `future` gives; fails the test with `what` if that takes ten seconds. Ten: the machine may be busy.
 #[track_caller]

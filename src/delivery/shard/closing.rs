@@ -9,7 +9,7 @@ use super::{NoSocket, Shard, To};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::SessionView;
 use crate::delivery::wire;
-use crate::principal::UserName;
+use crate::principal::{Principal, UserName};
 
 impl Shard {
     /// Ends the session at `slot`, if one is there: the slot is free afterwards, its outbox closed behind `last_frames`.
@@ -26,11 +26,12 @@ impl Shard {
         self.generations[slot as usize] = self.generations[slot as usize].wrapping_add(1);
         self.vacant.push(slot);
         self.by_key.remove(&session.key);
-        if let Some(of_user) = self.users.get_mut(&session.user) {
+        let user = session.principal.user();
+        if let Some(of_user) = self.users.get_mut(user) {
             of_user.retain(|held| *held != slot);
             if of_user.is_empty() {
-                self.users.remove(&session.user);
-                self.setting.interest.user_went(self.setting.index, &session.user);
+                self.users.remove(user);
+                self.setting.interest.user_went(self.setting.index, user);
             }
         }
         for held in session.subscriptions {
@@ -53,6 +54,15 @@ impl Shard {
     pub(super) fn close_user(&mut self, user: &UserName, reason: CloseReason) {
         for slot in self.users.get(user).cloned().unwrap_or_default() {
             self.end_with_words(slot, reason);
+        }
+    }
+
+    pub(super) fn close_where(&mut self, which: &dyn Fn(&Principal) -> bool, reason: CloseReason) {
+        let meant = |session: &super::Session| which(&session.principal);
+        for slot in 0..self.sessions.len() {
+            if self.sessions[slot].as_ref().is_some_and(meant) {
+                self.end_with_words(slot as u32, reason);
+            }
         }
     }
 

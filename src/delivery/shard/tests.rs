@@ -86,7 +86,7 @@ impl Fixture {
         let join = Join {
             outbox: outbox.clone(),
             session: format!("session-{}", key.0).into(),
-            user: UserName::parse(user).unwrap(),
+            principal: Principal::new(UserName::parse(user).unwrap(), ["ROLE_USER"]),
             version: Version::V1_2,
             send_every_ms: 10_000,
             receive_every_ms: 10_000,
@@ -559,4 +559,20 @@ fn a_newer_message_with_the_same_key_takes_the_place_of_a_waiting_one() {
     let order = [text.find("begun;"), text.find("other;"), text.find("new;")];
     assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
     assert_eq!(f.ledger.collapsed.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn those_end_whose_principal_is_meant() {
+    let mut f = Fixture::new();
+    let clients: Vec<Client> = ["alice", "bob", "alice", "carol"]
+        .iter()
+        .map(|user| f.join(user, 1 << 20))
+        .collect();
+    let meant = Arc::new(|who: &Principal| who.user().as_str() != "bob");
+    f.handle(Command::CloseWhere(meant, CloseReason::NotAuthenticated));
+    let ended: Vec<bool> = clients
+        .iter()
+        .map(|client| client.outbox.closing() == Some(CloseReason::NotAuthenticated))
+        .collect();
+    assert_eq!(ended, [true, false, true, true]);
 }

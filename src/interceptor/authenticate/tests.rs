@@ -160,3 +160,19 @@ async fn a_full_queue_says_overloaded() {
     assert!(first.is_ok());
     assert_eq!(second, Err(Reject::new(CloseReason::Overloaded, "overloaded")));
 }
+
+/// The session that logs in while the users are replaced, seen from the chain: what `connect` gave no longer holds.
+#[tokio::test]
+async fn who_was_withdrawn_meanwhile_is_refused_after_the_join() {
+    let chain = chain(&LoginConfig::default());
+    let attempt = ConnectAttempt {
+        x_authorization: Some(Secret::new(TEST1)),
+        ..nothing()
+    };
+    let principal = chain.connect(&attempt).await.unwrap();
+    assert_eq!(chain.joined(&principal), Ok(()));
+    // The same name and roles out of another reading of the users: not what was proven.
+    let replaced = Principal::new(principal.user().clone(), principal.roles());
+    let refused = Reject::new(CloseReason::NotAuthenticated, "authentication failed");
+    assert_eq!(chain.joined(&replaced), Err(refused));
+}

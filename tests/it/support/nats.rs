@@ -129,6 +129,16 @@ fn binary() -> PathBuf {
     binary
 }
 
+/// Headers as a backend's client writes them.
+#[expect(clippy::disallowed_methods, reason = "the texts are the tests' own")]
+pub fn headers(all: &[(&str, &str)]) -> async_nats::HeaderMap {
+    let mut headers = async_nats::HeaderMap::new();
+    for (name, value) in all {
+        headers.insert(*name, *value);
+    }
+    headers
+}
+
 /// A publisher that writes the protocol by itself, and so what no client would.
 pub struct RawPublisher {
     stream: tokio::io::BufReader<TcpStream>,

@@ -1,0 +1,75 @@
+//! What holds between the handle and the shards' mailboxes, whatever a shard is busy with.
+
+use std::io::{self, IoSlice};
+use std::sync::mpsc as blocking;
+
+use parking_lot::Mutex;
+
+use super::*;
+use crate::principal::Principal;
+use crate::stomp::Version;
+
+/// A socket that takes everything, once it is let.
+struct Gate(Mutex<blocking::Receiver<()>>);
+
+impl TryWrite for Gate {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+        // Whoever lets it is gone: it is open.
+        let _ = self.0.lock().recv();
+        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+    }
+}
+
+fn registry() -> Registry {
+    let limits = Limits {
+        outbox_bytes: 1 << 20,
+        outbox_total_bytes: 1 << 20,
+        delivery_bytes: 1 << 20,
+        hidden_tab_grace: Duration::from_secs(300),
+        user_prefix: Path::parse("/user").unwrap(),
+        on_ack: Arc::new(|_| {}),
+    };
+    Registry::start(&crate::delivery::Config::default(), limits).unwrap()
+}
+
+async fn join(registry: &Registry, user: &str, socket: Arc<dyn TryWrite>) -> Arc<Outbox> {
+    let outbox = registry.outbox(socket);
+    let join = Join {
+        outbox: outbox.clone(),
+        session: user.into(),
+        principal: Principal::new(UserName::parse(user).unwrap(), ["ROLE_USER"]),
+        version: Version::V1_2,
+        send_every_ms: 0,
+        receive_every_ms: 0,
+        address: [127, 0, 0, 1].into(),
+        since_ms: 0,
+        connected: Bytes::from_static(b"CONNECTED"),
+    };
+    registry.session().join(join).await;
+    outbox
+}
+
+/// The shard stands at another session's socket while this one's Join waits: no index knows it yet.
+#[tokio::test]
+async fn a_session_whose_join_is_under_way_is_closed_too() {
+    let registry = registry();
+    let gate = || {
+        let (open, wait) = blocking::channel();
+        (open, Arc::new(Gate(Mutex::new(wait))))
+    };
+    let (opens, closed_gate) = gate();
+    let _first = join(&registry, "first", closed_gate).await;
+    let alice = join(&registry, "alice", gate().1).await;
+    let bob = join(&registry, "bob", gate().1).await;
+    let name = UserName::parse("alice").unwrap();
+    registry.close_user(&name, CloseReason::NotAuthenticated).await;
+    drop(opens);
+    // An answer from behind all of it.
+    let name = UserName::parse("bob").unwrap();
+    while registry.sessions_of(&name).await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    registry.sessions_of(&name).await;
+    assert_eq!(alice.closing(), Some(CloseReason::NotAuthenticated));
+    assert_eq!(bob.closing(), None);
+}

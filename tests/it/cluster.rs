@@ -1,0 +1,12 @@
+//! The promise: instances that share nothing but NATS are one gateway, for browsers, backends and operators, while
+//! instances and the server come and go. With the built program as real processes; one file below for each promise.
+
+mod death;
+mod drain;
+mod fanout;
+mod newcomer;
+mod operators;
+mod outage;
+mod quiet;
+mod requests;
+mod users_file;

@@ -1,0 +1,327 @@
+//! The program itself as a child of the test: on a port of its own, ready when [`Herald::start`] returns, its log kept
+//! and shown when the test fails, killed when dropped. And plain HTTP/1.1 to it, one connection a request.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::within;
+
+/// How often a child and its log are looked at; there is no event to await in a process without a runtime.
+const LOOK: Duration = Duration::from_millis(10);
+/// Lines of each log shown when a test fails.
+const SHOWN_LINES: usize = 60;
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    /// Run in a shell before the program takes its place, such as `ulimit -n 40`.
+    shell: Option<String>,
+}
+
+impl Launch {
+    /// `herald` with these arguments and nothing in its environment.
+    pub fn new(arguments: &[&str]) -> Self {
+        Self {
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment: Vec::new(),
+            shell: None,
+        }
+    }
+
+    /// `herald serve --demo` on a port that the kernel chooses.
+    pub fn demo() -> Self {
+        Self::new(&["serve", "--demo"]).set("HERALD_HTTP__LISTEN", "127.0.0.1:0")
+    }
+
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Sets a variable; a later value wins.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn shell(mut self, line: &str) -> Self {
+        self.shell = Some(line.into());
+        self
+    }
+
+    fn spawn(&self) -> Running {
+        let binary = env!("CARGO_BIN_EXE_herald");
+        let mut command = match &self.shell {
+            None => Command::new(binary),
+            Some(line) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("{line} && exec \"$0\" \"$@\""), binary]);
+                command
+            }
+        };
+        let mut child = command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| name == "PATH"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start herald");
+        let log: Arc<Mutex<Vec<String>>> = Arc::default();
+        let lines = BufReader::new(child.stderr.take().expect("its log"));
+        let kept = log.clone();
+        let reader = std::thread::spawn(move || {
+            // To the end, or the program would block on a full pipe.
+            for line in lines.lines().map_while(Result::ok) {
+                kept.lock().push(line);
+            }
+        });
+        Running {
+            child,
+            log,
+            reader: Some(reader),
+        }
+    }
+
+    /// Starts the program where it is to end by itself; gives its exit code and what it said.
+    pub async fn run(&self) -> (Option<i32>, String) {
+        let mut running = self.spawn();
+        let code = running.exit_code().await;
+        // Behind the exit: all that was said is there.
+        running.reader.take().map(std::thread::JoinHandle::join);
+        (code, running.text())
+    }
+}
+
+struct Running {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    reader: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Running {
+    fn text(&self) -> String {
+        self.log.lock().join("\n")
+    }
+
+    async fn exit_code(&mut self) -> Option<i32> {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("its status") {
+                    return status.code();
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        within("the end of herald", ended).await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running instance.
+pub struct Herald {
+    running: Running,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// For the log that a failing test shows.
+    pub name: String,
+}
+
+impl Herald {
+    /// Starts an instance and waits until it is ready.
+    pub async fn start(name: &str, launch: &Launch) -> Self {
+        let herald = Self::start_unready(name, launch).await;
+        herald.until_ready().await;
+        herald
+    }
+
+    /// Starts an instance and waits until it listens.
+    pub async fn start_unready(name: &str, launch: &Launch) -> Self {
+        let running = launch.clone().set("HERALD_INSTANCE__NAME", name).spawn();
+        let mut herald = Self {
+            running,
+            address: ([127, 0, 0, 1], 0).into(),
+            name: name.into(),
+        };
+        let line = herald.logged("\"message\":\"serving\"").await;
+        let line: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
+        herald.address = line["address"]
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .expect("its address");
+        herald
+    }
+
+    pub async fn until_ready(&self) {
+        let ready = async {
+            while self.get("/readyz").await.status != 200 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        within("readiness", ready).await;
+    }
+
+    /// Waits for a line of the log that has `words`, and gives it.
+    pub async fn logged(&self, words: &'static str) -> String {
+        let found = async {
+            loop {
+                if let Some(line) = self.lines_with(words).into_iter().next() {
+                    return line;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        within(words, found).await
+    }
+
+    /// The lines of the log that have `words`, so far.
+    pub fn lines_with(&self, words: &str) -> Vec<String> {
+        let log = self.running.log.lock();
+        log.iter().filter(|line| line.contains(words)).cloned().collect()
+    }
+
+    /// Sends a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.running.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(status.expect("kill").success());
+    }
+
+    /// SIGKILL: no goodbye.
+    pub fn kill(&mut self) {
+        self.running.child.kill().expect("kill");
+        self.running.child.wait().expect("wait");
+    }
+
+    /// Waits for its end, and gives its exit code.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        self.running.exit_code().await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[], b"").await
+    }
+
+    /// POST with a content type.
+    pub async fn post(&self, path: &str, content_type: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.request("POST", path, &[("Content-Type", content_type)], body.as_ref())
+            .await
+    }
+
+    /// Status 0: the connection was refused or lost.
+    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let asked = request(self.address, method, path, headers, body);
+        within("an answer over HTTP", asked).await.unwrap_or_default()
+    }
+}
+
+impl Drop for Herald {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.running.log.lock();
+            let shown = log.iter().skip(log.len().saturating_sub(SHOWN_LINES));
+            eprintln!("--- log of {}", self.name);
+            shown.for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// An answer over HTTP.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// Status line and headers.
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+}
+
+/// One request on a connection of its own.
+pub async fn request(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(to).await?;
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    stream.write_all(&[head.as_bytes(), body].concat()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    read_answer(&answer).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+}
+
+/// The status, head and body of a whole answer that ended with its connection.
+pub fn read_answer(bytes: &[u8]) -> Option<Answer> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let mut body = bytes[end + 4..].to_vec();
+    let answer = |body| Answer {
+        status,
+        head: head.clone(),
+        body,
+    };
+    if answer(Vec::new())
+        .header("transfer-encoding")
+        .is_some_and(|coding| coding == "chunked")
+    {
+        body = dechunk(&body)?;
+    }
+    Some(answer(body))
+}
+
+fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).ok()?, 16).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(rest.get(end + 2..end + 2 + size)?);
+        rest = rest.get(end + 4 + size..)?;
+    }
+}
