@@ -18,8 +18,10 @@ use crate::recent::Recent;
 /// The control request that asks another instance for its newest bodies of one destination.
 const RECENT_LIST: &str = "recent.list";
 /// How long a new instance looks for another to learn the newest bodies from.
-const LEARN_ATTEMPTS: u32 = 20;
-const LEARN_INTERVAL: Duration = Duration::from_millis(500);
+const LEARN_ATTEMPTS: u32 = 100;
+/// An instance hears of the others within a digest's interval; it looks often, since looking costs nothing.
+const LEARN_INTERVAL: Duration = Duration::from_millis(50);
+const LEARN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Hands every notification to the sessions of this instance, in the bus's order; ends with the bus. A full shard makes
 /// this wait, and with it the bus.
@@ -82,7 +84,7 @@ pub async fn learn_recent(
         for path in missing {
             let payload = path.as_str().to_owned().into();
             match bus
-                .control_request(other.id, RECENT_LIST, payload, LEARN_INTERVAL)
+                .control_request(other.id, RECENT_LIST, payload, LEARN_TIMEOUT)
                 .await
             {
                 Ok(told) => {

@@ -93,7 +93,7 @@ pub type Which = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 pub enum Command {
     /// A session logged in.
     Join(SessionKey, Box<Join>),
-    /// The receipt goes out, then the session is subscribed: a RECEIPT precedes its first MESSAGE (STOMP rule R3).
+    /// The session is subscribed and the receipt goes out, before its first MESSAGE (STOMP rule R3).
     Subscribe(SessionKey, Box<Subscription>, Option<Bytes>),
     /// The session's subscription of this number ends, what waits for it is dropped, then the receipt goes out.
     Unsubscribe(SessionKey, u32, Option<Bytes>),

@@ -1,8 +1,10 @@
-//! The handle to the shards: every other module's way into `delivery/`, and the only async code in it: a full mailbox
+//! The handle to the shards: every other module's way into `delivery/`, and all that waits in it: a full mailbox
 //! makes its sender wait. Cheap to clone.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -276,9 +278,34 @@ impl Registry {
         futures_util::future::select_all(ends).await;
     }
 
-    async fn send(&self, shard: usize, command: Command) {
-        // A shard that is gone ends the process by `failed`.
-        let _ = self.inner.shards[shard].send(command).await;
+    fn send(&self, shard: usize, command: Command) -> Sending {
+        let mailbox = &self.inner.shards[shard];
+        match mailbox.try_send(command) {
+            Err(mpsc::error::TrySendError::Full(command)) => {
+                let mailbox = mailbox.clone();
+                Sending(Some(Box::pin(async move {
+                    // A shard that is gone ends the process by `failed`.
+                    let _ = mailbox.send(command).await;
+                })))
+            }
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Sending(None),
+        }
+    }
+}
+
+/// A command on its way: sent already unless the mailbox was full, and then waiting for room. Two words, since an idle
+/// session keeps the memory of every future that it may ever wait for.
+#[must_use = "a full mailbox makes its sender wait"]
+pub struct Sending(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Future for Sending {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            None => Poll::Ready(()),
+            Some(waiting) => waiting.as_mut().poll(cx),
+        }
     }
 }
 
@@ -291,49 +318,48 @@ pub struct SessionHandle {
 
 impl SessionHandle {
     /// Logs in: CONNECTED is written, and from here on the shard writes.
-    pub async fn join(&self, join: Join) {
-        self.send(Command::Join(self.key, Box::new(join))).await;
+    pub fn join(&self, join: Box<Join>) -> Sending {
+        self.send(Command::Join(self.key, join))
     }
 
     /// Subscribes; `receipt` goes out before the first MESSAGE.
-    pub async fn subscribe(&self, subscription: Subscription, receipt: Option<Bytes>) {
-        self.send(Command::Subscribe(self.key, Box::new(subscription), receipt))
-            .await;
+    pub fn subscribe(&self, subscription: Box<Subscription>, receipt: Option<Bytes>) -> Sending {
+        self.send(Command::Subscribe(self.key, subscription, receipt))
     }
 
     /// Ends the subscription `number`; `receipt` goes out after its last MESSAGE.
-    pub async fn unsubscribe(&self, number: u32, receipt: Option<Bytes>) {
-        self.send(Command::Unsubscribe(self.key, number, receipt)).await;
+    pub fn unsubscribe(&self, number: u32, receipt: Option<Bytes>) -> Sending {
+        self.send(Command::Unsubscribe(self.key, number, receipt))
     }
 
     /// Passes on an ACK or NACK.
-    pub async fn acknowledge(&self, ack: Acknowledgement) {
-        self.send(Command::Acknowledge(self.key, Box::new(ack))).await;
+    pub fn acknowledge(&self, ack: Acknowledgement) -> Sending {
+        self.send(Command::Acknowledge(self.key, Box::new(ack)))
     }
 
     /// Writes whole WebSocket messages.
-    pub async fn say(&self, messages: Bytes) {
-        self.send(Command::Say(self.key, messages)).await;
+    pub fn say(&self, messages: Bytes) -> Sending {
+        self.send(Command::Say(self.key, messages))
     }
 
     /// Delivers to this session alone what stands on its user's destination.
-    pub async fn deliver(&self, envelope: Envelope) {
-        self.send(Command::DeliverTo(self.key, Box::new(envelope))).await;
+    pub fn deliver(&self, envelope: Envelope) -> Sending {
+        self.send(Command::DeliverTo(self.key, Box::new(envelope)))
     }
 
     /// Hands the socket back: nothing waits any more.
-    pub async fn drained(&self) {
-        self.send(Command::Drained(self.key)).await;
+    pub fn drained(&self) -> Sending {
+        self.send(Command::Drained(self.key))
     }
 
     /// Ends the session behind its last messages.
-    pub async fn close(&self, reason: CloseReason, last_messages: Vec<Bytes>) {
-        self.send(Command::Close(self.key, reason, last_messages)).await;
+    pub fn close(&self, reason: CloseReason, last_messages: Vec<Bytes>) -> Sending {
+        self.send(Command::Close(self.key, reason, last_messages))
     }
 
     /// Says that the session's task is gone; no harm after a close.
-    pub async fn leave(&self) {
-        self.send(Command::Leave(self.key)).await;
+    pub fn leave(&self) -> Sending {
+        self.send(Command::Leave(self.key))
     }
 
     /// The registry's clock, in ticks, for [`super::ledger::Liveness`].
@@ -341,9 +367,9 @@ impl SessionHandle {
         self.registry.inner.clock.load(Ordering::Relaxed)
     }
 
-    async fn send(&self, command: Command) {
+    fn send(&self, command: Command) -> Sending {
         let shards = self.registry.inner.shards.len() as u64;
-        self.registry.send((self.key.0 % shards) as usize, command).await;
+        self.registry.send((self.key.0 % shards) as usize, command)
     }
 }
 

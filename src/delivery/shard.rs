@@ -248,9 +248,6 @@ impl Shard {
         let Some(&slot) = self.by_key.get(&key) else {
             return;
         };
-        if let Some(receipt) = receipt {
-            self.say(slot, receipt);
-        }
         let Some(session) = &mut self.sessions[slot as usize] else {
             return;
         };
@@ -280,6 +277,11 @@ impl Shard {
             .counters
             .subscriptions
             .fetch_add(1, Ordering::Relaxed);
+        // After the index knows, or a client that publishes on its RECEIPT would be dropped as unwanted; before any MESSAGE,
+        // since only this thread writes (STOMP rule R3).
+        if let Some(receipt) = receipt {
+            self.say(slot, receipt);
+        }
     }
 
     fn unsubscribe(&mut self, key: SessionKey, number: u32, receipt: Option<Bytes>) {

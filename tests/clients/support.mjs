@@ -281,11 +281,9 @@ export class Browser {
   static async connect(t, url, options) {
     const browser = new Browser(t, url, options);
     browser.client.activate();
-    const refused = browser.errors.next(undefined, 60_000).then((error) => {
-      throw new Error(`refused: ${JSON.stringify(error)}`);
-    });
-    refused.catch(() => {});
-    browser.connected = await Promise.race([browser.connects.next(), refused]);
+    await until('CONNECTED or ERROR', () => browser.connects.items.length || browser.errors.items.length);
+    if (browser.errors.items.length) throw new Error(`refused: ${JSON.stringify(browser.errors.items[0])}`);
+    browser.connected = await browser.connects.next();
     return browser;
   }
 
@@ -296,7 +294,8 @@ export class Browser {
       destination,
       (message) =>
         inbox.push({
-          body: message.isBinaryBody ? undefined : message.body,
+          // stompjs calls every received body binary; its text is what it decodes when asked.
+          body: message.body,
           binary: message.binaryBody,
           headers: message.headers,
           ack: message.ack,

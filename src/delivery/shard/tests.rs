@@ -172,6 +172,29 @@ fn receipt_comes_before_the_first_message_and_order_is_kept() {
     assert!(!text.contains("early"));
 }
 
+/// A client that publishes as soon as it has its RECEIPT must not be too early for its own subscription.
+#[test]
+fn the_index_knows_a_subscription_before_its_receipt_goes_out() {
+    struct Witness(Arc<Interest>, Target, Mutex<Vec<bool>>);
+    impl TryWrite for Witness {
+        fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.2.lock().push(!self.0.shards(&self.1).is_empty());
+            Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+        }
+    }
+    let mut f = Fixture::new();
+    let target = broadcast("/queue/x");
+    let witness = Arc::new(Witness(
+        f.shard.setting.interest.clone(),
+        target.clone(),
+        Mutex::default(),
+    ));
+    let client = f.join("alice", 1 << 20);
+    f.shard.hot[0].socket = witness.clone();
+    f.subscribe(&client, 0, target);
+    assert_eq!(*witness.2.lock(), [true]);
+}
+
 #[test]
 fn neighbours_leave_in_one_call_and_each_subscription_gets_its_own() {
     let mut f = Fixture::new();
