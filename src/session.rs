@@ -9,6 +9,7 @@ pub mod action;
 pub mod application;
 pub mod context;
 pub mod driver;
+pub mod end;
 pub mod handshake;
 pub mod input;
 pub mod state;

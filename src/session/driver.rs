@@ -5,48 +5,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tracing::{debug, info};
 
 use super::action::{Action, Refusal};
 use super::application;
 use super::context::Context;
-use super::handshake::{Accepted, First, Handshake};
+use super::end::{End, close_end, error_end, farewell, gone, receipt_message};
 use super::input::{Input, Inputs};
 use super::state::Session;
 use crate::close_reason::CloseReason;
-use crate::delivery::command::Join;
-use crate::delivery::outbox::{Outbox, Outgoing};
+use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
-use crate::delivery::wire;
-use crate::envelope::unix_ms;
-use crate::interceptor::ConnectAttempt;
-use crate::stomp::Version;
-use crate::stomp::encoder::{ServerFrame, encode};
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
 use crate::ws::upgrade::{Connection, register};
 use crate::ws::writer::{PlainSocket, flush, write_outbox};
 
-/// Before CONNECTED a client unescapes nothing (STOMP rules H3, H4).
-const BEFORE_LOGIN: Version = Version::V1_0;
+mod greet;
+
+use greet::{LoggedIn, greet};
+
 /// How long the last frames may take to reach the kernel.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How a session's reading half came to its end: what it says last.
-struct End {
-    reason: CloseReason,
-    messages: Vec<Bytes>,
-}
-
-/// What a finished handshake hands to the session loop.
-struct LoggedIn {
-    session: Session,
-    join: Box<Join>,
-    key: SessionHandle,
-}
 
 /// Serves one upgraded connection until it is closed and its socket drained.
 pub async fn serve(context: Arc<Context>, connection: Connection) {
@@ -103,97 +85,6 @@ pub async fn serve(context: Arc<Context>, connection: Connection) {
     ending.await;
 }
 
-/// Everything before the session: CONNECT within the deadline, the interceptors, CONNECTED.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call, from the function above; a struct would only rename them"
-)]
-async fn greet(
-    context: &Context,
-    inputs: &mut Inputs<'_>,
-    outbox: &Arc<Outbox>,
-    socket: &AsyncFd<Arc<PlainSocket>>,
-    deadline: Instant,
-    address: std::net::IpAddr,
-    upgrade_authorization: Option<crate::config::secret::Secret>,
-    key: SessionHandle,
-) -> Result<Box<LoggedIn>, End> {
-    let first = timeout_at(deadline, first_frame(inputs, outbox, socket));
-    let frame = first.await.unwrap_or_else(|_| {
-        let message = format!(
-            "no CONNECT within {} (limits.connect_timeout)",
-            context.limits.connect_timeout
-        );
-        Err(error_end(
-            Refusal::new(CloseReason::HandshakeTimeout, message),
-            BEFORE_LOGIN,
-        ))
-    })?;
-    context.metrics.frames_in.inc();
-    let first = Handshake::on_first_frame(&frame, &context.heartbeat, address, upgrade_authorization);
-    // The CONNECT frame holds a password: it goes before anything else waits.
-    drop(frame);
-    let (handshake, attempt) = match first.map_err(|refusal| error_end(refusal, BEFORE_LOGIN))? {
-        First::Connect(handshake, attempt) => (handshake, attempt),
-        First::Disconnect(receipt) => return Err(farewell(receipt.as_deref(), BEFORE_LOGIN)),
-    };
-    let version = handshake.version();
-    let principal = authenticate(context, &attempt).await?;
-    drop(attempt);
-    let session_id = ulid::Ulid::new().to_string();
-    let (user, owner) = (principal.user().clone(), principal.clone());
-    let Accepted {
-        session,
-        connected,
-        heartbeat,
-    } = handshake.accept(principal, &session_id, &context.instance);
-    info!(user = %user, session = %session_id, %address, version = %version, "session connected");
-    inputs.logged_in(version, context.limits.after_login);
-    let join = Box::new(Join {
-        outbox: outbox.clone(),
-        session: session_id.into(),
-        principal: owner,
-        version,
-        send_every_ms: heartbeat.send_every_ms,
-        receive_every_ms: heartbeat.receive_every_ms,
-        address,
-        since_ms: unix_ms(),
-        connected: wire::message_of(&connected),
-    });
-    Ok(Box::new(LoggedIn { session, join, key }))
-}
-
-async fn authenticate(
-    context: &Context,
-    attempt: &ConnectAttempt,
-) -> Result<crate::principal::Principal, End> {
-    context.rules.chain.connect(attempt).await.map_err(|reject| {
-        info!(address = %attempt.address, reason = reject.reason.label(), "login refused");
-        error_end(Refusal::new(reject.reason, reject.message), BEFORE_LOGIN)
-    })
-}
-
-/// The first STOMP frame; pings are answered meanwhile, whatever STOMP's state (STOMP rule W8).
-async fn first_frame(
-    inputs: &mut Inputs<'_>,
-    outbox: &Outbox,
-    socket: &AsyncFd<Arc<PlainSocket>>,
-) -> Result<crate::stomp::Frame, End> {
-    loop {
-        match inputs.next().await {
-            Ok(Input::Frame(frame)) => return Ok(frame),
-            Ok(Input::Ping(payload)) => {
-                outbox.push_own(Outgoing::plain(pong_frame(&payload)));
-                flush(socket, outbox).await.map_err(|_| gone())?;
-            }
-            Ok(Input::Pong) => {}
-            Ok(Input::Close) => return Err(close_end(CloseReason::Normal)),
-            Ok(Input::Gone) => return Err(gone()),
-            Err(refusal) => return Err(error_end(refusal, BEFORE_LOGIN)),
-        }
-    }
-}
-
 /// The session itself, from CONNECTED until one of its halves ends.
 async fn run(
     context: &Arc<Context>,
@@ -213,12 +104,7 @@ async fn run(
     context.presence.opened(&user);
     let reason = {
         let writing = write_outbox(socket, outbox, || key.drained());
-        let reading = async {
-            match context.rules.chain.joined(session.principal()) {
-                Ok(()) => read(context, &mut session, &session_id, inputs, outbox, &key).await,
-                Err(reject) => error_end(Refusal::new(reject.reason, reject.message), session.version()),
-            }
-        };
+        let reading = read(context, &mut session, &session_id, inputs, outbox, &key);
         tokio::pin!(writing);
         tokio::pin!(reading);
         tokio::select! {
@@ -250,6 +136,9 @@ async fn read(
     key: &SessionHandle,
 ) -> End {
     let version = session.version();
+    if let Err(reject) = context.rules.chain.joined(session.principal()) {
+        return error_end(Refusal::new(reject.reason, reject.message), version);
+    }
     let mut requests = application::InFlight::default();
     loop {
         let frame = match inputs.next().await {
@@ -347,58 +236,6 @@ async fn send(
         Ok(application::Accepted::Yes) => Ok(receipt),
         Ok(application::Accepted::Reported) => Ok(None),
         Err(refusal) => Err(refusal.with_receipt(receipt.as_deref())),
-    }
-}
-
-fn receipt_message(receipt: &str, version: Version) -> Bytes {
-    wire::message_of(&encode(&ServerFrame::Receipt { receipt_id: receipt }, version))
-}
-
-/// DISCONNECT: RECEIPT if asked, then Close (STOMP rule D1).
-fn farewell(receipt: Option<&str>, version: Version) -> End {
-    let mut messages = Vec::new();
-    messages.extend(receipt.map(|receipt| receipt_message(receipt, version)));
-    let mut end = close_end(CloseReason::Normal);
-    messages.append(&mut end.messages);
-    End {
-        reason: CloseReason::Normal,
-        messages,
-    }
-}
-
-/// Nobody is left to say anything to.
-fn gone() -> End {
-    let (reason, messages) = (CloseReason::PeerGone, Vec::new());
-    End { reason, messages }
-}
-
-fn close_end(reason: CloseReason) -> End {
-    End {
-        reason,
-        messages: vec![wire::close_frame(reason.code(), reason.words())],
-    }
-}
-
-/// ERROR, then Close (STOMP rules E1, E2).
-fn error_end(refusal: Refusal, version: Version) -> End {
-    let headers: Vec<(&str, &str)> = refusal
-        .headers
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    let error = encode(
-        &ServerFrame::Error {
-            message: &refusal.message,
-            receipt_id: refusal.receipt.as_deref(),
-            headers: &headers,
-            body: &refusal.body,
-        },
-        version,
-    );
-    let close = wire::close_frame(refusal.reason.code(), &refusal.message);
-    End {
-        reason: refusal.reason,
-        messages: vec![wire::message_of(&error), close],
     }
 }
 

@@ -10,29 +10,18 @@ use tokio::io::unix::AsyncFd;
 
 use super::guard::CONTROL_MAX_BYTES;
 use super::writer::PlainSocket;
-
-/// A ping without payload.
-pub static PING: Bytes = Bytes::from_static(&[0x89, 0x00]);
-
-/// Longest reason of a Close frame: a control frame's payload without the code.
-pub const REASON_MAX_BYTES: usize = CONTROL_MAX_BYTES - 2;
+use crate::delivery::wire;
 
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_MAX_BYTES: usize = 64 << 10;
 
-/// A Close frame, unmasked, with `code` and `reason`; the reason is cut at [`REASON_MAX_BYTES`], never inside a
-/// character. A code that must not stand in a frame (RFC 6455 section 7.4.1: 1005, 1006, 1015) gives one without payload.
+/// A Close frame, unmasked, with `code` and as much of `reason` as fits. A code that must not stand in a frame (RFC 6455
+/// section 7.4.1: 1005, 1006, 1015) gives one without payload.
 pub fn close_frame(code: u16, reason: &str) -> Bytes {
-    if !may_be_sent(code) {
-        return Bytes::from_static(&[0x88, 0x00]);
+    match may_be_sent(code) {
+        true => wire::close_frame(code, reason),
+        false => control_frame(0x88, &[]),
     }
-    let reason = reason
-        .get(..reason.floor_char_boundary(REASON_MAX_BYTES))
-        .unwrap_or_default();
-    let mut payload = BytesMut::with_capacity(2 + reason.len());
-    payload.put_u16(code);
-    payload.put_slice(reason.as_bytes());
-    control_frame(0x88, &payload)
 }
 
 /// The answer to a ping: its payload back (RFC 6455 section 5.5.3), unmasked.
@@ -109,6 +98,5 @@ mod tests {
         assert_eq!(&pong_frame(b"")[..], b"\x8a\x00");
         assert_eq!(pong_frame(&[7; 125]).len(), 127);
         assert_eq!(pong_frame(&[7; 200]).len(), 127);
-        assert_eq!(&PING[..], b"\x89\x00");
     }
 }

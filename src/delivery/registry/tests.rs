@@ -45,7 +45,7 @@ async fn join(registry: &Registry, user: &str, socket: Arc<dyn TryWrite>) -> Arc
         since_ms: 0,
         connected: Bytes::from_static(b"CONNECTED"),
     };
-    registry.session().join(join).await;
+    registry.session().join(Box::new(join)).await;
     outbox
 }
 

@@ -1,0 +1,125 @@
+//! Everything before the session: CONNECT within its time, the interceptors, CONNECTED.
+
+use std::sync::Arc;
+
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, timeout_at};
+use tracing::info;
+
+use crate::close_reason::CloseReason;
+use crate::delivery::command::Join;
+use crate::delivery::outbox::{Outbox, Outgoing};
+use crate::delivery::registry::SessionHandle;
+use crate::delivery::wire;
+use crate::envelope::unix_ms;
+use crate::interceptor::ConnectAttempt;
+use crate::session::action::Refusal;
+use crate::session::context::Context;
+use crate::session::end::{End, close_end, error_end, farewell, gone};
+use crate::session::handshake::{Accepted, First, Handshake};
+use crate::session::input::{Input, Inputs};
+use crate::session::state::Session;
+use crate::stomp::Version;
+use crate::ws::close::pong_frame;
+use crate::ws::writer::{PlainSocket, flush};
+
+/// Before CONNECTED a client unescapes nothing (STOMP rules H3, H4).
+const BEFORE_LOGIN: Version = Version::V1_0;
+
+/// What a finished handshake hands to the session loop.
+pub(super) struct LoggedIn {
+    pub session: Session,
+    pub join: Box<Join>,
+    pub key: SessionHandle,
+}
+
+/// Everything before the session: CONNECT within the deadline, the interceptors, CONNECTED.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call, from the function above; a struct would only rename them"
+)]
+pub(super) async fn greet(
+    context: &Context,
+    inputs: &mut Inputs<'_>,
+    outbox: &Arc<Outbox>,
+    socket: &AsyncFd<Arc<PlainSocket>>,
+    deadline: Instant,
+    address: std::net::IpAddr,
+    upgrade_authorization: Option<crate::config::secret::Secret>,
+    key: SessionHandle,
+) -> Result<Box<LoggedIn>, End> {
+    let first = timeout_at(deadline, first_frame(inputs, outbox, socket));
+    let frame = first.await.unwrap_or_else(|_| {
+        let message = format!(
+            "no CONNECT within {} (limits.connect_timeout)",
+            context.limits.connect_timeout
+        );
+        Err(error_end(
+            Refusal::new(CloseReason::HandshakeTimeout, message),
+            BEFORE_LOGIN,
+        ))
+    })?;
+    context.metrics.frames_in.inc();
+    let first = Handshake::on_first_frame(&frame, &context.heartbeat, address, upgrade_authorization);
+    // The CONNECT frame holds a password: it goes before anything else waits.
+    drop(frame);
+    let (handshake, attempt) = match first.map_err(|refusal| error_end(refusal, BEFORE_LOGIN))? {
+        First::Connect(handshake, attempt) => (handshake, attempt),
+        First::Disconnect(receipt) => return Err(farewell(receipt.as_deref(), BEFORE_LOGIN)),
+    };
+    let version = handshake.version();
+    let principal = authenticate(context, &attempt).await?;
+    drop(attempt);
+    let session_id = ulid::Ulid::new().to_string();
+    let (user, owner) = (principal.user().clone(), principal.clone());
+    let Accepted {
+        session,
+        connected,
+        heartbeat,
+    } = handshake.accept(principal, &session_id, &context.instance);
+    info!(user = %user, session = %session_id, %address, version = %version, "session connected");
+    inputs.logged_in(version, context.limits.after_login);
+    let join = Box::new(Join {
+        outbox: outbox.clone(),
+        session: session_id.into(),
+        principal: owner,
+        version,
+        send_every_ms: heartbeat.send_every_ms,
+        receive_every_ms: heartbeat.receive_every_ms,
+        address,
+        since_ms: unix_ms(),
+        connected: wire::message_of(&connected),
+    });
+    Ok(Box::new(LoggedIn { session, join, key }))
+}
+
+async fn authenticate(
+    context: &Context,
+    attempt: &ConnectAttempt,
+) -> Result<crate::principal::Principal, End> {
+    context.rules.chain.connect(attempt).await.map_err(|reject| {
+        info!(address = %attempt.address, reason = reject.reason.label(), "login refused");
+        error_end(Refusal::new(reject.reason, reject.message), BEFORE_LOGIN)
+    })
+}
+
+/// The first STOMP frame; pings are answered meanwhile, whatever STOMP's state (STOMP rule W8).
+async fn first_frame(
+    inputs: &mut Inputs<'_>,
+    outbox: &Outbox,
+    socket: &AsyncFd<Arc<PlainSocket>>,
+) -> Result<crate::stomp::Frame, End> {
+    loop {
+        match inputs.next().await {
+            Ok(Input::Frame(frame)) => return Ok(frame),
+            Ok(Input::Ping(payload)) => {
+                outbox.push_own(Outgoing::plain(pong_frame(&payload)));
+                flush(socket, outbox).await.map_err(|_| gone())?;
+            }
+            Ok(Input::Pong) => {}
+            Ok(Input::Close) => return Err(close_end(CloseReason::Normal)),
+            Ok(Input::Gone) => return Err(gone()),
+            Err(refusal) => return Err(error_end(refusal, BEFORE_LOGIN)),
+        }
+    }
+}

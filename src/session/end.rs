@@ -1,0 +1,71 @@
+//! What a session says last, as whole WebSocket messages. Pure; knows no socket and no shard.
+
+use bytes::Bytes;
+
+use super::action::Refusal;
+use crate::close_reason::CloseReason;
+use crate::delivery::wire;
+use crate::stomp::Version;
+use crate::stomp::encoder::{ServerFrame, encode};
+
+/// How a session's reading half came to its end: what it says last.
+pub struct End {
+    /// Decides the close code, and whether anything is said.
+    pub reason: CloseReason,
+    /// Whole WebSocket messages: ERROR or RECEIPT, and Close.
+    pub messages: Vec<Bytes>,
+}
+
+/// RECEIPT (STOMP rule R1).
+pub fn receipt_message(receipt: &str, version: Version) -> Bytes {
+    wire::message_of(&encode(&ServerFrame::Receipt { receipt_id: receipt }, version))
+}
+
+/// DISCONNECT: RECEIPT if asked, then Close (STOMP rule D1).
+pub fn farewell(receipt: Option<&str>, version: Version) -> End {
+    let mut messages = Vec::new();
+    messages.extend(receipt.map(|receipt| receipt_message(receipt, version)));
+    let mut end = close_end(CloseReason::Normal);
+    messages.append(&mut end.messages);
+    End {
+        reason: CloseReason::Normal,
+        messages,
+    }
+}
+
+/// Nobody is left to say anything to.
+pub fn gone() -> End {
+    let (reason, messages) = (CloseReason::PeerGone, Vec::new());
+    End { reason, messages }
+}
+
+/// Close alone.
+pub fn close_end(reason: CloseReason) -> End {
+    End {
+        reason,
+        messages: vec![wire::close_frame(reason.code(), reason.words())],
+    }
+}
+
+/// ERROR, then Close (STOMP rules E1, E2).
+pub fn error_end(refusal: Refusal, version: Version) -> End {
+    let headers: Vec<(&str, &str)> = refusal
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let error = encode(
+        &ServerFrame::Error {
+            message: &refusal.message,
+            receipt_id: refusal.receipt.as_deref(),
+            headers: &headers,
+            body: &refusal.body,
+        },
+        version,
+    );
+    let close = wire::close_frame(refusal.reason.code(), &refusal.message);
+    End {
+        reason: refusal.reason,
+        messages: vec![wire::message_of(&error), close],
+    }
+}
