@@ -27,6 +27,7 @@ use crate::instance::Instance;
 use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
+use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::recent::Recent;
 use crate::relay;
@@ -36,7 +37,7 @@ use crate::session::driver;
 use crate::session::state::{self, Rules};
 use crate::stomp;
 use crate::telemetry::metrics::Metrics;
-use crate::ws::upgrade::{Origins, UpgradeState, routes};
+use crate::ws::upgrade::{UpgradeState, routes};
 
 /// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
