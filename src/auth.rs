@@ -1,5 +1,5 @@
 //! Who is who: users from the configuration and a watched file, passwords checked off the runtime with bounded work
-//! (DESIGN decision 6). Knows no STOMP and no HTTP; credentials come in as text.
+//! (docs/architecture.md, decision 6). Knows no STOMP and no HTTP; credentials come in as text.
 
 use std::fmt;
 use std::net::IpAddr;

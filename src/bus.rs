@@ -33,7 +33,7 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 /// The bus as every other module sees it.
 ///
 /// Every method that publishes answers within a second: while the bus is not connected it refuses before anything is
-/// queued (CONTRACT section 2).
+/// queued (docs/rest.md).
 pub trait Bus: Send + Sync + 'static {
     /// Publishes a notification. `Ok`: handed to a live connection, at most once. Order: two calls from one task, the
     /// second after the first returned, reach every instance in that order if their target is the same.
@@ -161,7 +161,7 @@ impl fmt::Display for RequestError {
 
 impl std::error::Error for RequestError {}
 
-/// A SEND to an application destination, on its way to a backend (CONTRACT section 3).
+/// A SEND to an application destination, on its way to a backend (docs/nats.md).
 #[derive(Debug, Clone)]
 pub struct AppRequest {
     /// Without its prefix.

@@ -1,4 +1,5 @@
-//! The body that `POST /api/v1/message` and the built-in `broadcast` route both make (CONTRACT sections 1 and 2).
+//! The body that `POST /api/v1/message` and the built-in `broadcast` route both make (docs/configuration.md,
+//! "[application]").
 //! Knows no destination and no clock: the time is a parameter.
 
 use bytes::Bytes;

@@ -1,7 +1,8 @@
 //! Every end of a session's life: its WebSocket close code, its words and its metric label, all by total matches.
 //! Knows nothing of how a close is written (`ws/close`) or who decides on it.
 
-/// Why a session ends. Codes are CONTRACT's ("Ends of life"): 1001, 1013 and 4408 invite the client back, the others do not.
+/// Why a session ends. Codes are those of docs/stomp.md ("Close codes"): 1001, 1013 and 4408
+/// invite the client back, the others do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseReason {
     /// DISCONNECT, or the client's own Close frame.

@@ -1,4 +1,4 @@
-//! Destinations: what a client, a backend or a bus subject names, parsed and validated in one place (CONTRACT section 1).
+//! Destinations: what a client, a backend or a bus subject names, parsed and validated in one place (docs/stomp.md).
 //! Knows nothing of permissions, of STOMP frames or of NATS subjects.
 
 use std::fmt;

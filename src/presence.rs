@@ -1,5 +1,5 @@
-//! Who is online, in the whole cluster, over the bus's control channel (DESIGN decision 8). Knows the bus and the
-//! registry by their handles, no session and no NATS.
+//! Who is online, in the whole cluster, over the bus's control channel (docs/architecture.md, decision 8). Knows
+//! the bus and the registry by their handles, no session and no NATS.
 //!
 //! [`view`] decides everything and is pure; [`run`](self::run) gives it time and sends what it says; [`announce`] writes
 //! the list to its subscribers. docs/presence.md tells the whole.

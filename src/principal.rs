@@ -3,17 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The role a principal needs to open a session (CONTRACT section 1).
+/// The role a principal needs to open a session (docs/auth.md).
 pub const ROLE_USER: &str = "ROLE_USER";
-/// The role that lets a user publish over REST (CONTRACT section 2).
+/// The role that lets a user publish over REST (docs/rest.md).
 pub const ROLE_PUBLISHER: &str = "ROLE_PUBLISHER";
-/// The role that lets a user do everything over REST (CONTRACT section 2).
+/// The role that lets a user do everything over REST (docs/rest.md).
 pub const ROLE_ADMIN: &str = "ROLE_ADMIN";
 
-/// Longest user name, in bytes of UTF-8 (CONTRACT section 1).
+/// Longest user name, in bytes of UTF-8 (docs/auth.md).
 pub const USER_NAME_MAX_BYTES: usize = 128;
 
-/// A user's name: 1 to 128 bytes of UTF-8, no control characters, no `:` (CONTRACT section 1). Cheap to clone.
+/// A user's name: 1 to 128 bytes of UTF-8, no control characters, no `:` (docs/auth.md). Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(Arc<str>);
 

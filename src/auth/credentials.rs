@@ -45,7 +45,7 @@ impl Credentials {
     }
 
     /// The value of an `Authorization` header or of STOMP's `X-Authorization`: `Basic <base64>`, or the bare base64 of
-    /// `user:password` (CONTRACT section 1). `None` for anything else, `Bearer` among it.
+    /// `user:password` (docs/auth.md). `None` for anything else, `Bearer` among it.
     pub fn from_authorization(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         Self::from_basic(text).or_else(|| Self::from_base64(text))

@@ -1,5 +1,6 @@
-//! Passwords checked off the runtime with bounded work (DESIGN decision 6): a few hashes at once, a bounded queue before
-//! them, equal logins at the same time share one hash, and a success is remembered for a while. Knows no user list.
+//! Passwords checked off the runtime with bounded work (docs/architecture.md, decision 6): a few hashes at
+//! once, a bounded queue before them, equal logins at the same time share one hash, and a success is
+//! remembered for a while. Knows no user list.
 
 use std::collections::HashMap;
 use std::sync::Arc;

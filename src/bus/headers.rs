@@ -1,4 +1,4 @@
-//! What is not body, as NATS headers, and back (CONTRACT section 3). The only file that writes NATS headers; knows no
+//! What is not body, as NATS headers, and back (docs/nats.md). The only file that writes NATS headers; knows no
 //! connection and no subject.
 //!
 //! A header that NATS carries exactly travels as it is: a name of ASCII graphic characters without `:`, a value without CR

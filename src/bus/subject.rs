@@ -1,4 +1,4 @@
-//! Targets and paths as NATS subjects, and back (CONTRACT section 3). Knows no NATS client, no headers, no STOMP.
+//! Targets and paths as NATS subjects, and back (docs/nats.md). Knows no NATS client, no headers, no STOMP.
 //!
 //! A segment or user name is one token. In it the bytes `% . * >`, white space, control and non-ASCII characters stand as
 //! `%XX`, upper-case hex; nothing else is escaped. Decoding accepts exactly what encoding writes, so that one target

@@ -44,7 +44,7 @@ impl fmt::Display for HeaderError {
 
 impl std::error::Error for HeaderError {}
 
-/// A publisher's own headers after the filter of CONTRACT section 1, sorted by name; the first of a repeated name
+/// A publisher's own headers after the filter of docs/stomp.md, sorted by name; the first of a repeated name
 /// (STOMP rule H7).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(Box<[(Box<str>, Box<str>)]>);

@@ -1,5 +1,5 @@
 //! Alive, ready, and what Herald counts. Liveness does not depend on the bus: restarting every instance would add a herd
-//! to an outage (DESIGN decision 9).
+//! to an outage (docs/architecture.md, decision 9).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Browsers: which pages may change state here, and whose preflights are answered (CONTRACT section 2, "Browsers").
+//! Browsers: which pages may change state here, and whose preflights are answered (docs/rest.md, "Browsers").
 //! Knows no route and no credentials.
 
 use std::sync::Arc;

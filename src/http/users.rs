@@ -26,7 +26,7 @@ pub mod control;
 
 pub use control::{DISCONNECT, SESSIONS_LIST, answer_sessions_list, apply_disconnect};
 
-/// How long other instances may take to name a user's sessions (CONTRACT section 2).
+/// How long other instances may take to name a user's sessions (docs/rest.md).
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Who is online.

@@ -55,7 +55,7 @@ impl Interceptor for Authenticate {
     }
 }
 
-/// The first that is present decides, whether it is usable or not (CONTRACT section 1): a client that presents two
+/// The first that is present decides, whether it is usable or not (docs/auth.md): a client that presents two
 /// different users must not get in as the one it did not mean.
 fn presented(attempt: &ConnectAttempt) -> Option<Credentials> {
     if let Some(value) = attempt

@@ -13,7 +13,7 @@ use pattern::{Kind, Pattern, PatternError};
 mod pattern;
 
 /// `[permissions]`: who may SUBSCRIBE and SEND where. In each list the first rule whose destination fits decides; where
-/// none fits, the defaults of CONTRACT section 1 do.
+/// none fits, the defaults of docs/auth.md do.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

@@ -26,7 +26,7 @@ pub const GOODBYE: &str = "presence.goodbye";
 /// Kind of [`SnapshotRequest`], asked of one instance and answered with [`SnapshotReply`].
 pub const SNAPSHOT: &str = "presence.snapshot";
 
-/// Bytes of names in one message (DESIGN decision 8).
+/// Bytes of names in one message (docs/architecture.md, decision 8).
 pub const PAGE_MAX_BYTES: usize = 256 << 10;
 /// Room for everything but the names in one message.
 pub const HEAD_MAX_BYTES: usize = 2 << 10;

@@ -281,7 +281,7 @@ fn length(short: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, Refusal> {
 }
 
 /// Whether `bytes`, which begin at a frame, are nothing but pongs, the last perhaps cut. A pong proves that a browser
-/// is alive, not that its page is (DESIGN decision 5), so it is no activity.
+/// is alive, not that its page is (docs/architecture.md, decision 5), so it is no activity.
 pub fn only_pongs(mut bytes: &[u8]) -> bool {
     while let Some(&first) = bytes.first() {
         if first & 0x0F != 0x0A {

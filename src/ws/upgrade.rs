@@ -45,7 +45,7 @@ pub struct Connection {
 pub struct Arrival {
     /// The peer's address.
     pub address: IpAddr,
-    /// The upgrade request's `Authorization`, if `Origin` was absent or is listed by name (CONTRACT section 1).
+    /// The upgrade request's `Authorization`, if `Origin` was absent or is listed by name (docs/auth.md).
     pub upgrade_authorization: Option<Secret>,
     /// When the connection was accepted; of a connection that was used for requests before, when the upgrade came.
     pub accepted_at: Instant,

@@ -1,4 +1,4 @@
-//! One target, one subject: tables for the rules of CONTRACT section 3, properties for everything between them.
+//! One target, one subject: tables for the rules of docs/nats.md, properties for everything between them.
 
 use proptest::prelude::*;
 

@@ -113,7 +113,7 @@ fn is_server(server: &str) -> bool {
         && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
-/// A subject token that needs no escape (CONTRACT section 3).
+/// A subject token that needs no escape (docs/nats.md).
 fn is_token(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text

@@ -6,7 +6,7 @@ use super::Findings;
 use crate::http::Config;
 use crate::origins::Origins;
 
-/// First segments that Herald's own routes take (CONTRACT section 2).
+/// First segments that Herald's own routes take (docs/rest.md).
 const RESERVED: [&str; 5] = ["api", "livez", "readyz", "metrics", "manage"];
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::config::units::{ByteSize, HumanDuration};
 use crate::config::{Config, Limits};
 
-/// Beyond this a body is refused whatever the configuration says (CONTRACT section 3).
+/// Beyond this a body is refused whatever the configuration says (docs/nats.md).
 const BODY_MAX: ByteSize = ByteSize::kib(1_000);
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {

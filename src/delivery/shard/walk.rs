@@ -30,7 +30,7 @@ struct Tally {
 
 impl Shard {
     /// Delivers neighbours of the mailbox. Those with one target go out together, in their order; different targets
-    /// have no order between them (CONTRACT, Order).
+    /// have no order between them (docs/stomp.md, "Order").
     pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
         let mut left: Vec<&Envelope> = batch.iter().map(|delivery| &delivery.envelope).collect();
         while let Some(first) = left.first() {

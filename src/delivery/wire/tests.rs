@@ -1,4 +1,4 @@
-//! Promise: MESSAGE frames as CONTRACT section 1 and STOMP rules G1 to G3 write them, whatever the version.
+//! Promise: MESSAGE frames as docs/stomp.md and STOMP rules G1 to G3 write them, whatever the version.
 
 use super::*;
 use crate::envelope::{HeaderLimits, Headers, MessageId, Position, TraceContext};

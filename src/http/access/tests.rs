@@ -1,4 +1,4 @@
-//! Promise: keys, users and `open` grant what CONTRACT section 2 says, and nothing more.
+//! Promise: keys, users and `open` grant what docs/rest.md says, and nothing more.
 
 use super::*;
 use crate::principal::UserName;

@@ -1,4 +1,4 @@
-//! `POST /api/v1/message`: the replaced service's own publish, kept as it was (STOMP.md U7, U9; CONTRACT section 2).
+//! `POST /api/v1/message`: the replaced service's own publish, kept as it was (docs/rest.md).
 
 use std::sync::Arc;
 

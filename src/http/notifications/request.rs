@@ -17,9 +17,9 @@ mod capped;
 
 use capped::Capped;
 
-/// Most notifications of one array (CONTRACT section 2).
+/// Most notifications of one array (docs/rest.md).
 pub const NOTIFICATIONS_MAX: usize = 1_000;
-/// Most users of one notification (CONTRACT section 2).
+/// Most users of one notification (docs/rest.md).
 pub const USERS_MAX: usize = 1_000;
 /// Most members of `headers` that are looked at, passed on or not; `limits.headers` bounds those passed on.
 const HEADERS_SEEN_MAX: usize = 1_000;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// CONTRACT section 2, as OpenAPI writes paths.
+/// docs/rest.md, as OpenAPI writes paths.
 const ROUTES: [(&str, &str); 11] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
