@@ -10,5 +10,7 @@
 mod bus;
 mod cluster;
 mod life;
+mod sessions;
+mod stomp;
 mod support;
 mod websocket;
