@@ -28,6 +28,8 @@ pub struct Inputs<'a> {
     reader: Reader<'a>,
     decoder: Decoder,
     payload: Bytes,
+    /// The settings that bound a WebSocket message now.
+    message_limits: &'static str,
 }
 
 impl<'a> Inputs<'a> {
@@ -37,6 +39,7 @@ impl<'a> Inputs<'a> {
             reader,
             decoder: Decoder::new(limits),
             payload: Bytes::new(),
+            message_limits: "limits.frame_bytes_before_login",
         }
     }
 
@@ -45,6 +48,7 @@ impl<'a> Inputs<'a> {
         self.decoder.set_version(version);
         self.decoder.set_limits(limits);
         self.reader.set_max_message_bytes(limits.frame_bytes);
+        self.message_limits = "limits.body_bytes, limits.headers, limits.header_bytes";
     }
 
     /// The next input.
@@ -80,6 +84,10 @@ impl<'a> Inputs<'a> {
                 Ok(Event::Eof) => return Ok(Input::Gone),
                 Err(error) => match error.close_reason() {
                     CloseReason::PeerGone => return Ok(Input::Gone),
+                    reason @ CloseReason::TooLarge => {
+                        let message = format!("{error} ({})", self.message_limits);
+                        return Err(Refusal::new(reason, message));
+                    }
                     reason => return Err(Refusal::new(reason, error.to_string())),
                 },
             }

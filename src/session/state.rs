@@ -8,7 +8,9 @@ use crate::close_reason::CloseReason;
 use crate::delivery::command::{Acknowledgement, Subscription};
 use crate::delivery::wire::AckMode;
 use crate::destination::{Destination, Prefixes, Target};
-use crate::envelope::{HeaderLimits, Headers, MessageId, TraceContext, collapse_key, is_content_type};
+use crate::envelope::{
+    HeaderError, HeaderLimits, Headers, MessageId, TraceContext, collapse_key, is_content_type,
+};
 use crate::interceptor::{Chain, Reject};
 use crate::principal::Principal;
 use crate::stomp::{Command, Frame, Version};
@@ -49,7 +51,7 @@ pub struct Limits {
 struct Open {
     number: u32,
     id: Option<Arc<str>>,
-    /// Kept only where UNSUBSCRIBE may name it: STOMP 1.0 without an id.
+    /// Kept only where UNSUBSCRIBE may name it: in STOMP 1.0.
     destination: Option<Box<str>>,
 }
 
@@ -87,7 +89,11 @@ impl Session {
 
     /// Takes one frame. `Err`: ERROR, then close; whatever was open is void.
     pub fn on_frame(&mut self, frame: Frame, rules: &Rules) -> Result<Action, Refusal> {
-        let receipt: Option<Box<str>> = frame.headers.get("receipt").map(Into::into);
+        // Of a CONNECT it means nothing (STOMP rule C10).
+        let receipt: Option<Box<str>> = match frame.command.is_connect() {
+            true => None,
+            false => frame.headers.get("receipt").map(Into::into),
+        };
         self.understand(frame, rules, receipt.clone())
             .map_err(|refusal| match refusal.receipt {
                 Some(_) => refusal,
@@ -144,8 +150,15 @@ impl Session {
         if content_type.is_some_and(|text| !is_content_type(text)) {
             return Err(malformed("SEND: header content-type is no media type"));
         }
-        let headers = Headers::from_publisher(frame.headers.iter(), rules.limits.headers)
-            .map_err(|error| Refusal::new(CloseReason::Limit, format!("SEND: {error}")))?;
+        let headers =
+            Headers::from_publisher(frame.headers.iter(), rules.limits.headers).map_err(|error| {
+                let reason = match error {
+                    HeaderError::TooMany(_) => CloseReason::Limit,
+                    HeaderError::TooLong(..) => CloseReason::TooLarge,
+                    HeaderError::BadName(_) | HeaderError::BadValue(_) => CloseReason::Malformed,
+                };
+                Refusal::new(reason, format!("SEND: {error}"))
+            })?;
         let reply_to = match frame.headers.get("reply-to") {
             None => None,
             Some(text) => match rules.prefixes.for_client(text, self.principal.user()) {
@@ -262,7 +275,7 @@ impl Session {
         }
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1);
-        let destination = id.is_none().then(|| text.into());
+        let destination = (self.version == Version::V1_0).then(|| text.into());
         self.subscriptions.push(Open {
             number,
             id: id.clone(),
@@ -293,7 +306,9 @@ impl Session {
             (None, _) => return Err(malformed("UNSUBSCRIBE: header id is missing")),
         };
         let Some(index) = index else {
-            return Err(malformed("UNSUBSCRIBE: header id names no live subscription"));
+            let header = frame.headers.get("id").map_or("destination", |_| "id");
+            let message = format!("UNSUBSCRIBE: header {header} names no live subscription");
+            return Err(malformed(message));
         };
         let number = self.subscriptions.remove(index).number;
         Ok(Action::Unsubscribe { number, receipt })
