@@ -24,6 +24,7 @@ use crate::drain::{self, Phase, Stop};
 use crate::envelope::HeaderLimits;
 use crate::http::{self, listener};
 use crate::instance::Instance;
+use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::recent::Recent;
 use crate::relay;
@@ -31,7 +32,7 @@ use crate::session::application::{Application, Route};
 use crate::session::context::Context;
 use crate::session::driver;
 use crate::telemetry::metrics::Metrics;
-use crate::ws::upgrade::{Origins, UpgradeState, routes};
+use crate::ws::upgrade::{UpgradeState, routes};
 use parts::{connection_limits, header_limits, registry_limits, rules};
 
 mod parts;
