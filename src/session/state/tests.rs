@@ -1,4 +1,4 @@
-//! Promise: each client frame means what STOMP.md says, in each version; what is refused names the header at fault.
+//! Promise: each client frame means what docs/stomp-rules.md says, in each version; what is refused names the header at fault.
 
 use super::*;
 use crate::bus::BoxFuture;

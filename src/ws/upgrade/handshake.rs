@@ -15,7 +15,7 @@ use http::{Method, StatusCode, Version};
 use crate::config::secret::Secret;
 use crate::origins::Origins;
 
-/// STOMP's sub-protocols, the best first (STOMP.md W1).
+/// STOMP's sub-protocols, the best first (STOMP rule W1).
 const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
 
 const KEY_BYTES: usize = 16;
