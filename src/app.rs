@@ -119,8 +119,10 @@ impl App {
         ));
         let authenticator = Authenticator::new(&config.auth, &config.login, metrics.clone())
             .map_err(|error| Error::Config(error.to_string()))?;
-        if !authenticator.has_users() {
-            warn!("nobody can log in: neither auth.users nor auth.users_file names a user (try --demo)");
+        if !authenticator.has_users()
+            && let Some(file) = &config.auth.users_file
+        {
+            warn!(file, "nobody can log in: auth.users_file names no user");
         }
         let time_zone = jiff::tz::TimeZone::get(&config.application.time_zone)
             .map_err(|error| Error::Config(format!("application.time_zone: {error}")))?;
