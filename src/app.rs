@@ -27,12 +27,14 @@ use crate::instance::Instance;
 use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
+use crate::interceptor::rate_limit::RateLimit;
 use crate::presence::Presence;
 use crate::recent::Recent;
 use crate::relay;
 use crate::session::application::{Application, Route};
 use crate::session::context::{self, Context};
 use crate::session::driver;
+use crate::session::rates::Rates;
 use crate::session::state::{self, Rules};
 use crate::stomp;
 use crate::telemetry::metrics::Metrics;
@@ -163,6 +165,11 @@ impl App {
             },
             metrics: metrics.clone(),
             heartbeat: config.heartbeat,
+            rates: Rates::new(
+                config.limits.sends_per_session,
+                config.limits.subscribes_per_session,
+                config.limits.control_frames_per_session,
+            ),
             limits: connection_limits(&config),
             draining: draining.clone(),
         });
@@ -361,6 +368,7 @@ fn rules(config: &Config, authenticator: &Arc<Authenticator>, headers: HeaderLim
         prefixes: config.destinations.clone(),
         chain: Chain::new(vec![
             Box::new(Authenticate::new(authenticator.clone())),
+            Box::new(RateLimit::new(config.limits.sends_per_user)),
             Box::new(authorize),
         ]),
         limits: state::Limits {

@@ -21,6 +21,7 @@ pub mod envelope;
 pub mod http;
 pub mod instance;
 pub mod interceptor;
+pub mod limit;
 pub mod presence;
 pub mod principal;
 pub mod recent;

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::HeartbeatConfig;
 use super::application::Application;
+use super::rates::Rates;
 use super::state::Rules;
 use crate::bus::Bus;
 use crate::config::units::HumanDuration;
@@ -33,6 +34,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// What the server offers at CONNECT.
     pub heartbeat: HeartbeatConfig,
+    /// How often a session may do what.
+    pub rates: Rates,
     /// Bounds of a connection.
     pub limits: Limits,
     /// Cancelled when the instance drains: who has not logged in by then does so elsewhere.

@@ -9,7 +9,8 @@ use crate::delivery::command::{Acknowledgement, Subscription};
 use crate::delivery::wire::AckMode;
 use crate::destination::{Destination, Prefixes, Target};
 use crate::envelope::{HeaderLimits, Headers, MessageId, TraceContext, collapse_key, is_content_type};
-use crate::interceptor::{Chain, Reject};
+use crate::interceptor::Chain;
+use crate::limit::Limit;
 use crate::principal::Principal;
 use crate::stomp::{Command, Frame, Version};
 
@@ -130,7 +131,7 @@ impl Session {
         rules
             .chain
             .send(&self.principal, &destination, text)
-            .map_err(refused)?;
+            .map_err(Refusal::from)?;
         if frame.body.len() > rules.limits.body_bytes {
             return Err(Refusal::new(
                 CloseReason::TooLarge,
@@ -138,14 +139,19 @@ impl Session {
                     "SEND: the body is over {} bytes (limits.body_bytes)",
                     rules.limits.body_bytes
                 ),
-            ));
+            )
+            .at(Limit::BodyBytes));
         }
         let content_type = frame.headers.get("content-type").filter(|text| !text.is_empty());
         if content_type.is_some_and(|text| !is_content_type(text)) {
             return Err(malformed("SEND: header content-type is no media type"));
         }
-        let headers = Headers::from_publisher(frame.headers.iter(), rules.limits.headers)
-            .map_err(|error| Refusal::new(CloseReason::Limit, format!("SEND: {error}")))?;
+        let headers =
+            Headers::from_publisher(frame.headers.iter(), rules.limits.headers).map_err(|error| {
+                let limit = error.limit();
+                let refusal = Refusal::new(CloseReason::Limit, format!("SEND: {error}"));
+                Refusal { limit, ..refusal }
+            })?;
         let reply_to = match frame.headers.get("reply-to") {
             None => None,
             Some(text) => match rules.prefixes.for_client(text, self.principal.user()) {
@@ -244,7 +250,7 @@ impl Session {
         rules
             .chain
             .subscribe(&self.principal, &destination, text)
-            .map_err(refused)?;
+            .map_err(Refusal::from)?;
         let Destination::Target(target) = destination else {
             return Err(Refusal::new(
                 CloseReason::Forbidden,
@@ -258,7 +264,8 @@ impl Session {
                     "SUBSCRIBE: at most {} subscriptions a session (limits.subscriptions)",
                     rules.limits.subscriptions
                 ),
-            ));
+            )
+            .at(Limit::Subscriptions));
         }
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1);
@@ -373,10 +380,6 @@ fn required<'a>(frame: &'a Frame, name: &str) -> Result<&'a str, Refusal> {
 
 fn malformed(message: impl Into<String>) -> Refusal {
     Refusal::new(CloseReason::Malformed, message)
-}
-
-fn refused(reject: Reject) -> Refusal {
-    Refusal::new(reject.reason, reject.message)
 }
 
 #[cfg(test)]
