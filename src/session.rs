@@ -12,6 +12,7 @@ pub mod driver;
 pub mod end;
 pub mod handshake;
 pub mod input;
+pub mod per_user;
 pub mod rates;
 pub mod state;
 

@@ -14,6 +14,7 @@ use super::application;
 use super::context::Context;
 use super::end::{End, close_end, error_end, farewell, gone, receipt_message};
 use super::input::{Input, Inputs};
+use super::per_user::Seat;
 use super::state::Session;
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
@@ -101,11 +102,16 @@ async fn run(
         mut session,
         join,
         key,
+        // Taken until the session's end.
+        seat,
     } = *logged_in;
     let session_id = join.session.clone();
     let user = join.principal.user().clone();
     key.join(join).await;
     context.presence.opened(&user);
+    if let Some(superseded) = seat.as_ref().and_then(Seat::superseded) {
+        superseded.close(&context.metrics).await;
+    }
     let reason = {
         let writing = write_outbox(socket, outbox, || key.drained());
         let reading = read(context, &mut session, &session_id, inputs, outbox, &key);

@@ -3,6 +3,7 @@
 
 use super::action::Refusal;
 use crate::close_reason::CloseReason;
+use crate::config::Limits;
 use crate::limit::{Limit, Memory, Rate, SharedRate};
 use crate::stomp::{Command, Frame};
 
@@ -29,11 +30,11 @@ pub struct Memories {
 
 impl Rates {
     /// Out of `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`.
-    pub fn new(sends: Rate, subscribes: Rate, control_frames: Rate) -> Self {
+    pub fn new(limits: &Limits) -> Self {
         Self {
-            sends: Limiter::new(Limit::SendsPerSession, sends),
-            subscribes: Limiter::new(Limit::SubscribesPerSession, subscribes),
-            control_frames: Limiter::new(Limit::ControlFramesPerSession, control_frames),
+            sends: Limiter::new(Limit::SendsPerSession, limits.sends_per_session),
+            subscribes: Limiter::new(Limit::SubscribesPerSession, limits.subscribes_per_session),
+            control_frames: Limiter::new(Limit::ControlFramesPerSession, limits.control_frames_per_session),
         }
     }
 

@@ -10,5 +10,6 @@
 mod bus;
 mod cluster;
 mod life;
+mod limits;
 mod support;
 mod websocket;

@@ -19,6 +19,7 @@ use crate::session::context::Context;
 use crate::session::end::{End, close_end, error_end, farewell, gone};
 use crate::session::handshake::{Accepted, First, Handshake};
 use crate::session::input::{Input, Inputs};
+use crate::session::per_user::Seat;
 use crate::session::state::Session;
 use crate::stomp::Version;
 use crate::ws::close::pong_frame;
@@ -32,6 +33,7 @@ pub(super) struct LoggedIn {
     pub session: Session,
     pub join: Box<Join>,
     pub key: SessionHandle,
+    pub seat: Option<Seat>,
 }
 
 /// Everything before the session: CONNECT within the deadline, the interceptors, CONNECTED.
@@ -74,6 +76,15 @@ pub(super) async fn greet(
     let version = handshake.version();
     let principal = authenticate(context, &attempt).await?;
     drop(attempt);
+    let seat = match context.per_user.admit(principal.user(), version, &key) {
+        Ok((seat, superseded)) => {
+            for old in superseded {
+                old.close(&context.metrics).await;
+            }
+            seat
+        }
+        Err(refusal) => return Err(error_end(refusal, BEFORE_LOGIN, &context.metrics)),
+    };
     let session_id = ulid::Ulid::new().to_string();
     let (user, owner) = (principal.user().clone(), principal.clone());
     let Accepted {
@@ -94,7 +105,12 @@ pub(super) async fn greet(
         since_ms: unix_ms(),
         connected: wire::message_of(&connected),
     });
-    Ok(Box::new(LoggedIn { session, join, key }))
+    Ok(Box::new(LoggedIn {
+        session,
+        join,
+        key,
+        seat,
+    }))
 }
 
 async fn authenticate(
