@@ -31,11 +31,14 @@ use crate::relay;
 use crate::session::application::{Application, Route};
 use crate::session::context::Context;
 use crate::session::driver;
+use crate::session::per_user::PerUser;
+use crate::session::rates::Rates;
 use crate::telemetry::metrics::Metrics;
-use crate::ws::upgrade::{UpgradeState, routes};
-use parts::{connection_limits, header_limits, registry_limits, rules};
+use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
-mod parts;
+mod settings;
+
+use settings::{connection_limits, header_limits, registry_limits, rules};
 
 /// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
@@ -172,6 +175,8 @@ impl App {
             },
             metrics: metrics.clone(),
             heartbeat: config.heartbeat,
+            rates: Rates::new(&config.limits),
+            per_user: PerUser::new(&config.limits),
             limits: connection_limits(&config),
             draining: draining.clone(),
         });
@@ -180,7 +185,8 @@ impl App {
         });
         let origins = Origins::parse(&config.http.origins)
             .map_err(|error| Error::Config(format!("http.origins: {error}")))?;
-        let upgrade = UpgradeState::new(origins, connect, sessions.clone(), &metrics);
+        let upgrade = UpgradeState::new(origins, connect, sessions.clone(), &metrics)
+            .with_admission(Admission::new(&config.limits, &metrics));
         let routers = http::router::router(state, &config.http, routes(&config.http.ws_path, upgrade))
             .map_err(|error| Error::Config(error.to_string()))?;
         Ok(Self {
@@ -217,7 +223,7 @@ impl App {
         let connections = TaskTracker::new();
         let mut presence = self.start_relay(&background)?;
         let options = listener::Options::new(&self.http, &self.limits);
-        let serve = |listener, router, until: &CancellationToken| {
+        let serve = |listener, router, options, until: &CancellationToken| {
             listener::serve(
                 listener,
                 router,
@@ -227,11 +233,12 @@ impl App {
                 &connections,
             )
         };
-        let main = serve(self.listener, self.routers.main, &accepting);
+        let admin_options = options.clone().without_proxy_protocol();
+        let main = serve(self.listener, self.routers.main, options, &accepting);
         let admin = async {
             match (self.admin_listener, self.routers.admin) {
                 // Health and metrics are served to the very end.
-                (Some(listener), Some(router)) => serve(listener, router, &background).await,
+                (Some(listener), Some(router)) => serve(listener, router, admin_options, &background).await,
                 _ => std::future::pending().await,
             }
         };

@@ -11,7 +11,8 @@ use crate::destination::{Destination, Prefixes, Target};
 use crate::envelope::{
     HeaderError, HeaderLimits, Headers, MessageId, TraceContext, collapse_key, is_content_type,
 };
-use crate::interceptor::{Chain, Reject};
+use crate::interceptor::Chain;
+use crate::limit::Limit;
 use crate::principal::Principal;
 use crate::stomp::{Command, Frame, Version};
 
@@ -136,7 +137,7 @@ impl Session {
         rules
             .chain
             .send(&self.principal, &destination, text)
-            .map_err(refused)?;
+            .map_err(Refusal::from)?;
         if frame.body.len() > rules.limits.body_bytes {
             return Err(Refusal::new(
                 CloseReason::TooLarge,
@@ -144,7 +145,8 @@ impl Session {
                     "SEND: the body is over {} bytes (limits.body_bytes)",
                     rules.limits.body_bytes
                 ),
-            ));
+            )
+            .at(Limit::BodyBytes));
         }
         let content_type = frame.headers.get("content-type").filter(|text| !text.is_empty());
         if content_type.is_some_and(|text| !is_content_type(text)) {
@@ -157,7 +159,9 @@ impl Session {
                     HeaderError::TooLong(..) => CloseReason::TooLarge,
                     HeaderError::BadName(_) | HeaderError::BadValue(_) => CloseReason::Malformed,
                 };
-                Refusal::new(reason, format!("SEND: {error}"))
+                let limit = error.limit();
+                let refusal = Refusal::new(reason, format!("SEND: {error}"));
+                Refusal { limit, ..refusal }
             })?;
         let reply_to = match frame.headers.get("reply-to") {
             None => None,
@@ -257,7 +261,7 @@ impl Session {
         rules
             .chain
             .subscribe(&self.principal, &destination, text)
-            .map_err(refused)?;
+            .map_err(Refusal::from)?;
         let Destination::Target(target) = destination else {
             return Err(Refusal::new(
                 CloseReason::Forbidden,
@@ -271,7 +275,8 @@ impl Session {
                     "SUBSCRIBE: at most {} subscriptions a session (limits.subscriptions)",
                     rules.limits.subscriptions
                 ),
-            ));
+            )
+            .at(Limit::Subscriptions));
         }
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1);
@@ -388,10 +393,6 @@ fn required<'a>(frame: &'a Frame, name: &str) -> Result<&'a str, Refusal> {
 
 fn malformed(message: impl Into<String>) -> Refusal {
     Refusal::new(CloseReason::Malformed, message)
-}
-
-fn refused(reject: Reject) -> Refusal {
-    Refusal::new(reject.reason, reject.message)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 mod bus;
 mod cluster;
 mod life;
+mod limits;
 mod sessions;
 mod stomp;
 mod support;

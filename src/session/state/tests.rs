@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bus::BoxFuture;
-use crate::interceptor::{ConnectAttempt, Interceptor};
+use crate::interceptor::{ConnectAttempt, Interceptor, Reject};
 use crate::principal::UserName;
 use crate::stomp::{Decoder, Limits as DecoderLimits};
 

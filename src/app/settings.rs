@@ -1,4 +1,4 @@
-//! What each part of an instance must know of the configuration, in the part's own words.
+//! From the configuration's sections to what the modules take. Knows the whole configuration, no running part.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use crate::envelope::HeaderLimits;
 use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
+use crate::interceptor::rate_limit::RateLimit;
 use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::stomp;
@@ -46,6 +47,7 @@ pub(super) fn rules(
         prefixes: config.destinations.clone(),
         chain: Chain::new(vec![
             Box::new(Authenticate::new(authenticator.clone())),
+            Box::new(RateLimit::new(config.limits.sends_per_user)),
             Box::new(authorize),
         ]),
         limits: state::Limits {
