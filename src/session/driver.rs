@@ -109,7 +109,7 @@ async fn run(
     let user = join.principal.user().clone();
     key.join(join).await;
     context.presence.opened(&user);
-    if let Some(superseded) = seat.as_ref().and_then(Seat::superseded) {
+    if let Some(superseded) = seat.as_deref().and_then(Seat::superseded) {
         superseded.close(&context.metrics).await;
     }
     let reason = {

@@ -14,7 +14,7 @@ use super::action::Refusal;
 use super::end::error_end;
 use crate::close_reason::CloseReason;
 use crate::config::{Limits, SessionsPerUserPolicy};
-use crate::delivery::registry::SessionHandle;
+use crate::delivery::registry::{Sending, SessionHandle};
 use crate::limit::Limit;
 use crate::principal::UserName;
 use crate::stomp::Version;
@@ -70,7 +70,7 @@ impl PerUser {
         user: &UserName,
         version: Version,
         handle: &SessionHandle,
-    ) -> Result<(Option<Seat>, Vec<Superseded>), Refusal> {
+    ) -> Result<(Option<Box<Seat>>, Vec<Superseded>), Refusal> {
         if self.most == 0 {
             return Ok((None, Vec::new()));
         }
@@ -105,7 +105,8 @@ impl PerUser {
             seated,
             table: Arc::clone(&self.table),
         };
-        Ok((Some(seat), superseded))
+        // Boxed: a session without a limit has room for nothing but the pointer.
+        Ok((Some(Box::new(seat)), superseded))
     }
 }
 
@@ -122,7 +123,7 @@ impl Seat {
 
 impl Superseded {
     /// Closes it: ERROR, 4409.
-    pub async fn close(self, metrics: &Metrics) {
+    pub fn close(self, metrics: &Metrics) -> Sending {
         let limit = Limit::SessionsPerUser;
         let message = format!(
             "{}: at most {} sessions a user ({})",
@@ -132,7 +133,7 @@ impl Superseded {
         );
         let refusal = Refusal::new(CloseReason::Superseded, message).at(limit);
         let end = error_end(refusal, self.seated.version, metrics);
-        self.seated.handle.close(end.reason, end.messages).await;
+        self.seated.handle.close(end.reason, end.messages)
     }
 }
 

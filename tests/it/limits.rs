@@ -15,6 +15,9 @@ const PING: u8 = 0x89;
 const EMPTY_START: u8 = 0x01;
 const EMPTY_MORE: u8 = 0x00;
 
+/// A STOMP frame to send: command, headers, body.
+type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8]);
+
 /// An instance with these settings, where the operators' key reads.
 async fn herald(settings: &[(&str, &str)]) -> (tempfile::TempDir, Herald) {
     let folder = tempfile::tempdir().unwrap();
@@ -316,7 +319,7 @@ async fn limits_that_were_there_before_are_counted_too() {
         ("HERALD_LIMITS__BODY_BYTES", "1KiB"),
     ])
     .await;
-    let check = async |frames: &[(&str, &[(&str, &str)], &[u8])], code: u16, limit: &str| {
+    let check = async |frames: &[Sent<'_>], code: u16, limit: &str| {
         let mut browser = Browser::connect(herald.address, "test1").await;
         for (command, headers, body) in frames {
             browser.frame(command, headers, body).await;
@@ -328,9 +331,9 @@ async fn limits_that_were_there_before_are_counted_too() {
     };
     let subscribe = |id| [("id", id), ("destination", "/queue/x")];
     let (one, two) = (subscribe("1"), subscribe("2"));
-    let frames: [(&str, &[(&str, &str)], &[u8]); 2] = [("SUBSCRIBE", &one, b""), ("SUBSCRIBE", &two, b"")];
+    let frames: [Sent<'_>; 2] = [("SUBSCRIBE", &one, b""), ("SUBSCRIBE", &two, b"")];
     check(&frames, 1008, "limits.subscriptions").await;
-    let frames: [(&str, &[(&str, &str)], &[u8]); 2] = [
+    let frames: [Sent<'_>; 2] = [
         ("BEGIN", &[("transaction", "1")], b""),
         ("BEGIN", &[("transaction", "2")], b""),
     ];

@@ -33,7 +33,7 @@ pub(super) struct LoggedIn {
     pub session: Session,
     pub join: Box<Join>,
     pub key: SessionHandle,
-    pub seat: Option<Seat>,
+    pub seat: Option<Box<Seat>>,
 }
 
 /// Everything before the session: CONNECT within the deadline, the interceptors, CONNECTED.
