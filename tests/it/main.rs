@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::large_futures,
+    clippy::type_complexity,
     reason = "a test fails by panicking, and its futures live once"
 )]
 
