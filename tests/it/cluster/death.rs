@@ -129,7 +129,7 @@ async fn an_instance_that_stood_still_comes_back() {
         let kind = event.subject.rsplit('.').next().unwrap().to_owned();
         (kind, told["user"].as_str().unwrap().to_owned())
     };
-    still.signal("STOP");
+    still.pause().await;
     let gone_after = until_online(other, &["test2"]).await;
     assert!(gone_after > Duration::from_secs(3), "{gone_after:?}");
     assert_eq!(next().await, ("disconnected".into(), "test1".into()));

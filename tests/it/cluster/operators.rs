@@ -72,7 +72,7 @@ async fn a_users_sessions_are_listed_and_a_silent_instance_is_named() {
     }
     assert_eq!(all["silent"], serde_json::json!([]));
 
-    cluster.instances[1].signal("STOP");
+    cluster.instances[1].pause().await;
     let begun = Instant::now();
     let some = listed().await;
     assert!(

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::cluster::until;
 use super::within;
 
 /// How often a child and its log are looked at; there is no event to await in a process without a runtime.
@@ -197,11 +198,29 @@ impl Herald {
         log.iter().filter(|line| line.contains(words)).cloned().collect()
     }
 
-    /// Sends a signal, such as `STOP`.
+    /// Sends a signal, such as `CONT`.
     pub fn signal(&self, name: &str) {
         let pid = self.running.child.id().to_string();
         let status = Command::new("kill").args(["-s", name, &pid]).status();
         assert!(status.expect("kill").success());
+    }
+
+    /// SIGSTOP, and waits until no thread runs any more: on a busy machine they go on for a while.
+    pub async fn pause(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.running.child.id());
+        until("every thread has stopped", async || {
+            std::fs::read_dir(&tasks)
+                .expect("its threads")
+                .flatten()
+                // A thread that is gone by now runs no more either.
+                .filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok())
+                .all(|stat| {
+                    stat.rsplit_once(") ")
+                        .is_some_and(|(_, rest)| rest.starts_with('T'))
+                })
+        })
+        .await;
     }
 
     /// SIGKILL: no goodbye.
