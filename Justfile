@@ -22,7 +22,7 @@ tidy:
 # The browser's client library against a debug build
 clients: tools
     cargo build --bin herald
-    HERALD_BIN="${CARGO_TARGET_DIR:-target}/debug/herald" node --test --test-concurrency=1 tests/clients/*.test.mjs
+    PATH="${HERALD_TOOLS:-$PWD/.tools}/bin:$PATH" HERALD_BIN="${CARGO_TARGET_DIR:-target}/debug/herald" node --test --test-concurrency=1 tests/clients/*.test.mjs
 
 # CPU, latency and memory for 1,000 and 5,000 sessions, next to a bare write(2) loop
 bench *options:
