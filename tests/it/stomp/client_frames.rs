@@ -268,6 +268,23 @@ async fn s8_after_unsubscribe_no_message_is_made() {
         let words = "UNSUBSCRIBE: header id names no live subscription";
         refuses_with(&app, version, "UNSUBSCRIBE\nid:0\n\n\0", words, 1002).await;
     }
+    // What waited for an ACK's place is dropped, also where the id is used again.
+    for version in ALL {
+        let mut client = windowed(&app, version, "client").await;
+        for body in ["1", "2", "waits", "waits too"] {
+            send(&mut client, "/queue/a", body).await;
+        }
+        header_of(&mut client, "MESSAGE", "message-id").await;
+        header_of(&mut client, "MESSAGE", "message-id").await;
+        client.expect_nothing().await;
+        assert!(app.metric("herald_outbox_bytes").await > 0.0);
+        client.say("UNSUBSCRIBE\nid:0\n\n\0").await;
+        client.expect_nothing().await;
+        assert_eq!(app.metric("herald_outbox_bytes").await, 0.0);
+        subscribe(&mut client, "0", "/queue/a").await;
+        send(&mut client, "/queue/a", "anew").await;
+        client.expect(message("0", "/queue/a", "anew")).await;
+    }
     for version in ["1.1", "1.2"] {
         let words = "UNSUBSCRIBE: header id is missing";
         refuses_with(
