@@ -24,6 +24,7 @@ use crate::drain::{self, Phase, Stop};
 use crate::envelope::HeaderLimits;
 use crate::http::{self, listener};
 use crate::instance::Instance;
+use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::recent::Recent;
 use crate::relay;
@@ -33,7 +34,7 @@ use crate::session::driver;
 use crate::session::per_user::PerUser;
 use crate::session::rates::Rates;
 use crate::telemetry::metrics::Metrics;
-use crate::ws::upgrade::{Admission, Origins, UpgradeState, routes};
+use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
 mod settings;
 
@@ -113,8 +114,10 @@ impl App {
         ));
         let authenticator = Authenticator::new(&config.auth, &config.login, metrics.clone())
             .map_err(|error| Error::Config(error.to_string()))?;
-        if !authenticator.has_users() {
-            warn!("nobody can log in: neither auth.users nor auth.users_file names a user (try --demo)");
+        if !authenticator.has_users()
+            && let Some(file) = &config.auth.users_file
+        {
+            warn!(file, "nobody can log in: auth.users_file names no user");
         }
         let time_zone = jiff::tz::TimeZone::get(&config.application.time_zone)
             .map_err(|error| Error::Config(format!("application.time_zone: {error}")))?;

@@ -15,6 +15,7 @@ use crate::destination::{Path, Prefixes};
 use crate::drain::Phase;
 use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
+use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::telemetry::metrics::Metrics;
 use proxies::{ForwardedHeader, Network};
@@ -154,13 +155,7 @@ impl Config {
                 "a path such as /ws: no '/' at its end, only letters, digits and -._~",
             );
         }
-        const ORIGIN: &str = "'*', an origin such as https://app.example.com, or https://*.example.com";
-        if !self.origins.iter().all(|text| origin::is_pattern(text)) {
-            return fail("http.origins", ORIGIN);
-        }
-        if !self.cors_origins.iter().all(|text| origin::is_pattern(text)) {
-            return fail("http.cors_origins", ORIGIN);
-        }
+        self.origins()?;
         if self.max_request_bytes.0 == 0 || self.max_request_bytes > self.buffered_request_bytes {
             return fail(
                 "http.max_request_bytes",
@@ -171,6 +166,18 @@ impl Config {
             return fail("http.buffered_request_bytes", "a size that fits into memory");
         }
         Ok(())
+    }
+
+    /// `http.origins` and `http.cors_origins`, read.
+    pub fn origins(&self) -> Result<(Origins, Origins), ConfigError> {
+        let read = |key, list: &[String]| {
+            let expected = "'*', an origin such as https://app.example.com, or https://*.example.com";
+            Origins::parse(list).map_err(|_| ConfigError { key, expected })
+        };
+        Ok((
+            read("http.origins", &self.origins)?,
+            read("http.cors_origins", &self.cors_origins)?,
+        ))
     }
 }
 

@@ -22,6 +22,7 @@ pub mod http;
 pub mod instance;
 pub mod interceptor;
 pub mod limit;
+pub mod origins;
 pub mod presence;
 pub mod principal;
 pub mod recent;

@@ -26,6 +26,7 @@ use crate::stomp::Version;
 mod acknowledge;
 mod beat;
 mod closing;
+mod send;
 mod walk;
 
 /// Notifications taken out of the mailbox together.

@@ -26,16 +26,15 @@ use tracing::debug;
 use super::writer::PlainSocket;
 use crate::config::secret::Secret;
 use crate::http::listener::{Peer, Place};
+use crate::origins::Origins;
 use crate::telemetry::metrics::Metrics;
 
 mod admission;
 mod handshake;
-pub mod origins;
 
 use admission::Seat;
 
 pub use admission::Admission;
-pub use origins::Origins;
 
 /// An open WebSocket: nothing after the handshake has been read, but for `leftover`.
 pub struct Connection {

@@ -15,8 +15,8 @@ use http::header::{
 };
 use http::{Method, StatusCode, Version};
 
-use super::origins::Origins;
 use crate::config::secret::Secret;
+use crate::origins::Origins;
 
 /// STOMP's sub-protocols, the best first (STOMP.md W1).
 const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];

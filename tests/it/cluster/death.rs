@@ -113,15 +113,12 @@ async fn an_instance_that_stood_still_comes_back() {
     let (still, other) = (&cluster.instances[0], &cluster.instances[1]);
     let mut here = Browser::connect(still.address, "test1").await;
     let mut there = Browser::connect(other.address, "test2").await;
-    for browser in [&mut here, &mut there] {
-        browser.subscribe("/queue/users").await;
-    }
     let everybody = ["test1", "test2"];
     for herald in &cluster.instances {
         until_online(herald, &everybody).await;
     }
     for browser in [&mut here, &mut there] {
-        while browser.next_on("/queue/users").await.json() != serde_json::json!(everybody) {}
+        browser.subscribe("/queue/users").await;
     }
     let backend = async_nats::connect(cluster.nats.url()).await.unwrap();
     let mut events = backend.subscribe("herald.event.user.*").await.unwrap();
@@ -142,12 +139,14 @@ async fn an_instance_that_stood_still_comes_back() {
     }
     assert_eq!(next().await, ("connected".into(), "test1".into()));
     assert!(tokio::time::timeout(AFTERWARDS, next()).await.is_err());
-    // Its session is as it was, and saw nobody go.
+    // Its session is as it was, and saw nobody go. A list may have been due when they subscribed.
     here.subscribe("/queue/x").await;
-    assert_eq!(here.waiting(), []);
-    let lists: Vec<_> = there.waiting().iter().map(|frame| frame.json()).collect();
-    assert_eq!(
-        lists,
-        [serde_json::json!(["test2"]), serde_json::json!(everybody)]
-    );
+    let lists =
+        |browser: &mut Browser| -> Vec<_> { browser.waiting().iter().map(|frame| frame.json()).collect() };
+    let everybody = serde_json::json!(everybody);
+    assert!(lists(&mut here).iter().all(|list| *list == everybody));
+    let mut seen = lists(&mut there);
+    seen.dedup();
+    assert_eq!(seen[seen.len() - 2..], [serde_json::json!(["test2"]), everybody]);
+    assert!(seen.len() <= 3, "{seen:?}");
 }

@@ -194,8 +194,10 @@ impl Browser {
         let receipt = format!("r{}", self.receipts);
         let headers = [headers, &[("receipt", &receipt)]].concat();
         self.frame(command, &headers, body).await;
-        self.next_where(|frame| frame.header("receipt-id") == Some(&receipt))
+        let frame = self
+            .next_where(|frame| frame.header("receipt-id") == Some(&receipt))
             .await;
+        assert_eq!(frame.command, "RECEIPT", "{frame:?}");
     }
 
     /// The next frame. A connection's end fails the test.
