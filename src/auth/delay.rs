@@ -2,6 +2,9 @@
 //! anyone lock a user out (docs/architecture.md, decision 6). Knows no password and no hash; a delayed login waits
 //! here, before it takes a place in `login.queue`.
 //!
+//! An address counts only failures that their user's count lets pass freely: who is delayed by the one need not be by the
+//! other, and one page that tries an old password for ever does not slow its whole office down.
+//!
 //! Memory is bounded: a table of [`ENTRIES_MAX`] counts, the least used of which give way. A count is made only by a login
 //! that costs a hash, so pushing others' out costs as many hashes.
 
@@ -73,6 +76,7 @@ impl Delays {
         let mut attempt = Attempt {
             pair: self.hashing.hash_one((group, user)),
             address: self.hashing.hash_one(group),
+            counts_for_address: true,
             delay: Duration::ZERO,
             permit: None,
             delays: Arc::clone(self),
@@ -81,6 +85,7 @@ impl Delays {
             return Ok(attempt);
         }
         let of_pair = self.update(attempt.pair, |failures| failures.count);
+        attempt.counts_for_address = of_pair < self.free;
         let of_address = self.update(attempt.address, |failures| failures.count);
         let delay = self
             .delay_after(of_pair, self.free)
@@ -97,17 +102,15 @@ impl Delays {
                 return Err(Limit::LoginDelayedPerAddress);
             }
         }
-        self.update(attempt.pair, |failures| {
-            failures.count = failures.count.saturating_add(1)
-        });
+        self.add_failure(attempt.pair);
         Ok(attempt)
     }
 
     /// A login that cost no hash of its own has failed: it waited for the outcome of an equal one.
     pub(super) fn failed(&self, address: IpAddr, user: &str) {
         let group = AddressGroup::of(address);
-        for key in [self.hashing.hash_one((group, user)), self.hashing.hash_one(group)] {
-            self.add_failure(key);
+        if self.add_failure(self.hashing.hash_one((group, user))) <= self.free {
+            self.add_failure(self.hashing.hash_one(group));
         }
     }
 
@@ -117,10 +120,15 @@ impl Delays {
         self.update(pair, |failures| failures.count = 0);
     }
 
-    fn add_failure(&self, key: u64) {
-        if !self.first.is_zero() {
-            self.update(key, |failures| failures.count = failures.count.saturating_add(1));
+    /// One more failure; gives how many there are.
+    fn add_failure(&self, key: u64) -> u32 {
+        if self.first.is_zero() {
+            return 0;
         }
+        self.update(key, |failures| {
+            failures.count = failures.count.saturating_add(1);
+            failures.count
+        })
     }
 
     fn delay_after(&self, failures: u32, free: u32) -> Duration {
@@ -161,6 +169,7 @@ impl Delays {
 pub(super) struct Attempt {
     pair: u64,
     address: u64,
+    counts_for_address: bool,
     delay: Duration,
     permit: Option<OwnedSemaphorePermit>,
     delays: Arc<Delays>,
@@ -190,7 +199,9 @@ impl Attempt {
 
     /// It was wrong.
     pub(super) fn failed(self) {
-        self.delays.add_failure(self.address);
+        if self.counts_for_address {
+            self.delays.add_failure(self.address);
+        }
     }
 
     /// It was not tried.

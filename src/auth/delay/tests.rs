@@ -39,8 +39,12 @@ async fn a_guesser_waits_ever_longer_and_others_do_not() {
     assert_eq!(waited, [0, 0, 1, 2, 4, 8, 10, 10]);
     // The user from elsewhere, which is why a victim is not locked out.
     assert_eq!(fail(&delays, 2, "alice"), 0);
-    // Another user from there: the address has 8 failures, 6 are free.
-    assert_eq!(fail(&delays, 1, "bob"), 4);
+    // Another user from there: of alice's failures only the free ones count for the address.
+    assert_eq!(
+        [0; 4],
+        std::array::from_fn(|n| fail(&delays, 1, ["bob", "bob", "carol", "carol"][n]))
+    );
+    assert_eq!(fail(&delays, 1, "dave"), 1);
 }
 
 #[tokio::test(start_paused = true)]
