@@ -178,7 +178,9 @@ impl ApiError {
                 None => format!("at most {limit_bytes} bytes are allowed ({limit})"),
             },
             Self::Unauthenticated => "credentials are missing or wrong".into(),
-            Self::CrossSite => "this request may only come from the pages of http.origins".into(),
+            Self::CrossSite => {
+                "this request may only come from pages of the host itself or of http.origins".into()
+            }
             Self::MethodNotAllowed => "this path has other methods, see Allow".into(),
             Self::BodyTimeout => "the body did not arrive within http.body_timeout".into(),
             Self::BodyBroken => "the body ended before its announced length".into(),
@@ -198,12 +200,7 @@ impl ApiError {
         let mut problem = Problem {
             kind: format!("urn:herald:problem:{kind}"),
             title,
-            status: self.status().as_u16(),
-            detail: self.detail(),
-            pointer: None,
-            limit: None,
-            limit_bytes: None,
-            published: None,
+            ..Problem::of_status(self.status(), self.detail())
         };
         match self {
             Self::Invalid { pointer, .. } => problem.pointer = Some(pointer.clone()),
@@ -224,14 +221,34 @@ impl ApiError {
     }
 }
 
+impl Problem {
+    /// A problem of which its status says everything but the detail (RFC 9457 section 4.2.1).
+    pub fn of_status(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            pointer: None,
+            limit: None,
+            limit_bytes: None,
+            published: None,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        (status, kind, Json(self)).into_response()
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status(), Json(self.problem())).into_response();
+        let mut response = self.problem().into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
         match self {
             Self::Unauthenticated => {
                 for challenge in [
