@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
-import { SOON } from '../clients/support.mjs';
+import { Inbox, SOON } from '../clients/support.mjs';
 
 export { Herald, post, until } from '../clients/support.mjs';
 
@@ -89,15 +89,38 @@ export async function notification(page, words) {
 
 /** A site that is not Herald's: an empty page at every path. `http://localhost` is another site than
  *  `http://127.0.0.1`, and another port of the same host another origin of the same site. */
-export async function startSite(t, host) {
+export function startSite(t, host) {
   const server = http.createServer((_, response) => {
     response.setHeader('content-type', 'text/html');
     response.end('<!doctype html><title>another site</title>');
   });
+  return listen(t, server, host);
+}
+
+async function listen(t, server, host) {
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => {
     server.closeAllConnections();
     server.close();
   });
   return `http://${host}:${server.address().port}`;
+}
+
+/** Hands requests on to `herald`; `requests` keeps those to the API, as they were sent and with the status that they got. */
+export async function startRecorder(t, herald) {
+  const requests = new Inbox('request');
+  const server = http.createServer((incoming, outgoing) => {
+    const { method, url, headers } = incoming;
+    const options = { host: '127.0.0.1', port: herald.port, method, path: url, headers };
+    const onward = http.request(options, (answer) => {
+      outgoing.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(outgoing);
+      const { origin, 'sec-fetch-site': site } = headers;
+      if (url.startsWith('/api/')) requests.push({ method, url, site, origin, status: answer.statusCode });
+    });
+    onward.on('error', () => outgoing.destroy());
+    incoming.pipe(onward);
+  });
+  const url = await listen(t, server, '127.0.0.1');
+  return { url, requests };
 }
