@@ -31,6 +31,7 @@ pub mod openapi;
 pub mod origin;
 pub mod page;
 pub mod proxies;
+pub mod refusals;
 pub mod router;
 pub mod users;
 

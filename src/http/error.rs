@@ -81,16 +81,19 @@ pub struct Problem {
     pub detail: String,
     /// JSON pointer (RFC 6901) to the part of the body that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "/3/users/0")]
+    #[schema(nullable = false, example = "/3/users/0")]
     pub pointer: Option<String>,
     /// Name of the limit that the request is over.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub limit: Option<&'static str>,
     /// The limit's value.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub limit_bytes: Option<usize>,
     /// For how many of several users it was published before the bus refused.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub published: Option<usize>,
 }
 
