@@ -40,7 +40,10 @@ async fn every_route_is_documented_and_every_documented_route_answers() {
             for (status, response) in responses {
                 // OpenAPI 3.1 wants one of every response.
                 let words = response["description"].as_str();
-                assert!(words.is_some_and(|words| !words.is_empty()), "{method} {path} {status}");
+                assert!(
+                    words.is_some_and(|words| !words.is_empty()),
+                    "{method} {path} {status}"
+                );
             }
             let request = Request::builder()
                 .method(method.to_uppercase().as_str())
