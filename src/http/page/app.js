@@ -149,7 +149,7 @@ class Client {
     if (words) this.on.trouble(words, Boolean(this.error));
     const ceiling = Math.min(30_000, 500 * 2 ** this.attempt++);
     const wait = 200 + Math.random() * ceiling;
-    this.on.state("wait", `Connection lost, trying again in ${(wait / 1000).toFixed(1)} s`);
+    this.on.state("wait", `Connection lost, trying again in ${(wait / 1000).toFixed(1)}\u00a0s`);
     this.retry = setTimeout(() => this.open(), wait);
   }
 
