@@ -31,6 +31,7 @@ pub mod openapi;
 pub mod origin;
 pub mod page;
 pub mod proxies;
+pub mod refusals;
 pub mod router;
 pub mod users;
 
@@ -79,7 +80,8 @@ pub struct Config {
     pub base_path: String,
     /// The STOMP endpoint, and everything below it.
     pub ws_path: String,
-    /// Origins that may open `/ws` and change state: `*`, exact, or `https://*.example.com`.
+    /// Origins that may open `/ws` and change state, beside pages of the host itself: `*`, exact, or
+    /// `https://*.example.com`.
     pub origins: Vec<String>,
     /// Origins whose preflights are answered.
     pub cors_origins: Vec<String>,

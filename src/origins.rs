@@ -63,6 +63,12 @@ impl Origins {
         self.any || origin.is_none_or(|origin| self.lists_by_name(origin))
     }
 
+    /// The same; what comes from a page of the host that the request itself names is allowed as well.
+    pub fn allows_at(&self, origin: Option<&str>, host: Option<&str>) -> bool {
+        let own = || matches!((origin, host), (Some(origin), Some(host)) if is_of_host(origin, host));
+        self.allows(origin) || own()
+    }
+
     /// Whether `origin` is listed, by itself or by its domain, and not by `*` alone. `null` never is: any sandboxed
     /// page has it.
     pub fn lists_by_name(&self, origin: &str) -> bool {
@@ -106,6 +112,14 @@ impl Pattern {
         };
         host && self.scheme == origin.scheme && self.port == origin.port
     }
+}
+
+/// Whether `origin` is that of a page of `host`, a `Host` header. The scheme is not compared: TLS may end before Herald.
+fn is_of_host(origin: &str, host: &str) -> bool {
+    origin.split_once("://").is_some_and(|(scheme, _)| {
+        let page = Pattern::parse(origin).filter(|page| !page.below);
+        page.is_some() && page == Pattern::parse(&format!("{scheme}://{host}"))
+    })
 }
 
 /// `host:port` or `host`; an IPv6 address stands in brackets.
@@ -227,6 +241,33 @@ mod tests {
         ] {
             let error = Origins::parse([text]).unwrap_err();
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_the_host_itself() {
+        for (origin, host, expected) in [
+            ("https://a.example", "a.example", true),
+            ("https://a.example:443", "A.example", true),
+            ("https://a.example", "a.example:443", true),
+            ("http://a.example", "a.example:443", false),
+            ("https://a.example:444", "a.example", false),
+            ("http://[::1]:8080", "[::1]:8080", true),
+            ("http://127.0.0.1:8080", "localhost:8080", false),
+            ("https://a.example.evil", "a.example", false),
+            ("https://*.example", "*.example", false),
+            ("null", "null", false),
+            ("null", "", false),
+            ("https://", "", false),
+        ] {
+            let origins = Origins::default();
+            assert_eq!(
+                origins.allows_at(Some(origin), Some(host)),
+                expected,
+                "{origin} {host}"
+            );
+            assert!(!origins.allows_at(Some(origin), None));
+            assert!(!origins.lists_by_name(origin));
         }
     }
 }

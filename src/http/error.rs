@@ -81,16 +81,19 @@ pub struct Problem {
     pub detail: String,
     /// JSON pointer (RFC 6901) to the part of the body that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "/3/users/0")]
+    #[schema(nullable = false, example = "/3/users/0")]
     pub pointer: Option<String>,
     /// Name of the limit that the request is over.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub limit: Option<&'static str>,
     /// The limit's value.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub limit_bytes: Option<usize>,
     /// For how many of several users it was published before the bus refused.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub published: Option<usize>,
 }
 
@@ -189,7 +192,9 @@ impl ApiError {
                 None => format!("at most {limit_bytes} bytes are allowed ({limit})"),
             },
             Self::Unauthenticated => "credentials are missing or wrong".into(),
-            Self::CrossSite => "this request may only come from the pages of http.origins".into(),
+            Self::CrossSite => {
+                "this request may only come from pages of the host itself or of http.origins".into()
+            }
             Self::MethodNotAllowed => "this path has other methods, see Allow".into(),
             Self::BodyTimeout => "the body did not arrive within http.body_timeout".into(),
             Self::BodyBroken => "the body ended before its announced length".into(),
@@ -209,12 +214,7 @@ impl ApiError {
         let mut problem = Problem {
             kind: format!("urn:herald:problem:{kind}"),
             title,
-            status: self.status().as_u16(),
-            detail: self.detail(),
-            pointer: None,
-            limit: None,
-            limit_bytes: None,
-            published: None,
+            ..Problem::of_status(self.status(), self.detail())
         };
         match self {
             Self::Invalid { pointer, .. } => problem.pointer = Some(pointer.clone()),
@@ -235,17 +235,37 @@ impl ApiError {
     }
 }
 
+impl Problem {
+    /// A problem of which its status says everything but the detail (RFC 9457 section 4.2.1).
+    pub fn of_status(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            pointer: None,
+            limit: None,
+            limit_bytes: None,
+            published: None,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        (status, kind, Json(self)).into_response()
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status(), Json(self.problem())).into_response();
+        let mut response = self.problem().into_response();
         if let Some(limit) = self.limit() {
             response.extensions_mut().insert(limit);
         }
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
         match self {
             Self::Unauthenticated => {
                 for challenge in [

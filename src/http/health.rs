@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::{ApiError, Problem};
+use super::error::ApiError;
+use super::refusals;
 use super::router::Api;
 use crate::bus::Health as BusHealth;
 use crate::drain::Phase;
@@ -63,21 +64,23 @@ fn health(api: &Api) -> (StatusCode, Json<Health>) {
 }
 
 /// Says that the process is alive, whatever the bus does.
-#[utoipa::path(get, path = "/livez", tag = "health", security(()), responses((status = 200, body = String)))]
+#[utoipa::path(get, path = "/livez", tag = "health", security(()), responses((status = 200, description = "Alive", body = String)))]
 pub async fn livez() -> &'static str {
     "ok\n"
 }
 
 /// Says whether this instance can serve: bus connected, and not draining.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
-    responses((status = 200, body = Health), (status = 503, body = Health)))]
+    responses((status = 200, description = "Able to serve", body = Health),
+        (status = 503, description = "Not able to serve", body = Health)))]
 pub async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
     health(&api)
 }
 
 /// The same as `/readyz`, where the replaced service had it.
 #[utoipa::path(get, path = "/manage/health", tag = "health", security(()),
-    responses((status = 200, body = Health), (status = 503, body = Health)))]
+    responses((status = 200, description = "Able to serve", body = Health),
+        (status = 503, description = "Not able to serve", body = Health)))]
 pub async fn manage_health(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
     health(&api)
 }
@@ -89,9 +92,8 @@ pub async fn manage_health(State(api): State<Arc<Api>>) -> (StatusCode, Json<Hea
     tag = "health",
     security(("key" = ["read"]), ("user" = [])),
     responses(
-        (status = 200, body = String, content_type = "text/plain"),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "Prometheus text", body = String, content_type = "text/plain"),
+        refusals::OfCredentials,
     )
 )]
 pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {

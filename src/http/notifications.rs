@@ -27,7 +27,7 @@ pub struct Accepted {
     pub id: String,
     /// The trace's id, if the request's `traceparent` says that it is recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "4bf92f3577b34da6a3ce929d0e0e4736")]
+    #[schema(nullable = false, example = "4bf92f3577b34da6a3ce929d0e0e4736")]
     pub trace_id: Option<String>,
 }
 

@@ -31,27 +31,11 @@ fn judge(method: &Method, headers: &HeaderMap, origins: &Origins, cors: &Origins
     let cross_site = headers
         .get(HeaderName::from_static("sec-fetch-site"))
         .is_some_and(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"));
-    let foreign = origin.is_some_and(|origin| !origins.allows(Some(origin)) && !is_own(origin, headers));
-    if cross_site || foreign {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    if cross_site || !origins.allows_at(origin, host) {
         return Err(ApiError::CrossSite);
     }
     Ok(())
-}
-
-/// Whether `origin` is the host that the request itself names. The scheme is not compared: TLS may end before Herald.
-fn is_own(origin: &str, headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    match (origin.split_once("://"), host) {
-        (Some((scheme, authority)), Some(host)) => {
-            let default_port = if scheme == "https" { ":443" } else { ":80" };
-            let bare = |text: &str| {
-                let text = text.to_ascii_lowercase();
-                text.strip_suffix(default_port).map(Into::into).unwrap_or(text)
-            };
-            bare(authority) == bare(host)
-        }
-        _ => false,
-    }
 }
 
 /// The middleware around every `/api` route.

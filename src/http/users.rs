@@ -13,8 +13,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::Caller;
-use super::error::{ApiError, Problem};
+use super::error::ApiError;
 use super::notifications::raw::user_name;
+use super::notifications::request::User;
+use super::refusals;
 use super::router::Api;
 use crate::bus::Bus;
 use crate::delivery::registry::SessionView;
@@ -79,9 +81,8 @@ pub struct Session {
     tag = "users",
     security(("key" = ["read"]), ("user" = [])),
     responses(
-        (status = 200, body = OnlineUsers),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "Sorted by name", body = OnlineUsers),
+        refusals::OfCredentials,
     )
 )]
 pub async fn list_users(State(api): State<Arc<Api>>) -> Json<OnlineUsers> {
@@ -103,13 +104,11 @@ pub async fn list_users(State(api): State<Arc<Api>>) -> Json<OnlineUsers> {
     get,
     path = "/api/v1/users/{user}",
     tag = "users",
-    params(("user" = String, Path, description = "Percent-encoded")),
+    params(("user" = inline(User), Path, description = "Percent-encoded")),
     security(("key" = ["read"]), ("user" = [])),
     responses(
         (status = 200, description = "Also for a user who is not online, with no sessions", body = UserSessions),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
+        refusals::OfUser,
     )
 )]
 pub async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<UserSessions>, ApiError> {
@@ -135,14 +134,11 @@ pub async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<User
     delete,
     path = "/api/v1/users/{user}/sessions",
     tag = "users",
-    params(("user" = String, Path, description = "Percent-encoded")),
+    params(("user" = inline(User), Path, description = "Percent-encoded")),
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 202, description = "Every instance has been told"),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        refusals::OfUser,
     )
 )]
 pub async fn delete_sessions(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
 use fastwebsockets::upgrade::UpgradeFut;
@@ -25,6 +25,7 @@ use tracing::debug;
 
 use super::writer::PlainSocket;
 use crate::config::secret::Secret;
+use crate::http::error::Problem;
 use crate::http::listener::{Peer, Place};
 use crate::origins::Origins;
 use crate::telemetry::metrics::Metrics;
@@ -145,10 +146,8 @@ pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) ->
 }
 
 fn not_possible() -> Response {
-    handshake::problem(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "this connection cannot become a WebSocket",
-    )
+    let detail = "this connection cannot become a WebSocket";
+    Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
 }
 
 /// Makes the socket awaitable, for reading and for writing. Both sides of it belong to one task.

@@ -8,22 +8,15 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::client::{
+    BINARY, BINARY_START, CLOSE, LAST, MASK, MORE, PING, PONG, TEXT, TEXT_START, frame,
+};
+
 #[allow(dead_code, reason = "its main is not called here")]
 #[path = "../../examples/echo.rs"]
 mod echo;
 
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
-const MASK: [u8; 4] = [0xA1, 0x5B, 0x00, 0xFF];
-
-const TEXT: u8 = 0x81;
-const BINARY: u8 = 0x82;
-const CLOSE: u8 = 0x88;
-const PING: u8 = 0x89;
-const PONG: u8 = 0x8A;
-const TEXT_START: u8 = 0x01;
-const BINARY_START: u8 = 0x02;
-const MORE: u8 = 0x00;
-const LAST: u8 = 0x80;
 
 /// A server of its own for each test; ends with it.
 struct Server {
@@ -64,25 +57,6 @@ impl Server {
         assert!(head.starts_with(b"HTTP/1.1 101 "));
         client
     }
-}
-
-/// A frame as a client writes it.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    match payload.len() {
-        short @ 0..126 => bytes.push(0x80 | short as u8),
-        long @ 126..0x1_0000 => {
-            bytes.push(0xFE);
-            bytes.extend((long as u16).to_be_bytes());
-        }
-        longer => {
-            bytes.push(0xFF);
-            bytes.extend((longer as u64).to_be_bytes());
-        }
-    }
-    bytes.extend(MASK);
-    bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(b, m)| b ^ m));
-    bytes
 }
 
 fn close(code: u16, reason: &[u8]) -> Vec<u8> {

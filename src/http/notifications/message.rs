@@ -14,7 +14,8 @@ use super::{Accepted, trace_context};
 use crate::chat_message::{CONTENT_TYPE, chat_message};
 use crate::envelope::Envelope;
 use crate::http::body::require_json;
-use crate::http::error::{ApiError, Problem};
+use crate::http::error::ApiError;
+use crate::http::refusals;
 use crate::http::router::Api;
 
 /// Where it goes.
@@ -53,13 +54,8 @@ fn parse(body: &[u8]) -> Result<(String, String), ApiError> {
     request_body = ChatMessageRequest,
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
-        (status = 202, body = Accepted),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
-        (status = 413, body = Problem, content_type = "application/problem+json"),
-        (status = 415, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 202, description = "Published", body = Accepted),
+        refusals::OfPublish,
     )
 )]
 pub async fn post_message(

@@ -16,6 +16,7 @@ use crate::chat_message::CONTENT_TYPE;
 use crate::envelope::{Envelope, MessageId, TraceContext, unix_ms};
 use crate::http::body::require_json;
 use crate::http::error::{ApiError, Problem};
+use crate::http::refusals;
 use crate::http::router::Api;
 
 /// One notification, or an array of at most 1,000.
@@ -26,6 +27,16 @@ pub enum NotificationsRequest {
     One(NotificationRequest),
     /// Several, published in their order.
     Many(Vec<NotificationRequest>),
+}
+
+/// The answer to a request that went as a whole.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Published {
+    /// One.
+    One(Accepted),
+    /// Several, in their order.
+    Many(Vec<Item>),
 }
 
 /// What became of one item of an array.
@@ -52,14 +63,9 @@ pub enum Item {
     request_body = NotificationsRequest,
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
-        (status = 202, description = "For an array: the items in their order", body = Accepted),
+        (status = 202, description = "All went; of an array, the items in their order", body = Published),
         (status = 207, description = "Not all of an array went", body = Vec<Item>),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
-        (status = 413, body = Problem, content_type = "application/problem+json"),
-        (status = 415, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        refusals::OfPublish,
     )
 )]
 pub async fn post_notifications(

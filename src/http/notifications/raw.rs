@@ -10,11 +10,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use percent_encoding::percent_decode_str;
 
+use super::request::User;
 use super::{Accepted, trace_context};
 use crate::destination::{DestinationError, Target};
 use crate::envelope::{Envelope, collapse_key, is_content_type};
 use crate::http::body::{Limit, require_plain};
-use crate::http::error::{ApiError, Problem};
+use crate::http::error::ApiError;
+use crate::http::refusals;
 use crate::http::router::Api;
 use crate::principal::UserName;
 
@@ -28,15 +30,11 @@ const USERS: &str = "/api/v1/users/";
     tag = "publish",
     params(("destination" = String, Path, description = "`queue/orders` is `/queue/orders`; each segment percent-encoded",
         example = "queue/orders")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "Any content type"),
+    request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
-        (status = 202, body = Accepted),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
-        (status = 413, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 202, description = "Published", body = Accepted),
+        refusals::OfPublish,
     )
 )]
 pub async fn post_broadcast(
@@ -58,19 +56,15 @@ pub async fn post_broadcast(
     path = "/api/v1/users/{user}/{*destination}",
     tag = "publish",
     params(
-        ("user" = String, Path, description = "Percent-encoded"),
+        ("user" = inline(User), Path, description = "Percent-encoded"),
         ("destination" = String, Path, description = "`queue/orders`: the user sees `/user/queue/orders`; each segment percent-encoded",
             example = "queue/orders"),
     ),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "Any content type"),
+    request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
-        (status = 202, body = Accepted),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
-        (status = 413, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 202, description = "Published", body = Accepted),
+        refusals::OfPublish,
     )
 )]
 pub async fn post_user(

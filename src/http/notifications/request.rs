@@ -24,6 +24,16 @@ pub const USERS_MAX: usize = 1_000;
 /// Most members of `headers` that are looked at, passed on or not; `limits.headers` bounds those passed on.
 const HEADERS_SEEN_MAX: usize = 1_000;
 
+/// A user's name: at most 128 bytes of UTF-8, no control characters, no `:`.
+#[derive(Serialize, ToSchema)]
+#[schema(
+    min_length = 1,
+    max_length = 128,
+    pattern = r"^[^\u0000-\u001f\u007f-\u009f:]+$",
+    example = "alice"
+)]
+pub struct User(String);
+
 /// What the route takes, alone or in an array of at most 1,000. Unknown fields are ignored.
 #[derive(Serialize, ToSchema)]
 pub struct NotificationRequest {
@@ -31,11 +41,11 @@ pub struct NotificationRequest {
     #[schema(example = "/queue/orders")]
     destination: String,
     /// Only this user's sessions get it.
-    #[schema(required = false, example = "alice")]
-    user: Option<String>,
+    #[schema(required = false, nullable = false)]
+    user: Option<User>,
     /// Only these users' sessions get it. Not together with `user`.
-    #[schema(required = false, min_items = 1, max_items = 1_000)]
-    users: Option<Vec<String>>,
+    #[schema(required = false, nullable = false, min_items = 1, max_items = 1_000)]
+    users: Option<Vec<User>>,
     /// Any JSON. Its text becomes the body, byte for byte, as `application/json`.
     payload: serde_json::Value,
     /// Become headers of the MESSAGE, after the filter.

@@ -134,10 +134,10 @@ class Client {
     clearInterval(this.timer);
     this.receipts.clear();
     const words = this.error || reason;
-    // What the server never confirmed may be what it refused: do not ask for it again.
-    const refused = [...this.subscriptions].filter(([, subscription]) => !subscription.joined);
-    if (this.error) for (const [id] of refused) this.subscriptions.delete(id);
-    const blamed = code === 1008 && this.error && refused.length > 0;
+    // After a refusal, what the server never confirmed may be what it refused: do not ask for it again.
+    const unjoined = [...this.subscriptions].filter(([, subscription]) => !subscription.joined);
+    const blamed = code === 1008 && this.error && unjoined.length > 0;
+    if (blamed) for (const [id] of unjoined) this.subscriptions.delete(id);
     if (this.stopped) return;
     if (FINAL.has(code) && !blamed) {
       this.stopped = true;
@@ -146,10 +146,10 @@ class Client {
     }
     for (const subscription of this.subscriptions.values()) subscription.joined = false;
     this.on.subscriptions();
-    if (words) this.on.trouble(words);
+    if (words) this.on.trouble(words, Boolean(this.error));
     const ceiling = Math.min(30_000, 500 * 2 ** this.attempt++);
     const wait = 200 + Math.random() * ceiling;
-    this.on.state("wait", `Connection lost, trying again in ${(wait / 1000).toFixed(1)} s`);
+    this.on.state("wait", `Connection lost, trying again in ${(wait / 1000).toFixed(1)}\u00a0s`);
     this.retry = setTimeout(() => this.open(), wait);
   }
 
@@ -213,6 +213,7 @@ const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", fractiona
 let client = null;
 let credentials = null;
 let received = 0;
+let unread = false; // the notice says what was refused: the next session must not take it away at once
 let waiting = []; // notifications for the next animation frame
 
 function wsUrl() {
@@ -248,10 +249,14 @@ function connect(user, password) {
   notice();
   client = new Client(wsUrl(), user, password, {
     state: setState,
-    trouble: notice,
+    trouble(words, refused) {
+      notice(words);
+      unread = refused;
+    },
     subscriptions: drawSubscriptions,
     connected(headers) {
-      notice();
+      if (!unread) notice();
+      unread = false;
       const instance = headers.get("instance");
       setState("on", `${headers.get("user-name") ?? user}${instance ? ` on ${instance}` : ""}`);
       show(true);
@@ -324,8 +329,8 @@ function drawStream() {
     );
     const trace = headers.get("traceparent")?.split("-")[1];
     if (trace) meta.append(element("span", `trace ${trace}`));
-    const json = cut ? null : parse(body);
-    const text = json === null ? decoder.decode(body) : JSON.stringify(json, null, 1).replace(/\n\s*/g, " ");
+    // As it came: parsed and written again, a long number would show as another.
+    const text = decoder.decode(body);
     item.append(meta, element("pre", cut ? `${text} … (cut here)` : text));
     stream.prepend(item);
   }

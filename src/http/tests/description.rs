@@ -36,6 +36,15 @@ async fn every_route_is_documented_and_every_documented_route_answers() {
         for (method, operation) in operations.as_object().unwrap() {
             documented.push((method.clone(), path.clone()));
             assert!(operation["security"].is_array(), "{method} {path}");
+            let responses = operation["responses"].as_object().unwrap();
+            for (status, response) in responses {
+                // OpenAPI 3.1 wants one of every response.
+                let words = response["description"].as_str();
+                assert!(
+                    words.is_some_and(|words| !words.is_empty()),
+                    "{method} {path} {status}"
+                );
+            }
             let request = Request::builder()
                 .method(method.to_uppercase().as_str())
                 .uri(path.replace(['{', '}'], ""))
@@ -77,6 +86,12 @@ async fn schemes_schemas_and_references_are_whole() {
     for member in ["type", "title", "status", "detail", "pointer"] {
         assert!(problem["properties"][member].is_object(), "{member}");
     }
+    // What Herald leaves out is not `null`, and a `null` user is refused.
+    let text = serde_json::json!("string");
+    assert_eq!(problem["properties"]["pointer"]["type"], text);
+    assert!(components["schemas"]["User"]["pattern"].is_string());
+    let body = &document["paths"]["/api/v1/broadcast/{destination}"]["post"]["requestBody"];
+    assert!(body["content"]["*/*"].is_object() && body["required"] != true);
     let required = &components["schemas"]["NotificationRequest"]["required"];
     assert_eq!(required, &serde_json::json!(["destination", "payload"]));
 }

@@ -3,19 +3,19 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::{
-    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
     UPGRADE,
 };
 use http::{Method, StatusCode, Version};
 
 use crate::config::secret::Secret;
+use crate::http::error::Problem;
 use crate::origins::Origins;
 
 /// STOMP's sub-protocols, the best first (STOMP rule W1).
@@ -89,14 +89,15 @@ pub(super) fn check(
     })
 }
 
-/// Whether the request's own `Authorization` counts: it comes from no browser, or from a page listed by name.
+/// Whether the request's own `Authorization` counts: it comes from no browser, or from a page listed by name. A page of
+/// the host itself may connect, but a browser adds credentials that the page does not know of.
 fn check_origin(headers: &HeaderMap, origins: &Origins) -> Result<bool, Refused> {
     if !headers.contains_key(ORIGIN) {
         return Ok(true);
     }
     // Two of them, or one that is not ASCII, are no origin; only `*` lets them pass.
     let origin = only(headers, &ORIGIN).unwrap_or_default();
-    match origins.allows(Some(origin)) {
+    match origins.allows_at(Some(origin), only(headers, &HOST)) {
         true => Ok(origins.lists_by_name(origin)),
         false => Err(Refused::Origin),
     }
@@ -157,10 +158,10 @@ impl Refused {
             ),
             Self::Origin => (
                 StatusCode::FORBIDDEN,
-                "this Origin is not among http.origins of the server",
+                "this Origin is not among http.origins of the server, nor the host of the request",
             ),
         };
-        let mut response = problem(status, detail);
+        let mut response = Problem::of_status(status, detail).into_response();
         let headers = response.headers_mut();
         match self {
             Self::Method => {
@@ -179,27 +180,11 @@ impl Refused {
 
 /// 429: the address may ask again after `wait`.
 pub(super) fn too_many(detail: &str, wait: Duration) -> Response {
-    let mut response = problem(StatusCode::TOO_MANY_REQUESTS, detail);
+    let mut response = Problem::of_status(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-    response
-}
-
-/// An RFC 9457 problem of the type `about:blank`.
-pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
-    let body = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or_default(),
-        "status": status.as_u16(),
-        "detail": detail,
-    });
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }
 

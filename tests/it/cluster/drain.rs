@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::client::{TEXT, frame};
 use crate::support::cluster::{Cluster, until, until_online};
 use crate::support::cluster_client::Browser;
 
@@ -155,12 +156,8 @@ impl Stuck {
             "SUBSCRIBE\nid:1\ndestination:/queue/x\nreceipt:joined\n\n\0",
         ];
         stream.write_all(request.as_bytes()).await.unwrap();
-        for frame in frames {
-            let head = [0x81, 0x80 | frame.len() as u8, 0, 0, 0, 0];
-            stream
-                .write_all(&[&head, frame.as_bytes()].concat())
-                .await
-                .unwrap();
+        for text in frames {
+            stream.write_all(&frame(TEXT, text.as_bytes())).await.unwrap();
         }
         let mut seen = Vec::new();
         while !String::from_utf8_lossy(&seen).contains("receipt-id:joined") {

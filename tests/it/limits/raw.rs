@@ -6,6 +6,7 @@ use base64::Engine as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::support::client::frame;
 use crate::support::within;
 
 pub struct Raw(TcpStream);
@@ -52,11 +53,10 @@ impl Raw {
         .await
     }
 
-    /// One WebSocket frame of at most 125 bytes, masked with zeros.
+    /// One WebSocket frame.
     pub async fn message(&mut self, first: u8, payload: &[u8]) {
-        let head = [first, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
         // The server may have closed already.
-        let _ = self.0.write_all(&[&head, payload].concat()).await;
+        let _ = self.0.write_all(&frame(first, payload)).await;
     }
 
     pub async fn login(&mut self, user: &str) {

@@ -21,7 +21,8 @@ pub const BINARY_START: u8 = 0x02;
 pub const MORE: u8 = 0x00;
 pub const LAST: u8 = 0x80;
 
-const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+/// With a byte that changes nothing, and one that changes all bits.
+pub const MASK: [u8; 4] = [0xA1, 0x5B, 0x00, 0xFF];
 
 /// A WebSocket about to be opened.
 pub struct Socket {

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
+use super::client::frame;
 use super::within;
 
 /// Events that a test has not looked at yet.
@@ -158,22 +159,7 @@ impl Browser {
 
     /// A WebSocket frame.
     pub async fn message(&mut self, first: u8, payload: &[u8]) {
-        let mut bytes = vec![first];
-        match payload.len() {
-            short @ 0..126 => bytes.push(0x80 | short as u8),
-            long @ 126..0x1_0000 => {
-                bytes.push(0xFE);
-                bytes.extend((long as u16).to_be_bytes());
-            }
-            longer => {
-                bytes.push(0xFF);
-                bytes.extend((longer as u64).to_be_bytes());
-            }
-        }
-        // A mask of zeroes is a mask.
-        bytes.extend([0; 4]);
-        bytes.extend_from_slice(payload);
-        let _ = self.writer.write_all(&bytes).await;
+        let _ = self.writer.write_all(&frame(first, payload)).await;
     }
 
     /// Subscribes, and waits until that is done. The id is the destination.

@@ -109,8 +109,14 @@ fn origin_decides_on_authorization() {
         ("https://b.example", "https://a.example", Err(Refused::Origin)),
         ("null", "https://a.example", Err(Refused::Origin)),
         ("null", "*", Ok(false)),
+        ("https://herald.example", "https://a.example", Ok(false)),
+        (
+            "https://herald.example:444",
+            "https://a.example",
+            Err(Refused::Origin),
+        ),
     ] {
-        let outcome = ask(&[basic, ("origin", origin)], &[list]);
+        let outcome = ask(&[basic, ("host", "herald.example"), ("origin", origin)], &[list]);
         let counts = outcome.map(|agreed| agreed.authorization == Some(Secret::new("Basic eA==")));
         assert_eq!(counts, expected, "{origin} {list}");
     }

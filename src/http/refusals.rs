@@ -1,0 +1,68 @@
+//! How refusals stand in the OpenAPI document, said once for all routes. Knows no route; what refuses is elsewhere.
+
+use std::collections::BTreeMap;
+
+use utoipa::IntoResponses;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::{Ref, RefOr};
+
+/// A status and when it comes.
+type Row = (&'static str, &'static str);
+
+const CREDENTIALS: [Row; 3] = [
+    ("401", "No credentials, or wrong ones"),
+    ("403", "Without the scope, or from a foreign page"),
+    (
+        "503",
+        "The bus is not connected, or too much at once; see `Retry-After`",
+    ),
+];
+const VALUE: Row = ("400", "The path, a header or the body is wrong");
+const BODY: [Row; 3] = [
+    ("408", "The body took longer than `http.body_timeout`"),
+    ("413", "Over the limit that `limit` names"),
+    ("415", "A content type or a coding that the route does not take"),
+];
+
+/// Of every route that wants credentials.
+pub struct OfCredentials;
+
+/// Of a route with a user in its path.
+pub struct OfUser;
+
+/// Of a route that publishes its body.
+pub struct OfPublish;
+
+type Responses = BTreeMap<String, RefOr<Response>>;
+
+fn problems(rows: impl IntoIterator<Item = Row>) -> Responses {
+    let problem = |(status, when): Row| {
+        let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let response = ResponseBuilder::new()
+            .description(when)
+            .content("application/problem+json", content)
+            .build();
+        (status.to_owned(), RefOr::T(response))
+    };
+    rows.into_iter().map(problem).collect()
+}
+
+impl IntoResponses for OfCredentials {
+    fn responses() -> Responses {
+        problems(CREDENTIALS)
+    }
+}
+
+impl IntoResponses for OfUser {
+    fn responses() -> Responses {
+        problems(CREDENTIALS.into_iter().chain([VALUE]))
+    }
+}
+
+impl IntoResponses for OfPublish {
+    fn responses() -> Responses {
+        problems(CREDENTIALS.into_iter().chain([VALUE]).chain(BODY))
+    }
+}

@@ -1,0 +1,126 @@
+// What every browser test needs: a Chromium of its own profile, pages whose complaints are kept, pages of another
+// origin, and the walk through Herald's own page. Instances and waiting are the client tests'.
+
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { chromium } from 'playwright-core';
+import { Inbox, SOON } from '../clients/support.mjs';
+
+export { Herald, post, until } from '../clients/support.mjs';
+
+/** Debian's package, or what CHROMIUM names. */
+function chromiumBinary() {
+  const named = process.env.CHROMIUM;
+  const found = named ? [named] : (process.env.PATH ?? '').split(':').map((folder) => path.join(folder, 'chromium'));
+  const binary = found.find((file) => existsSync(file));
+  assert.ok(binary, `${named ?? 'chromium'} is missing; scripts/browser gets it, CHROMIUM names another`);
+  return binary;
+}
+
+/** A Chromium with a fresh profile that talks to nobody but these tests; to be closed. */
+export function startChromium() {
+  return chromium.launch({
+    executablePath: chromiumBinary(),
+    headless: true,
+    args: [
+      '--no-sandbox', // its sandbox does not start as root
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** A page in a context of its own. `page.complaints` keeps what its console and its scripts complain of. */
+export async function openPage(t, browser, url, options = {}) {
+  const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', ...options });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.setDefaultTimeout(SOON);
+  page.complaints = [];
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) page.complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => page.complaints.push(`${error}`));
+  await page.goto(url);
+  return page;
+}
+
+/** Herald's own page, opened. Refusals by its Content-Security-Policy are among the complaints. */
+export function openHerald(t, browser, herald, options) {
+  return openPage(t, browser, `${herald.http}/`, options);
+}
+
+/** Fills in the form and sends it. */
+export async function logIn(page, user = 'test1', password = 'test') {
+  await page.getByLabel('User', { exact: true }).fill(user);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Connect' }).click();
+}
+
+/** Logs in and waits until all of the page's subscriptions have joined. */
+export async function enter(page, user = 'test1') {
+  await logIn(page, user);
+  await joined(page, ['/queue/message', '/user/queue/orders']);
+}
+
+/** Waits until exactly these subscriptions stand, each confirmed by the server: an open one ends in "…". */
+export async function joined(page, destinations) {
+  await page.waitForFunction(
+    (wanted) => {
+      const shown = [...document.querySelectorAll('#subscriptions li > span')].map((chip) => chip.textContent);
+      return JSON.stringify(shown) === JSON.stringify(wanted);
+    },
+    destinations,
+  );
+}
+
+/** The newest notification whose text has `words`, once it shows. */
+export async function notification(page, words) {
+  const item = page.locator('#stream li', { hasText: words }).first();
+  await item.waitFor();
+  return item;
+}
+
+/** A site that is not Herald's: an empty page at every path. `http://localhost` is another site than
+ *  `http://127.0.0.1`, and another port of the same host another origin of the same site. */
+export function startSite(t, host) {
+  const server = http.createServer((_, response) => {
+    response.setHeader('content-type', 'text/html');
+    response.end('<!doctype html><title>another site</title>');
+  });
+  return listen(t, server, host);
+}
+
+async function listen(t, server, host) {
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://${host}:${server.address().port}`;
+}
+
+/** Hands requests on to `herald`; `requests` keeps those to the API, as they were sent and with the status that they got. */
+export async function startRecorder(t, herald) {
+  const requests = new Inbox('request');
+  const server = http.createServer((incoming, outgoing) => {
+    const { method, url, headers } = incoming;
+    const options = { host: '127.0.0.1', port: herald.port, method, path: url, headers };
+    const onward = http.request(options, (answer) => {
+      outgoing.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(outgoing);
+      const { origin, 'sec-fetch-site': site } = headers;
+      if (url.startsWith('/api/')) requests.push({ method, url, site, origin, status: answer.statusCode });
+    });
+    onward.on('error', () => outgoing.destroy());
+    incoming.pipe(onward);
+  });
+  const url = await listen(t, server, '127.0.0.1');
+  return { url, requests };
+}
