@@ -18,6 +18,7 @@ use crate::instance::Instance;
 use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::telemetry::metrics::Metrics;
+use proxies::{ForwardedHeader, Network};
 
 pub mod access;
 pub mod body;
@@ -29,6 +30,7 @@ pub mod observe;
 pub mod openapi;
 pub mod origin;
 pub mod page;
+pub mod proxies;
 pub mod router;
 pub mod users;
 
@@ -91,6 +93,12 @@ pub struct Config {
     pub buffered_request_bytes: ByteSize,
     /// From a request's head to the end of its body.
     pub body_timeout: HumanDuration,
+    /// Proxies that are believed in what they say of a client's address.
+    pub trusted_proxies: Vec<Network>,
+    /// The header that they say it in.
+    pub forwarded_header: ForwardedHeader,
+    /// Whether their connections to `listen` begin with a PROXY protocol v2 header.
+    pub proxy_protocol: bool,
 }
 
 impl Default for Config {
@@ -107,6 +115,9 @@ impl Default for Config {
             max_request_bytes: ByteSize::mib(8),
             buffered_request_bytes: ByteSize::mib(64),
             body_timeout: HumanDuration::secs(30),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
+            proxy_protocol: false,
         }
     }
 }

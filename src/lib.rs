@@ -21,6 +21,7 @@ pub mod envelope;
 pub mod http;
 pub mod instance;
 pub mod interceptor;
+pub mod limit;
 pub mod origins;
 pub mod presence;
 pub mod principal;

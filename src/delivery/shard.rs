@@ -167,7 +167,11 @@ impl Shard {
     fn handle(&mut self, command: Command) {
         match command {
             Command::Join(key, join) => self.join(key, *join),
-            Command::Subscribe(key, subscription, receipt) => self.subscribe(key, *subscription, receipt),
+            Command::Subscribe(key, subscription, receipt, coming) => {
+                self.subscribe(key, *subscription, receipt);
+                // The index knows it by itself now.
+                drop(coming);
+            }
             Command::Unsubscribe(key, number, receipt) => self.unsubscribe(key, number, receipt),
             Command::Say(key, bytes) => {
                 if let Some(slot) = self.by_key.get(&key) {

@@ -4,11 +4,15 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::large_futures,
+    clippy::type_complexity,
     reason = "a test fails by panicking, and its futures live once"
 )]
 
 mod bus;
 mod cluster;
 mod life;
+mod limits;
+mod sessions;
+mod stomp;
 mod support;
 mod websocket;

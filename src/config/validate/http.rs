@@ -44,6 +44,12 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             }
         }
     }
+    if config.proxy_protocol && config.trusted_proxies.is_empty() {
+        findings.error(
+            "http.proxy_protocol",
+            "expected http.trusted_proxies to name the proxies that send it",
+        );
+    }
     findings.positive("http.header_timeout", config.header_timeout);
     findings.at_least("http.max_connections", config.max_connections, 1);
 }
