@@ -108,12 +108,16 @@ impl Server {
         Ok(kib * 1024)
     }
 
-    /// One of Herald's metrics, without labels.
+    /// One of Herald's metrics, without labels; `name` is what comes after `herald_`.
     pub fn metric(&self, name: &str) -> Outcome<f64> {
         let answer = get(self.admin, "/metrics")?;
         let value = answer
             .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+            .find_map(|line| {
+                line.strip_prefix("herald_")?
+                    .strip_prefix(name)?
+                    .strip_prefix(' ')
+            })
             .ok_or_else(|| {
                 format!(
                     "no {name} in /metrics: {}",

@@ -74,14 +74,10 @@ fn beside_stuck(options: &Options) -> Outcome<()> {
         let without = measure()?;
         let stuck = Stuck::open(&herald, options.stuck)?;
         let with = measure()?;
-        waiting_bytes.push(herald.metric("herald_outbox_bytes")?);
+        waiting_bytes.push(herald.metric("outbox_bytes")?);
         drop(stuck);
         rounds.push((without, with));
-        if !herald.until_metric(
-            "herald_outbox_bytes",
-            |bytes| bytes == 0.0,
-            Duration::from_secs(10),
-        )? {
+        if !herald.until_metric("outbox_bytes", |bytes| bytes == 0.0, Duration::from_secs(10))? {
             return Err("bytes still wait for sessions that are gone".into());
         }
     }

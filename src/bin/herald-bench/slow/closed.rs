@@ -20,7 +20,7 @@ const TOTAL_BYTES: usize = 256 * MIB;
 const MIB: usize = 1024 * 1024;
 /// All must be closed by then.
 const PATIENCE: Duration = Duration::from_secs(120);
-const OVERFLOWS: &str = "herald_outbox_overflows_total";
+const OVERFLOWS: &str = "outbox_overflows_total";
 /// Enough that a client which reads this late reads after its connection was given up.
 const LATE: Duration = Duration::from_secs(5);
 
@@ -59,7 +59,7 @@ pub fn run(options: &Options) -> Outcome<()> {
         sent += 1;
         // Seldom where bodies are small: each look costs a connection.
         if (sent * options.body_bytes).is_multiple_of(64 * 1024) {
-            waiting_bytes = waiting_bytes.max(herald.metric("herald_outbox_bytes")?);
+            waiting_bytes = waiting_bytes.max(herald.metric("outbox_bytes")?);
             if herald.metric(OVERFLOWS)? as usize >= options.closed {
                 break;
             }
@@ -73,11 +73,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     sleep(LATE);
     let peak_bytes = herald.peak_rss_bytes()?;
     let late = read_ends(sockets)?;
-    let empty = herald.until_metric(
-        "herald_outbox_bytes",
-        |bytes| bytes == 0.0,
-        Duration::from_secs(10),
-    )?;
+    let empty = herald.until_metric("outbox_bytes", |bytes| bytes == 0.0, Duration::from_secs(10))?;
     println!(
         "\n{} clients that never read, bodies of {} bytes: {sent} broadcasts in {closed_after:?} until all were closed",
         options.closed, options.body_bytes,

@@ -49,11 +49,7 @@ impl Stuck {
             read_answer(&mut publisher)?;
         }
         let full = (FILL_BODIES * FILL_BODY_BYTES / 8 * (count + 1)) as f64;
-        if !herald.until_metric(
-            "herald_outbox_bytes",
-            |bytes| bytes > full,
-            Duration::from_secs(5),
-        )? {
+        if !herald.until_metric("outbox_bytes", |bytes| bytes > full, Duration::from_secs(5))? {
             return Err("the stuck sessions are not stuck".into());
         }
         let mut slowest = sockets.pop().ok_or("no socket")?;
