@@ -13,7 +13,7 @@ use sha2::Sha256;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::phc::StoredHash;
+use super::phc::{Memory, StoredHash};
 use super::{AuthError, AuthSetupError, LoginConfig, phc};
 use crate::config::secret::Secret;
 
@@ -71,17 +71,22 @@ pub(super) struct Verifier {
 impl Verifier {
     /// A verifier within the bounds of `config`.
     pub(super) fn new(config: &LoginConfig) -> Result<Arc<Self>, AuthSetupError> {
-        Self::with(
-            config,
-            Box::new(|stored, password| match stored.matches(password) {
+        // As many as `login.permits` at most, for as long as the process lives.
+        let spare: Mutex<Vec<Memory>> = Mutex::default();
+        let matches = move |stored: &StoredHash, password: &str| {
+            let mut memory = spare.lock().pop().unwrap_or_default();
+            let outcome = match stored.matches(password, &mut memory) {
                 Ok(true) => Outcome::Match,
                 Ok(false) => Outcome::Mismatch,
                 Err(error) => {
                     tracing::error!(%error, "a password could not be verified");
                     Outcome::Unable
                 }
-            }),
-        )
+            };
+            spare.lock().push(memory);
+            outcome
+        };
+        Self::with(config, Box::new(matches))
     }
 
     /// Likewise, with the computation given.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::password_hash::{Error as HashError, try_generate_salt};
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher, Version};
 
 use crate::config::units::ByteSize;
 
@@ -17,6 +17,24 @@ const PASSES_MAX: u32 = 16;
 const LANES_MAX: u32 = 16;
 /// Shortest hash; what argon2id makes by default has 32 bytes.
 const OUTPUT_MIN_BYTES: usize = 16;
+
+/// What a computation works in, to be used again: mebibytes that come and go with every login would break the heap into
+/// pieces, and a flood of wrong passwords would let the process grow to a multiple of what it needs.
+#[derive(Default)]
+pub struct Memory(Vec<Block>);
+
+impl Memory {
+    fn at_least(&mut self, count: usize) -> Result<&mut [Block], HashError> {
+        if let Some(more) = count.checked_sub(self.0.len()) {
+            // The machine may have no more: an error, where a `resize` alone would end the process.
+            self.0
+                .try_reserve_exact(more)
+                .map_err(|_| HashError::OutOfMemory)?;
+            self.0.resize(self.0.len() + more, Block::new());
+        }
+        self.0.get_mut(..count).ok_or(HashError::OutOfMemory)
+    }
+}
 
 /// A checked PHC string. Shows nothing of itself in `Debug`.
 pub struct StoredHash {
@@ -115,14 +133,20 @@ impl StoredHash {
         })
     }
 
-    /// Whether `password` is the one that was hashed. Takes tens of milliseconds and `m` KiB of memory; outputs are
-    /// compared in constant time (by `phc`). An error is a fault of this machine's, not a wrong password.
-    pub fn matches(&self, password: &str) -> Result<bool, HashError> {
-        match Argon2::default().verify_password(password.as_bytes(), &self.hash) {
-            Ok(()) => Ok(true),
-            Err(HashError::PasswordInvalid) => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// Whether `password` is the one that was hashed. Takes tens of milliseconds and `m` KiB of `memory`, which is made
+    /// as large as that takes; outputs are compared in constant time (by `phc`). An error is a fault of this machine's,
+    /// not a wrong password.
+    pub fn matches(&self, password: &str, memory: &mut Memory) -> Result<bool, HashError> {
+        // `parse` has seen both.
+        let (Some(salt), Some(expected)) = (&self.hash.salt, &self.hash.hash) else {
+            return Err(HashError::EncodingInvalid);
+        };
+        let blocks = memory.at_least(self.params.block_count())?;
+        let mut output = [0; Output::MAX_LENGTH];
+        let output = output.get_mut(..expected.len()).ok_or(HashError::OutputSize)?;
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone())
+            .hash_password_into_with_memory(password.as_bytes(), salt, output, blocks)?;
+        Ok(Output::new(output)? == *expected)
     }
 
     /// The PHC string.
@@ -225,14 +249,25 @@ mod tests {
     }
 
     #[test]
+    fn memory_used_before_changes_no_outcome() {
+        let memory = &mut Memory::default();
+        for (m, t) in [(64, 2), (8, 1), (128, 3), (64, 1)] {
+            let stored = StoredHash::parse(&cheap_with("x", m, t), ByteSize::mib(64)).unwrap();
+            assert_eq!(stored.matches("x", memory), Ok(true), "{m} {t}");
+            assert_eq!(stored.matches("y", memory), Ok(false), "{m} {t}");
+        }
+    }
+
+    #[test]
     fn a_decoy_costs_what_it_stands_for_and_matches_nothing() {
         let like = StoredHash::parse(&cheap_with("x", 64, 3), ByteSize::mib(64)).unwrap();
         let decoy = StoredHash::decoy(Some(&like)).unwrap();
         assert_eq!(decoy.cost(), like.cost());
         assert_eq!(decoy.params, like.params);
-        assert_eq!(decoy.matches("x"), Ok(false));
-        assert_eq!(like.matches("x"), Ok(true));
-        assert_eq!(like.matches("y"), Ok(false));
+        let memory = &mut Memory::default();
+        assert_eq!(decoy.matches("x", memory), Ok(false));
+        assert_eq!(like.matches("x", memory), Ok(true));
+        assert_eq!(like.matches("y", memory), Ok(false));
         check(decoy.text(), Ok(()));
     }
 }

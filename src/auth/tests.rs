@@ -109,7 +109,7 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
     let count = Arc::clone(&costs);
     let matches: password::Matches = Box::new(move |stored, password| {
         count.fetch_add(1_000 + usize::try_from(stored.cost()).unwrap(), Ordering::SeqCst);
-        if stored.matches(password).unwrap() {
+        if stored.matches(password, &mut phc::Memory::default()).unwrap() {
             Outcome::Match
         } else {
             Outcome::Mismatch

@@ -25,6 +25,9 @@ use crate::envelope::unix_ms;
 /// Chunks given to the kernel in one call; what is beyond waits for the next.
 pub const CHUNKS_PER_CALL: usize = 64;
 
+/// A session may have at most one in so many of the bytes that are left of `limits.outbox_total_bytes`.
+const SHARE_OF_FREE: usize = 8;
+
 /// The one way from `delivery/` to a socket. Implemented by `ws/writer`.
 pub trait TryWrite: Send + Sync + 'static {
     /// Writes as much of `chunks`, in their order, as the kernel takes at once; never blocks, never signals. Gives the
@@ -168,9 +171,13 @@ impl Outbox {
     }
 
     fn is_over(&self, inner: &Inner, bytes: usize) -> bool {
-        let total = self.ledger.queued_bytes.load(Ordering::Relaxed) + bytes;
+        let total = self.ledger.queued_bytes.load(Ordering::Relaxed);
+        let free = self.ledger.limit_bytes.saturating_sub(total);
         let own = inner.queued_bytes + inner.held_bytes;
-        (own > 0 && own + bytes > self.limit_bytes) || total > self.ledger.limit_bytes
+        // What is left shrinks what one may have: many who never read are closed while there is room for who falls
+        // behind for a moment, instead of whoever comes first once all is taken.
+        let limit = self.limit_bytes.min(free / SHARE_OF_FREE);
+        (own > 0 && own + bytes > limit) || bytes > free
     }
 
     /// The shard holds `bytes` behind an acknowledgement window: they count towards the bounds as if they were queued.

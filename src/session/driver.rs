@@ -23,7 +23,7 @@ use crate::limit::Limit;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
 use crate::ws::upgrade::{Connection, register};
-use crate::ws::writer::{PlainSocket, flush, write_outbox};
+use crate::ws::writer::{PlainSocket, flush_last, write_outbox};
 
 mod greet;
 
@@ -83,7 +83,7 @@ pub async fn serve(context: Arc<Context>, connection: Connection) {
     drop(inputs);
     // Boxed for the same reason.
     let ending = Box::pin(async {
-        if let Ok(Ok(())) = timeout(FLUSH_TIMEOUT, flush(&socket, &outbox)).await {
+        if let Ok(Ok(())) = timeout(FLUSH_TIMEOUT, flush_last(&socket, &outbox)).await {
             linger(&socket).await;
         }
     });

@@ -9,11 +9,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::net::{SendAncillaryBuffer, SendFlags};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::{CHUNKS_PER_CALL, Next, Outbox, TryWrite};
+
+/// A send buffer that is larger is not made larger still: Linux takes what is asked for, twice, up to twice
+/// `net.core.wmem_max`, and might make it smaller.
+const GROWN_MAX_BYTES: usize = 512 << 10;
 
 /// A plain TCP connection in non-blocking mode. The session's task registers it as `AsyncFd<Arc<PlainSocket>>`.
 #[derive(Debug)]
@@ -81,6 +86,26 @@ fn poll_step(
             Next::Closing(reason) => return Poll::Ready(Ok(Step::Closing(reason))),
         }
     }
+}
+
+/// Writes all that waits, the last words of a session among it. The kernel's buffer is made larger for them, so that it
+/// takes them although the peer does not read: who reads late, after Herald has let go of the connection, still learns
+/// why. The caller bounds the time.
+pub async fn flush_last(socket: &AsyncFd<Arc<PlainSocket>>, outbox: &Outbox) -> io::Result<()> {
+    if !outbox.is_drained() {
+        let options = SockRef::from(&socket.get_ref().0);
+        let bytes = options.send_buffer_size()?;
+        if bytes <= GROWN_MAX_BYTES {
+            // Linux gives back twice what was set: this doubles it.
+            options.set_send_buffer_size(bytes)?;
+        }
+        // At once: readiness has not been told of the room.
+        match outbox.write_waiting() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+    }
+    flush(socket, outbox).await
 }
 
 /// Writes all that waits now. The caller bounds the time.

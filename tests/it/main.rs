@@ -13,6 +13,7 @@ mod cluster;
 mod life;
 mod limits;
 mod sessions;
+mod slow;
 mod stomp;
 mod support;
 mod websocket;

@@ -198,6 +198,10 @@ fn demo_users_have_the_password_test() {
         let user = users.get(&format!("test{number}")).unwrap();
         assert!(user.principal.has_role(ROLE_USER));
     }
-    assert_eq!(users.get("test1").unwrap().hash.matches("test"), Ok(true));
-    assert_eq!(users.get("test1").unwrap().hash.matches("tests"), Ok(false));
+    let memory = &mut crate::auth::phc::Memory::default();
+    assert_eq!(users.get("test1").unwrap().hash.matches("test", memory), Ok(true));
+    assert_eq!(
+        users.get("test1").unwrap().hash.matches("tests", memory),
+        Ok(false)
+    );
 }

@@ -147,33 +147,10 @@ impl Audience {
         }
     }
 
-    /// Reads the answer to the trigger: a status of 2xx, headers, and a body of the length they say.
     fn answer(&mut self) -> Outcome<()> {
-        if !self.answered {
-            return Ok(());
-        }
-        let mut answer = Vec::new();
-        let mut chunk = [0; 4096];
-        loop {
-            let length = self.trigger.read(&mut chunk)?;
-            answer.extend_from_slice(chunk.get(..length).unwrap_or_default());
-            let text = String::from_utf8_lossy(&answer);
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                if !head.starts_with("HTTP/1.1 2") {
-                    return Err(format!("the publish was refused: {text}").into());
-                }
-                let wanted = head
-                    .lines()
-                    .filter_map(|line| line.split_once(':'))
-                    .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-                    .map_or(Ok(0), |(_, value)| value.trim().parse::<usize>())?;
-                if body.len() >= wanted {
-                    return Ok(());
-                }
-            }
-            if length == 0 {
-                return Err("the server closed the publisher's connection".into());
-            }
+        match self.answered {
+            true => read_answer(&mut self.trigger),
+            false => Ok(()),
         }
     }
 
@@ -204,6 +181,33 @@ fn drain(reader: &mut Reader, buffer: &mut [u8]) -> Outcome<usize> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(total),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Reads the answer to a publish: a status of 2xx, headers, and a body of the length they say.
+pub fn read_answer(publisher: &mut TcpStream) -> Outcome<()> {
+    let mut answer = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let length = publisher.read(&mut chunk)?;
+        answer.extend_from_slice(chunk.get(..length).unwrap_or_default());
+        let text = String::from_utf8_lossy(&answer);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            if !head.starts_with("HTTP/1.1 2") {
+                return Err(format!("the publish was refused: {text}").into());
+            }
+            let wanted = head
+                .lines()
+                .filter_map(|line| line.split_once(':'))
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                .map_or(Ok(0), |(_, value)| value.trim().parse::<usize>())?;
+            if body.len() >= wanted {
+                return Ok(());
+            }
+        }
+        if length == 0 {
+            return Err("the server closed the publisher's connection".into());
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The load program: what one delivery costs Herald in CPU time and latency, and one idle session in memory, next to a
-//! floor that no gateway can pass: one thread that does nothing but `write(2)` the same bytes to as many sockets. Knows
-//! Herald from outside only.
+//! The load program. `run`: what one delivery costs Herald in CPU time and latency, and one idle session in memory,
+//! next to a floor that no gateway can pass: one thread that does nothing but `write(2)` the same bytes to as many
+//! sockets. `slow`: what clients that do not read cost the others. `hostile`: what an attack does. Knows Herald from
+//! outside only.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -8,19 +9,24 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+mod attack;
 mod floor;
+mod hostile;
 mod load;
 mod memory;
 mod process;
 mod report;
 mod run;
 mod session;
+mod slow;
 
 /// Whatever goes wrong ends the run with its words.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
 #[derive(Parser)]
-#[command(about = "Measures Herald against a bare write(2) loop, on loopback")]
+#[command(
+    about = "Measures Herald on loopback: against a bare write(2) loop, beside slow clients, under attack"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,6 +36,13 @@ struct Arguments {
 enum Command {
     /// Starts Herald and the floor, opens the sessions and measures both in turns.
     Run(Options),
+    /// Measures what clients that do not read cost the others, and the memory they can take.
+    Slow(slow::Options),
+    /// Attacks Herald, and measures what that costs everyone else.
+    Hostile(hostile::Options),
+    /// The attacking process; started by `hostile`.
+    #[command(hide = true)]
+    Attack(attack::Order),
     /// The floor's server; started by `run`.
     #[command(hide = true)]
     Floor(FloorOptions),
@@ -70,6 +83,9 @@ struct FloorOptions {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Slow(options) => slow::run(&options),
+        Command::Hostile(options) => hostile::run(&options),
+        Command::Attack(order) => attack::run(&order),
         Command::Floor(options) => floor::serve(options.sessions),
     };
     match outcome {

@@ -19,6 +19,8 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it says what it counts; the floor counts nothing.
+    admin: SocketAddr,
 }
 
 impl Drop for Server {
@@ -31,19 +33,24 @@ impl Drop for Server {
 impl Server {
     /// Starts `herald serve --demo` on a free port, and waits until it is ready.
     pub fn herald(binary: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let (address, admin) = (free_port()?, free_port()?);
         let child = Command::new(binary)
             .args(["serve", "--demo"])
             .env("HERALD_HTTP__LISTEN", address.to_string())
-            .env("HERALD_LOG__LEVEL", "warn")
+            .env("HERALD_HTTP__ADMIN_LISTEN", admin.to_string())
+            .env("HERALD_LOG__LEVEL", "error")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .map_err(|error| format!("{}: {error}", binary.display()))?;
-        let mut server = Self { child, address };
+        let mut server = Self {
+            child,
+            address,
+            admin,
+        };
         let deadline = Instant::now() + READY;
-        while !is_ready(address) {
+        while !is_ready(admin) {
             if let Some(status) = server.child.try_wait()? {
                 return Err(format!("{} ended before it was ready: {status}", binary.display()).into());
             }
@@ -66,6 +73,7 @@ impl Server {
         let mut server = Self {
             child,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         };
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
@@ -80,15 +88,60 @@ impl Server {
 
     /// Resident memory, in bytes.
     pub fn rss_bytes(&self) -> Outcome<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most resident memory since the start, in bytes.
+    pub fn peak_rss_bytes(&self) -> Outcome<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, name: &str) -> Outcome<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let kib: u64 = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(name))
             .and_then(|value| value.trim().strip_suffix("kB"))
-            .ok_or("no VmRSS in /proc")?
+            .ok_or_else(|| format!("no {name} in /proc"))?
             .trim()
             .parse()?;
         Ok(kib * 1024)
+    }
+
+    /// One of Herald's metrics, without labels; `name` is what comes after `herald_`.
+    pub fn metric(&self, name: &str) -> Outcome<f64> {
+        let answer = get(self.admin, "/metrics")?;
+        let value = answer
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("herald_")?
+                    .strip_prefix(name)?
+                    .strip_prefix(' ')
+            })
+            .ok_or_else(|| {
+                format!(
+                    "no {name} in /metrics: {}",
+                    answer.lines().next().unwrap_or_default()
+                )
+            })?;
+        Ok(value.trim().parse()?)
+    }
+
+    /// Waits until a metric is `wanted`, at most `patience`; gives whether it came to be.
+    pub fn until_metric(
+        &self,
+        name: &str,
+        wanted: impl Fn(f64) -> bool,
+        patience: Duration,
+    ) -> Outcome<bool> {
+        let deadline = Instant::now() + patience;
+        while !wanted(self.metric(name)?) {
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(true)
     }
 }
 
@@ -123,14 +176,20 @@ pub fn herald_binary(named: Option<&PathBuf>) -> Outcome<PathBuf> {
     }
 }
 
+fn free_port() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
 fn is_ready(address: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(answer.starts_with(b"HTTP/1.1 200"))
-    };
-    ask().unwrap_or(false)
+    get(address, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

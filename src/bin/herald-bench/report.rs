@@ -6,29 +6,20 @@ use crate::memory::Memory;
 
 /// What one round gave for one server.
 pub struct Round {
-    cpu_us: f64,
+    /// CPU time of the server a delivery.
+    pub cpu_us: f64,
     load_cpu_us: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    max_ms: f64,
+    /// From the publish to each client's read.
+    pub latency: Latency,
 }
 
 impl Round {
     /// Sums up a round's latencies.
-    pub fn new(cpu_us: f64, load_cpu_us: f64, mut latencies: Vec<Duration>) -> Self {
-        latencies.sort_unstable();
-        let at = |share: f64| {
-            let last = latencies.len().saturating_sub(1);
-            latencies
-                .get((last as f64 * share).round() as usize)
-                .map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
-        };
+    pub fn new(cpu_us: f64, load_cpu_us: f64, latencies: Vec<Duration>) -> Self {
         Self {
             cpu_us,
             load_cpu_us,
-            p50_ms: at(0.50),
-            p99_ms: at(0.99),
-            max_ms: at(1.0),
+            latency: Latency::of(latencies),
         }
     }
 }
@@ -55,9 +46,9 @@ pub fn print(rounds: &[(Round, Round)], memory: &Memory) {
         );
     };
     line("CPU µs per delivery", |round| round.cpu_us);
-    line("latency p50 ms", |round| round.p50_ms);
-    line("latency p99 ms", |round| round.p99_ms);
-    line("latency max ms", |round| round.max_ms);
+    line("latency p50 ms", |round| round.latency.p50_ms);
+    line("latency p99 ms", |round| round.latency.p99_ms);
+    line("latency max ms", |round| round.latency.max_ms);
     line("load's CPU µs per delivery", |round| round.load_cpu_us);
     println!(
         "Memory of an idle session: {:.2} KiB fresh, {:.2} KiB after heart-beats (RSS, above {:.1} MiB of the process)",
@@ -67,11 +58,44 @@ pub fn print(rounds: &[(Round, Round)], memory: &Memory) {
     );
 }
 
-fn spread(mut figures: Vec<f64>) -> String {
+/// Median, least and most.
+pub fn spread(mut figures: Vec<f64>) -> String {
     figures.sort_by(f64::total_cmp);
     let (Some(least), Some(most)) = (figures.first(), figures.last()) else {
         return String::new();
     };
     let middle = figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN);
     format!("{middle:.2} ({least:.2}-{most:.2})")
+}
+
+/// Percentiles of latencies, in milliseconds.
+#[derive(Clone, Copy)]
+pub struct Latency {
+    /// How many.
+    pub count: usize,
+    /// Median.
+    pub p50_ms: f64,
+    /// One in a hundred is slower.
+    pub p99_ms: f64,
+    /// The slowest.
+    pub max_ms: f64,
+}
+
+impl Latency {
+    /// Sums up.
+    pub fn of(mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        let at = |share: f64| {
+            let last = latencies.len().saturating_sub(1);
+            latencies
+                .get((last as f64 * share).round() as usize)
+                .map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
+        };
+        Self {
+            count: latencies.len(),
+            p50_ms: at(0.50),
+            p99_ms: at(0.99),
+            max_ms: at(1.0),
+        }
+    }
 }

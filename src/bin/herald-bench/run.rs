@@ -10,9 +10,9 @@ use crate::session::{DESTINATION, connect, open};
 use crate::{Options, Outcome, memory};
 
 /// Deliveries in a round: enough that a clock tick of `/proc` is about two percent.
-const DELIVERIES: usize = 200_000;
+pub const DELIVERIES: usize = 200_000;
 /// Pause between rounds.
-const SETTLE: Duration = Duration::from_millis(300);
+pub const SETTLE: Duration = Duration::from_millis(300);
 
 /// Runs everything and prints it.
 pub fn run(options: &Options) -> Outcome<()> {
@@ -34,7 +34,11 @@ pub fn run(options: &Options) -> Outcome<()> {
         sockets.push(socket);
     }
     let mut herald_audience = Audience::new(sockets, connect(herald.address, 0)?, true)?;
-    let request = publish(herald.address.port(), options.body_bytes);
+    let request = publish(
+        herald.address.port(),
+        DESTINATION,
+        &"x".repeat(options.body_bytes),
+    );
     let frame = herald_audience.learn(&request)?;
 
     let floor = Server::floor(sessions)?;
@@ -72,17 +76,17 @@ pub fn run(options: &Options) -> Outcome<()> {
 }
 
 /// A publish by REST, on a connection that stays.
-fn publish(port: u16, body_bytes: usize) -> Vec<u8> {
-    let body = "x".repeat(body_bytes);
+pub fn publish(port: u16, destination: &str, body: &str) -> Vec<u8> {
+    let body_bytes = body.len();
     format!(
-        "POST /api/v1/broadcast{DESTINATION} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: text/plain\r\n\
+        "POST /api/v1/broadcast{destination} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: text/plain\r\n\
          Content-Length: {body_bytes}\r\n\r\n{body}"
     )
     .into_bytes()
 }
 
 /// Sends `notifications`, each after the one before has reached everyone and not before its time.
-fn round(
+pub fn round(
     server: &Server,
     audience: &mut Audience,
     request: &[u8],

@@ -1,16 +1,18 @@
-//! One client, as small as it can be: a handwritten WebSocket and STOMP dialogue up to the RECEIPT of its SUBSCRIBE, on
-//! a blocking socket from a loopback address of its own.
+//! One client, as small as it can be: a handwritten WebSocket and STOMP dialogue on a blocking socket from a loopback
+//! address of its own.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::Outcome;
 
 /// The destination that every session listens to.
 pub const DESTINATION: &str = "/queue/bench";
+/// Every demo user's password.
+pub const PASSCODE: &str = "test";
 /// Source addresses, from 127.0.0.2 on: enough ports for every session.
 const SOURCES: usize = 16;
 /// No answer of the dialogue takes longer.
@@ -19,50 +21,48 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Connects from the `number`th source address.
 pub fn connect(to: SocketAddr, number: usize) -> Outcome<TcpStream> {
     let source = Ipv4Addr::new(127, 0, 0, 2 + (number % SOURCES) as u8);
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).map_err(|error| out_of(number, &error))?;
+    connect_from(to, source, None).map_err(|error| {
+        format!("connection {number}: {error} (the limit on descriptors is `ulimit -n`)").into()
+    })
+}
+
+/// Connects from `source`, with a receive buffer of `receive_bytes` where given.
+pub fn connect_from(to: SocketAddr, source: Ipv4Addr, receive_bytes: Option<usize>) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    if let Some(bytes) = receive_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
     socket.bind(&SocketAddr::from((IpAddr::V4(source), 0)).into())?;
-    socket
-        .connect(&to.into())
-        .map_err(|error| out_of(number, &error))?;
+    socket.connect_timeout(&to.into(), PATIENCE)?;
     let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)
 }
 
-fn out_of(number: usize, error: &std::io::Error) -> String {
-    format!("connection {number}: {error} (the limit on descriptors is `ulimit -n`)")
+/// Makes closing `stream` send RST.
+pub fn abort(stream: TcpStream) -> io::Result<()> {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))
 }
 
 /// Logs in as one of the demo users and subscribes; gives the socket and the bytes read beyond the RECEIPT.
 pub fn open(to: SocketAddr, number: usize, heartbeat: &str) -> Outcome<(TcpStream, Vec<u8>)> {
-    let mut dialogue = Dialogue {
-        stream: connect(to, number)?,
-        unread: Vec::new(),
-    };
-    let upgrade = format!(
-        "GET /ws HTTP/1.1\r\nHost: {to}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         Sec-WebSocket-Protocol: v12.stomp\r\n\r\n"
-    );
-    dialogue.stream.write_all(upgrade.as_bytes())?;
-    dialogue.upgraded()?;
-    let user = 1 + number % 10;
-    dialogue.say(&format!(
-        "CONNECT\naccept-version:1.2\nhost:bench\nlogin:test{user}\npasscode:test\nheart-beat:{heartbeat}\n\n\0"
-    ))?;
-    dialogue.expect("CONNECTED\n")?;
-    dialogue.say(&format!(
-        "SUBSCRIBE\nid:0\ndestination:{DESTINATION}\nreceipt:joined\n\n\0"
-    ))?;
-    dialogue.expect("RECEIPT\n")?;
+    let mut dialogue = Dialogue::new(connect(to, number)?);
+    dialogue.upgrade(to)?;
+    dialogue.log_in(1 + number % 10, heartbeat)?;
+    dialogue.subscribe("0", DESTINATION)?;
     Ok((dialogue.stream, dialogue.unread))
 }
 
 /// A masked text frame of a client. The mask is zero, which RFC 6455 allows on the wire: nothing here needs guarding
 /// from proxies.
 pub fn client_frame(payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0x81];
+    client_frame_of(0x81, payload)
+}
+
+/// Likewise, with the first byte given.
+pub fn client_frame_of(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
     match u16::try_from(payload.len()) {
         Ok(length) if length < 126 => frame.push(0x80 | length as u8),
         Ok(length) => {
@@ -79,17 +79,40 @@ pub fn client_frame(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-struct Dialogue {
-    stream: TcpStream,
+/// Where the payload of the first unmasked frame in `bytes` begins and ends, if the frame is whole.
+pub fn server_frame(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (start, length): (usize, usize) = match bytes {
+        [_, 127, a, b, c, d, e, f, g, h, ..] => (
+            10,
+            usize::try_from(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])).ok()?,
+        ),
+        [_, 126, high, low, ..] => (4, usize::from(u16::from_be_bytes([*high, *low]))),
+        [_, 126 | 127, ..] | [] | [_] => return None,
+        [_, length, ..] => (2, usize::from(*length)),
+    };
+    let end = start.checked_add(length)?;
+    (bytes.len() >= end).then_some((start, end))
+}
+
+/// A connection and what was read from it beyond the last frame looked at.
+pub struct Dialogue {
+    /// The connection.
+    pub stream: TcpStream,
     unread: Vec<u8>,
 }
 
 impl Dialogue {
-    fn say(&mut self, frame: &str) -> Outcome<()> {
-        Ok(self.stream.write_all(&client_frame(frame.as_bytes()))?)
+    /// Nothing said yet.
+    pub fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            unread: Vec::new(),
+        }
     }
 
-    fn upgraded(&mut self) -> Outcome<()> {
+    /// Sends the upgrade and waits for 101.
+    pub fn upgrade(&mut self, to: SocketAddr) -> Outcome<()> {
+        self.stream.write_all(upgrade_request(to).as_bytes())?;
         let end = loop {
             if let Some(at) = self.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break at + 4;
@@ -104,10 +127,29 @@ impl Dialogue {
         }
     }
 
+    /// CONNECT as a demo user, up to CONNECTED.
+    pub fn log_in(&mut self, user: usize, heartbeat: &str) -> Outcome<()> {
+        self.say(&connect_frame(user, PASSCODE, heartbeat))?;
+        self.expect("CONNECTED\n")
+    }
+
+    /// SUBSCRIBE, up to its RECEIPT.
+    pub fn subscribe(&mut self, id: &str, destination: &str) -> Outcome<()> {
+        self.say(&format!(
+            "SUBSCRIBE\nid:{id}\ndestination:{destination}\nreceipt:joined\n\n\0"
+        ))?;
+        self.expect("RECEIPT\n")
+    }
+
+    /// Sends one STOMP frame.
+    pub fn say(&mut self, frame: &str) -> Outcome<()> {
+        Ok(self.stream.write_all(&client_frame(frame.as_bytes()))?)
+    }
+
     /// The next frame, but heart-beats, begins with `command`.
-    fn expect(&mut self, command: &str) -> Outcome<()> {
+    pub fn expect(&mut self, command: &str) -> Outcome<()> {
         loop {
-            let payload = self.frame()?;
+            let (_, payload) = self.frame()?;
             if payload == b"\n" {
                 continue;
             }
@@ -123,25 +165,25 @@ impl Dialogue {
         }
     }
 
-    /// The payload of one unmasked frame.
-    fn frame(&mut self) -> Outcome<Vec<u8>> {
+    /// The first byte and the payload of one unmasked frame.
+    pub fn frame(&mut self) -> Outcome<(u8, Vec<u8>)> {
         loop {
-            let (head, length) = match self.unread.as_slice() {
-                [_, 127, ..] => return Err("a frame over 64 KiB in the dialogue".into()),
-                [_, 126, high, low, ..] => (4, usize::from(u16::from_be_bytes([*high, *low]))),
-                [_, 126, ..] | [] | [_] => (4, usize::MAX - 4),
-                [_, length, ..] => (2, usize::from(*length)),
-            };
-            if self.unread.len() >= head + length {
-                let mut frame: Vec<u8> = self.unread.drain(..head + length).collect();
-                return Ok(frame.split_off(head));
+            if let Some((start, end)) = server_frame(&self.unread) {
+                let mut frame: Vec<u8> = self.unread.drain(..end).collect();
+                let payload = frame.split_off(start);
+                return Ok((frame.first().copied().unwrap_or_default(), payload));
             }
             self.read_more()?;
         }
     }
 
+    /// Whether nothing is left of what was read.
+    pub fn is_between_frames(&self) -> bool {
+        self.unread.is_empty()
+    }
+
     fn read_more(&mut self) -> Outcome<()> {
-        let mut chunk = [0; 4096];
+        let mut chunk = [0; 16 * 1024];
         let length = self.stream.read(&mut chunk)?;
         if length == 0 {
             return Err(format!("closed: {}", String::from_utf8_lossy(&self.unread)).into());
@@ -150,4 +192,20 @@ impl Dialogue {
             .extend_from_slice(chunk.get(..length).unwrap_or_default());
         Ok(())
     }
+}
+
+/// An upgrade request as browsers send it.
+pub fn upgrade_request(to: SocketAddr) -> String {
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: {to}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: v12.stomp\r\n\r\n"
+    )
+}
+
+/// A CONNECT frame of a demo user.
+pub fn connect_frame(user: usize, passcode: &str, heartbeat: &str) -> String {
+    format!(
+        "CONNECT\naccept-version:1.2\nhost:bench\nlogin:test{user}\npasscode:{passcode}\nheart-beat:{heartbeat}\n\n\0"
+    )
 }

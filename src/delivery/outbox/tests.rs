@@ -107,6 +107,32 @@ fn an_empty_queue_takes_any_one_frame_and_then_the_bound_holds() {
 }
 
 #[test]
+fn many_who_never_read_leave_room_for_who_falls_behind() {
+    let f = fixture(200, 10_000);
+    let deaf: Vec<Outbox> = (0..100)
+        .map(|_| Outbox::new(f.pipe.clone(), 200, f.ledger.clone()))
+        .collect();
+    let mut over = 0;
+    for _ in 0..20 {
+        for outbox in &deaf {
+            if outbox.push_blocked([message("0123456789", 0)], 0) == Pushed::Overflow {
+                outbox.close(CloseReason::SlowConsumer, []);
+                over += 1;
+            }
+        }
+    }
+    assert!(over > 50, "{over} of them are closed");
+    let waiting = f.ledger.queued_bytes.load(Ordering::Relaxed);
+    assert!(waiting > 4_000, "{waiting} bytes are used all the same");
+    for _ in 0..5 {
+        assert_eq!(
+            f.outbox.push_blocked([message("0123456789", 0)], 0),
+            Pushed::Queued
+        );
+    }
+}
+
+#[test]
 fn the_process_wide_bound_holds_whatever_the_session_has() {
     let f = fixture(100, 4);
     assert_eq!(f.outbox.push_blocked([message("012", 0)], 0), Pushed::Queued);

@@ -1,0 +1,83 @@
+//! Attacks by sessions that are logged in.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::{Front, Options, Pace};
+use crate::session::{Dialogue, client_frame, client_frame_of};
+
+/// Frames in one write.
+const TOGETHER: u32 = 50;
+
+/// SUBSCRIBE and UNSUBSCRIBE to the destination of the good sessions, with a RECEIPT each.
+pub(super) fn subscribes(front: &Front, options: &Options, _: usize) {
+    let mut frames = Vec::new();
+    for number in 0..TOGETHER / 2 {
+        let said = format!("SUBSCRIBE\nid:{number}\ndestination:/queue/bench\nreceipt:s\n\n\0");
+        frames.extend(client_frame(said.as_bytes()));
+        let said = format!("UNSUBSCRIBE\nid:{number}\nreceipt:u\n\n\0");
+        frames.extend(client_frame(said.as_bytes()));
+    }
+    flood(front, options, &frames);
+}
+
+/// Pings as long as they may be.
+pub(super) fn pings(front: &Front, options: &Options, _: usize) {
+    flood(
+        front,
+        options,
+        &client_frame_of(0x89, &[b'x'; 125]).repeat(TOGETHER as usize),
+    );
+}
+
+fn flood(front: &Front, options: &Options, frames: &[u8]) {
+    let mut pace = Pace::of(options.flood_per_second);
+    while !front.is_over() {
+        let Some(stream) = front.connect() else {
+            continue;
+        };
+        let mut dialogue = Dialogue::new(stream);
+        if dialogue.upgrade(front.to).is_err() || dialogue.log_in(6, "0,0").is_err() {
+            sleep(Duration::from_millis(50));
+            continue;
+        }
+        if pour(front, &mut pace, dialogue.stream, frames).is_err() {
+            front.count_ended();
+        }
+    }
+}
+
+/// Writes `frames` again and again, and reads what comes back, so that the session is not closed for not reading.
+fn pour(front: &Front, pace: &mut Pace, mut stream: TcpStream, frames: &[u8]) -> std::io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let mut chunk = vec![0; 64 * 1024];
+    let (mut written, mut idle) = (0, true);
+    while !front.is_over() {
+        if written == frames.len() {
+            front.count(u64::from(TOGETHER));
+            pace.wait(TOGETHER);
+            written = 0;
+        }
+        for read in [true, false] {
+            let outcome = match read {
+                true => stream.read(&mut chunk),
+                false => stream.write(frames.get(written..).unwrap_or_default()),
+            };
+            match outcome {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(length) => {
+                    written += if read { 0 } else { length };
+                    idle = false;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if std::mem::replace(&mut idle, true) {
+            sleep(Duration::from_millis(1));
+        }
+    }
+    Ok(())
+}
