@@ -10,5 +10,7 @@
 mod bus;
 mod cluster;
 mod life;
+mod login_time;
+mod secrets;
 mod support;
 mod websocket;
