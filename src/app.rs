@@ -19,24 +19,26 @@ use crate::bus::nats::NatsBus;
 use crate::bus::{self, Bus};
 use crate::close_reason::CloseReason;
 use crate::config::{Config, Limits};
-use crate::delivery::registry::{self, Registry};
+use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
 use crate::envelope::HeaderLimits;
 use crate::http::{self, listener};
 use crate::instance::Instance;
-use crate::interceptor::Chain;
-use crate::interceptor::authenticate::Authenticate;
-use crate::interceptor::authorize::Authorize;
+use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::recent::Recent;
 use crate::relay;
 use crate::session::application::{Application, Route};
-use crate::session::context::{self, Context};
+use crate::session::context::Context;
 use crate::session::driver;
-use crate::session::state::{self, Rules};
-use crate::stomp;
+use crate::session::per_user::PerUser;
+use crate::session::rates::Rates;
 use crate::telemetry::metrics::Metrics;
-use crate::ws::upgrade::{Origins, UpgradeState, routes};
+use crate::ws::upgrade::{Admission, UpgradeState, routes};
+
+mod settings;
+
+use settings::{connection_limits, header_limits, registry_limits, rules};
 
 /// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
@@ -90,18 +92,26 @@ pub async fn run(config: Config, demo: bool) -> Result<(), Error> {
 
 impl App {
     /// Makes everything that `config` asks for and binds its listeners. `demo`: ten users and open publishing.
-    pub async fn bind(mut config: Config, demo: bool) -> Result<Self, Error> {
+    pub async fn bind(config: Config, demo: bool) -> Result<Self, Error> {
+        let instance = Instance::new(&config.instance);
+        let bus = Box::pin(connect_bus(&config, header_limits(&config), &instance)).await?;
+        Self::bind_on(config, demo, instance, bus).await
+    }
+
+    /// The same as the instance `instance` on a bus that is there already, whatever `[bus]` says: for programs that
+    /// embed Herald and answer application requests themselves, and for tests.
+    pub async fn bind_on(
+        mut config: Config,
+        demo: bool,
+        instance: Instance,
+        bus: Arc<dyn Bus>,
+    ) -> Result<Self, Error> {
         if demo {
             config.auth.users.extend(auth::users::demo_users());
             config.api.access = http::access::Access::Open;
         }
-        let instance = Instance::new(&config.instance);
+        let header_limits = header_limits(&config);
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
-        let header_limits = HeaderLimits {
-            count: config.limits.headers,
-            bytes: config.limits.header_bytes.0,
-        };
-        let bus = Box::pin(connect_bus(&config, header_limits, &instance)).await?;
         let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics))
             .map_err(|error| Error::Failure(format!("shards: {error}")))?;
         let presence = Arc::new(Presence::new(
@@ -112,8 +122,10 @@ impl App {
         ));
         let authenticator = Authenticator::new(&config.auth, &config.login, metrics.clone())
             .map_err(|error| Error::Config(error.to_string()))?;
-        if !authenticator.has_users() {
-            warn!("nobody can log in: neither auth.users nor auth.users_file names a user (try --demo)");
+        if !authenticator.has_users()
+            && let Some(file) = &config.auth.users_file
+        {
+            warn!(file, "nobody can log in: auth.users_file names no user");
         }
         let time_zone = jiff::tz::TimeZone::get(&config.application.time_zone)
             .map_err(|error| Error::Config(format!("application.time_zone: {error}")))?;
@@ -163,6 +175,8 @@ impl App {
             },
             metrics: metrics.clone(),
             heartbeat: config.heartbeat,
+            rates: Rates::new(&config.limits),
+            per_user: PerUser::new(&config.limits),
             limits: connection_limits(&config),
             draining: draining.clone(),
         });
@@ -171,7 +185,8 @@ impl App {
         });
         let origins = Origins::parse(&config.http.origins)
             .map_err(|error| Error::Config(format!("http.origins: {error}")))?;
-        let upgrade = UpgradeState::new(origins, connect, sessions.clone(), &metrics);
+        let upgrade = UpgradeState::new(origins, connect, sessions.clone(), &metrics)
+            .with_admission(Admission::new(&config.limits, &metrics));
         let routers = http::router::router(state, &config.http, routes(&config.http.ws_path, upgrade))
             .map_err(|error| Error::Config(error.to_string()))?;
         Ok(Self {
@@ -208,7 +223,7 @@ impl App {
         let connections = TaskTracker::new();
         let mut presence = self.start_relay(&background)?;
         let options = listener::Options::new(&self.http, &self.limits);
-        let serve = |listener, router, until: &CancellationToken| {
+        let serve = |listener, router, options, until: &CancellationToken| {
             listener::serve(
                 listener,
                 router,
@@ -218,11 +233,12 @@ impl App {
                 &connections,
             )
         };
-        let main = serve(self.listener, self.routers.main, &accepting);
+        let admin_options = options.clone().without_proxy_protocol();
+        let main = serve(self.listener, self.routers.main, options, &accepting);
         let admin = async {
             match (self.admin_listener, self.routers.admin) {
                 // Health and metrics are served to the very end.
-                (Some(listener), Some(router)) => serve(listener, router, &background).await,
+                (Some(listener), Some(router)) => serve(listener, router, admin_options, &background).await,
                 _ => std::future::pending().await,
             }
         };
@@ -339,59 +355,5 @@ async fn connect_bus(
             let bus = Box::pin(NatsBus::connect(&config.bus, limits, instance)).await;
             Ok(bus.map_err(|error| Error::Config(error.to_string()))?)
         }
-    }
-}
-
-fn registry_limits(config: &Config, metrics: &Metrics) -> registry::Limits {
-    let ack_seconds = metrics.ack_seconds.clone();
-    registry::Limits {
-        outbox_bytes: config.limits.outbox_bytes.0,
-        outbox_total_bytes: config.limits.outbox_total_bytes.0,
-        delivery_bytes: config.limits.delivery_bytes.0,
-        hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
-        user_prefix: config.destinations.user_prefix.clone(),
-        on_ack: Arc::new(move |took: Duration| ack_seconds.observe(took.as_secs_f64())),
-    }
-}
-
-fn rules(config: &Config, authenticator: &Arc<Authenticator>, headers: HeaderLimits) -> Result<Rules, Error> {
-    let authorize = Authorize::new(&config.permissions, &config.destinations)
-        .map_err(|error| Error::Config(error.to_string()))?;
-    Ok(Rules {
-        prefixes: config.destinations.clone(),
-        chain: Chain::new(vec![
-            Box::new(Authenticate::new(authenticator.clone())),
-            Box::new(authorize),
-        ]),
-        limits: state::Limits {
-            subscriptions: config.limits.subscriptions,
-            transactions: config.limits.transactions,
-            transaction_actions: config.limits.transaction_actions,
-            transaction_bytes: config.limits.transaction_bytes.0,
-            body_bytes: config.limits.body_bytes.0,
-            unacknowledged: config.limits.unacknowledged,
-            headers,
-        },
-    })
-}
-
-fn connection_limits(config: &Config) -> context::Limits {
-    let limits = &config.limits;
-    let before = limits.frame_bytes_before_login.0;
-    let decoder = |frame_bytes, body_bytes| stomp::Limits {
-        frame_bytes,
-        body_bytes,
-        headers: limits.headers,
-        header_bytes: limits.header_bytes.0,
-    };
-    context::Limits {
-        before_login: decoder(before, before),
-        // A frame is its body and as many headers as are allowed, bounded by a quarter of a MiB.
-        after_login: decoder(
-            limits.body_bytes.0 + (limits.headers * limits.header_bytes.0).min(256 << 10),
-            limits.body_bytes.0,
-        ),
-        connect_timeout: limits.connect_timeout,
-        requests_in_flight: limits.requests_in_flight,
     }
 }

@@ -11,13 +11,17 @@ use tokio::sync::broadcast;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::units::{ByteSize, HumanDuration};
+use crate::limit::Limit;
 use crate::principal::{Principal, UserName};
 use crate::telemetry::metrics::Metrics;
 use credentials::Credentials;
-use password::Verifier;
+use delay::Delays;
+use password::{Standing, Verifier};
+use phc::StoredHash;
 use users::{UserStore, UsersError};
 
 pub mod credentials;
+mod delay;
 mod password;
 pub mod phc;
 pub mod users;
@@ -75,6 +79,20 @@ pub struct LoginConfig {
     pub cache_ttl: HumanDuration,
     /// Successes remembered.
     pub cache_entries: usize,
+    /// Failures of one user from one address before its next logins from there are delayed.
+    pub free_failures: u32,
+    /// Failures from one address, whoever's, before all its logins are delayed.
+    pub free_failures_per_address: u32,
+    /// The first delay; each further failure doubles it. 0s: no delays.
+    pub delay: HumanDuration,
+    /// The longest delay.
+    pub delay_max: HumanDuration,
+    /// The time in which half of the failures are forgotten.
+    pub failures_half_life: HumanDuration,
+    /// Logins that are delayed at once; above it: overloaded.
+    pub delayed: usize,
+    /// Likewise of one address.
+    pub delayed_per_address: usize,
 }
 
 impl Default for LoginConfig {
@@ -85,6 +103,13 @@ impl Default for LoginConfig {
             hash_memory: ByteSize::mib(64),
             cache_ttl: HumanDuration::secs(300),
             cache_entries: 10_000,
+            free_failures: 5,
+            free_failures_per_address: 100,
+            delay: HumanDuration::millis(250),
+            delay_max: HumanDuration::secs(10),
+            failures_half_life: HumanDuration::secs(600),
+            delayed: 256,
+            delayed_per_address: 16,
         }
     }
 }
@@ -94,7 +119,7 @@ impl Default for LoginConfig {
 pub enum AuthError {
     /// Unknown user, wrong password, or nothing usable presented: told apart by nothing that a client sees.
     Failed,
-    /// More logins wait than `login.queue` allows.
+    /// More logins wait than `login.queue` or `login.delayed` allow.
     Overloaded,
 }
 
@@ -165,6 +190,7 @@ impl std::error::Error for AuthSetupError {
 pub struct Authenticator {
     store: Arc<UserStore>,
     verifier: Arc<Verifier>,
+    delays: Arc<Delays>,
     metrics: Metrics,
     _watch: Option<AbortOnDropHandle<()>>,
 }
@@ -173,7 +199,7 @@ impl Authenticator {
     /// Reads the users and starts the watch on `auth.users_file`. Call it on a tokio runtime; it blocks on the file.
     pub fn new(config: &Config, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
         let runtime = Handle::try_current().map_err(|_| AuthSetupError::NoRuntime)?;
-        let verifier = Verifier::new(login)?;
+        let (verifier, delays) = (Verifier::new(login)?, Delays::new(login)?);
         let (store, watched) = UserStore::open(config, login).map_err(AuthSetupError::Users)?;
         let store = Arc::new(store);
         let watch = watched.map(|(path, content)| {
@@ -186,6 +212,7 @@ impl Authenticator {
         Ok(Arc::new(Self {
             store,
             verifier,
+            delays,
             metrics,
             _watch: watch,
         }))
@@ -196,10 +223,12 @@ impl Authenticator {
     /// An unknown user costs what a known one costs: the same path, one hash, the same words. Not told apart by roles:
     /// whoever opens a session asks for `ROLE_USER` besides.
     ///
+    /// After failures from `address` this waits before it computes anything; a password that was right lately does not.
+    ///
     /// # Cancel safety
     /// Dropping the future gives the login up: what waits leaves the queue, what computes ends and frees its permit.
     pub async fn verify(&self, credentials: &Credentials, address: IpAddr) -> Result<Principal, AuthError> {
-        let result = self.check(credentials).await;
+        let result = self.check(credentials, address).await;
         self.count(result.as_ref().err(), address);
         result
     }
@@ -232,20 +261,59 @@ impl Authenticator {
         !self.store.current().is_empty()
     }
 
-    async fn check(&self, credentials: &Credentials) -> Result<Principal, AuthError> {
+    async fn check(&self, credentials: &Credentials, address: IpAddr) -> Result<Principal, AuthError> {
         let users = self.store.current();
         let found = users.get(&credentials.user);
         let stored = found.map_or(&users.decoy, |user| &user.hash);
-        let matches = self
-            .verifier
-            .verify(&credentials.user, stored, &credentials.password)
-            .await?;
+        let matches = self.matches(credentials, stored, address).await?;
         let user = found.filter(|_| matches).ok_or(AuthError::Failed)?;
         // The users may have been reloaded meanwhile; what counts is what they are now.
         match self.store.current().get(&credentials.user) {
             Some(now) if now.hash.text() == user.hash.text() => Ok(now.principal.clone()),
             _ => Err(AuthError::Failed),
         }
+    }
+
+    /// Whether the password fits `stored`; delayed after failures, and counted as one if it does not.
+    async fn matches(
+        &self,
+        credentials: &Credentials,
+        stored: &Arc<StoredHash>,
+        address: IpAddr,
+    ) -> Result<bool, AuthError> {
+        let Credentials { user, password } = credentials;
+        let attempt = match self.verifier.standing(user, stored, password) {
+            // Known to be right, or the guess of a login that waited already: telling costs nothing.
+            Standing::Remembered | Standing::UnderWay => None,
+            Standing::New => {
+                let begun = self.delays.begin(address, user);
+                let mut attempt = begun.map_err(|limit| self.overloaded(limit))?;
+                if !attempt.delay().is_zero() {
+                    self.metrics.limit_hit(Limit::LoginDelay);
+                    attempt.wait().await;
+                }
+                Some(attempt)
+            }
+        };
+        let outcome = self.verifier.verify(user, stored, password).await;
+        match (&outcome, attempt) {
+            (Ok(true), Some(attempt)) => attempt.succeeded(),
+            (Ok(false), Some(attempt)) => attempt.failed(),
+            (Ok(false), None) => self.delays.failed(address, user),
+            (Err(_), attempt) => {
+                if let Some(attempt) = attempt {
+                    attempt.not_tried();
+                }
+                self.overloaded(Limit::LoginQueue);
+            }
+            (Ok(true), None) => self.delays.succeeded(address, user),
+        }
+        outcome
+    }
+
+    fn overloaded(&self, limit: Limit) -> AuthError {
+        self.metrics.limit_hit(limit);
+        AuthError::Overloaded
     }
 
     fn count(&self, error: Option<&AuthError>, address: IpAddr) {

@@ -21,6 +21,7 @@ pub use origin::{Origin, Origins};
 pub use problem::{ConfigError, Problem};
 pub use validate::{Finding, Findings};
 
+use crate::limit::Rate;
 use units::{ByteSize, HumanDuration};
 
 /// Everything. Only `app.rs`, `main.rs` and `cli/check` may see it whole.
@@ -93,6 +94,33 @@ pub struct Limits {
     pub socket_send_bytes: ByteSize,
     /// From TCP accept to CONNECTED, the client's part only.
     pub connect_timeout: HumanDuration,
+    /// WebSocket connections of one address at once; 0: no limit.
+    pub sessions_per_address: usize,
+    /// WebSocket connections that one address may open in a time.
+    pub connects_per_address: Rate,
+    /// Sessions of one user at once on this instance; 0: no limit.
+    pub sessions_per_user: usize,
+    /// What gives way at `sessions_per_user`.
+    pub sessions_per_user_policy: SessionsPerUserPolicy,
+    /// SENDs of one session in a time.
+    pub sends_per_session: Rate,
+    /// SENDs of one user in a time, all sessions on this instance together.
+    pub sends_per_user: Rate,
+    /// SUBSCRIBEs and UNSUBSCRIBEs of one session in a time.
+    pub subscribes_per_session: Rate,
+    /// Pings, pongs and empty frames of one connection in a time.
+    pub control_frames_per_session: Rate,
+}
+
+/// `limits.sessions_per_user_policy`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionsPerUserPolicy {
+    /// The oldest session is closed with 4409.
+    #[default]
+    Newest,
+    /// The new one is refused.
+    Refuse,
 }
 
 impl Default for Limits {
@@ -113,6 +141,14 @@ impl Default for Limits {
             delivery_bytes: ByteSize::mib(64),
             socket_send_bytes: ByteSize::kib(128),
             connect_timeout: HumanDuration::secs(10),
+            sessions_per_address: 0,
+            connects_per_address: Rate::OFF,
+            sessions_per_user: 0,
+            sessions_per_user_policy: SessionsPerUserPolicy::Newest,
+            sends_per_session: Rate::per_second(200, 2_000),
+            sends_per_user: Rate::per_second(1_000, 10_000),
+            subscribes_per_session: Rate::per_second(50, 500),
+            control_frames_per_session: Rate::per_second(50, 500),
         }
     }
 }

@@ -15,8 +15,10 @@ use crate::destination::{Path, Prefixes};
 use crate::drain::Phase;
 use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
+use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::telemetry::metrics::Metrics;
+use proxies::{ForwardedHeader, Network};
 
 pub mod access;
 pub mod body;
@@ -28,6 +30,7 @@ pub mod observe;
 pub mod openapi;
 pub mod origin;
 pub mod page;
+pub mod proxies;
 pub mod router;
 pub mod users;
 
@@ -90,6 +93,12 @@ pub struct Config {
     pub buffered_request_bytes: ByteSize,
     /// From a request's head to the end of its body.
     pub body_timeout: HumanDuration,
+    /// Proxies that are believed in what they say of a client's address.
+    pub trusted_proxies: Vec<Network>,
+    /// The header that they say it in.
+    pub forwarded_header: ForwardedHeader,
+    /// Whether their connections to `listen` begin with a PROXY protocol v2 header.
+    pub proxy_protocol: bool,
 }
 
 impl Default for Config {
@@ -106,6 +115,9 @@ impl Default for Config {
             max_request_bytes: ByteSize::mib(8),
             buffered_request_bytes: ByteSize::mib(64),
             body_timeout: HumanDuration::secs(30),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
+            proxy_protocol: false,
         }
     }
 }
@@ -143,13 +155,7 @@ impl Config {
                 "a path such as /ws: no '/' at its end, only letters, digits and -._~",
             );
         }
-        const ORIGIN: &str = "'*', an origin such as https://app.example.com, or https://*.example.com";
-        if !self.origins.iter().all(|text| origin::is_pattern(text)) {
-            return fail("http.origins", ORIGIN);
-        }
-        if !self.cors_origins.iter().all(|text| origin::is_pattern(text)) {
-            return fail("http.cors_origins", ORIGIN);
-        }
+        self.origins()?;
         if self.max_request_bytes.0 == 0 || self.max_request_bytes > self.buffered_request_bytes {
             return fail(
                 "http.max_request_bytes",
@@ -160,6 +166,18 @@ impl Config {
             return fail("http.buffered_request_bytes", "a size that fits into memory");
         }
         Ok(())
+    }
+
+    /// `http.origins` and `http.cors_origins`, read.
+    pub fn origins(&self) -> Result<(Origins, Origins), ConfigError> {
+        let read = |key, list: &[String]| {
+            let expected = "'*', an origin such as https://app.example.com, or https://*.example.com";
+            Origins::parse(list).map_err(|_| ConfigError { key, expected })
+        };
+        Ok((
+            read("http.origins", &self.origins)?,
+            read("http.cors_origins", &self.cors_origins)?,
+        ))
     }
 }
 

@@ -8,10 +8,12 @@ use crate::bus::BoxFuture;
 use crate::close_reason::CloseReason;
 use crate::config::secret::Secret;
 use crate::destination::Destination;
+use crate::limit::Limit;
 use crate::principal::Principal;
 
 pub mod authenticate;
 pub mod authorize;
+pub mod rate_limit;
 
 /// A CONNECT that asks to become a session.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct ConnectAttempt {
 pub struct Reject {
     /// Decides the close code.
     pub reason: CloseReason,
+    /// The limit that was hit, if one was.
+    pub limit: Option<Limit>,
     /// The ERROR's `message`.
     pub message: String,
 }
@@ -44,8 +48,15 @@ impl Reject {
     pub fn new(reason: CloseReason, message: impl Into<String>) -> Self {
         Self {
             reason,
+            limit: None,
             message: message.into(),
         }
+    }
+
+    /// The same, since `limit` was hit.
+    pub fn at(mut self, limit: Limit) -> Self {
+        self.limit = Some(limit);
+        self
     }
 }
 

@@ -21,6 +21,8 @@ pub mod envelope;
 pub mod http;
 pub mod instance;
 pub mod interceptor;
+pub mod limit;
+pub mod origins;
 pub mod presence;
 pub mod principal;
 pub mod recent;

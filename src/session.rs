@@ -12,6 +12,8 @@ pub mod driver;
 pub mod end;
 pub mod handshake;
 pub mod input;
+pub mod per_user;
+pub mod rates;
 pub mod state;
 
 /// `[heartbeat]`: what the server offers (STOMP rules B1 to B7) and how long silence is borne.

@@ -42,6 +42,17 @@ pub(super) enum Outcome {
     Unable,
 }
 
+/// What is known of a password before it is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It was right lately.
+    Remembered,
+    /// An equal login is being checked.
+    UnderWay,
+    /// Nothing: it will cost a hash.
+    New,
+}
+
 /// Checks passwords. Shared as `Arc<Verifier>`.
 pub(super) struct Verifier {
     mac: Hmac<Sha256>,
@@ -94,6 +105,18 @@ impl Verifier {
             flights: Mutex::default(),
             matches,
         }))
+    }
+
+    /// What is known of `password` now.
+    pub(super) fn standing(&self, user: &str, stored: &StoredHash, password: &Secret) -> Standing {
+        let key = self.key(user, stored, password);
+        if self.remembers(&key) {
+            Standing::Remembered
+        } else if self.flights.lock().contains_key(&key) {
+            Standing::UnderWay
+        } else {
+            Standing::New
+        }
     }
 
     /// Whether `password` fits `stored`, which is `user`'s or a decoy. [`AuthError::Overloaded`] at once when
@@ -230,7 +253,13 @@ impl Drop for Landing {
     }
 }
 
-fn bounded(name: &'static str, value: usize, min: usize, max: usize) -> Result<(), AuthSetupError> {
+/// Whether a setting is in its range.
+pub(super) fn bounded(
+    name: &'static str,
+    value: usize,
+    min: usize,
+    max: usize,
+) -> Result<(), AuthSetupError> {
     if (min..=max).contains(&value) {
         Ok(())
     } else {

@@ -119,6 +119,7 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
     let auth = Authenticator {
         store: Arc::new(UserStore::open(&config, &login).unwrap().0),
         verifier: Verifier::with(&login, matches).unwrap(),
+        delays: Delays::new(&login).unwrap(),
         metrics: Metrics::new().unwrap(),
         _watch: None,
     };
@@ -162,6 +163,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
     let auth = Authenticator {
         store,
         verifier: Verifier::with(&forgetful, matches).unwrap(),
+        delays: Delays::new(&forgetful).unwrap(),
         metrics: Metrics::new().unwrap(),
         _watch: None,
     };
@@ -264,4 +266,45 @@ fn setup_errors_are_said() {
         Metrics::new().unwrap(),
     );
     assert!(matches!(outside, Err(AuthSetupError::NoRuntime)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
+    let login = LoginConfig {
+        free_failures: 2,
+        delay: HumanDuration::secs(1),
+        ..LoginConfig::default()
+    };
+    let config = Config {
+        users: vec![entry("alice", "right")],
+        ..Config::default()
+    };
+    let matches = Box::new(|_: &StoredHash, password: &str| match password {
+        "right" => Outcome::Match,
+        _ => Outcome::Mismatch,
+    });
+    let auth = Authenticator {
+        store: Arc::new(UserStore::open(&config, &login).unwrap().0),
+        verifier: Verifier::with(&login, matches).unwrap(),
+        delays: Delays::new(&login).unwrap(),
+        metrics: Metrics::new().unwrap(),
+        _watch: None,
+    };
+    let took = async |address: u8, password: &str| {
+        let address = std::net::Ipv4Addr::new(192, 0, 2, address).into();
+        let before = tokio::time::Instant::now();
+        let result = auth.verify(&credentials("alice", password), address).await;
+        assert_eq!(result.is_ok(), password == "right", "{result:?}");
+        before.elapsed().as_secs()
+    };
+    assert_eq!([took(1, "a").await, took(1, "b").await], [0, 0]);
+    assert_eq!([took(1, "c").await, took(1, "d").await], [1, 2]);
+    assert_eq!(took(2, "right").await, 0, "from elsewhere");
+    assert_eq!(took(1, "right").await, 0, "known to be right");
+    // A success forgets what failed before it.
+    assert_eq!(
+        [took(1, "e").await, took(1, "f").await, took(1, "g").await],
+        [0, 0, 1]
+    );
+    assert_eq!(auth.metrics.limit_hits(Limit::LoginDelay), 3);
 }

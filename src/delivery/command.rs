@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::close_reason::CloseReason;
+use crate::delivery::interest::Coming;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::wire::AckMode;
 use crate::destination::Target;
@@ -94,7 +95,7 @@ pub enum Command {
     /// A session logged in.
     Join(SessionKey, Box<Join>),
     /// The session is subscribed and the receipt goes out, before its first MESSAGE (STOMP rule R3).
-    Subscribe(SessionKey, Box<Subscription>, Option<Bytes>),
+    Subscribe(SessionKey, Box<Subscription>, Option<Bytes>, Option<Coming>),
     /// The session's subscription of this number ends, what waits for it is dropped, then the receipt goes out.
     Unsubscribe(SessionKey, u32, Option<Bytes>),
     /// The client has handled, or refuses, what it was sent.

@@ -2,6 +2,7 @@
 //! is for other instances. Written by the shards, read by whoever delivers. Knows no session.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use parking_lot::RwLock;
 
@@ -31,6 +32,40 @@ impl ShardSet {
 struct Wanted {
     shards: u64,
     subscriptions: usize,
+    /// Shards with a SUBSCRIBE in their mailbox, one entry each; mostly none.
+    coming: Vec<u8>,
+}
+
+impl Wanted {
+    fn all_shards(&self) -> u64 {
+        self.coming
+            .iter()
+            .fold(self.shards, |all, shard| all | 1 << shard)
+    }
+}
+
+/// A SUBSCRIBE on its way through a mailbox. While it lives its shard gets the destination's notifications already,
+/// behind it in the same mailbox: what a client sends right behind its SUBSCRIBE must not find nobody interested.
+#[derive(Debug)]
+pub struct Coming {
+    interest: Arc<Interest>,
+    shard: u8,
+    path: Path,
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        let mut broadcast = self.interest.broadcast.write();
+        let Some(wanted) = broadcast.get_mut(&self.path) else {
+            return;
+        };
+        if let Some(index) = wanted.coming.iter().position(|shard| *shard == self.shard) {
+            wanted.coming.swap_remove(index);
+        }
+        if wanted.all_shards() == 0 {
+            broadcast.remove(&self.path);
+        }
+    }
 }
 
 /// Which shards have subscribers of a broadcast destination, and which have sessions of a user.
@@ -44,7 +79,7 @@ impl Interest {
     /// The shards that may have a session for `target`.
     pub fn shards(&self, target: &Target) -> ShardSet {
         ShardSet(match target {
-            Target::Broadcast(path) => self.broadcast.read().get(path).map_or(0, |wanted| wanted.shards),
+            Target::Broadcast(path) => self.broadcast.read().get(path).map_or(0, Wanted::all_shards),
             Target::User { user, .. } => self.users.read().get(user).copied().unwrap_or(0),
         })
     }
@@ -60,6 +95,23 @@ impl Interest {
             .read()
             .get(path)
             .map_or(0, |wanted| wanted.subscriptions)
+    }
+
+    /// A subscription to `path` is about to be sent to `shard`, which is below [`SHARDS_MAX`]. Drop what it gives once
+    /// [`Interest::subscribed`] is said, or never will be.
+    pub(super) fn announce(self: &Arc<Self>, shard: usize, path: &Path) -> Coming {
+        let coming = Coming {
+            interest: self.clone(),
+            shard: shard as u8,
+            path: path.clone(),
+        };
+        let mut broadcast = self.broadcast.write();
+        broadcast
+            .entry(path.clone())
+            .or_default()
+            .coming
+            .push(coming.shard);
+        coming
     }
 
     /// `shard` has one more subscription to `path`.
@@ -80,7 +132,7 @@ impl Interest {
         if last {
             wanted.shards &= !(1 << shard);
         }
-        if wanted.shards == 0 {
+        if wanted.all_shards() == 0 {
             broadcast.remove(path);
         }
     }
@@ -98,5 +150,35 @@ impl Interest {
         if *shards == 0 {
             users.remove(user);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_asked_as_soon_as_a_subscription_is_on_its_way() {
+        let interest = Arc::new(Interest::default());
+        let path = Path::parse("/queue/a").unwrap();
+        let shards = || {
+            let target = Target::Broadcast(path.clone());
+            interest.shards(&target).iter().collect::<Vec<_>>()
+        };
+        assert!(shards().is_empty());
+        let coming = [3, 3, 5].map(|shard| interest.announce(shard, &path));
+        assert_eq!(shards(), [3, 5]);
+        let [first, second, third] = coming;
+        interest.subscribed(3, &path);
+        drop(first);
+        // The last one leaves while another is on its way.
+        interest.unsubscribed(3, &path, true);
+        assert_eq!(shards(), [3, 5]);
+        assert_eq!(interest.subscriptions(&path), 0);
+        drop(second);
+        assert_eq!(shards(), [5]);
+        drop(third);
+        assert!(shards().is_empty());
+        assert!(interest.broadcast.read().is_empty());
     }
 }

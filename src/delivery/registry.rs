@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -15,13 +15,16 @@ use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::outbox::{Outbox, TryWrite};
 use super::shard::{Setting, Shard};
-use super::wheel::TICK_MS;
 use crate::close_reason::CloseReason;
-use crate::destination::Path;
+use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 use crate::principal::UserName;
 
 pub use super::command::SessionView;
+
+use clock::start_clock;
+
+mod clock;
 
 /// What the registry must know beside its own [`super::Config`].
 #[derive(Clone)]
@@ -322,9 +325,14 @@ impl SessionHandle {
         self.send(Command::Join(self.key, join))
     }
 
-    /// Subscribes; `receipt` goes out before the first MESSAGE.
+    /// Subscribes; `receipt` goes out before the first MESSAGE. What is published from now on reaches the subscription.
     pub fn subscribe(&self, subscription: Box<Subscription>, receipt: Option<Bytes>) -> Sending {
-        self.send(Command::Subscribe(self.key, subscription, receipt))
+        let coming = match &subscription.target {
+            Target::Broadcast(path) => Some(self.registry.inner.interest.announce(self.shard(), path)),
+            // The session itself is in the index.
+            Target::User { .. } => None,
+        };
+        self.send(Command::Subscribe(self.key, subscription, receipt, coming))
     }
 
     /// Ends the subscription `number`; `receipt` goes out after its last MESSAGE.
@@ -367,32 +375,13 @@ impl SessionHandle {
         self.registry.inner.clock.load(Ordering::Relaxed)
     }
 
-    fn send(&self, command: Command) -> Sending {
-        let shards = self.registry.inner.shards.len() as u64;
-        self.registry.send((self.key.0 % shards) as usize, command)
+    fn shard(&self) -> usize {
+        (self.key.0 % self.registry.inner.shards.len() as u64) as usize
     }
-}
 
-/// One thread tells all shards the time. A mailbox that is full misses a tick and catches up with the next.
-fn start_clock(clock: Arc<AtomicU32>, shards: Vec<mpsc::WeakSender<Command>>) -> std::io::Result<()> {
-    let tick = move || {
-        let start = Instant::now();
-        loop {
-            let now = clock.load(Ordering::Relaxed) + 1;
-            let due = Duration::from_millis(TICK_MS * u64::from(now - 1));
-            std::thread::sleep(due.saturating_sub(start.elapsed()));
-            clock.store(now, Ordering::Relaxed);
-            for shard in &shards {
-                let Some(shard) = shard.upgrade() else { return };
-                // Full: the next tick carries a later number and makes up for this one.
-                let _ = shard.try_send(Command::Tick(now));
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("herald-clock".into())
-        .spawn(tick)
-        .map(drop)
+    fn send(&self, command: Command) -> Sending {
+        self.registry.send(self.shard(), command)
+    }
 }
 
 #[cfg(test)]

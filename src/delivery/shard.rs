@@ -26,6 +26,7 @@ use crate::stomp::Version;
 mod acknowledge;
 mod beat;
 mod closing;
+mod send;
 mod walk;
 
 /// Notifications taken out of the mailbox together.
@@ -166,7 +167,11 @@ impl Shard {
     fn handle(&mut self, command: Command) {
         match command {
             Command::Join(key, join) => self.join(key, *join),
-            Command::Subscribe(key, subscription, receipt) => self.subscribe(key, *subscription, receipt),
+            Command::Subscribe(key, subscription, receipt, coming) => {
+                self.subscribe(key, *subscription, receipt);
+                // The index knows it by itself now.
+                drop(coming);
+            }
             Command::Unsubscribe(key, number, receipt) => self.unsubscribe(key, number, receipt),
             Command::Say(key, bytes) => {
                 if let Some(slot) = self.by_key.get(&key) {

@@ -119,17 +119,18 @@ pub fn judge(now: u32, period: u32, grace: u32, heard: Heard) -> Verdict {
     if now.wrapping_sub(heard.byte) < patience {
         return Verdict::Look(heard.byte + patience);
     }
-    if now - heard.byte >= grace.max(patience + period) {
+    let last = heard.byte.saturating_add(grace.max(patience + period));
+    if now >= last {
         return Verdict::Reap;
     }
     let alive = heard.byte.max(heard.pong);
     if now.saturating_sub(alive) < patience {
-        return Verdict::Look(alive + patience);
+        return Verdict::Look((alive + patience).min(last));
     }
     match heard.ping.filter(|ping| *ping > alive) {
         Some(ping) if now - ping >= period => Verdict::Reap,
-        Some(ping) => Verdict::Look(ping + period),
-        None => Verdict::Ping(now + period),
+        Some(ping) => Verdict::Look((ping + period).min(last)),
+        None => Verdict::Ping((now + period).min(last)),
     }
 }
 
@@ -185,7 +186,8 @@ mod tests {
         check(301, 100, 201, Some(200), Verdict::Ping(341));
         // A byte starts anew.
         check(341, 300, 201, Some(301), Verdict::Look(400));
-        // The grace ends it although it answers every ping.
+        // The grace ends it although it answers every ping, and not only when the next ping would be due.
+        check(1_250, 100, 1_240, Some(1_239), Verdict::Look(1_300));
         check(1_300, 100, 1_290, Some(1_289), Verdict::Reap);
     }
 }

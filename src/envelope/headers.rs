@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limit::Limit;
+
 /// How many headers of its own a publisher may send, and how long (`[limits]`).
 #[derive(Debug, Clone, Copy)]
 pub struct HeaderLimits {
@@ -22,6 +24,17 @@ pub enum HeaderError {
     BadName(String),
     /// The named header's value holds a NUL.
     BadValue(String),
+}
+
+impl HeaderError {
+    /// The limit that was hit, if one was.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::TooMany(_) => Some(Limit::Headers),
+            Self::TooLong(..) => Some(Limit::HeaderBytes),
+            Self::BadName(_) | Self::BadValue(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for HeaderError {

@@ -237,7 +237,10 @@ pub async fn authorize(
                 }
                 Ok(_) => Err(ApiError::Forbidden("the user does not have the role for this")),
                 Err(AuthError::Failed) => Err(ApiError::Unauthenticated),
-                Err(AuthError::Overloaded) => Err(ApiError::Overloaded("too many logins wait (login.queue)")),
+                Err(AuthError::Overloaded) => Err(ApiError::Overloaded(
+                    "too many logins wait (login.queue, login.delayed, login.delayed_per_address)",
+                    None,
+                )),
             }
         }
         _ => Err(ApiError::Unauthenticated),

@@ -86,6 +86,7 @@ impl BodyReader {
                 .and_then(|bytes| Arc::clone(&self.room).try_acquire_many_owned(bytes).ok())
                 .ok_or(ApiError::Overloaded(
                     "bodies of other requests fill http.buffered_request_bytes",
+                    Some(crate::limit::Limit::BufferedRequestBytes),
                 ))?;
             match &mut permit {
                 Some(held) => held.merge(taken),
@@ -185,7 +186,7 @@ mod tests {
         let held = read(&reader, chunked(&["123456"])).await.unwrap();
         assert!(matches!(
             read(&reader, chunked(&["12345"])).await,
-            Err(ApiError::Overloaded(_))
+            Err(ApiError::Overloaded(..))
         ));
         drop(held);
         assert!(read(&reader, chunked(&["12345"])).await.is_ok());

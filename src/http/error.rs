@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::bus::PublishError;
+use crate::limit::Limit;
 
 /// Seconds after which a publisher may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -58,8 +59,8 @@ pub enum ApiError {
         /// How many users it was published for before the bus refused.
         published: usize,
     },
-    /// A bound on work in hand is reached; the words name it.
-    Overloaded(&'static str),
+    /// A bound on work in hand is reached, which the words name; the limit, where it has not been counted yet.
+    Overloaded(&'static str, Option<Limit>),
     /// A fault of Herald's own; the log has the cause.
     Internal,
 }
@@ -128,7 +129,7 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BusUnavailable { .. } | Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BusUnavailable { .. } | Self::Overloaded(..) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -149,7 +150,7 @@ impl ApiError {
             Self::BodyTimeout => ("body-timeout", "The body came too slowly"),
             Self::BodyBroken => ("incomplete-body", "The body is incomplete"),
             Self::BusUnavailable { .. } => ("bus-unavailable", "The bus is not connected"),
-            Self::Overloaded(_) => ("overloaded", "Too much at once"),
+            Self::Overloaded(..) => ("overloaded", "Too much at once"),
             Self::Internal => ("internal", "Internal error"),
         }
     }
@@ -159,13 +160,23 @@ impl ApiError {
         self.kind().0.replace('-', "_")
     }
 
+    /// The limit that was hit, if one was; the response carries it to [`super::observe`], which counts.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::TooLarge { limit, .. } => Limit::ALL.iter().copied().find(|known| known.name() == *limit),
+            Self::BodyTimeout => Some(Limit::BodyTimeout),
+            Self::Overloaded(_, limit) => *limit,
+            _ => None,
+        }
+    }
+
     fn detail(&self) -> String {
         match self {
             Self::Malformed(detail)
             | Self::Invalid { detail, .. }
             | Self::BadRequest(detail)
             | Self::NotFound(detail) => detail.clone(),
-            Self::UnsupportedMediaType(detail) | Self::Forbidden(detail) | Self::Overloaded(detail) => {
+            Self::UnsupportedMediaType(detail) | Self::Forbidden(detail) | Self::Overloaded(detail, _) => {
                 (*detail).into()
             }
             Self::TooLarge {
@@ -227,6 +238,9 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status(), Json(self.problem())).into_response();
+        if let Some(limit) = self.limit() {
+            response.extensions_mut().insert(limit);
+        }
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -241,7 +255,7 @@ impl IntoResponse for ApiError {
                     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 }
             }
-            Self::BusUnavailable { .. } | Self::Overloaded(_) => {
+            Self::BusUnavailable { .. } | Self::Overloaded(..) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
             _ => {}

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use http::Request;
+use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,9 +23,12 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::proxies::Proxies;
 use crate::config::Limits;
+use crate::limit::Limit;
 use crate::telemetry::metrics::Metrics;
 
+mod proxy_protocol;
 mod refusal;
 
 use refusal::Refusals;
@@ -45,7 +48,7 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_retries(3);
 
 /// What the listener takes from the configuration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// `http.header_timeout`: from accept, or from the answer before, to a whole request head.
     pub header_timeout: Duration,
@@ -53,6 +56,10 @@ pub struct Options {
     pub max_connections: usize,
     /// `limits.socket_send_bytes`; 0 leaves it to the kernel.
     pub socket_send_bytes: usize,
+    /// `http.trusted_proxies` and `http.forwarded_header`
+    pub proxies: Proxies,
+    /// `http.proxy_protocol`; of `http.listen` only.
+    pub proxy_protocol: bool,
 }
 
 impl Options {
@@ -62,7 +69,15 @@ impl Options {
             header_timeout: http.header_timeout.0,
             max_connections: http.max_connections.min(Semaphore::MAX_PERMITS),
             socket_send_bytes: limits.socket_send_bytes.0,
+            proxies: Proxies::new(&http.trusted_proxies, http.forwarded_header),
+            proxy_protocol: http.proxy_protocol,
         }
+    }
+
+    /// The same for `http.admin_listen`, which is reached directly.
+    pub fn without_proxy_protocol(mut self) -> Self {
+        self.proxy_protocol = false;
+        self
     }
 }
 
@@ -90,7 +105,7 @@ impl Place {
 /// An extension of every request: the connection that it came on.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// The peer's address.
+    /// The client's address: the peer's, or what trusted proxies say.
     pub address: IpAddr,
     /// When the connection was accepted; on a connection's later requests, when the request came.
     pub accepted_at: Instant,
@@ -166,14 +181,34 @@ pub async fn serve(
         match Place::take(&places) {
             Some(place) => {
                 let connection = Serving {
-                    address: address.ip(),
+                    address: address.ip().to_canonical(),
+                    proxies: options.proxies.clone(),
                     accepted_at: Instant::now(),
                     place,
                 };
-                tasks.spawn(connection.run(stream, &builder, router.clone(), shutdown.clone()));
+                let (builder, router, shutdown) = (builder.clone(), router.clone(), shutdown.clone());
+                if options.proxy_protocol && options.proxies.trust(address.ip()) {
+                    let deadline = connection.accepted_at + options.header_timeout;
+                    let refused = metrics.proxy_protocol_refused.clone();
+                    tasks.spawn(async move {
+                        let introduced = connection.introduced(stream, deadline);
+                        match introduced.await {
+                            Ok((connection, stream)) => {
+                                connection.run(stream, &builder, router, shutdown).await
+                            }
+                            Err(error) => {
+                                refused.inc();
+                                debug!(%address, %error, "PROXY protocol header refused");
+                            }
+                        }
+                    });
+                } else {
+                    tasks.spawn(connection.run(stream, &builder, router, shutdown));
+                }
             }
             None => {
                 metrics.connections_refused.inc();
+                metrics.limit_hit(Limit::MaxConnections);
                 refusals.refuse(stream, tasks);
             }
         }
@@ -194,11 +229,20 @@ fn prepare(stream: &TcpStream, send_bytes: usize) -> io::Result<()> {
 #[derive(Clone)]
 struct Serving {
     address: IpAddr,
+    proxies: Proxies,
     accepted_at: Instant,
     place: Place,
 }
 
 impl Serving {
+    /// The same for the client that the PROXY protocol header names, which is read off `stream`.
+    async fn introduced(mut self, mut stream: TcpStream, deadline: Instant) -> io::Result<(Self, TcpStream)> {
+        if let Some(client) = proxy_protocol::client(&mut stream, deadline).await? {
+            self.address = client.to_canonical();
+        }
+        Ok((self, stream))
+    }
+
     fn run(
         self,
         stream: TcpStream,
@@ -208,7 +252,8 @@ impl Serving {
     ) -> impl Future<Output = ()> + Send + use<> {
         let address = self.address;
         let service = router.map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(self.peer());
+            let peer = self.peer(request.headers());
+            request.extensions_mut().insert(peer);
             request
         });
         let connection = builder
@@ -230,10 +275,10 @@ impl Serving {
     }
 
     /// What a request learns of its connection.
-    fn peer(&self) -> Peer {
+    fn peer(&self, headers: &HeaderMap) -> Peer {
         let used = self.place.0.used.swap(true, Ordering::Relaxed);
         Peer {
-            address: self.address,
+            address: self.proxies.client(self.address, headers),
             accepted_at: if used { Instant::now() } else { self.accepted_at },
             place: self.place.clone(),
         }

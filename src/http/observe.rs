@@ -11,6 +11,7 @@ use axum::response::Response;
 use tracing::Instrument;
 
 use super::router::Api;
+use crate::limit::Limit;
 
 /// The middleware around everything but `/ws`.
 pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
@@ -27,6 +28,9 @@ pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) 
     );
     let started = Instant::now();
     let response = next.run(request).instrument(span).await;
+    if let Some(limit) = response.extensions().get::<Limit>() {
+        api.state.metrics.limit_hit(*limit);
+    }
     api.state
         .metrics
         .http_requests

@@ -15,8 +15,9 @@ use super::access::{Scope, require};
 use super::body::{BodyReader, Buffered, Limit};
 use super::error::ApiError;
 use super::notifications::{message, publish, raw};
-use super::origin::{Origins, cors, guard};
+use super::origin::{cors, guard};
 use super::{Config, ConfigError, State, health, observe, openapi, page, users};
+use crate::origins::Origins;
 
 /// What handlers and middleware share.
 pub struct Api {
@@ -53,12 +54,13 @@ pub struct Routers {
 /// Fails where [`Config::validate`] does.
 pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, ConfigError> {
     config.validate()?;
+    let (origins, cors_origins) = config.origins()?;
     let page = page::Page::new(&state, config);
     let api = Arc::new(Api {
         state,
         body_reader: BodyReader::new(config.buffered_request_bytes.0, config.body_timeout.0),
-        origins: Origins::new(&config.origins),
-        cors_origins: Origins::new(&config.cors_origins),
+        origins,
+        cors_origins,
         max_request_bytes: config.max_request_bytes.0,
     });
     let base = config.base_path.as_str();

@@ -8,6 +8,8 @@ use crate::close_reason::CloseReason;
 use crate::delivery::command::{Acknowledgement, Subscription};
 use crate::destination::{Destination, Path};
 use crate::envelope::{Headers, TraceContext};
+use crate::interceptor::Reject;
+use crate::limit::Limit;
 
 /// A SEND, checked, not yet on its way.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +97,8 @@ pub enum Action {
 pub struct Refusal {
     /// Decides the close code.
     pub reason: CloseReason,
+    /// The limit that was hit, if one was.
+    pub limit: Option<Limit>,
     /// ERROR's `message`.
     pub message: String,
     /// The culprit's `receipt` (STOMP rule E2).
@@ -110,6 +114,7 @@ impl Refusal {
     pub fn new(reason: CloseReason, message: impl Into<String>) -> Self {
         Self {
             reason,
+            limit: None,
             message: message.into(),
             receipt: None,
             headers: Vec::new(),
@@ -117,9 +122,24 @@ impl Refusal {
         }
     }
 
+    /// The same, since `limit` was hit.
+    pub fn at(mut self, limit: Limit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     /// The same, in answer to a frame with this `receipt`.
     pub fn with_receipt(mut self, receipt: Option<&str>) -> Self {
         self.receipt = receipt.map(Into::into);
         self
+    }
+}
+
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Self {
+        Self {
+            limit: reject.limit,
+            ..Self::new(reject.reason, reject.message)
+        }
     }
 }

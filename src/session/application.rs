@@ -15,6 +15,7 @@ use crate::close_reason::CloseReason;
 use crate::delivery::registry::SessionHandle;
 use crate::destination::{Destination, Path, Target};
 use crate::envelope::Envelope;
+use crate::limit::Limit;
 use crate::principal::UserName;
 use crate::recent::Recent;
 
@@ -200,6 +201,9 @@ async fn request(
         .0
         .get_or_insert_with(|| Arc::new(Semaphore::new(context.limits.requests_in_flight.max(1))));
     // The semaphore is never closed.
+    if permits.available_permits() == 0 {
+        context.metrics.limit_hit(Limit::RequestsInFlight);
+    }
     let permit = permits.clone().acquire_owned().await.ok();
     let request = AppRequest {
         path: path.clone(),

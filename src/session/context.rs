@@ -6,6 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::HeartbeatConfig;
 use super::application::Application;
+use super::per_user::PerUser;
+use super::rates::Rates;
 use super::state::Rules;
 use crate::bus::Bus;
 use crate::config::units::HumanDuration;
@@ -33,6 +35,10 @@ pub struct Context {
     pub metrics: Metrics,
     /// What the server offers at CONNECT.
     pub heartbeat: HeartbeatConfig,
+    /// How often a session may do what.
+    pub rates: Rates,
+    /// How many sessions a user may have.
+    pub per_user: PerUser,
     /// Bounds of a connection.
     pub limits: Limits,
     /// Cancelled when the instance drains: who has not logged in by then does so elsewhere.

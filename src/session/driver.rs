@@ -14,10 +14,12 @@ use super::application;
 use super::context::Context;
 use super::end::{End, close_end, error_end, farewell, gone, receipt_message};
 use super::input::{Input, Inputs};
+use super::per_user::Seat;
 use super::state::Session;
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
+use crate::limit::Limit;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
 use crate::ws::upgrade::{Connection, register};
@@ -47,7 +49,7 @@ pub async fn serve(context: Arc<Context>, connection: Connection) {
     let key = context.registry.session();
     let heard = || outbox.liveness().heard.store(key.now(), Ordering::Relaxed);
     let reader = Reader::new(&socket, leftover, context.limits.before_login.frame_bytes, &heard);
-    let mut inputs = Inputs::new(reader, context.limits.before_login);
+    let mut inputs = Inputs::new(reader, context.limits.before_login, &context.rates);
     let deadline = arrival.accepted_at + context.limits.connect_timeout.0;
     // Boxed and dropped before the session loop, or its size would stay in every idle session.
     let greeting = Box::pin(greet(
@@ -72,6 +74,9 @@ pub async fn serve(context: Arc<Context>, connection: Connection) {
         }
     };
     context.metrics.closes.with_label_values(&[reason.label()]).inc();
+    if reason == CloseReason::SlowConsumer {
+        context.metrics.limit_hit(Limit::OutboxBytes);
+    }
     if reason == CloseReason::PeerGone {
         return;
     }
@@ -97,11 +102,16 @@ async fn run(
         mut session,
         join,
         key,
+        // Taken until the session's end.
+        seat,
     } = *logged_in;
     let session_id = join.session.clone();
     let user = join.principal.user().clone();
     key.join(join).await;
     context.presence.opened(&user);
+    if let Some(superseded) = seat.as_deref().and_then(Seat::superseded) {
+        superseded.close(&context.metrics).await;
+    }
     let reason = {
         let writing = write_outbox(socket, outbox, || key.drained());
         let reading = read(context, &mut session, &session_id, inputs, outbox, &key);
@@ -137,7 +147,7 @@ async fn read(
 ) -> End {
     let version = session.version();
     if let Err(reject) = context.rules.chain.joined(session.principal()) {
-        return error_end(Refusal::new(reject.reason, reject.message), version);
+        return error_end(reject.into(), version, &context.metrics);
     }
     let mut requests = application::InFlight::default();
     loop {
@@ -151,9 +161,10 @@ async fn read(
                 outbox.liveness().pong.store(key.now(), Ordering::Relaxed);
                 continue;
             }
+            Ok(Input::Empty) => continue,
             Ok(Input::Close) => return close_end(CloseReason::Normal),
             Ok(Input::Gone) => return gone(),
-            Err(refusal) => return error_end(refusal, version),
+            Err(refusal) => return error_end(refusal, version, &context.metrics),
         };
         context.metrics.frames_in.inc();
         if matches!(
@@ -167,7 +178,7 @@ async fn read(
                 .inc();
         }
         match session.on_frame(frame, &context.rules) {
-            Err(refusal) => return error_end(refusal, version),
+            Err(refusal) => return error_end(refusal, version, &context.metrics),
             Ok(Action::Done { receipt }) => {
                 if let Some(receipt) = receipt {
                     key.say(receipt_message(&receipt, version)).await;
@@ -201,7 +212,7 @@ async fn read(
                 match sent {
                     Ok(None) => {}
                     Ok(Some(receipt)) => key.say(receipt_message(&receipt, version)).await,
-                    Err(refusal) => return error_end(refusal, version),
+                    Err(refusal) => return error_end(refusal, version, &context.metrics),
                 }
             }
             Ok(Action::Disconnect { receipt }) => return farewell(receipt.as_deref(), version),
@@ -252,6 +263,6 @@ mod tests {
         let future = bytes(serve);
         let outbox = size_of::<Outbox>();
         println!("session future {future} bytes, outbox {outbox} bytes");
-        assert!(future <= 1_536, "{future} bytes");
+        assert!(future <= 1_600, "{future} bytes");
     }
 }

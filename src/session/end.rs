@@ -1,4 +1,4 @@
-//! What a session says last, as whole WebSocket messages. Pure; knows no socket and no shard.
+//! What a session says last, as whole WebSocket messages. Knows no socket and no shard.
 
 use bytes::Bytes;
 
@@ -7,6 +7,7 @@ use crate::close_reason::CloseReason;
 use crate::delivery::wire;
 use crate::stomp::Version;
 use crate::stomp::encoder::{ServerFrame, encode};
+use crate::telemetry::metrics::Metrics;
 
 /// How a session's reading half came to its end: what it says last.
 pub struct End {
@@ -47,8 +48,11 @@ pub fn close_end(reason: CloseReason) -> End {
     }
 }
 
-/// ERROR, then Close (STOMP rules E1, E2).
-pub fn error_end(refusal: Refusal, version: Version) -> End {
+/// ERROR, then Close (STOMP rules E1, E2). A limit that was hit is counted in `metrics`.
+pub fn error_end(refusal: Refusal, version: Version, metrics: &Metrics) -> End {
+    if let Some(limit) = refusal.limit {
+        metrics.limit_hit(limit);
+    }
     let headers: Vec<(&str, &str)> = refusal
         .headers
         .iter()

@@ -1,11 +1,13 @@
 //! One stream of what a client sends: whole STOMP frames and the WebSocket events between them, over reader and
-//! decoder. Knows no state of the session.
+//! decoder, at the rates that one session may have. Knows no state of the session.
 
 use bytes::{Buf, Bytes};
 
 use super::action::Refusal;
+use super::rates::{Memories, Rates};
 use crate::close_reason::CloseReason;
-use crate::stomp::{Decoder, Frame, Limits, Version};
+use crate::limit::Limit;
+use crate::stomp::{Decoder, Fault, Frame, Limits, Version};
 use crate::ws::reader::{Event, Reader};
 
 /// What came.
@@ -17,6 +19,8 @@ pub enum Input {
     Ping(Bytes),
     /// A WebSocket pong.
     Pong,
+    /// A data frame without a byte in it.
+    Empty,
     /// The client's Close frame.
     Close,
     /// The connection is gone without one.
@@ -28,15 +32,22 @@ pub struct Inputs<'a> {
     reader: Reader<'a>,
     decoder: Decoder,
     payload: Bytes,
+    rates: &'a Rates,
+    memories: Memories,
+    /// The limit of a WebSocket message.
+    message_limit: Limit,
 }
 
 impl<'a> Inputs<'a> {
     /// Reads from `reader` with the decoder's bounds before login.
-    pub fn new(reader: Reader<'a>, limits: Limits) -> Self {
+    pub fn new(reader: Reader<'a>, limits: Limits, rates: &'a Rates) -> Self {
         Self {
             reader,
             decoder: Decoder::new(limits),
             payload: Bytes::new(),
+            rates,
+            memories: Memories::default(),
+            message_limit: Limit::FrameBytesBeforeLogin,
         }
     }
 
@@ -45,9 +56,10 @@ impl<'a> Inputs<'a> {
         self.decoder.set_version(version);
         self.decoder.set_limits(limits);
         self.reader.set_max_message_bytes(limits.frame_bytes);
+        self.message_limit = Limit::BodyBytes;
     }
 
-    /// The next input.
+    /// The next input. `Err`: the client broke a rule or hit a limit; the connection ends.
     ///
     /// Cancel safety: safe, all progress is in `self`.
     pub async fn next(&mut self) -> Result<Input, Refusal> {
@@ -58,31 +70,61 @@ impl<'a> Inputs<'a> {
                 let taken = self.payload.len() - rest.len();
                 self.payload.advance(taken);
                 match decoded {
-                    Ok(Some(frame)) => return Ok(Input::Frame(frame)),
+                    Ok(Some(frame)) => {
+                        self.rates.frame(&self.memories, &frame)?;
+                        return Ok(Input::Frame(frame));
+                    }
                     Ok(None) => {}
                     Err(error) => {
                         let reason = match error.is_too_large() {
                             true => CloseReason::TooLarge,
                             false => CloseReason::Malformed,
                         };
-                        return Err(
-                            Refusal::new(reason, error.to_string()).with_receipt(error.receipt.as_deref())
-                        );
+                        let refusal = Refusal {
+                            limit: limit_of(&error.fault),
+                            ..Refusal::new(reason, error.to_string())
+                        };
+                        return Err(refusal.with_receipt(error.receipt.as_deref()));
                     }
                 }
             }
             self.payload = Bytes::new();
-            match self.reader.next().await {
-                Ok(Event::Data(payload)) => self.payload = payload.bytes,
-                Ok(Event::Ping(payload)) => return Ok(Input::Ping(payload)),
-                Ok(Event::Pong) => return Ok(Input::Pong),
+            let input = match self.reader.next().await {
+                Ok(Event::Data(payload)) if payload.is_empty() => Input::Empty,
+                Ok(Event::Data(payload)) => {
+                    self.payload = payload.bytes;
+                    continue;
+                }
+                Ok(Event::Ping(payload)) => Input::Ping(payload),
+                Ok(Event::Pong) => Input::Pong,
                 Ok(Event::Close(_)) => return Ok(Input::Close),
                 Ok(Event::Eof) => return Ok(Input::Gone),
                 Err(error) => match error.close_reason() {
                     CloseReason::PeerGone => return Ok(Input::Gone),
-                    reason => return Err(Refusal::new(reason, error.to_string())),
+                    reason => {
+                        let limit = (reason == CloseReason::TooLarge).then_some(self.message_limit);
+                        let message = match limit {
+                            Some(limit) => format!("{error} ({})", limit.name()),
+                            None => error.to_string(),
+                        };
+                        let refusal = Refusal::new(reason, message);
+                        return Err(Refusal { limit, ..refusal });
+                    }
                 },
-            }
+            };
+            self.rates.control_frame(&self.memories)?;
+            return Ok(input);
         }
     }
+}
+
+/// The limit that a frame hit, if its fault is one.
+fn limit_of(fault: &Fault) -> Option<Limit> {
+    Some(match fault {
+        Fault::TooManyHeaders(_) => Limit::Headers,
+        Fault::HeaderTooLong { .. } => Limit::HeaderBytes,
+        Fault::BodyTooLarge(_) | Fault::FrameTooLarge(_) => Limit::BodyBytes,
+        Fault::FrameTooLargeBeforeLogin(_) => Limit::FrameBytesBeforeLogin,
+        _ => return None,
+    })
 }

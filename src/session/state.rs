@@ -8,8 +8,11 @@ use crate::close_reason::CloseReason;
 use crate::delivery::command::{Acknowledgement, Subscription};
 use crate::delivery::wire::AckMode;
 use crate::destination::{Destination, Prefixes, Target};
-use crate::envelope::{HeaderLimits, Headers, MessageId, TraceContext, collapse_key, is_content_type};
-use crate::interceptor::{Chain, Reject};
+use crate::envelope::{
+    HeaderError, HeaderLimits, Headers, MessageId, TraceContext, collapse_key, is_content_type,
+};
+use crate::interceptor::Chain;
+use crate::limit::Limit;
 use crate::principal::Principal;
 use crate::stomp::{Command, Frame, Version};
 
@@ -49,7 +52,7 @@ pub struct Limits {
 struct Open {
     number: u32,
     id: Option<Arc<str>>,
-    /// Kept only where UNSUBSCRIBE may name it: STOMP 1.0 without an id.
+    /// Kept only where UNSUBSCRIBE may name it: in STOMP 1.0.
     destination: Option<Box<str>>,
 }
 
@@ -87,7 +90,11 @@ impl Session {
 
     /// Takes one frame. `Err`: ERROR, then close; whatever was open is void.
     pub fn on_frame(&mut self, frame: Frame, rules: &Rules) -> Result<Action, Refusal> {
-        let receipt: Option<Box<str>> = frame.headers.get("receipt").map(Into::into);
+        // Of a CONNECT it means nothing (STOMP rule C10).
+        let receipt: Option<Box<str>> = match frame.command.is_connect() {
+            true => None,
+            false => frame.headers.get("receipt").map(Into::into),
+        };
         self.understand(frame, rules, receipt.clone())
             .map_err(|refusal| match refusal.receipt {
                 Some(_) => refusal,
@@ -130,7 +137,7 @@ impl Session {
         rules
             .chain
             .send(&self.principal, &destination, text)
-            .map_err(refused)?;
+            .map_err(Refusal::from)?;
         if frame.body.len() > rules.limits.body_bytes {
             return Err(Refusal::new(
                 CloseReason::TooLarge,
@@ -138,14 +145,24 @@ impl Session {
                     "SEND: the body is over {} bytes (limits.body_bytes)",
                     rules.limits.body_bytes
                 ),
-            ));
+            )
+            .at(Limit::BodyBytes));
         }
         let content_type = frame.headers.get("content-type").filter(|text| !text.is_empty());
         if content_type.is_some_and(|text| !is_content_type(text)) {
             return Err(malformed("SEND: header content-type is no media type"));
         }
-        let headers = Headers::from_publisher(frame.headers.iter(), rules.limits.headers)
-            .map_err(|error| Refusal::new(CloseReason::Limit, format!("SEND: {error}")))?;
+        let headers =
+            Headers::from_publisher(frame.headers.iter(), rules.limits.headers).map_err(|error| {
+                let reason = match error {
+                    HeaderError::TooMany(_) => CloseReason::Limit,
+                    HeaderError::TooLong(..) => CloseReason::TooLarge,
+                    HeaderError::BadName(_) | HeaderError::BadValue(_) => CloseReason::Malformed,
+                };
+                let limit = error.limit();
+                let refusal = Refusal::new(reason, format!("SEND: {error}"));
+                Refusal { limit, ..refusal }
+            })?;
         let reply_to = match frame.headers.get("reply-to") {
             None => None,
             Some(text) => match rules.prefixes.for_client(text, self.principal.user()) {
@@ -244,7 +261,7 @@ impl Session {
         rules
             .chain
             .subscribe(&self.principal, &destination, text)
-            .map_err(refused)?;
+            .map_err(Refusal::from)?;
         let Destination::Target(target) = destination else {
             return Err(Refusal::new(
                 CloseReason::Forbidden,
@@ -258,11 +275,12 @@ impl Session {
                     "SUBSCRIBE: at most {} subscriptions a session (limits.subscriptions)",
                     rules.limits.subscriptions
                 ),
-            ));
+            )
+            .at(Limit::Subscriptions));
         }
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1);
-        let destination = id.is_none().then(|| text.into());
+        let destination = (self.version == Version::V1_0).then(|| text.into());
         self.subscriptions.push(Open {
             number,
             id: id.clone(),
@@ -293,7 +311,9 @@ impl Session {
             (None, _) => return Err(malformed("UNSUBSCRIBE: header id is missing")),
         };
         let Some(index) = index else {
-            return Err(malformed("UNSUBSCRIBE: header id names no live subscription"));
+            let header = frame.headers.get("id").map_or("destination", |_| "id");
+            let message = format!("UNSUBSCRIBE: header {header} names no live subscription");
+            return Err(malformed(message));
         };
         let number = self.subscriptions.remove(index).number;
         Ok(Action::Unsubscribe { number, receipt })
@@ -373,10 +393,6 @@ fn required<'a>(frame: &'a Frame, name: &str) -> Result<&'a str, Refusal> {
 
 fn malformed(message: impl Into<String>) -> Refusal {
     Refusal::new(CloseReason::Malformed, message)
-}
-
-fn refused(reject: Reject) -> Refusal {
-    Refusal::new(reject.reason, reject.message)
 }
 
 #[cfg(test)]

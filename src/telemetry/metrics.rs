@@ -6,6 +6,7 @@ use prometheus::{
 };
 
 use crate::close_reason::CloseReason;
+use crate::limit::Limit;
 
 mod process;
 mod render;
@@ -47,6 +48,10 @@ pub struct Metrics {
     pub ack_seconds: Histogram,
     /// ACK and NACK frames, by `kind`.
     pub acks: IntCounterVec,
+    /// Times that a limit was hit, by the setting's name; [`Metrics::limit_hit`] counts.
+    limit_hits: IntCounterVec,
+    /// Connections closed for want of a right PROXY protocol header.
+    pub proxy_protocol_refused: IntCounter,
     /// HTTP requests other than `/ws`, by `method`, `route` (its pattern) and `status`.
     pub http_requests: HistogramVec,
 }
@@ -125,6 +130,15 @@ impl Metrics {
                 registry.register(Box::new(seconds.clone()))?;
                 seconds
             },
+            limit_hits: counters(
+                "herald_limit_hits_total",
+                "Times that a limit was hit, by the name of its setting.",
+                &["limit"],
+            )?,
+            proxy_protocol_refused: counter(
+                "herald_proxy_protocol_refused_total",
+                "Connections of trusted proxies closed for want of a right PROXY protocol header.",
+            )?,
             http_requests: {
                 let options = HistogramOpts::new(
                     "herald_http_request_duration_seconds",
@@ -140,7 +154,20 @@ impl Metrics {
         for reason in CloseReason::ALL {
             metrics.closes.with_label_values(&[reason.label()]);
         }
+        for limit in Limit::ALL {
+            metrics.limit_hits.with_label_values(&[limit.name()]);
+        }
         Ok(metrics)
+    }
+
+    /// Counts that `limit` was hit.
+    pub fn limit_hit(&self, limit: Limit) {
+        self.limit_hits.with_label_values(&[limit.name()]).inc();
+    }
+
+    /// How often `limit` was hit.
+    pub fn limit_hits(&self, limit: Limit) -> u64 {
+        self.limit_hits.with_label_values(&[limit.name()]).get()
     }
 
     /// The registry behind the handles.

@@ -13,7 +13,8 @@ use super::writer::PlainSocket;
 use crate::delivery::wire;
 
 const LINGER: Duration = Duration::from_secs(2);
-const LINGER_MAX_BYTES: usize = 64 << 10;
+/// A client that sends a body over the limit sends all of it before it looks at what came back.
+const LINGER_MAX_BYTES: usize = 4 << 20;
 
 /// A Close frame, unmasked, with `code` and as much of `reason` as fits. A code that must not stand in a frame (RFC 6455
 /// section 7.4.1: 1005, 1006, 1015) gives one without payload.
@@ -43,7 +44,7 @@ fn control_frame(first: u8, payload: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-/// Ends the sending side and waits for the peer to end its own, at most 2 s or 64 KiB, so that what was written last
+/// Ends the sending side and waits for the peer to end its own, at most 2 s or 4 MiB, so that what was written last
 /// (ERROR, Close) arrives: closing a socket with unread input makes the kernel send RST, which destroys it.
 pub async fn linger(socket: &AsyncFd<Arc<PlainSocket>>) {
     if socket.get_ref().0.shutdown(Shutdown::Write).is_err() {
@@ -57,7 +58,7 @@ async fn discard(socket: &AsyncFd<Arc<PlainSocket>>) -> io::Result<()> {
     let mut left = LINGER_MAX_BYTES;
     while left > 0 {
         let mut ready = socket.readable().await?;
-        let read = ready.try_io(|socket| (&socket.get_ref().0).read(&mut [0; 4096]));
+        let read = ready.try_io(|socket| (&socket.get_ref().0).read(&mut [0; 8192]));
         match read {
             Ok(Ok(0)) => return Ok(()),
             Ok(Ok(read)) => left = left.saturating_sub(read),

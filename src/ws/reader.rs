@@ -43,7 +43,7 @@ thread_local! {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
     /// A data frame: a whole message or a fragment, in order. To STOMP the opcode and the borders mean nothing
-    /// (STOMP.md W3).
+    /// (STOMP rule W3).
     Data(Payload),
     /// To be answered by [`super::close::pong_frame`] with the same bytes, at most 125.
     Ping(Bytes),

@@ -26,12 +26,15 @@ use tracing::debug;
 use super::writer::PlainSocket;
 use crate::config::secret::Secret;
 use crate::http::listener::{Peer, Place};
+use crate::origins::Origins;
 use crate::telemetry::metrics::Metrics;
 
+mod admission;
 mod handshake;
-pub mod origins;
 
-pub use origins::Origins;
+use admission::Seat;
+
+pub use admission::Admission;
 
 /// An open WebSocket: nothing after the handshake has been read, but for `leftover`.
 pub struct Connection {
@@ -65,6 +68,7 @@ pub struct UpgradeState {
     connect: Connect,
     tasks: TaskTracker,
     open: IntGauge,
+    admission: Option<Admission>,
 }
 
 impl UpgradeState {
@@ -76,7 +80,14 @@ impl UpgradeState {
             connect,
             tasks,
             open: metrics.connections.clone(),
+            admission: None,
         }
+    }
+
+    /// The same, bounded by address.
+    pub fn with_admission(mut self, admission: Admission) -> Self {
+        self.admission = Some(admission);
+        self
     }
 }
 
@@ -90,7 +101,8 @@ pub fn routes(path: &str, state: UpgradeState) -> Router {
 }
 
 /// The handler of the WebSocket endpoint, for every method: 101, or an RFC 9457 problem that says which rule of
-/// RFC 6455 section 4.2 the request broke (405, 426, 400) or that its origin is not allowed (403). Works behind
+/// RFC 6455 section 4.2 the request broke (405, 426, 400), that its origin is not allowed (403) or that its address has
+/// too many (429). Works behind
 /// [`crate::http::listener`] only.
 pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) -> Response {
     let agreed = match handshake::check(
@@ -105,6 +117,11 @@ pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) ->
     let Some(peer) = request.extensions_mut().remove::<Peer>() else {
         return not_possible();
     };
+    let seat = match state.admission.map(|admission| admission.admit(peer.address)) {
+        None => None,
+        Some(Ok(seat)) => Some(seat),
+        Some(Err(refused)) => return handshake::too_many(&refused.detail, refused.retry_after),
+    };
     let Ok((response, upgraded)) = fastwebsockets::upgrade::upgrade(&mut request) else {
         return not_possible(); // It checks less than `handshake::check`.
     };
@@ -116,7 +133,7 @@ pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) ->
     };
     state
         .tasks
-        .spawn(run(upgraded, arrival, state.connect, state.open));
+        .spawn(run(upgraded, arrival, state.connect, state.open, seat));
 
     let mut response = response.map(|_| Body::empty());
     if let Some(name) = agreed.subprotocol {
@@ -146,7 +163,7 @@ pub fn register(socket: Arc<PlainSocket>) -> io::Result<AsyncFd<Arc<PlainSocket>
     AsyncFd::new(socket)
 }
 
-async fn run(upgraded: UpgradeFut, arrival: Arrival, connect: Connect, open: IntGauge) {
+async fn run(upgraded: UpgradeFut, arrival: Arrival, connect: Connect, open: IntGauge, _seat: Option<Seat>) {
     let address = arrival.address;
     // Boxed: what the upgrade needs must not stay in the session's task.
     let (socket, leftover) = match Box::pin(take_out(upgraded)).await {

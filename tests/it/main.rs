@@ -4,13 +4,17 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::large_futures,
+    clippy::type_complexity,
     reason = "a test fails by panicking, and its futures live once"
 )]
 
 mod bus;
 mod cluster;
 mod life;
+mod limits;
 mod login_time;
 mod secrets;
+mod sessions;
+mod stomp;
 mod support;
 mod websocket;

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+pub mod app;
+pub mod client;
 pub mod cluster;
 pub mod cluster_client;
 pub mod faulty_bus;

@@ -16,6 +16,17 @@ pub(super) fn check(config: &Config, demo: bool, findings: &mut Findings) {
         findings.within("login.permits", permits, 1, 1_024);
     }
     findings.within("login.queue", login.queue, 0, 1 << 20);
+    findings.within("login.delayed", login.delayed, 0, 1_000_000);
+    findings.positive("login.failures_half_life", login.failures_half_life);
+    if login.delay_max < login.delay {
+        findings.error(
+            "login.delay_max",
+            format!(
+                "expected at least login.delay ({}), got {}",
+                login.delay, login.delay_max
+            ),
+        );
+    }
 
     let auth = &config.auth;
     if auth.users.is_empty() && auth.users_file.is_none() && !demo {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::Findings;
 use crate::http::Config;
+use crate::origins::Origins;
 
 /// First segments that Herald's own routes take (CONTRACT section 2).
 const RESERVED: [&str; 5] = ["api", "livez", "readyz", "metrics", "manage"];
@@ -38,16 +39,16 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         ("http.cors_origins", &config.cors_origins),
     ] {
         for (index, text) in origins.iter().enumerate() {
-            if !is_origin(text) {
-                findings.error(
-                    format!("{key}[{index}]"),
-                    format!(
-                        "expected *, an origin such as https://ui.example.com, or https://*.example.com, without a \
-                         path, got {text:?}"
-                    ),
-                );
+            if let Err(error) = Origins::parse([text]) {
+                findings.error(format!("{key}[{index}]"), error.to_string());
             }
         }
+    }
+    if config.proxy_protocol && config.trusted_proxies.is_empty() {
+        findings.error(
+            "http.proxy_protocol",
+            "expected http.trusted_proxies to name the proxies that send it",
+        );
     }
     findings.positive("http.header_timeout", config.header_timeout);
     findings.at_least("http.max_connections", config.max_connections, 1);
@@ -84,21 +85,4 @@ fn path(key: &str, text: &str, findings: &mut Findings) {
             ),
         );
     }
-}
-
-fn is_origin(text: &str) -> bool {
-    if text == "*" {
-        return true;
-    }
-    let Some(authority) = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"))
-    else {
-        return false;
-    };
-    let host = authority.strip_prefix("*.").unwrap_or(authority);
-    !host.is_empty()
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-.:[]_".contains(&b))
 }

@@ -100,7 +100,6 @@ fn origins() {
         "example.com",
         "https://",
         "https://a/",
-        "ftp://a",
         "https://a*.b",
         "https://*.",
         "**",

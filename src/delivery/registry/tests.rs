@@ -49,6 +49,37 @@ async fn join(registry: &Registry, user: &str, socket: Arc<dyn TryWrite>) -> Arc
     outbox
 }
 
+/// The shard stands at another session's socket while the SUBSCRIBE waits: what is published behind it is not unwanted.
+#[tokio::test]
+async fn what_is_published_behind_a_subscribe_reaches_it() {
+    let registry = registry();
+    let (opens, wait) = blocking::channel();
+    let _first = join(&registry, "first", Arc::new(Gate(Mutex::new(wait)))).await;
+    let path = Path::parse("/queue/a").unwrap();
+    let subscription = Subscription {
+        number: 0,
+        id: Some("0".into()),
+        target: Target::Broadcast(path.clone()),
+        ack: crate::delivery::wire::AckMode::Auto,
+        prefetch: 1,
+    };
+    registry.session().subscribe(Box::new(subscription), None).await;
+    registry
+        .deliver(Envelope::new(Target::Broadcast(path.clone()), "hi"))
+        .await;
+    assert_eq!(registry.stats().matched, 1);
+    // The session was never there: nobody is interested any more.
+    drop(opens);
+    while !registry
+        .inner
+        .interest
+        .shards(&Target::Broadcast(path.clone()))
+        .is_empty()
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// The shard stands at another session's socket while this one's Join waits: no index knows it yet.
 #[tokio::test]
 async fn a_session_whose_join_is_under_way_is_closed_too() {

@@ -1,16 +1,15 @@
 //! How a shard sends to subscriptions that acknowledge: as much as their window lets pass, the rest held within the
 //! outbox's bound until an ACK makes room.
 
-use std::io::IoSlice;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::walk::{Sent, is_full};
+use super::send::{Sent, send_one};
 use super::{Hot, Session, Shard};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::{Acknowledgement, SessionKey};
 use crate::delivery::fanout::Frames;
-use crate::delivery::outbox::{Outgoing, Pushed};
+use crate::delivery::outbox::Pushed;
 use crate::delivery::window::{Held, Window};
 use crate::envelope::{MessageId, unix_ms};
 
@@ -165,31 +164,4 @@ pub(super) fn drop_window(shard: &Shard, session_outbox: &crate::delivery::outbo
         .counters
         .unacknowledged
         .fetch_add(unacknowledged, Ordering::Relaxed);
-}
-
-fn send_one(hot: &mut Hot, outbox: &crate::delivery::outbox::Outbox, frame: Outgoing, tick: u32) -> Sent {
-    let mut written = 0;
-    if !hot.blocked {
-        let slices = [IoSlice::new(&frame.head), IoSlice::new(&frame.rest)];
-        let slices = if frame.rest.is_empty() {
-            &slices[..1]
-        } else {
-            &slices[..]
-        };
-        match hot.socket.try_write(slices) {
-            Ok(n) if n == frame.len() => {
-                hot.last_write = tick;
-                return Sent::Written;
-            }
-            Ok(n) => written = n,
-            Err(error) if is_full(&error) => {}
-            Err(_) => return Sent::Failed(CloseReason::PeerGone),
-        }
-        hot.blocked = true;
-    }
-    match outbox.push_blocked([frame], written) {
-        Pushed::Queued => Sent::Queued,
-        Pushed::Overflow => Sent::Failed(CloseReason::SlowConsumer),
-        Pushed::Closed => Sent::Failed(CloseReason::PeerGone),
-    }
 }

@@ -113,7 +113,12 @@ impl Fixture {
             prefetch: 1,
         };
         let receipt = Some(Bytes::from(format!("RECEIPT-{number};")));
-        self.handle(Command::Subscribe(client.key, Box::new(subscription), receipt));
+        self.handle(Command::Subscribe(
+            client.key,
+            Box::new(subscription),
+            receipt,
+            None,
+        ));
     }
 
     fn deliver(&mut self, envelopes: impl IntoIterator<Item = Envelope>) {
@@ -472,7 +477,7 @@ fn acknowledging(f: &mut Fixture, client: &Client, target: &Target, ack: AckMode
         ack,
         prefetch,
     };
-    f.handle(Command::Subscribe(client.key, Box::new(subscription), None));
+    f.handle(Command::Subscribe(client.key, Box::new(subscription), None, None));
 }
 
 fn ack(f: &mut Fixture, client: &Client, id: &str) {

@@ -1,6 +1,6 @@
 //! How a shard writes: notifications to all who want them, and single messages to one session.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -8,23 +8,17 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::acknowledge::{Windowed, send_windowed};
-use super::{Delivery, Hot, Session, Shard, To};
+use super::send::{Sent, Write, send_one};
+use super::{Delivery, Session, Shard, To};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::SessionKey;
 use crate::delivery::fanout::{Encoded, Frames};
 use crate::delivery::members::HOLE;
-use crate::delivery::outbox::{CHUNKS_PER_CALL, Outgoing, Pushed};
+use crate::delivery::outbox::{CHUNKS_PER_CALL, Outgoing};
 use crate::delivery::wire::{AckMode, GroupKey};
 use crate::destination::{Path, Target};
 use crate::envelope::{Envelope, MessageId};
 use crate::principal::UserName;
-
-/// What became of one write to one session.
-pub(super) enum Sent {
-    Written,
-    Queued,
-    Failed(CloseReason),
-}
 
 /// Counts of one walk, added to the shared counters once.
 #[derive(Default)]
@@ -66,12 +60,7 @@ impl Shard {
             encode(&mut self.frames, together, &group.key, &self.setting.user_prefix);
             let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
             let count = self.frames.slices(&mut slices);
-            let write = Write {
-                frames: &self.frames,
-                slices: &slices[..count],
-                bytes: self.frames.bytes(),
-                now,
-            };
+            let write = Write::new(&self.frames, &slices[..count], now);
             if group.key.ack != AckMode::Auto {
                 let ids: Vec<MessageId> = together
                     .iter()
@@ -159,12 +148,7 @@ impl Shard {
             }
             let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
             let count = self.frames.slices(&mut slices);
-            let write = Write {
-                frames: &self.frames,
-                slices: &slices[..count],
-                bytes: self.frames.bytes(),
-                now,
-            };
+            let write = Write::new(&self.frames, &slices[..count], now);
             let sent = write.send(hot, entry, &mut None, |_| number);
             tally.count(sent, together.len(), slot, &mut self.doomed);
         }
@@ -173,23 +157,13 @@ impl Shard {
 
     /// Writes one message that is no notification.
     pub(super) fn say(&mut self, slot: u32, bytes: Bytes) {
-        let (hot, entry) = (&mut self.hot[slot as usize], &self.sessions[slot as usize]);
-        let Some(session) = entry else { return };
-        let mut written = 0;
-        if !hot.blocked {
-            match hot.socket.try_write(&[IoSlice::new(&bytes)]) {
-                Ok(n) if n == bytes.len() => {
-                    hot.last_write = self.wheel.now();
-                    return;
-                }
-                Ok(n) => written = n,
-                Err(error) if is_full(&error) => {}
-                Err(_) => return self.doomed.push((slot, CloseReason::PeerGone)),
-            }
-            hot.blocked = true;
-        }
-        if session.outbox.push_blocked([Outgoing::plain(bytes)], written) == Pushed::Overflow {
-            self.doomed.push((slot, CloseReason::SlowConsumer));
+        let Some(session) = &self.sessions[slot as usize] else {
+            return;
+        };
+        let hot = &mut self.hot[slot as usize];
+        if let Sent::Failed(reason) = send_one(hot, &session.outbox, Outgoing::plain(bytes), self.wheel.now())
+        {
+            self.doomed.push((slot, reason));
         }
     }
 
@@ -219,48 +193,6 @@ fn number_in_group(session: &Session, topic: u32, group: u32) -> u32 {
     held.map_or(0, |held| held.number)
 }
 
-/// One encoded write, the same for many sessions.
-struct Write<'a> {
-    frames: &'a Frames,
-    slices: &'a [IoSlice<'a>],
-    bytes: usize,
-    now: u32,
-}
-
-impl Write<'_> {
-    #[inline]
-    fn send(
-        &self,
-        hot: &mut Hot,
-        session: &Option<Session>,
-        shared: &mut Option<Bytes>,
-        number: impl Fn(&Session) -> u32,
-    ) -> Sent {
-        let mut written = 0;
-        if !hot.blocked {
-            match hot.socket.try_write(self.slices) {
-                Ok(n) if n == self.bytes => {
-                    hot.last_write = self.now;
-                    return Sent::Written;
-                }
-                Ok(n) => written = n,
-                Err(error) if is_full(&error) => {}
-                Err(_) => return Sent::Failed(CloseReason::PeerGone),
-            }
-            hot.blocked = true;
-        }
-        let Some(session) = session else {
-            return Sent::Failed(CloseReason::Internal);
-        };
-        let waiting = self.frames.outgoing(shared, number(session));
-        match session.outbox.push_blocked(waiting, written) {
-            Pushed::Queued => Sent::Queued,
-            Pushed::Overflow => Sent::Failed(CloseReason::SlowConsumer),
-            Pushed::Closed => Sent::Failed(CloseReason::PeerGone),
-        }
-    }
-}
-
 impl Tally {
     fn count_windowed(
         &mut self,
@@ -288,11 +220,4 @@ impl Tally {
             }
         }
     }
-}
-
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
 }

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use tokio::task::spawn_blocking;
 
 use super::*;
+use crate::http::proxies::ForwardedHeader;
 
 struct Running {
     address: SocketAddr,
@@ -35,6 +36,8 @@ async fn start(max_connections: usize, header_timeout: Duration) -> Running {
         header_timeout,
         max_connections,
         socket_send_bytes: 128 << 10,
+        proxies: Proxies::new(&["127.0.0.2".parse().unwrap()], ForwardedHeader::XForwardedFor),
+        proxy_protocol: true,
     };
     let (metrics, shutdown, tasks) = (
         running.metrics.clone(),

@@ -89,12 +89,13 @@ pub async fn post_user(
 async fn handle(api: &Api, target: Target, headers: &HeaderMap, body: Body) -> Result<Accepted, ApiError> {
     require_plain(headers)?;
     let content_type = content_type(headers)?;
+    let collapse = collapse(headers)?;
     api.require_bus()?;
     let body = api.body_reader.read(headers, body, api.raw_limit()).await?;
     let mut envelope = Envelope::new(target, body.bytes.clone());
     envelope.content_type = content_type;
     envelope.trace = trace_context(headers);
-    envelope.collapse = collapse(headers)?;
+    envelope.collapse = collapse;
     api.publish(&envelope, None).await?;
     Ok(Accepted::of(&envelope))
 }
@@ -106,7 +107,7 @@ fn collapse(headers: &HeaderMap) -> Result<Option<Arc<str>>, ApiError> {
     };
     let key = std::str::from_utf8(value.as_bytes()).ok().and_then(collapse_key);
     key.map(Some).ok_or_else(|| {
-        ApiError::Malformed(
+        ApiError::BadRequest(
             "header Herald-Collapse must have 1 to 128 bytes without control characters".into(),
         )
     })

@@ -246,3 +246,17 @@ async fn a_bus_lost_midway_is_told_exactly() {
     let users = r#"{"destination":"/queue/x","users":["a","b","c"],"payload":1}"#;
     assert_eq!(check(2, users, 503, &[]).await.json()["published"], 2);
 }
+
+#[tokio::test]
+async fn a_raw_bodys_collapse_key_stands_in_a_header() {
+    let fixture = Fixture::open();
+    let post = |key: String| {
+        let request = Request::post("/api/v1/broadcast/queue/x").header("herald-collapse", key);
+        fixture.send(request.body("x".into()).unwrap())
+    };
+    assert_eq!(post("k".into()).await.status, StatusCode::ACCEPTED);
+    assert_eq!(only(&fixture).collapse.as_deref(), Some("k"));
+    let answer = post("k".repeat(129)).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.json()["type"], "urn:herald:problem:bad-request");
+}

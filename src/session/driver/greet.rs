@@ -13,11 +13,13 @@ use crate::delivery::registry::SessionHandle;
 use crate::delivery::wire;
 use crate::envelope::unix_ms;
 use crate::interceptor::ConnectAttempt;
+use crate::limit::Limit;
 use crate::session::action::Refusal;
 use crate::session::context::Context;
 use crate::session::end::{End, close_end, error_end, farewell, gone};
 use crate::session::handshake::{Accepted, First, Handshake};
 use crate::session::input::{Input, Inputs};
+use crate::session::per_user::Seat;
 use crate::session::state::Session;
 use crate::stomp::Version;
 use crate::ws::close::pong_frame;
@@ -31,6 +33,7 @@ pub(super) struct LoggedIn {
     pub session: Session,
     pub join: Box<Join>,
     pub key: SessionHandle,
+    pub seat: Option<Box<Seat>>,
 }
 
 /// Everything before the session: CONNECT within the deadline, the interceptors, CONNECTED.
@@ -48,28 +51,40 @@ pub(super) async fn greet(
     upgrade_authorization: Option<crate::config::secret::Secret>,
     key: SessionHandle,
 ) -> Result<Box<LoggedIn>, End> {
-    let first = timeout_at(deadline, first_frame(inputs, outbox, socket));
+    let first = timeout_at(deadline, first_frame(context, inputs, outbox, socket));
     let frame = first.await.unwrap_or_else(|_| {
         let message = format!(
             "no CONNECT within {} (limits.connect_timeout)",
             context.limits.connect_timeout
         );
+        let refusal = Refusal::new(CloseReason::HandshakeTimeout, message);
         Err(error_end(
-            Refusal::new(CloseReason::HandshakeTimeout, message),
+            refusal.at(Limit::ConnectTimeout),
             BEFORE_LOGIN,
+            &context.metrics,
         ))
     })?;
     context.metrics.frames_in.inc();
     let first = Handshake::on_first_frame(&frame, &context.heartbeat, address, upgrade_authorization);
     // The CONNECT frame holds a password: it goes before anything else waits.
     drop(frame);
-    let (handshake, attempt) = match first.map_err(|refusal| error_end(refusal, BEFORE_LOGIN))? {
-        First::Connect(handshake, attempt) => (handshake, attempt),
-        First::Disconnect(receipt) => return Err(farewell(receipt.as_deref(), BEFORE_LOGIN)),
-    };
+    let (handshake, attempt) =
+        match first.map_err(|refusal| error_end(refusal, BEFORE_LOGIN, &context.metrics))? {
+            First::Connect(handshake, attempt) => (handshake, attempt),
+            First::Disconnect(receipt) => return Err(farewell(receipt.as_deref(), BEFORE_LOGIN)),
+        };
     let version = handshake.version();
     let principal = authenticate(context, &attempt).await?;
     drop(attempt);
+    let seat = match context.per_user.admit(principal.user(), version, &key) {
+        Ok((seat, superseded)) => {
+            for old in superseded {
+                old.close(&context.metrics).await;
+            }
+            seat
+        }
+        Err(refusal) => return Err(error_end(refusal, BEFORE_LOGIN, &context.metrics)),
+    };
     let session_id = ulid::Ulid::new().to_string();
     let (user, owner) = (principal.user().clone(), principal.clone());
     let Accepted {
@@ -90,7 +105,12 @@ pub(super) async fn greet(
         since_ms: unix_ms(),
         connected: wire::message_of(&connected),
     });
-    Ok(Box::new(LoggedIn { session, join, key }))
+    Ok(Box::new(LoggedIn {
+        session,
+        join,
+        key,
+        seat,
+    }))
 }
 
 async fn authenticate(
@@ -99,12 +119,13 @@ async fn authenticate(
 ) -> Result<crate::principal::Principal, End> {
     context.rules.chain.connect(attempt).await.map_err(|reject| {
         info!(address = %attempt.address, reason = reject.reason.label(), "login refused");
-        error_end(Refusal::new(reject.reason, reject.message), BEFORE_LOGIN)
+        error_end(reject.into(), BEFORE_LOGIN, &context.metrics)
     })
 }
 
 /// The first STOMP frame; pings are answered meanwhile, whatever STOMP's state (STOMP rule W8).
 async fn first_frame(
+    context: &Context,
     inputs: &mut Inputs<'_>,
     outbox: &Outbox,
     socket: &AsyncFd<Arc<PlainSocket>>,
@@ -116,10 +137,10 @@ async fn first_frame(
                 outbox.push_own(Outgoing::plain(pong_frame(&payload)));
                 flush(socket, outbox).await.map_err(|_| gone())?;
             }
-            Ok(Input::Pong) => {}
+            Ok(Input::Pong | Input::Empty) => {}
             Ok(Input::Close) => return Err(close_end(CloseReason::Normal)),
             Ok(Input::Gone) => return Err(gone()),
-            Err(refusal) => return Err(error_end(refusal, BEFORE_LOGIN)),
+            Err(refusal) => return Err(error_end(refusal, BEFORE_LOGIN, &context.metrics)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Limits, Refusal, malformed};
 use crate::close_reason::CloseReason;
+use crate::limit::Limit;
 use crate::session::action::Step;
 
 struct Transaction {
@@ -36,7 +37,7 @@ impl Transactions {
                 "BEGIN: at most {} open transactions (limits.transactions)",
                 limits.transactions
             );
-            return Err(Refusal::new(CloseReason::Limit, message));
+            return Err(Refusal::new(CloseReason::Limit, message).at(Limit::Transactions));
         }
         self.open.push(Transaction {
             id: id.into(),
@@ -53,13 +54,13 @@ impl Transactions {
             let limit = limits.transaction_actions;
             let message =
                 format!("{command}: at most {limit} frames in a transaction (limits.transaction_actions)");
-            return Err(Refusal::new(CloseReason::Limit, message));
+            return Err(Refusal::new(CloseReason::Limit, message).at(Limit::TransactionActions));
         }
         if bytes > limits.transaction_bytes {
             let limit = limits.transaction_bytes;
             let message =
                 format!("{command}: open transactions are over {limit} bytes (limits.transaction_bytes)");
-            return Err(Refusal::new(CloseReason::Limit, message));
+            return Err(Refusal::new(CloseReason::Limit, message).at(Limit::TransactionBytes));
         }
         self.bytes = bytes;
         self.open[index].steps.push(step);

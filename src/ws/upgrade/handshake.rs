@@ -1,6 +1,8 @@
 //! Whether a request may become a WebSocket (RFC 6455 section 4.2.1), and the answer when it may not. Pure; fastwebsockets
 //! looks at key and version only, and answers every fault with a bare 400.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine;
@@ -8,14 +10,15 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::{
     ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{Method, StatusCode, Version};
 
-use super::origins::Origins;
 use crate::config::secret::Secret;
+use crate::origins::Origins;
 
-/// STOMP's sub-protocols, the best first (STOMP.md W1).
+/// STOMP's sub-protocols, the best first (STOMP rule W1).
 const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
 
 const KEY_BYTES: usize = 16;
@@ -172,6 +175,16 @@ impl Refused {
         }
         response
     }
+}
+
+/// 429: the address may ask again after `wait`.
+pub(super) fn too_many(detail: &str, wait: Duration) -> Response {
+    let mut response = problem(StatusCode::TOO_MANY_REQUESTS, detail);
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    response
 }
 
 /// An RFC 9457 problem of the type `about:blank`.

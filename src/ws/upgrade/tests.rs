@@ -45,6 +45,7 @@ async fn start(origins: &str, max_connections: usize) -> Server {
         header_timeout: Duration::from_secs(60),
         max_connections,
         socket_send_bytes: 0,
+        ..Options::new(&Default::default(), &Default::default())
     };
     let (of_metrics, of_tasks, of_shutdown) = (metrics.clone(), tasks.clone(), shutdown.clone());
     tokio::spawn(async move {

@@ -54,6 +54,8 @@ impl Watched {
         .set("HERALD_AUTH__USERS_FILE", &path("users.toml"));
         // A mailbox that is full delays joins, and so gives what goes wrong there the time to do so.
         let launch = launch.set("HERALD_DELIVERY__MAILBOX", "1");
+        // Who is withdrawn here tries again at once, and would be delayed for it.
+        let launch = launch.set("HERALD_LOGIN__DELAY", "0s");
         let herald = Herald::start("watching", &launch).await;
         Self { herald, folder }
     }

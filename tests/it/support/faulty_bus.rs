@@ -1,6 +1,7 @@
 //! A bus that refuses when told to, so that a test need not kill a server.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,8 @@ use tokio::sync::watch;
 pub struct FaultyBus {
     inner: Arc<dyn Bus>,
     health: watch::Sender<Health>,
+    /// How many publishes are taken before it goes down by itself.
+    left: AtomicUsize,
 }
 
 impl FaultyBus {
@@ -24,6 +27,7 @@ impl FaultyBus {
         Arc::new(Self {
             inner,
             health: watch::Sender::new(Health::Connected),
+            left: AtomicUsize::new(usize::MAX),
         })
     }
 
@@ -34,6 +38,11 @@ impl FaultyBus {
         } else {
             Health::Connected
         });
+    }
+
+    /// Takes so many more publishes, then refuses everything until [`FaultyBus::set_down`] says otherwise.
+    pub fn go_down_after(&self, publishes: usize) {
+        self.left.store(publishes, Ordering::SeqCst);
     }
 
     fn check(&self) -> Result<(), PublishError> {
@@ -47,6 +56,12 @@ impl FaultyBus {
 impl Bus for FaultyBus {
     fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
         Box::pin(async move {
+            let left = self.left.load(Ordering::SeqCst);
+            if left == 0 {
+                self.set_down(true);
+            } else if left < usize::MAX {
+                self.left.store(left - 1, Ordering::SeqCst);
+            }
             self.check()?;
             self.inner.publish(envelope).await
         })

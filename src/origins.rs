@@ -1,4 +1,4 @@
-//! `http.origins`: which pages may open a WebSocket. Pure.
+//! Lists of origins: `http.origins`, `http.cors_origins`. Pure; knows no request.
 
 use std::fmt;
 
@@ -52,8 +52,13 @@ impl Origins {
         Ok(origins)
     }
 
-    /// Whether a request with this `Origin` may open a WebSocket. Without one it is no browser, which an allow-list
-    /// of origins cannot bind.
+    /// Whether nothing is listed.
+    pub fn is_empty(&self) -> bool {
+        !self.any && self.listed.is_empty()
+    }
+
+    /// Whether a request with this `Origin` is allowed. Without one it is no browser, which an allow-list of origins
+    /// cannot bind.
     pub fn allows(&self, origin: Option<&str>) -> bool {
         self.any || origin.is_none_or(|origin| self.lists_by_name(origin))
     }

@@ -1,0 +1,84 @@
+//! From the configuration's sections to what the modules take. Knows the whole configuration, no running part.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Error;
+use crate::auth::Authenticator;
+use crate::config::Config;
+use crate::delivery::registry;
+use crate::envelope::HeaderLimits;
+use crate::interceptor::Chain;
+use crate::interceptor::authenticate::Authenticate;
+use crate::interceptor::authorize::Authorize;
+use crate::interceptor::rate_limit::RateLimit;
+use crate::session::context;
+use crate::session::state::{self, Rules};
+use crate::stomp;
+use crate::telemetry::metrics::Metrics;
+
+pub(super) fn header_limits(config: &Config) -> HeaderLimits {
+    HeaderLimits {
+        count: config.limits.headers,
+        bytes: config.limits.header_bytes.0,
+    }
+}
+
+pub(super) fn registry_limits(config: &Config, metrics: &Metrics) -> registry::Limits {
+    let ack_seconds = metrics.ack_seconds.clone();
+    registry::Limits {
+        outbox_bytes: config.limits.outbox_bytes.0,
+        outbox_total_bytes: config.limits.outbox_total_bytes.0,
+        delivery_bytes: config.limits.delivery_bytes.0,
+        hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
+        user_prefix: config.destinations.user_prefix.clone(),
+        on_ack: Arc::new(move |took: Duration| ack_seconds.observe(took.as_secs_f64())),
+    }
+}
+
+pub(super) fn rules(
+    config: &Config,
+    authenticator: &Arc<Authenticator>,
+    headers: HeaderLimits,
+) -> Result<Rules, Error> {
+    let authorize = Authorize::new(&config.permissions, &config.destinations)
+        .map_err(|error| Error::Config(error.to_string()))?;
+    Ok(Rules {
+        prefixes: config.destinations.clone(),
+        chain: Chain::new(vec![
+            Box::new(Authenticate::new(authenticator.clone())),
+            Box::new(RateLimit::new(config.limits.sends_per_user)),
+            Box::new(authorize),
+        ]),
+        limits: state::Limits {
+            subscriptions: config.limits.subscriptions,
+            transactions: config.limits.transactions,
+            transaction_actions: config.limits.transaction_actions,
+            transaction_bytes: config.limits.transaction_bytes.0,
+            body_bytes: config.limits.body_bytes.0,
+            unacknowledged: config.limits.unacknowledged,
+            headers,
+        },
+    })
+}
+
+pub(super) fn connection_limits(config: &Config) -> context::Limits {
+    let limits = &config.limits;
+    let before = limits.frame_bytes_before_login.0;
+    let decoder = |frame_bytes, body_bytes| stomp::Limits {
+        frame_bytes,
+        body_bytes,
+        headers: limits.headers,
+        header_bytes: limits.header_bytes.0,
+    };
+    context::Limits {
+        before_login: decoder(before, before),
+        // A frame is its body and as many headers as are allowed, bounded by a quarter of a MiB.
+        after_login: decoder(
+            limits.body_bytes.0 + (limits.headers * limits.header_bytes.0).min(256 << 10),
+            limits.body_bytes.0,
+        ),
+        connect_timeout: limits.connect_timeout,
+        requests_in_flight: limits.requests_in_flight,
+    }
+}

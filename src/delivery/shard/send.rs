@@ -1,0 +1,109 @@
+//! One write to one session: straight to the socket while nothing waits there, else into the outbox. The only place
+//! where a shard and a session's task change places as the writer.
+
+use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use super::{Hot, Session};
+use crate::close_reason::CloseReason;
+use crate::delivery::fanout::Frames;
+use crate::delivery::outbox::{Outbox, Outgoing, Pushed};
+
+/// What became of one write to one session.
+pub enum Sent {
+    /// In the kernel.
+    Written,
+    /// In the outbox, some of it or all.
+    Queued,
+    /// The session is lost, or too slow.
+    Failed(CloseReason),
+}
+
+/// One encoded write, the same for many sessions.
+pub struct Write<'a> {
+    frames: &'a Frames,
+    slices: &'a [IoSlice<'a>],
+    bytes: usize,
+    now: u32,
+}
+
+impl<'a> Write<'a> {
+    /// `frames` as `slices`, at tick `now`.
+    pub fn new(frames: &'a Frames, slices: &'a [IoSlice<'a>], now: u32) -> Self {
+        Self {
+            frames,
+            slices,
+            bytes: frames.bytes(),
+            now,
+        }
+    }
+
+    /// Writes to one session; `number` is only asked where that comes up short.
+    #[inline]
+    pub fn send(
+        &self,
+        hot: &mut Hot,
+        session: &Option<Session>,
+        shared: &mut Option<Bytes>,
+        number: impl Fn(&Session) -> u32,
+    ) -> Sent {
+        let written = match attempt(hot, self.slices, self.bytes, self.now) {
+            ControlFlow::Break(sent) => return sent,
+            ControlFlow::Continue(written) => written,
+        };
+        let Some(session) = session else {
+            return Sent::Failed(CloseReason::Internal);
+        };
+        let waiting = self.frames.outgoing(shared, number(session));
+        session.outbox.push_blocked(waiting, written).into()
+    }
+}
+
+/// Writes one frame to one session, or leaves it in the outbox.
+pub fn send_one(hot: &mut Hot, outbox: &Outbox, frame: Outgoing, tick: u32) -> Sent {
+    let slices = [IoSlice::new(&frame.head), IoSlice::new(&frame.rest)];
+    let chunks = if frame.rest.is_empty() { 1 } else { 2 };
+    match attempt(hot, &slices[..chunks], frame.len(), tick) {
+        ControlFlow::Break(sent) => sent,
+        ControlFlow::Continue(written) => outbox.push_blocked([frame], written).into(),
+    }
+}
+
+/// Tries the socket unless something waits there. `Continue`: the session's task is the writer from here on, and so many
+/// bytes are in the kernel already.
+#[inline]
+fn attempt(hot: &mut Hot, slices: &[IoSlice<'_>], bytes: usize, tick: u32) -> ControlFlow<Sent, usize> {
+    if hot.blocked {
+        return ControlFlow::Continue(0);
+    }
+    let written = match hot.socket.try_write(slices) {
+        Ok(n) if n == bytes => {
+            hot.last_write = tick;
+            return ControlFlow::Break(Sent::Written);
+        }
+        Ok(n) => n,
+        Err(error) if is_full(&error) => 0,
+        Err(_) => return ControlFlow::Break(Sent::Failed(CloseReason::PeerGone)),
+    };
+    hot.blocked = true;
+    ControlFlow::Continue(written)
+}
+
+impl From<Pushed> for Sent {
+    fn from(pushed: Pushed) -> Self {
+        match pushed {
+            Pushed::Queued => Self::Queued,
+            Pushed::Overflow => Self::Failed(CloseReason::SlowConsumer),
+            Pushed::Closed => Self::Failed(CloseReason::PeerGone),
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}

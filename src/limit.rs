@@ -1,0 +1,63 @@
+//! The names of all limits, for the metric that counts how often each is hit, and what rates are measured by. Knows no
+//! value of a limit, and nothing of who enforces it.
+
+mod address;
+mod keyed;
+mod rate;
+mod shared;
+
+pub use address::AddressGroup;
+pub use keyed::KeyedRate;
+pub use rate::Rate;
+pub use shared::{Memory, SharedRate};
+
+macro_rules! limits {
+    ($($variant:ident = $name:literal,)*) => {
+        /// A setting that bounds what somebody may cost, by its name in the configuration.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Limit {
+            $(#[doc = concat!("`", $name, "`")] $variant,)*
+        }
+
+        impl Limit {
+            /// All of them, for a metric that wants every label present from the start.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The setting, and the value of the metric label `limit`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+limits! {
+    MaxConnections = "http.max_connections",
+    BodyTimeout = "http.body_timeout",
+    MaxRequestBytes = "http.max_request_bytes",
+    BufferedRequestBytes = "http.buffered_request_bytes",
+    LoginQueue = "login.queue",
+    LoginDelay = "login.delay",
+    LoginDelayed = "login.delayed",
+    LoginDelayedPerAddress = "login.delayed_per_address",
+    ConnectTimeout = "limits.connect_timeout",
+    ConnectsPerAddress = "limits.connects_per_address",
+    SessionsPerAddress = "limits.sessions_per_address",
+    SessionsPerUser = "limits.sessions_per_user",
+    FrameBytesBeforeLogin = "limits.frame_bytes_before_login",
+    BodyBytes = "limits.body_bytes",
+    Headers = "limits.headers",
+    HeaderBytes = "limits.header_bytes",
+    Subscriptions = "limits.subscriptions",
+    Transactions = "limits.transactions",
+    TransactionActions = "limits.transaction_actions",
+    TransactionBytes = "limits.transaction_bytes",
+    RequestsInFlight = "limits.requests_in_flight",
+    OutboxBytes = "limits.outbox_bytes",
+    SendsPerSession = "limits.sends_per_session",
+    SendsPerUser = "limits.sends_per_user",
+    SubscribesPerSession = "limits.subscribes_per_session",
+    ControlFramesPerSession = "limits.control_frames_per_session",
+}

@@ -1,0 +1,172 @@
+//! A rate as people write it in a configuration: `20/s burst 100`, `30/m burst 10`, `off`. Knows nothing of what it limits.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+use std::time::Duration;
+
+use governor::Quota;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// Most of a rate's numbers: beyond it a limit is none.
+const COUNT_MAX: u32 = 1_000_000;
+
+/// So many a second or minute, with a burst on top of a standstill; or no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(Option<Limited>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limited {
+    count: NonZeroU32,
+    unit: Unit,
+    burst: NonZeroU32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Second,
+    Minute,
+}
+
+impl Rate {
+    /// No limit.
+    pub const OFF: Self = Self(None);
+
+    /// `count` a second, `burst` at once. A zero means no limit.
+    pub const fn per_second(count: u32, burst: u32) -> Self {
+        match (NonZeroU32::new(count), NonZeroU32::new(burst)) {
+            (Some(count), Some(burst)) => Self(Some(Limited {
+                count,
+                unit: Unit::Second,
+                burst,
+            })),
+            _ => Self::OFF,
+        }
+    }
+
+    /// What a limiter takes; none: no limit.
+    pub fn quota(self) -> Option<Quota> {
+        let Limited { count, unit, burst } = self.0?;
+        let period = match unit {
+            Unit::Second => Duration::from_secs(1),
+            Unit::Minute => Duration::from_secs(60),
+        };
+        Quota::with_period(period / count.get()).map(|quota| quota.allow_burst(burst))
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("off"),
+            Some(Limited { count, unit, burst }) => {
+                let unit = match unit {
+                    Unit::Second => "s",
+                    Unit::Minute => "m",
+                };
+                write!(f, "{count}/{unit} burst {burst}")
+            }
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse(text).ok_or_else(|| {
+            format!(
+                "expected off, or a rate such as 20/s, 20/s burst 100 or 30/m burst 10, with numbers from 1 to \
+                 {COUNT_MAX}, got {text:?}"
+            )
+        })
+    }
+}
+
+fn parse(text: &str) -> Option<Rate> {
+    let mut words = text.split_ascii_whitespace();
+    let (rate, burst) = match (words.next()?, words.next(), words.next(), words.next()) {
+        ("off", None, None, None) => return Some(Rate::OFF),
+        (rate, None, None, None) => (rate, None),
+        (rate, Some("burst"), Some(burst), None) => (rate, Some(burst)),
+        _ => return None,
+    };
+    let (count, unit) = rate.split_once('/')?;
+    let unit = match unit {
+        "s" => Unit::Second,
+        "m" => Unit::Minute,
+        _ => return None,
+    };
+    let count = number(count)?;
+    let burst = burst.map_or(Some(count), number)?;
+    Some(Rate(Some(Limited { count, unit, burst })))
+}
+
+/// 1 to [`COUNT_MAX`], digits only.
+fn number(text: &str) -> Option<NonZeroU32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits)?;
+    NonZeroU32::new(number).filter(|number| number.get() <= COUNT_MAX)
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = Rate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a rate such as 20/s burst 100, or off")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Rate, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_and_shown() {
+        let check = |text: &str, shown: Option<&str>| {
+            let rate = text.parse::<Rate>();
+            assert_eq!(
+                rate.as_ref().ok().map(Rate::to_string).as_deref(),
+                shown,
+                "{text}: {rate:?}"
+            );
+        };
+        check("off", Some("off"));
+        check("20/s", Some("20/s burst 20"));
+        check("20/s burst 100", Some("20/s burst 100"));
+        check("30/m burst 1", Some("30/m burst 1"));
+        check("1000000/s", Some("1000000/s burst 1000000"));
+        for wrong in [
+            "",
+            "20",
+            "0/s",
+            "20/s burst 0",
+            "20/h",
+            "+1/s",
+            "20/s burst",
+            "20/s burst 1 2",
+            "1000001/s",
+            "-1/s",
+            "20 /s",
+            "off burst 1",
+        ] {
+            check(wrong, None);
+        }
+    }
+}

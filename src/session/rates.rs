@@ -1,0 +1,78 @@
+//! How often one session may do what: limiters that all sessions share, and 8 bytes of memory each a session. Knows no
+//! session's state and no socket; what a user may do over all its sessions stands in `interceptor/rate_limit`.
+
+use super::action::Refusal;
+use crate::close_reason::CloseReason;
+use crate::config::Limits;
+use crate::limit::{Limit, Memory, Rate, SharedRate};
+use crate::stomp::{Command, Frame};
+
+/// The limiters.
+pub struct Rates {
+    sends: Limiter,
+    subscribes: Limiter,
+    control_frames: Limiter,
+}
+
+struct Limiter {
+    limit: Limit,
+    rate: Rate,
+    limiter: Option<SharedRate>,
+}
+
+/// One session's part in [`Rates`].
+#[derive(Debug, Default)]
+pub struct Memories {
+    sends: Memory,
+    subscribes: Memory,
+    control_frames: Memory,
+}
+
+impl Rates {
+    /// Out of `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            sends: Limiter::new(Limit::SendsPerSession, limits.sends_per_session),
+            subscribes: Limiter::new(Limit::SubscribesPerSession, limits.subscribes_per_session),
+            control_frames: Limiter::new(Limit::ControlFramesPerSession, limits.control_frames_per_session),
+        }
+    }
+
+    /// A STOMP frame came. What is not sent or subscribed by it is bounded otherwise: by acknowledgement windows,
+    /// transactions, and the rate of the SENDs in them.
+    pub fn frame(&self, memories: &Memories, frame: &Frame) -> Result<(), Refusal> {
+        let checked = match frame.command {
+            Command::Send => self.sends.check(&memories.sends, "SEND"),
+            Command::Subscribe => self.subscribes.check(&memories.subscribes, "SUBSCRIBE"),
+            Command::Unsubscribe => self.subscribes.check(&memories.subscribes, "UNSUBSCRIBE"),
+            _ => Ok(()),
+        };
+        checked.map_err(|refusal| refusal.with_receipt(frame.headers.get("receipt")))
+    }
+
+    /// A ping, a pong or an empty frame came.
+    pub fn control_frame(&self, memories: &Memories) -> Result<(), Refusal> {
+        self.control_frames
+            .check(&memories.control_frames, "pings, pongs and empty frames")
+    }
+}
+
+impl Limiter {
+    fn new(limit: Limit, rate: Rate) -> Self {
+        Self {
+            limit,
+            rate,
+            limiter: rate.quota().map(SharedRate::new),
+        }
+    }
+
+    fn check(&self, memory: &Memory, what: &str) -> Result<(), Refusal> {
+        match &self.limiter {
+            Some(limiter) if !limiter.passes(memory) => {
+                let message = format!("{what}: more than {} ({})", self.rate, self.limit.name());
+                Err(Refusal::new(CloseReason::RateLimited, message).at(self.limit))
+            }
+            _ => Ok(()),
+        }
+    }
+}

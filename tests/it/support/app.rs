@@ -1,0 +1,164 @@
+//! A whole instance in the test's own process: an embedded bus, port 0, ten users. What a test needs to differ it says
+//! to the configuration.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use herald::bus::Limits;
+use herald::bus::embedded::EmbeddedBus;
+use herald::config::Config;
+use herald::config::units::HumanDuration;
+use herald::drain::Stop;
+use herald::envelope::HeaderLimits;
+use herald::instance::Instance;
+use herald::interceptor::authorize::Rule;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Client, Socket};
+use super::faulty_bus::FaultyBus;
+use super::process::{self, Answer};
+use super::within;
+
+/// Somebody whose password is `test`.
+#[derive(Debug, Clone, Copy)]
+pub struct User(pub &'static str);
+
+/// A user, without more.
+pub const ANNA: User = User("test1");
+/// Another.
+pub const BEN: User = User("test2");
+/// One more, who may also read the metrics.
+pub const ADMIN: User = User("admin");
+
+/// An instance that serves until it is dropped.
+pub struct App {
+    pub address: SocketAddr,
+    /// Its bus, which can be made to refuse.
+    pub bus: Arc<FaultyBus>,
+    /// Where backends answer application requests.
+    pub backends: Arc<EmbeddedBus>,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// With the defaults, but that any user may SEND everywhere.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same, after `configure`.
+    pub async fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.http.listen = "127.0.0.1:0".into();
+        config.drain.spread = HumanDuration::secs(0);
+        config.permissions.send = ["/queue/**", "/topic/**", "/user/**"]
+            .map(|destination| Rule {
+                destination: destination.into(),
+                roles: vec!["ROLE_USER".into()],
+            })
+            .into();
+        let mut admin = herald::auth::users::demo_users().remove(0);
+        admin.name = ADMIN.0.into();
+        admin.roles = vec!["ROLE_USER".into(), "ROLE_ADMIN".into()];
+        config.auth.users.push(admin);
+        configure(&mut config);
+
+        let instance = Instance::new(&config.instance);
+        let limits = Limits {
+            body_bytes: config.limits.body_bytes,
+            headers: HeaderLimits {
+                count: config.limits.headers,
+                bytes: config.limits.header_bytes.0,
+            },
+        };
+        let backends = EmbeddedBus::new(&config.bus, limits, instance.id);
+        let bus = FaultyBus::new(backends.clone());
+        let app = herald::app::App::bind_on(config, true, instance, bus.clone())
+            .await
+            .unwrap();
+        let address = app.address().unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        tokio::spawn(app.run(async move {
+            stopped.cancelled().await;
+            Ok(Stop::Interrupt)
+        }));
+        Self {
+            address,
+            bus,
+            backends,
+            stop,
+        }
+    }
+
+    /// Begins to drain.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// A WebSocket without sub-protocol that has said nothing yet.
+    pub async fn open(&self) -> Client {
+        let (client, head) = Socket::at(self.address).open().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        client
+    }
+
+    /// A session of Anna's.
+    pub async fn session(&self, version: &str) -> Client {
+        self.session_of(ANNA, version).await
+    }
+
+    /// A session of `user`'s in STOMP `version`, without heart-beats; CONNECTED is read.
+    pub async fn session_of(&self, user: User, version: &str) -> Client {
+        self.session_with(user, version, "").await
+    }
+
+    /// The same with more headers, each with its end of line.
+    pub async fn session_with(&self, user: User, version: &str, headers: &str) -> Client {
+        let mut client = self.open().await;
+        client.say(connect(user, version, headers)).await;
+        client.expect("CONNECTED\n…").await;
+        client
+    }
+
+    /// What an administrator gets from `path`.
+    pub async fn get(&self, path: &str) -> Answer {
+        use base64::Engine as _;
+        let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{}:test", ADMIN.0));
+        let headers = [("Authorization", &*format!("Basic {credentials}"))];
+        let answer = within(
+            "an answer",
+            process::request(self.address, "GET", path, &headers, b""),
+        );
+        answer.await.unwrap()
+    }
+
+    /// The value of a metric, by its name and labels as they stand in `/metrics`.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let answer = self.get("/metrics").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let text = answer.text();
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value
+            .unwrap_or_else(|| panic!("no {series} in {text}"))
+            .parse()
+            .unwrap()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A CONNECT of `user`'s that offers `version` alone.
+pub fn connect(user: User, version: &str, headers: &str) -> String {
+    let accept = match version {
+        "1.0" => String::new(),
+        version => format!("accept-version:{version}\nhost:herald\n"),
+    };
+    format!("CONNECT\n{accept}login:{}\npasscode:test\n{headers}\n\0", user.0)
+}
