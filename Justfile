@@ -15,6 +15,14 @@ test:
 tools:
     scripts/tools
 
+# Mutated inputs for every fuzz target, or for those named
+fuzz seconds="20" *targets:
+    scripts/fuzz {{seconds}} {{targets}}
+
+# Licences, second versions and sources of the dependencies
+deny:
+    scripts/deny
+
 # The architecture's rules alone
 tidy:
     cargo test --test tidy

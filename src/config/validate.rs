@@ -43,6 +43,12 @@ impl Config {
         if let Err(message) = crate::telemetry::logs::filter(&self.log.level) {
             findings.error("log.level", message);
         }
+        if crate::telemetry::logs::lets_libraries_talk(&self.log.level) {
+            findings.warn(
+                "log.level",
+                "a library named at debug or trace may log secrets and bodies",
+            );
+        }
         findings
     }
 }

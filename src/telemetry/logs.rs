@@ -10,13 +10,14 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use super::{LogConfig, LogFormat, StartError};
 
-/// Libraries that say at `info` and `debug` what is of use to their authors only. `log.level` may name each to hear more.
-const QUIET: &str =
-    "async_nats=warn,hyper=warn,hyper_util=warn,rustls=warn,tower_http=warn,notify=warn,mio=warn";
+/// What Herald's own events are called; all others are libraries'.
+const OWN_TARGET: &str = "herald";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// The filter that `log.level` asks for, on top of [`QUIET`].
+/// The filter that `log.level` asks for. A level alone is Herald's own; libraries stay at `warn` unless `log.level` names
+/// them: what they say at lower levels is of use to their authors only, and may hold what must not be logged, such as
+/// a request's body.
 ///
 /// # Errors
 /// What was expected. A word without `=` that is no level is refused too: `EnvFilter` would take `inof` for a target
@@ -31,16 +32,44 @@ pub fn filter(level: &str) -> Result<EnvFilter, String> {
     if level.trim().is_empty() {
         return Err(expected(level));
     }
+    // Levels alone first: what names a target is stronger wherever it stands.
+    let (mut directives, mut named) = ("warn,".to_owned(), String::new());
     for directive in level.split(',') {
         let word = directive.trim();
-        let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
-        if !is_level && !word.contains(['=', '[']) {
-            return Err(expected(word));
+        let alone = LEVELS.iter().find(|level| level.eq_ignore_ascii_case(word));
+        match alone {
+            Some(&level) => {
+                let libraries = if matches!(level, "off" | "error") {
+                    level
+                } else {
+                    "warn"
+                };
+                directives.push_str(&format!("{libraries},{OWN_TARGET}={level},"));
+            }
+            None if word.contains(['=', '[']) => {
+                named.push_str(word);
+                named.push(',');
+            }
+            None => return Err(expected(word)),
         }
     }
+    directives.push_str(named.trim_end_matches(','));
     EnvFilter::builder()
-        .parse(format!("{QUIET},{level}"))
+        .parse(directives.trim_end_matches(','))
         .map_err(|_| expected(level))
+}
+
+/// Whether `level` lets a library say what may hold a secret or a body: names it, or any target, at `debug` or `trace`.
+pub fn lets_libraries_talk(level: &str) -> bool {
+    level
+        .split(',')
+        .filter_map(|word| word.rsplit_once('='))
+        .any(|(what, level)| {
+            let target = what.split('[').next().unwrap_or(what).trim();
+            let own = target == OWN_TARGET || target.starts_with("herald::");
+            let level = level.trim();
+            !own && (level.eq_ignore_ascii_case("debug") || level.eq_ignore_ascii_case("trace"))
+        })
 }
 
 /// Whether lines are for people.
@@ -141,16 +170,42 @@ mod tests {
     #[test]
     fn libraries_are_quiet_until_they_are_named() {
         let say = || {
-            tracing::debug!(target: "async_nats::connector", "noise");
+            tracing::trace!(target: "async_nats::connector", "noise");
+            tracing::trace!(target: "of::tomorrow", "chatter");
             tracing::warn!(target: "async_nats", "trouble");
-            tracing::debug!(target: "herald::app", "ours");
+            tracing::error!(target: "async_nats", "failure");
+            tracing::trace!(target: "herald::app", "ours");
         };
-        let lines = logged(LogFormat::Json, "debug", say);
-        assert!(
-            !lines.contains("noise") && lines.contains("trouble") && lines.contains("ours"),
-            "{lines}"
-        );
-        assert!(logged(LogFormat::Json, "info,async_nats=debug", say).contains("noise"));
+        let check = |level: &str, expected: &[&str]| {
+            let lines = logged(LogFormat::Json, level, say);
+            let all = ["noise", "chatter", "trouble", "failure", "ours"];
+            let found: Vec<&str> = all.into_iter().filter(|word| lines.contains(word)).collect();
+            assert_eq!(found, expected, "{level}");
+        };
+        check("trace", &["trouble", "failure", "ours"]);
+        check("TRACE", &["trouble", "failure", "ours"]);
+        check("info", &["trouble", "failure"]);
+        check("error", &["failure"]);
+        check("off", &[]);
+        check("info,async_nats=trace", &["noise", "trouble", "failure"]);
+        check("async_nats=error,trace", &["failure", "ours"]);
+        check("herald=trace,info", &["trouble", "failure", "ours"]);
+        check("herald=trace", &["trouble", "failure", "ours"]);
+    }
+
+    #[test]
+    fn libraries_that_talk_are_seen() {
+        for level in ["info,async_nats=trace", "hyper::proto = DEBUG", "[x{a=b}]=trace"] {
+            assert!(lets_libraries_talk(level), "{level}");
+        }
+        for level in [
+            "trace",
+            "herald=trace,warn",
+            "herald::ws[x]=debug",
+            "async_nats=info",
+        ] {
+            assert!(!lets_libraries_talk(level), "{level}");
+        }
     }
 
     #[test]

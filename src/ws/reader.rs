@@ -79,6 +79,8 @@ pub struct Reader<'a> {
     socket: &'a AsyncFd<Arc<PlainSocket>>,
     /// Read, not yet taken: less than a frame when [`Reader::next`] waits.
     pending: BytesMut,
+    /// Whether the buffer of `pending` still has room for frames that were taken from its front.
+    has_taken: bool,
     frames: Frames,
     activity: &'a (dyn Fn() + Sync),
     ended: bool,
@@ -97,6 +99,7 @@ impl<'a> Reader<'a> {
         Self {
             socket,
             pending: BytesMut::from(leftover),
+            has_taken: false,
             frames: Frames {
                 guard: Guard::new(max_message_bytes),
                 utf8: Checker::default(),
@@ -142,6 +145,7 @@ impl<'a> Reader<'a> {
             self.drop_pending(used);
             return Poll::Ready(Ok(event));
         }
+        self.shrink_pending();
         loop {
             // Readiness is sticky: `try_io` clears it when the kernel has nothing, else every reader would wake once
             // more for nothing.
@@ -197,9 +201,18 @@ impl<'a> Reader<'a> {
 
     fn drop_pending(&mut self, used: usize) {
         let _frame = self.pending.split_to(used);
+        self.has_taken = true;
         if self.pending.is_empty() {
             // Even an empty view would keep the buffer.
             self.pending = BytesMut::new();
+        }
+    }
+
+    /// Before a wait: the rest of a frame must not keep the buffer of the many that came with it, which may be larger
+    /// than any frame before login.
+    fn shrink_pending(&mut self) {
+        if std::mem::take(&mut self.has_taken) && !self.pending.is_empty() {
+            self.pending = BytesMut::from(&self.pending[..]);
         }
     }
 }

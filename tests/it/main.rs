@@ -12,6 +12,8 @@ mod bus;
 mod cluster;
 mod life;
 mod limits;
+mod login_time;
+mod secrets;
 mod sessions;
 mod slow;
 mod stomp;

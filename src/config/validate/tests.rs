@@ -354,4 +354,6 @@ fn bounds_fit_each_other() {
     check(|c| c.drain.timeout = HumanDuration::secs(6), &["drain.timeout"]);
     check(|c| c.instance.name = Some("a\nb".into()), &["instance.name"]);
     check(|c| c.log.level = "inof".into(), &["log.level"]);
+    let talkative = |c: &mut Config| c.log.level = "info,async_nats=trace".into();
+    assert!(warnings(false, talkative).contains(&"log.level".to_owned()));
 }

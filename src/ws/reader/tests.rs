@@ -274,6 +274,24 @@ async fn a_parked_reader_is_small_and_holds_no_buffer() {
 }
 
 #[tokio::test]
+async fn half_a_frame_does_not_keep_what_came_before_it() {
+    let (mut client, socket) = pair();
+    let mut reader = Reader::new(&socket, Bytes::new(), 1_000, nothing());
+    let half = &frame(0x81, b"hello")[..8];
+    let sent = [frame(0x81, b"\n").repeat(100), half.to_vec()].concat();
+    client.write_all(&sent).unwrap();
+    for _ in 0..100 {
+        assert_eq!(reader.next().await.unwrap(), data(b"\n", true, true));
+    }
+    assert!(poll(&mut reader).is_pending());
+    assert_eq!(&reader.pending[..], half);
+    // Whether the buffer has room for more; it would if it were still that of the hundred.
+    assert!(!reader.pending.try_reclaim(100));
+    client.write_all(&frame(0x81, b"hello")[8..]).unwrap();
+    assert_eq!(reader.next().await.unwrap(), data(b"hello", true, true));
+}
+
+#[tokio::test]
 async fn half_a_frame_is_kept_when_next_is_dropped() {
     let (mut client, socket) = pair();
     let mut reader = Reader::new(&socket, Bytes::new(), 1_000, nothing());

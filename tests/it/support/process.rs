@@ -1,10 +1,11 @@
 //! The program itself as a child of the test: on a port of its own, ready when [`Herald::start`] returns, its log kept
 //! and shown when the test fails, killed when dropped. And plain HTTP/1.1 to it, one connection a request.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -75,44 +76,48 @@ impl Launch {
             .envs(std::env::vars_os().filter(|(name, _)| name == "PATH"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("start herald");
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
-        let lines = BufReader::new(child.stderr.take().expect("its log"));
-        let kept = log.clone();
-        let reader = std::thread::spawn(move || {
-            // To the end, or the program would block on a full pipe.
-            for line in lines.lines().map_while(Result::ok) {
-                kept.lock().push(line);
-            }
-        });
-        Running {
-            child,
-            log,
-            reader: Some(reader),
-        }
+        let readers = vec![
+            keep(child.stderr.take().expect("its log"), log.clone()),
+            keep(child.stdout.take().expect("its output"), log.clone()),
+        ];
+        Running { child, log, readers }
     }
 
     /// Starts the program where it is to end by itself; gives its exit code and what it said.
     pub async fn run(&self) -> (Option<i32>, String) {
         let mut running = self.spawn();
         let code = running.exit_code().await;
-        // Behind the exit: all that was said is there.
-        running.reader.take().map(std::thread::JoinHandle::join);
         (code, running.text())
     }
+}
+
+/// Keeps every line, to the end, or the program would block on a full pipe.
+fn keep(from: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let lines = BufReader::new(from).split(b'\n').map_while(Result::ok);
+        for line in lines {
+            log.lock().push(String::from_utf8_lossy(&line).into_owned());
+        }
+    })
 }
 
 struct Running {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
-    reader: Option<std::thread::JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Running {
-    fn text(&self) -> String {
+    /// All that was said; to be asked behind the exit.
+    fn text(&mut self) -> String {
+        for reader in self.readers.drain(..) {
+            reader.join().expect("its output is read");
+        }
         self.log.lock().join("\n")
     }
 
@@ -232,6 +237,13 @@ impl Herald {
     /// Waits for its end, and gives its exit code.
     pub async fn exit_code(&mut self) -> Option<i32> {
         self.running.exit_code().await
+    }
+
+    /// SIGTERM, and all that it said on standard output and error until its end.
+    pub async fn stop(mut self) -> String {
+        self.signal("TERM");
+        assert_eq!(self.exit_code().await, Some(0));
+        self.running.text()
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -1,0 +1,52 @@
+//! Promise: a target has one subject and a subject one target: what encoding writes, decoding reads back, and decoding
+//! takes nothing else. No target, however hostile its names, makes a subject that NATS reads in another way.
+//!
+//! Input: a subject; or user and path, with a line break between them.
+
+#![no_main]
+
+use herald::bus::subject::Subjects;
+use herald::destination::{Path, Target};
+use herald::principal::UserName;
+use libfuzzer_sys::fuzz_target;
+
+/// A NATS server's longest protocol line.
+const LINE_MAX_BYTES: usize = 4_096;
+
+fuzz_target!(|text: &str| {
+    for prefix in ["herald", "a.b-c_d"] {
+        let Ok(subjects) = Subjects::new(prefix) else {
+            panic!("{prefix} is a prefix");
+        };
+        if let Ok(target) = subjects.parse(text) {
+            assert_eq!(subjects.target(&target), text, "another subject of {target:?}");
+        }
+        for target in targets(text) {
+            let subject = subjects.target(&target);
+            assert_subject(&subject, prefix);
+            assert_eq!(subjects.parse(&subject), Ok(target), "{subject}");
+        }
+    }
+    // No panic is all that is asked of it.
+    drop(Subjects::new(text));
+});
+
+fn targets(text: &str) -> Vec<Target> {
+    let mut targets = Vec::new();
+    targets.extend(Path::parse(text).map(Target::Broadcast));
+    if let Some((user, path)) = text.split_once('\n')
+        && let (Ok(user), Ok(path)) = (UserName::parse(user), Path::parse(path))
+    {
+        targets.push(Target::User { user, path });
+    }
+    targets
+}
+
+/// Graphic ASCII in tokens that are neither empty nor a wildcard, below the prefix.
+fn assert_subject(subject: &str, prefix: &str) {
+    assert!(subject.starts_with(prefix), "{subject}");
+    assert!(subject.bytes().all(|byte| byte.is_ascii_graphic()), "{subject}");
+    assert!(subject.split('.').all(|token| !token.is_empty()), "{subject}");
+    assert!(!subject.contains(['*', '>']), "{subject}");
+    assert!(subject.len() < LINE_MAX_BYTES, "{} bytes", subject.len());
+}

@@ -1,0 +1,98 @@
+//! Promise: any text as configuration file is taken or refused in words, never by a panic, and no word of the refusal, nor
+//! of `herald check`, is part of a secret.
+//!
+//! Input: TOML; each `~` stands for a secret.
+
+#![no_main]
+
+use std::cell::LazyCell;
+use std::io::{Seek, Write};
+
+use herald::cli::check;
+use herald::config::{Arguments, load};
+use libfuzzer_sys::fuzz_target;
+use tempfile::NamedTempFile;
+use toml::{Table, Value};
+
+const SECRET: &str = "pl4nted5ecret";
+/// Of that length a part of it is no accident.
+const PART: usize = 6;
+
+thread_local! {
+    // In memory where there is such a place.
+    static FILE: LazyCell<NamedTempFile> = LazyCell::new(|| {
+        NamedTempFile::new_in("/dev/shm")
+            .or_else(|_| NamedTempFile::new())
+            .expect("a temporary file")
+    });
+}
+
+fuzz_target!(|text: &str| {
+    let text = text.replace('~', SECRET);
+    let loaded = FILE.with(|file| {
+        let mut open = file.as_file();
+        open.set_len(0).expect("truncate");
+        open.rewind().expect("rewind");
+        open.write_all(text.as_bytes()).expect("write");
+        let arguments = Arguments {
+            config: Some(file.path().to_path_buf()),
+            ..Arguments::default()
+        };
+        load(&arguments, [])
+    });
+    // What stands where no secret belongs may be shown: a name, an address.
+    let shown = text
+        .parse::<Table>()
+        .is_ok_and(|table| is_elsewhere(&mut Vec::new(), &Value::Table(table)));
+    match loaded {
+        Err(error) => {
+            if !shown {
+                assert_hidden(&error.to_string());
+                assert_hidden(&format!("{error:?}"));
+            }
+        }
+        Ok(loaded) => {
+            let text = check::render(&loaded).expect("what was loaded can be written");
+            let warnings = loaded.warnings.iter().map(ToString::to_string);
+            if !shown && !is_host(loaded.config.bus.url.as_deref()) {
+                warnings.chain([text]).for_each(|text| assert_hidden(&text));
+            }
+        }
+    }
+});
+
+/// Whether the secret stands in a key or in a value that is none.
+fn is_elsewhere<'v>(path: &mut Vec<&'v str>, value: &'v Value) -> bool {
+    match value {
+        Value::Table(table) => table.iter().any(|(name, value)| {
+            path.push(name);
+            let found = name.contains(SECRET) || is_elsewhere(path, value);
+            path.pop();
+            found
+        }),
+        Value::Array(values) => values.iter().any(|value| is_elsewhere(path, value)),
+        Value::String(text) => !is_secret(path) && text.contains(SECRET),
+        _ => false,
+    }
+}
+
+fn is_secret(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["bus", "url" | "password" | "token" | "nkey", ..] | ["auth", "users", "password", ..]
+    )
+}
+
+/// Whether the secret stands where a host's name does.
+fn is_host(url: Option<&str>) -> bool {
+    url.and_then(|url| url.rsplit('@').next())
+        .is_some_and(|host| host.contains(SECRET))
+}
+
+#[track_caller]
+fn assert_hidden(said: &str) {
+    let parts = (0..=SECRET.len() - PART).map(|at| &SECRET[at..at + PART]);
+    for part in parts {
+        assert!(!said.contains(part), "{part} of the secret in: {said}");
+    }
+}
