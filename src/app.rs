@@ -26,6 +26,7 @@ use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::origins::Origins;
 use crate::presence::Presence;
+use crate::probe;
 use crate::recent::Recent;
 use crate::relay;
 use crate::session::application::{Application, Route};
@@ -296,6 +297,8 @@ impl App {
             notifications,
             registry.clone(),
             recent.clone(),
+            self.presence.clone(),
+            self.metrics.clone(),
         ));
         tokio::spawn(relay::relay_control(
             control,
@@ -309,6 +312,13 @@ impl App {
             self.presence.clone(),
             recent,
             self.instance.id,
+        ));
+        tokio::spawn(probe::probe(
+            self.bus.clone(),
+            self.presence.clone(),
+            self.instance.id,
+            self.metrics.clone(),
+            background.clone(),
         ));
         let mut withdrawn = self.authenticator.withdrawn();
         let authenticator = Arc::downgrade(&self.authenticator);
