@@ -220,6 +220,11 @@ impl App {
     /// Serves until `stop` says how to end, then drains inside `drain.timeout`.
     pub async fn run(self, stop: impl Future<Output = Result<Stop, Error>>) -> Result<(), Error> {
         let address = self.address()?;
+        let admin_address = self
+            .admin_listener
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .and_then(Result::ok);
         let (accepting, background) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let mut presence = self.start_relay(&background)?;
@@ -244,7 +249,8 @@ impl App {
             }
         };
         self.phase.send_replace(Phase::Running);
-        info!(instance = %self.instance.name, id = %self.instance.id, %address, "serving");
+        let admin_address = admin_address.map(tracing::field::display);
+        info!(instance = %self.instance.name, id = %self.instance.id, %address, admin_address, "serving");
         let end = async {
             let stop = tokio::select! {
                 stop = stop => stop?,
