@@ -12,7 +12,9 @@ use crate::bus::{BoxStream, Bus, ControlMessage};
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
+use crate::http::explain::control as explain;
 use crate::http::users::control;
+use crate::http::{instances, log_level};
 use crate::presence::Presence;
 use crate::probe::PROBE;
 use crate::recent::Recent;
@@ -64,6 +66,18 @@ pub async fn relay_control(
                     responder.respond(answer);
                 }
             }
+            explain::EXPLAIN => {
+                let answer = explain::answer_explain(&registry, message.payload).await;
+                if let Some(responder) = message.responder {
+                    responder.respond(answer);
+                }
+            }
+            instances::DESCRIBE => {
+                if let Some(responder) = message.responder {
+                    responder.respond(instances::answer_describe(&registry));
+                }
+            }
+            log_level::SET_LEVEL => log_level::apply_set_level(&message.payload),
             control::DISCONNECT => control::apply_disconnect(&registry, message.payload).await,
             PROBE => {
                 if let Some(responder) = message.responder {
