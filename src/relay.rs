@@ -8,10 +8,10 @@ use futures_util::StreamExt;
 use tracing::warn;
 
 use crate::bus::{BoxStream, Bus, ControlMessage};
+use crate::control;
 use crate::delivery::registry::Registry;
 use crate::destination::Path;
 use crate::envelope::Envelope;
-use crate::http::users::control;
 use crate::presence::Presence;
 use crate::recent::Recent;
 
