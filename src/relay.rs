@@ -1,5 +1,5 @@
-//! From the bus into this instance: notifications to `delivery/`, control messages to whom they concern. Knows no
-//! session, no socket and no STOMP.
+//! From the bus into this instance: notifications to `delivery/`, control messages to whom they concern. Knows of
+//! sessions only who counts them, no socket and no STOMP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,13 @@ use futures_util::StreamExt;
 use tracing::warn;
 
 use crate::bus::{BoxStream, Bus, ControlMessage};
+use crate::control;
 use crate::delivery::registry::Registry;
 use crate::destination::Path;
 use crate::envelope::Envelope;
-use crate::http::users::control;
 use crate::presence::Presence;
 use crate::recent::Recent;
+use crate::session::per_user::{self, cluster::Cluster};
 
 /// The control request that asks another instance for its newest bodies of one destination.
 const RECENT_LIST: &str = "recent.list";
@@ -38,6 +39,7 @@ pub async fn relay_control(
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    cluster: Arc<Cluster>,
 ) {
     while let Some(message) = incoming.next().await {
         match message.kind.as_str() {
@@ -49,6 +51,20 @@ pub async fn relay_control(
                 }
             }
             control::DISCONNECT => control::apply_disconnect(&registry, message.payload).await,
+            per_user::SEATS => {
+                if let (Some(answer), Some(responder)) =
+                    (cluster.answer_seats(&message.payload), message.responder)
+                {
+                    responder.respond(answer);
+                }
+            }
+            per_user::SUPERSEDE => {
+                if let (Some(done), Some(responder)) =
+                    (cluster.apply_supersede(&message.payload).await, message.responder)
+                {
+                    responder.respond(done);
+                }
+            }
             RECENT_LIST => {
                 let path = std::str::from_utf8(&message.payload)
                     .ok()

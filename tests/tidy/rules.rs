@@ -261,6 +261,18 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        name: "relay knows no HTTP and no session",
+        within: &["src/relay", "src/control"],
+        bans: Ban::Paths(&[
+            "crate::http",
+            "crate::stomp",
+            "crate::ws",
+            "crate::session::driver",
+        ]),
+        broken: ("src/relay.rs", "use crate::http::users;"),
+        ..RULE
+    },
+    Rule {
         name: "http knows no STOMP frame",
         within: &["src/http"],
         bans: Ban::Paths(&["crate::stomp"]),
