@@ -32,7 +32,7 @@ use crate::relay;
 use crate::session::application::{Application, Route};
 use crate::session::context::Context;
 use crate::session::driver;
-use crate::session::per_user::PerUser;
+use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
 use crate::telemetry::metrics::Metrics;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
@@ -73,6 +73,7 @@ pub struct App {
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
     metrics: Metrics,
     phase: watch::Sender<Phase>,
@@ -162,6 +163,14 @@ impl App {
             time_zone: time_zone.clone(),
             list_destination: config.presence.list_destination.clone(),
         };
+        let per_user = PerUser::new(&config.limits);
+        let cluster = Arc::new(Cluster::new(
+            per_user.clone(),
+            bus.clone(),
+            presence.clone(),
+            instance.id,
+            metrics.clone(),
+        ));
         let context = Arc::new(Context {
             instance: instance.clone(),
             registry: registry.clone(),
@@ -177,7 +186,8 @@ impl App {
             metrics: metrics.clone(),
             heartbeat: config.heartbeat,
             rates: Rates::new(&config.limits),
-            per_user: PerUser::new(&config.limits),
+            per_user,
+            cluster: cluster.clone(),
             limits: connection_limits(&config),
             draining: draining.clone(),
         });
@@ -202,6 +212,7 @@ impl App {
             presence,
             registry,
             recent,
+            cluster,
             authenticator,
             metrics,
             phase,
@@ -311,7 +322,9 @@ impl App {
             self.presence.clone(),
             registry.clone(),
             recent.clone(),
+            self.cluster.clone(),
         ));
+        tokio::spawn(self.cluster.clone().run(background.clone()));
         let presence = tokio::spawn(self.presence.clone().run(background.clone()));
         tokio::spawn(relay::learn_recent(
             self.bus.clone(),

@@ -14,6 +14,7 @@ pub mod chat_message;
 pub mod cli;
 pub mod close_reason;
 pub mod config;
+pub mod control;
 pub mod delivery;
 pub mod destination;
 pub mod drain;

@@ -1,5 +1,5 @@
-//! From the bus into this instance: notifications to `delivery/`, control messages to whom they concern. Knows no
-//! session, no socket and no STOMP.
+//! From the bus into this instance: notifications to `delivery/`, control messages to whom they concern. Knows of
+//! sessions only who counts them, no socket and no STOMP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,14 @@ use futures_util::StreamExt;
 use tracing::warn;
 
 use crate::bus::{BoxStream, Bus, ControlMessage};
+use crate::control::{self, describe, explain, log_level};
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
-use crate::http::explain::control as explain;
-use crate::http::users::control;
-use crate::http::{instances, log_level};
 use crate::presence::Presence;
 use crate::probe::PROBE;
 use crate::recent::Recent;
+use crate::session::per_user::{self, cluster::Cluster};
 use crate::telemetry::metrics::Metrics;
 
 /// The control request that asks another instance for its newest bodies of one destination.
@@ -56,6 +55,7 @@ pub async fn relay_control(
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    cluster: Arc<Cluster>,
 ) {
     while let Some(message) = incoming.next().await {
         match message.kind.as_str() {
@@ -72,13 +72,27 @@ pub async fn relay_control(
                     responder.respond(answer);
                 }
             }
-            instances::DESCRIBE => {
+            describe::DESCRIBE => {
                 if let Some(responder) = message.responder {
-                    responder.respond(instances::answer_describe(&registry));
+                    responder.respond(describe::answer_describe(&registry));
                 }
             }
             log_level::SET_LEVEL => log_level::apply_set_level(&message.payload),
             control::DISCONNECT => control::apply_disconnect(&registry, message.payload).await,
+            per_user::SEATS => {
+                if let (Some(answer), Some(responder)) =
+                    (cluster.answer_seats(&message.payload), message.responder)
+                {
+                    responder.respond(answer);
+                }
+            }
+            per_user::SUPERSEDE => {
+                if let (Some(done), Some(responder)) =
+                    (cluster.apply_supersede(&message.payload).await, message.responder)
+                {
+                    responder.respond(done);
+                }
+            }
             PROBE => {
                 if let Some(responder) = message.responder {
                     responder.respond(Bytes::new());

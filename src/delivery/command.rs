@@ -95,7 +95,7 @@ pub type Which = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 /// What a shard can be told.
 pub enum Command {
     /// A session logged in.
-    Join(SessionKey, Box<Join>),
+    Join(SessionKey, Box<Join>, Option<Coming>),
     /// The session is subscribed and the receipt goes out, before its first MESSAGE (STOMP rule R3).
     Subscribe(SessionKey, Box<Subscription>, Option<Bytes>, Option<Coming>),
     /// The session's subscription of this number ends, what waits for it is dropped, then the receipt goes out.

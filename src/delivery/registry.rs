@@ -276,9 +276,12 @@ pub struct SessionHandle {
 }
 
 impl SessionHandle {
-    /// Logs in: CONNECTED is written, and from here on the shard writes.
+    /// Logs in: CONNECTED is written, and from here on the shard writes. What is published to the user from now on comes
+    /// behind it.
     pub fn join(&self, join: Box<Join>) -> Sending {
-        self.send(Command::Join(self.key, join))
+        let interest = &self.registry.inner.interest;
+        let coming = interest.announce_login(self.shard(), join.principal.user());
+        self.send(Command::Join(self.key, join, Some(coming)))
     }
 
     /// Subscribes; `receipt` goes out before the first MESSAGE. What is published from now on reaches the subscription.

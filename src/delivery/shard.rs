@@ -168,7 +168,10 @@ impl Shard {
 
     fn handle(&mut self, command: Command) {
         match command {
-            Command::Join(key, join) => self.join(key, *join),
+            Command::Join(key, join, coming) => {
+                self.join(key, *join);
+                drop(coming);
+            }
             Command::Subscribe(key, subscription, receipt, coming) => {
                 self.subscribe(key, *subscription, receipt);
                 // The index knows it by itself now.

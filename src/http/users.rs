@@ -1,5 +1,5 @@
 //! Who is online, one user's sessions over all instances, and how an operator ends them. Knows presence, the registry
-//! and the bus's control channel; what goes over that channel is in [`control`].
+//! and the bus's control channel; what goes over that channel is in [`crate::control`].
 
 use std::sync::Arc;
 
@@ -16,13 +16,10 @@ use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
 use super::router::Api;
+use crate::control::{self, DISCONNECT, SESSIONS_LIST};
 use crate::delivery::registry::SessionView;
 use crate::instance::{Instance, InstanceId};
 use crate::principal::UserName;
-
-pub mod control;
-
-pub use control::{DISCONNECT, SESSIONS_LIST, answer_sessions_list, apply_disconnect};
 
 /// Who is online.
 #[derive(Debug, Serialize, ToSchema)]

@@ -94,7 +94,7 @@ impl Fixture {
             since_ms: 0,
             connected: Bytes::from_static(b"CONNECTED;"),
         };
-        self.handle(Command::Join(key, Box::new(join)));
+        self.handle(Command::Join(key, Box::new(join), None));
         Client { pipe, outbox, key }
     }
 
