@@ -28,6 +28,11 @@ impl TraceContext {
         }
     }
 
+    /// The 16 hex digits of the id of the span that the context is of.
+    pub fn span_id(&self) -> Option<&str> {
+        self.traceparent.as_deref().and_then(|text| text.get(36..52))
+    }
+
     /// Whether the publisher's context says that its trace is recorded.
     pub fn is_sampled(&self) -> bool {
         self.traceparent

@@ -186,8 +186,9 @@ async fn publish(context: &Context, envelope: &Envelope) -> Result<(), PublishEr
                 PublishError::Unavailable => "bus_unavailable",
                 PublishError::TooLarge { .. } => "too_large",
             };
-            info!(target: "herald::publish", source = "stomp", reason, id = %envelope.id,
-                "a publish was refused");
+            info!(reason, id = %envelope.id,
+                trace_id = envelope.trace.trace_id(), span_id = envelope.trace.span_id(),
+                "a SEND was refused");
             context
                 .metrics
                 .publish_refused
