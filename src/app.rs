@@ -34,9 +34,10 @@ use crate::session::context::Context;
 use crate::session::driver;
 use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, otlp};
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
+mod push;
 mod settings;
 
 use settings::{connection_limits, header_limits, registry_limits, rules};
@@ -68,6 +69,7 @@ pub struct App {
     http: http::Config,
     limits: Limits,
     drain: drain::Config,
+    otlp: otlp::Config,
     instance: Instance,
     bus: Arc<dyn Bus>,
     presence: Arc<Presence>,
@@ -207,6 +209,7 @@ impl App {
             http: config.http,
             limits: config.limits,
             drain: config.drain,
+            otlp: config.metrics,
             instance,
             bus,
             presence,
@@ -239,6 +242,7 @@ impl App {
         let (accepting, background) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let mut presence = self.start_relay(&background)?;
+        let mut pushing = self.push_metrics(&background)?;
         let options = listener::Options::new(&self.http, &self.limits);
         let serve = |listener, router, options, until: &CancellationToken| {
             listener::serve(
@@ -294,6 +298,9 @@ impl App {
             // Says goodbye, so that this instance's users are gone at once everywhere.
             let _ = timeout_at(deadline, &mut presence).await;
             let _ = timeout_at(deadline, self.bus.drain()).await;
+            if let Some(pushing) = &mut pushing {
+                let _ = timeout_at(deadline, pushing).await;
+            }
             info!("drained");
             Ok(())
         };

@@ -56,6 +56,8 @@ pub struct Config {
     pub presence: crate::presence::Config,
     /// `[drain]`
     pub drain: crate::drain::Config,
+    /// `[metrics]`
+    pub metrics: crate::telemetry::metrics::otlp::Config,
     /// `[log]`
     pub log: crate::telemetry::LogConfig,
 }

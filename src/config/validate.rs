@@ -40,6 +40,8 @@ impl Config {
         bus::check(&self.bus, &mut findings);
         destinations::check(self, &mut findings);
         limits::check(self, &mut findings);
+        findings.at_least("metrics.interval", self.metrics.interval, HumanDuration::secs(1));
+        findings.positive("metrics.timeout", self.metrics.timeout);
         if let Err(message) = crate::telemetry::logs::filter(&self.log.level) {
             findings.error("log.level", message);
         }

@@ -14,8 +14,11 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 use super::refusals;
 use super::router::Api;
-use crate::bus::Health as BusHealth;
+use crate::bus::{Bus, Health as BusHealth};
+use crate::delivery::registry::Registry;
 use crate::drain::Phase;
+use crate::instance::Instance;
+use crate::presence::Presence;
 use crate::telemetry::metrics::{Format, Observed};
 
 /// Whether this instance can serve.
@@ -90,17 +93,22 @@ pub async fn manage_health(State(api): State<Arc<Api>>) -> (StatusCode, Json<Hea
 const OLDEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What others than the metrics' own handles count, at this moment.
-pub async fn observe(state: &super::State) -> Observed {
-    let oldest = tokio::time::timeout(OLDEST_TIMEOUT, state.registry.oldest_waiting());
+pub async fn observe(
+    registry: &Registry,
+    bus: &dyn Bus,
+    presence: &Presence,
+    instance: &Instance,
+) -> Observed {
+    let oldest = tokio::time::timeout(OLDEST_TIMEOUT, registry.oldest_waiting());
     Observed {
         outbox_oldest: oldest.await.ok(),
-        delivery: state.registry.stats(),
-        bus: state.bus.stats(),
-        bus_connected: *state.bus.health().borrow() == BusHealth::Connected,
-        users_online: state.presence.online(),
-        instances: state.presence.instances().len(),
-        presence_refused: state.presence.refused(),
-        instance: Arc::clone(&state.instance.name),
+        delivery: registry.stats(),
+        bus: bus.stats(),
+        bus_connected: *bus.health().borrow() == BusHealth::Connected,
+        users_online: presence.online(),
+        instances: presence.instances().len(),
+        presence_refused: presence.refused(),
+        instance: Arc::clone(&instance.name),
     }
 }
 
@@ -120,8 +128,9 @@ pub async fn observe(state: &super::State) -> Observed {
 pub async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
-    let observed = observe(&api.state).await;
-    let metrics = api.state.metrics.clone();
+    let state = &api.state;
+    let observed = observe(&state.registry, &*state.bus, &state.presence, &state.instance).await;
+    let metrics = state.metrics.clone();
     // Reading /proc and encoding take milliseconds with many descriptors open: not on the runtime's threads.
     let rendered = tokio::task::spawn_blocking(move || metrics.render(&observed, format)).await;
     match rendered {

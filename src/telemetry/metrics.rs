@@ -16,6 +16,7 @@ use timing::Exemplars;
 
 pub mod names;
 mod openmetrics;
+pub mod otlp;
 mod process;
 mod render;
 mod snapshot;

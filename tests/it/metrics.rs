@@ -101,3 +101,64 @@ async fn a_recorded_notification_is_the_exemplar_of_its_bucket() {
         .await;
     }
 }
+
+/// A collector over HTTP: the names of each push.
+async fn collector() -> (String, tokio::sync::mpsc::Receiver<BTreeSet<String>>) {
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use prost::Message as _;
+
+    let (sender, receiver) = tokio::sync::mpsc::channel(64);
+    let take = move |body: bytes::Bytes| {
+        let sender = sender.clone();
+        async move {
+            let request = ExportMetricsServiceRequest::decode(body).expect("OTLP");
+            let metrics = request
+                .resource_metrics
+                .into_iter()
+                .flat_map(|resource| resource.scope_metrics)
+                .flat_map(|scope| scope.metrics);
+            sender
+                .send(metrics.map(|metric| metric.name).collect())
+                .await
+                .ok();
+        }
+    };
+    let router = axum::Router::new().route("/v1/metrics", axum::routing::post(take));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (address, receiver)
+}
+
+#[tokio::test]
+async fn the_same_metrics_are_pushed_by_otlp() {
+    let (address, mut pushes) = collector().await;
+    let app = App::with(|config| {
+        config.metrics.endpoint = Some(address);
+        config.metrics.interval = herald::config::units::HumanDuration::secs(1);
+    })
+    .await;
+    app.scrape("text/plain").await;
+    let expected: BTreeSet<String> = documented().into_keys().collect();
+    crate::support::within("a push with everything", async {
+        while pushes.recv().await.expect("a push") != expected {}
+    })
+    .await;
+    assert_eq!(app.metric("herald_otlp_metrics_failures_total").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_is_counted_and_harms_nobody() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", gone.local_addr().unwrap());
+    drop(gone);
+    let app = App::with(|config| config.metrics.endpoint = Some(address)).await;
+    until("a failure", async || {
+        app.metric("herald_otlp_metrics_failures_total").await > 0.0
+    })
+    .await;
+    let mut anna = app.session_of(ANNA, "1.2").await;
+    anna.say("SUBSCRIBE\nid:a\ndestination:/queue/a\nreceipt:s\n\n\0")
+        .await;
+    anna.expect_receipt("s").await;
+}

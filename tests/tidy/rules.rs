@@ -204,11 +204,12 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "hyper only under ws/, http/listener, telemetry/export and cli/health",
+        name: "hyper only under ws/, http/listener, cli/health and where telemetry is sent",
         except: &[
             "src/ws",
             "src/http/listener",
             "src/telemetry/export",
+            "src/telemetry/metrics/otlp/send",
             "src/cli/health",
         ],
         bans: Ban::Paths(&["hyper", "hyper_util"]),

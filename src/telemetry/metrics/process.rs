@@ -32,6 +32,11 @@ pub fn note_start() {
     LazyLock::force(&START_SECONDS);
 }
 
+/// The start, in seconds since the epoch.
+pub fn start_seconds() -> f64 {
+    *START_SECONDS
+}
+
 impl Process {
     /// Reads `/proc/self`.
     pub fn read() -> Self {
@@ -45,7 +50,7 @@ impl Process {
                 .ok()
                 .and_then(|limits| number(&limits, "Max open files")),
             cpu_seconds: cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9,
-            start_seconds: *START_SECONDS,
+            start_seconds: start_seconds(),
         }
     }
 }

@@ -1,0 +1,33 @@
+//! The metrics on their way to a collector: ties what is read at a push to who owns it. Knows no running session.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{App, Error};
+use crate::bus;
+use crate::http::health;
+use crate::telemetry::metrics::otlp;
+
+impl App {
+    /// Pushes the metrics to a collector, if one is asked for.
+    pub(super) fn push_metrics(
+        &self,
+        background: &CancellationToken,
+    ) -> Result<Option<JoinHandle<()>>, Error> {
+        let sources = (
+            self.registry.clone(),
+            self.bus.clone(),
+            self.presence.clone(),
+            self.instance.clone(),
+        );
+        let observe = Arc::new(move || {
+            let (registry, bus, presence, instance) = sources.clone();
+            Box::pin(async move { health::observe(&registry, &*bus, &presence, &instance).await })
+                as bus::BoxFuture<'static, _>
+        });
+        let (metrics, background) = (self.metrics.clone(), background.clone());
+        otlp::start(&self.otlp, &self.instance, metrics, observe, background).map_err(Error::Config)
+    }
+}

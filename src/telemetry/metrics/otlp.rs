@@ -1,0 +1,191 @@
+//! The metrics by OTLP as well, for collectors that are pushed to: everything that `/metrics` shows, under the same names,
+//! every [`Config::interval`]. A collector that is slow or away costs a failure counted and a line once; nothing waits for
+//! it and nothing is kept for it: the next push has all that was counted meanwhile.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use serde::{Deserialize, Serialize};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Metrics, Observed, process};
+use crate::bus::BoxFuture;
+use crate::config::units::HumanDuration;
+use crate::instance::Instance;
+use convert::{Span, attribute};
+use send::Collector;
+
+mod convert;
+mod send;
+
+/// How long the last push may take at the end.
+const LAST_PUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// `[metrics]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The collector that metrics are pushed to; none: `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, and without that nobody.
+    pub endpoint: Option<String>,
+    /// How it is spoken to; none: gRPC on port 4317, HTTP on any other.
+    pub protocol: Option<Protocol>,
+    /// How often.
+    pub interval: HumanDuration,
+    /// How long it may take for one push.
+    pub timeout: HumanDuration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            protocol: None,
+            interval: HumanDuration::secs(15),
+            timeout: HumanDuration::secs(10),
+        }
+    }
+}
+
+/// `metrics.protocol`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protocol {
+    /// OTLP over gRPC.
+    #[serde(rename = "grpc")]
+    Grpc,
+    /// OTLP over HTTP, protobuf.
+    #[serde(rename = "http/protobuf", alias = "http")]
+    Http,
+}
+
+/// Reads what others count, at the moment of a push.
+pub type Observe = Arc<dyn Fn() -> BoxFuture<'static, Observed> + Send + Sync>;
+
+/// Pushes until `shutdown` and once more then, if a collector is asked for. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// What was expected of the endpoint, with the name of the setting or variable.
+pub fn start(
+    config: &Config,
+    instance: &Instance,
+    metrics: Metrics,
+    observe: Observe,
+    shutdown: CancellationToken,
+) -> Result<Option<tokio::task::JoinHandle<()>>, String> {
+    const VARIABLE: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+    let variable = || {
+        std::env::var(VARIABLE)
+            .ok()
+            .filter(|text| !text.trim().is_empty())
+    };
+    let (endpoint, said_by) = match &config.endpoint {
+        Some(endpoint) => (endpoint.clone(), "metrics.endpoint"),
+        None => match variable() {
+            Some(endpoint) => (endpoint, VARIABLE),
+            None => return Ok(None),
+        },
+    };
+    let protocol = config.protocol.unwrap_or_else(|| protocol_of(&endpoint));
+    let collector = Collector::new(&endpoint, protocol, config.timeout.0)
+        .map_err(|error| format!("{said_by}: {error}"))?;
+    info!(endpoint, interval = %config.interval, "metrics are pushed by OTLP");
+    let push = Push {
+        metrics,
+        observe,
+        collector,
+        resource: resource(instance),
+        timeout: config.timeout.0,
+        failing: false,
+    };
+    Ok(Some(tokio::spawn(push.run(config.interval.0, shutdown))))
+}
+
+fn protocol_of(endpoint: &str) -> Protocol {
+    match endpoint.parse::<http::Uri>().ok().and_then(|uri| uri.port_u16()) {
+        Some(4317) => Protocol::Grpc,
+        _ => Protocol::Http,
+    }
+}
+
+/// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are stronger than what Herald says of itself.
+fn resource(instance: &Instance) -> Vec<KeyValue> {
+    let given = opentelemetry_sdk::Resource::builder().build();
+    let mut all: Vec<(String, String)> = given
+        .iter()
+        .map(|(key, value)| (key.to_string(), value.to_string()))
+        .filter(|(key, value)| key != "service.name" || !value.starts_with("unknown_service"))
+        .collect();
+    for (key, value) in [
+        ("service.name", "herald".to_owned()),
+        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("service.instance.id", instance.id.to_string()),
+        ("herald.instance.name", instance.name.to_string()),
+    ] {
+        if all.iter().all(|(held, _)| held != key) {
+            all.push((key.to_owned(), value));
+        }
+    }
+    all.iter().map(|(key, value)| attribute(key, value)).collect()
+}
+
+struct Push {
+    metrics: Metrics,
+    observe: Observe,
+    collector: Collector,
+    resource: Vec<KeyValue>,
+    timeout: Duration,
+    failing: bool,
+}
+
+impl Push {
+    async fn run(mut self, every: Duration, shutdown: CancellationToken) {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
+            self.push(self.timeout).await;
+        }
+        self.push(LAST_PUSH_TIMEOUT.min(self.timeout)).await;
+    }
+
+    async fn push(&mut self, within: Duration) {
+        let observed = (self.observe)().await;
+        let metrics = self.metrics.clone();
+        let gathered = tokio::task::spawn_blocking(move || metrics.gather(&observed)).await;
+        let families = match gathered {
+            Ok(Ok(families)) => families,
+            Ok(Err(error)) => return self.failed(&error.to_string()),
+            Err(error) => return self.failed(&error.to_string()),
+        };
+        let span = Span {
+            start: (process::start_seconds() * 1e9) as u64,
+            end: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_nanos() as u64),
+        };
+        let request = convert::request(&families, self.resource.clone(), span);
+        match timeout(within, self.collector.send(request)).await {
+            Ok(Ok(())) => {
+                if self.failing {
+                    info!("the collector takes metrics again");
+                }
+                self.failing = false;
+            }
+            Ok(Err(error)) => self.failed(&error),
+            Err(_) => self.failed("no answer in time (metrics.timeout)"),
+        }
+    }
+
+    fn failed(&mut self, error: &str) {
+        self.metrics.otlp_failures.inc();
+        if !self.failing {
+            warn!(error, "the collector takes no metrics; /metrics is not affected");
+        }
+        self.failing = true;
+    }
+}
