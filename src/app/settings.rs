@@ -12,6 +12,7 @@ use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
 use crate::interceptor::rate_limit::RateLimit;
+use crate::limit::Limit;
 use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::stomp;
@@ -25,7 +26,7 @@ pub(super) fn header_limits(config: &Config) -> HeaderLimits {
 }
 
 pub(super) fn registry_limits(config: &Config, metrics: &Metrics) -> registry::Limits {
-    let ack_seconds = metrics.ack_seconds.clone();
+    let (ack_seconds, counted) = (metrics.ack_seconds.clone(), metrics.clone());
     registry::Limits {
         outbox_bytes: config.limits.outbox_bytes.0,
         outbox_total_bytes: config.limits.outbox_total_bytes.0,
@@ -33,6 +34,7 @@ pub(super) fn registry_limits(config: &Config, metrics: &Metrics) -> registry::L
         hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
         user_prefix: config.destinations.user_prefix.clone(),
         on_ack: Arc::new(move |took: Duration| ack_seconds.observe(took.as_secs_f64())),
+        on_full: Arc::new(move || counted.limit_hit(Limit::DeliveryBytes)),
     }
 }
 

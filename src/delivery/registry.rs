@@ -1,10 +1,8 @@
 //! The handle to the shards: every other module's way into `delivery/`, and all that waits in it: a full mailbox
 //! makes its sender wait. Cheap to clone.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,9 +20,12 @@ use crate::principal::UserName;
 
 pub use super::command::SessionView;
 
+pub use sending::Sending;
+
 use clock::start_clock;
 
 mod clock;
+mod sending;
 
 /// What the registry must know beside its own [`super::Config`].
 #[derive(Clone)]
@@ -41,6 +42,8 @@ pub struct Limits {
     pub user_prefix: Path,
     /// Told how long each acknowledged MESSAGE took, from its write to its ACK.
     pub on_ack: Arc<dyn Fn(Duration) + Send + Sync>,
+    /// Told that `delivery_bytes` are under way and the bus has to wait.
+    pub on_full: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// What the shards count.
@@ -111,7 +114,7 @@ struct Inner {
     ledger: Arc<Ledger>,
     clock: Arc<AtomicU32>,
     keys: AtomicU64,
-    outbox_bytes: usize,
+    limits: Limits,
     delivery_bytes: u32,
     in_flight: Arc<Semaphore>,
 }
@@ -156,7 +159,7 @@ impl Registry {
             ledger,
             clock,
             keys: AtomicU64::new(0),
-            outbox_bytes: limits.outbox_bytes,
+            limits,
             delivery_bytes,
             in_flight: Arc::new(Semaphore::new(delivery_bytes as usize)),
         };
@@ -179,8 +182,15 @@ impl Registry {
         let bytes = u32::try_from(envelope.body.len())
             .unwrap_or(u32::MAX)
             .clamp(1, inner.delivery_bytes);
+        let room = inner.in_flight.clone();
         // The semaphore is never closed.
-        let permit = inner.in_flight.clone().acquire_many_owned(bytes).await.ok();
+        let permit = match room.clone().try_acquire_many_owned(bytes) {
+            Err(_) => {
+                (inner.limits.on_full)();
+                room.acquire_many_owned(bytes).await.ok()
+            }
+            permit => permit.ok(),
+        };
         let delivery = Arc::new(Delivery {
             envelope,
             _permit: permit,
@@ -261,7 +271,7 @@ impl Registry {
     pub fn outbox(&self, socket: Arc<dyn TryWrite>) -> Arc<Outbox> {
         Arc::new(Outbox::new(
             socket,
-            self.inner.outbox_bytes,
+            self.inner.limits.outbox_bytes,
             self.inner.ledger.clone(),
         ))
     }
@@ -292,22 +302,6 @@ impl Registry {
                 })))
             }
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Sending(None),
-        }
-    }
-}
-
-/// A command on its way: sent already unless the mailbox was full, and then waiting for room. Two words, since an idle
-/// session keeps the memory of every future that it may ever wait for.
-#[must_use = "a full mailbox makes its sender wait"]
-pub struct Sending(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
-
-impl Future for Sending {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            None => Poll::Ready(()),
-            Some(waiting) => waiting.as_mut().poll(cx),
         }
     }
 }
