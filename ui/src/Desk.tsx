@@ -21,6 +21,7 @@ const VIEWS: [View, string][] = [
   ['live', 'Live'],
   ['operator', 'Operator'],
 ];
+const PANELS = { live: 'desk', operator: 'operator' };
 
 export function Desk({ settings, credentials, onLeave }: Props) {
   const herald = useHerald();
@@ -98,7 +99,7 @@ function Views({ view, onView }: { view: View; onView: (view: View) => void }) {
           type="button"
           role="tab"
           aria-selected={view === name}
-          aria-controls={view === name ? 'panel' : undefined}
+          aria-controls={view === name ? PANELS[name] : undefined}
           tabIndex={view === name ? 0 : -1}
           onClick={() => onView(name)}
         >

@@ -1,8 +1,8 @@
 //! Promise: base path, ports, scopes, health and errors outside the handlers are as docs/rest.md says.
 
 use super::*;
+use crate::control::DISCONNECT;
 use crate::http::page::Choice;
-use crate::http::users::DISCONNECT;
 
 #[tokio::test]
 async fn scopes_guard_their_routes() {

@@ -19,7 +19,7 @@ interface Props {
 
 export function LiveView({ hidden, api, settings, user, feed, onError }: Props) {
   return (
-    <div className="desk" hidden={hidden} id={hidden ? undefined : 'panel'} role="tabpanel" aria-labelledby="view-live">
+    <div className="desk" id="desk" hidden={hidden} role="tabpanel" aria-labelledby="view-live">
       <FeedCard settings={settings} feed={feed} onError={onError} />
       <div className="side">
         <Chat settings={settings} />

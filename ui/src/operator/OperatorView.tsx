@@ -48,7 +48,7 @@ export function OperatorView({ api, settings, user, feed }: Props) {
 
   if (problem && (problem.status === 401 || problem.status === 403)) {
     return (
-      <section className="card" id="panel" role="tabpanel" aria-labelledby="view-operator">
+      <section className="card" id="operator" role="tabpanel" aria-labelledby="view-operator">
         <h2>For operators</h2>
         <p>
           {user} does not have the role <code>ROLE_ADMIN</code>. With <code>herald serve --demo</code>, log in as{' '}
@@ -60,7 +60,7 @@ export function OperatorView({ api, settings, user, feed }: Props) {
   const last = points.at(-1);
   const percentiles = latency && last?.percentiles.get(latency.name);
   return (
-    <div className="operator" id="panel" role="tabpanel" aria-labelledby="view-operator">
+    <div className="operator" id="operator" role="tabpanel" aria-labelledby="view-operator">
       {problem && (
         <p className="notice" role="alert">
           {problem.status === 404
