@@ -9,11 +9,13 @@ interface Props {
   version: string;
   state: BarState;
   text: string;
+  /** After the text, for the eye alone: it changes too often to be read out. */
+  countdown?: string;
   views?: ReactNode;
   children?: ReactNode;
 }
 
-export function Bar({ version, state, text, views, children }: Props) {
+export function Bar({ version, state, text, countdown, views, children }: Props) {
   return (
     <>
       <a className="skip" href="#main">
@@ -32,7 +34,10 @@ export function Bar({ version, state, text, views, children }: Props) {
         <span className="gap" />
         <p className="state" id="state" data-state={state} role="status">
           <span className="dot" aria-hidden="true" />
-          <span>{text}</span>
+          <span>
+            {text}
+            {countdown && <span aria-hidden="true">{countdown}</span>}
+          </span>
         </p>
         <ColorSwitch />
         {children}

@@ -44,10 +44,16 @@ export function Desk({ settings, credentials, onLeave }: Props) {
     setErrors(undefined);
     setSeen(problem);
   };
-  const { state, text } = useStateWords(credentials.user, entered.current);
+  const { state, text, countdown } = useStateWords(credentials.user, entered.current);
   return (
     <>
-      <Bar version={settings.version} state={state} text={text} views={<Views view={view} onView={setView} />}>
+      <Bar
+        version={settings.version}
+        state={state}
+        text={text}
+        countdown={countdown}
+        views={<Views view={view} onView={setView} />}
+      >
         {status === 'reconnecting' && (
           <Button variant="default" size="xs" h={34} px="sm" onClick={herald.retryNow}>
             Try now
@@ -111,7 +117,7 @@ function Views({ view, onView }: { view: View; onView: (view: View) => void }) {
 }
 
 /** Where the connection stands, in words; counts down to the next attempt. */
-function useStateWords(user: string, entered: boolean): { state: BarState; text: string } {
+function useStateWords(user: string, entered: boolean): { state: BarState; text: string; countdown?: string } {
   const { status, instance, retryAt } = useHerald();
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
@@ -126,7 +132,7 @@ function useStateWords(user: string, entered: boolean): { state: BarState; text:
     case 'reconnecting': {
       if (retryAt === undefined) return { state: 'wait', text: 'Reconnecting…' };
       const left = Math.max(0, (retryAt - now) / 1000).toFixed(1);
-      return { state: 'wait', text: `Connection lost, trying again in ${left} s` };
+      return { state: 'wait', text: 'Connection lost, trying again', countdown: ` in ${left} s` };
     }
     case 'ended':
       return { state: 'bad', text: 'Not connected' };

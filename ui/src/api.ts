@@ -38,6 +38,32 @@ export interface UserSessions {
   truncated: string[];
 }
 
+export interface Instances {
+  instances: InstanceDescription[];
+  silent: string[];
+}
+
+/** One instance; what is absent, it did not say in time. */
+export interface InstanceDescription {
+  name: string;
+  id: string;
+  own: boolean;
+  users: number;
+  version?: string;
+  sessions?: number;
+  subscriptions?: number;
+  outbox_bytes?: number;
+}
+
+export interface Explanation {
+  destination: string;
+  reached_count: number;
+  reached: { session: string; user: string; instance: string; subscription?: string; way: string }[];
+  missed_count: number;
+  missed: { session: string; user: string; instance: string; why: string }[];
+  silent: string[];
+}
+
 export interface Notification {
   destination: string;
   /** Empty: everyone. */
@@ -81,14 +107,14 @@ export class Api {
     return (await this.request('metrics')).text();
   }
 
-  /** Whether this Herald has a route, by its own description. */
-  async has(path: string): Promise<boolean> {
-    const description = await (await this.request('api/openapi.json')).json();
-    return Object.keys(description.paths ?? {}).some((known) => known.endsWith(path));
+  async instances(): Promise<Instances> {
+    return (await this.request('api/v1/instances')).json();
   }
 
-  async get<T>(path: string): Promise<T> {
-    return (await this.request(path)).json();
+  /** Who would get a notification; an empty `user` is everyone. */
+  async explain({ destination, user }: Pick<Notification, 'destination' | 'user'>): Promise<Explanation> {
+    const question = new URLSearchParams({ destination, ...(user ? { user } : {}) });
+    return (await this.request(`api/v1/explain?${question}`)).json();
   }
 
   async request(path: string, init: RequestInit & { headers?: Record<string, string> } = {}): Promise<Response> {

@@ -94,7 +94,7 @@ export class Meter {
   add(text: string, at: number): void {
     const scrape = parseMetrics(text);
     const instance =
-      label(scrape, 'herald_instance_info', 'instance') ?? label(scrape, 'herald_build_info', 'instance') ?? 'herald';
+      label(scrape, 'herald_instance_info', 'name') ?? label(scrape, 'herald_build_info', 'instance') ?? 'herald';
     const past = this.#past.get(instance) ?? [];
     const last = past.at(-1);
     this.#seen.set(instance, {

@@ -1,68 +1,73 @@
-/** The instances of the cluster, by what their own metrics say. */
+/** The instances of the cluster: what each says it holds, and its rates and memory from its own metrics. */
 
+import { useCallback } from 'react';
+import type { Api } from '../api';
 import { bytes, rate } from '../format';
 import type { Seen } from '../meter';
+import { usePoll } from '../usePoll';
 
-/** A scrape older than this is called so. */
-const QUIET_S = 8;
+const EVERY_MS = 2_000;
+const COLUMNS = ['Users', 'Sessions', 'Out', 'Waiting', 'Memory'];
 
-export function Instances({ seen }: { seen: Seen[] }) {
-  const now = Date.now() / 1000;
+export function Instances({ api, seen }: { api: Api; seen: Seen[] }) {
+  const { value, problem } = usePoll(
+    useCallback(() => api.instances(), [api]),
+    EVERY_MS,
+  );
+  const silent = new Set(value?.silent);
+  const metered = new Map(seen.map((one) => [one.instance, one]));
   return (
     <section className="card half" aria-labelledby="instances-title">
       <div className="head">
         <h2 id="instances-title">Instances</h2>
-        <span className="count">as each answers /metrics</span>
+        <span className="count">{value && `${value.instances.length} live`}</span>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
       <section className="table" aria-label="Instances" tabIndex={0}>
-        <table>
+        <table id="instances">
           <thead>
             <tr>
               <th scope="col">Name</th>
               <th scope="col">State</th>
-              <th scope="col" className="number">
-                Sessions
-              </th>
-              <th scope="col" className="number">
-                Out
-              </th>
-              <th scope="col" className="number">
-                Waiting
-              </th>
-              <th scope="col" className="number">
-                Memory
-              </th>
+              {COLUMNS.map((column) => (
+                <th key={column} scope="col" className="number">
+                  {column}
+                </th>
+              ))}
             </tr>
           </thead>
           <tbody>
-            {seen.map(({ instance, version, at, sessions, outRate, outboxBytes, residentBytes, busConnected }) => (
-              <tr key={instance}>
-                <th scope="row" title={`Herald ${version}`}>
-                  {instance}
+            {value?.instances.map(({ id, name, own, version, users, sessions, outbox_bytes }) => (
+              <tr key={id}>
+                <th scope="row" title={`${id}${version ? `, Herald ${version}` : ''}`}>
+                  {name}
                 </th>
                 <td>
-                  {now - at > QUIET_S ? (
-                    <span className="pill" data-kind="wait">
-                      not heard for {Math.round(now - at)} s
-                    </span>
-                  ) : busConnected ? (
-                    <span className="pill">serving</span>
-                  ) : (
-                    <span className="pill" data-kind="bad">
-                      without bus
-                    </span>
-                  )}
+                  <State silent={silent.has(name)} busConnected={metered.get(name)?.busConnected} />
+                  {own && <span className="muted"> answers</span>}
                 </td>
-                <td className="number">{sessions}</td>
-                <td className="number">{rate(outRate)}</td>
-                <td className="number">{bytes(outboxBytes)}</td>
-                <td className="number">{bytes(residentBytes)}</td>
+                <td className="number">{users}</td>
+                <td className="number">{sessions ?? '–'}</td>
+                <td className="number">{rate(metered.get(name)?.outRate)}</td>
+                <td className="number">{outbox_bytes === undefined ? '–' : bytes(outbox_bytes)}</td>
+                <td className="number">{metered.has(name) ? bytes(metered.get(name)?.residentBytes ?? 0) : '–'}</td>
               </tr>
             ))}
           </tbody>
         </table>
       </section>
+      <output className="result" data-kind="bad">
+        {problem}
+      </output>
     </section>
+  );
+}
+
+function State({ silent, busConnected = true }: { silent: boolean; busConnected?: boolean }) {
+  const [words, kind] = silent ? ['silent', 'bad'] : busConnected ? ['serving', undefined] : ['without bus', 'wait'];
+  return (
+    <span className="pill" data-kind={kind}>
+      {words}
+    </span>
   );
 }

@@ -98,7 +98,7 @@ export function OperatorView({ api, settings, user, feed }: Props) {
           }
         />
       </div>
-      <Instances seen={instances} />
+      <Instances api={api} seen={instances} />
       <Users api={api} />
       <Send api={api} settings={settings} onSent={(one) => setSent((all) => [one, ...all].slice(0, 50))} />
       <Recent settings={settings} feed={feed} sent={sent} />

@@ -2,11 +2,14 @@
 
 import { Button } from '@mantine/core';
 import { useState } from 'react';
-import type { Accepted, Api, Notification } from '../api';
+import type { Accepted, Api, Explanation, Notification } from '../api';
 import { PublishForm } from '../publish/PublishForm';
 import type { Settings } from '../settings';
 import type { Sent } from './Recent';
-import { type Reach, reachOf } from './reach';
+import { rowsOf } from './reach';
+
+/** Rows of the answer. */
+const SHOWN = 50;
 
 interface Props {
   api: Api;
@@ -15,15 +18,15 @@ interface Props {
 }
 
 export function Send({ api, settings, onSent }: Props) {
-  const [reach, setReach] = useState<Reach>();
+  const [explanation, setExplanation] = useState<Explanation>();
   const [problem, setProblem] = useState('');
   const look = async (notification?: Notification) => {
     if (!notification) return;
     try {
-      setReach(await reachOf(api, settings, notification));
+      setExplanation(await api.explain(notification));
       setProblem('');
     } catch (error) {
-      setReach(undefined);
+      setExplanation(undefined);
       setProblem(error instanceof Error ? error.message : `${error}`);
     }
   };
@@ -48,23 +51,23 @@ export function Send({ api, settings, onSent }: Props) {
             {problem}
           </p>
         )}
-        {reach && <ReachTable reach={reach} />}
+        {explanation && <Reach explanation={explanation} />}
       </div>
     </section>
   );
 }
 
-function ReachTable({ reach }: { reach: Reach }) {
-  const got = reach.sessions.filter(({ matches }) => matches).length;
+function Reach({ explanation }: { explanation: Explanation }) {
+  const { destination, reached_count: reached, missed_count: missed, silent } = explanation;
   return (
     <>
       <h3>
-        {got} of {reach.sessions.length} {reach.sessions.length === 1 ? 'session' : 'sessions'}
-        {reach.asked}
+        {reached} {reached === 1 ? 'message' : 'messages'} on {destination}
+        {missed > 0 && `, ${missed} ${missed === 1 ? 'session' : 'sessions'} without`}
       </h3>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
       <section className="table" aria-label="Who gets it" tabIndex={0}>
-        <table>
+        <table id="reach">
           <thead>
             <tr>
               <th scope="col">User</th>
@@ -73,22 +76,24 @@ function ReachTable({ reach }: { reach: Reach }) {
             </tr>
           </thead>
           <tbody>
-            {reach.sessions.slice(0, 50).map(({ key, user, instance, matches, why }) => (
-              <tr key={key}>
-                <td>{user}</td>
-                <td>{instance}</td>
-                <td>
-                  <span className="pill" data-kind={matches ? undefined : 'wait'}>
-                    {matches ? 'yes' : 'no'}
-                  </span>{' '}
-                  {why}
-                </td>
-              </tr>
-            ))}
+            {rowsOf(explanation)
+              .slice(0, SHOWN)
+              .map(({ key, user, instance, reached, words }) => (
+                <tr key={key}>
+                  <td>{user}</td>
+                  <td>{instance}</td>
+                  <td>
+                    <span className="pill" data-kind={reached ? undefined : 'wait'}>
+                      {reached ? 'yes' : 'no'}
+                    </span>{' '}
+                    {words}
+                  </td>
+                </tr>
+              ))}
           </tbody>
         </table>
       </section>
-      {reach.silent.length > 0 && <p className="muted">Without an answer: {reach.silent.join(', ')}.</p>}
+      {silent.length > 0 && <p className="muted">Without an answer: {silent.join(', ')}.</p>}
     </>
   );
 }
