@@ -86,7 +86,8 @@ pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, Conf
     let routes = routes.route("/api/openapi.json", get(async move || document.clone()));
 
     let main = with_layers(routes, &api).merge(ws);
-    let main = page::routes(base, page)
+    let main = page
+        .map_or_else(Router::new, |page| page::routes(base, page))
         .merge(nest(base, main))
         .fallback(not_found);
     let admin = separate.then(|| {
