@@ -27,7 +27,7 @@ fn registry() -> Registry {
         delivery_bytes: 1 << 20,
         hidden_tab_grace: Duration::from_secs(300),
         user_prefix: Path::parse("/user").unwrap(),
-        on_ack: Arc::new(|_| {}),
+        measure: Arc::new(()),
     };
     Registry::start(&crate::delivery::Config::default(), limits).unwrap()
 }
