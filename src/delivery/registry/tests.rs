@@ -87,7 +87,7 @@ async fn what_is_published_behind_a_login_reaches_its_user() {
     let registry = registry();
     let (opens, wait) = blocking::channel();
     let _first = join(&registry, "first", Arc::new(Gate(Mutex::new(wait)))).await;
-    let alice = join(
+    let _alice = join(
         &registry,
         "alice",
         Arc::new(Gate(Mutex::new(blocking::channel().1))),
