@@ -26,6 +26,7 @@ use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::origins::Origins;
 use crate::presence::Presence;
+use crate::probe;
 use crate::recent::Recent;
 use crate::relay;
 use crate::session::application::{Application, Route};
@@ -230,6 +231,11 @@ impl App {
     /// Serves until `stop` says how to end, then drains inside `drain.timeout`.
     pub async fn run(self, stop: impl Future<Output = Result<Stop, Error>>) -> Result<(), Error> {
         let address = self.address()?;
+        let admin_address = self
+            .admin_listener
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .and_then(Result::ok);
         let (accepting, background) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let mut presence = self.start_relay(&background)?;
@@ -254,7 +260,8 @@ impl App {
             }
         };
         self.phase.send_replace(Phase::Running);
-        info!(instance = %self.instance.name, id = %self.instance.id, %address, "serving");
+        let admin_address = admin_address.map(tracing::field::display);
+        info!(instance = %self.instance.name, id = %self.instance.id, %address, admin_address, "serving");
         let end = async {
             let stop = tokio::select! {
                 stop = stop => stop?,
@@ -307,6 +314,8 @@ impl App {
             notifications,
             registry.clone(),
             recent.clone(),
+            self.presence.clone(),
+            self.metrics.clone(),
         ));
         tokio::spawn(relay::relay_control(
             control,
@@ -322,6 +331,13 @@ impl App {
             self.presence.clone(),
             recent,
             self.instance.id,
+        ));
+        tokio::spawn(probe::probe(
+            self.bus.clone(),
+            self.presence.clone(),
+            self.instance.id,
+            self.metrics.clone(),
+            background.clone(),
         ));
         let mut withdrawn = self.authenticator.withdrawn();
         let authenticator = Arc::downgrade(&self.authenticator);

@@ -26,6 +26,7 @@ pub mod limit;
 pub mod origins;
 pub mod presence;
 pub mod principal;
+pub mod probe;
 pub mod recent;
 pub mod relay;
 pub mod session;

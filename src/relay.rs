@@ -4,17 +4,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tracing::warn;
 
 use crate::bus::{BoxStream, Bus, ControlMessage};
 use crate::control;
 use crate::delivery::registry::Registry;
-use crate::destination::Path;
+use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 use crate::presence::Presence;
+use crate::probe::PROBE;
 use crate::recent::Recent;
 use crate::session::per_user::{self, cluster::Cluster};
+use crate::telemetry::metrics::Metrics;
 
 /// The control request that asks another instance for its newest bodies of one destination.
 const RECENT_LIST: &str = "recent.list";
@@ -26,10 +29,23 @@ const LEARN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Hands every notification to the sessions of this instance, in the bus's order; ends with the bus. A full shard makes
 /// this wait, and with it the bus.
-pub async fn relay_notifications(mut incoming: BoxStream<Envelope>, registry: Registry, recent: Arc<Recent>) {
+pub async fn relay_notifications(
+    mut incoming: BoxStream<Envelope>,
+    registry: Registry,
+    recent: Arc<Recent>,
+    presence: Arc<Presence>,
+    metrics: Metrics,
+) {
     while let Some(envelope) = incoming.next().await {
         recent.record(&envelope);
-        registry.deliver(envelope).await;
+        let user = match &envelope.target {
+            Target::User { user, .. } => Some(user.clone()),
+            Target::Broadcast(_) => None,
+        };
+        let is_wanted = registry.deliver(envelope).await;
+        if !is_wanted && user.is_some_and(|user| presence.counts_as_offline(&user)) {
+            metrics.offline.inc();
+        }
     }
 }
 
@@ -63,6 +79,11 @@ pub async fn relay_control(
                     (cluster.apply_supersede(&message.payload).await, message.responder)
                 {
                     responder.respond(done);
+                }
+            }
+            PROBE => {
+                if let Some(responder) = message.responder {
+                    responder.respond(Bytes::new());
                 }
             }
             RECENT_LIST => {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,8 @@ pub enum Command {
     CloseSome(usize, CloseReason, oneshot::Sender<usize>),
     /// Answers a user's sessions.
     Inspect(UserName, oneshot::Sender<Vec<SessionView>>),
+    /// Answers how long the oldest frame in an outbox has waited.
+    OldestWaiting(oneshot::Sender<Duration>),
     /// The clock says: this many ticks since start.
     Tick(u32),
 }

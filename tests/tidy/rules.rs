@@ -204,8 +204,13 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "hyper only under ws/, http/listener and telemetry/export",
-        except: &["src/ws", "src/http/listener", "src/telemetry/export"],
+        name: "hyper only under ws/, http/listener, telemetry/export and cli/health",
+        except: &[
+            "src/ws",
+            "src/http/listener",
+            "src/telemetry/export",
+            "src/cli/health",
+        ],
         bans: Ban::Paths(&["hyper", "hyper_util"]),
         broken: ("src/http/router.rs", "fn f() -> ::hyper::Request<()> { todo() }"),
         ..RULE

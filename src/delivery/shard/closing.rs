@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -95,6 +96,15 @@ impl Shard {
         };
         let last_words = wire::last_words(reason, &words, session.version);
         self.end(slot, reason, last_words);
+    }
+
+    /// How long the oldest frame that waits for one of the sessions has waited.
+    pub(super) fn oldest_waiting(&self) -> Duration {
+        let lagging = self.hot.iter().zip(&self.sessions).filter(|(hot, _)| hot.blocked);
+        let oldest = lagging
+            .filter_map(|(_, session)| session.as_ref()?.outbox.oldest())
+            .min();
+        oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     pub(super) fn inspect(&self, user: &UserName) -> Vec<SessionView> {
