@@ -33,7 +33,9 @@ use crate::session::context::Context;
 use crate::session::driver;
 use crate::session::per_user::PerUser;
 use crate::session::rates::Rates;
+use crate::telemetry::export::{self, Exporter};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::Tracer;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
 mod settings;
@@ -74,6 +76,8 @@ pub struct App {
     recent: Arc<Recent>,
     authenticator: Arc<Authenticator>,
     metrics: Metrics,
+    tracer: Tracer,
+    exporter: Exporter,
     phase: watch::Sender<Phase>,
     sessions: TaskTracker,
     draining: CancellationToken,
@@ -112,7 +116,10 @@ impl App {
         }
         let header_limits = header_limits(&config);
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
-        let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics))
+        let prefix = &config.destinations.user_prefix;
+        let (tracer, exporter) = export::start(&config.tracing, &instance, prefix, &metrics)
+            .map_err(|error| Error::Config(error.to_string()))?;
+        let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics, &tracer))
             .map_err(|error| Error::Failure(format!("shards: {error}")))?;
         let presence = Arc::new(Presence::new(
             instance.clone(),
@@ -155,6 +162,7 @@ impl App {
             policy: http::access::Policy::compile(&config.api)
                 .map_err(|error| Error::Config(error.to_string()))?,
             metrics: metrics.clone(),
+            tracer: tracer.clone(),
             phase: phase_seen,
             header_limits,
             body_bytes: config.limits.body_bytes,
@@ -174,6 +182,7 @@ impl App {
                 recent: recent.clone(),
             },
             metrics: metrics.clone(),
+            tracer: tracer.clone(),
             heartbeat: config.heartbeat,
             rates: Rates::new(&config.limits),
             per_user: PerUser::new(&config.limits),
@@ -203,6 +212,8 @@ impl App {
             recent,
             authenticator,
             metrics,
+            tracer,
+            exporter,
             phase,
             sessions,
             draining,
@@ -276,6 +287,7 @@ impl App {
             // Says goodbye, so that this instance's users are gone at once everywhere.
             let _ = timeout_at(deadline, &mut presence).await;
             let _ = timeout_at(deadline, self.bus.drain()).await;
+            self.exporter.shutdown(deadline).await;
             info!("drained");
             Ok(())
         };
@@ -302,6 +314,7 @@ impl App {
             self.presence.clone(),
             registry.clone(),
             recent.clone(),
+            self.tracer.clone(),
         ));
         let presence = tokio::spawn(self.presence.clone().run(background.clone()));
         tokio::spawn(relay::learn_recent(

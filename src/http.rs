@@ -22,6 +22,7 @@ use proxies::{ForwardedHeader, Network};
 
 pub mod access;
 pub mod body;
+pub mod debug_users;
 pub mod error;
 pub mod health;
 pub mod listener;
@@ -33,6 +34,7 @@ pub mod page;
 pub mod proxies;
 pub mod refusals;
 pub mod router;
+pub mod trace;
 pub mod users;
 
 #[cfg(test)]
@@ -56,6 +58,8 @@ pub struct State {
     pub policy: access::Policy,
     /// Where requests and publishes are counted, and what `/metrics` shows.
     pub metrics: Metrics,
+    /// Makes spans, or none.
+    pub tracer: crate::telemetry::spans::Tracer,
     /// Readiness.
     pub phase: watch::Receiver<Phase>,
     /// `limits.headers` and `limits.header_bytes`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::bus::{BoxStream, Bus, ControlMessage};
 use crate::delivery::registry::Registry;
@@ -14,6 +14,8 @@ use crate::envelope::Envelope;
 use crate::http::users::control;
 use crate::presence::Presence;
 use crate::recent::Recent;
+use crate::telemetry::propagation::{DEBUG_USER, read_order};
+use crate::telemetry::spans::Tracer;
 
 /// The control request that asks another instance for its newest bodies of one destination.
 const RECENT_LIST: &str = "recent.list";
@@ -38,6 +40,7 @@ pub async fn relay_control(
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    tracer: Tracer,
 ) {
     while let Some(message) = incoming.next().await {
         match message.kind.as_str() {
@@ -49,6 +52,14 @@ pub async fn relay_control(
                 }
             }
             control::DISCONNECT => control::apply_disconnect(&registry, message.payload).await,
+            DEBUG_USER => match read_order(&message.payload) {
+                Some((user, lasting, by)) => {
+                    info!(target: "herald::audit", action = "debug-user", %by, %user, ?lasting,
+                        "tracing a user's notifications on this instance");
+                    tracer.debug_user(user, lasting);
+                }
+                None => warn!(kind = DEBUG_USER, "a control message cannot be read"),
+            },
             RECENT_LIST => {
                 let path = std::str::from_utf8(&message.payload)
                     .ok()

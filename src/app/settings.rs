@@ -16,6 +16,7 @@ use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::stomp;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::Tracer;
 
 pub(super) fn header_limits(config: &Config) -> HeaderLimits {
     HeaderLimits {
@@ -24,7 +25,7 @@ pub(super) fn header_limits(config: &Config) -> HeaderLimits {
     }
 }
 
-pub(super) fn registry_limits(config: &Config, metrics: &Metrics) -> registry::Limits {
+pub(super) fn registry_limits(config: &Config, metrics: &Metrics, tracer: &Tracer) -> registry::Limits {
     let ack_seconds = metrics.ack_seconds.clone();
     registry::Limits {
         outbox_bytes: config.limits.outbox_bytes.0,
@@ -33,6 +34,7 @@ pub(super) fn registry_limits(config: &Config, metrics: &Metrics) -> registry::L
         hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
         user_prefix: config.destinations.user_prefix.clone(),
         on_ack: Arc::new(move |took: Duration| ack_seconds.observe(took.as_secs_f64())),
+        tracer: tracer.clone(),
     }
 }
 

@@ -146,6 +146,7 @@ impl Outbox {
             written = frame.advance(written);
             let bytes = frame.len();
             if bytes == 0 {
+                frame.written();
                 continue;
             }
             // An empty queue takes any one frame whatever the session's bound; the process's bound holds always, but
@@ -313,6 +314,7 @@ impl Inner {
             if !front.is_empty() {
                 return;
             }
+            front.written();
             self.queue.pop_front();
             self.begun = false;
         }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::telemetry::spans::SendSpan;
+
 /// One whole WebSocket message that has to wait: a head of its own and a rest that may be shared.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
@@ -17,6 +19,8 @@ pub struct Outgoing {
     pub expires_at_ms: Option<u64>,
     /// A newer MESSAGE of the same subscription with the same key takes its place while it waits.
     pub collapse: Option<Arc<str>>,
+    /// Its span, where its trace is recorded: of MESSAGEs on user destinations only.
+    pub span: Option<Arc<SendSpan>>,
 }
 
 impl Outgoing {
@@ -28,6 +32,7 @@ impl Outgoing {
             subscription: None,
             expires_at_ms: None,
             collapse: None,
+            span: None,
         }
     }
 
@@ -39,6 +44,13 @@ impl Outgoing {
     /// Whether nothing is left to write.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The last byte is in the kernel.
+    pub(super) fn written(&self) {
+        if let Some(span) = &self.span {
+            span.written();
+        }
     }
 
     /// Takes `n` bytes off the front; gives back what is left of `n` once this frame is empty.

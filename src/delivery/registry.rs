@@ -19,6 +19,7 @@ use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 use crate::principal::UserName;
+use crate::telemetry::spans::Tracer;
 
 pub use super::command::SessionView;
 
@@ -41,6 +42,8 @@ pub struct Limits {
     pub user_prefix: Path,
     /// Told how long each acknowledged MESSAGE took, from its write to its ACK.
     pub on_ack: Arc<dyn Fn(Duration) + Send + Sync>,
+    /// Makes the spans of what is delivered, or none.
+    pub tracer: Tracer,
 }
 
 /// What the shards count.
@@ -114,6 +117,7 @@ struct Inner {
     outbox_bytes: usize,
     delivery_bytes: u32,
     in_flight: Arc<Semaphore>,
+    tracer: Tracer,
 }
 
 impl Registry {
@@ -135,6 +139,7 @@ impl Registry {
                 user_prefix: limits.user_prefix.clone(),
                 grace_ticks: super::wheel::ticks_of(limits.hidden_tab_grace.as_millis() as u64),
                 on_ack: limits.on_ack.clone(),
+                tracer: limits.tracer.clone(),
             });
             std::thread::Builder::new()
                 .name(format!("herald-shard-{index}"))
@@ -159,6 +164,7 @@ impl Registry {
             outbox_bytes: limits.outbox_bytes,
             delivery_bytes,
             in_flight: Arc::new(Semaphore::new(delivery_bytes as usize)),
+            tracer: limits.tracer,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -168,7 +174,7 @@ impl Registry {
     /// Hands a notification to every shard that has a match; waits where a shard's mailbox is full, or where
     /// `limits.delivery_bytes` are under way. Order: two calls, the second after the first returned, arrive in that
     /// order at every session (each shard's mailbox keeps it).
-    pub async fn deliver(&self, envelope: Envelope) {
+    pub async fn deliver(&self, mut envelope: Envelope) {
         let inner = &*self.inner;
         let shards = inner.interest.shards(&envelope.target);
         if shards.is_empty() {
@@ -176,6 +182,7 @@ impl Registry {
             return;
         }
         inner.counters.matched.fetch_add(1, Ordering::Relaxed);
+        let span = inner.tracer.deliver(&mut envelope);
         let bytes = u32::try_from(envelope.body.len())
             .unwrap_or(u32::MAX)
             .clamp(1, inner.delivery_bytes);
@@ -183,6 +190,7 @@ impl Registry {
         let permit = inner.in_flight.clone().acquire_many_owned(bytes).await.ok();
         let delivery = Arc::new(Delivery {
             envelope,
+            span,
             _permit: permit,
         });
         for shard in shards.iter() {

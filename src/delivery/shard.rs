@@ -22,6 +22,7 @@ use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
+use crate::telemetry::spans::Tracer;
 
 mod acknowledge;
 mod beat;
@@ -83,6 +84,7 @@ pub(super) struct Setting {
     pub user_prefix: Path,
     pub grace_ticks: u32,
     pub on_ack: Arc<dyn Fn(std::time::Duration) + Send + Sync>,
+    pub tracer: Tracer,
 }
 
 pub(super) struct Shard {

@@ -52,6 +52,10 @@ pub struct Metrics {
     limit_hits: IntCounterVec,
     /// Connections closed for want of a right PROXY protocol header.
     pub proxy_protocol_refused: IntCounter,
+    /// Spans that the collector has taken.
+    pub spans_exported: IntCounter,
+    /// Spans that were lost, by `reason`: `queue` (it was full), `export` (the collector did not take them), `shutdown`.
+    pub spans_lost: IntCounterVec,
     /// HTTP requests other than `/ws`, by `method`, `route` (its pattern) and `status`.
     pub http_requests: HistogramVec,
 }
@@ -139,6 +143,15 @@ impl Metrics {
                 "herald_proxy_protocol_refused_total",
                 "Connections of trusted proxies closed for want of a right PROXY protocol header.",
             )?,
+            spans_exported: counter(
+                "herald_trace_spans_exported_total",
+                "Spans that the collector has taken.",
+            )?,
+            spans_lost: counters(
+                "herald_trace_spans_lost_total",
+                "Spans that were lost, by reason.",
+                &["reason"],
+            )?,
             http_requests: {
                 let options = HistogramOpts::new(
                     "herald_http_request_duration_seconds",
@@ -153,6 +166,9 @@ impl Metrics {
         };
         for reason in CloseReason::ALL {
             metrics.closes.with_label_values(&[reason.label()]);
+        }
+        for reason in ["queue", "export", "shutdown"] {
+            metrics.spans_lost.with_label_values(&[reason]);
         }
         for limit in Limit::ALL {
             metrics.limit_hits.with_label_values(&[limit.name()]);

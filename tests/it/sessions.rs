@@ -260,6 +260,7 @@ async fn a_backend_sees_who_asks_and_answers_the_asking_session_alone() {
                 content_type: Some("application/json".into()),
                 headers: Headers::default(),
                 error: None,
+                trace: Default::default(),
             })
         })
     });
@@ -343,6 +344,7 @@ async fn a_send_that_reaches_nobody_is_reported_on_the_errors_destination() {
                 content_type: None,
                 headers: Headers::default(),
                 error: Some("sold out".into()),
+                trace: Default::default(),
             })
         })
     });

@@ -28,6 +28,7 @@ fn registry() -> Registry {
         hidden_tab_grace: Duration::from_secs(300),
         user_prefix: Path::parse("/user").unwrap(),
         on_ack: Arc::new(|_| {}),
+        tracer: Default::default(),
     };
     Registry::start(&crate::delivery::Config::default(), limits).unwrap()
 }

@@ -10,14 +10,15 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Accepted;
 use super::request::{Batch, Notification, NotificationRequest, Rules, parse, split};
-use super::{Accepted, trace_context};
 use crate::chat_message::CONTENT_TYPE;
 use crate::envelope::{Envelope, MessageId, TraceContext, unix_ms};
 use crate::http::body::require_json;
 use crate::http::error::{ApiError, Problem};
 use crate::http::refusals;
 use crate::http::router::Api;
+use crate::http::trace::FromPublisher;
 
 /// One notification, or an array of at most 1,000.
 #[derive(Serialize, ToSchema)]
@@ -70,6 +71,7 @@ pub enum Item {
 )]
 pub async fn post_notifications(
     State(api): State<Arc<Api>>,
+    publisher: FromPublisher,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -81,16 +83,15 @@ pub async fn post_notifications(
         Ok(body) => body,
         Err(error) => return api.counted(Err(error)),
     };
-    let trace = trace_context(&headers);
     match split(&body.bytes).and_then(|batch| api.require_bus().map(|()| batch)) {
         Ok(Batch::One(raw)) => {
             let outcome = match parse(raw, "", api.rules()) {
-                Ok(notification) => publish(&api, notification, &trace, "").await,
+                Ok(notification) => publish(&api, notification, &publisher, "").await,
                 Err(error) => Err(error),
             };
             api.counted(outcome).map(IntoResponse::into_response)
         }
-        Ok(Batch::Many(items)) => publish_all(&api, &items, &trace).await,
+        Ok(Batch::Many(items)) => publish_all(&api, &items, &publisher).await,
         Err(error) => api.counted(Err(error)),
     }
 }
@@ -109,7 +110,7 @@ impl Api {
 async fn publish_all(
     api: &Arc<Api>,
     items: &[&serde_json::value::RawValue],
-    trace: &TraceContext,
+    publisher: &FromPublisher,
 ) -> Result<Response, ApiError> {
     let mut outcomes = Vec::with_capacity(items.len());
     let mut bus_is_gone = false;
@@ -118,7 +119,7 @@ async fn publish_all(
         let at = format!("/{index}");
         let outcome = match parse(raw, &at, api.rules()) {
             Ok(_) if bus_is_gone => Err(ApiError::BusUnavailable { published: 0 }),
-            Ok(notification) => publish(api, notification, trace, &at).await,
+            Ok(notification) => publish(api, notification, publisher, &at).await,
             Err(error) => Err(error),
         };
         match &outcome {
@@ -155,30 +156,33 @@ async fn publish_all(
 async fn publish(
     api: &Api,
     notification: Notification,
-    trace: &TraceContext,
+    publisher: &FromPublisher,
     at: &str,
 ) -> Result<Accepted, ApiError> {
     let now = unix_ms();
-    let id = notification.id.unwrap_or_else(MessageId::random);
-    let mut accepted = None;
+    let first = notification.targets.first().ok_or(ApiError::Internal)?;
+    let mut envelope = Envelope {
+        id: notification.id.unwrap_or_else(MessageId::random),
+        target: first.clone(),
+        position: None,
+        content_type: Some(CONTENT_TYPE.into()),
+        headers: notification.headers,
+        body: notification.payload,
+        trace: TraceContext::default(),
+        timestamp_ms: now,
+        expires_at_ms: notification.ttl_ms.map(|ttl| now.saturating_add(ttl)),
+        collapse: notification.collapse,
+    };
+    let mut span = api.trace(publisher, &notification.targets, &mut envelope);
     for (published, target) in notification.targets.into_iter().enumerate() {
-        let envelope = Envelope {
-            id: id.clone(),
-            target,
-            position: None,
-            content_type: Some(CONTENT_TYPE.into()),
-            headers: notification.headers.clone(),
-            body: notification.payload.clone(),
-            trace: trace.clone(),
-            timestamp_ms: now,
-            expires_at_ms: notification.ttl_ms.map(|ttl| now.saturating_add(ttl)),
-            collapse: notification.collapse.clone(),
-        };
-        match api.publish(&envelope, Some(format!("{at}/payload"))).await {
+        envelope.target = target;
+        match api
+            .publish(&envelope, Some(format!("{at}/payload")), &mut span)
+            .await
+        {
             Err(ApiError::BusUnavailable { .. }) => return Err(ApiError::BusUnavailable { published }),
             outcome => outcome?,
         }
-        accepted.get_or_insert_with(|| Accepted::of(&envelope));
     }
-    accepted.ok_or(ApiError::Internal)
+    Ok(Accepted::of(&envelope))
 }
