@@ -26,21 +26,22 @@ use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::origins::Origins;
 use crate::presence::Presence;
+use crate::probe;
 use crate::recent::Recent;
 use crate::relay;
 use crate::session::application::{Application, Route};
 use crate::session::context::Context;
 use crate::session::driver;
-use crate::session::per_user::PerUser;
+use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
-use crate::telemetry::export::{self, Exporter};
+use crate::telemetry::export::Exporter;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::Tracer;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
 mod settings;
 
-use settings::{connection_limits, header_limits, registry_limits, rules};
+use settings::{connection_limits, header_limits, registry_limits, rules, start_tracing};
 
 /// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
@@ -74,6 +75,7 @@ pub struct App {
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
     metrics: Metrics,
     tracer: Tracer,
@@ -116,9 +118,7 @@ impl App {
         }
         let header_limits = header_limits(&config);
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
-        let prefix = &config.destinations.user_prefix;
-        let (tracer, exporter) = export::start(&config.tracing, &instance, prefix, &metrics)
-            .map_err(|error| Error::Config(error.to_string()))?;
+        let (tracer, exporter) = start_tracing(&config, &instance, &metrics)?;
         let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics, &tracer))
             .map_err(|error| Error::Failure(format!("shards: {error}")))?;
         let presence = Arc::new(Presence::new(
@@ -169,6 +169,14 @@ impl App {
             time_zone: time_zone.clone(),
             list_destination: config.presence.list_destination.clone(),
         };
+        let per_user = PerUser::new(&config.limits);
+        let cluster = Arc::new(Cluster::new(
+            per_user.clone(),
+            bus.clone(),
+            presence.clone(),
+            instance.id,
+            metrics.clone(),
+        ));
         let context = Arc::new(Context {
             instance: instance.clone(),
             registry: registry.clone(),
@@ -185,7 +193,8 @@ impl App {
             tracer: tracer.clone(),
             heartbeat: config.heartbeat,
             rates: Rates::new(&config.limits),
-            per_user: PerUser::new(&config.limits),
+            per_user,
+            cluster: cluster.clone(),
             limits: connection_limits(&config),
             draining: draining.clone(),
         });
@@ -210,6 +219,7 @@ impl App {
             presence,
             registry,
             recent,
+            cluster,
             authenticator,
             metrics,
             tracer,
@@ -230,6 +240,11 @@ impl App {
     /// Serves until `stop` says how to end, then drains inside `drain.timeout`.
     pub async fn run(self, stop: impl Future<Output = Result<Stop, Error>>) -> Result<(), Error> {
         let address = self.address()?;
+        let admin_address = self
+            .admin_listener
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .and_then(Result::ok);
         let (accepting, background) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let mut presence = self.start_relay(&background)?;
@@ -254,7 +269,8 @@ impl App {
             }
         };
         self.phase.send_replace(Phase::Running);
-        info!(instance = %self.instance.name, id = %self.instance.id, %address, "serving");
+        let admin_address = admin_address.map(tracing::field::display);
+        info!(instance = %self.instance.name, id = %self.instance.id, %address, admin_address, "serving");
         let end = async {
             let stop = tokio::select! {
                 stop = stop => stop?,
@@ -308,20 +324,31 @@ impl App {
             notifications,
             registry.clone(),
             recent.clone(),
+            self.presence.clone(),
+            self.metrics.clone(),
         ));
         tokio::spawn(relay::relay_control(
             control,
             self.presence.clone(),
             registry.clone(),
             recent.clone(),
+            self.cluster.clone(),
             self.tracer.clone(),
         ));
+        tokio::spawn(self.cluster.clone().run(background.clone()));
         let presence = tokio::spawn(self.presence.clone().run(background.clone()));
         tokio::spawn(relay::learn_recent(
             self.bus.clone(),
             self.presence.clone(),
             recent,
             self.instance.id,
+        ));
+        tokio::spawn(probe::probe(
+            self.bus.clone(),
+            self.presence.clone(),
+            self.instance.id,
+            self.metrics.clone(),
+            background.clone(),
         ));
         let mut withdrawn = self.authenticator.withdrawn();
         let authenticator = Arc::downgrade(&self.authenticator);

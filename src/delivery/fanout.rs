@@ -113,6 +113,7 @@ impl Frames {
             expires_at_ms: span.expires_at_ms,
             collapse: span.collapse.clone(),
             span: span.traced.clone(),
+            since: None,
         })
     }
 }

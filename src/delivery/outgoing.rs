@@ -1,6 +1,7 @@
 //! A frame that has to wait, with what may happen to it while it does. Knows no queue and no socket.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -21,6 +22,8 @@ pub struct Outgoing {
     pub collapse: Option<Arc<str>>,
     /// Its span, where its trace is recorded: of MESSAGEs on user destinations only.
     pub span: Option<Arc<SendSpan>>,
+    /// Since when it waits in an outbox, which sets this.
+    pub(super) since: Option<Instant>,
 }
 
 impl Outgoing {
@@ -33,6 +36,7 @@ impl Outgoing {
             expires_at_ms: None,
             collapse: None,
             span: None,
+            since: None,
         }
     }
 

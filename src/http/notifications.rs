@@ -2,6 +2,7 @@
 //! like is in the files below.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -72,14 +73,20 @@ impl Api {
         self.state.tracer.publish(&publisher.upstream, targets, envelope)
     }
 
-    /// Publishes one envelope, within the span that [`Api::trace`] began. `pointer` is where its body stands in the request's, if in a part of it.
+    /// Publishes one envelope, within the span that [`Api::trace`] began. `pointer` is where its body stands in the
+    /// request's, if in a part of it.
     pub(super) async fn publish(
         &self,
         envelope: &Envelope,
         pointer: Option<String>,
         span: &mut Option<Span>,
     ) -> Result<(), ApiError> {
+        let begun = Instant::now();
         let published = self.state.bus.publish(envelope).await;
+        if published.is_ok() {
+            let trace = envelope.trace.recorded_id();
+            self.state.metrics.publish_rest.observe(begun.elapsed(), trace);
+        }
         published.map_err(|error| {
             let words = error.to_string();
             let error = ApiError::from_publish(error, pointer);
@@ -95,10 +102,14 @@ impl Api {
         let metrics = &self.state.metrics;
         match &outcome {
             Ok(_) => metrics.published.with_label_values(&["rest"]).inc(),
-            Err(error) => metrics
-                .publish_refused
-                .with_label_values(&["rest", error.label().as_str()])
-                .inc(),
+            Err(error) => {
+                let reason = error.label();
+                metrics
+                    .publish_refused
+                    .with_label_values(&["rest", reason.as_str()])
+                    .inc();
+                tracing::info!(target: "herald::publish", source = "rest", reason, "a publish was refused");
+            }
         }
         outcome
     }

@@ -52,8 +52,8 @@ fn registry() -> Registry {
         delivery_bytes: 1 << 20,
         hidden_tab_grace: std::time::Duration::from_secs(300),
         user_prefix: Prefixes::default().user_prefix,
-        on_ack: Arc::new(|_| {}),
-        tracer: Tracer::default(),
+        measure: Arc::new(()),
+        tracer: Default::default(),
     };
     Registry::start(&crate::delivery::Config::default(), limits).expect("a shard")
 }

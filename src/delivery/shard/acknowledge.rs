@@ -33,7 +33,7 @@ impl Shard {
             };
             let count = window.acknowledge(&ack.message_id, now, |took, span| {
                 if ack.positive {
-                    (self.setting.on_ack)(took);
+                    self.setting.measure.acknowledged(took);
                 }
                 if let Some(span) = span {
                     span.acknowledged(ack.positive, &ack.trace);

@@ -40,6 +40,13 @@ impl Shard {
     /// have no order between them (docs/stomp.md, "Order").
     pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
         let mut left: Vec<&Delivery> = batch.iter().map(|delivery| &**delivery).collect();
+        let now = Instant::now();
+        for Delivery { envelope, .. } in &left {
+            if let Some(at) = envelope.arrival.at() {
+                let after = now.saturating_duration_since(at);
+                self.setting.measure.reached_shard(after, &envelope.trace);
+            }
+        }
         while let Some(first) = left.first() {
             let target = &first.envelope.target;
             let (mut together, mut others) = (Vec::with_capacity(left.len()), Vec::new());
@@ -59,7 +66,7 @@ impl Shard {
 
     fn broadcast(&mut self, path: &Path, together: &mut [Encoded<'_>]) {
         let mut tally = Tally::default();
-        let now = self.wheel.now();
+        let (now, begun) = (self.wheel.now(), Instant::now());
         let Some((topic_index, topic)) = self.topics.get(path) else {
             return;
         };
@@ -100,6 +107,11 @@ impl Shard {
         }
         tally.share(together);
         self.add(&tally);
+        if let Some(first) = together.first() {
+            self.setting
+                .measure
+                .walked(begun.elapsed(), &first.envelope.trace);
+        }
     }
 
     fn reach_user(&mut self, user: &UserName, path: &Path, together: &mut [Encoded<'_>]) {

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::Accepted;
 use super::request::{Batch, Notification, NotificationRequest, Rules, parse, split};
 use crate::chat_message::CONTENT_TYPE;
-use crate::envelope::{Envelope, MessageId, TraceContext, unix_ms};
+use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
 use crate::http::body::require_json;
 use crate::http::error::{ApiError, Problem};
 use crate::http::refusals;
@@ -172,6 +172,7 @@ async fn publish(
         timestamp_ms: now,
         expires_at_ms: notification.ttl_ms.map(|ttl| now.saturating_add(ttl)),
         collapse: notification.collapse,
+        arrival: Arrival::default(),
     };
     let mut span = api.trace(publisher, &notification.targets, &mut envelope);
     for (published, target) in notification.targets.into_iter().enumerate() {
