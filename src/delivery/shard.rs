@@ -28,6 +28,7 @@ use crate::telemetry::spans::Tracer;
 mod acknowledge;
 mod beat;
 mod closing;
+mod explain;
 mod send;
 mod walk;
 
@@ -206,6 +207,9 @@ impl Shard {
             }
             Command::Inspect(user, reply) => {
                 let _ = reply.send(self.inspect(&user));
+            }
+            Command::Explain(target, max, reply) => {
+                let _ = reply.send(self.explain(&target, max));
             }
             Command::OldestWaiting(reply) => {
                 let _ = reply.send(self.oldest_waiting());
