@@ -14,14 +14,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::auth::{self, Authenticator};
-use crate::bus::embedded::EmbeddedBus;
-use crate::bus::nats::NatsBus;
 use crate::bus::{self, Bus};
 use crate::close_reason::CloseReason;
 use crate::config::{Config, Limits};
 use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
-use crate::envelope::HeaderLimits;
 use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::origins::Origins;
@@ -34,13 +31,17 @@ use crate::session::context::Context;
 use crate::session::driver;
 use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
+use crate::telemetry::export::Exporter;
 use crate::telemetry::metrics::{Metrics, otlp};
+use crate::telemetry::spans::Tracer;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
+mod connect;
 mod push;
 mod settings;
 
-use settings::{connection_limits, header_limits, registry_limits, rules};
+use connect::connect_bus;
+use settings::{connection_limits, header_limits, registry_limits, rules, start_tracing};
 
 /// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
@@ -78,6 +79,8 @@ pub struct App {
     cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
     metrics: Metrics,
+    tracer: Tracer,
+    exporter: Exporter,
     phase: watch::Sender<Phase>,
     sessions: TaskTracker,
     draining: CancellationToken,
@@ -95,7 +98,7 @@ pub async fn run(config: Config, demo: bool) -> Result<(), Error> {
 }
 
 impl App {
-    /// Makes everything that `config` asks for and binds its listeners. `demo`: ten users and open publishing.
+    /// Makes everything that `config` asks for and binds its listeners. `demo`: eleven users and open publishing.
     pub async fn bind(config: Config, demo: bool) -> Result<Self, Error> {
         let instance = Instance::new(&config.instance);
         let bus = Box::pin(connect_bus(&config, header_limits(&config), &instance)).await?;
@@ -116,7 +119,8 @@ impl App {
         }
         let header_limits = header_limits(&config);
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
-        let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics))
+        let (tracer, exporter) = start_tracing(&config, &instance, &metrics)?;
+        let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics, &tracer))
             .map_err(|error| Error::Failure(format!("shards: {error}")))?;
         let presence = Arc::new(Presence::new(
             instance.clone(),
@@ -159,6 +163,7 @@ impl App {
             policy: http::access::Policy::compile(&config.api)
                 .map_err(|error| Error::Config(error.to_string()))?,
             metrics: metrics.clone(),
+            tracer: tracer.clone(),
             phase: phase_seen,
             header_limits,
             body_bytes: config.limits.body_bytes,
@@ -186,6 +191,7 @@ impl App {
                 recent: recent.clone(),
             },
             metrics: metrics.clone(),
+            tracer: tracer.clone(),
             heartbeat: config.heartbeat,
             rates: Rates::new(&config.limits),
             per_user,
@@ -218,6 +224,8 @@ impl App {
             cluster,
             authenticator,
             metrics,
+            tracer,
+            exporter,
             phase,
             sessions,
             draining,
@@ -301,6 +309,7 @@ impl App {
             if let Some(pushing) = &mut pushing {
                 let _ = timeout_at(deadline, pushing).await;
             }
+            self.exporter.shutdown(deadline).await;
             info!("drained");
             Ok(())
         };
@@ -330,6 +339,7 @@ impl App {
             registry.clone(),
             recent.clone(),
             self.cluster.clone(),
+            self.tracer.clone(),
         ));
         tokio::spawn(self.cluster.clone().run(background.clone()));
         let presence = tokio::spawn(self.presence.clone().run(background.clone()));
@@ -374,22 +384,4 @@ async fn bind(address: &str, key: &str) -> Result<TcpListener, Error> {
     listener::bind(address)
         .await
         .map_err(|error| Error::Failure(format!("{key}: cannot listen on {address}: {error}")))
-}
-
-async fn connect_bus(
-    config: &Config,
-    headers: HeaderLimits,
-    instance: &Instance,
-) -> Result<Arc<dyn Bus>, Error> {
-    let limits = bus::Limits {
-        body_bytes: config.limits.body_bytes,
-        headers,
-    };
-    match &config.bus.url {
-        None => Ok(EmbeddedBus::new(&config.bus, limits, instance.id)),
-        Some(_) => {
-            let bus = Box::pin(NatsBus::connect(&config.bus, limits, instance)).await;
-            Ok(bus.map_err(|error| Error::Config(error.to_string()))?)
-        }
-    }
 }

@@ -11,6 +11,7 @@ mod bus;
 mod destinations;
 mod http;
 mod limits;
+mod tracing;
 
 /// One thing that is wrong, or looks wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,7 @@ impl Config {
         limits::check(self, &mut findings);
         findings.at_least("metrics.interval", self.metrics.interval, HumanDuration::secs(1));
         findings.positive("metrics.timeout", self.metrics.timeout);
+        tracing::check(self, &mut findings);
         if let Err(message) = crate::telemetry::logs::filter(&self.log.level) {
             findings.error("log.level", message);
         }

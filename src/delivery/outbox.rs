@@ -22,6 +22,7 @@ pub use super::outgoing::Outgoing;
 use super::ledger::{Ledger, Liveness};
 use crate::close_reason::CloseReason;
 use crate::envelope::unix_ms;
+use crate::limit::Limit;
 
 /// Chunks given to the kernel in one call; what is beyond waits for the next.
 pub const CHUNKS_PER_CALL: usize = 64;
@@ -73,6 +74,8 @@ struct Inner {
     begun: bool,
     /// The shard pushed, so it waits for a `Drained`.
     owes_drained: bool,
+    /// The bound that was passed last.
+    passed: Limit,
     state: State,
     waker: Option<Waker>,
     wake_on_push: bool,
@@ -96,6 +99,7 @@ impl Outbox {
             held_bytes: 0,
             begun: false,
             owes_drained: false,
+            passed: Limit::OutboxBytes,
             state: State::Open,
             waker: None,
             wake_on_push: false,
@@ -147,12 +151,13 @@ impl Outbox {
             written = frame.advance(written);
             let bytes = frame.len();
             if bytes == 0 {
+                frame.written();
                 continue;
             }
             // An empty queue takes any one frame whatever the session's bound; the process's bound holds always, but
             // for a frame already begun, which can only be finished.
             inner.collapse(&frame, &self.ledger);
-            if !begun && self.is_over(&inner, bytes) {
+            if !begun && self.is_over(&mut inner, bytes) {
                 outcome = Pushed::Overflow;
                 break;
             }
@@ -162,24 +167,11 @@ impl Outbox {
             frame.since = Some(since);
             inner.queue.push_back(frame);
         }
-        let waker = if inner.wake_on_push {
-            inner.waker.take()
-        } else {
-            None
-        };
+        let wakes = inner.wake_on_push;
+        let waker = inner.waker.take_if(|_| wakes);
         drop(inner);
         wake(waker);
         outcome
-    }
-
-    fn is_over(&self, inner: &Inner, bytes: usize) -> bool {
-        let total = self.ledger.queued_bytes.load(Ordering::Relaxed);
-        let free = self.ledger.limit_bytes.saturating_sub(total);
-        let own = inner.queued_bytes + inner.held_bytes;
-        // What is left shrinks what one may have: many who never read are closed while there is room for who falls
-        // behind for a moment, instead of whoever comes first once all is taken.
-        let limit = self.limit_bytes.min(free / SHARE_OF_FREE);
-        (own > 0 && own + bytes > limit) || bytes > free
     }
 
     /// The shard holds `bytes` behind an acknowledgement window: they count towards the bounds as if they were queued.
@@ -188,7 +180,7 @@ impl Outbox {
         if inner.state != State::Open {
             return Pushed::Closed;
         }
-        if self.is_over(&inner, bytes) {
+        if self.is_over(&mut inner, bytes) {
             return Pushed::Overflow;
         }
         inner.held_bytes += bytes;
@@ -322,6 +314,7 @@ impl Inner {
             if !front.is_empty() {
                 return;
             }
+            front.written();
             if let Some(since) = self.queue.pop_front().and_then(|frame| frame.since) {
                 ledger.measure.waited(since.elapsed());
             }
@@ -393,6 +386,8 @@ fn wake(waker: Option<Waker>) {
         waker.wake();
     }
 }
+
+mod bound;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,8 @@
 //! The handle to the shards: every other module's way into `delivery/`, and all that waits in it: a full mailbox
 //! makes its sender wait. Cheap to clone.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,16 +18,20 @@ use super::shard::{Setting, Shard};
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
+use crate::limit::Limit;
 use crate::principal::UserName;
+use crate::telemetry::spans::Tracer;
 
 pub use super::command::SessionView;
 
 pub use counters::{Counters, Stats};
+pub use sending::Sending;
 
 use clock::start_clock;
 
 mod clock;
 mod counters;
+mod sending;
 
 /// What the registry must know beside its own [`super::Config`].
 #[derive(Clone)]
@@ -46,6 +48,8 @@ pub struct Limits {
     pub user_prefix: Path,
     /// Told what the shards measure.
     pub measure: Arc<dyn Measure>,
+    /// Makes the spans of what is delivered, or none.
+    pub tracer: Tracer,
 }
 
 /// Sends commands to the shards and reads what they count.
@@ -61,7 +65,7 @@ struct Inner {
     ledger: Arc<Ledger>,
     clock: Arc<AtomicU32>,
     keys: AtomicU64,
-    outbox_bytes: usize,
+    limits: Limits,
     delivery_bytes: u32,
     in_flight: Arc<Semaphore>,
 }
@@ -85,6 +89,7 @@ impl Registry {
                 user_prefix: limits.user_prefix.clone(),
                 grace_ticks: super::wheel::ticks_of(limits.hidden_tab_grace.as_millis() as u64),
                 measure: limits.measure.clone(),
+                tracer: limits.tracer.clone(),
             });
             std::thread::Builder::new()
                 .name(format!("herald-shard-{index}"))
@@ -106,7 +111,7 @@ impl Registry {
             ledger,
             clock,
             keys: AtomicU64::new(0),
-            outbox_bytes: limits.outbox_bytes,
+            limits,
             delivery_bytes,
             in_flight: Arc::new(Semaphore::new(delivery_bytes as usize)),
         };
@@ -118,7 +123,7 @@ impl Registry {
     /// Hands a notification to every shard that has a match; waits where a shard's mailbox is full, or where
     /// `limits.delivery_bytes` are under way. Order: two calls, the second after the first returned, arrive in that
     /// order at every session (each shard's mailbox keeps it). Gives whether any session here may want it.
-    pub async fn deliver(&self, envelope: Envelope) -> bool {
+    pub async fn deliver(&self, mut envelope: Envelope) -> bool {
         let inner = &*self.inner;
         let shards = inner.interest.shards(&envelope.target);
         if shards.is_empty() {
@@ -126,13 +131,22 @@ impl Registry {
             return false;
         }
         inner.counters.matched.fetch_add(1, Ordering::Relaxed);
+        let span = inner.limits.tracer.deliver(&mut envelope);
         let bytes = u32::try_from(envelope.body.len())
             .unwrap_or(u32::MAX)
             .clamp(1, inner.delivery_bytes);
+        let room = inner.in_flight.clone();
         // The semaphore is never closed.
-        let permit = inner.in_flight.clone().acquire_many_owned(bytes).await.ok();
+        let permit = match room.clone().try_acquire_many_owned(bytes) {
+            Err(_) => {
+                inner.limits.measure.bound_reached(Limit::DeliveryBytes);
+                room.acquire_many_owned(bytes).await.ok()
+            }
+            permit => permit.ok(),
+        };
         let delivery = Arc::new(Delivery {
             envelope,
+            span,
             _permit: permit,
         });
         for shard in shards.iter() {
@@ -217,7 +231,7 @@ impl Registry {
     pub fn outbox(&self, socket: Arc<dyn TryWrite>) -> Arc<Outbox> {
         Arc::new(Outbox::new(
             socket,
-            self.inner.outbox_bytes,
+            self.inner.limits.outbox_bytes,
             self.inner.ledger.clone(),
         ))
     }
@@ -248,22 +262,6 @@ impl Registry {
                 })))
             }
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Sending(None),
-        }
-    }
-}
-
-/// A command on its way: sent already unless the mailbox was full, and then waiting for room. Two words, since an idle
-/// session keeps the memory of every future that it may ever wait for.
-#[must_use = "a full mailbox makes its sender wait"]
-pub struct Sending(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
-
-impl Future for Sending {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            None => Poll::Ready(()),
-            Some(waiting) => waiting.as_mut().poll(cx),
         }
     }
 }

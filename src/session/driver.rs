@@ -19,7 +19,6 @@ use super::state::Session;
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
-use crate::limit::Limit;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
 use crate::ws::upgrade::{Connection, register};
@@ -76,7 +75,7 @@ pub async fn serve(context: Arc<Context>, connection: Connection) {
     };
     context.metrics.closes.with_label_values(&[reason.label()]).inc();
     if reason == CloseReason::SlowConsumer {
-        context.metrics.limit_hit(Limit::OutboxBytes);
+        context.metrics.limit_hit(outbox.passed().0);
     }
     if reason == CloseReason::PeerGone {
         return;
@@ -107,6 +106,7 @@ async fn run(
         seat,
     } = *logged_in;
     let session_id = join.session.clone();
+    let trusted = context.tracer.trusts_address(join.address);
     let user = join.principal.user().clone();
     key.join(join).await;
     context.presence.opened(&user);
@@ -115,7 +115,7 @@ async fn run(
     }
     let reason = {
         let writing = write_outbox(socket, outbox, || key.drained());
-        let reading = read(context, &mut session, &session_id, inputs, outbox, &key);
+        let reading = read(context, &mut session, &session_id, trusted, inputs, outbox, &key);
         tokio::pin!(writing);
         tokio::pin!(reading);
         tokio::select! {
@@ -142,6 +142,7 @@ async fn read(
     context: &Arc<Context>,
     session: &mut Session,
     session_id: &str,
+    trusted: bool,
     inputs: &mut Inputs<'_>,
     outbox: &Outbox,
     key: &SessionHandle,
@@ -206,6 +207,7 @@ async fn read(
                 let sender = application::Sender {
                     user: session.principal().user(),
                     session: session_id,
+                    trusted,
                     key,
                 };
                 // Boxed: a SEND's future must not stay in an idle session.

@@ -66,6 +66,7 @@ impl Fixture {
             user_prefix: Path::parse("/user").unwrap(),
             grace_ticks: 1_200,
             measure: Arc::new(()),
+            tracer: Default::default(),
         });
         Self {
             shard,
@@ -127,6 +128,7 @@ impl Fixture {
             .map(|envelope| {
                 Arc::new(Delivery {
                     envelope,
+                    span: None,
                     _permit: None,
                 })
             })
@@ -316,7 +318,7 @@ fn a_slow_consumer_is_closed_and_the_others_get_everything() {
     while !slow.outbox.is_drained() {
         slow.outbox.write_waiting().unwrap();
     }
-    assert_eq!(slow.pipe.count("ERROR\nmessage:slow consumer"), 1);
+    assert_eq!(slow.pipe.count("ERROR\nmessage:slow consumer\\c over "), 1);
     assert_eq!(slow.pipe.count(&body), 0);
     assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
 }
@@ -486,6 +488,7 @@ fn ack(f: &mut Fixture, client: &Client, id: &str) {
         subscription: Some(0),
         message_id,
         positive: true,
+        trace: Default::default(),
     };
     f.handle(Command::Acknowledge(client.key, Box::new(ack)));
 }
