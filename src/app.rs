@@ -33,6 +33,7 @@ use crate::session::context::Context;
 use crate::session::driver;
 use crate::session::per_user::PerUser;
 use crate::session::rates::Rates;
+use crate::tap::Tap;
 use crate::telemetry::metrics::Metrics;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
@@ -72,6 +73,7 @@ pub struct App {
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    tap: Tap,
     authenticator: Arc<Authenticator>,
     metrics: Metrics,
     phase: watch::Sender<Phase>,
@@ -137,6 +139,7 @@ impl App {
                 _ => None,
             },
         )));
+        let tap = Tap::new(config.api.taps, config.api.tap_destinations);
         let (phase, phase_seen) = watch::channel(Phase::Starting);
         let (sessions, draining) = (TaskTracker::new(), CancellationToken::new());
 
@@ -159,6 +162,7 @@ impl App {
             header_limits,
             body_bytes: config.limits.body_bytes,
             time_zone: time_zone.clone(),
+            tap: tap.clone(),
             list_destination: config.presence.list_destination.clone(),
         };
         let context = Arc::new(Context {
@@ -201,6 +205,7 @@ impl App {
             presence,
             registry,
             recent,
+            tap,
             authenticator,
             metrics,
             phase,
@@ -296,6 +301,7 @@ impl App {
             notifications,
             registry.clone(),
             recent.clone(),
+            self.tap.clone(),
         ));
         tokio::spawn(relay::relay_control(
             control,

@@ -14,6 +14,7 @@ use crate::envelope::Envelope;
 use crate::http::users::control;
 use crate::presence::Presence;
 use crate::recent::Recent;
+use crate::tap::Tap;
 
 /// The control request that asks another instance for its newest bodies of one destination.
 const RECENT_LIST: &str = "recent.list";
@@ -25,9 +26,17 @@ const LEARN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Hands every notification to the sessions of this instance, in the bus's order; ends with the bus. A full shard makes
 /// this wait, and with it the bus.
-pub async fn relay_notifications(mut incoming: BoxStream<Envelope>, registry: Registry, recent: Arc<Recent>) {
+pub async fn relay_notifications(
+    mut incoming: BoxStream<Envelope>,
+    registry: Registry,
+    recent: Arc<Recent>,
+    tap: Tap,
+) {
     while let Some(envelope) = incoming.next().await {
         recent.record(&envelope);
+        if tap.is_open() {
+            tap.record(&envelope, registry.is_wanted(&envelope));
+        }
         registry.deliver(envelope).await;
     }
 }

@@ -16,7 +16,7 @@ use super::body::{BodyReader, Buffered, Limit};
 use super::error::ApiError;
 use super::notifications::{message, publish, raw};
 use super::origin::{cors, guard};
-use super::{Config, ConfigError, State, health, observe, openapi, page, users};
+use super::{Config, ConfigError, State, health, observe, openapi, page, tap, users};
 use crate::origins::Origins;
 
 /// What handlers and middleware share.
@@ -116,7 +116,9 @@ fn read_routes() -> OpenApiRouter<Arc<Api>> {
 }
 
 fn admin_routes() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new().routes(routes!(users::delete_sessions))
+    OpenApiRouter::new()
+        .routes(routes!(users::delete_sessions))
+        .routes(routes!(tap::tap))
 }
 
 fn health_routes() -> OpenApiRouter<Arc<Api>> {

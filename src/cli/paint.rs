@@ -1,0 +1,104 @@
+//! Text for people: coloured on a terminal (anstream honours `NO_COLOR`), and with nothing in it that a terminal would
+//! obey, since bodies and names come from strangers.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Destinations and names.
+pub const NAME: Style = AnsiColor::Cyan.on_default().bold();
+/// What is less important.
+pub const DIM: Style = Style::new().dimmed();
+/// Success.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// What may become a problem.
+pub const WARN: Style = AnsiColor::Yellow.on_default();
+/// A problem.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// `text` with control characters, but ends of line and tabs, shown as escapes.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => shown.push(character),
+            // Marks that turn the direction of what follows could make one name look like another.
+            _ if character.is_control()
+                || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
+                // Writing to a String cannot fail.
+                let _ = write!(shown, "{}", character.escape_unicode());
+            }
+            _ => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// Likewise on one line.
+pub fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// A line about the command itself, on standard error.
+pub fn notice(style: Style, text: &str) {
+    // Nobody to tell if standard error is gone.
+    let _ = writeln!(anstream::stderr().lock(), "{style}{}{style:#}", printable(text));
+}
+
+/// Rows as columns, as wide as their widest cell, with a head.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
+    let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = anstream::stdout().lock();
+    let line = |cells: Vec<&str>| {
+        let padded = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    writeln!(out, "{DIM}{}{DIM:#}", line(head.to_vec()))?;
+    for row in rows {
+        writeln!(out, "{}", line(row.iter().map(String::as_str).collect()))?;
+    }
+    Ok(())
+}
+
+/// One JSON value on a line of its own.
+pub fn json_line(value: &impl serde::Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    std::io::stdout().lock().write_all(&line)
+}
+
+/// A bar for work whose length is known; drawn on a terminal's standard error only.
+pub fn bar(what: &str, length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(what.to_owned());
+    if let Ok(style) = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_has_nothing_to_obey() {
+        assert_eq!(
+            printable("a\u{1b}[31mb\r\u{9b}c\u{202e}d\ne\tä"),
+            "a\\u{1b}[31mb\\u{d}\\u{9b}c\\u{202e}d\ne\tä"
+        );
+        assert_eq!(one_line("a\nb"), "a\\nb");
+    }
+}
