@@ -11,6 +11,7 @@ pub mod check;
 pub mod client;
 pub mod doctor;
 pub mod hash_password;
+pub mod health;
 pub mod manual;
 mod paint;
 
@@ -39,6 +40,8 @@ pub enum Command {
     Check(ConfigArgs),
     /// Looks whether an instance with this configuration can run here, and says what to do where not.
     Doctor(DoctorArgs),
+    /// Asks a running instance whether it is ready; exit code 0 or 1.
+    Health(health::HealthArgs),
     /// Reads a password and prints its argon2id hash for the configuration or a users file.
     HashPassword,
     /// Publishes a notification.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use herald::cli::client::{self, ClientError};
 use herald::cli::{
     Cli, Command, ConfigArgs, DoctorArgs, EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, check, complain, doctor,
-    hash_password, manual,
+    hash_password, health, manual,
 };
 use herald::config::{self, Arguments, Loaded};
 use herald::{app, telemetry};
@@ -32,6 +32,7 @@ fn run() -> Result<(), u8> {
         Command::Serve(flags) => serve(flags),
         Command::Check(flags) => print_check(flags),
         Command::Doctor(args) => examine(args),
+        Command::Health(flags) => ask_health(flags),
         Command::HashPassword => hash_password::run().map_err(|error| failure(&error)),
         Command::Publish(args) => client(client::publish::run(args)),
         Command::Subscribe(args) => client(client::subscribe::run(args)),
@@ -83,6 +84,11 @@ fn print_check(flags: ConfigArgs) -> Result<(), u8> {
         .lock()
         .write_all(text.as_bytes())
         .map_err(|error| failure(&error))
+}
+
+fn ask_health(flags: health::HealthArgs) -> Result<(), u8> {
+    let loaded = load(flags.config)?;
+    health::run(&loaded.config.http, flags.live, flags.timeout).map_err(|error| failure(&error))
 }
 
 fn load(flags: ConfigArgs) -> Result<Loaded, u8> {

@@ -1,10 +1,8 @@
 //! The handle to the shards: every other module's way into `delivery/`, and all that waits in it: a full mailbox
 //! makes its sender wait. Cheap to clone.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::command::{Acknowledgement, Command, Delivery, Join, SessionKey, Subscription, Which};
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
+use super::measure::Measure;
 use super::outbox::{Outbox, TryWrite};
 use super::shard::{Setting, Shard};
 use crate::close_reason::CloseReason;
@@ -22,9 +21,14 @@ use crate::principal::UserName;
 
 pub use super::command::SessionView;
 
+pub use counters::{Counters, Stats};
+pub use sending::Sending;
+
 use clock::start_clock;
 
 mod clock;
+mod counters;
+mod sending;
 
 /// What the registry must know beside its own [`super::Config`].
 #[derive(Clone)]
@@ -39,63 +43,8 @@ pub struct Limits {
     pub hidden_tab_grace: Duration,
     /// `destinations.user_prefix`
     pub user_prefix: Path,
-    /// Told how long each acknowledged MESSAGE took, from its write to its ACK.
-    pub on_ack: Arc<dyn Fn(Duration) + Send + Sync>,
-}
-
-/// What the shards count.
-#[derive(Debug, Default)]
-pub struct Counters {
-    pub(super) sessions: AtomicU64,
-    pub(super) subscriptions: AtomicU64,
-    pub(super) written: AtomicU64,
-    pub(super) queued: AtomicU64,
-    pub(super) dropped: AtomicU64,
-    pub(super) overflows: AtomicU64,
-    pub(super) pings: AtomicU64,
-    pub(super) reaped: AtomicU64,
-    pub(super) acknowledged: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) unacknowledged: AtomicU64,
-    matched: AtomicU64,
-    unmatched: AtomicU64,
-}
-
-/// What the shards have counted since start, and what they hold now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Logged-in sessions now.
-    pub sessions: u64,
-    /// Subscriptions now.
-    pub subscriptions: u64,
-    /// Bytes that wait in outboxes now.
-    pub outbox_bytes: u64,
-    /// MESSAGEs written to a socket at once.
-    pub written: u64,
-    /// MESSAGEs that had to wait in an outbox.
-    pub queued: u64,
-    /// MESSAGEs dropped: outbox full, session closing, or unsubscribed while waiting.
-    pub dropped: u64,
-    /// MESSAGEs that went stale while they waited.
-    pub expired: u64,
-    /// Notifications that no session of this instance wanted.
-    pub unmatched: u64,
-    /// Notifications that at least one session may have wanted.
-    pub matched: u64,
-    /// Sessions closed as slow consumers.
-    pub overflows: u64,
-    /// Pings sent to silent clients.
-    pub pings: u64,
-    /// Sessions reaped for silence.
-    pub reaped: u64,
-    /// MESSAGEs acknowledged by ACK.
-    pub acknowledged: u64,
-    /// MESSAGEs refused by NACK.
-    pub refused: u64,
-    /// MESSAGEs whose subscription ended before they were acknowledged.
-    pub unacknowledged: u64,
-    /// MESSAGEs replaced by a newer one with the same collapse key while they waited.
-    pub collapsed: u64,
+    /// Told what the shards measure.
+    pub measure: Arc<dyn Measure>,
 }
 
 /// Sends commands to the shards and reads what they count.
@@ -111,7 +60,7 @@ struct Inner {
     ledger: Arc<Ledger>,
     clock: Arc<AtomicU32>,
     keys: AtomicU64,
-    outbox_bytes: usize,
+    limits: Limits,
     delivery_bytes: u32,
     in_flight: Arc<Semaphore>,
 }
@@ -121,7 +70,7 @@ impl Registry {
     pub fn start(config: &super::Config, limits: Limits) -> std::io::Result<Self> {
         let interest = Arc::new(Interest::default());
         let counters = Arc::new(Counters::default());
-        let ledger = Arc::new(Ledger::new(limits.outbox_total_bytes));
+        let ledger = Arc::new(Ledger::new(limits.outbox_total_bytes, limits.measure.clone()));
         // From 1, so that 0 is "before everything".
         let clock = Arc::new(AtomicU32::new(1));
         let mut shards = Vec::new();
@@ -134,7 +83,7 @@ impl Registry {
                 clock: clock.clone(),
                 user_prefix: limits.user_prefix.clone(),
                 grace_ticks: super::wheel::ticks_of(limits.hidden_tab_grace.as_millis() as u64),
-                on_ack: limits.on_ack.clone(),
+                measure: limits.measure.clone(),
             });
             std::thread::Builder::new()
                 .name(format!("herald-shard-{index}"))
@@ -156,7 +105,7 @@ impl Registry {
             ledger,
             clock,
             keys: AtomicU64::new(0),
-            outbox_bytes: limits.outbox_bytes,
+            limits,
             delivery_bytes,
             in_flight: Arc::new(Semaphore::new(delivery_bytes as usize)),
         };
@@ -167,20 +116,27 @@ impl Registry {
 
     /// Hands a notification to every shard that has a match; waits where a shard's mailbox is full, or where
     /// `limits.delivery_bytes` are under way. Order: two calls, the second after the first returned, arrive in that
-    /// order at every session (each shard's mailbox keeps it).
-    pub async fn deliver(&self, envelope: Envelope) {
+    /// order at every session (each shard's mailbox keeps it). Gives whether any session here may want it.
+    pub async fn deliver(&self, envelope: Envelope) -> bool {
         let inner = &*self.inner;
         let shards = inner.interest.shards(&envelope.target);
         if shards.is_empty() {
             inner.counters.unmatched.fetch_add(1, Ordering::Relaxed);
-            return;
+            return false;
         }
         inner.counters.matched.fetch_add(1, Ordering::Relaxed);
         let bytes = u32::try_from(envelope.body.len())
             .unwrap_or(u32::MAX)
             .clamp(1, inner.delivery_bytes);
+        let room = inner.in_flight.clone();
         // The semaphore is never closed.
-        let permit = inner.in_flight.clone().acquire_many_owned(bytes).await.ok();
+        let permit = match room.clone().try_acquire_many_owned(bytes) {
+            Err(_) => {
+                inner.limits.measure.full();
+                room.acquire_many_owned(bytes).await.ok()
+            }
+            permit => permit.ok(),
+        };
         let delivery = Arc::new(Delivery {
             envelope,
             _permit: permit,
@@ -188,6 +144,7 @@ impl Registry {
         for shard in shards.iter() {
             self.send(shard, Command::Deliver(delivery.clone())).await;
         }
+        true
     }
 
     /// Whether a session here may want it.
@@ -233,6 +190,17 @@ impl Registry {
         views
     }
 
+    /// How long the oldest frame that waits in an outbox has waited; none waits: zero. Looks at every session that lags.
+    pub async fn oldest_waiting(&self) -> Duration {
+        let mut oldest = Duration::ZERO;
+        for shard in 0..self.inner.shards.len() {
+            let (sender, receiver) = oneshot::channel();
+            self.send(shard, Command::OldestWaiting(sender)).await;
+            oldest = oldest.max(receiver.await.unwrap_or_default());
+        }
+        oldest
+    }
+
     /// How many subscriptions this instance has to a broadcast destination.
     pub fn subscribers(&self, path: &Path) -> usize {
         self.inner.interest.subscriptions(path)
@@ -240,33 +208,14 @@ impl Registry {
 
     /// The counters.
     pub fn stats(&self) -> Stats {
-        let (counters, ledger) = (&self.inner.counters, &self.inner.ledger);
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Stats {
-            sessions: get(&counters.sessions),
-            subscriptions: get(&counters.subscriptions),
-            outbox_bytes: ledger.queued_bytes.load(Ordering::Relaxed) as u64,
-            written: get(&counters.written),
-            queued: get(&counters.queued),
-            dropped: get(&counters.dropped) + get(&ledger.dropped),
-            expired: get(&ledger.expired),
-            unmatched: get(&counters.unmatched),
-            matched: get(&counters.matched),
-            overflows: get(&counters.overflows),
-            pings: get(&counters.pings),
-            reaped: get(&counters.reaped),
-            acknowledged: get(&counters.acknowledged),
-            refused: get(&counters.refused),
-            unacknowledged: get(&counters.unacknowledged),
-            collapsed: get(&ledger.collapsed),
-        }
+        Stats::of(&self.inner.counters, &self.inner.ledger)
     }
 
     /// An outbox over `socket` for a connection that has yet to log in.
     pub fn outbox(&self, socket: Arc<dyn TryWrite>) -> Arc<Outbox> {
         Arc::new(Outbox::new(
             socket,
-            self.inner.outbox_bytes,
+            self.inner.limits.outbox_bytes,
             self.inner.ledger.clone(),
         ))
     }
@@ -301,22 +250,6 @@ impl Registry {
     }
 }
 
-/// A command on its way: sent already unless the mailbox was full, and then waiting for room. Two words, since an idle
-/// session keeps the memory of every future that it may ever wait for.
-#[must_use = "a full mailbox makes its sender wait"]
-pub struct Sending(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
-
-impl Future for Sending {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            None => Poll::Ready(()),
-            Some(waiting) => waiting.as_mut().poll(cx),
-        }
-    }
-}
-
 /// One session's way to its shard. What it sends arrives in the order it was sent.
 #[derive(Clone)]
 pub struct SessionHandle {
@@ -325,9 +258,12 @@ pub struct SessionHandle {
 }
 
 impl SessionHandle {
-    /// Logs in: CONNECTED is written, and from here on the shard writes.
+    /// Logs in: CONNECTED is written, and from here on the shard writes. What is published to the user from now on comes
+    /// behind it.
     pub fn join(&self, join: Box<Join>) -> Sending {
-        self.send(Command::Join(self.key, join))
+        let interest = &self.registry.inner.interest;
+        let coming = interest.announce_login(self.shard(), join.principal.user());
+        self.send(Command::Join(self.key, join, Some(coming)))
     }
 
     /// Subscribes; `receipt` goes out before the first MESSAGE. What is published from now on reaches the subscription.

@@ -19,7 +19,6 @@ use super::state::Session;
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
-use crate::limit::Limit;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
 use crate::ws::upgrade::{Connection, register};
@@ -75,7 +74,7 @@ pub async fn serve(context: Arc<Context>, connection: Connection) {
     };
     context.metrics.closes.with_label_values(&[reason.label()]).inc();
     if reason == CloseReason::SlowConsumer {
-        context.metrics.limit_hit(Limit::OutboxBytes);
+        context.metrics.limit_hit(outbox.passed().0);
     }
     if reason == CloseReason::PeerGone {
         return;

@@ -14,6 +14,7 @@ mod cluster;
 mod life;
 mod limits;
 mod login_time;
+mod metrics;
 mod secrets;
 mod sessions;
 mod slow;

@@ -204,12 +204,13 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "hyper only under ws/, http/listener, telemetry/export and cli/client/rest",
+        name: "hyper only under ws/, http/listener, telemetry/export, cli/health and cli/client/rest",
         except: &[
             "src/ws",
             "src/http/listener",
             "src/telemetry/export",
             "src/cli/client/rest",
+            "src/cli/health",
         ],
         bans: Ban::Paths(&["hyper", "hyper_util"]),
         broken: ("src/http/router.rs", "fn f() -> ::hyper::Request<()> { todo() }"),
@@ -278,6 +279,18 @@ pub const RULES: &[Rule] = &[
         within: &["src/presence"],
         bans: Ban::Paths(&["crate::http", "crate::session", "crate::stomp", "crate::ws"]),
         broken: ("src/presence/view.rs", "use crate::stomp::frame;"),
+        ..RULE
+    },
+    Rule {
+        name: "relay knows no HTTP and no session",
+        within: &["src/relay", "src/control"],
+        bans: Ban::Paths(&[
+            "crate::http",
+            "crate::stomp",
+            "crate::ws",
+            "crate::session::driver",
+        ]),
+        broken: ("src/relay.rs", "use crate::http::users;"),
         ..RULE
     },
     Rule {

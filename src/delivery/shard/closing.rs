@@ -1,7 +1,9 @@
 //! How a shard ends sessions: out of every table first, so that nothing more is made for them, then their last words.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -82,13 +84,27 @@ impl Shard {
     }
 
     fn end_with_words(&mut self, slot: u32, reason: CloseReason) {
-        let Some(version) = self.sessions[slot as usize]
-            .as_ref()
-            .map(|session| session.version)
-        else {
+        let Some(session) = &self.sessions[slot as usize] else {
             return;
         };
-        self.end(slot, reason, wire::last_words(reason, version));
+        let words = match reason {
+            CloseReason::SlowConsumer => {
+                let (limit, bytes) = session.outbox.passed();
+                format!("{}: over {bytes} bytes ({})", reason.words(), limit.name()).into()
+            }
+            _ => Cow::Borrowed(reason.words()),
+        };
+        let last_words = wire::last_words(reason, &words, session.version);
+        self.end(slot, reason, last_words);
+    }
+
+    /// How long the oldest frame that waits for one of the sessions has waited.
+    pub(super) fn oldest_waiting(&self) -> Duration {
+        let lagging = self.hot.iter().zip(&self.sessions).filter(|(hot, _)| hot.blocked);
+        let oldest = lagging
+            .filter_map(|(_, session)| session.as_ref()?.outbox.oldest())
+            .min();
+        oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     pub(super) fn inspect(&self, user: &UserName) -> Vec<SessionView> {

@@ -33,6 +33,13 @@ impl Shard {
     /// have no order between them (docs/stomp.md, "Order").
     pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
         let mut left: Vec<&Envelope> = batch.iter().map(|delivery| &delivery.envelope).collect();
+        let now = Instant::now();
+        for envelope in &left {
+            if let Some(at) = envelope.arrival.at() {
+                let after = now.saturating_duration_since(at);
+                self.setting.measure.reached_shard(after, &envelope.trace);
+            }
+        }
         while let Some(first) = left.first() {
             let target = &first.target;
             let (mut together, mut others) = (Vec::with_capacity(left.len()), Vec::new());
@@ -52,7 +59,7 @@ impl Shard {
 
     fn broadcast(&mut self, path: &Path, together: &mut [Encoded<'_>]) {
         let mut tally = Tally::default();
-        let now = self.wheel.now();
+        let (now, begun) = (self.wheel.now(), Instant::now());
         let Some((topic_index, topic)) = self.topics.get(path) else {
             return;
         };
@@ -92,6 +99,11 @@ impl Shard {
             }
         }
         self.add(&tally);
+        if let Some(first) = together.first() {
+            self.setting
+                .measure
+                .walked(begun.elapsed(), &first.envelope.trace);
+        }
     }
 
     fn reach_user(&mut self, user: &UserName, path: &Path, together: &mut [Encoded<'_>]) {
