@@ -110,7 +110,11 @@ impl Server {
         };
         let url = url.as_deref().unwrap_or("http://127.0.0.1:8080");
         Ok(Self {
-            endpoint: Endpoint::parse(url).map_err(|why| ClientError::Usage(format!("{url:?}: {why}")))?,
+            endpoint: Endpoint::parse(url).map_err(|why| {
+                // What stands before an @ may be a password.
+                let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
+                ClientError::Usage(format!("{shown:?}: {why}"))
+            })?,
             login: credentials::login(args, env)?,
             key: credentials::key(args, env)?,
             ca_file: args.ca_file.clone(),

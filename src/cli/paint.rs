@@ -25,10 +25,7 @@ pub fn printable(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\n' | '\t' => shown.push(character),
-            // Marks that turn the direction of what follows could make one name look like another.
-            _ if character.is_control()
-                || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
+            _ if steers(character) => {
                 // Writing to a String cannot fail.
                 let _ = write!(shown, "{}", character.escape_unicode());
             }
@@ -74,9 +71,32 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
 
 /// One JSON value on a line of its own.
 pub fn json_line(value: &impl serde::Serialize) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    std::io::stdout().lock().write_all(&line)
+    let line = json(value)?;
+    writeln!(std::io::stdout().lock(), "{line}")
+}
+
+/// JSON in which nothing that a terminal would obey stands as it is: such characters stand in strings alone, and are
+/// escaped there, which changes no value.
+fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string(value)?;
+    if !text.chars().any(steers) {
+        return Ok(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if steers(character) {
+            // All are below U+10000. Writing to a String cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    Ok(escaped)
+}
+
+/// Control characters, and marks that turn the direction of what follows and could make one name look like another.
+fn steers(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A bar for work whose length is known; drawn on a terminal's standard error only.
@@ -100,5 +120,9 @@ mod tests {
             "a\\u{1b}[31mb\\u{d}\\u{9b}c\\u{202e}d\ne\tä"
         );
         assert_eq!(one_line("a\nb"), "a\\nb");
+        let hostile = "\u{9b}31m\u{7f}\u{202e}\u{1b}ä";
+        let text = json(&[hostile]).unwrap();
+        assert!(!text.chars().any(steers), "{text}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [hostile]);
     }
 }

@@ -259,9 +259,11 @@ impl Outbox {
         self.inner.lock().queue.is_empty()
     }
 
-    /// Since when its oldest frame waits, if any does.
-    pub fn oldest(&self) -> Option<Instant> {
-        self.inner.lock().queue.front()?.since
+    /// The bytes that wait, held ones among them, and since when the oldest frame of the queue does.
+    pub fn waiting(&self) -> (usize, Option<Instant>) {
+        let inner = self.inner.lock();
+        let since = inner.queue.front().and_then(|frame| frame.since);
+        (inner.queued_bytes + inner.held_bytes, since)
     }
 
     /// Why the session ends, once it does.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::command::{Acknowledgement, Command, Delivery, Join, SessionKey, Subscription, Which};
+use super::explain::Explained;
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::measure::Measure;
@@ -188,6 +189,19 @@ impl Registry {
             views.extend(receiver.await.unwrap_or_default());
         }
         views
+    }
+
+    /// Who of this instance's sessions would get a notification to `target`, and why not the others; at most `max` in each
+    /// list. Of a broadcast every session is looked at: for rare needs.
+    pub async fn explain(&self, target: &Target, max: usize) -> Explained {
+        let mut explained = Explained::default();
+        for shard in 0..self.inner.shards.len() {
+            let (sender, receiver) = oneshot::channel();
+            let command = Command::Explain(target.clone(), max, sender);
+            self.send(shard, command).await;
+            explained.add(receiver.await.unwrap_or_default(), max);
+        }
+        explained
     }
 
     /// How long the oldest frame that waits in an outbox has waited; none waits: zero. Looks at every session that lags.

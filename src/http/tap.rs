@@ -83,7 +83,7 @@ impl From<Count> for Counted {
 #[utoipa::path(
     get,
     path = "/api/v1/tap",
-    tag = "operate",
+    tag = "debug",
     params(Params),
     security(("key" = ["admin"]), ("user" = [])),
     responses(

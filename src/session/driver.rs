@@ -68,6 +68,7 @@ pub async fn serve(context: Arc<Context>, connection: Connection) {
     let reason = match greeted {
         Ok(logged_in) => run(&context, logged_in, &mut inputs, &outbox, &socket).await,
         Err(end) => {
+            debug!(address = %arrival.address, reason = end.reason.label(), "connection ended before login");
             outbox.close(end.reason, end.messages);
             end.reason
         }

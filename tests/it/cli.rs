@@ -157,6 +157,12 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
     .await;
     // What stands in the command line or its files.
     check(of("users").set("HERALD_URL", "127.0.0.1"), USAGE, &["http://"]).await;
+    check(
+        of("users").set("HERALD_URL", "http://a:hush@x"),
+        USAGE,
+        &["HERALD_PASSWORD"],
+    )
+    .await;
     check(of("users --key-file /nowhere/key"), USAGE, &["/nowhere/key"]).await;
     check(
         Cli::new("subscribe /topic/a --login ann"),
@@ -184,6 +190,64 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
         .argument("--password-file")
         .argument(path.to_str().unwrap());
     assert_eq!(cli.run().await.code, Some(0));
+}
+
+/// Ends TLS in front of `herald`, as a proxy does; gives where.
+async fn tls_proxy(herald: &Herald) -> std::net::SocketAddr {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_file(tls_file("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(tls_file("server-key.pem")).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, to) = (listener.local_addr().unwrap(), herald.address);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not trust it goes.
+                let Ok(mut outside) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut inside = tokio::net::TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+            });
+        }
+    });
+    address
+}
+
+fn tls_file(name: &str) -> String {
+    format!("{}/tests/it/support/nats_tls/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+// The proxy runs while the test waits for a line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_goes_by_the_authorities_one_names() {
+    let (_folder, herald) = demo().await;
+    let url = format!("https://{}", tls_proxy(&herald).await);
+    let of = |line: &str| Cli::of_operator(&herald, line).set("HERALD_URL", &url);
+    let refused = of("users").run().await;
+    assert_eq!(refused.code, FAILURE);
+    assert!(refused.error.contains("UnknownIssuer"), "{refused:?}");
+    let (users, subscribe) = (of("users --ca-file"), of("subscribe -n 1 /topic/a --ca-file"));
+    let ca = tls_file("ca.pem");
+    assert_eq!(users.argument(&ca).run().await.code, Some(0));
+    let subscribed = subscribe.argument(&ca).start();
+    assert!(subscribed.error().contains("subscribed to /topic/a"));
+    herald
+        .post("/api/v1/broadcast/topic/a", "text/plain", "by TLS")
+        .await;
+    let lines = [subscribed.out(), subscribed.out()];
+    assert!(lines[0].contains("/topic/a") && lines[1] == "by TLS", "{lines:?}");
+    assert_eq!(subscribed.code(), Some(0));
 }
 
 fn url(herald: &Herald) -> String {
@@ -388,12 +452,11 @@ async fn the_doctor_tells_what_would_not_work() {
     )
     .await;
 
-    let file = |name: &str| format!("{}/tests/it/support/nats_tls/{name}", env!("CARGO_MANIFEST_DIR"));
-    let (cert, key) = (file("server.pem"), file("server-key.pem"));
+    let (cert, key) = (tls_file("server.pem"), tls_file("server-key.pem"));
     let nats = NatsServer::start_with(&format!("tls {{ cert_file: {cert:?}, key_file: {key:?} }}"));
     let tls = doctor()
         .set("HERALD_BUS__URL", &nats.url())
-        .set("HERALD_BUS__CA_FILE", &file("ca.pem"));
+        .set("HERALD_BUS__CA_FILE", &tls_file("ca.pem"));
     let shown = format!("127.0.0.1:{}) holds until", nats.port());
     check(
         tls,

@@ -11,6 +11,7 @@
 mod bus;
 mod cli;
 mod cluster;
+mod explain;
 mod life;
 mod limits;
 mod login_time;

@@ -273,12 +273,8 @@ async fn upgrade(
     connection: Connection,
 ) -> Result<WebSocketStream<Connection>, End> {
     let endpoint = &server.endpoint;
-    let scheme = if endpoint.tls { "wss" } else { "ws" };
-    let url = format!(
-        "{scheme}://{}{}{ws_path}",
-        endpoint.authority(),
-        endpoint.base_path
-    );
+    // TLS, where there is any, is below: to the crate it is a socket like another.
+    let url = format!("ws://{}{}{ws_path}", endpoint.authority(), endpoint.base_path);
     let mut request = url
         .into_client_request()
         .map_err(|error| End::Lost(error.to_string()))?;

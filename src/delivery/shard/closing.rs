@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{NoSocket, Shard, To};
+use super::{NoSocket, Shard};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::SessionView;
 use crate::delivery::wire;
@@ -102,7 +102,7 @@ impl Shard {
     pub(super) fn oldest_waiting(&self) -> Duration {
         let lagging = self.hot.iter().zip(&self.sessions).filter(|(hot, _)| hot.blocked);
         let oldest = lagging
-            .filter_map(|(_, session)| session.as_ref()?.outbox.oldest())
+            .filter_map(|(_, session)| session.as_ref()?.outbox.waiting().1)
             .min();
         oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
@@ -117,10 +117,7 @@ impl Shard {
             subscriptions: session
                 .subscriptions
                 .iter()
-                .filter_map(|held| match &held.to {
-                    To::Broadcast(place) => self.topics.path(*place).map(ToString::to_string),
-                    To::User { path, .. } => Some(format!("{}{path}", self.setting.user_prefix)),
-                })
+                .filter_map(|held| self.as_subscribed(&held.to))
                 .collect(),
         });
         view.collect()
