@@ -14,14 +14,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::auth::{self, Authenticator};
-use crate::bus::embedded::EmbeddedBus;
-use crate::bus::nats::NatsBus;
 use crate::bus::{self, Bus};
 use crate::close_reason::CloseReason;
 use crate::config::{Config, Limits};
 use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
-use crate::envelope::HeaderLimits;
 use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::origins::Origins;
@@ -35,12 +32,14 @@ use crate::session::driver;
 use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
 use crate::tap::Tap;
+use crate::telemetry::export::Exporter;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::Tracer;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
 mod settings;
 
-use settings::{connection_limits, header_limits, registry_limits, rules};
+use settings::{connect_bus, connection_limits, header_limits, registry_limits, rules, start_tracing};
 
 /// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
@@ -78,6 +77,8 @@ pub struct App {
     cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
     metrics: Metrics,
+    tracer: Tracer,
+    exporter: Exporter,
     phase: watch::Sender<Phase>,
     sessions: TaskTracker,
     draining: CancellationToken,
@@ -116,7 +117,8 @@ impl App {
         }
         let header_limits = header_limits(&config);
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
-        let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics))
+        let (tracer, exporter) = start_tracing(&config, &instance, &metrics)?;
+        let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics, &tracer))
             .map_err(|error| Error::Failure(format!("shards: {error}")))?;
         let presence = Arc::new(Presence::new(
             instance.clone(),
@@ -160,6 +162,7 @@ impl App {
             policy: http::access::Policy::compile(&config.api)
                 .map_err(|error| Error::Config(error.to_string()))?,
             metrics: metrics.clone(),
+            tracer: tracer.clone(),
             phase: phase_seen,
             header_limits,
             body_bytes: config.limits.body_bytes,
@@ -188,6 +191,7 @@ impl App {
                 recent: recent.clone(),
             },
             metrics: metrics.clone(),
+            tracer: tracer.clone(),
             heartbeat: config.heartbeat,
             rates: Rates::new(&config.limits),
             per_user,
@@ -220,6 +224,8 @@ impl App {
             cluster,
             authenticator,
             metrics,
+            tracer,
+            exporter,
             phase,
             sessions,
             draining,
@@ -299,6 +305,7 @@ impl App {
             // Says goodbye, so that this instance's users are gone at once everywhere.
             let _ = timeout_at(deadline, &mut presence).await;
             let _ = timeout_at(deadline, self.bus.drain()).await;
+            self.exporter.shutdown(deadline).await;
             info!("drained");
             Ok(())
         };
@@ -329,6 +336,7 @@ impl App {
             registry.clone(),
             recent.clone(),
             self.cluster.clone(),
+            self.tracer.clone(),
         ));
         tokio::spawn(self.cluster.clone().run(background.clone()));
         let presence = tokio::spawn(self.presence.clone().run(background.clone()));
@@ -373,22 +381,4 @@ async fn bind(address: &str, key: &str) -> Result<TcpListener, Error> {
     listener::bind(address)
         .await
         .map_err(|error| Error::Failure(format!("{key}: cannot listen on {address}: {error}")))
-}
-
-async fn connect_bus(
-    config: &Config,
-    headers: HeaderLimits,
-    instance: &Instance,
-) -> Result<Arc<dyn Bus>, Error> {
-    let limits = bus::Limits {
-        body_bytes: config.limits.body_bytes,
-        headers,
-    };
-    match &config.bus.url {
-        None => Ok(EmbeddedBus::new(&config.bus, limits, instance.id)),
-        Some(_) => {
-            let bus = Box::pin(NatsBus::connect(&config.bus, limits, instance)).await;
-            Ok(bus.map_err(|error| Error::Config(error.to_string()))?)
-        }
-    }
 }

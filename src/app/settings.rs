@@ -1,14 +1,18 @@
-//! From the configuration's sections to what the modules take. Knows the whole configuration, no running part.
+//! From the configuration's sections to what the modules take. Knows the whole configuration, and of running parts the bus alone.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
 use crate::auth::Authenticator;
+use crate::bus::embedded::EmbeddedBus;
+use crate::bus::nats::NatsBus;
+use crate::bus::{self, Bus};
 use crate::config::Config;
 use crate::delivery::measure::Measure;
 use crate::delivery::registry;
 use crate::envelope::{HeaderLimits, TraceContext};
+use crate::instance::Instance;
 use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
@@ -17,7 +21,9 @@ use crate::limit::Limit;
 use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::stomp;
+use crate::telemetry::export::{self, Exporter};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::Tracer;
 
 /// From what delivery measures to the metrics.
 struct Measured(Metrics);
@@ -51,7 +57,17 @@ pub(super) fn header_limits(config: &Config) -> HeaderLimits {
     }
 }
 
-pub(super) fn registry_limits(config: &Config, metrics: &Metrics) -> registry::Limits {
+pub(super) fn start_tracing(
+    config: &Config,
+    instance: &Instance,
+    metrics: &Metrics,
+) -> Result<(Tracer, Exporter), Error> {
+    let prefix = &config.destinations.user_prefix;
+    export::start(&config.tracing, instance, prefix, metrics)
+        .map_err(|error| Error::Config(error.to_string()))
+}
+
+pub(super) fn registry_limits(config: &Config, metrics: &Metrics, tracer: &Tracer) -> registry::Limits {
     registry::Limits {
         outbox_bytes: config.limits.outbox_bytes.0,
         outbox_total_bytes: config.limits.outbox_total_bytes.0,
@@ -59,6 +75,7 @@ pub(super) fn registry_limits(config: &Config, metrics: &Metrics) -> registry::L
         hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
         user_prefix: config.destinations.user_prefix.clone(),
         measure: Arc::new(Measured(metrics.clone())),
+        tracer: tracer.clone(),
     }
 }
 
@@ -106,5 +123,24 @@ pub(super) fn connection_limits(config: &Config) -> context::Limits {
         ),
         connect_timeout: limits.connect_timeout,
         requests_in_flight: limits.requests_in_flight,
+    }
+}
+
+/// The bus that `[bus]` asks for.
+pub(super) async fn connect_bus(
+    config: &Config,
+    headers: HeaderLimits,
+    instance: &Instance,
+) -> Result<Arc<dyn Bus>, Error> {
+    let limits = bus::Limits {
+        body_bytes: config.limits.body_bytes,
+        headers,
+    };
+    match &config.bus.url {
+        None => Ok(EmbeddedBus::new(&config.bus, limits, instance.id)),
+        Some(_) => {
+            let bus = Box::pin(NatsBus::connect(&config.bus, limits, instance)).await;
+            Ok(bus.map_err(|error| Error::Config(error.to_string()))?)
+        }
     }
 }

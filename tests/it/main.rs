@@ -21,4 +21,5 @@ mod sessions;
 mod slow;
 mod stomp;
 mod support;
+mod tracing;
 mod websocket;

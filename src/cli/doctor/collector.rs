@@ -21,11 +21,11 @@ pub(super) struct Found {
     pub clock_ms: Option<i64>,
 }
 
-/// Where it is.
-pub(super) fn address(_config: &Config) -> Option<String> {
-    std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT")
-        .ok()
-        .filter(|text| !text.is_empty())
+/// Where it is: what `tracing.endpoint` says, else the variable that it falls back to.
+pub(super) fn address(config: &Config) -> Option<String> {
+    let variable = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
+    let endpoint = config.tracing.endpoint.clone().or_else(variable);
+    endpoint.filter(|text| !text.is_empty())
 }
 
 /// Connects to `endpoint`, and asks its time.

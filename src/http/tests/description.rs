@@ -3,7 +3,7 @@
 use super::*;
 
 /// docs/rest.md, as OpenAPI writes paths.
-const ROUTES: [(&str, &str); 16] = [
+const ROUTES: [(&str, &str); 17] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),
@@ -16,6 +16,7 @@ const ROUTES: [(&str, &str); 16] = [
     ("get", "/api/v1/instances"),
     ("get", "/api/v1/debug/log"),
     ("put", "/api/v1/debug/log"),
+    ("put", "/api/v1/debug/users/{user}"),
     ("get", "/livez"),
     ("get", "/readyz"),
     ("get", "/metrics"),
