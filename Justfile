@@ -72,6 +72,11 @@ ui:
 tidy:
     cargo test --test tidy
 
+# Every command that README.md and docs/ show, and their links, against a debug build
+docs *files: tools
+    cargo build --bin herald
+    scripts/check-docs {{files}}
+
 # The browser's client library against a debug build
 clients:
     scripts/tools nats-server nginx node clients

@@ -31,6 +31,7 @@ use crate::session::context::Context;
 use crate::session::driver;
 use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
+use crate::tap::Tap;
 use crate::telemetry::export::Exporter;
 use crate::telemetry::metrics::{Metrics, otlp};
 use crate::telemetry::spans::Tracer;
@@ -76,6 +77,7 @@ pub struct App {
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    tap: Tap,
     cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
     metrics: Metrics,
@@ -145,6 +147,7 @@ impl App {
                 _ => None,
             },
         )));
+        let tap = Tap::new(config.api.taps, config.api.tap_destinations);
         let (phase, phase_seen) = watch::channel(Phase::Starting);
         let (sessions, draining) = (TaskTracker::new(), CancellationToken::new());
 
@@ -168,6 +171,7 @@ impl App {
             header_limits,
             body_bytes: config.limits.body_bytes,
             time_zone: time_zone.clone(),
+            tap: tap.clone(),
             list_destination: config.presence.list_destination.clone(),
         };
         let per_user = PerUser::new(&config.limits);
@@ -221,6 +225,7 @@ impl App {
             presence,
             registry,
             recent,
+            tap,
             cluster,
             authenticator,
             metrics,
@@ -330,6 +335,7 @@ impl App {
             notifications,
             registry.clone(),
             recent.clone(),
+            self.tap.clone(),
             self.presence.clone(),
             self.metrics.clone(),
         ));

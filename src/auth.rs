@@ -24,6 +24,7 @@ pub mod credentials;
 mod delay;
 mod password;
 pub mod phc;
+pub mod survey;
 pub mod users;
 
 /// One user of the configuration or of the users file.

@@ -8,8 +8,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Arguments;
 
 pub mod check;
+pub mod client;
+pub mod doctor;
 pub mod hash_password;
 pub mod health;
+pub mod manual;
+mod paint;
 
 /// Something failed while running.
 pub const EXIT_FAILURE: u8 = 1;
@@ -34,10 +38,26 @@ pub enum Command {
     Serve(ConfigArgs),
     /// Prints the configuration in force, secrets hidden, and where each value comes from.
     Check(ConfigArgs),
+    /// Looks whether an instance with this configuration can run here, and says what to do where not.
+    Doctor(DoctorArgs),
     /// Asks a running instance whether it is ready; exit code 0 or 1.
     Health(health::HealthArgs),
     /// Reads a password and prints its argon2id hash for the configuration or a users file.
     HashPassword,
+    /// Publishes a notification.
+    Publish(client::publish::PublishArgs),
+    /// Prints what comes to destinations, as it comes.
+    Subscribe(client::subscribe::SubscribeArgs),
+    /// Shows who is online in the cluster, or one user's sessions.
+    Users(client::users::UsersArgs),
+    /// Shows what an instance fans out now, by destination.
+    Tap(client::tap::TapArgs),
+    /// Puts a light load on a running Herald and measures how long deliveries take.
+    Bench(client::bench::BenchArgs),
+    /// Prints the completions for a shell.
+    Completions(manual::CompletionsArgs),
+    /// Prints the manual page, or writes all of them into a folder.
+    Man(manual::ManArgs),
 }
 
 /// Flags about the configuration. Values also come from HERALD_ environment variables, such as HERALD_HTTP__LISTEN.
@@ -52,6 +72,17 @@ pub struct ConfigArgs {
     /// Where to listen, such as 127.0.0.1:8080 (http.listen).
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
+}
+
+/// What `herald doctor` takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DoctorArgs {
+    /// The configuration that `serve` would be given.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Prints each line as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl From<ConfigArgs> for Arguments {

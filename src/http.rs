@@ -17,6 +17,7 @@ use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
 use crate::origins::Origins;
 use crate::presence::Presence;
+use crate::tap::Tap;
 use crate::telemetry::metrics::Metrics;
 use proxies::{ForwardedHeader, Network};
 
@@ -38,6 +39,7 @@ pub mod page;
 pub mod proxies;
 pub mod refusals;
 pub mod router;
+pub mod tap;
 pub mod trace;
 pub mod users;
 
@@ -72,6 +74,8 @@ pub struct State {
     pub body_bytes: ByteSize,
     /// `application.time_zone`, for the `time` of `POST /api/v1/message`.
     pub time_zone: jiff::tz::TimeZone,
+    /// Samples what this instance fans out.
+    pub tap: Tap,
     /// `presence.list_destination`, for the page.
     pub list_destination: Option<Path>,
 }

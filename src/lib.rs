@@ -5,7 +5,7 @@
 //! * [`stomp`] knows no I/O and no clock; [`bus`] knows no STOMP; [`delivery`] knows no bus and no WebSocket crate.
 //! * fastwebsockets appears only under [`ws`], async-nats only under [`bus`], axum only under [`http`] and `ws/upgrade`.
 //! * Interceptors see who and what, never a socket.
-//! * Only [`app`], `main.rs` and `cli/check` see the whole [`config::Config`].
+//! * Only [`app`], `main.rs`, `cli/check` and `cli/doctor` see the whole [`config::Config`].
 
 pub mod app;
 pub mod auth;
@@ -31,5 +31,6 @@ pub mod recent;
 pub mod relay;
 pub mod session;
 pub mod stomp;
+pub mod tap;
 pub mod telemetry;
 pub mod ws;

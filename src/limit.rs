@@ -39,6 +39,7 @@ limits! {
     BodyTimeout = "http.body_timeout",
     MaxRequestBytes = "http.max_request_bytes",
     BufferedRequestBytes = "http.buffered_request_bytes",
+    Taps = "api.taps",
     LoginQueue = "login.queue",
     LoginDelay = "login.delay",
     LoginDelayed = "login.delayed",

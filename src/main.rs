@@ -4,8 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use herald::cli::client::{self, ClientError};
 use herald::cli::{
-    Cli, Command, ConfigArgs, EXIT_CONFIG, EXIT_FAILURE, check, complain, hash_password, health,
+    Cli, Command, ConfigArgs, DoctorArgs, EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, check, complain, doctor,
+    hash_password, health, manual,
 };
 use herald::config::{self, Arguments, Loaded};
 use herald::{app, telemetry};
@@ -29,8 +31,16 @@ fn run() -> Result<(), u8> {
     match Cli::from_process()?.command {
         Command::Serve(flags) => serve(flags),
         Command::Check(flags) => print_check(flags),
+        Command::Doctor(args) => examine(args),
         Command::Health(flags) => ask_health(flags),
         Command::HashPassword => hash_password::run().map_err(|error| failure(&error)),
+        Command::Publish(args) => client(client::publish::run(args)),
+        Command::Subscribe(args) => client(client::subscribe::run(args)),
+        Command::Users(args) => client(client::users::run(args)),
+        Command::Tap(args) => client(client::tap::run(args)),
+        Command::Bench(args) => client(client::bench::run(args)),
+        Command::Completions(args) => manual::completions(&args).map_err(|error| failure(&error)),
+        Command::Man(args) => manual::man(&args).map_err(|error| failure(&error)),
     }
 }
 
@@ -85,6 +95,31 @@ fn load(flags: ConfigArgs) -> Result<Loaded, u8> {
     config::load(&Arguments::from(flags), std::env::vars_os()).map_err(|error| {
         complain(&error);
         EXIT_CONFIG
+    })
+}
+
+fn examine(args: DoctorArgs) -> Result<(), u8> {
+    let demo = args.config.demo;
+    let loaded = load(args.config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failure(&format_args!("cannot start the runtime: {error}")))?;
+    match runtime.block_on(Box::pin(doctor::run(&loaded, demo, args.json))) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(EXIT_FAILURE),
+        Err(error) => Err(failure(&error)),
+    }
+}
+
+/// Runs a client's command.
+fn client(command: impl Future<Output = Result<(), ClientError>>) -> Result<(), u8> {
+    client::block_on(command).map_err(|error| {
+        complain(&error);
+        match error {
+            ClientError::Usage(_) => EXIT_USAGE,
+            ClientError::Failure(_) | ClientError::OutputClosed => EXIT_FAILURE,
+        }
     })
 }
 

@@ -17,6 +17,7 @@ use crate::presence::Presence;
 use crate::probe::PROBE;
 use crate::recent::Recent;
 use crate::session::per_user::{self, cluster::Cluster};
+use crate::tap::Tap;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::propagation::{DEBUG_USER, read_order};
 use crate::telemetry::spans::Tracer;
@@ -35,11 +36,15 @@ pub async fn relay_notifications(
     mut incoming: BoxStream<Envelope>,
     registry: Registry,
     recent: Arc<Recent>,
+    tap: Tap,
     presence: Arc<Presence>,
     metrics: Metrics,
 ) {
     while let Some(envelope) = incoming.next().await {
         recent.record(&envelope);
+        if tap.is_open() {
+            tap.record(&envelope, registry.is_wanted(&envelope));
+        }
         let user = match &envelope.target {
             Target::User { user, .. } => Some(user.clone()),
             Target::Broadcast(_) => None,

@@ -44,3 +44,17 @@ get_prometheus() {
 }
 
 promtool_version() { "$tools/bin/promtool" --version 2>/dev/null | sed -n '1s/^promtool, version \([^ ]*\).*/\1/p' | grep .; }
+
+# What the documentation's commands need beside what is built here; these start nothing.
+get_curl() {
+    local missing=() name
+    for name in curl openssl; do
+        command -v "$name" >/dev/null || missing+=("$name")
+    done
+    if [ "${#missing[@]}" -gt 0 ]; then
+        apt_install ca-certificates "${missing[@]}" || fail "needs ${missing[*]} (Debian: apt-get install ${missing[*]})"
+        say curl "installed from Debian's packages: ${missing[*]}"
+    else
+        say curl "the system's, $(command -v curl), and $(command -v openssl)"
+    fi
+}

@@ -154,6 +154,17 @@ impl StoredHash {
         &self.text
     }
 
+    /// Memory in KiB, passes and lanes, as they stand in the PHC string.
+    pub fn parameters(&self) -> String {
+        let params = &self.params;
+        format!(
+            "m={},t={},p={}",
+            params.m_cost(),
+            params.t_cost(),
+            params.p_cost()
+        )
+    }
+
     /// What a computation costs, to be compared with others: memory × passes.
     pub fn cost(&self) -> u64 {
         u64::from(self.params.m_cost()) * u64::from(self.params.t_cost())

@@ -74,6 +74,18 @@ impl Users {
         self.by_name.get(name)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// The different costs of their hashes, ascending.
+    pub(super) fn costs(&self) -> Vec<u64> {
+        let costs: std::collections::BTreeSet<u64> =
+            self.by_name.values().map(|user| user.hash.cost()).collect();
+        costs.into_iter().collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }

@@ -36,8 +36,10 @@ mod incoming;
 mod link;
 mod log_limit;
 mod options;
+mod probe;
 
 pub use options::ConnectError;
+pub use probe::{Probed, probe};
 
 /// What the server's `max_payload` must hold beside the body.
 const HEADER_RESERVE_BYTES: usize = 16 << 10;

@@ -155,6 +155,11 @@ impl Registry {
         true
     }
 
+    /// Whether a session here may want it.
+    pub fn is_wanted(&self, envelope: &Envelope) -> bool {
+        !self.inner.interest.shards(&envelope.target).is_empty()
+    }
+
     /// Closes all sessions of `user` on this instance. Every shard is told: a session whose Join is still in a mailbox
     /// is in no index yet.
     pub async fn close_user(&self, user: &UserName, reason: CloseReason) {

@@ -24,13 +24,28 @@ use crate::auth::{AuthError, Authenticator};
 use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
 
 /// `[api]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Who may publish.
     pub access: Access,
     /// The named keys.
     pub keys: Vec<Key>,
+    /// Samples of what is fanned out (`GET /api/v1/tap`) at once; above it 503.
+    pub taps: usize,
+    /// Destinations that one sample tells apart.
+    pub tap_destinations: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            access: Access::default(),
+            keys: Vec::new(),
+            taps: 4,
+            tap_destinations: 1_000,
+        }
+    }
 }
 
 /// `api.access`

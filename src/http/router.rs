@@ -18,7 +18,7 @@ use super::notifications::{message, publish, raw};
 use super::origin::{cors, guard};
 use super::{
     Config, ConfigError, State, debug_users, explain, health, instances, log_level, observe, openapi, page,
-    users,
+    tap, users,
 };
 use crate::origins::Origins;
 
@@ -126,6 +126,7 @@ fn read_routes() -> OpenApiRouter<Arc<Api>> {
 fn admin_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(users::delete_sessions))
+        .routes(routes!(tap::tap))
         .routes(routes!(explain::get_explain))
         .routes(routes!(instances::list_instances))
 }

@@ -126,13 +126,19 @@ impl Fixture {
             authenticator: authenticator(),
             prefixes: Arc::new(Prefixes::default()),
             instance,
-            policy: Policy::compile(&ApiConfig { access, keys }).unwrap(),
+            policy: Policy::compile(&ApiConfig {
+                access,
+                keys,
+                ..ApiConfig::default()
+            })
+            .unwrap(),
             metrics: Metrics::new().unwrap(),
             tracer: Tracer::default(),
             phase: phase.subscribe(),
             header_limits: HeaderLimits { count: 4, bytes: 64 },
             body_bytes: ByteSize(MAX_BODY_BYTES),
             time_zone: jiff::tz::TimeZone::UTC,
+            tap: crate::tap::Tap::new(1, 8),
             list_destination: None,
         };
         let ws = Router::new().route(

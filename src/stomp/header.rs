@@ -128,7 +128,7 @@ impl HeadRules {
     }
 
     /// A line without its end.
-    fn without_cr<'a>(&self, line: &'a str) -> &'a str {
+    pub(super) fn without_cr<'a>(&self, line: &'a str) -> &'a str {
         match line.strip_suffix('\r') {
             Some(cut) if self.crlf => cut,
             _ => line,
@@ -163,7 +163,13 @@ pub(super) fn parse_head(head: &[u8], rules: HeadRules) -> Result<(Command, Head
     Ok((command, headers))
 }
 
-fn parse_header(headers: &mut Headers, line: &str, number: usize, rules: HeadRules) -> Result<(), Fault> {
+/// Reads one header's line and adds it to `headers`; `number` is its place in the frame.
+pub(super) fn parse_header(
+    headers: &mut Headers,
+    line: &str,
+    number: usize,
+    rules: HeadRules,
+) -> Result<(), Fault> {
     if rules.crlf && line.contains('\r') {
         return Err(Fault::LoneCarriageReturn(number));
     }

@@ -9,6 +9,7 @@
 )]
 
 mod bus;
+mod cli;
 mod cluster;
 mod explain;
 mod life;

@@ -204,12 +204,13 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "hyper only under ws/, http/listener, cli/health and where telemetry is sent",
+        name: "hyper only under ws/, http/listener, cli/health, cli/client/rest and where telemetry is sent",
         except: &[
             "src/ws",
             "src/http/listener",
             "src/telemetry/export",
             "src/telemetry/metrics/otlp/send",
+            "src/cli/client/rest",
             "src/cli/health",
         ],
         bans: Ban::Paths(&["hyper", "hyper_util"]),
@@ -236,6 +237,26 @@ pub const RULES: &[Rule] = &[
         except: &["src/http", "src/ws/upgrade"],
         bans: Ban::Paths(&["axum", "utoipa_axum"]),
         broken: ("src/ws/reader.rs", "use axum::body::Body;"),
+        ..RULE
+    },
+    Rule {
+        name: "the WebSocket client only under cli/client",
+        except: &["src/cli/client"],
+        bans: Ban::Paths(&["tokio_tungstenite"]),
+        broken: ("src/ws/reader.rs", "use tokio_tungstenite::WebSocketStream;"),
+        ..RULE
+    },
+    Rule {
+        name: "the client commands know Herald from outside: STOMP's bytes, and no part of the server",
+        within: &["src/cli/client"],
+        bans: Ban::Paths(&["crate"]),
+        allows: &[
+            "crate::cli",
+            "crate::config::secret",
+            "crate::config::units",
+            "crate::stomp",
+        ],
+        broken: ("src/cli/client/publish.rs", "use crate::destination::Path;"),
         ..RULE
     },
     Rule {
@@ -323,8 +344,14 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "only app, main, cli/check and config see the whole Config",
-        except: &["src/app", "src/main", "src/cli/check", "src/config"],
+        name: "only app, main, cli/check, cli/doctor and config see the whole Config",
+        except: &[
+            "src/app",
+            "src/main",
+            "src/cli/check",
+            "src/cli/doctor",
+            "src/config",
+        ],
         bans: Ban::Paths(&["crate::config::Config"]),
         broken: (
             "src/http/router.rs",

@@ -113,15 +113,22 @@ pub(super) fn addresses(config: &Config) -> Result<Vec<ServerAddr>, ConnectError
 /// Everything but the callbacks for events.
 pub(super) async fn options(config: &Config, instance_name: &str) -> Result<ConnectOptions, ConnectError> {
     let longest = config.reconnect_delay.0;
-    let mut options = credentials(ConnectOptions::new(), config)
+    let options = identity(config)
         .await?
         .name(format!("herald {instance_name}"))
         .retry_on_initial_connect()
-        .connection_timeout(ATTEMPT_TIMEOUT)
         .reconnect_delay_callback(move |attempt| pause(attempt, longest, random()))
         .ping_interval(config.ping_interval.0.max(Duration::from_millis(100)))
         .client_capacity(CLIENT_CAPACITY)
         .subscription_capacity(config.subscription_capacity.max(1));
+    Ok(options)
+}
+
+/// Who we are to the server, and whom we trust to be it.
+pub(super) async fn identity(config: &Config) -> Result<ConnectOptions, ConnectError> {
+    let mut options = credentials(ConnectOptions::new(), config)
+        .await?
+        .connection_timeout(ATTEMPT_TIMEOUT);
     if let Some(path) = &config.ca_file {
         let pem = read("bus.ca_file", path).await?;
         if !pem.contains("-----BEGIN CERTIFICATE-----") {

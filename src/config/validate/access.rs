@@ -18,6 +18,8 @@ pub(super) fn check(config: &Config, demo: bool, findings: &mut Findings) {
     findings.within("login.queue", login.queue, 0, 1 << 20);
     findings.within("login.delayed", login.delayed, 0, 1_000_000);
     findings.positive("login.failures_half_life", login.failures_half_life);
+    findings.within("api.taps", config.api.taps, 0, 64);
+    findings.within("api.tap_destinations", config.api.tap_destinations, 1, 100_000);
     if login.delay_max < login.delay {
         findings.error(
             "login.delay_max",

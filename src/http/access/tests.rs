@@ -27,6 +27,7 @@ fn config(access: Access) -> Config {
             key("reader", "r", &[Scope::Read]),
             key("operator", "a", &[Scope::Admin]),
         ],
+        ..Config::default()
     }
 }
 
@@ -130,8 +131,8 @@ fn roles_grant_scopes() {
 fn a_wrong_configuration_is_named() {
     let check = |keys: Vec<Key>, expected: PolicyError| {
         let config = Config {
-            access: Access::Keys,
             keys,
+            ..Config::default()
         };
         assert_eq!(Policy::compile(&config).err(), Some(expected));
     };

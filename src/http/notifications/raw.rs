@@ -7,19 +7,22 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::Accepted;
 use super::request::User;
 use crate::destination::{DestinationError, Target};
-use crate::envelope::{Envelope, collapse_key, is_content_type};
+use crate::envelope::Envelope;
 use crate::http::body::{Limit, require_plain};
 use crate::http::error::ApiError;
 use crate::http::refusals;
 use crate::http::router::Api;
 use crate::http::trace::FromPublisher;
 use crate::principal::UserName;
+use given::Given;
+
+mod given;
 
 const BROADCAST: &str = "/api/v1/broadcast/";
 const USERS: &str = "/api/v1/users/";
@@ -91,29 +94,14 @@ async fn handle(
     body: Body,
 ) -> Result<Accepted, ApiError> {
     require_plain(headers)?;
-    let content_type = content_type(headers)?;
-    let collapse = collapse(headers)?;
+    let given = Given::read(headers, api.state.header_limits)?;
     api.require_bus()?;
     let body = api.body_reader.read(headers, body, api.raw_limit()).await?;
     let mut envelope = Envelope::new(target.clone(), body.bytes.clone());
-    envelope.content_type = content_type;
-    envelope.collapse = collapse;
+    given.apply(&mut envelope);
     let mut span = api.trace(publisher, &[target], &mut envelope);
     api.publish(&envelope, None, &mut span).await?;
     Ok(Accepted::of(&envelope))
-}
-
-/// `Herald-Collapse`, what `collapse` is in JSON.
-fn collapse(headers: &HeaderMap) -> Result<Option<Arc<str>>, ApiError> {
-    let Some(value) = headers.get("herald-collapse") else {
-        return Ok(None);
-    };
-    let key = std::str::from_utf8(value.as_bytes()).ok().and_then(collapse_key);
-    key.map(Some).ok_or_else(|| {
-        ApiError::BadRequest(
-            "header Herald-Collapse must have 1 to 128 bytes without control characters".into(),
-        )
-    })
 }
 
 impl Api {
@@ -127,18 +115,6 @@ impl Api {
         };
         Limit { name, bytes }
     }
-}
-
-fn content_type(headers: &HeaderMap) -> Result<Option<Box<str>>, ApiError> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(None);
-    };
-    value
-        .to_str()
-        .ok()
-        .filter(|text| is_content_type(text))
-        .map(|text| Some(text.into()))
-        .ok_or_else(|| ApiError::BadRequest("Content-Type must be 1 to 256 visible ASCII characters".into()))
 }
 
 fn broadcast_target(api: &Api, path: &str) -> Result<Target, ApiError> {

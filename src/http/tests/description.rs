@@ -3,7 +3,7 @@
 use super::*;
 
 /// docs/rest.md, as OpenAPI writes paths.
-const ROUTES: [(&str, &str); 16] = [
+const ROUTES: [(&str, &str); 17] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),
@@ -11,6 +11,7 @@ const ROUTES: [(&str, &str); 16] = [
     ("get", "/api/v1/users"),
     ("get", "/api/v1/users/{user}"),
     ("delete", "/api/v1/users/{user}/sessions"),
+    ("get", "/api/v1/tap"),
     ("get", "/api/v1/explain"),
     ("get", "/api/v1/instances"),
     ("get", "/api/v1/debug/log"),

@@ -248,15 +248,69 @@ async fn a_bus_lost_midway_is_told_exactly() {
 }
 
 #[tokio::test]
-async fn a_raw_bodys_collapse_key_stands_in_a_header() {
-    let fixture = Fixture::open();
-    let post = |key: String| {
-        let request = Request::post("/api/v1/broadcast/queue/x").header("herald-collapse", key);
-        fixture.send(request.body("x".into()).unwrap())
+async fn what_is_said_of_a_raw_body_stands_in_headers() {
+    let given = [
+        ("herald-collapse", "k"),
+        ("herald-id", "order-7"),
+        ("herald-ttl-ms", "60000"),
+        ("herald-headers", r#"{"kind":"o","login":"secret"}"#),
+    ];
+    let post = async |given: &[(&str, &str)]| {
+        let fixture = Fixture::open();
+        let mut request = Request::post("/api/v1/broadcast/queue/x");
+        for (name, value) in given {
+            request = request.header(*name, *value);
+        }
+        (fixture.send(request.body("x".into()).unwrap()).await, fixture)
     };
-    assert_eq!(post("k".into()).await.status, StatusCode::ACCEPTED);
-    assert_eq!(only(&fixture).collapse.as_deref(), Some("k"));
-    let answer = post("k".repeat(129)).await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    assert_eq!(answer.json()["type"], "urn:herald:problem:bad-request");
+    let (answer, fixture) = post(&given).await;
+    assert_eq!(
+        (answer.status, answer.json()["id"].as_str()),
+        (StatusCode::ACCEPTED, Some("order-7"))
+    );
+    let envelope = only(&fixture);
+    assert_eq!(envelope.collapse.as_deref(), Some("k"));
+    let left_ms = envelope.expires_at_ms.unwrap() - envelope.timestamp_ms;
+    assert!((59_000..=61_000).contains(&left_ms), "{left_ms}");
+    let headers: Vec<_> = envelope.headers.iter().collect();
+    assert_eq!(headers, [("kind", "o")]);
+
+    let long = "k".repeat(129);
+    for (name, value) in [
+        ("herald-collapse", long.as_str()),
+        ("herald-id", "a b"),
+        ("herald-ttl-ms", "0"),
+        ("herald-ttl-ms", "soon"),
+        ("herald-headers", r#"{"kind":7}"#),
+        ("herald-headers", "hush"),
+        ("herald-headers", r#"{"a":"","b":"","c":"","d":"","e":""}"#),
+    ] {
+        let (answer, _) = post(&[(name, value)]).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}: {value}");
+        assert_eq!(answer.json()["type"], "urn:herald:problem:bad-request");
+        assert!(!answer.text.contains("hush"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_sample_is_bounded_in_number_and_time() {
+    let fixture = Fixture::open();
+    for query in ["?seconds=0", "?seconds=31", "?seconds=x", "?seconds=-1"] {
+        let answer = fixture.get(&format!("/api/v1/tap{query}"), "admin").await;
+        assert_eq!(answer.status, 400, "{query}");
+    }
+    let slow = fixture.get("/api/v1/tap?seconds=30", "admin");
+    let others = async {
+        tokio::task::yield_now().await;
+        let answer = fixture.get("/api/v1/tap?seconds=1", "admin").await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
+        assert!(answer.text.contains("api.taps"), "{}", answer.text);
+        // An instance that drains waits for no sample.
+        fixture.phase.send_replace(Phase::Draining);
+    };
+    let (answer, ()) = tokio::join!(slow, others);
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["instance"]),
+        (200, &"test".into())
+    );
 }

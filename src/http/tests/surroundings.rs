@@ -26,6 +26,7 @@ async fn scopes_guard_their_routes() {
         ("GET", "/api/v1/users", "read", 200),
         ("GET", "/api/v1/users/u", "read", 200),
         ("GET", "/metrics", "read", 200),
+        ("GET", "/api/v1/tap?seconds=1", "admin", 200),
         ("DELETE", "/api/v1/users/u/sessions", "admin", 202),
     ] {
         check(method, path, "", 401).await;

@@ -1,0 +1,125 @@
+//! One look at each server of `bus.url`, for who asks before an instance starts. Connects as an instance would, asks a
+//! little, and goes.
+
+use std::time::{Duration, Instant};
+
+use async_nats::Client;
+use serde::Deserialize;
+
+use super::options::{self, ConnectError};
+use crate::bus::Config;
+
+mod certificate;
+
+/// For one question to a server.
+const QUESTION_TIMEOUT: Duration = Duration::from_millis(1_000);
+
+/// One server, reached.
+#[derive(Debug, Clone)]
+pub struct Probed {
+    /// Its name for itself.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `max_payload`
+    pub max_payload: usize,
+    /// Whether JetStream is on; none: it does not say.
+    pub jetstream: Option<bool>,
+    /// How long what is published to one's own inbox takes to come back; none: it does not, and an instance would never
+    /// get ready.
+    pub round_trip: Option<Duration>,
+    /// The certificate that it shows, in DER; none: the connection is in the clear.
+    pub certificate: Option<Vec<u8>>,
+    /// Its clock minus this one's in ms, give or take half the round trip; none: it may not be asked.
+    pub clock_ms: Option<i64>,
+}
+
+/// Looks at each server; its address stands beside what was found, or the words for why nothing was.
+///
+/// # Errors
+/// What waiting could not mend, as of a start.
+pub async fn probe(config: &Config) -> Result<Vec<(String, Result<Probed, String>)>, ConnectError> {
+    let mut found = Vec::new();
+    for address in options::addresses(config)? {
+        let options = options::identity(config).await?.name("herald doctor");
+        let name = format!("{}:{}", address.host(), address.port());
+        let outcome = match Box::pin(options.connect(&address)).await {
+            Ok(client) => {
+                let certificate = Box::pin(certificate::shown(config, &address)).await;
+                Ok(Box::pin(ask(&client, certificate)).await)
+            }
+            Err(error) => Err(words(&error)),
+        };
+        found.push((name, outcome));
+    }
+    Ok(found)
+}
+
+/// An error with its causes: the kind alone ("IO error") helps nobody.
+fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+async fn ask(client: &Client, certificate: Option<Vec<u8>>) -> Probed {
+    let info = client.server_info();
+    Probed {
+        name: info.server_name,
+        version: info.version,
+        max_payload: info.max_payload,
+        round_trip: round_trip(client).await,
+        jetstream: jetstream(client).await,
+        certificate,
+        clock_ms: clock_ms(client).await,
+    }
+}
+
+/// JetStream answers on its own subject, or nobody does.
+async fn jetstream(client: &Client) -> Option<bool> {
+    let asked = client.request("$JS.API.INFO", bytes::Bytes::new());
+    match tokio::time::timeout(QUESTION_TIMEOUT, asked).await {
+        Ok(Ok(_)) => Some(true),
+        Ok(Err(error)) if error.kind() == async_nats::RequestErrorKind::NoResponders => Some(false),
+        // Not permitted, most likely: then nothing comes.
+        _ => None,
+    }
+}
+
+async fn clock_ms(client: &Client) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Answer {
+        server: Server,
+    }
+    #[derive(Deserialize)]
+    struct Server {
+        time: String,
+    }
+    let began = jiff::Timestamp::now();
+    let asked = client.request("$SYS.REQ.USER.INFO", bytes::Bytes::new());
+    let answer = tokio::time::timeout(QUESTION_TIMEOUT, asked).await.ok()?.ok()?;
+    let ended = jiff::Timestamp::now();
+    let answer: Answer = serde_json::from_slice(&answer.payload).ok()?;
+    let middle_ms = (began.as_millisecond() + ended.as_millisecond()) / 2;
+    let theirs: jiff::Timestamp = answer.server.time.parse().ok()?;
+    Some(theirs.as_millisecond() - middle_ms)
+}
+
+async fn round_trip(client: &Client) -> Option<Duration> {
+    let inbox = client.new_inbox();
+    let came = async {
+        let mut replies = client.subscribe(inbox.clone()).await.ok()?;
+        let began = Instant::now();
+        client.publish(inbox.clone(), bytes::Bytes::new()).await.ok()?;
+        futures_util::StreamExt::next(&mut replies).await?;
+        Some(began.elapsed())
+    };
+    tokio::time::timeout(QUESTION_TIMEOUT, came).await.ok()?
+}

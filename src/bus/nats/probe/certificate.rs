@@ -1,0 +1,64 @@
+//! The certificate that a NATS server shows. The client library does not tell, so this shakes hands once more, by hand,
+//! with a server that it has just reached.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::ServerAddr;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::bus::Config;
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The server's first line.
+const INFO_MAX_BYTES: u64 = 64 << 10;
+
+/// The leaf in DER; none: no TLS, or not to be learnt.
+pub(super) async fn shown(config: &Config, address: &ServerAddr) -> Option<Vec<u8>> {
+    tokio::time::timeout(TIMEOUT, shake(config, address)).await.ok()?
+}
+
+async fn shake(config: &Config, address: &ServerAddr) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Info {
+        #[serde(default)]
+        tls_required: bool,
+        #[serde(default)]
+        tls_available: bool,
+    }
+    let stream = TcpStream::connect((address.host(), address.port())).await.ok()?;
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    (&mut stream)
+        .take(INFO_MAX_BYTES)
+        .read_line(&mut line)
+        .await
+        .ok()?;
+    let info: Info = serde_json::from_str(line.strip_prefix("INFO ")?.trim()).ok()?;
+    let is_wanted = config.ca_file.is_some() || address.tls_required();
+    let is_tls = info.tls_required || (info.tls_available && is_wanted);
+    if !is_tls {
+        return None;
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = &config.ca_file {
+        roots.add_parsable_certificates(CertificateDer::pem_file_iter(path).ok()?.flatten());
+    }
+    let tls = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(address.host().to_owned()).ok()?;
+    // Nothing is left in the buffer: the server waits for the client.
+    let stream = TlsConnector::from(Arc::new(tls))
+        .connect(name, stream.into_inner())
+        .await
+        .ok()?;
+    let (_, connection) = stream.get_ref();
+    Some(connection.peer_certificates()?.first()?.to_vec())
+}

@@ -1,0 +1,152 @@
+//! The commands that talk to a running Herald from outside, as any client would: REST by [`rest`], STOMP over WebSocket by
+//! [`session`]. They know nothing of the server's inside, and read no configuration.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::paint;
+use crate::config::secret::Secret;
+use endpoint::Endpoint;
+
+pub mod bench;
+mod connection;
+mod credentials;
+mod endpoint;
+pub mod publish;
+mod reconnect;
+mod rest;
+mod session;
+pub mod subscribe;
+pub mod tap;
+pub mod users;
+
+/// Where Herald is, and who asks. Secrets come from the environment or from files, never from the command line, which
+/// every user of the machine can read.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Server")]
+pub struct ServerArgs {
+    /// Where Herald is, with http.base_path if there is one. Without it $HERALD_URL, else http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Who logs in; the password comes from $HERALD_PASSWORD or --password-file. Without it $HERALD_LOGIN.
+    #[arg(long, value_name = "NAME")]
+    pub login: Option<String>,
+    /// A file with the password.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// A file with an API key, which else comes from $HERALD_KEY.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// A PEM file of authorities to trust beside the system's, for https.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A user's name and password.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// What a command needs to reach Herald.
+#[derive(Debug, Clone)]
+pub struct Server {
+    endpoint: Endpoint,
+    login: Option<Login>,
+    key: Option<Secret>,
+    ca_file: Option<PathBuf>,
+}
+
+/// Why a command ended without doing its work.
+#[derive(Debug)]
+pub enum ClientError {
+    /// The command line, a file or a variable that it names is wrong.
+    Usage(String),
+    /// Herald could not be reached, refused, or lost something.
+    Failure(String),
+    /// Nobody reads what is printed any more: no error.
+    OutputClosed,
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) | Self::Failure(text) => f.write_str(text),
+            Self::OutputClosed => f.write_str("nobody reads the output"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// Printing failed.
+impl From<std::io::Error> for ClientError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Failure(format!("cannot print: {error}")),
+        }
+    }
+}
+
+impl Server {
+    /// Reads `args`, and what they leave open from the environment.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`]: an address that is none, a file that cannot be read, a name without a password.
+    pub fn new(args: &ServerArgs) -> Result<Self, ClientError> {
+        Self::from(args, &|name| std::env::var_os(name))
+    }
+
+    fn from(args: &ServerArgs, env: credentials::Environment<'_>) -> Result<Self, ClientError> {
+        let url = match &args.url {
+            Some(url) => Some(url.clone()),
+            None => credentials::variable(env, "HERALD_URL")?,
+        };
+        let url = url.as_deref().unwrap_or("http://127.0.0.1:8080");
+        Ok(Self {
+            endpoint: Endpoint::parse(url).map_err(|why| {
+                // What stands before an @ may be a password.
+                let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
+                ClientError::Usage(format!("{shown:?}: {why}"))
+            })?,
+            login: credentials::login(args, env)?,
+            key: credentials::key(args, env)?,
+            ca_file: args.ca_file.clone(),
+        })
+    }
+
+    /// The login, which STOMP cannot do without.
+    fn require_login(&self) -> Result<&Login, ClientError> {
+        self.login.as_ref().ok_or_else(|| {
+            ClientError::Usage(
+                "who logs in? --login NAME (or HERALD_LOGIN), and HERALD_PASSWORD or --password-file FILE"
+                    .into(),
+            )
+        })
+    }
+}
+
+/// Runs a command to its end on a runtime of its own.
+///
+/// # Errors
+/// What the command ends by.
+pub fn block_on(command: impl Future<Output = Result<(), ClientError>>) -> Result<(), ClientError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| ClientError::Failure(format!("cannot start the runtime: {error}")))?;
+    let outcome = runtime.block_on(command);
+    // Whatever still runs, such as a connection that nobody needs, is not waited for.
+    runtime.shutdown_background();
+    match outcome {
+        Err(ClientError::OutputClosed) => Ok(()),
+        outcome => outcome,
+    }
+}

@@ -1,0 +1,220 @@
+//! `herald publish`: one notification to everyone, or to some users. Any body, as it is.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{HeaderName, HeaderValue, Method, header};
+use serde::{Deserialize, Serialize};
+
+use super::rest::{Rest, segment};
+use super::{ClientError, Server, ServerArgs, paint};
+use crate::config::units::HumanDuration;
+
+/// Largest body that is read; Herald's own bound is `limits.body_bytes`.
+const BODY_MAX_BYTES: u64 = 64 << 20;
+/// From so many users on a bar shows how far it is.
+const BAR_FROM: usize = 20;
+
+/// What `herald publish` takes.
+#[derive(Debug, Args)]
+pub struct PublishArgs {
+    /// Where to: /queue/… or /topic/…; with --user any path, which that user sees below /user.
+    pub destination: String,
+    /// The body. Without it, and without --file, standard input is read.
+    #[arg(conflicts_with = "file")]
+    pub body: Option<String>,
+    /// Only this user's sessions get it; may be given several times.
+    #[arg(long = "user", value_name = "NAME")]
+    pub users: Vec<String>,
+    /// A file with the body; - is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Its content type. Without it Herald takes UTF-8 for text and the rest for octets.
+    #[arg(long, short = 't', value_name = "TYPE")]
+    pub content_type: Option<String>,
+    /// A header of the MESSAGE; may be given several times.
+    #[arg(long, short = 'H', value_name = "NAME:VALUE")]
+    pub header: Vec<String>,
+    /// Its id, 1 to 64 of A-Z a-z 0-9 . _ -; without it a new ULID.
+    #[arg(long)]
+    pub id: Option<String>,
+    /// After this time it is no longer written to anyone, such as 500ms, 10s or 5m.
+    #[arg(long, value_name = "DURATION")]
+    pub ttl: Option<HumanDuration>,
+    /// While an earlier one with this key waits for a slow session, this one takes its place.
+    #[arg(long, value_name = "KEY")]
+    pub collapse: Option<String>,
+    /// Prints the answers as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Where Herald is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Debug, Deserialize)]
+struct Accepted {
+    id: String,
+    trace_id: Option<String>,
+}
+
+/// One answer as JSON.
+#[derive(Debug, Serialize)]
+struct Published<'a> {
+    destination: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+}
+
+/// Publishes, and prints what Herald answers.
+///
+/// # Errors
+/// The first refusal; what went before it is printed.
+pub async fn run(args: PublishArgs) -> Result<(), ClientError> {
+    let server = Server::new(&args.server)?;
+    let headers = headers(&args)?;
+    let path = path(&args.destination)?;
+    let body = body(&args)?;
+    let mut rest = Rest::new(&server);
+    let targets: Vec<Option<&str>> = match args.users.is_empty() {
+        true => vec![None],
+        false => args.users.iter().map(|user| Some(user.as_str())).collect(),
+    };
+    let bar = (targets.len() >= BAR_FROM).then(|| paint::bar("publishing", targets.len() as u64));
+    for user in targets {
+        let route = match user {
+            None => format!("/api/v1/broadcast/{path}"),
+            Some(user) => format!("/api/v1/users/{}/{path}", segment(user)),
+        };
+        let whom = user.map_or(String::new(), |user| format!(" for {user}"));
+        let request = rest.request(Method::POST, &route, &headers, body.clone(), Duration::ZERO);
+        let answer = Box::pin(request).await?;
+        let accepted: Accepted = answer.json().map_err(|error| {
+            ClientError::Failure(format!("{}{whom} was not published: {error}", args.destination))
+        })?;
+        match &bar {
+            Some(bar) => bar.suspend(|| print(&args, user, accepted))?,
+            None => print(&args, user, accepted)?,
+        }
+        if let Some(bar) = &bar {
+            bar.inc(1);
+        }
+    }
+    Ok(())
+}
+
+fn print(args: &PublishArgs, user: Option<&str>, accepted: Accepted) -> std::io::Result<()> {
+    if args.json {
+        return paint::json_line(&Published {
+            destination: &args.destination,
+            user,
+            id: accepted.id,
+            trace_id: accepted.trace_id,
+        });
+    }
+    let (good, name, dim) = (paint::GOOD, paint::NAME, paint::DIM);
+    let destination = paint::one_line(&args.destination);
+    let whom = user.map_or(String::new(), |user| format!(" for {}", paint::one_line(user)));
+    let id = paint::one_line(&accepted.id);
+    let trace = accepted
+        .trace_id
+        .map_or(String::new(), |id| format!("  trace {}", paint::one_line(&id)));
+    writeln!(
+        anstream::stdout().lock(),
+        "{good}published{good:#} {name}{destination}{name:#}{whom}  {dim}{id}{trace}{dim:#}"
+    )
+}
+
+/// The destination as a part of a path: its segments escaped, its slashes not.
+fn path(destination: &str) -> Result<String, ClientError> {
+    let inner = destination.strip_prefix('/').ok_or_else(|| {
+        ClientError::Usage(format!(
+            "a destination begins with '/', such as /queue/orders: {destination:?}"
+        ))
+    })?;
+    Ok(inner.split('/').map(segment).collect::<Vec<_>>().join("/"))
+}
+
+fn headers(args: &PublishArgs) -> Result<Vec<(HeaderName, HeaderValue)>, ClientError> {
+    let mut headers = Vec::new();
+    let mut add = |name: HeaderName, option: &str, text: &str| {
+        let value = HeaderValue::from_bytes(text.as_bytes())
+            .map_err(|_| ClientError::Usage(format!("{option}: no control characters are allowed")))?;
+        headers.push((name, value));
+        Ok::<_, ClientError>(())
+    };
+    if let Some(text) = &args.content_type {
+        add(header::CONTENT_TYPE, "--content-type", text)?;
+    }
+    if let Some(text) = &args.id {
+        add(HeaderName::from_static("herald-id"), "--id", text)?;
+    }
+    if let Some(ttl) = args.ttl {
+        let ms = ttl.0.as_millis().to_string();
+        add(HeaderName::from_static("herald-ttl-ms"), "--ttl", &ms)?;
+    }
+    if let Some(text) = &args.collapse {
+        add(HeaderName::from_static("herald-collapse"), "--collapse", text)?;
+    }
+    if !args.header.is_empty() {
+        let mut object = serde_json::Map::new();
+        for text in &args.header {
+            let (name, value) = text
+                .split_once(':')
+                .ok_or_else(|| ClientError::Usage(format!("--header: expected NAME:VALUE, got {text:?}")))?;
+            object.insert(name.to_owned(), value.trim_start().into());
+        }
+        let text = serde_json::Value::Object(object).to_string();
+        add(HeaderName::from_static("herald-headers"), "--header", &text)?;
+    }
+    Ok(headers)
+}
+
+fn body(args: &PublishArgs) -> Result<Bytes, ClientError> {
+    if let Some(text) = &args.body {
+        return Ok(Bytes::from(text.clone()));
+    }
+    let read = |from: &mut dyn Read, name: &str| {
+        let wrong = |why: &dyn std::fmt::Display| ClientError::Usage(format!("{name}: {why}"));
+        let mut body = Vec::new();
+        let mut bounded = from.take(BODY_MAX_BYTES + 1);
+        bounded.read_to_end(&mut body).map_err(|error| wrong(&error))?;
+        if body.len() as u64 > BODY_MAX_BYTES {
+            return Err(wrong(&"a body has at most 64 MiB"));
+        }
+        Ok(Bytes::from(body))
+    };
+    match &args.file {
+        Some(path) if path != Path::new("-") => {
+            let name = path.display().to_string();
+            let file = std::fs::File::open(path);
+            let mut file = file.map_err(|error| ClientError::Usage(format!("{name}: {error}")))?;
+            read(&mut file, &name)
+        }
+        _ => {
+            let stdin = std::io::stdin();
+            if stdin.is_terminal() {
+                paint::notice(paint::DIM, "The body, and Ctrl-D behind it:");
+            }
+            read(&mut stdin.lock(), "standard input")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_s_segments_are_escaped_and_its_slashes_are_not() {
+        assert_eq!(path("/queue/a b/ä").unwrap(), "queue/a%20b/%C3%A4");
+        assert_eq!(path("/queue/a?b#c%").unwrap(), "queue/a%3Fb%23c%25");
+        assert!(path("queue").is_err());
+    }
+}

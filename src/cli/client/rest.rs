@@ -1,0 +1,214 @@
+//! Herald's REST interface from outside, over one connection that is kept and opened again where it was closed. Knows
+//! no command.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+
+use super::{ClientError, Server, connection};
+
+/// Largest answer that is read.
+const ANSWER_MAX_BYTES: usize = 64 << 20;
+/// Longest time for an answer, beside what the request itself asks to wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// What need not be escaped in a segment of a path (RFC 3986 section 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// One segment of a path.
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    body: Bytes,
+}
+
+/// The members of RFC 9457 that people are shown.
+#[derive(serde::Deserialize)]
+struct Problem {
+    title: Option<String>,
+    detail: Option<String>,
+    pointer: Option<String>,
+}
+
+impl Answer {
+    /// The answer's JSON, of a success.
+    ///
+    /// # Errors
+    /// What the refusal says, or that it is not what Herald answers.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        if !self.status.is_success() {
+            return Err(ClientError::Failure(self.refusal()));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| {
+            ClientError::Failure(format!(
+                "the answer is not Herald's ({error}): is this its address?"
+            ))
+        })
+    }
+
+    /// A refusal in words: status, what is wrong, and what to do.
+    pub fn refusal(&self) -> String {
+        let status = self.status;
+        let words = match serde_json::from_slice::<Problem>(&self.body) {
+            Ok(problem) => {
+                let detail = problem.detail.or(problem.title).unwrap_or_default();
+                let at = problem.pointer.filter(|at| !at.is_empty());
+                format!(
+                    "{detail}{}",
+                    at.map(|at| format!(" (at {at})")).unwrap_or_default()
+                )
+            }
+            Err(_) => "the answer is not Herald's: is this its address?".to_owned(),
+        };
+        let advice = match status.as_u16() {
+            401 => ". Set HERALD_KEY or --key-file, or --login with HERALD_PASSWORD or --password-file",
+            403 => ". Ask for a key with the scope, or a user with the role",
+            404 => ". Does --url name http.base_path?",
+            _ => "",
+        };
+        super::paint::printable(&format!("{status}: {words}{advice}"))
+    }
+}
+
+/// A client of one Herald.
+pub struct Rest<'a> {
+    server: &'a Server,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl<'a> Rest<'a> {
+    /// Not connected yet.
+    pub fn new(server: &'a Server) -> Self {
+        Self { server, sender: None }
+    }
+
+    /// Sends one request, at most once, and reads its answer. `path` stands behind the base path; `wait` is how long the
+    /// request itself asks to take.
+    ///
+    /// # Errors
+    /// No connection, or no answer in time. A refusal is an answer.
+    pub async fn request(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+        wait: Duration,
+    ) -> Result<Answer, ClientError> {
+        let request = self.prepare(method, path, headers, body)?;
+        let within = ANSWER_TIMEOUT + wait;
+        let exchange = async {
+            let sender = self.ready().await?;
+            let failed = |error: &dyn std::fmt::Display| ClientError::Failure(format!("no answer: {error}"));
+            let answer = sender
+                .send_request(request)
+                .await
+                .map_err(|error| failed(&error))?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES);
+            let body = body.collect().await.map_err(|error| failed(&error))?.to_bytes();
+            Ok(Answer { status, body })
+        };
+        match tokio::time::timeout(within, exchange).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.sender = None;
+                Err(ClientError::Failure(format!(
+                    "no answer within {} s",
+                    within.as_secs()
+                )))
+            }
+        }
+    }
+
+    /// A GET.
+    ///
+    /// # Errors
+    /// As of [`Self::request`].
+    pub async fn get(&mut self, path: &str, wait: Duration) -> Result<Answer, ClientError> {
+        Box::pin(self.request(Method::GET, path, &[], Bytes::new(), wait)).await
+    }
+
+    fn prepare(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, ClientError> {
+        let endpoint = &self.server.endpoint;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", endpoint.base_path))
+            .header(header::HOST, endpoint.authority())
+            .header(header::USER_AGENT, concat!("herald/", env!("CARGO_PKG_VERSION")));
+        if let Some(value) = self.authorization()? {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(body));
+        request.map_err(|error| ClientError::Usage(format!("no request can be made of this: {error}")))
+    }
+
+    /// A key counts before a login: it has scopes, a user only roles.
+    fn authorization(&self) -> Result<Option<HeaderValue>, ClientError> {
+        let text = match (&self.server.key, &self.server.login) {
+            (Some(key), _) => format!("Bearer {}", key.expose()),
+            (None, Some(login)) => {
+                let pair = format!("{}:{}", login.user, login.password.expose());
+                format!(
+                    "Basic {}",
+                    STANDARD.encode(zeroize::Zeroizing::new(pair).as_bytes())
+                )
+            }
+            (None, None) => return Ok(None),
+        };
+        let text = zeroize::Zeroizing::new(text);
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| ClientError::Usage("a key is one line of visible ASCII".into()))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    async fn ready(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, ClientError> {
+        if let Some(sender) = &mut self.sender
+            && sender.ready().await.is_err()
+        {
+            self.sender = None;
+        }
+        let sender = match self.sender.take() {
+            Some(sender) => sender,
+            None => {
+                let connection = connection::connect(self.server)
+                    .await
+                    .map_err(ClientError::Failure)?;
+                let (sender, connection) = handshake(TokioIo::new(connection))
+                    .await
+                    .map_err(|error| ClientError::Failure(format!("no HTTP: {error}")))?;
+                // Its end is seen by the sender.
+                tokio::spawn(connection);
+                sender
+            }
+        };
+        Ok(self.sender.insert(sender))
+    }
+}

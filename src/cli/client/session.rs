@@ -1,0 +1,314 @@
+//! One STOMP session over WebSocket as a client: log in, subscribe, take frames, keep the heart-beat. Knows no command and
+//! does not come back by itself ([`super::reconnect`] does).
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use http::{HeaderValue, StatusCode};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use super::connection::{self, Connection};
+use super::{Login, Server};
+use crate::stomp::client::{ReceivedFrame, ServerCommand, decode_server, encode_client};
+use crate::stomp::{Command, Version};
+
+/// Largest message that is taken; Herald's own bound on a body is smaller by default.
+const MESSAGE_MAX_BYTES: usize = 64 << 20;
+/// From the upgrade to CONNECTED: a password may wait for its turn.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The heart-beat that is asked for, in both directions.
+const HEARTBEAT_MS: u64 = 10_000;
+/// How long a goodbye may take.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How a session ended, or why there was none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// No connection, or it broke.
+    Lost(String),
+    /// The upgrade was refused.
+    NoUpgrade(StatusCode),
+    /// Herald closed it.
+    Closed {
+        /// The Close frame's code.
+        code: u16,
+        /// The ERROR's words, else the Close frame's.
+        words: String,
+    },
+    /// What came is no STOMP.
+    NotStomp(String),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(words) => f.write_str(words),
+            Self::NoUpgrade(status) => write!(f, "no WebSocket: {status}"),
+            Self::Closed { code, words } => write!(f, "{words} (close code {code})"),
+            Self::NotStomp(words) => write!(f, "not STOMP: {words}"),
+        }
+    }
+}
+
+/// An open session.
+pub struct Session {
+    socket: WebSocketStream<Connection>,
+    version: Version,
+    /// Who Herald says one is.
+    pub user: String,
+    /// The instance's name.
+    pub instance: String,
+    beat: Beat,
+    error: Option<String>,
+    receipts: u64,
+}
+
+/// What the heart-beat asks of both sides.
+struct Beat {
+    send: Option<Duration>,
+    sent: Instant,
+    expect: Option<Duration>,
+    heard: Instant,
+}
+
+impl Beat {
+    /// Of CONNECTED's `heart-beat`.
+    fn agreed(header: Option<&str>, now: Instant) -> Self {
+        let (theirs, wanted) = header.and_then(|text| text.split_once(',')).unwrap_or_default();
+        let agreed = |text: &str| match text.trim().parse::<u64>() {
+            Ok(0) | Err(_) => None,
+            Ok(ms) => Some(Duration::from_millis(ms.clamp(HEARTBEAT_MS, 3_600_000))),
+        };
+        Self {
+            // A little early, and the other side gets twice its time.
+            send: agreed(wanted).map(|interval| interval * 4 / 5),
+            sent: now,
+            expect: agreed(theirs).map(|interval| interval * 5 / 2),
+            heard: now,
+        }
+    }
+
+    /// When something is to be done next.
+    fn next(&self) -> Instant {
+        let far = self.heard + Duration::from_secs(3_600);
+        let send = self.send.map_or(far, |interval| self.sent + interval);
+        let give_up = self.expect.map_or(far, |interval| self.heard + interval);
+        send.min(give_up)
+    }
+}
+
+impl Session {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// Why there is no session.
+    pub async fn open(server: &Server, ws_path: &str, login: &Login) -> Result<Self, End> {
+        let connection = connection::connect(server).await.map_err(End::Lost)?;
+        let opening = async {
+            let socket = upgrade(server, ws_path, connection).await?;
+            Self::log_in(socket, &server.endpoint.host, login).await
+        };
+        match timeout(LOGIN_TIMEOUT, Box::pin(opening)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(End::Lost(format!(
+                "no login within {} s",
+                LOGIN_TIMEOUT.as_secs()
+            ))),
+        }
+    }
+
+    async fn log_in(socket: WebSocketStream<Connection>, host: &str, login: &Login) -> Result<Self, End> {
+        let now = Instant::now();
+        let mut session = Self {
+            socket,
+            version: Version::V1_0,
+            user: String::new(),
+            instance: String::new(),
+            beat: Beat::agreed(None, now),
+            error: None,
+            receipts: 0,
+        };
+        let heartbeat = format!("{HEARTBEAT_MS},{HEARTBEAT_MS}");
+        let headers = [
+            ("accept-version", "1.2"),
+            ("host", host),
+            ("heart-beat", &*heartbeat),
+            ("login", &*login.user),
+            ("passcode", login.password.expose()),
+        ];
+        session.send(Command::Connect, &headers).await?;
+        let connected = session.next().await?;
+        if connected.command != ServerCommand::Connected {
+            return Err(End::NotStomp(format!(
+                "{} instead of CONNECTED",
+                connected.command.as_str()
+            )));
+        }
+        let header = |name| connected.headers.get(name).unwrap_or_default().to_owned();
+        session.version = Version::V1_2;
+        session.user = header("user-name");
+        session.instance = header("instance");
+        session.beat = Beat::agreed(connected.headers.get("heart-beat"), Instant::now());
+        Ok(session)
+    }
+
+    /// Subscribes; the RECEIPT of this number comes once it holds.
+    ///
+    /// # Errors
+    /// The session's end.
+    pub async fn subscribe(&mut self, id: &str, destination: &str, ack: &str) -> Result<(), End> {
+        self.receipts += 1;
+        let receipt = self.receipts.to_string();
+        let headers = [
+            ("id", id),
+            ("destination", destination),
+            ("ack", ack),
+            ("receipt", &*receipt),
+        ];
+        self.send(Command::Subscribe, &headers).await
+    }
+
+    /// Acknowledges the MESSAGE whose `ack` header this is.
+    ///
+    /// # Errors
+    /// The session's end.
+    pub async fn acknowledge(&mut self, ack: &str) -> Result<(), End> {
+        self.send(Command::Ack, &[("id", ack)]).await
+    }
+
+    /// The next frame; an ERROR is kept for the words of the end that follows it. May be dropped between two calls: what
+    /// has come stays.
+    ///
+    /// # Errors
+    /// The session's end.
+    pub async fn next(&mut self) -> Result<ReceivedFrame, End> {
+        loop {
+            let message = tokio::select! {
+                message = self.socket.next() => message,
+                () = sleep_until(self.beat.next()) => {
+                    self.beat().await?;
+                    continue;
+                }
+            };
+            self.beat.heard = Instant::now();
+            let bytes = match message {
+                Some(Ok(Message::Text(text))) => Bytes::from(text),
+                Some(Ok(Message::Binary(bytes))) => bytes,
+                Some(Ok(Message::Close(frame))) => {
+                    let (code, reason) = match &frame {
+                        Some(frame) => (u16::from(frame.code), frame.reason.as_str()),
+                        None => (1005, "closed"),
+                    };
+                    let words = self.error.take().unwrap_or_else(|| reason.to_owned());
+                    return Err(End::Closed { code, words });
+                }
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => return Err(End::Lost(format!("connection lost: {error}"))),
+                None => return Err(End::Lost("connection lost".into())),
+            };
+            // Herald puts one frame into a message; of another server's, the first counts.
+            let frame = decode_server(&mut &*bytes, self.version)
+                .map_err(|fault| End::NotStomp(fault.to_string()))?;
+            match frame {
+                Some(frame) if frame.command == ServerCommand::Error => {
+                    self.error = frame.headers.get("message").map(Into::into);
+                }
+                Some(frame) => return Ok(frame),
+                None => {}
+            }
+        }
+    }
+
+    /// DISCONNECT and its RECEIPT, as far as there is time; what was in between is lost.
+    pub async fn close(mut self) {
+        let goodbye = async {
+            self.send(Command::Disconnect, &[("receipt", "bye")]).await?;
+            while self.next().await?.headers.get("receipt-id") != Some("bye") {}
+            Ok::<_, End>(())
+        };
+        // Whatever came of it, the end is near.
+        let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
+    }
+
+    async fn beat(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if let Some(expect) = self.beat.expect
+            && now >= self.beat.heard + expect
+        {
+            return Err(End::Lost(format!("nothing heard for {} s", expect.as_secs())));
+        }
+        self.write("\n".into()).await
+    }
+
+    async fn send(&mut self, command: Command, headers: &[(&str, &str)]) -> Result<(), End> {
+        let frame = encode_client(command, headers, self.version);
+        // Made of texts alone.
+        let text =
+            Utf8Bytes::try_from(Bytes::from(frame)).map_err(|error| End::NotStomp(error.to_string()))?;
+        self.write(text).await
+    }
+
+    async fn write(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        self.beat.sent = Instant::now();
+        let sent = self.socket.send(Message::Text(text)).await;
+        match sent {
+            Ok(()) => Ok(()),
+            // The server has said goodbye, which is yet to be read.
+            Err(SocketError::ConnectionClosed | SocketError::AlreadyClosed | SocketError::Protocol(_)) => {
+                Ok(())
+            }
+            Err(error) => Err(End::Lost(format!("connection lost: {error}"))),
+        }
+    }
+}
+
+async fn upgrade(
+    server: &Server,
+    ws_path: &str,
+    connection: Connection,
+) -> Result<WebSocketStream<Connection>, End> {
+    let endpoint = &server.endpoint;
+    // TLS, where there is any, is below: to the crate it is a socket like another.
+    let url = format!("ws://{}{}{ws_path}", endpoint.authority(), endpoint.base_path);
+    let mut request = url
+        .into_client_request()
+        .map_err(|error| End::Lost(error.to_string()))?;
+    let protocol = HeaderValue::from_static("v12.stomp");
+    request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_MAX_BYTES))
+        .max_frame_size(Some(MESSAGE_MAX_BYTES));
+    match client_async_with_config(request, connection, Some(config)).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(SocketError::Http(answer)) => Err(End::NoUpgrade(answer.status())),
+        Err(error) => Err(End::Lost(format!("no WebSocket: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heart_beat_is_the_slower_of_both_sides() {
+        let now = Instant::now();
+        #[track_caller]
+        fn check(header: Option<&str>, now: Instant, expected: (Option<u64>, Option<u64>)) {
+            let beat = Beat::agreed(header, now);
+            let secs = |interval: Option<Duration>| interval.map(|interval| interval.as_secs());
+            assert_eq!((secs(beat.send), secs(beat.expect)), expected, "{header:?}");
+        }
+        check(None, now, (None, None));
+        check(Some("0,0"), now, (None, None));
+        check(Some("5000,5000"), now, (Some(8), Some(25)));
+        check(Some("20000,0"), now, (None, Some(50)));
+        check(Some("0,20000"), now, (Some(16), None));
+        check(Some("x"), now, (None, None));
+        check(Some("99999999999999999999,1"), now, (Some(8), None));
+    }
+}

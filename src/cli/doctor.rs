@@ -1,0 +1,139 @@
+//! `herald doctor`: whether an instance with this configuration can run here, line by line, each with what to do. Reads
+//! what `serve` would read, opens what `serve` would open, and leaves everything as it was.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::paint;
+use crate::config::{Config, Loaded};
+
+mod bus;
+mod certificates;
+mod collector;
+mod machine;
+mod users;
+
+/// How something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// An instance would run, but something may be missed.
+    Warn,
+    /// An instance would not start, or would not get ready.
+    Fail,
+}
+
+/// One thing looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// What was looked at, in a word or two.
+    pub check: &'static str,
+    /// How it stands.
+    pub status: Status,
+    /// What was found.
+    pub detail: String,
+    /// What to do, unless all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+impl Line {
+    fn ok(check: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            check,
+            status: Status::Ok,
+            detail: detail.into(),
+            advice: None,
+        }
+    }
+
+    fn warn(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            status: Status::Warn,
+            advice: Some(advice.into()),
+            ..Self::ok(check, detail)
+        }
+    }
+
+    fn fail(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            status: Status::Fail,
+            ..Self::warn(check, detail, advice)
+        }
+    }
+}
+
+/// Looks at everything and prints it as it is found. Gives whether nothing fails.
+///
+/// # Errors
+/// The output fails.
+pub async fn run(loaded: &Loaded, demo: bool, json: bool) -> std::io::Result<bool> {
+    let mut printer = Printer { json, fails: false };
+    printer.print(&configuration(loaded))?;
+    let config = &loaded.config;
+    for line in machine::look(config) {
+        printer.print(&line)?;
+    }
+    for line in users::look(config, demo) {
+        printer.print(&line)?;
+    }
+    for line in certificates::look(config) {
+        printer.print(&line)?;
+    }
+    let (mut lines, mut clock_ms) = Box::pin(bus::look(config)).await;
+    let collector = Box::pin(collector::look(&collector::address(config))).await;
+    lines.extend(collector.line);
+    clock_ms = clock_ms.or(collector.clock_ms);
+    lines.push(machine::clock(clock_ms));
+    for line in lines {
+        printer.print(&line)?;
+    }
+    Ok(!printer.fails)
+}
+
+/// It has been loaded: whatever is wrong with it has ended the command before.
+fn configuration(loaded: &Loaded) -> Line {
+    match loaded.warnings.as_slice() {
+        [] => Line::ok("configuration", "fit to run"),
+        warnings => {
+            let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            let advice = "herald check prints every value with its source";
+            Line::warn("configuration", warnings.join("; "), advice)
+        }
+    }
+}
+
+struct Printer {
+    json: bool,
+    fails: bool,
+}
+
+impl Printer {
+    fn print(&mut self, line: &Line) -> std::io::Result<()> {
+        self.fails |= line.status == Status::Fail;
+        if self.json {
+            return paint::json_line(line);
+        }
+        let (word, style) = match line.status {
+            Status::Ok => ("ok  ", paint::GOOD),
+            Status::Warn => ("warn", paint::WARN),
+            Status::Fail => ("fail", paint::BAD),
+        };
+        let mut out = anstream::stdout().lock();
+        let detail = paint::printable(&line.detail);
+        writeln!(out, "{style}{word}{style:#}  {:14} {detail}", line.check)?;
+        if let Some(advice) = &line.advice {
+            let dim = paint::DIM;
+            writeln!(out, "{:20} {dim}{}{dim:#}", "", paint::printable(advice))?;
+        }
+        Ok(())
+    }
+}
+
+/// `--demo` gives users without a file.
+fn has_users(config: &Config, demo: bool) -> bool {
+    demo || !config.auth.users.is_empty() || config.auth.users_file.is_some()
+}

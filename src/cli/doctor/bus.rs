@@ -1,0 +1,164 @@
+//! The bus: each server of `bus.url`, as an instance would meet it.
+
+use super::{Line, Status, certificates};
+use crate::bus::nats::{Probed, probe};
+use crate::config::Config;
+
+/// What a message has beside its body.
+const HEADER_RESERVE_BYTES: usize = 16 << 10;
+/// What the permissions and headers that Herald uses need.
+const LEAST: (u32, u32) = (2, 10);
+
+/// The lines about the bus, and how far the first server's clock is ahead.
+pub(super) async fn look(config: &Config) -> (Vec<Line>, Option<i64>) {
+    let Some(url) = &config.bus.url else {
+        let detail = "embedded: this instance alone, and no backends on NATS (bus.url is not set)";
+        return (vec![Line::ok("bus", detail)], None);
+    };
+    let found = match probe(&config.bus).await {
+        Ok(found) => found,
+        Err(error) => return (vec![Line::fail("bus", error.to_string(), "mend [bus]")], None),
+    };
+    let clock_ms = found
+        .iter()
+        .find_map(|(_, outcome)| outcome.as_ref().ok()?.clock_ms);
+    let mut lines = Vec::new();
+    for (address, outcome) in &found {
+        match outcome {
+            Ok(server) => lines.extend(judge(address, server, config.limits.body_bytes.0)),
+            Err(words) => lines.push(Line::warn(
+                "bus",
+                format!("{address} cannot be used: {words}"),
+                "is it up, does a firewall stand in between, are credentials and bus.ca_file right?",
+            )),
+        }
+    }
+    if found.iter().all(|(_, outcome)| outcome.is_err()) {
+        for line in &mut lines {
+            line.status = Status::Fail;
+        }
+    }
+    if lines.is_empty() {
+        lines.push(Line::fail(
+            "bus",
+            format!("{url:?} names no server"),
+            "set bus.url",
+        ));
+    }
+    (lines, clock_ms)
+}
+
+fn judge(address: &str, server: &Probed, body_bytes: usize) -> Vec<Line> {
+    let (name, version) = (&server.name, &server.version);
+    let mut lines = Vec::new();
+    lines.push(match server.round_trip {
+        Some(took) => {
+            // A server without a name has its key for one.
+            let name = if name.len() > 40 {
+                "a server without a name"
+            } else {
+                name
+            };
+            let ms = took.as_secs_f64() * 1_000.0;
+            let detail = format!("{address} is {name}, nats-server {version}, {ms:.1} ms there and back");
+            match release(version) >= Some(LEAST) {
+                true => Line::ok("bus", detail),
+                false => Line::warn(
+                    "bus",
+                    detail,
+                    format!("take nats-server {}.{} or newer", LEAST.0, LEAST.1),
+                ),
+            }
+        }
+        None => Line::fail(
+            "bus",
+            format!(
+                "{address} ({name}, nats-server {version}) lets nothing through to this user's own inbox"
+            ),
+            "permit it to publish and subscribe _INBOX.>: docs/nats.md, Permissions",
+        ),
+    });
+    if let Some(der) = &server.certificate {
+        lines.push(certificates::shown(address, der));
+    }
+    let room = server.max_payload.saturating_sub(HEADER_RESERVE_BYTES);
+    lines.push(match room >= body_bytes {
+        true => Line::ok("payload", format!("max_payload is {} bytes", server.max_payload)),
+        false => Line::warn(
+            "payload",
+            format!(
+                "max_payload is {} bytes, which leaves {room} for a body; limits.body_bytes is {body_bytes}",
+                server.max_payload
+            ),
+            "raise max_payload in the server's configuration, or lower limits.body_bytes",
+        ),
+    });
+    lines.push(match server.jetstream {
+        Some(true) => Line::ok("JetStream", "on; Herald does not need it"),
+        Some(false) => Line::ok("JetStream", "off; Herald does not need it"),
+        None => Line::ok("JetStream", "this user may not ask; Herald does not need it"),
+    });
+    lines
+}
+
+/// `2.12.8` → (2, 12).
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.').map(str::parse);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Some((major, minor)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_server_is_judged_by_what_an_instance_needs() {
+        #[track_caller]
+        fn check(server: Probed, expected: [Status; 3]) {
+            let lines = judge("127.0.0.1:4222", &server, 1_000 << 10);
+            let found: Vec<_> = lines.iter().map(|line| line.status).collect();
+            assert_eq!(found, expected, "{lines:?}");
+        }
+        let good = Probed {
+            name: "n1".into(),
+            version: "2.12.8".into(),
+            max_payload: 1 << 20,
+            jetstream: None,
+            round_trip: Some(Duration::from_millis(1)),
+            certificate: None,
+            clock_ms: None,
+        };
+        use Status::{Fail, Ok, Warn};
+        check(good.clone(), [Ok, Ok, Ok]);
+        let old = "2.9.1".into();
+        check(
+            Probed {
+                version: old,
+                ..good.clone()
+            },
+            [Warn, Ok, Ok],
+        );
+        let small = 64 << 10;
+        check(
+            Probed {
+                max_payload: small,
+                ..good.clone()
+            },
+            [Ok, Warn, Ok],
+        );
+        check(
+            Probed {
+                round_trip: None,
+                ..good
+            },
+            [Fail, Ok, Ok],
+        );
+        assert_eq!(release("2.12.8-beta"), Some((2, 12)));
+        assert_eq!(release("x"), None);
+    }
+}

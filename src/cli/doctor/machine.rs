@@ -1,0 +1,117 @@
+//! What the machine gives: ports, descriptors, a clock, time zones.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
+use rustix::process::{Resource, getrlimit};
+
+use super::Line;
+use crate::config::Config;
+
+/// Descriptors beside those of connections: the bus, files, the runtime.
+const SPARE: u64 = 64;
+/// A clock that is further off makes timestamps and expiries wrong.
+const CLOCK_OFF_MS: i64 = 500;
+
+/// The lines about the machine, but for the clock.
+pub(super) fn look(config: &Config) -> Vec<Line> {
+    let mut lines = vec![port("http.listen", &config.http.listen)];
+    if let Some(address) = &config.http.admin_listen {
+        lines.push(port("http.admin_listen", address));
+    }
+    lines.push(descriptors(config.http.max_connections as u64));
+    lines.push(time_zone(&config.application.time_zone));
+    lines
+}
+
+fn port(key: &'static str, address: &str) -> Line {
+    match TcpListener::bind(address) {
+        Ok(_) => Line::ok("port", format!("{address} is free ({key})")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Line::fail(
+            "port",
+            format!("{address} is in use ({key})"),
+            format!(
+                "end what listens there (ss -ltnp), or set {key}; a Herald that runs already is one, too"
+            ),
+        ),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Line::fail(
+            "port",
+            format!("{address} is not for this user ({key})"),
+            "take a port from 1024 on, or give the program CAP_NET_BIND_SERVICE",
+        ),
+        Err(error) => Line::fail(
+            "port",
+            format!("{address} cannot be listened on ({key}): {error}"),
+            format!("set {key} to an address of this machine"),
+        ),
+    }
+}
+
+fn descriptors(connections: u64) -> Line {
+    let wanted = connections + SPARE;
+    match getrlimit(Resource::Nofile).current {
+        None => Line::ok("open files", "no limit"),
+        Some(limit) if limit >= wanted => Line::ok(
+            "open files",
+            format!("{limit}, enough for {connections} connections"),
+        ),
+        Some(limit) => Line::warn(
+            "open files",
+            format!("{limit}, while http.max_connections is {connections}"),
+            format!(
+                "ulimit -n {wanted} (LimitNOFILE={wanted} in a systemd unit), or a lower http.max_connections"
+            ),
+        ),
+    }
+}
+
+fn time_zone(name: &str) -> Line {
+    match jiff::tz::TimeZone::get(name) {
+        Ok(_) => Line::ok("time zone", name),
+        Err(error) => Line::fail(
+            "time zone",
+            error.to_string(),
+            "set application.time_zone to an IANA name, such as Europe/Berlin",
+        ),
+    }
+}
+
+/// The clock, by how far somebody else's is ahead.
+pub(super) fn clock(ahead_ms: Option<i64>) -> Line {
+    match ahead_ms {
+        None => Line::ok("clock", "nobody here to compare it with"),
+        Some(ms) if ms.abs() <= CLOCK_OFF_MS => Line::ok("clock", format!("{ms} ms off the others'")),
+        Some(ms) => Line::warn(
+            "clock",
+            format!("{ms} ms off the others'"),
+            "run an NTP client here and there: timestamps and expiries are Unix time",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_fails_and_a_free_one_does_not() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let line = port("http.listen", &address);
+        assert_eq!(line.status, Status::Fail);
+        assert!(line.detail.contains(&address) && line.advice.unwrap().contains("http.listen"));
+        drop(taken);
+        assert_eq!(port("http.listen", &address).status, Status::Ok);
+        assert_eq!(port("http.listen", "192.0.2.1:80").status, Status::Fail);
+    }
+
+    #[test]
+    fn descriptors_and_clock_warn() {
+        assert_eq!(descriptors(u64::MAX >> 2).status, Status::Warn);
+        assert_eq!(descriptors(1).status, Status::Ok);
+        assert_eq!(clock(Some(-501)).status, Status::Warn);
+        assert_eq!(clock(Some(500)).status, Status::Ok);
+        assert_eq!(time_zone("Mars/Base").status, Status::Fail);
+    }
+}

@@ -1,0 +1,128 @@
+//! Text for people: coloured on a terminal (anstream honours `NO_COLOR`), and with nothing in it that a terminal would
+//! obey, since bodies and names come from strangers.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Destinations and names.
+pub const NAME: Style = AnsiColor::Cyan.on_default().bold();
+/// What is less important.
+pub const DIM: Style = Style::new().dimmed();
+/// Success.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// What may become a problem.
+pub const WARN: Style = AnsiColor::Yellow.on_default();
+/// A problem.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// `text` with control characters, but ends of line and tabs, shown as escapes.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => shown.push(character),
+            _ if steers(character) => {
+                // Writing to a String cannot fail.
+                let _ = write!(shown, "{}", character.escape_unicode());
+            }
+            _ => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// Likewise on one line.
+pub fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// A line about the command itself, on standard error.
+pub fn notice(style: Style, text: &str) {
+    // Nobody to tell if standard error is gone.
+    let _ = writeln!(anstream::stderr().lock(), "{style}{}{style:#}", printable(text));
+}
+
+/// Rows as columns, as wide as their widest cell, with a head.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
+    let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = anstream::stdout().lock();
+    let line = |cells: Vec<&str>| {
+        let padded = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    writeln!(out, "{DIM}{}{DIM:#}", line(head.to_vec()))?;
+    for row in rows {
+        writeln!(out, "{}", line(row.iter().map(String::as_str).collect()))?;
+    }
+    Ok(())
+}
+
+/// One JSON value on a line of its own.
+pub fn json_line(value: &impl serde::Serialize) -> std::io::Result<()> {
+    let line = json(value)?;
+    writeln!(std::io::stdout().lock(), "{line}")
+}
+
+/// JSON in which nothing that a terminal would obey stands as it is: such characters stand in strings alone, and are
+/// escaped there, which changes no value.
+fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string(value)?;
+    if !text.chars().any(steers) {
+        return Ok(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if steers(character) {
+            // All are below U+10000. Writing to a String cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    Ok(escaped)
+}
+
+/// Control characters, and marks that turn the direction of what follows and could make one name look like another.
+fn steers(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A bar for work whose length is known; drawn on a terminal's standard error only.
+pub fn bar(what: &str, length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(what.to_owned());
+    if let Ok(style) = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_has_nothing_to_obey() {
+        assert_eq!(
+            printable("a\u{1b}[31mb\r\u{9b}c\u{202e}d\ne\tä"),
+            "a\\u{1b}[31mb\\u{d}\\u{9b}c\\u{202e}d\ne\tä"
+        );
+        assert_eq!(one_line("a\nb"), "a\\nb");
+        let hostile = "\u{9b}31m\u{7f}\u{202e}\u{1b}ä";
+        let text = json(&[hostile]).unwrap();
+        assert!(!text.chars().any(steers), "{text}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [hostile]);
+    }
+}

@@ -1,0 +1,92 @@
+//! What a raw body's request says of it in headers, by the names that NATS publishers use too (docs/nats.md). Knows no
+//! destination and no body.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use crate::envelope::{Envelope, HeaderLimits, Headers, MessageId, collapse_key, is_content_type, unix_ms};
+use crate::http::error::ApiError;
+
+/// Everything that may be said of a notification beside where it goes.
+#[derive(Debug, Default)]
+pub struct Given {
+    content_type: Option<Box<str>>,
+    headers: Headers,
+    id: Option<MessageId>,
+    ttl_ms: Option<u64>,
+    collapse: Option<Arc<str>>,
+}
+
+impl Given {
+    /// Reads the request's headers; refuses what breaks a rule, and never repeats a value.
+    pub fn read(headers: &HeaderMap, limits: HeaderLimits) -> Result<Self, ApiError> {
+        Ok(Self {
+            content_type: one(
+                headers,
+                header::CONTENT_TYPE.as_str(),
+                "1 to 256 visible ASCII characters",
+                |value| {
+                    value
+                        .to_str()
+                        .ok()
+                        .filter(|text| is_content_type(text))
+                        .map(Into::into)
+                },
+            )?,
+            headers: own_headers(headers, limits)?,
+            id: one(headers, "Herald-Id", "1 to 64 of A-Z a-z 0-9 . _ -", |value| {
+                MessageId::parse(value.to_str().ok()?)
+            })?,
+            ttl_ms: one(
+                headers,
+                "Herald-Ttl-Ms",
+                "a whole number of milliseconds, at least 1",
+                |value| value.to_str().ok()?.parse().ok().filter(|ttl| *ttl > 0),
+            )?,
+            collapse: one(
+                headers,
+                "Herald-Collapse",
+                "1 to 128 bytes without control characters",
+                |value| collapse_key(std::str::from_utf8(value.as_bytes()).ok()?),
+            )?,
+        })
+    }
+
+    /// Says all of it of `envelope`.
+    pub fn apply(self, envelope: &mut Envelope) {
+        envelope.content_type = self.content_type;
+        envelope.headers = self.headers;
+        if let Some(id) = self.id {
+            envelope.id = id;
+        }
+        envelope.expires_at_ms = self.ttl_ms.map(|ttl| unix_ms().saturating_add(ttl));
+        envelope.collapse = self.collapse;
+    }
+}
+
+/// The header `name` as `parse` reads it; none: it is not there.
+fn one<T>(
+    headers: &HeaderMap,
+    name: &str,
+    expected: &str,
+    parse: impl FnOnce(&HeaderValue) -> Option<T>,
+) -> Result<Option<T>, ApiError> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let parsed = parse(value).map(Some);
+    parsed.ok_or_else(|| ApiError::BadRequest(format!("header {name} must be {expected}")))
+}
+
+/// `Herald-Headers`: the MESSAGE's own headers, as a JSON object of strings.
+fn own_headers(headers: &HeaderMap, limits: HeaderLimits) -> Result<Headers, ApiError> {
+    let object = one(headers, "Herald-Headers", "a JSON object of strings", |value| {
+        serde_json::from_slice::<BTreeMap<String, String>>(value.as_bytes()).ok()
+    })?;
+    let object = object.unwrap_or_default();
+    let pairs = object.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Headers::from_publisher(pairs, limits)
+        .map_err(|error| ApiError::BadRequest(format!("header Herald-Headers: {error}")))
+}

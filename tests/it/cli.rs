@@ -1,0 +1,498 @@
+//! The promise: the commands for people do what docs/cli.md says, against a real instance, and where they cannot they say
+//! why, what to do, and end with the code that scripts rely on.
+
+use serde_json::Value;
+
+use crate::support::cluster::{admin_key, until_online};
+use crate::support::cluster_client::Browser;
+use crate::support::nats::NatsServer;
+use crate::support::process::{Herald, Launch};
+
+mod command;
+
+use command::Cli;
+
+const FAILURE: Option<i32> = Some(1);
+const USAGE: Option<i32> = Some(64);
+const CONFIG: Option<i32> = Some(78);
+
+/// A demo instance with the operators' key.
+async fn demo() -> (tempfile::TempDir, Herald) {
+    demo_with(&[]).await
+}
+
+async fn demo_with(settings: &[(&str, &str)]) -> (tempfile::TempDir, Herald) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("herald.toml");
+    std::fs::write(&path, admin_key()).unwrap();
+    let mut launch = Launch::demo()
+        .argument("--config")
+        .argument(path.to_str().unwrap());
+    for (name, value) in settings {
+        launch = launch.set(name, value);
+    }
+    let herald = Herald::start("cli", &launch).await;
+    (folder, herald)
+}
+
+fn json(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[tokio::test]
+async fn what_is_published_arrives_as_it_was_given() {
+    let (folder, herald) = demo().await;
+    let mut browser = Browser::connect(herald.address, "test1").await;
+    browser.subscribe("/topic/a b").await;
+    browser.subscribe("/user/queue/orders").await;
+
+    let ended = Cli::of(&herald, "publish")
+        .argument("/topic/a b")
+        .argument("grüße")
+        .run()
+        .await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.starts_with("published /topic/a b  01"), "{ended:?}");
+    assert_eq!(browser.next().await.text(), "grüße");
+
+    let line = "publish /queue/orders --user test1 --user test2 -t application/json -H kind:order -H note:a:b \
+                --id order-7 --ttl 1m --collapse orders --json {}";
+    let ended = Cli::of(&herald, line).run().await;
+    let answers: Vec<Value> = ended.out.lines().map(json).collect();
+    let wanted =
+        |user: &str| serde_json::json!({"destination": "/queue/orders", "user": user, "id": "order-7"});
+    assert_eq!(answers, [wanted("test1"), wanted("test2")], "{ended:?}");
+    let message = browser.next().await;
+    let header = |name| message.header(name).unwrap_or("none");
+    assert_eq!((&*message.text(), header("message-id")), ("{}", "order-7"));
+    assert_eq!(
+        (header("content-type"), header("kind"), header("note")),
+        ("application/json", "order", "a:b")
+    );
+
+    let path = folder.path().join("body");
+    std::fs::write(&path, b"\xffbytes").unwrap();
+    let file = Cli::of(&herald, "publish /queue/orders --user test1 --file").argument(path.to_str().unwrap());
+    assert_eq!(file.run().await.code, Some(0));
+    assert_eq!(browser.next().await.body, b"\xffbytes");
+    let piped = Cli::of(&herald, "publish /queue/orders --user test1").input(b"from a pipe\n");
+    assert_eq!(piped.run().await.code, Some(0));
+    assert_eq!(browser.next().await.text(), "from a pipe\n");
+}
+
+#[tokio::test]
+async fn refusals_say_what_to_do_and_end_with_their_code() {
+    let (folder, herald) = demo().await;
+    let check = async |cli: Cli, code: Option<i32>, words: &[&str]| {
+        let ended = cli.run().await;
+        assert_eq!(ended.code, code, "{ended:?}");
+        assert_eq!(ended.out, "", "a refusal is no output");
+        for words in words {
+            assert!(ended.error.contains(words), "{words:?} not in {ended:?}");
+        }
+        assert!(!ended.error.contains("hush"), "{ended:?}");
+    };
+    let of = |line: &str| Cli::of(&herald, line);
+    // Wrong keys and users.
+    check(of("users"), FAILURE, &["403", "scope"]).await;
+    check(
+        of("users").set("HERALD_KEY", "hush"),
+        FAILURE,
+        &["401", "HERALD_KEY"],
+    )
+    .await;
+    check(of("tap").set("HERALD_KEY", "hush"), FAILURE, &["401"]).await;
+    let wrong = of("subscribe /topic/a").set("HERALD_PASSWORD", "hush");
+    check(wrong, FAILURE, &["authentication failed", "4401"]).await;
+    let wrong = of("bench --sessions 1 --seconds 1").set("HERALD_PASSWORD", "hush");
+    check(wrong, FAILURE, &["session 1 of 1", "4401"]).await;
+    // Destinations that there are none of.
+    check(
+        of("publish /nowhere x"),
+        FAILURE,
+        &["/nowhere", "/queue/, /topic/"],
+    )
+    .await;
+    check(of("subscribe /nowhere"), FAILURE, &["/nowhere", "1008"]).await;
+    check(of("publish queue x"), USAGE, &["begins with '/'"]).await;
+    check(
+        of("bench --destination /nowhere --sessions 1"),
+        FAILURE,
+        &["/nowhere"],
+    )
+    .await;
+    // Nobody there, or somebody else.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = format!("http://{}", taken.local_addr().unwrap());
+    drop(taken);
+    for line in [
+        "publish /topic/a x",
+        "subscribe /topic/a",
+        "users",
+        "tap",
+        "bench",
+    ] {
+        check(
+            of(line).set("HERALD_URL", &free),
+            FAILURE,
+            &["cannot reach Herald", &free],
+        )
+        .await;
+    }
+    check(
+        of("users")
+            .argument("--url")
+            .argument(&format!("{}/elsewhere", url(&herald))),
+        FAILURE,
+        &["404"],
+    )
+    .await;
+    check(of("subscribe /topic/a --ws-path /elsewhere"), FAILURE, &["404"]).await;
+    let tls = format!("https://{}", herald.address);
+    check(
+        of("users").set("HERALD_URL", &tls),
+        FAILURE,
+        &["cannot reach Herald", &tls],
+    )
+    .await;
+    // What stands in the command line or its files.
+    check(of("users").set("HERALD_URL", "127.0.0.1"), USAGE, &["http://"]).await;
+    check(
+        of("users").set("HERALD_URL", "http://a:hush@x"),
+        USAGE,
+        &["HERALD_PASSWORD"],
+    )
+    .await;
+    check(of("users --key-file /nowhere/key"), USAGE, &["/nowhere/key"]).await;
+    check(
+        Cli::new("subscribe /topic/a --login ann"),
+        USAGE,
+        &["HERALD_PASSWORD"],
+    )
+    .await;
+    check(Cli::new("subscribe /topic/a"), USAGE, &["--login"]).await;
+    check(
+        of("publish /topic/a --file /nowhere/body"),
+        USAGE,
+        &["/nowhere/body"],
+    )
+    .await;
+    check(of("publish /topic/a x --ttl soon"), USAGE, &["--ttl"]).await;
+    check(of("publish /topic/a x -H nonsense"), USAGE, &["NAME:VALUE"]).await;
+    check(of("tap --seconds 31"), USAGE, &["--seconds"]).await;
+    check(of("subscribe"), USAGE, &["DESTINATIONS"]).await;
+    // A password in a file is as good as in the environment.
+    let path = folder.path().join("password");
+    std::fs::write(&path, "test\n").unwrap();
+    let url = url(&herald);
+    let cli = Cli::new("bench --sessions 1 --seconds 1 --rate 1 --login test2 --url")
+        .argument(&url)
+        .argument("--password-file")
+        .argument(path.to_str().unwrap());
+    assert_eq!(cli.run().await.code, Some(0));
+}
+
+/// Ends TLS in front of `herald`, as a proxy does; gives where.
+async fn tls_proxy(herald: &Herald) -> std::net::SocketAddr {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_file(tls_file("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(tls_file("server-key.pem")).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, to) = (listener.local_addr().unwrap(), herald.address);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not trust it goes.
+                let Ok(mut outside) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut inside = tokio::net::TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+            });
+        }
+    });
+    address
+}
+
+fn tls_file(name: &str) -> String {
+    format!("{}/tests/it/support/nats_tls/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+// The proxy runs while the test waits for a line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_goes_by_the_authorities_one_names() {
+    let (_folder, herald) = demo().await;
+    let url = format!("https://{}", tls_proxy(&herald).await);
+    let of = |line: &str| Cli::of_operator(&herald, line).set("HERALD_URL", &url);
+    let refused = of("users").run().await;
+    assert_eq!(refused.code, FAILURE);
+    assert!(refused.error.contains("UnknownIssuer"), "{refused:?}");
+    let (users, subscribe) = (of("users --ca-file"), of("subscribe -n 1 /topic/a --ca-file"));
+    let ca = tls_file("ca.pem");
+    assert_eq!(users.argument(&ca).run().await.code, Some(0));
+    let subscribed = subscribe.argument(&ca).start();
+    assert!(subscribed.error().contains("subscribed to /topic/a"));
+    herald
+        .post("/api/v1/broadcast/topic/a", "text/plain", "by TLS")
+        .await;
+    let lines = [subscribed.out(), subscribed.out()];
+    assert!(lines[0].contains("/topic/a") && lines[1] == "by TLS", "{lines:?}");
+    assert_eq!(subscribed.code(), Some(0));
+}
+
+fn url(herald: &Herald) -> String {
+    format!("http://{}", herald.address)
+}
+
+#[tokio::test]
+async fn a_subscription_prints_what_comes_and_comes_back_after_a_drain() {
+    let (_folder, herald) = demo_with(&[
+        ("HERALD_DRAIN__BALANCER_WAIT", "0s"),
+        ("HERALD_DRAIN__SPREAD", "0s"),
+    ])
+    .await;
+    let address = herald.address;
+    let line = "subscribe --json --ack client-individual -n 2 /topic/news /user/queue/orders";
+    let subscribed = Cli::of(&herald, line).start();
+    assert_eq!(
+        subscribed.error(),
+        "test1 at cli: subscribed to /topic/news, /user/queue/orders"
+    );
+    let post = async |herald: &Herald, path: &str, body: &[u8]| {
+        let answer = herald
+            .request("POST", path, &[("Herald-Headers", r#"{"kind":"x"}"#)], body)
+            .await;
+        assert_eq!(answer.status, 202);
+    };
+    post(&herald, "/api/v1/users/test1/queue/orders", b"a\xff").await;
+    let shown = json(&subscribed.out());
+    assert_eq!(
+        (&shown["destination"], &shown["body_base64"]),
+        (&"/user/queue/orders".into(), &"Yf8=".into())
+    );
+    assert_eq!(shown["headers"]["kind"], "x");
+
+    assert!(herald.stop().await.contains("drained"));
+    let lost = subscribed.error();
+    assert!(lost.contains("1001") && lost.contains("again in"), "{lost}");
+    let launch = Launch::new(&["serve", "--demo", "--listen", &address.to_string()]);
+    let herald = Herald::start("next", &launch).await;
+    // It may have tried before there was anybody.
+    let back =
+        std::iter::repeat_with(|| subscribed.error()).find(|line| line.contains(" at next: subscribed"));
+    assert!(back.is_some());
+    post(&herald, "/api/v1/broadcast/topic/news", b"again").await;
+    assert_eq!(json(&subscribed.out())["body"], "again");
+    // The second, and enough.
+    assert_eq!(subscribed.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_subscription_ends_when_asked_to_or_when_coming_back_cannot_help() {
+    let (_folder, herald) = demo().await;
+    let subscribed = Cli::of(&herald, "subscribe /topic/a").start();
+    subscribed.error();
+    until_online(&herald, &["test1"]).await;
+    subscribed.signal("INT");
+    assert_eq!(subscribed.code(), Some(0));
+    until_online(&herald, &[]).await;
+
+    let subscribed = Cli::of(&herald, "subscribe /topic/a").start();
+    subscribed.error();
+    let path = "/api/v1/users/test1/sessions";
+    assert_eq!(
+        crate::support::cluster::admin(&herald, "DELETE", path)
+            .await
+            .status,
+        202
+    );
+    let end = subscribed.error();
+    assert!(
+        end.contains("disconnected by an operator") && end.contains("4403"),
+        "{end}"
+    );
+    assert_eq!(subscribed.code(), FAILURE);
+}
+
+#[tokio::test]
+async fn users_tap_and_bench_show_what_is() {
+    let (_folder, herald) = demo().await;
+    let mut browser = Browser::connect(herald.address, "test7").await;
+    browser.subscribe("/topic/seen").await;
+    until_online(&herald, &["test7"]).await;
+    let run = async |line: &str| {
+        let ended = Cli::of_operator(&herald, line).run().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended
+    };
+    assert_eq!(run("users").await.out, "ONLINE (1)\ntest7\n");
+    assert_eq!(
+        json(&run("users --json").await.out)["users"],
+        serde_json::json!(["test7"])
+    );
+    let shown = run("users test7").await.out;
+    assert!(
+        shown.starts_with("INSTANCE") && shown.contains("/topic/seen"),
+        "{shown}"
+    );
+    let session = &json(&run("users test7 --json").await.out)["sessions"][0];
+    assert_eq!(session["subscriptions"], serde_json::json!(["/topic/seen"]));
+    assert!(run("users nobody").await.error.contains("not online"));
+
+    let tapped = Cli::of_operator(&herald, "tap --seconds 2 --json").start();
+    let other = Cli::of_operator(&herald, "tap --seconds 2").start();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(3);
+    while std::time::Instant::now() < deadline {
+        for path in [
+            "/api/v1/broadcast/topic/seen",
+            "/api/v1/users/nobody/queue/unseen",
+        ] {
+            herald.post(path, "text/plain", "12345").await;
+        }
+    }
+    let sample = json(&tapped.out());
+    let of = |name: &str| {
+        let all = sample["destinations"].as_array().unwrap();
+        let found = all.iter().find(|one| one["destination"] == name);
+        found
+            .unwrap_or_else(|| panic!("{name} is not in {sample}"))
+            .clone()
+    };
+    let (seen, unseen) = (of("/topic/seen"), of("/user/queue/unseen"));
+    assert_eq!(seen["unmatched"], 0);
+    assert_eq!(unseen["unmatched"], unseen["notifications"]);
+    assert_eq!(
+        seen["body_bytes"].as_u64(),
+        seen["notifications"].as_u64().map(|count| count * 5)
+    );
+    assert_eq!((tapped.code(), other.code()), (Some(0), Some(0)));
+
+    let result = json(&run("bench --sessions 3 --rate 20 --seconds 1 --json").await.out);
+    assert_eq!(
+        (&result["deliveries"], &result["lost"]),
+        (&60.into(), &0.into()),
+        "{result}"
+    );
+    assert!(result["latency_ms"]["p99"].as_f64().unwrap() > 0.0, "{result}");
+}
+
+#[tokio::test]
+async fn the_doctor_tells_what_would_not_work() {
+    let check = async |cli: Cli, code: Option<i32>, lines: &[(&str, &str, &str)]| {
+        let ended = cli.argument("--json").run().await;
+        assert_eq!(ended.code, code, "{ended:?}");
+        let found: Vec<Value> = ended.out.lines().map(json).collect();
+        for (check, status, words) in lines {
+            let is_it = |line: &&Value| {
+                line["check"] == *check
+                    && line["status"] == *status
+                    && line["detail"]
+                        .as_str()
+                        .is_some_and(|detail| detail.contains(words))
+            };
+            let line = found.iter().find(is_it);
+            assert!(line.is_some(), "{check} {status} {words} is not in {}", ended.out);
+            let has_advice = line.is_some_and(|line| line["advice"].is_string());
+            assert_eq!(has_advice, *status != "ok", "{check}");
+        }
+    };
+    let doctor = || Cli::new("doctor --demo --listen 127.0.0.1:0");
+    check(
+        doctor(),
+        Some(0),
+        &[
+            ("port", "ok", "free"),
+            ("bus", "ok", "embedded"),
+            ("users", "ok", "--demo"),
+        ],
+    )
+    .await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    check(
+        Cli::new("doctor --demo --listen").argument(&address),
+        FAILURE,
+        &[("port", "fail", &address)],
+    )
+    .await;
+    let file = doctor().set("HERALD_AUTH__USERS_FILE", "/nowhere/users.toml");
+    check(file, FAILURE, &[("users", "fail", "/nowhere/users.toml")]).await;
+    let files = doctor().set("HERALD_HTTP__MAX_CONNECTIONS", "4000000000");
+    check(files, Some(0), &[("open files", "warn", "http.max_connections")]).await;
+
+    let nats = NatsServer::start();
+    let up = doctor().set("HERALD_BUS__URL", &nats.url());
+    check(
+        up,
+        Some(0),
+        &[
+            ("bus", "ok", "nats-server 2."),
+            ("clock", "ok", "ms off"),
+            ("JetStream", "ok", ""),
+        ],
+    )
+    .await;
+    let port = nats.port();
+    drop(nats);
+    let down = doctor().set("HERALD_BUS__URL", &format!("nats://127.0.0.1:{port}"));
+    check(
+        down,
+        FAILURE,
+        &[("bus", "fail", "refused"), ("clock", "ok", "nobody")],
+    )
+    .await;
+
+    let (cert, key) = (tls_file("server.pem"), tls_file("server-key.pem"));
+    let nats = NatsServer::start_with(&format!("tls {{ cert_file: {cert:?}, key_file: {key:?} }}"));
+    let tls = doctor()
+        .set("HERALD_BUS__URL", &nats.url())
+        .set("HERALD_BUS__CA_FILE", &tls_file("ca.pem"));
+    let shown = format!("127.0.0.1:{}) holds until", nats.port());
+    check(
+        tls,
+        Some(0),
+        &[
+            ("certificate", "ok", "bus.ca_file"),
+            ("certificate", "ok", &shown),
+        ],
+    )
+    .await;
+
+    let ended = Cli::new("doctor").set("HERALD_HTTP__LISEN", "x").run().await;
+    assert_eq!(ended.code, CONFIG, "{ended:?}");
+}
+
+#[tokio::test]
+async fn completions_and_manual_name_every_command() {
+    let commands = ["serve", "doctor", "publish", "subscribe", "users", "tap", "bench"];
+    for shell in ["bash", "zsh", "fish"] {
+        let ended = Cli::new("completions").argument(shell).run().await;
+        assert_eq!(ended.code, Some(0));
+        assert!(
+            commands.iter().all(|command| ended.out.contains(command)),
+            "{shell}"
+        );
+    }
+    assert!(Cli::new("man").run().await.out.contains(".TH herald 1"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("man1");
+    let ended = Cli::new("man --folder")
+        .argument(path.to_str().unwrap())
+        .run()
+        .await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""));
+    for command in commands {
+        let page = std::fs::read_to_string(path.join(format!("herald-{command}.1"))).unwrap();
+        assert!(page.contains(".SH"), "{command}");
+    }
+}
