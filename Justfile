@@ -64,6 +64,10 @@ fuzz seconds="20" *targets:
 deny:
     scripts/deny
 
+# The page and the packages for browsers: lint, types, unit tests, ui/dist
+ui:
+    scripts/ui test
+
 # The architecture's rules alone
 tidy:
     cargo test --test tidy

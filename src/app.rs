@@ -93,7 +93,7 @@ pub async fn run(config: Config, demo: bool) -> Result<(), Error> {
 }
 
 impl App {
-    /// Makes everything that `config` asks for and binds its listeners. `demo`: ten users and open publishing.
+    /// Makes everything that `config` asks for and binds its listeners. `demo`: eleven users and open publishing.
     pub async fn bind(config: Config, demo: bool) -> Result<Self, Error> {
         let instance = Instance::new(&config.instance);
         let bus = Box::pin(connect_bus(&config, header_limits(&config), &instance)).await?;

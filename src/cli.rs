@@ -46,7 +46,7 @@ pub struct ConfigArgs {
     /// The TOML file to read; without it none is read.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// To try it out: users test1 to test10 with password `test`, and anyone who reaches the port may publish.
+    /// To try it out: users test1 to test10 and admin with password `test`, and anyone who reaches the port may publish.
     #[arg(long)]
     pub demo: bool,
     /// Where to listen, such as 127.0.0.1:8080 (http.listen).

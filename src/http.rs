@@ -21,10 +21,14 @@ use crate::telemetry::metrics::Metrics;
 use proxies::{ForwardedHeader, Network};
 
 pub mod access;
+pub mod ask;
 pub mod body;
 pub mod error;
+pub mod explain;
 pub mod health;
+pub mod instances;
 pub mod listener;
+pub mod log_level;
 pub mod notifications;
 pub mod observe;
 pub mod openapi;
@@ -80,6 +84,10 @@ pub struct Config {
     pub base_path: String,
     /// The STOMP endpoint, and everything below it.
     pub ws_path: String,
+    /// The page at `/`.
+    pub page: page::Choice,
+    /// The address of a trace's own page, `{trace_id}` in it, for the page's links; empty: none.
+    pub trace_url: String,
     /// Origins that may open `/ws` and change state, beside pages of the host itself: `*`, exact, or
     /// `https://*.example.com`.
     pub origins: Vec<String>,
@@ -110,6 +118,8 @@ impl Default for Config {
             admin_listen: None,
             base_path: String::new(),
             ws_path: "/ws".into(),
+            page: page::Choice::Full,
+            trace_url: String::new(),
             origins: vec!["*".into()],
             cors_origins: Vec::new(),
             header_timeout: HumanDuration::secs(10),
@@ -157,6 +167,12 @@ impl Config {
                 "a path such as /ws: no '/' at its end, only letters, digits and -._~",
             );
         }
+        if !self.trace_url.is_empty() && !is_trace_url(&self.trace_url) {
+            return fail(
+                "http.trace_url",
+                "nothing, or an address with the place of the id, such as https://jaeger.example.com/trace/{trace_id}",
+            );
+        }
         self.origins()?;
         if self.max_request_bytes.0 == 0 || self.max_request_bytes > self.buffered_request_bytes {
             return fail(
@@ -181,6 +197,14 @@ impl Config {
             read("http.cors_origins", &self.cors_origins)?,
         ))
     }
+}
+
+/// Whether `text` is a web address, the trace's id once in it: a link of any other kind would run in the page.
+fn is_trace_url(text: &str) -> bool {
+    let web = ["https://", "http://"]
+        .iter()
+        .any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    web && text.matches("{trace_id}").count() == 1 && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// Whether `text` can be a route as it stands: nothing that needs escaping, nothing that the router reads as a pattern.

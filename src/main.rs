@@ -40,7 +40,7 @@ fn serve(flags: ConfigArgs) -> Result<(), u8> {
     telemetry::start(&config.log).map_err(|error| failure(&error))?;
     if demo {
         tracing::warn!(
-            "--demo: users test1 to test10 can log in with a known password, and anyone who reaches {} may publish; \
+            "--demo: users test1 to test10 and admin can log in with a known password, and anyone who reaches {} may publish; \
              not for production",
             config.http.listen
         );

@@ -12,7 +12,7 @@ use super::phc::StoredHash;
 use super::{Config, LoginConfig, UserEntry};
 use crate::config::secret::Secret;
 use crate::config::units::ByteSize;
-use crate::principal::{Principal, ROLE_USER, UserName};
+use crate::principal::{Principal, ROLE_ADMIN, ROLE_USER, UserName};
 
 pub mod file;
 pub(super) mod watch;
@@ -203,14 +203,16 @@ fn numbered<'a>(
 const DEMO_HASH: &str =
     "$argon2id$v=19$m=8192,t=1,p=1$YDwH3p16Cwg12jLWx+V/ug$+8HTzWZuxJRPsNFdpAZT7J0iYjdNoAYohZkvHDX3Eo8";
 
-/// The users of `--demo`: `test1` to `test10`, all with the password `test`.
+/// The users of `--demo`: `test1` to `test10`, and `admin` with [`ROLE_ADMIN`], all with the password `test`.
 pub fn demo_users() -> Vec<UserEntry> {
+    let user = |name: String, roles: &[&str]| UserEntry {
+        name,
+        password: Secret::new(DEMO_HASH),
+        roles: roles.iter().map(|role| (*role).into()).collect(),
+    };
     (1..=10)
-        .map(|number| UserEntry {
-            name: format!("test{number}"),
-            password: Secret::new(DEMO_HASH),
-            roles: vec![ROLE_USER.into()],
-        })
+        .map(|number| user(format!("test{number}"), &[ROLE_USER]))
+        .chain([user("admin".into(), &[ROLE_USER, ROLE_ADMIN])])
         .collect()
 }
 

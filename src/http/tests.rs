@@ -169,6 +169,6 @@ pub async fn answer(router: &Router, request: Request<Body>) -> Answer {
     Answer {
         status: parts.status,
         headers: parts.headers,
-        text: String::from_utf8(bytes.into()).unwrap(),
+        text: String::from_utf8_lossy(&bytes).into_owned(),
     }
 }

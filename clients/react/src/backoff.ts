@@ -11,7 +11,7 @@ export interface Backoff {
 }
 
 /** Back within a second of a failover, and at most two attempts a minute at a server that stays away. */
-export const DEFAULT_BACKOFF: Backoff = { baseMs: 500, capMs: 30_000, floorMs: 100 };
+export const DEFAULT_BACKOFF: Backoff = { baseMs: 500, capMs: 30_000, floorMs: 200 };
 
 /**
  * Exponential back-off with full jitter: a random wait up to a ceiling that doubles with each failed attempt. Without

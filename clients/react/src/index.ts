@@ -1,5 +1,6 @@
 /** React hooks for Herald: see README.md. */
 
+export type { IMessage } from '@stomp/stompjs';
 export { type Backoff, backoffDelayMs, DEFAULT_BACKOFF } from './backoff.js';
 export { type AfterClose, afterClose, closeWords } from './closes.js';
 export {

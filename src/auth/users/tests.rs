@@ -189,15 +189,16 @@ fn the_decoy_is_as_costly_as_the_costliest() {
 #[test]
 fn demo_users_have_the_password_test() {
     let users = demo_users();
-    assert_eq!(users.len(), 10);
+    assert_eq!(users.len(), 11);
     let numbered = numbered("auth.users", &users);
     let users = Users::check(numbered, LoginConfig::default().hash_memory)
         .map_err(|error| error.to_string())
         .unwrap();
     for number in 1..=10 {
         let user = users.get(&format!("test{number}")).unwrap();
-        assert!(user.principal.has_role(ROLE_USER));
+        assert!(user.principal.has_role(ROLE_USER) && !user.principal.has_role(ROLE_ADMIN));
     }
+    assert!(users.get("admin").unwrap().principal.has_role(ROLE_ADMIN));
     let memory = &mut crate::auth::phc::Memory::default();
     assert_eq!(users.get("test1").unwrap().hash.matches("test", memory), Ok(true));
     assert_eq!(

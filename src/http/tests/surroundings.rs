@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::control::DISCONNECT;
+use crate::http::page::Choice;
 
 #[tokio::test]
 async fn scopes_guard_their_routes() {
@@ -79,6 +80,7 @@ async fn unknown_paths_and_methods_are_problems_too() {
 async fn the_base_path_prefixes_every_route() {
     let config = Config {
         base_path: "/backend".into(),
+        page: Choice::Small,
         ..Config::default()
     };
     let fixture = Fixture::new(Access::Open, &config);
@@ -183,29 +185,97 @@ async fn metrics_count_what_happened() {
     }
 }
 
+/// A page of which `http.page` is `choice`.
+fn with_page(choice: Choice) -> Fixture {
+    let config = Config {
+        page: choice,
+        trace_url: "https://jaeger.example/trace/{trace_id}".into(),
+        ..Config::default()
+    };
+    Fixture::new(Access::Open, &config)
+}
+
+/// What the page links to, by `attribute`.
+fn links<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
+    let parts = page.split(attribute).skip(1);
+    let values = parts.filter_map(|rest| rest.split('"').next());
+    values.filter(|value| !value.starts_with("data:")).collect()
+}
+
 #[tokio::test]
-async fn the_page_is_closed_to_everything_foreign() {
-    let fixture = Fixture::open();
-    let page = fixture.get("/", "").await;
-    assert_eq!(page.status, 200);
-    let policy = page.header("content-security-policy");
-    assert!(
-        policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
-        "{policy}"
-    );
-    assert!(page.text.contains("data-ws-path=\"/ws\""));
-    assert!(!page.text.contains("{{"), "a placeholder is left");
-    for forbidden in ["<style", "style=\"", "onclick", "http://", "https://"] {
-        assert!(!page.text.contains(forbidden), "{forbidden}");
-    }
-    assert_eq!(page.text.matches("<script").count(), 1);
-    for (path, kind) in [("/app.js", "text/javascript"), ("/style.css", "text/css")] {
-        let asset = fixture.get(path, "").await;
+async fn either_page_is_closed_to_everything_foreign() {
+    for choice in [Choice::Full, Choice::Small] {
+        let fixture = with_page(choice);
+        let page = fixture.get("/", "").await;
+        assert_eq!(page.status, 200);
+        assert_eq!(page.header("cache-control"), "no-cache");
+        let policy = page.header("content-security-policy");
         assert!(
-            asset.status == 200 && asset.header("content-type").starts_with(kind),
-            "{path}"
+            policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
+            "{policy}"
         );
+        assert!(page.text.contains("data-ws-path=\"/ws\""));
+        assert!(!page.text.contains("{{"), "a placeholder is left");
+        for forbidden in ["<style", "style=\"", "onclick", "http://"] {
+            assert!(!page.text.contains(forbidden), "{forbidden}");
+        }
+        assert_eq!(page.text.matches("<script").count(), 1);
+        let links = [links(&page.text, "src=\""), links(&page.text, "href=\"")].concat();
+        for (link, kind) in links.iter().filter_map(|link| {
+            let kind = if link.ends_with(".js") {
+                "text/javascript"
+            } else {
+                "text/css"
+            };
+            (!link.starts_with('#')).then_some((link, kind))
+        }) {
+            let path = format!("/{}", link.trim_start_matches("./"));
+            let asset = fixture.get(&path, "").await;
+            assert!(
+                asset.status == 200 && asset.header("content-type").starts_with(kind),
+                "{path}"
+            );
+            let kept = path.starts_with("/assets/");
+            assert_eq!(
+                asset.header("cache-control").contains("immutable"),
+                kept,
+                "{path}"
+            );
+            assert_eq!(asset.header("x-content-type-options"), "nosniff");
+        }
     }
+}
+
+#[tokio::test]
+async fn a_built_pages_assets_go_out_compressed_to_those_who_take_that() {
+    let fixture = with_page(Choice::Full);
+    let page = fixture.get("/", "").await.text;
+    // Without ui/dist there is none: the page is the small one then.
+    for link in links(&page, "src=\"")
+        .iter()
+        .filter(|link| link.contains("assets/"))
+    {
+        let ask = async |accept: &str| {
+            let request = Request::get(format!("/{}", link.trim_start_matches("./")));
+            let request = request.header("accept-encoding", accept);
+            fixture.send(request.body(Body::empty()).unwrap()).await
+        };
+        let (plain, brotli) = (ask("gzip").await, ask("gzip, br").await);
+        assert!(plain.headers.get("content-encoding").is_none());
+        assert_eq!(brotli.header("content-encoding"), "br");
+        for answer in [plain, brotli] {
+            assert_eq!(answer.header("vary"), "accept-encoding");
+        }
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_page_where_none_is_wanted() {
+    let fixture = with_page(Choice::None);
+    for path in ["/", "/app.js", "/style.css"] {
+        assert_eq!(fixture.get(path, "").await.status, 404, "{path}");
+    }
+    assert_eq!(fixture.get("/livez", "").await.status, 200);
 }
 
 #[test]
@@ -224,6 +294,20 @@ fn a_configuration_that_cannot_be_served_is_named() {
         |config| config.base_path = "/{a}".into(),
     ] {
         check(change, Some("http.base_path"));
+    }
+    for (url, expected) in [
+        ("https://jaeger.example/trace/{trace_id}", None),
+        ("http://127.0.0.1:16686/trace/{trace_id}?x=1", None),
+        ("javascript:alert({trace_id})", Some("http.trace_url")),
+        ("https://jaeger.example/trace/", Some("http.trace_url")),
+        ("https://{trace_id}/{trace_id}", Some("http.trace_url")),
+        ("https://jaeger.example/ {trace_id}", Some("http.trace_url")),
+    ] {
+        let config = Config {
+            trace_url: url.into(),
+            ..Config::default()
+        };
+        assert_eq!(config.validate().err().map(|error| error.key), expected, "{url}");
     }
     check(|config| config.ws_path = String::new(), Some("http.ws_path"));
     check(|config| config.ws_path = "/ws/*".into(), Some("http.ws_path"));

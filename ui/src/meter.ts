@@ -1,0 +1,156 @@
+/** What the plots show, collected scrape by scrape. Knows `metrics.ts` and no component; the time is a parameter. */
+
+import {
+  type Buckets,
+  buckets,
+  label,
+  merge,
+  parseMetrics,
+  quantile,
+  type Sample,
+  type Scrape,
+  since,
+  sum,
+} from './metrics';
+
+/** A histogram that can be looked at. */
+export interface Latency {
+  name: string;
+  title: string;
+  wanted?: (labels: Sample['labels']) => boolean;
+}
+
+/** In the order of a notification's way; those that this Herald does not have are left out. */
+export const LATENCIES: Latency[] = [
+  {
+    name: 'herald_http_request_duration_seconds',
+    title: 'REST publish: request to answer',
+    wanted: ({ method, route = '' }) => method === 'POST' && route.includes('/api/v1/'),
+  },
+  { name: 'herald_publish_duration_seconds', title: 'Accepted to bus' },
+  { name: 'herald_bus_to_shard_duration_seconds', title: 'Bus to shard' },
+  { name: 'herald_broadcast_walk_duration_seconds', title: "A broadcast's walk over its sessions" },
+  { name: 'herald_outbox_wait_duration_seconds', title: 'Wait in a slow session’s outbox' },
+  { name: 'herald_ack_duration_seconds', title: "Socket to the browser's ACK" },
+  { name: 'herald_bus_round_trip_duration_seconds', title: 'Instance to instance and back' },
+];
+
+/** One point of the plots. null: nothing to show. */
+export interface Point {
+  /** Unix seconds. */
+  at: number;
+  sessions: number;
+  /** Notifications from the bus, a second: every instance sees all of them, so it is the most that one saw. */
+  inRate: number | null;
+  /** MESSAGEs to sessions, a second, over all instances. */
+  outRate: number | null;
+  /** By the latency's name. */
+  percentiles: Map<string, { p50: number | null; p95: number | null; p99: number | null }>;
+}
+
+/** What is known of one instance from its own `/metrics`. */
+export interface Seen {
+  instance: string;
+  version: string;
+  /** Unix seconds of the last scrape. */
+  at: number;
+  sessions: number;
+  subscriptions: number;
+  outboxBytes: number;
+  residentBytes: number;
+  busConnected: boolean;
+  inRate: number | null;
+  outRate: number | null;
+}
+
+interface Past {
+  at: number;
+  scrape: Scrape;
+}
+
+/** Percentiles are those of this many seconds. */
+const WINDOW_S = 15;
+/** An instance not heard of for so long is left out. */
+const FORGET_S = 20;
+const KEPT_POINTS = 300;
+
+export class Meter {
+  points: Point[] = [];
+  #past = new Map<string, Past[]>();
+  #seen = new Map<string, Seen>();
+
+  /** The instances heard of lately, by name. */
+  get instances(): Seen[] {
+    return [...this.#seen.values()].sort((a, b) => a.instance.localeCompare(b.instance));
+  }
+
+  /** The latencies that Herald measures. */
+  get latencies(): Latency[] {
+    const pasts = [...this.#past.values()].flat();
+    return LATENCIES.filter(({ name }) => pasts.some(({ scrape }) => scrape.has(`${name}_bucket`)));
+  }
+
+  /** Takes one scrape, made at `at` (Unix seconds). */
+  add(text: string, at: number): void {
+    const scrape = parseMetrics(text);
+    const instance =
+      label(scrape, 'herald_instance_info', 'name') ?? label(scrape, 'herald_build_info', 'instance') ?? 'herald';
+    const past = this.#past.get(instance) ?? [];
+    const last = past.at(-1);
+    this.#seen.set(instance, {
+      instance,
+      version: label(scrape, 'herald_build_info', 'version') ?? '',
+      at,
+      sessions: sum(scrape, 'herald_sessions'),
+      subscriptions: sum(scrape, 'herald_subscriptions'),
+      outboxBytes: sum(scrape, 'herald_outbox_bytes'),
+      residentBytes: sum(scrape, 'process_resident_memory_bytes'),
+      busConnected: sum(scrape, 'herald_bus_connected') > 0,
+      inRate: rate(last, { at, scrape }, 'herald_notifications_received_total'),
+      outRate: rate(last, { at, scrape }, 'herald_deliveries_total', ({ outcome }) =>
+        ['written', 'queued'].includes(outcome ?? ''),
+      ),
+    });
+    past.push({ at, scrape });
+    while (past.length > 2 && (past[1]?.at ?? at) < at - WINDOW_S) past.shift();
+    this.#past.set(instance, past);
+    for (const [name, seen] of this.#seen) {
+      if (seen.at >= at - FORGET_S) continue;
+      this.#seen.delete(name);
+      this.#past.delete(name);
+    }
+    this.points = [...this.points, this.#point(at)].slice(-KEPT_POINTS);
+  }
+
+  #point(at: number): Point {
+    const all = this.instances;
+    const known = (rates: (number | null)[]) => rates.filter((rate) => rate !== null);
+    const inRates = known(all.map(({ inRate }) => inRate));
+    const outRates = known(all.map(({ outRate }) => outRate));
+    return {
+      at,
+      sessions: all.reduce((total, { sessions }) => total + sessions, 0),
+      inRate: inRates.length ? Math.max(...inRates) : null,
+      outRate: outRates.length ? outRates.reduce((a, b) => a + b) : null,
+      percentiles: new Map(this.latencies.map((latency) => [latency.name, this.#percentiles(latency)])),
+    };
+  }
+
+  #percentiles({ name, wanted }: Latency) {
+    const windows: Buckets[] = [];
+    for (const past of this.#past.values()) {
+      const [first, last] = [past[0], past.at(-1)];
+      if (!first || !last || first === last) continue;
+      windows.push(since(buckets(last.scrape, name, wanted), buckets(first.scrape, name, wanted)));
+    }
+    const window = merge(windows);
+    return { p50: quantile(0.5, window), p95: quantile(0.95, window), p99: quantile(0.99, window) };
+  }
+}
+
+function rate(last: Past | undefined, now: Past, name: string, wanted?: Latency['wanted']): number | null {
+  if (!last || now.at <= last.at) return null;
+  const [before, after] = [sum(last.scrape, name, wanted), sum(now.scrape, name, wanted)];
+  // A counter that fell has begun anew.
+  return Math.max(0, after < before ? after : after - before) / (now.at - last.at);
+}

@@ -1,0 +1,73 @@
+/** The instances of the cluster: what each says it holds, and its rates and memory from its own metrics. */
+
+import { useCallback } from 'react';
+import type { Api } from '../api';
+import { bytes, rate } from '../format';
+import type { Seen } from '../meter';
+import { usePoll } from '../usePoll';
+
+const EVERY_MS = 2_000;
+const COLUMNS = ['Users', 'Sessions', 'Out', 'Waiting', 'Memory'];
+
+export function Instances({ api, seen }: { api: Api; seen: Seen[] }) {
+  const { value, problem } = usePoll(
+    useCallback(() => api.instances(), [api]),
+    EVERY_MS,
+  );
+  const silent = new Set(value?.silent);
+  const metered = new Map(seen.map((one) => [one.instance, one]));
+  return (
+    <section className="card half" aria-labelledby="instances-title">
+      <div className="head">
+        <h2 id="instances-title">Instances</h2>
+        <span className="count">{value && `${value.instances.length} live`}</span>
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
+      <section className="table" aria-label="Instances" tabIndex={0}>
+        <table id="instances">
+          <thead>
+            <tr>
+              <th scope="col">Name</th>
+              <th scope="col">State</th>
+              {COLUMNS.map((column) => (
+                <th key={column} scope="col" className="number">
+                  {column}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {value?.instances.map(({ id, name, own, version, users, sessions, outbox_bytes }) => (
+              <tr key={id}>
+                <th scope="row" title={`${id}${version ? `, Herald ${version}` : ''}`}>
+                  {name}
+                </th>
+                <td>
+                  <State silent={silent.has(name)} busConnected={metered.get(name)?.busConnected} />
+                  {own && <span className="muted"> answers</span>}
+                </td>
+                <td className="number">{users}</td>
+                <td className="number">{sessions ?? '–'}</td>
+                <td className="number">{rate(metered.get(name)?.outRate)}</td>
+                <td className="number">{outbox_bytes === undefined ? '–' : bytes(outbox_bytes)}</td>
+                <td className="number">{metered.has(name) ? bytes(metered.get(name)?.residentBytes ?? 0) : '–'}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+      <output className="result" data-kind="bad">
+        {problem}
+      </output>
+    </section>
+  );
+}
+
+function State({ silent, busConnected = true }: { silent: boolean; busConnected?: boolean }) {
+  const [words, kind] = silent ? ['silent', 'bad'] : busConnected ? ['serving', undefined] : ['without bus', 'wait'];
+  return (
+    <span className="pill" data-kind={kind}>
+      {words}
+    </span>
+  );
+}

@@ -1,0 +1,116 @@
+/** What an operator sees (ROLE_ADMIN): figures and plots, instances, users and their sessions, the last notifications. */
+
+import { NativeSelect } from '@mantine/core';
+import { useMemo, useState } from 'react';
+import type { Api } from '../api';
+import type { Feed } from '../feed';
+import { duration, rate } from '../format';
+import type { Settings } from '../settings';
+import { Instances } from './Instances';
+import { Plot } from './Plot';
+import { Recent, type Sent } from './Recent';
+import { Send } from './Send';
+import { Users } from './Users';
+import { useMeter } from './useMeter';
+
+interface Props {
+  api: Api;
+  settings: Settings;
+  user: string;
+  feed: Feed;
+}
+
+const whole = (value: number | null | undefined) =>
+  value === null || value === undefined ? '–' : String(Math.round(value));
+/** Sessions are whole: no half ones at the axis. */
+const count = (value: number | null | undefined) => (Number.isInteger(value ?? 0.5) ? whole(value) : '');
+
+export function OperatorView({ api, settings, user, feed }: Props) {
+  const { points, instances, latencies, problem } = useMeter(api);
+  const [chosen, setChosen] = useState('');
+  const [sent, setSent] = useState<Sent[]>([]);
+  const latency = latencies.find(({ name }) => name === chosen) ?? latencies[0];
+  const plots = useMemo(() => {
+    const percentiles = points.map(({ percentiles }) => percentiles.get(latency?.name ?? ''));
+    return {
+      times: points.map(({ at }) => at),
+      sessions: [{ label: 'sessions', values: points.map(({ sessions }) => sessions) }],
+      rates: [
+        { label: 'in', values: points.map(({ inRate }) => inRate) },
+        { label: 'out', values: points.map(({ outRate }) => outRate) },
+      ],
+      latency: (['p50', 'p95', 'p99'] as const).map((label) => ({
+        label,
+        values: percentiles.map((values) => values?.[label] ?? null),
+      })),
+    };
+  }, [points, latency]);
+
+  if (problem && (problem.status === 401 || problem.status === 403)) {
+    return (
+      <section className="card" id="operator" role="tabpanel" aria-labelledby="view-operator">
+        <h2>For operators</h2>
+        <p>
+          {user} does not have the role <code>ROLE_ADMIN</code>. With <code>herald serve --demo</code>, log in as{' '}
+          <code>admin</code>, password <code>test</code>.
+        </p>
+      </section>
+    );
+  }
+  const last = points.at(-1);
+  const percentiles = latency && last?.percentiles.get(latency.name);
+  return (
+    <div className="operator" id="operator" role="tabpanel" aria-labelledby="view-operator">
+      {problem && (
+        <p className="notice" role="alert">
+          {problem.status === 404
+            ? 'The metrics are on a port of their own (http.admin_listen): no plots here.'
+            : `No metrics: ${problem.message}`}
+        </p>
+      )}
+      <dl className="figures" aria-label="Now">
+        <Figure name="Sessions" value={whole(last?.sessions)} />
+        <Figure name="Notifications in" value={rate(last?.inRate)} />
+        <Figure name="Messages out" value={rate(last?.outRate)} />
+        <Figure name="Latency, p99" value={duration(percentiles?.p99)} />
+        <Figure name="Instances" value={whole(instances.length || null)} />
+      </dl>
+      <div className="third">
+        <Plot title="Sessions" times={plots.times} series={plots.sessions} format={count} filled />
+      </div>
+      <div className="third">
+        <Plot title="Rates" times={plots.times} series={plots.rates} format={rate} filled />
+      </div>
+      <div className="third">
+        <Plot
+          title="Latency"
+          times={plots.times}
+          series={plots.latency}
+          format={duration}
+          action={
+            <NativeSelect
+              aria-label="What is measured"
+              size="xs"
+              value={latency?.name}
+              onChange={(event) => setChosen(event.currentTarget.value)}
+              data={latencies.map(({ name, title }) => ({ value: name, label: title }))}
+            />
+          }
+        />
+      </div>
+      <Instances api={api} seen={instances} />
+      <Users api={api} />
+      <Send api={api} settings={settings} onSent={(one) => setSent((all) => [one, ...all].slice(0, 50))} />
+      <Recent settings={settings} feed={feed} sent={sent} />
+    </div>
+  );
+}
+
+function Figure({ name, value }: { name: string; value: string }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}

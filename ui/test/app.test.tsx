@@ -1,0 +1,76 @@
+// The promise: the page says where it stands: before the login, after a wrong password, while it comes back, and after an
+// operator's word; and a loss that heals by itself is no error.
+
+import { MantineProvider } from '@mantine/core';
+import { act, render, screen } from '@testing-library/react';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { StompServer } from '../../clients/react/test/server';
+import { App } from '../src/App';
+import { readSettings } from '../src/settings';
+
+let server: StompServer;
+beforeEach(() => {
+  vi.useFakeTimers();
+  server = new StompServer().install();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const pass = (ms = 5) => act(() => vi.advanceTimersByTimeAsync(ms));
+
+async function enter(password = 'test') {
+  const settings = readSettings({}, { href: 'http://h/', protocol: 'http:' });
+  render(
+    <MantineProvider env="test">
+      <App settings={settings} />
+    </MantineProvider>,
+  );
+  const set = (label: string, value: string) => {
+    screen.getByLabelText<HTMLInputElement>(label).value = value;
+  };
+  set('User', 'test1');
+  set('Password', password);
+  act(() => screen.getByRole('button', { name: 'Connect' }).click());
+  await pass();
+}
+
+const state = () => document.querySelector('#state')?.textContent;
+
+test('a login leads to the feed; it shows what arrives, once', async () => {
+  await enter();
+  expect(state()).toBe('test1 on one');
+  act(() => server.message('/queue/message', '{"hello":1}'));
+  await pass(50);
+  expect(document.querySelector('#stream')?.textContent).toContain('{"hello":1}');
+  expect(screen.getByText(/^1 received/)).toBeTruthy();
+});
+
+test('a wrong password leads back to the form', async () => {
+  await enter('wrong');
+  expect(screen.getByRole('alert').textContent).toBe('Wrong user or password.');
+  expect(screen.getByRole('button', { name: 'Connect' })).toBeTruthy();
+});
+
+test('a restart is no error: the bar counts down, the feed stays, the page comes back', async () => {
+  await enter();
+  act(() => server.message('/queue/message', 'before'));
+  await pass(50);
+  await act(async () => server.last.end(1001));
+  await pass();
+  expect(state()).toMatch(/^Connection lost, trying again in \d\.\d s$/);
+  expect(screen.queryByRole('alert')).toBeNull();
+  expect(document.querySelector('#stream')?.textContent).toContain('before');
+  await pass(1_000);
+  expect(state()).toBe('test1 on one');
+  expect(screen.queryByRole('alert')).toBeNull();
+});
+
+test('disconnected by an operator: back at the form, and not connected again', async () => {
+  await enter();
+  await act(async () => server.last.end(4403));
+  await pass(120_000);
+  expect(screen.getByRole('alert').textContent).toBe('An operator has disconnected this user.');
+  expect(server.sockets).toHaveLength(1);
+});
