@@ -7,12 +7,8 @@ WORKDIR /src
 COPY package.json package-lock.json tsconfig.base.json ./
 COPY clients clients
 COPY ui ui
-# Without a page to build, Herald serves the small one that it always has.
-RUN if [ -f ui/index.html ]; then \
-        npm ci --no-audit --no-fund --ignore-scripts && npm run build --workspace ui; \
-    else \
-        mkdir -p ui/dist; \
-    fi
+RUN npm ci --no-audit --no-fund --ignore-scripts \
+    && npm run build --workspace ui
 
 FROM rust:1.95.0-bookworm AS chef
 # The image's own, whatever rust-toolchain.toml would fetch.
