@@ -18,6 +18,7 @@ use super::shard::{Setting, Shard};
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
+use crate::limit::Limit;
 use crate::principal::UserName;
 
 pub use super::command::SessionView;
@@ -133,7 +134,7 @@ impl Registry {
         // The semaphore is never closed.
         let permit = match room.clone().try_acquire_many_owned(bytes) {
             Err(_) => {
-                inner.limits.measure.full();
+                inner.limits.measure.bound_reached(Limit::DeliveryBytes);
                 room.acquire_many_owned(bytes).await.ok()
             }
             permit => permit.ok(),
@@ -184,19 +185,6 @@ impl Registry {
             views.extend(receiver.await.unwrap_or_default());
         }
         views
-    }
-
-    /// Who of this instance's sessions would get a notification to `target`, and why not the others; at most `max` in each
-    /// list. Of a broadcast every session is looked at: for rare needs.
-    pub async fn explain(&self, target: &Target, max: usize) -> Explained {
-        let mut explained = Explained::default();
-        for shard in 0..self.inner.shards.len() {
-            let (sender, receiver) = oneshot::channel();
-            let command = Command::Explain(target.clone(), max, sender);
-            self.send(shard, command).await;
-            explained.add(receiver.await.unwrap_or_default(), max);
-        }
-        explained
     }
 
     /// How long the oldest frame that waits in an outbox has waited; none waits: zero. Looks at every session that lags.
