@@ -23,6 +23,7 @@ use proxies::{ForwardedHeader, Network};
 pub mod access;
 pub mod ask;
 pub mod body;
+pub mod debug_users;
 pub mod error;
 pub mod explain;
 pub mod health;
@@ -37,6 +38,7 @@ pub mod page;
 pub mod proxies;
 pub mod refusals;
 pub mod router;
+pub mod trace;
 pub mod users;
 
 #[cfg(test)]
@@ -60,6 +62,8 @@ pub struct State {
     pub policy: access::Policy,
     /// Where requests and publishes are counted, and what `/metrics` shows.
     pub metrics: Metrics,
+    /// Makes spans, or none.
+    pub tracer: crate::telemetry::spans::Tracer,
     /// Readiness.
     pub phase: watch::Receiver<Phase>,
     /// `limits.headers` and `limits.header_bytes`.

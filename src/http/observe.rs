@@ -44,7 +44,8 @@ pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) 
     response
 }
 
-fn method(method: &Method) -> &'static str {
+/// The method as a label: one of a few.
+pub(super) fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
