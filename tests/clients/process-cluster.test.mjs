@@ -167,11 +167,10 @@ test('one command starts a cluster that publishes, fails over and ends', { timeo
     assert.deepEqual(unhealthy, []);
   });
 
-  await t.test('one notification is one trace in Jaeger, over both instances', { skip: !installed('jaeger') }, async (t) => {
+  await t.test('one notification is one trace in Jaeger, over both instances', { skip: !installed('jaeger') }, async () => {
     const sent = await post(`${cluster.url}/api/v1/notifications`, { destination: '/topic/news', payload: 'traced' });
     assert.equal(sent.status, 202, sent.text);
     const { trace_id } = JSON.parse(sent.text);
-    if (trace_id === undefined) return t.skip('this build does not trace');
     assert.match(trace_id, /^[0-9a-f]{32}$/);
     const url = `http://127.0.0.1:${cluster.ports.jaeger}/api/traces/${trace_id}`;
     const instances = async () => {
