@@ -88,7 +88,8 @@ fn print_check(flags: ConfigArgs) -> Result<(), u8> {
 
 fn ask_health(flags: health::HealthArgs) -> Result<(), u8> {
     let loaded = load(flags.config)?;
-    health::run(&loaded.config.http, flags.live, flags.timeout).map_err(|error| failure(&error))
+    health::run(&loaded.config.http, flags.address, flags.live, flags.timeout)
+        .map_err(|error| failure(&error))
 }
 
 fn load(flags: ConfigArgs) -> Result<Loaded, u8> {

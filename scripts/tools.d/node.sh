@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Node, and the packages of the browser's client library that tests/clients runs.
+# Node, the packages of the browser's client library that tests/clients runs, and what makes the chart's README.
 
 node_version=24.19.0
 node_least=20
@@ -30,4 +30,17 @@ get_clients() {
     (cd "$clients" && quietly npm ci --no-audit --no-fund --ignore-scripts) || fail "npm ci in $clients failed (above)"
     cp "$clients/package-lock.json" "$stamp"
     say clients "packages installed by npm ci"
+}
+
+get_chart_readme() {
+    local lock=scripts/chart-readme/package-lock.json folder=$tools/chart-readme
+    if cmp -s "$lock" "$folder/.lock-of-install"; then
+        say chart-readme "in $tools"
+        return 0
+    fi
+    mkdir -p "$folder"
+    cp scripts/chart-readme/package*.json "$folder/"
+    (cd "$folder" && quietly npm ci --no-audit --no-fund --ignore-scripts) || fail "npm ci in $folder failed (above)"
+    cp "$lock" "$folder/.lock-of-install"
+    say chart-readme "installed by npm ci"
 }

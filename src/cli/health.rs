@@ -27,6 +27,9 @@ pub struct HealthArgs {
     /// Which instance: the one that `serve` would start with these flags and this environment.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Ask this instance instead, such as herald.example:9090; paths are those of the configuration all the same.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: Option<String>,
     /// Ask /livez, whether the process is alive, instead of /readyz, whether it can serve.
     #[arg(long)]
     pub live: bool,
@@ -67,17 +70,24 @@ impl From<io::Error> for HealthError {
     }
 }
 
-/// Asks `http.admin_listen` if it is set, else `http.listen`, and prints the answer.
+/// Asks `address`, else `http.admin_listen` if it is set, else `http.listen`, and prints the answer.
 ///
 /// # Errors
 /// Whatever is not a 200 within the time.
-pub fn run(config: &Config, live: bool, timeout: HumanDuration) -> Result<(), HealthError> {
-    let (address, path) = target(config, live)?;
+pub fn run(
+    config: &Config,
+    address: Option<String>,
+    live: bool,
+    timeout: HumanDuration,
+) -> Result<(), HealthError> {
+    let address = address.map_or_else(|| configured(config), Ok)?;
+    let route = if live { "/livez" } else { "/readyz" };
+    let path = format!("{}{route}", config.base_path);
     let url = format!("http://{address}{path}");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let answer = runtime.block_on(async { time::timeout(timeout.0, get(address, &path)).await });
+    let answer = runtime.block_on(async { time::timeout(timeout.0, get(&address, &path)).await });
     match answer {
         Ok(Ok((StatusCode::OK, body))) => {
             writeln!(io::stdout().lock(), "{url}: {}", body.trim_end())?;
@@ -89,8 +99,8 @@ pub fn run(config: &Config, live: bool, timeout: HumanDuration) -> Result<(), He
     }
 }
 
-/// Where to ask: all interfaces are reached by the loopback.
-fn target(config: &Config, live: bool) -> Result<(SocketAddr, String), HealthError> {
+/// Where the configured instance answers; all interfaces are reached by the loopback.
+fn configured(config: &Config) -> Result<String, HealthError> {
     let text = config.admin_listen.as_ref().unwrap_or(&config.listen);
     let mut address: SocketAddr = text.parse().map_err(|_| HealthError::Address(text.clone()))?;
     if address.ip().is_unspecified() {
@@ -99,19 +109,18 @@ fn target(config: &Config, live: bool) -> Result<(SocketAddr, String), HealthErr
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    let route = if live { "/livez" } else { "/readyz" };
-    Ok((address, format!("{}{route}", config.base_path)))
+    Ok(address.to_string())
 }
 
 /// One GET on a connection of its own.
-async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, String), String> {
+async fn get(address: &str, path: &str) -> Result<(StatusCode, String), String> {
     let words = |error: &dyn fmt::Display| error.to_string();
     let stream = TcpStream::connect(address).await.map_err(|error| words(&error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| words(&error))?;
     let request = Request::get(path)
-        .header(header::HOST, address.to_string())
+        .header(header::HOST, address)
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| words(&error))?;

@@ -167,6 +167,21 @@ test('one command starts a cluster that publishes, fails over and ends', { timeo
     assert.deepEqual(unhealthy, []);
   });
 
+  await t.test('one notification is one trace in Jaeger, over both instances', { skip: !installed('jaeger') }, async () => {
+    const sent = await post(`${cluster.url}/api/v1/notifications`, { destination: '/topic/news', payload: 'traced' });
+    assert.equal(sent.status, 202, sent.text);
+    const { trace_id } = JSON.parse(sent.text);
+    assert.match(trace_id, /^[0-9a-f]{32}$/);
+    const url = `http://127.0.0.1:${cluster.ports.jaeger}/api/traces/${trace_id}`;
+    const instances = async () => {
+      const answer = await fetch(url);
+      const [trace] = answer.status === 200 ? (await answer.json()).data : [];
+      const tags = Object.values(trace?.processes ?? {}).flatMap((process) => process.tags);
+      return new Set(tags.filter(({ key }) => key === 'service.instance.id').map(({ value }) => value)).size === 2;
+    };
+    await until('a trace with spans of both instances', instances, 20_000);
+  });
+
   await t.test('down leaves nothing', async () => {
     const pids = cluster.pids();
     assert.ok(pids.length >= 4, `${pids}`);

@@ -18,29 +18,15 @@ fn config(listen: &str, admin: Option<&str>, base: &str) -> Config {
 
 #[test]
 fn the_address_is_where_health_is_served() {
-    let check = |listen, admin, base, live, expected: &str| {
-        let (address, path) = target(&config(listen, admin, base), live).unwrap();
-        assert_eq!(format!("{address}{path}"), expected);
+    let check = |listen, admin, expected: &str| {
+        assert_eq!(configured(&config(listen, admin, "")).unwrap(), expected);
     };
-    check("127.0.0.1:8080", None, "", false, "127.0.0.1:8080/readyz");
-    check("127.0.0.1:8080", None, "", true, "127.0.0.1:8080/livez");
-    check(
-        "0.0.0.0:8080",
-        None,
-        "/backend",
-        false,
-        "127.0.0.1:8080/backend/readyz",
-    );
-    check("[::]:8080", None, "", false, "[::1]:8080/readyz");
-    check("10.1.2.3:8080", None, "", false, "10.1.2.3:8080/readyz");
-    check(
-        "127.0.0.1:8080",
-        Some("0.0.0.0:9090"),
-        "",
-        false,
-        "127.0.0.1:9090/readyz",
-    );
-    let error = target(&config("localhost:8080", None, ""), false).unwrap_err();
+    check("127.0.0.1:8080", None, "127.0.0.1:8080");
+    check("0.0.0.0:8080", None, "127.0.0.1:8080");
+    check("[::]:8080", None, "[::1]:8080");
+    check("10.1.2.3:8080", None, "10.1.2.3:8080");
+    check("127.0.0.1:8080", Some("0.0.0.0:9090"), "127.0.0.1:9090");
+    let error = configured(&config("localhost:8080", None, "")).unwrap_err();
     assert_eq!(
         error.to_string(),
         r#""localhost:8080" is not an IP address and a port"#
@@ -71,7 +57,7 @@ fn answering(answer: &'static str) -> (Config, thread::JoinHandle<String>) {
 fn only_a_200_is_healthy() {
     let check = |answer, expected: Result<(), &str>| {
         let (config, served) = answering(answer);
-        let found = run(&config, false, HumanDuration::secs(5));
+        let found = run(&config, None, false, HumanDuration::secs(5));
         match (&found, expected) {
             (Ok(()), Ok(())) => {}
             (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
@@ -92,7 +78,7 @@ fn only_a_200_is_healthy() {
 fn silence_ends_with_the_time_and_a_closed_port_at_once() {
     let (config, _served) = answering("");
     let began = Instant::now();
-    let error = run(&config, false, HumanDuration::millis(100)).unwrap_err();
+    let error = run(&config, None, false, HumanDuration::millis(100)).unwrap_err();
     assert!(
         error.to_string().ends_with("no answer: none within 100ms"),
         "{error}"
@@ -102,9 +88,33 @@ fn silence_ends_with_the_time_and_a_closed_port_at_once() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = run(
         &self::config(&free.to_string(), None, ""),
+        None,
         true,
         HumanDuration::secs(5),
     )
     .unwrap_err();
     assert!(error.to_string().contains("/livez: no answer"), "{error}");
+}
+
+#[test]
+fn another_address_may_be_a_name_and_keeps_the_path() {
+    let (config, served) = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let port = config.listen.rsplit_once(':').unwrap().1;
+    let elsewhere = Config {
+        base_path: "/backend".into(),
+        ..Config::default()
+    };
+    run(
+        &elsewhere,
+        Some(format!("localhost:{port}")),
+        true,
+        HumanDuration::secs(5),
+    )
+    .unwrap();
+    assert!(
+        served
+            .join()
+            .unwrap()
+            .starts_with("GET /backend/livez HTTP/1.1\r\n")
+    );
 }

@@ -1,0 +1,97 @@
+{{/* Names and labels that every manifest has, and checks of values that a schema cannot make. */}}
+
+{{- define "herald.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "herald.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "herald.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "herald.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "herald.labels" -}}
+{{ include "herald.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "herald.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "herald.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "herald.image" -}}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* Health and metrics stay inside the cluster: where the Service does not, they have one of their own. */}}
+{{- define "herald.adminService" -}}
+{{- if eq .Values.service.type "ClusterIP" }}
+{{- include "herald.fullname" . }}
+{{- else }}
+{{- printf "%s-admin" (include "herald.fullname" . | trunc 57 | trimSuffix "-") }}
+{{- end }}
+{{- end }}
+
+{{- define "herald.busUrl" -}}
+{{- tpl .Values.bus.url . }}
+{{- end }}
+
+{{- define "herald.check" -}}
+{{- $most := ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled | int }}
+{{- if and (gt $most 1) (not (include "herald.busUrl" .)) }}
+{{- fail "bus.url: more than one instance needs NATS; without it notifications would stay in the instance that took them in" }}
+{{- end }}
+{{- if and (ne .Values.bus.auth "none") (not .Values.bus.secret.name) }}
+{{- fail (printf "bus.secret.name: bus.auth %q needs a Secret" .Values.bus.auth) }}
+{{- end }}
+{{- if and .Values.autoscaling.enabled (not .Values.autoscaling.sessionsPerInstance) (not .Values.autoscaling.cpuPercent) }}
+{{- fail "autoscaling: sessionsPerInstance and cpuPercent cannot both be 0" }}
+{{- end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
+{{- fail "ingress.hosts: expected at least one host name" }}
+{{- end }}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
+{{- fail "httpRoute.parentRefs: expected at least one gateway" }}
+{{- end }}
+{{- end }}
+
+{{/* Where Herald finds the file that proves who it is. */}}
+{{- define "herald.busSecretKey" -}}
+{{- get (dict "password" "HERALD_BUS__PASSWORD_FILE" "token" "HERALD_BUS__TOKEN_FILE" "credentials" "HERALD_BUS__CREDENTIALS_FILE" "nkey" "HERALD_BUS__NKEY_FILE") .Values.bus.auth }}
+{{- end }}
+
+{{- define "herald.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "herald.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
