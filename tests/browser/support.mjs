@@ -8,7 +8,7 @@ import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { Inbox, SOON } from '../clients/support.mjs';
 
-export { Herald, post, until } from '../clients/support.mjs';
+export { Herald, post, startNats, startNginx, until } from '../clients/support.mjs';
 
 /** Debian's package, or what CHROMIUM names. */
 function chromiumBinary() {
