@@ -7,6 +7,47 @@ _list:
 demo:
     scripts/demo
 
+# A local cluster as plain processes: NATS, two instances, nginx, and what is installed of Jaeger and Prometheus
+cluster-up:
+    scripts/tools nats-server nginx prometheus
+    scripts/cluster up
+
+# Ends it; --volumes removes its data
+cluster-down *options:
+    scripts/cluster down {{options}}
+
+# What its parts say, or one of them
+cluster-logs *name:
+    scripts/cluster logs {{name}}
+
+# Ends instance 1 or 2 without a goodbye
+cluster-kill instance:
+    scripts/cluster kill {{instance}}
+
+# Brings it back
+cluster-start instance:
+    scripts/cluster start {{instance}}
+
+# The same cluster, and Grafana, in containers
+compose-up:
+    scripts/compose up
+
+# Ends it; --volumes removes its data
+compose-down *options:
+    scripts/compose down {{options}}
+
+# What its containers say, or one of them
+compose-logs *name:
+    scripts/compose logs {{name}}
+
+# Ends instance 1 or 2 without a goodbye
+compose-kill instance:
+    scripts/compose kill {{instance}}
+
+# Brings it back
+compose-start instance:
+    scripts/compose start {{instance}}
+
 # Everything that must hold before a change is taken
 test:
     scripts/test

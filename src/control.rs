@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::close_reason::CloseReason;
 use crate::delivery::registry::{Registry, SessionView};
+use crate::http::ask::json;
 use crate::principal::UserName;
 
 /// The question for one instance: which sessions does this user have with you? Answer: [`SessionsListAnswer`].
@@ -104,11 +105,6 @@ fn fit(mut sessions: Vec<SessionView>, max_bytes: usize) -> SessionsListAnswer {
     let truncated = fits < sessions.len();
     sessions.truncate(fits);
     SessionsListAnswer { sessions, truncated }
-}
-
-/// Plain structs of texts and numbers serialize into memory without fail; the type asks nevertheless.
-fn json(value: &impl Serialize) -> Bytes {
-    serde_json::to_vec(value).unwrap_or_default().into()
 }
 
 #[cfg(test)]

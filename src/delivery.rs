@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod command;
+pub mod explain;
 mod fanout;
 pub mod interest;
 pub mod ledger;

@@ -21,10 +21,14 @@ use crate::telemetry::metrics::Metrics;
 use proxies::{ForwardedHeader, Network};
 
 pub mod access;
+pub mod ask;
 pub mod body;
 pub mod error;
+pub mod explain;
 pub mod health;
+pub mod instances;
 pub mod listener;
+pub mod log_level;
 pub mod notifications;
 pub mod observe;
 pub mod openapi;

@@ -35,6 +35,7 @@ macro_rules! limits {
 
 limits! {
     MaxConnections = "http.max_connections",
+    HeaderTimeout = "http.header_timeout",
     BodyTimeout = "http.body_timeout",
     MaxRequestBytes = "http.max_request_bytes",
     BufferedRequestBytes = "http.buffered_request_bytes",
@@ -56,6 +57,8 @@ limits! {
     TransactionBytes = "limits.transaction_bytes",
     RequestsInFlight = "limits.requests_in_flight",
     OutboxBytes = "limits.outbox_bytes",
+    OutboxTotalBytes = "limits.outbox_total_bytes",
+    DeliveryBytes = "limits.delivery_bytes",
     SendsPerSession = "limits.sends_per_session",
     SendsPerUser = "limits.sends_per_user",
     SubscribesPerSession = "limits.subscribes_per_session",

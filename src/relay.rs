@@ -13,6 +13,8 @@ use crate::control;
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
+use crate::http::explain::control as explain;
+use crate::http::{instances, log_level};
 use crate::presence::Presence;
 use crate::probe::PROBE;
 use crate::recent::Recent;
@@ -66,6 +68,18 @@ pub async fn relay_control(
                     responder.respond(answer);
                 }
             }
+            explain::EXPLAIN => {
+                let answer = explain::answer_explain(&registry, message.payload).await;
+                if let Some(responder) = message.responder {
+                    responder.respond(answer);
+                }
+            }
+            instances::DESCRIBE => {
+                if let Some(responder) = message.responder {
+                    responder.respond(instances::answer_describe(&registry));
+                }
+            }
+            log_level::SET_LEVEL => log_level::apply_set_level(&message.payload),
             control::DISCONNECT => control::apply_disconnect(&registry, message.payload).await,
             per_user::SEATS => {
                 if let (Some(answer), Some(responder)) =

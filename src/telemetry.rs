@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub mod log_level;
 pub mod logs;
 pub mod metrics;
 

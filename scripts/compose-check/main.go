@@ -45,6 +45,11 @@ func check(files []string) error {
 			faults = append(faults, missing("config "+name, config.File)...)
 		}
 	}
+	for name, secret := range project.Secrets {
+		if secret.File != "" {
+			faults = append(faults, missing("secret "+name, secret.File)...)
+		}
+	}
 	if len(faults) > 0 {
 		return fmt.Errorf("%d faults:\n  %s", len(faults), strings.Join(faults, "\n  "))
 	}

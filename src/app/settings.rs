@@ -13,6 +13,7 @@ use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
 use crate::interceptor::rate_limit::RateLimit;
+use crate::limit::Limit;
 use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::stomp;
@@ -36,6 +37,10 @@ impl Measure for Measured {
 
     fn acknowledged(&self, took: Duration) {
         self.0.ack.observe(took, None);
+    }
+
+    fn full(&self) {
+        self.0.limit_hit(Limit::DeliveryBytes);
     }
 }
 

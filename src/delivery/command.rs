@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::close_reason::CloseReason;
+use crate::delivery::explain::Explained;
 use crate::delivery::interest::Coming;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::wire::AckMode;
@@ -121,6 +122,8 @@ pub enum Command {
     CloseSome(usize, CloseReason, oneshot::Sender<usize>),
     /// Answers a user's sessions.
     Inspect(UserName, oneshot::Sender<Vec<SessionView>>),
+    /// Answers who would get a notification, with at most so many in each list.
+    Explain(Target, usize, oneshot::Sender<Explained>),
     /// Answers how long the oldest frame in an outbox has waited.
     OldestWaiting(oneshot::Sender<Duration>),
     /// The clock says: this many ticks since start.

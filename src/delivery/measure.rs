@@ -15,6 +15,8 @@ pub trait Measure: Send + Sync + 'static {
     fn waited(&self, took: Duration);
     /// A MESSAGE was acknowledged, so long after its write.
     fn acknowledged(&self, took: Duration);
+    /// `limits.delivery_bytes` are under way: the bus waits.
+    fn full(&self);
 }
 
 /// Keeps nothing.
@@ -23,4 +25,5 @@ impl Measure for () {
     fn walked(&self, _: Duration, _: &TraceContext) {}
     fn waited(&self, _: Duration) {}
     fn acknowledged(&self, _: Duration) {}
+    fn full(&self) {}
 }

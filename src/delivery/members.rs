@@ -61,6 +61,12 @@ impl Topics {
         self.topics.get(place.topic as usize).map(|topic| &topic.path)
     }
 
+    /// What the members of a place's group share.
+    pub fn key(&self, place: Place) -> Option<&GroupKey> {
+        let topic = self.topics.get(place.topic as usize)?;
+        topic.groups.get(place.group as usize).map(|group| &group.key)
+    }
+
     /// Adds a session's slot at the end of its group.
     pub fn add(&mut self, path: &Path, key: GroupKey, session: u32) -> Place {
         let index = *self.by_path.entry(path.clone()).or_insert_with(|| {

@@ -22,6 +22,7 @@ pub use super::outgoing::Outgoing;
 use super::ledger::{Ledger, Liveness};
 use crate::close_reason::CloseReason;
 use crate::envelope::unix_ms;
+use crate::limit::Limit;
 
 /// Chunks given to the kernel in one call; what is beyond waits for the next.
 pub const CHUNKS_PER_CALL: usize = 64;
@@ -73,6 +74,8 @@ struct Inner {
     begun: bool,
     /// The shard pushed, so it waits for a `Drained`.
     owes_drained: bool,
+    /// The bound that was passed last.
+    passed: Limit,
     state: State,
     waker: Option<Waker>,
     wake_on_push: bool,
@@ -96,6 +99,7 @@ impl Outbox {
             held_bytes: 0,
             begun: false,
             owes_drained: false,
+            passed: Limit::OutboxBytes,
             state: State::Open,
             waker: None,
             wake_on_push: false,
@@ -117,6 +121,14 @@ impl Outbox {
     /// What all outboxes share.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Of a slow consumer: the bound that it passed, and how many bytes that is.
+    pub fn passed(&self) -> (Limit, usize) {
+        match self.inner.lock().passed {
+            Limit::OutboxBytes => (Limit::OutboxBytes, self.limit_bytes),
+            all => (all, self.ledger.limit_bytes),
+        }
     }
 
     /// When the peer was heard.
@@ -152,7 +164,7 @@ impl Outbox {
             // An empty queue takes any one frame whatever the session's bound; the process's bound holds always, but
             // for a frame already begun, which can only be finished.
             inner.collapse(&frame, &self.ledger);
-            if !begun && self.is_over(&inner, bytes) {
+            if !begun && self.is_over(&mut inner, bytes) {
                 outcome = Pushed::Overflow;
                 break;
             }
@@ -162,23 +174,24 @@ impl Outbox {
             frame.since = Some(since);
             inner.queue.push_back(frame);
         }
-        let waker = if inner.wake_on_push {
-            inner.waker.take()
-        } else {
-            None
-        };
+        let wakes = inner.wake_on_push;
+        let waker = inner.waker.take_if(|_| wakes);
         drop(inner);
         wake(waker);
         outcome
     }
 
-    fn is_over(&self, inner: &Inner, bytes: usize) -> bool {
+    fn is_over(&self, inner: &mut Inner, bytes: usize) -> bool {
         let total = self.ledger.queued_bytes.load(Ordering::Relaxed);
         let free = self.ledger.limit_bytes.saturating_sub(total);
         let own = inner.queued_bytes + inner.held_bytes;
         // What is left shrinks what one may have: many who never read are closed while there is room for who falls
         // behind for a moment, instead of whoever comes first once all is taken.
         let limit = self.limit_bytes.min(free / SHARE_OF_FREE);
+        inner.passed = match own > 0 && own + bytes > self.limit_bytes {
+            true => Limit::OutboxBytes,
+            false => Limit::OutboxTotalBytes,
+        };
         (own > 0 && own + bytes > limit) || bytes > free
     }
 
@@ -188,7 +201,7 @@ impl Outbox {
         if inner.state != State::Open {
             return Pushed::Closed;
         }
-        if self.is_over(&inner, bytes) {
+        if self.is_over(&mut inner, bytes) {
             return Pushed::Overflow;
         }
         inner.held_bytes += bytes;
@@ -246,9 +259,11 @@ impl Outbox {
         self.inner.lock().queue.is_empty()
     }
 
-    /// Since when its oldest frame waits, if any does.
-    pub fn oldest(&self) -> Option<Instant> {
-        self.inner.lock().queue.front()?.since
+    /// The bytes that wait, held ones among them, and since when the oldest frame of the queue does.
+    pub fn waiting(&self) -> (usize, Option<Instant>) {
+        let inner = self.inner.lock();
+        let since = inner.queue.front().and_then(|frame| frame.since);
+        (inner.queued_bytes + inner.held_bytes, since)
     }
 
     /// Why the session ends, once it does.

@@ -1,16 +1,15 @@
 //! The handle to the shards: every other module's way into `delivery/`, and all that waits in it: a full mailbox
 //! makes its sender wait. Cheap to clone.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::command::{Acknowledgement, Command, Delivery, Join, SessionKey, Subscription, Which};
+use super::explain::Explained;
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::measure::Measure;
@@ -24,11 +23,13 @@ use crate::principal::UserName;
 pub use super::command::SessionView;
 
 pub use counters::{Counters, Stats};
+pub use sending::Sending;
 
 use clock::start_clock;
 
 mod clock;
 mod counters;
+mod sending;
 
 /// What the registry must know beside its own [`super::Config`].
 #[derive(Clone)]
@@ -60,7 +61,7 @@ struct Inner {
     ledger: Arc<Ledger>,
     clock: Arc<AtomicU32>,
     keys: AtomicU64,
-    outbox_bytes: usize,
+    limits: Limits,
     delivery_bytes: u32,
     in_flight: Arc<Semaphore>,
 }
@@ -105,7 +106,7 @@ impl Registry {
             ledger,
             clock,
             keys: AtomicU64::new(0),
-            outbox_bytes: limits.outbox_bytes,
+            limits,
             delivery_bytes,
             in_flight: Arc::new(Semaphore::new(delivery_bytes as usize)),
         };
@@ -128,8 +129,15 @@ impl Registry {
         let bytes = u32::try_from(envelope.body.len())
             .unwrap_or(u32::MAX)
             .clamp(1, inner.delivery_bytes);
+        let room = inner.in_flight.clone();
         // The semaphore is never closed.
-        let permit = inner.in_flight.clone().acquire_many_owned(bytes).await.ok();
+        let permit = match room.clone().try_acquire_many_owned(bytes) {
+            Err(_) => {
+                inner.limits.measure.full();
+                room.acquire_many_owned(bytes).await.ok()
+            }
+            permit => permit.ok(),
+        };
         let delivery = Arc::new(Delivery {
             envelope,
             _permit: permit,
@@ -178,6 +186,19 @@ impl Registry {
         views
     }
 
+    /// Who of this instance's sessions would get a notification to `target`, and why not the others; at most `max` in each
+    /// list. Of a broadcast every session is looked at: for rare needs.
+    pub async fn explain(&self, target: &Target, max: usize) -> Explained {
+        let mut explained = Explained::default();
+        for shard in 0..self.inner.shards.len() {
+            let (sender, receiver) = oneshot::channel();
+            let command = Command::Explain(target.clone(), max, sender);
+            self.send(shard, command).await;
+            explained.add(receiver.await.unwrap_or_default(), max);
+        }
+        explained
+    }
+
     /// How long the oldest frame that waits in an outbox has waited; none waits: zero. Looks at every session that lags.
     pub async fn oldest_waiting(&self) -> Duration {
         let mut oldest = Duration::ZERO;
@@ -203,7 +224,7 @@ impl Registry {
     pub fn outbox(&self, socket: Arc<dyn TryWrite>) -> Arc<Outbox> {
         Arc::new(Outbox::new(
             socket,
-            self.inner.outbox_bytes,
+            self.inner.limits.outbox_bytes,
             self.inner.ledger.clone(),
         ))
     }
@@ -234,22 +255,6 @@ impl Registry {
                 })))
             }
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Sending(None),
-        }
-    }
-}
-
-/// A command on its way: sent already unless the mailbox was full, and then waiting for room. Two words, since an idle
-/// session keeps the memory of every future that it may ever wait for.
-#[must_use = "a full mailbox makes its sender wait"]
-pub struct Sending(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
-
-impl Future for Sending {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            None => Poll::Ready(()),
-            Some(waiting) => waiting.as_mut().poll(cx),
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::stomp::Version;
 mod acknowledge;
 mod beat;
 mod closing;
+mod explain;
 mod send;
 mod walk;
 
@@ -204,6 +205,9 @@ impl Shard {
             }
             Command::Inspect(user, reply) => {
                 let _ = reply.send(self.inspect(&user));
+            }
+            Command::Explain(target, max, reply) => {
+                let _ = reply.send(self.explain(&target, max));
             }
             Command::OldestWaiting(reply) => {
                 let _ = reply.send(self.oldest_waiting());

@@ -152,15 +152,15 @@ pub fn close_frame(code: u16, words: &str) -> Bytes {
 }
 
 /// What a session is told when a shard ends it: ERROR and Close. A draining instance says Close alone, since nothing is
-/// wrong; to a peer that is gone nothing is said.
-pub fn last_words(reason: CloseReason, version: Version) -> Vec<Bytes> {
-    let close = || close_frame(reason.code(), reason.words());
+/// wrong; to a peer that is gone nothing is said. `words` tell the reason.
+pub fn last_words(reason: CloseReason, words: &str, version: Version) -> Vec<Bytes> {
+    let close = || close_frame(reason.code(), words);
     match reason {
         CloseReason::PeerGone => Vec::new(),
         CloseReason::Normal | CloseReason::Draining => vec![close()],
         _ => {
             let error = ServerFrame::Error {
-                message: reason.words(),
+                message: words,
                 receipt_id: None,
                 headers: &[],
                 body: "",

@@ -253,7 +253,11 @@ pub async fn authorize(
 
 /// Where a request comes from: what the listener has put into its extensions.
 pub fn address(request: &Request) -> IpAddr {
-    let peer = request.extensions().get::<Peer>();
+    address_of(request.extensions().get::<Peer>())
+}
+
+/// The same of what the listener has put there.
+pub fn address_of(peer: Option<&Peer>) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address)
 }
 

@@ -24,6 +24,8 @@ pub enum ApiError {
         pointer: String,
         /// The rule.
         detail: String,
+        /// The limit that the rule is, if it is one.
+        limit: Option<Limit>,
     },
     /// The path or a header breaks a rule.
     BadRequest(String),
@@ -103,6 +105,7 @@ impl ApiError {
         Self::Invalid {
             pointer: pointer.into(),
             detail: detail.into(),
+            limit: None,
         }
     }
 
@@ -167,6 +170,7 @@ impl ApiError {
     pub fn limit(&self) -> Option<Limit> {
         match self {
             Self::TooLarge { limit, .. } => Limit::ALL.iter().copied().find(|known| known.name() == *limit),
+            Self::Invalid { limit, .. } => *limit,
             Self::BodyTimeout => Some(Limit::BodyTimeout),
             Self::Overloaded(_, limit) => *limit,
             _ => None,
@@ -217,7 +221,10 @@ impl ApiError {
             ..Problem::of_status(self.status(), self.detail())
         };
         match self {
-            Self::Invalid { pointer, .. } => problem.pointer = Some(pointer.clone()),
+            Self::Invalid { pointer, limit, .. } => {
+                problem.pointer = Some(pointer.clone());
+                problem.limit = limit.map(Limit::name);
+            }
             Self::TooLarge {
                 limit,
                 limit_bytes,

@@ -156,6 +156,7 @@ pub async fn serve(
         .header_read_timeout(options.header_timeout)
         .max_buf_size(HEAD_MAX_BYTES);
     let mut failures = Failures::new(metrics.clone());
+    let metrics = Arc::new(metrics);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -185,6 +186,7 @@ pub async fn serve(
                     proxies: options.proxies.clone(),
                     accepted_at: Instant::now(),
                     place,
+                    metrics: Arc::clone(&metrics),
                 };
                 let (builder, router, shutdown) = (builder.clone(), router.clone(), shutdown.clone());
                 if options.proxy_protocol && options.proxies.trust(address.ip()) {
@@ -232,6 +234,7 @@ struct Serving {
     proxies: Proxies,
     accepted_at: Instant,
     place: Place,
+    metrics: Arc<Metrics>,
 }
 
 impl Serving {
@@ -250,7 +253,7 @@ impl Serving {
         router: Router,
         shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let address = self.address;
+        let (address, seat, metrics) = (self.address, Arc::clone(&self.place.0), Arc::clone(&self.metrics));
         let service = router.map_request(move |mut request: Request<Incoming>| {
             let peer = self.peer(request.headers());
             request.extensions_mut().insert(peer);
@@ -269,6 +272,10 @@ impl Serving {
                 }
             };
             if let Err(error) = ended {
+                // A connection that was of use and rests longer than that is no attack, and no event.
+                if error.is_timeout() && !seat.used.load(Ordering::Relaxed) {
+                    metrics.limit_hit(Limit::HeaderTimeout);
+                }
                 debug!(%address, %error, "HTTP connection ended");
             }
         }

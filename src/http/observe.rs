@@ -27,7 +27,12 @@ pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) 
         caller = tracing::field::Empty
     );
     let started = Instant::now();
-    let response = next.run(request).instrument(span).await;
+    let response = next.run(request).instrument(span.clone()).await;
+    let took = started.elapsed();
+    span.in_scope(|| {
+        let (status, took_us) = (response.status().as_u16(), took.as_micros() as u64);
+        tracing::debug!(status, took_us, "request answered");
+    });
     if let Some(limit) = response.extensions().get::<Limit>() {
         api.state.metrics.limit_hit(*limit);
     }
@@ -35,7 +40,7 @@ pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) 
         .metrics
         .http_requests
         .with_label_values(&[method, &*route, response.status().as_str()])
-        .observe(started.elapsed().as_secs_f64());
+        .observe(took.as_secs_f64());
     response
 }
 

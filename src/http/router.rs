@@ -16,7 +16,9 @@ use super::body::{BodyReader, Buffered, Limit};
 use super::error::ApiError;
 use super::notifications::{message, publish, raw};
 use super::origin::{cors, guard};
-use super::{Config, ConfigError, State, health, observe, openapi, page, users};
+use super::{
+    Config, ConfigError, State, explain, health, instances, log_level, observe, openapi, page, users,
+};
 use crate::origins::Origins;
 
 /// What handlers and middleware share.
@@ -48,8 +50,8 @@ pub struct Routers {
 }
 
 /// Puts the routes together. `ws` holds `http.ws_path` and what is below it, without `http.base_path`, which is put
-/// before every route here. With `http.admin_listen` set, `/metrics` and health stand on that port alone: there with
-/// and without the base path, and without credentials.
+/// before every route here. With `http.admin_listen` set, `/metrics`, health and debug routes stand on that port
+/// alone: there with and without the base path, the first two without credentials.
 ///
 /// Fails where [`Config::validate`] does.
 pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, ConfigError> {
@@ -76,7 +78,8 @@ pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, Conf
     if !separate {
         documented = documented
             .merge(health_routes())
-            .merge(guarded(metrics_routes(), Scope::Read));
+            .merge(guarded(metrics_routes(), Scope::Read))
+            .merge(guarded(debug_routes(), Scope::Admin));
     }
     let (routes, document) = documented.split_for_parts();
     let document = openapi::render(document);
@@ -88,7 +91,10 @@ pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, Conf
         .merge(nest(base, main))
         .fallback(not_found);
     let admin = separate.then(|| {
-        let (routes, _) = health_routes().merge(metrics_routes()).split_for_parts();
+        let (routes, _) = health_routes()
+            .merge(metrics_routes())
+            .merge(guarded(debug_routes(), Scope::Admin))
+            .split_for_parts();
         let routes = with_layers(routes, &api);
         let below_base = if base.is_empty() {
             Router::new()
@@ -117,7 +123,15 @@ fn read_routes() -> OpenApiRouter<Arc<Api>> {
 }
 
 fn admin_routes() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new().routes(routes!(users::delete_sessions))
+    OpenApiRouter::new()
+        .routes(routes!(users::delete_sessions))
+        .routes(routes!(explain::get_explain))
+        .routes(routes!(instances::list_instances))
+}
+
+/// Want the scope on whichever port: whoever reaches a port for operators is not yet one.
+fn debug_routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new().routes(routes!(log_level::get_log, log_level::put_log))
 }
 
 fn health_routes() -> OpenApiRouter<Arc<Api>> {

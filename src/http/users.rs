@@ -2,31 +2,24 @@
 //! and the bus's control channel; what goes over that channel is in [`crate::control`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::{Extension, Json};
-use bytes::Bytes;
-use futures_util::future::join_all;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::Caller;
+use super::ask::{Asked, ask_others};
 use super::error::ApiError;
 use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
 use super::router::Api;
-use crate::bus::Bus;
 use crate::control::{self, DISCONNECT, SESSIONS_LIST};
 use crate::delivery::registry::SessionView;
 use crate::instance::{Instance, InstanceId};
-use crate::presence::InstanceView;
 use crate::principal::UserName;
-
-/// How long other instances may take to name a user's sessions (docs/rest.md).
-const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Who is online.
 #[derive(Debug, Serialize, ToSchema)]
@@ -114,7 +107,13 @@ pub async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<User
     let others = state.presence.instances();
     let (own, asked) = tokio::join!(
         state.registry.sessions_of(&user),
-        ask_others(&*state.bus, state.instance.id, &others, &user),
+        ask_others(
+            &*state.bus,
+            state.instance.id,
+            &others,
+            SESSIONS_LIST,
+            control::sessions_list(&user)
+        ),
     );
     Ok(Json(gather(
         &user,
@@ -167,43 +166,12 @@ pub async fn delete_sessions(
     told.map(|()| StatusCode::ACCEPTED)
 }
 
-/// What one other instance said: none within [`ASK_TIMEOUT`] or unreadable.
-struct Asked<'a> {
-    instance: &'a InstanceView,
-    answer: Option<control::SessionsListAnswer>,
-}
-
-async fn ask_others<'a>(
-    bus: &dyn Bus,
-    own: InstanceId,
-    instances: &'a [InstanceView],
-    user: &UserName,
-) -> Vec<Asked<'a>> {
-    let question = control::sessions_list(user);
-    let asks = instances
-        .iter()
-        .filter(|instance| instance.id != own)
-        .map(|instance| {
-            let question: Bytes = question.clone();
-            async move {
-                let asked = bus.control_request(instance.id, SESSIONS_LIST, question, ASK_TIMEOUT);
-                // The bus keeps the time too; this holds even where it does not.
-                let answer = match tokio::time::timeout(ASK_TIMEOUT, asked).await {
-                    Ok(Ok(payload)) => serde_json::from_slice(&payload).ok(),
-                    Ok(Err(_)) | Err(_) => None,
-                };
-                Asked { instance, answer }
-            }
-        });
-    join_all(asks).await
-}
-
 fn gather(
     user: &UserName,
     online: bool,
     own: &Instance,
     own_sessions: Vec<SessionView>,
-    asked: Vec<Asked<'_>>,
+    asked: Vec<Asked<'_, control::SessionsListAnswer>>,
 ) -> UserSessions {
     let mut found: Vec<(u64, Session)> = Vec::new();
     let mut add = |name: &str, id: InstanceId, sessions: Vec<SessionView>| {

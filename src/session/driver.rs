@@ -19,7 +19,6 @@ use super::state::Session;
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
-use crate::limit::Limit;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
 use crate::ws::upgrade::{Connection, register};
@@ -69,13 +68,14 @@ pub async fn serve(context: Arc<Context>, connection: Connection) {
     let reason = match greeted {
         Ok(logged_in) => run(&context, logged_in, &mut inputs, &outbox, &socket).await,
         Err(end) => {
+            debug!(address = %arrival.address, reason = end.reason.label(), "connection ended before login");
             outbox.close(end.reason, end.messages);
             end.reason
         }
     };
     context.metrics.closes.with_label_values(&[reason.label()]).inc();
     if reason == CloseReason::SlowConsumer {
-        context.metrics.limit_hit(Limit::OutboxBytes);
+        context.metrics.limit_hit(outbox.passed().0);
     }
     if reason == CloseReason::PeerGone {
         return;

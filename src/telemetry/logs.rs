@@ -6,9 +6,9 @@ use std::io::IsTerminal;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-use super::{LogConfig, LogFormat, StartError};
+use super::{LogConfig, LogFormat, StartError, log_level};
 
 /// What Herald's own events are called; all others are libraries'.
 const OWN_TARGET: &str = "herald";
@@ -111,10 +111,13 @@ pub(super) fn start(config: &LogConfig) -> Result<(), StartError> {
     let terminal = std::io::stderr().is_terminal();
     // https://no-color.org: set and not empty.
     let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let (filter, handle) = reload::Layer::new(filter);
     tracing_subscriber::registry()
         .with(layer(config.format, terminal, coloured, std::io::stderr).with_filter(filter))
         .try_init()
-        .map_err(|_| StartError::Twice)
+        .map_err(|_| StartError::Twice)?;
+    log_level::begun(handle, &config.level);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod death;
 mod drain;
+mod explain;
 mod fanout;
 mod newcomer;
 mod operators;

@@ -351,4 +351,16 @@ async fn limits_that_were_there_before_are_counted_too() {
         .await;
     assert_eq!(answer.status, 413);
     assert_eq!(hits(&herald, "limits.body_bytes").await, 2);
+    let headers: serde_json::Map<_, _> = (0..11).map(|n| (format!("h{n}"), "v".into())).collect();
+    let body = serde_json::json!({ "destination": "/queue/x", "payload": 1, "headers": headers });
+    let answer = herald
+        .post(
+            "/api/v1/notifications",
+            "application/json",
+            body.to_string().as_bytes(),
+        )
+        .await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.json()["limit"], "limits.headers", "{}", answer.text());
+    assert_eq!(hits(&herald, "limits.headers").await, 2);
 }

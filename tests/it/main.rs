@@ -10,6 +10,7 @@
 
 mod bus;
 mod cluster;
+mod explain;
 mod life;
 mod limits;
 mod login_time;

@@ -22,7 +22,7 @@ const QUEUED: &str = "herald_deliveries_total{outcome=\"queued\"}";
 const DROPPED: &str = "herald_deliveries_total{outcome=\"dropped\"}";
 const EXPIRED: &str = "herald_deliveries_total{outcome=\"expired\"}";
 const WRITTEN: &str = "herald_deliveries_total{outcome=\"written\"}";
-const SLOW_CONSUMER: &str = "ERROR\nmessage:slow consumer\n\n\0";
+const SLOW_CONSUMER: &str = "ERROR\nmessage:slow consumer\\c over 65536 bytes (limits.outbox_bytes)\n\n\0";
 const DESTINATION: &str = "/queue/news";
 const BODY_BYTES: usize = 4 * 1024;
 

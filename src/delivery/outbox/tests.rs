@@ -104,6 +104,7 @@ fn an_empty_queue_takes_any_one_frame_and_then_the_bound_holds() {
         Pushed::Queued
     );
     assert_eq!(f.outbox.push_blocked([message("x", 0)], 0), Pushed::Overflow);
+    assert_eq!(f.outbox.passed(), (Limit::OutboxBytes, 4));
 }
 
 #[test]
@@ -138,6 +139,7 @@ fn the_process_wide_bound_holds_whatever_the_session_has() {
     assert_eq!(f.outbox.push_blocked([message("012", 0)], 0), Pushed::Queued);
     let other = Outbox::new(f.pipe.clone(), 100, f.ledger.clone());
     assert_eq!(other.push_blocked([message("01", 0)], 0), Pushed::Overflow);
+    assert_eq!(other.passed(), (Limit::OutboxTotalBytes, 4));
     drop(f.outbox);
     assert_eq!(
         f.ledger.queued_bytes.load(Ordering::Relaxed),

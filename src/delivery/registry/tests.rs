@@ -21,13 +21,17 @@ impl TryWrite for Gate {
 }
 
 fn registry() -> Registry {
+    registry_with(1 << 20, Arc::new(()))
+}
+
+fn registry_with(delivery_bytes: usize, measure: Arc<dyn Measure>) -> Registry {
     let limits = Limits {
         outbox_bytes: 1 << 20,
         outbox_total_bytes: 1 << 20,
-        delivery_bytes: 1 << 20,
+        delivery_bytes,
         hidden_tab_grace: Duration::from_secs(300),
         user_prefix: Path::parse("/user").unwrap(),
-        measure: Arc::new(()),
+        measure,
     };
     Registry::start(&crate::delivery::Config::default(), limits).unwrap()
 }
@@ -87,7 +91,7 @@ async fn what_is_published_behind_a_login_reaches_its_user() {
     let registry = registry();
     let (opens, wait) = blocking::channel();
     let _first = join(&registry, "first", Arc::new(Gate(Mutex::new(wait)))).await;
-    let alice = join(
+    let _alice = join(
         &registry,
         "alice",
         Arc::new(Gate(Mutex::new(blocking::channel().1))),
@@ -106,6 +110,40 @@ async fn what_is_published_behind_a_login_reaches_its_user() {
     while !registry.inner.interest.shards(&target).is_empty() {
         tokio::task::yield_now().await;
     }
+}
+
+/// Counts how often the bus had to wait.
+#[derive(Default)]
+struct Waits(AtomicU64);
+
+impl Measure for Waits {
+    fn reached_shard(&self, _: Duration, _: &crate::envelope::TraceContext) {}
+    fn walked(&self, _: Duration, _: &crate::envelope::TraceContext) {}
+    fn waited(&self, _: Duration) {}
+    fn acknowledged(&self, _: Duration) {}
+    fn full(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The shard stands at a socket: what comes meanwhile fills the bound, and who would pass it waits and is counted.
+#[tokio::test]
+async fn who_waits_for_the_bound_on_what_is_under_way_is_counted() {
+    let waits = Arc::new(Waits::default());
+    let registry = registry_with(4, waits.clone());
+    let (opens, wait) = blocking::channel();
+    let _alice = join(&registry, "alice", Arc::new(Gate(Mutex::new(wait)))).await;
+    let target = Target::User {
+        user: UserName::parse("alice").unwrap(),
+        path: Path::parse("/queue/a").unwrap(),
+    };
+    registry.deliver(Envelope::new(target.clone(), "1234")).await;
+    assert_eq!(waits.0.load(Ordering::Relaxed), 0);
+    let mut waiting = Box::pin(registry.deliver(Envelope::new(target, "1")));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert_eq!(waits.0.load(Ordering::Relaxed), 1);
+    drop(opens);
+    waiting.await;
 }
 
 /// The shard stands at another session's socket while this one's Join waits: no index knows it yet.

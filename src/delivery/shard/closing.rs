@@ -1,12 +1,13 @@
 //! How a shard ends sessions: out of every table first, so that nothing more is made for them, then their last words.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{NoSocket, Shard, To};
+use super::{NoSocket, Shard};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::SessionView;
 use crate::delivery::wire;
@@ -83,20 +84,25 @@ impl Shard {
     }
 
     fn end_with_words(&mut self, slot: u32, reason: CloseReason) {
-        let Some(version) = self.sessions[slot as usize]
-            .as_ref()
-            .map(|session| session.version)
-        else {
+        let Some(session) = &self.sessions[slot as usize] else {
             return;
         };
-        self.end(slot, reason, wire::last_words(reason, version));
+        let words = match reason {
+            CloseReason::SlowConsumer => {
+                let (limit, bytes) = session.outbox.passed();
+                format!("{}: over {bytes} bytes ({})", reason.words(), limit.name()).into()
+            }
+            _ => Cow::Borrowed(reason.words()),
+        };
+        let last_words = wire::last_words(reason, &words, session.version);
+        self.end(slot, reason, last_words);
     }
 
     /// How long the oldest frame that waits for one of the sessions has waited.
     pub(super) fn oldest_waiting(&self) -> Duration {
         let lagging = self.hot.iter().zip(&self.sessions).filter(|(hot, _)| hot.blocked);
         let oldest = lagging
-            .filter_map(|(_, session)| session.as_ref()?.outbox.oldest())
+            .filter_map(|(_, session)| session.as_ref()?.outbox.waiting().1)
             .min();
         oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
@@ -111,10 +117,7 @@ impl Shard {
             subscriptions: session
                 .subscriptions
                 .iter()
-                .filter_map(|held| match &held.to {
-                    To::Broadcast(place) => self.topics.path(*place).map(ToString::to_string),
-                    To::User { path, .. } => Some(format!("{}{path}", self.setting.user_prefix)),
-                })
+                .filter_map(|held| self.as_subscribed(&held.to))
                 .collect(),
         });
         view.collect()

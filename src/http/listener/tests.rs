@@ -105,6 +105,17 @@ async fn half_a_request_head_is_not_waited_for() {
     let running = start(10, Duration::from_millis(50)).await;
     let answer = ask(Client::connect(running.address).unwrap(), "GET / HTTP/1.1\r\nho").await;
     assert!(!answer.contains("200"), "{answer}");
+    let hits = || running.metrics.limit_hits(Limit::HeaderTimeout);
+    assert_eq!(hits(), 1);
+    // One that has been of use may rest, and is closed without being counted.
+    let mut used = keep(Client::connect(running.address).unwrap(), HELLO).await;
+    let ended = spawn_blocking(move || used.read_to_end(&mut Vec::new()))
+        .await
+        .unwrap();
+    assert!(ended.is_ok(), "{ended:?}");
+    running.tasks.close();
+    running.tasks.wait().await;
+    assert_eq!(hits(), 1);
 }
 
 #[tokio::test]

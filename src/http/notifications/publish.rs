@@ -2,20 +2,25 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use utoipa::ToSchema;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::request::{Batch, Notification, NotificationRequest, Rules, parse, split};
 use super::{Accepted, trace_context};
+use crate::bus::PublishError;
 use crate::chat_message::CONTENT_TYPE;
 use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
+use crate::http::access::{self, Scope};
 use crate::http::body::require_json;
 use crate::http::error::{ApiError, Problem};
+use crate::http::explain::{Explanation, explain};
+use crate::http::listener::Peer;
 use crate::http::refusals;
 use crate::http::router::Api;
 
@@ -55,14 +60,26 @@ pub enum Item {
     Refused(Problem),
 }
 
+/// How to publish.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Options {
+    /// Publish nothing, and say who would get it instead: one notification to at most one user, scope `admin`.
+    #[serde(default)]
+    dry_run: bool,
+}
+
 /// Publishes one notification (202) or an array in its order (202 if all went, else 207 with each item's own status).
+/// With `dry_run=true` nothing is published, and the answer says who would get it (200).
 #[utoipa::path(
     post,
     path = "/api/v1/notifications",
     tag = "publish",
+    params(Options),
     request_body = NotificationsRequest,
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
+        (status = 200, description = "Of a dry run", body = Explanation),
         (status = 202, description = "All went; of an array, the items in their order", body = Published),
         (status = 207, description = "Not all of an array went", body = Vec<Item>),
         refusals::OfPublish,
@@ -70,9 +87,20 @@ pub enum Item {
 )]
 pub async fn post_notifications(
     State(api): State<Arc<Api>>,
+    options: Result<Query<Options>, QueryRejection>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let Ok(Query(Options { dry_run })) = options else {
+        return Err(ApiError::BadRequest("dry_run must be true or false".into()));
+    };
+    if dry_run {
+        let peer = peer.map(|Extension(peer)| peer);
+        return self::dry_run(&api, peer, &headers, body)
+            .await
+            .map(IntoResponse::into_response);
+    }
     let read = async {
         require_json(&headers)?;
         api.read_json(&headers, body).await
@@ -95,7 +123,53 @@ pub async fn post_notifications(
     }
 }
 
+/// Validates as if it were to be published, and says who would get it.
+async fn dry_run(
+    api: &Api,
+    peer: Option<Peer>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Json<Explanation>, ApiError> {
+    // The route is open to publishers; what sessions there are is not for all of them.
+    access::authorize(
+        &api.state.policy,
+        &api.state.authenticator,
+        headers,
+        access::address_of(peer.as_ref()),
+        Scope::Admin,
+    )
+    .await?;
+    require_json(headers)?;
+    let body = api.read_json(headers, body).await?;
+    let Batch::One(raw) = split(&body.bytes)? else {
+        return Err(ApiError::invalid(
+            "",
+            "a dry run takes one notification, not an array",
+        ));
+    };
+    let notification = parse(raw, "", api.rules())?;
+    api.check_size(notification.payload.len(), "/payload")?;
+    match &notification.targets[..] {
+        [target] => Ok(Json(explain(api, target).await)),
+        _ => Err(ApiError::invalid("/users", "a dry run takes one user")),
+    }
+}
+
 impl Api {
+    /// Refuses a body that the bus would refuse.
+    fn check_size(&self, size: usize, pointer: &str) -> Result<(), ApiError> {
+        let limit = self.state.bus.max_body_bytes();
+        let which = match limit < self.state.body_bytes.0 {
+            true => "max_payload of the NATS server",
+            false => "limits.body_bytes",
+        };
+        if size <= limit {
+            return Ok(());
+        }
+        let error = PublishError::TooLarge { size, limit, which };
+        Err(ApiError::from_publish(error, Some(pointer.into())))
+    }
+
     fn rules(&self) -> Rules<'_> {
         Rules {
             prefixes: &self.state.prefixes,

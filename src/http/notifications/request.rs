@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::destination::{Prefixes, Target};
 use crate::envelope::{HeaderLimits, Headers, MessageId, collapse_key};
 use crate::http::error::ApiError;
+use crate::limit::Limit;
 use crate::principal::UserName;
 
 mod capped;
@@ -252,7 +253,7 @@ fn headers(raw: Option<&RawValue>, pointer: &str, limits: HeaderLimits) -> Resul
             "at most {HEADERS_SEEN_MAX} members, {} of them passed on",
             limits.count
         );
-        return Err(ApiError::invalid(pointer, detail));
+        return Err(over(pointer, detail, Some(Limit::Headers)));
     }
     let mut pairs = Vec::with_capacity(members.kept.len());
     for (name, raw) in members.kept {
@@ -261,7 +262,15 @@ fn headers(raw: Option<&RawValue>, pointer: &str, limits: HeaderLimits) -> Resul
         pairs.push((name, value));
     }
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    Headers::from_publisher(pairs, limits).map_err(|error| ApiError::invalid(pointer, error.to_string()))
+    Headers::from_publisher(pairs, limits).map_err(|error| over(pointer, error.to_string(), error.limit()))
+}
+
+fn over(pointer: &str, detail: String, limit: Option<Limit>) -> ApiError {
+    ApiError::Invalid {
+        pointer: pointer.into(),
+        detail,
+        limit,
+    }
 }
 
 fn id(raw: &RawValue, pointer: &str) -> Result<MessageId, ApiError> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::http::tests::RecordingBus;
+use crate::presence::InstanceView;
 
 fn instance(name: &str) -> InstanceView {
     InstanceView {
@@ -47,8 +48,15 @@ async fn sessions_of_all_instances_are_gathered_and_the_silent_are_named() {
     ];
     let user = UserName::parse("alice").unwrap();
     let started = tokio::time::Instant::now();
-    let asked = ask_others(&bus, own.id, &instances, &user).await;
-    assert_eq!(started.elapsed(), ASK_TIMEOUT);
+    let asked = ask_others(
+        &bus,
+        own.id,
+        &instances,
+        SESSIONS_LIST,
+        control::sessions_list(&user),
+    )
+    .await;
+    assert_eq!(started.elapsed(), std::time::Duration::from_millis(500));
     assert_eq!(bus.asked(), 3, "the own instance is not asked over the bus");
 
     let got = gather(&user, false, &own, vec![view("a", 2_000)], asked);

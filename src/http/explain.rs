@@ -1,0 +1,220 @@
+//! Who would get a notification, on which instance, and why not the others: `GET /api/v1/explain`, and the dry run of
+//! `POST /api/v1/notifications`. Asks every live instance; what goes over the bus is in [`control`].
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::ask::{Asked, ask_others};
+use super::error::ApiError;
+use super::notifications::request::User;
+use super::refusals;
+use super::router::Api;
+use crate::bus::Health;
+use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
+use crate::destination::Target;
+use crate::principal::UserName;
+
+pub mod control;
+
+/// What is asked.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Question {
+    /// As in a notification: `/queue/…` or `/topic/…`; with `user` any path, with or without `/user` before it.
+    #[param(example = "/queue/orders")]
+    destination: String,
+    /// Only this user's sessions would get it.
+    #[param(value_type = Option<User>)]
+    user: Option<String>,
+}
+
+/// Where a notification would go.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Explanation {
+    /// The destination as a client subscribes to it.
+    #[schema(example = "/user/queue/orders")]
+    destination: String,
+    /// Whose, if it is for one user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    user: Option<String>,
+    /// Whether that user has a session anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    online: Option<bool>,
+    /// Whether a publish to this instance would be taken: 503 while its bus is not connected.
+    bus_connected: bool,
+    /// How many MESSAGEs would go out in the whole cluster.
+    reached_count: u64,
+    /// The subscriptions that would get one, at most 100 of each instance.
+    reached: Vec<ReachedSession>,
+    /// How many sessions would get none: the user's others, or of a broadcast all others.
+    missed_count: u64,
+    /// Those sessions, at most 100 of each instance.
+    missed: Vec<MissedSession>,
+    /// Names of the instances that did not answer in time: their sessions are missing above.
+    silent: Vec<String>,
+}
+
+/// One subscription that would get it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReachedSession {
+    /// CONNECTED's `session`.
+    session: String,
+    /// Whose.
+    user: String,
+    /// The name of the instance that holds it.
+    instance: String,
+    /// SUBSCRIBE's `id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    subscription: Option<String>,
+    /// `at_once`; `queued`: behind what waits for a slow reader; `held`: until the client acknowledges earlier ones.
+    #[schema(example = "at_once")]
+    way: &'static str,
+    /// Bytes that wait for the session.
+    waiting_bytes: u64,
+    /// MESSAGEs that wait for their ACK; absent in ack mode `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    unacknowledged: Option<u64>,
+}
+
+/// One session that would not.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MissedSession {
+    /// CONNECTED's `session`.
+    session: String,
+    /// Whose.
+    user: String,
+    /// The name of the instance that holds it.
+    instance: String,
+    /// Why, in words.
+    #[schema(example = "not subscribed")]
+    why: &'static str,
+    /// What it subscribes to, at most 16.
+    subscriptions: Vec<String>,
+}
+
+/// Says which sessions would get a notification, on which instance, and why not the others. Asks the live instances, and
+/// names those that do not answer within 500 ms. Nothing is published.
+#[utoipa::path(
+    get,
+    path = "/api/v1/explain",
+    tag = "debug",
+    params(Question),
+    security(("key" = ["admin"]), ("user" = [])),
+    responses(
+        (status = 200, description = "Also where nobody would get it", body = Explanation),
+        refusals::OfUser,
+    )
+)]
+pub async fn get_explain(
+    State(api): State<Arc<Api>>,
+    question: Result<Query<Question>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Explanation>, ApiError> {
+    let Query(question) = question.map_err(|_| {
+        ApiError::BadRequest("expected ?destination=… and, for one user's notification, &user=…".into())
+    })?;
+    let prefixes = &api.state.prefixes;
+    let target = match &question.user {
+        None => prefixes.broadcast(&question.destination),
+        Some(user) => {
+            let user = UserName::parse(user).map_err(|error| ApiError::BadRequest(error.to_string()))?;
+            prefixes.user(&question.destination, user)
+        }
+    };
+    let target = target.map_err(|error| ApiError::BadRequest(format!("destination: {error}")))?;
+    Ok(Json(explain(&api, &target).await))
+}
+
+/// Asks every live instance about `target`.
+pub async fn explain(api: &Api, target: &Target) -> Explanation {
+    let state = &api.state;
+    let others = state.presence.instances();
+    let question = control::question(target);
+    let (own, asked) = tokio::join!(
+        control::explain(&state.registry, target),
+        ask_others::<Explained>(
+            &*state.bus,
+            state.instance.id,
+            &others,
+            control::EXPLAIN,
+            question
+        ),
+    );
+    let (destination, user) = match target {
+        Target::Broadcast(path) => (path.to_string(), None),
+        Target::User { user, path } => (format!("{}{path}", state.prefixes.user_prefix), Some(user)),
+    };
+    let mut explanation = Explanation {
+        destination,
+        user: user.map(ToString::to_string),
+        online: user.map(|user| state.presence.is_online(user)),
+        bus_connected: *state.bus.health().borrow() == Health::Connected,
+        reached_count: 0,
+        reached: Vec::new(),
+        missed_count: 0,
+        missed: Vec::new(),
+        silent: Vec::new(),
+    };
+    explanation.add(&state.instance.name, own);
+    for Asked { instance, answer } in asked {
+        match answer {
+            Some(answer) => explanation.add(&instance.name, answer),
+            None => explanation.silent.push(instance.name.to_string()),
+        }
+    }
+    explanation
+}
+
+impl Explanation {
+    fn add(&mut self, instance: &str, explained: Explained) {
+        self.reached_count = self.reached_count.saturating_add(explained.reached_count);
+        self.missed_count = self.missed_count.saturating_add(explained.missed_count);
+        let reached = explained.reached.into_iter().take(control::NAMED_MAX);
+        self.reached
+            .extend(reached.map(|reached| reached_session(instance, reached)));
+        let missed = explained.missed.into_iter().take(control::NAMED_MAX);
+        self.missed
+            .extend(missed.map(|missed| missed_session(instance, missed)));
+    }
+}
+
+fn reached_session(instance: &str, reached: Reached) -> ReachedSession {
+    ReachedSession {
+        session: reached.session,
+        user: reached.user,
+        instance: instance.into(),
+        subscription: reached.subscription,
+        way: match reached.way {
+            Way::AtOnce => "at_once",
+            Way::Queued => "queued",
+            Way::Held => "held",
+        },
+        waiting_bytes: reached.waiting_bytes,
+        unacknowledged: reached.unacknowledged,
+    }
+}
+
+fn missed_session(instance: &str, missed: Missed) -> MissedSession {
+    MissedSession {
+        session: missed.session,
+        user: missed.user,
+        instance: instance.into(),
+        why: match missed.why {
+            Why::NotSubscribed => "not subscribed",
+            Why::SubscribedToUserDestination => {
+                "subscribed to the user destination of this name; this is a broadcast"
+            }
+            Why::SubscribedToBroadcast => {
+                "subscribed to the broadcast of this name; this is for the user alone"
+            }
+        },
+        subscriptions: missed.subscriptions,
+    }
+}

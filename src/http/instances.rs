@@ -1,0 +1,124 @@
+//! The live instances and what each holds: `GET /api/v1/instances`. Asks every other one over the control channel.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::ask::{Asked, ask_others, json};
+use super::refusals;
+use super::router::Api;
+use crate::delivery::registry::Registry;
+use crate::presence::InstanceView;
+
+/// The question for one instance. Answer: [`Holdings`].
+pub const DESCRIBE: &str = "instance.describe";
+
+/// What an instance holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holdings {
+    version: String,
+    sessions: u64,
+    subscriptions: u64,
+    outbox_bytes: u64,
+}
+
+/// The live instances.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Instances {
+    /// This one among them, sorted by name.
+    instances: Vec<InstanceDescription>,
+    /// Names of those that did not answer in time: what they hold is missing above.
+    silent: Vec<String>,
+}
+
+/// One instance.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InstanceDescription {
+    /// `instance.name`
+    #[schema(example = "herald-0")]
+    name: String,
+    /// Its identity, new at each start.
+    id: String,
+    /// Whether it is the one that answers.
+    own: bool,
+    /// Users with a session there.
+    users: usize,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    version: Option<String>,
+    /// Sessions there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    sessions: Option<u64>,
+    /// Their subscriptions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    subscriptions: Option<u64>,
+    /// Bytes that wait in its outboxes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    outbox_bytes: Option<u64>,
+}
+
+/// Lists the live instances: asks them what they hold, and names those that do not answer within 500 ms.
+#[utoipa::path(
+    get,
+    path = "/api/v1/instances",
+    tag = "debug",
+    security(("key" = ["admin"]), ("user" = [])),
+    responses(
+        (status = 200, description = "This one and all it has heard of lately", body = Instances),
+        refusals::OfCredentials,
+    )
+)]
+pub async fn list_instances(State(api): State<Arc<Api>>) -> Json<Instances> {
+    let state = &api.state;
+    let all = state.presence.instances();
+    let asked = ask_others::<Holdings>(&*state.bus, state.instance.id, &all, DESCRIBE, Bytes::new()).await;
+    let mut instances: Vec<InstanceDescription> = Vec::with_capacity(all.len());
+    let mut silent = Vec::new();
+    for Asked { instance, answer } in asked {
+        if answer.is_none() {
+            silent.push(instance.name.to_string());
+        }
+        instances.push(description(instance, false, answer));
+    }
+    let own = all.iter().find(|instance| instance.id == state.instance.id);
+    instances.extend(own.map(|own| description(own, true, Some(holdings(&state.registry)))));
+    instances.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    Json(Instances { instances, silent })
+}
+
+/// Answers [`DESCRIBE`] for this instance.
+pub fn answer_describe(registry: &Registry) -> Bytes {
+    json(&holdings(registry))
+}
+
+fn holdings(registry: &Registry) -> Holdings {
+    let stats = registry.stats();
+    Holdings {
+        version: env!("CARGO_PKG_VERSION").into(),
+        sessions: stats.sessions,
+        subscriptions: stats.subscriptions,
+        outbox_bytes: stats.outbox_bytes,
+    }
+}
+
+fn description(instance: &InstanceView, own: bool, holdings: Option<Holdings>) -> InstanceDescription {
+    let held = |pick: fn(&Holdings) -> u64| holdings.as_ref().map(pick);
+    InstanceDescription {
+        name: instance.name.to_string(),
+        id: instance.id.to_string(),
+        own,
+        users: instance.users,
+        sessions: held(|holdings| holdings.sessions),
+        subscriptions: held(|holdings| holdings.subscriptions),
+        outbox_bytes: held(|holdings| holdings.outbox_bytes),
+        version: holdings.map(|holdings| holdings.version),
+    }
+}

@@ -1,0 +1,195 @@
+//! The log's level while the program runs: `GET` and `PUT /api/v1/debug/log`, and what a change to all instances says over
+//! the bus. Knows the log by its module.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::access::Caller;
+use super::ask::json;
+use super::body::require_json;
+use super::error::ApiError;
+use super::notifications::request::{json_text, present, text, whole};
+use super::refusals;
+use super::router::Api;
+use crate::config::units::HumanDuration;
+use crate::telemetry::log_level::{self, Level, LevelError};
+
+/// To every instance: log at another level for a while.
+pub const SET_LEVEL: &str = "log.level";
+
+/// How long a change lasts that does not say.
+const LASTS_DEFAULT: Duration = Duration::from_secs(10 * 60);
+
+/// The log's level on one instance.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogLevel {
+    /// In force.
+    #[schema(example = "herald=debug,info")]
+    level: String,
+    /// What the configuration says (`log.level`).
+    #[schema(example = "info")]
+    configured: String,
+    /// When the configured one is in force again (RFC 3339); absent: it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "2026-11-23T20:25:50.736Z")]
+    until: Option<String>,
+    /// The instance's name.
+    instance: String,
+}
+
+/// A change of the log's level. Unknown fields are ignored.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body; `Fields` reads it")]
+pub struct LogLevelRequest {
+    /// As `log.level`, but that no library may be named at `debug` or `trace`. At most 1,024 bytes.
+    #[schema(example = "debug", max_length = 1_024)]
+    level: String,
+    /// For how long, at most `24h`; then the configured level is back.
+    #[schema(required = false, default = "10m", example = "10m")]
+    r#for: Option<String>,
+    /// `own`: the instance that answers; `all`: every instance.
+    #[schema(required = false, default = "own", pattern = "^(own|all)$")]
+    instances: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    level: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "for")]
+    lasts: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    instances: Option<&'a RawValue>,
+}
+
+/// What goes over the bus.
+#[derive(Debug, Serialize, Deserialize)]
+struct SetLevel {
+    level: String,
+    for_ms: u64,
+    by: String,
+}
+
+/// Says at which level this instance logs.
+#[utoipa::path(
+    get,
+    path = "/api/v1/debug/log",
+    tag = "debug",
+    security(("key" = ["admin"]), ("user" = [])),
+    responses(
+        (status = 200, description = "Of the instance that answers", body = LogLevel),
+        (status = 404, description = "This process has no log of its own"),
+        refusals::OfCredentials,
+    )
+)]
+pub async fn get_log(State(api): State<Arc<Api>>) -> Result<Json<LogLevel>, ApiError> {
+    let level = log_level::current().ok_or_else(|| ApiError::NotFound(LevelError::NoLog.to_string()))?;
+    Ok(Json(view(&api, level)))
+}
+
+/// Changes the level at which this instance, or every instance, logs for a while.
+#[utoipa::path(
+    put,
+    path = "/api/v1/debug/log",
+    tag = "debug",
+    request_body = LogLevelRequest,
+    security(("key" = ["admin"]), ("user" = [])),
+    responses(
+        (status = 200, description = "Changed on the instance that answers", body = LogLevel),
+        (status = 202, description = "Every instance has been told"),
+        (status = 404, description = "This process has no log of its own"),
+        refusals::OfPublish,
+    )
+)]
+pub async fn put_log(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    require_json(&headers)?;
+    let body = api.read_json(&headers, body).await?;
+    let (level, lasts, all) = parse(&body.bytes)?;
+    log_level::check(&level, lasts).map_err(refused)?;
+    tracing::info!(target: "herald::audit", action = "set-log-level", caller = %caller, to = level,
+        lasts_ms = lasts.as_millis() as u64, all,
+        "an operator changes the log's level");
+    if !all {
+        let set = log_level::set(&level, lasts).map_err(refused)?;
+        return Ok(Json(view(&api, set)).into_response());
+    }
+    api.require_bus()?;
+    let payload = json(&SetLevel {
+        level,
+        for_ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX),
+        by: caller.to_string(),
+    });
+    let told = api.state.bus.control_publish(SET_LEVEL, payload).await;
+    told.map_err(|error| ApiError::from_publish(error, None))?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+/// Does what [`SET_LEVEL`] tells this instance; checked as if an operator had asked here.
+pub fn apply_set_level(payload: &Bytes) {
+    let Ok(order) = serde_json::from_slice::<SetLevel>(payload) else {
+        tracing::warn!(kind = SET_LEVEL, "a control message cannot be read");
+        return;
+    };
+    let set = log_level::set(&order.level, Duration::from_millis(order.for_ms));
+    match set {
+        Ok(_) => tracing::info!(target: "herald::audit", action = "set-log-level", by = order.by,
+            to = order.level, for_ms = order.for_ms, "the log's level is changed on every instance"),
+        Err(error) => tracing::warn!(%error, "another instance asks for a log level that cannot be set"),
+    }
+}
+
+fn parse(body: &[u8]) -> Result<(String, Duration, bool), ApiError> {
+    let fields: Fields<'_> = whole(json_text(body)?, "")?;
+    let level = text(fields.level, "/level")?;
+    let lasts = match fields.lasts {
+        None => LASTS_DEFAULT,
+        Some(raw) => {
+            let lasts: HumanDuration = serde_json::from_str(raw.get())
+                .map_err(|_| ApiError::invalid("/for", "must be a duration such as \"10m\""))?;
+            lasts.0
+        }
+    };
+    let all = match fields.instances {
+        None => false,
+        Some(raw) => match text(Some(raw), "/instances")?.as_str() {
+            "own" => false,
+            "all" => true,
+            _ => return Err(ApiError::invalid("/instances", "must be \"own\" or \"all\"")),
+        },
+    };
+    Ok((level, lasts, all))
+}
+
+fn refused(error: LevelError) -> ApiError {
+    match error {
+        LevelError::NoLog => ApiError::NotFound(error.to_string()),
+        LevelError::Lasts => ApiError::invalid("/for", error.to_string()),
+        LevelError::Expected(_) | LevelError::Libraries => ApiError::invalid("/level", error.to_string()),
+    }
+}
+
+fn view(api: &Api, level: Level) -> LogLevel {
+    let until = level.until_ms.and_then(|ms| i64::try_from(ms).ok());
+    let until = until.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    LogLevel {
+        level: level.level,
+        configured: level.configured,
+        until: until.map(|until| until.to_string()),
+        instance: api.state.instance.name.to_string(),
+    }
+}

@@ -1,0 +1,150 @@
+//! The promise: whichever instance is asked answers for the whole cluster, and names who is silent; the log's level changes
+//! on one instance or on all, and is the configured one again by itself.
+
+use serde_json::{Value, json};
+
+use crate::support::cluster::{ADMIN, Cluster, admin, until};
+use crate::support::cluster_client::Browser;
+use crate::support::process::Herald;
+
+async fn explain(herald: &Herald, query: &str) -> Value {
+    let answer = admin(herald, "GET", &format!("/api/v1/explain?{query}")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+#[tokio::test]
+async fn every_instance_explains_the_whole_cluster() {
+    let cluster = Cluster::start(2).await;
+    let [first, second] = &cluster.instances[..] else {
+        panic!("two instances")
+    };
+    let mut here = Browser::connect(first.address, "test1").await;
+    here.subscribe("/queue/a").await;
+    let mut there = Browser::connect(second.address, "test2").await;
+    there.subscribe("/queue/a").await;
+    there.subscribe("/user/queue/b").await;
+    for herald in [first, second] {
+        let explanation = explain(herald, "destination=/queue/a").await;
+        let mut reached: Vec<[&str; 2]> = explanation["reached"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|session| ["user", "instance"].map(|key| session[key].as_str().unwrap()))
+            .collect();
+        reached.sort_unstable();
+        assert_eq!(reached, [["test1", "i0"], ["test2", "i1"]]);
+        let explanation = explain(herald, "destination=/queue/b&user=test2").await;
+        assert_eq!(explanation["reached_count"], 1);
+        assert_eq!(explanation["reached"][0]["instance"], "i1");
+
+        let answer = admin(herald, "GET", "/api/v1/instances").await.json();
+        let list = answer["instances"].as_array().unwrap();
+        let seen: Vec<Value> = list
+            .iter()
+            .map(|instance| json!([instance["name"], instance["sessions"], instance["subscriptions"]]))
+            .collect();
+        assert_eq!(seen, [json!(["i0", 1, 1]), json!(["i1", 1, 2])]);
+        let own: Vec<&str> = list
+            .iter()
+            .filter(|instance| instance["own"] == true)
+            .filter_map(|instance| instance["name"].as_str())
+            .collect();
+        assert_eq!(own, [herald.name.as_str()]);
+    }
+    second.pause().await;
+    let explanation = explain(first, "destination=/queue/a").await;
+    assert_eq!(explanation["silent"], json!(["i1"]));
+    assert_eq!(explanation["reached_count"], 1);
+    second.signal("CONT");
+}
+
+/// A round trip is a question over NATS: both kinds are measured as soon as the instances know each other.
+#[tokio::test]
+async fn round_trips_are_measured_and_offline_users_counted_once() {
+    let cluster = Cluster::start(2).await;
+    let value = async |herald: &Herald, series: &str| -> f64 {
+        let text = admin(herald, "GET", "/metrics").await.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(series));
+        line.unwrap_or_else(|| panic!("{series}: {text}"))
+            .trim()
+            .parse()
+            .unwrap()
+    };
+    for herald in &cluster.instances {
+        until("a round trip to itself", async || {
+            value(
+                herald,
+                "herald_bus_round_trip_duration_seconds_count{peer=\"own\"}",
+            )
+            .await
+                > 0.0
+        })
+        .await;
+    }
+    let body = r#"{"destination":"/queue/a","user":"nobody","payload":1}"#;
+    for herald in &cluster.instances {
+        let answer = herald
+            .post("/api/v1/notifications", "application/json", body)
+            .await;
+        assert_eq!(answer.status, 202);
+    }
+    until("both are counted", async || {
+        let mut sum = 0.0;
+        for herald in &cluster.instances {
+            sum += value(herald, "herald_deliveries_total{outcome=\"offline\"}").await;
+        }
+        sum == 2.0
+    })
+    .await;
+}
+
+async fn level(herald: &Herald) -> Value {
+    admin(herald, "GET", "/api/v1/debug/log").await.json()["level"].clone()
+}
+
+async fn set(herald: &Herald, body: &str) -> u16 {
+    let headers = [ADMIN, ("Content-Type", "application/json")];
+    let answer = herald
+        .request("PUT", "/api/v1/debug/log", &headers, body.as_bytes())
+        .await;
+    answer.status
+}
+
+#[tokio::test]
+async fn the_logs_level_is_changed_for_a_time_on_one_instance_or_on_all() {
+    let cluster = Cluster::start(2).await;
+    let [first, second] = &cluster.instances[..] else {
+        panic!("two instances")
+    };
+    assert_eq!(level(first).await, "info");
+    assert_eq!(set(first, r#"{"level":"debug","for":"1h"}"#).await, 200);
+    assert_eq!(
+        (level(first).await, level(second).await),
+        (json!("debug"), json!("info"))
+    );
+    let all = r#"{"level":"herald=trace,warn","for":"1s","instances":"all"}"#;
+    assert_eq!(set(first, all).await, 202);
+    until("both say more", async || {
+        level(first).await == "herald=trace,warn" && level(second).await == "herald=trace,warn"
+    })
+    .await;
+    second.logged("request answered").await;
+    // The hour of the earlier change is over as well: the later one took its place.
+    for herald in [first, second] {
+        herald.logged("the configured one again").await;
+        assert_eq!(level(herald).await, "info");
+    }
+    for body in [
+        r#"{"level":"inof"}"#,
+        r#"{"level":"info,async_nats=trace"}"#,
+        r#"{"level":"debug","for":"25h"}"#,
+        r#"{"level":"debug","for":"soon"}"#,
+        r#"{"level":"debug","instances":"some"}"#,
+        r#"{}"#,
+        "x",
+    ] {
+        assert_eq!(set(first, body).await, 400, "{body}");
+    }
+    assert_eq!(level(first).await, "info");
+}
