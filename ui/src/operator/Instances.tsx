@@ -23,7 +23,7 @@ export function Instances({ api, seen }: { api: Api; seen: Seen[] }) {
         <span className="count">{value && `${value.instances.length} live`}</span>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
-      <section className="table" aria-label="Instances" tabIndex={0}>
+      <section className="table" aria-label="Table of instances" tabIndex={0}>
         <table id="instances">
           <thead>
             <tr>

@@ -62,7 +62,7 @@ export function Plot({ title, times, series, format, filled = false, action }: P
   return (
     <figure className="card plot">
       <figcaption>
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         {action}
         <ul className="legend">
           {values.map(({ label, text }) => (
