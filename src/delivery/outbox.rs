@@ -123,14 +123,6 @@ impl Outbox {
         &self.ledger
     }
 
-    /// Of a slow consumer: the bound that it passed, and how many bytes that is.
-    pub fn passed(&self) -> (Limit, usize) {
-        match self.inner.lock().passed {
-            Limit::OutboxBytes => (Limit::OutboxBytes, self.limit_bytes),
-            all => (all, self.ledger.limit_bytes),
-        }
-    }
-
     /// When the peer was heard.
     pub fn liveness(&self) -> &Liveness {
         &self.liveness
@@ -179,20 +171,6 @@ impl Outbox {
         drop(inner);
         wake(waker);
         outcome
-    }
-
-    fn is_over(&self, inner: &mut Inner, bytes: usize) -> bool {
-        let total = self.ledger.queued_bytes.load(Ordering::Relaxed);
-        let free = self.ledger.limit_bytes.saturating_sub(total);
-        let own = inner.queued_bytes + inner.held_bytes;
-        // What is left shrinks what one may have: many who never read are closed while there is room for who falls
-        // behind for a moment, instead of whoever comes first once all is taken.
-        let limit = self.limit_bytes.min(free / SHARE_OF_FREE);
-        inner.passed = match own > 0 && own + bytes > self.limit_bytes {
-            true => Limit::OutboxBytes,
-            false => Limit::OutboxTotalBytes,
-        };
-        (own > 0 && own + bytes > limit) || bytes > free
     }
 
     /// The shard holds `bytes` behind an acknowledgement window: they count towards the bounds as if they were queued.
@@ -406,6 +384,8 @@ fn wake(waker: Option<Waker>) {
         waker.wake();
     }
 }
+
+mod bound;
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ use super::shard::{Setting, Shard};
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
+use crate::limit::Limit;
 use crate::principal::UserName;
 
 pub use super::command::SessionView;
@@ -133,7 +134,7 @@ impl Registry {
         // The semaphore is never closed.
         let permit = match room.clone().try_acquire_many_owned(bytes) {
             Err(_) => {
-                inner.limits.measure.full();
+                inner.limits.measure.bound_reached(Limit::DeliveryBytes);
                 room.acquire_many_owned(bytes).await.ok()
             }
             permit => permit.ok(),

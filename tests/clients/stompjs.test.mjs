@@ -133,6 +133,23 @@ test('a large body goes out in split frames and comes back whole', async (t) => 
   browser.assertUnharmed();
 });
 
+test('a body of 1,000 KiB arrives whole, and a binary SEND is taken', async (t) => {
+  const herald = await Herald.start(t);
+  const browser = await Browser.connect(t, herald.ws);
+  const inbox = await browser.subscribe('/queue/message');
+  const bytes = Uint8Array.from({ length: 1_000 * 1024 }, (_, at) => (at * 7) % 256);
+  const sent = await post(`${herald.http}/api/v1/broadcast/queue/message`, bytes, {
+    'Content-Type': 'application/octet-stream',
+  });
+  assert.equal(sent.status, 202, sent.text);
+  const message = await inbox.next();
+  assert.ok(Buffer.from(message.binary).equals(Buffer.from(bytes)), 'other bytes');
+  const binaryBody = new TextEncoder().encode('in bytes, Grüße');
+  browser.client.publish({ destination: '/chat/message', binaryBody });
+  assert.equal(JSON.parse((await inbox.next()).body).message, 'in bytes, Grüße');
+  browser.assertUnharmed();
+});
+
 test('a body over the limit is refused with words that name the limit', async (t) => {
   const herald = await Herald.start(t, { HERALD_LIMITS__BODY_BYTES: '10KiB' });
   const browser = await Browser.connect(t, herald.ws);

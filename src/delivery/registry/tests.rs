@@ -112,8 +112,7 @@ async fn what_is_published_behind_a_login_reaches_its_user() {
     }
 }
 
-/// Counts how often the bus had to wait.
-#[derive(Default)]
+/// Counts who waited for room.
 struct Waits(AtomicU64);
 
 impl Measure for Waits {
@@ -121,7 +120,8 @@ impl Measure for Waits {
     fn walked(&self, _: Duration, _: &crate::envelope::TraceContext) {}
     fn waited(&self, _: Duration) {}
     fn acknowledged(&self, _: Duration) {}
-    fn full(&self) {
+    fn bound_reached(&self, limit: crate::limit::Limit) {
+        assert_eq!(limit, crate::limit::Limit::DeliveryBytes);
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -129,8 +129,9 @@ impl Measure for Waits {
 /// The shard stands at a socket: what comes meanwhile fills the bound, and who would pass it waits and is counted.
 #[tokio::test]
 async fn who_waits_for_the_bound_on_what_is_under_way_is_counted() {
-    let waits = Arc::new(Waits::default());
-    let registry = registry_with(4, waits.clone());
+    let counted = Arc::new(Waits(AtomicU64::new(0)));
+    let waits = || counted.0.load(Ordering::Relaxed);
+    let registry = registry_with(4, counted.clone());
     let (opens, wait) = blocking::channel();
     let _alice = join(&registry, "alice", Arc::new(Gate(Mutex::new(wait)))).await;
     let target = Target::User {
@@ -138,10 +139,10 @@ async fn who_waits_for_the_bound_on_what_is_under_way_is_counted() {
         path: Path::parse("/queue/a").unwrap(),
     };
     registry.deliver(Envelope::new(target.clone(), "1234")).await;
-    assert_eq!(waits.0.load(Ordering::Relaxed), 0);
+    assert_eq!(waits(), 0);
     let mut waiting = Box::pin(registry.deliver(Envelope::new(target, "1")));
     assert!(futures_util::poll!(&mut waiting).is_pending());
-    assert_eq!(waits.0.load(Ordering::Relaxed), 1);
+    assert_eq!(waits(), 1);
     drop(opens);
     waiting.await;
 }
