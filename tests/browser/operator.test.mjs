@@ -76,7 +76,8 @@ test('figures move, plots draw, instances and sessions of the whole cluster are 
   await until('a rate of what comes in', async () => Number.parseInt(await figure(page, 'Notifications in'), 10) > 5);
   await until('a rate of what goes out', async () => Number.parseInt(await figure(page, 'Messages out'), 10) > 5);
   await until('percentiles', async () => / (µs|ms|s)$/.test(await figure(page, 'Latency')));
-  assert.equal(await figure(page, 'Sessions'), '1');
+  assert.equal(await figure(page, 'Sessions'), '2');
+  assert.equal(await figure(page, 'Instances'), '2');
   for (const title of ['Sessions', 'Rates', 'Latency']) {
     await until(`${title} has lines`, async () => (await colours(page, title)) > 8);
   }
