@@ -34,12 +34,14 @@ use crate::session::context::Context;
 use crate::session::driver;
 use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
+use crate::telemetry::export::Exporter;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::Tracer;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
 mod settings;
 
-use settings::{connection_limits, header_limits, registry_limits, rules};
+use settings::{connection_limits, header_limits, registry_limits, rules, start_tracing};
 
 /// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
@@ -76,6 +78,8 @@ pub struct App {
     cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
     metrics: Metrics,
+    tracer: Tracer,
+    exporter: Exporter,
     phase: watch::Sender<Phase>,
     sessions: TaskTracker,
     draining: CancellationToken,
@@ -114,7 +118,8 @@ impl App {
         }
         let header_limits = header_limits(&config);
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
-        let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics))
+        let (tracer, exporter) = start_tracing(&config, &instance, &metrics)?;
+        let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics, &tracer))
             .map_err(|error| Error::Failure(format!("shards: {error}")))?;
         let presence = Arc::new(Presence::new(
             instance.clone(),
@@ -157,6 +162,7 @@ impl App {
             policy: http::access::Policy::compile(&config.api)
                 .map_err(|error| Error::Config(error.to_string()))?,
             metrics: metrics.clone(),
+            tracer: tracer.clone(),
             phase: phase_seen,
             header_limits,
             body_bytes: config.limits.body_bytes,
@@ -184,6 +190,7 @@ impl App {
                 recent: recent.clone(),
             },
             metrics: metrics.clone(),
+            tracer: tracer.clone(),
             heartbeat: config.heartbeat,
             rates: Rates::new(&config.limits),
             per_user,
@@ -215,6 +222,8 @@ impl App {
             cluster,
             authenticator,
             metrics,
+            tracer,
+            exporter,
             phase,
             sessions,
             draining,
@@ -294,6 +303,7 @@ impl App {
             // Says goodbye, so that this instance's users are gone at once everywhere.
             let _ = timeout_at(deadline, &mut presence).await;
             let _ = timeout_at(deadline, self.bus.drain()).await;
+            self.exporter.shutdown(deadline).await;
             info!("drained");
             Ok(())
         };
@@ -323,6 +333,7 @@ impl App {
             registry.clone(),
             recent.clone(),
             self.cluster.clone(),
+            self.tracer.clone(),
         ));
         tokio::spawn(self.cluster.clone().run(background.clone()));
         let presence = tokio::spawn(self.presence.clone().run(background.clone()));

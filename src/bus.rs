@@ -183,7 +183,7 @@ pub struct AppRequest {
 }
 
 /// A backend's answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppReply {
     /// The body.
     pub body: Bytes,
@@ -193,6 +193,8 @@ pub struct AppReply {
     pub headers: Headers,
     /// `Herald-Error`: the backend refuses, with these words.
     pub error: Option<Box<str>>,
+    /// The backend's trace context.
+    pub trace: TraceContext,
 }
 
 /// A request that the bus has taken; [`PendingReply::reply`] waits for its end.

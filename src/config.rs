@@ -58,6 +58,8 @@ pub struct Config {
     pub drain: crate::drain::Config,
     /// `[log]`
     pub log: crate::telemetry::LogConfig,
+    /// `[tracing]`
+    pub tracing: crate::telemetry::export::Config,
 }
 
 /// `[limits]`: every bound on what a client or publisher may cost. docs/limits.md says what happens at each.

@@ -23,6 +23,7 @@ use proxies::{ForwardedHeader, Network};
 pub mod access;
 pub mod ask;
 pub mod body;
+pub mod debug_users;
 pub mod error;
 pub mod explain;
 pub mod health;
@@ -37,6 +38,7 @@ pub mod page;
 pub mod proxies;
 pub mod refusals;
 pub mod router;
+pub mod trace;
 pub mod users;
 
 #[cfg(test)]
@@ -60,6 +62,8 @@ pub struct State {
     pub policy: access::Policy,
     /// Where requests and publishes are counted, and what `/metrics` shows.
     pub metrics: Metrics,
+    /// Makes spans, or none.
+    pub tracer: crate::telemetry::spans::Tracer,
     /// Readiness.
     pub phase: watch::Receiver<Phase>,
     /// `limits.headers` and `limits.header_bytes`.
@@ -78,7 +82,7 @@ pub struct State {
 pub struct Config {
     /// Where `/ws`, REST and the page listen.
     pub listen: String,
-    /// A port of their own for `/metrics` and health; none: on `listen`.
+    /// A port of their own for `/metrics`, health and debug routes; none: on `listen`.
     pub admin_listen: Option<String>,
     /// Prefixes every route, such as `/backend`.
     pub base_path: String,

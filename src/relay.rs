@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::bus::{BoxStream, Bus, ControlMessage};
-use crate::control;
+use crate::control::{self, describe, explain, log_level};
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
-use crate::http::explain::control as explain;
-use crate::http::{instances, log_level};
 use crate::presence::Presence;
 use crate::probe::PROBE;
 use crate::recent::Recent;
 use crate::session::per_user::{self, cluster::Cluster};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::propagation::{DEBUG_USER, read_order};
+use crate::telemetry::spans::Tracer;
 
 /// The control request that asks another instance for its newest bodies of one destination.
 const RECENT_LIST: &str = "recent.list";
@@ -58,6 +58,7 @@ pub async fn relay_control(
     registry: Registry,
     recent: Arc<Recent>,
     cluster: Arc<Cluster>,
+    tracer: Tracer,
 ) {
     while let Some(message) = incoming.next().await {
         match message.kind.as_str() {
@@ -74,13 +75,21 @@ pub async fn relay_control(
                     responder.respond(answer);
                 }
             }
-            instances::DESCRIBE => {
+            describe::DESCRIBE => {
                 if let Some(responder) = message.responder {
-                    responder.respond(instances::answer_describe(&registry));
+                    responder.respond(describe::answer_describe(&registry));
                 }
             }
             log_level::SET_LEVEL => log_level::apply_set_level(&message.payload),
             control::DISCONNECT => control::apply_disconnect(&registry, message.payload).await,
+            DEBUG_USER => match read_order(&message.payload) {
+                Some((user, lasting, by)) => {
+                    info!(target: "herald::audit", action = "debug-user", %by, %user, ?lasting,
+                        "tracing a user's notifications on this instance");
+                    tracer.debug_user(user, lasting);
+                }
+                None => warn!(kind = DEBUG_USER, "a control message cannot be read"),
+            },
             per_user::SEATS => {
                 if let (Some(answer), Some(responder)) =
                     (cluster.answer_seats(&message.payload), message.responder)

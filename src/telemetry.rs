@@ -1,12 +1,15 @@
-//! How Herald tells what it does: logs and metrics. Knows nothing of what is told.
+//! How Herald tells what it does: logs, metrics and traces. Knows nothing of what is told but what a notification is.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub mod export;
 pub mod log_level;
 pub mod logs;
 pub mod metrics;
+pub mod propagation;
+pub mod spans;
 
 /// Begins to tell: the log of this process. Called once, by `main`.
 ///

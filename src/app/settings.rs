@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::delivery::measure::Measure;
 use crate::delivery::registry;
 use crate::envelope::{HeaderLimits, TraceContext};
+use crate::instance::Instance;
 use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
@@ -17,7 +18,9 @@ use crate::limit::Limit;
 use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::stomp;
+use crate::telemetry::export::{self, Exporter};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::Tracer;
 
 /// From what delivery measures to the metrics.
 struct Measured(Metrics);
@@ -51,7 +54,17 @@ pub(super) fn header_limits(config: &Config) -> HeaderLimits {
     }
 }
 
-pub(super) fn registry_limits(config: &Config, metrics: &Metrics) -> registry::Limits {
+pub(super) fn start_tracing(
+    config: &Config,
+    instance: &Instance,
+    metrics: &Metrics,
+) -> Result<(Tracer, Exporter), Error> {
+    let prefix = &config.destinations.user_prefix;
+    export::start(&config.tracing, instance, prefix, metrics)
+        .map_err(|error| Error::Config(error.to_string()))
+}
+
+pub(super) fn registry_limits(config: &Config, metrics: &Metrics, tracer: &Tracer) -> registry::Limits {
     registry::Limits {
         outbox_bytes: config.limits.outbox_bytes.0,
         outbox_total_bytes: config.limits.outbox_total_bytes.0,
@@ -59,6 +72,7 @@ pub(super) fn registry_limits(config: &Config, metrics: &Metrics) -> registry::L
         hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
         user_prefix: config.destinations.user_prefix.clone(),
         measure: Arc::new(Measured(metrics.clone())),
+        tracer: tracer.clone(),
     }
 }
 

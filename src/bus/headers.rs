@@ -112,7 +112,11 @@ pub fn decode_envelope(
         content_type: headers.content_type(),
         headers: headers.publishers_own(limits)?,
         body,
-        trace: headers.trace(),
+        trace: TraceContext {
+            // Only an instance of Herald says when it took a notification in, and it has decided then.
+            decided: number(TIMESTAMP).is_some(),
+            ..headers.trace()
+        },
         timestamp_ms: number(TIMESTAMP).unwrap_or_else(envelope::unix_ms),
         expires_at_ms: number(EXPIRES),
         collapse: headers.get(COLLAPSE).and_then(envelope::collapse_key),
@@ -137,6 +141,7 @@ pub fn decode_reply(message: Message, limits: &Limits) -> AppReply {
         content_type: None,
         headers: Headers::default(),
         error: Some(why.into()),
+        trace: TraceContext::default(),
     };
     if message.payload.len() > limits.body_bytes.0 {
         return refused(format!(
@@ -150,6 +155,7 @@ pub fn decode_reply(message: Message, limits: &Limits) -> AppReply {
         content_type: None,
         headers: Headers::default(),
         error: None,
+        trace: TraceContext::default(),
     };
     let Some(map) = &message.headers else {
         return reply;
@@ -160,6 +166,7 @@ pub fn decode_reply(message: Message, limits: &Limits) -> AppReply {
     };
     reply.headers = headers;
     reply.content_type = reader.content_type();
+    reply.trace = reader.trace();
     reply.error = reader
         .get(ERROR)
         .map(|text| &text[..text.floor_char_boundary(ERROR_MAX_BYTES)])
@@ -260,7 +267,7 @@ impl<'a> Reader<'a> {
     }
 
     fn trace(&self) -> TraceContext {
-        TraceContext::from_headers(self.get(TRACEPARENT), self.get(TRACESTATE))
+        TraceContext::from_lookup(|name| self.get(name))
     }
 
     /// Filtered and bounded. A name both beside and in `Herald-Headers` has the value beside it.

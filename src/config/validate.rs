@@ -11,6 +11,7 @@ mod bus;
 mod destinations;
 mod http;
 mod limits;
+mod tracing;
 
 /// One thing that is wrong, or looks wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,7 @@ impl Config {
         bus::check(&self.bus, &mut findings);
         destinations::check(self, &mut findings);
         limits::check(self, &mut findings);
+        tracing::check(self, &mut findings);
         if let Err(message) = crate::telemetry::logs::filter(&self.log.level) {
             findings.error("log.level", message);
         }

@@ -14,9 +14,10 @@ use crate::delivery::interest::Coming;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::wire::AckMode;
 use crate::destination::Target;
-use crate::envelope::{Envelope, MessageId};
+use crate::envelope::{Envelope, MessageId, TraceContext};
 use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
+use crate::telemetry::spans::DeliverSpan;
 
 /// A session's number in this process, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,12 +68,17 @@ pub struct Acknowledgement {
     pub message_id: MessageId,
     /// ACK (true) or NACK.
     pub positive: bool,
+    /// The frame's trace context: the client's own span of what it did with the MESSAGE.
+    pub trace: TraceContext,
 }
 
-/// A notification between the bus and the shards. The last shard's drop frees its share of `limits.delivery_bytes`.
+/// A notification between the bus and the shards. The last shard's drop frees its share of `limits.delivery_bytes` and
+/// ends its span.
 pub struct Delivery {
     /// The notification.
     pub envelope: Envelope,
+    /// Where its trace is recorded.
+    pub span: Option<DeliverSpan>,
     pub(super) _permit: Option<OwnedSemaphorePermit>,
 }
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::command::Delivery;
 use super::outbox::{CHUNKS_PER_CALL, Outgoing};
 use super::wire::{self, GroupKey, Rest};
 use crate::destination::Path;
 use crate::envelope::Envelope;
 use crate::stomp::Version;
+use crate::telemetry::spans::{DeliverSpan, SendSpan};
 
 /// Frames in one write: two chunks each at most.
 pub const FRAMES_PER_WRITE: usize = CHUNKS_PER_CALL / 2;
@@ -24,6 +26,7 @@ struct Span {
     rest: Bytes,
     expires_at_ms: Option<u64>,
     collapse: Option<Arc<str>>,
+    traced: Option<Arc<SendSpan>>,
 }
 
 /// The frames of one write.
@@ -48,10 +51,23 @@ impl Frames {
         self.scratch.len() + self.chained_bytes
     }
 
-    /// Adds one notification as the group `key` sees it.
-    pub fn add(&mut self, envelope: &Envelope, key: &GroupKey, rest: &Rest) {
+    /// All of them are in the kernel.
+    pub fn written(&self) {
+        for traced in self.spans.iter().filter_map(|span| span.traced.as_ref()) {
+            traced.written();
+        }
+    }
+
+    /// Lets go of the traced spans: what is not written then was dropped.
+    pub fn release_traced(&mut self) {
+        self.spans.iter_mut().for_each(|span| span.traced = None);
+    }
+
+    /// Adds one notification as the group `key` sees it; `traced` where it is one session's alone and recorded.
+    pub fn add(&mut self, envelope: &Envelope, key: &GroupKey, rest: &Rest, traced: Option<Arc<SendSpan>>) {
         let start = self.scratch.len();
-        wire::head_into(&mut self.scratch, envelope, key, rest);
+        let traceparent = traced.as_deref().map(SendSpan::traceparent);
+        wire::head_into(&mut self.scratch, envelope, key, rest, traceparent);
         let rest = if rest.bytes.len() <= COPY_UP_TO_BYTES {
             self.scratch.extend_from_slice(&rest.bytes);
             Bytes::new()
@@ -65,6 +81,7 @@ impl Frames {
             rest,
             expires_at_ms: envelope.expires_at_ms,
             collapse: envelope.collapse.clone(),
+            traced,
         });
     }
 
@@ -95,6 +112,7 @@ impl Frames {
             subscription: Some(subscription),
             expires_at_ms: span.expires_at_ms,
             collapse: span.collapse.clone(),
+            span: span.traced.clone(),
             since: None,
         })
     }
@@ -104,6 +122,10 @@ impl Frames {
 pub struct Encoded<'a> {
     /// The notification.
     pub envelope: &'a Envelope,
+    /// Its way through this instance, where its trace is recorded.
+    pub span: Option<&'a DeliverSpan>,
+    /// Whether each session has a span of its own.
+    pub traced: bool,
     rests: [Option<Rest>; 3],
 }
 
@@ -112,7 +134,17 @@ impl<'a> Encoded<'a> {
     pub fn new(envelope: &'a Envelope) -> Self {
         Self {
             envelope,
+            span: None,
+            traced: false,
             rests: [None, None, None],
+        }
+    }
+
+    /// The same, with the span of its delivery.
+    pub fn of(delivery: &'a Delivery) -> Self {
+        Self {
+            span: delivery.span.as_ref(),
+            ..Self::new(&delivery.envelope)
         }
     }
 
@@ -123,6 +155,6 @@ impl<'a> Encoded<'a> {
             Version::V1_1 => &mut self.rests[1],
             Version::V1_2 => &mut self.rests[2],
         };
-        slot.get_or_insert_with(|| wire::rest(self.envelope, version, user_prefix))
+        slot.get_or_insert_with(|| wire::rest(self.envelope, version, user_prefix, self.traced))
     }
 }

@@ -151,6 +151,7 @@ impl Outbox {
             written = frame.advance(written);
             let bytes = frame.len();
             if bytes == 0 {
+                frame.written();
                 continue;
             }
             // An empty queue takes any one frame whatever the session's bound; the process's bound holds always, but
@@ -313,6 +314,7 @@ impl Inner {
             if !front.is_empty() {
                 return;
             }
+            front.written();
             if let Some(since) = self.queue.pop_front().and_then(|frame| frame.since) {
                 ledger.measure.waited(since.elapsed());
             }

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::telemetry::spans::SendSpan;
+
 /// One whole WebSocket message that has to wait: a head of its own and a rest that may be shared.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
@@ -18,6 +20,8 @@ pub struct Outgoing {
     pub expires_at_ms: Option<u64>,
     /// A newer MESSAGE of the same subscription with the same key takes its place while it waits.
     pub collapse: Option<Arc<str>>,
+    /// Its span, where its trace is recorded: of MESSAGEs on user destinations only.
+    pub span: Option<Arc<SendSpan>>,
     /// Since when it waits in an outbox, which sets this.
     pub(super) since: Option<Instant>,
 }
@@ -31,6 +35,7 @@ impl Outgoing {
             subscription: None,
             expires_at_ms: None,
             collapse: None,
+            span: None,
             since: None,
         }
     }
@@ -43,6 +48,13 @@ impl Outgoing {
     /// Whether nothing is left to write.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The last byte is in the kernel.
+    pub(super) fn written(&self) {
+        if let Some(span) = &self.span {
+            span.written();
+        }
     }
 
     /// Takes `n` bytes off the front; gives back what is left of `n` once this frame is empty.

@@ -20,6 +20,7 @@ use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 use crate::limit::Limit;
 use crate::principal::UserName;
+use crate::telemetry::spans::Tracer;
 
 pub use super::command::SessionView;
 
@@ -47,6 +48,8 @@ pub struct Limits {
     pub user_prefix: Path,
     /// Told what the shards measure.
     pub measure: Arc<dyn Measure>,
+    /// Makes the spans of what is delivered, or none.
+    pub tracer: Tracer,
 }
 
 /// Sends commands to the shards and reads what they count.
@@ -86,6 +89,7 @@ impl Registry {
                 user_prefix: limits.user_prefix.clone(),
                 grace_ticks: super::wheel::ticks_of(limits.hidden_tab_grace.as_millis() as u64),
                 measure: limits.measure.clone(),
+                tracer: limits.tracer.clone(),
             });
             std::thread::Builder::new()
                 .name(format!("herald-shard-{index}"))
@@ -119,7 +123,7 @@ impl Registry {
     /// Hands a notification to every shard that has a match; waits where a shard's mailbox is full, or where
     /// `limits.delivery_bytes` are under way. Order: two calls, the second after the first returned, arrive in that
     /// order at every session (each shard's mailbox keeps it). Gives whether any session here may want it.
-    pub async fn deliver(&self, envelope: Envelope) -> bool {
+    pub async fn deliver(&self, mut envelope: Envelope) -> bool {
         let inner = &*self.inner;
         let shards = inner.interest.shards(&envelope.target);
         if shards.is_empty() {
@@ -127,6 +131,7 @@ impl Registry {
             return false;
         }
         inner.counters.matched.fetch_add(1, Ordering::Relaxed);
+        let span = inner.limits.tracer.deliver(&mut envelope);
         let bytes = u32::try_from(envelope.body.len())
             .unwrap_or(u32::MAX)
             .clamp(1, inner.delivery_bytes);
@@ -141,6 +146,7 @@ impl Registry {
         };
         let delivery = Arc::new(Delivery {
             envelope,
+            span,
             _permit: permit,
         });
         for shard in shards.iter() {

@@ -23,6 +23,7 @@ use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
+use crate::telemetry::spans::Tracer;
 
 mod acknowledge;
 mod beat;
@@ -85,6 +86,7 @@ pub(super) struct Setting {
     pub user_prefix: Path,
     pub grace_ticks: u32,
     pub measure: Arc<dyn Measure>,
+    pub tracer: Tracer,
 }
 
 pub(super) struct Shard {

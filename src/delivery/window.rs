@@ -2,17 +2,20 @@
 //! behind its bound (SUBSCRIBE's `prefetch`, STOMP rules S7, A1, A3). Pure; knows no socket and no clock.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outbox::Outgoing;
 use super::wire::AckMode;
 use crate::envelope::MessageId;
+use crate::telemetry::spans::SendSpan;
 
 /// A MESSAGE that was sent and is not acknowledged.
 #[derive(Debug)]
 struct Unacknowledged {
     id: MessageId,
     sent_at: Instant,
+    span: Option<Arc<SendSpan>>,
 }
 
 /// A MESSAGE behind the window.
@@ -58,9 +61,10 @@ impl Window {
         }
     }
 
-    /// One MESSAGE was sent.
-    pub fn sent(&mut self, id: MessageId, sent_at: Instant) {
-        self.unacknowledged.push_back(Unacknowledged { id, sent_at });
+    /// One MESSAGE was sent; `span` where its trace is recorded.
+    pub fn sent(&mut self, id: MessageId, sent_at: Instant, span: Option<Arc<SendSpan>>) {
+        self.unacknowledged
+            .push_back(Unacknowledged { id, sent_at, span });
     }
 
     /// One MESSAGE has to wait, in place of an earlier one with the same collapse key, whose bytes are given back.
@@ -85,15 +89,20 @@ impl Window {
     }
 
     /// An ACK or NACK of `id`: of all up to it in mode `client`, of it alone otherwise (STOMP rule S7). Tells
-    /// `handled` how long each took; gives how many there were, 0 where the id is not known (any more).
-    pub fn acknowledge(&mut self, id: &MessageId, now: Instant, mut handled: impl FnMut(Duration)) -> usize {
+    /// `handled` how long each took, and its span; gives how many there were, 0 where the id is not known (any more).
+    pub fn acknowledge(
+        &mut self,
+        id: &MessageId,
+        now: Instant,
+        mut handled: impl FnMut(Duration, Option<&SendSpan>),
+    ) -> usize {
         let Some(index) = self.unacknowledged.iter().position(|sent| sent.id == *id) else {
             return 0;
         };
         let from = if self.cumulative { 0 } else { index };
         let mut count = 0;
         for sent in self.unacknowledged.drain(from..=index) {
-            handled(now.saturating_duration_since(sent.sent_at));
+            handled(now.saturating_duration_since(sent.sent_at), sent.span.as_deref());
             count += 1;
         }
         count
@@ -102,6 +111,13 @@ impl Window {
     /// MESSAGEs that were sent and never acknowledged.
     pub fn unacknowledged(&self) -> usize {
         self.unacknowledged.len()
+    }
+
+    /// Says to the spans of those that nobody will acknowledge them.
+    pub fn end(&self) {
+        for span in self.unacknowledged.iter().filter_map(|sent| sent.span.as_ref()) {
+            span.unacknowledged();
+        }
     }
 
     /// Bytes that wait, and how many MESSAGEs they are.
@@ -125,7 +141,8 @@ mod tests {
 
     fn window(ack: AckMode, ids: &[&str]) -> Window {
         let mut window = Window::new(ack, 3).unwrap();
-        ids.iter().for_each(|text| window.sent(id(text), Instant::now()));
+        ids.iter()
+            .for_each(|text| window.sent(id(text), Instant::now(), None));
         window
     }
 
@@ -133,7 +150,7 @@ mod tests {
         let mut window = window(ack, &["a", "b", "c"]);
         let mut handled = 0;
         assert_eq!(
-            window.acknowledge(&id(acknowledged), Instant::now(), |_| handled += 1),
+            window.acknowledge(&id(acknowledged), Instant::now(), |_, _| handled += 1),
             expected
         );
         assert_eq!(
@@ -155,7 +172,7 @@ mod tests {
     fn what_is_behind_the_window_comes_in_order_as_room_is_made() {
         let mut window = window(AckMode::ClientIndividual, &["a", "b"]);
         assert_eq!(window.room(), 1);
-        window.sent(id("c"), Instant::now());
+        window.sent(id("c"), Instant::now(), None);
         for text in ["d", "e"] {
             window.hold(Held {
                 id: id(text),
@@ -164,7 +181,7 @@ mod tests {
         }
         assert!(window.release().is_none());
         assert_eq!(window.held(), (4, 2));
-        window.acknowledge(&id("b"), Instant::now(), |_| {});
+        window.acknowledge(&id("b"), Instant::now(), |_, _| {});
         assert_eq!(window.room(), 0, "held ones come first");
         assert_eq!(window.release().unwrap().id, id("d"));
     }

@@ -50,8 +50,9 @@ const TEXT: u8 = 0x81;
 /// FIN and opcode binary.
 const BINARY: u8 = 0x82;
 
-/// Encodes the shared part. `user_prefix` is what user destinations begin with for clients.
-pub fn rest(envelope: &Envelope, version: Version, user_prefix: &Path) -> Rest {
+/// Encodes the shared part. `user_prefix` is what user destinations begin with for clients. `traced`: each session has a
+/// span of its own, whose `traceparent` stands in the head.
+pub fn rest(envelope: &Envelope, version: Version, user_prefix: &Path, traced: bool) -> Rest {
     let body_is_utf8 = std::str::from_utf8(&envelope.body).is_ok();
     let mut out = Vec::with_capacity(256 + envelope.body.len());
     out.extend_from_slice(b"destination:");
@@ -80,13 +81,14 @@ pub fn rest(envelope: &Envelope, version: Version, user_prefix: &Path) -> Rest {
         version,
     );
     header_into(&mut out, "timestamp", &envelope.timestamp_ms.to_string(), version);
-    if let Some(traceparent) = envelope
-        .trace
-        .traceparent
-        .as_deref()
-        .filter(|_| envelope.trace.is_sampled())
-    {
-        header_into(&mut out, "traceparent", traceparent, version);
+    if envelope.trace.is_sampled() {
+        let trace = &envelope.trace;
+        if let Some(traceparent) = trace.traceparent.as_deref().filter(|_| !traced) {
+            header_into(&mut out, "traceparent", traceparent, version);
+        }
+        if let Some(tracestate) = &trace.tracestate {
+            header_into(&mut out, "tracestate", tracestate, version);
+        }
     }
     for (name, value) in envelope.headers.iter() {
         // What a version cannot carry without breaking its frame is left out.
@@ -109,8 +111,14 @@ fn ack_value(envelope: &Envelope, subscription: &str) -> String {
     }
 }
 
-/// Appends the group's head for a notification whose shared part is `rest`.
-pub fn head_into(out: &mut Vec<u8>, envelope: &Envelope, key: &GroupKey, rest: &Rest) {
+/// Appends the group's head for a notification whose shared part is `rest`; `traceparent` is the session's own.
+pub fn head_into(
+    out: &mut Vec<u8>,
+    envelope: &Envelope,
+    key: &GroupKey,
+    rest: &Rest,
+    traceparent: Option<&str>,
+) {
     let mut own = Vec::with_capacity(128);
     own.extend_from_slice(b"MESSAGE\n");
     if let Some(subscription) = &key.subscription {
@@ -119,6 +127,9 @@ pub fn head_into(out: &mut Vec<u8>, envelope: &Envelope, key: &GroupKey, rest: &
         if key.version == Version::V1_2 && key.ack != AckMode::Auto {
             header_into(&mut own, "ack", &ack_value(envelope, subscription), key.version);
         }
+    }
+    if let Some(traceparent) = traceparent {
+        header_into(&mut own, "traceparent", traceparent, key.version);
     }
     websocket_head_into(out, rest.is_utf8, own.len() + rest.bytes.len());
     out.extend_from_slice(&own);

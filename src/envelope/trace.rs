@@ -1,4 +1,9 @@
-//! The trace context that a notification carries, as text. Knows no span and no exporter.
+//! The trace context that a notification carries, as text (W3C Trace Context). Knows no span and no exporter.
+
+/// Longest `tracestate` that is carried on (W3C Trace Context section 3.3.1.1: at least 512 characters).
+const TRACESTATE_MAX_BYTES: usize = 512;
+/// Most members of a `tracestate` (section 3.3.1.1).
+const TRACESTATE_MAX_MEMBERS: usize = 32;
 
 /// The W3C trace context that travels with a notification, unchanged where Herald makes no span.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -7,6 +12,8 @@ pub struct TraceContext {
     pub traceparent: Option<Box<str>>,
     /// `tracestate`, only beside a `traceparent`.
     pub tracestate: Option<Box<str>>,
+    /// Whether an instance of Herald has decided already if this notification is traced; then no other decides again.
+    pub decided: bool,
 }
 
 impl TraceContext {
@@ -18,13 +25,24 @@ impl TraceContext {
                 traceparent: Some(parent.into()),
                 tracestate: tracestate
                     .map(str::trim)
-                    .filter(|text| {
-                        !text.is_empty()
-                            && text.len() <= 512
-                            && text.bytes().all(|b| (b' '..=b'~').contains(&b))
-                    })
+                    .filter(|text| is_tracestate(text))
                     .map(Into::into),
+                decided: false,
             },
+        }
+    }
+
+    /// The same from wherever headers are looked up by name.
+    pub fn from_lookup<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Self {
+        Self::from_headers(get("traceparent"), get("tracestate"))
+    }
+
+    /// The context of a span that is recorded: its trace's and its own id in hex, and what came with its parent.
+    pub fn of_span(trace_id: &str, span_id: &str, tracestate: Option<Box<str>>) -> Self {
+        Self {
+            traceparent: Some(format!("00-{trace_id}-{span_id}-01").into()),
+            tracestate,
+            decided: true,
         }
     }
 
@@ -32,7 +50,8 @@ impl TraceContext {
     pub fn is_sampled(&self) -> bool {
         self.traceparent
             .as_deref()
-            .and_then(|text| u8::from_str_radix(&text[53..55], 16).ok())
+            .and_then(|text| text.get(53..55))
+            .and_then(|flags| u8::from_str_radix(flags, 16).ok())
             .is_some_and(|flags| flags & 1 == 1)
     }
 
@@ -43,7 +62,24 @@ impl TraceContext {
 
     /// The 32 hex digits of the trace's id.
     pub fn trace_id(&self) -> Option<&str> {
-        self.traceparent.as_deref().map(|text| &text[3..35])
+        self.traceparent.as_deref().and_then(|text| text.get(3..35))
+    }
+
+    /// The 16 hex digits of the id of the span that the context is of.
+    pub fn span_id(&self) -> Option<&str> {
+        self.traceparent.as_deref().and_then(|text| text.get(36..52))
+    }
+
+    /// The same, saying that nobody records the trace from here on: allocates only where it said otherwise.
+    pub fn unsampled(mut self) -> Self {
+        if self.is_sampled()
+            && let Some(text) = &self.traceparent
+        {
+            let ids = text.get(..53).unwrap_or_default();
+            self.traceparent = Some(format!("{ids}00").into());
+        }
+        self.decided = true;
+        self
     }
 }
 
@@ -69,24 +105,37 @@ fn is_traceparent(text: &str) -> bool {
         && !zero(36..52)
 }
 
+/// A list of `key=value` of printable ASCII, bounded; empty members are allowed (section 3.3.1).
+fn is_tracestate(text: &str) -> bool {
+    (1..=TRACESTATE_MAX_BYTES).contains(&text.len())
+        && text.bytes().all(|b| (b' '..=b'~').contains(&b))
+        && text.split(',').count() <= TRACESTATE_MAX_MEMBERS
+        && text
+            .split(',')
+            .map(str::trim)
+            .all(|member| member.is_empty() || member.split_once('=').is_some_and(|(key, _)| !key.is_empty()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
     #[test]
     fn a_malformed_traceparent_is_dropped() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let context = TraceContext::from_headers(Some(good), Some("a=b"));
+        let context = TraceContext::from_headers(Some(GOOD), Some("a=b"));
         assert!(context.is_sampled());
         assert_eq!(context.trace_id(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(context.span_id(), Some("00f067aa0ba902b7"));
         for bad in [
             "",
             "00",
-            &good[..54],
-            &good.to_uppercase(),
-            &good.replace('4', "ä"),
-            &format!("{good}-x"),
-            &good.replace("00f067aa0ba902b7", "0000000000000000"),
+            &GOOD[..54],
+            &GOOD.to_uppercase(),
+            &GOOD.replace('4', "ä"),
+            &format!("{GOOD}-x"),
+            &GOOD.replace("00f067aa0ba902b7", "0000000000000000"),
         ] {
             assert_eq!(
                 TraceContext::from_headers(Some(bad), Some("a=b")),
@@ -94,5 +143,35 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_tracestate_is_bounded_and_a_list_or_not_carried_on() {
+        let check = |state: &str, expected: Option<&str>| {
+            let context = TraceContext::from_headers(Some(GOOD), Some(state));
+            assert_eq!(context.tracestate.as_deref(), expected, "{state}");
+        };
+        check("a=1, b=2", Some("a=1, b=2"));
+        check("a=1,,b@t=2", Some("a=1,,b@t=2"));
+        check("", None);
+        check("a", None);
+        check("=1", None);
+        check("a=\u{7f}", None);
+        check(&"a=1,".repeat(33), None);
+        check(&format!("a={}", "x".repeat(511)), None);
+    }
+
+    #[test]
+    fn a_refused_flag_leaves_the_ids() {
+        let refused = TraceContext::from_headers(Some(GOOD), Some("a=b")).unsampled();
+        assert!(!refused.is_sampled() && refused.decided);
+        assert_eq!(
+            refused.traceparent.as_deref(),
+            Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
+        );
+        let unsampled = GOOD.replace("-01", "-02");
+        let kept = TraceContext::from_headers(Some(&unsampled), None).unsampled();
+        assert_eq!(kept.traceparent.as_deref(), Some(&*unsampled), "unchanged");
+        assert_eq!(TraceContext::default().unsampled().traceparent, None);
     }
 }

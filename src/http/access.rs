@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
@@ -12,10 +13,12 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use tracing::Instrument;
 
 use super::error::ApiError;
 use super::listener::Peer;
 use super::router::Api;
+use super::trace;
 use crate::auth::credentials::Credentials;
 use crate::auth::{AuthError, Authenticator};
 use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
@@ -269,6 +272,8 @@ pub async fn require(
 ) -> Response {
     let address = address(&request);
     let state = &api.state;
+    // The clock is read here, so that a login is part of the span.
+    let start = (scope == Scope::Publish && state.tracer.is_on()).then(SystemTime::now);
     match authorize(
         &state.policy,
         &state.authenticator,
@@ -280,8 +285,20 @@ pub async fn require(
     {
         Ok(caller) => {
             tracing::Span::current().record("caller", tracing::field::display(&caller));
+            let begun = start.and_then(|at| trace::begin(&state.tracer, &mut request, &caller, address, at));
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let Some((span, context)) = begun else {
+                return next.run(request).await;
+            };
+            // Every line of the log that is about a traced request says so.
+            let ids = tracing::info_span!(
+                "trace",
+                trace_id = context.trace_id(),
+                span_id = context.span_id()
+            );
+            let response = next.run(request).instrument(ids).await;
+            span.answered(response.status().as_u16());
+            response
         }
         Err(error) => error.into_response(),
     }

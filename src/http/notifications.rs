@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::router::Api;
+use super::trace::FromPublisher;
 use crate::bus::Health;
-use crate::envelope::{Envelope, TraceContext};
+use crate::destination::Target;
+use crate::envelope::Envelope;
+use crate::telemetry::spans::Span;
 
 pub mod message;
 pub mod publish;
@@ -26,7 +29,7 @@ pub struct Accepted {
     /// The notification's id: the publisher's own, or a new ULID.
     #[schema(example = "01JDEXAMPLE0000000000000000")]
     pub id: String,
-    /// The trace's id, if the request's `traceparent` says that it is recorded.
+    /// The trace's id, if it is recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "4bf92f3577b34da6a3ce929d0e0e4736")]
     pub trace_id: Option<String>,
@@ -49,23 +52,6 @@ impl IntoResponse for Accepted {
     }
 }
 
-/// The trace context of a request (W3C Trace Context): several `tracestate` lines are one list, several `traceparent`
-/// lines are none.
-pub fn trace_context(headers: &HeaderMap) -> TraceContext {
-    let lines = |name: &'static str| {
-        headers
-            .get_all(HeaderName::from_static(name))
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect::<Vec<_>>()
-    };
-    let [parent] = lines("traceparent")[..] else {
-        return TraceContext::default();
-    };
-    let state = lines("tracestate").join(",");
-    TraceContext::from_headers(Some(parent), Some(&state))
-}
-
 impl Api {
     /// Refuses at once while the bus is not connected.
     pub(super) fn require_bus(&self) -> Result<(), ApiError> {
@@ -75,15 +61,40 @@ impl Api {
         }
     }
 
-    /// Publishes one envelope. `pointer` is where its body stands in the request's, if in a part of it.
-    pub(super) async fn publish(&self, envelope: &Envelope, pointer: Option<String>) -> Result<(), ApiError> {
+    /// Gives `envelope`, which goes to all of `targets`, the publisher's trace and baggage, and begins its `publish` span.
+    pub(super) fn trace(
+        &self,
+        publisher: &FromPublisher,
+        targets: &[Target],
+        envelope: &mut Envelope,
+    ) -> Option<Span> {
+        let headers = std::mem::take(&mut envelope.headers);
+        envelope.headers = publisher.with_baggage(headers, self.state.header_limits);
+        self.state.tracer.publish(&publisher.upstream, targets, envelope)
+    }
+
+    /// Publishes one envelope, within the span that [`Api::trace`] began. `pointer` is where its body stands in the
+    /// request's, if in a part of it.
+    pub(super) async fn publish(
+        &self,
+        envelope: &Envelope,
+        pointer: Option<String>,
+        span: &mut Option<Span>,
+    ) -> Result<(), ApiError> {
         let begun = Instant::now();
         let published = self.state.bus.publish(envelope).await;
         if published.is_ok() {
             let trace = envelope.trace.recorded_id();
             self.state.metrics.publish_rest.observe(begun.elapsed(), trace);
         }
-        published.map_err(|error| ApiError::from_publish(error, pointer))
+        published.map_err(|error| {
+            let words = error.to_string();
+            let error = ApiError::from_publish(error, pointer);
+            if let Some(span) = span {
+                span.fail(error.label(), words);
+            }
+            error
+        })
     }
 
     /// Counts a publish by its outcome, and gives it back.
@@ -97,7 +108,6 @@ impl Api {
                     .publish_refused
                     .with_label_values(&["rest", reason.as_str()])
                     .inc();
-                tracing::info!(target: "herald::publish", source = "rest", reason, "a publish was refused");
             }
         }
         outcome

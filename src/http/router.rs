@@ -17,7 +17,8 @@ use super::error::ApiError;
 use super::notifications::{message, publish, raw};
 use super::origin::{cors, guard};
 use super::{
-    Config, ConfigError, State, explain, health, instances, log_level, observe, openapi, page, users,
+    Config, ConfigError, State, debug_users, explain, health, instances, log_level, observe, openapi, page,
+    users,
 };
 use crate::origins::Origins;
 
@@ -131,7 +132,9 @@ fn admin_routes() -> OpenApiRouter<Arc<Api>> {
 
 /// Want the scope on whichever port: whoever reaches a port for operators is not yet one.
 fn debug_routes() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new().routes(routes!(log_level::get_log, log_level::put_log))
+    OpenApiRouter::new()
+        .routes(routes!(log_level::get_log, log_level::put_log))
+        .routes(routes!(debug_users::put_debug_user))
 }
 
 fn health_routes() -> OpenApiRouter<Arc<Api>> {

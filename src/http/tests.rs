@@ -23,6 +23,7 @@ use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
 use crate::presence::Presence;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::Tracer;
 
 mod bodies;
 mod browsers;
@@ -52,6 +53,7 @@ fn registry() -> Registry {
         hidden_tab_grace: std::time::Duration::from_secs(300),
         user_prefix: Prefixes::default().user_prefix,
         measure: Arc::new(()),
+        tracer: Default::default(),
     };
     Registry::start(&crate::delivery::Config::default(), limits).expect("a shard")
 }
@@ -126,6 +128,7 @@ impl Fixture {
             instance,
             policy: Policy::compile(&ApiConfig { access, keys }).unwrap(),
             metrics: Metrics::new().unwrap(),
+            tracer: Tracer::default(),
             phase: phase.subscribe(),
             header_limits: HeaderLimits { count: 4, bytes: 64 },
             body_bytes: ByteSize(MAX_BODY_BYTES),

@@ -20,6 +20,7 @@ use crate::envelope::Envelope;
 use crate::limit::Limit;
 use crate::principal::UserName;
 use crate::recent::Recent;
+use crate::telemetry::spans::{Span, Upstream};
 
 mod routes;
 
@@ -44,6 +45,8 @@ pub struct Sender<'a> {
     pub user: &'a UserName,
     /// The session's id.
     pub session: &'a str,
+    /// Whether its client may have a trace recorded (`tracing.trust`).
+    pub trusted: bool,
     /// The session's way to its shard.
     pub key: &'a SessionHandle,
 }
@@ -91,34 +94,39 @@ pub async fn commit(
 pub async fn send(
     context: &Arc<Context>,
     sender: Sender<'_>,
-    send: Send,
+    mut send: Send,
     requests: &mut InFlight,
 ) -> Result<Accepted, Refusal> {
+    let trace = std::mem::take(&mut send.trace);
+    let upstream = context.tracer.decide(trace, sender.trusted, Some(sender.user));
     match &send.destination {
         Destination::Target(target) => {
             let mut envelope = Envelope::new(target.clone(), send.body);
             envelope.content_type = send.content_type;
             envelope.headers = send.headers;
-            envelope.trace = send.trace;
             envelope.collapse = send.collapse;
-            publish(context, &envelope).await.map_err(|error| {
-                let reason = match error {
-                    PublishError::Unavailable => CloseReason::BusUnavailable,
-                    PublishError::TooLarge { .. } => CloseReason::TooLarge,
-                };
-                Refusal::new(reason, format!("SEND: {error}"))
-            })?;
+            publish(context, &upstream, &mut envelope)
+                .await
+                .map_err(|error| {
+                    let reason = match error {
+                        PublishError::Unavailable => CloseReason::BusUnavailable,
+                        PublishError::TooLarge { .. } => CloseReason::TooLarge,
+                    };
+                    Refusal::new(reason, format!("SEND: {error}"))
+                })?;
             Ok(Accepted::Yes)
         }
         Destination::Application(path) => {
+            let path = path.clone();
+            send.trace.clone_from(&upstream.context);
             let route = context
                 .application
                 .routes
                 .iter()
-                .find(|route| route.path() == path);
+                .find(|route| *route.path() == path);
             match route {
-                Some(route) => built_in(context, sender, &send, route).await,
-                None => request(context, sender, send.clone(), path.clone(), requests).await,
+                Some(route) => built_in(context, sender, &upstream, &send, route).await,
+                None => request(context, sender, &upstream, send, path, requests).await,
             }
         }
     }
@@ -127,6 +135,7 @@ pub async fn send(
 async fn built_in(
     context: &Arc<Context>,
     sender: Sender<'_>,
+    upstream: &Upstream,
     send: &Send,
     route: &Route,
 ) -> Result<Accepted, Refusal> {
@@ -143,8 +152,7 @@ async fn built_in(
             let body = chat_message(message, sender.user.as_str(), &now);
             let mut envelope = Envelope::new(Target::Broadcast(destination.clone()), body)
                 .with_content_type(chat_message::CONTENT_TYPE);
-            envelope.trace = send.trace.clone();
-            match publish(context, &envelope).await {
+            match publish(context, upstream, &mut envelope).await {
                 Ok(()) => Ok(Accepted::Yes),
                 Err(error) => Ok(report(context, sender, send, Problem::of_publish(&error)).await),
             }
@@ -171,9 +179,15 @@ async fn built_in(
     }
 }
 
-/// Publishes what a client sent, and counts it.
-async fn publish(context: &Context, envelope: &Envelope) -> Result<(), PublishError> {
+/// Publishes what a client sent, traces and counts it.
+async fn publish(
+    context: &Context,
+    upstream: &Upstream,
+    envelope: &mut Envelope,
+) -> Result<(), PublishError> {
     let begun = Instant::now();
+    let targets = [envelope.target.clone()];
+    let mut span = context.tracer.publish(upstream, &targets, envelope);
     let outcome = context.bus.publish(envelope).await;
     match &outcome {
         Ok(()) => {
@@ -186,8 +200,10 @@ async fn publish(context: &Context, envelope: &Envelope) -> Result<(), PublishEr
                 PublishError::Unavailable => "bus_unavailable",
                 PublishError::TooLarge { .. } => "too_large",
             };
-            info!(target: "herald::publish", source = "stomp", reason, id = %envelope.id,
-                "a publish was refused");
+            fail(&mut span, reason, error.to_string());
+            info!(reason, id = %envelope.id,
+                trace_id = envelope.trace.trace_id(), span_id = envelope.trace.span_id(),
+                "a SEND was refused");
             context
                 .metrics
                 .publish_refused
@@ -202,7 +218,8 @@ async fn publish(context: &Context, envelope: &Envelope) -> Result<(), PublishEr
 async fn request(
     context: &Arc<Context>,
     sender: Sender<'_>,
-    send: Send,
+    upstream: &Upstream,
+    mut send: Send,
     path: Path,
     requests: &mut InFlight,
 ) -> Result<Accepted, Refusal> {
@@ -214,6 +231,10 @@ async fn request(
         context.metrics.limit_hit(Limit::RequestsInFlight);
     }
     let permit = permits.clone().acquire_owned().await.ok();
+    let (trace, mut span) = context
+        .tracer
+        .request(upstream, &send.text, sender.session, send.body.len());
+    send.trace = trace;
     let request = AppRequest {
         path: path.clone(),
         user: sender.user.clone(),
@@ -228,6 +249,7 @@ async fn request(
         Ok(pending) => pending,
         Err(error) => {
             context.metrics.requests.with_label_values(&["unavailable"]).inc();
+            fail(&mut span, "unavailable", error.to_string());
             return Ok(report(context, sender, &send, Problem::of_publish(&error)).await);
         }
     };
@@ -242,6 +264,7 @@ async fn request(
         let sender = Sender {
             user: &user,
             session: &session,
+            trusted: false,
             key: &key,
         };
         let outcome = pending.reply().await;
@@ -253,6 +276,13 @@ async fn request(
             Err(RequestError::Unavailable) => "unavailable",
         };
         context.metrics.requests.with_label_values(&[label]).inc();
+        match &outcome {
+            Ok(AppReply { error: None, .. }) => {}
+            Ok(AppReply { .. }) => fail(&mut span, label, "refused by the backend"),
+            Err(error) => fail(&mut span, label, error.to_string()),
+        }
+        // The request is over; what follows is below it.
+        drop(span);
         match outcome {
             Ok(AppReply {
                 error: Some(message), ..
@@ -279,6 +309,10 @@ async fn request(
                     Some(id) => reply.headers.with("correlation-id", id),
                     None => reply.headers,
                 };
+                envelope.trace = match reply.trace.trace_id() == send.trace.trace_id() {
+                    true => reply.trace,
+                    false => send.trace.clone(),
+                };
                 key.deliver(envelope).await;
             }
             Err(error) => {
@@ -299,6 +333,12 @@ async fn request(
     Ok(Accepted::Yes)
 }
 
+fn fail(span: &mut Option<Span>, kind: &'static str, words: impl Into<std::borrow::Cow<'static, str>>) {
+    if let Some(span) = span {
+        span.fail(kind, words);
+    }
+}
+
 /// A JSON answer on one of the sender's user destinations.
 async fn answer(sender: Sender<'_>, send: &Send, reply: &Path, body: Bytes) {
     let path = send.reply_to.as_ref().unwrap_or(reply).clone();
@@ -310,6 +350,7 @@ async fn answer(sender: Sender<'_>, send: &Send, reply: &Path, body: Bytes) {
         body,
     )
     .with_content_type("application/json");
+    envelope.trace = send.trace.clone();
     if let Some(id) = &send.correlation_id {
         envelope.headers = envelope.headers.with("correlation-id", id);
     }

@@ -17,6 +17,7 @@ use crate::instance::Instance;
 use crate::presence::Presence;
 use crate::stomp;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::Tracer;
 
 /// The surroundings of a session.
 pub struct Context {
@@ -34,6 +35,8 @@ pub struct Context {
     pub application: Application,
     /// Counters.
     pub metrics: Metrics,
+    /// Makes spans, or none.
+    pub tracer: Tracer,
     /// What the server offers at CONNECT.
     pub heartbeat: HeartbeatConfig,
     /// How often a session may do what.

@@ -106,6 +106,7 @@ async fn run(
         seat,
     } = *logged_in;
     let session_id = join.session.clone();
+    let trusted = context.tracer.trusts_address(join.address);
     let user = join.principal.user().clone();
     key.join(join).await;
     context.presence.opened(&user);
@@ -114,7 +115,7 @@ async fn run(
     }
     let reason = {
         let writing = write_outbox(socket, outbox, || key.drained());
-        let reading = read(context, &mut session, &session_id, inputs, outbox, &key);
+        let reading = read(context, &mut session, &session_id, trusted, inputs, outbox, &key);
         tokio::pin!(writing);
         tokio::pin!(reading);
         tokio::select! {
@@ -141,6 +142,7 @@ async fn read(
     context: &Arc<Context>,
     session: &mut Session,
     session_id: &str,
+    trusted: bool,
     inputs: &mut Inputs<'_>,
     outbox: &Outbox,
     key: &SessionHandle,
@@ -205,6 +207,7 @@ async fn read(
                 let sender = application::Sender {
                     user: session.principal().user(),
                     session: session_id,
+                    trusted,
                     key,
                 };
                 // Boxed: a SEND's future must not stay in an idle session.

@@ -190,10 +190,7 @@ impl Session {
             correlation_id: frame.headers.get("correlation-id").map(Into::into),
             collapse,
             reply_to,
-            trace: TraceContext::from_headers(
-                frame.headers.get("traceparent"),
-                frame.headers.get("tracestate"),
-            ),
+            trace: TraceContext::from_lookup(|name| frame.headers.get(name)),
             destination,
             headers,
             body: frame.body.clone(),
@@ -351,6 +348,7 @@ impl Session {
                 subscription: open.flatten().map(|open| open.number),
                 message_id,
                 positive: frame.command == Command::Ack,
+                trace: TraceContext::from_lookup(|name| frame.headers.get(name)),
             }),
         };
         match (frame.headers.get("transaction"), ack) {

@@ -99,6 +99,10 @@ pub struct Metrics {
     limit_hits: IntCounterVec,
     /// Connections closed for want of a right PROXY protocol header.
     pub proxy_protocol_refused: IntCounter,
+    /// Spans that the collector has taken.
+    pub spans_exported: IntCounter,
+    /// Spans that were lost, by `reason`: `queue` (it was full), `export` (the collector did not take them), `shutdown`.
+    pub spans_lost: IntCounterVec,
     /// HTTP requests other than `/ws`, by `method`, `route` (its pattern) and `status`.
     pub http_requests: HistogramVec,
 }
@@ -197,6 +201,8 @@ impl Metrics {
             otlp_failures: make.counter(names::OTLP_FAILURES)?,
             limit_hits: make.counters(names::LIMIT_HITS, &["limit"])?,
             proxy_protocol_refused: make.counter(names::PROXY_PROTOCOL_REFUSED)?,
+            spans_exported: make.counter(names::SPANS_EXPORTED)?,
+            spans_lost: make.counters(names::SPANS_LOST, &["reason"])?,
             http_requests: {
                 let name = names::HTTP_REQUESTS;
                 let options = HistogramOpts::new(name.name, name.help).buckets(REQUEST_BUCKETS.into());
@@ -213,6 +219,9 @@ impl Metrics {
     fn show_all_from_the_start(&self) {
         for reason in CloseReason::ALL {
             self.closes.with_label_values(&[reason.label()]);
+        }
+        for reason in ["queue", "export", "shutdown"] {
+            self.spans_lost.with_label_values(&[reason]);
         }
         for limit in Limit::ALL {
             self.limit_hits.with_label_values(&[limit.name()]);

@@ -75,7 +75,10 @@ pub fn path(text: &str) -> Path {
 }
 
 pub fn broadcast(body: impl Into<Bytes>) -> Envelope {
-    Envelope::new(Target::Broadcast(path("/queue/x")), body)
+    let mut envelope = Envelope::new(Target::Broadcast(path("/queue/x")), body);
+    // What an instance publishes is decided.
+    envelope.trace.decided = true;
+    envelope
 }
 
 pub fn request(to: &str) -> AppRequest {
@@ -199,10 +202,13 @@ async fn everything_of_an_envelope_arrives(given: Given) {
     sent.timestamp_ms = 1_700_000_000_000;
     sent.expires_at_ms = Some(u64::MAX);
     sent.collapse = Some("k ä".into());
-    sent.trace = TraceContext::from_headers(
-        Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-        Some("vendor=x"),
-    );
+    sent.trace = TraceContext {
+        decided: true,
+        ..TraceContext::from_headers(
+            Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            Some("vendor=x"),
+        )
+    };
     let given_headers = [
         ("plain", "value"),
         ("Plain", "other case"),
@@ -272,6 +278,7 @@ async fn a_request_is_answered(given: Given) {
         content_type,
         headers,
         error,
+        trace: _,
     } = ask("/echo/ä").await;
     // The backend tells what reached it.
     assert_eq!(body, "/echo/ä älice session-1 host text/plain 7 a\nb question");

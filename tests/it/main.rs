@@ -20,4 +20,5 @@ mod sessions;
 mod slow;
 mod stomp;
 mod support;
+mod tracing;
 mod websocket;

@@ -284,6 +284,7 @@ async fn a_backend_sees_who_asks_and_answers_the_asking_session_alone() {
                 content_type: Some("application/json".into()),
                 headers: Headers::default(),
                 error: None,
+                trace: Default::default(),
             })
         })
     });
@@ -367,6 +368,7 @@ async fn a_send_that_reaches_nobody_is_reported_on_the_errors_destination() {
                 content_type: None,
                 headers: Headers::default(),
                 error: Some("sold out".into()),
+                trace: Default::default(),
             })
         })
     });

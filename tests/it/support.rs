@@ -7,6 +7,7 @@ pub mod app;
 pub mod client;
 pub mod cluster;
 pub mod cluster_client;
+pub mod collector;
 pub mod faulty_bus;
 pub mod nats;
 pub mod process;

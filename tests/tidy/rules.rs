@@ -216,6 +216,21 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        name: "OpenTelemetry only under telemetry/",
+        except: &["src/telemetry"],
+        bans: Ban::Paths(&[
+            "opentelemetry",
+            "opentelemetry_sdk",
+            "opentelemetry_otlp",
+            "opentelemetry_http",
+        ]),
+        broken: (
+            "src/delivery/shard.rs",
+            "fn f(_: opentelemetry::trace::SpanContext) {}",
+        ),
+        ..RULE
+    },
+    Rule {
         name: "axum only under http/ and ws/upgrade",
         except: &["src/http", "src/ws/upgrade"],
         bans: Ban::Paths(&["axum", "utoipa_axum"]),

@@ -56,7 +56,10 @@ fn an_envelope_comes_back_whole() {
     let mut sent = Envelope::new(target(), "body").with_content_type("text/plain;x=ä");
     sent.expires_at_ms = Some(17);
     sent.collapse = Some("k ä".into());
-    sent.trace = TraceContext::from_headers(Some(parent), Some("a=b"));
+    sent.trace = TraceContext {
+        decided: true,
+        ..TraceContext::from_headers(Some(parent), Some("a=b"))
+    };
     sent.headers = own(&[
         ("näme", "v"),
         ("lines", "a\nb\r"),
@@ -245,6 +248,7 @@ proptest! {
         let Ok(headers) = Headers::from_publisher(pairs, limits.headers) else { return Ok(()) };
         let mut sent = Envelope::new(target(), "");
         sent.headers = headers;
+        sent.trace.decided = true;
         let wire = over_the_wire(&encode_envelope(&sent));
         prop_assert_eq!(decode_envelope(target(), Some(&wire), Bytes::new(), &limits), Ok(sent));
     }

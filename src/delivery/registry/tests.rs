@@ -32,6 +32,7 @@ fn registry_with(delivery_bytes: usize, measure: Arc<dyn Measure>) -> Registry {
         hidden_tab_grace: Duration::from_secs(300),
         user_prefix: Path::parse("/user").unwrap(),
         measure,
+        tracer: Default::default(),
     };
     Registry::start(&crate::delivery::Config::default(), limits).unwrap()
 }

@@ -31,9 +31,12 @@ impl Shard {
             let Some(window) = held.window.as_deref_mut().filter(|_| named) else {
                 continue;
             };
-            let count = window.acknowledge(&ack.message_id, now, |took| {
+            let count = window.acknowledge(&ack.message_id, now, |took, span| {
                 if ack.positive {
                     self.setting.measure.acknowledged(took);
+                }
+                if let Some(span) = span {
+                    span.acknowledged(ack.positive, &ack.trace);
                 }
             });
             let counter = if ack.positive {
@@ -67,6 +70,7 @@ impl Shard {
                     outbox.ledger().expired.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
+                let span = frame.span.clone();
                 match send_one(hot, outbox, frame, tick) {
                     Sent::Written => written += 1,
                     Sent::Queued => queued += 1,
@@ -75,7 +79,7 @@ impl Shard {
                         break;
                     }
                 }
-                window.sent(id, now);
+                window.sent(id, now, span);
             }
         }
         self.setting
@@ -116,6 +120,7 @@ pub(super) fn send_windowed(
     };
     for (frame, id) in frames.outgoing(&mut None, number).zip(ids) {
         if window.room() > 0 {
+            let span = frame.span.clone();
             match send_one(hot, outbox, frame, tick) {
                 Sent::Written => done.written += 1,
                 Sent::Queued => done.queued += 1,
@@ -124,7 +129,7 @@ pub(super) fn send_windowed(
                     return done;
                 }
             }
-            window.sent(id.clone(), now);
+            window.sent(id.clone(), now, span);
             continue;
         }
         match outbox.hold(frame.len()) {
@@ -158,6 +163,7 @@ pub(super) fn drop_window(shard: &Shard, session_outbox: &crate::delivery::outbo
         .ledger()
         .dropped
         .fetch_add(messages as u64, Ordering::Relaxed);
+    window.end();
     let unacknowledged = window.unacknowledged() as u64;
     shard
         .setting

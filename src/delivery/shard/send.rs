@@ -66,7 +66,12 @@ pub fn send_one(hot: &mut Hot, outbox: &Outbox, frame: Outgoing, tick: u32) -> S
     let slices = [IoSlice::new(&frame.head), IoSlice::new(&frame.rest)];
     let chunks = if frame.rest.is_empty() { 1 } else { 2 };
     match attempt(hot, &slices[..chunks], frame.len(), tick) {
-        ControlFlow::Break(sent) => sent,
+        ControlFlow::Break(sent) => {
+            if let Sent::Written = sent {
+                frame.written();
+            }
+            sent
+        }
         ControlFlow::Continue(written) => outbox.push_blocked([frame], written).into(),
     }
 }

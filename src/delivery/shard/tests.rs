@@ -66,6 +66,7 @@ impl Fixture {
             user_prefix: Path::parse("/user").unwrap(),
             grace_ticks: 1_200,
             measure: Arc::new(()),
+            tracer: Default::default(),
         });
         Self {
             shard,
@@ -127,6 +128,7 @@ impl Fixture {
             .map(|envelope| {
                 Arc::new(Delivery {
                     envelope,
+                    span: None,
                     _permit: None,
                 })
             })
@@ -486,6 +488,7 @@ fn ack(f: &mut Fixture, client: &Client, id: &str) {
         subscription: Some(0),
         message_id,
         positive: true,
+        trace: Default::default(),
     };
     f.handle(Command::Acknowledge(client.key, Box::new(ack)));
 }

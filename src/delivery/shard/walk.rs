@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::acknowledge::{Windowed, send_windowed};
 use super::send::{Sent, Write, send_one};
-use super::{Delivery, Session, Shard, To};
+use super::{Delivery, Session, Setting, Shard, To};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::SessionKey;
 use crate::delivery::fanout::{Encoded, Frames};
@@ -23,6 +23,13 @@ use crate::principal::UserName;
 /// Counts of one walk, added to the shared counters once.
 #[derive(Default)]
 struct Tally {
+    /// In ack mode auto every notification of a walk fares alike.
+    auto: Counts,
+    windowed: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
     written: u64,
     queued: u64,
     dropped: u64,
@@ -32,21 +39,21 @@ impl Shard {
     /// Delivers neighbours of the mailbox. Those with one target go out together, in their order; different targets
     /// have no order between them (docs/stomp.md, "Order").
     pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
-        let mut left: Vec<&Envelope> = batch.iter().map(|delivery| &delivery.envelope).collect();
+        let mut left: Vec<&Delivery> = batch.iter().map(|delivery| &**delivery).collect();
         let now = Instant::now();
-        for envelope in &left {
+        for Delivery { envelope, .. } in &left {
             if let Some(at) = envelope.arrival.at() {
                 let after = now.saturating_duration_since(at);
                 self.setting.measure.reached_shard(after, &envelope.trace);
             }
         }
         while let Some(first) = left.first() {
-            let target = &first.target;
+            let target = &first.envelope.target;
             let (mut together, mut others) = (Vec::with_capacity(left.len()), Vec::new());
-            for envelope in &left {
-                match envelope.target == *target {
-                    true => together.push(Encoded::new(envelope)),
-                    false => others.push(*envelope),
+            for delivery in &left {
+                match delivery.envelope.target == *target {
+                    true => together.push(Encoded::of(delivery)),
+                    false => others.push(*delivery),
                 }
             }
             match target {
@@ -64,7 +71,7 @@ impl Shard {
             return;
         };
         for (group_index, group) in topic.groups.iter() {
-            encode(&mut self.frames, together, &group.key, &self.setting.user_prefix);
+            encode(&mut self.frames, together, &group.key, &self.setting, None);
             let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
             let count = self.frames.slices(&mut slices);
             let write = Write::new(&self.frames, &slices[..count], now);
@@ -81,7 +88,7 @@ impl Shard {
                     let number = number_in_group(session, topic_index, group_index as u32);
                     let hot = &mut self.hot[slot as usize];
                     let sent = send_windowed(hot, session, number, &self.frames, &ids, now, at);
-                    tally.count_windowed(sent, ids.len(), slot, &mut self.doomed);
+                    tally.count_windowed(sent, together, slot, &mut self.doomed);
                 }
                 continue;
             }
@@ -98,6 +105,7 @@ impl Shard {
                 tally.count(sent, together.len(), slot, &mut self.doomed);
             }
         }
+        tally.share(together);
         self.add(&tally);
         if let Some(first) = together.first() {
             self.setting
@@ -129,6 +137,9 @@ impl Shard {
     fn reach_session(&mut self, slot: u32, path: &Path, together: &mut [Encoded<'_>]) {
         let mut tally = Tally::default();
         let now = self.wheel.now();
+        for encoded in together.iter_mut() {
+            encoded.traced = encoded.envelope.trace.is_sampled() && self.setting.tracer.is_on();
+        }
         let hot = &mut self.hot[slot as usize];
         let entry = &mut self.sessions[slot as usize];
         let subscriptions = entry.as_ref().map_or(0, |session| session.subscriptions.len());
@@ -148,22 +159,28 @@ impl Shard {
                 },
                 _ => continue,
             };
-            encode(&mut self.frames, together, &key, &self.setting.user_prefix);
+            encode(&mut self.frames, together, &key, &self.setting, Some(&session.id));
             if windowed {
                 let ids: Vec<MessageId> = together
                     .iter()
                     .map(|encoded| encoded.envelope.message_id())
                     .collect();
                 let sent = send_windowed(hot, session, number, &self.frames, &ids, now, Instant::now());
-                tally.count_windowed(sent, ids.len(), slot, &mut self.doomed);
+                self.frames.release_traced();
+                tally.count_windowed(sent, together, slot, &mut self.doomed);
                 continue;
             }
             let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
             let count = self.frames.slices(&mut slices);
             let write = Write::new(&self.frames, &slices[..count], now);
             let sent = write.send(hot, entry, &mut None, |_| number);
+            if let Sent::Written = sent {
+                self.frames.written();
+            }
+            self.frames.release_traced();
             tally.count(sent, together.len(), slot, &mut self.doomed);
         }
+        tally.share(together);
         self.add(&tally);
     }
 
@@ -181,18 +198,35 @@ impl Shard {
 
     fn add(&self, tally: &Tally) {
         let counters = &self.setting.counters;
-        counters.written.fetch_add(tally.written, Ordering::Relaxed);
-        counters.queued.fetch_add(tally.queued, Ordering::Relaxed);
-        counters.dropped.fetch_add(tally.dropped, Ordering::Relaxed);
+        for counts in [&tally.auto, &tally.windowed] {
+            counters.written.fetch_add(counts.written, Ordering::Relaxed);
+            counters.queued.fetch_add(counts.queued, Ordering::Relaxed);
+            counters.dropped.fetch_add(counts.dropped, Ordering::Relaxed);
+        }
     }
 }
 
 /// Fills `frames` with the notifications as the group `key` sees them. A batch never holds more than fit.
-fn encode(frames: &mut Frames, together: &mut [Encoded<'_>], key: &GroupKey, user_prefix: &Path) {
+/// `session`: whose alone they are, on a user destination.
+fn encode(
+    frames: &mut Frames,
+    together: &mut [Encoded<'_>],
+    key: &GroupKey,
+    setting: &Setting,
+    session: Option<&str>,
+) {
     frames.clear();
     for encoded in together {
         let envelope = encoded.envelope;
-        frames.add(envelope, key, encoded.rest(key.version, user_prefix));
+        let traced = session
+            .filter(|_| encoded.traced)
+            .and_then(|session| setting.tracer.send(envelope, session));
+        frames.add(
+            envelope,
+            key,
+            encoded.rest(key.version, &setting.user_prefix),
+            traced,
+        );
     }
 }
 
@@ -209,25 +243,49 @@ impl Tally {
     fn count_windowed(
         &mut self,
         sent: Windowed,
-        frames: usize,
+        together: &[Encoded<'_>],
         slot: u32,
         doomed: &mut Vec<(u32, CloseReason)>,
     ) {
-        self.written += sent.written;
-        self.queued += sent.queued;
+        self.windowed.written += sent.written;
+        self.windowed.queued += sent.queued;
+        // In their order: so many were written, then so many had to wait, the rest was dropped.
+        for (at, encoded) in (0..).zip(together) {
+            if let Some(span) = encoded.span {
+                let (written, waits) = (at < sent.written, at < sent.written + sent.queued);
+                let dropped = !waits && sent.failed.is_some();
+                span.count(
+                    u64::from(written),
+                    u64::from(!written && waits),
+                    u64::from(dropped),
+                );
+            }
+        }
         if let Some(reason) = sent.failed {
-            self.dropped += frames as u64 - sent.written - sent.queued;
+            self.windowed.dropped += together.len() as u64 - sent.written - sent.queued;
             doomed.push((slot, reason));
+        }
+    }
+
+    /// Tells the deliveries, which all went to the same sessions, what became of them.
+    fn share(&self, together: &[Encoded<'_>]) {
+        let frames = together.len().max(1) as u64;
+        for span in together.iter().filter_map(|encoded| encoded.span) {
+            span.count(
+                self.auto.written / frames,
+                self.auto.queued / frames,
+                self.auto.dropped / frames,
+            );
         }
     }
 
     #[inline]
     fn count(&mut self, sent: Sent, frames: usize, slot: u32, doomed: &mut Vec<(u32, CloseReason)>) {
         match sent {
-            Sent::Written => self.written += frames as u64,
-            Sent::Queued => self.queued += frames as u64,
+            Sent::Written => self.auto.written += frames as u64,
+            Sent::Queued => self.auto.queued += frames as u64,
             Sent::Failed(reason) => {
-                self.dropped += frames as u64;
+                self.auto.dropped += frames as u64;
                 doomed.push((slot, reason));
             }
         }

@@ -21,9 +21,9 @@ fn key(version: Version, ack: AckMode) -> GroupKey {
 
 /// The STOMP frame of a MESSAGE, and its WebSocket opcode.
 fn message(envelope: &Envelope, key: &GroupKey) -> (u8, String) {
-    let rest = rest(envelope, key.version, &Path::parse("/user").unwrap());
+    let rest = rest(envelope, key.version, &Path::parse("/user").unwrap(), false);
     let mut bytes = Vec::new();
-    head_into(&mut bytes, envelope, key, &rest);
+    head_into(&mut bytes, envelope, key, &rest, None);
     bytes.extend_from_slice(&rest.bytes);
     let (head, length) = match bytes[1] {
         126 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),

@@ -9,14 +9,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::Accepted;
 use super::request::{json_text, present, text, whole};
-use super::{Accepted, trace_context};
 use crate::chat_message::{CONTENT_TYPE, chat_message};
 use crate::envelope::Envelope;
 use crate::http::body::require_json;
 use crate::http::error::ApiError;
 use crate::http::refusals;
 use crate::http::router::Api;
+use crate::http::trace::FromPublisher;
 
 /// Where it goes.
 const DESTINATION: &str = "/queue/message";
@@ -60,14 +61,20 @@ fn parse(body: &[u8]) -> Result<(String, String), ApiError> {
 )]
 pub async fn post_message(
     State(api): State<Arc<Api>>,
+    publisher: FromPublisher,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
-    let outcome = handle(&api, &headers, body).await;
+    let outcome = handle(&api, &publisher, &headers, body).await;
     api.counted(outcome)
 }
 
-async fn handle(api: &Api, headers: &HeaderMap, body: Body) -> Result<Accepted, ApiError> {
+async fn handle(
+    api: &Api,
+    publisher: &FromPublisher,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Accepted, ApiError> {
     require_json(headers)?;
     let body = api.read_json(headers, body).await?;
     let (message, user) = parse(&body.bytes)?;
@@ -79,8 +86,8 @@ async fn handle(api: &Api, headers: &HeaderMap, body: Body) -> Result<Accepted, 
         .map_err(|_| ApiError::NotFound(format!("{DESTINATION} is no broadcast destination here")))?;
     let now = jiff::Timestamp::now().to_zoned(api.state.time_zone.clone());
     let mut envelope =
-        Envelope::new(target, chat_message(&message, &user, &now)).with_content_type(CONTENT_TYPE);
-    envelope.trace = trace_context(headers);
-    api.publish(&envelope, None).await?;
+        Envelope::new(target.clone(), chat_message(&message, &user, &now)).with_content_type(CONTENT_TYPE);
+    let mut span = api.trace(publisher, &[target], &mut envelope);
+    api.publish(&envelope, None, &mut span).await?;
     Ok(Accepted::of(&envelope))
 }

@@ -11,8 +11,8 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::Accepted;
 use super::request::{Batch, Notification, NotificationRequest, Rules, parse, split};
-use super::{Accepted, trace_context};
 use crate::bus::PublishError;
 use crate::chat_message::CONTENT_TYPE;
 use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
@@ -23,6 +23,7 @@ use crate::http::explain::{Explanation, explain};
 use crate::http::listener::Peer;
 use crate::http::refusals;
 use crate::http::router::Api;
+use crate::http::trace::FromPublisher;
 
 /// One notification, or an array of at most 1,000.
 #[derive(Serialize, ToSchema)]
@@ -87,6 +88,7 @@ pub struct Options {
 )]
 pub async fn post_notifications(
     State(api): State<Arc<Api>>,
+    publisher: FromPublisher,
     options: Result<Query<Options>, QueryRejection>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
@@ -109,16 +111,15 @@ pub async fn post_notifications(
         Ok(body) => body,
         Err(error) => return api.counted(Err(error)),
     };
-    let trace = trace_context(&headers);
     match split(&body.bytes).and_then(|batch| api.require_bus().map(|()| batch)) {
         Ok(Batch::One(raw)) => {
             let outcome = match parse(raw, "", api.rules()) {
-                Ok(notification) => publish(&api, notification, &trace, "").await,
+                Ok(notification) => publish(&api, notification, &publisher, "").await,
                 Err(error) => Err(error),
             };
             api.counted(outcome).map(IntoResponse::into_response)
         }
-        Ok(Batch::Many(items)) => publish_all(&api, &items, &trace).await,
+        Ok(Batch::Many(items)) => publish_all(&api, &items, &publisher).await,
         Err(error) => api.counted(Err(error)),
     }
 }
@@ -183,7 +184,7 @@ impl Api {
 async fn publish_all(
     api: &Arc<Api>,
     items: &[&serde_json::value::RawValue],
-    trace: &TraceContext,
+    publisher: &FromPublisher,
 ) -> Result<Response, ApiError> {
     let mut outcomes = Vec::with_capacity(items.len());
     let mut bus_is_gone = false;
@@ -192,7 +193,7 @@ async fn publish_all(
         let at = format!("/{index}");
         let outcome = match parse(raw, &at, api.rules()) {
             Ok(_) if bus_is_gone => Err(ApiError::BusUnavailable { published: 0 }),
-            Ok(notification) => publish(api, notification, trace, &at).await,
+            Ok(notification) => publish(api, notification, publisher, &at).await,
             Err(error) => Err(error),
         };
         match &outcome {
@@ -207,6 +208,18 @@ async fn publish_all(
     }
     if bus_is_gone && went == 0 {
         return Err(ApiError::BusUnavailable { published: 0 });
+    }
+    let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    if refused > 0 {
+        let trace = &publisher.upstream.context;
+        let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
+        tracing::info!(
+            refused,
+            of = outcomes.len(),
+            trace_id,
+            span_id,
+            "notifications of an array were refused"
+        );
     }
     let status = if outcomes.iter().all(Result::is_ok) {
         StatusCode::ACCEPTED
@@ -229,31 +242,34 @@ async fn publish_all(
 async fn publish(
     api: &Api,
     notification: Notification,
-    trace: &TraceContext,
+    publisher: &FromPublisher,
     at: &str,
 ) -> Result<Accepted, ApiError> {
     let now = unix_ms();
-    let id = notification.id.unwrap_or_else(MessageId::random);
-    let mut accepted = None;
+    let first = notification.targets.first().ok_or(ApiError::Internal)?;
+    let mut envelope = Envelope {
+        id: notification.id.unwrap_or_else(MessageId::random),
+        target: first.clone(),
+        position: None,
+        content_type: Some(CONTENT_TYPE.into()),
+        headers: notification.headers,
+        body: notification.payload,
+        trace: TraceContext::default(),
+        timestamp_ms: now,
+        expires_at_ms: notification.ttl_ms.map(|ttl| now.saturating_add(ttl)),
+        collapse: notification.collapse,
+        arrival: Arrival::default(),
+    };
+    let mut span = api.trace(publisher, &notification.targets, &mut envelope);
     for (published, target) in notification.targets.into_iter().enumerate() {
-        let envelope = Envelope {
-            id: id.clone(),
-            target,
-            position: None,
-            content_type: Some(CONTENT_TYPE.into()),
-            headers: notification.headers.clone(),
-            body: notification.payload.clone(),
-            trace: trace.clone(),
-            timestamp_ms: now,
-            expires_at_ms: notification.ttl_ms.map(|ttl| now.saturating_add(ttl)),
-            collapse: notification.collapse.clone(),
-            arrival: Arrival::default(),
-        };
-        match api.publish(&envelope, Some(format!("{at}/payload"))).await {
+        envelope.target = target;
+        match api
+            .publish(&envelope, Some(format!("{at}/payload")), &mut span)
+            .await
+        {
             Err(ApiError::BusUnavailable { .. }) => return Err(ApiError::BusUnavailable { published }),
             outcome => outcome?,
         }
-        accepted.get_or_insert_with(|| Accepted::of(&envelope));
     }
-    accepted.ok_or(ApiError::Internal)
+    Ok(Accepted::of(&envelope))
 }

@@ -10,14 +10,15 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use percent_encoding::percent_decode_str;
 
+use super::Accepted;
 use super::request::User;
-use super::{Accepted, trace_context};
 use crate::destination::{DestinationError, Target};
 use crate::envelope::{Envelope, collapse_key, is_content_type};
 use crate::http::body::{Limit, require_plain};
 use crate::http::error::ApiError;
 use crate::http::refusals;
 use crate::http::router::Api;
+use crate::http::trace::FromPublisher;
 use crate::principal::UserName;
 
 const BROADCAST: &str = "/api/v1/broadcast/";
@@ -39,12 +40,13 @@ const USERS: &str = "/api/v1/users/";
 )]
 pub async fn post_broadcast(
     State(api): State<Arc<Api>>,
+    publisher: FromPublisher,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
     let outcome = match broadcast_target(&api, uri.path()) {
-        Ok(target) => handle(&api, target, &headers, body).await,
+        Ok(target) => handle(&api, target, &publisher, &headers, body).await,
         Err(error) => Err(error),
     };
     api.counted(outcome)
@@ -69,28 +71,35 @@ pub async fn post_broadcast(
 )]
 pub async fn post_user(
     State(api): State<Arc<Api>>,
+    publisher: FromPublisher,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
     let outcome = match user_target(&api, uri.path()) {
-        Ok(target) => handle(&api, target, &headers, body).await,
+        Ok(target) => handle(&api, target, &publisher, &headers, body).await,
         Err(error) => Err(error),
     };
     api.counted(outcome)
 }
 
-async fn handle(api: &Api, target: Target, headers: &HeaderMap, body: Body) -> Result<Accepted, ApiError> {
+async fn handle(
+    api: &Api,
+    target: Target,
+    publisher: &FromPublisher,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Accepted, ApiError> {
     require_plain(headers)?;
     let content_type = content_type(headers)?;
     let collapse = collapse(headers)?;
     api.require_bus()?;
     let body = api.body_reader.read(headers, body, api.raw_limit()).await?;
-    let mut envelope = Envelope::new(target, body.bytes.clone());
+    let mut envelope = Envelope::new(target.clone(), body.bytes.clone());
     envelope.content_type = content_type;
-    envelope.trace = trace_context(headers);
     envelope.collapse = collapse;
-    api.publish(&envelope, None).await?;
+    let mut span = api.trace(publisher, &[target], &mut envelope);
+    api.publish(&envelope, None, &mut span).await?;
     Ok(Accepted::of(&envelope))
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// docs/rest.md, as OpenAPI writes paths.
-const ROUTES: [(&str, &str); 15] = [
+const ROUTES: [(&str, &str); 16] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),
@@ -15,6 +15,7 @@ const ROUTES: [(&str, &str); 15] = [
     ("get", "/api/v1/instances"),
     ("get", "/api/v1/debug/log"),
     ("put", "/api/v1/debug/log"),
+    ("put", "/api/v1/debug/users/{user}"),
     ("get", "/livez"),
     ("get", "/readyz"),
     ("get", "/metrics"),

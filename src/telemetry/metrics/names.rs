@@ -83,6 +83,8 @@ names! {
     BUILD_INFO = "herald_build_info", "1, labelled with the version and the revision it was built from.";
     INSTANCE_INFO = "herald_instance_info", "1, labelled with this instance's name.";
     OTLP_FAILURES = "herald_otlp_metrics_failures_total", "Exports of metrics by OTLP that failed.";
+    SPANS_EXPORTED = "herald_trace_spans_exported_total", "Spans that the collector has taken.";
+    SPANS_LOST = "herald_trace_spans_lost_total", "Spans that were lost, by reason.";
     RESIDENT_MEMORY = "process_resident_memory_bytes", "Resident memory size in bytes.";
     OPEN_FDS = "process_open_fds", "Number of open file descriptors.";
     MAX_FDS = "process_max_fds", "Maximum number of open file descriptors.";

@@ -45,6 +45,7 @@ fn reply(body: &[u8], content_type: Option<&str>, headers: &[(&str, &str)], erro
         content_type: content_type.map(Into::into),
         headers: Headers::from_publisher(headers.iter().copied(), LIMITS.headers).unwrap(),
         error: error.map(Into::into),
+        trace: Default::default(),
     }
 }
 

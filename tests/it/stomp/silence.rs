@@ -119,6 +119,7 @@ async fn heralds_own_back_pressure_is_no_silence() {
                 content_type: Some("text/plain".into()),
                 headers: Headers::default(),
                 error: None,
+                trace: Default::default(),
             })
         })
     });

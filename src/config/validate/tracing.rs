@@ -1,0 +1,43 @@
+//! `[tracing]`: a collector that can be reached, a ratio that is one, trust in keys that exist.
+
+use super::Findings;
+use crate::config::Config;
+use crate::telemetry::propagation::Trusted;
+
+pub(super) fn check(config: &Config, findings: &mut Findings) {
+    let tracing = &config.tracing;
+    if let Some(endpoint) = &tracing.endpoint
+        && !is_endpoint(endpoint)
+    {
+        findings.error(
+            "tracing.endpoint",
+            "expected a collector's address, such as http://localhost:4317",
+        );
+    }
+    if let Some(ratio) = tracing.ratio
+        && !(0.0..=1.0).contains(&ratio)
+    {
+        findings.error("tracing.ratio", format!("expected 0.0 to 1.0, got {ratio}"));
+    }
+    for (index, trusted) in tracing.trust.iter().enumerate() {
+        if let Trusted::Key(name) = trusted
+            && !config.api.keys.iter().any(|key| *key.name == **name)
+        {
+            let message = format!("expected the name of one of api.keys, got {name:?}");
+            findings.error(format!("tracing.trust[{index}]"), message);
+        }
+    }
+    findings.within("tracing.queue", tracing.queue, 1, 1 << 20);
+    findings.positive("tracing.interval", tracing.interval);
+    if let Some(timeout) = tracing.timeout {
+        findings.positive("tracing.timeout", timeout);
+    }
+}
+
+/// `http` or `https` and a host. The text is not repeated in an error: it may hold a password.
+fn is_endpoint(text: &str) -> bool {
+    let Ok(uri) = text.parse::<http::Uri>() else {
+        return false;
+    };
+    matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+}

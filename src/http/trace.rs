@@ -1,0 +1,120 @@
+//! A publisher's trace context as a request carries it (W3C Trace Context and Baggage), the decision about it, and the
+//! request's server span. Knows no route's inside.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+
+use super::access::Caller;
+use super::observe::method;
+use super::router::Api;
+use crate::envelope::{HeaderLimits, Headers, TraceContext};
+use crate::telemetry::propagation::is_baggage;
+use crate::telemetry::spans::{self, ServerSpan, Tracer, Upstream};
+
+const BAGGAGE: &str = "baggage";
+
+/// What a publisher's request says of the trace that it belongs to.
+#[derive(Debug, Clone, Default)]
+pub struct FromPublisher {
+    /// The decision; sampled: below the request's server span.
+    pub upstream: Upstream,
+    /// `baggage`, where it goes on.
+    baggage: Option<Box<str>>,
+}
+
+impl FromPublisher {
+    /// `headers` with the request's `baggage`, unless they have one of their own or are too many.
+    pub fn with_baggage(&self, headers: Headers, limits: HeaderLimits) -> Headers {
+        match &self.baggage {
+            Some(text)
+                if headers.get(BAGGAGE).is_none()
+                    && headers.iter().count() < limits.count
+                    && BAGGAGE.len() + text.len() <= limits.bytes =>
+            {
+                headers.with(BAGGAGE, text)
+            }
+            _ => headers,
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for FromPublisher {
+    type Rejection = Infallible;
+
+    /// Behind [`begin`]: what that decided.
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
+        let tracer = &api.state.tracer;
+        let upstream = match parts.extensions.get::<Upstream>() {
+            Some(upstream) => upstream.clone(),
+            None if tracer.is_on() => Upstream {
+                context: trace_context(&parts.headers).unsampled(),
+                sampled: false,
+            },
+            None => Upstream {
+                context: trace_context(&parts.headers),
+                sampled: false,
+            },
+        };
+        let baggage = || {
+            let text = lines(&parts.headers, BAGGAGE).join(",");
+            is_baggage(&text).then(|| text.into())
+        };
+        Ok(Self {
+            upstream,
+            baggage: tracer.carries_baggage().then(baggage).flatten(),
+        })
+    }
+}
+
+/// Decides about a publish by `caller` that came at `start`, and begins its server span; nothing is left in the request
+/// where the answer is no.
+pub fn begin(
+    tracer: &Tracer,
+    request: &mut Request,
+    caller: &Caller,
+    address: IpAddr,
+    start: SystemTime,
+) -> Option<(ServerSpan, TraceContext)> {
+    let trusted =
+        matches!(caller, Caller::Key(name) if tracer.trusts_key(name)) || tracer.trusts_address(address);
+    let mut upstream = tracer.decide(trace_context(request.headers()), trusted, None);
+    if !upstream.sampled {
+        return None;
+    }
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let route = request.extensions().get::<MatchedPath>();
+    let said = spans::Request {
+        method: method(request.method()),
+        route: route.map_or("none", MatchedPath::as_str),
+        path: request.uri().path(),
+        host: text(header::HOST),
+        user_agent: text(header::USER_AGENT),
+        caller: &caller.to_string(),
+        address,
+    };
+    let span = tracer.server(&mut upstream, start, said)?;
+    let context = upstream.context.clone();
+    request.extensions_mut().insert(upstream);
+    Some((span, context))
+}
+
+/// The trace context of a request: several `tracestate` lines are one list, several `traceparent` lines are none.
+fn trace_context(headers: &HeaderMap) -> TraceContext {
+    let mut parents = headers.get_all(HeaderName::from_static("traceparent")).iter();
+    let (Some(parent), None) = (parents.next(), parents.next()) else {
+        return TraceContext::default();
+    };
+    let state = lines(headers, "tracestate").join(",");
+    TraceContext::from_headers(parent.to_str().ok(), Some(&state))
+}
+
+fn lines<'a>(headers: &'a HeaderMap, name: &'static str) -> Vec<&'a str> {
+    let values = headers.get_all(HeaderName::from_static(name)).iter();
+    values.filter_map(|value| value.to_str().ok()).collect()
+}

@@ -1,0 +1,252 @@
+//! What is not sampled leaves nothing behind; what is has the right parents, and says what became of it.
+
+use std::time::Duration;
+
+use opentelemetry_sdk::trace::SpanData;
+
+use super::*;
+use crate::envelope::Envelope;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::propagation::Trusted;
+
+const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+fn tracer(ratio: f64, trust: &[&str]) -> Tracer {
+    let trust: Vec<Trusted> = trust.iter().map(|text| text.parse().unwrap()).collect();
+    Tracer::new(Inner {
+        queue: Arc::new(Queue::new(64, Metrics::new().unwrap())),
+        sampler: Sampler {
+            parent_based: true,
+            ratio,
+        },
+        trust: Trust::new(&trust),
+        baggage: true,
+        debug: DebugUsers::default(),
+        user_prefix: Path::parse("/user").unwrap(),
+        scope: InstrumentationScope::builder("herald").build(),
+    })
+}
+
+fn ended(tracer: &Tracer) -> Vec<SpanData> {
+    tracer.0.as_ref().unwrap().queue.take(usize::MAX)
+}
+
+fn user(name: &str) -> UserName {
+    UserName::parse(name).unwrap()
+}
+
+fn to_anna() -> Envelope {
+    let path = Path::parse("/queue/x").unwrap();
+    Envelope::new(
+        Target::User {
+            user: user("anna"),
+            path,
+        },
+        "body",
+    )
+}
+
+fn given(traceparent: &str) -> TraceContext {
+    TraceContext::from_headers(Some(traceparent), Some("v=1"))
+}
+
+fn attribute(span: &SpanData, name: &str) -> Option<String> {
+    let found = span.attributes.iter().find(|held| held.key.as_str() == name);
+    found.map(|held| held.value.to_string())
+}
+
+#[test]
+fn off_changes_nothing() {
+    let tracer = Tracer::default();
+    let upstream = tracer.decide(given(SAMPLED), true, Some(&user("anna")));
+    assert_eq!((upstream.sampled, upstream.context.decided), (false, false));
+    let mut envelope = to_anna();
+    assert!(tracer.publish(&upstream, &[], &mut envelope).is_none());
+    assert!(tracer.deliver(&mut envelope).is_none());
+    assert!(tracer.send(&envelope, "s").is_none());
+    assert_eq!(envelope.trace, given(SAMPLED));
+}
+
+#[test]
+fn an_unsampled_context_passes_on_unchanged_and_makes_no_span() {
+    let tracer = tracer(1.0, &[]);
+    let unsampled = SAMPLED.replace("-01", "-00");
+    let upstream = tracer.decide(given(&unsampled), false, None);
+    let mut envelope = to_anna();
+    assert!(tracer.publish(&upstream, &[], &mut envelope).is_none());
+    assert_eq!(envelope.trace.traceparent.as_deref(), Some(&*unsampled));
+    assert_eq!(envelope.trace.tracestate.as_deref(), Some("v=1"));
+    assert!(tracer.deliver(&mut envelope).is_none());
+    assert!(ended(&tracer).is_empty());
+}
+
+#[test]
+fn who_is_not_trusted_forces_nothing() {
+    let tracer = tracer(0.0, &["10.0.0.0/8", "key:orders"]);
+    let check = |trusted, expected| {
+        let upstream = tracer.decide(given(SAMPLED), trusted, None);
+        assert_eq!(
+            (upstream.sampled, upstream.context.is_sampled()),
+            (expected, expected)
+        );
+    };
+    check(tracer.trusts_address("10.1.1.1".parse().unwrap()), true);
+    check(tracer.trusts_address("11.1.1.1".parse().unwrap()), false);
+    check(tracer.trusts_key("orders"), true);
+    check(tracer.trusts_key("other"), false);
+}
+
+#[test]
+fn a_decision_is_made_once() {
+    let everything = tracer(1.0, &[]);
+    // Published by an instance that decided against it, without a context: the bus says that much.
+    let mut envelope = to_anna();
+    envelope.trace.decided = true;
+    assert!(everything.deliver(&mut envelope).is_none());
+    // Published straight to NATS.
+    let mut envelope = to_anna();
+    let span = everything.deliver(&mut envelope).unwrap();
+    assert!(envelope.trace.is_sampled());
+    span.count(1, 0, 0);
+    drop(span);
+    let spans = ended(&everything);
+    assert_eq!(spans[0].parent_span_id, SpanId::INVALID);
+    let mut envelope = to_anna();
+    assert!(tracer(0.0, &[]).deliver(&mut envelope).is_none());
+    envelope.trace = given(SAMPLED);
+    assert!(
+        tracer(0.0, &[]).deliver(&mut envelope).is_some(),
+        "who publishes on NATS is trusted"
+    );
+}
+
+#[test]
+fn a_user_under_debug_sampling_is_traced_whatever_the_ratio() {
+    let tracer = tracer(0.0, &[]);
+    tracer.debug_user(user("anna"), Duration::from_secs(60));
+    assert!(
+        tracer
+            .decide(TraceContext::default(), false, Some(&user("anna")))
+            .sampled
+    );
+    assert!(
+        !tracer
+            .decide(TraceContext::default(), false, Some(&user("ben")))
+            .sampled
+    );
+    let upstream = tracer.decide(given(&SAMPLED.replace("-01", "-00")), false, None);
+    let mut envelope = to_anna();
+    let targets = [envelope.target.clone()];
+    assert!(tracer.publish(&upstream, &targets, &mut envelope).is_some());
+    assert_eq!(envelope.trace.trace_id(), Some(TRACE_ID));
+    assert!(envelope.trace.is_sampled());
+    let mut direct = to_anna();
+    assert!(tracer.deliver(&mut direct).is_some());
+    tracer.debug_user(user("anna"), Duration::ZERO);
+    assert!(tracer.deliver(&mut to_anna()).is_none());
+}
+
+#[test]
+fn a_notification_to_a_user_is_one_tree() {
+    let tracer = tracer(0.0, &["::1"]);
+    let mut upstream = tracer.decide(given(SAMPLED), true, None);
+    let request = Request {
+        method: "POST",
+        route: "/api/v1/notifications",
+        path: "/api/v1/notifications",
+        host: Some("herald.example:8080"),
+        user_agent: None,
+        caller: "key:orders",
+        address: "::1".parse().unwrap(),
+    };
+    let server = tracer.server(&mut upstream, SystemTime::now(), request).unwrap();
+    let mut envelope = to_anna();
+    let targets = [envelope.target.clone()];
+    let publish = tracer.publish(&upstream, &targets, &mut envelope).unwrap();
+    let deliver = tracer.deliver(&mut envelope).unwrap();
+    let send = tracer.send(&envelope, "session-1").unwrap();
+    assert!(send.traceparent().starts_with(&format!("00-{TRACE_ID}-")));
+    send.written();
+    send.acknowledged(
+        true,
+        &given(&SAMPLED.replace("00f067aa0ba902b7", "00000000000000aa")),
+    );
+    drop(send);
+    deliver.count(1, 2, 0);
+    drop((deliver, publish));
+    server.answered(202);
+    let spans = ended(&tracer);
+    let names: Vec<&str> = spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(
+        names,
+        [
+            "send /user/queue/x",
+            "ack",
+            "deliver /user/queue/x",
+            "publish /user/queue/x",
+            "POST /api/v1/notifications"
+        ]
+    );
+    let [send, ack, deliver, publish, server] = &spans[..] else {
+        panic!()
+    };
+    let id = |span: &SpanData| span.span_context.span_id();
+    assert_eq!(server.parent_span_id.to_string(), "00f067aa0ba902b7");
+    assert!(server.parent_span_is_remote && !send.parent_span_is_remote);
+    assert_eq!(publish.parent_span_id, id(server));
+    assert_eq!(deliver.parent_span_id, id(publish));
+    assert_eq!(send.parent_span_id, id(deliver));
+    assert_eq!(ack.parent_span_id, id(send));
+    assert_eq!(
+        ack.start_time, send.end_time,
+        "the browser's time begins with the bytes"
+    );
+    assert_eq!(
+        ack.links[0].span_context.span_id().to_string(),
+        "00000000000000aa"
+    );
+    assert!(
+        spans
+            .iter()
+            .all(|span| span.span_context.trace_id().to_string() == TRACE_ID)
+    );
+    assert_eq!(attribute(deliver, "herald.deliver.matched").as_deref(), Some("3"));
+    assert_eq!(attribute(server, "server.port").as_deref(), Some("8080"));
+    assert_eq!(
+        attribute(server, "http.response.status_code").as_deref(),
+        Some("202")
+    );
+    assert!(!publish.name.contains("anna"));
+}
+
+#[test]
+fn what_goes_wrong_is_said() {
+    let tracer = tracer(1.0, &[]);
+    let mut envelope = to_anna();
+    let deliver = tracer.deliver(&mut envelope).unwrap();
+    let lost = tracer.send(&envelope, "s").unwrap();
+    let silent = tracer.send(&envelope, "s").unwrap();
+    let refused = tracer.send(&envelope, "s").unwrap();
+    silent.written();
+    refused.written();
+    drop(lost);
+    silent.unacknowledged();
+    silent.unacknowledged();
+    refused.acknowledged(false, &TraceContext::default());
+    // Nobody subscribed after all.
+    drop(deliver);
+    let failed: Vec<(String, String)> = ended(&tracer)
+        .iter()
+        .filter_map(|span| Some((span.name.to_string(), attribute(span, "error.type")?)))
+        .collect();
+    let expected = [
+        ("send /user/queue/x", "dropped"),
+        ("ack", "unacknowledged"),
+        ("ack", "nack"),
+    ];
+    assert_eq!(
+        failed,
+        expected.map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+    );
+}
