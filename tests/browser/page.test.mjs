@@ -2,11 +2,8 @@
 // send, see who is online, come back after a loss; also by keyboard alone, on a small screen, and for assistive tools.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Herald, enter, joined, logIn, notification, openHerald, openPage, post, startChromium } from './support.mjs';
+import { Herald, enter, joined, logIn, lookAt, notification, openHerald, openPage, post, startChromium } from './support.mjs';
 
 let browser;
 before(async () => {
@@ -15,10 +12,6 @@ before(async () => {
 after(() => browser.close());
 
 const text = { 'Content-Type': 'text/plain' };
-
-// HERALD_SCREENSHOTS names a folder that gets pictures of what is looked at here.
-const pictures = process.env.HERALD_SCREENSHOTS;
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 for (const kind of ['full', 'small']) {
   const start = async (t, settings) => {
@@ -230,20 +223,7 @@ for (const kind of ['full', 'small']) {
         const herald = await start(t, { HERALD_INSTANCE__NAME: 'one' });
         const viewport = { width, height: width === 360 ? 740 : 700 };
         const page = await openHerald(t, browser, herald, { colorScheme, viewport, reducedMotion: 'reduce' });
-        const look = async (name) => {
-          if (pictures) {
-            await page.evaluate(() => scrollTo(0, 0));
-            mkdirSync(pictures, { recursive: true });
-            const file = path.join(pictures, `${kind}-${name}-${colorScheme}-${width}.png`);
-            await page.screenshot({ path: file, fullPage: width === 360 });
-          }
-          const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-          assert.ok(wide <= width, `${name}: nothing sticks out: ${wide} px`);
-          await page.evaluate(axe);
-          const { violations } = await page.evaluate(() => window.axe.run());
-          const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 120))}`);
-          assert.deepEqual(told, [], `${name}: rules of WCAG as axe knows them`);
-        };
+        const look = (name) => lookAt(page, `${kind}-${name}`, { colorScheme, width, fullPage: width === 360 });
         await look('login');
         await logIn(page, 'test1', 'wrong');
         await page.getByRole('alert').getByText('Wrong').waitFor();

@@ -2,13 +2,14 @@
 // origin, and the walk through Herald's own page. Instances and waiting are the client tests'.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { Inbox, SOON } from '../clients/support.mjs';
 
-export { Herald, post, until } from '../clients/support.mjs';
+export { Herald, post, startNats, startNginx, until } from '../clients/support.mjs';
 
 /** Debian's package, or what CHROMIUM names. */
 function chromiumBinary() {
@@ -85,6 +86,25 @@ export async function notification(page, words) {
   const item = page.locator('#stream li', { hasText: words }).first();
   await item.waitFor();
   return item;
+}
+
+// HERALD_SCREENSHOTS names a folder that gets pictures of what is looked at here.
+const pictures = process.env.HERALD_SCREENSHOTS;
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What everybody must be able to read: nothing sticks out of the page, and axe has nothing to say. */
+export async function lookAt(page, name, { colorScheme, width, fullPage = false }) {
+  if (pictures) {
+    await page.evaluate(() => scrollTo(0, 0));
+    mkdirSync(pictures, { recursive: true });
+    await page.screenshot({ path: path.join(pictures, `${name}-${colorScheme}-${width}.png`), fullPage });
+  }
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(wide <= width, `${name}: nothing sticks out: ${wide} px`);
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 120))}`);
+  assert.deepEqual(told, [], `${name}: rules of WCAG as axe knows them`);
 }
 
 /** A site that is not Herald's: an empty page at every path. `http://localhost` is another site than

@@ -222,8 +222,10 @@ export async function startNginx(t, instances) {
   const values = {
     port,
     folder,
+    // With max_fails, one that was away gets a single WebSocket each fail_timeout until one of them ends: nginx forgives at
+    // the end of a request. Without it a refused connection goes to the other instance at once, which costs nothing.
     upstreams: instances
-      .map((instance) => `server 127.0.0.1:${instance.port} max_fails=1 fail_timeout=2s;`)
+      .map((instance) => `server 127.0.0.1:${instance.port} max_fails=0;`)
       .join('\n        '),
   };
   const template = readFileSync(path.join(here, 'nginx.conf.template'), 'utf8');

@@ -90,8 +90,8 @@ export class Meter {
     return LATENCIES.filter(({ name }) => pasts.some(({ scrape }) => scrape.has(`${name}_bucket`)));
   }
 
-  /** Takes one scrape, made at `at` (Unix seconds). */
-  add(text: string, at: number): void {
+  /** Takes one scrape, made at `at` (Unix seconds), and the sessions of the whole cluster, where they are known. */
+  add(text: string, at: number, sessions?: number): void {
     const scrape = parseMetrics(text);
     const instance =
       label(scrape, 'herald_instance_info', 'name') ?? label(scrape, 'herald_build_info', 'instance') ?? 'herald';
@@ -119,17 +119,17 @@ export class Meter {
       this.#seen.delete(name);
       this.#past.delete(name);
     }
-    this.points = [...this.points, this.#point(at)].slice(-KEPT_POINTS);
+    this.points = [...this.points, this.#point(at, sessions)].slice(-KEPT_POINTS);
   }
 
-  #point(at: number): Point {
+  #point(at: number, sessions?: number): Point {
     const all = this.instances;
     const known = (rates: (number | null)[]) => rates.filter((rate) => rate !== null);
     const inRates = known(all.map(({ inRate }) => inRate));
     const outRates = known(all.map(({ outRate }) => outRate));
     return {
       at,
-      sessions: all.reduce((total, { sessions }) => total + sessions, 0),
+      sessions: sessions ?? all.reduce((total, { sessions }) => total + sessions, 0),
       inRate: inRates.length ? Math.max(...inRates) : null,
       outRate: outRates.length ? outRates.reduce((a, b) => a + b) : null,
       percentiles: new Map(this.latencies.map((latency) => [latency.name, this.#percentiles(latency)])),

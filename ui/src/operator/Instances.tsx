@@ -1,29 +1,22 @@
 /** The instances of the cluster: what each says it holds, and its rates and memory from its own metrics. */
 
-import { useCallback } from 'react';
-import type { Api } from '../api';
+import type { Instances as Cluster } from '../api';
 import { bytes, rate } from '../format';
 import type { Seen } from '../meter';
-import { usePoll } from '../usePoll';
 
-const EVERY_MS = 2_000;
 const COLUMNS = ['Users', 'Sessions', 'Out', 'Waiting', 'Memory'];
 
-export function Instances({ api, seen }: { api: Api; seen: Seen[] }) {
-  const { value, problem } = usePoll(
-    useCallback(() => api.instances(), [api]),
-    EVERY_MS,
-  );
-  const silent = new Set(value?.silent);
+export function Instances({ cluster, seen }: { cluster?: Cluster; seen: Seen[] }) {
+  const silent = new Set(cluster?.silent);
   const metered = new Map(seen.map((one) => [one.instance, one]));
   return (
     <section className="card half" aria-labelledby="instances-title">
       <div className="head">
         <h2 id="instances-title">Instances</h2>
-        <span className="count">{value && `${value.instances.length} live`}</span>
+        <span className="count">{cluster && `${cluster.instances.length} live`}</span>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
-      <section className="table" aria-label="Instances" tabIndex={0}>
+      <section className="table" aria-label="Table of instances" tabIndex={0}>
         <table id="instances">
           <thead>
             <tr>
@@ -37,7 +30,7 @@ export function Instances({ api, seen }: { api: Api; seen: Seen[] }) {
             </tr>
           </thead>
           <tbody>
-            {value?.instances.map(({ id, name, own, version, users, sessions, outbox_bytes }) => (
+            {cluster?.instances.map(({ id, name, own, version, users, sessions, outbox_bytes }) => (
               <tr key={id}>
                 <th scope="row" title={`${id}${version ? `, Herald ${version}` : ''}`}>
                   {name}
@@ -56,9 +49,6 @@ export function Instances({ api, seen }: { api: Api; seen: Seen[] }) {
           </tbody>
         </table>
       </section>
-      <output className="result" data-kind="bad">
-        {problem}
-      </output>
     </section>
   );
 }

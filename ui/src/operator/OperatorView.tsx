@@ -26,7 +26,7 @@ const whole = (value: number | null | undefined) =>
 const count = (value: number | null | undefined) => (Number.isInteger(value ?? 0.5) ? whole(value) : '');
 
 export function OperatorView({ api, settings, user, feed }: Props) {
-  const { points, instances, latencies, problem } = useMeter(api);
+  const { points, seen, latencies, cluster, problem } = useMeter(api);
   const [chosen, setChosen] = useState('');
   const [sent, setSent] = useState<Sent[]>([]);
   const latency = latencies.find(({ name }) => name === chosen) ?? latencies[0];
@@ -58,6 +58,9 @@ export function OperatorView({ api, settings, user, feed }: Props) {
     );
   }
   const last = points.at(-1);
+  // Of which instances the rates and latencies are, where that is not all.
+  const some = seen.length < (cluster?.instances.length ?? 0);
+  const note = some ? `of ${seen.map(({ instance }) => instance).join(', ')}` : undefined;
   const percentiles = latency && last?.percentiles.get(latency.name);
   return (
     <div className="operator" id="operator" role="tabpanel" aria-labelledby="view-operator">
@@ -73,17 +76,18 @@ export function OperatorView({ api, settings, user, feed }: Props) {
         <Figure name="Notifications in" value={rate(last?.inRate)} />
         <Figure name="Messages out" value={rate(last?.outRate)} />
         <Figure name="Latency, p99" value={duration(percentiles?.p99)} />
-        <Figure name="Instances" value={whole(instances.length || null)} />
+        <Figure name="Instances" value={whole(cluster?.instances.length)} />
       </dl>
       <div className="third">
         <Plot title="Sessions" times={plots.times} series={plots.sessions} format={count} filled />
       </div>
       <div className="third">
-        <Plot title="Rates" times={plots.times} series={plots.rates} format={rate} filled />
+        <Plot title="Rates" note={note} times={plots.times} series={plots.rates} format={rate} filled />
       </div>
       <div className="third">
         <Plot
           title="Latency"
+          note={note}
           times={plots.times}
           series={plots.latency}
           format={duration}
@@ -98,7 +102,7 @@ export function OperatorView({ api, settings, user, feed }: Props) {
           }
         />
       </div>
-      <Instances api={api} seen={instances} />
+      <Instances cluster={cluster} seen={seen} />
       <Users api={api} />
       <Send api={api} settings={settings} onSent={(one) => setSent((all) => [one, ...all].slice(0, 50))} />
       <Recent settings={settings} feed={feed} sent={sent} />

@@ -11,6 +11,8 @@ export interface Series {
 
 interface Props {
   title: string;
+  /** Beside the title. */
+  note?: string;
   /** Unix seconds. */
   times: number[];
   series: Series[];
@@ -25,7 +27,7 @@ const SPAN_S = 180;
 /** At first, when little is known. */
 const LEAST_SPAN_S = 30;
 
-export function Plot({ title, times, series, format, filled = false, action }: Props) {
+export function Plot({ title, note, times, series, format, filled = false, action }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
   const scheme = useComputedColorScheme('light');
@@ -62,7 +64,9 @@ export function Plot({ title, times, series, format, filled = false, action }: P
   return (
     <figure className="card plot">
       <figcaption>
-        <h3>{title}</h3>
+        <h2>
+          {title} {note && <small className="muted">{note}</small>}
+        </h2>
         {action}
         <ul className="legend">
           {values.map(({ label, text }) => (

@@ -51,7 +51,7 @@ export function Recent({ settings, feed, sent }: { settings: Settings; feed: Fee
         <span className="count">sent from here, or received</span>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
-      <section className="table tall" aria-label="Last notifications" tabIndex={0}>
+      <section className="table tall" aria-label="Table of notifications" tabIndex={0}>
         <table>
           <thead>
             <tr>

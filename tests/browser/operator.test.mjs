@@ -1,0 +1,192 @@
+// The promise: an operator sees at `/` what a cluster does: figures that move, plots that draw, who is connected where, who would
+// get a notification and who got it; can end a user's sessions; and who is no operator is told so.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import {
+  Herald,
+  enter,
+  joined,
+  lookAt,
+  notification,
+  openHerald,
+  post,
+  startChromium,
+  startNats,
+  until,
+} from './support.mjs';
+
+const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+let browser;
+before(async () => {
+  browser = await startChromium();
+});
+after(() => browser.close());
+
+async function cluster(t) {
+  const nats = await startNats(t);
+  const start = (name) =>
+    Herald.start(t, {
+      HERALD_BUS__URL: nats.url,
+      HERALD_INSTANCE__NAME: name,
+      HERALD_HTTP__TRACE_URL: 'http://jaeger.example/trace/{trace_id}',
+    });
+  return Promise.all(['one', 'two'].map(start));
+}
+
+/** The page's operator's view, entered as `user`. */
+async function operate(t, herald, user = 'admin', options = {}) {
+  const page = await openHerald(t, browser, herald, options);
+  await enter(page, user);
+  await page.getByRole('tab', { name: 'Operator' }).click();
+  return page;
+}
+
+/** The value under a name in the row of figures. */
+const figure = (page, name) => page.locator('.figures div', { hasText: name }).locator('dd').innerText();
+
+/** Rows of a table, cells joined by a blank. */
+const rows = (page, id) =>
+  page.locator(`#${id} tbody tr`).evaluateAll((rows) => rows.map((row) => [...row.cells].map((c) => c.innerText.trim()).join(' ')));
+
+/** How many different colours a plot has drawn. */
+const colours = (page, title) =>
+  page.getByRole('img', { name: `${title} of the last` }).locator('canvas').evaluate((canvas) => {
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(new Uint32Array(data.buffer)).size;
+  });
+
+test('figures move, plots draw, instances and sessions of the whole cluster are listed', async (t) => {
+  const [one, two] = await cluster(t);
+  const other = await openHerald(t, browser, two);
+  await enter(other, 'test1');
+  const page = await operate(t, one);
+  await until('two instances', async () => (await rows(page, 'instances')).length === 2);
+  const [first, second] = await rows(page, 'instances');
+  assert.match(first, /^one serving answers 1 1 /);
+  assert.match(second, /^two serving 1 1 /);
+
+  let sent = 0;
+  const pump = setInterval(() => {
+    sent += 1;
+    post(`${one.http}/api/v1/message`, { message: `m${sent}`, user: 'pump' }).catch(() => {});
+  }, 20);
+  t.after(() => clearInterval(pump));
+  await until('a rate of what comes in', async () => Number.parseInt(await figure(page, 'Notifications in'), 10) > 5);
+  await until('a rate of what goes out', async () => Number.parseInt(await figure(page, 'Messages out'), 10) > 5);
+  await until('percentiles', async () => / (µs|ms|s)$/.test(await figure(page, 'Latency')));
+  assert.equal(await figure(page, 'Sessions'), '2');
+  assert.equal(await figure(page, 'Instances'), '2');
+  for (const title of ['Sessions', 'Rates', 'Latency']) {
+    await until(`${title} has lines`, async () => (await colours(page, title)) > 8);
+  }
+  await page.getByLabel('What is measured').selectOption("Socket to the browser's ACK");
+  clearInterval(pump);
+
+  await page.getByLabel('Find a user').fill('test1');
+  await page.getByRole('button', { name: 'test1', exact: true }).click();
+  await page.getByRole('heading', { name: 'test1: 1 session' }).waitFor();
+  const sessions = page.getByRole('region', { name: 'Sessions of test1' });
+  assert.match(await sessions.innerText(), /two[^]*127\.0\.0\.1[^]*\/user\/queue\/orders/);
+  assert.deepEqual(page.complaints, []);
+});
+
+test('who would get it is told before, and who got it after; the trace has its link', async (t) => {
+  const [one, two] = await cluster(t);
+  const other = await openHerald(t, browser, two);
+  await enter(other, 'test1');
+  const page = await operate(t, one);
+  const operator = page.getByRole('tabpanel', { name: 'Operator' });
+  await operator.getByLabel('Only to this user').fill('test1');
+  await operator.getByLabel('Destination').fill('/queue/orders');
+  await operator.getByRole('button', { name: 'Who would get it?' }).click();
+  await page.getByRole('heading', { name: '1 message on /user/queue/orders' }).waitFor();
+  assert.deepEqual(await rows(page, 'reach'), ['test1 two yes at once']);
+  assert.equal(await other.locator('#stream li').count(), 0, 'asked, not sent');
+
+  await operator.getByLabel('Destination').fill('/queue/elsewhere');
+  await operator.getByRole('button', { name: 'Who would get it?' }).click();
+  await page.getByRole('heading', { name: '0 messages on /user/queue/elsewhere, 1 session without' }).waitFor();
+  assert.match((await rows(page, 'reach'))[0], /^test1 two no not subscribed/);
+
+  await operator.getByLabel('Only to this user').fill('');
+  await operator.getByLabel('Destination').fill('/queue/message');
+  await operator.getByLabel('Payload (JSON)').fill('"to everyone"');
+  await operator.getByRole('button', { name: 'Publish' }).click();
+  await notification(other, '"to everyone"');
+  await page.getByRole('heading', { name: '2 messages on /queue/message' }).waitFor();
+  assert.deepEqual((await rows(page, 'reach')).toSorted(), ['admin one yes at once', 'test1 two yes at once']);
+  await operator.getByText(/^202, id /).waitFor();
+
+  const traced = { traceparent: `00-${TRACE}-00f067aa0ba902b7-01` };
+  await post(`${two.http}/api/v1/message`, { message: 'traced', user: 'backend' }, traced);
+  const link = operator.getByRole('link', { name: `trace ${TRACE.slice(0, 8)}` }).first();
+  await link.waitFor();
+  assert.equal(await link.getAttribute('href'), `http://jaeger.example/trace/${TRACE}`);
+  assert.deepEqual([...page.complaints, ...other.complaints], []);
+});
+
+test('an operator disconnects a user: that page says why, and does not come back by itself', async (t) => {
+  const [one, two] = await cluster(t);
+  const other = await openHerald(t, browser, two);
+  await enter(other, 'test1');
+  const page = await operate(t, one);
+  await page.getByRole('button', { name: 'test1', exact: true }).click();
+  await page.getByRole('button', { name: 'Disconnect' }).click();
+  await page.getByRole('button', { name: 'Really disconnect test1' }).click();
+  await other.getByRole('alert').getByText('An operator has disconnected this user.').waitFor();
+  await other.getByRole('heading', { name: 'Log in' }).waitFor();
+  await page.getByRole('heading', { name: 'test1: 0 sessions' }).waitFor();
+  // Whoever sits there may log in again.
+  await enter(other, 'test1');
+});
+
+test('who is no operator is told what it takes', async (t) => {
+  const herald = await Herald.start(t);
+  const page = await operate(t, herald, 'test1');
+  await page.getByRole('heading', { name: 'For operators' }).waitFor();
+  await page.getByText('ROLE_ADMIN').waitFor();
+  await page.getByRole('tab', { name: 'Live' }).click();
+  await joined(page, ['/queue/message', '/user/queue/orders']);
+});
+
+test('the views change by the arrow keys, and what was received stays', async (t) => {
+  const herald = await Herald.start(t);
+  const page = await operate(t, herald);
+  await post(`${herald.http}/api/v1/message`, { message: 'meanwhile', user: 'curl' });
+  await page.getByRole('tab', { name: 'Operator' }).focus();
+  await page.keyboard.press('ArrowLeft');
+  await notification(page, 'meanwhile');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Live');
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  for (const width of [360, 1280]) {
+    test(`it is readable at ${width} px in ${colorScheme} mode`, async (t) => {
+      const [one, two] = await cluster(t);
+      for (const user of ['test1', 'test2', 'test3']) await enter(await openHerald(t, browser, two), user);
+      const viewport = { width, height: 800 };
+      const page = await operate(t, one, 'admin', { colorScheme, viewport, reducedMotion: 'reduce' });
+      let sent = 0;
+      const pump = setInterval(() => {
+        sent += 1;
+        // Busier and calmer, as a real day is.
+        if (Math.sin(sent / 40) < Math.random() * 1.6 - 1) return;
+        const order = { order: 1000 + sent, state: sent % 3 ? 'packed' : 'shipped' };
+        const notification = { destination: '/queue/orders', users: ['admin', 'test1', 'test2'], payload: order };
+        const headers = { traceparent: `00-${TRACE.slice(0, 24)}${String(10_000_000 + sent)}-00f067aa0ba902b7-0${sent % 2}` };
+        post(`${one.http}/api/v1/notifications`, notification, headers).catch(() => {});
+      }, 25);
+      t.after(() => clearInterval(pump));
+      await page.getByRole('button', { name: 'test1', exact: true }).click();
+      await page.getByRole('heading', { name: 'test1: 1 session' }).waitFor();
+      await page.getByRole('button', { name: 'Who would get it?' }).click();
+      await page.locator('#reach').waitFor();
+      await until('the plots have some points', async () => (await colours(page, 'Rates')) > 8);
+      // A picture for people wants more of a curve than a test does.
+      if (process.env.HERALD_SCREENSHOTS) await page.waitForTimeout(24_000);
+      await lookAt(page, 'operator', { colorScheme, width, fullPage: true });
+    });
+  }
+}
