@@ -193,6 +193,19 @@ impl Registry {
         views
     }
 
+    /// Who of this instance's sessions would get a notification to `target`, and why not the others; at most `max` in each
+    /// list. Of a broadcast every session is looked at: for rare needs.
+    pub async fn explain(&self, target: &Target, max: usize) -> Explained {
+        let mut explained = Explained::default();
+        for shard in 0..self.inner.shards.len() {
+            let (sender, receiver) = oneshot::channel();
+            let command = Command::Explain(target.clone(), max, sender);
+            self.send(shard, command).await;
+            explained.add(receiver.await.unwrap_or_default(), max);
+        }
+        explained
+    }
+
     /// How long the oldest frame that waits in an outbox has waited; none waits: zero. Looks at every session that lags.
     pub async fn oldest_waiting(&self) -> Duration {
         let mut oldest = Duration::ZERO;
