@@ -27,7 +27,7 @@ pub struct User(pub &'static str);
 pub const ANNA: User = User("test1");
 /// Another.
 pub const BEN: User = User("test2");
-/// One more, who may also read the metrics.
+/// One more of the demo's users, who may do everything over REST.
 pub const ADMIN: User = User("admin");
 
 /// An instance that serves until it is dropped.
@@ -57,10 +57,6 @@ impl App {
                 roles: vec!["ROLE_USER".into()],
             })
             .into();
-        let mut admin = herald::auth::users::demo_users().remove(0);
-        admin.name = ADMIN.0.into();
-        admin.roles = vec!["ROLE_USER".into(), "ROLE_ADMIN".into()];
-        config.auth.users.push(admin);
         configure(&mut config);
 
         let instance = Instance::new(&config.instance);
