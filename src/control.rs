@@ -1,4 +1,4 @@
-//! What instances ask and tell each other about a user's sessions over the bus's control channel, and the receiving
+//! What instances ask and tell each other about sessions and themselves over the bus's control channel, and the receiving
 //! side of it. Knows the registry; no bus and no HTTP. A payload that cannot be read is logged and does nothing.
 
 use bytes::Bytes;
@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::close_reason::CloseReason;
 use crate::delivery::registry::{Registry, SessionView};
-use crate::http::ask::json;
 use crate::principal::UserName;
+
+pub mod describe;
+pub mod explain;
+pub mod log_level;
 
 /// The question for one instance: which sessions does this user have with you? Answer: [`SessionsListAnswer`].
 pub const SESSIONS_LIST: &str = "sessions.list";
@@ -105,6 +108,11 @@ fn fit(mut sessions: Vec<SessionView>, max_bytes: usize) -> SessionsListAnswer {
     let truncated = fits < sessions.len();
     sessions.truncate(fits);
     SessionsListAnswer { sessions, truncated }
+}
+
+/// Plain structs of texts and numbers serialize into memory without fail; the type asks nevertheless.
+fn json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub struct State {
 pub struct Config {
     /// Where `/ws`, REST and the page listen.
     pub listen: String,
-    /// A port of their own for `/metrics` and health; none: on `listen`.
+    /// A port of their own for `/metrics`, health and debug routes; none: on `listen`.
     pub admin_listen: Option<String>,
     /// Prefixes every route, such as `/backend`.
     pub base_path: String,

@@ -9,12 +9,10 @@ use futures_util::StreamExt;
 use tracing::{info, warn};
 
 use crate::bus::{BoxStream, Bus, ControlMessage};
-use crate::control;
+use crate::control::{self, describe, explain, log_level};
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
-use crate::http::explain::control as explain;
-use crate::http::{instances, log_level};
 use crate::presence::Presence;
 use crate::probe::PROBE;
 use crate::recent::Recent;
@@ -77,9 +75,9 @@ pub async fn relay_control(
                     responder.respond(answer);
                 }
             }
-            instances::DESCRIBE => {
+            describe::DESCRIBE => {
                 if let Some(responder) = message.responder {
-                    responder.respond(instances::answer_describe(&registry));
+                    responder.respond(describe::answer_describe(&registry));
                 }
             }
             log_level::SET_LEVEL => log_level::apply_set_level(&message.payload),

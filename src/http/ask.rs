@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bus::Bus;
@@ -47,10 +46,4 @@ pub async fn ask_others<'a, T: DeserializeOwned>(
             }
         });
     join_all(asks).await
-}
-
-/// A question or an answer as it goes over the bus. Plain structs of texts and numbers serialize into memory without fail;
-/// the type asks nevertheless.
-pub fn json(value: &impl Serialize) -> Bytes {
-    serde_json::to_vec(value).unwrap_or_default().into()
 }

@@ -67,6 +67,10 @@ pub enum ApiError {
     Internal,
 }
 
+/// The last word of a refusal's `type`; a response carries it to [`super::observe`], which logs.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused(pub &'static str);
+
 /// RFC 9457. Members that do not apply are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
@@ -272,6 +276,7 @@ impl IntoResponse for ApiError {
         if let Some(limit) = self.limit() {
             response.extensions_mut().insert(limit);
         }
+        response.extensions_mut().insert(Refused(self.kind().0));
         let headers = response.headers_mut();
         match self {
             Self::Unauthenticated => {

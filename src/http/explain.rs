@@ -1,5 +1,6 @@
 //! Who would get a notification, on which instance, and why not the others: `GET /api/v1/explain`, and the dry run of
-//! `POST /api/v1/notifications`. Asks every live instance; what goes over the bus is in [`control`].
+//! `POST /api/v1/notifications`. Asks every live instance; what goes over the bus is in
+//! [`crate::control::explain`].
 
 use std::sync::Arc;
 
@@ -14,11 +15,10 @@ use super::notifications::request::User;
 use super::refusals;
 use super::router::Api;
 use crate::bus::Health;
+use crate::control::explain as control;
 use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
 use crate::destination::Target;
 use crate::principal::UserName;
-
-pub mod control;
 
 /// What is asked.
 #[derive(Debug, Deserialize, IntoParams)]

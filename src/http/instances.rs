@@ -5,26 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ask::{Asked, ask_others, json};
+use super::ask::{Asked, ask_others};
 use super::refusals;
 use super::router::Api;
-use crate::delivery::registry::Registry;
+use crate::control::describe::{DESCRIBE, Holdings, holdings};
 use crate::presence::InstanceView;
-
-/// The question for one instance. Answer: [`Holdings`].
-pub const DESCRIBE: &str = "instance.describe";
-
-/// What an instance holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holdings {
-    version: String,
-    sessions: u64,
-    subscriptions: u64,
-    outbox_bytes: u64,
-}
 
 /// The live instances.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,21 +80,6 @@ pub async fn list_instances(State(api): State<Arc<Api>>) -> Json<Instances> {
     instances.extend(own.map(|own| description(own, true, Some(holdings(&state.registry)))));
     instances.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     Json(Instances { instances, silent })
-}
-
-/// Answers [`DESCRIBE`] for this instance.
-pub fn answer_describe(registry: &Registry) -> Bytes {
-    json(&holdings(registry))
-}
-
-fn holdings(registry: &Registry) -> Holdings {
-    let stats = registry.stats();
-    Holdings {
-        version: env!("CARGO_PKG_VERSION").into(),
-        sessions: stats.sessions,
-        subscriptions: stats.subscriptions,
-        outbox_bytes: stats.outbox_bytes,
-    }
 }
 
 fn description(instance: &InstanceView, own: bool, holdings: Option<Holdings>) -> InstanceDescription {

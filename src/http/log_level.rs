@@ -1,5 +1,5 @@
-//! The log's level while the program runs: `GET` and `PUT /api/v1/debug/log`, and what a change to all instances says over
-//! the bus. Knows the log by its module.
+//! The log's level while the program runs: `GET` and `PUT /api/v1/debug/log`. Knows the log by its module,
+//! and tells other instances by [`crate::control::log_level`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,23 +9,19 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::access::Caller;
-use super::ask::json;
 use super::body::require_json;
 use super::error::ApiError;
 use super::notifications::request::{json_text, present, text, whole};
 use super::refusals;
 use super::router::Api;
 use crate::config::units::HumanDuration;
+use crate::control::log_level::{SET_LEVEL, set_level};
 use crate::telemetry::log_level::{self, Level, LevelError};
-
-/// To every instance: log at another level for a while.
-pub const SET_LEVEL: &str = "log.level";
 
 /// How long a change lasts that does not say.
 const LASTS_DEFAULT: Duration = Duration::from_secs(10 * 60);
@@ -70,14 +66,6 @@ struct Fields<'a> {
     lasts: Option<&'a RawValue>,
     #[serde(borrow, default)]
     instances: Option<&'a RawValue>,
-}
-
-/// What goes over the bus.
-#[derive(Debug, Serialize, Deserialize)]
-struct SetLevel {
-    level: String,
-    for_ms: u64,
-    by: String,
 }
 
 /// Says at which level this instance logs.
@@ -129,28 +117,10 @@ pub async fn put_log(
         return Ok(Json(view(&api, set)).into_response());
     }
     api.require_bus()?;
-    let payload = json(&SetLevel {
-        level,
-        for_ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX),
-        by: caller.to_string(),
-    });
+    let payload = set_level(&level, lasts, &caller.to_string());
     let told = api.state.bus.control_publish(SET_LEVEL, payload).await;
     told.map_err(|error| ApiError::from_publish(error, None))?;
     Ok(StatusCode::ACCEPTED.into_response())
-}
-
-/// Does what [`SET_LEVEL`] tells this instance; checked as if an operator had asked here.
-pub fn apply_set_level(payload: &Bytes) {
-    let Ok(order) = serde_json::from_slice::<SetLevel>(payload) else {
-        tracing::warn!(kind = SET_LEVEL, "a control message cannot be read");
-        return;
-    };
-    let set = log_level::set(&order.level, Duration::from_millis(order.for_ms));
-    match set {
-        Ok(_) => tracing::info!(target: "herald::audit", action = "set-log-level", by = order.by,
-            to = order.level, for_ms = order.for_ms, "the log's level is changed on every instance"),
-        Err(error) => tracing::warn!(%error, "another instance asks for a log level that cannot be set"),
-    }
 }
 
 fn parse(body: &[u8]) -> Result<(String, Duration, bool), ApiError> {

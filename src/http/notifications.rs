@@ -108,7 +108,6 @@ impl Api {
                     .publish_refused
                     .with_label_values(&["rest", reason.as_str()])
                     .inc();
-                tracing::info!(target: "herald::publish", source = "rest", reason, "a publish was refused");
             }
         }
         outcome

@@ -10,7 +10,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
 
+use super::error::Refused;
 use super::router::Api;
+use crate::envelope::TraceContext;
 use crate::limit::Limit;
 
 /// The middleware around everything but `/ws`.
@@ -26,6 +28,7 @@ pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) 
         http.route = %route,
         caller = tracing::field::Empty
     );
+    let traceparent = request.headers().get("traceparent").cloned();
     let started = Instant::now();
     let response = next.run(request).instrument(span.clone()).await;
     let took = started.elapsed();
@@ -33,6 +36,20 @@ pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) 
         let (status, took_us) = (response.status().as_u16(), took.as_micros() as u64);
         tracing::debug!(status, took_us, "request answered");
     });
+    if let Some(Refused(reason)) = response.extensions().get::<Refused>() {
+        let text = traceparent.as_ref().and_then(|value| value.to_str().ok());
+        let trace = TraceContext::from_headers(text, None);
+        let (status, trace_id, span_id) = (response.status().as_u16(), trace.trace_id(), trace.span_id());
+        // Reading harms nobody, and paths that are none are tried by whoever looks for holes.
+        match method == "GET" || &*route == "none" {
+            false => {
+                tracing::info!(method, %route, status, reason, trace_id, span_id, "a request was refused");
+            }
+            true => {
+                tracing::debug!(method, %route, status, reason, trace_id, span_id, "a request was refused")
+            }
+        }
+    }
     if let Some(limit) = response.extensions().get::<Limit>() {
         api.state.metrics.limit_hit(*limit);
     }

@@ -201,8 +201,9 @@ async fn publish(
                 PublishError::TooLarge { .. } => "too_large",
             };
             fail(&mut span, reason, error.to_string());
-            info!(target: "herald::publish", source = "stomp", reason, id = %envelope.id,
-                "a publish was refused");
+            info!(reason, id = %envelope.id,
+                trace_id = envelope.trace.trace_id(), span_id = envelope.trace.span_id(),
+                "a SEND was refused");
             context
                 .metrics
                 .publish_refused

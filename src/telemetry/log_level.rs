@@ -105,7 +105,11 @@ fn checked(level: &str, lasts: Duration) -> Result<EnvFilter, LevelError> {
         let expected = format!("expected at most {LEVEL_MAX_BYTES} bytes");
         return Err(LevelError::Expected(expected));
     }
-    let filter = logs::filter(level).map_err(LevelError::Expected)?;
+    let filter = logs::filter(level).map_err(|error| {
+        // Without what was given: an answer repeats nothing of a request's body.
+        let expected = error.split(", got ").next().unwrap_or_default();
+        LevelError::Expected(expected.into())
+    })?;
     if logs::lets_libraries_talk(level) {
         return Err(LevelError::Libraries);
     }

@@ -382,6 +382,14 @@ async fn rest(world: &mut World) {
             "notifications",
             format!("{{{to},\"payload\":\"{body}{}\"}}", "x".repeat(9_000)),
         ),
+        (
+            "notifications?dry_run=true",
+            format!("{{\"destination\":\"{body}\",\"payload\":\"{body}\"}}"),
+        ),
+        (
+            "notifications?dry_run=true",
+            format!("[{{{to},\"payload\":\"{body}\"}}]"),
+        ),
         ("broadcast/nowhere", body.clone()),
         ("broadcast/queue/x", format!("{body}{}", "x".repeat(1_100))),
     ] {
@@ -396,6 +404,22 @@ async fn rest(world: &mut World) {
     for path in ["broadcast/queue/x", "users/alice/queue/x"] {
         let answer = world.rest(&format!("/api/v1/{path}"), &with_key, &body).await;
         assert_eq!(answer.status, 202, "{}", answer.text());
+    }
+    for sent in [
+        format!("{{\"level\":\"{body}\"}}"),
+        format!("{{\"level\":\"{body}=debug\"}}"),
+        format!("{{\"level\":\"info\",\"for\":\"{body}\"}}"),
+        format!("{{\"level\":\"info\",\"instances\":\"{body}\"}}"),
+        body.clone(),
+    ] {
+        let put = world
+            .herald
+            .request("PUT", "/api/v1/debug/log", &with_key, sent.as_bytes());
+        let answer = put.await;
+        assert!(matches!(answer.status, 400 | 403), "{sent}: {}", answer.text());
+        world
+            .planted
+            .assert_absent("the answer to a log level", &answer.body);
     }
     let secret_query = world.planted.plant("query");
     world

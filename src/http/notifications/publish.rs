@@ -209,6 +209,18 @@ async fn publish_all(
     if bus_is_gone && went == 0 {
         return Err(ApiError::BusUnavailable { published: 0 });
     }
+    let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    if refused > 0 {
+        let trace = &publisher.upstream.context;
+        let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
+        tracing::info!(
+            refused,
+            of = outcomes.len(),
+            trace_id,
+            span_id,
+            "notifications of an array were refused"
+        );
+    }
     let status = if outcomes.iter().all(Result::is_ok) {
         StatusCode::ACCEPTED
     } else {

@@ -55,7 +55,12 @@ async fn h2_any_other_escape_is_an_error() {
 #[tokio::test]
 async fn h3_connect_and_connected_are_not_escaped() {
     const NAME: &str = r"back\nslash\t";
-    let app = App::with(|config| config.auth.users[0].name = NAME.into()).await;
+    let app = App::with(|config| {
+        let mut user = herald::auth::users::demo_users().remove(0);
+        user.name = NAME.into();
+        config.auth.users.push(user);
+    })
+    .await;
     for command in ["CONNECT", "STOMP"] {
         for version in ["1.1", "1.2"] {
             let mut client = app.open().await;

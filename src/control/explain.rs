@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::json;
 use crate::delivery::explain::Explained;
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Target};
-use crate::http::ask::json;
 use crate::principal::UserName;
 
 /// The question for one instance. Answer: [`Explained`].
