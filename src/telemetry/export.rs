@@ -271,8 +271,8 @@ impl Export {
             self.pause = PROBE_PAUSE;
             warn!(
                 error,
-                "the collector takes no spans: they wait and then are lost (herald_trace_spans_lost_total); \
-                 notifications are not affected"
+                "the collector takes no spans (tracing.endpoint, tracing.protocol): they wait and then are lost \
+                 (herald_trace_spans_lost_total); notifications are not affected"
             );
         } else {
             self.pause = (self.pause * 2).min(PROBE_PAUSE_MAX);

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod cluster_client;
 pub mod collector;
 pub mod faulty_bus;
+pub mod jaeger;
 pub mod nats;
 pub mod process;
 

@@ -1,6 +1,8 @@
 //! One trace follows a notification from its publisher to every instance and to the acknowledgement, and exporting it
 //! harms nobody. Told by a collector in the test's own process.
 
+mod jaeger;
+
 use herald::bus::AppReply;
 use herald::config::units::HumanDuration;
 use herald::telemetry::export::Protocol;
