@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::acknowledge::{Windowed, send_windowed};
 use super::send::{Sent, Write, send_one};
-use super::{Delivery, Session, Shard, To};
+use super::{BATCH_MAX, Delivery, Session, Shard, To};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::SessionKey;
 use crate::delivery::fanout::{Encoded, Frames};
@@ -32,21 +32,24 @@ impl Shard {
     /// Delivers neighbours of the mailbox. Those with one target go out together, in their order; different targets
     /// have no order between them (docs/stomp.md, "Order").
     pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
-        let mut left: Vec<&Envelope> = batch.iter().map(|delivery| &delivery.envelope).collect();
-        while let Some(first) = left.first() {
-            let target = &first.target;
-            let (mut together, mut others) = (Vec::with_capacity(left.len()), Vec::new());
-            for envelope in &left {
-                match envelope.target == *target {
-                    true => together.push(Encoded::new(envelope)),
-                    false => others.push(*envelope),
+        let mut together: Vec<Encoded<'_>> = Vec::with_capacity(batch.len());
+        let mut done = [false; BATCH_MAX];
+        for (at, first) in batch.iter().enumerate().take(BATCH_MAX) {
+            if done[at] {
+                continue;
+            }
+            let target = &first.envelope.target;
+            together.clear();
+            for (delivery, done) in batch.iter().zip(&mut done).skip(at) {
+                if !*done && delivery.envelope.target == *target {
+                    *done = true;
+                    together.push(Encoded::new(&delivery.envelope));
                 }
             }
             match target {
                 Target::Broadcast(path) => self.broadcast(path, &mut together),
                 Target::User { user, path } => self.reach_user(user, path, &mut together),
             }
-            left = others;
         }
     }
 
@@ -95,11 +98,16 @@ impl Shard {
     }
 
     fn reach_user(&mut self, user: &UserName, path: &Path, together: &mut [Encoded<'_>]) {
-        let Some(slots) = self.users.get(user).cloned() else {
-            return;
-        };
-        for slot in slots {
-            self.reach_session(slot, path, together);
+        match self.users.get(user).map(Vec::as_slice) {
+            // Mostly one: nothing to copy.
+            Some(&[slot]) => self.reach_session(slot, path, together),
+            Some(slots) => {
+                let slots = slots.to_vec();
+                for slot in slots {
+                    self.reach_session(slot, path, together);
+                }
+            }
+            None => {}
         }
     }
 
