@@ -11,9 +11,9 @@ demo:
 test:
     scripts/test
 
-# The tools that the tests need, into .tools/
-tools:
-    scripts/tools
+# The tools that the tests need, or those named, into .tools/
+tools *names:
+    scripts/tools {{names}}
 
 # Mutated inputs for every fuzz target, or for those named
 fuzz seconds="20" *targets:
@@ -28,7 +28,8 @@ tidy:
     cargo test --test tidy
 
 # The browser's client library against a debug build
-clients: tools
+clients:
+    scripts/tools nats-server nginx node clients
     cargo build --bin herald
     PATH="${HERALD_TOOLS:-$PWD/.tools}/bin:$PATH" HERALD_BIN="${CARGO_TARGET_DIR:-target}/debug/herald" node --test --test-concurrency=1 tests/clients/*.test.mjs
 

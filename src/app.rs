@@ -26,12 +26,13 @@ use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::origins::Origins;
 use crate::presence::Presence;
+use crate::probe;
 use crate::recent::Recent;
 use crate::relay;
 use crate::session::application::{Application, Route};
 use crate::session::context::Context;
 use crate::session::driver;
-use crate::session::per_user::PerUser;
+use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
 use crate::telemetry::metrics::Metrics;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
@@ -72,6 +73,7 @@ pub struct App {
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
     metrics: Metrics,
     phase: watch::Sender<Phase>,
@@ -161,6 +163,14 @@ impl App {
             time_zone: time_zone.clone(),
             list_destination: config.presence.list_destination.clone(),
         };
+        let per_user = PerUser::new(&config.limits);
+        let cluster = Arc::new(Cluster::new(
+            per_user.clone(),
+            bus.clone(),
+            presence.clone(),
+            instance.id,
+            metrics.clone(),
+        ));
         let context = Arc::new(Context {
             instance: instance.clone(),
             registry: registry.clone(),
@@ -176,7 +186,8 @@ impl App {
             metrics: metrics.clone(),
             heartbeat: config.heartbeat,
             rates: Rates::new(&config.limits),
-            per_user: PerUser::new(&config.limits),
+            per_user,
+            cluster: cluster.clone(),
             limits: connection_limits(&config),
             draining: draining.clone(),
         });
@@ -201,6 +212,7 @@ impl App {
             presence,
             registry,
             recent,
+            cluster,
             authenticator,
             metrics,
             phase,
@@ -219,6 +231,11 @@ impl App {
     /// Serves until `stop` says how to end, then drains inside `drain.timeout`.
     pub async fn run(self, stop: impl Future<Output = Result<Stop, Error>>) -> Result<(), Error> {
         let address = self.address()?;
+        let admin_address = self
+            .admin_listener
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .and_then(Result::ok);
         let (accepting, background) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let mut presence = self.start_relay(&background)?;
@@ -243,7 +260,8 @@ impl App {
             }
         };
         self.phase.send_replace(Phase::Running);
-        info!(instance = %self.instance.name, id = %self.instance.id, %address, "serving");
+        let admin_address = admin_address.map(tracing::field::display);
+        info!(instance = %self.instance.name, id = %self.instance.id, %address, admin_address, "serving");
         let end = async {
             let stop = tokio::select! {
                 stop = stop => stop?,
@@ -296,19 +314,30 @@ impl App {
             notifications,
             registry.clone(),
             recent.clone(),
+            self.presence.clone(),
+            self.metrics.clone(),
         ));
         tokio::spawn(relay::relay_control(
             control,
             self.presence.clone(),
             registry.clone(),
             recent.clone(),
+            self.cluster.clone(),
         ));
+        tokio::spawn(self.cluster.clone().run(background.clone()));
         let presence = tokio::spawn(self.presence.clone().run(background.clone()));
         tokio::spawn(relay::learn_recent(
             self.bus.clone(),
             self.presence.clone(),
             recent,
             self.instance.id,
+        ));
+        tokio::spawn(probe::probe(
+            self.bus.clone(),
+            self.presence.clone(),
+            self.instance.id,
+            self.metrics.clone(),
+            background.clone(),
         ));
         let mut withdrawn = self.authenticator.withdrawn();
         let authenticator = Arc::downgrade(&self.authenticator);

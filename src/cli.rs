@@ -9,6 +9,7 @@ use crate::config::Arguments;
 
 pub mod check;
 pub mod hash_password;
+pub mod health;
 
 /// Something failed while running.
 pub const EXIT_FAILURE: u8 = 1;
@@ -33,6 +34,8 @@ pub enum Command {
     Serve(ConfigArgs),
     /// Prints the configuration in force, secrets hidden, and where each value comes from.
     Check(ConfigArgs),
+    /// Asks a running instance whether it is ready; exit code 0 or 1.
+    Health(health::HealthArgs),
     /// Reads a password and prints its argon2id hash for the configuration or a users file.
     HashPassword,
 }

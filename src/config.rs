@@ -98,7 +98,7 @@ pub struct Limits {
     pub sessions_per_address: usize,
     /// WebSocket connections that one address may open in a time.
     pub connects_per_address: Rate,
-    /// Sessions of one user at once on this instance; 0: no limit.
+    /// Sessions of one user at once in the whole cluster; 0: no limit.
     pub sessions_per_user: usize,
     /// What gives way at `sessions_per_user`.
     pub sessions_per_user_policy: SessionsPerUserPolicy,
@@ -111,6 +111,9 @@ pub struct Limits {
     /// Pings, pongs and empty frames of one connection in a time.
     pub control_frames_per_session: Rate,
 }
+
+/// Most that `limits.sessions_per_user` may be: so many sessions of one user fit into one message between instances.
+pub const SESSIONS_PER_USER_MAX: usize = 4_096;
 
 /// `limits.sessions_per_user_policy`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ pub mod command;
 mod fanout;
 pub mod interest;
 pub mod ledger;
+pub mod measure;
 mod members;
 pub mod outbox;
 pub mod outgoing;

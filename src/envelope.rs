@@ -10,9 +10,11 @@ use ulid::Ulid;
 
 use crate::destination::Target;
 
+mod arrival;
 mod headers;
 mod trace;
 
+pub use arrival::Arrival;
 pub use headers::{HeaderError, HeaderLimits, Headers, is_passed_on};
 pub use trace::TraceContext;
 
@@ -89,6 +91,8 @@ pub struct Envelope {
     pub expires_at_ms: Option<u64>,
     /// A newer notification to the same target with the same key takes its place while it waits for a session.
     pub collapse: Option<Arc<str>>,
+    /// When it came to this instance, for measurements.
+    pub arrival: Arrival,
 }
 
 impl Envelope {
@@ -105,6 +109,7 @@ impl Envelope {
             timestamp_ms: unix_ms(),
             expires_at_ms: None,
             collapse: None,
+            arrival: Arrival::default(),
         }
     }
 

@@ -4,7 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use herald::cli::{Cli, Command, ConfigArgs, EXIT_CONFIG, EXIT_FAILURE, check, complain, hash_password};
+use herald::cli::{
+    Cli, Command, ConfigArgs, EXIT_CONFIG, EXIT_FAILURE, check, complain, hash_password, health,
+};
 use herald::config::{self, Arguments, Loaded};
 use herald::{app, telemetry};
 
@@ -27,6 +29,7 @@ fn run() -> Result<(), u8> {
     match Cli::from_process()?.command {
         Command::Serve(flags) => serve(flags),
         Command::Check(flags) => print_check(flags),
+        Command::Health(flags) => ask_health(flags),
         Command::HashPassword => hash_password::run().map_err(|error| failure(&error)),
     }
 }
@@ -71,6 +74,11 @@ fn print_check(flags: ConfigArgs) -> Result<(), u8> {
         .lock()
         .write_all(text.as_bytes())
         .map_err(|error| failure(&error))
+}
+
+fn ask_health(flags: health::HealthArgs) -> Result<(), u8> {
+    let loaded = load(flags.config)?;
+    health::run(&loaded.config.http, flags.live, flags.timeout).map_err(|error| failure(&error))
 }
 
 fn load(flags: ConfigArgs) -> Result<Loaded, u8> {

@@ -164,6 +164,18 @@ impl Presence {
         self.view.lock().is_online(user)
     }
 
+    /// How many users are online in the cluster.
+    pub fn online(&self) -> usize {
+        self.view.lock().online()
+    }
+
+    /// Whether it falls to this instance to count a notification to `user` as one to nobody: the user has no session
+    /// anywhere, and no live instance has a lower id.
+    pub fn counts_as_offline(&self, user: &UserName) -> bool {
+        let view = self.view.lock();
+        view.is_first() && !view.is_online(user)
+    }
+
     /// The live instances, this one included, sorted by id.
     pub fn instances(&self) -> Vec<InstanceView> {
         self.view.lock().instances()

@@ -1,19 +1,23 @@
-//! From the bus into this instance: notifications to `delivery/`, control messages to whom they concern. Knows no
-//! session, no socket and no STOMP.
+//! From the bus into this instance: notifications to `delivery/`, control messages to whom they concern. Knows of
+//! sessions only who counts them, no socket and no STOMP.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tracing::warn;
 
 use crate::bus::{BoxStream, Bus, ControlMessage};
+use crate::control;
 use crate::delivery::registry::Registry;
-use crate::destination::Path;
+use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
-use crate::http::users::control;
 use crate::presence::Presence;
+use crate::probe::PROBE;
 use crate::recent::Recent;
+use crate::session::per_user::{self, cluster::Cluster};
+use crate::telemetry::metrics::Metrics;
 
 /// The control request that asks another instance for its newest bodies of one destination.
 const RECENT_LIST: &str = "recent.list";
@@ -25,10 +29,23 @@ const LEARN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Hands every notification to the sessions of this instance, in the bus's order; ends with the bus. A full shard makes
 /// this wait, and with it the bus.
-pub async fn relay_notifications(mut incoming: BoxStream<Envelope>, registry: Registry, recent: Arc<Recent>) {
+pub async fn relay_notifications(
+    mut incoming: BoxStream<Envelope>,
+    registry: Registry,
+    recent: Arc<Recent>,
+    presence: Arc<Presence>,
+    metrics: Metrics,
+) {
     while let Some(envelope) = incoming.next().await {
         recent.record(&envelope);
-        registry.deliver(envelope).await;
+        let user = match &envelope.target {
+            Target::User { user, .. } => Some(user.clone()),
+            Target::Broadcast(_) => None,
+        };
+        let is_wanted = registry.deliver(envelope).await;
+        if !is_wanted && user.is_some_and(|user| presence.counts_as_offline(&user)) {
+            metrics.offline.inc();
+        }
     }
 }
 
@@ -38,6 +55,7 @@ pub async fn relay_control(
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    cluster: Arc<Cluster>,
 ) {
     while let Some(message) = incoming.next().await {
         match message.kind.as_str() {
@@ -49,6 +67,25 @@ pub async fn relay_control(
                 }
             }
             control::DISCONNECT => control::apply_disconnect(&registry, message.payload).await,
+            per_user::SEATS => {
+                if let (Some(answer), Some(responder)) =
+                    (cluster.answer_seats(&message.payload), message.responder)
+                {
+                    responder.respond(answer);
+                }
+            }
+            per_user::SUPERSEDE => {
+                if let (Some(done), Some(responder)) =
+                    (cluster.apply_supersede(&message.payload).await, message.responder)
+                {
+                    responder.respond(done);
+                }
+            }
+            PROBE => {
+                if let Some(responder) = message.responder {
+                    responder.respond(Bytes::new());
+                }
+            }
             RECENT_LIST => {
                 let path = std::str::from_utf8(&message.payload)
                     .ok()

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::Error;
 use crate::auth::Authenticator;
 use crate::config::Config;
+use crate::delivery::measure::Measure;
 use crate::delivery::registry;
-use crate::envelope::HeaderLimits;
+use crate::envelope::{HeaderLimits, TraceContext};
 use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
@@ -17,6 +18,27 @@ use crate::session::state::{self, Rules};
 use crate::stomp;
 use crate::telemetry::metrics::Metrics;
 
+/// From what delivery measures to the metrics.
+struct Measured(Metrics);
+
+impl Measure for Measured {
+    fn reached_shard(&self, after: Duration, trace: &TraceContext) {
+        self.0.bus_to_shard.observe(after, trace.recorded_id());
+    }
+
+    fn walked(&self, took: Duration, trace: &TraceContext) {
+        self.0.walk.observe(took, trace.recorded_id());
+    }
+
+    fn waited(&self, took: Duration) {
+        self.0.outbox_wait.observe(took, None);
+    }
+
+    fn acknowledged(&self, took: Duration) {
+        self.0.ack.observe(took, None);
+    }
+}
+
 pub(super) fn header_limits(config: &Config) -> HeaderLimits {
     HeaderLimits {
         count: config.limits.headers,
@@ -25,14 +47,13 @@ pub(super) fn header_limits(config: &Config) -> HeaderLimits {
 }
 
 pub(super) fn registry_limits(config: &Config, metrics: &Metrics) -> registry::Limits {
-    let ack_seconds = metrics.ack_seconds.clone();
     registry::Limits {
         outbox_bytes: config.limits.outbox_bytes.0,
         outbox_total_bytes: config.limits.outbox_total_bytes.0,
         delivery_bytes: config.limits.delivery_bytes.0,
         hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
         user_prefix: config.destinations.user_prefix.clone(),
-        on_ack: Arc::new(move |took: Duration| ack_seconds.observe(took.as_secs_f64())),
+        measure: Arc::new(Measured(metrics.clone())),
     }
 }
 

@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 use crate::bus::{AppReply, AppRequest, Limits, subject};
 use crate::destination::Target;
-use crate::envelope::{self, Envelope, Headers, MessageId, TraceContext};
+use crate::envelope::{self, Arrival, Envelope, Headers, MessageId, TraceContext};
 
 mod extra;
 
@@ -102,6 +102,7 @@ pub fn decode_envelope(
     let headers = Reader::new(headers, limits)?;
     let number = |name| headers.get(name).and_then(|text| text.parse::<u64>().ok());
     Ok(Envelope {
+        arrival: Arrival::now(),
         id: headers
             .get(ID)
             .and_then(MessageId::parse)

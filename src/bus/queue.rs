@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::envelope::{Envelope, unix_ms};
+use crate::envelope::{Arrival, Envelope, unix_ms};
 
 /// What a queued notification costs beside its body and headers.
 const OVERHEAD_BYTES: usize = 512;
@@ -78,8 +78,10 @@ impl QueueSender {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it has queued nothing.
-    pub(super) async fn push(&self, envelope: Envelope) -> Result<(), NotQueued> {
+    pub(super) async fn push(&self, mut envelope: Envelope) -> Result<(), NotQueued> {
         let cost = self.cost(&envelope);
+        // With the wait for room, as on NATS with the wait in the queue.
+        envelope.arrival = Arrival::now();
         let permit = self.free_bytes.clone().acquire_many_owned(cost).await;
         let item = Item {
             envelope,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,7 @@ pub type Which = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 /// What a shard can be told.
 pub enum Command {
     /// A session logged in.
-    Join(SessionKey, Box<Join>),
+    Join(SessionKey, Box<Join>, Option<Coming>),
     /// The session is subscribed and the receipt goes out, before its first MESSAGE (STOMP rule R3).
     Subscribe(SessionKey, Box<Subscription>, Option<Bytes>, Option<Coming>),
     /// The session's subscription of this number ends, what waits for it is dropped, then the receipt goes out.
@@ -120,6 +121,8 @@ pub enum Command {
     CloseSome(usize, CloseReason, oneshot::Sender<usize>),
     /// Answers a user's sessions.
     Inspect(UserName, oneshot::Sender<Vec<SessionView>>),
+    /// Answers how long the oldest frame in an outbox has waited.
+    OldestWaiting(oneshot::Sender<Duration>),
     /// The clock says: this many ticks since start.
     Tick(u32),
 }

@@ -95,6 +95,7 @@ impl Frames {
             subscription: Some(subscription),
             expires_at_ms: span.expires_at_ms,
             collapse: span.collapse.clone(),
+            since: None,
         })
     }
 }

@@ -44,26 +44,64 @@ impl Wanted {
     }
 }
 
-/// A SUBSCRIBE on its way through a mailbox. While it lives its shard gets the destination's notifications already,
-/// behind it in the same mailbox: what a client sends right behind its SUBSCRIBE must not find nobody interested.
+/// Who has sessions where.
+#[derive(Debug, Default)]
+struct Users {
+    here: HashMap<UserName, u64>,
+    /// Shards with a login in their mailbox, one entry each; mostly nobody is in it.
+    coming: HashMap<UserName, Vec<u8>>,
+}
+
+impl Users {
+    fn shards(&self, user: &UserName) -> ShardSet {
+        let here = self.here.get(user).copied().unwrap_or(0);
+        let coming = self.coming.get(user).into_iter().flatten();
+        ShardSet(coming.fold(here, |all, shard| all | 1 << shard))
+    }
+}
+
+/// A SUBSCRIBE or a login on its way through a mailbox. While it lives its shard gets the destination's or the user's
+/// notifications already, behind it in the same mailbox: what a client sends right behind it must not find nobody
+/// interested.
 #[derive(Debug)]
 pub struct Coming {
     interest: Arc<Interest>,
     shard: u8,
-    path: Path,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Subscription(Path),
+    Login(UserName),
 }
 
 impl Drop for Coming {
     fn drop(&mut self) {
+        let path = match &self.what {
+            What::Subscription(path) => path,
+            What::Login(user) => {
+                let coming = &mut self.interest.users.write().coming;
+                if let Some(shards) = coming.get_mut(user) {
+                    if let Some(index) = shards.iter().position(|shard| *shard == self.shard) {
+                        shards.swap_remove(index);
+                    }
+                    if shards.is_empty() {
+                        coming.remove(user);
+                    }
+                }
+                return;
+            }
+        };
         let mut broadcast = self.interest.broadcast.write();
-        let Some(wanted) = broadcast.get_mut(&self.path) else {
+        let Some(wanted) = broadcast.get_mut(path) else {
             return;
         };
         if let Some(index) = wanted.coming.iter().position(|shard| *shard == self.shard) {
             wanted.coming.swap_remove(index);
         }
         if wanted.all_shards() == 0 {
-            broadcast.remove(&self.path);
+            broadcast.remove(path);
         }
     }
 }
@@ -72,21 +110,23 @@ impl Drop for Coming {
 #[derive(Debug, Default)]
 pub struct Interest {
     broadcast: RwLock<HashMap<Path, Wanted>>,
-    users: RwLock<HashMap<UserName, u64>>,
+    users: RwLock<Users>,
 }
 
 impl Interest {
     /// The shards that may have a session for `target`.
     pub fn shards(&self, target: &Target) -> ShardSet {
-        ShardSet(match target {
-            Target::Broadcast(path) => self.broadcast.read().get(path).map_or(0, Wanted::all_shards),
-            Target::User { user, .. } => self.users.read().get(user).copied().unwrap_or(0),
-        })
+        match target {
+            Target::Broadcast(path) => {
+                ShardSet(self.broadcast.read().get(path).map_or(0, Wanted::all_shards))
+            }
+            Target::User { user, .. } => self.shards_of_user(user),
+        }
     }
 
-    /// The shards that have sessions of `user`.
+    /// The shards that may have sessions of `user`.
     pub fn shards_of_user(&self, user: &UserName) -> ShardSet {
-        ShardSet(self.users.read().get(user).copied().unwrap_or(0))
+        self.users.read().shards(user)
     }
 
     /// Subscriptions to a broadcast destination, over all shards.
@@ -103,7 +143,7 @@ impl Interest {
         let coming = Coming {
             interest: self.clone(),
             shard: shard as u8,
-            path: path.clone(),
+            what: What::Subscription(path.clone()),
         };
         let mut broadcast = self.broadcast.write();
         broadcast
@@ -111,6 +151,18 @@ impl Interest {
             .or_default()
             .coming
             .push(coming.shard);
+        coming
+    }
+
+    /// A session of `user` is about to be sent to `shard`, as with [`Interest::announce`].
+    pub(super) fn announce_login(self: &Arc<Self>, shard: usize, user: &UserName) -> Coming {
+        let coming = Coming {
+            interest: self.clone(),
+            shard: shard as u8,
+            what: What::Login(user.clone()),
+        };
+        let coming_users = &mut self.users.write().coming;
+        coming_users.entry(user.clone()).or_default().push(coming.shard);
         coming
     }
 
@@ -139,12 +191,12 @@ impl Interest {
 
     /// `shard` has its first session of `user`.
     pub(super) fn user_came(&self, shard: usize, user: &UserName) {
-        *self.users.write().entry(user.clone()).or_default() |= 1 << shard;
+        *self.users.write().here.entry(user.clone()).or_default() |= 1 << shard;
     }
 
     /// `shard` has no session of `user` any more.
     pub(super) fn user_went(&self, shard: usize, user: &UserName) {
-        let mut users = self.users.write();
+        let users = &mut self.users.write().here;
         let Some(shards) = users.get_mut(user) else { return };
         *shards &= !(1 << shard);
         if *shards == 0 {

@@ -1,10 +1,12 @@
 //! What the sessions' outboxes share with others: the process's sum, and what a session's task and its shard tell each
 //! other about the peer. Atomics only; knows no socket.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 
+use super::measure::Measure;
+
 /// What all outboxes of the process share: the bound on their sum, and what was lost while waiting.
-#[derive(Debug)]
 pub struct Ledger {
     /// Bytes that wait now.
     pub queued_bytes: AtomicUsize,
@@ -16,17 +18,20 @@ pub struct Ledger {
     pub collapsed: AtomicU64,
     /// MESSAGEs dropped while they waited: session closed, or unsubscribed.
     pub dropped: AtomicU64,
+    /// Told how long frames waited.
+    pub(super) measure: Arc<dyn Measure>,
 }
 
 impl Ledger {
-    /// An empty ledger that lets at most `limit_bytes` wait.
-    pub fn new(limit_bytes: usize) -> Self {
+    /// An empty ledger that lets at most `limit_bytes` wait, and tells `measure` for how long.
+    pub fn new(limit_bytes: usize, measure: Arc<dyn Measure>) -> Self {
         Self {
             queued_bytes: AtomicUsize::new(0),
             limit_bytes,
             expired: AtomicU64::new(0),
             collapsed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            measure,
         }
     }
 }

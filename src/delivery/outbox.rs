@@ -12,6 +12,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -140,7 +141,7 @@ impl Outbox {
             return Pushed::Closed;
         }
         inner.owes_drained |= by_shard;
-        let mut outcome = Pushed::Queued;
+        let (mut outcome, since) = (Pushed::Queued, Instant::now());
         for mut frame in frames {
             let begun = written > 0;
             written = frame.advance(written);
@@ -158,6 +159,7 @@ impl Outbox {
             self.ledger.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
             inner.queued_bytes += bytes;
             inner.begun |= begun;
+            frame.since = Some(since);
             inner.queue.push_back(frame);
         }
         let waker = if inner.wake_on_push {
@@ -244,6 +246,11 @@ impl Outbox {
         self.inner.lock().queue.is_empty()
     }
 
+    /// Since when its oldest frame waits, if any does.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.inner.lock().queue.front()?.since
+    }
+
     /// Why the session ends, once it does.
     pub fn closing(&self) -> Option<CloseReason> {
         match self.inner.lock().state {
@@ -313,7 +320,9 @@ impl Inner {
             if !front.is_empty() {
                 return;
             }
-            self.queue.pop_front();
+            if let Some(since) = self.queue.pop_front().and_then(|frame| frame.since) {
+                ledger.measure.waited(since.elapsed());
+            }
             self.begun = false;
         }
     }

@@ -1,6 +1,7 @@
 //! A frame that has to wait, with what may happen to it while it does. Knows no queue and no socket.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -17,6 +18,8 @@ pub struct Outgoing {
     pub expires_at_ms: Option<u64>,
     /// A newer MESSAGE of the same subscription with the same key takes its place while it waits.
     pub collapse: Option<Arc<str>>,
+    /// Since when it waits in an outbox, which sets this.
+    pub(super) since: Option<Instant>,
 }
 
 impl Outgoing {
@@ -28,6 +31,7 @@ impl Outgoing {
             subscription: None,
             expires_at_ms: None,
             collapse: None,
+            since: None,
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::command::{Acknowledgement, Command, Delivery, Join, SessionKey, Subscription, Which};
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
+use super::measure::Measure;
 use super::outbox::{Outbox, TryWrite};
 use super::shard::{Setting, Shard};
 use crate::close_reason::CloseReason;
@@ -22,9 +23,12 @@ use crate::principal::UserName;
 
 pub use super::command::SessionView;
 
+pub use counters::{Counters, Stats};
+
 use clock::start_clock;
 
 mod clock;
+mod counters;
 
 /// What the registry must know beside its own [`super::Config`].
 #[derive(Clone)]
@@ -39,63 +43,8 @@ pub struct Limits {
     pub hidden_tab_grace: Duration,
     /// `destinations.user_prefix`
     pub user_prefix: Path,
-    /// Told how long each acknowledged MESSAGE took, from its write to its ACK.
-    pub on_ack: Arc<dyn Fn(Duration) + Send + Sync>,
-}
-
-/// What the shards count.
-#[derive(Debug, Default)]
-pub struct Counters {
-    pub(super) sessions: AtomicU64,
-    pub(super) subscriptions: AtomicU64,
-    pub(super) written: AtomicU64,
-    pub(super) queued: AtomicU64,
-    pub(super) dropped: AtomicU64,
-    pub(super) overflows: AtomicU64,
-    pub(super) pings: AtomicU64,
-    pub(super) reaped: AtomicU64,
-    pub(super) acknowledged: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) unacknowledged: AtomicU64,
-    matched: AtomicU64,
-    unmatched: AtomicU64,
-}
-
-/// What the shards have counted since start, and what they hold now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Logged-in sessions now.
-    pub sessions: u64,
-    /// Subscriptions now.
-    pub subscriptions: u64,
-    /// Bytes that wait in outboxes now.
-    pub outbox_bytes: u64,
-    /// MESSAGEs written to a socket at once.
-    pub written: u64,
-    /// MESSAGEs that had to wait in an outbox.
-    pub queued: u64,
-    /// MESSAGEs dropped: outbox full, session closing, or unsubscribed while waiting.
-    pub dropped: u64,
-    /// MESSAGEs that went stale while they waited.
-    pub expired: u64,
-    /// Notifications that no session of this instance wanted.
-    pub unmatched: u64,
-    /// Notifications that at least one session may have wanted.
-    pub matched: u64,
-    /// Sessions closed as slow consumers.
-    pub overflows: u64,
-    /// Pings sent to silent clients.
-    pub pings: u64,
-    /// Sessions reaped for silence.
-    pub reaped: u64,
-    /// MESSAGEs acknowledged by ACK.
-    pub acknowledged: u64,
-    /// MESSAGEs refused by NACK.
-    pub refused: u64,
-    /// MESSAGEs whose subscription ended before they were acknowledged.
-    pub unacknowledged: u64,
-    /// MESSAGEs replaced by a newer one with the same collapse key while they waited.
-    pub collapsed: u64,
+    /// Told what the shards measure.
+    pub measure: Arc<dyn Measure>,
 }
 
 /// Sends commands to the shards and reads what they count.
@@ -121,7 +70,7 @@ impl Registry {
     pub fn start(config: &super::Config, limits: Limits) -> std::io::Result<Self> {
         let interest = Arc::new(Interest::default());
         let counters = Arc::new(Counters::default());
-        let ledger = Arc::new(Ledger::new(limits.outbox_total_bytes));
+        let ledger = Arc::new(Ledger::new(limits.outbox_total_bytes, limits.measure.clone()));
         // From 1, so that 0 is "before everything".
         let clock = Arc::new(AtomicU32::new(1));
         let mut shards = Vec::new();
@@ -134,7 +83,7 @@ impl Registry {
                 clock: clock.clone(),
                 user_prefix: limits.user_prefix.clone(),
                 grace_ticks: super::wheel::ticks_of(limits.hidden_tab_grace.as_millis() as u64),
-                on_ack: limits.on_ack.clone(),
+                measure: limits.measure.clone(),
             });
             std::thread::Builder::new()
                 .name(format!("herald-shard-{index}"))
@@ -167,13 +116,13 @@ impl Registry {
 
     /// Hands a notification to every shard that has a match; waits where a shard's mailbox is full, or where
     /// `limits.delivery_bytes` are under way. Order: two calls, the second after the first returned, arrive in that
-    /// order at every session (each shard's mailbox keeps it).
-    pub async fn deliver(&self, envelope: Envelope) {
+    /// order at every session (each shard's mailbox keeps it). Gives whether any session here may want it.
+    pub async fn deliver(&self, envelope: Envelope) -> bool {
         let inner = &*self.inner;
         let shards = inner.interest.shards(&envelope.target);
         if shards.is_empty() {
             inner.counters.unmatched.fetch_add(1, Ordering::Relaxed);
-            return;
+            return false;
         }
         inner.counters.matched.fetch_add(1, Ordering::Relaxed);
         let bytes = u32::try_from(envelope.body.len())
@@ -188,6 +137,7 @@ impl Registry {
         for shard in shards.iter() {
             self.send(shard, Command::Deliver(delivery.clone())).await;
         }
+        true
     }
 
     /// Closes all sessions of `user` on this instance. Every shard is told: a session whose Join is still in a mailbox
@@ -228,6 +178,17 @@ impl Registry {
         views
     }
 
+    /// How long the oldest frame that waits in an outbox has waited; none waits: zero. Looks at every session that lags.
+    pub async fn oldest_waiting(&self) -> Duration {
+        let mut oldest = Duration::ZERO;
+        for shard in 0..self.inner.shards.len() {
+            let (sender, receiver) = oneshot::channel();
+            self.send(shard, Command::OldestWaiting(sender)).await;
+            oldest = oldest.max(receiver.await.unwrap_or_default());
+        }
+        oldest
+    }
+
     /// How many subscriptions this instance has to a broadcast destination.
     pub fn subscribers(&self, path: &Path) -> usize {
         self.inner.interest.subscriptions(path)
@@ -235,26 +196,7 @@ impl Registry {
 
     /// The counters.
     pub fn stats(&self) -> Stats {
-        let (counters, ledger) = (&self.inner.counters, &self.inner.ledger);
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Stats {
-            sessions: get(&counters.sessions),
-            subscriptions: get(&counters.subscriptions),
-            outbox_bytes: ledger.queued_bytes.load(Ordering::Relaxed) as u64,
-            written: get(&counters.written),
-            queued: get(&counters.queued),
-            dropped: get(&counters.dropped) + get(&ledger.dropped),
-            expired: get(&ledger.expired),
-            unmatched: get(&counters.unmatched),
-            matched: get(&counters.matched),
-            overflows: get(&counters.overflows),
-            pings: get(&counters.pings),
-            reaped: get(&counters.reaped),
-            acknowledged: get(&counters.acknowledged),
-            refused: get(&counters.refused),
-            unacknowledged: get(&counters.unacknowledged),
-            collapsed: get(&ledger.collapsed),
-        }
+        Stats::of(&self.inner.counters, &self.inner.ledger)
     }
 
     /// An outbox over `socket` for a connection that has yet to log in.
@@ -320,9 +262,12 @@ pub struct SessionHandle {
 }
 
 impl SessionHandle {
-    /// Logs in: CONNECTED is written, and from here on the shard writes.
+    /// Logs in: CONNECTED is written, and from here on the shard writes. What is published to the user from now on comes
+    /// behind it.
     pub fn join(&self, join: Box<Join>) -> Sending {
-        self.send(Command::Join(self.key, join))
+        let interest = &self.registry.inner.interest;
+        let coming = interest.announce_login(self.shard(), join.principal.user());
+        self.send(Command::Join(self.key, join, Some(coming)))
     }
 
     /// Subscribes; `receipt` goes out before the first MESSAGE. What is published from now on reaches the subscription.

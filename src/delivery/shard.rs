@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::command::{Command, Delivery, Join, SessionKey, Subscription};
 use super::fanout::Frames;
 use super::interest::Interest;
+use super::measure::Measure;
 use super::members::{Place, Topics};
 use super::outbox::{Outbox, TryWrite};
 use super::registry::Counters;
@@ -82,7 +83,7 @@ pub(super) struct Setting {
     pub clock: Arc<AtomicU32>,
     pub user_prefix: Path,
     pub grace_ticks: u32,
-    pub on_ack: Arc<dyn Fn(std::time::Duration) + Send + Sync>,
+    pub measure: Arc<dyn Measure>,
 }
 
 pub(super) struct Shard {
@@ -166,7 +167,10 @@ impl Shard {
 
     fn handle(&mut self, command: Command) {
         match command {
-            Command::Join(key, join) => self.join(key, *join),
+            Command::Join(key, join, coming) => {
+                self.join(key, *join);
+                drop(coming);
+            }
             Command::Subscribe(key, subscription, receipt, coming) => {
                 self.subscribe(key, *subscription, receipt);
                 // The index knows it by itself now.
@@ -200,6 +204,9 @@ impl Shard {
             }
             Command::Inspect(user, reply) => {
                 let _ = reply.send(self.inspect(&user));
+            }
+            Command::OldestWaiting(reply) => {
+                let _ = reply.send(self.oldest_waiting());
             }
             Command::Tick(now) => self.tick(now),
         }

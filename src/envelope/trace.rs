@@ -36,6 +36,11 @@ impl TraceContext {
             .is_some_and(|flags| flags & 1 == 1)
     }
 
+    /// The trace's id, if the trace is recorded.
+    pub fn recorded_id(&self) -> Option<&str> {
+        self.trace_id().filter(|_| self.is_sampled())
+    }
+
     /// The 32 hex digits of the trace's id.
     pub fn trace_id(&self) -> Option<&str> {
         self.traceparent.as_deref().map(|text| &text[3..35])

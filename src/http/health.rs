@@ -2,10 +2,11 @@
 //! to an outage (docs/architecture.md, decision 9).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,7 +16,7 @@ use super::refusals;
 use super::router::Api;
 use crate::bus::Health as BusHealth;
 use crate::drain::Phase;
-use crate::telemetry::metrics::{CONTENT_TYPE, Observed};
+use crate::telemetry::metrics::{Format, Observed};
 
 /// Whether this instance can serve.
 #[derive(Debug, Serialize, ToSchema)]
@@ -85,32 +86,46 @@ pub async fn manage_health(State(api): State<Arc<Api>>) -> (StatusCode, Json<Hea
     health(&api)
 }
 
-/// Everything counted, as Prometheus reads it. Without credentials only on `http.admin_listen`.
+/// How long the shards may take to say how old their oldest frame is; a scrape shows the rest without it.
+const OLDEST_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What others than the metrics' own handles count, at this moment.
+pub async fn observe(state: &super::State) -> Observed {
+    let oldest = tokio::time::timeout(OLDEST_TIMEOUT, state.registry.oldest_waiting());
+    Observed {
+        outbox_oldest: oldest.await.ok(),
+        delivery: state.registry.stats(),
+        bus: state.bus.stats(),
+        bus_connected: *state.bus.health().borrow() == BusHealth::Connected,
+        users_online: state.presence.online(),
+        instances: state.presence.instances().len(),
+        presence_refused: state.presence.refused(),
+        instance: Arc::clone(&state.instance.name),
+    }
+}
+
+/// Everything counted, as Prometheus reads it: OpenMetrics with exemplars if `Accept` asks for that. Without credentials
+/// only on `http.admin_listen`.
 #[utoipa::path(
     get,
     path = "/metrics",
     tag = "health",
     security(("key" = ["read"]), ("user" = [])),
     responses(
-        (status = 200, description = "Prometheus text", body = String, content_type = "text/plain"),
+        (status = 200, description = "Prometheus text, or OpenMetrics", content(
+            (String = "text/plain"), (String = "application/openmetrics-text"))),
         refusals::OfCredentials,
     )
 )]
-pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    let state = &api.state;
-    let observed = Observed {
-        delivery: state.registry.stats(),
-        bus: state.bus.stats(),
-        bus_connected: *state.bus.health().borrow() == BusHealth::Connected,
-        users_online: state.presence.users().len(),
-        instances: state.presence.instances().len(),
-        instance: Arc::clone(&state.instance.name),
-    };
-    let metrics = state.metrics.clone();
+pub async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    let observed = observe(&api.state).await;
+    let metrics = api.state.metrics.clone();
     // Reading /proc and encoding take milliseconds with many descriptors open: not on the runtime's threads.
-    let rendered = tokio::task::spawn_blocking(move || metrics.render(&observed)).await;
+    let rendered = tokio::task::spawn_blocking(move || metrics.render(&observed, format)).await;
     match rendered {
-        Ok(Ok(text)) => Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()),
+        Ok(Ok(text)) => Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response()),
         Ok(Err(error)) => {
             tracing::error!(%error, "metrics cannot be rendered");
             Err(ApiError::Internal)

@@ -2,6 +2,7 @@
 //! like is in the files below.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
@@ -76,11 +77,13 @@ impl Api {
 
     /// Publishes one envelope. `pointer` is where its body stands in the request's, if in a part of it.
     pub(super) async fn publish(&self, envelope: &Envelope, pointer: Option<String>) -> Result<(), ApiError> {
-        self.state
-            .bus
-            .publish(envelope)
-            .await
-            .map_err(|error| ApiError::from_publish(error, pointer))
+        let begun = Instant::now();
+        let published = self.state.bus.publish(envelope).await;
+        if published.is_ok() {
+            let trace = envelope.trace.recorded_id();
+            self.state.metrics.publish_rest.observe(begun.elapsed(), trace);
+        }
+        published.map_err(|error| ApiError::from_publish(error, pointer))
     }
 
     /// Counts a publish by its outcome, and gives it back.
@@ -88,10 +91,14 @@ impl Api {
         let metrics = &self.state.metrics;
         match &outcome {
             Ok(_) => metrics.published.with_label_values(&["rest"]).inc(),
-            Err(error) => metrics
-                .publish_refused
-                .with_label_values(&["rest", error.label().as_str()])
-                .inc(),
+            Err(error) => {
+                let reason = error.label();
+                metrics
+                    .publish_refused
+                    .with_label_values(&["rest", reason.as_str()])
+                    .inc();
+                tracing::info!(target: "herald::publish", source = "rest", reason, "a publish was refused");
+            }
         }
         outcome
     }

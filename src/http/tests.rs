@@ -51,7 +51,7 @@ fn registry() -> Registry {
         delivery_bytes: 1 << 20,
         hidden_tab_grace: std::time::Duration::from_secs(300),
         user_prefix: Prefixes::default().user_prefix,
-        on_ack: Arc::new(|_| {}),
+        measure: Arc::new(()),
     };
     Registry::start(&crate::delivery::Config::default(), limits).expect("a shard")
 }

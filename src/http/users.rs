@@ -1,5 +1,5 @@
 //! Who is online, one user's sessions over all instances, and how an operator ends them. Knows presence, the registry
-//! and the bus's control channel; what goes over that channel is in [`control`].
+//! and the bus's control channel; what goes over that channel is in [`crate::control`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +19,11 @@ use super::notifications::request::User;
 use super::refusals;
 use super::router::Api;
 use crate::bus::Bus;
+use crate::control::{self, DISCONNECT, SESSIONS_LIST};
 use crate::delivery::registry::SessionView;
 use crate::instance::{Instance, InstanceId};
 use crate::presence::InstanceView;
 use crate::principal::UserName;
-
-pub mod control;
-
-pub use control::{DISCONNECT, SESSIONS_LIST, answer_sessions_list, apply_disconnect};
 
 /// How long other instances may take to name a user's sessions (docs/rest.md).
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);

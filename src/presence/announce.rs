@@ -25,7 +25,9 @@ impl Subscribers for Registry {
     }
 
     fn deliver(&self, envelope: Envelope) -> BoxFuture<'_, ()> {
-        Box::pin(Registry::deliver(self, envelope))
+        Box::pin(async move {
+            Registry::deliver(self, envelope).await;
+        })
     }
 }
 

@@ -55,6 +55,11 @@ impl Online {
         self.holders.keys().cloned().collect()
     }
 
+    /// How many users.
+    pub fn len(&self) -> usize {
+        self.holders.len()
+    }
+
     /// Grows with each change of the set.
     pub fn version(&self) -> u64 {
         self.version

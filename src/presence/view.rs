@@ -144,6 +144,17 @@ impl View {
         self.online.contains(user)
     }
 
+    /// How many users are online in the cluster.
+    pub fn online(&self) -> usize {
+        self.online.len()
+    }
+
+    /// Whether no live instance has a lower id.
+    pub fn is_first(&self) -> bool {
+        let lowest = self.peers.keys().next();
+        lowest.is_none_or(|lowest| *lowest > self.me.id)
+    }
+
     /// Grows whenever the set of users online in the cluster changes.
     pub fn version(&self) -> u64 {
         self.online.version()

@@ -2,10 +2,12 @@
 //! to the sender's session alone; what fails becomes a MESSAGE on the sender's `/user/queue/errors`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tracing::info;
 
 use super::action::{Refusal, Send, Step};
 use super::context::Context;
@@ -171,14 +173,21 @@ async fn built_in(
 
 /// Publishes what a client sent, and counts it.
 async fn publish(context: &Context, envelope: &Envelope) -> Result<(), PublishError> {
+    let begun = Instant::now();
     let outcome = context.bus.publish(envelope).await;
     match &outcome {
-        Ok(()) => context.metrics.published.with_label_values(&["stomp"]).inc(),
+        Ok(()) => {
+            context.metrics.published.with_label_values(&["stomp"]).inc();
+            let trace = envelope.trace.recorded_id();
+            context.metrics.publish_stomp.observe(begun.elapsed(), trace);
+        }
         Err(error) => {
             let reason = match error {
-                PublishError::Unavailable => "unavailable",
+                PublishError::Unavailable => "bus_unavailable",
                 PublishError::TooLarge { .. } => "too_large",
             };
+            info!(target: "herald::publish", source = "stomp", reason, id = %envelope.id,
+                "a publish was refused");
             context
                 .metrics
                 .publish_refused

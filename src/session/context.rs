@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::HeartbeatConfig;
 use super::application::Application;
 use super::per_user::PerUser;
+use super::per_user::cluster::Cluster;
 use super::rates::Rates;
 use super::state::Rules;
 use crate::bus::Bus;
@@ -39,6 +40,8 @@ pub struct Context {
     pub rates: Rates,
     /// How many sessions a user may have.
     pub per_user: PerUser,
+    /// The same in the whole cluster.
+    pub cluster: Arc<Cluster>,
     /// Bounds of a connection.
     pub limits: Limits,
     /// Cancelled when the instance drains: who has not logged in by then does so elsewhere.

@@ -1,67 +1,94 @@
-//! How many sessions one user may have on this instance (`limits.sessions_per_user`). Knows sessions by their handles.
+//! How many sessions one user may have (`limits.sessions_per_user`): who has them here, and who gives way. Knows sessions
+//! by their handles; what is held on other instances is [`cluster`]'s part.
 //!
 //! **Order**: one lock, around the table. A session is in it from before its CONNECTED until its task ends, so that logins
 //! at the same time count each other. One that is superseded before it has joined its shard is told twice: its shard does
 //! not know it yet, so it looks itself once it has joined.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::action::Refusal;
 use super::end::error_end;
 use crate::close_reason::CloseReason;
 use crate::config::{Limits, SessionsPerUserPolicy};
 use crate::delivery::registry::{Sending, SessionHandle};
+use crate::envelope::unix_ms;
 use crate::limit::Limit;
 use crate::principal::UserName;
 use crate::stomp::Version;
 use crate::telemetry::metrics::Metrics;
 
-/// The table; empty and untouched without a limit.
-pub struct PerUser {
+pub mod cluster;
+mod excess;
+mod protocol;
+
+pub use protocol::{SEATS, SUPERSEDE};
+
+/// The table; empty and untouched without a limit. Cheap to clone.
+#[derive(Clone)]
+pub struct PerUser(Arc<Shared>);
+
+struct Shared {
     most: usize,
     policy: SessionsPerUserPolicy,
-    table: Arc<Table>,
+    table: Mutex<Table>,
+    /// Woken when a user is in doubt.
+    due: Notify,
 }
 
-/// Each user's sessions, the oldest first.
-type Table = Mutex<HashMap<UserName, VecDeque<Arc<Seated>>>>;
+#[derive(Default)]
+struct Table {
+    /// Each user's sessions, the oldest first.
+    seated: HashMap<UserName, VecDeque<Arc<Seated>>>,
+    /// Users whose sessions elsewhere have to be counted now; of those with a session here.
+    doubted: HashSet<UserName>,
+    /// The same after a count that could not be finished: with the next look.
+    doubted_later: HashSet<UserName>,
+    last_since: u64,
+}
 
 struct Seated {
     user: UserName,
     version: Version,
     handle: SessionHandle,
+    /// When the session's password was found right, in Unix ms; pushed on where needed, so that no two sessions of an
+    /// instance have the same and a clock that is set back turns no order around.
+    since: u64,
     superseded: AtomicBool,
 }
 
 /// One session's place among its user's, free again when dropped.
 pub struct Seat {
-    most: usize,
+    shared: Arc<Shared>,
     seated: Arc<Seated>,
-    table: Arc<Table>,
 }
 
-/// A session that a newer one took the place of.
+/// A session that gives way to another one of its user's.
 pub struct Superseded {
+    shared: Arc<Shared>,
     seated: Arc<Seated>,
-    most: usize,
+    /// Told for the second time: it has been counted.
+    again: bool,
 }
 
 impl PerUser {
     /// Out of `[limits]`: `sessions_per_user` and its policy.
     pub fn new(limits: &Limits) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             most: limits.sessions_per_user,
             policy: limits.sessions_per_user_policy,
-            table: Arc::default(),
-        }
+            table: Mutex::default(),
+            due: Notify::new(),
+        }))
     }
 
-    /// A place for one more session of `user`, and the sessions that give way for it, which the caller closes. No place
-    /// is needed without a limit.
+    /// A place for one more session of `user`, and the sessions here that give way for it, which the caller closes. No
+    /// place is needed without a limit.
     ///
     /// # Errors
     /// With the policy `refuse`: ERROR, 1008.
@@ -71,67 +98,136 @@ impl PerUser {
         version: Version,
         handle: &SessionHandle,
     ) -> Result<(Option<Box<Seat>>, Vec<Superseded>), Refusal> {
-        if self.most == 0 {
+        let Shared { most, policy, .. } = *self.0;
+        if most == 0 {
             return Ok((None, Vec::new()));
         }
+        let mut table = self.0.table.lock();
+        let here = table.seated.get(user).map_or(0, VecDeque::len);
+        if here >= most && policy == SessionsPerUserPolicy::Refuse {
+            return Err(self.0.refusal());
+        }
+        let since = unix_ms().max(table.last_since.saturating_add(1));
+        table.last_since = since;
         let seated = Arc::new(Seated {
             user: user.clone(),
             version,
             handle: handle.clone(),
+            since,
             superseded: AtomicBool::new(false),
         });
-        let mut table = self.table.lock();
-        let of_user = table.entry(user.clone()).or_default();
+        let of_user = table.seated.entry(user.clone()).or_default();
         let mut superseded = Vec::new();
-        if of_user.len() >= self.most {
-            if self.policy == SessionsPerUserPolicy::Refuse {
-                let limit = Limit::SessionsPerUser;
-                let message = format!("at most {} sessions a user ({})", self.most, limit.name());
-                return Err(Refusal::new(CloseReason::Limit, message).at(limit));
-            }
-            while of_user.len() >= self.most
-                && let Some(seated) = of_user.pop_front()
-            {
-                seated.superseded.store(true, Ordering::Release);
-                superseded.push(Superseded {
-                    seated,
-                    most: self.most,
-                });
-            }
+        while of_user.len() >= most
+            && let Some(seated) = of_user.pop_front()
+        {
+            superseded.push(self.supersede(seated));
         }
         of_user.push_back(Arc::clone(&seated));
+        if policy == SessionsPerUserPolicy::Newest {
+            table.doubted.insert(user.clone());
+            self.0.due.notify_one();
+        }
         let seat = Seat {
-            most: self.most,
+            shared: Arc::clone(&self.0),
             seated,
-            table: Arc::clone(&self.table),
         };
         // Boxed: a session without a limit has room for nothing but the pointer.
         Ok((Some(Box::new(seat)), superseded))
     }
+
+    fn supersede(&self, seated: Arc<Seated>) -> Superseded {
+        seated.superseded.store(true, Ordering::Release);
+        Superseded {
+            shared: Arc::clone(&self.0),
+            seated,
+            again: false,
+        }
+    }
+
+    /// What tells a user's sessions here apart and orders them, the oldest first.
+    fn seats(&self, user: &UserName) -> Vec<u64> {
+        let table = self.0.table.lock();
+        let of_user = table.seated.get(user);
+        of_user.map_or_else(Vec::new, |of_user| {
+            of_user.iter().map(|seated| seated.since).collect()
+        })
+    }
+
+    /// Takes these sessions of `user` out; those that have ended meanwhile are passed over.
+    fn take(&self, user: &UserName, seats: &[u64]) -> Vec<Superseded> {
+        let mut table = self.0.table.lock();
+        let Some(of_user) = table.seated.get_mut(user) else {
+            return Vec::new();
+        };
+        let (taken, kept) = of_user
+            .drain(..)
+            .partition(|seated| seats.contains(&seated.since));
+        *of_user = kept;
+        let taken: VecDeque<Arc<Seated>> = taken;
+        taken.into_iter().map(|seated| self.supersede(seated)).collect()
+    }
+
+    /// At most `most` users in doubt, who are so no longer.
+    fn take_doubted(&self, most: usize) -> Vec<UserName> {
+        let table = &mut *self.0.table.lock();
+        let users: Vec<UserName> = table.doubted.iter().take(most).cloned().collect();
+        for user in &users {
+            table.doubted.remove(user);
+        }
+        users
+    }
+
+    /// A count could not be finished: it is begun again by [`PerUser::look_again`].
+    fn doubt_later(&self, user: &UserName) {
+        let table = &mut *self.0.table.lock();
+        if table.seated.contains_key(user) {
+            table.doubted_later.insert(user.clone());
+        }
+    }
+
+    /// Puts those in doubt for whom that is due now, with `all` everybody who has a session here.
+    fn look_again(&self, all: bool) {
+        let table = &mut *self.0.table.lock();
+        table.doubted.extend(table.doubted_later.drain());
+        if all {
+            table.doubted.extend(table.seated.keys().cloned());
+        }
+    }
+}
+
+impl Shared {
+    fn refusal(&self) -> Refusal {
+        let limit = Limit::SessionsPerUser;
+        let bound = format!("at most {} sessions a user ({})", self.most, limit.name());
+        let refusal = match self.policy {
+            SessionsPerUserPolicy::Refuse => Refusal::new(CloseReason::Limit, bound),
+            SessionsPerUserPolicy::Newest => {
+                let reason = CloseReason::Superseded;
+                Refusal::new(reason, format!("{}: {bound}", reason.words()))
+            }
+        };
+        refusal.at(limit)
+    }
 }
 
 impl Seat {
-    /// This session, if a newer one has taken its place: to be asked once, after joining.
+    /// This session, if it has given way meanwhile: to be asked once, after joining.
     pub fn superseded(&self) -> Option<Superseded> {
         let superseded = self.seated.superseded.load(Ordering::Acquire);
         superseded.then(|| Superseded {
+            shared: Arc::clone(&self.shared),
             seated: Arc::clone(&self.seated),
-            most: self.most,
+            again: true,
         })
     }
 }
 
 impl Superseded {
-    /// Closes it: ERROR, 4409.
+    /// Closes it: ERROR, 4409; with the policy `refuse` 1008.
     pub fn close(self, metrics: &Metrics) -> Sending {
-        let limit = Limit::SessionsPerUser;
-        let message = format!(
-            "{}: at most {} sessions a user ({})",
-            CloseReason::Superseded.words(),
-            self.most,
-            limit.name()
-        );
-        let refusal = Refusal::new(CloseReason::Superseded, message).at(limit);
+        let mut refusal = self.shared.refusal();
+        refusal.limit.take_if(|_| self.again);
         let end = error_end(refusal, self.seated.version, metrics);
         self.seated.handle.close(end.reason, end.messages)
     }
@@ -139,13 +235,16 @@ impl Superseded {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut table = self.table.lock();
-        let Some(of_user) = table.get_mut(&self.seated.user) else {
+        let table = &mut *self.shared.table.lock();
+        let user = &self.seated.user;
+        let Some(of_user) = table.seated.get_mut(user) else {
             return;
         };
         of_user.retain(|seated| !Arc::ptr_eq(seated, &self.seated));
         if of_user.is_empty() {
-            table.remove(&self.seated.user);
+            table.seated.remove(user);
+            table.doubted.remove(user);
+            table.doubted_later.remove(user);
         }
     }
 }

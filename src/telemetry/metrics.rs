@@ -1,31 +1,61 @@
-//! Every metric's name, in one file. Counters that others increment are handles here; what others own already
-//! (the registry's and the bus's counters, presence) is read at the scrape, and named in `metrics/render`.
+//! What Herald counts and measures: the handles that any module may hold. What others own already (the registry's and
+//! the bus's counters, presence) is read at the scrape. Every name stands in `metrics/names`; docs/metrics.md explains
+//! each. Labels have few values, known beforehand: never a user, a session or a free destination.
 
+use std::sync::Arc;
+
+use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
 use crate::close_reason::CloseReason;
 use crate::limit::Limit;
+use names::Name;
+use timing::Exemplars;
 
+pub mod names;
+mod openmetrics;
 mod process;
 mod render;
+mod snapshot;
+mod timing;
 
-pub use render::{CONTENT_TYPE, Observed};
+pub use render::Format;
+pub use snapshot::Observed;
+pub use timing::Timing;
 
 /// Bounds of the ACK histogram in seconds: from a script's answer to a person's.
-const ACK_BUCKETS: [f64; 12] = [
+const ACK_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
 ];
 /// Bounds of the request histogram in seconds: a publish takes well under a millisecond, a login tens of them.
-const REQUEST_BUCKETS: [f64; 11] = [
+const REQUEST_BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0,
 ];
+/// Bounds of what happens inside an instance and over the bus, in seconds: from tens of microseconds to trouble.
+const INNER_BUCKETS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
+];
+/// Bounds of what waits for a client's network, in seconds.
+const WAIT_BUCKETS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
+];
+
+/// Who answers a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// This instance, by way of the bus.
+    Own,
+    /// Another one.
+    Other,
+}
 
 /// Handles that any module may hold; cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
+    exemplars: Vec<Series>,
     /// Open WebSocket connections, before and after login.
     pub connections: IntGauge,
     /// Connections refused since `http.max_connections` was reached.
@@ -40,14 +70,31 @@ pub struct Metrics {
     pub published: IntCounterVec,
     /// Publishes refused, by `source` and `reason`.
     pub publish_refused: IntCounterVec,
+    /// From a REST publish's acceptance until the bus has it.
+    pub publish_rest: Timing,
+    /// The same of a SEND.
+    pub publish_stomp: Timing,
     /// Application requests, by `result`: `ok`, `no_responders`, `timeout`, `error`, `unavailable`.
     pub requests: IntCounterVec,
     /// Frames from clients.
     pub frames_in: IntCounter,
+    /// From a notification's arrival at this instance until a shard has it.
+    pub bus_to_shard: Timing,
+    /// One shard's walk over a broadcast's subscribers.
+    pub walk: Timing,
+    /// From a frame's entry into an outbox until the kernel has it.
+    pub outbox_wait: Timing,
     /// From a MESSAGE's write to its ACK.
-    pub ack_seconds: Histogram,
+    pub ack: Timing,
     /// ACK and NACK frames, by `kind`.
     pub acks: IntCounterVec,
+    /// Notifications to users without a session anywhere; this instance counts them for the cluster, or another does.
+    pub offline: IntCounter,
+    /// Questions over the bus and back: to this instance, and to others.
+    round_trips: [Timing; 2],
+    probe_failures: [IntCounter; 2],
+    /// Exports of metrics by OTLP that failed.
+    pub otlp_failures: IntCounter,
     /// Times that a limit was hit, by the setting's name; [`Metrics::limit_hit`] counts.
     limit_hits: IntCounterVec,
     /// Connections closed for want of a right PROXY protocol header.
@@ -56,108 +103,138 @@ pub struct Metrics {
     pub http_requests: HistogramVec,
 }
 
+/// The exemplars of one histogram and what tells it from others of its name.
+#[derive(Clone)]
+struct Series {
+    name: &'static str,
+    label: Option<(&'static str, &'static str)>,
+    exemplars: Arc<Exemplars>,
+}
+
+/// Makes metrics and registers them.
+struct Maker {
+    registry: Registry,
+    exemplars: Vec<Series>,
+}
+
+impl Maker {
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+        self.registry.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: Name) -> Result<IntCounter, prometheus::Error> {
+        self.add(IntCounter::new(name.name, name.help)?)
+    }
+
+    fn counters(&self, name: Name, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.add(IntCounterVec::new(Opts::new(name.name, name.help), labels)?)
+    }
+
+    fn timing(
+        &mut self,
+        name: Name,
+        label: Option<(&'static str, &'static str)>,
+        buckets: &[f64],
+    ) -> Result<Timing, prometheus::Error> {
+        let mut options = HistogramOpts::new(name.name, name.help).buckets(buckets.into());
+        if let Some((label, value)) = label {
+            options = options.const_label(label, value);
+        }
+        let timing = Timing::new(options)?;
+        self.add::<Histogram>(timing.histogram())?;
+        self.exemplars.push(Series {
+            name: name.name,
+            label,
+            exemplars: timing.exemplars(),
+        });
+        Ok(timing)
+    }
+}
+
 impl Metrics {
     /// A registry of its own with every metric registered.
     pub fn new() -> Result<Self, prometheus::Error> {
         process::note_start();
-        let registry = Registry::new();
-        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
+        let mut make = Maker {
+            registry: Registry::new(),
+            exemplars: Vec::new(),
         };
-        let counters =
-            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
-                let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-                registry.register(Box::new(counters.clone()))?;
-                Ok(counters)
-            };
-        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
+        let (rest, stomp) = (Some(("source", "rest")), Some(("source", "stomp")));
+        let (own, other) = (Some(("peer", "own")), Some(("peer", "other")));
+        let publish_rest = make.timing(names::PUBLISH_SECONDS, rest, INNER_BUCKETS)?;
+        let publish_stomp = make.timing(names::PUBLISH_SECONDS, stomp, INNER_BUCKETS)?;
+        let bus_to_shard = make.timing(names::BUS_TO_SHARD_SECONDS, None, INNER_BUCKETS)?;
+        let walk = make.timing(names::WALK_SECONDS, None, INNER_BUCKETS)?;
+        let outbox_wait = make.timing(names::OUTBOX_WAIT_SECONDS, None, WAIT_BUCKETS)?;
+        let ack = make.timing(names::ACK_SECONDS, None, ACK_BUCKETS)?;
+        let round_trips = [
+            make.timing(names::BUS_ROUND_TRIP_SECONDS, own, INNER_BUCKETS)?,
+            make.timing(names::BUS_ROUND_TRIP_SECONDS, other, INNER_BUCKETS)?,
+        ];
+        let failures = make.counters(names::BUS_PROBE_FAILURES, &["peer"])?;
+        let deliveries_offline = IntCounter::new("offline", "Part of the deliveries, added at the scrape.")?;
         let metrics = Self {
-            connections: gauge(
-                "herald_connections",
-                "Open WebSocket connections, before and after login.",
-            )?,
-            connections_refused: counter(
-                "herald_connections_refused_total",
-                "Connections refused with 503 at http.max_connections.",
-            )?,
-            accept_pauses: counter(
-                "herald_accept_pauses_total",
-                "Times that accepting paused since no file descriptor was left.",
-            )?,
-            closes: counters(
-                "herald_session_closes_total",
-                "Sessions that ended, by reason.",
-                &["reason"],
-            )?,
-            logins: counters("herald_logins_total", "Logins, by result.", &["result"])?,
-            published: counters(
-                "herald_notifications_published_total",
-                "Notifications accepted from publishers, by source.",
-                &["source"],
-            )?,
-            publish_refused: counters(
-                "herald_publish_refused_total",
-                "Publishes refused, by source and reason.",
-                &["source", "reason"],
-            )?,
-            requests: counters(
-                "herald_application_requests_total",
-                "Application requests to backends, by result.",
-                &["result"],
-            )?,
-            frames_in: counter(
-                "herald_frames_received_total",
-                "STOMP frames received from clients.",
-            )?,
-            acks: counters(
-                "herald_acks_total",
-                "ACK and NACK frames received, by kind.",
-                &["kind"],
-            )?,
-            ack_seconds: {
-                let options = HistogramOpts::new(
-                    "herald_ack_duration_seconds",
-                    "Time from a MESSAGE's write to its ACK, in the ack modes that acknowledge.",
-                )
-                .buckets(ACK_BUCKETS.into());
-                let seconds = Histogram::with_opts(options)?;
-                registry.register(Box::new(seconds.clone()))?;
-                seconds
-            },
-            limit_hits: counters(
-                "herald_limit_hits_total",
-                "Times that a limit was hit, by the name of its setting.",
-                &["limit"],
-            )?,
-            proxy_protocol_refused: counter(
-                "herald_proxy_protocol_refused_total",
-                "Connections of trusted proxies closed for want of a right PROXY protocol header.",
-            )?,
+            connections: make.add(IntGauge::new(names::CONNECTIONS.name, names::CONNECTIONS.help)?)?,
+            connections_refused: make.counter(names::CONNECTIONS_REFUSED)?,
+            accept_pauses: make.counter(names::ACCEPT_PAUSES)?,
+            closes: make.counters(names::CLOSES, &["reason"])?,
+            logins: make.counters(names::LOGINS, &["result"])?,
+            published: make.counters(names::PUBLISHED, &["source"])?,
+            publish_refused: make.counters(names::PUBLISH_REFUSED, &["source", "reason"])?,
+            publish_rest,
+            publish_stomp,
+            requests: make.counters(names::REQUESTS, &["result"])?,
+            frames_in: make.counter(names::FRAMES_RECEIVED)?,
+            bus_to_shard,
+            walk,
+            outbox_wait,
+            ack,
+            acks: make.counters(names::ACKS, &["kind"])?,
+            offline: deliveries_offline,
+            round_trips,
+            probe_failures: ["own", "other"].map(|peer| failures.with_label_values(&[peer])),
+            otlp_failures: make.counter(names::OTLP_FAILURES)?,
+            limit_hits: make.counters(names::LIMIT_HITS, &["limit"])?,
+            proxy_protocol_refused: make.counter(names::PROXY_PROTOCOL_REFUSED)?,
             http_requests: {
-                let options = HistogramOpts::new(
-                    "herald_http_request_duration_seconds",
-                    "Time from request head to response head, by method, route and status.",
-                )
-                .buckets(REQUEST_BUCKETS.into());
-                let requests = HistogramVec::new(options, &["method", "route", "status"])?;
-                registry.register(Box::new(requests.clone()))?;
-                requests
+                let name = names::HTTP_REQUESTS;
+                let options = HistogramOpts::new(name.name, name.help).buckets(REQUEST_BUCKETS.into());
+                make.add(HistogramVec::new(options, &["method", "route", "status"])?)?
             },
-            registry: registry.clone(),
+            registry: make.registry,
+            exemplars: make.exemplars,
         };
+        metrics.show_all_from_the_start();
+        Ok(metrics)
+    }
+
+    /// A rate over a series that appears with its first event misses that event.
+    fn show_all_from_the_start(&self) {
         for reason in CloseReason::ALL {
-            metrics.closes.with_label_values(&[reason.label()]);
+            self.closes.with_label_values(&[reason.label()]);
         }
         for limit in Limit::ALL {
-            metrics.limit_hits.with_label_values(&[limit.name()]);
+            self.limit_hits.with_label_values(&[limit.name()]);
         }
-        Ok(metrics)
+        for (counters, values) in [
+            (&self.logins, &["ok", "failed", "overloaded"][..]),
+            (&self.published, &["rest", "stomp"]),
+            (&self.acks, &["ACK", "NACK"]),
+            (
+                &self.requests,
+                &["ok", "error", "no_responders", "timeout", "unavailable"],
+            ),
+        ] {
+            for value in values {
+                counters.with_label_values(&[*value]);
+            }
+        }
+        for source in ["rest", "stomp"] {
+            for reason in ["bus_unavailable", "too_large"] {
+                self.publish_refused.with_label_values(&[source, reason]);
+            }
+        }
     }
 
     /// Counts that `limit` was hit.
@@ -168,6 +245,20 @@ impl Metrics {
     /// How often `limit` was hit.
     pub fn limit_hits(&self, limit: Limit) -> u64 {
         self.limit_hits.with_label_values(&[limit.name()]).get()
+    }
+
+    /// One question over the bus: how long its answer took, or none: there was none in time.
+    pub fn probed(&self, peer: Peer, took: Option<std::time::Duration>) {
+        let [own, other] = &self.round_trips;
+        let [own_failures, other_failures] = &self.probe_failures;
+        let (round_trip, failures) = match peer {
+            Peer::Own => (own, own_failures),
+            Peer::Other => (other, other_failures),
+        };
+        match took {
+            Some(took) => round_trip.observe(took, None),
+            None => failures.inc(),
+        }
     }
 
     /// The registry behind the handles.

@@ -9,4 +9,5 @@ mod operators;
 mod outage;
 mod quiet;
 mod requests;
+mod sessions_per_user;
 mod users_file;

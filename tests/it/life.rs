@@ -257,3 +257,25 @@ async fn who_dawdles_is_cut_off() {
     // Neither time-out is a session's.
     browser.subscribe("/queue/x").await;
 }
+
+#[tokio::test]
+async fn health_asks_the_instance_that_the_same_configuration_starts() {
+    let herald =
+        Herald::start_unready("one", &Launch::demo().set("HERALD_HTTP__BASE_PATH", "/backend")).await;
+    let health = |argument: &str| {
+        Launch::new(&["health", argument, "--listen", &herald.address.to_string()])
+            .set("HERALD_HTTP__BASE_PATH", "/backend")
+    };
+    until("health says ready", async || {
+        health("--timeout=5s").run().await.0 == Some(0)
+    })
+    .await;
+    let (code, said) = health("--live").run().await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("/backend/livez: ok"), "{said}");
+    let gone = health("--live");
+    herald.stop().await;
+    let (code, said) = gone.run().await;
+    assert_eq!(code, Some(EXIT_FAILURE), "{said}");
+    assert!(said.contains("no answer"), "{said}");
+}

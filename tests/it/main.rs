@@ -13,6 +13,7 @@ mod cluster;
 mod life;
 mod limits;
 mod login_time;
+mod metrics;
 mod secrets;
 mod sessions;
 mod slow;

@@ -7,7 +7,7 @@ use herald::envelope::Headers;
 use herald::interceptor::authorize::Rule;
 use serde_json::json;
 
-use crate::support::app::{ADMIN, ANNA, App, BEN};
+use crate::support::app::{ADMIN, ANNA, App, BEN, connect};
 use crate::support::client::{Client, Message, is_like};
 
 const VERSIONS: [&str; 3] = ["1.0", "1.1", "1.2"];
@@ -110,6 +110,30 @@ async fn a_receipt_of_a_subscribe_is_first_also_while_others_publish() {
     stop.cancel();
     for publisher in publishers {
         publisher.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_before_it_reads_misses_nothing() {
+    let app = App::start().await;
+    for round in 0..20 {
+        let mut client = app.open().await;
+        let destination = ["/user/queue/a", "/queue/a"][round % 2];
+        client.say(connect(ANNA, "1.2", "")).await;
+        client
+            .say(format!("SUBSCRIBE\nid:0\ndestination:{destination}\n\n\0"))
+            .await;
+        client
+            .say(format!("SEND\ndestination:{destination}\n\n{round}\0"))
+            .await;
+        let first = client.next().await;
+        assert!(
+            matches!(&first, Message::Text(text) if text.starts_with(b"CONNECTED\n")),
+            "{first:?}"
+        );
+        client.expect(message(destination, &round.to_string())).await;
+        client.say("DISCONNECT\n\n\0").await;
+        client.expect_end(1000).await;
     }
 }
 

@@ -204,8 +204,13 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "hyper only under ws/, http/listener and telemetry/export",
-        except: &["src/ws", "src/http/listener", "src/telemetry/export"],
+        name: "hyper only under ws/, http/listener, telemetry/export and cli/health",
+        except: &[
+            "src/ws",
+            "src/http/listener",
+            "src/telemetry/export",
+            "src/cli/health",
+        ],
         bans: Ban::Paths(&["hyper", "hyper_util"]),
         broken: ("src/http/router.rs", "fn f() -> ::hyper::Request<()> { todo() }"),
         ..RULE
@@ -253,6 +258,18 @@ pub const RULES: &[Rule] = &[
         within: &["src/presence"],
         bans: Ban::Paths(&["crate::http", "crate::session", "crate::stomp", "crate::ws"]),
         broken: ("src/presence/view.rs", "use crate::stomp::frame;"),
+        ..RULE
+    },
+    Rule {
+        name: "relay knows no HTTP and no session",
+        within: &["src/relay", "src/control"],
+        bans: Ban::Paths(&[
+            "crate::http",
+            "crate::stomp",
+            "crate::ws",
+            "crate::session::driver",
+        ]),
+        broken: ("src/relay.rs", "use crate::http::users;"),
         ..RULE
     },
     Rule {

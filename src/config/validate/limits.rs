@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::config::units::{ByteSize, HumanDuration};
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, SESSIONS_PER_USER_MAX};
 
 /// Beyond this a body is refused whatever the configuration says (docs/nats.md).
 const BODY_MAX: ByteSize = ByteSize::kib(1_000);
@@ -92,6 +92,12 @@ fn limits(limits: &Limits, findings: &mut Findings) {
             ),
         );
     }
+    findings.within(
+        "limits.sessions_per_user",
+        limits.sessions_per_user,
+        0,
+        SESSIONS_PER_USER_MAX,
+    );
     if limits.socket_send_bytes != ByteSize(0) {
         findings.within(
             "limits.socket_send_bytes",

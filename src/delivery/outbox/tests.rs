@@ -35,7 +35,7 @@ fn fixture(limit_bytes: usize, total_bytes: usize) -> Fixture {
         taken: Mutex::default(),
         room: AtomicUsize::new(0),
     });
-    let ledger = Arc::new(Ledger::new(total_bytes));
+    let ledger = Arc::new(Ledger::new(total_bytes, Arc::new(())));
     let outbox = Outbox::new(pipe.clone(), limit_bytes, ledger.clone());
     Fixture { pipe, ledger, outbox }
 }

@@ -27,7 +27,7 @@ fn registry() -> Registry {
         delivery_bytes: 1 << 20,
         hidden_tab_grace: Duration::from_secs(300),
         user_prefix: Path::parse("/user").unwrap(),
-        on_ack: Arc::new(|_| {}),
+        measure: Arc::new(()),
     };
     Registry::start(&crate::delivery::Config::default(), limits).unwrap()
 }
@@ -76,6 +76,34 @@ async fn what_is_published_behind_a_subscribe_reaches_it() {
         .shards(&Target::Broadcast(path.clone()))
         .is_empty()
     {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The same of a client that reads nothing before it sends: CONNECT, SUBSCRIBE and SEND to its user stand behind each
+/// other in the mailbox.
+#[tokio::test]
+async fn what_is_published_behind_a_login_reaches_its_user() {
+    let registry = registry();
+    let (opens, wait) = blocking::channel();
+    let _first = join(&registry, "first", Arc::new(Gate(Mutex::new(wait)))).await;
+    let _alice = join(
+        &registry,
+        "alice",
+        Arc::new(Gate(Mutex::new(blocking::channel().1))),
+    )
+    .await;
+    let user = UserName::parse("alice").unwrap();
+    let target = Target::User {
+        user: user.clone(),
+        path: Path::parse("/queue/a").unwrap(),
+    };
+    registry.deliver(Envelope::new(target.clone(), "hi")).await;
+    assert_eq!((registry.stats().matched, registry.stats().unmatched), (1, 0));
+    drop(opens);
+    // Nothing of it is left when its user has gone.
+    registry.close_user(&user, CloseReason::Disconnected).await;
+    while !registry.inner.interest.shards(&target).is_empty() {
         tokio::task::yield_now().await;
     }
 }

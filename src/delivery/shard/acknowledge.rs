@@ -33,7 +33,7 @@ impl Shard {
             };
             let count = window.acknowledge(&ack.message_id, now, |took| {
                 if ack.positive {
-                    (self.setting.on_ack)(took);
+                    self.setting.measure.acknowledged(took);
                 }
             });
             let counter = if ack.positive {

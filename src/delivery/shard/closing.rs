@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -89,6 +90,15 @@ impl Shard {
             return;
         };
         self.end(slot, reason, wire::last_words(reason, version));
+    }
+
+    /// How long the oldest frame that waits for one of the sessions has waited.
+    pub(super) fn oldest_waiting(&self) -> Duration {
+        let lagging = self.hot.iter().zip(&self.sessions).filter(|(hot, _)| hot.blocked);
+        let oldest = lagging
+            .filter_map(|(_, session)| session.as_ref()?.outbox.oldest())
+            .min();
+        oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     pub(super) fn inspect(&self, user: &UserName) -> Vec<SessionView> {

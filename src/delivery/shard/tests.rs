@@ -57,7 +57,7 @@ struct Client {
 impl Fixture {
     fn new() -> Self {
         let clock = Arc::new(AtomicU32::new(1));
-        let ledger = Arc::new(Ledger::new(1 << 20));
+        let ledger = Arc::new(Ledger::new(1 << 20, Arc::new(())));
         let shard = Shard::new(Setting {
             index: 0,
             interest: Arc::default(),
@@ -65,7 +65,7 @@ impl Fixture {
             clock: clock.clone(),
             user_prefix: Path::parse("/user").unwrap(),
             grace_ticks: 1_200,
-            on_ack: Arc::new(|_| {}),
+            measure: Arc::new(()),
         });
         Self {
             shard,
@@ -94,7 +94,7 @@ impl Fixture {
             since_ms: 0,
             connected: Bytes::from_static(b"CONNECTED;"),
         };
-        self.handle(Command::Join(key, Box::new(join)));
+        self.handle(Command::Join(key, Box::new(join), None));
         Client { pipe, outbox, key }
     }
 

@@ -32,6 +32,13 @@ impl Shard {
     /// Delivers neighbours of the mailbox. Those with one target go out together, in their order; different targets
     /// have no order between them (docs/stomp.md, "Order").
     pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
+        let now = Instant::now();
+        for envelope in batch.iter().map(|delivery| &delivery.envelope) {
+            if let Some(at) = envelope.arrival.at() {
+                let after = now.saturating_duration_since(at);
+                self.setting.measure.reached_shard(after, &envelope.trace);
+            }
+        }
         let mut together: Vec<Encoded<'_>> = Vec::with_capacity(batch.len());
         let mut done = [false; BATCH_MAX];
         for (at, first) in batch.iter().enumerate().take(BATCH_MAX) {
@@ -55,7 +62,7 @@ impl Shard {
 
     fn broadcast(&mut self, path: &Path, together: &mut [Encoded<'_>]) {
         let mut tally = Tally::default();
-        let now = self.wheel.now();
+        let (now, begun) = (self.wheel.now(), Instant::now());
         let Some((topic_index, topic)) = self.topics.get(path) else {
             return;
         };
@@ -95,6 +102,11 @@ impl Shard {
             }
         }
         self.add(&tally);
+        if let Some(first) = together.first() {
+            self.setting
+                .measure
+                .walked(begun.elapsed(), &first.envelope.trace);
+        }
     }
 
     fn reach_user(&mut self, user: &UserName, path: &Path, together: &mut [Encoded<'_>]) {

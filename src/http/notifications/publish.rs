@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::request::{Batch, Notification, NotificationRequest, Rules, parse, split};
 use super::{Accepted, trace_context};
 use crate::chat_message::CONTENT_TYPE;
-use crate::envelope::{Envelope, MessageId, TraceContext, unix_ms};
+use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
 use crate::http::body::require_json;
 use crate::http::error::{ApiError, Problem};
 use crate::http::refusals;
@@ -179,6 +179,7 @@ async fn publish(
             timestamp_ms: now,
             expires_at_ms: notification.ttl_ms.map(|ttl| now.saturating_add(ttl)),
             collapse: notification.collapse.clone(),
+            arrival: Arrival::default(),
         };
         match api.publish(&envelope, Some(format!("{at}/payload"))).await {
             Err(ApiError::BusUnavailable { .. }) => return Err(ApiError::BusUnavailable { published }),

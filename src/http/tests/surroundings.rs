@@ -1,7 +1,7 @@
 //! Promise: base path, ports, scopes, health and errors outside the handlers are as docs/rest.md says.
 
 use super::*;
-use crate::http::users::DISCONNECT;
+use crate::control::DISCONNECT;
 
 #[tokio::test]
 async fn scopes_guard_their_routes() {

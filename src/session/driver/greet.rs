@@ -85,6 +85,10 @@ pub(super) async fn greet(
         }
         Err(refusal) => return Err(error_end(refusal, BEFORE_LOGIN, &context.metrics)),
     };
+    if let Some(seat) = seat.as_deref() {
+        let admitted = context.cluster.admit(seat).await;
+        admitted.map_err(|refusal| error_end(refusal, BEFORE_LOGIN, &context.metrics))?;
+    }
     let session_id = ulid::Ulid::new().to_string();
     let (user, owner) = (principal.user().clone(), principal.clone());
     let Accepted {

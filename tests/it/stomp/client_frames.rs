@@ -439,7 +439,7 @@ async fn a3_what_is_not_acknowledged_is_not_sent_again() {
         )
         .await;
     let lost = app
-        .metric("herald_acknowledgements_total{outcome=\"unacknowledged\"}")
+        .metric("herald_deliveries_total{outcome=\"unacknowledged\"}")
         .await;
     assert_eq!(lost, 1.0);
 }

@@ -36,7 +36,7 @@ async fn a_hidden_tab_that_answers_pings_stays() {
     assert!(pings >= 2, "{pings}");
     tab.expect_nothing().await;
     assert_eq!(app.metric("herald_sessions_reaped_total").await, 0.0);
-    assert!(app.metric("herald_pings_total").await >= 2.0);
+    assert!(app.metric("herald_heartbeat_misses_total").await >= 2.0);
 }
 
 #[tokio::test]
@@ -139,5 +139,5 @@ async fn heralds_own_back_pressure_is_no_silence() {
             .await;
     }
     client.expect_nothing().await;
-    assert_eq!(app.metric("herald_pings_total").await, 0.0);
+    assert_eq!(app.metric("herald_heartbeat_misses_total").await, 0.0);
 }

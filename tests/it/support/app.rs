@@ -123,14 +123,24 @@ impl App {
 
     /// What an administrator gets from `path`.
     pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[], b"").await
+    }
+
+    /// The answer to an administrator's request.
+    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         use base64::Engine as _;
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{}:test", ADMIN.0));
-        let headers = [("Authorization", &*format!("Basic {credentials}"))];
-        let answer = within(
-            "an answer",
-            process::request(self.address, "GET", path, &headers, b""),
-        );
-        answer.await.unwrap()
+        let credentials = format!("Basic {credentials}");
+        let headers = [&[("Authorization", &*credentials)], headers].concat();
+        let asked = process::request(self.address, method, path, &headers, body);
+        within("an answer", asked).await.unwrap()
+    }
+
+    /// `/metrics`, as `accept` asks for it.
+    pub async fn scrape(&self, accept: &str) -> String {
+        let answer = self.request("GET", "/metrics", &[("Accept", accept)], b"").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text()
     }
 
     /// The value of a metric, by its name and labels as they stand in `/metrics`.

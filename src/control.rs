@@ -1,5 +1,5 @@
 //! What instances ask and tell each other about a user's sessions over the bus's control channel, and the receiving
-//! side of it. Knows no HTTP. A payload that cannot be read is logged and does nothing.
+//! side of it. Knows the registry; no bus and no HTTP. A payload that cannot be read is logged and does nothing.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

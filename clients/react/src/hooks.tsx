@@ -1,0 +1,106 @@
+/** The connection in React: a provider and two hooks. Knows `connection.ts` and no page. */
+
+import type { StompHeaders } from '@stomp/stompjs';
+import {
+  createContext,
+  type ReactNode,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from 'react';
+import { HeraldConnection, type HeraldOptions, type HeraldState, type MessageHandler } from './connection.js';
+
+const HeraldContext = createContext<HeraldConnection | null>(null);
+
+/** Keeps one connection for all below it, from mount to unmount. New `url`, `user` or `password`: a new connection. */
+export function HeraldProvider({ children, ...options }: HeraldOptions & { children: ReactNode }) {
+  const { url, user, password } = options;
+  const rest = useRef(options);
+  const connection = useMemo(
+    () => new HeraldConnection({ ...rest.current, url, user, password }),
+    [url, user, password],
+  );
+  useEffect(() => {
+    connection.start();
+    // Who closes the laptop or loses the network need not sit a long wait out.
+    window.addEventListener('online', connection.retryNow);
+    return () => {
+      window.removeEventListener('online', connection.retryNow);
+      void connection.stop();
+    };
+  }, [connection]);
+  return <HeraldContext.Provider value={connection}>{children}</HeraldContext.Provider>;
+}
+
+/** What {@link useHerald} gives. */
+export interface Herald extends HeraldState {
+  /** SENDs; done when the server has processed it. */
+  send: (destination: string, body: string, headers?: StompHeaders) => Promise<void>;
+  /** Makes the next attempt now. */
+  retryNow: () => void;
+}
+
+/** The connection's state, and what can be done with it. */
+export function useHerald(): Herald {
+  const connection = useConnection();
+  const state = useSyncExternalStore(connection.listen, connection.state);
+  return useMemo(
+    () => ({
+      ...state,
+      send: (destination, body, headers) => connection.send(destination, body, headers),
+      retryNow: connection.retryNow,
+    }),
+    [connection, state],
+  );
+}
+
+/** Options of {@link useSubscription}. */
+export interface SubscriptionOptions {
+  /** Headers of SUBSCRIBE, such as `{ ack: 'client-individual' }`. Read when the subscription begins. */
+  headers?: StompHeaders;
+}
+
+/** What {@link useSubscription} gives. */
+export interface SubscriptionState {
+  /** The server has confirmed it: what is sent from now on arrives. */
+  joined: boolean;
+  /** Why the server does not let this destination be subscribed. */
+  refused?: string;
+}
+
+/**
+ * Subscribes while the component is mounted, through every reconnect. `null`: to nothing. The handler may be a new function
+ * at each render.
+ */
+export function useSubscription(
+  destination: string | null,
+  handler: MessageHandler,
+  options: SubscriptionOptions = {},
+): SubscriptionState {
+  const connection = useConnection();
+  const latest = useRef({ handler, options });
+  useEffect(() => {
+    latest.current = { handler, options };
+  });
+  const [refused, setRefused] = useState<string>();
+  useEffect(() => {
+    setRefused(undefined);
+    if (destination === null) return;
+    const { headers } = latest.current.options;
+    return connection.subscribe(destination, (message) => latest.current.handler(message), {
+      headers,
+      onRefused: setRefused,
+    });
+  }, [connection, destination]);
+  const { joined } = useSyncExternalStore(connection.listen, connection.state);
+  return { joined: destination !== null && joined.includes(destination), refused };
+}
+
+function useConnection(): HeraldConnection {
+  const connection = useContext(HeraldContext);
+  if (!connection) throw new Error('useHerald and useSubscription work inside a <HeraldProvider>');
+  return connection;
+}

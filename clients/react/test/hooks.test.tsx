@@ -1,0 +1,108 @@
+// The promise: the hooks follow the connection and the component: subscribed while mounted, told of every change, and one
+// connection however often React mounts.
+
+import { act, render, screen } from '@testing-library/react';
+import { StrictMode, useState } from 'react';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { HeraldProvider, useHerald, useSubscription } from '../src/index.js';
+import { StompServer } from './server.js';
+
+let server: StompServer;
+beforeEach(() => {
+  vi.useFakeTimers();
+  server = new StompServer().install();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const pass = (ms = 5) => act(() => vi.advanceTimersByTimeAsync(ms));
+
+function Feed({ destination }: { destination: string | null }) {
+  const { status, instance } = useHerald();
+  const [bodies, setBodies] = useState<string[]>([]);
+  const { joined, refused } = useSubscription(destination, (message) => setBodies([...bodies, message.body]));
+  return <p>{[status, instance, joined ? 'joined' : 'open', refused, ...bodies].filter(Boolean).join(' ')}</p>;
+}
+
+function page(destination: string | null, password = 'test') {
+  return (
+    <StrictMode>
+      <HeraldProvider url="ws://h/ws" user="test1" password={password}>
+        <Feed destination={destination} />
+      </HeraldProvider>
+    </StrictMode>
+  );
+}
+
+const text = () => screen.getByRole('paragraph').textContent;
+
+test('a message shows, through a loss and in the newest handler', async () => {
+  render(page('/queue/a'));
+  expect(text()).toBe('connecting open');
+  await pass();
+  expect(text()).toBe('connected one joined');
+  act(() => server.message('/queue/a', 'first'));
+  act(() => server.message('/queue/a', 'second'));
+  expect(text()).toBe('connected one joined first second');
+  await act(async () => server.last.end(1006));
+  expect(text()).toBe('reconnecting one open first second');
+  await pass(1_000);
+  act(() => server.message('/queue/a', 'third'));
+  expect(text()).toBe('connected one joined first second third');
+});
+
+test('another destination takes the place of the old one; null is none', async () => {
+  const { rerender } = render(page('/queue/a'));
+  await pass();
+  rerender(page('/queue/b'));
+  expect(server.last.frames.slice(-2).map((frame) => frame.command)).toEqual(['UNSUBSCRIBE', 'SUBSCRIBE']);
+  await pass();
+  expect(text()).toBe('connected one joined');
+  rerender(page(null));
+  expect(server.last.frames.at(-1)?.command).toBe('UNSUBSCRIBE');
+  expect(text()).toBe('connected one open');
+});
+
+test('a refusal is told where it was asked for', async () => {
+  server.refuses = '/elsewhere/x';
+  render(page('/elsewhere/x'));
+  await pass(2_000);
+  expect(text()).toBe('connected one open /elsewhere/x: no such prefix');
+});
+
+test('in strict mode there is one session in the end, and none after unmount', async () => {
+  const { unmount } = render(page('/queue/a'));
+  await pass();
+  expect(server.sockets.filter((socket) => socket.readyState === 1)).toHaveLength(1);
+  unmount();
+  await pass(60_000);
+  expect(server.sockets.filter((socket) => socket.readyState === 1)).toHaveLength(0);
+});
+
+test('other credentials are another connection', async () => {
+  const { rerender } = render(page('/queue/a', 'wrong'));
+  await pass();
+  expect(text()).toBe('ended open');
+  rerender(page('/queue/a'));
+  await pass();
+  expect(text()).toBe('connected one joined');
+});
+
+test('the browser back online means: try now', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.999);
+  render(page('/queue/a'));
+  await pass();
+  await act(async () => server.last.end(1006));
+  await pass();
+  expect(text()).toContain('reconnecting');
+  act(() => void window.dispatchEvent(new Event('online')));
+  await pass();
+  expect(text()).toContain('connected');
+});
+
+test('outside a provider the hooks say what is missing', () => {
+  vi.spyOn(console, 'error').mockImplementation(() => {});
+  expect(() => render(<Feed destination="/queue/a" />)).toThrow('HeraldProvider');
+});

@@ -1,0 +1,143 @@
+//! `herald health`: asks the instance that the same configuration would start whether it is ready, or alive, and ends with
+//! 0 or 1. For `HEALTHCHECK` in images that hold nothing but the program. Knows where the answer stands, not what makes it.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use clap::Args;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time;
+
+use super::ConfigArgs;
+use crate::config::units::HumanDuration;
+use crate::http::Config;
+
+/// The longest answer that is read; Herald's own is some 100 bytes.
+const ANSWER_MAX_BYTES: usize = 16 << 10;
+
+/// Whom to ask for what.
+#[derive(Debug, Clone, Args)]
+pub struct HealthArgs {
+    /// Which instance: the one that `serve` would start with these flags and this environment.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Ask /livez, whether the process is alive, instead of /readyz, whether it can serve.
+    #[arg(long)]
+    pub live: bool,
+    /// How long to wait for the whole answer.
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    pub timeout: HumanDuration,
+}
+
+/// Why the instance does not count as healthy.
+#[derive(Debug)]
+pub enum HealthError {
+    /// The configured address is none; `serve` would not start with it either.
+    Address(String),
+    /// No runtime, or standard output is gone.
+    Io(io::Error),
+    /// There is no whole answer.
+    NoAnswer(String, String),
+    /// The answer is not 200.
+    Unhealthy(String, StatusCode, String),
+}
+
+impl fmt::Display for HealthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(text) => write!(f, "{text:?} is not an IP address and a port"),
+            Self::Io(error) => error.fmt(f),
+            Self::NoAnswer(url, why) => write!(f, "{url}: no answer: {why}"),
+            Self::Unhealthy(url, status, body) => write!(f, "{url}: {status}: {}", body.trim_end()),
+        }
+    }
+}
+
+impl std::error::Error for HealthError {}
+
+impl From<io::Error> for HealthError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Asks `http.admin_listen` if it is set, else `http.listen`, and prints the answer.
+///
+/// # Errors
+/// Whatever is not a 200 within the time.
+pub fn run(config: &Config, live: bool, timeout: HumanDuration) -> Result<(), HealthError> {
+    let (address, path) = target(config, live)?;
+    let url = format!("http://{address}{path}");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let answer = runtime.block_on(async { time::timeout(timeout.0, get(address, &path)).await });
+    match answer {
+        Ok(Ok((StatusCode::OK, body))) => {
+            writeln!(io::stdout().lock(), "{url}: {}", body.trim_end())?;
+            Ok(())
+        }
+        Ok(Ok((status, body))) => Err(HealthError::Unhealthy(url, status, body)),
+        Ok(Err(why)) => Err(HealthError::NoAnswer(url, why)),
+        Err(_) => Err(HealthError::NoAnswer(url, format!("none within {timeout}"))),
+    }
+}
+
+/// Where to ask: all interfaces are reached by the loopback.
+fn target(config: &Config, live: bool) -> Result<(SocketAddr, String), HealthError> {
+    let text = config.admin_listen.as_ref().unwrap_or(&config.listen);
+    let mut address: SocketAddr = text.parse().map_err(|_| HealthError::Address(text.clone()))?;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let route = if live { "/livez" } else { "/readyz" };
+    Ok((address, format!("{}{route}", config.base_path)))
+}
+
+/// One GET on a connection of its own.
+async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, String), String> {
+    let words = |error: &dyn fmt::Display| error.to_string();
+    let stream = TcpStream::connect(address).await.map_err(|error| words(&error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| words(&error))?;
+    let request = Request::get(path)
+        .header(header::HOST, address.to_string())
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| words(&error))?;
+    let exchange = async {
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| words(&error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_MAX_BYTES)
+            .collect()
+            .await
+            .map_err(|error| words(&error))?;
+        Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
+    };
+    tokio::pin!(exchange);
+    tokio::select! {
+        // The connection may end first, with the last bytes of the answer handed over.
+        biased;
+        answer = &mut exchange => answer,
+        ended = connection => match ended {
+            Ok(()) => exchange.await,
+            Err(error) => Err(words(&error)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! What the shards and the outboxes count, and one reading of it. Knows no metric.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::delivery::ledger::Ledger;
+
+/// What the shards count.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub(in crate::delivery) sessions: AtomicU64,
+    pub(in crate::delivery) subscriptions: AtomicU64,
+    pub(in crate::delivery) written: AtomicU64,
+    pub(in crate::delivery) queued: AtomicU64,
+    pub(in crate::delivery) dropped: AtomicU64,
+    pub(in crate::delivery) overflows: AtomicU64,
+    pub(in crate::delivery) pings: AtomicU64,
+    pub(in crate::delivery) reaped: AtomicU64,
+    pub(in crate::delivery) acknowledged: AtomicU64,
+    pub(in crate::delivery) refused: AtomicU64,
+    pub(in crate::delivery) unacknowledged: AtomicU64,
+    pub(in crate::delivery) matched: AtomicU64,
+    pub(in crate::delivery) unmatched: AtomicU64,
+}
+
+/// What the shards have counted since start, and what they hold now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Logged-in sessions now.
+    pub sessions: u64,
+    /// Subscriptions now.
+    pub subscriptions: u64,
+    /// Bytes that wait in outboxes now.
+    pub outbox_bytes: u64,
+    /// MESSAGEs written to a socket at once.
+    pub written: u64,
+    /// MESSAGEs that had to wait in an outbox.
+    pub queued: u64,
+    /// MESSAGEs dropped: outbox full, session closing, or unsubscribed while waiting.
+    pub dropped: u64,
+    /// MESSAGEs that went stale while they waited.
+    pub expired: u64,
+    /// Notifications that no session of this instance wanted.
+    pub unmatched: u64,
+    /// Notifications that at least one session may have wanted.
+    pub matched: u64,
+    /// Sessions closed as slow consumers.
+    pub overflows: u64,
+    /// Pings sent to silent clients.
+    pub pings: u64,
+    /// Sessions reaped for silence.
+    pub reaped: u64,
+    /// MESSAGEs acknowledged by ACK.
+    pub acknowledged: u64,
+    /// MESSAGEs refused by NACK.
+    pub refused: u64,
+    /// MESSAGEs whose subscription ended before they were acknowledged.
+    pub unacknowledged: u64,
+    /// MESSAGEs replaced by a newer one with the same collapse key while they waited.
+    pub collapsed: u64,
+}
+
+impl Stats {
+    pub(super) fn of(counters: &Counters, ledger: &Ledger) -> Self {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Self {
+            sessions: get(&counters.sessions),
+            subscriptions: get(&counters.subscriptions),
+            outbox_bytes: ledger.queued_bytes.load(Ordering::Relaxed) as u64,
+            written: get(&counters.written),
+            queued: get(&counters.queued),
+            dropped: get(&counters.dropped) + get(&ledger.dropped),
+            expired: get(&ledger.expired),
+            unmatched: get(&counters.unmatched),
+            matched: get(&counters.matched),
+            overflows: get(&counters.overflows),
+            pings: get(&counters.pings),
+            reaped: get(&counters.reaped),
+            acknowledged: get(&counters.acknowledged),
+            refused: get(&counters.refused),
+            unacknowledged: get(&counters.unacknowledged),
+            collapsed: get(&ledger.collapsed),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Holds `limits.sessions_per_user` over the whole cluster (docs/limits.md). Knows the bus and presence by their handles.
+//!
+//! Nothing is kept of what others hold: after a login its instance asks all others for that user's sessions, orders them
+//! by (since, instance) and has those closed that are too many. Of two logins at the same moment on two instances at
+//! least one counts the other, since both take their seats before they ask. A count that an instance did not answer is
+//! acted upon as far as it goes, and done again until all that presence knows have answered. When an instance comes,
+//! or the bus is back, everybody here is counted again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::excess::excess;
+use super::protocol::{
+    MESSAGE_MAX_BYTES, OfUser, SEAT_BYTES, Seats, SeatsOf, Supersede, USER_BYTES, USERS_MAX, answer, decode,
+    encode, users,
+};
+use super::{PerUser, SEATS, SUPERSEDE, Seat};
+use crate::bus::Bus;
+use crate::config::SessionsPerUserPolicy;
+use crate::instance::InstanceId;
+use crate::presence::Presence;
+use crate::principal::UserName;
+use crate::session::action::Refusal;
+use crate::telemetry::metrics::Metrics;
+
+/// How long an instance may take to answer; with the policy `refuse` a login waits for it.
+const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often counts that could not be finished are begun again, and instances are looked for.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Counts users' sessions with the other instances.
+pub struct Cluster {
+    per_user: PerUser,
+    bus: Arc<dyn Bus>,
+    presence: Arc<Presence>,
+    own: InstanceId,
+    metrics: Metrics,
+}
+
+/// Whom a user's session may be held by, and since when.
+type Held = (u64, InstanceId);
+
+/// What one instance said, for each user of the question; none: nothing.
+type Answer = (InstanceId, Option<Seats>);
+
+impl Cluster {
+    /// Over the instance's own table.
+    pub fn new(
+        per_user: PerUser,
+        bus: Arc<dyn Bus>,
+        presence: Arc<Presence>,
+        own: InstanceId,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            per_user,
+            bus,
+            presence,
+            own,
+            metrics,
+        }
+    }
+
+    /// Counts after each login until `shutdown`. To be run once.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        if self.per_user.0.most == 0 {
+            return;
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.count() => {}
+        }
+    }
+
+    /// With the policy `refuse`, whether a session that has taken its seat may keep it: waits for the others' answers.
+    /// Where one does not answer in time the session is let in, and gives way later if it is one too many.
+    ///
+    /// # Errors
+    /// ERROR, 1008.
+    pub async fn admit(&self, seat: &Seat) -> Result<(), Refusal> {
+        if self.per_user.0.policy != SessionsPerUserPolicy::Refuse {
+            return Ok(());
+        }
+        let user = &seat.seated.user;
+        let answers = self.ask(std::slice::from_ref(user)).await;
+        let (held, complete) = self.held(user, 0, &answers);
+        if !complete {
+            self.per_user.doubt_later(user);
+        }
+        if self.excess(held).contains(&(seat.seated.since, self.own)) {
+            return Err(self.per_user.0.refusal());
+        }
+        Ok(())
+    }
+
+    /// Answers [`SEATS`] for this instance; none: the question is unreadable.
+    pub fn answer_seats(&self, payload: &[u8]) -> Option<Bytes> {
+        let asked = decode::<SeatsOf>(payload).and_then(|question| users(&question));
+        let Some(asked) = asked else {
+            tracing::warn!(kind = SEATS, "a control message cannot be read");
+            return None;
+        };
+        Some(encode(&answer(&asked, |user| self.per_user.seats(user))))
+    }
+
+    /// Does what [`SUPERSEDE`] tells this instance; the answer.
+    pub async fn apply_supersede(&self, payload: &[u8]) -> Option<Bytes> {
+        let Some(order) = decode::<Supersede>(payload) else {
+            tracing::warn!(kind = SUPERSEDE, "a control message cannot be read");
+            return None;
+        };
+        for OfUser { user, seats } in order.users {
+            if let Ok(user) = UserName::parse(&user) {
+                self.close(&user, &seats).await;
+            }
+        }
+        Some(Bytes::from_static(b"{}"))
+    }
+
+    async fn close(&self, user: &UserName, seats: &[u64]) {
+        for superseded in self.per_user.take(user, seats) {
+            superseded.close(&self.metrics).await;
+        }
+    }
+
+    async fn count(&self) {
+        let mut ticks = interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut known, mut connection) = (BTreeSet::new(), 0);
+        loop {
+            tokio::select! {
+                () = self.per_user.0.due.notified() => {}
+                _ = ticks.tick() => {
+                    let now: BTreeSet<InstanceId> = self.others().collect();
+                    let reconnects = self.bus.stats().reconnects;
+                    let all = now.difference(&known).next().is_some() || reconnects != connection;
+                    (known, connection) = (now, reconnects);
+                    self.per_user.look_again(all);
+                }
+            }
+            loop {
+                let users = self.per_user.take_doubted(USERS_MAX);
+                if users.is_empty() {
+                    break;
+                }
+                self.settle(&users).await;
+            }
+        }
+    }
+
+    /// One count of these users, and what follows from it.
+    async fn settle(&self, users: &[UserName]) {
+        let answers = self.ask(users).await;
+        let mut orders: BTreeMap<InstanceId, Order> = BTreeMap::new();
+        for (index, user) in users.iter().enumerate() {
+            let (held, mut complete) = self.held(user, index, &answers);
+            let mut by_instance: BTreeMap<InstanceId, Vec<u64>> = BTreeMap::new();
+            for (since, instance) in self.excess(held) {
+                by_instance.entry(instance).or_default().push(since);
+            }
+            for (instance, seats) in by_instance {
+                complete &= orders.entry(instance).or_default().push(user, seats);
+            }
+            if !complete {
+                self.per_user.doubt_later(user);
+            }
+        }
+        let told = orders
+            .into_iter()
+            .map(|(instance, order)| self.tell(instance, order));
+        join_all(told).await;
+    }
+
+    /// Has sessions closed; whose instance does not say that it did so are counted again.
+    async fn tell(&self, instance: InstanceId, order: Order) {
+        if instance == self.own {
+            for (user, seats) in order.users {
+                self.close(&user, &seats).await;
+            }
+            return;
+        }
+        let payload = encode(&Supersede {
+            users: order
+                .users
+                .iter()
+                .map(|(user, seats)| OfUser {
+                    user: user.as_str().into(),
+                    seats: seats.clone(),
+                })
+                .collect(),
+        });
+        let told = self
+            .bus
+            .control_request(instance, SUPERSEDE, payload, ASK_TIMEOUT);
+        if let Err(error) = told.await {
+            tracing::debug!(%instance, %error, "an instance has not closed a user's sessions yet");
+            order
+                .users
+                .iter()
+                .for_each(|(user, _)| self.per_user.doubt_later(user));
+        }
+    }
+
+    /// Asks all other instances.
+    async fn ask(&self, users: &[UserName]) -> Vec<Answer> {
+        let question = encode(&SeatsOf {
+            users: users.iter().map(|user| user.as_str().into()).collect(),
+        });
+        let asked = self.others().map(|instance| {
+            let question = question.clone();
+            async move {
+                let asked = self.bus.control_request(instance, SEATS, question, ASK_TIMEOUT);
+                let answer = asked.await.inspect_err(|error| {
+                    tracing::debug!(%instance, %error, "an instance has not counted a user's sessions");
+                });
+                (
+                    instance,
+                    answer.ok().and_then(|payload| decode::<Seats>(&payload)),
+                )
+            }
+        });
+        join_all(asked).await
+    }
+
+    /// All sessions of the user with the number `index` in the question, and whether all have answered for it. Those
+    /// held here are looked up after the answers are in.
+    fn held(&self, user: &UserName, index: usize, answers: &[Answer]) -> (Vec<Held>, bool) {
+        let own = self.per_user.seats(user).into_iter();
+        let mut held: Vec<Held> = own.map(|since| (since, self.own)).collect();
+        let mut complete = true;
+        for (instance, answer) in answers {
+            match answer.as_ref().and_then(|answer| answer.seats.get(index)) {
+                Some(seats) => held.extend(seats.iter().map(|since| (*since, *instance))),
+                None => complete = false,
+            }
+        }
+        (held, complete)
+    }
+
+    fn excess(&self, held: Vec<Held>) -> Vec<Held> {
+        excess(held, self.per_user.0.most, self.per_user.0.policy)
+    }
+
+    fn others(&self) -> impl Iterator<Item = InstanceId> {
+        let own = self.own;
+        let instances = self.presence.instances().into_iter();
+        instances
+            .map(|instance| instance.id)
+            .filter(move |instance| *instance != own)
+    }
+}
+
+/// What one instance is to close, within one message.
+#[derive(Default)]
+struct Order {
+    users: Vec<(UserName, Vec<u64>)>,
+    bytes: usize,
+}
+
+impl Order {
+    /// Whether there was room. One user always has room.
+    fn push(&mut self, user: &UserName, seats: Vec<u64>) -> bool {
+        let bytes = USER_BYTES + seats.len() * SEAT_BYTES;
+        if self.bytes > 0 && self.bytes + bytes > MESSAGE_MAX_BYTES {
+            return false;
+        }
+        self.bytes += bytes;
+        self.users.push((user.clone(), seats));
+        true
+    }
+}

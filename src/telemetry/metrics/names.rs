@@ -1,0 +1,106 @@
+//! Every metric's name and what it tells, in one table; docs/metrics.md says the same at more length, and a test holds the
+//! two together. Knows no value.
+
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    /// As Prometheus reads it: base units, `_total` behind counters.
+    pub name: &'static str,
+    /// The `# HELP` line.
+    pub help: &'static str,
+}
+
+macro_rules! names {
+    ($($constant:ident = $name:literal, $help:literal;)*) => {
+        $(#[doc = $help] pub const $constant: Name = Name { name: $name, help: $help };)*
+        /// All of them.
+        pub const ALL: &[Name] = &[$($constant),*];
+    };
+}
+
+names! {
+    // Connections and sessions.
+    CONNECTIONS = "herald_connections", "Open WebSocket connections, before and after login.";
+    CONNECTIONS_REFUSED = "herald_connections_refused_total", "Connections refused with 503 at http.max_connections.";
+    ACCEPT_PAUSES = "herald_accept_pauses_total", "Times that accepting paused since no file descriptor was left.";
+    PROXY_PROTOCOL_REFUSED = "herald_proxy_protocol_refused_total",
+        "Connections of trusted proxies closed for want of a right PROXY protocol header.";
+    LOGINS = "herald_logins_total", "Logins, by result.";
+    SESSIONS = "herald_sessions", "Logged-in sessions.";
+    SUBSCRIPTIONS = "herald_subscriptions", "Subscriptions of all sessions.";
+    USERS_ONLINE = "herald_users_online", "Users online in the cluster.";
+    CLOSES = "herald_session_closes_total", "Connections that ended, by reason.";
+    HEARTBEAT_MISSES = "herald_heartbeat_misses_total",
+        "Times that a client's heart-beat was missing and it was pinged.";
+    REAPED = "herald_sessions_reaped_total", "Sessions closed for silence.";
+    FRAMES_RECEIVED = "herald_frames_received_total", "STOMP frames received from clients.";
+    ACKS = "herald_acks_total", "ACK and NACK frames received, by kind.";
+    LIMIT_HITS = "herald_limit_hits_total", "Times that a limit was hit, by the name of its setting.";
+
+    // From the publisher to the bus.
+    HTTP_REQUESTS = "herald_http_request_duration_seconds",
+        "Time from request head to response head, by method, route and status.";
+    PUBLISHED = "herald_notifications_published_total", "Notifications accepted from publishers, by source.";
+    PUBLISH_REFUSED = "herald_publish_refused_total", "Publishes refused, by source and reason.";
+    PUBLISH_SECONDS = "herald_publish_duration_seconds",
+        "Time from a notification's acceptance until the bus has it, by source.";
+    REQUESTS = "herald_application_requests_total", "Application requests to backends, by result.";
+
+    // The bus and the cluster.
+    BUS_CONNECTED = "herald_bus_connected", "1 while the bus is connected.";
+    BUS_RECONNECTS = "herald_bus_reconnects_total", "Times the bus connection came back.";
+    BUS_SLOW_CONSUMER_DROPS = "herald_bus_slow_consumer_drops_total",
+        "Messages from the bus dropped since this instance read too slowly.";
+    BUS_UNDELIVERABLE = "herald_bus_undeliverable_total",
+        "Messages from the bus with an illegal subject, path, header or size.";
+    BUS_ROUND_TRIP_SECONDS = "herald_bus_round_trip_duration_seconds",
+        "Time from a question to an instance over the bus to its answer, by whether it was this instance or another.";
+    BUS_PROBE_FAILURES = "herald_bus_probe_failures_total",
+        "Questions to an instance over the bus without an answer in time, by whether it was this instance or another.";
+    INSTANCES = "herald_instances", "Live instances of the cluster.";
+    PRESENCE_REFUSED = "herald_presence_refused_total",
+        "Presence messages of other instances dropped, for they could not be read.";
+
+    // From the bus to the browser.
+    RECEIVED = "herald_notifications_received_total",
+        "Notifications from the bus, by whether any session of this instance wanted them.";
+    BUS_TO_SHARD_SECONDS = "herald_bus_to_shard_duration_seconds",
+        "Time from a notification's arrival at this instance until a shard has it.";
+    WALK_SECONDS = "herald_broadcast_walk_duration_seconds",
+        "Time that one shard took to write a broadcast, with its neighbours in the mailbox, to all its subscribers.";
+    DELIVERIES = "herald_deliveries_total",
+        "MESSAGEs by what became of them; offline counts notifications to a user without a session anywhere.";
+    OUTBOX_BYTES = "herald_outbox_bytes", "Bytes that wait in outboxes.";
+    OUTBOX_OLDEST_AGE = "herald_outbox_oldest_age_seconds",
+        "Age of the oldest MESSAGE that waits in an outbox; 0 if none does.";
+    OUTBOX_WAIT_SECONDS = "herald_outbox_wait_duration_seconds",
+        "Time that a frame spent in an outbox until the kernel had it; frames written at once are not counted.";
+    OUTBOX_OVERFLOWS = "herald_outbox_overflows_total", "Sessions closed as slow consumers.";
+    ACK_SECONDS = "herald_ack_duration_seconds",
+        "Time from a MESSAGE's write to its ACK, in the ack modes that acknowledge.";
+
+    // Herald itself.
+    BUILD_INFO = "herald_build_info", "1, labelled with the version and the revision it was built from.";
+    INSTANCE_INFO = "herald_instance_info", "1, labelled with this instance's name.";
+    OTLP_FAILURES = "herald_otlp_metrics_failures_total", "Exports of metrics by OTLP that failed.";
+    RESIDENT_MEMORY = "process_resident_memory_bytes", "Resident memory size in bytes.";
+    OPEN_FDS = "process_open_fds", "Number of open file descriptors.";
+    MAX_FDS = "process_max_fds", "Maximum number of open file descriptors.";
+    THREADS = "process_threads", "Number of threads.";
+    CPU_SECONDS = "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.";
+    START_TIME = "process_start_time_seconds", "Start time of the process since unix epoch in seconds.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_stands_once() {
+        let mut names: Vec<&str> = ALL.iter().map(|name| name.name).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

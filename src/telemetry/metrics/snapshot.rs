@@ -1,0 +1,142 @@
+//! What others count themselves, and what the kernel knows of the process, as metrics that live for one scrape.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use super::names::{self, Name};
+use super::process::Process;
+use crate::{bus, delivery};
+
+/// What others count themselves, read for one scrape.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The registry's counters.
+    pub delivery: delivery::registry::Stats,
+    /// How long the oldest frame in an outbox has waited; none: a shard did not say in time.
+    pub outbox_oldest: Option<Duration>,
+    /// The bus's counters.
+    pub bus: bus::Stats,
+    /// Whether the bus is connected.
+    pub bus_connected: bool,
+    /// Users online in the cluster.
+    pub users_online: usize,
+    /// Live instances, this one included.
+    pub instances: usize,
+    /// Presence messages that could not be read.
+    pub presence_refused: u64,
+    /// This instance's name.
+    pub instance: Arc<str>,
+}
+
+/// Metrics that live for one scrape.
+struct Snapshot(Registry);
+
+impl Snapshot {
+    fn add(&self, collector: impl Collector + 'static) -> Result<(), prometheus::Error> {
+        self.0.register(Box::new(collector))
+    }
+
+    fn gauge(&self, name: Name, value: u64) -> Result<(), prometheus::Error> {
+        let gauge = IntGauge::new(name.name, name.help)?;
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        self.add(gauge)
+    }
+
+    fn counter(&self, name: Name, value: u64) -> Result<(), prometheus::Error> {
+        let counter = IntCounter::new(name.name, name.help)?;
+        counter.inc_by(value);
+        self.add(counter)
+    }
+
+    fn seconds(&self, name: Name, value: f64) -> Result<(), prometheus::Error> {
+        let gauge = Gauge::new(name.name, name.help)?;
+        gauge.set(value);
+        self.add(gauge)
+    }
+
+    fn outcomes(&self, name: Name, values: &[(&str, u64)]) -> Result<(), prometheus::Error> {
+        let counters = IntCounterVec::new(Opts::new(name.name, name.help), &["outcome"])?;
+        for (outcome, value) in values {
+            counters.with_label_values(&[*outcome]).inc_by(*value);
+        }
+        self.add(counters)
+    }
+
+    fn info(&self, name: Name, labels: &[(&str, &str)]) -> Result<(), prometheus::Error> {
+        let (keys, values): (Vec<&str>, Vec<&str>) = labels.iter().copied().unzip();
+        let gauge = IntGaugeVec::new(Opts::new(name.name, name.help), &keys)?;
+        gauge.with_label_values(&values).set(1);
+        self.add(gauge)
+    }
+}
+
+/// `observed` and the process, as a registry of their own. Reads `/proc`: not for the runtime's threads. `offline`: what
+/// the relay counted.
+pub(super) fn snapshot(observed: &Observed, offline: u64) -> Result<Registry, prometheus::Error> {
+    let Observed { delivery, bus, .. } = observed;
+    let snapshot = Snapshot(Registry::new());
+    snapshot.gauge(names::SESSIONS, delivery.sessions)?;
+    snapshot.gauge(names::SUBSCRIPTIONS, delivery.subscriptions)?;
+    snapshot.gauge(names::OUTBOX_BYTES, delivery.outbox_bytes)?;
+    if let Some(age) = observed.outbox_oldest {
+        snapshot.seconds(names::OUTBOX_OLDEST_AGE, age.as_secs_f64())?;
+    }
+    snapshot.counter(names::OUTBOX_OVERFLOWS, delivery.overflows)?;
+    snapshot.outcomes(
+        names::DELIVERIES,
+        &[
+            ("written", delivery.written),
+            ("queued", delivery.queued),
+            ("acked", delivery.acknowledged),
+            ("nacked", delivery.refused),
+            ("unacknowledged", delivery.unacknowledged),
+            ("offline", offline),
+            ("dropped", delivery.dropped),
+            ("expired", delivery.expired + bus.expired),
+            ("collapsed", delivery.collapsed),
+        ],
+    )?;
+    snapshot.outcomes(
+        names::RECEIVED,
+        &[("matched", delivery.matched), ("unmatched", delivery.unmatched)],
+    )?;
+    snapshot.counter(names::HEARTBEAT_MISSES, delivery.pings)?;
+    snapshot.counter(names::REAPED, delivery.reaped)?;
+    snapshot.gauge(names::BUS_CONNECTED, observed.bus_connected.into())?;
+    snapshot.counter(names::BUS_RECONNECTS, bus.reconnects)?;
+    snapshot.counter(names::BUS_SLOW_CONSUMER_DROPS, bus.slow_consumer_drops)?;
+    snapshot.counter(names::BUS_UNDELIVERABLE, bus.undeliverable)?;
+    snapshot.gauge(names::USERS_ONLINE, observed.users_online as u64)?;
+    snapshot.gauge(names::INSTANCES, observed.instances as u64)?;
+    snapshot.counter(names::PRESENCE_REFUSED, observed.presence_refused)?;
+    let revision = option_env!("HERALD_REVISION").unwrap_or("unknown");
+    snapshot.info(
+        names::BUILD_INFO,
+        &[("version", env!("CARGO_PKG_VERSION")), ("revision", revision)],
+    )?;
+    // Not `instance`: that label is Prometheus's own name for what it scrapes.
+    snapshot.info(names::INSTANCE_INFO, &[("name", &observed.instance)])?;
+    process(&snapshot, Process::read())?;
+    Ok(snapshot.0)
+}
+
+/// The names are those that every Prometheus client uses.
+fn process(snapshot: &Snapshot, process: Process) -> Result<(), prometheus::Error> {
+    for (name, value) in [
+        (names::RESIDENT_MEMORY, process.resident_bytes),
+        (names::OPEN_FDS, process.open_fds),
+        (names::MAX_FDS, process.max_fds),
+        (names::THREADS, process.threads),
+    ] {
+        if let Some(value) = value {
+            snapshot.gauge(name, value)?;
+        }
+    }
+    let cpu = Counter::new(names::CPU_SECONDS.name, names::CPU_SECONDS.help)?;
+    cpu.inc_by(process.cpu_seconds);
+    snapshot.add(cpu)?;
+    snapshot.seconds(names::START_TIME, process.start_seconds)
+}

@@ -1,0 +1,16 @@
+// All unit tests of the page and the packages: `scripts/ui`.
+
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  resolve: { alias: { '@herald/react': source('clients/react/src/index.ts') } },
+  test: {
+    include: ['{ui,clients/*}/test/**/*.test.{ts,tsx}'],
+    environment: 'happy-dom',
+    setupFiles: [source('ui/test/setup.ts')],
+    restoreMocks: true,
+  },
+});
