@@ -37,3 +37,7 @@ clients:
 bench *options:
     cargo build --release --bin herald --bin herald-bench
     "${CARGO_TARGET_DIR:-target}/release/herald-bench" all {{options}}
+
+# Instructions of the hot path, counted by valgrind, against what they may be
+instructions:
+    cargo bench --bench instructions

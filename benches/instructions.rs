@@ -9,7 +9,7 @@ use std::env;
 use std::hint::black_box;
 use std::io::{self, IoSlice};
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +37,8 @@ const SCENARIOS: &[(&str, u32, u64)] = &[
 
 /// Sessions of a broadcast.
 const SESSIONS: u32 = 1_000;
+/// Users of notifications to one user: more than are taken out of the mailbox together.
+const USERS: u32 = 64;
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1).filter(|argument| argument != "--bench");
@@ -85,6 +87,9 @@ fn count(scenario: usize, units: u32) -> Option<u64> {
         .args([scenario.to_string(), units.to_string()])
         .output()
         .ok()?;
+    if !output.status.success() {
+        return None;
+    }
     let said = String::from_utf8_lossy(&output.stderr);
     let (_, after) = said.rsplit_once("Collected :")?;
     after.split_whitespace().next()?.parse().ok()
@@ -99,8 +104,8 @@ impl TryWrite for Taking {
     }
 }
 
-/// A registry with one session of `user` for each target, subscribed to it.
-fn registry(targets: impl IntoIterator<Item = Target>) -> Registry {
+/// A registry with one session for each target, subscribed to it.
+fn registry(targets: &[(UserName, Target)]) -> Registry {
     let limits = Limits {
         outbox_bytes: 1 << 20,
         outbox_total_bytes: 1 << 20,
@@ -111,14 +116,12 @@ fn registry(targets: impl IntoIterator<Item = Target>) -> Registry {
     };
     let registry = Registry::start(&herald::delivery::Config::default(), limits)
         .unwrap_or_else(|_| std::process::abort());
-    let mut joined = 0;
-    for target in targets {
-        let user = user();
+    for (user, target) in targets {
         let session = registry.session();
         let join = Join {
             outbox: registry.outbox(Arc::new(Taking)),
             session: "session".into(),
-            principal: Principal::new(user, ["ROLE_USER"]),
+            principal: Principal::new(user.clone(), ["ROLE_USER"]),
             version: Version::V1_2,
             send_every_ms: 0,
             receive_every_ms: 0,
@@ -129,7 +132,7 @@ fn registry(targets: impl IntoIterator<Item = Target>) -> Registry {
         let subscription = Subscription {
             number: 0,
             id: Some("0".into()),
-            target,
+            target: target.clone(),
             ack: AckMode::Auto,
             prefetch: 1,
         };
@@ -137,34 +140,35 @@ fn registry(targets: impl IntoIterator<Item = Target>) -> Registry {
             session.join(Box::new(join)).await;
             session.subscribe(Box::new(subscription), None).await;
         });
-        joined += 1;
     }
-    wait(|| registry.stats().subscriptions == joined);
+    wait(|| registry.stats().subscriptions == targets.len() as u64);
     registry
 }
 
+/// Each broadcast alone: several in the mailbox would be written together.
 fn broadcast(units: u32) {
     let target = Target::Broadcast(path());
-    let registry = registry((0..SESSIONS).map(|_| target.clone()));
-    deliver(&registry, &target, units / SESSIONS, SESSIONS);
-}
-
-fn to_one_user(units: u32) {
-    let target = Target::User {
-        user: user(),
-        path: path(),
-    };
-    deliver(&registry([target.clone()]), &target, units, 1);
-}
-
-/// Delivers one notification after the other.
-fn deliver(registry: &Registry, target: &Target, times: u32, sessions: u32) {
+    let registry = registry(&vec![(user(0), target.clone()); SESSIONS as usize]);
     let mut written = 0;
-    for _ in 0..times {
+    for _ in 0..units / SESSIONS {
         run(registry.deliver(Envelope::new(target.clone(), vec![b'x'; 128])));
-        written += u64::from(sessions);
+        written += u64::from(SESSIONS);
         wait(|| registry.stats().written == written);
     }
+}
+
+/// As fast as the shard takes them, to one user after the other.
+fn to_one_user(units: u32) {
+    let of_user = |number: u32| {
+        let (user, path) = (user(number), path());
+        (user.clone(), Target::User { user, path })
+    };
+    let targets: Vec<_> = (0..USERS).map(of_user).collect();
+    let registry = registry(&targets);
+    for (_, target) in targets.iter().cycle().take(units as usize) {
+        run(registry.deliver(Envelope::new(target.clone(), vec![b'x'; 128])));
+    }
+    wait(|| registry.stats().written == u64::from(units));
 }
 
 fn encode(units: u32) {
@@ -204,12 +208,17 @@ fn path() -> Path {
     Path::parse("/queue/bench").unwrap_or_else(|_| std::process::abort())
 }
 
-fn user() -> UserName {
-    UserName::parse("alice").unwrap_or_else(|_| std::process::abort())
+fn user(number: u32) -> UserName {
+    UserName::parse(&format!("user{number}")).unwrap_or_else(|_| std::process::abort())
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    futures_util::FutureExt::now_or_never(future).unwrap_or_else(|| std::process::abort())
+    static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap_or_else(|_| std::process::abort())
+    });
+    RUNTIME.block_on(future)
 }
 
 /// Asleep meanwhile: waiting must not count.

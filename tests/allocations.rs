@@ -1,6 +1,8 @@
 //! The promise: a broadcast costs no heap allocation per member, however many there are, and a notification to one user
 //! costs a bounded few. A binary of its own, since its allocator counts for the whole process.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::alloc::System;
 use std::io::{self, IoSlice};
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::Outcome;
 use crate::request::Trigger;
+use crate::session::connect;
 
 /// A notification that has not reached everyone by then ends the run.
 const LOST: Duration = Duration::from_secs(20);
@@ -141,6 +142,13 @@ impl Audience {
             }
         }
         read_answers(&mut self.trigger, unanswered)
+    }
+
+    /// Publishes over a new connection from here on: an idle one is closed by `http.header_timeout`. Not for the floor, which
+    /// ends with its trigger.
+    pub fn renew_trigger(&mut self) -> Outcome<()> {
+        self.trigger = connect(self.trigger.peer_addr()?, 0)?;
+        Ok(())
     }
 
     /// Pulls each trigger once the one before is answered.

@@ -95,6 +95,9 @@ pub fn round(
     interval: Duration,
 ) -> Outcome<Round> {
     let mut latencies = Vec::with_capacity(DELIVERIES);
+    if triggers.iter().any(|trigger| trigger.answers > 0) {
+        audience.renew_trigger()?;
+    }
     let (cpu, own) = (server.cpu()?, cpu_of("self")?);
     let mut due = Instant::now();
     for _ in 0..times {

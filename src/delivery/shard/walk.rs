@@ -1,5 +1,6 @@
 //! How a shard writes: notifications to all who want them, and single messages to one session.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,15 +41,22 @@ impl Shard {
             }
         }
         let mut together: Vec<Encoded<'_>> = Vec::with_capacity(batch.len());
+        // Many notifications to as many users come together: their targets are told apart by one word each.
+        let mut marks = [0; BATCH_MAX];
+        if batch.len() > 1 {
+            for (mark, delivery) in marks.iter_mut().zip(batch) {
+                *mark = mark_of(&delivery.envelope.target);
+            }
+        }
         let mut done = [false; BATCH_MAX];
         for (at, first) in batch.iter().enumerate().take(BATCH_MAX) {
             if done[at] {
                 continue;
             }
-            let target = &first.envelope.target;
+            let (target, own) = (&first.envelope.target, marks[at]);
             together.clear();
-            for (delivery, done) in batch.iter().zip(&mut done).skip(at) {
-                if !*done && delivery.envelope.target == *target {
+            for ((delivery, done), mark) in batch.iter().zip(&mut done).zip(&marks).skip(at) {
+                if *mark == own && !*done && delivery.envelope.target == *target {
                     *done = true;
                     together.push(Encoded::new(&delivery.envelope));
                 }
@@ -193,6 +201,13 @@ impl Shard {
         counters.queued.fetch_add(tally.queued, Ordering::Relaxed);
         counters.dropped.fetch_add(tally.dropped, Ordering::Relaxed);
     }
+}
+
+/// Equal for equal targets, and for others seldom.
+fn mark_of(target: &Target) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    target.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Fills `frames` with the notifications as the group `key` sees them. A batch never holds more than fit.
