@@ -22,8 +22,8 @@ use herald::envelope::Envelope;
 use herald::principal::{Principal, UserName};
 use herald::stomp::{Decoder, Version};
 
-/// What is counted, how many units of it in the shorter run, and the most instructions that a unit may cost: a tenth
-/// above what it costs.
+/// What is counted, how many units of it in the shorter run, and the most instructions that a unit may cost. The bounds are
+/// estimates, to be set a tenth above the first counts of an optimized build.
 const SCENARIOS: &[(&str, u32, u64)] = &[
     ("a delivery of a broadcast to 1,000 sessions", 200_000, 60),
     (
