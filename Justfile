@@ -83,8 +83,11 @@ clients:
     cargo build --bin herald
     PATH="${HERALD_TOOLS:-$PWD/.tools}/bin:$PATH" HERALD_BIN="${CARGO_TARGET_DIR:-target}/debug/herald" node --test --test-concurrency=1 tests/clients/*.test.mjs
 
-# CPU, latency and memory for 1,000 and 5,000 sessions, next to a bare write(2) loop
+# Every scenario of docs/performance.md, each next to its floor; --only WORD picks some
 bench *options:
     cargo build --release --bin herald --bin herald-bench
-    "${CARGO_TARGET_DIR:-target}/release/herald-bench" run --sessions 1000 {{options}}
-    "${CARGO_TARGET_DIR:-target}/release/herald-bench" run --sessions 5000 {{options}}
+    "${CARGO_TARGET_DIR:-target}/release/herald-bench" all {{options}}
+
+# Instructions of the hot path, counted by valgrind, against what they may be
+instructions:
+    cargo bench --bench instructions

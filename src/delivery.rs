@@ -39,3 +39,30 @@ impl Default for Config {
         }
     }
 }
+
+/// Up to so many subscriptions of a session, a vector of them has room for no more than there are.
+const EXACT_UP_TO: usize = 4;
+
+/// Makes room for one more of a session's few subscriptions: most have one or two, and a vector's usual growth begins
+/// with room for four.
+pub fn reserve_one<T>(subscriptions: &mut Vec<T>) {
+    if subscriptions.len() < EXACT_UP_TO {
+        subscriptions.reserve_exact(1);
+    }
+}
+
+/// What a logged-in session costs here, in bytes. For the benchmark's output, so that growth is seen.
+pub fn sizes() -> [(&'static str, usize); 6] {
+    let [hot, session, subscription] = shard::sizes();
+    [
+        ("its outbox", size_of::<outbox::Outbox>()),
+        ("its place in its shard's dense vector", hot),
+        ("its entry beside that", session),
+        ("a subscription of that entry", subscription),
+        (
+            "a subscription's place among the members of its group",
+            size_of::<u32>(),
+        ),
+        ("two timers of heart-beats", 2 * size_of::<wheel::Timer>()),
+    ]
+}

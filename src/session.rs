@@ -37,3 +37,12 @@ impl Default for HeartbeatConfig {
         }
     }
 }
+
+/// What a logged-in session costs here, in bytes: its task's future, and one subscription. For the benchmark's output, so
+/// that growth is seen.
+pub fn sizes() -> [(&'static str, usize); 2] {
+    [
+        ("the session's future, its state within", driver::future_bytes()),
+        ("a subscription in the session's state", size_of::<state::Open>()),
+    ]
+}

@@ -290,6 +290,7 @@ impl Shard {
             }
             Target::User { path, .. } => To::User { path, id, ack },
         };
+        super::reserve_one(&mut session.subscriptions);
         session.subscriptions.push(Subscribed { number, to, window });
         self.setting
             .counters
@@ -366,6 +367,15 @@ impl Shard {
             self.hot[slot as usize].blocked = false;
         }
     }
+}
+
+/// The sizes of a session's place in the dense vector, of its entry, and of one subscription of that.
+pub(super) fn sizes() -> [usize; 3] {
+    [
+        size_of::<Hot>(),
+        size_of::<Option<Session>>(),
+        size_of::<Subscribed>(),
+    ]
 }
 
 /// The timer of `slot` in its present generation.

@@ -26,9 +26,15 @@ pub struct Timer {
     pub duty: Duty,
 }
 
+/// Emptied vectors that are kept for slots that fill next.
+const SPARES: usize = 4;
+
 /// The wheel.
 pub struct Wheel {
     slots: Vec<Vec<Timer>>,
+    /// What empty slots use again. A vector kept by each slot instead would hold, after one turn, a timer's memory for
+    /// every slot and not for every timer.
+    spares: Vec<Vec<Timer>>,
     now: u32,
 }
 
@@ -37,6 +43,7 @@ impl Wheel {
     pub fn new(now: u32) -> Self {
         Self {
             slots: vec![Vec::new(); SLOTS],
+            spares: Vec::with_capacity(SPARES),
             now,
         }
     }
@@ -49,7 +56,13 @@ impl Wheel {
     /// Makes `timer` due at tick `at`, or one turn from now if that is further away: whoever handles it looks again.
     pub fn schedule(&mut self, at: u32, timer: Timer) {
         let at = at.clamp(self.now + 1, self.now + SLOTS as u32 - 1);
-        self.slots[at as usize % SLOTS].push(timer);
+        let slot = &mut self.slots[at as usize % SLOTS];
+        if slot.capacity() == 0
+            && let Some(spare) = self.spares.pop()
+        {
+            *slot = spare;
+        }
+        slot.push(timer);
     }
 
     /// Steps to the next tick, up to `until`, and gives what is due there; none once `until` is reached.
@@ -61,13 +74,18 @@ impl Wheel {
         Some(std::mem::take(&mut self.slots[self.now as usize % SLOTS]))
     }
 
-    /// Gives an emptied vector's memory back to the slot it came from.
+    /// Keeps an emptied vector's memory for a slot that fills next; of a few only.
     pub fn recycle(&mut self, mut emptied: Vec<Timer>) {
-        emptied.clear();
-        let slot = &mut self.slots[self.now as usize % SLOTS];
-        if slot.is_empty() {
-            *slot = emptied;
+        if self.spares.len() < SPARES {
+            emptied.clear();
+            self.spares.push(emptied);
         }
+    }
+
+    /// Timers that the wheel has memory for.
+    #[cfg(test)]
+    fn capacity(&self) -> usize {
+        self.slots.iter().chain(&self.spares).map(Vec::capacity).sum()
     }
 }
 
@@ -138,14 +156,17 @@ pub fn judge(now: u32, period: u32, grace: u32, heard: Heard) -> Verdict {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_wheel_gives_each_timer_once_when_due() {
-        let mut wheel = Wheel::new(0);
-        let timer = |session| Timer {
+    fn timer(session: u32) -> Timer {
+        Timer {
             session,
             generation: 0,
             duty: Duty::Send,
-        };
+        }
+    }
+
+    #[test]
+    fn a_wheel_gives_each_timer_once_when_due() {
+        let mut wheel = Wheel::new(0);
         wheel.schedule(3, timer(3));
         wheel.schedule(0, timer(1));
         wheel.schedule(5_000, timer(9));
@@ -155,6 +176,27 @@ mod tests {
             wheel.recycle(due);
         }
         assert_eq!(seen, [(1, 1), (3, 3), (1_023, 9)]);
+    }
+
+    #[test]
+    fn memory_is_of_the_timers_and_not_of_the_slots() {
+        let mut wheel = Wheel::new(0);
+        let sessions = 1_000;
+        for session in 0..sessions {
+            wheel.schedule(1 + session % 30, timer(session));
+        }
+        for _ in 0..2 * SLOTS {
+            let Some(due) = wheel.step(u32::MAX) else { return };
+            for held in &due {
+                wheel.schedule(wheel.now() + 32, *held);
+            }
+            wheel.recycle(due);
+        }
+        let room = wheel.capacity();
+        assert!(
+            room <= 3 * sessions as usize,
+            "room for {room} timers of {sessions}"
+        );
     }
 
     #[test]

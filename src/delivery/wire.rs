@@ -4,6 +4,7 @@
 //! A message is `head ‖ rest`: the head (WebSocket head, `MESSAGE`, `subscription`, `ack`) differs by [`GroupKey`], the
 //! rest (the other headers, body, NUL) only by STOMP version, since versions escape differently.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -65,7 +66,7 @@ pub fn rest(envelope: &Envelope, version: Version, user_prefix: &Path, traced: b
     }
     out.extend_from_slice(b"\nmessage-id:");
     match envelope.position {
-        Some(position) => out.extend_from_slice(position.to_string().as_bytes()),
+        Some(position) => display_into(&mut out, position),
         None => out.extend_from_slice(envelope.id.as_str().as_bytes()),
     }
     out.push(b'\n');
@@ -74,13 +75,12 @@ pub fn rest(envelope: &Envelope, version: Version, user_prefix: &Path, traced: b
         false => "application/octet-stream",
     });
     header_into(&mut out, "content-type", content_type, version);
-    header_into(
-        &mut out,
-        "content-length",
-        &envelope.body.len().to_string(),
-        version,
-    );
-    header_into(&mut out, "timestamp", &envelope.timestamp_ms.to_string(), version);
+    // Digits need no escapes in any version.
+    out.extend_from_slice(b"content-length:");
+    display_into(&mut out, envelope.body.len());
+    out.extend_from_slice(b"\ntimestamp:");
+    display_into(&mut out, envelope.timestamp_ms);
+    out.push(b'\n');
     if envelope.trace.is_sampled() {
         let trace = &envelope.trace;
         if let Some(traceparent) = trace.traceparent.as_deref().filter(|_| !traced) {
@@ -119,20 +119,29 @@ pub fn head_into(
     rest: &Rest,
     traceparent: Option<&str>,
 ) {
-    let mut own = Vec::with_capacity(128);
-    own.extend_from_slice(b"MESSAGE\n");
+    let start = out.len();
+    out.extend_from_slice(b"MESSAGE\n");
     if let Some(subscription) = &key.subscription {
-        header_into(&mut own, "subscription", subscription, key.version);
+        header_into(out, "subscription", subscription, key.version);
         // STOMP 1.1 acknowledges by message-id and subscription, 1.0 by message-id (rules A1, G2).
         if key.version == Version::V1_2 && key.ack != AckMode::Auto {
-            header_into(&mut own, "ack", &ack_value(envelope, subscription), key.version);
+            header_into(out, "ack", &ack_value(envelope, subscription), key.version);
         }
     }
     if let Some(traceparent) = traceparent {
-        header_into(&mut own, "traceparent", traceparent, key.version);
+        header_into(out, "traceparent", traceparent, key.version);
     }
-    websocket_head_into(out, rest.is_utf8, own.len() + rest.bytes.len());
-    out.extend_from_slice(&own);
+    // The WebSocket head says the length, so it is made last, and turned to the front in place.
+    let own_bytes = out.len() - start;
+    websocket_head_into(out, rest.is_utf8, own_bytes + rest.bytes.len());
+    if let Some(head) = out.get_mut(start..) {
+        head.rotate_left(own_bytes);
+    }
+}
+
+fn display_into(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "{value}");
 }
 
 /// A whole STOMP frame (ERROR, RECEIPT, CONNECTED) as one WebSocket text message.

@@ -1,5 +1,5 @@
-//! What a logged-in session knows, as a pure function of its frames: which subscriptions and transactions are open,
-//! what each frame means, whether it is permitted. No I/O, no clock; the driver does what the [`Action`]s say.
+//! What a logged-in session knows, as a pure function of its frames: what is open, what each frame means, whether it is
+//! permitted. No I/O, no clock; the driver does what the [`Action`]s say.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub struct Limits {
     pub headers: HeaderLimits,
 }
 
-struct Open {
+pub(super) struct Open {
     number: u32,
     id: Option<Arc<str>>,
     /// Kept only where UNSUBSCRIBE may name it: in STOMP 1.0.
@@ -278,6 +278,7 @@ impl Session {
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1);
         let destination = (self.version == Version::V1_0).then(|| text.into());
+        crate::delivery::reserve_one(&mut self.subscriptions);
         self.subscriptions.push(Open {
             number,
             id: id.clone(),

@@ -162,24 +162,38 @@ pub fn register(socket: Arc<PlainSocket>) -> io::Result<AsyncFd<Arc<PlainSocket>
     AsyncFd::new(socket)
 }
 
-async fn run(upgraded: UpgradeFut, arrival: Arrival, connect: Connect, open: IntGauge, _seat: Option<Seat>) {
-    let address = arrival.address;
-    // Boxed: what the upgrade needs must not stay in the session's task.
-    let (socket, leftover) = match Box::pin(take_out(upgraded)).await {
-        Ok(taken) => taken,
-        Err(reason) => {
-            debug!(%address, reason, "the upgrade came to nothing");
-            return;
-        }
-    };
-    let _open = Open::count(open);
-    let session = connect(Connection {
-        socket,
-        leftover,
-        arrival,
-    });
-    drop(connect);
-    session.await;
+/// A block made by a plain function, and what only the upgrade needs is boxed and dropped: the rest stays in the
+/// session's task.
+fn run(
+    upgraded: UpgradeFut,
+    arrival: Arrival,
+    connect: Connect,
+    open: IntGauge,
+    seat: Option<Seat>,
+) -> impl Future<Output = ()> + Send {
+    let taking = Box::pin(take_out(upgraded));
+    let arrived = Box::new((arrival, connect));
+    async move {
+        // Taken until the connection's end.
+        let _seat = seat;
+        let taken = taking.await;
+        let (arrival, connect) = *arrived;
+        let (socket, leftover) = match taken {
+            Ok(taken) => taken,
+            Err(reason) => {
+                debug!(address = %arrival.address, reason, "the upgrade came to nothing");
+                return;
+            }
+        };
+        let _open = Open::count(open);
+        let session = connect(Connection {
+            socket,
+            leftover,
+            arrival,
+        });
+        drop(connect);
+        session.await;
+    }
 }
 
 /// The TCP connection below hyper's `Upgraded`, out of tokio, and what hyper had read beyond the request.

@@ -50,15 +50,19 @@ impl TryWrite for PlainSocket {
 ///
 /// Cancel safety: what the kernel has taken is taken off the outbox under its lock, so a dropped future loses nothing
 /// and repeats nothing.
-pub async fn write_outbox<Handed: Future<Output = ()>>(
+pub fn write_outbox<Handed: Future<Output = ()> + Send>(
     socket: &AsyncFd<Arc<PlainSocket>>,
     outbox: &Outbox,
-    drained: impl Fn() -> Handed,
-) -> io::Result<CloseReason> {
-    loop {
-        match poll_fn(|cx| poll_step(socket, outbox, cx)).await? {
-            Step::Drained => drained().await,
-            Step::Closing(reason) => return Ok(reason),
+    drained: impl Fn() -> Handed + Send,
+) -> impl Future<Output = io::Result<CloseReason>> + Send {
+    // A block and not the function itself: that would keep its arguments twice, in every idle session.
+    let mut step = move |cx: &mut Context<'_>| poll_step(socket, outbox, cx);
+    async move {
+        loop {
+            match poll_fn(&mut step).await? {
+                Step::Drained => drained().await,
+                Step::Closing(reason) => return Ok(reason),
+            }
         }
     }
 }

@@ -233,8 +233,8 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "axum only under http/ and ws/upgrade",
-        except: &["src/http", "src/ws/upgrade"],
+        name: "axum only under http/ and ws/upgrade, and as the bench's bare handler",
+        except: &["src/http", "src/ws/upgrade", "src/bin/herald-bench/bare"],
         bans: Ban::Paths(&["axum", "utoipa_axum"]),
         broken: ("src/ws/reader.rs", "use axum::body::Body;"),
         ..RULE

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::Outcome;
+use crate::request::Trigger;
+use crate::session::connect;
 
 /// A notification that has not reached everyone by then ends the run.
 const LOST: Duration = Duration::from_secs(20);
@@ -26,8 +28,6 @@ pub struct Audience {
     readers: Vec<Reader>,
     buffer: Vec<u8>,
     trigger: TcpStream,
-    /// Whether the trigger is answered, as HTTP is.
-    answered: bool,
     /// Bytes that each reader gets of one notification, its WebSocket head included.
     pub frame_bytes: u64,
     expected_bytes: u64,
@@ -35,7 +35,7 @@ pub struct Audience {
 
 impl Audience {
     /// Takes the sockets over. Nothing may be unread on them.
-    pub fn new(sockets: Vec<TcpStream>, trigger: TcpStream, answered: bool) -> Outcome<Self> {
+    pub fn new(sockets: Vec<TcpStream>, trigger: TcpStream) -> Outcome<Self> {
         let poll = Poll::new()?;
         let mut readers = Vec::with_capacity(sockets.len());
         for (at, socket) in sockets.into_iter().enumerate() {
@@ -54,16 +54,16 @@ impl Audience {
             readers,
             buffer: vec![0; 64 * 1024],
             trigger,
-            answered,
             frame_bytes: 0,
             expected_bytes: 0,
         })
     }
 
-    /// Sends one notification, learns the size of its frame, and gives the frame as the first reader saw it.
-    pub fn learn(&mut self, request: &[u8]) -> Outcome<Vec<u8>> {
+    /// Sends one notification to every reader, learns the size of its frame, and gives the frame as the first reader saw
+    /// it.
+    pub fn learn(&mut self, triggers: &[Trigger]) -> Outcome<Vec<u8>> {
         let mut sample = Vec::new();
-        self.trigger.write_all(request)?;
+        self.pull(triggers)?;
         let began = Instant::now();
         let mut last = began;
         while last.elapsed() < QUIET || self.readers.iter().any(|reader| reader.received_bytes == 0) {
@@ -83,7 +83,6 @@ impl Audience {
                 }
             }
         }
-        self.answer()?;
         self.frame_bytes = sample.len() as u64;
         self.expected_bytes = self.frame_bytes;
         match self
@@ -100,11 +99,27 @@ impl Audience {
         }
     }
 
-    /// Sends one notification and waits until every reader has it; adds each one's latency.
-    pub fn notify(&mut self, request: &[u8], latencies: &mut Vec<Duration>) -> Outcome<()> {
-        self.expected_bytes += self.frame_bytes;
+    /// Pulls the triggers, which make `frames` for every reader, and waits until every reader has them; adds each one's
+    /// latency, from the first trigger to its last frame. Answers are read behind the deliveries where one trigger is
+    /// all, so that reading them delays no reader.
+    pub fn notify(
+        &mut self,
+        triggers: &[Trigger],
+        frames: usize,
+        latencies: &mut Vec<Duration>,
+    ) -> Outcome<()> {
+        self.expected_bytes += self.frame_bytes * frames as u64;
         let began = Instant::now();
-        self.trigger.write_all(request)?;
+        let mut unanswered = 0;
+        match triggers {
+            [one] => {
+                self.trigger.write_all(&one.bytes)?;
+                unanswered = one.answers;
+            }
+            several => self.pull(several)?,
+        }
+        let expected_bytes = self.expected_bytes;
+        // Some may be there already, without a further event; an event's socket is read until it is empty.
         let mut waiting = self.readers.len();
         while waiting > 0 {
             self.poll.poll(&mut self.events, Some(LOST))?;
@@ -117,16 +132,32 @@ impl Audience {
                 };
                 let before = reader.received_bytes;
                 drain(reader, &mut self.buffer)?;
-                if before < self.expected_bytes && reader.received_bytes >= self.expected_bytes {
+                if before < expected_bytes && reader.received_bytes >= expected_bytes {
                     latencies.push(began.elapsed());
                     waiting -= 1;
                 }
-                if reader.received_bytes > self.expected_bytes {
+                if reader.received_bytes > expected_bytes {
                     return Err("a reader got more than the notification".into());
                 }
             }
         }
-        self.answer()
+        read_answers(&mut self.trigger, unanswered)
+    }
+
+    /// Publishes over a new connection from here on: an idle one is closed by `http.header_timeout`. Not for the floor, which
+    /// ends with its trigger.
+    pub fn renew_trigger(&mut self) -> Outcome<()> {
+        self.trigger = connect(self.trigger.peer_addr()?, 0)?;
+        Ok(())
+    }
+
+    /// Pulls each trigger once the one before is answered.
+    fn pull(&mut self, triggers: &[Trigger]) -> Outcome<()> {
+        for trigger in triggers {
+            self.trigger.write_all(&trigger.bytes)?;
+            read_answers(&mut self.trigger, trigger.answers)?;
+        }
+        Ok(())
     }
 
     /// Sends `frame` on every socket, and drops whatever came in; for heart-beats.
@@ -144,13 +175,6 @@ impl Audience {
                     drain(reader, &mut self.buffer)?;
                 }
             }
-        }
-    }
-
-    fn answer(&mut self) -> Outcome<()> {
-        match self.answered {
-            true => read_answer(&mut self.trigger),
-            false => Ok(()),
         }
     }
 
@@ -185,29 +209,45 @@ fn drain(reader: &mut Reader, buffer: &mut [u8]) -> Outcome<usize> {
     }
 }
 
-/// Reads the answer to a publish: a status of 2xx, headers, and a body of the length they say.
-pub fn read_answer(publisher: &mut TcpStream) -> Outcome<()> {
-    let mut answer = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        let length = publisher.read(&mut chunk)?;
-        answer.extend_from_slice(chunk.get(..length).unwrap_or_default());
-        let text = String::from_utf8_lossy(&answer);
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            if !head.starts_with("HTTP/1.1 2") {
-                return Err(format!("the publish was refused: {text}").into());
-            }
-            let wanted = head
-                .lines()
-                .filter_map(|line| line.split_once(':'))
-                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-                .map_or(Ok(0), |(_, value)| value.trim().parse::<usize>())?;
-            if body.len() >= wanted {
-                return Ok(());
-            }
+/// Reads `count` answers to publishes: each a status of 2xx, headers, and a body of the length they say.
+pub fn read_answers(publisher: &mut TcpStream, mut count: usize) -> Outcome<()> {
+    let mut unread = Vec::new();
+    let mut chunk = [0; 16 * 1024];
+    while count > 0 {
+        while let Some(length) = answer_length(&unread)? {
+            unread.drain(..length);
+            count = count.saturating_sub(1);
         }
+        if count == 0 {
+            break;
+        }
+        let length = publisher.read(&mut chunk)?;
         if length == 0 {
             return Err("the server closed the publisher's connection".into());
         }
+        unread.extend_from_slice(chunk.get(..length).unwrap_or_default());
     }
+    match unread.len() {
+        0 => Ok(()),
+        more => Err(format!("{more} bytes behind the last answer").into()),
+    }
+}
+
+/// The length of the whole answer that `bytes` begin with; none if it is not whole yet.
+pub fn answer_length(bytes: &[u8]) -> Outcome<Option<usize>> {
+    let Some(head_bytes) = memchr::memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4) else {
+        return Ok(None);
+    };
+    let head = String::from_utf8_lossy(bytes.get(..head_bytes).unwrap_or_default());
+    if !head.starts_with("HTTP/1.1 202") {
+        let text = String::from_utf8_lossy(bytes);
+        return Err(format!("a publish was refused: {text}").into());
+    }
+    let body_bytes = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .map_or(Ok(0), |(_, value)| value.trim().parse::<usize>())?;
+    let whole = head_bytes + body_bytes;
+    Ok((bytes.len() >= whole).then_some(whole))
 }

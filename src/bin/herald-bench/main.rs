@@ -1,7 +1,7 @@
-//! The load program. `run`: what one delivery costs Herald in CPU time and latency, and one idle session in memory,
-//! next to a floor that no gateway can pass: one thread that does nothing but `write(2)` the same bytes to as many
-//! sockets. `slow`: what clients that do not read cost the others. `hostile`: what an attack does. Knows Herald from
-//! outside only.
+//! The load program: what a delivery, a publish, a login and an idle session cost Herald, each next to a floor that no
+//! gateway can pass, such as one thread that does nothing but `write(2)` the same bytes to as many sockets. `slow`: what
+//! clients that do not read cost the others. `hostile`: what an attack does. Knows Herald from outside only, but for the
+//! sizes of its types.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -9,16 +9,23 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+mod all;
 mod attack;
+mod bare;
 mod floor;
 mod hostile;
+mod idle;
 mod load;
-mod memory;
+mod people;
 mod process;
+mod publish;
 mod report;
+mod request;
 mod run;
 mod session;
 mod slow;
+mod storm;
+mod users;
 
 /// Whatever goes wrong ends the run with its words.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -34,8 +41,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Starts Herald and the floor, opens the sessions and measures both in turns.
+    /// Every scenario of docs/performance.md but `slow` and `hostile`.
+    All(all::Options),
+    /// Broadcasts: starts Herald and the floor, opens the sessions and measures both in turns.
     Run(Options),
+    /// Notifications to single users, in arrays or one a POST, over the embedded bus or NATS.
+    Users(users::Options),
+    /// The rate of publishing, next to a bare axum handler.
+    Publish(publish::Options),
+    /// Memory and CPU of idle sessions.
+    Idle(idle::Options),
+    /// Thousands of logins at once.
+    Storm(storm::Options),
     /// Measures what clients that do not read cost the others, and the memory they can take.
     Slow(slow::Options),
     /// Attacks Herald, and measures what that costs everyone else.
@@ -43,9 +60,12 @@ enum Command {
     /// The attacking process; started by `hostile`.
     #[command(hide = true)]
     Attack(attack::Order),
-    /// The floor's server; started by `run`.
+    /// The floor's server; started by `run` and `users`.
     #[command(hide = true)]
     Floor(FloorOptions),
+    /// The bare handler's server; started by `users` and `publish`.
+    #[command(hide = true)]
+    Bare,
 }
 
 /// What is measured, and how much of it.
@@ -66,9 +86,9 @@ pub struct Options {
     /// Size of a notification's body.
     #[arg(long, default_value_t = 128)]
     body_bytes: usize,
-    /// Seconds of heart-beats, one a second each way, before memory is read again.
-    #[arg(long, default_value_t = 15)]
-    beat_seconds: u64,
+    /// Notifications sent at once, for a rate that saturates.
+    #[arg(long, default_value_t = 1)]
+    burst: usize,
     /// The program to measure; none: the `herald` beside this one.
     #[arg(long)]
     herald: Option<PathBuf>,
@@ -82,11 +102,17 @@ struct FloorOptions {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::All(options) => all::run(&options),
         Command::Run(options) => run::run(&options),
+        Command::Users(options) => users::run(&options),
+        Command::Publish(options) => publish::run(&options),
+        Command::Idle(options) => idle::run(&options),
+        Command::Storm(options) => storm::run(&options),
         Command::Slow(options) => slow::run(&options),
         Command::Hostile(options) => hostile::run(&options),
         Command::Attack(order) => attack::run(&order),
         Command::Floor(options) => floor::serve(options.sessions),
+        Command::Bare => bare::serve(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -64,8 +64,47 @@ impl Server {
 
     /// Starts this program as the floor.
     pub fn floor(sessions: usize) -> Outcome<Self> {
+        Self::own(&["floor", "--sessions", &sessions.to_string()])
+    }
+
+    /// Starts this program as the bare axum handler.
+    pub fn bare() -> Outcome<Self> {
+        Self::own(&["bare"])
+    }
+
+    /// Starts a `nats-server` of HERALD_TOOLS or PATH, on a free port.
+    pub fn nats() -> Outcome<Self> {
+        let address = free_port()?;
+        let tools = env::var_os("HERALD_TOOLS").map(|tools| PathBuf::from(tools).join("bin/nats-server"));
+        let program = tools
+            .filter(|path| path.is_file())
+            .unwrap_or_else(|| "nats-server".into());
+        let mut command = Command::new(&program);
+        command.args(["--addr", "127.0.0.1", "--port", &address.port().to_string()]);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("{}: {error} (scripts/tools gets it)", program.display()))?;
+        let server = Self {
+            child,
+            address,
+            admin: address,
+        };
+        let deadline = Instant::now() + READY;
+        while TcpStream::connect(address).is_err() {
+            if Instant::now() > deadline {
+                return Err(format!("nats-server was not ready in {READY:?}").into());
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+
+    fn own(arguments: &[&str]) -> Outcome<Self> {
         let mut child = Command::new(env::current_exe()?)
-            .args(["floor", "--sessions", &sessions.to_string()])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::memory::Memory;
-
 /// What one round gave for one server.
 pub struct Round {
     /// CPU time of the server a delivery.
@@ -25,7 +23,7 @@ impl Round {
 }
 
 /// Prints Herald, the floor, and Herald as a multiple of the floor in the same round.
-pub fn print(rounds: &[(Round, Round)], memory: &Memory) {
+pub fn print(rounds: &[(Round, Round)]) {
     println!(
         "{:<26}{:>22}{:>22}{:>22}",
         "", "Herald", "floor", "Herald / floor"
@@ -50,12 +48,11 @@ pub fn print(rounds: &[(Round, Round)], memory: &Memory) {
     line("latency p99 ms", |round| round.latency.p99_ms);
     line("latency max ms", |round| round.latency.max_ms);
     line("load's CPU µs per delivery", |round| round.load_cpu_us);
-    println!(
-        "Memory of an idle session: {:.2} KiB fresh, {:.2} KiB after heart-beats (RSS, above {:.1} MiB of the process)",
-        memory.fresh_bytes / 1024.0,
-        memory.used_bytes / 1024.0,
-        memory.base_bytes as f64 / 1_048_576.0,
-    );
+}
+
+/// Prints one figure of a scenario: its median and spread.
+pub fn line(name: &str, figures: Vec<f64>) {
+    println!("{name:<34}{:>24}", spread(figures));
 }
 
 /// Median, least and most.

@@ -14,7 +14,7 @@ pub const DESTINATION: &str = "/queue/bench";
 /// Every demo user's password.
 pub const PASSCODE: &str = "test";
 /// Source addresses, from 127.0.0.2 on: enough ports for every session.
-const SOURCES: usize = 16;
+pub const SOURCES: usize = 16;
 /// No answer of the dialogue takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -52,6 +52,34 @@ pub fn open(to: SocketAddr, number: usize, heartbeat: &str) -> Outcome<(TcpStrea
     dialogue.log_in(1 + number % 10, heartbeat)?;
     dialogue.subscribe("0", DESTINATION)?;
     Ok((dialogue.stream, dialogue.unread))
+}
+
+/// Logs in as one of the demo users and subscribes to all of `destinations`; gives the socket.
+pub fn open_with(
+    to: SocketAddr,
+    number: usize,
+    heartbeat: &str,
+    destinations: &[&str],
+) -> Outcome<TcpStream> {
+    let mut dialogue = Dialogue::new(connect(to, number)?);
+    dialogue.upgrade(to)?;
+    dialogue.log_in(1 + number % 10, heartbeat)?;
+    for (id, destination) in destinations.iter().enumerate() {
+        dialogue.subscribe(&id.to_string(), destination)?;
+    }
+    Ok(dialogue.stream)
+}
+
+/// Logs in as `user` and subscribes to its own `/queue/bench` behind the user prefix; gives the socket.
+pub fn open_of(to: SocketAddr, number: usize, user: &str) -> Outcome<TcpStream> {
+    let mut dialogue = Dialogue::new(connect(to, number)?);
+    dialogue.upgrade(to)?;
+    dialogue.log_in_as(user, "0,0")?;
+    dialogue.subscribe("0", &format!("/user{DESTINATION}"))?;
+    match dialogue.is_between_frames() {
+        true => Ok(dialogue.stream),
+        false => Err("a session got more than the RECEIPT of its SUBSCRIBE".into()),
+    }
 }
 
 /// A masked text frame of a client. The mask is zero, which RFC 6455 allows on the wire: nothing here needs guarding
@@ -129,7 +157,12 @@ impl Dialogue {
 
     /// CONNECT as a demo user, up to CONNECTED.
     pub fn log_in(&mut self, user: usize, heartbeat: &str) -> Outcome<()> {
-        self.say(&connect_frame(user, PASSCODE, heartbeat))?;
+        self.log_in_as(&format!("test{user}"), heartbeat)
+    }
+
+    /// CONNECT as any user, up to CONNECTED.
+    pub fn log_in_as(&mut self, user: &str, heartbeat: &str) -> Outcome<()> {
+        self.say(&connect_frame_of(user, PASSCODE, heartbeat))?;
         self.expect("CONNECTED\n")
     }
 
@@ -205,7 +238,12 @@ pub fn upgrade_request(to: SocketAddr) -> String {
 
 /// A CONNECT frame of a demo user.
 pub fn connect_frame(user: usize, passcode: &str, heartbeat: &str) -> String {
+    connect_frame_of(&format!("test{user}"), passcode, heartbeat)
+}
+
+/// A CONNECT frame.
+pub fn connect_frame_of(user: &str, passcode: &str, heartbeat: &str) -> String {
     format!(
-        "CONNECT\naccept-version:1.2\nhost:bench\nlogin:test{user}\npasscode:{passcode}\nheart-beat:{heartbeat}\n\n\0"
+        "CONNECT\naccept-version:1.2\nhost:bench\nlogin:{user}\npasscode:{passcode}\nheart-beat:{heartbeat}\n\n\0"
     )
 }

@@ -10,7 +10,8 @@ use clap::Args;
 use crate::load::Audience;
 use crate::process::{Server, herald_binary};
 use crate::report::{Round, spread};
-use crate::run::{DELIVERIES, SETTLE, publish, round};
+use crate::request::{Trigger, broadcast};
+use crate::run::{DELIVERIES, SETTLE, round};
 use crate::session::{DESTINATION, connect, open};
 use crate::{Outcome, slow::stuck::Stuck};
 
@@ -58,15 +59,16 @@ fn beside_stuck(options: &Options) -> Outcome<()> {
     for number in 0..sessions {
         sockets.push(open(herald.address, number, "0,0")?.0);
     }
-    let mut audience = Audience::new(sockets, connect(herald.address, 0)?, true)?;
-    let request = publish(herald.address.port(), DESTINATION, &"x".repeat(128));
-    audience.learn(&request)?;
+    let mut audience = Audience::new(sockets, connect(herald.address, 0)?)?;
+    let request = broadcast(herald.address.port(), DESTINATION, &"x".repeat(128));
+    let triggers = [Trigger::burst(&request, 1)];
+    audience.learn(&triggers)?;
     let notifications = (DELIVERIES / sessions).max(1);
     let interval = Duration::from_micros(20 * sessions as u64);
 
     let mut measure = || {
         sleep(SETTLE);
-        round(&herald, &mut audience, &request, notifications, interval)
+        round(&herald, &mut audience, &triggers, 1, notifications, interval)
     };
     let mut rounds = Vec::new();
     let mut waiting_bytes = Vec::new();

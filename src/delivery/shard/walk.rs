@@ -1,5 +1,6 @@
 //! How a shard writes: notifications to all who want them, and single messages to one session.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 
 use super::acknowledge::{Windowed, send_windowed};
 use super::send::{Sent, Write, send_one};
-use super::{Delivery, Session, Setting, Shard, To};
+use super::{BATCH_MAX, Delivery, Session, Setting, Shard, To};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::SessionKey;
 use crate::delivery::fanout::{Encoded, Frames};
@@ -39,28 +40,38 @@ impl Shard {
     /// Delivers neighbours of the mailbox. Those with one target go out together, in their order; different targets
     /// have no order between them (docs/stomp.md, "Order").
     pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
-        let mut left: Vec<&Delivery> = batch.iter().map(|delivery| &**delivery).collect();
         let now = Instant::now();
-        for Delivery { envelope, .. } in &left {
+        for envelope in batch.iter().map(|delivery| &delivery.envelope) {
             if let Some(at) = envelope.arrival.at() {
                 let after = now.saturating_duration_since(at);
                 self.setting.measure.reached_shard(after, &envelope.trace);
             }
         }
-        while let Some(first) = left.first() {
-            let target = &first.envelope.target;
-            let (mut together, mut others) = (Vec::with_capacity(left.len()), Vec::new());
-            for delivery in &left {
-                match delivery.envelope.target == *target {
-                    true => together.push(Encoded::of(delivery)),
-                    false => others.push(*delivery),
+        let mut together: Vec<Encoded<'_>> = Vec::with_capacity(batch.len());
+        // Many notifications to as many users come together: their targets are told apart by one word each.
+        let mut marks = [0; BATCH_MAX];
+        if batch.len() > 1 {
+            for (mark, delivery) in marks.iter_mut().zip(batch) {
+                *mark = mark_of(&delivery.envelope.target);
+            }
+        }
+        let mut done = [false; BATCH_MAX];
+        for (at, first) in batch.iter().enumerate().take(BATCH_MAX) {
+            if done[at] {
+                continue;
+            }
+            let (target, own) = (&first.envelope.target, marks[at]);
+            together.clear();
+            for ((delivery, done), mark) in batch.iter().zip(&mut done).zip(&marks).skip(at) {
+                if *mark == own && !*done && delivery.envelope.target == *target {
+                    *done = true;
+                    together.push(Encoded::of(delivery));
                 }
             }
             match target {
                 Target::Broadcast(path) => self.broadcast(path, &mut together),
                 Target::User { user, path } => self.reach_user(user, path, &mut together),
             }
-            left = others;
         }
     }
 
@@ -115,11 +126,16 @@ impl Shard {
     }
 
     fn reach_user(&mut self, user: &UserName, path: &Path, together: &mut [Encoded<'_>]) {
-        let Some(slots) = self.users.get(user).cloned() else {
-            return;
-        };
-        for slot in slots {
-            self.reach_session(slot, path, together);
+        match self.users.get(user).map(Vec::as_slice) {
+            // Mostly one: nothing to copy.
+            Some(&[slot]) => self.reach_session(slot, path, together),
+            Some(slots) => {
+                let slots = slots.to_vec();
+                for slot in slots {
+                    self.reach_session(slot, path, together);
+                }
+            }
+            None => {}
         }
     }
 
@@ -204,6 +220,13 @@ impl Shard {
             counters.dropped.fetch_add(counts.dropped, Ordering::Relaxed);
         }
     }
+}
+
+/// Equal for equal targets, and for others seldom.
+fn mark_of(target: &Target) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    target.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Fills `frames` with the notifications as the group `key` sees them. A batch never holds more than fit.

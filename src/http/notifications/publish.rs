@@ -179,19 +179,25 @@ impl Api {
     }
 }
 
-/// One after the other, each handed to the bus before the next is looked at: that keeps their order. Once the bus
-/// refuses, what follows is not tried, so that the answer comes within about a second.
+/// All are looked at first and then handed to the bus one after the other, which keeps their order: in one go, so that
+/// neither the relay nor a shard falls asleep between two of them. Once the bus refuses, what follows is not tried, so
+/// that the answer comes within about a second.
 async fn publish_all(
     api: &Arc<Api>,
     items: &[&serde_json::value::RawValue],
     publisher: &FromPublisher,
 ) -> Result<Response, ApiError> {
+    let parse = |(index, raw): (usize, &&serde_json::value::RawValue)| {
+        let at = format!("/{index}");
+        let parsed = parse(raw, &at, api.rules());
+        (at, parsed)
+    };
+    let parsed: Vec<_> = items.iter().enumerate().map(parse).collect();
     let mut outcomes = Vec::with_capacity(items.len());
     let mut bus_is_gone = false;
     let mut went = 0_usize;
-    for (index, raw) in items.iter().enumerate() {
-        let at = format!("/{index}");
-        let outcome = match parse(raw, &at, api.rules()) {
+    for (at, parsed) in parsed {
+        let outcome = match parsed {
             Ok(_) if bus_is_gone => Err(ApiError::BusUnavailable { published: 0 }),
             Ok(notification) => publish(api, notification, publisher, &at).await,
             Err(error) => Err(error),

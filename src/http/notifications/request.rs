@@ -1,6 +1,7 @@
 //! One notification of `POST /api/v1/notifications`, read and validated field by field, so that every refusal points at
 //! what is wrong without repeating it. Knows no bus and no HTTP.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -150,9 +151,9 @@ pub fn whole<'a, T: Deserialize<'a>>(text: &'a str, pointer: &str) -> Result<T, 
 }
 
 /// A string that must be there.
-pub fn text(raw: Option<&RawValue>, pointer: &str) -> Result<String, ApiError> {
-    let raw = raw.ok_or_else(|| ApiError::invalid(pointer, "is required"))?;
-    serde_json::from_str(raw.get()).map_err(|_| ApiError::invalid(pointer, "must be a string"))
+pub fn text(raw: Option<&RawValue>, pointer: impl Display) -> Result<String, ApiError> {
+    let raw = raw.ok_or_else(|| ApiError::invalid(pointer.to_string(), "is required"))?;
+    serde_json::from_str(raw.get()).map_err(|_| ApiError::invalid(pointer.to_string(), "must be a string"))
 }
 
 /// Splits a body into its notifications.
@@ -177,7 +178,7 @@ pub fn split(body: &[u8]) -> Result<Batch<'_>, ApiError> {
 /// Validates one notification; `at` is the JSON pointer to it: empty, or `/3` for the fourth of an array.
 pub fn parse(raw: &RawValue, at: &str, rules: Rules<'_>) -> Result<Notification, ApiError> {
     let fields: Fields<'_> = whole(raw.get(), at)?;
-    let destination = text(fields.destination, &format!("{at}/destination"))?;
+    let destination = text(fields.destination, format_args!("{at}/destination"))?;
     let users = users(&fields, at)?;
     let illegal = |error: crate::destination::DestinationError| {
         ApiError::invalid(format!("{at}/destination"), error.to_string())
@@ -196,7 +197,7 @@ pub fn parse(raw: &RawValue, at: &str, rules: Rules<'_>) -> Result<Notification,
         targets,
         // Own bytes: a view would keep the whole request alive for as long as one notification waits somewhere.
         payload: Bytes::copy_from_slice(payload.get().as_bytes()),
-        headers: headers(fields.headers, &format!("{at}/headers"), rules.headers)?,
+        headers: headers(fields.headers, at, rules.headers)?,
         id: fields.id.map(|raw| id(raw, &format!("{at}/id"))).transpose()?,
         ttl_ms: fields
             .ttl_ms
@@ -211,16 +212,15 @@ pub fn parse(raw: &RawValue, at: &str, rules: Rules<'_>) -> Result<Notification,
 
 /// The users, each once, in their order; none for a broadcast.
 fn users(fields: &Fields<'_>, at: &str) -> Result<Option<Vec<UserName>>, ApiError> {
-    let name = |raw: &RawValue, pointer: String| {
-        let name = text(Some(raw), &pointer)?;
-        UserName::parse(&name).map_err(|error| ApiError::invalid(pointer, error.to_string()))
-    };
-    let pointer = format!("{at}/users");
     match (fields.user, fields.users) {
         (None, None) => Ok(None),
-        (Some(user), None) => Ok(Some(vec![name(user, format!("{at}/user"))?])),
-        (Some(_), Some(_)) => Err(ApiError::invalid(pointer, "must not stand beside user")),
+        (Some(user), None) => Ok(Some(vec![user_name(user, format_args!("{at}/user"))?])),
+        (Some(_), Some(_)) => Err(ApiError::invalid(
+            format!("{at}/users"),
+            "must not stand beside user",
+        )),
         (None, Some(raw)) => {
+            let pointer = format!("{at}/users");
             let items: Capped<&RawValue, USERS_MAX> = serde_json::from_str(raw.get())
                 .map_err(|_| ApiError::invalid(pointer.as_str(), "must be an array of strings"))?;
             if items.more || items.kept.is_empty() {
@@ -232,7 +232,7 @@ fn users(fields: &Fields<'_>, at: &str) -> Result<Option<Vec<UserName>>, ApiErro
             let mut seen = std::collections::HashSet::with_capacity(items.kept.len());
             let mut users = Vec::with_capacity(items.kept.len());
             for (index, raw) in items.kept.into_iter().enumerate() {
-                let user = name(raw, format!("{pointer}/{index}"))?;
+                let user = user_name(raw, format_args!("{pointer}/{index}"))?;
                 if seen.insert(user.clone()) {
                     users.push(user);
                 }
@@ -242,10 +242,16 @@ fn users(fields: &Fields<'_>, at: &str) -> Result<Option<Vec<UserName>>, ApiErro
     }
 }
 
-fn headers(raw: Option<&RawValue>, pointer: &str, limits: HeaderLimits) -> Result<Headers, ApiError> {
+fn user_name(raw: &RawValue, pointer: impl Display + Copy) -> Result<UserName, ApiError> {
+    let name = text(Some(raw), pointer)?;
+    UserName::parse(&name).map_err(|error| ApiError::invalid(pointer.to_string(), error.to_string()))
+}
+
+fn headers(raw: Option<&RawValue>, at: &str, limits: HeaderLimits) -> Result<Headers, ApiError> {
     let Some(raw) = raw else {
         return Ok(Headers::default());
     };
+    let pointer = &*format!("{at}/headers");
     let members: Capped<(String, &RawValue), HEADERS_SEEN_MAX> = serde_json::from_str(raw.get())
         .map_err(|_| ApiError::invalid(pointer, "must be an object of strings"))?;
     if members.more {

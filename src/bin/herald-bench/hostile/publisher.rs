@@ -7,9 +7,9 @@ use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::load::read_answer;
+use crate::load::read_answers;
 use crate::process::Server;
-use crate::run::publish;
+use crate::request::broadcast;
 use crate::session::{DESTINATION, connect};
 
 /// No run has more notifications.
@@ -58,8 +58,8 @@ impl Publisher {
                 sleep(due.saturating_duration_since(Instant::now()));
                 let us = due.saturating_duration_since(theirs.origin).as_micros();
                 slot.store(u64::try_from(us)?, Ordering::Release);
-                stream.write_all(&publish(port, DESTINATION, &format!("{number:0128}")))?;
-                read_answer(&mut stream)?;
+                stream.write_all(&broadcast(port, DESTINATION, &format!("{number:0128}")))?;
+                read_answers(&mut stream, 1)?;
                 count.store(number + 1, Ordering::Release);
                 due += interval;
             }

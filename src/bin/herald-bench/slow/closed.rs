@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::Options;
 use super::stuck::deaf;
 use crate::Outcome;
-use crate::load::read_answer;
+use crate::load::read_answers;
 use crate::process::{Server, herald_binary};
-use crate::run::publish;
+use crate::request::broadcast;
 use crate::session::{DESTINATION, Dialogue, connect};
 
 /// Defaults of `limits.outbox_bytes` and `limits.outbox_total_bytes`.
@@ -47,7 +47,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     sleep(Duration::from_secs(1));
     let before_bytes = herald.peak_rss_bytes()?;
     let mut publisher = connect(herald.address, 0)?;
-    let request = publish(
+    let request = broadcast(
         herald.address.port(),
         DESTINATION,
         &"x".repeat(options.body_bytes),
@@ -55,7 +55,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     let (began, mut sent, mut waiting_bytes) = (Instant::now(), 0, 0.0_f64);
     loop {
         publisher.write_all(&request)?;
-        read_answer(&mut publisher)?;
+        read_answers(&mut publisher, 1)?;
         sent += 1;
         // Seldom where bodies are small: each look costs a connection.
         if (sent * options.body_bytes).is_multiple_of(64 * 1024) {

@@ -7,9 +7,9 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use crate::Outcome;
-use crate::load::read_answer;
+use crate::load::read_answers;
 use crate::process::Server;
-use crate::run::publish;
+use crate::request::broadcast;
 use crate::session::{DESTINATION, Dialogue, connect, connect_from};
 
 /// Where the sockets are filled from.
@@ -43,10 +43,10 @@ impl Stuck {
             sockets.push(deaf(herald, number, &[DESTINATION, FILL])?);
         }
         let mut publisher = connect(herald.address, 0)?;
-        let request = publish(herald.address.port(), FILL, &"x".repeat(FILL_BODY_BYTES));
+        let request = broadcast(herald.address.port(), FILL, &"x".repeat(FILL_BODY_BYTES));
         for _ in 0..FILL_BODIES {
             publisher.write_all(&request)?;
-            read_answer(&mut publisher)?;
+            read_answers(&mut publisher, 1)?;
         }
         let full = (FILL_BODIES * FILL_BODY_BYTES / 8 * (count + 1)) as f64;
         if !herald.until_metric("outbox_bytes", |bytes| bytes > full, Duration::from_secs(5))? {

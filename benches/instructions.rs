@@ -1,0 +1,230 @@
+//! The promise: a delivery, a head and a frame cost no more instructions than they do. Counted by valgrind's callgrind, so
+//! that a busy machine changes nothing: `cargo bench --bench instructions`. Without valgrind it says so and measures
+//! nothing.
+//!
+//! Each scenario runs twice, as a process of its own, with one amount of work and with twice as much: what both have in
+//! common (start, allocation of what is used) falls out of the difference.
+
+use std::env;
+use std::hint::black_box;
+use std::io::{self, IoSlice};
+use std::process::{Command, ExitCode};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use herald::delivery::command::{Join, Subscription};
+use herald::delivery::outbox::TryWrite;
+use herald::delivery::registry::{Limits, Registry};
+use herald::delivery::wire::{self, AckMode, GroupKey};
+use herald::destination::{Path, Target};
+use herald::envelope::Envelope;
+use herald::principal::{Principal, UserName};
+use herald::stomp::{Decoder, Version};
+
+/// What is counted, how many units of it in the shorter run, and the most instructions that a unit may cost. The bounds are
+/// estimates, to be set a tenth above the first counts of an optimized build.
+const SCENARIOS: &[(&str, u32, u64)] = &[
+    ("a delivery of a broadcast to 1,000 sessions", 200_000, 60),
+    (
+        "a notification to one user, from registry to socket",
+        5_000,
+        9_000,
+    ),
+    ("encoding a MESSAGE", 5_000, 5_000),
+    ("decoding a SEND", 5_000, 6_000),
+];
+
+/// Sessions of a broadcast.
+const SESSIONS: u32 = 1_000;
+/// Users of notifications to one user: more than are taken out of the mailbox together.
+const USERS: u32 = 64;
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1).filter(|argument| argument != "--bench");
+    if let (Some(scenario), Some(units)) = (arguments.next(), arguments.next()) {
+        let (Ok(scenario), Ok(units)) = (scenario.parse::<usize>(), units.parse()) else {
+            return ExitCode::FAILURE;
+        };
+        match scenario {
+            0 => broadcast(units),
+            1 => to_one_user(units),
+            2 => encode(units),
+            _ => decode(units),
+        }
+        return ExitCode::SUCCESS;
+    }
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("instructions: valgrind is not installed, nothing was counted");
+        return ExitCode::SUCCESS;
+    }
+    let mut passed = true;
+    for (index, (name, units, most)) in SCENARIOS.iter().enumerate() {
+        match count(index, *units).and_then(|once| Some((once, count(index, 2 * units)?))) {
+            Some((once, twice)) => {
+                let each = twice.saturating_sub(once) / u64::from(*units);
+                let verdict = if each <= *most { "" } else { "  TOO MANY" };
+                println!("{each:>8} instructions (at most {most:>6}): {name}{verdict}");
+                passed &= each <= *most;
+            }
+            None => {
+                println!("{name}: callgrind gave no count");
+                passed = false;
+            }
+        }
+    }
+    match passed {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// The instructions of one run.
+fn count(scenario: usize, units: u32) -> Option<u64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(env::current_exe().ok()?)
+        .args([scenario.to_string(), units.to_string()])
+        .output()
+        .ok()?;
+    if !output.status.success() {
+        return None;
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let (_, after) = said.rsplit_once("Collected :")?;
+    after.split_whitespace().next()?.parse().ok()
+}
+
+/// A socket that takes everything.
+struct Taking;
+
+impl TryWrite for Taking {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+    }
+}
+
+/// A registry with one session for each target, subscribed to it.
+fn registry(targets: &[(UserName, Target)]) -> Registry {
+    let limits = Limits {
+        tracer: Default::default(),
+        outbox_bytes: 1 << 20,
+        outbox_total_bytes: 1 << 20,
+        delivery_bytes: 1 << 20,
+        hidden_tab_grace: Duration::from_secs(300),
+        user_prefix: Path::parse("/user").unwrap_or_else(|_| std::process::abort()),
+        measure: Arc::new(()),
+    };
+    let registry = Registry::start(&herald::delivery::Config::default(), limits)
+        .unwrap_or_else(|_| std::process::abort());
+    for (user, target) in targets {
+        let session = registry.session();
+        let join = Join {
+            outbox: registry.outbox(Arc::new(Taking)),
+            session: "session".into(),
+            principal: Principal::new(user.clone(), ["ROLE_USER"]),
+            version: Version::V1_2,
+            send_every_ms: 0,
+            receive_every_ms: 0,
+            address: [127, 0, 0, 1].into(),
+            since_ms: 0,
+            connected: Bytes::from_static(b"CONNECTED"),
+        };
+        let subscription = Subscription {
+            number: 0,
+            id: Some("0".into()),
+            target: target.clone(),
+            ack: AckMode::Auto,
+            prefetch: 1,
+        };
+        run(async {
+            session.join(Box::new(join)).await;
+            session.subscribe(Box::new(subscription), None).await;
+        });
+    }
+    wait(|| registry.stats().subscriptions == targets.len() as u64);
+    registry
+}
+
+/// Each broadcast alone: several in the mailbox would be written together.
+fn broadcast(units: u32) {
+    let target = Target::Broadcast(path());
+    let registry = registry(&vec![(user(0), target.clone()); SESSIONS as usize]);
+    let mut written = 0;
+    for _ in 0..units / SESSIONS {
+        run(registry.deliver(Envelope::new(target.clone(), vec![b'x'; 128])));
+        written += u64::from(SESSIONS);
+        wait(|| registry.stats().written == written);
+    }
+}
+
+/// As fast as the shard takes them, to one user after the other.
+fn to_one_user(units: u32) {
+    let of_user = |number: u32| {
+        let (user, path) = (user(number), path());
+        (user.clone(), Target::User { user, path })
+    };
+    let targets: Vec<_> = (0..USERS).map(of_user).collect();
+    let registry = registry(&targets);
+    for (_, target) in targets.iter().cycle().take(units as usize) {
+        run(registry.deliver(Envelope::new(target.clone(), vec![b'x'; 128])));
+    }
+    wait(|| registry.stats().written == u64::from(units));
+}
+
+fn encode(units: u32) {
+    let envelope = Envelope::new(Target::Broadcast(path()), vec![b'x'; 128]);
+    let key = GroupKey {
+        subscription: Some("0".into()),
+        version: Version::V1_2,
+        ack: AckMode::Auto,
+    };
+    let prefix = path();
+    let mut out = Vec::new();
+    for _ in 0..units {
+        out.clear();
+        let rest = wire::rest(black_box(&envelope), key.version, &prefix, false);
+        wire::head_into(&mut out, &envelope, &key, &rest, None);
+        black_box(&out);
+    }
+}
+
+fn decode(units: u32) {
+    let mut decoder = Decoder::new(herald::stomp::Limits {
+        frame_bytes: 64 << 10,
+        headers: 64,
+        header_bytes: 8 << 10,
+        body_bytes: 64 << 10,
+    });
+    decoder.set_version(Version::V1_2);
+    let body = "x".repeat(128);
+    let frame = format!("SEND\ndestination:/app/orders\ncontent-type:text/plain\nreceipt:r-1\n\n{body}\0");
+    for _ in 0..units {
+        let mut input = black_box(frame.as_bytes());
+        let _frame = black_box(decoder.decode(&mut input));
+    }
+}
+
+fn path() -> Path {
+    Path::parse("/queue/bench").unwrap_or_else(|_| std::process::abort())
+}
+
+fn user(number: u32) -> UserName {
+    UserName::parse(&format!("user{number}")).unwrap_or_else(|_| std::process::abort())
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap_or_else(|_| std::process::abort())
+    });
+    RUNTIME.block_on(future)
+}
+
+/// Asleep meanwhile: waiting must not count.
+fn wait(done: impl Fn() -> bool) {
+    while !done() {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}

@@ -1,0 +1,77 @@
+//! Distinct users by the thousand: a users file of them, removed with the run, whose passwords cost as little to check as
+//! the run wants.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+
+use crate::Outcome;
+use crate::session::PASSCODE;
+
+/// Memory of a password hash that costs next to nothing, in KiB.
+pub const CHEAP_KIB: u32 = 8;
+
+/// The users file.
+pub struct People {
+    /// Where it is.
+    pub file: PathBuf,
+    params: Params,
+}
+
+/// Checks whose time is taken together.
+const CHECKS: u32 = 100;
+
+impl Drop for People {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
+
+/// The name of the `number`th user. All have one length.
+pub fn name(number: usize) -> String {
+    format!("u{number:05}")
+}
+
+impl People {
+    /// Writes a file of `count` users, all with the password of the demo users, hashed by argon2id with one pass over
+    /// `memory_kib`.
+    pub fn write(count: usize, memory_kib: u32) -> Outcome<Self> {
+        let params = Params::new(memory_kib, 1, 1, None).map_err(|error| error.to_string())?;
+        let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+            .hash_password(PASSCODE.as_bytes())
+            .map_err(|error| error.to_string())?
+            .to_string();
+        let mut text = String::new();
+        for number in 0..count {
+            let name = name(number);
+            writeln!(
+                text,
+                "[[users]]\nname = \"{name}\"\npassword = \"{hash}\"\nroles = [\"ROLE_USER\"]"
+            )?;
+        }
+        let file = std::env::temp_dir().join(format!("herald-bench-{}-users.toml", std::process::id()));
+        std::fs::write(&file, text)?;
+        Ok(Self { file, params })
+    }
+
+    /// How long one check of a password takes, on a thread that does nothing else.
+    pub fn check_time(&self) -> Outcome<Duration> {
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
+        let mut memory = vec![argon2::Block::new(); self.params.block_count()];
+        let mut output = [0; 32];
+        let began = Instant::now();
+        for _ in 0..CHECKS {
+            argon2
+                .hash_password_into_with_memory(
+                    PASSCODE.as_bytes(),
+                    b"sixteen bytes of",
+                    &mut output,
+                    &mut memory,
+                )
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(began.elapsed() / CHECKS)
+    }
+}

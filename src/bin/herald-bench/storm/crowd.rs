@@ -1,0 +1,215 @@
+//! Thousands of clients that connect, log in and subscribe at the same time, each a small state machine on one epoll.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, Socket, Type};
+
+use crate::Outcome;
+use crate::session::{
+    DESTINATION, PASSCODE, SOURCES, client_frame, connect_frame_of, server_frame, upgrade_request,
+};
+
+/// Who was refused comes again after this, and up to as much later.
+const AGAIN: Duration = Duration::from_millis(500);
+/// A storm that lasts longer has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a storm came to.
+pub struct Storm {
+    /// From the first connection to the last RECEIPT.
+    pub took: Duration,
+    /// Connections that ended before their login, by ERROR or without a word.
+    pub refused: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    Upgrading,
+    LoggingIn,
+    Subscribing,
+    SubscribingAgain,
+    In,
+}
+
+struct Client {
+    stream: TcpStream,
+    stage: Stage,
+    unread: Vec<u8>,
+}
+
+/// All clients, and the way to wait for them.
+pub struct Crowd<User> {
+    to: SocketAddr,
+    poll: Poll,
+    clients: Vec<Option<Client>>,
+    /// Who comes again when.
+    again: BTreeMap<(Instant, usize), ()>,
+    user: User,
+    inside: usize,
+    refused: u64,
+}
+
+impl<User: Fn(usize) -> String> Crowd<User> {
+    /// Lets `count` clients come at once, as the users that `user` names, and waits until all are in. They leave
+    /// afterwards.
+    pub fn storm(to: SocketAddr, count: usize, user: User) -> Outcome<Storm> {
+        let mut crowd = Self {
+            to,
+            poll: Poll::new()?,
+            clients: (0..count).map(|_| None).collect(),
+            again: BTreeMap::new(),
+            user,
+            inside: 0,
+            refused: 0,
+        };
+        let began = Instant::now();
+        for number in 0..count {
+            crowd.connect(number)?;
+        }
+        let mut events = Events::with_capacity(1_024);
+        while crowd.inside < count {
+            if began.elapsed() > PATIENCE {
+                return Err(format!("only {} of {count} are in after {PATIENCE:?}", crowd.inside).into());
+            }
+            crowd.poll.poll(&mut events, Some(Duration::from_millis(20)))?;
+            for event in &events {
+                crowd.on_ready(event.token().0)?;
+            }
+            let now = Instant::now();
+            while let Some(entry) = crowd.again.first_entry().filter(|entry| entry.key().0 <= now) {
+                let ((_, number), ()) = entry.remove_entry();
+                crowd.connect(number)?;
+            }
+        }
+        Ok(Storm {
+            took: began.elapsed(),
+            refused: crowd.refused,
+        })
+    }
+
+    fn connect(&mut self, number: usize) -> Outcome<()> {
+        let source = Ipv4Addr::new(127, 0, 0, 2 + (number % SOURCES) as u8);
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        match socket.connect(&self.to.into()) {
+            Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+                return Err(error.into());
+            }
+            _ => {}
+        }
+        let mut stream = TcpStream::from_std(socket.into());
+        self.poll.registry().register(
+            &mut stream,
+            Token(number),
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
+        if let Some(place) = self.clients.get_mut(number) {
+            *place = Some(Client {
+                stream,
+                stage: Stage::Connecting,
+                unread: Vec::new(),
+            });
+        }
+        Ok(())
+    }
+
+    fn on_ready(&mut self, number: usize) -> Outcome<()> {
+        let Some(place) = self.clients.get_mut(number) else {
+            return Ok(());
+        };
+        let Some(client) = place else { return Ok(()) };
+        let was_in = client.stage == Stage::In;
+        match client.advance(self.to, number, &self.user) {
+            Ok(true) => {
+                self.inside += usize::from(!was_in && client.stage == Stage::In);
+                Ok(())
+            }
+            Ok(false) if was_in => Err("a session ended during the storm".into()),
+            Ok(false) => {
+                *place = None;
+                self.refused += 1;
+                // Spread without a generator of random numbers: by a prime.
+                let spread = AGAIN * (number as u32 * 7_919 % 1_000) / 1_000;
+                self.again.insert((Instant::now() + AGAIN + spread, number), ());
+                Ok(())
+            }
+            Err(error) => Err(format!("client {number}: {error}").into()),
+        }
+    }
+}
+
+impl Client {
+    /// Does what can be done; false: the connection ended.
+    fn advance(&mut self, to: SocketAddr, number: usize, user: &impl Fn(usize) -> String) -> Outcome<bool> {
+        if self.stage == Stage::Connecting {
+            match self.stream.peer_addr() {
+                Ok(_) => {
+                    self.stream.write_all(upgrade_request(to).as_bytes())?;
+                    self.stage = Stage::Upgrading;
+                }
+                Err(error) if error.kind() == ErrorKind::NotConnected => {
+                    return Ok(self.stream.take_error()?.is_none());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut chunk = [0; 4096];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Ok(false),
+                Ok(length) => self
+                    .unread
+                    .extend_from_slice(chunk.get(..length).unwrap_or_default()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if self.stage == Stage::Upgrading {
+            let Some(end) = memchr::memmem::find(&self.unread, b"\r\n\r\n") else {
+                return Ok(true);
+            };
+            if !self.unread.starts_with(b"HTTP/1.1 101") {
+                return Ok(false);
+            }
+            self.unread.drain(..end + 4);
+            self.say(&connect_frame_of(&user(number), PASSCODE, "0,0"))?;
+            self.stage = Stage::LoggingIn;
+        }
+        while let Some((start, end)) = server_frame(&self.unread) {
+            let payload = self.unread.get(start..end).unwrap_or_default();
+            let (stage, subscription) = match self.stage {
+                Stage::LoggingIn if payload.starts_with(b"CONNECTED\n") => {
+                    (Stage::Subscribing, Some(("0", "/queue/storm".to_owned())))
+                }
+                Stage::Subscribing if payload.starts_with(b"RECEIPT\n") => (
+                    Stage::SubscribingAgain,
+                    Some(("1", format!("/user{DESTINATION}"))),
+                ),
+                Stage::SubscribingAgain if payload.starts_with(b"RECEIPT\n") => (Stage::In, None),
+                // ERROR, or the Close behind it.
+                _ => return Ok(false),
+            };
+            self.unread.drain(..end);
+            self.stage = stage;
+            if let Some((id, destination)) = subscription {
+                self.say(&format!(
+                    "SUBSCRIBE\nid:{id}\ndestination:{destination}\nreceipt:joined\n\n\0"
+                ))?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn say(&mut self, frame: &str) -> Outcome<()> {
+        Ok(self.stream.write_all(&client_frame(frame.as_bytes()))?)
+    }
+}
