@@ -134,6 +134,11 @@ test('the instance of a page is killed: the page shows the loss, is back on the 
   assert.ok(states.some(({ state, text }) => state === 'wait' && text.includes('Connection lost')), JSON.stringify(states));
   assert.ok(back <= BACK_WITHIN_MS, `${back} ms: ${JSON.stringify(states)}`);
 
+  // The other page may have been on the same instance; it comes back at a moment of its own.
+  for (const page of pages) {
+    await page.locator('#state[data-state=on]', { hasText: `on ${left}` }).waitFor();
+    await joined(page, SUBSCRIBED);
+  }
   await reach({ http: instances[left].http, nats, pages, users, words: 'after' });
   for (const page of pages) await online(page, users);
   await until(
