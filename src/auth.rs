@@ -153,6 +153,8 @@ pub enum AuthSetupError {
     },
     /// The operating system gave no random bytes.
     Random(argon2::password_hash::Error),
+    /// It has no threads for hashes.
+    Threads(std::io::Error),
     /// No key could be made of them.
     Key,
     /// Not called on a tokio runtime.
@@ -172,6 +174,7 @@ impl fmt::Display for AuthSetupError {
                 write!(f, "{name}: expected {min} to {max}, got {value}")
             }
             Self::Random(error) => write!(f, "no random bytes from the operating system: {error}"),
+            Self::Threads(error) => write!(f, "no threads for password hashes: {error}"),
             Self::Key => f.write_str("no key could be made for the cache of logins"),
             Self::NoRuntime => f.write_str("the authenticator needs a tokio runtime"),
         }

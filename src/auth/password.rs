@@ -17,6 +17,10 @@ use super::phc::{Memory, StoredHash};
 use super::{AuthError, AuthSetupError, LoginConfig, phc};
 use crate::config::secret::Secret;
 
+mod threads;
+
+use threads::Threads;
+
 /// Most `login.permits`.
 const PERMITS_MAX: usize = 1_024;
 /// Most `login.queue`.
@@ -59,6 +63,7 @@ pub(super) struct Verifier {
     mac: Hmac<Sha256>,
     cache: Option<Cache<Key, Instant>>,
     cache_ttl: Duration,
+    threads: Threads,
     /// Hashes computed now: `login.permits`.
     permits: Arc<Semaphore>,
     /// Hashes computed now and those that wait: `login.permits` + `login.queue`.
@@ -106,6 +111,7 @@ impl Verifier {
             mac: Hmac::new_from_slice(&key).map_err(|_| AuthSetupError::Key)?,
             cache: remembers.then(|| Cache::new(config.cache_entries)),
             cache_ttl: config.cache_ttl.0,
+            threads: Threads::new(permits).map_err(AuthSetupError::Threads)?,
             permits: Arc::new(Semaphore::new(permits)),
             places: Arc::new(Semaphore::new(permits + config.queue)),
             flights: Mutex::default(),
@@ -209,12 +215,15 @@ impl Landing {
         let Some(permit) = self.permit().await else {
             return;
         };
-        let computed = tokio::task::spawn_blocking(move || {
+        let verifier = Arc::clone(&self.verifier);
+        // Here: those threads have a clock of their own where a test stops this one.
+        let now = Instant::now();
+        let computed = verifier.threads.run(move || {
             // The computation owns the permit and the place: both are taken for as long as it runs, whatever becomes
             // of the tasks around it.
             let outcome = (self.verifier.matches)(&stored, password.expose());
             if let (Outcome::Match, Some(cache)) = (outcome, &self.verifier.cache) {
-                cache.insert(self.key, Instant::now());
+                cache.insert(self.key, now);
             }
             // First everything is given back, then it is said: who logs in next finds a place, and no failure.
             let flight = self.flight.clone();

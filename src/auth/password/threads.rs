@@ -1,0 +1,70 @@
+//! The threads that compute password hashes: a few, made when they are needed, and last in line for the cores. Knows
+//! nothing of what they compute.
+
+use std::io;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+/// Added to the niceness of these threads. A hash keeps a core busy for tens of milliseconds; whoever waits for a
+/// notification must not wait for a stranger's login. At 10 a thread weighs a tenth of the others, so that it still
+/// gets on where they leave no core idle.
+const NICENESS: i32 = 10;
+
+/// At most so many threads as were asked for.
+pub(super) struct Threads(Option<Runtime>);
+
+impl Threads {
+    /// `count` threads at most; one that has nothing to do for 10 s ends.
+    ///
+    /// # Errors
+    /// The system gives no epoll instance.
+    pub(super) fn new(count: usize) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread()
+            .max_blocking_threads(count)
+            .thread_name("herald-hash")
+            .on_thread_start(|| {
+                // Of the calling thread, on Linux. Refused: the hashes are computed all the same.
+                if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+                    tracing::debug!(%error, "a thread for password hashes keeps its priority");
+                }
+            })
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Runs `work` as soon as a thread is free.
+    pub(super) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        match &self.0 {
+            Some(runtime) => runtime.spawn_blocking(work),
+            // Only while it is dropped.
+            None => tokio::task::spawn_blocking(work),
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Not waited for: the last hash may be dropped by a thread that must not block.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn they_are_last_in_line() {
+        let threads = Threads::new(1).unwrap();
+        let own = rustix::process::getpriority_process(None).unwrap();
+        let of_hash = threads
+            .run(|| rustix::process::getpriority_process(None).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(of_hash, (own + NICENESS).min(19));
+        assert_eq!(rustix::process::getpriority_process(None).unwrap(), own);
+    }
+}
