@@ -7,9 +7,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 /// Added to the niceness of these threads. A hash keeps a core busy for tens of milliseconds; whoever waits for a
-/// notification must not wait for a stranger's login. At 10 a thread weighs a tenth of the others, so that it still
-/// gets on where they leave no core idle.
-const NICENESS: i32 = 10;
+/// notification must not wait for a stranger's login. At 5 a thread weighs a third of the others, so that
+/// logins get on where those leave no core idle: at 10 a storm of logins took twice the time of its hashes.
+const NICENESS: i32 = 5;
 
 /// At most so many threads as were asked for.
 pub(super) struct Threads(Option<Runtime>);
