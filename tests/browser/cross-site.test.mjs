@@ -2,7 +2,7 @@
 // real browser lets it send; and those whom the configuration lists can do all they are listed for.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import {
   Herald,
   enter,
@@ -10,17 +10,10 @@ import {
   openHerald,
   openPage,
   post,
-  startChromium,
   startRecorder,
   startSite,
   until,
 } from './support.mjs';
-
-let browser;
-before(async () => {
-  browser = await startChromium();
-});
-after(() => browser.close());
 
 /** What a page gets for a request: the status, `opaque` where it may not know, or `refused by the browser`. */
 function request(page, url, options) {
@@ -76,10 +69,10 @@ const simple = { method: 'POST', mode: 'no-cors', headers: { 'Content-Type': 'te
 test('by default another site publishes nothing, by no kind of request', async (t) => {
   const herald = await Herald.start(t);
   const { url, requests } = await startRecorder(t, herald);
-  const watcher = await openHerald(t, browser, herald);
+  const watcher = await openHerald(t, herald);
   await enter(watcher);
   const origin = await startSite(t, 'localhost');
-  const foreign = await openPage(t, browser, origin);
+  const foreign = await openPage(t, origin);
   /** What `act` sends is refused. */
   const refused = async (act, path, from = origin) => {
     await act();
@@ -129,12 +122,12 @@ test('another origin of the same site is let in by `*`, and not by a list withou
   ]) {
     const herald = await Herald.start(t, { HERALD_HTTP__ORIGINS: origins });
     const { url, requests } = await startRecorder(t, herald);
-    const page = await openPage(t, browser, from);
+    const page = await openPage(t, from);
     const raw = '/api/v1/broadcast/queue/message';
     await request(page, url + raw, simple);
     const expected = { method: 'POST', url: raw, site: 'same-site', origin: from, status };
     assert.deepEqual(await requests.next(), expected, `${origins} ${from}`);
-    const own = await openHerald(t, browser, herald);
+    const own = await openHerald(t, herald);
     assert.equal(await request(own, `${herald.http}/api/v1/message`, json), 202, `the page itself, with ${origins}`);
     await herald.kill();
   }
@@ -149,10 +142,10 @@ test('`http.cors_origins` lets a listed site ask and send, and read the answer; 
     headers: { 'Content-Type': 'application/json', traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` },
     body: '{"destination":"/queue/message","payload":"from the friend"}',
   };
-  const watcher = await openHerald(t, browser, herald);
+  const watcher = await openHerald(t, herald);
   await enter(watcher);
 
-  const page = await openPage(t, browser, friend);
+  const page = await openPage(t, friend);
   assert.equal(await request(page, url, notificationJson), 202);
   await notification(watcher, 'from the friend');
   const answer = await page.evaluate(
@@ -167,7 +160,7 @@ test('`http.cors_origins` lets a listed site ask and send, and read the answer; 
     'listed, but who may is another question',
   );
 
-  const other = await openPage(t, browser, await startSite(t, 'localhost'));
+  const other = await openPage(t, await startSite(t, 'localhost'));
   assert.equal(await request(other, url, notificationJson), 'refused by the browser');
   await request(other, `${herald.http}/api/v1/broadcast/queue/message`, simple);
   await post(`${herald.http}/api/v1/broadcast/queue/message`, 'the end', { 'Content-Type': 'text/plain' });
@@ -191,7 +184,7 @@ test('`/ws` opens for the origins that are listed, and for all by `*`', async (t
     ['[]', stranger, 'closed'],
   ]) {
     const herald = await Herald.start(t, { HERALD_HTTP__ORIGINS: origins });
-    const page = await openPage(t, browser, from);
+    const page = await openPage(t, from);
     assert.equal(await connect(page, herald.ws), outcome, `${origins} ${from}`);
     await herald.kill();
   }
@@ -199,13 +192,13 @@ test('`/ws` opens for the origins that are listed, and for all by `*`', async (t
 
 test("Herald's own page opens `/ws` whatever is listed", async (t) => {
   const herald = await Herald.start(t, { HERALD_HTTP__ORIGINS: '["https://app.example"]' });
-  const page = await openHerald(t, browser, herald);
+  const page = await openHerald(t, herald);
   await enter(page);
 });
 
 test("nobody puts Herald's page into a frame", async (t) => {
   const herald = await Herald.start(t);
-  const page = await openPage(t, browser, await startSite(t, 'localhost'));
+  const page = await openPage(t, await startSite(t, 'localhost'));
   await page.setContent(`<iframe src="${herald.http}/"></iframe>`);
   await until('the browser refuses', () => page.complaints.some((words) => words.includes('frame-ancestors')));
 });

@@ -2,9 +2,19 @@
 // reconnect could have brought: behind nginx a page is back on another instance within 3 s, and says so all the while.
 
 import assert from 'node:assert/strict';
-import net from 'node:net';
-import { after, before, test } from 'node:test';
-import { Herald, enter, joined, notification, openPage, post, startChromium, startNats, startNginx, until } from './support.mjs';
+import { test } from 'node:test';
+import {
+  Cluster,
+  NUMBERS,
+  enter,
+  follow,
+  installed,
+  joined,
+  notification,
+  openPage,
+  post,
+  until,
+} from './support.mjs';
 
 /** From the loss of an instance to a page that is connected again. */
 const BACK_WITHIN_MS = 3_000;
@@ -12,28 +22,12 @@ const BACK_WITHIN_MS = 3_000;
 const GONE_BY_MS = 10_000;
 const SUBSCRIBED = ['/queue/message', '/user/queue/orders'];
 
-let browser;
-before(async () => {
-  browser = await startChromium();
-});
-after(() => browser.close());
+/** Spans leave Herald, and the collector, in batches, and the collector waits for a trace to be whole. */
+const TRACED_BY_MS = 30_000;
 
-async function cluster(t) {
-  const nats = await startNats(t);
-  const start = (name) =>
-    Herald.start(t, {
-      HERALD_BUS__URL: nats.url,
-      HERALD_INSTANCE__NAME: name,
-      HERALD_HTTP__BASE_PATH: '/backend',
-    });
-  const instances = { one: await start('one'), two: await start('two') };
-  const port = await startNginx(t, Object.values(instances));
-  return { nats, instances, http: `http://127.0.0.1:${port}/backend` };
-}
-
-/** The page through nginx, logged in; on which instance, nginx decides. */
-async function enterAs(t, http, user) {
-  const page = await openPage(t, browser, `${http}/`);
+/** The page through nginx, logged in; on which instance, nginx decides. Some have it below nginx's other path. */
+async function enterAs(t, cluster, user, path = '/') {
+  const page = await openPage(t, `${cluster.url()}${path}`);
   await enter(page, user);
   return page;
 }
@@ -57,22 +51,6 @@ async function watchForErrors(page) {
   });
 }
 
-/** One message by NATS's own protocol: what any backend's client library writes. */
-function publishByNats(url, subject, body) {
-  const { hostname, port } = new URL(url);
-  return new Promise((resolve, reject) => {
-    const socket = net.connect(Number(port), hostname, () => {
-      socket.write(`CONNECT {"verbose":false}\r\nPUB ${subject} ${Buffer.byteLength(body)}\r\n${body}\r\nPING\r\n`);
-    });
-    socket.on('error', reject);
-    socket.on('data', (data) => {
-      if (!data.includes('PONG')) return;
-      socket.end();
-      resolve();
-    });
-  });
-}
-
 async function online(page, users) {
   await page.waitForFunction(
     (wanted) => [...document.querySelectorAll('#online li')].map((item) => item.textContent).join() === wanted,
@@ -80,20 +58,20 @@ async function online(page, users) {
   );
 }
 
-/** Where a user has sessions, as every instance's REST interface tells it. */
+/** Where a user has sessions, as each of the instances' REST interface tells it. */
 async function sessionsOf(instances, user) {
   const headers = { authorization: `Basic ${btoa('admin:test')}` };
   const answers = await Promise.all(
-    instances.map(async ({ http }) => (await fetch(`${http}/api/v1/users/${user}`, { headers })).json()),
+    instances.map(async (address) => (await fetch(`${address}/api/v1/users/${user}`, { headers })).json()),
   );
   return answers.map(({ online, sessions }) => [online, sessions.map(({ instance }) => instance).join()]);
 }
 
-/** Reaches both pages by REST and by NATS, and `users` alone by their own destination. */
-async function reach({ http, nats, pages, users, words }) {
+/** Reaches all pages by REST and by NATS, and `users` alone by their own destination. */
+async function reach({ cluster, http = cluster.url(), pages, users, words }) {
   await post(`${http}/api/v1/message`, { message: `${words} by REST`, user: 'backend' });
   for (const page of pages) await notification(page, `${words} by REST`);
-  await publishByNats(nats.url, 'herald.broadcast.queue.message', `${words} by NATS`);
+  assert.equal(await cluster.publishByNats('herald.broadcast.queue.message', `${words} by NATS`), '+OK');
   for (const page of pages) await notification(page, `${words} by NATS`);
   for (const [at, user] of users.entries()) {
     const payload = `${words} to ${user}`;
@@ -107,15 +85,15 @@ async function reach({ http, nats, pages, users, words }) {
 }
 
 test('the instance of a page is killed: the page shows the loss, is back on the other within 3 s, and misses nothing after', async (t) => {
-  const { nats, instances, http } = await cluster(t);
+  const cluster = await Cluster.start(t);
   const users = ['test1', 'test2'];
-  const pages = [await enterAs(t, http, 'test1'), await enterAs(t, http, 'test2')];
+  const pages = [await enterAs(t, cluster, 'test1'), await enterAs(t, cluster, 'test2', '/backend/')];
   for (const page of pages) await online(page, users);
-  await reach({ http, nats, pages, users, words: 'before' });
+  await reach({ cluster, pages, users, words: 'before' });
 
   const [first] = pages;
   const lost = await instanceOf(first);
-  const left = Object.keys(instances).find((name) => name !== lost);
+  const left = Object.keys(NUMBERS).find((name) => name !== lost);
   // The moments at which the page says something else, by its own clock.
   await first.evaluate(() => {
     const state = document.querySelector('#state');
@@ -125,7 +103,7 @@ test('the instance of a page is killed: the page shows the loss, is back on the 
     ).observe(state, { subtree: true, childList: true, characterData: true, attributes: true });
   });
   const killed = Date.now();
-  await instances[lost].kill();
+  await cluster.kill(lost);
   await first.locator('#state[data-state=on]', { hasText: `on ${left}` }).waitFor();
   await joined(first, SUBSCRIBED);
   const back = Date.now() - killed;
@@ -139,48 +117,86 @@ test('the instance of a page is killed: the page shows the loss, is back on the 
     await page.locator('#state[data-state=on]', { hasText: `on ${left}` }).waitFor();
     await joined(page, SUBSCRIBED);
   }
-  await reach({ http: instances[left].http, nats, pages, users, words: 'after' });
+  await reach({ cluster, http: cluster.instance(left), pages, users, words: 'after' });
   for (const page of pages) await online(page, users);
   await until(
     'test1 is online on the other instance alone',
     async () => {
-      const [[isOnline, where]] = await sessionsOf([instances[left]], 'test1');
+      const [[isOnline, where]] = await sessionsOf([cluster.instance(left)], 'test1');
       return isOnline && where === left;
     },
     GONE_BY_MS,
   );
 
   // The dead one comes back, knows who is there, and takes new pages.
-  await instances[lost].restart(t);
+  await cluster.restart(lost);
   await until('both know where test1 is', async () => {
-    const told = await sessionsOf(Object.values(instances), 'test1');
+    const told = await sessionsOf([cluster.instance(left), cluster.instance(lost)], 'test1');
     return told.every(([isOnline, where]) => isOnline && where === left);
   });
-  await reach({ http, nats, pages, users, words: 'at the end' });
+  await reach({ cluster, pages, users, words: 'at the end' });
 });
 
 test('a rolling restart by SIGTERM: the pages never show an error, and get everything that is sent after each step', async (t) => {
-  const { nats, instances, http } = await cluster(t);
+  const cluster = await Cluster.start(t);
   const users = ['test1', 'test2', 'test3'];
   const pages = [];
-  for (const user of users) pages.push(await enterAs(t, http, user));
+  for (const user of users) pages.push(await enterAs(t, cluster, user));
   for (const page of pages) await watchForErrors(page);
-  for (const [name, instance] of Object.entries(instances)) {
+  for (const name of Object.keys(NUMBERS)) {
     const moved = [];
     for (const page of pages) if ((await instanceOf(page)) === name) moved.push(page);
-    await instance.stop();
+    await cluster.stop(name);
     for (const page of moved) await page.locator('#state[data-state=on]').filter({ hasNotText: ` on ${name}` }).waitFor();
     for (const page of pages) await joined(page, SUBSCRIBED);
-    await reach({ http, nats, pages, users, words: `without ${name}` });
-    await instance.restart(t);
+    await reach({ cluster, pages, users, words: `without ${name}` });
+    await cluster.restart(name);
     await until('the restarted one hears of all', async () => {
-      const told = await Promise.all(users.map((user) => sessionsOf([instance], user)));
+      const told = await Promise.all(users.map((user) => sessionsOf([cluster.instance(name)], user)));
       return told.every(([[isOnline]]) => isOnline);
     });
   }
-  await reach({ http, nats, pages, users, words: 'at the end' });
+  await reach({ cluster, pages, users, words: 'at the end' });
   for (const [at, page] of pages.entries()) {
     await online(page, users);
     assert.deepEqual(await page.evaluate(() => window.alarms), [], users[at]);
   }
+});
+
+test("an operator's page leads from a notification to its trace", { skip: !installed('jaeger') && 'Jaeger is not installed' }, async (t) => {
+  const cluster = await Cluster.start(t);
+  const other = await enterAs(t, cluster, 'test1');
+  const page = await enterAs(t, cluster, 'admin');
+  const names = [await instanceOf(other), await instanceOf(page)];
+  await page.getByRole('tab', { name: 'Operator' }).click();
+  const operator = page.getByRole('tabpanel', { name: 'Operator' });
+  const words = 'followed into Jaeger';
+  const sent = await post(`${cluster.url()}/api/v1/message`, { message: words, user: 'backend' });
+  const { trace_id: id } = JSON.parse(sent.text);
+  const row = operator.getByRole('row').filter({ hasText: words });
+  const link = row.getByRole('link', { name: `trace ${id.slice(0, 8)}` });
+  await link.waitFor();
+
+  // The address is Jaeger's, and Jaeger comes to know all that both instances did.
+  const address = await link.getAttribute('href');
+  assert.equal(address, `${cluster.url('jaeger')}/trace/${id}`);
+  const spans = await until(
+    'the spans of both instances are in Jaeger',
+    async () => {
+      const answer = await fetch(`${cluster.url('jaeger')}/api/traces/${id}`);
+      const [trace] = answer.ok ? (await answer.json()).data : [];
+      const instances = Object.values(trace?.processes ?? {}).map(({ tags }) => tags.find(({ key }) => key === 'herald.instance.name')?.value);
+      return names.every((name) => instances.includes(name)) && trace.spans;
+    },
+    TRACED_BY_MS,
+  );
+  const trace = await follow(page, link);
+  assert.equal(trace.url(), address);
+  // In the words of Jaeger's own page, which scripts/cluster stands in for where Jaeger has none.
+  const shown = (words) => trace.getByText(words).first().waitFor();
+  await shown('Total Spans');
+  const told = (await trace.locator('body').innerText()).replaceAll(/\s+/g, ' ');
+  assert.match(told, new RegExp(`Total Spans ?${spans.length}\\b`));
+  assert.match(told, /herald: ?POST \/api\/v1\/message/);
+  for (const { operationName } of spans) assert.ok(told.includes(operationName), `${operationName}: ${told}`);
 });

@@ -2,7 +2,7 @@
 // get a notification and who got it; can end a user's sessions; and who is no operator is told so.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import {
   Herald,
   enter,
@@ -11,18 +11,11 @@ import {
   notification,
   openHerald,
   post,
-  startChromium,
   startNats,
   until,
 } from './support.mjs';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
-
-let browser;
-before(async () => {
-  browser = await startChromium();
-});
-after(() => browser.close());
 
 async function cluster(t) {
   const nats = await startNats(t);
@@ -37,7 +30,7 @@ async function cluster(t) {
 
 /** The page's operator's view, entered as `user`. */
 async function operate(t, herald, user = 'admin', options = {}) {
-  const page = await openHerald(t, browser, herald, options);
+  const page = await openHerald(t, herald, options);
   await enter(page, user);
   await page.getByRole('tab', { name: 'Operator' }).click();
   return page;
@@ -59,7 +52,7 @@ const colours = (page, title) =>
 
 test('figures move, plots draw, instances and sessions of the whole cluster are listed', async (t) => {
   const [one, two] = await cluster(t);
-  const other = await openHerald(t, browser, two);
+  const other = await openHerald(t, two);
   await enter(other, 'test1');
   const page = await operate(t, one);
   await until('two instances', async () => (await rows(page, 'instances')).length === 2);
@@ -94,7 +87,7 @@ test('figures move, plots draw, instances and sessions of the whole cluster are 
 
 test('who would get it is told before, and who got it after; the trace has its link', async (t) => {
   const [one, two] = await cluster(t);
-  const other = await openHerald(t, browser, two);
+  const other = await openHerald(t, two);
   await enter(other, 'test1');
   const page = await operate(t, one);
   const operator = page.getByRole('tabpanel', { name: 'Operator' });
@@ -129,7 +122,7 @@ test('who would get it is told before, and who got it after; the trace has its l
 
 test('an operator disconnects a user: that page says why, and does not come back by itself', async (t) => {
   const [one, two] = await cluster(t);
-  const other = await openHerald(t, browser, two);
+  const other = await openHerald(t, two);
   await enter(other, 'test1');
   const page = await operate(t, one);
   await page.getByRole('button', { name: 'test1', exact: true }).click();
@@ -165,7 +158,7 @@ for (const colorScheme of ['light', 'dark']) {
   for (const width of [360, 1280]) {
     test(`it is readable at ${width} px in ${colorScheme} mode`, async (t) => {
       const [one, two] = await cluster(t);
-      for (const user of ['test1', 'test2', 'test3']) await enter(await openHerald(t, browser, two), user);
+      for (const user of ['test1', 'test2', 'test3']) await enter(await openHerald(t, two), user);
       const viewport = { width, height: 800 };
       const page = await operate(t, one, 'admin', { colorScheme, viewport, reducedMotion: 'reduce' });
       let sent = 0;

@@ -2,14 +2,8 @@
 // send, see who is online, come back after a loss; also by keyboard alone, on a small screen, and for assistive tools.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { Herald, enter, joined, logIn, lookAt, notification, openHerald, openPage, post, startChromium } from './support.mjs';
-
-let browser;
-before(async () => {
-  browser = await startChromium();
-});
-after(() => browser.close());
+import { test } from 'node:test';
+import { Herald, enter, joined, logIn, lookAt, notification, openHerald, openPage, post } from './support.mjs';
 
 const text = { 'Content-Type': 'text/plain' };
 
@@ -23,7 +17,7 @@ for (const kind of ['full', 'small']) {
 
   test(`${kind}: a person logs in, subscribes, and sees what backends and the page itself send`, async (t) => {
     const herald = await start(t, { HERALD_INSTANCE__NAME: 'one' });
-    const page = await openHerald(t, browser, herald);
+    const page = await openHerald(t, herald);
     await enter(page, 'test1');
     assert.equal(await page.locator('#state').innerText(), 'test1 on one');
 
@@ -67,7 +61,7 @@ for (const kind of ['full', 'small']) {
 
   test(`${kind}: refusals are told in words: a wrong password, a forbidden destination, a payload that is not JSON`, async (t) => {
     const herald = await start(t);
-    const page = await openHerald(t, browser, herald);
+    const page = await openHerald(t, herald);
     await logIn(page, 'test1', 'wrong');
     await page.getByRole('alert').getByText('Wrong user or password.').waitFor();
     assert.equal(await page.locator('#desk').isVisible(), false);
@@ -95,10 +89,10 @@ for (const kind of ['full', 'small']) {
 
   test(`${kind}: everybody online is listed, and the list follows who comes and goes`, async (t) => {
     const herald = await start(t);
-    const first = await openHerald(t, browser, herald);
+    const first = await openHerald(t, herald);
     await enter(first, 'test1');
     await first.locator('#online li').getByText('test1', { exact: true }).waitFor();
-    const second = await openHerald(t, browser, herald);
+    const second = await openHerald(t, herald);
     await enter(second, 'test2');
     for (const page of [first, second]) {
       await page.getByText('2 in the cluster').waitFor();
@@ -112,7 +106,7 @@ for (const kind of ['full', 'small']) {
 
   test(`${kind}: a lost connection comes back by itself, subscribed as before`, async (t) => {
     const herald = await start(t);
-    const page = await openHerald(t, browser, herald);
+    const page = await openHerald(t, herald);
     await enter(page);
     await page.getByLabel('Destination to subscribe to').fill('/topic/news');
     await page.keyboard.press('Enter');
@@ -144,7 +138,7 @@ for (const kind of ['full', 'small']) {
 
   test(`${kind}: overloaded is no refusal: the page asks again for all it had`, async (t) => {
     const herald = await start(t);
-    const page = await openPage(t, browser, 'about:blank');
+    const page = await openPage(t, 'about:blank');
     let sessions = 0;
     await page.routeWebSocket(/\/ws$/, (socket) => {
       sessions += 1;
@@ -165,7 +159,7 @@ for (const kind of ['full', 'small']) {
 
   test(`${kind}: the keyboard alone is enough to log in, to send and to log out`, async (t) => {
     const herald = await start(t);
-    const page = await openHerald(t, browser, herald);
+    const page = await openHerald(t, herald);
     const keys = page.keyboard;
     /** Tabs on until `wanted` has the focus; every stop must be visible. */
     const tabTo = async (wanted) => {
@@ -222,7 +216,7 @@ for (const kind of ['full', 'small']) {
       test(`${kind}: it is readable at ${width} px in ${colorScheme} mode`, async (t) => {
         const herald = await start(t, { HERALD_INSTANCE__NAME: 'one' });
         const viewport = { width, height: width === 360 ? 740 : 700 };
-        const page = await openHerald(t, browser, herald, { colorScheme, viewport, reducedMotion: 'reduce' });
+        const page = await openHerald(t, herald, { colorScheme, viewport, reducedMotion: 'reduce' });
         const look = (name) => lookAt(page, `${kind}-${name}`, { colorScheme, width, fullPage: width === 360 });
         await look('login');
         await logIn(page, 'test1', 'wrong');

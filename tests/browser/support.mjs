@@ -1,15 +1,17 @@
-// What every browser test needs: a Chromium of its own profile, pages whose complaints are kept, pages of another
-// origin, and the walk through Herald's own page. Instances and waiting are the client tests'.
+// What every browser test needs: a Chromium for the file, pages whose complaints are kept, pages of another origin, and the
+// walk through Herald's own page. Instances, clusters and waiting are the client tests'.
 
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
 import { Inbox, SOON } from '../clients/support.mjs';
 
-export { Herald, post, startNats, startNginx, until } from '../clients/support.mjs';
+export { Cluster, NUMBERS, installed } from '../clients/process-cluster.mjs';
+export { Herald, post, startNats, until } from '../clients/support.mjs';
 
 /** Debian's package, or what CHROMIUM names. */
 function chromiumBinary() {
@@ -20,9 +22,10 @@ function chromiumBinary() {
   return binary;
 }
 
-/** A Chromium with a fresh profile that talks to nobody but these tests; to be closed. */
-export function startChromium() {
-  return chromium.launch({
+/** The Chromium of the test file that imports this: a fresh profile, and it talks to nobody but these tests. */
+let browser;
+before(async () => {
+  browser = await chromium.launch({
     executablePath: chromiumBinary(),
     headless: true,
     args: [
@@ -35,26 +38,38 @@ export function startChromium() {
       '--disable-sync',
     ],
   });
-}
+});
+after(() => browser.close());
 
 /** A page in a context of its own. `page.complaints` keeps what its console and its scripts complain of. */
-export async function openPage(t, browser, url, options = {}) {
+export async function openPage(t, url, options = {}) {
   const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', ...options });
   t.after(() => context.close());
-  const page = await context.newPage();
+  const page = watch(await context.newPage());
+  await page.goto(url);
+  return page;
+}
+
+function watch(page) {
   page.setDefaultTimeout(SOON);
   page.complaints = [];
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) page.complaints.push(message.text());
   });
   page.on('pageerror', (error) => page.complaints.push(`${error}`));
-  await page.goto(url);
   return page;
 }
 
+/** Clicks a link that opens a page of its own, and gives that page. */
+export async function follow(page, link) {
+  const opened = page.context().waitForEvent('page', { timeout: SOON });
+  await link.click();
+  return watch(await opened);
+}
+
 /** Herald's own page, opened. Refusals by its Content-Security-Policy are among the complaints. */
-export function openHerald(t, browser, herald, options) {
-  return openPage(t, browser, `${herald.http}/`, options);
+export function openHerald(t, herald, options) {
+  return openPage(t, `${herald.http}/`, options);
 }
 
 /** Fills in the form and sends it. */

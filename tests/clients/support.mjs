@@ -214,24 +214,23 @@ export async function startNats(t) {
   return nats;
 }
 
-/** nginx in front of `instances`, by nginx.conf.template; gives its port. */
+/** nginx in front of two `instances`, by the file that clusters use but for one thing: `/backend` is passed on to instances
+ *  that have it as their own path. Gives its port. */
 export async function startNginx(t, instances) {
   const port = await freePort();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'herald-nginx-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const values = {
-    port,
-    folder,
-    // With max_fails, one that was away gets a single WebSocket each fail_timeout until one of them ends: nginx forgives at
-    // the end of a request. Without it a refused connection goes to the other instance at once, which costs nothing.
-    upstreams: instances
-      .map((instance) => `server 127.0.0.1:${instance.port} max_fails=0;`)
-      .join('\n        '),
+  let text = readFileSync(path.join(root, 'compose/nginx.conf'), 'utf8');
+  const exchange = (written, here) => {
+    assert.ok(text.includes(written), `compose/nginx.conf has no ${written}`);
+    text = text.replaceAll(written, here);
   };
-  const template = readFileSync(path.join(here, 'nginx.conf.template'), 'utf8');
+  exchange('0.0.0.0:8080', `127.0.0.1:${port}`);
+  for (const [at, instance] of instances.entries()) exchange(`herald-${at + 1}:8080`, `127.0.0.1:${instance.port}`);
+  exchange('proxy_pass http://herald/;', 'proxy_pass http://herald;');
   const config = path.join(folder, 'nginx.conf');
-  writeFileSync(config, template.replace(/@(\w+)@/g, (_, name) => values[name]));
-  const nginx = new Child(t, tool('nginx'), ['-p', folder, '-c', config, '-e', path.join(folder, 'error.log')]);
+  writeFileSync(config, text);
+  const nginx = new Child(t, tool('nginx'), ['-p', folder, '-c', config, '-e', 'stderr', '-g', 'daemon off; master_process off;']);
   await until('nginx answers', async () => {
     nginx.assertAlive();
     return (await status(`http://127.0.0.1:${port}/backend/readyz`)) === 200;
