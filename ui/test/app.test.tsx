@@ -3,20 +3,10 @@
 
 import { MantineProvider } from '@mantine/core';
 import { act, render, screen } from '@testing-library/react';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { StompServer } from '../../clients/react/test/server';
+import { expect, test, vi } from 'vitest';
+import { server } from '../../clients/react/test/server';
 import { App } from '../src/App';
 import { readSettings } from '../src/settings';
-
-let server: StompServer;
-beforeEach(() => {
-  vi.useFakeTimers();
-  server = new StompServer().install();
-});
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
 
 const pass = (ms = 5) => act(() => vi.advanceTimersByTimeAsync(ms));
 

@@ -1,19 +1,9 @@
 // The promise: a connection comes back by itself, with back-off and jitter, as it was, unless the server said not to; and it
 // always says where it stands.
 
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { afterClose, backoffDelayMs, HeraldConnection } from '../src/index.js';
-import { StompServer } from './server.js';
-
-let server: StompServer;
-beforeEach(() => {
-  vi.useFakeTimers();
-  server = new StompServer().install();
-});
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
+import { server } from './server.js';
 
 const settle = () => vi.advanceTimersByTimeAsync(5);
 

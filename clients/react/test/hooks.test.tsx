@@ -3,19 +3,9 @@
 
 import { act, render, screen } from '@testing-library/react';
 import { StrictMode, useState } from 'react';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { HeraldProvider, useHerald, useSubscription } from '../src/index.js';
-import { StompServer } from './server.js';
-
-let server: StompServer;
-beforeEach(() => {
-  vi.useFakeTimers();
-  server = new StompServer().install();
-});
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
+import { server } from './server.js';
 
 const pass = (ms = 5) => act(() => vi.advanceTimersByTimeAsync(ms));
 

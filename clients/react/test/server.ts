@@ -1,7 +1,8 @@
-/** A STOMP server inside the test, behind a WebSocket of its own make. Knows no Herald: each test says what it answers. */
+/** A STOMP server inside the test, behind a WebSocket of its own make: for the hooks' tests, and for those of pages that are made
+ *  with them. Knows no Herald: each test says what it answers. */
 
 import { FrameImpl } from '@stomp/stompjs';
-import { vi } from 'vitest';
+import { afterEach, beforeEach, vi } from 'vitest';
 
 export interface Frame {
   command: string;
@@ -120,3 +121,14 @@ export class StompServer {
     this.last.write('MESSAGE', { subscription: wanted.headers.id ?? '', 'message-id': '1', destination }, body);
   }
 }
+
+/** The server of each test in the file that imports it, a new one every time, and a clock that moves only when the test says. */
+export let server: StompServer;
+beforeEach(() => {
+  vi.useFakeTimers();
+  server = new StompServer().install();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
