@@ -1,6 +1,7 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # $state is the sourcing script's own
 # Programs in the background: started with a log and a process id in a file, awaited until they answer, ended by id. Knows
-# no program. Sourced by scripts/cluster with $state, the cluster's folder.
+# no program. Sourced by scripts/cluster with $state, the cluster's folder; scripts/demo asks for a port and a status alone.
 
 port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
@@ -48,7 +49,7 @@ launch() {
 
 # Waits until a program answers 200: name, port, path.
 await_ready() {
-    local deadline=$((SECONDS + ${CLUSTER_TIMEOUT:-30}))
+    local deadline=$((SECONDS + ${CLUSTER_TIMEOUT:-60}))
     until [ "$(get_status "$2" "$3" 2>/dev/null || true)" = 200 ]; do
         if ! running "$1"; then
             tail -n 20 "$state/log/$1.log" >&2
@@ -56,7 +57,7 @@ await_ready() {
         fi
         if [ "$SECONDS" -ge "$deadline" ]; then
             tail -n 20 "$state/log/$1.log" >&2
-            fail "$1 is not ready after ${CLUSTER_TIMEOUT:-30} s: http://127.0.0.1:$2$3 (its log is above)"
+            fail "$1 is not ready after ${CLUSTER_TIMEOUT:-60} s: http://127.0.0.1:$2$3 (its log is above)"
         fi
         sleep 0.1
     done

@@ -2,14 +2,14 @@
 # Node, the packages of the browser's client library that tests/clients runs, and what makes the chart's README.
 
 node_version=24.19.0
-node_least=20
+node_least=20.19.0
 
 # Whether the node on the PATH will do. Distributions' own are often too old.
 node_will_do() {
-    local major
+    local found
     command -v node >/dev/null && command -v npm >/dev/null || return 1
-    major=$(node --version | sed 's/^v\([0-9]*\).*/\1/')
-    [ "$major" -ge "$node_least" ]
+    found=$(node --version)
+    [ "$(printf 'v%s\n%s\n' "$node_least" "$found" | sort -V | tail -n 1)" = "$found" ]
 }
 
 get_node() {
