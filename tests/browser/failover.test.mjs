@@ -18,12 +18,12 @@ import {
 
 /** From the loss of an instance to a page that is connected again. */
 const BACK_WITHIN_MS = 3_000;
-/** `presence.instance_timeout` (5 s), and a busy machine. */
-const GONE_BY_MS = 10_000;
+/** `presence.instance_timeout` (5 s), and a slow and busy machine. */
+const GONE_BY_MS = 20_000;
 const SUBSCRIBED = ['/queue/message', '/user/queue/orders'];
 
 /** Spans leave Herald, and the collector, in batches, and the collector waits for a trace to be whole. */
-const TRACED_BY_MS = 30_000;
+const TRACED_BY_MS = 60_000;
 
 /** The page through nginx, logged in; on which instance, nginx decides. Some have it below nginx's other path. */
 async function enterAs(t, cluster, user, path = '/') {

@@ -22,7 +22,7 @@ const alive = (pid) => {
   }
 };
 
-test('one command starts a cluster that publishes, fails over and ends', { timeout: 110_000 }, async (t) => {
+test('one command starts a cluster that publishes, fails over and ends', { timeout: 240_000 }, async (t) => {
   const cluster = await Cluster.start(t);
 
   await t.test('the first curl works as it is printed', async () => {
@@ -93,7 +93,7 @@ test('one command starts a cluster that publishes, fails over and ends', { timeo
 
   await t.test('Prometheus reads both instances', { skip: !installed('prometheus') }, async () => {
     const query = `${cluster.url('prometheus')}/api/v1/query?query=${encodeURIComponent('sum(up{job="herald"})')}`;
-    await until('two instances are up', async () => (await (await fetch(query)).json()).data.result[0]?.value[1] === '2', 20_000);
+    await until('two instances are up', async () => (await (await fetch(query)).json()).data.result[0]?.value[1] === '2', 60_000);
     const rules = await (await fetch(`${cluster.url('prometheus')}/api/v1/rules`)).json();
     const unhealthy = rules.data.groups.flatMap((group) => group.rules).filter((rule) => rule.health === 'err');
     assert.deepEqual(unhealthy, []);
@@ -111,7 +111,7 @@ test('one command starts a cluster that publishes, fails over and ends', { timeo
       const tags = Object.values(trace?.processes ?? {}).flatMap((process) => process.tags);
       return new Set(tags.filter(({ key }) => key === 'service.instance.id').map(({ value }) => value)).size === 2;
     };
-    await until('a trace with spans of both instances', instances, 20_000);
+    await until('a trace with spans of both instances', instances, 60_000);
   });
 
   await t.test('down leaves nothing', async () => {

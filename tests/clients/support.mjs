@@ -4,19 +4,19 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@stomp/stompjs';
 import { WebSocket } from 'ws';
+import { freePort } from './ports.mjs';
 
 export const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.resolve(here, '../..');
 const toolFolder = path.resolve(process.env.HERALD_TOOLS ?? path.join(root, '.tools'), 'bin');
 
-/** How long anything that should happen at once may take on a busy machine. */
-export const SOON = 10_000;
+/** How long anything that should happen at once may take on a slow and busy machine. */
+export const SOON = 20_000;
 
 // ---- waiting -------------------------------------------------------------------------------------------------------
 
@@ -80,17 +80,6 @@ export class Inbox {
 }
 
 // ---- processes -----------------------------------------------------------------------------------------------------
-
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** A child process that ends with the test `t` and shows its last words if the test fails. */
 export class Child {

@@ -4,7 +4,7 @@
 // A block's marks stand on lines of their own right before its fence:
 //   <!-- check: skip WHY -->         not run here, and why
 //   <!-- check: until WORDS -->      its commands do not end by themselves: each runs until it has said WORDS
-//   <!-- check: then COMMAND -->     behind the block, COMMAND must succeed within 20 s
+//   <!-- check: then COMMAND -->     behind the block, COMMAND must succeed within a minute
 //   <!-- check: with nats -->        a NATS server runs from here on
 //   <!-- check: status 400 -->       what curl is to be answered; else any success will do
 //   <!-- check: exit 64 -->          the block's exit code; else 0

@@ -4,16 +4,18 @@
 import { spawn } from 'node:child_process';
 import { randomBytes, createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+
+import { freePort } from '../clients/ports.mjs';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const herald = process.env.HERALD_BIN;
 /** Ports that documents name. */
 const WRITTEN = [8080, 8081, 8082, 8090, 4222];
-const BLOCK_TIMEOUT_MS = 60_000;
-const UNTIL_TIMEOUT_MS = 20_000;
+/** What people would not wait for, on a machine that is slow and busy. */
+const BLOCK_TIMEOUT_MS = 120_000;
+const UNTIL_TIMEOUT_MS = 60_000;
 /** A PNG of one pixel. */
 const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
@@ -44,27 +46,14 @@ const NATS = `#!/usr/bin/env bash
 exec node '${path.join(import.meta.dirname, 'nats.mjs')}' "$@"
 `;
 
-async function freePorts(count) {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () =>
-      new Promise((resolve, reject) => {
-        const server = createServer().once('error', reject);
-        server.listen(0, '127.0.0.1', () => resolve(server));
-      })),
-  );
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Stage {
   /** A folder and a demo instance that is ready. */
   static async open() {
     const stage = new Stage();
-    const ports = await freePorts(WRITTEN.length);
-    stage.ports = new Map(WRITTEN.map((written, at) => [written, ports[at]]));
+    stage.ports = new Map();
+    for (const written of WRITTEN) stage.ports.set(written, await freePort());
     stage.folder = mkdtempSync(path.join(tmpdir(), 'herald-docs-'));
     stage.furnish();
     stage.instance = stage.start([herald, 'serve', '--demo', '--config', path.join(stage.folder, '.stage/instance.toml')]);
@@ -200,7 +189,8 @@ export class Stage {
     const deadline = Date.now() + UNTIL_TIMEOUT_MS;
     for (;;) {
       const child = this.start(['bash', '-c', command]);
-      if ((await child.ended) === 0) return undefined;
+      const code = await Promise.race([child.ended, pause(deadline - Date.now()).then(() => 'late')]);
+      if (code === 0) return undefined;
       if (Date.now() > deadline) return `behind it, ${command} did not succeed:\n${child.said()}`;
       await pause(100);
     }

@@ -11,16 +11,17 @@ pub mod collector;
 pub mod faulty_bus;
 pub mod jaeger;
 pub mod nats;
+pub mod ports;
 pub mod process;
 
-/// What `future` gives; fails the test with `what` if that takes ten seconds. Ten: the machine may be busy.
+/// What `future` gives; fails the test with `what` if that takes half a minute: the machine may be slow, and busy.
 #[track_caller]
 pub fn within<F: Future>(what: &'static str, future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();
     async move {
-        match tokio::time::timeout(Duration::from_secs(10), future).await {
+        match tokio::time::timeout(Duration::from_secs(30), future).await {
             Ok(output) => output,
-            Err(_) => panic!("{caller}: {what}: not within ten seconds"),
+            Err(_) => panic!("{caller}: {what}: not within 30 s"),
         }
     }
 }

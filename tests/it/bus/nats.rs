@@ -170,7 +170,7 @@ async fn a_message_that_the_client_cannot_read_costs_a_moment() {
         within("the loss", health.changed()).await.unwrap();
         until(&*bus, Health::Connected).await;
         let away = start.elapsed();
-        assert!(away < Duration::from_millis(500), "away for {away:?}");
+        assert!(away < Duration::from_secs(2), "away for {away:?}");
         assert_eq!(bus.stats().reconnects, number as u64 + 1);
         raw.publish(b"herald.broadcast.queue.x", b"", b"good").await;
         assert_eq!(next(&mut incoming).await.body, "good");

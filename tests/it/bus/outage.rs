@@ -10,8 +10,7 @@ use super::{LIMITS, broadcast, config, instance, nats_bus, next, request, until}
 use crate::support::nats::NatsServer;
 use crate::support::within;
 
-async fn refused_at_once(bus: &dyn Bus) {
-    let start = Instant::now();
+async fn refused(bus: &dyn Bus) {
     let publish = bus.publish(&broadcast("lost")).await;
     assert_eq!(publish, Err(PublishError::Unavailable));
     let ask = bus.request(&request("/x")).await.unwrap_err();
@@ -21,11 +20,15 @@ async fn refused_at_once(bus: &dyn Bus) {
         .control_request(instance().id, "test.kind", "".into(), long)
         .await;
     assert_eq!(control, Err(RequestError::Unavailable));
-    assert!(
-        start.elapsed() < Duration::from_millis(200),
-        "{:?}",
-        start.elapsed()
-    );
+}
+
+/// Not one by one, which a busy machine would fail: each of them would wait for `request_timeout` or longer.
+async fn refused_at_once(bus: &dyn Bus) {
+    let start = Instant::now();
+    for _ in 0..100 {
+        refused(bus).await;
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,9 +39,7 @@ async fn an_outage_ends_by_itself() {
     for round in 1..=2 {
         server.kill();
         until(&*bus, Health::Disconnected).await;
-        for _ in 0..100 {
-            refused_at_once(&*bus).await;
-        }
+        refused_at_once(&*bus).await;
         server.restart();
         let back = Instant::now();
         while bus.publish(&broadcast(format!("round {round}"))).await.is_err() {

@@ -124,6 +124,11 @@ impl Started {
         assert!(status.expect("kill").success());
     }
 
+    /// Whether it has ended, without a wait.
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_some()
+    }
+
     /// Waits for its end.
     pub fn code(mut self) -> Option<i32> {
         // Its outputs end with it, and not before.

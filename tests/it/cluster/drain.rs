@@ -13,7 +13,7 @@ use crate::support::cluster::{Cluster, until, until_online};
 use crate::support::cluster_client::Browser;
 
 const SETTINGS: [(&str, &str); 3] = [
-    ("HERALD_DRAIN__BALANCER_WAIT", "700ms"),
+    ("HERALD_DRAIN__BALANCER_WAIT", "2s"),
     ("HERALD_DRAIN__SPREAD", "1s"),
     ("HERALD_DRAIN__TIMEOUT", "8s"),
 ];
@@ -41,11 +41,7 @@ async fn sigterm_drains() {
     drained.signal("TERM");
     let begun = Instant::now();
     until("not ready", async || drained.get("/readyz").await.status == 503).await;
-    assert!(
-        begun.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     // The balancer has not noticed yet: it serves, and lets in.
     let mut late = Browser::connect(address, "test6").await;
     late.subscribe("/queue/x").await;
@@ -63,7 +59,7 @@ async fn sigterm_drains() {
     })
     .await;
     assert!(
-        begun.elapsed() > Duration::from_millis(600),
+        begun.elapsed() > Duration::from_millis(1_900),
         "{:?}",
         begun.elapsed()
     );
@@ -86,7 +82,7 @@ async fn sigterm_drains() {
     until_online(&cluster.instances[1], &["test9"]).await;
     let gone = begun.elapsed() - last;
     assert!(
-        gone < Duration::from_millis(1_500),
+        gone < Duration::from_secs(3),
         "gone {gone:?} after the last close"
     );
     assert_eq!(cluster.instances[0].exit_code().await, Some(0));
@@ -112,7 +108,7 @@ async fn a_second_sigterm_ends_at_once() {
     herald.signal("TERM");
     let begun = Instant::now();
     assert_eq!(herald.exit_code().await, Some(1));
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!(browser.end().await.code, 1006);
 }
 

@@ -75,11 +75,7 @@ async fn a_users_sessions_are_listed_and_a_silent_instance_is_named() {
     cluster.instances[1].pause().await;
     let begun = Instant::now();
     let some = listed().await;
-    assert!(
-        begun.elapsed() < Duration::from_millis(1_500),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!(some["silent"], serde_json::json!(["i1"]));
     assert_eq!(some["sessions"].as_array().unwrap().len(), 1);
     assert_eq!(some["online"], true);

@@ -17,7 +17,7 @@ use crate::support::within;
 
 const PUBLISHERS: usize = 4;
 /// Until a lost connection is known to be lost: what is accepted by then may be gone.
-const MOMENT: Duration = Duration::from_millis(500);
+const MOMENT: Duration = Duration::from_secs(1);
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a publisher was told.

@@ -1,12 +1,13 @@
 //! A real Jaeger (v2) as a child of the test: OTLP in, its API out, on ports of its own, killed when dropped.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
 use super::cluster::until;
+use super::ports;
 use super::process::{Answer, request};
 
 /// A running Jaeger.
@@ -21,10 +22,8 @@ impl Jaeger {
     /// Ready when this returns.
     pub async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        // Held together, so that they differ; let go for Jaeger, which cannot be asked which it has chosen.
-        let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-        let [api, grpc, otlp] = held.each_ref().map(|held| held.local_addr().expect("its port"));
-        drop(held);
+        // Jaeger cannot be asked which it would have chosen.
+        let [api, grpc, otlp] = [(); 3].map(|()| SocketAddr::from(([127, 0, 0, 1], ports::free())));
         let file = directory.path().join("jaeger.yaml");
         std::fs::write(&file, configuration(api, grpc, otlp)).expect("its configuration");
         let child = Command::new(binary())
