@@ -9,7 +9,7 @@ export function TraceLink({ settings, traceId }: { settings: Settings; traceId: 
   return (
     <a href={address} target="_blank" rel="noreferrer" title={traceId}>
       trace {short}
-      <span aria-hidden="true"> ↗</span>
+      <span aria-hidden="true">&nbsp;↗</span>
     </a>
   );
 }

@@ -64,7 +64,7 @@ export function Recent({ settings, feed, sent }: { settings: Settings; feed: Fee
             {rows.slice(0, SHOWN).map(({ key, way, at, destination, body, traceId }) => (
               <tr key={key}>
                 <td>
-                  {clock(at)}
+                  <time dateTime={new Date(at).toISOString()}>{clock(at)}</time>
                   <br />
                   <span className="muted">{way}</span>
                 </td>
@@ -72,7 +72,7 @@ export function Recent({ settings, feed, sent }: { settings: Settings; feed: Fee
                   <span className="tag">{destination}</span>
                   <code className="clip">{body.slice(0, 200)}</code>
                 </td>
-                <td>
+                <td className="trace">
                   {traceId ? (
                     <TraceLink settings={settings} traceId={traceId} />
                   ) : (
