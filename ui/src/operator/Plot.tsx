@@ -106,7 +106,8 @@ function options(
     height: element.clientHeight,
     legend: { show: false },
     cursor: { show: false },
-    padding: [8, 8, 0, 0],
+    // To the right half of a time, which may stand under the last point.
+    padding: [8, 26, 0, 0],
     // Set with each new point.
     scales: { x: { auto: false }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
     axes: [
