@@ -98,7 +98,9 @@ pub async fn send(
     requests: &mut InFlight,
 ) -> Result<Accepted, Refusal> {
     let trace = std::mem::take(&mut send.trace);
-    let upstream = context.tracer.decide(trace, sender.trusted, Some(sender.user));
+    let upstream = context
+        .tracer
+        .decide(trace, sender.trusted, Some((sender.user, sender.session)));
     match &send.destination {
         Destination::Target(target) => {
             let mut envelope = Envelope::new(target.clone(), send.body);

@@ -12,7 +12,7 @@ use super::{Config, Export, Exporter, PROBE_PAUSE, Queue};
 use crate::destination::Path;
 use crate::instance::Instance;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::propagation::{DebugUsers, Trust};
+use crate::telemetry::propagation::{DebugSampling, Trust};
 use crate::telemetry::spans::{Inner, Tracer};
 
 /// Why tracing could not be begun: a setting or a variable, by its name.
@@ -65,7 +65,7 @@ pub fn start(
         sampler: asked.sampler,
         trust: Trust::new(&config.trust),
         baggage: config.baggage,
-        debug: DebugUsers::default(),
+        debug: DebugSampling::default(),
         user_prefix: user_prefix.clone(),
         scope,
     });

@@ -22,7 +22,7 @@ fn tracer(ratio: f64, trust: &[&str]) -> Tracer {
         },
         trust: Trust::new(&trust),
         baggage: true,
-        debug: DebugUsers::default(),
+        debug: DebugSampling::default(),
         user_prefix: Path::parse("/user").unwrap(),
         scope: InstrumentationScope::builder("herald").build(),
     })
@@ -59,7 +59,7 @@ fn attribute(span: &SpanData, name: &str) -> Option<String> {
 #[test]
 fn off_changes_nothing() {
     let tracer = Tracer::default();
-    let upstream = tracer.decide(given(SAMPLED), true, Some(&user("anna")));
+    let upstream = tracer.decide(given(SAMPLED), true, Some((&user("anna"), "s")));
     assert_eq!((upstream.sampled, upstream.context.decided), (false, false));
     let mut envelope = to_anna();
     assert!(tracer.publish(&upstream, &[], &mut envelope).is_none());
@@ -124,17 +124,19 @@ fn a_decision_is_made_once() {
 #[test]
 fn a_user_under_debug_sampling_is_traced_whatever_the_ratio() {
     let tracer = tracer(0.0, &[]);
-    tracer.debug_user(user("anna"), Duration::from_secs(60));
-    assert!(
-        tracer
-            .decide(TraceContext::default(), false, Some(&user("anna")))
-            .sampled
-    );
-    assert!(
-        !tracer
-            .decide(TraceContext::default(), false, Some(&user("ben")))
-            .sampled
-    );
+    let sampled = |name: &str, session: &str| {
+        let sender = user(name);
+        let decided = tracer.decide(TraceContext::default(), false, Some((&sender, session)));
+        decided.sampled
+    };
+    let session = Debugged::Session {
+        id: "one".into(),
+        user: Some(user("ben")),
+    };
+    tracer.debug(session, Duration::from_secs(60));
+    assert!(sampled("ben", "one") && !sampled("ben", "two"));
+    tracer.debug(Debugged::User(user("anna")), Duration::from_secs(60));
+    assert!(sampled("anna", "three") && !sampled("carl", "four"));
     let upstream = tracer.decide(given(&SAMPLED.replace("-01", "-00")), false, None);
     let mut envelope = to_anna();
     let targets = [envelope.target.clone()];
@@ -143,7 +145,7 @@ fn a_user_under_debug_sampling_is_traced_whatever_the_ratio() {
     assert!(envelope.trace.is_sampled());
     let mut direct = to_anna();
     assert!(tracer.deliver(&mut direct).is_some());
-    tracer.debug_user(user("anna"), Duration::ZERO);
+    tracer.debug(Debugged::User(user("anna")), Duration::ZERO);
     assert!(tracer.deliver(&mut to_anna()).is_none());
 }
 
@@ -166,7 +168,11 @@ fn a_notification_to_a_user_is_one_tree() {
     let publish = tracer.publish(&upstream, &targets, &mut envelope).unwrap();
     let deliver = tracer.deliver(&mut envelope).unwrap();
     let send = tracer.send(&envelope, "session-1").unwrap();
-    assert!(send.traceparent().starts_with(&format!("00-{TRACE_ID}-")));
+    assert!(
+        send.own_traceparent()
+            .unwrap()
+            .starts_with(&format!("00-{TRACE_ID}-"))
+    );
     send.written();
     send.acknowledged(
         true,
