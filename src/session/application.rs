@@ -204,7 +204,7 @@ async fn publish(
             };
             fail(&mut span, reason, error.to_string());
             info!(reason, id = %envelope.id,
-                trace_id = envelope.trace.trace_id(), span_id = envelope.trace.span_id(),
+                trace_id = envelope.trace.trace_id(), span_id = envelope.trace.recorded_span_id(),
                 "a SEND was refused");
             context
                 .metrics

@@ -333,6 +333,36 @@ async fn who_is_not_trusted_forces_no_trace_and_a_user_can_be_looked_at_everywhe
 }
 
 #[tokio::test]
+async fn a_refused_requests_line_names_heralds_own_span() {
+    let collector = Collector::start(Speaks::Grpc);
+    let cluster = cluster(&collector, &[]).await;
+    let refused = async |herald: &Herald, traceparent: &str, trace_id: &str| -> String {
+        let headers = [JSON, ("traceparent", traceparent)];
+        let answer = herald
+            .request("POST", "/api/v1/notifications", &headers, b"{}")
+            .await;
+        assert_eq!(answer.status, 400);
+        let line = || {
+            let lines = herald.lines_with("a request was refused");
+            lines.into_iter().find(|line| line.contains(trace_id))
+        };
+        until("its line", async || line().is_some()).await;
+        line().unwrap()
+    };
+    let [first, second] = &cluster.instances[..] else {
+        panic!()
+    };
+    let line = refused(first, TRACEPARENT, TRACE_ID).await;
+    let own = collector.trace(TRACE_ID, 1).await.remove(0);
+    assert_eq!(own.name, "POST /api/v1/notifications");
+    assert!(line.contains(&own.id) && !line.contains(PARENT), "{line}");
+    // Not recorded: the publisher's trace, and no span that could be looked for here.
+    let other = TRACEPARENT.replace("4bf9", "5bf9").replace("-01", "-00");
+    let line = refused(second, &other, &other[3..35]).await;
+    assert!(!line.contains(PARENT) && !line.contains("span_id"), "{line}");
+}
+
+#[tokio::test]
 async fn a_session_can_be_looked_at_wherever_it_is() {
     let collector = Collector::start(Speaks::Grpc);
     let cluster = cluster(&collector, &[("HERALD_TRACING__RATIO", "0")]).await;
