@@ -5,6 +5,9 @@ use std::time::Duration;
 use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
+use crate::delivery::ledger::Ledger;
+use crate::delivery::measure::Measure;
+use crate::delivery::outbox::{Outbox, Outgoing, TryWrite};
 use crate::envelope::Envelope;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::propagation::Trusted;
@@ -255,4 +258,51 @@ fn what_goes_wrong_is_said() {
         failed,
         expected.map(|(name, kind)| (name.to_owned(), kind.to_owned()))
     );
+}
+
+/// Keeps the trace of what waited.
+#[derive(Default)]
+struct Waited(parking_lot::Mutex<Vec<Option<String>>>);
+
+impl Measure for Waited {
+    fn reached_shard(&self, _: Duration, _: &TraceContext) {}
+    fn walked(&self, _: Duration, _: &TraceContext) {}
+    fn waited(&self, _: Duration, trace: Option<&TraceContext>) {
+        let trace = trace.and_then(TraceContext::recorded_id).map(Into::into);
+        self.0.lock().push(trace);
+    }
+    fn acknowledged(&self, _: Duration, _: Option<&TraceContext>) {}
+    fn bound_reached(&self, _: crate::limit::Limit) {}
+}
+
+/// Takes whatever it is given.
+struct Open;
+
+impl TryWrite for Open {
+    fn try_write(&self, chunks: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+    }
+}
+
+#[test]
+fn what_waited_is_measured_with_its_trace_and_a_broadcasts_mark_makes_no_span() {
+    let tracer = tracer(0.0, &[]);
+    let mut broadcast = Envelope::new(Target::Broadcast(Path::parse("/queue/x").unwrap()), "");
+    assert!(tracer.mark(&broadcast).is_none(), "not recorded");
+    broadcast.trace = given(SAMPLED);
+    let mark = tracer.mark(&broadcast).unwrap();
+    assert_eq!(mark.own_traceparent(), None, "all sessions get the same bytes");
+    let measure = Arc::new(Waited::default());
+    let ledger = Arc::new(Ledger::new(1_000, measure.clone()));
+    let outbox = Outbox::new(Arc::new(Open), 1_000, ledger);
+    let mut recorded = Outgoing::plain("a".into());
+    recorded.span = Some(mark.clone());
+    outbox.push_blocked([recorded, Outgoing::plain("b".into())], 0);
+    outbox.write_waiting().unwrap();
+    assert_eq!(*measure.0.lock(), [Some(TRACE_ID.to_owned()), None]);
+    mark.written();
+    mark.acknowledged(true, &TraceContext::default());
+    mark.unacknowledged();
+    drop(mark);
+    assert!(ended(&tracer).is_empty());
 }
