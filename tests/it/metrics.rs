@@ -155,6 +155,27 @@ async fn an_acknowledgement_and_a_wait_have_their_traces_as_exemplars() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_are_pushed_over_tls_as_well() {
+    use crate::support::process::{Herald, Launch};
+    use crate::support::tls::{tls_file, tls_proxy};
+
+    let (address, mut pushes) = collector().await;
+    let behind = address.strip_prefix("http://").unwrap().parse().unwrap();
+    let launch = Launch::demo()
+        .set(
+            "HERALD_METRICS__ENDPOINT",
+            &format!("https://{}", tls_proxy(behind).await),
+        )
+        .set("HERALD_METRICS__INTERVAL", "1s")
+        .set("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", &tls_file("ca.pem"));
+    let _herald = Herald::start("pushes", &launch).await;
+    for _ in 0..2 {
+        let pushed = crate::support::within("a push", pushes.recv()).await.unwrap();
+        assert!(pushed.contains("herald_sessions"), "{pushed:?}");
+    }
+}
+
 /// A collector over HTTP: the names of each push.
 async fn collector() -> (String, tokio::sync::mpsc::Receiver<BTreeSet<String>>) {
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;

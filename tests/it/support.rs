@@ -12,6 +12,7 @@ pub mod faulty_bus;
 pub mod jaeger;
 pub mod nats;
 pub mod process;
+pub mod tls;
 
 /// What `future` gives; fails the test with `what` if that takes ten seconds. Ten: the machine may be busy.
 #[track_caller]

@@ -2,10 +2,11 @@
 //! harms nobody. Told by a collector in the test's own process.
 
 mod jaeger;
+mod tls;
 
 use herald::bus::AppReply;
 use herald::config::units::HumanDuration;
-use herald::telemetry::export::Protocol;
+use herald::telemetry::otlp::Protocol;
 use serde_json::json;
 
 use crate::support::app::{ANNA, App};
