@@ -79,7 +79,7 @@ docs *files: tools
 
 # The browser's client library against a debug build
 clients:
-    scripts/tools nats-server nginx node clients
+    scripts/tools nats-server nginx node clients jaeger
     cargo build --bin herald
     PATH="${HERALD_TOOLS:-$PWD/.tools}/bin:$PATH" HERALD_BIN="${CARGO_TARGET_DIR:-target}/debug/herald" node --test --test-concurrency=1 tests/clients/*.test.mjs
 

@@ -11,6 +11,7 @@ use crate::principal::UserName;
 pub mod describe;
 pub mod explain;
 pub mod log_level;
+pub mod session_user;
 
 /// The question for one instance: which sessions does this user have with you? Answer: [`SessionsListAnswer`].
 pub const SESSIONS_LIST: &str = "sessions.list";

@@ -24,7 +24,7 @@ use proxies::{ForwardedHeader, Network};
 pub mod access;
 pub mod ask;
 pub mod body;
-pub mod debug_users;
+pub mod debug_sampling;
 pub mod error;
 pub mod explain;
 pub mod health;

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tracing::{info, warn};
 
 use crate::bus::{BoxStream, Bus, ControlMessage};
-use crate::control::{self, describe, explain, log_level};
+use crate::control::{self, describe, explain, log_level, session_user};
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
@@ -19,7 +19,7 @@ use crate::recent::Recent;
 use crate::session::per_user::{self, cluster::Cluster};
 use crate::tap::Tap;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::propagation::{DEBUG_USER, read_order};
+use crate::telemetry::propagation::{DEBUG_SESSION, DEBUG_USER, read_order};
 use crate::telemetry::spans::Tracer;
 
 /// The control request that asks another instance for its newest bodies of one destination.
@@ -87,14 +87,20 @@ pub async fn relay_control(
             }
             log_level::SET_LEVEL => log_level::apply_set_level(&message.payload),
             control::DISCONNECT => control::apply_disconnect(&registry, message.payload).await,
-            DEBUG_USER => match read_order(&message.payload) {
-                Some((user, lasting, by)) => {
-                    info!(target: "herald::audit", action = "debug-user", %by, %user, ?lasting,
-                        "tracing a user's notifications on this instance");
-                    tracer.debug_user(user, lasting);
+            kind @ (DEBUG_USER | DEBUG_SESSION) => match read_order(kind, &message.payload) {
+                Some((who, lasting, by)) => {
+                    info!(target: "herald::audit", action = "debug-sampling", %by, ?who, ?lasting,
+                        "tracing notifications of a user or a session on this instance");
+                    tracer.debug(who, lasting);
                 }
-                None => warn!(kind = DEBUG_USER, "a control message cannot be read"),
+                None => warn!(kind, "a control message cannot be read"),
             },
+            session_user::SESSION_USER => {
+                let answer = session_user::answer_session_user(&registry, message.payload).await;
+                if let Some(responder) = message.responder {
+                    responder.respond(answer);
+                }
+            }
             per_user::SEATS => {
                 if let (Some(answer), Some(responder)) =
                     (cluster.answer_seats(&message.payload), message.responder)

@@ -8,6 +8,7 @@ pub mod export;
 pub mod log_level;
 pub mod logs;
 pub mod metrics;
+pub mod otlp;
 pub mod propagation;
 pub mod spans;
 

@@ -34,12 +34,14 @@ impl Measure for Measured {
         self.0.walk.observe(took, trace.recorded_id());
     }
 
-    fn waited(&self, took: Duration) {
-        self.0.outbox_wait.observe(took, None);
+    fn waited(&self, took: Duration, trace: Option<&TraceContext>) {
+        let trace = trace.and_then(TraceContext::recorded_id);
+        self.0.outbox_wait.observe(took, trace);
     }
 
-    fn acknowledged(&self, took: Duration) {
-        self.0.ack.observe(took, None);
+    fn acknowledged(&self, took: Duration, trace: Option<&TraceContext>) {
+        let trace = trace.and_then(TraceContext::recorded_id);
+        self.0.ack.observe(took, trace);
     }
 
     fn bound_reached(&self, limit: Limit) {

@@ -128,6 +128,8 @@ pub enum Command {
     CloseSome(usize, CloseReason, oneshot::Sender<usize>),
     /// Answers a user's sessions.
     Inspect(UserName, oneshot::Sender<Vec<SessionView>>),
+    /// Answers whose the session of this id is, if the shard holds it.
+    UserOf(Box<str>, oneshot::Sender<Option<UserName>>),
     /// Answers who would get a notification, with at most so many in each list.
     Explain(Target, usize, oneshot::Sender<Explained>),
     /// Answers how long the oldest frame in an outbox has waited.

@@ -63,10 +63,10 @@ impl Frames {
         self.spans.iter_mut().for_each(|span| span.traced = None);
     }
 
-    /// Adds one notification as the group `key` sees it; `traced` where it is one session's alone and recorded.
+    /// Adds one notification as the group `key` sees it; `traced` where it is recorded.
     pub fn add(&mut self, envelope: &Envelope, key: &GroupKey, rest: &Rest, traced: Option<Arc<SendSpan>>) {
         let start = self.scratch.len();
-        let traceparent = traced.as_deref().map(SendSpan::traceparent);
+        let traceparent = traced.as_deref().and_then(SendSpan::own_traceparent);
         wire::head_into(&mut self.scratch, envelope, key, rest, traceparent);
         let rest = if rest.bytes.len() <= COPY_UP_TO_BYTES {
             self.scratch.extend_from_slice(&rest.bytes);

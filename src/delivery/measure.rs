@@ -12,10 +12,10 @@ pub trait Measure: Send + Sync + 'static {
     fn reached_shard(&self, after: Duration, trace: &TraceContext);
     /// A shard has written a broadcast (with its neighbours in the mailbox) to all its subscribers.
     fn walked(&self, took: Duration, trace: &TraceContext);
-    /// A frame that had to wait in an outbox is in the kernel.
-    fn waited(&self, took: Duration);
-    /// A MESSAGE was acknowledged, so long after its write.
-    fn acknowledged(&self, took: Duration);
+    /// A frame that had to wait in an outbox is in the kernel; `trace` where its notification is recorded.
+    fn waited(&self, took: Duration, trace: Option<&TraceContext>);
+    /// A MESSAGE was acknowledged, so long after its write; `trace` where its notification is recorded.
+    fn acknowledged(&self, took: Duration, trace: Option<&TraceContext>);
     /// A notification has to wait before it comes to a shard, for this bound.
     fn bound_reached(&self, limit: Limit);
 }
@@ -24,7 +24,7 @@ pub trait Measure: Send + Sync + 'static {
 impl Measure for () {
     fn reached_shard(&self, _: Duration, _: &TraceContext) {}
     fn walked(&self, _: Duration, _: &TraceContext) {}
-    fn waited(&self, _: Duration) {}
-    fn acknowledged(&self, _: Duration) {}
+    fn waited(&self, _: Duration, _: Option<&TraceContext>) {}
+    fn acknowledged(&self, _: Duration, _: Option<&TraceContext>) {}
     fn bound_reached(&self, _: Limit) {}
 }

@@ -23,6 +23,7 @@ use super::ledger::{Ledger, Liveness};
 use crate::close_reason::CloseReason;
 use crate::envelope::unix_ms;
 use crate::limit::Limit;
+use crate::telemetry::spans::SendSpan;
 
 /// Chunks given to the kernel in one call; what is beyond waits for the next.
 pub const CHUNKS_PER_CALL: usize = 64;
@@ -315,8 +316,11 @@ impl Inner {
                 return;
             }
             front.written();
-            if let Some(since) = self.queue.pop_front().and_then(|frame| frame.since) {
-                ledger.measure.waited(since.elapsed());
+            if let Some(frame) = self.queue.pop_front()
+                && let Some(since) = frame.since
+            {
+                let trace = frame.span.as_deref().map(SendSpan::context);
+                ledger.measure.waited(since.elapsed(), trace);
             }
             self.begun = false;
         }

@@ -20,7 +20,7 @@ pub struct Outgoing {
     pub expires_at_ms: Option<u64>,
     /// A newer MESSAGE of the same subscription with the same key takes its place while it waits.
     pub collapse: Option<Arc<str>>,
-    /// Its span, where its trace is recorded: of MESSAGEs on user destinations only.
+    /// Its span, where its trace is recorded: a session's own on user destinations, a mark of its trace on broadcasts.
     pub span: Option<Arc<SendSpan>>,
     /// Since when it waits in an outbox, which sets this.
     pub(super) since: Option<Instant>,

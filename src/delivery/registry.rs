@@ -198,6 +198,18 @@ impl Registry {
         views
     }
 
+    /// Whose the session of this id is, if this instance holds it. Looks at every session: for rare needs.
+    pub async fn user_of(&self, session: &str) -> Option<UserName> {
+        for shard in 0..self.inner.shards.len() {
+            let (sender, receiver) = oneshot::channel();
+            self.send(shard, Command::UserOf(session.into(), sender)).await;
+            if let Ok(Some(user)) = receiver.await {
+                return Some(user);
+            }
+        }
+        None
+    }
+
     /// Who of this instance's sessions would get a notification to `target`, and why not the others; at most `max` in each
     /// list. Of a broadcast every session is looked at: for rare needs.
     pub async fn explain(&self, target: &Target, max: usize) -> Explained {

@@ -208,6 +208,9 @@ impl Shard {
             Command::Inspect(user, reply) => {
                 let _ = reply.send(self.inspect(&user));
             }
+            Command::UserOf(session, reply) => {
+                let _ = reply.send(self.user_of(&session));
+            }
             Command::Explain(target, max, reply) => {
                 let _ = reply.send(self.explain(&target, max));
             }

@@ -60,6 +60,11 @@ impl TraceContext {
         self.trace_id().filter(|_| self.is_sampled())
     }
 
+    /// The id of the span that the context is of, if it is recorded: then it is Herald's own.
+    pub fn recorded_span_id(&self) -> Option<&str> {
+        self.span_id().filter(|_| self.is_sampled())
+    }
+
     /// The 32 hex digits of the trace's id.
     pub fn trace_id(&self) -> Option<&str> {
         self.traceparent.as_deref().and_then(|text| text.get(3..35))

@@ -18,7 +18,7 @@ use tracing::Instrument;
 use super::error::ApiError;
 use super::listener::Peer;
 use super::router::Api;
-use super::trace;
+use super::trace::{self, Recorded};
 use crate::auth::credentials::Credentials;
 use crate::auth::{AuthError, Authenticator};
 use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
@@ -311,8 +311,9 @@ pub async fn require(
                 trace_id = context.trace_id(),
                 span_id = context.span_id()
             );
-            let response = next.run(request).instrument(ids).await;
+            let mut response = next.run(request).instrument(ids).await;
             span.answered(response.status().as_u16());
+            response.extensions_mut().insert(Recorded(context));
             response
         }
         Err(error) => error.into_response(),

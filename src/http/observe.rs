@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::error::Refused;
 use super::router::Api;
+use super::trace::Recorded;
 use crate::envelope::TraceContext;
 use crate::limit::Limit;
 
@@ -38,8 +39,12 @@ pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) 
     });
     if let Some(Refused(reason)) = response.extensions().get::<Refused>() {
         let text = traceparent.as_ref().and_then(|value| value.to_str().ok());
-        let trace = TraceContext::from_headers(text, None);
-        let (status, trace_id, span_id) = (response.status().as_u16(), trace.trace_id(), trace.span_id());
+        let publishers = TraceContext::from_headers(text, None);
+        let own = response.extensions().get::<Recorded>().map(|Recorded(own)| own);
+        // A span that is not Herald's own is nothing to look for here; the publisher's trace is.
+        let trace_id = own.unwrap_or(&publishers).trace_id();
+        let span_id = own.and_then(TraceContext::span_id);
+        let status = response.status().as_u16();
         // Reading harms nobody, and paths that are none are tried by whoever looks for holes.
         match method == "GET" || &*route == "none" {
             false => {

@@ -17,8 +17,8 @@ use super::error::ApiError;
 use super::notifications::{message, publish, raw};
 use super::origin::{cors, guard};
 use super::{
-    Config, ConfigError, State, debug_users, explain, health, instances, log_level, observe, openapi, page,
-    tap, users,
+    Config, ConfigError, State, debug_sampling, explain, health, instances, log_level, observe, openapi,
+    page, tap, users,
 };
 use crate::origins::Origins;
 
@@ -135,7 +135,8 @@ fn admin_routes() -> OpenApiRouter<Arc<Api>> {
 fn debug_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(log_level::get_log, log_level::put_log))
-        .routes(routes!(debug_users::put_debug_user))
+        .routes(routes!(debug_sampling::put_debug_user))
+        .routes(routes!(debug_sampling::put_debug_session))
 }
 
 fn health_routes() -> OpenApiRouter<Arc<Api>> {

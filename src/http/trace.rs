@@ -19,6 +19,10 @@ use crate::telemetry::spans::{self, ServerSpan, Tracer, Upstream};
 
 const BAGGAGE: &str = "baggage";
 
+/// The request's own server span, which is recorded: an extension of the response, for the line of a refusal.
+#[derive(Debug, Clone)]
+pub struct Recorded(pub TraceContext);
+
 /// What a publisher's request says of the trace that it belongs to.
 #[derive(Debug, Clone, Default)]
 pub struct FromPublisher {

@@ -98,7 +98,9 @@ pub async fn send(
     requests: &mut InFlight,
 ) -> Result<Accepted, Refusal> {
     let trace = std::mem::take(&mut send.trace);
-    let upstream = context.tracer.decide(trace, sender.trusted, Some(sender.user));
+    let upstream = context
+        .tracer
+        .decide(trace, sender.trusted, Some((sender.user, sender.session)));
     match &send.destination {
         Destination::Target(target) => {
             let mut envelope = Envelope::new(target.clone(), send.body);
@@ -202,7 +204,7 @@ async fn publish(
             };
             fail(&mut span, reason, error.to_string());
             info!(reason, id = %envelope.id,
-                trace_id = envelope.trace.trace_id(), span_id = envelope.trace.span_id(),
+                trace_id = envelope.trace.trace_id(), span_id = envelope.trace.recorded_span_id(),
                 "a SEND was refused");
             context
                 .metrics

@@ -16,10 +16,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 use super::metrics::Metrics;
+use super::otlp::Protocol;
 use super::propagation::Trusted;
 use crate::config::units::HumanDuration;
 
-mod otlp;
+mod asked;
 mod start;
 
 pub use start::{StartError, start};
@@ -70,26 +71,6 @@ impl Default for Config {
             timeout: None,
             flush_timeout: HumanDuration::secs(2),
         }
-    }
-}
-
-/// `tracing.protocol`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Protocol {
-    /// OTLP over gRPC.
-    #[serde(rename = "grpc")]
-    Grpc,
-    /// OTLP over HTTP, protobuf.
-    #[serde(rename = "http/protobuf", alias = "http")]
-    Http,
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Grpc => "grpc",
-            Self::Http => "http/protobuf",
-        })
     }
 }
 

@@ -16,7 +16,10 @@ use crate::envelope::TraceContext;
 
 mod debug;
 
-pub use debug::{DEBUG_MINUTES_MAX, DEBUG_USER, DEBUG_USERS_MAX, DebugUsers, read_order, write_order};
+pub use debug::{
+    DEBUG_MAX, DEBUG_MINUTES_MAX, DEBUG_SESSION, DEBUG_USER, DebugSampling, Debugged, read_order, session_id,
+    write_order,
+};
 
 /// One entry of `tracing.trust`: a network, an address, or `key:` and the name of an API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::export::Queue;
-use super::propagation::{DebugUsers, Sampler, Trust, remote};
+use super::propagation::{DebugSampling, Debugged, Sampler, Trust, remote};
 use crate::destination::{Path, Target};
 use crate::envelope::TraceContext;
 use crate::principal::UserName;
@@ -36,7 +36,7 @@ pub(super) struct Inner {
     pub sampler: Sampler,
     pub trust: Trust,
     pub baggage: bool,
-    pub debug: DebugUsers,
+    pub debug: DebugSampling,
     pub user_prefix: Path,
     pub scope: InstrumentationScope,
 }
@@ -75,20 +75,26 @@ impl Tracer {
         self.0.as_ref().is_some_and(|inner| inner.baggage)
     }
 
-    /// Traces all that `user` sends and is sent on its own destinations for `lasting`; zero ends it.
-    pub fn debug_user(&self, user: UserName, lasting: Duration) {
+    /// Traces all that `who` sends, and all that is sent on that user's own destinations, for `lasting`; zero ends it.
+    pub fn debug(&self, who: Debugged, lasting: Duration) {
         if let Some(inner) = &self.0 {
-            inner.debug.set(user, lasting, Instant::now());
+            inner.debug.set(who, lasting, Instant::now());
         }
     }
 
-    /// Decides, once, about what comes with `context` from a sender who is trusted or not, and who may be a user.
-    pub fn decide(&self, context: TraceContext, trusted: bool, sender: Option<&UserName>) -> Upstream {
+    /// Decides, once, about what comes with `context` from a sender who is trusted or not, and who may be a user by one
+    /// of its sessions.
+    pub fn decide(
+        &self,
+        context: TraceContext,
+        trusted: bool,
+        sender: Option<(&UserName, &str)>,
+    ) -> Upstream {
         let Some(inner) = &self.0 else {
             let sampled = false;
             return Upstream { context, sampled };
         };
-        let debugged = || sender.is_some_and(|user| inner.debug.contains(user));
+        let debugged = || sender.is_some_and(|(user, session)| inner.debug.sends(user, session));
         let sampled = inner.sampler.decide(&context, trusted) || debugged();
         let context = if sampled { context } else { context.unsampled() };
         Upstream { context, sampled }

@@ -227,6 +227,54 @@ export async function startNginx(t, instances) {
   return port;
 }
 
+/** A Jaeger of its own: `otlp`, where spans go by HTTP, and what it shows of a trace. */
+export async function startJaeger(t) {
+  const [api, grpc, http] = [await freePort(), await freePort(), await freePort()];
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'herald-jaeger-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const config = path.join(folder, 'jaeger.yaml');
+  writeFileSync(
+    config,
+    `service:
+  extensions: [jaeger_storage, jaeger_query]
+  pipelines:
+    traces: {receivers: [otlp], exporters: [jaeger_storage_exporter]}
+  telemetry: {metrics: {level: none}}
+extensions:
+  jaeger_storage: {backends: {memory: {memory: {max_traces: 1000}}}}
+  jaeger_query:
+    storage: {traces: memory}
+    http: {endpoint: "127.0.0.1:${api}"}
+    grpc: {endpoint: "127.0.0.1:${grpc}"}
+receivers:
+  otlp: {protocols: {http: {endpoint: "127.0.0.1:${http}"}}}
+exporters:
+  jaeger_storage_exporter: {trace_storage: memory}
+`,
+  );
+  const jaeger = new Child(t, tool('jaeger'), ['--config', config]);
+  await until('jaeger answers', async () => {
+    jaeger.assertAlive();
+    return (await status(`http://127.0.0.1:${api}/api/services`)) === 200;
+  });
+  jaeger.otlp = `http://127.0.0.1:${http}`;
+  /** The spans of one trace, none while it knows none. */
+  jaeger.trace = async (id) => {
+    const answer = await fetch(`http://127.0.0.1:${api}/api/traces/${id}`);
+    const [trace] = (await answer.json()).data ?? [];
+    const referred = (span, type) => span.references.filter((other) => other.refType === type).map((other) => other.spanID);
+    return (trace?.spans ?? []).map((span) => ({
+      id: span.spanID,
+      name: span.operationName,
+      service: trace.processes[span.processID].serviceName,
+      parent: referred(span, 'CHILD_OF')[0],
+      links: referred(span, 'FOLLOWS_FROM'),
+      tags: Object.fromEntries(span.tags.map((tag) => [tag.key, tag.value])),
+    }));
+  };
+  return jaeger;
+}
+
 // ---- clients -------------------------------------------------------------------------------------------------------
 
 export const base64 = (text) => Buffer.from(text, 'utf8').toString('base64');

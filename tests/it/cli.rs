@@ -7,6 +7,7 @@ use crate::support::cluster::{admin_key, until_online};
 use crate::support::cluster_client::Browser;
 use crate::support::nats::NatsServer;
 use crate::support::process::{Herald, Launch};
+use crate::support::tls::{tls_file, tls_proxy};
 
 mod command;
 
@@ -192,47 +193,11 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
     assert_eq!(cli.run().await.code, Some(0));
 }
 
-/// Ends TLS in front of `herald`, as a proxy does; gives where.
-async fn tls_proxy(herald: &Herald) -> std::net::SocketAddr {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let certificate = CertificateDer::from_pem_file(tls_file("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(tls_file("server-key.pem")).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, to) = (listener.local_addr().unwrap(), herald.address);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                // A client that does not trust it goes.
-                let Ok(mut outside) = acceptor.accept(stream).await else {
-                    return;
-                };
-                let mut inside = tokio::net::TcpStream::connect(to).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
-            });
-        }
-    });
-    address
-}
-
-fn tls_file(name: &str) -> String {
-    format!("{}/tests/it/support/nats_tls/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
 // The proxy runs while the test waits for a line.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_goes_by_the_authorities_one_names() {
     let (_folder, herald) = demo().await;
-    let url = format!("https://{}", tls_proxy(&herald).await);
+    let url = format!("https://{}", tls_proxy(herald.address).await);
     let of = |line: &str| Cli::of_operator(&herald, line).set("HERALD_URL", &url);
     let refused = of("users").run().await;
     assert_eq!(refused.code, FAILURE);

@@ -102,6 +102,80 @@ async fn a_recorded_notification_is_the_exemplar_of_its_bucket() {
     }
 }
 
+#[tokio::test]
+async fn an_acknowledgement_and_a_wait_have_their_traces_as_exemplars() {
+    // Nobody there: recorded all the same.
+    let app = App::with(|config| config.tracing.endpoint = Some("http://127.0.0.1:9".into())).await;
+    let mut anna = app.session_of(ANNA, "1.2").await;
+    for (name, destination, ack) in [
+        ("a", "/queue/a", "client"),
+        ("b", "/user/queue/b", "client-individual"),
+    ] {
+        anna.say(format!(
+            "SUBSCRIBE\nid:{name}\ndestination:{destination}\nack:{ack}\nreceipt:s\n\n\0"
+        ))
+        .await;
+        anna.expect_receipt("s").await;
+    }
+    for (number, body) in [
+        r#"{"destination":"/queue/a","payload":1}"#,
+        r#"{"destination":"/queue/b","user":"test1","payload":1}"#,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let trace = format!("{number}bf92f3577b34da6a3ce929d0e0e4736");
+        let traceparent = format!("00-{trace}-00f067aa0ba902b7-01");
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("traceparent", &*traceparent),
+        ];
+        let path = "/api/v1/notifications";
+        let asked = crate::support::process::request(app.address, "POST", path, &headers, body.as_bytes());
+        let answer = crate::support::within("an answer", asked).await.unwrap();
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        let crate::support::client::Message::Text(message) = anna.next().await else {
+            panic!("no MESSAGE")
+        };
+        let message = String::from_utf8(message).unwrap();
+        let ack = message
+            .lines()
+            .find_map(|line| line.strip_prefix("ack:"))
+            .expect("an id to acknowledge");
+        anna.say(format!("ACK\nid:{ack}\n\n\0")).await;
+        until("an exemplar", async || {
+            let text = app.scrape("application/openmetrics-text").await;
+            let exemplar = format!("# {{trace_id=\"{trace}\"}}");
+            let is_it = |line: &str| {
+                line.starts_with("herald_ack_duration_seconds_bucket{") && line.contains(&exemplar)
+            };
+            text.lines().any(is_it)
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_are_pushed_over_tls_as_well() {
+    use crate::support::process::{Herald, Launch};
+    use crate::support::tls::{tls_file, tls_proxy};
+
+    let (address, mut pushes) = collector().await;
+    let behind = address.strip_prefix("http://").unwrap().parse().unwrap();
+    let launch = Launch::demo()
+        .set(
+            "HERALD_METRICS__ENDPOINT",
+            &format!("https://{}", tls_proxy(behind).await),
+        )
+        .set("HERALD_METRICS__INTERVAL", "1s")
+        .set("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", &tls_file("ca.pem"));
+    let _herald = Herald::start("pushes", &launch).await;
+    for _ in 0..2 {
+        let pushed = crate::support::within("a push", pushes.recv()).await.unwrap();
+        assert!(pushed.contains("herald_sessions"), "{pushed:?}");
+    }
+}
+
 /// A collector over HTTP: the names of each push.
 async fn collector() -> (String, tokio::sync::mpsc::Receiver<BTreeSet<String>>) {
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;

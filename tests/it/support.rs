@@ -13,6 +13,7 @@ pub mod jaeger;
 pub mod nats;
 pub mod ports;
 pub mod process;
+pub mod tls;
 
 /// What `future` gives; fails the test with `what` if that takes half a minute: the machine may be slow, and busy.
 #[track_caller]

@@ -2,10 +2,11 @@
 //! harms nobody. Told by a collector in the test's own process.
 
 mod jaeger;
+mod tls;
 
 use herald::bus::AppReply;
 use herald::config::units::HumanDuration;
-use herald::telemetry::export::Protocol;
+use herald::telemetry::otlp::Protocol;
 use serde_json::json;
 
 use crate::support::app::{ANNA, App};
@@ -330,6 +331,100 @@ async fn who_is_not_trusted_forces_no_trace_and_a_user_can_be_looked_at_everywhe
     };
     refused(r#"{"minutes":61}"#, 400).await;
     refused("{}", 400).await;
+}
+
+#[tokio::test]
+async fn a_refused_requests_line_names_heralds_own_span() {
+    let collector = Collector::start(Speaks::Grpc);
+    let cluster = cluster(&collector, &[]).await;
+    let refused = async |herald: &Herald, traceparent: &str, trace_id: &str| -> String {
+        let headers = [JSON, ("traceparent", traceparent)];
+        let answer = herald
+            .request("POST", "/api/v1/notifications", &headers, b"{}")
+            .await;
+        assert_eq!(answer.status, 400);
+        let line = || {
+            let lines = herald.lines_with("a request was refused");
+            lines.into_iter().find(|line| line.contains(trace_id))
+        };
+        until("its line", async || line().is_some()).await;
+        line().unwrap()
+    };
+    let [first, second] = &cluster.instances[..] else {
+        panic!()
+    };
+    let line = refused(first, TRACEPARENT, TRACE_ID).await;
+    let own = collector.trace(TRACE_ID, 1).await.remove(0);
+    assert_eq!(own.name, "POST /api/v1/notifications");
+    assert!(line.contains(&own.id) && !line.contains(PARENT), "{line}");
+    // Not recorded: the publisher's trace, and no span that could be looked for here.
+    let other = TRACEPARENT.replace("4bf9", "5bf9").replace("-01", "-00");
+    let line = refused(second, &other, &other[3..35]).await;
+    assert!(!line.contains(PARENT) && !line.contains("span_id"), "{line}");
+}
+
+#[tokio::test]
+async fn a_session_can_be_looked_at_wherever_it_is() {
+    let collector = Collector::start(Speaks::Grpc);
+    let cluster = cluster(&collector, &[("HERALD_TRACING__RATIO", "0")]).await;
+    let [first, second] = &cluster.instances[..] else {
+        panic!()
+    };
+    let mut looked_at = Browser::connect(second.address, "test2").await;
+    let mut sibling = Browser::connect(second.address, "test2").await;
+    for browser in [&mut looked_at, &mut sibling] {
+        browser.subscribe("/user/queue/x").await;
+        browser.subscribe("/queue/message").await;
+    }
+    let session = looked_at.connected.header("session").unwrap().to_owned();
+    let debug = async |session: &str, minutes: u32, status: u16| {
+        let (path, body) = (
+            format!("/api/v1/debug/sessions/{session}"),
+            format!(r#"{{"minutes":{minutes}}}"#),
+        );
+        let answer = first.request("PUT", &path, &[JSON, ADMIN], body.as_bytes()).await;
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.text());
+    };
+    debug("01JDEXAMPRE0000000000000AA", 5, 404).await;
+    debug("x", 5, 400).await;
+    debug(&session, 61, 400).await;
+    // The instance that is asked is not the one that holds it.
+    debug(&session, 5, 202).await;
+    let body = r#"{"destination":"/queue/x","user":"test2","payload":1}"#;
+    until("the instances have heard of it", async || {
+        publish(first, TRACEPARENT, body).await == TRACE_ID
+    })
+    .await;
+    let spans = collector.trace(TRACE_ID, 4).await;
+    let sent: Vec<&Span> = spans
+        .iter()
+        .filter(|span| span.name.starts_with("send "))
+        .collect();
+    assert_eq!(sent.len(), 2, "both sessions of the user: {spans:#?}");
+    assert!(
+        sent.iter()
+            .any(|span| span.attribute("messaging.client.id") == session)
+    );
+    let said = async |by: &mut Browser, text: &str| -> Frame {
+        by.send("/chat/message", &[], text).await;
+        loop {
+            let message = by.next().await;
+            if message.text().contains(text) {
+                return message;
+            }
+        }
+    };
+    let own = said(&mut looked_at, "by the one").await;
+    assert!(own.header("traceparent").is_some());
+    let other = said(&mut sibling, "by the other").await;
+    assert_eq!(other.header("traceparent"), None, "a SEND of another session");
+    // It ends also when the session is gone.
+    drop(looked_at);
+    debug(&session, 0, 202).await;
+    until("it is over", async || {
+        publish(first, TRACEPARENT, body).await.is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -208,8 +208,7 @@ pub const RULES: &[Rule] = &[
         except: &[
             "src/ws",
             "src/http/listener",
-            "src/telemetry/export",
-            "src/telemetry/metrics/otlp/send",
+            "src/telemetry/otlp/client",
             "src/cli/client/rest",
             "src/cli/health",
         ],

@@ -18,6 +18,7 @@ const SCENARIOS: &[&str] = &[
     "users",
     "users --nats",
     "users --array 1 --times 2",
+    "tracing",
     "publish",
     "storm",
     "storm --distinct",

@@ -1,5 +1,6 @@
-//! The reading side: one thread, one epoll, and of each message only its size is looked at, so that the load does not
-//! outweigh what it measures. Both servers' sockets stay open; rounds go to one or the other.
+//! The reading side: one thread, one epoll, and of each message only the WebSocket head is looked at, so that the load
+//! does not outweigh what it measures. Frames are counted, not bytes: one whose trace is recorded is longer by its
+//! `traceparent` than its neighbours. The sockets to all servers stay open; rounds go to one or another.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -18,7 +19,7 @@ const QUIET: Duration = Duration::from_millis(500);
 
 struct Reader {
     stream: mio::net::TcpStream,
-    received_bytes: u64,
+    frames: Frames,
 }
 
 /// All sockets to one server, and the way to make it send.
@@ -28,9 +29,8 @@ pub struct Audience {
     readers: Vec<Reader>,
     buffer: Vec<u8>,
     trigger: TcpStream,
-    /// Bytes that each reader gets of one notification, its WebSocket head included.
-    pub frame_bytes: u64,
-    expected_bytes: u64,
+    /// Frames that each reader is to have got.
+    expected: u64,
 }
 
 impl Audience {
@@ -45,7 +45,7 @@ impl Audience {
                 .register(&mut stream, Token(at), Interest::READABLE)?;
             readers.push(Reader {
                 stream,
-                received_bytes: 0,
+                frames: Frames::default(),
             });
         }
         Ok(Self {
@@ -54,19 +54,17 @@ impl Audience {
             readers,
             buffer: vec![0; 64 * 1024],
             trigger,
-            frame_bytes: 0,
-            expected_bytes: 0,
+            expected: 0,
         })
     }
 
-    /// Sends one notification to every reader, learns the size of its frame, and gives the frame as the first reader saw
-    /// it.
+    /// Sends one notification to every reader, and gives the frame as the first reader saw it.
     pub fn learn(&mut self, triggers: &[Trigger]) -> Outcome<Vec<u8>> {
         let mut sample = Vec::new();
         self.pull(triggers)?;
         let began = Instant::now();
         let mut last = began;
-        while last.elapsed() < QUIET || self.readers.iter().any(|reader| reader.received_bytes == 0) {
+        while last.elapsed() < QUIET || self.readers.iter().any(|reader| reader.frames.whole == 0) {
             if began.elapsed() > LOST {
                 return Err(self.missing());
             }
@@ -83,20 +81,17 @@ impl Audience {
                 }
             }
         }
-        self.frame_bytes = sample.len() as u64;
-        self.expected_bytes = self.frame_bytes;
-        match self
-            .readers
-            .iter()
-            .position(|reader| reader.received_bytes != self.frame_bytes)
-        {
+        self.expected = 1;
+        let is_one = |reader: &Reader| reader.frames.whole == 1 && reader.frames.is_between();
+        match self.readers.iter().position(|reader| !is_one(reader)) {
             None => Ok(sample),
-            Some(at) => Err(format!(
-                "reader {at} got another number of bytes than reader 0, which got {}",
-                self.frame_bytes
-            )
-            .into()),
+            Some(at) => Err(format!("reader {at} got another number of frames than one").into()),
         }
+    }
+
+    /// Bytes that all readers have got, WebSocket heads included.
+    pub fn received_bytes(&self) -> u64 {
+        self.readers.iter().map(|reader| reader.frames.bytes).sum()
     }
 
     /// Pulls the triggers, which make `frames` for every reader, and waits until every reader has them; adds each one's
@@ -108,7 +103,7 @@ impl Audience {
         frames: usize,
         latencies: &mut Vec<Duration>,
     ) -> Outcome<()> {
-        self.expected_bytes += self.frame_bytes * frames as u64;
+        self.expected += frames as u64;
         let began = Instant::now();
         let mut unanswered = 0;
         match triggers {
@@ -118,7 +113,7 @@ impl Audience {
             }
             several => self.pull(several)?,
         }
-        let expected_bytes = self.expected_bytes;
+        let expected = self.expected;
         // Some may be there already, without a further event; an event's socket is read until it is empty.
         let mut waiting = self.readers.len();
         while waiting > 0 {
@@ -130,13 +125,14 @@ impl Audience {
                 let Some(reader) = self.readers.get_mut(event.token().0) else {
                     continue;
                 };
-                let before = reader.received_bytes;
+                let before = reader.frames.whole;
                 drain(reader, &mut self.buffer)?;
-                if before < expected_bytes && reader.received_bytes >= expected_bytes {
+                let after = &reader.frames;
+                if before < expected && after.whole >= expected {
                     latencies.push(began.elapsed());
                     waiting -= 1;
                 }
-                if reader.received_bytes > expected_bytes {
+                if after.whole > expected || (after.whole == expected && !after.is_between()) {
                     return Err("a reader got more than the notification".into());
                 }
             }
@@ -182,9 +178,70 @@ impl Audience {
         let without = self
             .readers
             .iter()
-            .filter(|reader| reader.received_bytes < self.expected_bytes.max(1))
+            .filter(|reader| reader.frames.whole < self.expected.max(1))
             .count();
         format!("{without} readers did not get a notification within {LOST:?}").into()
+    }
+}
+
+/// What a reader has got: unmasked WebSocket frames, told apart by their heads alone.
+#[derive(Default)]
+struct Frames {
+    /// Frames that are there as a whole.
+    whole: u64,
+    bytes: u64,
+    /// Bytes of the frame under way that are still to come behind its head.
+    left: u64,
+    /// The head under way, where a read ended within one.
+    head: Vec<u8>,
+}
+
+impl Frames {
+    fn is_between(&self) -> bool {
+        self.left == 0 && self.head.is_empty()
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        while !bytes.is_empty() {
+            if self.left == 0 {
+                // A head ends somewhere in what is there, or goes on in the next read.
+                let (head_bytes, payload) = match (self.head.is_empty(), head(bytes)) {
+                    (true, Some(found)) => found,
+                    _ => {
+                        let Some((first, rest)) = bytes.split_first() else {
+                            return;
+                        };
+                        self.head.push(*first);
+                        bytes = rest;
+                        let Some((_, payload)) = head(&self.head) else {
+                            continue;
+                        };
+                        self.head.clear();
+                        (0, payload)
+                    }
+                };
+                bytes = bytes.get(head_bytes..).unwrap_or_default();
+                self.left = payload;
+            }
+            let taken = self.left.min(bytes.len() as u64);
+            bytes = bytes.get(taken as usize..).unwrap_or_default();
+            self.left -= taken;
+            self.whole += u64::from(self.left == 0);
+        }
+    }
+}
+
+/// The lengths of the unmasked head that `bytes` begin with and of the payload behind it, once the head is whole.
+fn head(bytes: &[u8]) -> Option<(usize, u64)> {
+    match bytes {
+        [_, 127, length @ ..] => {
+            let length: [u8; 8] = length.get(..8)?.try_into().ok()?;
+            Some((10, u64::from_be_bytes(length)))
+        }
+        [_, 126, high, low, ..] => Some((4, u64::from(u16::from_be_bytes([*high, *low])))),
+        [_, 126, ..] | [] | [_] => None,
+        [_, length, ..] => Some((2, u64::from(*length))),
     }
 }
 
@@ -197,7 +254,7 @@ fn drain(reader: &mut Reader, buffer: &mut [u8]) -> Outcome<usize> {
             Ok(0) => return Err("the server closed a session".into()),
             Ok(length) => {
                 total += length;
-                reader.received_bytes += length as u64;
+                reader.frames.take(buffer.get(..length).unwrap_or_default());
                 if length < buffer.len() {
                     return Ok(total);
                 }
@@ -250,4 +307,35 @@ pub fn answer_length(bytes: &[u8]) -> Outcome<Option<usize>> {
         .map_or(Ok(0), |(_, value)| value.trim().parse::<usize>())?;
     let whole = head_bytes + body_bytes;
     Ok((bytes.len() >= whole).then_some(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Frames;
+
+    #[test]
+    fn frames_are_counted_whatever_their_length_and_wherever_a_read_ends() {
+        let frame = |length: usize| -> Vec<u8> {
+            let mut frame = match length {
+                0..126 => vec![0x81, length as u8],
+                126..65_536 => vec![0x81, 126, (length >> 8) as u8, length as u8],
+                _ => [&[0x81, 127][..], &(length as u64).to_be_bytes()].concat(),
+            };
+            frame.resize(frame.len() + length, b'x');
+            frame
+        };
+        let lengths = [300, 368, 0, 125, 126, 70_000, 1];
+        let all: Vec<u8> = lengths.iter().flat_map(|length| frame(*length)).collect();
+        for step in [1, 2, 3, 5, 7, 11, 372, 65_536, all.len()] {
+            let mut frames = Frames::default();
+            for read in all.chunks(step) {
+                frames.take(read);
+            }
+            let told = (frames.whole, frames.bytes, frames.is_between());
+            assert_eq!(told, (7, all.len() as u64, true), "reads of {step}");
+        }
+        let mut cut = Frames::default();
+        cut.take(&all[..303]);
+        assert!(cut.whole == 0 && !cut.is_between(), "one byte is missing");
+    }
 }

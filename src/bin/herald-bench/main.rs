@@ -23,8 +23,10 @@ mod report;
 mod request;
 mod run;
 mod session;
+mod sink;
 mod slow;
 mod storm;
+mod tracing;
 mod users;
 
 /// Whatever goes wrong ends the run with its words.
@@ -47,6 +49,8 @@ enum Command {
     Run(Options),
     /// Notifications to single users, in arrays or one a POST, over the embedded bus or NATS.
     Users(users::Options),
+    /// What tracing costs: off, at a ratio of 0.01 and of 1, in turns.
+    Tracing(tracing::Options),
     /// The rate of publishing, next to a bare axum handler.
     Publish(publish::Options),
     /// Memory and CPU of idle sessions.
@@ -105,6 +109,7 @@ fn main() -> ExitCode {
         Command::All(options) => all::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Users(options) => users::run(&options),
+        Command::Tracing(options) => tracing::run(&options),
         Command::Publish(options) => publish::run(&options),
         Command::Idle(options) => idle::run(&options),
         Command::Storm(options) => storm::run(&options),

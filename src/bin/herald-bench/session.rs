@@ -82,6 +82,16 @@ pub fn open_of(to: SocketAddr, number: usize, user: &str) -> Outcome<TcpStream> 
     }
 }
 
+/// Logs in as `user`, subscribes to `/queue/bench` and to its own `/user/queue/bench`; gives the socket.
+pub fn open_both(to: SocketAddr, number: usize, user: &str) -> Outcome<TcpStream> {
+    let mut dialogue = Dialogue::new(connect(to, number)?);
+    dialogue.upgrade(to)?;
+    dialogue.log_in_as(user, "0,0")?;
+    dialogue.subscribe("0", DESTINATION)?;
+    dialogue.subscribe("1", &format!("/user{DESTINATION}"))?;
+    Ok(dialogue.stream)
+}
+
 /// A masked text frame of a client. The mask is zero, which RFC 6455 allows on the wire: nothing here needs guarding
 /// from proxies.
 pub fn client_frame(payload: &[u8]) -> Vec<u8> {

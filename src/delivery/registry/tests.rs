@@ -119,8 +119,8 @@ struct Waits(AtomicU64);
 impl Measure for Waits {
     fn reached_shard(&self, _: Duration, _: &crate::envelope::TraceContext) {}
     fn walked(&self, _: Duration, _: &crate::envelope::TraceContext) {}
-    fn waited(&self, _: Duration) {}
-    fn acknowledged(&self, _: Duration) {}
+    fn waited(&self, _: Duration, _: Option<&crate::envelope::TraceContext>) {}
+    fn acknowledged(&self, _: Duration, _: Option<&crate::envelope::TraceContext>) {}
     fn bound_reached(&self, limit: crate::limit::Limit) {
         assert_eq!(limit, crate::limit::Limit::DeliveryBytes);
         self.0.fetch_add(1, Ordering::Relaxed);

@@ -12,6 +12,7 @@ use crate::delivery::fanout::Frames;
 use crate::delivery::outbox::Pushed;
 use crate::delivery::window::{Held, Window};
 use crate::envelope::{MessageId, unix_ms};
+use crate::telemetry::spans::SendSpan;
 
 impl Shard {
     /// Takes an ACK or NACK: Herald redelivers nothing, so both make room alike and differ in their count only.
@@ -33,7 +34,8 @@ impl Shard {
             };
             let count = window.acknowledge(&ack.message_id, now, |took, span| {
                 if ack.positive {
-                    self.setting.measure.acknowledged(took);
+                    let trace = span.map(SendSpan::context);
+                    self.setting.measure.acknowledged(took, trace);
                 }
                 if let Some(span) = span {
                     span.acknowledged(ack.positive, &ack.trace);

@@ -107,6 +107,12 @@ impl Shard {
         oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
+    /// Whose the session `id` is. Looks at every session: for rare needs.
+    pub(super) fn user_of(&self, id: &str) -> Option<UserName> {
+        let found = self.sessions.iter().flatten().find(|session| *session.id == *id);
+        found.map(|session| session.principal.user().clone())
+    }
+
     pub(super) fn inspect(&self, user: &UserName) -> Vec<SessionView> {
         let slots = self.users.get(user).into_iter().flatten();
         let sessions = slots.filter_map(|slot| self.sessions[*slot as usize].as_ref());

@@ -241,9 +241,11 @@ fn encode(
     frames.clear();
     for encoded in together {
         let envelope = encoded.envelope;
-        let traced = session
-            .filter(|_| encoded.traced)
-            .and_then(|session| setting.tracer.send(envelope, session));
+        let traced = match session {
+            Some(session) if encoded.traced => setting.tracer.send(envelope, session),
+            Some(_) => None,
+            None => encoded.span.and_then(|_| setting.tracer.mark(envelope)),
+        };
         frames.add(
             envelope,
             key,

@@ -218,7 +218,7 @@ async fn publish_all(
     let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
     if refused > 0 {
         let trace = &publisher.upstream.context;
-        let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
+        let (trace_id, span_id) = (trace.trace_id(), trace.recorded_span_id());
         tracing::info!(
             refused,
             of = outcomes.len(),

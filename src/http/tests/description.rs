@@ -3,7 +3,7 @@
 use super::*;
 
 /// docs/rest.md, as OpenAPI writes paths.
-const ROUTES: [(&str, &str); 17] = [
+const ROUTES: [(&str, &str); 18] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),
@@ -17,6 +17,7 @@ const ROUTES: [(&str, &str); 17] = [
     ("get", "/api/v1/debug/log"),
     ("put", "/api/v1/debug/log"),
     ("put", "/api/v1/debug/users/{user}"),
+    ("put", "/api/v1/debug/sessions/{session}"),
     ("get", "/livez"),
     ("get", "/readyz"),
     ("get", "/metrics"),

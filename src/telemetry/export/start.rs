@@ -7,12 +7,12 @@ use opentelemetry::InstrumentationScope;
 use tokio::sync::oneshot;
 use tracing::info;
 
-use super::otlp::{Environment, asked, exporter};
+use super::asked::{Environment, asked, exporter};
 use super::{Config, Export, Exporter, PROBE_PAUSE, Queue};
 use crate::destination::Path;
 use crate::instance::Instance;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::propagation::{DebugUsers, Trust};
+use crate::telemetry::propagation::{DebugSampling, Trust};
 use crate::telemetry::spans::{Inner, Tracer};
 
 /// Why tracing could not be begun: a setting or a variable, by its name.
@@ -42,8 +42,11 @@ pub fn start(
     let Some(asked) = asked(config, &Environment(&environment)).map_err(StartError)? else {
         return Ok((Tracer::default(), Exporter::default()));
     };
-    let exporter =
-        exporter(&asked, instance).map_err(|error| StartError(format!("tracing.endpoint: {error}")))?;
+    let said_by = match asked.endpoint_from_config {
+        true => "tracing.endpoint",
+        false => "OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    };
+    let exporter = exporter(&asked, instance).map_err(|error| StartError(format!("{said_by}: {error}")))?;
     let queue = Arc::new(Queue::new(config.queue.max(1), metrics.clone()));
     let export = Export {
         queue: queue.clone(),
@@ -65,7 +68,7 @@ pub fn start(
         sampler: asked.sampler,
         trust: Trust::new(&config.trust),
         baggage: config.baggage,
-        debug: DebugUsers::default(),
+        debug: DebugSampling::default(),
         user_prefix: user_prefix.clone(),
         scope,
     });

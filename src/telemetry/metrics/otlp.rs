@@ -15,6 +15,7 @@ use super::{Metrics, Observed, process};
 use crate::bus::BoxFuture;
 use crate::config::units::HumanDuration;
 use crate::instance::Instance;
+use crate::telemetry::otlp::{Authorities, Protocol, resource};
 use convert::{Span, attribute};
 use send::Collector;
 
@@ -49,17 +50,6 @@ impl Default for Config {
     }
 }
 
-/// `metrics.protocol`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Protocol {
-    /// OTLP over gRPC.
-    #[serde(rename = "grpc")]
-    Grpc,
-    /// OTLP over HTTP, protobuf.
-    #[serde(rename = "http/protobuf", alias = "http")]
-    Http,
-}
-
 /// Reads what others count, at the moment of a push.
 pub type Observe = Arc<dyn Fn() -> BoxFuture<'static, Observed> + Send + Sync>;
 
@@ -87,47 +77,29 @@ pub fn start(
             None => return Ok(None),
         },
     };
-    let protocol = config.protocol.unwrap_or_else(|| protocol_of(&endpoint));
-    let collector = Collector::new(&endpoint, protocol, config.timeout.0)
+    let protocol = config.protocol.unwrap_or_else(|| Protocol::of(&endpoint));
+    let authorities = Authorities::from_environment("METRICS", |name| std::env::var(name).ok())?;
+    let collector = Collector::new(&endpoint, protocol, config.timeout.0, &authorities)
         .map_err(|error| format!("{said_by}: {error}"))?;
     info!(endpoint, interval = %config.interval, "metrics are pushed by OTLP");
     let push = Push {
         metrics,
         observe,
         collector,
-        resource: resource(instance),
+        resource: attributes(instance),
         timeout: config.timeout.0,
         failing: false,
     };
     Ok(Some(tokio::spawn(push.run(config.interval.0, shutdown))))
 }
 
-fn protocol_of(endpoint: &str) -> Protocol {
-    match endpoint.parse::<http::Uri>().ok().and_then(|uri| uri.port_u16()) {
-        Some(4317) => Protocol::Grpc,
-        _ => Protocol::Http,
-    }
-}
-
-/// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are stronger than what Herald says of itself.
-fn resource(instance: &Instance) -> Vec<KeyValue> {
-    let given = opentelemetry_sdk::Resource::builder().build();
-    let mut all: Vec<(String, String)> = given
-        .iter()
-        .map(|(key, value)| (key.to_string(), value.to_string()))
-        .filter(|(key, value)| key != "service.name" || !value.starts_with("unknown_service"))
-        .collect();
-    for (key, value) in [
-        ("service.name", "herald".to_owned()),
-        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("service.instance.id", instance.id.to_string()),
-        ("herald.instance.name", instance.name.to_string()),
-    ] {
-        if all.iter().all(|(held, _)| held != key) {
-            all.push((key.to_owned(), value));
-        }
-    }
-    all.iter().map(|(key, value)| attribute(key, value)).collect()
+/// As `opentelemetry-proto` has it.
+fn attributes(instance: &Instance) -> Vec<KeyValue> {
+    let resource = resource(instance);
+    let pairs = resource.iter();
+    pairs
+        .map(|(key, value)| attribute(key.as_str(), &value.as_str()))
+        .collect()
 }
 
 struct Push {

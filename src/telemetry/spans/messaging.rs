@@ -26,11 +26,11 @@ pub(super) fn attributes(operation: &'static str, kind: &'static str, destinatio
 
 impl Tracer {
     /// The context that `envelope` travels with to all of `targets`, and the `publish` span that it is of; no span where
-    /// `upstream` is not sampled, unless a target is a user under debug sampling.
+    /// `upstream` is not sampled, unless a target is a user under debug sampling, or has a session under it.
     pub fn publish(&self, upstream: &Upstream, targets: &[Target], envelope: &mut Envelope) -> Option<Span> {
         let debugged = |inner: &Inner| {
             targets.iter().any(|target| match target {
-                Target::User { user, .. } => inner.debug.contains(user),
+                Target::User { user, .. } => inner.debug.receives(user),
                 Target::Broadcast(_) => false,
             })
         };
@@ -97,7 +97,7 @@ impl Tracer {
         } else {
             // Whoever may publish on NATS is trusted there.
             inner.sampler.decide(trace, true)
-                || matches!(&envelope.target, Target::User { user, .. } if inner.debug.contains(user))
+                || matches!(&envelope.target, Target::User { user, .. } if inner.debug.receives(user))
         };
         if !sampled {
             return None;

@@ -13,7 +13,7 @@ use super::{Inner, Span, Tracer};
 use crate::envelope::{Envelope, TraceContext};
 use crate::telemetry::propagation::remote;
 
-/// One MESSAGE on its way to one session. Shared by whoever holds the bytes and by the window that waits for its ACK; gone
+/// One MESSAGE on its way to one session, or the mark of a broadcast's trace. Shared by whoever holds the bytes and by the window that waits for its ACK; gone
 /// without [`SendSpan::written`], it was dropped, has expired or was replaced.
 pub struct SendSpan {
     inner: Arc<Inner>,
@@ -21,7 +21,9 @@ pub struct SendSpan {
     context: TraceContext,
     destination: String,
     message_id: String,
-    session: Box<str>,
+    /// None: a mark, shared by all sessions of a broadcast. It makes no span, and says to the histograms of those that have to
+    /// wait or acknowledge of which trace they are.
+    session: Option<Box<str>>,
     state: Mutex<State>,
 }
 
@@ -63,16 +65,36 @@ impl Tracer {
             context: span.context(),
             destination,
             message_id,
-            session: session.into(),
+            session: Some(session.into()),
             state: Mutex::new(State::Open(span)),
+        }))
+    }
+
+    /// The mark of a broadcast's trace, where that is recorded.
+    pub fn mark(&self, envelope: &Envelope) -> Option<Arc<SendSpan>> {
+        let inner = self.0.as_ref().filter(|_| envelope.trace.is_sampled())?;
+        Some(Arc::new(SendSpan {
+            inner: inner.clone(),
+            parent: SpanContext::NONE,
+            context: envelope.trace.clone(),
+            destination: String::new(),
+            message_id: String::new(),
+            session: None,
+            state: Mutex::new(State::Over),
         }))
     }
 }
 
 impl SendSpan {
-    /// MESSAGE's `traceparent`.
-    pub fn traceparent(&self) -> &str {
-        self.context.traceparent.as_deref().unwrap_or_default()
+    /// MESSAGE's `traceparent`, where it is no other session's.
+    pub fn own_traceparent(&self) -> Option<&str> {
+        self.session.as_ref()?;
+        self.context.traceparent.as_deref()
+    }
+
+    /// The span's context, or the broadcast's.
+    pub fn context(&self) -> &TraceContext {
+        &self.context
     }
 
     /// The last byte is in the kernel.
@@ -114,7 +136,8 @@ impl SendSpan {
         };
         let mut attributes = attributes("ack", "settle", &self.destination);
         attributes.push(KeyValue::new("messaging.message.id", self.message_id.clone()));
-        attributes.push(KeyValue::new("messaging.client.id", self.session.to_string()));
+        let session = self.session.as_deref().unwrap_or_default();
+        attributes.push(KeyValue::new("messaging.client.id", session.to_owned()));
         let name = "ack".to_owned();
         let parent = Some(&self.parent);
         Some(self.inner.start(name, SpanKind::Internal, parent, at, attributes))
@@ -131,6 +154,8 @@ impl Drop for SendSpan {
 
 impl std::fmt::Debug for SendSpan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("SendSpan").field(&self.traceparent()).finish()
+        f.debug_tuple("SendSpan")
+            .field(&self.context.traceparent)
+            .finish()
     }
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
+use crate::delivery::ledger::Ledger;
+use crate::delivery::measure::Measure;
+use crate::delivery::outbox::{Outbox, Outgoing, TryWrite};
 use crate::envelope::Envelope;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::propagation::Trusted;
@@ -22,7 +25,7 @@ fn tracer(ratio: f64, trust: &[&str]) -> Tracer {
         },
         trust: Trust::new(&trust),
         baggage: true,
-        debug: DebugUsers::default(),
+        debug: DebugSampling::default(),
         user_prefix: Path::parse("/user").unwrap(),
         scope: InstrumentationScope::builder("herald").build(),
     })
@@ -59,7 +62,7 @@ fn attribute(span: &SpanData, name: &str) -> Option<String> {
 #[test]
 fn off_changes_nothing() {
     let tracer = Tracer::default();
-    let upstream = tracer.decide(given(SAMPLED), true, Some(&user("anna")));
+    let upstream = tracer.decide(given(SAMPLED), true, Some((&user("anna"), "s")));
     assert_eq!((upstream.sampled, upstream.context.decided), (false, false));
     let mut envelope = to_anna();
     assert!(tracer.publish(&upstream, &[], &mut envelope).is_none());
@@ -124,17 +127,19 @@ fn a_decision_is_made_once() {
 #[test]
 fn a_user_under_debug_sampling_is_traced_whatever_the_ratio() {
     let tracer = tracer(0.0, &[]);
-    tracer.debug_user(user("anna"), Duration::from_secs(60));
-    assert!(
-        tracer
-            .decide(TraceContext::default(), false, Some(&user("anna")))
-            .sampled
-    );
-    assert!(
-        !tracer
-            .decide(TraceContext::default(), false, Some(&user("ben")))
-            .sampled
-    );
+    let sampled = |name: &str, session: &str| {
+        let sender = user(name);
+        let decided = tracer.decide(TraceContext::default(), false, Some((&sender, session)));
+        decided.sampled
+    };
+    let session = Debugged::Session {
+        id: "one".into(),
+        user: Some(user("ben")),
+    };
+    tracer.debug(session, Duration::from_secs(60));
+    assert!(sampled("ben", "one") && !sampled("ben", "two"));
+    tracer.debug(Debugged::User(user("anna")), Duration::from_secs(60));
+    assert!(sampled("anna", "three") && !sampled("carl", "four"));
     let upstream = tracer.decide(given(&SAMPLED.replace("-01", "-00")), false, None);
     let mut envelope = to_anna();
     let targets = [envelope.target.clone()];
@@ -143,7 +148,7 @@ fn a_user_under_debug_sampling_is_traced_whatever_the_ratio() {
     assert!(envelope.trace.is_sampled());
     let mut direct = to_anna();
     assert!(tracer.deliver(&mut direct).is_some());
-    tracer.debug_user(user("anna"), Duration::ZERO);
+    tracer.debug(Debugged::User(user("anna")), Duration::ZERO);
     assert!(tracer.deliver(&mut to_anna()).is_none());
 }
 
@@ -166,7 +171,11 @@ fn a_notification_to_a_user_is_one_tree() {
     let publish = tracer.publish(&upstream, &targets, &mut envelope).unwrap();
     let deliver = tracer.deliver(&mut envelope).unwrap();
     let send = tracer.send(&envelope, "session-1").unwrap();
-    assert!(send.traceparent().starts_with(&format!("00-{TRACE_ID}-")));
+    assert!(
+        send.own_traceparent()
+            .unwrap()
+            .starts_with(&format!("00-{TRACE_ID}-"))
+    );
     send.written();
     send.acknowledged(
         true,
@@ -249,4 +258,51 @@ fn what_goes_wrong_is_said() {
         failed,
         expected.map(|(name, kind)| (name.to_owned(), kind.to_owned()))
     );
+}
+
+/// Keeps the trace of what waited.
+#[derive(Default)]
+struct Waited(parking_lot::Mutex<Vec<Option<String>>>);
+
+impl Measure for Waited {
+    fn reached_shard(&self, _: Duration, _: &TraceContext) {}
+    fn walked(&self, _: Duration, _: &TraceContext) {}
+    fn waited(&self, _: Duration, trace: Option<&TraceContext>) {
+        let trace = trace.and_then(TraceContext::recorded_id).map(Into::into);
+        self.0.lock().push(trace);
+    }
+    fn acknowledged(&self, _: Duration, _: Option<&TraceContext>) {}
+    fn bound_reached(&self, _: crate::limit::Limit) {}
+}
+
+/// Takes whatever it is given.
+struct Open;
+
+impl TryWrite for Open {
+    fn try_write(&self, chunks: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+    }
+}
+
+#[test]
+fn what_waited_is_measured_with_its_trace_and_a_broadcasts_mark_makes_no_span() {
+    let tracer = tracer(0.0, &[]);
+    let mut broadcast = Envelope::new(Target::Broadcast(Path::parse("/queue/x").unwrap()), "");
+    assert!(tracer.mark(&broadcast).is_none(), "not recorded");
+    broadcast.trace = given(SAMPLED);
+    let mark = tracer.mark(&broadcast).unwrap();
+    assert_eq!(mark.own_traceparent(), None, "all sessions get the same bytes");
+    let measure = Arc::new(Waited::default());
+    let ledger = Arc::new(Ledger::new(1_000, measure.clone()));
+    let outbox = Outbox::new(Arc::new(Open), 1_000, ledger);
+    let mut recorded = Outgoing::plain("a".into());
+    recorded.span = Some(mark.clone());
+    outbox.push_blocked([recorded, Outgoing::plain("b".into())], 0);
+    outbox.write_waiting().unwrap();
+    assert_eq!(*measure.0.lock(), [Some(TRACE_ID.to_owned()), None]);
+    mark.written();
+    mark.acknowledged(true, &TraceContext::default());
+    mark.unacknowledged();
+    drop(mark);
+    assert!(ended(&tracer).is_empty());
 }

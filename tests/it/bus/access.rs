@@ -10,13 +10,10 @@ use herald::config::secret::Secret;
 
 use super::{LIMITS, broadcast, config, instance, next, until};
 use crate::support::nats::NatsServer;
+use crate::support::tls::tls_file;
 
 const NKEY_SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
 const NKEY_PUBLIC: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
-
-fn tls_file(name: &str) -> String {
-    format!("{}/tests/it/support/nats_tls/{name}", env!("CARGO_MANIFEST_DIR"))
-}
 
 async fn connect(config: &Config) -> std::sync::Arc<NatsBus> {
     NatsBus::connect(config, LIMITS, &instance()).await.unwrap()

@@ -1,17 +1,17 @@
-//! The OTLP exporter that the configuration and OpenTelemetry's own environment variables ask for. Headers, compression,
-//! certificates and the endpoint of `OTEL_EXPORTER_OTLP_…` are read by the library itself.
+//! The OTLP exporter that the configuration and OpenTelemetry's own environment variables ask for. Headers and compression of
+//! `OTEL_EXPORTER_OTLP_…`, and an endpoint that only they name, are read by the library itself.
 
 use std::time::Duration;
 
-use opentelemetry::{Key, KeyValue};
 use opentelemetry_otlp::{
     RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
 };
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanExporter as _;
 
-use super::{Config, Protocol};
+use super::Config;
 use crate::instance::Instance;
+use crate::telemetry::otlp::client::Client;
+use crate::telemetry::otlp::{Authorities, Protocol, is_https, resource, with_path};
 use crate::telemetry::propagation::Sampler;
 
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
@@ -21,7 +21,6 @@ const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const TRACES_TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT";
 const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-const DEFAULT_SERVICE: &str = "herald";
 
 /// An environment: OpenTelemetry's variables in it. An empty one counts as not set, as its specification asks.
 pub(super) struct Environment<'a>(pub &'a dyn Fn(&str) -> Option<String>);
@@ -49,6 +48,7 @@ pub(super) struct Asked {
     pub protocol: Protocol,
     pub timeout: Duration,
     pub sampler: Sampler,
+    pub authorities: Authorities,
 }
 
 /// What `config` and `environment` ask for; none: no tracing.
@@ -78,10 +78,7 @@ pub(super) fn asked(config: &Config, environment: &Environment<'_>) -> Result<Op
             "http/protobuf" => Protocol::Http,
             _ => return Err(format!("{name}: expected grpc or http/protobuf, got {text:?}")),
         },
-        (None, None) => match port(&endpoint) {
-            Some(4317) => Protocol::Grpc,
-            _ => Protocol::Http,
-        },
+        (None, None) => Protocol::of(&endpoint),
     };
     let timeout = match (config.timeout, environment.first([TRACES_TIMEOUT, TIMEOUT])) {
         (Some(timeout), _) => timeout.0,
@@ -107,11 +104,8 @@ pub(super) fn asked(config: &Config, environment: &Environment<'_>) -> Result<Op
         protocol,
         timeout,
         sampler,
+        authorities: Authorities::from_environment("TRACES", |name| environment.get(name))?,
     }))
-}
-
-fn port(endpoint: &str) -> Option<u16> {
-    endpoint.parse::<http::Uri>().ok()?.port_u16()
 }
 
 /// The library's exporter for `asked`. Must be called inside a tokio runtime.
@@ -125,19 +119,28 @@ pub(super) fn exporter(asked: &Asked, instance: &Instance) -> Result<SpanExporte
                 .with_tonic()
                 .with_timeout(asked.timeout)
                 .with_retry_policy(RetryPolicy::disabled());
+            // Left to itself the library trusts nobody.
+            let builder = match is_https(&asked.endpoint) {
+                true => builder.with_tls_config(asked.authorities.grpc()),
+                false => builder,
+            };
             match asked.endpoint_from_config {
                 true => builder.with_endpoint(&asked.endpoint).build(),
                 false => builder.build(),
             }
         }
         Protocol::Http => {
+            let client = Client::new(&asked.endpoint, &asked.authorities)?;
             let builder = SpanExporter::builder()
                 .with_http()
+                .with_http_client(client)
                 .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
                 .with_timeout(asked.timeout)
                 .with_retry_policy(RetryPolicy::disabled());
             match asked.endpoint_from_config {
-                true => builder.with_endpoint(with_path(&asked.endpoint)).build(),
+                true => builder
+                    .with_endpoint(with_path(&asked.endpoint, "/v1/traces"))
+                    .build(),
                 false => builder.build(),
             }
         }
@@ -145,32 +148,6 @@ pub(super) fn exporter(asked: &Asked, instance: &Instance) -> Result<SpanExporte
     .map_err(|error| error.to_string())?;
     exporter.set_resource(&resource(instance));
     Ok(exporter)
-}
-
-/// The library takes an address over HTTP as it stands; who gives none of its own means the usual path.
-fn with_path(endpoint: &str) -> String {
-    let path = endpoint.parse::<http::Uri>().map(|uri| uri.path().to_owned());
-    match path.as_deref() {
-        Ok("" | "/") => format!("{}/v1/traces", endpoint.trim_end_matches('/')),
-        _ => endpoint.to_owned(),
-    }
-}
-
-/// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are stronger than what Herald says of itself.
-fn resource(instance: &Instance) -> Resource {
-    let given = Resource::builder().build();
-    let own = [
-        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("service.instance.id", instance.id.to_string()),
-        KeyValue::new("herald.instance.name", instance.name.to_string()),
-    ];
-    let own = own.into_iter().filter(|own| given.get_ref(&own.key).is_none());
-    let mut builder = Resource::builder().with_attributes(own);
-    let named = given.get_ref(&Key::from_static_str("service.name"));
-    if named.is_none_or(|name| name.as_str().starts_with("unknown_service")) {
-        builder = builder.with_service_name(DEFAULT_SERVICE);
-    }
-    builder.build()
 }
 
 #[cfg(test)]
@@ -257,25 +234,5 @@ mod tests {
             let error = of(&Config::default(), &[COLLECTOR, (name, value)]).unwrap_err();
             assert!(error.starts_with(name), "{error}");
         }
-    }
-
-    #[test]
-    fn an_address_without_a_path_gets_the_usual_one() {
-        let check = |given, expected| assert_eq!(with_path(given), expected);
-        check("http://c:4318", "http://c:4318/v1/traces");
-        check("http://c:4318/", "http://c:4318/v1/traces");
-        check("http://c/in", "http://c/in");
-    }
-
-    #[test]
-    fn the_resource_names_program_and_instance() {
-        let instance = Instance::new(&crate::instance::Config {
-            name: Some("one".into()),
-        });
-        let resource = resource(&instance);
-        let get = |key| resource.get(&Key::from_static_str(key)).map(|v| v.to_string());
-        assert_eq!(get("service.name").as_deref(), Some("herald"));
-        assert_eq!(get("service.instance.id"), Some(instance.id.to_string()));
-        assert_eq!(get("herald.instance.name").as_deref(), Some("one"));
     }
 }

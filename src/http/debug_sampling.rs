@@ -1,0 +1,192 @@
+//! `PUT /api/v1/debug/users/{user}` and `…/sessions/{session}`: traces one user's or one session's notifications for some
+//! minutes, at every instance. Knows the control channel's payloads from `telemetry/propagation`, no tracer.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::access::Caller;
+use super::ask::{Asked, ask_others};
+use super::body::require_json;
+use super::error::{ApiError, Problem};
+use super::notifications::raw::user_name;
+use super::notifications::request::{User, json_text, present, whole};
+use super::refusals;
+use super::router::Api;
+use crate::control::session_user::{self, SESSION_USER, SessionUserAnswer};
+use crate::principal::UserName;
+use crate::telemetry::propagation::{DEBUG_MINUTES_MAX, Debugged, session_id, write_order};
+
+/// What the route takes. Unknown fields are ignored.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body; `Fields` reads it")]
+pub struct DebugRequest {
+    /// For how long; 0 ends it.
+    #[schema(minimum = 0, maximum = 60, example = 5)]
+    minutes: u32,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    minutes: Option<&'a RawValue>,
+}
+
+fn parse(body: &[u8]) -> Result<u32, ApiError> {
+    let fields: Fields<'_> = whole(json_text(body)?, "")?;
+    let minutes = fields
+        .minutes
+        .ok_or_else(|| ApiError::invalid("/minutes", "is required"))?;
+    let minutes: Option<u32> = serde_json::from_str(minutes.get()).ok();
+    minutes
+        .filter(|minutes| *minutes <= DEBUG_MINUTES_MAX)
+        .ok_or_else(|| ApiError::invalid("/minutes", "must be a whole number from 0 to 60"))
+}
+
+/// Traces what a user sends, and what is sent on the user's own destinations, whatever the ratio, at every instance that is
+/// reached. Of 64 users and sessions at once, a further one takes the place of the one that would end first.
+#[utoipa::path(
+    put,
+    path = "/api/v1/debug/users/{user}",
+    tag = "debug",
+    params(("user" = inline(User), Path, description = "Percent-encoded")),
+    request_body = DebugRequest,
+    security(("key" = ["admin"]), ("user" = [])),
+    responses(
+        (status = 202, description = "Every instance has been told"),
+        (status = 404, description = "Nothing is traced here: no collector is configured", body = Problem,
+            content_type = "application/problem+json"),
+        refusals::OfPublish,
+    )
+)]
+pub async fn put_debug_user(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let segment = uri.path().strip_prefix("/api/v1/debug/users/");
+    let user = user_name(segment.unwrap_or_default())?;
+    let minutes = minutes(&api, &headers, body).await?;
+    tell(&api, &caller, &Debugged::User(user), minutes).await
+}
+
+/// Traces what one session sends, and what is sent on its user's own destinations, as for a user. Which session it is: the
+/// live instances are asked, for at most 500 ms.
+#[utoipa::path(
+    put,
+    path = "/api/v1/debug/sessions/{session}",
+    tag = "debug",
+    params(("session" = String, Path, description = "CONNECTED's `session`", example = "01JDEXAMPRE0000000000000AA")),
+    request_body = DebugRequest,
+    security(("key" = ["admin"]), ("user" = [])),
+    responses(
+        (status = 202, description = "Every instance has been told"),
+        (status = 404, description = "No instance that answered has this session, or nothing is traced here: no collector is \
+            configured", body = Problem, content_type = "application/problem+json"),
+        refusals::OfPublish,
+    )
+)]
+pub async fn put_debug_session(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let segment = uri.path().strip_prefix("/api/v1/debug/sessions/");
+    let id = session_id(segment.unwrap_or_default())
+        .ok_or_else(|| ApiError::BadRequest("a session's id is the `session` of its CONNECTED".into()))?;
+    let minutes = minutes(&api, &headers, body).await?;
+    // A session that is over can still be told to end.
+    let user = match minutes {
+        0 => None,
+        _ => Some(holder(&api, &id).await?),
+    };
+    tell(&api, &caller, &Debugged::Session { id, user }, minutes).await
+}
+
+/// Reads the body, and refuses where nothing is traced.
+async fn minutes(api: &Api, headers: &HeaderMap, body: Body) -> Result<u32, ApiError> {
+    require_json(headers)?;
+    let body = api.read_json(headers, body).await?;
+    let minutes = parse(&body.bytes)?;
+    match api.state.tracer.is_on() {
+        true => Ok(minutes),
+        false => Err(ApiError::NotFound(
+            "nothing is traced here: no collector is configured (tracing.endpoint)".into(),
+        )),
+    }
+}
+
+/// Whose the session is, wherever it is.
+async fn holder(api: &Api, session: &str) -> Result<UserName, ApiError> {
+    let state = &api.state;
+    if let Some(user) = state.registry.user_of(session).await {
+        return Ok(user);
+    }
+    let (others, question) = (state.presence.instances(), session_user::question(session));
+    let asked: Vec<Asked<'_, SessionUserAnswer>> =
+        ask_others(&*state.bus, state.instance.id, &others, SESSION_USER, question).await;
+    let silent: Vec<&str> = asked
+        .iter()
+        .filter(|asked| asked.answer.is_none())
+        .map(|asked| &*asked.instance.name)
+        .collect();
+    let user = asked.iter().find_map(|asked| asked.answer.as_ref()?.user());
+    user.ok_or_else(|| {
+        ApiError::NotFound(match silent.is_empty() {
+            true => "no instance has this session".into(),
+            false => format!(
+                "no instance that answered has this session; silent: {}",
+                silent.join(", ")
+            ),
+        })
+    })
+}
+
+/// Tells every instance.
+async fn tell(api: &Api, caller: &Caller, who: &Debugged, minutes: u32) -> Result<StatusCode, ApiError> {
+    let told = async {
+        api.require_bus()?;
+        let (kind, payload) = write_order(who, minutes, &caller.to_string());
+        let told = api.state.bus.control_publish(kind, payload).await;
+        told.map_err(|error| ApiError::from_publish(error, None))
+    };
+    let told = told.await;
+    tracing::info!(
+        target: "herald::audit",
+        action = "debug-sampling",
+        caller = %caller,
+        who = ?who,
+        minutes,
+        outcome = if told.is_ok() { "accepted" } else { "refused" },
+        "an operator has a user or a session traced"
+    );
+    told.map(|()| StatusCode::ACCEPTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minutes_are_whole_and_bounded() {
+        let check = |body: &str, expected| assert_eq!(parse(body.as_bytes()).ok(), expected, "{body}");
+        check(r#"{"minutes":5}"#, Some(5));
+        check(r#"{"minutes":0,"x":1}"#, Some(0));
+        check(r#"{"minutes":60}"#, Some(60));
+        for bad in ["61", "-1", "1.5", "\"5\"", "null"] {
+            check(&format!(r#"{{"minutes":{bad}}}"#), None);
+        }
+        check("{}", None);
+        check("[]", None);
+    }
+}
