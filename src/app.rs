@@ -88,15 +88,18 @@ pub struct App {
     draining: CancellationToken,
 }
 
-/// Binds, serves until a signal, drains.
+/// Binds, serves until a signal, drains. A signal while it binds ends it at once, in good order: nobody was served yet.
 pub async fn run(config: Config, demo: bool) -> Result<(), Error> {
-    let app = Box::pin(App::bind(config, demo)).await?;
-    let stop = async {
-        drain::stop_signal()
-            .await
-            .map_err(|error| Error::Failure(format!("signals: {error}")))
+    let mut signals =
+        drain::StopSignals::catch().map_err(|error| Error::Failure(format!("signals: {error}")))?;
+    let app = tokio::select! {
+        bound = Box::pin(App::bind(config, demo)) => bound?,
+        _ = signals.next() => {
+            info!("ended by a signal before it served");
+            return Ok(());
+        }
     };
-    Box::pin(app.run(stop)).await
+    Box::pin(app.run(signals.first())).await
 }
 
 impl App {
@@ -245,7 +248,7 @@ impl App {
     }
 
     /// Serves until `stop` says how to end, then drains inside `drain.timeout`.
-    pub async fn run(self, stop: impl Future<Output = Result<Stop, Error>>) -> Result<(), Error> {
+    pub async fn run(self, stop: impl Future<Output = Stop>) -> Result<(), Error> {
         let address = self.address()?;
         let admin_address = self
             .admin_listener
@@ -281,7 +284,7 @@ impl App {
         info!(instance = %self.instance.name, id = %self.instance.id, %address, admin_address, "serving");
         let end = async {
             let stop = tokio::select! {
-                stop = stop => stop?,
+                stop = stop => stop,
                 () = self.registry.failed() => return Err(Error::Failure("a shard has failed".into())),
             };
             let deadline = Instant::now() + self.drain.timeout.0;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
@@ -59,23 +59,40 @@ pub enum Stop {
     Interrupt,
 }
 
-/// Waits for the first SIGTERM or SIGINT. A second one, at any later time, ends the process at once with status 1.
-pub async fn stop_signal() -> std::io::Result<Stop> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = tokio::select! {
-        _ = terminate.recv() => Stop::Terminate,
-        _ = interrupt.recv() => Stop::Interrupt,
-    };
-    tokio::spawn(async move {
+/// The signals that ask the process to end, caught from the moment this was made: one that comes before anybody waits
+/// is not lost and does not end the process by the system's default.
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Catches SIGTERM and SIGINT from now on, for as long as the process lives. Errors: what the system says.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next of them. Cancel-safe.
+    pub async fn next(&mut self) -> Stop {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => Stop::Terminate,
+            _ = self.interrupt.recv() => Stop::Interrupt,
         }
-        warn!("second signal: ending at once");
-        std::process::exit(1);
-    });
-    Ok(stop)
+    }
+
+    /// Waits for the first of them. One more, at any later time, ends the process at once with status 1.
+    pub async fn first(mut self) -> Stop {
+        let stop = self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            warn!("second signal: ending at once");
+            std::process::exit(1);
+        });
+        stop
+    }
 }
 
 /// Closes all sessions with 1001, shuffled and spread over `drain.spread`, until none is left or `deadline` is near:

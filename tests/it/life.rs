@@ -74,6 +74,17 @@ async fn what_cannot_start_says_why() {
     assert!(said.contains(&broken) && !said.contains("secret"), "{said}");
 }
 
+/// An orchestrator may change its mind at once: the line `serving` promises that a signal drains.
+#[tokio::test]
+async fn a_signal_right_behind_the_start_ends_it_in_good_order() {
+    let launch = Launch::demo().set("HERALD_DRAIN__BALANCER_WAIT", "0s");
+    for _ in 0..8 {
+        let (code, said) = launch.terminate_at_once().await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("\"drained\""), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn users_come_from_the_configuration() {
     let hash = herald::auth::users::demo_users()[0].password.expose().to_owned();

@@ -80,7 +80,7 @@ impl App {
         let stopped = stop.clone();
         tokio::spawn(app.run(async move {
             stopped.cancelled().await;
-            Ok(Stop::Interrupt)
+            Stop::Interrupt
         }));
         Self {
             address,

@@ -94,6 +94,21 @@ impl Launch {
         let code = running.exit_code().await;
         (code, running.text())
     }
+
+    /// Starts the program, and SIGTERM at the very line that says `serving`, without a pause; gives exit code and log.
+    pub async fn terminate_at_once(&self) -> (Option<i32>, String) {
+        let mut running = self.spawn();
+        let pid = rustix::process::Pid::from_child(&running.child);
+        let serving = async {
+            while !running.log.lock().iter().any(|line| line.contains("\"serving\"")) {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the line `serving`", serving).await;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("kill");
+        let code = running.exit_code().await;
+        (code, running.text())
+    }
 }
 
 /// Keeps every line, to the end, or the program would block on a full pipe.
