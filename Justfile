@@ -56,6 +56,10 @@ test:
 tools *names:
     scripts/tools {{names}}
 
+# The Autobahn test suite against Herald's WebSocket layer, all its cases or those named
+autobahn *cases:
+    scripts/autobahn {{cases}}
+
 # Mutated inputs for every fuzz target, or for those named
 fuzz seconds="20" *targets:
     scripts/fuzz {{seconds}} {{targets}}

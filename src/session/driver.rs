@@ -1,12 +1,14 @@
 //! One client's connection from its upgrade to its end: one task, a reading and a writing future, joined once. Does what
 //! `handshake` and `state` decide; knows the registry, the bus and the interceptors by their handles.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 
 use super::action::{Action, Refusal};
@@ -31,6 +33,9 @@ use greet::{LoggedIn, greet};
 
 /// How long the last frames may take to reach the kernel.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Who passes a rate is not read for so long, then told and closed: else a client that comes back at once would have a
+/// new burst for the price of a login, and a rate would hold nobody.
+const RATE_PENALTY: Duration = Duration::from_secs(1);
 
 /// Serves one upgraded connection until it is closed and its socket drained. To be called in the runtime.
 ///
@@ -79,6 +84,9 @@ pub fn serve(context: Arc<Context>, connection: Connection) -> impl Future<Outpu
         let reason = match greeted {
             Ok(logged_in) => run(&context, logged_in, &mut inputs, &outbox, socket).await,
             Err(end) => {
+                if end.reason == CloseReason::RateLimited {
+                    Box::pin(sleep(RATE_PENALTY)).await;
+                }
                 debug!(%address, reason = end.reason.label(), "connection ended before login");
                 outbox.close(end.reason, end.messages);
                 end.reason
@@ -141,14 +149,7 @@ fn run(
             tokio::pin!(writing);
             tokio::pin!(reading);
             tokio::select! {
-                end = &mut reading => {
-                    key.close(end.reason, end.messages).await;
-                    // The shard closes the outbox, in the order of its mailbox; unless it has closed it before.
-                    match Box::pin(timeout(FLUSH_TIMEOUT, writing)).await {
-                        Ok(Ok(reason)) => reason,
-                        Ok(Err(_)) | Err(_) => CloseReason::PeerGone,
-                    }
-                }
+                end = &mut reading => Box::pin(finish(outbox, &key, end, writing.as_mut())).await,
                 closed = &mut writing => closed.unwrap_or(CloseReason::PeerGone),
             }
         };
@@ -160,6 +161,27 @@ fn run(
         info!(%user, session = %session_id, reason = reason.label(), code = reason.code(), "session ended");
         reason
     }
+}
+
+/// The session's last words, and why it ended: which is another reason than `end`'s if it is closed before they are out.
+async fn finish(
+    outbox: &Outbox,
+    key: &SessionHandle,
+    end: End,
+    mut writing: Pin<&mut impl Future<Output = io::Result<CloseReason>>>,
+) -> CloseReason {
+    let mut closed = None;
+    if end.reason == CloseReason::RateLimited {
+        // It is Herald that does not read; what is delivered meanwhile still goes out.
+        outbox.liveness().paused.store(true, Ordering::Relaxed);
+        closed = timeout(RATE_PENALTY, &mut writing).await.ok();
+    }
+    if closed.is_none() {
+        key.close(end.reason, end.messages).await;
+        // The shard closes the outbox, in the order of its mailbox; unless it has closed it before.
+        closed = timeout(FLUSH_TIMEOUT, writing).await.ok();
+    }
+    closed.and_then(Result::ok).unwrap_or(CloseReason::PeerGone)
 }
 
 /// Which session frames come from, and by which way to its shard what they ask for goes.

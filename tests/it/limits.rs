@@ -126,6 +126,39 @@ async fn pings_and_empty_frames() {
     assert!(said.contains("limits.control_frames_per_session"), "{said}");
 }
 
+/// Who comes back at once after a rate would have a new burst for a login: it is kept, unread, for a second, and gets what
+/// is delivered to it meanwhile.
+#[tokio::test]
+async fn who_passes_a_rate_is_kept_for_a_moment() {
+    let (_folder, herald) = herald(&[("HERALD_LIMITS__SUBSCRIBES_PER_SESSION", "1/m burst 2")]).await;
+    let mut client = Browser::connect(herald.address, "test1").await;
+    client.subscribe("/queue/x").await;
+    client.subscribe("/queue/y").await;
+    let begun = Instant::now();
+    client
+        .frame("SUBSCRIBE", &[("id", "z"), ("destination", "/queue/z")], b"")
+        .await;
+    until("the limit to be hit", async || {
+        hits(&herald, "limits.subscribes_per_session").await == 1
+    })
+    .await;
+    admin(&herald, "POST", "/api/v1/broadcast/queue/x").await;
+    client.next_on("/queue/x").await;
+    let words = "SUBSCRIBE: more than 1/m burst 2 (limits.subscribes_per_session)";
+    ended(&client.end().await, 1008, words);
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    // Before login too.
+    let (_folder, herald) =
+        self::herald(&[("HERALD_LIMITS__CONTROL_FRAMES_PER_SESSION", "1/m burst 1")]).await;
+    let mut raw = Raw::upgrade(herald.address, &[]).await.unwrap();
+    let begun = Instant::now();
+    raw.message(PING, b"").await;
+    raw.message(PING, b"").await;
+    let said = raw.read_to_end().await;
+    assert!(said.contains("limits.control_frames_per_session"), "{said}");
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn sessions_of_a_user_where_the_newest_wins() {
     let (_folder, herald) = herald(&[("HERALD_LIMITS__SESSIONS_PER_USER", "2")]).await;

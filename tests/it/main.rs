@@ -16,6 +16,7 @@ mod life;
 mod limits;
 mod login_time;
 mod metrics;
+mod neighbour;
 mod secrets;
 mod sessions;
 mod slow;

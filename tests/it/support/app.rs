@@ -10,7 +10,7 @@ use herald::config::Config;
 use herald::config::units::HumanDuration;
 use herald::drain::Stop;
 use herald::envelope::HeaderLimits;
-use herald::instance::Instance;
+use herald::instance::{Instance, InstanceId};
 use herald::interceptor::authorize::Rule;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,8 @@ pub const ADMIN: User = User("admin");
 /// An instance that serves until it is dropped.
 pub struct App {
     pub address: SocketAddr,
+    /// Which instance it is.
+    pub id: InstanceId,
     /// Its bus, which can be made to refuse.
     pub bus: Arc<FaultyBus>,
     /// Where backends answer application requests.
@@ -60,6 +62,7 @@ impl App {
         configure(&mut config);
 
         let instance = Instance::new(&config.instance);
+        let id = instance.id;
         let limits = Limits {
             body_bytes: config.limits.body_bytes,
             headers: HeaderLimits {
@@ -81,6 +84,7 @@ impl App {
         }));
         Self {
             address,
+            id,
             bus,
             backends,
             stop,

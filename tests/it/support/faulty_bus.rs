@@ -1,4 +1,5 @@
-//! A bus that refuses when told to, so that a test need not kill a server.
+//! A bus that refuses when told to, so that a test need not kill a server, and on which a test can play another instance,
+//! so that it decides when that answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,23 @@ use herald::bus::{
 };
 use herald::envelope::Envelope;
 use herald::instance::InstanceId;
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What another instance of the cluster is asked about a user's sessions.
+#[derive(Debug)]
+pub struct Asked {
+    pub kind: String,
+    pub payload: Bytes,
+    answer: oneshot::Sender<Bytes>,
+}
+
+impl Asked {
+    /// Answers it. Dropped instead, it is never answered.
+    pub fn answer(self, payload: impl Into<Bytes>) {
+        self.answer.send(payload.into()).expect("somebody who waits");
+    }
+}
 
 /// Another bus, with a switch.
 pub struct FaultyBus {
@@ -19,7 +36,11 @@ pub struct FaultyBus {
     health: watch::Sender<Health>,
     /// How many publishes are taken before it goes down by itself.
     left: AtomicUsize,
+    neighbour: Mutex<Option<(InstanceId, mpsc::Sender<Asked>)>>,
 }
+
+/// How often the neighbour says that it is there.
+const DIGEST_INTERVAL: Duration = Duration::from_millis(500);
 
 impl FaultyBus {
     /// Works as `inner` does, until told otherwise.
@@ -28,6 +49,7 @@ impl FaultyBus {
             inner,
             health: watch::Sender::new(Health::Connected),
             left: AtomicUsize::new(usize::MAX),
+            neighbour: Mutex::default(),
         })
     }
 
@@ -43,6 +65,42 @@ impl FaultyBus {
     /// Takes so many more publishes, then refuses everything until [`FaultyBus::set_down`] says otherwise.
     pub fn go_down_after(&self, publishes: usize) {
         self.left.store(publishes, Ordering::SeqCst);
+    }
+
+    /// From now on another instance is in the cluster. What it is asked about sessions comes here, and waits for as long
+    /// as the test lets it; all else it does not answer.
+    pub fn with_neighbour(&self) -> mpsc::Receiver<Asked> {
+        let (id, (asks, asked)) = (InstanceId::random(), mpsc::channel(64));
+        *self.neighbour.lock() = Some((id, asks));
+        let bus = self.inner.clone();
+        tokio::spawn(async move {
+            for beat in 1.. {
+                let digest = format!(
+                    r#"{{"instance":"{id}","name":"neighbour","beat":{beat},"number":0,"users":0,"hash":"0"}}"#
+                );
+                let _ = bus.control_publish("presence.digest", digest.into()).await;
+                tokio::time::sleep(DIGEST_INTERVAL).await;
+            }
+        });
+        asked
+    }
+
+    async fn ask_neighbour(
+        asks: mpsc::Sender<Asked>,
+        kind: &str,
+        payload: Bytes,
+    ) -> Result<Bytes, RequestError> {
+        let (answer, answered) = oneshot::channel();
+        let kind = kind.to_owned();
+        let asked = asks
+            .send(Asked {
+                kind,
+                payload,
+                answer,
+            })
+            .await;
+        asked.map_err(|_| RequestError::Timeout)?;
+        answered.await.map_err(|_| RequestError::Timeout)
     }
 
     fn check(&self) -> Result<(), PublishError> {
@@ -98,6 +156,13 @@ impl Bus for FaultyBus {
     ) -> BoxFuture<'a, Result<Bytes, RequestError>> {
         Box::pin(async move {
             self.check().map_err(|_| RequestError::Unavailable)?;
+            let neighbour = self.neighbour.lock().clone();
+            if let Some((_, asks)) = neighbour.filter(|(id, _)| *id == instance) {
+                return match kind.starts_with("sessions.") {
+                    true => Self::ask_neighbour(asks, kind, payload).await,
+                    false => Err(RequestError::NoResponders),
+                };
+            }
             self.inner.control_request(instance, kind, payload, timeout).await
         })
     }
