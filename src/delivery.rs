@@ -11,6 +11,7 @@ pub mod explain;
 mod fanout;
 pub mod interest;
 pub mod ledger;
+mod mailbox;
 pub mod measure;
 mod members;
 pub mod outbox;

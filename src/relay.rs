@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tracing::{info, warn};
 
 use crate::bus::{BoxStream, Bus, ControlMessage};
@@ -40,7 +40,15 @@ pub async fn relay_notifications(
     presence: Arc<Presence>,
     metrics: Metrics,
 ) {
-    while let Some(envelope) = incoming.next().await {
+    let mut ahead = None;
+    loop {
+        let next = match ahead.take() {
+            Some(envelope) => Some(envelope),
+            None => incoming.next().await,
+        };
+        let Some(envelope) = next else { return };
+        // At its end the stream says so once more above.
+        ahead = incoming.next().now_or_never().flatten();
         recent.record(&envelope);
         if tap.is_open() {
             tap.record(&envelope, registry.is_wanted(&envelope));
@@ -49,7 +57,10 @@ pub async fn relay_notifications(
             Target::User { user, .. } => Some(user.clone()),
             Target::Broadcast(_) => None,
         };
-        let is_wanted = registry.deliver(envelope).await;
+        let is_wanted = match ahead {
+            Some(_) => registry.deliver(envelope).await,
+            None => registry.deliver_alone(envelope).await,
+        };
         if !is_wanted && user.is_some_and(|user| presence.counts_as_offline(&user)) {
             metrics.offline.inc();
         }

@@ -1,7 +1,7 @@
 //! What waits for one session. Empty most of the time: a shard writes straight to the socket, and only what the kernel
 //! did not take comes here. Knows no shard, no runtime and no WebSocket; frames are bytes.
 //!
-//! **One writer at a time.** Before login it is the session's task. After login it is the shard's thread, until a
+//! **One writer at a time.** Before login it is the session's task. After login it is the shard, until a
 //! write comes up short: then the rest and all later frames go into the queue, the shard marks the session blocked,
 //! and the task is the writer. When the task finds the queue empty under the lock it hands back: [`Next::Drained`]
 //! becomes a command in the shard's mailbox, and the shard looks once more under the lock before it writes again. A

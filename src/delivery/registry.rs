@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::command::{Acknowledgement, Command, Delivery, Join, SessionKey, Subscription, Which};
 use super::explain::Explained;
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
+use super::mailbox::Mailbox;
 use super::measure::Measure;
 use super::outbox::{Outbox, TryWrite};
 use super::shard::{Setting, Shard};
@@ -59,7 +60,7 @@ pub struct Registry {
 }
 
 struct Inner {
-    shards: Vec<mpsc::Sender<Command>>,
+    shards: Vec<Mailbox>,
     interest: Arc<Interest>,
     counters: Arc<Counters>,
     ledger: Arc<Ledger>,
@@ -80,7 +81,6 @@ impl Registry {
         let clock = Arc::new(AtomicU32::new(1));
         let mut shards = Vec::new();
         for index in 0..config.shards.clamp(1, SHARDS_MAX) {
-            let (sender, mailbox) = mpsc::channel(config.mailbox.max(1));
             let shard = Shard::new(Setting {
                 index,
                 interest: interest.clone(),
@@ -91,15 +91,10 @@ impl Registry {
                 measure: limits.measure.clone(),
                 tracer: limits.tracer.clone(),
             });
-            std::thread::Builder::new()
-                .name(format!("herald-shard-{index}"))
-                .spawn(move || shard.run(mailbox))?;
-            shards.push(sender);
+            let name = format!("herald-shard-{index}");
+            shards.push(Mailbox::start(shard, config.mailbox, name)?);
         }
-        start_clock(
-            clock.clone(),
-            shards.iter().map(mpsc::Sender::downgrade).collect(),
-        )?;
+        start_clock(clock.clone(), shards.iter().map(Mailbox::tick_sender).collect())?;
         // A semaphore counts in u32; a limit above 4 GiB is no limit.
         let delivery_bytes = u32::try_from(limits.delivery_bytes)
             .unwrap_or(u32::MAX >> 4)
@@ -123,7 +118,16 @@ impl Registry {
     /// Hands a notification to every shard that has a match; waits where a shard's mailbox is full, or where
     /// `limits.delivery_bytes` are under way. Order: two calls, the second after the first returned, arrive in that
     /// order at every session (each shard's mailbox keeps it). Gives whether any session here may want it.
-    pub async fn deliver(&self, mut envelope: Envelope) -> bool {
+    pub async fn deliver(&self, envelope: Envelope) -> bool {
+        self.hand_over(envelope, false).await
+    }
+
+    /// The same for a notification that no other follows at once: it may be delivered when this returns.
+    pub async fn deliver_alone(&self, envelope: Envelope) -> bool {
+        self.hand_over(envelope, true).await
+    }
+
+    async fn hand_over(&self, mut envelope: Envelope, alone: bool) -> bool {
         let inner = &*self.inner;
         let shards = inner.interest.shards(&envelope.target);
         if shards.is_empty() {
@@ -150,7 +154,10 @@ impl Registry {
             _permit: permit,
         });
         for shard in shards.iter() {
-            self.send(shard, Command::Deliver(delivery.clone())).await;
+            match alone {
+                true => inner.shards[shard].send_alone(delivery.clone()).await,
+                false => self.send(shard, Command::Deliver(delivery.clone())).await,
+            }
         }
         true
     }
@@ -269,17 +276,7 @@ impl Registry {
     }
 
     fn send(&self, shard: usize, command: Command) -> Sending {
-        let mailbox = &self.inner.shards[shard];
-        match mailbox.try_send(command) {
-            Err(mpsc::error::TrySendError::Full(command)) => {
-                let mailbox = mailbox.clone();
-                Sending(Some(Box::pin(async move {
-                    // A shard that is gone ends the process by `failed`.
-                    let _ = mailbox.send(command).await;
-                })))
-            }
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Sending(None),
-        }
+        self.inner.shards[shard].send(command)
     }
 }
 

@@ -1,13 +1,12 @@
-//! One shard: a thread that owns its part of the sessions and is the only one that writes to their sockets while
-//! nothing waits there. No lock is held over a walk; a walk touches only the dense vectors unless a write comes up short.
-//! Knows no bus, no runtime; what it is told comes through its mailbox.
+//! One shard: its part of the sessions, and the only one that writes to their sockets while nothing waits there. A walk
+//! takes no lock and touches only the dense vectors unless a write comes up short. Knows no bus, no runtime and no thread;
+//! what it is told comes through its mailbox, one command at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
 use super::command::{Command, Delivery, Join, SessionKey, Subscription};
 use super::fanout::Frames;
@@ -32,10 +31,10 @@ mod explain;
 mod send;
 mod walk;
 
-/// Notifications taken out of the mailbox together.
-const BATCH_MAX: usize = super::fanout::FRAMES_PER_WRITE;
-/// Bytes of bodies taken out of the mailbox together.
-const BATCH_MAX_BYTES: usize = 1 << 20;
+/// Notifications that are delivered together.
+pub(super) const BATCH_MAX: usize = super::fanout::FRAMES_PER_WRITE;
+/// Sessions of a user up to which a notification to them is little work: about 30 µs.
+const LITTLE_SESSIONS: usize = 4;
 
 /// What a walk touches of a session, in one dense vector.
 struct Hot {
@@ -134,41 +133,16 @@ impl Shard {
         }
     }
 
-    /// Serves the mailbox until every sender is gone.
-    pub fn run(mut self, mut mailbox: mpsc::Receiver<Command>) {
-        let mut batch: Vec<Arc<Delivery>> = Vec::with_capacity(BATCH_MAX);
-        let mut next = mailbox.blocking_recv();
-        while let Some(command) = next.take() {
-            if let Command::Deliver(delivery) = command {
-                // Neighbours in the mailbox leave each session in one system call.
-                let mut bytes = delivery.envelope.body.len();
-                batch.push(delivery);
-                while batch.len() < BATCH_MAX && bytes < BATCH_MAX_BYTES {
-                    match mailbox.try_recv() {
-                        Ok(Command::Deliver(delivery)) => {
-                            bytes += delivery.envelope.body.len();
-                            batch.push(delivery);
-                        }
-                        Ok(other) => {
-                            next = Some(other);
-                            break;
-                        }
-                        Err(_) => break,
-                    }
-                }
-                self.deliver(&batch);
-                batch.clear();
-            } else {
-                self.handle(command);
-            }
-            self.end_doomed();
-            if next.is_none() {
-                next = mailbox.blocking_recv();
-            }
+    /// Whether a notification to `target` is so little work that whoever brings it may do it.
+    pub fn is_little(&self, target: &Target) -> bool {
+        match target {
+            Target::Broadcast(_) => false,
+            Target::User { user, .. } => self.users.get(user).map_or(0, Vec::len) <= LITTLE_SESSIONS,
         }
     }
 
-    fn handle(&mut self, command: Command) {
+    /// Does what `command` says. To be followed by [`Shard::end_doomed`].
+    pub fn handle(&mut self, command: Command) {
         match command {
             Command::Join(key, join, coming) => {
                 self.join(key, *join);
@@ -300,7 +274,7 @@ impl Shard {
             .subscriptions
             .fetch_add(1, Ordering::Relaxed);
         // After the index knows, or a client that publishes on its RECEIPT would be dropped as unwanted; before any MESSAGE,
-        // since only this thread writes (STOMP rule R3).
+        // since only the shard writes (STOMP rule R3).
         if let Some(receipt) = receipt {
             self.say(slot, receipt);
         }

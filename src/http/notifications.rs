@@ -73,12 +73,12 @@ impl Api {
         self.state.tracer.publish(&publisher.upstream, targets, envelope)
     }
 
-    /// Publishes one envelope, within the span that [`Api::trace`] began. `pointer` is where its body stands in the
-    /// request's, if in a part of it.
+    /// Publishes one envelope, within the span that [`Api::trace`] began. `pointer` says where its body stands in the
+    /// request's, if in a part of it; it is asked for a refusal alone.
     pub(super) async fn publish(
         &self,
         envelope: &Envelope,
-        pointer: Option<String>,
+        pointer: impl FnOnce() -> Option<String>,
         span: &mut Option<Span>,
     ) -> Result<(), ApiError> {
         let begun = Instant::now();
@@ -89,7 +89,7 @@ impl Api {
         }
         published.map_err(|error| {
             let words = error.to_string();
-            let error = ApiError::from_publish(error, pointer);
+            let error = ApiError::from_publish(error, pointer());
             if let Some(span) = span {
                 span.fail(error.label(), words);
             }

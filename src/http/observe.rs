@@ -1,37 +1,52 @@
-//! One span and one histogram sample a request. Knows no route by name: the router's own pattern is the label, so
-//! that a hostile path makes no new series.
+//! What stands around every route but `/ws`: one span and one histogram sample a request, the headers of every answer,
+//! and the refusal of foreign pages. One middleware for all of it: axum boxes and clones every layer for each request, and
+//! five of them cost as much as parsing the request. Knows no route by name: the router's own pattern is the label, so that a
+//! hostile path makes no new series.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
 use super::error::Refused;
+use super::origin;
 use super::router::Api;
 use super::trace::Recorded;
 use crate::envelope::TraceContext;
 use crate::limit::Limit;
 
-/// The middleware around everything but `/ws`.
+/// Measures and guards.
+pub async fn observe_and_guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let answer = async |request| match origin::refusal(&api, &request) {
+        None => next.run(request).await,
+        Some(error) => error.into_response(),
+    };
+    measured(&api, request, answer).await
+}
+
+/// Measures alone: where preflights are answered, the guard stands within that, so that a refusal can be read by the page.
 pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    measured(&api, request, async |request| next.run(request).await).await
+}
+
+async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let method = method(request.method());
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| Arc::from("none"), |matched| Arc::<str>::from(matched.as_str()));
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
     let span = tracing::debug_span!(
         "request",
         http.request.method = method,
-        http.route = %route,
+        http.route = route,
         caller = tracing::field::Empty
     );
     let traceparent = request.headers().get("traceparent").cloned();
     let started = Instant::now();
-    let response = next.run(request).instrument(span.clone()).await;
+    let mut response = answer(request).instrument(span.clone()).await;
+    set_headers(response.headers_mut());
     let took = started.elapsed();
     span.in_scope(|| {
         let (status, took_us) = (response.status().as_u16(), took.as_micros() as u64);
@@ -46,12 +61,28 @@ pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) 
         let span_id = own.and_then(TraceContext::span_id);
         let status = response.status().as_u16();
         // Reading harms nobody, and paths that are none are tried by whoever looks for holes.
-        match method == "GET" || &*route == "none" {
+        match method == "GET" || route == "none" {
             false => {
-                tracing::info!(method, %route, status, reason, trace_id, span_id, "a request was refused");
+                tracing::info!(
+                    method,
+                    route,
+                    status,
+                    reason,
+                    trace_id,
+                    span_id,
+                    "a request was refused"
+                );
             }
             true => {
-                tracing::debug!(method, %route, status, reason, trace_id, span_id, "a request was refused")
+                tracing::debug!(
+                    method,
+                    route,
+                    status,
+                    reason,
+                    trace_id,
+                    span_id,
+                    "a request was refused"
+                )
             }
         }
     }
@@ -61,9 +92,19 @@ pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) 
     api.state
         .metrics
         .http_requests
-        .with_label_values(&[method, &*route, response.status().as_str()])
+        .with_label_values(&[method, route, response.status().as_str()])
         .observe(took.as_secs_f64());
     response
+}
+
+/// Nobody keeps an answer, and no browser guesses its type, unless the route says otherwise.
+fn set_headers(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
 }
 
 /// The method as a label: one of a few.

@@ -38,16 +38,22 @@ fn judge(method: &Method, headers: &HeaderMap, origins: &Origins, cors: &Origins
     Ok(())
 }
 
-/// The middleware around every `/api` route.
-pub async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    match judge(
+/// What every request must pass: none, or the refusal.
+pub(super) fn refusal(api: &Api, request: &Request) -> Option<ApiError> {
+    judge(
         request.method(),
         request.headers(),
         &api.origins,
         &api.cors_origins,
-    ) {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
+    )
+    .err()
+}
+
+/// The same as a middleware.
+pub async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    match refusal(&api, &request) {
+        None => next.run(request).await,
+        Some(error) => error.into_response(),
     }
 }
 

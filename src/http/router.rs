@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -152,24 +151,16 @@ fn metrics_routes() -> OpenApiRouter<Arc<Api>> {
 
 /// From the inside: refusal of foreign pages, answers to preflights, headers of every answer, and the measurement.
 fn with_layers(routes: Router<Arc<Api>>, api: &Arc<Api>) -> Router {
-    let mut routes = routes
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .layer(from_fn_with_state(Arc::clone(api), guard));
-    if let Some(cors) = cors(&api.cors_origins) {
-        routes = routes.layer(cors);
+    let state = || Arc::clone(api);
+    let routes = routes.method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
+    match cors(&api.cors_origins) {
+        None => routes.layer(from_fn_with_state(state(), observe::observe_and_guard)),
+        Some(cors) => routes
+            .layer(from_fn_with_state(state(), guard))
+            .layer(cors)
+            .layer(from_fn_with_state(state(), observe::observe)),
     }
-    let header = SetResponseHeaderLayer::if_not_present;
-    routes
-        .layer(header(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("no-store"),
-        ))
-        .layer(header(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ))
-        .layer(from_fn_with_state(Arc::clone(api), observe::observe))
-        .with_state(Arc::clone(api))
+    .with_state(state())
 }
 
 fn nest(base: &str, routes: Router) -> Router {

@@ -152,6 +152,11 @@ impl<'a> Reader<'a> {
             let mut ready = ready!(self.socket.poll_read_ready(cx))?;
             let read = SCRATCH.with_borrow_mut(|scratch| {
                 let read = ready.try_io(|socket| (&socket.get_ref().0).read(scratch));
+                // Less than there was room for: the kernel has no more (epoll(7), "Questions and answers", 9), and a heart-beat
+                // saves its second system call. That the peer has closed stays known, whatever is cleared.
+                if matches!(read, Ok(Ok(read)) if read < scratch.len()) {
+                    ready.clear_ready();
+                }
                 match read {
                     Ok(Ok(read)) => self.on_read(scratch.get(..read).unwrap_or_default()),
                     Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Ok(None),

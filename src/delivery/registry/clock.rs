@@ -4,16 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-
-use crate::delivery::command::Command;
+use crate::delivery::mailbox::TickSender;
 use crate::delivery::wheel::TICK_MS;
 
 /// One thread tells all shards the time. A mailbox that is full misses a tick and catches up with the next.
-pub(super) fn start_clock(
-    clock: Arc<AtomicU32>,
-    shards: Vec<mpsc::WeakSender<Command>>,
-) -> std::io::Result<()> {
+pub(super) fn start_clock(clock: Arc<AtomicU32>, shards: Vec<TickSender>) -> std::io::Result<()> {
     let tick = move || {
         let start = Instant::now();
         loop {
@@ -22,9 +17,9 @@ pub(super) fn start_clock(
             std::thread::sleep(due.saturating_sub(start.elapsed()));
             clock.store(now, Ordering::Relaxed);
             for shard in &shards {
-                let Some(shard) = shard.upgrade() else { return };
-                // Full: the next tick carries a later number and makes up for this one.
-                let _ = shard.try_send(Command::Tick(now));
+                if !shard.tick(now) {
+                    return;
+                }
             }
         }
     };

@@ -9,6 +9,8 @@ use super::*;
 use crate::principal::Principal;
 use crate::stomp::Version;
 
+mod in_place;
+
 /// A socket that takes everything, once it is let.
 struct Gate(Mutex<blocking::Receiver<()>>);
 
@@ -25,6 +27,14 @@ fn registry() -> Registry {
 }
 
 fn registry_with(delivery_bytes: usize, measure: Arc<dyn Measure>) -> Registry {
+    registry_of(&Default::default(), delivery_bytes, measure)
+}
+
+fn registry_of(
+    config: &crate::delivery::Config,
+    delivery_bytes: usize,
+    measure: Arc<dyn Measure>,
+) -> Registry {
     let limits = Limits {
         outbox_bytes: 1 << 20,
         outbox_total_bytes: 1 << 20,
@@ -34,13 +44,19 @@ fn registry_with(delivery_bytes: usize, measure: Arc<dyn Measure>) -> Registry {
         measure,
         tracer: Default::default(),
     };
-    Registry::start(&crate::delivery::Config::default(), limits).unwrap()
+    Registry::start(config, limits).unwrap()
 }
 
 async fn join(registry: &Registry, user: &str, socket: Arc<dyn TryWrite>) -> Arc<Outbox> {
     let outbox = registry.outbox(socket);
-    let join = Join {
-        outbox: outbox.clone(),
+    let join = join_of(user, outbox.clone());
+    registry.session().join(Box::new(join)).await;
+    outbox
+}
+
+fn join_of(user: &str, outbox: Arc<Outbox>) -> Join {
+    Join {
+        outbox,
         session: user.into(),
         principal: Principal::new(UserName::parse(user).unwrap(), ["ROLE_USER"]),
         version: Version::V1_2,
@@ -49,9 +65,7 @@ async fn join(registry: &Registry, user: &str, socket: Arc<dyn TryWrite>) -> Arc
         address: [127, 0, 0, 1].into(),
         since_ms: 0,
         connected: Bytes::from_static(b"CONNECTED"),
-    };
-    registry.session().join(Box::new(join)).await;
-    outbox
+    }
 }
 
 /// The shard stands at another session's socket while the SUBSCRIBE waits: what is published behind it is not unwanted.

@@ -44,7 +44,7 @@ impl Shard {
     }
 
     /// Ends what walks and heart-beats found to be lost, too slow or silent.
-    pub(super) fn end_doomed(&mut self) {
+    pub fn end_doomed(&mut self) {
         while let Some((slot, reason)) = self.doomed.pop() {
             if reason == CloseReason::SlowConsumer && self.sessions[slot as usize].is_some() {
                 self.setting.counters.overflows.fetch_add(1, Ordering::Relaxed);

@@ -39,7 +39,7 @@ struct Counts {
 impl Shard {
     /// Delivers neighbours of the mailbox. Those with one target go out together, in their order; different targets
     /// have no order between them (docs/stomp.md, "Order").
-    pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
+    pub fn deliver(&mut self, batch: &[Arc<Delivery>]) {
         let now = Instant::now();
         for envelope in batch.iter().map(|delivery| &delivery.envelope) {
             if let Some(at) = envelope.arrival.at() {

@@ -88,6 +88,6 @@ async fn handle(
     let mut envelope =
         Envelope::new(target.clone(), chat_message(&message, &user, &now)).with_content_type(CONTENT_TYPE);
     let mut span = api.trace(publisher, &[target], &mut envelope);
-    api.publish(&envelope, None, &mut span).await?;
+    api.publish(&envelope, || None, &mut span).await?;
     Ok(Accepted::of(&envelope))
 }

@@ -270,7 +270,7 @@ async fn publish(
     for (published, target) in notification.targets.into_iter().enumerate() {
         envelope.target = target;
         match api
-            .publish(&envelope, Some(format!("{at}/payload")), &mut span)
+            .publish(&envelope, || Some(format!("{at}/payload")), &mut span)
             .await
         {
             Err(ApiError::BusUnavailable { .. }) => return Err(ApiError::BusUnavailable { published }),

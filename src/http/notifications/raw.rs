@@ -100,7 +100,7 @@ async fn handle(
     let mut envelope = Envelope::new(target.clone(), body.bytes.clone());
     given.apply(&mut envelope);
     let mut span = api.trace(publisher, &[target], &mut envelope);
-    api.publish(&envelope, None, &mut span).await?;
+    api.publish(&envelope, || None, &mut span).await?;
     Ok(Accepted::of(&envelope))
 }
 

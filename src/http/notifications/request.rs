@@ -126,8 +126,12 @@ pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de
 
 /// A body as JSON text: UTF-8, and one JSON value. What is wrong is said by its place alone.
 pub fn json_text(body: &[u8]) -> Result<&str, ApiError> {
+    json_value(body).map(RawValue::get)
+}
+
+fn json_value(body: &[u8]) -> Result<&RawValue, ApiError> {
     let text = std::str::from_utf8(body).map_err(|_| ApiError::Malformed("the body is not UTF-8".into()))?;
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(text).map_err(|error| {
         let what = if error.is_eof() {
             "ends early"
         } else {
@@ -138,8 +142,7 @@ pub fn json_text(body: &[u8]) -> Result<&str, ApiError> {
             error.line(),
             error.column()
         ))
-    })?;
-    Ok(raw.get())
+    })
 }
 
 /// An object's fields. `text` is valid JSON already, so all that is left to fail is its kind and a field given twice.
@@ -158,14 +161,12 @@ pub fn text(raw: Option<&RawValue>, pointer: impl Display) -> Result<String, Api
 
 /// Splits a body into its notifications.
 pub fn split(body: &[u8]) -> Result<Batch<'_>, ApiError> {
-    let text = json_text(body)?;
-    if !text.starts_with('[') {
-        return serde_json::from_str(text)
-            .map(Batch::One)
-            .map_err(|_| ApiError::invalid("", "must be an object or an array"));
+    let whole = json_value(body)?;
+    if !whole.get().starts_with('[') {
+        return Ok(Batch::One(whole));
     }
-    let items: Capped<&RawValue, NOTIFICATIONS_MAX> =
-        serde_json::from_str(text).map_err(|_| ApiError::invalid("", "must be an object or an array"))?;
+    let items: Capped<&RawValue, NOTIFICATIONS_MAX> = serde_json::from_str(whole.get())
+        .map_err(|_| ApiError::invalid("", "must be an object or an array"))?;
     if items.more {
         return Err(ApiError::invalid(
             "",
