@@ -33,9 +33,14 @@ use greet::{LoggedIn, greet};
 
 /// How long the last frames may take to reach the kernel.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-/// Who passes a rate is not read for so long, then told and closed: else a client that comes back at once would have a
-/// new burst for the price of a login, and a rate would hold nobody.
+/// Who passes a rate is not read for so long at least, then told and closed: else a client that comes back at once would
+/// have a new burst for the price of a login, and a rate would hold nobody.
 const RATE_PENALTY: Duration = Duration::from_secs(1);
+
+/// [`RATE_PENALTY`], and up to half of it on top by chance: those who were held together must not come back together.
+fn rate_penalty() -> Duration {
+    RATE_PENALTY.mul_f64(1.0 + fastrand::f64() / 2.0)
+}
 
 /// Serves one upgraded connection until it is closed and its socket drained. To be called in the runtime.
 ///
@@ -85,7 +90,7 @@ pub fn serve(context: Arc<Context>, connection: Connection) -> impl Future<Outpu
             Ok(logged_in) => run(&context, logged_in, &mut inputs, &outbox, socket).await,
             Err(end) => {
                 if end.reason == CloseReason::RateLimited {
-                    Box::pin(sleep(RATE_PENALTY)).await;
+                    Box::pin(sleep(rate_penalty())).await;
                 }
                 debug!(%address, reason = end.reason.label(), "connection ended before login");
                 outbox.close(end.reason, end.messages);
@@ -174,7 +179,7 @@ async fn finish(
     if end.reason == CloseReason::RateLimited {
         // It is Herald that does not read; what is delivered meanwhile still goes out.
         outbox.liveness().paused.store(true, Ordering::Relaxed);
-        closed = timeout(RATE_PENALTY, &mut writing).await.ok();
+        closed = timeout(rate_penalty(), &mut writing).await.ok();
     }
     if closed.is_none() {
         key.close(end.reason, end.messages).await;
