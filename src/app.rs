@@ -107,7 +107,7 @@ impl App {
     pub async fn bind(config: Config, demo: bool) -> Result<Self, Error> {
         let instance = Instance::new(&config.instance);
         let bus = Box::pin(connect_bus(&config, header_limits(&config), &instance)).await?;
-        Self::bind_on(config, demo, instance, bus).await
+        Box::pin(Self::bind_on(config, demo, instance, bus)).await
     }
 
     /// The same as the instance `instance` on a bus that is there already, whatever `[bus]` says: for programs that

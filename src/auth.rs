@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
@@ -11,17 +12,17 @@ use tokio::sync::broadcast;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::units::{ByteSize, HumanDuration};
-use crate::limit::Limit;
 use crate::principal::{Principal, UserName};
 use crate::telemetry::metrics::Metrics;
 use credentials::Credentials;
 use delay::Delays;
-use password::{Standing, Verifier};
-use phc::StoredHash;
+use login::Gates;
+use password::Verifier;
 use users::{UserStore, UsersError};
 
 pub mod credentials;
 mod delay;
+mod login;
 mod password;
 pub mod phc;
 pub mod survey;
@@ -74,6 +75,8 @@ pub struct LoginConfig {
     pub permits: Option<usize>,
     /// Logins that wait for a permit; above it: overloaded.
     pub queue: usize,
+    /// The longest that one waits for it; who would wait for longer: overloaded.
+    pub queue_timeout: HumanDuration,
     /// Most memory that a stored hash may want for its computation; `permits` times this is what logins take at most.
     pub hash_memory: ByteSize,
     /// How long a success is remembered; 0s: not at all.
@@ -100,7 +103,8 @@ impl Default for LoginConfig {
     fn default() -> Self {
         Self {
             permits: None,
-            queue: 256,
+            queue: 10_000,
+            queue_timeout: HumanDuration::secs(8),
             hash_memory: ByteSize::mib(64),
             cache_ttl: HumanDuration::secs(300),
             cache_entries: 10_000,
@@ -120,15 +124,16 @@ impl Default for LoginConfig {
 pub enum AuthError {
     /// Unknown user, wrong password, or nothing usable presented: told apart by nothing that a client sees.
     Failed,
-    /// More logins wait than `login.queue` or `login.delayed` allow.
-    Overloaded,
+    /// More logins wait than `login.queue`, `login.queue_timeout` or `login.delayed` allow. Where it is known, when to come
+    /// again.
+    Overloaded(Option<Duration>),
 }
 
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Failed => "authentication failed",
-            Self::Overloaded => "overloaded",
+            Self::Overloaded(_) => "overloaded",
         })
     }
 }
@@ -193,9 +198,7 @@ impl std::error::Error for AuthSetupError {
 /// Proves who somebody is. Shared as `Arc<Authenticator>`; dropping the last one ends the watch on the users file.
 pub struct Authenticator {
     store: Arc<UserStore>,
-    verifier: Arc<Verifier>,
-    delays: Arc<Delays>,
-    metrics: Metrics,
+    gates: Gates,
     _watch: Option<AbortOnDropHandle<()>>,
 }
 
@@ -213,11 +216,14 @@ impl Authenticator {
         for result in ["ok", "failed", "overloaded"] {
             metrics.logins.with_label_values(&[result]);
         }
-        Ok(Arc::new(Self {
-            store,
+        let gates = Gates {
             verifier,
             delays,
             metrics,
+        };
+        Ok(Arc::new(Self {
+            store,
+            gates,
             _watch: watch,
         }))
     }
@@ -230,7 +236,8 @@ impl Authenticator {
     /// After failures from `address` this waits before it computes anything; a password that was right lately does not.
     ///
     /// # Cancel safety
-    /// Dropping the future gives the login up: what waits leaves the queue, what computes ends and frees its permit.
+    /// Dropping the future gives the login up: what waits leaves the queue, what computes ends and frees its permit. One
+    /// that is delayed after failures goes on without its client.
     pub async fn verify(&self, credentials: &Credentials, address: IpAddr) -> Result<Principal, AuthError> {
         let result = self.check(credentials, address).await;
         self.count(result.as_ref().err(), address);
@@ -269,7 +276,7 @@ impl Authenticator {
         let users = self.store.current();
         let found = users.get(&credentials.user);
         let stored = found.map_or(&users.decoy, |user| &user.hash);
-        let matches = self.matches(credentials, stored, address).await?;
+        let matches = self.gates.matches(credentials, stored, address).await?;
         let user = found.filter(|_| matches).ok_or(AuthError::Failed)?;
         // The users may have been reloaded meanwhile; what counts is what they are now.
         match self.store.current().get(&credentials.user) {
@@ -278,55 +285,13 @@ impl Authenticator {
         }
     }
 
-    /// Whether the password fits `stored`; delayed after failures, and counted as one if it does not.
-    async fn matches(
-        &self,
-        credentials: &Credentials,
-        stored: &Arc<StoredHash>,
-        address: IpAddr,
-    ) -> Result<bool, AuthError> {
-        let Credentials { user, password } = credentials;
-        let attempt = match self.verifier.standing(user, stored, password) {
-            // Known to be right, or the guess of a login that waited already: telling costs nothing.
-            Standing::Remembered | Standing::UnderWay => None,
-            Standing::New => {
-                let begun = self.delays.begin(address, user);
-                let mut attempt = begun.map_err(|limit| self.overloaded(limit))?;
-                if !attempt.delay().is_zero() {
-                    self.metrics.limit_hit(Limit::LoginDelay);
-                    attempt.wait().await;
-                }
-                Some(attempt)
-            }
-        };
-        let outcome = self.verifier.verify(user, stored, password).await;
-        match (&outcome, attempt) {
-            (Ok(true), Some(attempt)) => attempt.succeeded(),
-            (Ok(false), Some(attempt)) => attempt.failed(),
-            (Ok(false), None) => self.delays.failed(address, user),
-            (Err(_), attempt) => {
-                if let Some(attempt) = attempt {
-                    attempt.not_tried();
-                }
-                self.overloaded(Limit::LoginQueue);
-            }
-            (Ok(true), None) => self.delays.succeeded(address, user),
-        }
-        outcome
-    }
-
-    fn overloaded(&self, limit: Limit) -> AuthError {
-        self.metrics.limit_hit(limit);
-        AuthError::Overloaded
-    }
-
     fn count(&self, error: Option<&AuthError>, address: IpAddr) {
         let result = match error {
             None => "ok",
             Some(AuthError::Failed) => "failed",
-            Some(AuthError::Overloaded) => "overloaded",
+            Some(AuthError::Overloaded(_)) => "overloaded",
         };
-        self.metrics.logins.with_label_values(&[result]).inc();
+        self.gates.metrics.logins.with_label_values(&[result]).inc();
         tracing::debug!(%address, result, "login");
     }
 }

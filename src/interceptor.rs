@@ -3,6 +3,7 @@
 //! sharing bytes between sessions.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::bus::BoxFuture;
 use crate::close_reason::CloseReason;
@@ -41,6 +42,8 @@ pub struct Reject {
     pub limit: Option<Limit>,
     /// The ERROR's `message`.
     pub message: String,
+    /// When the client should come again, if it should and that is known: the ERROR's `retry-after-ms`.
+    pub retry_after: Option<Duration>,
 }
 
 impl Reject {
@@ -50,6 +53,7 @@ impl Reject {
             reason,
             limit: None,
             message: message.into(),
+            retry_after: None,
         }
     }
 

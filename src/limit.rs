@@ -41,6 +41,7 @@ limits! {
     BufferedRequestBytes = "http.buffered_request_bytes",
     Taps = "api.taps",
     LoginQueue = "login.queue",
+    LoginQueueTimeout = "login.queue_timeout",
     LoginDelay = "login.delay",
     LoginDelayed = "login.delayed",
     LoginDelayedPerAddress = "login.delayed_per_address",

@@ -1,5 +1,5 @@
 //! Passwords checked off the runtime with bounded work (docs/architecture.md, decision 6): a few hashes at
-//! once, a bounded queue before them, equal logins at the same time share one hash, and a success is
+//! once, a queue before them that is bounded and fair, equal logins at the same time share one hash, and a success is
 //! remembered for a while. Knows no user list.
 
 use std::collections::HashMap;
@@ -10,16 +10,20 @@ use hmac::{Hmac, Mac};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use sha2::Sha256;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::phc::{Memory, StoredHash};
-use super::{AuthError, AuthSetupError, LoginConfig, phc};
+use super::{AuthSetupError, LoginConfig, phc};
 use crate::config::secret::Secret;
+use crate::limit::AddressGroup;
 
+mod queue;
 mod threads;
 
-use threads::Threads;
+pub(super) use queue::Full;
+use queue::{Place, Queue};
+use threads::{Threads, cpu_time};
 
 /// Most `login.permits`.
 const PERMITS_MAX: usize = 1_024;
@@ -35,8 +39,25 @@ type Key = [u8; 32];
 /// The computation itself; tests put a counting one in its place.
 pub(super) type Matches = Box<dyn Fn(&StoredHash, &str) -> Outcome + Send + Sync>;
 
-/// Where an outcome comes in.
-type Awaited = watch::Receiver<Option<Outcome>>;
+/// How far a verification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Its turn has not come.
+    Waiting,
+    Computing,
+    Done(Outcome),
+    /// Its turn will not come.
+    Refused(Full),
+}
+
+/// Why there is no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoOutcome {
+    /// Too many wait.
+    Full(Full),
+    /// [`Outcome::Unable`], or the end of the process.
+    Unable,
+}
 
 /// How a verification ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +85,9 @@ pub(super) struct Verifier {
     cache: Option<Cache<Key, Instant>>,
     cache_ttl: Duration,
     threads: Threads,
-    /// Hashes computed now: `login.permits`.
-    permits: Arc<Semaphore>,
-    /// Hashes computed now and those that wait: `login.permits` + `login.queue`.
-    places: Arc<Semaphore>,
+    queue: Arc<Queue>,
     /// Verifications that are under way, each with the channel that its outcome comes on.
-    flights: Mutex<HashMap<Key, watch::Sender<Option<Outcome>>>>,
+    flights: Mutex<HashMap<Key, watch::Sender<Progress>>>,
     matches: Matches,
 }
 
@@ -112,8 +130,7 @@ impl Verifier {
             cache: remembers.then(|| Cache::new(config.cache_entries)),
             cache_ttl: config.cache_ttl.0,
             threads: Threads::new(permits).map_err(AuthSetupError::Threads)?,
-            permits: Arc::new(Semaphore::new(permits)),
-            places: Arc::new(Semaphore::new(permits + config.queue)),
+            queue: Queue::new(permits, config.queue, config.queue_timeout.0),
             flights: Mutex::default(),
             matches,
         }))
@@ -131,57 +148,51 @@ impl Verifier {
         }
     }
 
-    /// Whether `password` fits `stored`, which is `user`'s or a decoy. [`AuthError::Overloaded`] at once when
-    /// `login.queue` logins wait already.
+    /// Begins to check whether `password` fits `stored`, which is `user`'s or a decoy. What has to wait does so among
+    /// the logins from `address`.
     ///
-    /// # Cancel safety
-    /// Dropping the future gives up its interest. A verification that nobody is interested in leaves the queue; one
-    /// that computes already runs to its end (a thread cannot be stopped) and then frees its permit.
-    pub(super) async fn verify(
+    /// # Errors
+    /// At once, where as many wait already as may.
+    pub(super) fn begin(
         self: &Arc<Self>,
+        address: AddressGroup,
         user: &str,
         stored: &Arc<StoredHash>,
         password: &Secret,
-    ) -> Result<bool, AuthError> {
+    ) -> Result<Flight, Full> {
         let key = self.key(user, stored, password);
         if self.remembers(&key) {
-            return Ok(true);
+            let (_, progress) = watch::channel(Progress::Done(Outcome::Match));
+            return Ok(Flight(progress));
         }
-        let (mut outcome, landing) = self.join(key)?;
-        if let Some(landing) = landing {
+        let (progress, landing) = self.join(key, address)?;
+        if let Some((landing, place)) = landing {
             // Not under the lock: a runtime that shuts down drops the task here, and its drop takes the lock.
-            tokio::spawn(landing.fly(Arc::clone(stored), password.clone()));
+            tokio::spawn(landing.fly(place, Arc::clone(stored), password.clone()));
         }
-        // An error: the flight ended without an outcome, as at the end of the runtime.
-        let outcome = outcome
-            .wait_for(Option::is_some)
-            .await
-            .map_or(Outcome::Unable, |outcome| outcome.unwrap_or(Outcome::Unable));
-        match outcome {
-            Outcome::Match => Ok(true),
-            Outcome::Mismatch => Ok(false),
-            Outcome::Unable => Err(AuthError::Overloaded),
-        }
+        Ok(Flight(progress))
     }
 
     /// Joins the verification known by `key`, or opens one that the caller has to start.
-    fn join(self: &Arc<Self>, key: Key) -> Result<(Awaited, Option<Landing>), AuthError> {
+    #[expect(clippy::type_complexity, reason = "taken apart by its only caller")]
+    fn join(
+        self: &Arc<Self>,
+        key: Key,
+        address: AddressGroup,
+    ) -> Result<(watch::Receiver<Progress>, Option<(Landing, Place)>), Full> {
         let mut flights = self.flights.lock();
         if let Some(flight) = flights.get(&key) {
             return Ok((flight.subscribe(), None));
         }
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| AuthError::Overloaded)?;
-        let (flight, outcome) = watch::channel(None);
+        let place = self.queue.enter(address)?;
+        let (flight, progress) = watch::channel(Progress::Waiting);
         flights.insert(key, flight.clone());
         let landing = Landing {
             verifier: Arc::clone(self),
             key,
             flight,
-            _place: place,
         };
-        Ok((outcome, Some(landing)))
+        Ok((progress, Some((landing, place))))
     }
 
     /// Lengths in front, so that no two (user, stored, password) make the same bytes.
@@ -201,48 +212,81 @@ impl Verifier {
     }
 }
 
+/// A verification that somebody waits for.
+///
+/// Dropped, the interest in it is given up. A verification that nobody is interested in leaves the queue; one
+/// that computes already runs to its end (a thread cannot be stopped) and then frees its permit.
+pub(super) struct Flight(watch::Receiver<Progress>);
+
+impl Flight {
+    /// Whether the password was or is being tried.
+    pub(super) fn tried(&self) -> bool {
+        matches!(*self.0.borrow(), Progress::Computing | Progress::Done(_))
+    }
+
+    /// Whether the password fits.
+    pub(super) async fn matches(&mut self) -> Result<bool, NoOutcome> {
+        let ended = |progress: &Progress| matches!(progress, Progress::Done(_) | Progress::Refused(_));
+        match self.0.wait_for(ended).await.as_deref() {
+            Ok(Progress::Done(Outcome::Match)) => Ok(true),
+            Ok(Progress::Done(Outcome::Mismatch)) => Ok(false),
+            Ok(Progress::Refused(full)) => Err(NoOutcome::Full(*full)),
+            // An error: the flight ended without an outcome, as at the end of the runtime.
+            _ => Err(NoOutcome::Unable),
+        }
+    }
+}
+
 /// One verification under way. However it ends (an outcome, a panic, the end of the runtime), its drop takes it off the
-/// list and frees its place.
+/// list.
 struct Landing {
     verifier: Arc<Verifier>,
     key: Key,
-    flight: watch::Sender<Option<Outcome>>,
-    _place: OwnedSemaphorePermit,
+    flight: watch::Sender<Progress>,
 }
 
 impl Landing {
-    async fn fly(self, stored: Arc<StoredHash>, password: Secret) {
-        let Some(permit) = self.permit().await else {
-            return;
+    async fn fly(self, place: Place, stored: Arc<StoredHash>, password: Secret) {
+        let permit = match self.turn(place).await {
+            Some(Ok(permit)) => permit,
+            Some(Err(full)) => {
+                let flight = self.flight.clone();
+                drop(self);
+                flight.send_replace(Progress::Refused(full));
+                return;
+            }
+            None => return,
         };
+        self.flight.send_replace(Progress::Computing);
         let verifier = Arc::clone(&self.verifier);
         // Here: those threads have a clock of their own where a test stops this one.
         let now = Instant::now();
         let computed = verifier.threads.run(move || {
-            // The computation owns the permit and the place: both are taken for as long as it runs, whatever becomes
-            // of the tasks around it.
+            // The computation owns the permit: it is taken for as long as it runs, whatever becomes of the tasks
+            // around it.
+            let before = cpu_time();
             let outcome = (self.verifier.matches)(&stored, password.expose());
+            self.verifier.queue.computed(cpu_time().saturating_sub(before));
             if let (Outcome::Match, Some(cache)) = (outcome, &self.verifier.cache) {
                 cache.insert(self.key, now);
             }
             // First everything is given back, then it is said: who logs in next finds a place, and no failure.
             let flight = self.flight.clone();
             drop((self, permit));
-            flight.send_replace(Some(outcome));
+            flight.send_replace(Progress::Done(outcome));
         });
         if let Err(error) = computed.await {
             tracing::error!(%error, "a password verification ended early");
         }
     }
 
-    /// Waits for a permit, for as long as anybody waits for the outcome.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        let acquire = Arc::clone(&self.verifier.permits).acquire_owned();
-        tokio::pin!(acquire);
+    /// Waits for its turn, for as long as anybody waits for the outcome.
+    async fn turn(&self, place: Place) -> Option<Result<Place, Full>> {
+        let turn = place.turn();
+        tokio::pin!(turn);
         loop {
             tokio::select! {
-                // An error: closed, which nobody does.
-                permit = &mut acquire => return permit.ok(),
+                turn = &mut turn => return Some(turn),
                 () = self.flight.closed() => {
                     let mut flights = self.verifier.flights.lock();
                     // Under the lock nobody can join: still alone means gone for good.

@@ -9,8 +9,10 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::password::Outcome;
+use super::phc::StoredHash;
 use super::*;
 use crate::config::secret::Secret;
+use crate::limit::Limit;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Far longer than anything here takes.
@@ -84,7 +86,7 @@ async fn the_right_password_gets_in_and_every_result_is_counted() {
         assert_eq!(result, Err(AuthError::Failed), "{user} {password}");
     }
     assert_eq!(auth.unusable(HERE), AuthError::Failed);
-    let counted = |result| auth.metrics.logins.with_label_values(&[result]).get();
+    let counted = |result| auth.gates.metrics.logins.with_label_values(&[result]).get();
     assert_eq!(
         (counted("ok"), counted("failed"), counted("overloaded")),
         (1, 6, 0)
@@ -118,9 +120,11 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
     let login = LoginConfig::default();
     let auth = Authenticator {
         store: Arc::new(UserStore::open(&config, &login).unwrap().0),
-        verifier: Verifier::with(&login, matches).unwrap(),
-        delays: Delays::new(&login).unwrap(),
-        metrics: Metrics::new().unwrap(),
+        gates: Gates {
+            verifier: Verifier::with(&login, matches).unwrap(),
+            delays: Delays::new(&login).unwrap(),
+            metrics: Metrics::new().unwrap(),
+        },
         _watch: None,
     };
     for user in ["alice", "carol", "not:a:name", ""] {
@@ -162,9 +166,11 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
     };
     let auth = Authenticator {
         store,
-        verifier: Verifier::with(&forgetful, matches).unwrap(),
-        delays: Delays::new(&forgetful).unwrap(),
-        metrics: Metrics::new().unwrap(),
+        gates: Gates {
+            verifier: Verifier::with(&forgetful, matches).unwrap(),
+            delays: Delays::new(&forgetful).unwrap(),
+            metrics: Metrics::new().unwrap(),
+        },
         _watch: None,
     };
     let alice = credentials("alice", "a");
@@ -285,9 +291,11 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
     });
     let auth = Authenticator {
         store: Arc::new(UserStore::open(&config, &login).unwrap().0),
-        verifier: Verifier::with(&login, matches).unwrap(),
-        delays: Delays::new(&login).unwrap(),
-        metrics: Metrics::new().unwrap(),
+        gates: Gates {
+            verifier: Verifier::with(&login, matches).unwrap(),
+            delays: Delays::new(&login).unwrap(),
+            metrics: Metrics::new().unwrap(),
+        },
         _watch: None,
     };
     let took = async |address: u8, password: &str| {
@@ -306,5 +314,5 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
         [took(1, "e").await, took(1, "f").await, took(1, "g").await],
         [0, 0, 1]
     );
-    assert_eq!(auth.metrics.limit_hits(Limit::LoginDelay), 3);
+    assert_eq!(auth.gates.metrics.limit_hits(Limit::LoginDelay), 3);
 }

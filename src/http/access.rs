@@ -255,8 +255,8 @@ pub async fn authorize(
                 }
                 Ok(_) => Err(ApiError::Forbidden("the user does not have the role for this")),
                 Err(AuthError::Failed) => Err(ApiError::Unauthenticated),
-                Err(AuthError::Overloaded) => Err(ApiError::Overloaded(
-                    "too many logins wait (login.queue, login.delayed, login.delayed_per_address)",
+                Err(AuthError::Overloaded(_)) => Err(ApiError::Overloaded(
+                    "too many logins wait (login.queue, login.queue_timeout, login.delayed, login.delayed_per_address)",
                     None,
                 )),
             }

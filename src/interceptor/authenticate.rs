@@ -74,11 +74,14 @@ fn presented(attempt: &ConnectAttempt) -> Option<Credentials> {
 }
 
 fn refusal(error: AuthError) -> Reject {
-    let reason = match error {
-        AuthError::Failed => CloseReason::NotAuthenticated,
-        AuthError::Overloaded => CloseReason::Overloaded,
+    let (reason, retry_after) = match error {
+        AuthError::Failed => (CloseReason::NotAuthenticated, None),
+        AuthError::Overloaded(retry_after) => (CloseReason::Overloaded, retry_after),
     };
-    Reject::new(reason, error.to_string())
+    Reject {
+        retry_after,
+        ..Reject::new(reason, error.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -137,8 +137,10 @@ impl Refusal {
 
 impl From<Reject> for Refusal {
     fn from(reject: Reject) -> Self {
+        let retry_after = reject.retry_after.map(|after| after.as_millis().to_string());
         Self {
             limit: reject.limit,
+            headers: retry_after.map(|ms| ("retry-after-ms", ms)).into_iter().collect(),
             ..Self::new(reject.reason, reject.message)
         }
     }

@@ -8,7 +8,7 @@ use super::rates::{Memories, Rates};
 use crate::close_reason::CloseReason;
 use crate::limit::Limit;
 use crate::stomp::{Decoder, Fault, Frame, Limits, Version};
-use crate::ws::reader::{Event, Reader};
+use crate::ws::reader::{Event, ReadError, Reader};
 
 /// What came.
 #[derive(Debug)]
@@ -89,32 +89,54 @@ impl<'a> Inputs<'a> {
                 }
             }
             self.payload = Bytes::new();
-            let input = match self.reader.next().await {
-                Ok(Event::Data(payload)) if payload.is_empty() => Input::Empty,
-                Ok(Event::Data(payload)) => {
-                    self.payload = payload.bytes;
-                    continue;
-                }
-                Ok(Event::Ping(payload)) => Input::Ping(payload),
-                Ok(Event::Pong) => Input::Pong,
-                Ok(Event::Close(_)) => return Ok(Input::Close),
-                Ok(Event::Eof) => return Ok(Input::Gone),
-                Err(error) => match error.close_reason() {
-                    CloseReason::PeerGone => return Ok(Input::Gone),
-                    reason => {
-                        let limit = (reason == CloseReason::TooLarge).then_some(self.message_limit);
-                        let message = match limit {
-                            Some(limit) => format!("{error} ({})", limit.name()),
-                            None => error.to_string(),
-                        };
-                        let refusal = Refusal::new(reason, message);
-                        return Err(Refusal { limit, ..refusal });
-                    }
-                },
-            };
-            self.rates.control_frame(&self.memories)?;
-            return Ok(input);
+            let event = self.reader.next().await;
+            if let Some(input) = self.on_event(event)? {
+                return Ok(input);
+            }
         }
+    }
+
+    /// Likewise, while the answer to a CONNECT is awaited: data that comes meanwhile stays in the socket for
+    /// [`next`](Self::next), and so does all that is behind it.
+    ///
+    /// Cancel safety: safe.
+    pub async fn next_but_frames(&mut self) -> Result<Input, Refusal> {
+        if self.payload.is_empty() {
+            let event = self.reader.next_control().await;
+            if let Some(input) = self.on_event(event)? {
+                return Ok(input);
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// What a WebSocket event is; none: data, which is in `payload` now.
+    fn on_event(&mut self, event: Result<Event, ReadError>) -> Result<Option<Input>, Refusal> {
+        let input = match event {
+            Ok(Event::Data(payload)) if payload.is_empty() => Input::Empty,
+            Ok(Event::Data(payload)) => {
+                self.payload = payload.bytes;
+                return Ok(None);
+            }
+            Ok(Event::Ping(payload)) => Input::Ping(payload),
+            Ok(Event::Pong) => Input::Pong,
+            Ok(Event::Close(_)) => return Ok(Some(Input::Close)),
+            Ok(Event::Eof) => return Ok(Some(Input::Gone)),
+            Err(error) => match error.close_reason() {
+                CloseReason::PeerGone => return Ok(Some(Input::Gone)),
+                reason => {
+                    let limit = (reason == CloseReason::TooLarge).then_some(self.message_limit);
+                    let message = match limit {
+                        Some(limit) => format!("{error} ({})", limit.name()),
+                        None => error.to_string(),
+                    };
+                    let refusal = Refusal::new(reason, message);
+                    return Err(Refusal { limit, ..refusal });
+                }
+            },
+        };
+        self.rates.control_frame(&self.memories)?;
+        Ok(Some(input))
     }
 }
 

@@ -125,6 +125,39 @@ impl<'a> Reader<'a> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// The next event as long as it is no data: where data is ahead this never ends, and the data stays where it is, so that
+    /// it takes no memory and is judged by the limits that hold when [`next`](Self::next) comes to it.
+    ///
+    /// # Cancel safety
+    /// Safe, like [`next`](Self::next).
+    ///
+    /// # Errors
+    /// Those of [`next`](Self::next).
+    pub async fn next_control(&mut self) -> Result<Event, ReadError> {
+        if !self.ended && !self.control_is_ahead().await? {
+            std::future::pending::<()>().await;
+        }
+        self.next().await
+    }
+
+    /// Waits for the first byte of a frame, without taking it. The end of the stream counts as control.
+    async fn control_is_ahead(&self) -> io::Result<bool> {
+        const CONTROL: u8 = 0x08;
+        if let Some(first) = self.pending.first() {
+            return Ok(first & CONTROL != 0);
+        }
+        loop {
+            let mut ready = self.socket.readable().await?;
+            let mut first = [0];
+            match ready.try_io(|socket| socket.get_ref().0.peek(&mut first)) {
+                Ok(Ok(length)) => return Ok(length == 0 || first[0] & CONTROL != 0),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_would_block) => {}
+            }
+        }
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ReadError>> {
         if self.ended {
             return Poll::Ready(Ok(Event::Eof));

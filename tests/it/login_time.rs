@@ -19,7 +19,7 @@ const BAND: std::ops::RangeInclusive<f64> = 0.8..=1.25;
 const HASH_KIB: u32 = 8 << 10;
 
 /// A WebSocket, open; the CONNECT is not sent yet.
-async fn open(herald: &Herald) -> TcpStream {
+pub async fn open(herald: &Herald) -> TcpStream {
     let mut stream = TcpStream::connect(herald.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let request = format!(
@@ -37,7 +37,7 @@ async fn open(herald: &Herald) -> TcpStream {
 }
 
 /// CONNECT as a WebSocket message.
-fn connect(user: &str, password: &str) -> Vec<u8> {
+pub fn connect(user: &str, password: &str) -> Vec<u8> {
     let basic = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
     let connect = format!("CONNECT\naccept-version:1.2\nhost:a\nX-Authorization:{basic}\n\n\0");
     assert!(connect.len() < 126, "the length has another form");

@@ -14,6 +14,7 @@ mod cluster;
 mod explain;
 mod life;
 mod limits;
+mod login_queue;
 mod login_time;
 mod metrics;
 mod neighbour;

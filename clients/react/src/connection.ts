@@ -71,6 +71,7 @@ export class HeraldConnection {
   #subscriptions = new Map<string, Subscription>();
   #ids = 0;
   #error?: string;
+  #retryAfterMs?: number;
   #endWait?: () => void;
 
   constructor(options: HeraldOptions) {
@@ -102,6 +103,7 @@ export class HeraldConnection {
       onConnect: (frame) => this.#connected(client, frame),
       onStompError: (frame) => {
         this.#error = frame.headers.message || frame.body || 'the server refused';
+        this.#retryAfterMs = retryAfterMs(frame.headers['retry-after-ms']);
       },
       onWebSocketClose: (event: CloseEvent) => this.#closed(client, event),
     });
@@ -171,7 +173,9 @@ export class HeraldConnection {
   async #wait(client: Client): Promise<void> {
     if (this.#client !== client || this.#state.status !== 'reconnecting') return;
     const { attempt } = this.#state;
-    const waitMs = backoffDelayMs(attempt, this.#options.backoff ?? DEFAULT_BACKOFF);
+    // An overloaded server tells each page another time, and knows better how long its queue is.
+    const waitMs = this.#retryAfterMs ?? backoffDelayMs(attempt, this.#options.backoff ?? DEFAULT_BACKOFF);
+    this.#retryAfterMs = undefined;
     this.#update({ ...this.#state, attempt: attempt + 1, retryAt: Date.now() + waitMs });
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, waitMs);
@@ -234,6 +238,7 @@ export class HeraldConnection {
   #detach(): void {
     this.#client = undefined;
     this.#error = undefined;
+    this.#retryAfterMs = undefined;
     this.#endWait?.();
     for (const subscription of this.#subscriptions.values()) subscription.joined = false;
   }
@@ -247,6 +252,12 @@ export class HeraldConnection {
     this.#state = state;
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+/** What an ERROR's `retry-after-ms` says, if it is a number up to a minute. */
+function retryAfterMs(text: string | undefined): number | undefined {
+  const ms = Number(text);
+  return text !== undefined && /^\d+$/.test(text) && ms <= 60_000 ? ms : undefined;
 }
 
 function after(code: number, refusal: string | undefined, reason: string): string {

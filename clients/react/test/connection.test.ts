@@ -147,6 +147,25 @@ test('overloaded is no refusal: all is asked for again', async () => {
   expect(connection.state()).toMatchObject({ status: 'connected', joined: ['/queue/a'] });
 });
 
+test('the server says when to come again, once', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+  const connection = await connected();
+  for (const [told, least] of [
+    ['5000', 5_000],
+    ['soon', 200],
+  ] as const) {
+    const lost = Date.now();
+    server.last.write('ERROR', { message: 'overloaded', 'retry-after-ms': told });
+    server.last.end(1013);
+    await settle();
+    const wait = (connection.state().retryAt ?? 0) - lost;
+    expect(wait).toBeGreaterThanOrEqual(least);
+    expect(wait).toBeLessThan(least + 100);
+    await vi.advanceTimersByTimeAsync(least + 1_000);
+    expect(connection.state().status).toBe('connected');
+  }
+});
+
 test('send is done by the RECEIPT, and fails with the connection', async () => {
   const connection = await connected();
   await connection.send('/app/x', 'hello');

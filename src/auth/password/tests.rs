@@ -19,7 +19,9 @@ struct Bench {
     release: mpsc::Sender<()>,
 }
 
-type Login = Pin<Box<dyn Future<Output = Result<bool, AuthError>>>>;
+type Login = Pin<Box<dyn Future<Output = Result<bool, NoOutcome>>>>;
+
+const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn config(permits: usize, queue: usize) -> LoginConfig {
     LoginConfig {
@@ -54,7 +56,7 @@ impl Bench {
     }
 
     /// A login that has been polled once: it waits, or it has come back with an error at once.
-    async fn login(&self, user: &str, password: &str) -> Result<Login, AuthError> {
+    async fn login(&self, user: &str, password: &str) -> Result<Login, NoOutcome> {
         let mut login = self.unpolled(user, password, &self.stored);
         match std::future::poll_fn(|cx| Poll::Ready(login.as_mut().poll(cx))).await {
             Poll::Pending => Ok(login),
@@ -66,7 +68,7 @@ impl Bench {
     fn unpolled(&self, user: &str, password: &str, stored: &Arc<StoredHash>) -> Login {
         let (verifier, stored) = (Arc::clone(&self.verifier), Arc::clone(stored));
         let (user, password) = (user.to_owned(), Secret::new(password));
-        Box::pin(async move { verifier.verify(&user, &stored, &password).await })
+        Box::pin(async move { verify(&verifier, &user, &stored, &password).await })
     }
 
     fn release(&self, computations: usize) {
@@ -79,17 +81,25 @@ impl Bench {
         self.computed.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many permits and places are free.
-    async fn free(&self, permits: usize, places: usize) {
+    /// Waits until so many compute, and so many wait.
+    async fn taken(&self, computing: usize, waiting: usize) {
         let free = async {
-            while self.verifier.permits.available_permits() != permits
-                || self.verifier.places.available_permits() != places
-            {
+            while self.verifier.queue.taken() != (computing, waiting) {
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(20), free).await.unwrap();
     }
+}
+
+async fn verify(
+    verifier: &Arc<Verifier>,
+    user: &str,
+    stored: &Arc<StoredHash>,
+    password: &Secret,
+) -> Result<bool, NoOutcome> {
+    let flight = verifier.begin(AddressGroup::of(HERE), user, stored, password);
+    flight.map_err(NoOutcome::Full)?.matches().await
 }
 
 fn stored() -> Arc<StoredHash> {
@@ -103,10 +113,7 @@ async fn a_full_queue_refuses_at_once_and_computes_nothing() {
     for user in ["a", "b", "c"] {
         waiting.push(bench.login(user, RIGHT).await.unwrap());
     }
-    assert!(matches!(
-        bench.login("d", RIGHT).await,
-        Err(AuthError::Overloaded)
-    ));
+    assert!(matches!(bench.login("d", RIGHT).await, Err(NoOutcome::Full(_))));
     // Equal to one that waits: it shares its place.
     waiting.push(bench.login("c", RIGHT).await.unwrap());
     assert!(bench.computed() <= 1);
@@ -115,7 +122,7 @@ async fn a_full_queue_refuses_at_once_and_computes_nothing() {
         assert_eq!(login.await, Ok(true));
     }
     assert_eq!(bench.computed(), 3);
-    bench.free(1, 3).await;
+    bench.taken(0, 0).await;
     assert!(bench.login("d", "wrong").await.is_ok());
 }
 
@@ -166,16 +173,16 @@ async fn successes_are_remembered_for_a_time_and_failures_never() {
 async fn who_goes_away_leaves_nothing_taken() {
     let bench = Bench::new(1, 1);
     let computing = bench.login("a", RIGHT).await.unwrap();
-    bench.free(0, 1).await;
+    bench.taken(1, 0).await;
     let queued = bench.login("b", RIGHT).await.unwrap();
-    bench.free(0, 0).await;
+    bench.taken(1, 1).await;
     // Out of the queue at once, though the permit is still taken ...
     drop(queued);
-    bench.free(0, 1).await;
+    bench.taken(1, 0).await;
     // ... and what computes frees its permit when it is done, awaited or not.
     drop(computing);
     bench.release(1);
-    bench.free(1, 2).await;
+    bench.taken(0, 0).await;
     assert_eq!(bench.computed(), 1);
     assert!(bench.verifier.flights.lock().is_empty());
 }
@@ -198,8 +205,8 @@ async fn a_fault_is_no_wrong_password_and_leaves_nothing_taken() {
     for fault in ["unable", "panic"] {
         let login = bench.login("alice", fault).await.unwrap();
         bench.release(1);
-        assert_eq!(login.await, Err(AuthError::Overloaded), "{fault}");
-        bench.free(1, 2).await;
+        assert_eq!(login.await, Err(NoOutcome::Unable), "{fault}");
+        bench.taken(0, 0).await;
     }
     assert!(bench.verifier.flights.lock().is_empty());
 }
@@ -209,7 +216,7 @@ async fn real_hashes_decide() {
     let verifier = Verifier::new(&config(1, 1)).unwrap();
     let stored = Arc::new(StoredHash::parse(&phc::cheap("secret"), ByteSize::mib(1)).unwrap());
     for (password, expected) in [("secret", true), ("secret", true), ("Secret", false), ("", false)] {
-        let found = verifier.verify("alice", &stored, &Secret::new(password)).await;
+        let found = verify(&verifier, "alice", &stored, &Secret::new(password)).await;
         assert_eq!(found, Ok(expected), "{password:?}");
     }
 }

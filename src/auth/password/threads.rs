@@ -2,7 +2,9 @@
 //! nothing of what they compute.
 
 use std::io;
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
@@ -41,6 +43,12 @@ impl Threads {
             None => tokio::task::spawn_blocking(work),
         }
     }
+}
+
+/// CPU time of the calling thread so far: what a hash costs, however many others want the core.
+pub(super) fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 impl Drop for Threads {

@@ -1,5 +1,5 @@
 //! A storm of logins, as when another instance has died: all clients come at once, and whoever is refused comes again
-//! about a second later. Beside them sessions that stayed, whose notifications must not be late.
+//! when it was told, or soon. Beside them sessions that stayed, whose notifications must not be late.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use clap::Args;
 use crate::Outcome;
 use crate::load::Audience;
 use crate::people::{People, name};
-use crate::process::{Server, herald_binary};
+use crate::process::{Server, cpu_of, herald_binary};
 use crate::report::{Latency, line};
 use crate::request::{Trigger, broadcast};
 use crate::session::{DESTINATION, connect, open};
 
 mod crowd;
 
-use crowd::Crowd;
+use crowd::{Again, Crowd};
 
 /// From one notification to the sessions that stayed to the next.
 const EVERY: Duration = Duration::from_millis(50);
@@ -45,6 +45,12 @@ pub struct Options {
     /// Herald's `login.queue`; none: its default.
     #[arg(long)]
     login_queue: Option<usize>,
+    /// Herald's `login.queue_timeout`; none: its default.
+    #[arg(long)]
+    login_queue_timeout: Option<String>,
+    /// When a client that was refused comes again.
+    #[arg(long, value_enum, default_value_t = Again::Told)]
+    again: Again,
     /// The program to measure; none: the `herald` beside this one.
     #[arg(long)]
     herald: Option<PathBuf>,
@@ -63,8 +69,10 @@ pub fn run(options: &Options) -> Outcome<()> {
     let mut settings = Vec::new();
     settings.extend(file.as_deref().map(|file| ("HERALD_AUTH__USERS_FILE", file)));
     settings.extend(queue.as_deref().map(|queue| ("HERALD_LOGIN__QUEUE", queue)));
+    let wait = options.login_queue_timeout.as_deref();
+    settings.extend(wait.map(|wait| ("HERALD_LOGIN__QUEUE_TIMEOUT", wait)));
 
-    let mut lines = [(); 5].map(|()| Vec::new());
+    let mut lines = [(); 8].map(|()| Vec::new());
     for _ in 0..options.rounds.max(1) {
         let herald = Server::herald(&herald_binary(options.herald.as_ref())?, &settings)?;
         let stayed = Stayed::start(&herald, options.stayed)?;
@@ -78,7 +86,10 @@ pub fn run(options: &Options) -> Outcome<()> {
             true => name(number),
             false => format!("test{}", 1 + number % 10),
         };
-        let storm = Crowd::storm(herald.address, options.sessions, user)?;
+        let before = (herald.cpu()?, cpu_of("self")?, herald.rss_bytes()?);
+        let storm = Crowd::storm(herald.address, options.sessions, options.again, user)?;
+        let cpu = (herald.cpu()? - before.0, cpu_of("self")? - before.1);
+        let peak = herald.peak_rss_bytes()?.saturating_sub(before.2);
         let during = stayed.end()?;
         lines[0].push(storm.took.as_secs_f64());
         lines[1].push(storm.refused as f64);
@@ -87,6 +98,9 @@ pub fn run(options: &Options) -> Outcome<()> {
         // The machine's permits: half of its cores.
         let permits = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
         lines[4].push(storm.took.as_secs_f64() / (hash_seconds / permits as f64));
+        lines[5].push(cpu.0.as_secs_f64());
+        lines[6].push(cpu.1.as_secs_f64());
+        lines[7].push(peak as f64 / options.sessions as f64 / 1024.0);
     }
     let who = match options.distinct {
         true => format!("distinct users, hashes over {} KiB", options.hash_kib),
@@ -96,11 +110,14 @@ pub fn run(options: &Options) -> Outcome<()> {
         "\nA storm of {} logins with two subscriptions each, {who}; beside {} sessions that stayed; {} rounds",
         options.sessions, options.stayed, options.rounds
     );
-    let [took, refused, quiet, during, ratio] = lines;
+    let [took, refused, quiet, during, ratio, own, load, peak] = lines;
     line("all back after, s", took);
     line("refused as overloaded, came again", refused);
     line("slowest notification before, ms", quiet);
     line("slowest notification during, ms", during);
+    line("CPU of Herald, s", own);
+    line("CPU of the load program, s", load);
+    line("peak RSS a client, KiB", peak);
     if options.distinct {
         line("time / (argon2 time / permits)", ratio);
     }

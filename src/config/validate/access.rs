@@ -16,6 +16,7 @@ pub(super) fn check(config: &Config, demo: bool, findings: &mut Findings) {
         findings.within("login.permits", permits, 1, 1_024);
     }
     findings.within("login.queue", login.queue, 0, 1 << 20);
+    findings.positive("login.queue_timeout", login.queue_timeout);
     findings.within("login.delayed", login.delayed, 0, 1_000_000);
     findings.positive("login.failures_half_life", login.failures_half_life);
     findings.within("api.taps", config.api.taps, 0, 64);

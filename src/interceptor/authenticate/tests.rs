@@ -158,7 +158,15 @@ async fn a_full_queue_says_overloaded() {
     // On one thread and in this order: the first takes the only place before the second asks.
     let (first, second) = tokio::join!(chain.connect(&first), chain.connect(&second));
     assert!(first.is_ok());
-    assert_eq!(second, Err(Reject::new(CloseReason::Overloaded, "overloaded")));
+    let refused = second.unwrap_err();
+    assert!(refused.retry_after.is_some());
+    assert_eq!(
+        Reject {
+            retry_after: None,
+            ..refused
+        },
+        Reject::new(CloseReason::Overloaded, "overloaded")
+    );
 }
 
 /// The session that logs in while the users are replaced, seen from the chain: what `connect` gave no longer holds.

@@ -74,7 +74,13 @@ pub(super) async fn greet(
             First::Disconnect(receipt) => return Err(farewell(receipt.as_deref(), BEFORE_LOGIN)),
         };
     let version = handshake.version();
-    let principal = authenticate(context, &attempt).await?;
+    let principal = tokio::select! {
+        // What is refused at once is not read from any more.
+        biased;
+        principal = authenticate(context, &attempt) => principal?,
+        // A login whose client has gone leaves the queue: nobody is to wait for its hash.
+        end = departure(context, inputs, outbox, socket) => return Err(end),
+    };
     drop(attempt);
     let seat = match context.per_user.admit(principal.user(), version, &key) {
         Ok((seat, superseded)) => {
@@ -135,16 +141,45 @@ async fn first_frame(
     socket: &AsyncFd<Arc<PlainSocket>>,
 ) -> Result<crate::stomp::Frame, End> {
     loop {
-        match inputs.next().await {
-            Ok(Input::Frame(frame)) => return Ok(frame),
-            Ok(Input::Ping(payload)) => {
-                outbox.push_own(Outgoing::plain(pong_frame(&payload)));
-                flush(socket, outbox).await.map_err(|_| gone())?;
-            }
-            Ok(Input::Pong | Input::Empty) => {}
-            Ok(Input::Close) => return Err(close_end(CloseReason::Normal)),
-            Ok(Input::Gone) => return Err(gone()),
-            Err(refusal) => return Err(error_end(refusal, BEFORE_LOGIN, &context.metrics)),
+        let input = inputs.next().await;
+        if let Some(frame) = before_session(input, context, outbox, socket).await? {
+            return Ok(frame);
         }
+    }
+}
+
+/// Waits until the client ends the connection; pings are answered meanwhile. Reads no frame.
+async fn departure(
+    context: &Context,
+    inputs: &mut Inputs<'_>,
+    outbox: &Outbox,
+    socket: &AsyncFd<Arc<PlainSocket>>,
+) -> End {
+    loop {
+        let input = inputs.next_but_frames().await;
+        if let Err(end) = before_session(input, context, outbox, socket).await {
+            return end;
+        }
+    }
+}
+
+/// What an input means before there is a session: a frame, nothing, or the end.
+async fn before_session(
+    input: Result<Input, Refusal>,
+    context: &Context,
+    outbox: &Outbox,
+    socket: &AsyncFd<Arc<PlainSocket>>,
+) -> Result<Option<crate::stomp::Frame>, End> {
+    match input {
+        Ok(Input::Frame(frame)) => Ok(Some(frame)),
+        Ok(Input::Ping(payload)) => {
+            outbox.push_own(Outgoing::plain(pong_frame(&payload)));
+            flush(socket, outbox).await.map_err(|_| gone())?;
+            Ok(None)
+        }
+        Ok(Input::Pong | Input::Empty) => Ok(None),
+        Ok(Input::Close) => Err(close_end(CloseReason::Normal)),
+        Ok(Input::Gone) => Err(gone()),
+        Err(refusal) => Err(error_end(refusal, BEFORE_LOGIN, &context.metrics)),
     }
 }

@@ -14,8 +14,12 @@ use crate::session::{
     DESTINATION, PASSCODE, SOURCES, client_frame, connect_frame_of, server_frame, upgrade_request,
 };
 
-/// Who was refused comes again after this, and up to as much later.
-const AGAIN: Duration = Duration::from_millis(500);
+/// Who was refused and is stubborn comes again after this, and up to as much later.
+const SOON: Duration = Duration::from_millis(500);
+/// Who was told nothing waits this and a random part of a ceiling that doubles, as `clients/react` does.
+const FLOOR: Duration = Duration::from_millis(200);
+const CEILING: Duration = Duration::from_millis(500);
+const CEILING_MAX: Duration = Duration::from_secs(30);
 /// A storm that lasts longer has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -25,6 +29,15 @@ pub struct Storm {
     pub took: Duration,
     /// Connections that ended before their login, by ERROR or without a word.
     pub refused: u64,
+}
+
+/// When a client that was refused comes again.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Again {
+    /// When the ERROR's `retry-after-ms` says; without it as `clients/react` does: exponential back-off, full jitter.
+    Told,
+    /// Within half a second to a second, whatever it was told.
+    Soon,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +54,8 @@ struct Client {
     stream: TcpStream,
     stage: Stage,
     unread: Vec<u8>,
+    /// What its ERROR told.
+    told: Option<Duration>,
 }
 
 /// All clients, and the way to wait for them.
@@ -50,6 +65,9 @@ pub struct Crowd<User> {
     clients: Vec<Option<Client>>,
     /// Who comes again when.
     again: BTreeMap<(Instant, usize), ()>,
+    manner: Again,
+    /// How often each was refused.
+    refusals: Vec<u32>,
     user: User,
     inside: usize,
     refused: u64,
@@ -58,12 +76,14 @@ pub struct Crowd<User> {
 impl<User: Fn(usize) -> String> Crowd<User> {
     /// Lets `count` clients come at once, as the users that `user` names, and waits until all are in. They leave
     /// afterwards.
-    pub fn storm(to: SocketAddr, count: usize, user: User) -> Outcome<Storm> {
+    pub fn storm(to: SocketAddr, count: usize, manner: Again, user: User) -> Outcome<Storm> {
         let mut crowd = Self {
             to,
             poll: Poll::new()?,
             clients: (0..count).map(|_| None).collect(),
             again: BTreeMap::new(),
+            manner,
+            refusals: vec![0; count],
             user,
             inside: 0,
             refused: 0,
@@ -116,6 +136,7 @@ impl<User: Fn(usize) -> String> Crowd<User> {
                 stream,
                 stage: Stage::Connecting,
                 unread: Vec::new(),
+                told: None,
             });
         }
         Ok(())
@@ -134,14 +155,33 @@ impl<User: Fn(usize) -> String> Crowd<User> {
             }
             Ok(false) if was_in => Err("a session ended during the storm".into()),
             Ok(false) => {
+                let told = client.told;
                 *place = None;
                 self.refused += 1;
-                // Spread without a generator of random numbers: by a prime.
-                let spread = AGAIN * (number as u32 * 7_919 % 1_000) / 1_000;
-                self.again.insert((Instant::now() + AGAIN + spread, number), ());
+                let wait = self.wait(number, told);
+                self.again.insert((Instant::now() + wait, number), ());
                 Ok(())
             }
             Err(error) => Err(format!("client {number}: {error}").into()),
+        }
+    }
+}
+
+impl<User> Crowd<User> {
+    fn wait(&mut self, number: usize, told: Option<Duration>) -> Duration {
+        let refusals = self.refusals.get_mut(number).map_or(0, |refusals| {
+            *refusals += 1;
+            *refusals - 1
+        });
+        // Spread without a generator of random numbers: by a prime.
+        let part = (number as u32).wrapping_mul(7_919).wrapping_add(refusals * 127) % 1_000;
+        match (self.manner, told) {
+            (Again::Soon, _) => SOON + SOON * part / 1_000,
+            (Again::Told, Some(told)) => told,
+            (Again::Told, None) => {
+                let ceiling = CEILING.saturating_mul(1 << refusals.min(10)).min(CEILING_MAX);
+                FLOOR + ceiling * part / 1_000
+            }
         }
     }
 }
@@ -196,7 +236,10 @@ impl Client {
                 ),
                 Stage::SubscribingAgain if payload.starts_with(b"RECEIPT\n") => (Stage::In, None),
                 // ERROR, or the Close behind it.
-                _ => return Ok(false),
+                _ => {
+                    self.told = retry_after(payload);
+                    return Ok(false);
+                }
             };
             self.unread.drain(..end);
             self.stage = stage;
@@ -212,4 +255,13 @@ impl Client {
     fn say(&mut self, frame: &str) -> Outcome<()> {
         Ok(self.stream.write_all(&client_frame(frame.as_bytes()))?)
     }
+}
+
+/// What an ERROR tells.
+fn retry_after(frame: &[u8]) -> Option<Duration> {
+    const NAME: &[u8] = b"\nretry-after-ms:";
+    let start = memchr::memmem::find(frame, NAME)? + NAME.len();
+    let value = frame.get(start..)?.split(|byte| *byte == b'\n').next()?;
+    let ms = std::str::from_utf8(value).ok()?.parse().ok()?;
+    Some(Duration::from_millis(ms))
 }

@@ -124,7 +124,11 @@ async fn order_holds(mailbox: usize) {
         let registry = registry.clone();
         tokio::spawn(async move {
             for number in 0..EACH {
-                let target = if number % 3 == 0 { of_all() } else { of_user() };
+                let target = if number.is_multiple_of(3) {
+                    of_all()
+                } else {
+                    of_user()
+                };
                 let envelope = Envelope::new(target, format!("{publisher}#{number}"));
                 match number % 2 {
                     0 => registry.deliver(envelope).await,
@@ -143,7 +147,7 @@ async fn order_holds(mailbox: usize) {
         let (publisher, number) = word.split_once('#').unwrap();
         let number: usize = number.parse().unwrap();
         // Two destinations have no order between them, since neighbours of one leave together.
-        let last = &mut next[publisher.parse::<usize>().unwrap()][usize::from(number % 3 == 0)];
+        let last = &mut next[publisher.parse::<usize>().unwrap()][usize::from(number.is_multiple_of(3))];
         assert!(number >= *last, "{word} behind {last}");
         *last = number + 1;
     }

@@ -1,0 +1,96 @@
+//! Promises: who leaves before its password was tried has not failed, and a delay ends though its client has left.
+
+use std::sync::{LazyLock, mpsc};
+use std::time::Duration;
+
+use super::*;
+use crate::auth::LoginConfig;
+use crate::auth::password::Outcome;
+use crate::auth::phc;
+use crate::config::units::{ByteSize, HumanDuration};
+
+/// One for all: what is remembered is so for this hash alone.
+static HASH: LazyLock<String> = LazyLock::new(|| phc::cheap("any"));
+
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// Gates with one permit, whose computations wait to be released; `right` is right.
+fn gates(login: &LoginConfig) -> (Gates, mpsc::Sender<()>) {
+    let (release, released) = mpsc::channel();
+    let released = parking_lot::Mutex::new(released);
+    let matches = Box::new(move |_: &StoredHash, password: &str| {
+        released.lock().recv().unwrap();
+        match password {
+            "right" => Outcome::Match,
+            _ => Outcome::Mismatch,
+        }
+    });
+    let gates = Gates {
+        verifier: Verifier::with(login, matches).unwrap(),
+        delays: Delays::new(login).unwrap(),
+        metrics: Metrics::new().unwrap(),
+    };
+    (gates, release)
+}
+
+fn config() -> LoginConfig {
+    LoginConfig {
+        permits: Some(1),
+        free_failures: 1,
+        delay: HumanDuration::secs(1),
+        ..LoginConfig::default()
+    }
+}
+
+async fn login(gates: &Gates, user: &str, password: &str) -> Result<bool, AuthError> {
+    let credentials = Credentials::new(user, password).unwrap();
+    let stored = Arc::new(StoredHash::parse(&HASH, ByteSize::mib(1)).unwrap());
+    gates.matches(&credentials, &stored, HERE).await
+}
+
+/// The delay that a login of this user has now.
+fn delay(gates: &Gates, user: &str) -> Duration {
+    let attempt = gates.delays.begin(HERE, user).unwrap();
+    let delay = attempt.delay();
+    attempt.not_tried();
+    delay
+}
+
+#[tokio::test]
+async fn who_leaves_the_queue_has_not_failed_and_who_leaves_the_computation_has() {
+    let (gates, release) = gates(&config());
+    let mut computing = Box::pin(login(&gates, "alice", "a"));
+    let mut queued = Box::pin(login(&gates, "bob", "a"));
+    assert!(futures_util::poll!(&mut computing).is_pending());
+    assert!(futures_util::poll!(&mut queued).is_pending());
+    // Its task takes the first turn.
+    tokio::task::yield_now().await;
+    for _ in 0..3 {
+        drop(queued);
+        queued = Box::pin(login(&gates, "bob", "b"));
+        assert!(futures_util::poll!(&mut queued).is_pending());
+    }
+    drop((queued, computing));
+    assert_eq!(delay(&gates, "bob"), Duration::ZERO);
+    assert_eq!(delay(&gates, "alice"), Duration::from_secs(1));
+    release.send(()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_ends_though_its_client_has_left() {
+    let (gates, release) = gates(&config());
+    release.send(()).unwrap();
+    assert_eq!(login(&gates, "alice", "wrong").await, Ok(false));
+    let mut delayed = Box::pin(login(&gates, "alice", "right"));
+    assert!(futures_util::poll!(&mut delayed).is_pending());
+    drop(delayed);
+    release.send(()).unwrap();
+    // Computed without it: known to be right, and not delayed.
+    let began = tokio::time::Instant::now();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    while delay(&gates, "alice") > Duration::ZERO {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(login(&gates, "alice", "right").await, Ok(true));
+    assert_eq!(began.elapsed().as_secs(), 1);
+}
