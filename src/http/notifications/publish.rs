@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -90,36 +90,40 @@ pub async fn post_notifications(
     State(api): State<Arc<Api>>,
     publisher: FromPublisher,
     options: Result<Query<Options>, QueryRejection>,
-    peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, ApiError> {
     let Ok(Query(Options { dry_run })) = options else {
         return Err(ApiError::BadRequest("dry_run must be true or false".into()));
     };
+    // Taken apart here: extractors would copy what they extract.
+    let (parts, body) = request.into_parts();
+    let headers = &parts.headers;
     if dry_run {
-        let peer = peer.map(|Extension(peer)| peer);
-        return self::dry_run(&api, peer, &headers, body)
+        return self::dry_run(&api, parts.extensions.get(), headers, body)
             .await
             .map(IntoResponse::into_response);
     }
     let read = async {
-        require_json(&headers)?;
-        api.read_json(&headers, body).await
+        require_json(headers)?;
+        api.read_json(headers, body).await
     };
     let body = match read.await {
         Ok(body) => body,
         Err(error) => return api.counted(Err(error)),
     };
-    match split(&body.bytes).and_then(|batch| api.require_bus().map(|()| batch)) {
-        Ok(Batch::One(raw)) => {
-            let outcome = match parse(raw, "", api.rules()) {
+    match split(&body.bytes) {
+        Ok(Batch::One(text)) => {
+            let parsed = parse(text, "", api.rules()).and_then(|parsed| api.require_bus().map(|()| parsed));
+            let outcome = match parsed {
                 Ok(notification) => publish(&api, notification, &publisher, "").await,
                 Err(error) => Err(error),
             };
             api.counted(outcome).map(IntoResponse::into_response)
         }
-        Ok(Batch::Many(items)) => publish_all(&api, &items, &publisher).await,
+        Ok(Batch::Many(items)) => match api.require_bus() {
+            Ok(()) => publish_all(&api, &items, &publisher).await,
+            Err(error) => api.counted(Err(error)),
+        },
         Err(error) => api.counted(Err(error)),
     }
 }
@@ -127,7 +131,7 @@ pub async fn post_notifications(
 /// Validates as if it were to be published, and says who would get it.
 async fn dry_run(
     api: &Api,
-    peer: Option<Peer>,
+    peer: Option<&Peer>,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Json<Explanation>, ApiError> {
@@ -136,19 +140,19 @@ async fn dry_run(
         &api.state.policy,
         &api.state.authenticator,
         headers,
-        access::address_of(peer.as_ref()),
+        access::address_of(peer),
         Scope::Admin,
     )
     .await?;
     require_json(headers)?;
     let body = api.read_json(headers, body).await?;
-    let Batch::One(raw) = split(&body.bytes)? else {
+    let Batch::One(text) = split(&body.bytes)? else {
         return Err(ApiError::invalid(
             "",
             "a dry run takes one notification, not an array",
         ));
     };
-    let notification = parse(raw, "", api.rules())?;
+    let notification = parse(text, "", api.rules())?;
     api.check_size(notification.payload.len(), "/payload")?;
     match &notification.targets[..] {
         [target] => Ok(Json(explain(api, target).await)),
@@ -189,7 +193,7 @@ async fn publish_all(
 ) -> Result<Response, ApiError> {
     let parse = |(index, raw): (usize, &&serde_json::value::RawValue)| {
         let at = format!("/{index}");
-        let parsed = parse(raw, &at, api.rules());
+        let parsed = parse(raw.get(), &at, api.rules());
         (at, parsed)
     };
     let parsed: Vec<_> = items.iter().enumerate().map(parse).collect();
