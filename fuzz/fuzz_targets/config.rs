@@ -66,12 +66,12 @@ fn is_elsewhere<'v>(path: &mut Vec<&'v str>, value: &'v Value) -> bool {
     match value {
         Value::Table(table) => table.iter().any(|(name, value)| {
             path.push(name);
-            let found = name.contains(SECRET) || is_elsewhere(path, value);
+            let found = part_in(name).is_some() || is_elsewhere(path, value);
             path.pop();
             found
         }),
         Value::Array(values) => values.iter().any(|value| is_elsewhere(path, value)),
-        Value::String(text) => !is_secret(path) && text.contains(SECRET),
+        Value::String(text) => !is_secret(path) && part_in(text).is_some(),
         _ => false,
     }
 }
@@ -86,13 +86,20 @@ fn is_secret(path: &[&str]) -> bool {
 /// Whether the secret stands where a host's name does.
 fn is_host(url: Option<&str>) -> bool {
     url.and_then(|url| url.rsplit('@').next())
-        .is_some_and(|host| host.contains(SECRET))
+        .is_some_and(|host| part_in(host).is_some())
+}
+
+/// The first part of the secret that stands in `text`. The fuzzer finds the secret's bytes by itself, and so also most of
+/// them: a name that holds a part is as little a leak as one that holds all of it.
+fn part_in(text: &str) -> Option<&'static str> {
+    (0..=SECRET.len() - PART)
+        .map(|at| &SECRET[at..at + PART])
+        .find(|part| text.contains(part))
 }
 
 #[track_caller]
 fn assert_hidden(said: &str) {
-    let parts = (0..=SECRET.len() - PART).map(|at| &SECRET[at..at + PART]);
-    for part in parts {
-        assert!(!said.contains(part), "{part} of the secret in: {said}");
+    if let Some(part) = part_in(said) {
+        panic!("{part} of the secret in: {said}");
     }
 }

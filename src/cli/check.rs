@@ -10,6 +10,9 @@ use crate::config::{Config, Loaded};
 /// The column where sources stand, where the values leave room.
 const SOURCE_COLUMN: usize = 56;
 
+/// What `bus.url` may begin with, as its validation has it.
+const SCHEMES: [&str; 2] = ["nats://", "tls://"];
+
 /// The text of `loaded`: a section each, its keys sorted; a key that is not set is a comment.
 ///
 /// # Errors
@@ -22,15 +25,17 @@ pub fn render(loaded: &Loaded) -> Result<String, toml::ser::Error> {
     Ok(text)
 }
 
-/// `bus.url` may carry a user and a password. From the first `://` to the last `@` all is hidden: a comma in a password
-/// must not make half of it look like a host.
+/// `bus.url` may carry a user and a password. All before the last `@` is hidden but the scheme of the first server: a comma
+/// or a `://` in a password must not make half of it look like a host or a scheme.
 fn hide_credentials(mut config: Config) -> Config {
     if let Some(url) = &mut config.bus.url
         && let Some((credentials, hosts)) = url.rsplit_once('@')
     {
-        let scheme = credentials.split_once("://").map_or("", |(scheme, _)| scheme);
-        let separator = if scheme.is_empty() { "" } else { "://" };
-        *url = format!("{scheme}{separator}***@{hosts}");
+        let scheme = SCHEMES
+            .into_iter()
+            .find(|scheme| credentials.starts_with(scheme))
+            .unwrap_or_default();
+        *url = format!("{scheme}***@{hosts}");
     }
     config
 }

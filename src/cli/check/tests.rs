@@ -70,6 +70,20 @@ fn no_secret_is_printed() {
 }
 
 #[test]
+fn only_a_scheme_is_printed_of_what_stands_before_a_host() {
+    let cases = [
+        ("u:8675309@a", "***@a"),
+        ("u:8675309@a,tls://u:8675309@b", "***@b"),
+        ("tls://u:86://75309@b", "tls://***@b"),
+    ];
+    for (url, shown) in cases {
+        let mut config = Config::default();
+        config.bus.url = Some(url.into());
+        assert_eq!(hide_credentials(config).bus.url.as_deref(), Some(shown));
+    }
+}
+
+#[test]
 fn what_is_printed_is_toml_with_every_key() {
     let text = printed("", &[]);
     let parsed: toml::Value = toml::from_str(&text).unwrap();

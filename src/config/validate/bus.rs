@@ -108,8 +108,8 @@ fn is_server(server: &str) -> bool {
         _ => (host, None),
     };
     !name.is_empty()
-        && !authority.contains(char::is_whitespace)
-        && !host.contains('/')
+        // A user or a password that holds a slash has to escape it (RFC 3986 section 3.2.1).
+        && !authority.contains(|c: char| c.is_whitespace() || c == '/')
         && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 

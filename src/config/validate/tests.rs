@@ -220,6 +220,8 @@ fn the_way_to_nats() {
         "nats://a,",
         "nats://a b",
         "nats://a:1/x",
+        "nats://u:p/q@a",
+        "x://u:p@a, nats://b",
     ] {
         check(|c| c.bus.url = Some(url.into()), &["bus.url"]);
     }
