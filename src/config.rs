@@ -10,6 +10,7 @@ pub mod origin;
 mod problem;
 mod schema;
 pub mod secret;
+mod setting;
 pub mod units;
 mod validate;
 

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod command;
+pub mod counters;
 pub mod explain;
 mod fanout;
 pub mod interest;
@@ -17,6 +18,7 @@ mod members;
 pub mod outbox;
 pub mod outgoing;
 pub mod registry;
+pub mod sending;
 mod shard;
 mod wheel;
 mod window;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub mod export;
+pub mod log_filter;
 pub mod log_level;
 pub mod logs;
 pub mod metrics;

@@ -4,12 +4,13 @@
 
 use std::ffi::OsString;
 
-use figment::value::{Empty, Value};
+use figment::value::Value;
 
-use super::load::Setting;
+use super::file::parse_array;
 use super::origin::Origin;
 use super::problem::Problem;
 use super::schema::{Node, Schema};
+use super::setting::{Setting, none};
 
 const PREFIX: &str = "HERALD_";
 const SEPARATOR: &str = "__";
@@ -107,7 +108,7 @@ pub(super) fn candidates(text: &str, node: Node) -> Vec<Value> {
 fn list(text: &str) -> Value {
     let text = text.trim();
     if let Some(array) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return match super::file::parse_array(text) {
+        return match parse_array(text) {
             Some(values) => Value::from(values),
             None => split(array),
         };
@@ -124,9 +125,4 @@ fn split(text: &str) -> Value {
                 .collect::<Vec<_>>(),
         ),
     }
-}
-
-/// What `none` is to figment.
-pub(super) fn none() -> Value {
-    Value::Empty(figment::value::Tag::Default, Empty::None)
 }

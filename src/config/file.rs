@@ -8,10 +8,10 @@ use figment::value::{Dict, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::load::Setting;
 use super::origin::Origin;
 use super::problem::{Problem, push_segment};
 use super::schema::{Node, Schema};
+use super::setting::{Setting, none};
 
 /// The settings of `text`, the content of the file `path`, in the order of their keys.
 pub(super) fn read(path: &str, text: &str, schema: &Schema, problems: &mut Vec<Problem>) -> Vec<Setting> {
@@ -109,7 +109,7 @@ impl Reader<'_> {
 /// An empty text means none where a key can be none: TOML has no other way to say so.
 fn candidates(value: Value) -> Vec<Value> {
     match value.as_str() {
-        Some("") => vec![super::env::none(), value],
+        Some("") => vec![none(), value],
         _ => vec![value],
     }
 }

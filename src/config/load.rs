@@ -13,6 +13,7 @@ use figment::value::Value;
 use super::origin::{Origin, Origins};
 use super::problem::{ConfigError, Problem};
 use super::schema::{Node, Schema};
+use super::setting::Setting;
 use super::{Config, env, file};
 
 /// Largest configuration file, in bytes.
@@ -38,17 +39,6 @@ pub struct Loaded {
     pub origins: Origins,
     /// What looks wrong and is allowed.
     pub warnings: Vec<Problem>,
-}
-
-/// One value that a source gives to one key.
-pub(super) struct Setting {
-    /// Dotted, known to the schema.
-    pub(super) key: String,
-    pub(super) origin: Origin,
-    /// What the value may mean, best first; never empty.
-    pub(super) candidates: Vec<Value>,
-    /// Where the elements of a list stand.
-    pub(super) elements: Vec<(String, Origin)>,
 }
 
 /// Loads defaults ← file ← `variables` ← flags, and validates what comes out.

@@ -44,10 +44,10 @@ impl Config {
         findings.at_least("metrics.interval", self.metrics.interval, HumanDuration::secs(1));
         findings.positive("metrics.timeout", self.metrics.timeout);
         tracing::check(self, &mut findings);
-        if let Err(message) = crate::telemetry::logs::filter(&self.log.level) {
+        if let Err(message) = crate::telemetry::log_filter::filter(&self.log.level) {
             findings.error("log.level", message);
         }
-        if crate::telemetry::logs::lets_libraries_talk(&self.log.level) {
+        if crate::telemetry::log_filter::lets_libraries_talk(&self.log.level) {
             findings.warn(
                 "log.level",
                 "a library named at debug or trace may log secrets and bodies",

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
 use super::command::{Command, Delivery};
-use super::registry::Sending;
+use super::sending::Sending;
 use super::shard::{BATCH_MAX, Shard};
 
 /// Bytes of bodies taken out of the mailbox together.

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::command::{Acknowledgement, Command, Delivery, Join, SessionKey, Subscription, Which};
+use super::counters::{Counters, Stats};
 use super::explain::Explained;
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::mailbox::Mailbox;
 use super::measure::Measure;
 use super::outbox::{Outbox, TryWrite};
+use super::sending::Sending;
 use super::shard::{Setting, Shard};
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
@@ -25,14 +27,9 @@ use crate::telemetry::spans::Tracer;
 
 pub use super::command::SessionView;
 
-pub use counters::{Counters, Stats};
-pub use sending::Sending;
-
 use clock::start_clock;
 
 mod clock;
-mod counters;
-mod sending;
 
 /// What the registry must know beside its own [`super::Config`].
 #[derive(Clone)]

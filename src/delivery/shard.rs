@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 
 use super::command::{Command, Delivery, Join, SessionKey, Subscription};
+use super::counters::Counters;
 use super::fanout::Frames;
 use super::interest::Interest;
 use super::measure::Measure;
 use super::members::{Place, Topics};
 use super::outbox::{Outbox, TryWrite};
-use super::registry::Counters;
 use super::wheel::{Timer, Wheel};
 use super::window::Window;
 use super::wire::{AckMode, GroupKey};

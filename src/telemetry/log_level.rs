@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
-use super::logs;
+use super::log_filter;
 use crate::envelope::unix_ms;
 
 /// Longest text of a level.
@@ -105,12 +105,12 @@ fn checked(level: &str, lasts: Duration) -> Result<EnvFilter, LevelError> {
         let expected = format!("expected at most {LEVEL_MAX_BYTES} bytes");
         return Err(LevelError::Expected(expected));
     }
-    let filter = logs::filter(level).map_err(|error| {
+    let filter = log_filter::filter(level).map_err(|error| {
         // Without what was given: an answer repeats nothing of a request's body.
         let expected = error.split(", got ").next().unwrap_or_default();
         LevelError::Expected(expected.into())
     })?;
-    if logs::lets_libraries_talk(level) {
+    if log_filter::lets_libraries_talk(level) {
         return Err(LevelError::Libraries);
     }
     if lasts.is_zero() || lasts > LASTS_MAX {
@@ -157,7 +157,7 @@ impl Running {
             now.changed = None;
         }
         // It has been read at the start.
-        let Ok(filter) = logs::filter(&self.configured) else {
+        let Ok(filter) = log_filter::filter(&self.configured) else {
             return;
         };
         if self.reload(filter).is_ok() {

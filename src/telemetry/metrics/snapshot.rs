@@ -14,7 +14,7 @@ use crate::{bus, delivery};
 #[derive(Debug, Clone)]
 pub struct Observed {
     /// The registry's counters.
-    pub delivery: delivery::registry::Stats,
+    pub delivery: delivery::counters::Stats,
     /// How long the oldest frame in an outbox has waited; none: a shard did not say in time.
     pub outbox_oldest: Option<Duration>,
     /// The bus's counters.

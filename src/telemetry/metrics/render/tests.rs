@@ -10,7 +10,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 fn observed() -> Observed {
     Observed {
-        delivery: delivery::registry::Stats {
+        delivery: delivery::counters::Stats {
             sessions: 3,
             written: 7,
             unmatched: 2,

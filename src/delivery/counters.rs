@@ -2,24 +2,24 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::delivery::ledger::Ledger;
+use super::ledger::Ledger;
 
 /// What the shards count.
 #[derive(Debug, Default)]
 pub struct Counters {
-    pub(in crate::delivery) sessions: AtomicU64,
-    pub(in crate::delivery) subscriptions: AtomicU64,
-    pub(in crate::delivery) written: AtomicU64,
-    pub(in crate::delivery) queued: AtomicU64,
-    pub(in crate::delivery) dropped: AtomicU64,
-    pub(in crate::delivery) overflows: AtomicU64,
-    pub(in crate::delivery) pings: AtomicU64,
-    pub(in crate::delivery) reaped: AtomicU64,
-    pub(in crate::delivery) acknowledged: AtomicU64,
-    pub(in crate::delivery) refused: AtomicU64,
-    pub(in crate::delivery) unacknowledged: AtomicU64,
-    pub(in crate::delivery) matched: AtomicU64,
-    pub(in crate::delivery) unmatched: AtomicU64,
+    pub(super) sessions: AtomicU64,
+    pub(super) subscriptions: AtomicU64,
+    pub(super) written: AtomicU64,
+    pub(super) queued: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) overflows: AtomicU64,
+    pub(super) pings: AtomicU64,
+    pub(super) reaped: AtomicU64,
+    pub(super) acknowledged: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) unacknowledged: AtomicU64,
+    pub(super) matched: AtomicU64,
+    pub(super) unmatched: AtomicU64,
 }
 
 /// What the shards have counted since start, and what they hold now.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 /// A command on its way: sent already unless the mailbox was full, and then waiting for room. Two words, since an idle
 /// session keeps the memory of every future that it may ever wait for.
 #[must_use = "a full mailbox makes its sender wait"]
-pub struct Sending(pub(in crate::delivery) Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+pub struct Sending(pub(super) Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl Future for Sending {
     type Output = ();
