@@ -10,6 +10,10 @@ use crate::delivery::ledger::Ledger;
 use crate::delivery::outbox::Pushed;
 use crate::envelope::Envelope;
 
+mod acknowledge;
+mod liveness;
+mod slow;
+
 #[derive(Default)]
 struct Pipe {
     taken: Mutex<Vec<u8>>,
@@ -273,57 +277,6 @@ fn a_users_notification_reaches_that_users_sessions_and_no_other() {
 }
 
 #[test]
-fn a_blocked_session_gets_every_byte_in_order_once_it_reads() {
-    let mut f = Fixture::new();
-    let client = f.join("alice", 1 << 20);
-    let target = broadcast("/queue/x");
-    f.subscribe(&client, 0, target.clone());
-    client.pipe.room.store(10, Ordering::Relaxed);
-    f.deliver([note(&target, "one;"), note(&target, "two;")]);
-    client.pipe.room.store(1 << 20, Ordering::Relaxed);
-    // The socket has room again, but something waits: the shard must not overtake it.
-    f.deliver([note(&target, "three;")]);
-    assert_eq!(client.pipe.count("three;"), 0);
-    f.handle(Command::Drained(client.key));
-    f.deliver([note(&target, "four;")]);
-    while !client.outbox.is_drained() {
-        client.outbox.write_waiting().unwrap();
-    }
-    f.handle(Command::Drained(client.key));
-    f.deliver([note(&target, "five;")]);
-    let text = client.pipe.text();
-    let order: Vec<_> = ["one;", "two;", "three;", "four;", "five;"]
-        .iter()
-        .map(|n| text.find(n))
-        .collect();
-    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
-}
-
-#[test]
-fn a_slow_consumer_is_closed_and_the_others_get_everything() {
-    let mut f = Fixture::new();
-    let (slow, quick) = (f.join("alice", 1 << 20), f.join("bob", 1 << 20));
-    let target = broadcast("/queue/x");
-    f.subscribe(&slow, 0, target.clone());
-    f.subscribe(&quick, 0, target.clone());
-    slow.pipe.room.store(0, Ordering::Relaxed);
-    let body = "x".repeat(1_000);
-    for _ in 0..10 {
-        f.deliver([note(&target, &body)]);
-    }
-    assert_eq!(slow.outbox.closing(), Some(CloseReason::SlowConsumer));
-    assert_eq!(quick.pipe.count(&body), 10);
-    assert_eq!(f.sessions(), 1);
-    slow.pipe.room.store(1 << 20, Ordering::Relaxed);
-    while !slow.outbox.is_drained() {
-        slow.outbox.write_waiting().unwrap();
-    }
-    assert_eq!(slow.pipe.count("ERROR\nmessage:slow consumer\\c over "), 1);
-    assert_eq!(slow.pipe.count(&body), 0);
-    assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
-}
-
-#[test]
 fn who_leaves_is_gone_from_every_table_and_its_slot_is_used_again() {
     let mut f = Fixture::new();
     let target = broadcast("/queue/x");
@@ -380,56 +333,6 @@ fn unsubscribe_ends_messages_before_its_receipt() {
 }
 
 #[test]
-fn heart_beats_go_out_only_where_nothing_else_did() {
-    let mut f = Fixture::new();
-    let client = f.join("alice", 1 << 20);
-    let target = broadcast("/queue/x");
-    f.subscribe(&client, 0, target.clone());
-    f.tick(30);
-    f.deliver([note(&target, "x")]);
-    f.tick(61);
-    assert_eq!(
-        client.pipe.count("\u{1}\n"),
-        0,
-        "a message at tick 30 is a sign of life"
-    );
-    f.tick(62);
-    assert_eq!(client.pipe.count("\u{1}\n"), 1);
-    f.tick(94);
-    assert_eq!(client.pipe.count("\u{1}\n"), 2);
-}
-
-#[test]
-fn a_silent_client_is_asked_and_then_reaped() {
-    let mut f = Fixture::new();
-    let (silent, hidden) = (f.join("alice", 1 << 20), f.join("bob", 1 << 20));
-    f.tick(101);
-    let pings = |client: &Client| {
-        client
-            .pipe
-            .taken
-            .lock()
-            .windows(2)
-            .filter(|two| two == b"\x89\0")
-            .count()
-    };
-    assert_eq!((pings(&silent), pings(&hidden)), (1, 1));
-    hidden.outbox.liveness().pong.store(102, Ordering::Relaxed);
-    f.tick(141);
-    assert_eq!(silent.outbox.closing(), Some(CloseReason::Silence));
-    assert_eq!(hidden.outbox.closing(), None);
-    for tick in (142..1_400).step_by(10) {
-        f.tick(tick);
-        hidden.outbox.liveness().pong.store(tick, Ordering::Relaxed);
-    }
-    assert_eq!(
-        hidden.outbox.closing(),
-        Some(CloseReason::Silence),
-        "the grace ends"
-    );
-}
-
-#[test]
 fn a_drain_closes_everyone_with_1001_and_no_error() {
     let mut f = Fixture::new();
     let clients: Vec<Client> = (0..10).map(|_| f.join("alice", 1 << 20)).collect();
@@ -469,104 +372,6 @@ fn an_operator_sees_a_users_sessions() {
     let views = f.shard.inspect(&UserName::parse("alice").unwrap());
     assert_eq!(views.len(), 1);
     assert_eq!(views[0].subscriptions, ["/queue/x", "/user/queue/y"]);
-}
-
-fn acknowledging(f: &mut Fixture, client: &Client, target: &Target, ack: AckMode, prefetch: usize) {
-    let subscription = Subscription {
-        number: 0,
-        id: Some("s".into()),
-        target: target.clone(),
-        ack,
-        prefetch,
-    };
-    f.handle(Command::Subscribe(client.key, Box::new(subscription), None, None));
-}
-
-fn ack(f: &mut Fixture, client: &Client, id: &str) {
-    let message_id = crate::envelope::MessageId::parse(id).unwrap();
-    let ack = super::super::command::Acknowledgement {
-        subscription: Some(0),
-        message_id,
-        positive: true,
-        trace: Default::default(),
-    };
-    f.handle(Command::Acknowledge(client.key, Box::new(ack)));
-}
-
-fn numbered(target: &Target, n: usize) -> Envelope {
-    let mut envelope = note(target, &format!("body-{n};"));
-    envelope.id = crate::envelope::MessageId::parse(&format!("m{n}")).unwrap();
-    envelope
-}
-
-#[test]
-fn a_window_lets_prefetch_messages_pass_and_the_rest_in_order_as_they_are_acknowledged() {
-    for target in [broadcast("/queue/x"), own("alice", "/queue/x")] {
-        let mut f = Fixture::new();
-        let client = f.join("alice", 1 << 20);
-        acknowledging(&mut f, &client, &target, AckMode::ClientIndividual, 2);
-        f.deliver((0..5).map(|n| numbered(&target, n)));
-        assert_eq!(client.pipe.count("body-"), 2);
-        assert!(
-            f.ledger.queued_bytes.load(Ordering::Relaxed) > 0,
-            "what is held counts"
-        );
-        ack(&mut f, &client, "m1");
-        assert_eq!(client.pipe.count("body-"), 3);
-        ack(&mut f, &client, "m1");
-        assert_eq!(client.pipe.count("body-"), 3, "acknowledged already");
-        f.deliver([numbered(&target, 5)]);
-        for id in ["m0", "m2", "m3", "m4"] {
-            ack(&mut f, &client, id);
-        }
-        let text = client.pipe.text();
-        let order: Vec<_> = (0..6).map(|n| text.find(&format!("body-{n};"))).collect();
-        assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
-        assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
-        assert_eq!(f.shard.setting.counters.acknowledged.load(Ordering::Relaxed), 5);
-        f.handle(Command::Leave(client.key));
-        assert_eq!(f.shard.setting.counters.unacknowledged.load(Ordering::Relaxed), 1);
-    }
-}
-
-#[test]
-fn who_never_acknowledges_is_a_slow_consumer_and_gives_everything_back() {
-    let mut f = Fixture::new();
-    let client = f.join("alice", 1 << 20);
-    let target = broadcast("/queue/x");
-    acknowledging(&mut f, &client, &target, AckMode::Client, 1);
-    for n in 0..100 {
-        f.deliver([numbered(&target, n)]);
-    }
-    assert_eq!(client.outbox.closing(), Some(CloseReason::SlowConsumer));
-    client.outbox.write_waiting().unwrap();
-    assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
-}
-
-#[test]
-fn a_newer_message_with_the_same_key_takes_the_place_of_a_waiting_one() {
-    let mut f = Fixture::new();
-    let client = f.join("alice", 1 << 20);
-    let target = broadcast("/queue/x");
-    f.subscribe(&client, 0, target.clone());
-    client.pipe.room.store(1, Ordering::Relaxed);
-    let keyed = |body, key: &str| Envelope {
-        collapse: Some(key.into()),
-        ..note(&target, body)
-    };
-    f.deliver([note(&target, "begun;")]);
-    f.deliver([keyed("old;", "k")]);
-    f.deliver([keyed("other;", "j")]);
-    f.deliver([keyed("new;", "k")]);
-    client.pipe.room.store(1 << 20, Ordering::Relaxed);
-    while !client.outbox.is_drained() {
-        client.outbox.write_waiting().unwrap();
-    }
-    let text = client.pipe.text();
-    assert!(!text.contains("old;"), "{text}");
-    let order = [text.find("begun;"), text.find("other;"), text.find("new;")];
-    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
-    assert_eq!(f.ledger.collapsed.load(Ordering::Relaxed), 1);
 }
 
 #[test]
