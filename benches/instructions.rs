@@ -7,20 +7,19 @@
 
 use std::env;
 use std::hint::black_box;
-use std::io::{self, IoSlice};
 use std::process::{Command, ExitCode};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use bytes::Bytes;
-use herald::delivery::command::{Join, Subscription};
-use herald::delivery::outbox::TryWrite;
-use herald::delivery::registry::{Limits, Registry};
+use herald::delivery::registry::Registry;
 use herald::delivery::wire::{self, AckMode, GroupKey};
 use herald::destination::{Path, Target};
 use herald::envelope::Envelope;
-use herald::principal::{Principal, UserName};
+use herald::principal::UserName;
 use herald::stomp::{Decoder, Version};
+
+#[path = "instructions/registry.rs"]
+mod registry;
 
 /// What is counted, how many units of it in the shorter run, and the most instructions that a unit may cost. The bounds are a
 /// tenth above the first counts of an optimized build: 70, 9,142, 2,747, 5,599.
@@ -95,52 +94,11 @@ fn count(scenario: usize, units: u32) -> Option<u64> {
     after.split_whitespace().next()?.parse().ok()
 }
 
-/// A socket that takes everything.
-struct Taking;
-
-impl TryWrite for Taking {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
-    }
-}
-
 /// A registry with one session for each target, subscribed to it.
 fn registry(targets: &[(UserName, Target)]) -> Registry {
-    let limits = Limits {
-        tracer: Default::default(),
-        outbox_bytes: 1 << 20,
-        outbox_total_bytes: 1 << 20,
-        delivery_bytes: 1 << 20,
-        hidden_tab_grace: Duration::from_secs(300),
-        user_prefix: Path::parse("/user").unwrap_or_else(|_| std::process::abort()),
-        measure: Arc::new(()),
-    };
-    let registry = Registry::start(&herald::delivery::Config::default(), limits)
-        .unwrap_or_else(|_| std::process::abort());
+    let registry = registry::empty().unwrap_or_else(|_| std::process::abort());
     for (user, target) in targets {
-        let session = registry.session();
-        let join = Join {
-            outbox: registry.outbox(Arc::new(Taking)),
-            session: "session".into(),
-            principal: Principal::new(user.clone(), ["ROLE_USER"]),
-            version: Version::V1_2,
-            send_every_ms: 0,
-            receive_every_ms: 0,
-            address: [127, 0, 0, 1].into(),
-            since_ms: 0,
-            connected: Bytes::from_static(b"CONNECTED"),
-        };
-        let subscription = Subscription {
-            number: 0,
-            id: Some("0".into()),
-            target: target.clone(),
-            ack: AckMode::Auto,
-            prefetch: 1,
-        };
-        run(async {
-            session.join(Box::new(join)).await;
-            session.subscribe(Box::new(subscription), None).await;
-        });
+        run(registry::subscribe(&registry, user.clone(), target));
     }
     wait(|| registry.stats().subscriptions == targets.len() as u64);
     registry

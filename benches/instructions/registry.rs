@@ -1,0 +1,68 @@
+//! A registry and its sessions, without a socket: what is delivered is counted and thrown away. For the guards that count
+//! what a delivery costs (this benchmark, and `tests/allocations.rs`).
+
+use std::error::Error;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use herald::delivery::Config;
+use herald::delivery::command::{Join, Subscription};
+use herald::delivery::outbox::TryWrite;
+use herald::delivery::registry::{Limits, Registry};
+use herald::delivery::wire::AckMode;
+use herald::destination::{Path, Target};
+use herald::principal::{Principal, UserName};
+use herald::stomp::Version;
+
+/// A socket that takes everything.
+struct Taking;
+
+impl TryWrite for Taking {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+    }
+}
+
+/// A registry with one shard and no session.
+///
+/// # Errors
+/// No thread for the shard.
+pub fn empty() -> Result<Registry, Box<dyn Error>> {
+    let limits = Limits {
+        tracer: Default::default(),
+        outbox_bytes: 1 << 20,
+        outbox_total_bytes: 1 << 20,
+        delivery_bytes: 1 << 20,
+        hidden_tab_grace: Duration::from_secs(300),
+        user_prefix: Path::parse("/user")?,
+        measure: Arc::new(()),
+    };
+    Ok(Registry::start(&Config::default(), limits)?)
+}
+
+/// Logs a session of `user` in that is subscribed to `target`. It is there when `registry.stats()` counts it.
+pub async fn subscribe(registry: &Registry, user: UserName, target: &Target) {
+    let session = registry.session();
+    let join = Join {
+        outbox: registry.outbox(Arc::new(Taking)),
+        session: "session".into(),
+        principal: Principal::new(user, ["ROLE_USER"]),
+        version: Version::V1_2,
+        send_every_ms: 0,
+        receive_every_ms: 0,
+        address: [127, 0, 0, 1].into(),
+        since_ms: 0,
+        connected: Bytes::from_static(b"CONNECTED"),
+    };
+    let subscription = Subscription {
+        number: 0,
+        id: Some("0".into()),
+        target: target.clone(),
+        ack: AckMode::Auto,
+        prefetch: 1,
+    };
+    session.join(Box::new(join)).await;
+    session.subscribe(Box::new(subscription), None).await;
+}
