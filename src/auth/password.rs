@@ -3,6 +3,7 @@
 //! remembered for a while. Knows no user list.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,11 +19,13 @@ use super::{AuthSetupError, LoginConfig, phc};
 use crate::config::secret::Secret;
 use crate::limit::AddressGroup;
 
+mod flight;
 mod queue;
 mod threads;
 
+pub(super) use flight::Flight;
 pub(super) use queue::Full;
-use queue::{Place, Queue};
+use queue::{Entered, Place, Queue, Turn};
 use threads::{Threads, cpu_time};
 
 /// Most `login.permits`.
@@ -85,10 +88,30 @@ pub(super) struct Verifier {
     cache: Option<Cache<Key, Instant>>,
     cache_ttl: Duration,
     threads: Threads,
-    queue: Arc<Queue>,
-    /// Verifications that are under way, each with the channel that its outcome comes on.
-    flights: Mutex<HashMap<Key, watch::Sender<Progress>>>,
+    /// Locked under `flights`, where both are.
+    queue: Queue<Verification>,
+    /// Verifications that are under way.
+    flights: Mutex<HashMap<Key, UnderWay>>,
     matches: Matches,
+}
+
+/// A password that waits for its turn.
+struct Verification {
+    key: Key,
+    stored: Arc<StoredHash>,
+    password: Secret,
+    /// When it came. From then on a success is remembered: the threads that compute have a clock of their own where a
+    /// test stops the runtime's.
+    since: Instant,
+}
+
+/// What is known of a verification from outside.
+struct UnderWay {
+    progress: watch::Sender<Progress>,
+    /// None: its turn came at once.
+    place: Option<Place>,
+    /// Flights that have not been given up.
+    waiters: usize,
 }
 
 impl Verifier {
@@ -163,36 +186,94 @@ impl Verifier {
         let key = self.key(user, stored, password);
         if self.remembers(&key) {
             let (_, progress) = watch::channel(Progress::Done(Outcome::Match));
-            return Ok(Flight(progress));
+            return Ok(self.flight(key, None, progress));
         }
-        let (progress, landing) = self.join(key, address)?;
-        if let Some((landing, place)) = landing {
-            // Not under the lock: a runtime that shuts down drops the task here, and its drop takes the lock.
-            tokio::spawn(landing.fly(place, Arc::clone(stored), password.clone()));
+        let mut flights = self.flights.lock();
+        if let Some(open) = flights.get_mut(&key) {
+            open.waiters += 1;
+            return Ok(self.flight(key, open.place, open.progress.subscribe()));
         }
-        Ok(Flight(progress))
+        let verification = Verification {
+            key,
+            stored: Arc::clone(stored),
+            password: password.clone(),
+            since: Instant::now(),
+        };
+        let (place, turn) = match self.queue.enter(address, verification)? {
+            Entered::Turn(turn, verification) => (None, Some((turn, verification))),
+            Entered::Waits(place, pushed_out) => {
+                if let Some((verification, full)) = pushed_out {
+                    refuse(&mut flights, &verification.key, full);
+                }
+                (Some(place), None)
+            }
+        };
+        let (progress, receiver) = watch::channel(Progress::Waiting);
+        let waiters = 1;
+        flights.insert(
+            key,
+            UnderWay {
+                progress,
+                place,
+                waiters,
+            },
+        );
+        drop(flights);
+        if let Some((turn, verification)) = turn {
+            let verifier = Arc::clone(self);
+            self.threads.run(move || verifier.compute(turn, verification));
+        }
+        Ok(self.flight(key, place, receiver))
     }
 
-    /// Joins the verification known by `key`, or opens one that the caller has to start.
-    #[expect(clippy::type_complexity, reason = "taken apart by its only caller")]
-    fn join(
+    fn flight(
         self: &Arc<Self>,
         key: Key,
-        address: AddressGroup,
-    ) -> Result<(watch::Receiver<Progress>, Option<(Landing, Place)>), Full> {
-        let mut flights = self.flights.lock();
-        if let Some(flight) = flights.get(&key) {
-            return Ok((flight.subscribe(), None));
-        }
-        let place = self.queue.enter(address)?;
-        let (flight, progress) = watch::channel(Progress::Waiting);
-        flights.insert(key, flight.clone());
-        let landing = Landing {
+        place: Option<Place>,
+        progress: watch::Receiver<Progress>,
+    ) -> Flight {
+        Flight {
             verifier: Arc::clone(self),
             key,
-            flight,
+            place,
+            progress,
+        }
+    }
+
+    /// Computes this one, and then those whose turn comes, until nobody waits. One thread stays with one permit: from one
+    /// hash to the next no other thread has to wake.
+    fn compute(&self, mut turn: Turn, mut verification: Verification) {
+        loop {
+            if let Some(open) = self.flights.lock().get(&verification.key) {
+                open.progress.send_replace(Progress::Computing);
+            }
+            let outcome = self.outcome(&verification);
+            let open = self.flights.lock().remove(&verification.key);
+            let next = self.queue.next(turn);
+            // Last: who logs in when it is said finds a place, and no failure.
+            if let Some(open) = open {
+                open.progress.send_replace(Progress::Done(outcome));
+            }
+            match next {
+                Some(next) => (turn, verification) = next,
+                None => return,
+            }
+        }
+    }
+
+    fn outcome(&self, verification: &Verification) -> Outcome {
+        let before = cpu_time();
+        let compute = || (self.matches)(&verification.stored, verification.password.expose());
+        // A panic must not take the permit, and those that wait for it, with it.
+        let Ok(outcome) = catch_unwind(AssertUnwindSafe(compute)) else {
+            tracing::error!("a password verification ended early");
+            return Outcome::Unable;
         };
-        Ok((progress, Some((landing, place))))
+        self.queue.computed(cpu_time().saturating_sub(before));
+        if let (Outcome::Match, Some(cache)) = (outcome, &self.cache) {
+            cache.insert(verification.key, verification.since);
+        }
+        outcome
     }
 
     /// Lengths in front, so that no two (user, stored, password) make the same bytes.
@@ -212,103 +293,10 @@ impl Verifier {
     }
 }
 
-/// A verification that somebody waits for.
-///
-/// Dropped, the interest in it is given up. A verification that nobody is interested in leaves the queue; one
-/// that computes already runs to its end (a thread cannot be stopped) and then frees its permit.
-pub(super) struct Flight(watch::Receiver<Progress>);
-
-impl Flight {
-    /// Whether the password was or is being tried.
-    pub(super) fn tried(&self) -> bool {
-        matches!(*self.0.borrow(), Progress::Computing | Progress::Done(_))
-    }
-
-    /// Whether the password fits.
-    pub(super) async fn matches(&mut self) -> Result<bool, NoOutcome> {
-        let ended = |progress: &Progress| matches!(progress, Progress::Done(_) | Progress::Refused(_));
-        match self.0.wait_for(ended).await.as_deref() {
-            Ok(Progress::Done(Outcome::Match)) => Ok(true),
-            Ok(Progress::Done(Outcome::Mismatch)) => Ok(false),
-            Ok(Progress::Refused(full)) => Err(NoOutcome::Full(*full)),
-            // An error: the flight ended without an outcome, as at the end of the runtime.
-            _ => Err(NoOutcome::Unable),
-        }
-    }
-}
-
-/// One verification under way. However it ends (an outcome, a panic, the end of the runtime), its drop takes it off the
-/// list.
-struct Landing {
-    verifier: Arc<Verifier>,
-    key: Key,
-    flight: watch::Sender<Progress>,
-}
-
-impl Landing {
-    async fn fly(self, place: Place, stored: Arc<StoredHash>, password: Secret) {
-        let permit = match self.turn(place).await {
-            Some(Ok(permit)) => permit,
-            Some(Err(full)) => {
-                let flight = self.flight.clone();
-                drop(self);
-                flight.send_replace(Progress::Refused(full));
-                return;
-            }
-            None => return,
-        };
-        self.flight.send_replace(Progress::Computing);
-        let verifier = Arc::clone(&self.verifier);
-        // Here: those threads have a clock of their own where a test stops this one.
-        let now = Instant::now();
-        let computed = verifier.threads.run(move || {
-            // The computation owns the permit: it is taken for as long as it runs, whatever becomes of the tasks
-            // around it.
-            let before = cpu_time();
-            let outcome = (self.verifier.matches)(&stored, password.expose());
-            self.verifier.queue.computed(cpu_time().saturating_sub(before));
-            if let (Outcome::Match, Some(cache)) = (outcome, &self.verifier.cache) {
-                cache.insert(self.key, now);
-            }
-            // First everything is given back, then it is said: who logs in next finds a place, and no failure.
-            let flight = self.flight.clone();
-            drop((self, permit));
-            flight.send_replace(Progress::Done(outcome));
-        });
-        if let Err(error) = computed.await {
-            tracing::error!(%error, "a password verification ended early");
-        }
-    }
-
-    /// Waits for its turn, for as long as anybody waits for the outcome.
-    async fn turn(&self, place: Place) -> Option<Result<Place, Full>> {
-        let turn = place.turn();
-        tokio::pin!(turn);
-        loop {
-            tokio::select! {
-                turn = &mut turn => return Some(turn),
-                () = self.flight.closed() => {
-                    let mut flights = self.verifier.flights.lock();
-                    // Under the lock nobody can join: still alone means gone for good.
-                    if self.flight.receiver_count() == 0 {
-                        flights.remove(&self.key);
-                        return None;
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        let mut flights = self.verifier.flights.lock();
-        if flights
-            .get(&self.key)
-            .is_some_and(|flight| flight.same_channel(&self.flight))
-        {
-            flights.remove(&self.key);
-        }
+/// Tells all who wait for this verification that its turn will not come.
+fn refuse(flights: &mut HashMap<Key, UnderWay>, key: &Key, full: Full) {
+    if let Some(open) = flights.remove(key) {
+        open.progress.send_replace(Progress::Refused(full));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whose turn it is to compute a hash: fair between addresses, in the order they came within one, bounded in number and
-//! in time. Knows no user and no password.
+//! in time. Knows no user, no password and no clock but for when to come again: a login is a `J`, and whoever computed one
+//! takes the next, so that no core is idle between two.
 //!
 //! **Fair.** Start-time fair queueing: a login's round is one after that of its address's last one, and not before the
 //! one that is served now; turns go by round, then by arrival. Who has thousands waiting costs an address that has one
@@ -7,18 +8,16 @@
 //!
 //! **Bounded in time.** A login that would wait for longer than its client does is refused at once, so that the
 //! client goes elsewhere and no hash is computed for nobody. How long it would wait follows from the CPU time of the
-//! last hashes; where that was too good a guess, the login is refused at the end of its time.
+//! last hashes; where that was too good a guess, the login is taken out at the end of its time ([`Queue::late`]).
 //!
 //! **When to come again.** Each refused client is told another time, one hash after the other, as if it waited outside.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::limit::{AddressGroup, Limit};
 
@@ -49,10 +48,32 @@ struct Rank {
     arrival: u64,
 }
 
+/// Where a login waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    rank: Rank,
+    /// When its time is over: whoever waits for it calls [`Queue::late`] then.
+    pub(super) until: Instant,
+}
+
+/// A permit, of a login from this address. Given back by [`Queue::next`].
+#[derive(Debug)]
+#[must_use = "a permit that is not given back is lost"]
+pub(super) struct Turn(AddressGroup);
+
+/// What became of a login that came.
+#[derive(Debug)]
+pub(super) enum Entered<J> {
+    /// A permit is free: whoever brought it sees to it that it is computed.
+    Turn(Turn, J),
+    /// It waits. For a full queue with the one that had to go for it, and what that is to be told.
+    Waits(Place, Option<(J, Full)>),
+}
+
 /// One that waits.
-struct Waiting {
+struct Waiting<J> {
     address: AddressGroup,
-    turn: oneshot::Sender<Result<(), Full>>,
+    login: J,
 }
 
 /// Those of one address, waiting and computing. Kept as long as there are any, so that nobody begins anew by having one
@@ -63,11 +84,11 @@ struct Lane {
     round: u64,
 }
 
-#[derive(Default)]
-struct State {
-    waiting: BTreeMap<Rank, Waiting>,
-    /// Arrivals of those whose turn it is: at most as many as there are permits.
-    computing: HashSet<u64>,
+struct State<J> {
+    /// Empty while a permit is free.
+    waiting: BTreeMap<Rank, Waiting<J>>,
+    /// Permits that are taken.
+    computing: usize,
     lanes: HashMap<AddressGroup, Lane>,
     /// Of the last one whose turn came.
     round: u64,
@@ -81,64 +102,95 @@ struct State {
     told: Option<Instant>,
 }
 
-/// The queue. Shared as `Arc<Queue>`. While a permit is free nobody waits.
-pub(super) struct Queue {
+/// The queue. While a permit is free nobody waits.
+pub(super) struct Queue<J> {
     permits: usize,
     length: usize,
     wait: Duration,
     hashing: RandomState,
-    state: Mutex<State>,
+    state: Mutex<State<J>>,
 }
 
-impl Queue {
+impl<J> Queue<J> {
     /// `permits` compute at once; `length` wait, none for longer than `wait`.
-    pub(super) fn new(permits: usize, length: usize, wait: Duration) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(permits: usize, length: usize, wait: Duration) -> Self {
+        Self {
             permits,
             length,
             wait,
             hashing: RandomState::new(),
-            state: Mutex::default(),
-        })
+            state: Mutex::new(State {
+                waiting: BTreeMap::new(),
+                computing: 0,
+                lanes: HashMap::new(),
+                round: 0,
+                arrivals: 0,
+                hash_time: None,
+                known: 0,
+                told: None,
+            }),
+        }
     }
 
-    /// A place in the queue for a login that comes from `address`.
-    pub(super) fn enter(self: &Arc<Self>, address: AddressGroup) -> Result<Place, Full> {
-        let (sender, turn) = oneshot::channel();
+    /// A place in the queue, or a turn, for `login`, which comes from `address`.
+    ///
+    /// # Errors
+    /// The queue is full, in number or in time.
+    pub(super) fn enter(&self, address: AddressGroup, login: J) -> Result<Entered<J>, Full> {
         let mut state = self.state.lock();
         let round = match state.lanes.get(&address) {
             Some(lane) => state.round.max(lane.round + 1),
             None => state.round,
         };
         state.arrivals += 1;
-        let arrival = state.arrivals;
-        let rank = Rank { round, arrival };
-        if state.computing.len() >= self.permits
-            && let Some(limit) = self.reached(&state)
-        {
-            match state.waiting.last_key_value() {
-                Some((last, _)) if *last > rank => self.push_out_last(&mut state, limit),
-                _ => return Err(self.full(&mut state, limit)),
-            }
+        let rank = Rank {
+            round,
+            arrival: state.arrivals,
+        };
+        if state.computing < self.permits {
+            state.come(address, round);
+            state.round = round;
+            state.computing += 1;
+            return Ok(Entered::Turn(Turn(address), login));
         }
-        let lane = state.lanes.entry(address).or_insert(Lane { logins: 0, round });
-        lane.logins += 1;
-        lane.round = round;
-        state.waiting.insert(
-            rank,
-            Waiting {
-                address,
-                turn: sender,
+        let pushed_out = match self.reached(&state) {
+            None => None,
+            Some(limit) => match state.waiting.last_key_value().map(|(last, _)| *last) {
+                Some(last) if last > rank => self.take_out(&mut state, last, limit),
+                _ => return Err(self.full(&mut state, limit)),
             },
-        );
-        self.call(&mut state);
-        drop(state);
-        Ok(Place {
-            queue: Arc::clone(self),
-            address,
-            rank,
-            turn,
-        })
+        };
+        state.come(address, round);
+        state.waiting.insert(rank, Waiting { address, login });
+        let until = Instant::now() + self.wait;
+        Ok(Entered::Waits(Place { rank, until }, pushed_out))
+    }
+
+    /// Gives `done`'s permit to the one whose turn it is now. None: nobody waits, and the permit is free.
+    pub(super) fn next(&self, done: Turn) -> Option<(Turn, J)> {
+        let mut state = self.state.lock();
+        state.leave(done.0);
+        let Some((rank, next)) = state.waiting.pop_first() else {
+            state.computing = state.computing.saturating_sub(1);
+            // Whoever comes now is served: nobody has to stay away.
+            state.told = None;
+            return None;
+        };
+        state.round = rank.round;
+        Some((Turn(next.address), next.login))
+    }
+
+    /// Takes out one that nobody waits for any more. None: its turn has come.
+    pub(super) fn leave(&self, place: Place) -> Option<J> {
+        let mut state = self.state.lock();
+        let waiting = state.waiting.remove(&place.rank)?;
+        state.leave(waiting.address);
+        Some(waiting.login)
+    }
+
+    /// Takes out one whose time is over, with what it is to be told. None: its turn has come.
+    pub(super) fn late(&self, place: Place) -> Option<(J, Full)> {
+        self.take_out(&mut self.state.lock(), place.rank, Limit::LoginQueueTimeout)
     }
 
     /// A hash took so much CPU time.
@@ -152,7 +204,7 @@ impl Queue {
     }
 
     /// The limit that one more in the queue would pass.
-    fn reached(&self, state: &State) -> Option<Limit> {
+    fn reached(&self, state: &State<J>) -> Option<Limit> {
         let waiting = state.waiting.len();
         if waiting >= self.length {
             return Some(Limit::LoginQueue);
@@ -167,18 +219,15 @@ impl Queue {
         hash_time / u32::try_from(self.permits).unwrap_or(u32::MAX)
     }
 
-    fn push_out_last(&self, state: &mut State, limit: Limit) {
-        if let Some((_, last)) = state.waiting.pop_last() {
-            state.leave(last.address);
-            let full = self.full(state, limit);
-            // Gone meanwhile: nobody to tell.
-            let _ = last.turn.send(Err(full));
-        }
+    fn take_out(&self, state: &mut State<J>, rank: Rank, limit: Limit) -> Option<(J, Full)> {
+        let waiting = state.waiting.remove(&rank)?;
+        state.leave(waiting.address);
+        Some((waiting.login, self.full(state, limit)))
     }
 
     /// What a refused login is told. The first is to come when half of the queue has been served, each further one a
     /// hash later; those who would have to stay away for too long come at random.
-    fn full(&self, state: &mut State, limit: Limit) -> Full {
+    fn full(&self, state: &mut State<J>, limit: Limit) -> Full {
         let now = Instant::now();
         let step = self.step(state.hash_time.unwrap_or(UNKNOWN_HASH));
         let half = u32::try_from(state.waiting.len() / 2).unwrap_or(u32::MAX);
@@ -195,30 +244,22 @@ impl Queue {
         Full { limit, retry_after }
     }
 
-    /// Gives the free permits to those whose turn it is.
-    fn call(&self, state: &mut State) {
-        while state.computing.len() < self.permits {
-            let Some((rank, next)) = state.waiting.pop_first() else {
-                // Whoever comes now is served: nobody has to stay away.
-                state.told = None;
-                return;
-            };
-            state.round = rank.round;
-            state.computing.insert(rank.arrival);
-            // One that goes away at this moment gives its permit back itself.
-            let _ = next.turn.send(Ok(()));
-        }
-    }
-
     /// How many compute and how many wait.
     #[cfg(test)]
     pub(super) fn taken(&self) -> (usize, usize) {
         let state = self.state.lock();
-        (state.computing.len(), state.waiting.len())
+        (state.computing, state.waiting.len())
     }
 }
 
-impl State {
+impl<J> State<J> {
+    /// One of this address has come, in this round.
+    fn come(&mut self, address: AddressGroup, round: u64) {
+        let lane = self.lanes.entry(address).or_insert(Lane { logins: 0, round });
+        lane.logins += 1;
+        lane.round = round;
+    }
+
     /// One of this address is done, or gone.
     fn leave(&mut self, address: AddressGroup) {
         if let Some(lane) = self.lanes.get_mut(&address) {
@@ -226,48 +267,6 @@ impl State {
             if lane.logins == 0 {
                 self.lanes.remove(&address);
             }
-        }
-    }
-}
-
-/// A login's place, from the queue to the end of its computation. Dropped, it is given up.
-pub(super) struct Place {
-    queue: Arc<Queue>,
-    address: AddressGroup,
-    rank: Rank,
-    turn: oneshot::Receiver<Result<(), Full>>,
-}
-
-impl Place {
-    /// Waits for its turn; what comes of it is the permit, held until it is dropped.
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives the place up.
-    pub(super) async fn turn(mut self) -> Result<Self, Full> {
-        let deadline = Instant::now() + self.queue.wait;
-        match timeout_at(deadline, &mut self.turn).await {
-            Ok(Ok(Ok(()))) => Ok(self),
-            Ok(Ok(Err(full))) => Err(full),
-            // No answer is left when the time is over or the queue is gone, which it cannot be.
-            Ok(Err(_)) | Err(_) => {
-                let queue = Arc::clone(&self.queue);
-                drop(self);
-                Err(queue.full(&mut queue.state.lock(), Limit::LoginQueueTimeout))
-            }
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut state = self.queue.state.lock();
-        let computed = state.computing.remove(&self.rank.arrival);
-        // Neither: it was pushed out, and has left already.
-        if computed || state.waiting.remove(&self.rank).is_some() {
-            state.leave(self.address);
-        }
-        if computed {
-            self.queue.call(&mut state);
         }
     }
 }

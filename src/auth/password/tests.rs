@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use super::*;
 use crate::config::units::{ByteSize, HumanDuration};
+use crate::limit::Limit;
 
 const RIGHT: &str = "right";
 
@@ -185,6 +186,57 @@ async fn who_goes_away_leaves_nothing_taken() {
     bench.taken(0, 0).await;
     assert_eq!(bench.computed(), 1);
     assert!(bench.verifier.flights.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_longer_than_the_time() {
+    let bench = Bench::new(1, 10);
+    let _computing = bench.login("a", RIGHT).await.unwrap();
+    let began = Instant::now();
+    let (late, shares) = (bench.login("b", RIGHT).await, bench.login("b", RIGHT).await);
+    for login in [late, shares] {
+        let Err(NoOutcome::Full(full)) = login.unwrap().await else {
+            panic!("it had a turn")
+        };
+        assert_eq!(full.limit, Limit::LoginQueueTimeout);
+    }
+    assert_eq!(began.elapsed(), LoginConfig::default().queue_timeout.0);
+    assert_eq!(bench.verifier.queue.taken(), (1, 0));
+    bench.release(1);
+    bench.taken(0, 0).await;
+    assert!(bench.verifier.flights.lock().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_pushed_out_is_told() {
+    let bench = Bench::new(1, 1);
+    let computing = bench.login("a", RIGHT).await.unwrap();
+    let pushed_out = bench.login("b", RIGHT).await.unwrap();
+    let there = AddressGroup::of(std::net::Ipv4Addr::new(192, 0, 2, 1).into());
+    let mut other = bench
+        .verifier
+        .begin(there, "c", &bench.stored, &Secret::new(RIGHT))
+        .unwrap();
+    assert!(matches!(pushed_out.await, Err(NoOutcome::Full(_))));
+    bench.release(2);
+    assert_eq!((computing.await, other.matches().await), (Ok(true), Ok(true)));
+    assert!(bench.verifier.flights.lock().is_empty());
+}
+
+#[tokio::test]
+async fn one_thread_computes_all_that_wait_though_one_panics() {
+    let bench = Bench::new(1, 10);
+    let mut logins = Vec::new();
+    for (user, password) in [("a", RIGHT), ("b", "panic"), ("c", RIGHT)] {
+        logins.push(bench.login(user, password).await.unwrap());
+    }
+    bench.release(3);
+    let mut outcomes = Vec::new();
+    for login in logins {
+        outcomes.push(login.await);
+    }
+    assert_eq!(outcomes, [Ok(true), Err(NoOutcome::Unable), Ok(true)]);
+    bench.taken(0, 0).await;
 }
 
 #[tokio::test]

@@ -1,12 +1,10 @@
 //! Promises: turns are fair between addresses, the queue is bounded in number and in time, who leaves leaves nothing taken,
 //! and who is refused is told when to come again.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::Pin;
 
 use super::*;
-
-type Turn = Pin<Box<dyn Future<Output = Result<Place, Full>>>>;
 
 const WAIT: Duration = Duration::from_secs(8);
 
@@ -15,19 +13,29 @@ fn address(last: u8) -> AddressGroup {
 }
 
 /// A queue of one permit, which is taken from an address of its own.
-fn busy(length: usize) -> (Arc<Queue>, Place) {
+fn busy(length: usize) -> (Queue<&'static str>, Turn) {
     let queue = Queue::new(1, length, WAIT);
-    let place = queue.enter(address(255)).unwrap();
+    let Ok(Entered::Turn(turn, "busy")) = queue.enter(address(255), "busy") else {
+        panic!("a free permit was not given")
+    };
     assert_eq!(queue.taken(), (1, 0));
-    (queue, place)
+    (queue, turn)
 }
 
-fn enter(queue: &Arc<Queue>, from: u8) -> Turn {
-    Box::pin(queue.enter(address(from)).unwrap().turn())
+/// One that has to wait, and what was pushed out for it.
+fn enter(queue: &Queue<&'static str>, from: u8, login: &'static str) -> (Place, Option<&'static str>) {
+    match queue.enter(address(from), login).unwrap() {
+        Entered::Waits(place, pushed_out) => (place, pushed_out.map(|(login, _)| login)),
+        Entered::Turn(..) => panic!("{login} got a turn"),
+    }
+}
+
+fn refused(queue: &Queue<&'static str>, from: u8) -> Full {
+    queue.enter(address(from), "refused").map(|_| ()).unwrap_err()
 }
 
 /// So many hashes of this time that it is known; the first took longer, which is taken for the neighbours' doing.
-fn learn(queue: &Queue, took: Duration) {
+fn learn<J>(queue: &Queue<J>, took: Duration) {
     queue.computed(took * 20);
     for _ in 1..KNOWN_AFTER {
         queue.computed(took);
@@ -35,22 +43,19 @@ fn learn(queue: &Queue, took: Duration) {
 }
 
 /// The order in which those who wait get their turn, each done before the next.
-async fn order(mut waiting: Vec<(&'static str, Turn)>) -> Vec<&'static str> {
+fn order(queue: &Queue<&'static str>, mut turn: Turn) -> Vec<&'static str> {
     let mut order = Vec::new();
-    while !waiting.is_empty() {
-        let turns = waiting.iter_mut().map(|(_, turn)| turn);
-        let (place, index, _) = futures_util::future::select_all(turns).await;
-        order.push(waiting.remove(index).0);
-        drop(place.unwrap());
+    while let Some((next, login)) = queue.next(turn) {
+        order.push(login);
+        turn = next;
     }
     order
 }
 
-#[tokio::test]
-async fn addresses_take_turns_and_one_address_keeps_its_order() {
+#[test]
+fn addresses_take_turns_and_one_address_keeps_its_order() {
     let (queue, computing) = busy(100);
-    let mut waiting = Vec::new();
-    for (name, from) in [
+    for (login, from) in [
         ("a1", 1),
         ("a2", 1),
         ("a3", 1),
@@ -59,102 +64,120 @@ async fn addresses_take_turns_and_one_address_keeps_its_order() {
         ("c1", 3),
         ("b2", 2),
     ] {
-        waiting.push((name, enter(&queue, from)));
+        enter(&queue, from, login);
     }
-    drop(computing);
-    assert_eq!(order(waiting).await, ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]);
+    assert_eq!(
+        order(&queue, computing),
+        ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
+    );
     assert_eq!(queue.taken(), (0, 0));
     assert!(queue.state.lock().lanes.is_empty());
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_always_has_one_waiting_gets_every_other_turn_and_no_more() {
-    let (queue, computing) = busy(100);
-    let patient = [enter(&queue, 1), enter(&queue, 1), enter(&queue, 1)];
-    let mut greedy = enter(&queue, 2);
-    drop(computing);
-    for turn in patient {
-        // Were it not its turn, it would wait until its time is over.
-        drop(turn.await.unwrap());
-        // The next of the greedy one comes while its last one computes.
-        let place = greedy.await.unwrap();
-        greedy = enter(&queue, 2);
-        drop(place);
+#[test]
+fn who_always_has_one_waiting_gets_every_other_turn_and_no_more() {
+    let (queue, mut turn) = busy(100);
+    for login in ["p1", "p2", "p3"] {
+        enter(&queue, 1, login);
     }
+    enter(&queue, 2, "greedy");
+    for expected in ["p1", "greedy", "p2", "greedy", "p3", "greedy"] {
+        let (next, login) = queue.next(turn).unwrap();
+        assert_eq!(login, expected);
+        // The next of the greedy one comes while its last one computes.
+        if login == "greedy" {
+            enter(&queue, 2, "greedy");
+        }
+        turn = next;
+    }
+    drop(turn);
 }
 
-#[tokio::test]
-async fn a_full_queue_pushes_out_the_newest_of_who_has_most() {
-    let (queue, _computing) = busy(3);
-    let first = enter(&queue, 1);
-    let second = enter(&queue, 1);
-    let third = enter(&queue, 1);
+#[test]
+fn a_free_permit_is_given_at_once_and_each_is_given_back() {
+    let queue = Queue::new(2, 10, WAIT);
+    let turns: Vec<Turn> = ["a", "b"]
+        .into_iter()
+        .map(|login| match queue.enter(address(1), login) {
+            Ok(Entered::Turn(turn, _)) => turn,
+            _ => panic!("{login} waits"),
+        })
+        .collect();
+    enter(&queue, 1, "c");
+    assert_eq!(queue.taken(), (2, 1));
+    let mut turns = turns.into_iter();
+    let (c, login) = queue.next(turns.next().unwrap()).unwrap();
+    assert_eq!((login, queue.taken()), ("c", (2, 0)));
+    for turn in turns.chain([c]) {
+        assert!(queue.next(turn).is_none());
+    }
+    assert_eq!(queue.taken(), (0, 0));
+}
+
+#[test]
+fn a_full_queue_pushes_out_the_newest_of_who_has_most() {
+    let (queue, computing) = busy(3);
+    let [_, second, third] = ["first", "second", "third"].map(|login| enter(&queue, 1, login).0);
     // One more of the same is refused ...
-    let refused = queue.enter(address(1)).map(|_| ()).unwrap_err();
-    assert_eq!(refused.limit, Limit::LoginQueue);
+    assert_eq!(refused(&queue, 1).limit, Limit::LoginQueue);
     // ... who has none yet takes the place of the last.
-    let other = enter(&queue, 2);
-    assert_eq!(third.await.map(|_| ()).unwrap_err().limit, Limit::LoginQueue);
-    assert_eq!(queue.taken(), (1, 3));
+    assert_eq!(enter(&queue, 2, "other").1, Some("third"));
+    assert_eq!((queue.taken(), queue.leave(third)), ((1, 3), None));
     // And where all have one, nobody.
-    drop(second);
-    let another = enter(&queue, 3);
-    assert!(queue.enter(address(4)).is_err());
-    drop((first, other, another));
-    assert_eq!(queue.taken(), (1, 0));
+    assert_eq!(queue.leave(second), Some("second"));
+    enter(&queue, 3, "another");
+    assert_eq!(refused(&queue, 4).limit, Limit::LoginQueue);
+    assert_eq!(order(&queue, computing), ["first", "other", "another"]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_would_wait_for_too_long_is_refused_at_once() {
+#[test]
+fn who_would_wait_for_too_long_is_refused_at_once() {
     let (queue, _computing) = busy(1_000);
     learn(&queue, Duration::from_secs(2));
-    let waiting: Vec<_> = (0..4).map(|_| enter(&queue, 1)).collect();
-    let refused = queue.enter(address(1)).map(|_| ()).unwrap_err();
-    assert_eq!(refused.limit, Limit::LoginQueueTimeout);
+    for _ in 0..4 {
+        enter(&queue, 1, "waits");
+    }
+    assert_eq!(refused(&queue, 1).limit, Limit::LoginQueueTimeout);
     assert_eq!(queue.taken(), (1, 4));
     // Two permits serve twice as many in the time.
     let queue = Queue::new(2, 1_000, WAIT);
     learn(&queue, Duration::from_secs(2));
-    let twice: Vec<_> = (0..10).map(|_| enter(&queue, 1)).collect();
+    for _ in 0..10 {
+        assert!(queue.enter(address(1), "waits").is_ok());
+    }
     assert_eq!(queue.taken(), (2, 8));
-    assert!(queue.enter(address(1)).is_err());
-    drop((waiting, twice));
+    assert_eq!(refused(&queue, 1).limit, Limit::LoginQueueTimeout);
 }
 
-#[tokio::test]
-async fn nobody_is_refused_for_a_time_that_is_not_known() {
+#[test]
+fn nobody_is_refused_for_a_time_that_is_not_known() {
     let (queue, _computing) = busy(1_000);
     for _ in 1..KNOWN_AFTER {
         queue.computed(WAIT);
     }
-    let waiting: Vec<_> = (0..10).map(|_| enter(&queue, 1)).collect();
+    for _ in 0..10 {
+        enter(&queue, 1, "waits");
+    }
     queue.computed(WAIT);
-    assert!(queue.enter(address(1)).is_err());
-    drop(waiting);
+    assert_eq!(refused(&queue, 1).limit, Limit::LoginQueueTimeout);
 }
 
-#[tokio::test(start_paused = true)]
-async fn nobody_waits_for_longer_than_the_time() {
-    let (queue, _computing) = busy(10);
-    let began = Instant::now();
-    let refused = enter(&queue, 1).await.map(|_| ()).unwrap_err();
-    assert_eq!(refused.limit, Limit::LoginQueueTimeout);
-    assert_eq!(began.elapsed().as_secs(), WAIT.as_secs());
-    assert_eq!(queue.taken(), (1, 0));
-}
-
-#[tokio::test]
-async fn who_leaves_gives_back_what_was_taken() {
+#[test]
+fn who_leaves_or_is_late_gives_back_what_was_taken() {
     let (queue, computing) = busy(10);
-    let gone = enter(&queue, 1);
-    let stays = enter(&queue, 1);
-    drop(gone);
+    let (gone, _) = enter(&queue, 1, "gone");
+    let (late, _) = enter(&queue, 1, "late");
+    let (called, _) = enter(&queue, 2, "called");
+    assert_eq!(queue.leave(gone), Some("gone"));
+    let (login, full) = queue.late(late).unwrap();
+    assert_eq!((login, full.limit), ("late", Limit::LoginQueueTimeout));
     assert_eq!(queue.taken(), (1, 1));
-    // Its turn has come, but it does not know yet.
-    let called = enter(&queue, 2);
-    drop(computing);
-    assert_eq!(queue.taken(), (1, 1));
-    drop((called, stays));
+    let (turn, login) = queue.next(computing).unwrap();
+    assert_eq!(login, "called");
+    // Whose turn has come neither leaves nor is late any more.
+    assert!(queue.leave(called).is_none() && queue.late(called).is_none());
+    assert_eq!(queue.taken(), (1, 0));
+    assert!(queue.next(turn).is_none());
     assert_eq!(queue.taken(), (0, 0));
     assert!(queue.state.lock().lanes.is_empty());
 }
@@ -163,8 +186,10 @@ async fn who_leaves_gives_back_what_was_taken() {
 async fn the_refused_are_told_times_one_hash_apart_up_to_a_bound() {
     let (queue, _computing) = busy(4);
     learn(&queue, Duration::from_millis(100));
-    let _waiting: Vec<_> = (0..4).map(|_| enter(&queue, 1)).collect();
-    let refuse = || queue.enter(address(1)).map(|_| ()).unwrap_err().retry_after;
+    for _ in 0..4 {
+        enter(&queue, 1, "waits");
+    }
+    let refuse = || refused(&queue, 1).retry_after;
     // When two of the four are done, and each further one a hash later.
     for expected in [200, 300, 400] {
         assert_eq!(refuse().as_millis(), expected);

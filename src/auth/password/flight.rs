@@ -1,0 +1,72 @@
+//! The wait for the outcome of a verification. Knows no password.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::timeout_at;
+
+use super::queue::Place;
+use super::{Key, NoOutcome, Outcome, Progress, Verifier, refuse};
+
+/// A verification that somebody waits for.
+///
+/// Dropped, the interest in it is given up. A verification that nobody is interested in leaves the queue; one
+/// that computes already runs to its end (a thread cannot be stopped) and then frees its permit.
+pub(in crate::auth) struct Flight {
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) key: Key,
+    pub(super) place: Option<Place>,
+    pub(super) progress: watch::Receiver<Progress>,
+}
+
+impl Flight {
+    /// Whether the password was or is being tried.
+    pub(in crate::auth) fn tried(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Computing | Progress::Done(_))
+    }
+
+    /// Whether the password fits.
+    pub(in crate::auth) async fn matches(&mut self) -> Result<bool, NoOutcome> {
+        if let Some(place) = self.place {
+            let called = |progress: &Progress| !matches!(progress, Progress::Waiting);
+            let waited = timeout_at(place.until, self.progress.wait_for(called)).await;
+            if waited.map(|_| ()).is_err() {
+                self.late(place);
+            }
+        }
+        let ended = |progress: &Progress| matches!(progress, Progress::Done(_) | Progress::Refused(_));
+        match self.progress.wait_for(ended).await.as_deref() {
+            Ok(Progress::Done(Outcome::Match)) => Ok(true),
+            Ok(Progress::Done(Outcome::Mismatch)) => Ok(false),
+            Ok(Progress::Refused(full)) => Err(NoOutcome::Full(*full)),
+            // An error: nobody is left to say how it ended.
+            _ => Err(NoOutcome::Unable),
+        }
+    }
+
+    /// The time in the queue is over: for all who share this verification, unless its turn has just come.
+    fn late(&self, place: Place) {
+        let mut flights = self.verifier.flights.lock();
+        if let Some((_, full)) = self.verifier.queue.late(place) {
+            refuse(&mut flights, &self.key, full);
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let Some(place) = self.place else { return };
+        if !matches!(*self.progress.borrow(), Progress::Waiting) {
+            return;
+        }
+        let mut flights = self.verifier.flights.lock();
+        let Some(open) = flights.get_mut(&self.key) else {
+            return;
+        };
+        open.waiters = open.waiters.saturating_sub(1);
+        // Under the lock nobody can join: gone for good, unless its turn has just come.
+        if open.waiters == 0 && self.verifier.queue.leave(place).is_some() {
+            flights.remove(&self.key);
+        }
+    }
+}
