@@ -20,6 +20,8 @@ const SOON: Duration = Duration::from_millis(500);
 const FLOOR: Duration = Duration::from_millis(200);
 const CEILING: Duration = Duration::from_millis(500);
 const CEILING_MAX: Duration = Duration::from_secs(30);
+/// Connections between two looks at those that can go on: no client waits until all others have come.
+const AT_A_TIME: usize = 32;
 /// A storm that lasts longer has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -89,18 +91,18 @@ impl<User: Fn(usize) -> String> Crowd<User> {
             refused: 0,
         };
         let began = Instant::now();
+        let mut events = Events::with_capacity(1_024);
         for number in 0..count {
             crowd.connect(number)?;
+            if number % AT_A_TIME == 0 {
+                crowd.go_on(&mut events, Duration::ZERO)?;
+            }
         }
-        let mut events = Events::with_capacity(1_024);
         while crowd.inside < count {
             if began.elapsed() > PATIENCE {
                 return Err(format!("only {} of {count} are in after {PATIENCE:?}", crowd.inside).into());
             }
-            crowd.poll.poll(&mut events, Some(Duration::from_millis(20)))?;
-            for event in &events {
-                crowd.on_ready(event.token().0)?;
-            }
+            crowd.go_on(&mut events, Duration::from_millis(20))?;
             let now = Instant::now();
             while let Some(entry) = crowd.again.first_entry().filter(|entry| entry.key().0 <= now) {
                 let ((_, number), ()) = entry.remove_entry();
@@ -111,6 +113,15 @@ impl<User: Fn(usize) -> String> Crowd<User> {
             took: began.elapsed(),
             refused: crowd.refused,
         })
+    }
+
+    /// Lets those go on that can, after a wait for the first of them.
+    fn go_on(&mut self, events: &mut Events, wait: Duration) -> Outcome<()> {
+        self.poll.poll(events, Some(wait))?;
+        for event in &*events {
+            self.on_ready(event.token().0)?;
+        }
+        Ok(())
     }
 
     fn connect(&mut self, number: usize) -> Outcome<()> {
