@@ -199,8 +199,12 @@ impl Verifier {
             password: password.clone(),
             since: Instant::now(),
         };
+        let mut begun = Progress::Waiting;
         let (place, turn) = match self.queue.enter(address, verification)? {
-            Entered::Turn(turn, verification) => (None, Some((turn, verification))),
+            Entered::Turn(turn, verification) => {
+                begun = Progress::Computing;
+                (None, Some((turn, verification)))
+            }
             Entered::Waits(place, pushed_out) => {
                 if let Some((verification, full)) = pushed_out {
                     refuse(&mut flights, &verification.key, full);
@@ -208,7 +212,7 @@ impl Verifier {
                 (Some(place), None)
             }
         };
-        let (progress, receiver) = watch::channel(Progress::Waiting);
+        let (progress, receiver) = watch::channel(begun);
         let waiters = 1;
         flights.insert(
             key,
@@ -244,15 +248,19 @@ impl Verifier {
     /// hash to the next no other thread has to wake.
     fn compute(&self, mut turn: Turn, mut verification: Verification) {
         loop {
-            if let Some(open) = self.flights.lock().get(&verification.key) {
-                open.progress.send_replace(Progress::Computing);
-            }
             let outcome = self.outcome(&verification);
-            let open = self.flights.lock().remove(&verification.key);
+            let mut flights = self.flights.lock();
+            let done = flights.remove(&verification.key);
             let next = self.queue.next(turn);
+            if let Some((_, verification)) = &next
+                && let Some(called) = flights.get(&verification.key)
+            {
+                called.progress.send_replace(Progress::Computing);
+            }
+            drop(flights);
             // Last: who logs in when it is said finds a place, and no failure.
-            if let Some(open) = open {
-                open.progress.send_replace(Progress::Done(outcome));
+            if let Some(done) = done {
+                done.progress.send_replace(Progress::Done(outcome));
             }
             match next {
                 Some(next) => (turn, verification) = next,
