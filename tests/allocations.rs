@@ -1,15 +1,22 @@
 //! The promise: a broadcast costs no heap allocation per member, however many there are, and a notification to one user
-//! costs a bounded few. A binary of its own, since its allocator counts for the whole process.
+//! costs a bounded few; a heart-beat is read without one. A binary of its own, since its allocator counts for the whole process.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::alloc::System;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use herald::delivery::registry::Registry;
 use herald::destination::{Path, Target};
 use herald::envelope::Envelope;
 use herald::principal::UserName;
+use herald::ws::reader::{Event, Reader};
+use herald::ws::upgrade::register;
+use herald::ws::writer::PlainSocket;
 use parking_lot::Mutex;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -91,4 +98,38 @@ fn a_notification_to_one_user_allocates_a_bounded_few() {
     println!("{each} allocations a notification");
     // The envelope of the test has 3 of them: id, body, and its shared view.
     assert!(each <= 8.0, "{each} allocations a notification");
+}
+
+#[test]
+fn a_heart_beat_is_read_without_an_allocation() {
+    let _alone = ONE_AT_A_TIME.lock();
+    // FIN and text, masked, one byte: LF under a mask that begins with `M`.
+    const HEART_BEAT: [u8; 7] = [0x81, 0x81, b'M', b'A', b'S', b'K', b'\n' ^ b'M'];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    server.set_nonblocking(true).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let made = runtime.block_on(async {
+        let socket = register(Arc::new(PlainSocket(server))).unwrap();
+        let mut reader = Reader::new(&socket, Bytes::new(), 1_024, &|| {});
+        let mut beat = async || {
+            client.write_all(&HEART_BEAT).unwrap();
+            match reader.next().await.unwrap() {
+                Event::Data(payload) => assert_eq!(&payload[..], b"\n"),
+                event => panic!("{event:?}"),
+            }
+        };
+        // What a thread makes once is made here.
+        beat().await;
+        let before = ALLOCATOR.stats();
+        for _ in 0..TIMES {
+            beat().await;
+        }
+        ALLOCATOR.stats().allocations - before.allocations
+    });
+    assert_eq!(made, 0, "{made} allocations for {TIMES} heart-beats");
 }

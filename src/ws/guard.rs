@@ -10,7 +10,8 @@ pub const CONTROL_MAX_BYTES: usize = 125;
 /// Longest head of a masked frame: 2 bytes, 8 of length, 4 of mask.
 pub const HEAD_MAX_BYTES: usize = 14;
 
-const MASK_BYTES: usize = 4;
+/// The key that a client's payload is masked by (RFC 6455 section 5.3).
+pub const MASK_BYTES: usize = 4;
 
 /// What a frame is (RFC 6455 section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

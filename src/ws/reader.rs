@@ -20,7 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::coop::consume_budget;
 
 use super::close::may_be_sent;
-use super::guard::{Guard, Head, Opcode, only_pongs};
+use super::guard::{Guard, Head, MASK_BYTES, Opcode, only_pongs};
 use super::utf8::Checker;
 use super::writer::PlainSocket;
 
@@ -292,9 +292,21 @@ impl Frames {
     }
 }
 
+/// The end of line that a frame's whole payload is, if it is one: what an idle client sends (STOMP rule B2). A read half
+/// with its 8 KiB is too much for it.
+fn heart_beat(frame: &[u8], head: &Head) -> Option<Bytes> {
+    let [mask @ .., masked] = frame
+        .get(head.head_bytes.checked_sub(MASK_BYTES)?..)?
+        .first_chunk::<5>()?;
+    (head.payload_bytes == 1 && mask[0] ^ masked == b'\n').then_some(Bytes::from_static(b"\n"))
+}
+
 /// Lets fastwebsockets parse and unmask exactly one frame, all of which is there, so that it neither waits nor leaves
 /// anything behind in the read half. Pongs and closes are ours to answer.
 fn payload_of(frame: &[u8], head: &Head) -> Result<Bytes, ReadError> {
+    if let Some(end_of_line) = heart_beat(frame, head) {
+        return Ok(end_of_line);
+    }
     let (mut read_half, _) = fastwebsockets::after_handshake_split(frame, tokio::io::sink(), Role::Server);
     read_half.set_auto_pong(false);
     read_half.set_auto_close(false);

@@ -9,9 +9,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 /// Added to the niceness of these threads. A hash keeps a core busy for tens of milliseconds; whoever waits for a
-/// notification must not wait for a stranger's login. At 5 a thread weighs a third of the others, so that
-/// logins get on where those leave no core idle: at 10 a storm of logins took twice the time of its hashes.
-const NICENESS: i32 = 5;
+/// notification must not wait for a stranger's login. At 8 a thread weighs a sixth of the others, and logins still get on
+/// where those leave no core idle: the figures are in docs/performance.md.
+const NICENESS: i32 = 8;
 
 /// At most so many threads as were asked for.
 pub(super) struct Threads(Option<Runtime>);
