@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -279,12 +279,8 @@ pub fn address_of(peer: Option<&Peer>) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address)
 }
 
-/// The middleware of a group of routes that want `scope`. Runs before any byte of the body is read.
-pub async fn require(
-    State((api, scope)): State<(Arc<Api>, Scope)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// What stands before a route that wants `scope`. Runs before any byte of the body is read.
+pub(super) async fn require(api: &Api, scope: Scope, mut request: Request, next: Next) -> Response {
     let address = address(&request);
     let state = &api.state;
     // The clock is read here, so that a login is part of the span.

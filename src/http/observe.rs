@@ -1,7 +1,7 @@
 //! What stands around every route but `/ws`: one span and one histogram sample a request, the headers of every answer,
-//! and the refusal of foreign pages. One middleware for all of it: axum boxes and clones every layer for each request, and
-//! five of them cost as much as parsing the request. Knows no route by name: the router's own pattern is the label, so that a
-//! hostile path makes no new series.
+//! the refusal of foreign pages and of who may not. One middleware for all of it: axum boxes and clones every layer for each
+//! request, and five of them cost as much as parsing the request. Knows no route by name: the router's own pattern is the
+//! label, so that a hostile path makes no new series.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,25 +12,56 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
-use super::error::Refused;
+use super::access::{self, Scope};
+use super::error::{ApiError, Refused};
 use super::origin;
 use super::router::Api;
 use super::trace::Recorded;
 use crate::envelope::TraceContext;
 use crate::limit::Limit;
 
-/// Measures and guards.
-pub async fn observe_and_guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let answer = async |request| match origin::refusal(&api, &request) {
-        None => next.run(request).await,
-        Some(error) => error.into_response(),
-    };
-    measured(&api, request, answer).await
+/// The middleware of a group of routes: measures, and lets in who may use it (`scope`; none: anyone).
+pub async fn around(
+    State((api, scope)): State<(Arc<Api>, Option<Scope>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    measured(&api, request, async |request| {
+        admit(&api, scope, request, next).await
+    })
+    .await
 }
 
-/// Measures alone: where preflights are answered, the guard stands within that, so that a refusal can be read by the page.
-pub async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+/// The same where preflights are answered: that stands between [`measure`] and this, so that a page can read a refusal.
+pub async fn guard(
+    State((api, scope)): State<(Arc<Api>, Option<Scope>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    admit(&api, scope, request, next).await
+}
+
+/// Measures alone.
+pub async fn measure(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     measured(&api, request, async |request| next.run(request).await).await
+}
+
+/// Answers a method that its path does not have, measured like any other request.
+pub async fn method_not_allowed(State(api): State<Arc<Api>>, request: Request) -> Response {
+    measured(&api, request, async |request| {
+        origin::refusal(&api, &request)
+            .unwrap_or(ApiError::MethodNotAllowed)
+            .into_response()
+    })
+    .await
+}
+
+async fn admit(api: &Api, scope: Option<Scope>, request: Request, next: Next) -> Response {
+    match (origin::refusal(api, &request), scope) {
+        (Some(error), _) => error.into_response(),
+        (None, Some(scope)) => access::require(api, scope, request, next).await,
+        (None, None) => next.run(request).await,
+    }
 }
 
 async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {

@@ -1,12 +1,8 @@
 //! Browsers: which pages may change state here, and whose preflights are answered (docs/rest.md, "Browsers").
 //! Knows no route and no credentials.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
@@ -47,14 +43,6 @@ pub(super) fn refusal(api: &Api, request: &Request) -> Option<ApiError> {
         &api.cors_origins,
     )
     .err()
-}
-
-/// The same as a middleware.
-pub async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    match refusal(&api, &request) {
-        None => next.run(request).await,
-        Some(error) => error.into_response(),
-    }
 }
 
 /// Answers preflights for `http.cors_origins`; none if nobody is listed.

@@ -10,11 +10,11 @@ use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access::{Scope, require};
+use super::access::Scope;
 use super::body::{BodyReader, Buffered, Limit};
 use super::error::ApiError;
 use super::notifications::{message, publish, raw};
-use super::origin::{cors, guard};
+use super::origin::cors;
 use super::{
     Config, ConfigError, State, debug_sampling, explain, health, instances, log_level, observe, openapi,
     page, tap, users,
@@ -66,9 +66,8 @@ pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, Conf
         max_request_bytes: config.max_request_bytes.0,
     });
     let base = config.base_path.as_str();
-    let guarded = |routes: OpenApiRouter<Arc<Api>>, scope| {
-        routes.route_layer(from_fn_with_state((Arc::clone(&api), scope), require))
-    };
+    let open = |routes| around(routes, &api, None);
+    let guarded = |routes, scope| around(routes, &api, Some(scope));
 
     let mut documented = openapi::document(base)
         .merge(guarded(publish_routes(), Scope::Publish))
@@ -77,22 +76,22 @@ pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, Conf
     let separate = config.admin_listen.is_some();
     if !separate {
         documented = documented
-            .merge(health_routes())
+            .merge(open(health_routes()))
             .merge(guarded(metrics_routes(), Scope::Read))
             .merge(guarded(debug_routes(), Scope::Admin));
     }
     let (routes, document) = documented.split_for_parts();
     let document = openapi::render(document);
-    let routes = routes.route("/api/openapi.json", get(async move || document.clone()));
+    let description = OpenApiRouter::new().route("/api/openapi.json", get(async move || document.clone()));
+    let (description, _) = open(description).split_for_parts();
 
-    let main = with_layers(routes, &api).merge(ws);
+    let main = with_layers(routes.merge(description), &api).merge(ws);
     let main = page
         .map_or_else(Router::new, |page| page::routes(base, page))
         .merge(nest(base, main))
         .fallback(not_found);
     let admin = separate.then(|| {
-        let (routes, _) = health_routes()
-            .merge(metrics_routes())
+        let (routes, _) = open(health_routes().merge(metrics_routes()))
             .merge(guarded(debug_routes(), Scope::Admin))
             .split_for_parts();
         let routes = with_layers(routes, &api);
@@ -149,16 +148,25 @@ fn metrics_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new().routes(routes!(health::metrics))
 }
 
-/// From the inside: refusal of foreign pages, answers to preflights, headers of every answer, and the measurement.
+/// What stands around a group of routes that want `scope`.
+fn around(routes: OpenApiRouter<Arc<Api>>, api: &Arc<Api>, scope: Option<Scope>) -> OpenApiRouter<Arc<Api>> {
+    let state = (Arc::clone(api), scope);
+    match api.cors_origins.is_empty() {
+        true => routes.route_layer(from_fn_with_state(state, observe::around)),
+        false => routes.route_layer(from_fn_with_state(state, observe::guard)),
+    }
+}
+
+/// What stands around all routes together: answers to methods that a path does not have, and to preflights where they
+/// are answered at all.
 fn with_layers(routes: Router<Arc<Api>>, api: &Arc<Api>) -> Router {
     let state = || Arc::clone(api);
-    let routes = routes.method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
     match cors(&api.cors_origins) {
-        None => routes.layer(from_fn_with_state(state(), observe::observe_and_guard)),
+        None => routes.method_not_allowed_fallback(observe::method_not_allowed),
         Some(cors) => routes
-            .layer(from_fn_with_state(state(), guard))
+            .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
             .layer(cors)
-            .layer(from_fn_with_state(state(), observe::observe)),
+            .layer(from_fn_with_state(state(), observe::measure)),
     }
     .with_state(state())
 }

@@ -17,7 +17,7 @@ const SCENARIOS: &[&str] = &[
     "run --sessions 5000 --burst 16",
     "users",
     "users --nats",
-    "users --array 1 --times 2",
+    "users --array 1",
     "tracing",
     "publish",
     "storm",

@@ -76,6 +76,29 @@ async fn every_route_is_documented_and_every_documented_route_answers() {
 }
 
 #[tokio::test]
+async fn no_route_but_health_does_anything_without_credentials() {
+    for cors_origins in [Vec::new(), vec!["https://app.example".into()]] {
+        let config = Config {
+            cors_origins,
+            ..Config::default()
+        };
+        let fixture = Fixture::new(Access::Keys, &config);
+        for (method, path) in ROUTES {
+            let request = Request::builder()
+                .method(method.to_uppercase().as_str())
+                .uri(path.replace(['{', '}'], ""));
+            let status = fixture.send(request.body(Body::empty()).unwrap()).await.status;
+            let open = ["/livez", "/readyz", "/manage/health"].contains(&path);
+            assert_eq!(
+                status == StatusCode::UNAUTHORIZED,
+                !open,
+                "{method} {path}: {status}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn schemes_schemas_and_references_are_whole() {
     let document = document(&Fixture::open(), "").await;
     let components = &document["components"];

@@ -74,6 +74,9 @@ async fn unknown_paths_and_methods_are_problems_too() {
         let mut methods: Vec<_> = answer.header("allow").split(',').collect();
         methods.sort_unstable();
         assert_eq!(methods.join(","), allow, "{method} {path}");
+        if expected == 405 {
+            assert_eq!(answer.header("cache-control"), "no-store", "{method} {path}");
+        }
     }
 }
 
@@ -166,6 +169,7 @@ async fn metrics_count_what_happened() {
     let fixture = Fixture::open();
     fixture.post("/api/v1/broadcast/queue/x", "x").await;
     fixture.post("/api/v1/message", "x").await;
+    fixture.get("/api/v1/message", "").await;
     let answer = fixture.get("/metrics", "read").await;
     assert!(
         answer
@@ -176,6 +180,7 @@ async fn metrics_count_what_happened() {
         "herald_notifications_published_total{source=\"rest\"} 1",
         "herald_publish_refused_total{reason=\"malformed_body\",source=\"rest\"} 1",
         "herald_http_request_duration_seconds_count{method=\"POST\",route=\"/api/v1/broadcast/{*destination}\",status=\"202\"} 1",
+        "herald_http_request_duration_seconds_count{method=\"GET\",route=\"/api/v1/message\",status=\"405\"} 1",
         "herald_bus_connected 1",
     ] {
         assert!(
