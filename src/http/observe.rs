@@ -56,6 +56,14 @@ pub async fn method_not_allowed(State(api): State<Arc<Api>>, request: Request) -
     .await
 }
 
+/// Answers a path that there is not, measured like any other request.
+pub async fn not_found(api: Arc<Api>, request: Request) -> Response {
+    measured(&api, request, async |_| {
+        ApiError::NotFound("no such path; /api/openapi.json lists them".into()).into_response()
+    })
+    .await
+}
+
 async fn admit(api: &Api, scope: Option<Scope>, request: Request, next: Next) -> Response {
     match (origin::refusal(api, &request), scope) {
         (Some(error), _) => error.into_response(),

@@ -85,11 +85,15 @@ pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, Conf
     let description = OpenApiRouter::new().route("/api/openapi.json", get(async move || document.clone()));
     let (description, _) = open(description).split_for_parts();
 
+    let not_found = {
+        let api = Arc::clone(&api);
+        move |request| observe::not_found(Arc::clone(&api), request)
+    };
     let main = with_layers(routes.merge(description), &api).merge(ws);
     let main = page
         .map_or_else(Router::new, |page| page::routes(base, page))
         .merge(nest(base, main))
-        .fallback(not_found);
+        .fallback(not_found.clone());
     let admin = separate.then(|| {
         let (routes, _) = open(health_routes().merge(metrics_routes()))
             .merge(guarded(debug_routes(), Scope::Admin))
@@ -177,8 +181,4 @@ fn nest(base: &str, routes: Router) -> Router {
     } else {
         Router::new().nest(base, routes)
     }
-}
-
-async fn not_found() -> ApiError {
-    ApiError::NotFound("no such path; /api/openapi.json lists them".into())
 }
