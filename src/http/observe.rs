@@ -49,11 +49,18 @@ pub async fn measure(State(api): State<Arc<Api>>, request: Request, next: Next) 
 /// Answers a method that its path does not have, measured like any other request.
 pub async fn method_not_allowed(State(api): State<Arc<Api>>, request: Request) -> Response {
     measured(&api, request, async |request| {
-        origin::refusal(&api, &request)
-            .unwrap_or(ApiError::MethodNotAllowed)
-            .into_response()
+        no_such_method(&api, &request).into_response()
     })
     .await
+}
+
+/// The same where [`measure`] stands outside.
+pub async fn guard_method(State(api): State<Arc<Api>>, request: Request) -> ApiError {
+    no_such_method(&api, &request)
+}
+
+fn no_such_method(api: &Api, request: &Request) -> ApiError {
+    origin::refusal(api, request).unwrap_or(ApiError::MethodNotAllowed)
 }
 
 /// Answers a path that there is not, measured like any other request.

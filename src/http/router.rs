@@ -168,7 +168,7 @@ fn with_layers(routes: Router<Arc<Api>>, api: &Arc<Api>) -> Router {
     match cors(&api.cors_origins) {
         None => routes.method_not_allowed_fallback(observe::method_not_allowed),
         Some(cors) => routes
-            .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+            .method_not_allowed_fallback(observe::guard_method)
             .layer(cors)
             .layer(from_fn_with_state(state(), observe::measure)),
     }

@@ -295,10 +295,9 @@ impl Frames {
 /// The end of line that a frame's whole payload is, if it is one: what an idle client sends (STOMP rule B2). A read half
 /// with its 8 KiB is too much for it.
 fn heart_beat(frame: &[u8], head: &Head) -> Option<Bytes> {
-    let [mask @ .., masked] = frame
-        .get(head.head_bytes.checked_sub(MASK_BYTES)?..)?
-        .first_chunk::<5>()?;
-    (head.payload_bytes == 1 && mask[0] ^ masked == b'\n').then_some(Bytes::from_static(b"\n"))
+    let masked = frame.get(head.head_bytes.checked_sub(MASK_BYTES)?..)?;
+    let [key, _, _, _, byte] = masked.first_chunk()?;
+    (head.payload_bytes == 1 && key ^ byte == b'\n').then_some(Bytes::from_static(b"\n"))
 }
 
 /// Lets fastwebsockets parse and unmask exactly one frame, all of which is there, so that it neither waits nor leaves

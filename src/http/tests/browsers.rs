@@ -15,7 +15,16 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request<Body> 
 
 #[tokio::test]
 async fn a_foreign_page_is_refused_before_anything_else() {
-    let fixture = Fixture::new(Access::Keys, &Config::default());
+    let listing = Config {
+        cors_origins: vec!["https://app.example".into()],
+        ..Config::default()
+    };
+    for config in [Config::default(), listing] {
+        foreign_page_is_refused(&Fixture::new(Access::Keys, &config)).await;
+    }
+}
+
+async fn foreign_page_is_refused(fixture: &Fixture) {
     let cross = [
         ("sec-fetch-site", "cross-site"),
         ("authorization", "Bearer admin"),
@@ -26,6 +35,8 @@ async fn a_foreign_page_is_refused_before_anything_else() {
         ("POST", "/api/v1/broadcast/queue/x"),
         ("POST", "/api/v1/users/u/queue/x"),
         ("DELETE", "/api/v1/users/u/sessions"),
+        // A method that the path does not have.
+        ("POST", "/livez"),
     ] {
         let answer = fixture.send(request(method, path, &cross)).await;
         assert_eq!(answer.status, 403, "{method} {path}");
