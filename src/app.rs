@@ -14,9 +14,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::auth::{self, Authenticator};
-use crate::bus::{self, Bus};
+use crate::bus::Bus;
 use crate::close_reason::CloseReason;
-use crate::config::{Config, Limits};
+use crate::config::Config;
 use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
 use crate::http::{self, listener};
@@ -31,6 +31,7 @@ use crate::session::context::Context;
 use crate::session::driver;
 use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
+use crate::setting::Limits;
 use crate::tap::Tap;
 use crate::telemetry::export::Exporter;
 use crate::telemetry::metrics::{Metrics, otlp};
@@ -207,7 +208,8 @@ impl App {
             draining: draining.clone(),
         });
         let connect = Arc::new(move |connection| {
-            Box::pin(driver::serve(context.clone(), connection)) as bus::BoxFuture<'static, ()>
+            Box::pin(driver::serve(context.clone(), connection))
+                as futures_util::future::BoxFuture<'static, ()>
         });
         let origins = Origins::parse(&config.http.origins)
             .map_err(|error| Error::Config(format!("http.origins: {error}")))?;

@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::units::{ByteSize, HumanDuration};
 use crate::principal::{Principal, UserName};
+use crate::setting::{ByteSize, HumanDuration};
 use crate::telemetry::metrics::Metrics;
 use credentials::Credentials;
 use delay::Delays;
@@ -35,7 +35,7 @@ pub struct UserEntry {
     /// The name.
     pub name: String,
     /// An argon2id PHC string, as `herald hash-password` prints.
-    pub password: crate::config::secret::Secret,
+    pub password: crate::setting::Secret,
     /// Full role names; default `["ROLE_USER"]`.
     #[serde(default = "default_roles")]
     pub roles: Vec<String>,

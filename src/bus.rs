@@ -11,12 +11,12 @@ use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::config::secret::Secret;
-use crate::config::units::{ByteSize, HumanDuration};
 use crate::destination::Path;
 use crate::envelope::{Envelope, Headers, TraceContext};
 use crate::instance::InstanceId;
 use crate::principal::UserName;
+use crate::setting::Secret;
+use crate::setting::{ByteSize, HumanDuration};
 
 pub mod embedded;
 pub mod headers;

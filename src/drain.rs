@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use crate::close_reason::CloseReason;
-use crate::config::units::HumanDuration;
 use crate::delivery::registry::Registry;
+use crate::setting::HumanDuration;
 
 /// Sessions close in waves this far apart.
 const WAVE_INTERVAL: Duration = Duration::from_millis(100);

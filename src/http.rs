@@ -9,7 +9,6 @@ use tokio::sync::watch;
 
 use crate::auth::Authenticator;
 use crate::bus::Bus;
-use crate::config::units::{ByteSize, HumanDuration};
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Prefixes};
 use crate::drain::Phase;
@@ -17,6 +16,7 @@ use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
 use crate::origins::Origins;
 use crate::presence::Presence;
+use crate::setting::{ByteSize, HumanDuration};
 use crate::tap::Tap;
 use crate::telemetry::metrics::Metrics;
 use proxies::{ForwardedHeader, Network};

@@ -5,12 +5,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::bus::BoxFuture;
 use crate::close_reason::CloseReason;
-use crate::config::secret::Secret;
 use crate::destination::Destination;
 use crate::limit::Limit;
 use crate::principal::Principal;
+use crate::setting::Secret;
+use futures_util::future::BoxFuture;
 
 pub mod authenticate;
 pub mod authorize;

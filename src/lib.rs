@@ -30,6 +30,7 @@ pub mod probe;
 pub mod recent;
 pub mod relay;
 pub mod session;
+pub mod setting;
 pub mod stomp;
 pub mod tap;
 pub mod telemetry;

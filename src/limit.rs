@@ -3,12 +3,10 @@
 
 mod address;
 mod keyed;
-mod rate;
 mod shared;
 
 pub use address::AddressGroup;
 pub use keyed::KeyedRate;
-pub use rate::Rate;
 pub use shared::{Memory, SharedRate};
 
 macro_rules! limits {

@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::{Bus, ControlMessage};
 
-use crate::config::units::{ByteSize, HumanDuration};
 use crate::delivery::registry::Registry;
 use crate::destination::Path;
 use crate::instance::{Instance, InstanceId};
 use crate::principal::UserName;
+use crate::setting::{ByteSize, HumanDuration};
 
 mod announce;
 mod complaints;

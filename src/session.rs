@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::units::HumanDuration;
+use crate::setting::HumanDuration;
 
 pub mod action;
 pub mod application;

@@ -9,7 +9,7 @@ use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use herald::bus::Limits;
 use herald::bus::headers::{decode_envelope, decode_reply, encode_envelope};
-use herald::config::units::ByteSize;
+use herald::setting::ByteSize;
 use herald::destination::{Path, Target};
 use herald::envelope::{HeaderLimits, Headers, is_content_type, is_passed_on};
 use libfuzzer_sys::fuzz_target;

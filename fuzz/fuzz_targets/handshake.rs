@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use herald::auth::credentials::Credentials;
 use herald::close_reason::CloseReason;
-use herald::config::secret::Secret;
+use herald::setting::Secret;
 use herald::instance::Instance;
 use herald::principal::{Principal, UserName};
 use herald::session::HeartbeatConfig;

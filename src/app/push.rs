@@ -6,7 +6,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{App, Error};
-use crate::bus;
 use crate::http::health;
 use crate::telemetry::metrics::otlp;
 
@@ -25,7 +24,7 @@ impl App {
         let observe = Arc::new(move || {
             let (registry, bus, presence, instance) = sources.clone();
             Box::pin(async move { health::observe(&registry, &*bus, &presence, &instance).await })
-                as bus::BoxFuture<'static, _>
+                as futures_util::future::BoxFuture<'static, _>
         });
         let (metrics, background) = (self.metrics.clone(), background.clone());
         otlp::start(&self.otlp, &self.instance, metrics, observe, background).map_err(Error::Config)

@@ -5,8 +5,8 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use crate::config::secret::Secret;
 use crate::principal::USER_NAME_MAX_BYTES;
+use crate::setting::Secret;
 
 /// Longest password, in bytes of UTF-8. A longer one is unusable, however it is presented.
 pub const PASSWORD_MAX_BYTES: usize = 1_024;

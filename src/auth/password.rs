@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use super::phc::{Memory, StoredHash};
 use super::{AuthSetupError, LoginConfig, phc};
-use crate::config::secret::Secret;
 use crate::limit::AddressGroup;
+use crate::setting::Secret;
 
 mod flight;
 mod queue;

@@ -7,7 +7,7 @@ use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::password_hash::{Error as HashError, try_generate_salt};
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher, Version};
 
-use crate::config::units::ByteSize;
+use crate::setting::ByteSize;
 
 /// Longest PHC string that is looked at.
 const TEXT_MAX_BYTES: usize = 512;

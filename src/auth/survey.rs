@@ -41,7 +41,7 @@ pub fn survey(config: &Config, login: &LoginConfig) -> Result<Survey, UsersError
 mod tests {
     use super::*;
     use crate::auth::{UserEntry, phc};
-    use crate::config::secret::Secret;
+    use crate::setting::Secret;
 
     fn user(name: &str, hash: String) -> UserEntry {
         UserEntry {

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use super::password::Outcome;
 use super::phc::StoredHash;
 use super::*;
-use crate::config::secret::Secret;
 use crate::limit::Limit;
+use crate::setting::Secret;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Far longer than anything here takes.

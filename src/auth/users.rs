@@ -10,9 +10,9 @@ use tokio::sync::broadcast;
 
 use super::phc::StoredHash;
 use super::{Config, LoginConfig, UserEntry};
-use crate::config::secret::Secret;
-use crate::config::units::ByteSize;
 use crate::principal::{Principal, ROLE_ADMIN, ROLE_USER, UserName};
+use crate::setting::ByteSize;
+use crate::setting::Secret;
 
 pub mod file;
 pub(super) mod watch;

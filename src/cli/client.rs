@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::paint;
-use crate::config::secret::Secret;
+use crate::setting::Secret;
 use endpoint::Endpoint;
 
 pub mod bench;

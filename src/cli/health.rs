@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time;
 
 use super::ConfigArgs;
-use crate::config::units::HumanDuration;
 use crate::http::Config;
+use crate::setting::HumanDuration;
 
 /// The longest answer that is read; Herald's own is some 100 bytes.
 const ANSWER_MAX_BYTES: usize = 16 << 10;

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 
-use super::units::{ByteSize, HumanDuration};
 use super::*;
 use crate::http::access::Access;
+use crate::setting::{ByteSize, HumanDuration};
 
 mod docs;
 

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 use super::Config;
-use super::units::HumanDuration;
+use crate::setting::HumanDuration;
 
 mod access;
 mod bus;

@@ -24,8 +24,8 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::proxies::Proxies;
-use crate::config::Limits;
 use crate::limit::Limit;
+use crate::setting::Limits;
 use crate::telemetry::metrics::Metrics;
 
 mod proxy_protocol;

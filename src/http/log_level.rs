@@ -19,8 +19,8 @@ use super::error::ApiError;
 use super::notifications::request::{json_text, present, text, whole};
 use super::refusals;
 use super::router::Api;
-use crate::config::units::HumanDuration;
 use crate::control::log_level::{SET_LEVEL, set_level};
+use crate::setting::HumanDuration;
 use crate::telemetry::log_level::{self, Level, LevelError};
 
 /// How long a change lasts that does not say.

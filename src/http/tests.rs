@@ -15,13 +15,13 @@ use super::router::{Routers, router};
 use super::{Config, State};
 use crate::auth::Authenticator;
 use crate::bus::Bus;
-use crate::config::units::ByteSize;
 use crate::delivery::registry::Registry;
 use crate::destination::Prefixes;
 use crate::drain::Phase;
 use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
 use crate::presence::Presence;
+use crate::setting::ByteSize;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::Tracer;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{ConnectAttempt, Interceptor, Reject};
 use crate::auth::credentials::Credentials;
 use crate::auth::{AuthError, Authenticator};
-use crate::bus::BoxFuture;
 use crate::close_reason::CloseReason;
 use crate::principal::{Principal, ROLE_USER};
+use futures_util::future::BoxFuture;
 
 /// Asks for a name and password of a user that has `ROLE_USER`.
 pub struct Authenticate(Arc<Authenticator>);

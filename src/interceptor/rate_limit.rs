@@ -4,8 +4,9 @@
 use super::{Interceptor, Reject};
 use crate::close_reason::CloseReason;
 use crate::destination::Destination;
-use crate::limit::{KeyedRate, Limit, Rate};
+use crate::limit::{KeyedRate, Limit};
 use crate::principal::Principal;
+use crate::setting::Rate;
 
 /// `limits.sends_per_user`
 pub struct RateLimit {

@@ -79,7 +79,7 @@ mod tests {
     use governor::clock::FakeRelativeClock;
 
     use super::*;
-    use crate::limit::Rate;
+    use crate::setting::Rate;
 
     fn limiter(keys_max: usize) -> (FakeRelativeClock, KeyedRate<FakeRelativeClock>) {
         let clock = FakeRelativeClock::default();

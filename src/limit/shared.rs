@@ -80,7 +80,7 @@ mod tests {
     use governor::clock::FakeRelativeClock;
 
     use super::*;
-    use crate::limit::Rate;
+    use crate::setting::Rate;
 
     #[test]
     fn each_memory_has_its_burst_and_then_its_rate() {

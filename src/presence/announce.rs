@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Config, Presence};
-use crate::bus::BoxFuture;
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
+use futures_util::future::BoxFuture;
 
 /// Who subscribes on this instance.
 pub trait Subscribers: Send + Sync {

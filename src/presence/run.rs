@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::Presence;
 use super::protocol::{self, SnapshotReply};
 use super::view::{Ask, Moment, Output};
-use crate::bus::{BoxFuture, Health, PublishError};
+use crate::bus::{Health, PublishError};
 use crate::envelope::unix_ms;
+use futures_util::future::BoxFuture;
 
 /// How long another instance may take for one page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(2);

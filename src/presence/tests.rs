@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::bus::{ControlMessage, Responder};
-use crate::config::units::ByteSize;
 use crate::destination::Target;
+use crate::setting::ByteSize;
 
 mod cluster;
 

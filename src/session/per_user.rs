@@ -15,12 +15,12 @@ use tokio::sync::Notify;
 use super::action::Refusal;
 use super::end::error_end;
 use crate::close_reason::CloseReason;
-use crate::config::{Limits, SessionsPerUserPolicy};
 use crate::delivery::registry::SessionHandle;
 use crate::delivery::sending::Sending;
 use crate::envelope::unix_ms;
 use crate::limit::Limit;
 use crate::principal::UserName;
+use crate::setting::{Limits, SessionsPerUserPolicy};
 use crate::stomp::Version;
 use crate::telemetry::metrics::Metrics;
 

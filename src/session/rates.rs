@@ -3,8 +3,9 @@
 
 use super::action::Refusal;
 use crate::close_reason::CloseReason;
-use crate::config::Limits;
-use crate::limit::{Limit, Memory, Rate, SharedRate};
+use crate::limit::{Limit, Memory, SharedRate};
+use crate::setting::Limits;
+use crate::setting::Rate;
 use crate::stomp::{Command, Frame};
 
 /// The limiters.

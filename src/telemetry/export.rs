@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::metrics::Metrics;
 use super::otlp::Protocol;
 use super::propagation::Trusted;
-use crate::config::units::HumanDuration;
+use crate::setting::HumanDuration;
 
 mod asked;
 mod start;

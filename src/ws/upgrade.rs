@@ -24,10 +24,10 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::writer::PlainSocket;
-use crate::config::secret::Secret;
 use crate::http::error::Problem;
 use crate::http::listener::{Peer, Place};
 use crate::origins::Origins;
+use crate::setting::Secret;
 use crate::telemetry::metrics::Metrics;
 
 mod admission;

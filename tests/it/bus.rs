@@ -10,11 +10,11 @@ use futures_util::{Stream, StreamExt};
 use herald::bus::embedded::EmbeddedBus;
 use herald::bus::nats::NatsBus;
 use herald::bus::{AppReply, AppRequest, Bus, Config, Health, Limits, PublishError, RequestError, UserEvent};
-use herald::config::units::{ByteSize, HumanDuration};
 use herald::destination::{Path, Target};
 use herald::envelope::{Envelope, HeaderLimits, Headers, MessageId, TraceContext};
 use herald::instance::{Instance, InstanceId};
 use herald::principal::UserName;
+use herald::setting::{ByteSize, HumanDuration};
 
 use crate::support::nats::NatsServer;
 use crate::support::within;

@@ -209,7 +209,7 @@ async fn the_same_metrics_are_pushed_by_otlp() {
     let (address, mut pushes) = collector().await;
     let app = App::with(|config| {
         config.metrics.endpoint = Some(address);
-        config.metrics.interval = herald::config::units::HumanDuration::secs(1);
+        config.metrics.interval = herald::setting::HumanDuration::secs(1);
     })
     .await;
     app.scrape("text/plain").await;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use herald::bus::Bus;
-use herald::config::{Config, SessionsPerUserPolicy};
+use herald::config::Config;
+use herald::setting::SessionsPerUserPolicy;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 

@@ -2,9 +2,9 @@
 //! what is passed on, what a receipt says, and what becomes of what cannot be done.
 
 use herald::bus::{AppReply, AppRequest, RequestError};
-use herald::config::units::HumanDuration;
 use herald::envelope::Headers;
 use herald::interceptor::authorize::Rule;
+use herald::setting::HumanDuration;
 use serde_json::json;
 
 use crate::support::app::{ADMIN, ANNA, App, BEN, connect};

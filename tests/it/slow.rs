@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use herald::config::Config;
-use herald::config::units::ByteSize;
+use herald::setting::ByteSize;
 
 use crate::support::app::{ADMIN, ANNA, App, BEN};
 use crate::support::process;

@@ -5,7 +5,7 @@ mod jaeger;
 mod tls;
 
 use herald::bus::AppReply;
-use herald::config::units::HumanDuration;
+use herald::setting::HumanDuration;
 use herald::telemetry::otlp::Protocol;
 use serde_json::json;
 

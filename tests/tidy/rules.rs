@@ -251,12 +251,7 @@ pub const RULES: &[Rule] = &[
         name: "the client commands know Herald from outside: STOMP's bytes, and no part of the server",
         within: &["src/cli/client"],
         bans: Ban::Paths(&["crate"]),
-        allows: &[
-            "crate::cli",
-            "crate::config::secret",
-            "crate::config::units",
-            "crate::stomp",
-        ],
+        allows: &["crate::cli", "crate::setting", "crate::stomp"],
         broken: ("src/cli/client/publish.rs", "use crate::destination::Path;"),
         ..RULE
     },

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::config::units::HumanDuration;
+use crate::setting::HumanDuration;
 
 fn delays(change: impl FnOnce(&mut LoginConfig)) -> Arc<Delays> {
     let mut config = LoginConfig {

@@ -7,7 +7,7 @@ use super::*;
 use crate::auth::LoginConfig;
 use crate::auth::password::Outcome;
 use crate::auth::phc;
-use crate::config::units::{ByteSize, HumanDuration};
+use crate::setting::{ByteSize, HumanDuration};
 
 /// One for all: what is remembered is so for this hash alone.
 static HASH: LazyLock<String> = LazyLock::new(|| phc::cheap("any"));

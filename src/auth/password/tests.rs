@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use std::task::Poll;
 
 use super::*;
-use crate::config::units::{ByteSize, HumanDuration};
 use crate::limit::Limit;
+use crate::setting::{ByteSize, HumanDuration};
 
 const RIGHT: &str = "right";
 

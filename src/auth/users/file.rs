@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::auth::UserEntry;
 use crate::auth::phc::HashProblem;
-use crate::config::units::ByteSize;
 use crate::principal::{UserName, UserNameError};
+use crate::setting::ByteSize;
 
 /// Why the users are not usable as a whole.
 #[derive(Debug)]

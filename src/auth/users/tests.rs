@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::phc::{cheap, cheap_with};
-use crate::config::units::ByteSize;
+use crate::setting::ByteSize;
 
 fn user(name: &str, hash: &str, roles: &str) -> String {
     format!("[[users]]\nname = {name:?}\npassword = {hash:?}\n{roles}\n")

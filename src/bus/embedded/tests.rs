@@ -3,10 +3,10 @@
 use futures_util::StreamExt;
 
 use super::*;
-use crate::config::units::ByteSize;
 use crate::destination::{Path, Target};
 use crate::envelope::{HeaderLimits, Headers, TraceContext};
 use crate::principal::UserName;
+use crate::setting::ByteSize;
 
 const LIMITS: Limits = Limits {
     body_bytes: ByteSize::kib(64),

@@ -5,10 +5,10 @@ use std::str::FromStr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::units::ByteSize;
 use crate::destination::Path;
 use crate::envelope::HeaderLimits;
 use crate::principal::UserName;
+use crate::setting::ByteSize;
 
 const LIMITS: Limits = Limits {
     body_bytes: ByteSize(64),

@@ -10,7 +10,7 @@ use async_nats::{ConnectOptions, ServerAddr};
 
 use crate::bus::Config;
 use crate::bus::subject::PrefixError;
-use crate::config::secret::Secret;
+use crate::setting::Secret;
 
 /// How long one attempt to connect may take, name resolution and TLS included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);

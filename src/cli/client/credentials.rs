@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::{ClientError, Login, ServerArgs};
-use crate::config::secret::Secret;
+use crate::setting::Secret;
 
 /// Largest file with a secret.
 const FILE_MAX_BYTES: u64 = 64 << 10;

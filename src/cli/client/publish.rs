@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rest::{Rest, segment};
 use super::{ClientError, Server, ServerArgs, paint};
-use crate::config::units::HumanDuration;
+use crate::setting::HumanDuration;
 
 /// Largest body that is read; Herald's own bound is `limits.body_bytes`.
 const BODY_MAX_BYTES: u64 = 64 << 20;

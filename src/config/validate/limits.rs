@@ -1,8 +1,9 @@
 //! `[limits]`, `[heartbeat]`, `[delivery]`, `[presence]` and `[drain]`: bounds that are sane and fit each other.
 
 use super::Findings;
-use crate::config::units::{ByteSize, HumanDuration};
-use crate::config::{Config, Limits, SESSIONS_PER_USER_MAX};
+use crate::config::Config;
+use crate::setting::{ByteSize, HumanDuration};
+use crate::setting::{Limits, SESSIONS_PER_USER_MAX};
 
 /// Beyond this a body is refused whatever the configuration says (docs/nats.md).
 const BODY_MAX: ByteSize = ByteSize::kib(1_000);

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::auth::UserEntry;
-use crate::config::secret::Secret;
-use crate::config::units::ByteSize;
 use crate::destination::Path;
 use crate::http::access::{Access, Key, Scope};
+use crate::setting::ByteSize;
+use crate::setting::Secret;
 
 /// The keys named as errors once `change` is made to a sound configuration.
 fn errors(change: impl FnOnce(&mut Config)) -> Vec<String> {

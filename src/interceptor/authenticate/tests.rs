@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::auth::{Config, LoginConfig, users};
-use crate::config::secret::Secret;
 use crate::interceptor::Chain;
+use crate::setting::Secret;
 use crate::telemetry::metrics::Metrics;
 
 // base64 of test1:test, test2:test and test1:wrong.

@@ -48,7 +48,7 @@ pub(super) async fn greet(
     socket: &AsyncFd<Arc<PlainSocket>>,
     deadline: Instant,
     address: std::net::IpAddr,
-    upgrade_authorization: Option<crate::config::secret::Secret>,
+    upgrade_authorization: Option<crate::setting::Secret>,
     key: SessionHandle,
 ) -> Result<Box<LoggedIn>, End> {
     let first = timeout_at(deadline, first_frame(context, inputs, outbox, socket));

@@ -22,11 +22,11 @@ use super::protocol::{
 };
 use super::{PerUser, SEATS, SUPERSEDE, Seat};
 use crate::bus::Bus;
-use crate::config::SessionsPerUserPolicy;
 use crate::instance::InstanceId;
 use crate::presence::Presence;
 use crate::principal::UserName;
 use crate::session::action::Refusal;
+use crate::setting::SessionsPerUserPolicy;
 use crate::telemetry::metrics::Metrics;
 
 /// How long an instance may take to answer; with the policy `refuse` a login waits for it.

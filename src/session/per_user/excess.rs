@@ -1,6 +1,6 @@
 //! Which of a user's sessions give way. Pure; the same answer on every instance that knows the same sessions.
 
-use crate::config::SessionsPerUserPolicy;
+use crate::setting::SessionsPerUserPolicy;
 
 /// Those of `held` above `most`: the oldest, or with the policy `refuse` the newest. Who knows only a part of a user's
 /// sessions names none wrongly: with the rest it would name these and more.

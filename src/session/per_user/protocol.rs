@@ -14,7 +14,7 @@ pub const SUPERSEDE: &str = "sessions.supersede";
 
 /// Most users in one question.
 pub(super) const USERS_MAX: usize = 256;
-/// Most bytes of one message; [`crate::config::SESSIONS_PER_USER_MAX`] sessions of one user fit in.
+/// Most bytes of one message; [`crate::setting::SESSIONS_PER_USER_MAX`] sessions of one user fit in.
 pub(super) const MESSAGE_MAX_BYTES: usize = 128 << 10;
 /// A number and its comma, as long as they get before the year 2286.
 pub(super) const SEAT_BYTES: usize = 14;
@@ -85,7 +85,7 @@ pub(super) fn answer(users: &[UserName], seats_of: impl Fn(&UserName) -> Vec<u64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SESSIONS_PER_USER_MAX;
+    use crate::setting::SESSIONS_PER_USER_MAX;
 
     #[test]
     fn hostile_questions_are_not_answered() {

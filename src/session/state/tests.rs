@@ -1,10 +1,10 @@
 //! Promise: each client frame means what docs/stomp-rules.md says, in each version; what is refused names the header at fault.
 
 use super::*;
-use crate::bus::BoxFuture;
 use crate::interceptor::{ConnectAttempt, Interceptor, Reject};
 use crate::principal::UserName;
 use crate::stomp::{Decoder, Limits as DecoderLimits};
+use futures_util::future::BoxFuture;
 
 mod acknowledge;
 

@@ -153,7 +153,7 @@ pub(super) fn exporter(asked: &Asked, instance: &Instance) -> Result<SpanExporte
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::units::HumanDuration;
+    use crate::setting::HumanDuration;
 
     const COLLECTOR: (&str, &str) = (ENDPOINT, "http://c:4318");
 

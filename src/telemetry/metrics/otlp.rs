@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Metrics, Observed, process};
-use crate::bus::BoxFuture;
-use crate::config::units::HumanDuration;
 use crate::instance::Instance;
+use crate::setting::HumanDuration;
 use crate::telemetry::otlp::{Authorities, Protocol, resource};
 use convert::{Span, attribute};
+use futures_util::future::BoxFuture;
 use send::Collector;
 
 mod convert;

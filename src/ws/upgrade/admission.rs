@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::config::Limits;
-use crate::limit::{AddressGroup, KeyedRate, Limit, Rate};
+use crate::limit::{AddressGroup, KeyedRate, Limit};
+use crate::setting::Limits;
+use crate::setting::Rate;
 use crate::telemetry::metrics::Metrics;
 
 /// The table of counts gives memory back when it has room for this many more than it holds.

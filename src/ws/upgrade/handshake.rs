@@ -14,9 +14,9 @@ use http::header::{
 };
 use http::{Method, StatusCode, Version};
 
-use crate::config::secret::Secret;
 use crate::http::error::Problem;
 use crate::origins::Origins;
+use crate::setting::Secret;
 
 /// STOMP's sub-protocols, the best first (STOMP rule W1).
 const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];

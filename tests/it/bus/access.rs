@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use herald::bus::nats::NatsBus;
 use herald::bus::{Bus, Config, Health};
-use herald::config::secret::Secret;
+use herald::setting::Secret;
 
 use super::{LIMITS, broadcast, config, instance, next, until};
 use crate::support::nats::NatsServer;

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use herald::bus::nats::NatsBus;
 use herald::bus::{Bus, Health, PublishError, UserEvent};
-use herald::config::units::ByteSize;
 use herald::destination::Target;
 use herald::envelope::{Headers, unix_ms};
 use herald::principal::UserName;
+use herald::setting::ByteSize;
 
 use super::backend::headers;
 use super::{LIMITS, broadcast, config, instance, nats_bus, next, path, until};

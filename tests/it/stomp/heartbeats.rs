@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use herald::config::units::HumanDuration;
+use herald::setting::HumanDuration;
 
 use super::subscribe;
 use crate::support::app::{ANNA, App, BEN, connect};

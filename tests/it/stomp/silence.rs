@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use herald::bus::{AppReply, AppRequest};
-use herald::config::units::HumanDuration;
 use herald::envelope::Headers;
+use herald::setting::HumanDuration;
 use tokio::sync::Semaphore;
 
 use super::heartbeats::{Clock, start};

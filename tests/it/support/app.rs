@@ -7,11 +7,11 @@ use std::sync::Arc;
 use herald::bus::Limits;
 use herald::bus::embedded::EmbeddedBus;
 use herald::config::Config;
-use herald::config::units::HumanDuration;
 use herald::drain::Stop;
 use herald::envelope::HeaderLimits;
 use herald::instance::{Instance, InstanceId};
 use herald::interceptor::authorize::Rule;
+use herald::setting::HumanDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Socket};
