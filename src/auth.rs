@@ -1,5 +1,5 @@
-//! Who is who: users from the configuration and a watched file, passwords checked off the runtime with bounded work
-//! (docs/architecture.md, decision 6). Knows no STOMP and no HTTP; credentials come in as text.
+//! Who is who: users from the configuration and a watched file, with passwords checked off the runtime by bounded
+//! work (docs/architecture.md, decision 6). Knows no STOMP and no HTTP; credentials come in as text.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -28,7 +28,7 @@ pub mod phc;
 pub mod survey;
 pub mod users;
 
-/// One user of the configuration or of the users file.
+/// One user from the configuration or from the users file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserEntry {
@@ -49,11 +49,11 @@ fn default_roles() -> Vec<String> {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// TOML file of `[[users]]`, watched and reloaded.
+    /// A TOML file of `[[users]]`, watched and reloaded.
     pub users_file: Option<String>,
-    /// Largest users file.
+    /// The largest users file.
     pub users_file_bytes: ByteSize,
-    /// Users named in the configuration itself.
+    /// Users defined in the configuration itself.
     pub users: Vec<UserEntry>,
 }
 
@@ -71,31 +71,31 @@ impl Default for Config {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoginConfig {
-    /// Password hashes computed at once; none: max(1, cores / 2).
+    /// How many password hashes are computed at the same time. `None` means max(1, cores / 2).
     pub permits: Option<usize>,
-    /// Logins that wait for a permit; above it: overloaded.
+    /// How many logins may wait for a permit. Beyond it: overloaded.
     pub queue: usize,
-    /// The longest that one waits for it; who would wait for longer: overloaded.
+    /// The longest that a login may wait for a permit. A login that would wait longer is overloaded.
     pub queue_timeout: HumanDuration,
-    /// Most memory that a stored hash may want for its computation; `permits` times this is what logins take at most.
+    /// The most memory that a stored hash may need for its computation. Logins take at most `permits` times this.
     pub hash_memory: ByteSize,
-    /// How long a success is remembered; 0s: not at all.
+    /// How long a success is remembered. 0s: not at all.
     pub cache_ttl: HumanDuration,
-    /// Successes remembered.
+    /// How many successes are remembered.
     pub cache_entries: usize,
-    /// Failures of one user from one address before its next logins from there are delayed.
+    /// Failures of one user from one address before the user's next logins from there are delayed.
     pub free_failures: u32,
-    /// Failures from one address, whoever's, before all its logins are delayed.
+    /// Failures from one address, of any users, before all logins from there are delayed.
     pub free_failures_per_address: u32,
     /// The first delay; each further failure doubles it. 0s: no delays.
     pub delay: HumanDuration,
     /// The longest delay.
     pub delay_max: HumanDuration,
-    /// The time in which half of the failures are forgotten.
+    /// The time after which half of the failures are forgotten.
     pub failures_half_life: HumanDuration,
-    /// Logins that are delayed at once; above it: overloaded.
+    /// How many logins may be delayed at the same time. Beyond it: overloaded.
     pub delayed: usize,
-    /// Likewise of one address.
+    /// The same for one address.
     pub delayed_per_address: usize,
 }
 
@@ -119,13 +119,13 @@ impl Default for LoginConfig {
     }
 }
 
-/// Why a login failed. Its words are the same for every client-side cause.
+/// Why a login failed. The words are the same for every cause on the client's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthError {
-    /// Unknown user, wrong password, or nothing usable presented: told apart by nothing that a client sees.
+    /// An unknown user, a wrong password, or nothing usable presented. A client cannot tell these apart.
     Failed,
-    /// More logins wait than `login.queue`, `login.queue_timeout` or `login.delayed` allow. Where it is known, when to come
-    /// again.
+    /// More logins wait than `login.queue`, `login.queue_timeout` or `login.delayed` allow. Holds when to come again,
+    /// if that is known.
     Overloaded(Option<Duration>),
 }
 
@@ -143,26 +143,26 @@ impl std::error::Error for AuthError {}
 /// Why the [`Authenticator`] cannot be set up.
 #[derive(Debug)]
 pub enum AuthSetupError {
-    /// The configured users or the users file.
+    /// The configured users or the users file are wrong.
     Users(UsersError),
-    /// A setting out of its range.
+    /// A setting outside its range.
     OutOfRange {
         /// The setting.
         name: &'static str,
-        /// What it is.
+        /// Its value.
         value: usize,
-        /// The least it may be.
+        /// The smallest value allowed.
         min: usize,
-        /// The most it may be.
+        /// The largest value allowed.
         max: usize,
     },
-    /// The operating system gave no random bytes.
+    /// The operating system returned no random bytes.
     Random(argon2::password_hash::Error),
-    /// It has no threads for hashes.
+    /// The operating system could not start threads for hashes.
     Threads(std::io::Error),
-    /// No key could be made of them.
+    /// The random bytes could not be made into a key.
     Key,
-    /// Not called on a tokio runtime.
+    /// Called outside a tokio runtime.
     NoRuntime,
 }
 
@@ -195,7 +195,7 @@ impl std::error::Error for AuthSetupError {
     }
 }
 
-/// Proves who somebody is. Shared as `Arc<Authenticator>`; dropping the last one ends the watch on the users file.
+/// Proves who somebody is. Shared as `Arc<Authenticator>`; dropping the last one stops watching the users file.
 pub struct Authenticator {
     store: Arc<UserStore>,
     gates: Gates,
@@ -203,7 +203,8 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Reads the users and starts the watch on `auth.users_file`. Call it on a tokio runtime; it blocks on the file.
+    /// Reads the users and starts watching `auth.users_file`. Call it on a tokio runtime; it blocks while it reads
+    /// the file.
     pub fn new(config: &Config, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
         let runtime = Handle::try_current().map_err(|_| AuthSetupError::NoRuntime)?;
         let (verifier, delays) = (Verifier::new(login)?, Delays::new(login)?);
@@ -228,38 +229,38 @@ impl Authenticator {
         }))
     }
 
-    /// Checks a name and password; counts the result in [`Metrics::logins`]. `address` is where they came from.
+    /// Checks a name and a password and counts the result in [`Metrics::logins`]. `address` is the client's address.
     ///
-    /// An unknown user costs what a known one costs: the same path, one hash, the same words. Not told apart by roles:
-    /// whoever opens a session asks for `ROLE_USER` besides.
+    /// An unknown user costs what a known one costs: the same path, one hash, the same words. Roles are not checked
+    /// here: opening a session requires `ROLE_USER` in addition.
     ///
-    /// After failures from `address` this waits before it computes anything; a password that was right lately does not.
+    /// After failures from `address` this waits before it computes anything, unless the password was right recently.
     ///
     /// # Cancel safety
-    /// Dropping the future gives the login up: what waits leaves the queue, what computes ends and frees its permit. One
-    /// that is delayed after failures goes on without its client.
+    /// Dropping the future gives the login up: a waiting login leaves the queue, a running computation finishes and
+    /// frees its permit. A login that is delayed after failures continues without its client.
     pub async fn verify(&self, credentials: &Credentials, address: IpAddr) -> Result<Principal, AuthError> {
         let result = self.check(credentials, address).await;
         self.count(result.as_ref().err(), address);
         result
     }
 
-    /// Counts a login that presented nothing usable, and gives its error.
+    /// Counts a login that presented nothing usable, and returns its error.
     pub fn unusable(&self, address: IpAddr) -> AuthError {
         self.count(Some(&AuthError::Failed), address);
         AuthError::Failed
     }
 
-    /// Names of users that were removed or changed (password or roles) by a reload: their sessions end with 4401.
+    /// The names of users that a reload removed or changed (password or roles): their sessions end with 4401.
     ///
     /// The channel is bounded. A receiver that gets `Lagged` has missed names and recovers by asking
-    /// [`is_current`](Self::is_current) for each of its sessions. A session that joins its registry after the name was
-    /// sent is missed likewise: ask `is_current` once more after joining.
+    /// [`is_current`](Self::is_current) for each of its sessions. A session that joins its registry after the name
+    /// was sent is missed in the same way: ask `is_current` again after joining.
     pub fn withdrawn(&self) -> broadcast::Receiver<UserName> {
         self.store.withdrawn()
     }
 
-    /// Whether what [`verify`](Self::verify) gave is still so: the user is there, password and roles unchanged.
+    /// Whether the result of [`verify`](Self::verify) still holds: the user exists, with the same password and roles.
     pub fn is_current(&self, principal: &Principal) -> bool {
         self.store
             .current()
@@ -267,7 +268,7 @@ impl Authenticator {
             .is_some_and(|user| user.principal.is_clone_of(principal))
     }
 
-    /// Whether anyone at all could log in.
+    /// Whether there is any user who could log in.
     pub fn has_users(&self) -> bool {
         !self.store.current().is_empty()
     }
@@ -278,7 +279,7 @@ impl Authenticator {
         let stored = found.map_or(&users.decoy, |user| &user.hash);
         let matches = self.gates.matches(credentials, stored, address).await?;
         let user = found.filter(|_| matches).ok_or(AuthError::Failed)?;
-        // The users may have been reloaded meanwhile; what counts is what they are now.
+        // The users may have been reloaded in the meantime; what counts is what they are now.
         match self.store.current().get(&credentials.user) {
             Some(now) if now.hash.text() == user.hash.text() => Ok(now.principal.clone()),
             _ => Err(AuthError::Failed),

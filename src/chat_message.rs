@@ -16,11 +16,11 @@ struct ChatMessage<'a> {
     time: String,
 }
 
-/// `{"message":…,"user":…,"time":…}`; the time is `now`'s local date-time without its zone, nine digits of fraction,
-/// so that texts sort as times do: `2026-11-23T20:25:50.736287101`.
+/// `{"message":…,"user":…,"time":…}`. The time is `now`'s local date-time without a zone and with nine fractional
+/// digits, so that texts sort as times do: `2026-11-23T20:25:50.736287101`.
 pub fn chat_message(message: &str, user: &str, now: &Zoned) -> Bytes {
     let time = format!("{:.9}", now.datetime());
-    // Serializing two texts and a time into memory has nothing to fail at; the type asks nevertheless.
+    // The signature is fallible; serializing two texts and a time into memory cannot fail.
     serde_json::to_vec(&ChatMessage { message, user, time })
         .unwrap_or_default()
         .into()

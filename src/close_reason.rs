@@ -1,35 +1,35 @@
-//! Every end of a session's life: its WebSocket close code, its words and its metric label, all by total matches.
-//! Knows nothing of how a close is written (`ws/close`) or who decides on it.
+//! Every way a session can end: its WebSocket close code, its words and its metric label, all by total matches. Knows
+//! nothing of how a close is written (`ws/close`) or who decides on it.
 
-/// Why a session ends. Codes are those of docs/stomp.md ("Close codes"): 1001, 1013 and 4408
-/// invite the client back, the others do not.
+/// Why a session ends. The codes are documented in docs/stomp.md ("Close codes"): after 1001, 1013 and 4408 the
+/// client should reconnect, after the others it should not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseReason {
     /// DISCONNECT, or the client's own Close frame.
     Normal,
-    /// The instance drains.
+    /// The instance is draining.
     Draining,
-    /// Bytes that are no STOMP or no WebSocket, or a STOMP rule broken.
+    /// Bytes that are not valid STOMP or WebSocket, or a broken STOMP rule.
     Malformed,
     /// Text that is not UTF-8.
     NotUtf8,
     /// A destination or an action that this principal may not use.
     Forbidden,
-    /// A limit of the configuration, other than a size.
+    /// A limit of the configuration other than a size.
     Limit,
-    /// Too many frames or attempts in a time.
+    /// Too many frames or attempts within a time.
     RateLimited,
-    /// A frame, body or message over its size limit.
+    /// A frame, body or message that exceeds its size limit.
     TooLarge,
-    /// This instance cannot take more work now.
+    /// This instance cannot accept more work at the moment.
     Overloaded,
-    /// The client reads more slowly than it is written to, and its outbox is full.
+    /// The client reads more slowly than Herald writes, and its outbox is full.
     SlowConsumer,
-    /// A SEND that the bus could not take.
+    /// A SEND that the bus could not accept.
     BusUnavailable,
     /// Neither heart-beats nor pongs.
     Silence,
-    /// CONNECT took longer than allowed.
+    /// CONNECT did not complete in time.
     HandshakeTimeout,
     /// Wrong, missing or withdrawn credentials.
     NotAuthenticated,
@@ -37,14 +37,14 @@ pub enum CloseReason {
     Disconnected,
     /// A newer session of the same user took its place.
     Superseded,
-    /// The peer went without a Close frame (EOF or reset).
+    /// The peer left without a Close frame (EOF or reset).
     PeerGone,
-    /// A fault of Herald's own.
+    /// An internal error of Herald.
     Internal,
 }
 
 impl CloseReason {
-    /// All of them, for metrics that want every label present from the start.
+    /// All reasons, for metrics that want every label present from the start.
     pub const ALL: [Self; 18] = [
         Self::Normal,
         Self::Draining,
@@ -66,8 +66,8 @@ impl CloseReason {
         Self::Internal,
     ];
 
-    /// The WebSocket close code (RFC 6455 section 7.4; 4000 to 4999 are Herald's own). [`Self::PeerGone`] is never
-    /// written; its code is what RFC 6455 reserves for "no Close frame".
+    /// The WebSocket close code (RFC 6455 section 7.4; 4000 to 4999 are private). [`Self::PeerGone`] is never
+    /// written; its code is the one that RFC 6455 reserves for a connection without a Close frame.
     pub fn code(self) -> u16 {
         match self {
             Self::Normal => 1000,
@@ -86,7 +86,8 @@ impl CloseReason {
         }
     }
 
-    /// Short words for the ERROR's `message` header and the Close frame's reason, where nothing more exact is known.
+    /// Short words for the ERROR's `message` header and the Close frame's reason, used where nothing more exact is
+    /// known.
     pub fn words(self) -> &'static str {
         match self {
             Self::Normal => "bye",
@@ -134,7 +135,7 @@ impl CloseReason {
         }
     }
 
-    /// Whether a client does well to reconnect unchanged.
+    /// Whether a client should reconnect without changing anything.
     pub fn may_reconnect(self) -> bool {
         matches!(
             self,

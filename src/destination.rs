@@ -8,35 +8,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::principal::UserName;
 
-/// Most segments of a path.
+/// The most segments of a path.
 pub const PATH_MAX_SEGMENTS: usize = 16;
-/// Longest segment, in bytes of UTF-8.
+/// The longest segment, in bytes of UTF-8.
 pub const SEGMENT_MAX_BYTES: usize = 128;
-/// Longest path or destination, in bytes of UTF-8.
+/// The longest path or destination, in bytes of UTF-8.
 pub const DESTINATION_MAX_BYTES: usize = 1_024;
 
 /// A validated path with its leading slash, such as `/queue/message`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Path(Arc<str>);
 
-/// Why a text is no path or no destination. `Display` says what was expected, in words fit for a client.
+/// Why a text is not a valid path or destination. `Display` says what was expected, in words fit for a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DestinationError {
     /// No leading slash.
     NoLeadingSlash,
-    /// Two slashes in a row, a slash at the end, or nothing at all.
+    /// Two slashes in a row, a trailing slash, or an empty text.
     EmptySegment,
-    /// Over [`PATH_MAX_SEGMENTS`].
+    /// More than [`PATH_MAX_SEGMENTS`] segments.
     TooManySegments,
-    /// A segment over [`SEGMENT_MAX_BYTES`].
+    /// A segment longer than [`SEGMENT_MAX_BYTES`].
     SegmentTooLong,
-    /// Over [`DESTINATION_MAX_BYTES`].
+    /// Longer than [`DESTINATION_MAX_BYTES`].
     TooLong,
     /// A control character.
     Control,
-    /// A segment `*` or `**`: pattern subscriptions are not offered.
+    /// A segment `*` or `**`: pattern subscriptions are not supported.
     Pattern,
-    /// No configured prefix fits; holds the prefixes that would have.
+    /// No configured prefix matches. Holds the prefixes that are configured.
     UnknownPrefix(Arc<str>),
 }
 
@@ -134,25 +134,25 @@ impl<'de> Deserialize<'de> for Path {
     }
 }
 
-/// Where a notification goes: what the bus carries and `delivery/` matches.
+/// Where a notification goes: what the bus carries and `delivery/` matches against subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Every subscriber of the path, which carries its prefix: `/queue/message`.
     Broadcast(Path),
     /// All sessions of one user that subscribe to `/user` + path; the path is without `/user`: `/queue/orders`.
     User {
-        /// Whose.
+        /// The user.
         user: UserName,
         /// What follows the user prefix.
         path: Path,
     },
 }
 
-/// What a client's text means to that client. Made only by [`Prefixes::for_client`], so that another user's
-/// destination cannot be expressed.
+/// What a client's text means for that client. Only [`Prefixes::for_client`] makes one, so another user's destination
+/// cannot be expressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// A broadcast or one of the caller's own user destinations.
+    /// A broadcast destination or one of the caller's own user destinations.
     Target(Target),
     /// An application destination; the path is without its prefix, since prefixes are aliases: `/message`.
     Application(Path),
@@ -164,7 +164,7 @@ pub enum Destination {
 pub struct Prefixes {
     /// Broadcast destinations begin with one of these.
     pub broadcast_prefixes: Vec<Path>,
-    /// Application destinations begin with one of these; all mean the same.
+    /// Application destinations begin with one of these. All of them mean the same.
     pub application_prefixes: Vec<Path>,
     /// User destinations begin with this.
     pub user_prefix: Path,
@@ -209,7 +209,7 @@ impl Prefixes {
         }
     }
 
-    /// A backend's broadcast destination.
+    /// The target of a backend's broadcast to `text`.
     pub fn broadcast(&self, text: &str) -> Result<Target, DestinationError> {
         let path = Path::parse(text)?;
         if self.is_broadcast(&path) {
@@ -219,7 +219,7 @@ impl Prefixes {
         }
     }
 
-    /// A backend's destination at `user`'s sessions: `/queue/orders`, also written `/user/queue/orders`.
+    /// The target of a backend's notification to `user`: `/queue/orders`, or the same as `/user/queue/orders`.
     pub fn user(&self, text: &str, user: UserName) -> Result<Target, DestinationError> {
         let path = Path::parse(text)?;
         let path = path.after(&self.user_prefix).unwrap_or(path);

@@ -1,5 +1,5 @@
-//! How an instance ends: not ready → the balancer notices → no more connections → sessions close in paced waves. Knows
-//! the registry by its handle, no socket and no bus.
+//! How an instance ends: not ready → the balancer notices → no new connections → sessions close in paced waves. Knows
+//! the registry by its handle, and no socket and no bus.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::close_reason::CloseReason;
 use crate::delivery::registry::Registry;
 use crate::setting::HumanDuration;
 
-/// Sessions close in waves this far apart.
+/// The interval between waves of session closes.
 const WAVE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// `[drain]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// SIGTERM to exit, at most.
+    /// The longest time from SIGTERM to exit.
     pub timeout: HumanDuration,
-    /// From "not ready" until accepting stops: the balancer's time to notice.
+    /// The time from "not ready" until accepting stops, for the balancer to notice.
     pub balancer_wait: HumanDuration,
-    /// Over how long the sessions' closes are spread, so that their reconnects are.
+    /// The time over which the closes of sessions are spread, so that their reconnects are spread too.
     pub spread: HumanDuration,
 }
 
@@ -37,14 +37,14 @@ impl Default for Config {
     }
 }
 
-/// Where an instance stands in its life. Phases only go forward.
+/// The phase of an instance's life. Phases only move forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Bound, not yet serving.
     Starting,
     /// Serving.
     Running,
-    /// Asked to end: not ready, still accepting.
+    /// Asked to end: not ready, but still accepting.
     NotReady,
     /// No longer accepting; sessions are being closed.
     Draining,
@@ -55,19 +55,19 @@ pub enum Phase {
 pub enum Stop {
     /// SIGTERM: a balancer may still send clients here.
     Terminate,
-    /// SIGINT, or a test: nobody to wait for.
+    /// SIGINT, or a test: there is nobody to wait for.
     Interrupt,
 }
 
-/// The signals that ask the process to end, caught from the moment this was made: one that comes before anybody waits
-/// is not lost and does not end the process by the system's default.
+/// The signals that ask the process to end, caught from the moment this is made: a signal that arrives before anybody
+/// waits is not lost and does not end the process by the system's default.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl StopSignals {
-    /// Catches SIGTERM and SIGINT from now on, for as long as the process lives. Errors: what the system says.
+    /// Catches SIGTERM and SIGINT from now on, for the life of the process. Returns the system's error on failure.
     pub fn catch() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -75,7 +75,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next of them. Cancel-safe.
+    /// Waits for the next signal. Cancel-safe.
     pub async fn next(&mut self) -> Stop {
         tokio::select! {
             _ = self.terminate.recv() => Stop::Terminate,
@@ -83,7 +83,7 @@ impl StopSignals {
         }
     }
 
-    /// Waits for the first of them. One more, at any later time, ends the process at once with status 1.
+    /// Waits for the first signal. A further one, at any later time, ends the process at once with status 1.
     pub async fn first(mut self) -> Stop {
         let stop = self.next().await;
         tokio::spawn(async move {
@@ -95,8 +95,8 @@ impl StopSignals {
     }
 }
 
-/// Closes all sessions with 1001, shuffled and spread over `drain.spread`, until none is left or `deadline` is near:
-/// clients that reconnect after a fixed delay then come back spread over that time too.
+/// Closes all sessions with 1001, in random order and spread over `drain.spread`, until none is left or `deadline` is
+/// near. Clients that reconnect after a fixed delay then come back spread over the same time.
 pub async fn close_sessions(registry: &Registry, config: &Config, deadline: Instant) {
     let sessions = registry.stats().sessions as usize;
     let waves = (config.spread.0.as_millis() / WAVE_INTERVAL.as_millis()).max(1) as usize;

@@ -1,4 +1,4 @@
-//! A notification on its way: what a publisher gave, filtered, with an id and a time. Knows no STOMP, no NATS, no HTTP:
+//! A notification on its way: what a publisher sent, filtered, with an id and a time. Knows no STOMP, NATS or HTTP:
 //! on NATS the body is the payload and the rest is subject and headers; in STOMP it is a MESSAGE.
 
 use std::fmt;
@@ -18,7 +18,7 @@ pub use arrival::Arrival;
 pub use headers::{HeaderError, HeaderLimits, Headers, is_passed_on};
 pub use trace::TraceContext;
 
-/// A notification's id: 1 to 64 of `[A-Za-z0-9._-]`, the publisher's or a ULID. Cheap to clone.
+/// A notification's id: 1 to 64 of `[A-Za-z0-9._-]`, chosen by the publisher, or a ULID. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(Arc<str>);
 
@@ -29,7 +29,7 @@ impl MessageId {
         Self(Arc::from(&*Ulid::new().array_to_str(&mut buffer)))
     }
 
-    /// A publisher's own id; none if it breaks the rule of the type.
+    /// A publisher's own id, or `None` if it breaks the rule of this type.
     pub fn parse(text: &str) -> Option<Self> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         ((1..=64).contains(&text.len()) && text.bytes().all(legal)).then(|| Self(text.into()))
@@ -56,7 +56,7 @@ impl fmt::Debug for MessageId {
 /// Where a bus that keeps history has stored a notification. Rendered `<epoch>-<sequence>` as `message-id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Which life of the stream: from its creation.
+    /// The life of the stream, which begins with its creation.
     pub epoch: u64,
     /// The stream's sequence number.
     pub sequence: u64,
@@ -71,13 +71,13 @@ impl fmt::Display for Position {
 /// One notification. Shared as `Arc<Envelope>` once it is inside an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// Its id, the same on every instance where the publisher or Herald set one.
+    /// The id, which is the same on every instance if the publisher or Herald set it.
     pub id: MessageId,
-    /// Where it goes.
+    /// The target.
     pub target: Target,
-    /// Where the bus stored it; none without history.
+    /// Where the bus stored it. `None` without history.
     pub position: Option<Position>,
-    /// The publisher's `Content-Type`, without control characters; none: decided by the body.
+    /// The publisher's `Content-Type`, without control characters. With `None` the body decides.
     pub content_type: Option<Box<str>>,
     /// The publisher's own headers.
     pub headers: Headers,
@@ -85,13 +85,14 @@ pub struct Envelope {
     pub body: Bytes,
     /// The publisher's trace context.
     pub trace: TraceContext,
-    /// When Herald accepted it, in Unix ms.
+    /// When Herald accepted the notification, in Unix ms.
     pub timestamp_ms: u64,
-    /// When it is stale, in Unix ms.
+    /// When the notification becomes stale, in Unix ms.
     pub expires_at_ms: Option<u64>,
-    /// A newer notification to the same target with the same key takes its place while it waits for a session.
+    /// The collapse key: a newer notification with the same target and key replaces this one while it waits for a
+    /// session.
     pub collapse: Option<Arc<str>>,
-    /// When it came to this instance, for measurements.
+    /// When the notification reached this instance, for measurements.
     pub arrival: Arrival,
 }
 
@@ -119,7 +120,7 @@ impl Envelope {
         self
     }
 
-    /// What stands as `message-id`: the position where there is one, else the id.
+    /// The value of `message-id`: the position if there is one, else the id.
     pub fn message_id(&self) -> MessageId {
         match self.position {
             Some(position) => MessageId(position.to_string().into()),
@@ -127,25 +128,25 @@ impl Envelope {
         }
     }
 
-    /// Whether it is stale at `now_ms` (Unix ms).
+    /// Whether the notification is stale at `now_ms` (Unix ms).
     pub fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_at_ms.is_some_and(|at| at <= now_ms)
     }
 }
 
-/// A collapse key: 1 to 128 bytes of text without control characters, outer blanks not counted; none if `text` breaks
-/// that.
+/// A collapse key: 1 to 128 bytes of text without control characters, not counting outer blanks. `None` if `text`
+/// breaks that rule.
 pub fn collapse_key(text: &str) -> Option<Arc<str>> {
     let text = text.trim();
     ((1..=128).contains(&text.len()) && !text.chars().any(char::is_control)).then(|| text.into())
 }
 
-/// Whether `text` can stand as a content type: 1 to 256 visible characters and blanks.
+/// Whether `text` is a valid content type: 1 to 256 visible characters and blanks.
 pub fn is_content_type(text: &str) -> bool {
     (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// Now, in Unix ms.
+/// The current time in Unix ms.
 pub fn unix_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,11 +1,11 @@
-//! Which Herald this is. The random id is the identity, the name is for people.
+//! The identity of this Herald instance. The random id identifies it; the name is for people.
 
 use std::fmt;
 use std::sync::Arc;
 
 use ulid::Ulid;
 
-/// An instance's identity: random at each start, ordered, so that "the lowest id" means one instance to all.
+/// An instance's identity: random at each start, and ordered, so that all instances agree on which id is the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId(Ulid);
 
@@ -40,12 +40,12 @@ pub struct Instance {
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The name for people; none: the host's name.
+    /// The name for people. `None` means the host's name.
     pub name: Option<String>,
 }
 
 impl Instance {
-    /// This process's instance, with a fresh id.
+    /// The instance of this process, with a fresh id.
     pub fn new(config: &Config) -> Self {
         let name = config.name.clone().unwrap_or_else(host_name);
         Self {

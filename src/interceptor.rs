@@ -1,6 +1,6 @@
-//! What stands between a client's wish and its fulfilment: one trait, a method a phase, and the chain that asks each
-//! in turn. Interceptors see who and what, never a socket. There is no outbound hook per session: it would forbid
-//! sharing bytes between sessions.
+//! What stands between a client's request and its effect: one trait with a method per phase, and the chain that asks
+//! each interceptor in turn. Interceptors see who and what, never a socket. There is no outbound hook per session: it
+//! would prevent sessions from sharing bytes.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,38 +16,38 @@ pub mod authenticate;
 pub mod authorize;
 pub mod rate_limit;
 
-/// A CONNECT that asks to become a session.
+/// A CONNECT that asks for a session.
 #[derive(Debug)]
 pub struct ConnectAttempt {
-    /// CONNECT's `X-Authorization`.
+    /// The `X-Authorization` header of CONNECT.
     pub x_authorization: Option<Secret>,
-    /// CONNECT's `Authorization`.
+    /// The `Authorization` header of CONNECT.
     pub authorization: Option<Secret>,
-    /// CONNECT's `login`.
+    /// The `login` header of CONNECT.
     pub login: Option<String>,
-    /// CONNECT's `passcode`.
+    /// The `passcode` header of CONNECT.
     pub passcode: Option<Secret>,
-    /// The upgrade request's `Authorization`; only set where its `Origin` is absent or listed by name.
+    /// The `Authorization` header of the upgrade request. Set only if its `Origin` is absent or listed by name.
     pub upgrade_authorization: Option<Secret>,
-    /// Where the client connects from.
+    /// The client's address.
     pub address: IpAddr,
 }
 
 /// A refusal: what the ERROR says and how the connection closes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
-    /// Decides the close code.
+    /// Determines the close code.
     pub reason: CloseReason,
     /// The limit that was hit, if one was.
     pub limit: Option<Limit>,
     /// The ERROR's `message`.
     pub message: String,
-    /// When the client should come again, if it should and that is known: the ERROR's `retry-after-ms`.
+    /// When the client should come again, if it should and the time is known: the ERROR's `retry-after-ms`.
     pub retry_after: Option<Duration>,
 }
 
 impl Reject {
-    /// A refusal for `reason` that says `message`.
+    /// A refusal for `reason` with the words `message`.
     pub fn new(reason: CloseReason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -57,16 +57,16 @@ impl Reject {
         }
     }
 
-    /// The same, since `limit` was hit.
+    /// The same refusal, because `limit` was hit.
     pub fn at(mut self, limit: Limit) -> Self {
         self.limit = Some(limit);
         self
     }
 }
 
-/// One link of the chain. Every method lets pass unless overridden; the first [`Reject`] ends the chain.
+/// One link of the chain. Every method permits unless overridden; the first [`Reject`] ends the chain.
 pub trait Interceptor: Send + Sync + 'static {
-    /// At CONNECT. `principal` is what an earlier link has found; a link that authenticates sets it.
+    /// At CONNECT. `principal` is what an earlier link has determined; a link that authenticates sets it.
     fn connect<'a>(
         &'a self,
         _attempt: &'a ConnectAttempt,
@@ -75,13 +75,13 @@ pub trait Interceptor: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Right after the session joined the registry, where a withdrawal finds it: refuses what has become untrue since
-    /// [`connect`](Self::connect), when no withdrawal could.
+    /// Right after the session has joined the registry, where a withdrawal finds it. Refuses what has become untrue
+    /// since [`connect`](Self::connect), when no withdrawal could find the session.
     fn joined(&self, _who: &Principal) -> Result<(), Reject> {
         Ok(())
     }
 
-    /// At SUBSCRIBE; `text` is the destination as the client wrote it. Must not allocate unless it refuses.
+    /// At SUBSCRIBE. `text` is the destination as the client wrote it. Must not allocate unless it refuses.
     fn subscribe(&self, _who: &Principal, _destination: &Destination, _text: &str) -> Result<(), Reject> {
         Ok(())
     }
@@ -91,11 +91,11 @@ pub trait Interceptor: Send + Sync + 'static {
         Ok(())
     }
 
-    /// After the session's end.
+    /// After the session has ended.
     fn disconnect(&self, _who: &Principal, _reason: CloseReason) {}
 }
 
-/// The interceptors in their order.
+/// The interceptors in order.
 pub struct Chain(Vec<Box<dyn Interceptor>>);
 
 impl Chain {
@@ -104,7 +104,7 @@ impl Chain {
         Self(links)
     }
 
-    /// Asks every link at CONNECT. A chain that nobody objects in and nobody authenticates in refuses.
+    /// Asks every link at CONNECT. If no link objects but none authenticates, the chain refuses.
     pub async fn connect(&self, attempt: &ConnectAttempt) -> Result<Principal, Reject> {
         let mut principal = None;
         for link in &self.0 {
@@ -118,7 +118,7 @@ impl Chain {
         })
     }
 
-    /// Asks every link once more, when the session has joined the registry.
+    /// Asks every link again when the session has joined the registry.
     pub fn joined(&self, who: &Principal) -> Result<(), Reject> {
         self.0.iter().try_for_each(|link| link.joined(who))
     }
@@ -137,7 +137,7 @@ impl Chain {
             .try_for_each(|link| link.send(who, destination, text))
     }
 
-    /// Tells every link of a session's end.
+    /// Tells every link that a session has ended.
     pub fn disconnect(&self, who: &Principal, reason: CloseReason) {
         self.0.iter().for_each(|link| link.disconnect(who, reason));
     }

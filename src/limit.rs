@@ -1,5 +1,5 @@
-//! The names of all limits, for the metric that counts how often each is hit, and what rates are measured by. Knows no
-//! value of a limit, and nothing of who enforces it.
+//! The names of all limits, for the metric that counts how often each is hit, and the limiters that enforce rates.
+//! Knows no value of a limit, and nothing of who enforces it.
 
 mod address;
 mod keyed;
@@ -18,7 +18,7 @@ macro_rules! limits {
         }
 
         impl Limit {
-            /// All of them, for a metric that wants every label present from the start.
+            /// All limits, for a metric that wants every label present from the start.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The setting, and the value of the metric label `limit`.

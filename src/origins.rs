@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// The allow-list of origins (RFC 6454): `*`, exact ones, and `https://*.example.com` for every host below a domain.
+/// The allow-list of origins (RFC 6454): `*`, exact origins, and `https://*.example.com` for every host below a
+/// domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins {
     any: bool,
@@ -12,13 +13,13 @@ pub struct Origins {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pattern {
     scheme: String,
-    /// With `below`: the domain, with the dot that it follows.
+    /// With `below`: the domain, including the dot before it.
     host: String,
     port: Option<u16>,
     below: bool,
 }
 
-/// A text that is no origin.
+/// A text that is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginError(String);
 
@@ -35,10 +36,10 @@ impl fmt::Display for OriginError {
 impl std::error::Error for OriginError {}
 
 impl Origins {
-    /// Reads the list as it stands in the configuration.
+    /// Reads the list as configured.
     ///
     /// # Errors
-    /// [`OriginError`] that names the first item that is none of the three forms.
+    /// [`OriginError`], which names the first item that has none of the three forms.
     pub fn parse(list: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, OriginError> {
         let mut origins = Self::default();
         for item in list {
@@ -52,24 +53,24 @@ impl Origins {
         Ok(origins)
     }
 
-    /// Whether nothing is listed.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         !self.any && self.listed.is_empty()
     }
 
-    /// Whether a request with this `Origin` is allowed. Without one it is no browser, which an allow-list of origins
-    /// cannot bind.
+    /// Whether a request with this `Origin` is allowed. A client without an `Origin` is not a browser, and an
+    /// allow-list of origins cannot bind it.
     pub fn allows(&self, origin: Option<&str>) -> bool {
         self.any || origin.is_none_or(|origin| self.lists_by_name(origin))
     }
 
-    /// The same; what comes from a page of the host that the request itself names is allowed as well.
+    /// The same, but a page of the host that the request itself names is allowed as well.
     pub fn allows_at(&self, origin: Option<&str>, host: Option<&str>) -> bool {
         let own = || matches!((origin, host), (Some(origin), Some(host)) if is_of_host(origin, host));
         self.allows(origin) || own()
     }
 
-    /// Whether `origin` is listed, by itself or by its domain, and not by `*` alone. `null` never is: any sandboxed
+    /// Whether `origin` is listed, by itself or by its domain, and not merely by `*`. `null` never is: any sandboxed
     /// page has it.
     pub fn lists_by_name(&self, origin: &str) -> bool {
         let Some(origin) = Pattern::parse(origin).filter(|origin| !origin.below) else {
@@ -114,7 +115,8 @@ impl Pattern {
     }
 }
 
-/// Whether `origin` is that of a page of `host`, a `Host` header. The scheme is not compared: TLS may end before Herald.
+/// Whether `origin` is that of a page of `host`, a `Host` header. Schemes are not compared: TLS may end before
+/// Herald.
 fn is_of_host(origin: &str, host: &str) -> bool {
     origin.split_once("://").is_some_and(|(scheme, _)| {
         let page = Pattern::parse(origin).filter(|page| !page.below);
@@ -122,7 +124,7 @@ fn is_of_host(origin: &str, host: &str) -> bool {
     })
 }
 
-/// `host:port` or `host`; an IPv6 address stands in brackets.
+/// Splits `host:port` or `host`. An IPv6 address is in brackets.
 fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let after_brackets = authority.rfind(']').map_or(0, |at| at + 1);
     match authority.get(after_brackets..)?.rfind(':') {

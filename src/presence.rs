@@ -1,12 +1,12 @@
-//! Who is online, in the whole cluster, over the bus's control channel (docs/architecture.md, decision 8). Knows
-//! the bus and the registry by their handles, no session and no NATS.
+//! Who is online in the whole cluster, over the bus's control channel (docs/architecture.md, decision 8). Knows the
+//! bus and the registry by their handles, and no session and no NATS.
 //!
-//! [`view`] decides everything and is pure; [`run`](self::run) gives it time and sends what it says; [`announce`] writes
-//! the list to its subscribers. docs/presence.md tells the whole.
+//! [`view`] decides everything and is pure; [`run`](self::run) gives it time and sends what it says; [`announce`]
+//! sends the list to its subscribers. docs/presence.md describes the whole.
 //!
 //! **Order**: one lock, around the view. `opened` and `closed` take it for one step in a tree, and its order is the
-//! order of the changes; nothing is queued between a session and the view. What the view says leaves in the order that
-//! `run`'s one task sends it.
+//! order of the changes; nothing is queued between a session and the view. What the view says leaves in the order in
+//! which `run`'s single task sends it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,17 +46,17 @@ use view::{Timing, View};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Changes are gathered this long before they are published.
+    /// How long changes are collected before they are published.
     pub batch: HumanDuration,
-    /// How often an instance says what it holds.
+    /// How often an instance announces what it holds.
     pub digest_interval: HumanDuration,
-    /// Silence after which an instance counts as gone.
+    /// How long an instance may be silent before it counts as gone.
     pub instance_timeout: HumanDuration,
-    /// Where the list of online users goes when it changes; none: nowhere.
+    /// Where the list of online users goes when it changes. `None` means nowhere.
     pub list_destination: Option<Path>,
     /// The shortest time between two lists.
     pub list_interval: HumanDuration,
-    /// Bound on list size × subscribers, a second.
+    /// The bound on list size × subscribers per second.
     pub list_bytes_per_second: ByteSize,
 }
 
@@ -93,12 +93,12 @@ pub struct InstanceView {
     pub id: InstanceId,
     /// Its name.
     pub name: Arc<str>,
-    /// Users online there.
+    /// How many users are online there.
     pub users: usize,
 }
 
 impl Presence {
-    /// The view of an instance that has just started: itself, nobody online.
+    /// The view of an instance that has just started: it knows only itself, with nobody online.
     pub fn new(instance: Instance, bus: Arc<dyn Bus>, registry: Registry, config: Config) -> Self {
         Self::with_subscribers(instance, bus, Arc::new(registry), config)
     }
@@ -126,24 +126,24 @@ impl Presence {
         }
     }
 
-    /// A session of `user` logged in on this instance. Only a user's first session is news.
+    /// A session of `user` has logged in on this instance. Only a user's first session changes anything.
     pub fn opened(&self, user: &UserName) {
         self.with_view(|view| view.opened(user));
     }
 
-    /// A session of `user` ended on this instance. Only a user's last session is news.
+    /// A session of `user` has ended on this instance. Only a user's last session changes anything.
     pub fn closed(&self, user: &UserName) {
         self.with_view(|view| view.closed(user));
     }
 
-    /// The users online in the whole cluster, sorted, each once.
+    /// The users online in the whole cluster, sorted and without duplicates.
     pub fn users(&self) -> Vec<UserName> {
         self.view.lock().users()
     }
 
     /// The same as a JSON array of names, made once for each state of the set and shared.
     pub fn list(&self) -> Bytes {
-        // Held while the list is made, so that those who ask at the same time share one.
+        // Held while the list is made, so that concurrent callers share one.
         let mut list = self.list.lock();
         let (version, users) = {
             let view = self.view.lock();
@@ -169,14 +169,14 @@ impl Presence {
         self.view.lock().online()
     }
 
-    /// Whether it falls to this instance to count a notification to `user` as one to nobody: the user has no session
+    /// Whether this instance is the one that counts a notification to `user` as offline: the user has no session
     /// anywhere, and no live instance has a lower id.
     pub fn counts_as_offline(&self, user: &UserName) -> bool {
         let view = self.view.lock();
         view.is_first() && !view.is_online(user)
     }
 
-    /// The live instances, this one included, sorted by id.
+    /// The live instances, including this one, sorted by id.
     pub fn instances(&self) -> Vec<InstanceView> {
         self.view.lock().instances()
     }
@@ -186,13 +186,13 @@ impl Presence {
         self.version.subscribe()
     }
 
-    /// Control messages dropped since start, for they could not be read or were out of bounds.
+    /// Control messages dropped since start because they could not be read or were out of bounds.
     pub fn refused(&self) -> u64 {
         self.complaints.total()
     }
 
-    /// Takes what another instance says or asks; kinds `presence.…` only. Never waits; a message that cannot be read is
-    /// counted, logged at most once a second for its kind, and dropped.
+    /// Handles what another instance says or asks; kinds `presence.…` only. Never waits. A message that cannot be
+    /// read is counted, logged at most once a second for its kind, and dropped.
     pub async fn handle(&self, message: ControlMessage) {
         let ControlMessage {
             kind,
@@ -223,8 +223,8 @@ impl Presence {
         }
     }
 
-    /// Publishes changes and digests, watches the others and the bus, and writes the list to its subscribers; until
-    /// `shutdown`, when it says goodbye, so that this instance's users are gone at once. To be run once.
+    /// Publishes changes and digests, watches the other instances and the bus, and sends the list to its subscribers
+    /// until `shutdown`. It then says goodbye, so that this instance's users are gone at once. Run it once.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         let driver = run::drive(&self, shutdown);
         match &self.config.list_destination {
@@ -254,7 +254,7 @@ impl Presence {
             let mut view = self.view.lock();
             (step(&mut view), view.version())
         };
-        // Behind the lock; whoever is late here with an older version changes nothing.
+        // Outside the lock: a late caller with an older version changes nothing.
         self.version.send_if_modified(|seen| {
             let newer = version > *seen;
             *seen = version.max(*seen);
@@ -269,7 +269,7 @@ impl Presence {
 
     fn page_bytes(&self) -> usize {
         let fits = self.bus.max_body_bytes().saturating_sub(protocol::HEAD_MAX_BYTES);
-        // Room for one name whatever the limit says: a page that holds nobody would never end.
+        // Room for one name whatever the limit says: with pages that hold nobody a snapshot would never end.
         fits.clamp(protocol::HEAD_MAX_BYTES, protocol::PAGE_MAX_BYTES)
     }
 }

@@ -1,4 +1,4 @@
-//! Who a session or a request belongs to, and what it may do. Knows nothing of how that was proven (`auth/`).
+//! Who a session or a request belongs to, and what roles it has. Knows nothing of how that was proven (`auth/`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ pub const ROLE_PUBLISHER: &str = "ROLE_PUBLISHER";
 /// The role that lets a user do everything over REST (docs/rest.md).
 pub const ROLE_ADMIN: &str = "ROLE_ADMIN";
 
-/// Longest user name, in bytes of UTF-8 (docs/auth.md).
+/// The longest user name, in bytes of UTF-8 (docs/auth.md).
 pub const USER_NAME_MAX_BYTES: usize = 128;
 
 /// A user's name: 1 to 128 bytes of UTF-8, no control characters, no `:` (docs/auth.md). Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(Arc<str>);
 
-/// Why a text is no user name. The words are fit for a client; the text itself is not repeated.
+/// Why a text is not a valid user name. The words are fit for a client and do not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserNameError {
-    /// Nothing there.
+    /// Empty.
     Empty,
-    /// Over [`USER_NAME_MAX_BYTES`].
+    /// Longer than [`USER_NAME_MAX_BYTES`].
     TooLong,
     /// A control character.
     Control,
@@ -44,7 +44,7 @@ impl fmt::Display for UserNameError {
 impl std::error::Error for UserNameError {}
 
 impl UserName {
-    /// Checks `text` by the rules of the type.
+    /// Checks `text` against the rules of this type.
     pub fn parse(text: &str) -> Result<Self, UserNameError> {
         if text.is_empty() {
             return Err(UserNameError::Empty);
@@ -93,7 +93,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// A principal named `user` that has `roles` (full names, `ROLE_…`).
+    /// A principal named `user` with `roles` (full names, `ROLE_…`).
     pub fn new(user: UserName, roles: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         Self {
             user,
@@ -101,7 +101,7 @@ impl Principal {
         }
     }
 
-    /// Whether one was cloned from the other: not merely the same name and roles, but of the same login data.
+    /// Whether one was cloned from the other: not merely equal in name and roles, but from the same login data.
     pub fn is_clone_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.roles, &other.roles) && self.user == other.user
     }
@@ -111,12 +111,12 @@ impl Principal {
         &self.user
     }
 
-    /// The roles, in the order they were configured.
+    /// The roles, in configured order.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
         self.roles.iter().map(|role| &**role)
     }
 
-    /// Whether `role` (a full name) is one of them.
+    /// Whether the principal has `role` (a full name).
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|held| &**held == role)
     }

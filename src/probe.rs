@@ -1,5 +1,5 @@
-//! How long a question to an instance takes over the bus, there and back, so that nobody need compare clocks: asked of
-//! this instance itself and of some others, every ten seconds. Knows the bus and presence; the answer is `relay`'s.
+//! Measures the round trip of a question to an instance over the bus, so that nobody has to compare clocks. Every ten
+//! seconds it asks this instance and some others. Knows the bus and presence; `relay` answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,13 @@ use crate::instance::InstanceId;
 use crate::presence::Presence;
 use crate::telemetry::metrics::{Metrics, Peer};
 
-/// The question; its answer is empty, and says all by coming.
+/// The question. Its answer is empty: that it arrives is the answer.
 pub const PROBE: &str = "probe.echo";
 
 const INTERVAL: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Others asked each time, picked at random: the cost of a probe must not grow with the square of the cluster.
+/// The number of other instances asked each time, picked at random. The cost of a probe must not grow with the square
+/// of the cluster's size.
 const OTHERS_MAX: usize = 8;
 
 /// Asks until `shutdown`.

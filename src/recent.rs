@@ -1,5 +1,5 @@
-//! The newest bodies of a few broadcast destinations, in this instance's memory: what the `recent` route answers with
-//! where the bus keeps no history. Filled by `relay`; knows no session and no bus.
+//! The newest bodies of a few broadcast destinations, in this instance's memory: the answer of the `recent` route
+//! where the bus keeps no history. Filled by `relay`. Knows no session and no bus.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 
-/// Bytes of bodies kept for one destination, whatever their number.
+/// The most bytes of bodies kept for one destination.
 pub const BYTES_MAX: usize = 512 << 10;
 
 /// One body and when Herald accepted it.
@@ -27,7 +27,7 @@ struct Ring {
     bodies: Mutex<VecDeque<Kept>>,
 }
 
-/// The rings, one for each destination that a route asks for.
+/// The rings, one per destination that a route asks for.
 pub struct Recent(Vec<Ring>);
 
 /// What one instance tells another that has just started: JSON, oldest first.
@@ -35,12 +35,12 @@ pub struct Recent(Vec<Ring>);
 struct Told {
     id: Box<str>,
     timestamp_ms: u64,
-    /// Base64: a body need not be text.
+    /// Base64, since a body need not be text.
     body: String,
 }
 
 impl Recent {
-    /// Keeps `count` bodies of each of these destinations.
+    /// Keeps `count` bodies for each of these destinations.
     pub fn new(wanted: impl IntoIterator<Item = (Path, usize)>) -> Self {
         let mut rings: Vec<Ring> = Vec::new();
         for (path, count) in wanted {
@@ -61,7 +61,7 @@ impl Recent {
         self.0.iter().map(|ring| &ring.path)
     }
 
-    /// Remembers a notification if its destination is one of them.
+    /// Stores a notification if its destination is one of those kept.
     pub fn record(&self, envelope: &Envelope) {
         let Target::Broadcast(path) = &envelope.target else {
             return;
@@ -78,7 +78,8 @@ impl Recent {
         trim(&mut bodies, ring.count);
     }
 
-    /// The newest `count` bodies, oldest first, as a JSON array: valid JSON as it is, else as a string.
+    /// The newest `count` bodies, oldest first, as a JSON array. A body that is valid JSON stands as it is, any other
+    /// as a string.
     pub fn as_json_array(&self, path: &Path, count: usize) -> Bytes {
         let bodies: Vec<Bytes> = self.ring(path).map_or_else(Vec::new, |ring| {
             let bodies = ring.bodies.lock();
@@ -103,7 +104,7 @@ impl Recent {
         out.into()
     }
 
-    /// What is kept of `path`, for another instance.
+    /// What is kept for `path`, encoded for another instance.
     pub fn tell(&self, path: &Path) -> Bytes {
         use base64::Engine as _;
         let told: Vec<Told> = self.ring(path).map_or_else(Vec::new, |ring| {
@@ -117,7 +118,8 @@ impl Recent {
         serde_json::to_vec(&told).unwrap_or_default().into()
     }
 
-    /// Takes what another instance kept of `path`: older than what came here since, and only what is not here yet.
+    /// Merges what another instance kept for `path`: only bodies that are older than what arrived here since, and not
+    /// here yet.
     pub fn learn(&self, path: &Path, told: &[u8]) -> Result<(), serde_json::Error> {
         use base64::Engine as _;
         let Some(ring) = self.ring(path) else {

@@ -1,5 +1,5 @@
-//! The ground floor: values as people write them in a configuration, and the limits that several modules enforce. Knows
-//! no other module of Herald.
+//! The ground floor: values as people write them in a configuration file, and the limits that several modules
+//! enforce. Knows no other module of Herald.
 
 mod duration;
 mod limits;

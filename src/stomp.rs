@@ -1,7 +1,8 @@
 //! STOMP 1.0, 1.1 and 1.2 as bytes: a sans-io codec. Knows no I/O, no runtime and no clock; time is a parameter.
 //!
-//! In: [`Decoder`] takes bytes however they were cut and gives client [`Frame`]s. Out: [`encoder::encode`] gives the bytes
-//! of one [`ServerFrame`]; who assembles a MESSAGE by parts takes [`escape::header_into`]. [`client`] is the other side.
+//! Inbound: [`Decoder`] takes bytes, however they were cut, and returns client [`Frame`]s. Outbound:
+//! [`encoder::encode`] returns the bytes of one [`ServerFrame`]; code that assembles a MESSAGE in parts uses
+//! [`escape::header_into`]. [`client`] is the other side of the protocol.
 
 pub mod client;
 pub mod decoder;

@@ -1,5 +1,5 @@
-//! What an instance fans out now, by destination, for who asks: samples taken while the relay works. Costs one relaxed
-//! load a notification while nobody asks. Knows no HTTP, no session and no body but its length.
+//! What an instance fans out at the moment, by destination: samples taken while the relay works. While nobody asks,
+//! the cost is one relaxed load per notification. Knows no HTTP and no session, and of a body only its length.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,12 +11,12 @@ use parking_lot::Mutex;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 
-/// What is counted under one name.
+/// What is counted for one destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
     /// Notifications.
     pub notifications: u64,
-    /// Those of them that no session of this instance wanted.
+    /// How many of them no session of this instance wanted.
     pub unmatched: u64,
     /// Bytes of their bodies.
     pub body_bytes: u64,
@@ -30,21 +30,21 @@ impl Count {
     }
 }
 
-/// The name that notifications are counted by: all users of one path together.
+/// The name that notifications are counted under. All users of one path are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Destination {
-    /// The path, of a user's destination without the user.
+    /// The path; for a user destination, without the user.
     pub path: Path,
-    /// Whether it goes to single users.
+    /// Whether it is a user destination.
     pub is_user: bool,
 }
 
-/// What one sample holds.
+/// The result of one sample.
 #[derive(Debug, Default)]
 pub struct Sample {
     /// By destination, the busiest first.
     pub destinations: Vec<(Destination, Count)>,
-    /// What came to destinations that were one too many.
+    /// Notifications to destinations beyond the limit on names.
     pub others: Count,
 }
 
@@ -68,7 +68,7 @@ struct Inner {
 }
 
 impl Tap {
-    /// At most `samples` at once, each of at most `destinations` names.
+    /// Allows at most `samples` at the same time, each with at most `destinations` names.
     pub fn new(samples: usize, destinations: usize) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -80,12 +80,14 @@ impl Tap {
         }
     }
 
-    /// Whether anybody samples; to be asked before [`Tap::record`], since it is all that a notification pays otherwise.
+    /// Whether anybody is sampling. Check this before [`Tap::record`]: without samples it is a notification's only
+    /// cost.
     pub fn is_open(&self) -> bool {
         self.inner.open.load(Ordering::Relaxed) > 0
     }
 
-    /// Counts one notification in every open sample. `is_matched`: a session of this instance may have wanted it.
+    /// Counts one notification in every open sample. `is_matched` says whether a session of this instance may have
+    /// wanted it.
     pub fn record(&self, envelope: &Envelope, is_matched: bool) {
         for counts in self.inner.samples.lock().iter() {
             let destination = match &envelope.target {
@@ -113,7 +115,8 @@ impl Tap {
         }
     }
 
-    /// Begins a sample, which ends with the guard; none: as many as are allowed are being taken.
+    /// Begins a sample that ends when the guard is dropped. Returns `None` if the maximum number of samples is being
+    /// taken.
     pub fn begin(&self) -> Option<Sampling> {
         let mut samples = self.inner.samples.lock();
         if samples.len() >= self.inner.samples_max {
@@ -129,14 +132,14 @@ impl Tap {
     }
 }
 
-/// A sample being taken. Dropped, it is over and its memory gone.
+/// A running sample. Dropping it ends the sample and frees its memory.
 pub struct Sampling {
     tap: Tap,
     counts: Arc<Mutex<Counts>>,
 }
 
 impl Sampling {
-    /// Ends it.
+    /// Ends the sample and returns its result.
     pub fn finish(self) -> Sample {
         let counts = std::mem::take(&mut *self.counts.lock());
         let mut destinations: Vec<_> = counts.by_destination.into_iter().collect();

@@ -1,4 +1,4 @@
-//! A user's name and password out of the forms that clients write them in. Knows no user and no hash.
+//! Reads a user's name and password from the forms that clients write them in. Knows no user and no hash.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -8,32 +8,32 @@ use zeroize::Zeroizing;
 use crate::principal::USER_NAME_MAX_BYTES;
 use crate::setting::Secret;
 
-/// Longest password, in bytes of UTF-8. A longer one is unusable, however it is presented.
+/// The longest password, in bytes of UTF-8. A longer one is unusable, however it is presented.
 pub const PASSWORD_MAX_BYTES: usize = 1_024;
 
-/// Longest `user:password`, in bytes.
+/// The longest `user:password`, in bytes.
 const PAIR_MAX_BYTES: usize = USER_NAME_MAX_BYTES + 1 + PASSWORD_MAX_BYTES;
-/// Its longest base64, with padding.
+/// The longest base64 of it, with padding.
 const BASE64_MAX_BYTES: usize = PAIR_MAX_BYTES.div_ceil(3) * 4;
 
-/// The standard alphabet (RFC 4648 section 4). Whether the padding is there tells nothing, so it is optional.
+/// The standard alphabet (RFC 4648 section 4). Padding carries no information, so it is optional.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A name and a password, both as presented: unchecked.
+/// A name and a password as presented, unchecked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The name as presented; perhaps no legal user name.
+    /// The name as presented; it may not be a valid user name.
     pub user: String,
     /// The password.
     pub password: Secret,
 }
 
 impl Credentials {
-    /// A name and a password that came apart, as STOMP's `login` and `passcode`. `None` where they are too long or
-    /// hold control characters, which no user has (RFC 7617 section 2).
+    /// A name and a password presented separately, as STOMP's `login` and `passcode`. `None` if they are too long or
+    /// contain control characters, which no user has (RFC 7617 section 2).
     pub fn new(user: &str, password: &str) -> Option<Self> {
         let usable = user.len() <= USER_NAME_MAX_BYTES
             && password.len() <= PASSWORD_MAX_BYTES
@@ -44,14 +44,14 @@ impl Credentials {
         })
     }
 
-    /// The value of an `Authorization` header or of STOMP's `X-Authorization`: `Basic <base64>`, or the bare base64 of
-    /// `user:password` (docs/auth.md). `None` for anything else, `Bearer` among it.
+    /// Reads the value of an `Authorization` header or of STOMP's `X-Authorization`: `Basic <base64>`, or the bare
+    /// base64 of `user:password` (docs/auth.md). `None` for anything else, including `Bearer`.
     pub fn from_authorization(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         Self::from_basic(text).or_else(|| Self::from_base64(text))
     }
 
-    /// `Basic <base64>` and nothing else (RFC 7617): the scheme in any case, UTF-8, split at the first colon.
+    /// Reads `Basic <base64>` and nothing else (RFC 7617): the scheme in any case, UTF-8, split at the first colon.
     pub fn from_basic(text: &str) -> Option<Self> {
         let (scheme, rest) = text.trim_ascii().split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") {

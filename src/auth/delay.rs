@@ -1,12 +1,12 @@
-//! Growing delays after failed logins: by address, and by user and address together. Never by user alone, which would let
-//! anyone lock a user out (docs/architecture.md, decision 6). Knows no password and no hash; a delayed login waits
-//! here, before it takes a place in `login.queue`.
+//! Growing delays after failed logins: per address, and per user and address together. Never per user alone, which
+//! would let anyone lock a user out (docs/architecture.md, decision 6). Knows no password and no hash. A delayed
+//! login waits here before it takes a place in `login.queue`.
 //!
-//! An address counts only failures that their user's count lets pass freely: who is delayed by the one need not be by the
-//! other, and one page that tries an old password for ever does not slow its whole office down.
+//! An address counts only those failures that its user's own count lets pass freely, so that a delay for one user
+//! does not delay the others: one page that retries an old password forever does not slow down its whole office.
 //!
-//! Memory is bounded: a table of [`ENTRIES_MAX`] counts, the least used of which give way. A count is made only by a login
-//! that costs a hash, so pushing others' out costs as many hashes.
+//! Memory is bounded: a table of [`ENTRIES_MAX`] counts, of which the least used are evicted. Only a login that costs
+//! a hash adds a count, so evicting other counts costs as many hashes.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -21,18 +21,18 @@ use tokio::time::{Instant, sleep};
 use super::{AuthSetupError, LoginConfig, password};
 use crate::limit::{AddressGroup, Limit};
 
-/// Counts kept, about 40 bytes each.
+/// How many counts are kept, about 40 bytes each.
 const ENTRIES_MAX: usize = 1 << 16;
-/// Most `login.delayed`.
+/// The largest `login.delayed`.
 const DELAYED_MAX: usize = 1_000_000;
 
-/// What is known of an address, or of a user at an address.
+/// The state of an address, or of a user at an address.
 #[derive(Debug, Clone, Copy)]
 struct Failures {
     count: u32,
-    /// Halved up to here.
+    /// The time up to which `failures` has been halved.
     at: Instant,
-    /// Logins that are delayed now.
+    /// How many logins are delayed at the moment.
     delayed: u32,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Delays {
 }
 
 impl Delays {
-    /// Delays after `config`.
+    /// The delays of `config`.
     pub(super) fn new(config: &LoginConfig) -> Result<Arc<Self>, AuthSetupError> {
         password::bounded("login.delayed", config.delayed, 0, DELAYED_MAX)?;
         Ok(Arc::new(Self {
@@ -66,11 +66,11 @@ impl Delays {
         }))
     }
 
-    /// Begins a login that will cost a hash. It counts as failed for its user and address until it is settled, so that
-    /// many at the same time do not slip through.
+    /// Begins a login that will cost a hash. Until it is settled it counts as failed for its user and address, so
+    /// that many logins at the same time do not slip through.
     ///
     /// # Errors
-    /// The limit of delayed logins that is reached.
+    /// The limit on delayed logins that was reached.
     pub(super) fn begin(self: &Arc<Self>, address: IpAddr, user: &str) -> Result<Attempt, Limit> {
         let group = AddressGroup::of(address);
         let mut attempt = Attempt {
@@ -106,7 +106,7 @@ impl Delays {
         Ok(attempt)
     }
 
-    /// A login that cost no hash of its own has failed: it waited for the outcome of an equal one.
+    /// Counts a failed login that cost no hash of its own: it waited for the outcome of an equal one.
     pub(super) fn failed(&self, address: IpAddr, user: &str) {
         let group = AddressGroup::of(address);
         if self.add_failure(self.hashing.hash_one((group, user))) <= self.free {
@@ -114,13 +114,13 @@ impl Delays {
         }
     }
 
-    /// A login that cost no hash of its own was right.
+    /// Counts a successful login that cost no hash of its own.
     pub(super) fn succeeded(&self, address: IpAddr, user: &str) {
         let pair = self.hashing.hash_one((AddressGroup::of(address), user));
         self.update(pair, |failures| failures.count = 0);
     }
 
-    /// One more failure; gives how many there are.
+    /// Adds one failure and returns how many there are.
     fn add_failure(&self, key: u64) -> u32 {
         if self.first.is_zero() {
             return 0;
@@ -138,7 +138,7 @@ impl Delays {
         }
     }
 
-    /// One step on one count, what is due forgotten first. A count that says nothing is not kept.
+    /// Updates one count after forgetting what is due. An empty count is not kept.
     fn update<T>(&self, key: u64, step: impl FnOnce(&mut Failures) -> T) -> T {
         let now = Instant::now();
         let mut table = self.table.lock();
@@ -165,7 +165,8 @@ impl Delays {
     }
 }
 
-/// One login under way. Dropped unsettled it counts as failed for its user and address: its password may have been tried.
+/// One login in progress. If it is dropped unsettled, it counts as failed for its user and address: its password may
+/// have been tried.
 pub(super) struct Attempt {
     pair: u64,
     address: u64,
@@ -176,15 +177,15 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// How long it has to wait.
+    /// How long the login has to wait.
     pub(super) fn delay(&self) -> Duration {
         self.delay
     }
 
-    /// Waits. Takes no place in `login.queue` and no permit.
+    /// Waits without taking a place in `login.queue` or a permit.
     ///
     /// # Cancel safety
-    /// Dropping the attempt gives its place among the delayed back.
+    /// Dropping the attempt frees its place among the delayed logins.
     pub(super) async fn wait(&mut self) {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
@@ -192,19 +193,19 @@ impl Attempt {
         }
     }
 
-    /// The password was right: the user's failures from this address are forgotten, the address's are not.
+    /// The password was right: forgets the user's failures from this address, but not the address's own.
     pub(super) fn succeeded(self) {
         self.delays.update(self.pair, |failures| failures.count = 0);
     }
 
-    /// It was wrong.
+    /// The password was wrong.
     pub(super) fn failed(self) {
         if self.counts_for_address {
             self.delays.add_failure(self.address);
         }
     }
 
-    /// It was not tried.
+    /// The password was not tried.
     pub(super) fn not_tried(self) {
         self.delays.update(self.pair, |failures| {
             failures.count = failures.count.saturating_sub(1)

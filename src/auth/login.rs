@@ -1,5 +1,5 @@
-//! One login on its way: its delay after failures, its place in the queue, and what its outcome means for the delays.
-//! Knows no user list.
+//! The steps of one login: its delay after failures, its place in the queue, and what its outcome means for the
+//! delays. Knows no list of users.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::phc::StoredHash;
 use crate::limit::{AddressGroup, Limit};
 use crate::telemetry::metrics::Metrics;
 
-/// What a login goes through.
+/// What a login has to pass.
 #[derive(Clone)]
 pub(super) struct Gates {
     pub(super) verifier: Arc<Verifier>,
@@ -21,11 +21,12 @@ pub(super) struct Gates {
 }
 
 impl Gates {
-    /// Whether the password fits `stored`; delayed after failures, and counted as one if it does not.
+    /// Whether the password matches `stored`. The login is delayed after failures, and counts as a failure if the
+    /// password does not match.
     ///
     /// # Cancel safety
-    /// Dropped before its password was tried, a login leaves the queue and is no failure. One that is delayed goes on
-    /// without its client: a password that is right ends the delays all the same, and next time nobody waits.
+    /// A login dropped before its password was tried leaves the queue and does not count as a failure. A delayed
+    /// login continues without its client: a right password still ends the delays, so that nobody waits next time.
     pub(super) async fn matches(
         &self,
         credentials: &Credentials,
@@ -38,7 +39,7 @@ impl Gates {
                 self.delays.succeeded(address, user);
                 return Ok(true);
             }
-            // The guess of a login that waited already: telling costs nothing.
+            // The password of a login that has waited already: reporting the result costs nothing.
             Standing::UnderWay => None,
             Standing::New => {
                 let begun = self.delays.begin(address, user);
@@ -54,7 +55,7 @@ impl Gates {
         }
     }
 
-    /// In a task of its own; at most `login.delayed` of them, and the queue behind.
+    /// Runs in a task of its own. At most `login.delayed` of them exist, and then the queue.
     async fn after_delay(
         &self,
         mut attempt: Attempt,
@@ -67,7 +68,7 @@ impl Gates {
             attempt.wait().await;
             gates.check(Some(attempt), &credentials, &stored, address).await
         });
-        // An error: the runtime ends.
+        // An error means that the runtime is shutting down.
         delayed.await.unwrap_or(Err(AuthError::Overloaded(None)))
     }
 
@@ -124,7 +125,7 @@ struct Trial {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        // Its client went away. What was not tried is no guess.
+        // The client went away. A password that was not tried is not a guess.
         if let Some(attempt) = self.attempt.take().filter(|_| !self.flight.tried()) {
             attempt.not_tried();
         }

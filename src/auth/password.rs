@@ -1,6 +1,6 @@
-//! Passwords checked off the runtime with bounded work (docs/architecture.md, decision 6): a few hashes at
-//! once, a queue before them that is bounded and fair, equal logins at the same time share one hash, and a success is
-//! remembered for a while. Knows no user list.
+//! Passwords checked off the runtime by bounded work (docs/architecture.md, decision 6): a few hashes at a time, a
+//! bounded and fair queue in front of them, one hash for equal logins at the same time, and successes that are
+//! remembered for a while. Knows no list of users.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,21 +28,21 @@ pub(super) use queue::Full;
 use queue::{Entered, Place, Queue, Turn};
 use threads::{Threads, cpu_time};
 
-/// Most `login.permits`.
+/// The largest `login.permits`.
 const PERMITS_MAX: usize = 1_024;
-/// Most `login.queue`.
+/// The largest `login.queue`.
 const QUEUE_MAX: usize = 1_000_000;
-/// Most `login.cache_entries`.
+/// The largest `login.cache_entries`.
 const CACHE_ENTRIES_MAX: usize = 1_000_000;
 
-/// What a login is known by: a MAC under a key that this process alone knows. It is no hash of a password to anyone
-/// who reads it elsewhere, and comparing two of them tells nothing in time.
+/// The identity of a login: a MAC under a key that only this process knows. To anyone who reads it elsewhere it is
+/// not a hash of a password, and comparing two of them reveals nothing through time.
 type Key = [u8; 32];
 
-/// The computation itself; tests put a counting one in its place.
+/// The computation itself. Tests replace it by one that counts.
 pub(super) type Matches = Box<dyn Fn(&StoredHash, &str) -> Outcome + Send + Sync>;
 
-/// How far a verification is.
+/// How far a verification has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
     /// Its turn has not come.
@@ -56,9 +56,9 @@ enum Progress {
 /// Why there is no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoOutcome {
-    /// Too many wait.
+    /// Too many logins wait.
     Full(Full),
-    /// [`Outcome::Unable`], or the end of the process.
+    /// [`Outcome::Unable`], or the process is ending.
     Unable,
 }
 
@@ -67,14 +67,14 @@ pub(super) enum NoOutcome {
 pub(super) enum Outcome {
     Match,
     Mismatch,
-    /// This machine could not compute it (no memory): the password is neither right nor wrong.
+    /// This machine could not compute the hash (no memory): the password is neither right nor wrong.
     Unable,
 }
 
 /// What is known of a password before it is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It was right lately.
+    /// It was right recently.
     Remembered,
     /// An equal login is being checked.
     UnderWay,
@@ -88,9 +88,9 @@ pub(super) struct Verifier {
     cache: Option<Cache<Key, Instant>>,
     cache_ttl: Duration,
     threads: Threads,
-    /// Locked under `flights`, where both are.
+    /// Locked after `flights` where both are locked.
     queue: Queue<Verification>,
-    /// Verifications that are under way.
+    /// The verifications in progress.
     flights: Mutex<HashMap<Key, UnderWay>>,
     matches: Matches,
 }
@@ -100,24 +100,24 @@ struct Verification {
     key: Key,
     stored: Arc<StoredHash>,
     password: Secret,
-    /// When it came. From then on a success is remembered: the threads that compute have a clock of their own where a
-    /// test stops the runtime's.
+    /// When the login arrived. A success is remembered from then on: the hashing threads have a clock of their own
+    /// where a test stops the runtime's.
     since: Instant,
 }
 
-/// What is known of a verification from outside.
+/// A verification as seen from outside.
 struct UnderWay {
     progress: watch::Sender<Progress>,
-    /// None: its turn came at once.
+    /// `None` if its turn came at once.
     place: Option<Place>,
-    /// Flights that have not been given up.
+    /// How many flights have not been given up.
     waiters: usize,
 }
 
 impl Verifier {
     /// A verifier within the bounds of `config`.
     pub(super) fn new(config: &LoginConfig) -> Result<Arc<Self>, AuthSetupError> {
-        // As many as `login.permits` at most, for as long as the process lives.
+        // At most `login.permits` buffers, kept for the life of the process.
         let spare: Mutex<Vec<Memory>> = Mutex::default();
         let matches = move |stored: &StoredHash, password: &str| {
             let mut memory = spare.lock().pop().unwrap_or_default();
@@ -135,7 +135,7 @@ impl Verifier {
         Self::with(config, Box::new(matches))
     }
 
-    /// Likewise, with the computation given.
+    /// The same with a given computation.
     pub(super) fn with(config: &LoginConfig, matches: Matches) -> Result<Arc<Self>, AuthSetupError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let permits = config.permits.unwrap_or((cores / 2).max(1));
@@ -148,7 +148,7 @@ impl Verifier {
         }
         let remembers = config.cache_entries > 0 && !config.cache_ttl.0.is_zero();
         Ok(Arc::new(Self {
-            // HMAC takes keys of any length.
+            // HMAC accepts keys of any length.
             mac: Hmac::new_from_slice(&key).map_err(|_| AuthSetupError::Key)?,
             cache: remembers.then(|| Cache::new(config.cache_entries)),
             cache_ttl: config.cache_ttl.0,
@@ -159,7 +159,7 @@ impl Verifier {
         }))
     }
 
-    /// What is known of `password` now.
+    /// What is known of `password` at the moment.
     pub(super) fn standing(&self, user: &str, stored: &StoredHash, password: &Secret) -> Standing {
         let key = self.key(user, stored, password);
         if self.remembers(&key) {
@@ -171,11 +171,11 @@ impl Verifier {
         }
     }
 
-    /// Begins to check whether `password` fits `stored`, which is `user`'s or a decoy. What has to wait does so among
-    /// the logins from `address`.
+    /// Begins to check whether `password` matches `stored`, which belongs to `user` or is a decoy. If it has to wait,
+    /// it waits among the logins from `address`.
     ///
     /// # Errors
-    /// At once, where as many wait already as may.
+    /// Fails at once if the queue is full.
     pub(super) fn begin(
         self: &Arc<Self>,
         address: AddressGroup,
@@ -244,8 +244,8 @@ impl Verifier {
         }
     }
 
-    /// Computes this one, and then those whose turn comes, until nobody waits. One thread stays with one permit: from one
-    /// hash to the next no other thread has to wake.
+    /// Computes this hash, and then the next ones in turn until nobody waits. One thread keeps one permit: no other
+    /// thread has to wake between two hashes.
     fn compute(&self, mut turn: Turn, mut verification: Verification) {
         loop {
             let outcome = self.outcome(&verification);
@@ -258,7 +258,7 @@ impl Verifier {
                 called.progress.send_replace(Progress::Computing);
             }
             drop(flights);
-            // Last: who logs in when it is said finds a place, and no failure.
+            // Last, so that whoever logs in when it hears the outcome finds a free place, and no failure.
             if let Some(done) = done {
                 done.progress.send_replace(Progress::Done(outcome));
             }
@@ -272,7 +272,7 @@ impl Verifier {
     fn outcome(&self, verification: &Verification) -> Outcome {
         let before = cpu_time();
         let compute = || (self.matches)(&verification.stored, verification.password.expose());
-        // A panic must not take the permit, and those that wait for it, with it.
+        // A panic must not take the permit, and those that wait for it, down with it.
         let Ok(outcome) = catch_unwind(AssertUnwindSafe(compute)) else {
             tracing::error!("a password verification ended early");
             return Outcome::Unable;
@@ -284,7 +284,7 @@ impl Verifier {
         outcome
     }
 
-    /// Lengths in front, so that no two (user, stored, password) make the same bytes.
+    /// Lengths come first, so that no two different (user, stored, password) yield the same bytes.
     fn key(&self, user: &str, stored: &StoredHash, password: &Secret) -> Key {
         let mut mac = self.mac.clone();
         for part in [user, stored.text()] {
@@ -301,14 +301,14 @@ impl Verifier {
     }
 }
 
-/// Tells all who wait for this verification that its turn will not come.
+/// Tells everyone who waits for this verification that its turn will not come.
 fn refuse(flights: &mut HashMap<Key, UnderWay>, key: &Key, full: Full) {
     if let Some(open) = flights.remove(key) {
         open.progress.send_replace(Progress::Refused(full));
     }
 }
 
-/// Whether a setting is in its range.
+/// Checks that a setting is within its range.
 pub(super) fn bounded(
     name: &'static str,
     value: usize,

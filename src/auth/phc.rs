@@ -1,5 +1,5 @@
 //! Stored passwords: argon2id hashes as PHC strings, checked and bounded before anything is computed with them. Knows
-//! no user, no task and no queue; every computation here takes its time on the caller's thread.
+//! no user, task or queue. Every computation here runs on the caller's thread.
 
 use std::fmt;
 
@@ -9,24 +9,24 @@ use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher, Version};
 
 use crate::setting::ByteSize;
 
-/// Longest PHC string that is looked at.
+/// The longest PHC string that is examined.
 const TEXT_MAX_BYTES: usize = 512;
-/// Most passes over the memory (`t`).
+/// The most passes over the memory (`t`).
 const PASSES_MAX: u32 = 16;
-/// Most lanes (`p`).
+/// The most lanes (`p`).
 const LANES_MAX: u32 = 16;
-/// Shortest hash; what argon2id makes by default has 32 bytes.
+/// The shortest hash. argon2id's default is 32 bytes.
 const OUTPUT_MIN_BYTES: usize = 16;
 
-/// What a computation works in, to be used again: mebibytes that come and go with every login would break the heap into
-/// pieces, and a flood of wrong passwords would let the process grow to a multiple of what it needs.
+/// The working memory of a computation, kept for reuse: mebibytes allocated and freed with every login would fragment
+/// the heap, and a flood of wrong passwords would let the process grow to a multiple of what it needs.
 #[derive(Default)]
 pub struct Memory(Vec<Block>);
 
 impl Memory {
     fn at_least(&mut self, count: usize) -> Result<&mut [Block], HashError> {
         if let Some(more) = count.checked_sub(self.0.len()) {
-            // The machine may have no more: an error, where a `resize` alone would end the process.
+            // The machine may be out of memory: return an error, where a plain `resize` would abort the process.
             self.0
                 .try_reserve_exact(more)
                 .map_err(|_| HashError::OutOfMemory)?;
@@ -36,7 +36,7 @@ impl Memory {
     }
 }
 
-/// A checked PHC string. Shows nothing of itself in `Debug`.
+/// A checked PHC string. `Debug` shows nothing of it.
 pub struct StoredHash {
     text: String,
     hash: PasswordHash,
@@ -46,11 +46,11 @@ pub struct StoredHash {
 /// What is wrong with a PHC string. Never repeats any of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HashProblem {
-    /// No PHC string at all, of another algorithm or version, or with parts missing.
+    /// Not a PHC string, of another algorithm or version, or incomplete.
     NotArgon2id,
-    /// Wants more memory than `login.hash_memory`; holds both.
+    /// Needs more memory than `login.hash_memory`. Holds both.
     Memory {
-        /// What it wants.
+        /// The memory it needs, in KiB.
         wanted: u64,
         /// `login.hash_memory`.
         allowed: ByteSize,
@@ -75,7 +75,7 @@ impl fmt::Display for HashProblem {
 }
 
 impl StoredHash {
-    /// Checks `text` and its parameters; computes nothing.
+    /// Checks `text` and its parameters without computing anything.
     pub fn parse(text: &str, memory_max: ByteSize) -> Result<Self, HashProblem> {
         if text.len() > TEXT_MAX_BYTES {
             return Err(HashProblem::NotArgon2id);
@@ -109,8 +109,8 @@ impl StoredHash {
         })
     }
 
-    /// A hash that no known password fits, to be computed for unknown users: as costly as `like`, or as Herald's own.
-    /// Salt and hash are random bytes, so that making it costs nothing.
+    /// A hash that no known password matches, computed for unknown users: as costly as `like`, or as Herald's own
+    /// hashes. Salt and hash are random bytes, so that making it costs nothing.
     pub fn decoy(like: Option<&Self>) -> Result<Self, HashError> {
         let params = like.map_or(Params::DEFAULT, |like| like.params.clone());
         let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
@@ -133,11 +133,11 @@ impl StoredHash {
         })
     }
 
-    /// Whether `password` is the one that was hashed. Takes tens of milliseconds and `m` KiB of `memory`, which is made
-    /// as large as that takes; outputs are compared in constant time (by `phc`). An error is a fault of this machine's,
-    /// not a wrong password.
+    /// Whether `password` is the one that was hashed. Takes tens of milliseconds and `m` KiB of `memory`, which grows
+    /// as needed; `phc` compares the outputs in constant time. An error is a fault of this machine, not a wrong
+    /// password.
     pub fn matches(&self, password: &str, memory: &mut Memory) -> Result<bool, HashError> {
-        // `parse` has seen both.
+        // `parse` has checked that both are present.
         let (Some(salt), Some(expected)) = (&self.hash.salt, &self.hash.hash) else {
             return Err(HashError::EncodingInvalid);
         };
@@ -165,7 +165,7 @@ impl StoredHash {
         )
     }
 
-    /// What a computation costs, to be compared with others: memory × passes.
+    /// The cost of a computation, for comparison with others: memory × passes.
     pub fn cost(&self) -> u64 {
         u64::from(self.params.m_cost()) * u64::from(self.params.t_cost())
     }
@@ -177,7 +177,8 @@ impl fmt::Debug for StoredHash {
     }
 }
 
-/// The PHC string of `password`, with a new salt and Herald's parameters (argon2id, m=19456, t=2, p=1: OWASP's).
+/// The PHC string of `password`, with a new salt and Herald's parameters (argon2id, m=19456, t=2, p=1, as OWASP
+/// recommends).
 pub fn hash(password: &str) -> Result<String, HashError> {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
     Ok(argon2.hash_password(password.as_bytes())?.to_string())
@@ -188,7 +189,7 @@ pub(super) fn random() -> Result<[u8; 16], HashError> {
     try_generate_salt().map_err(|_| HashError::RngFailure)
 }
 
-/// Cheap hashes for tests: what is cheap to compute is fast to test.
+/// Cheap hashes keep tests fast.
 #[cfg(test)]
 pub(super) fn cheap(password: &str) -> String {
     cheap_with(password, 8, 1)

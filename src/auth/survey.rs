@@ -1,4 +1,4 @@
-//! The users as somebody sees them who asks before an instance starts: how many there are, and what a login will cost.
+//! The users as seen by an operator before an instance starts: how many there are, and what a login will cost.
 //! Computes one hash, on the caller's thread.
 
 use std::time::{Duration, Instant};
@@ -7,16 +7,17 @@ use super::phc::Memory;
 use super::users::{UserStore, UsersError};
 use super::{Config, LoginConfig};
 
-/// What was found.
+/// The findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
-    /// Users of the configuration and of the file.
+    /// How many users the configuration and the file define.
     pub users: usize,
-    /// Parameters of the costliest hash, such as `m=19456,t=2,p=1`; without users those of `herald hash-password`.
+    /// The parameters of the costliest hash, such as `m=19456,t=2,p=1`. Without users, those of `herald
+    /// hash-password`.
     pub parameters: String,
-    /// How long it takes here; none: this machine cannot compute it.
+    /// How long that hash takes here. `None` if this machine cannot compute it.
     pub took: Option<Duration>,
-    /// Whether all hashes cost the same; else the time of a refusal tells users from strangers.
+    /// Whether all hashes cost the same. If not, the time of a refusal tells users from strangers.
     pub is_uniform: bool,
 }
 

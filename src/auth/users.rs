@@ -1,5 +1,5 @@
-//! The users as they are known now: those of the configuration and of the users file, checked, and replaced as a whole.
-//! Knows no password in the clear and verifies nothing.
+//! The current users: those of the configuration and of the users file, checked, and replaced as a whole. Knows no
+//! password in the clear and verifies nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -19,11 +19,11 @@ pub(super) mod watch;
 
 pub use file::{UserProblem, UsersError};
 
-/// Most roles of a user.
+/// The most roles of a user.
 const ROLES_MAX: usize = 64;
-/// Longest role name, in bytes.
+/// The longest role name, in bytes.
 const ROLE_MAX_BYTES: usize = 64;
-/// How many withdrawn names wait for a receiver before it lags.
+/// How many withdrawn names may wait for a receiver before it lags.
 const WITHDRAWN_CAPACITY: usize = 1_024;
 
 /// One user.
@@ -62,10 +62,10 @@ impl User {
     }
 }
 
-/// All users at one time.
+/// All users at one moment.
 pub(super) struct Users {
     by_name: HashMap<UserName, Arc<User>>,
-    /// What is computed for a name that is nobody's: as costly as the costliest of the stored ones.
+    /// What is computed for an unknown name: as costly as the costliest stored hash.
     pub(super) decoy: Arc<StoredHash>,
 }
 
@@ -74,7 +74,7 @@ impl Users {
         self.by_name.get(name)
     }
 
-    /// How many there are.
+    /// The number of users.
     pub(super) fn len(&self) -> usize {
         self.by_name.len()
     }
@@ -90,7 +90,7 @@ impl Users {
         self.by_name.is_empty()
     }
 
-    /// `entries` checked, each with the words that say where it stands.
+    /// `entries`, checked, each with words that say where it stands.
     fn check<'a>(
         entries: impl Iterator<Item = (&'a str, usize, &'a UserEntry)>,
         hash_memory: ByteSize,
@@ -122,10 +122,10 @@ impl Users {
     }
 }
 
-/// The users file and what was read from it.
+/// The users file and its content when it was read.
 pub(super) type Watched = (Arc<Path>, Vec<u8>);
 
-/// The users as of now. Replaced in one step; whoever holds [`Users`] keeps what it saw.
+/// The current users. They are replaced in one step; whoever holds [`Users`] keeps what it saw.
 pub(super) struct UserStore {
     configured: Vec<UserEntry>,
     file_max: ByteSize,
@@ -135,7 +135,8 @@ pub(super) struct UserStore {
 }
 
 impl UserStore {
-    /// Reads and checks everything once; starts nothing. Blocks on the file. Gives the file's path and content too.
+    /// Reads and checks everything once and starts nothing. Blocks while it reads the file. Also returns the file's
+    /// path and content.
     pub(super) fn open(config: &Config, login: &LoginConfig) -> Result<(Self, Option<Watched>), UsersError> {
         let mut watched = None;
         let mut from_file = Vec::new();
@@ -165,8 +166,8 @@ impl UserStore {
         self.withdrawn.subscribe()
     }
 
-    /// Replaces the users by those of the configuration and of `text`, the file's new content; on an error nothing
-    /// changes. Users that are unchanged keep their [`Principal`], so that its clones still count as current.
+    /// Replaces the users by those of the configuration and of `text`, the file's new content. On an error nothing
+    /// changes. Unchanged users keep their [`Principal`], so that its clones still count as current.
     pub(super) fn replace(&self, place: &Path, text: &[u8]) -> Result<Replaced, UsersError> {
         let from_file = file::parse(place, text)?;
         let place = file::place(place);
@@ -184,10 +185,10 @@ impl UserStore {
             users: users.by_name.len(),
             withdrawn: gone.len(),
         };
-        // First the users, then the names: who hears a name sees the users without it.
+        // The users first, then the names: whoever receives a name sees the users without it.
         *self.current.write() = Arc::new(users);
         for name in gone {
-            // An error: nobody listens yet, so there is no session to end.
+            // An error means that nobody listens yet, so there is no session to end.
             let _ = self.withdrawn.send(name);
         }
         Ok(replaced)
@@ -211,7 +212,7 @@ fn numbered<'a>(
         .map(move |(index, entry)| (place, index + 1, entry))
 }
 
-/// The PHC string of `test`, made for `--demo` alone: cheap (8 MiB, one pass) and known to everyone.
+/// The PHC string of `test`, made only for `--demo`: cheap (8 MiB, one pass) and known to everyone.
 const DEMO_HASH: &str =
     "$argon2id$v=19$m=8192,t=1,p=1$YDwH3p16Cwg12jLWx+V/ug$+8HTzWZuxJRPsNFdpAZT7J0iYjdNoAYohZkvHDX3Eo8";
 

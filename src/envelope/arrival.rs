@@ -1,19 +1,19 @@
-//! When a notification came to this instance, by its own clock. No part of what a notification is: two that differ in it
-//! alone are equal.
+//! When a notification reached this instance, by its own clock. Not part of the notification: two that differ only in
+//! it are equal.
 
 use std::time::Instant;
 
-/// None until a bus has set it.
+/// `None` until a bus has set it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Arrival(Option<Instant>);
 
 impl Arrival {
-    /// It comes now.
+    /// An arrival at this moment.
     pub fn now() -> Self {
         Self(Some(Instant::now()))
     }
 
-    /// When it came, if that is known.
+    /// The time of arrival, if it is known.
     pub fn at(self) -> Option<Instant> {
         self.0
     }

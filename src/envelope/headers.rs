@@ -1,28 +1,29 @@
-//! A publisher's own headers: filtered, bounded, sorted. Knows no transport: STOMP, REST and NATS all come through here.
+//! A publisher's own headers: filtered, bounded, sorted. Knows no transport: headers from STOMP, REST and NATS all
+//! come through here.
 
 use std::fmt;
 
 use crate::limit::Limit;
 
-/// How many headers of its own a publisher may send, and how long (`[limits]`).
+/// How many headers of its own a publisher may send, and how long they may be (`[limits]`).
 #[derive(Debug, Clone, Copy)]
 pub struct HeaderLimits {
-    /// Most headers.
+    /// The most headers.
     pub count: usize,
-    /// Longest name plus value, in bytes.
+    /// The longest header: name plus value, in bytes.
     pub bytes: usize,
 }
 
 /// Why a publisher's headers were refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderError {
-    /// Over [`HeaderLimits::count`], which is given.
+    /// More than [`HeaderLimits::count`]. Holds the limit.
     TooMany(usize),
-    /// The named header is over [`HeaderLimits::bytes`], which is given.
+    /// The named header exceeds [`HeaderLimits::bytes`]. Holds the limit.
     TooLong(String, usize),
-    /// A name that is empty or holds control characters.
+    /// A name that is empty or contains control characters.
     BadName(String),
-    /// The named header's value holds a NUL.
+    /// The value of the named header contains a NUL.
     BadValue(String),
 }
 
@@ -57,12 +58,13 @@ impl fmt::Display for HeaderError {
 
 impl std::error::Error for HeaderError {}
 
-/// A publisher's own headers after the filter of docs/stomp.md, sorted by name; the first of a repeated name
-/// (STOMP rule H7).
+/// A publisher's own headers after the filter of docs/stomp.md, sorted by name. Of a repeated name only the first
+/// counts (STOMP rule H7).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(Box<[(Box<str>, Box<str>)]>);
 
-/// Names never passed on, in any case: secrets, what steers a connection, and what Herald writes itself on a MESSAGE.
+/// Names that are never passed on, in any case: secrets, headers that control a connection, and those that Herald
+/// itself writes on a MESSAGE.
 const NEVER_PASSED_ON: [&str; 16] = [
     "authorization",
     "x-authorization",
@@ -84,7 +86,7 @@ const NEVER_PASSED_ON: [&str; 16] = [
 const NEVER_PASSED_ON_TRACE: [&str; 2] = ["traceparent", "tracestate"];
 const NEVER_PASSED_ON_PREFIXES: [&str; 2] = ["herald-", "nats-"];
 
-/// Whether a publisher's header of this name reaches a client.
+/// Whether a publisher's header with this name reaches a client.
 pub fn is_passed_on(name: &str) -> bool {
     let begins = |prefix: &&str| {
         name.len() >= prefix.len() && name.as_bytes()[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
@@ -131,7 +133,7 @@ impl Headers {
         Ok(Self(kept.into()))
     }
 
-    /// Name and value of each, sorted by name.
+    /// Name and value of each header, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
@@ -143,7 +145,7 @@ impl Headers {
             .map(|(_, value)| value)
     }
 
-    /// The same with `name` set by Herald itself, in its place by name.
+    /// The same headers with `name` set by Herald itself, sorted in.
     pub fn with(self, name: &str, value: &str) -> Self {
         let mut headers = Vec::from(self.0);
         headers.retain(|(held, _)| **held != *name);
@@ -152,7 +154,7 @@ impl Headers {
         Self(headers.into())
     }
 
-    /// Whether there are none.
+    /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,23 +1,24 @@
 //! The trace context that a notification carries, as text (W3C Trace Context). Knows no span and no exporter.
 
-/// Longest `tracestate` that is carried on (W3C Trace Context section 3.3.1.1: at least 512 characters).
+/// The longest `tracestate` that is passed on (W3C Trace Context section 3.3.1.1: at least 512 characters).
 const TRACESTATE_MAX_BYTES: usize = 512;
-/// Most members of a `tracestate` (section 3.3.1.1).
+/// The most members of a `tracestate` (section 3.3.1.1).
 const TRACESTATE_MAX_MEMBERS: usize = 32;
 
-/// The W3C trace context that travels with a notification, unchanged where Herald makes no span.
+/// The W3C trace context that travels with a notification. It is passed on unchanged unless Herald makes a span.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TraceContext {
-    /// `traceparent`, valid by W3C Trace Context section 3.2, or none.
+    /// A `traceparent` that is valid by W3C Trace Context section 3.2, or `None`.
     pub traceparent: Option<Box<str>>,
-    /// `tracestate`, only beside a `traceparent`.
+    /// `tracestate`, only together with a `traceparent`.
     pub tracestate: Option<Box<str>>,
-    /// Whether an instance of Herald has decided already if this notification is traced; then no other decides again.
+    /// Whether an instance of Herald has already decided if this notification is traced. No other instance decides
+    /// again.
     pub decided: bool,
 }
 
 impl TraceContext {
-    /// Takes a publisher's headers; a malformed `traceparent` drops both, as the W3C asks.
+    /// Reads a publisher's headers. A malformed `traceparent` drops both, as W3C Trace Context requires.
     pub fn from_headers(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
         match traceparent.map(str::trim).filter(|text| is_traceparent(text)) {
             None => Self::default(),
@@ -32,12 +33,12 @@ impl TraceContext {
         }
     }
 
-    /// The same from wherever headers are looked up by name.
+    /// The same, with a function that looks headers up by name.
     pub fn from_lookup<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Self {
         Self::from_headers(get("traceparent"), get("tracestate"))
     }
 
-    /// The context of a span that is recorded: its trace's and its own id in hex, and what came with its parent.
+    /// The context of a recorded span: its trace's id and its own id in hex, and what came with its parent.
     pub fn of_span(trace_id: &str, span_id: &str, tracestate: Option<Box<str>>) -> Self {
         Self {
             traceparent: Some(format!("00-{trace_id}-{span_id}-01").into()),
@@ -60,7 +61,7 @@ impl TraceContext {
         self.trace_id().filter(|_| self.is_sampled())
     }
 
-    /// The id of the span that the context is of, if it is recorded: then it is Herald's own.
+    /// The id of the span of this context, if it is recorded: it is then a span of Herald's.
     pub fn recorded_span_id(&self) -> Option<&str> {
         self.span_id().filter(|_| self.is_sampled())
     }
@@ -70,12 +71,12 @@ impl TraceContext {
         self.traceparent.as_deref().and_then(|text| text.get(3..35))
     }
 
-    /// The 16 hex digits of the id of the span that the context is of.
+    /// The 16 hex digits of the span's id.
     pub fn span_id(&self) -> Option<&str> {
         self.traceparent.as_deref().and_then(|text| text.get(36..52))
     }
 
-    /// The same, saying that nobody records the trace from here on: allocates only where it said otherwise.
+    /// The same context, marked as not recorded from here on. Allocates only if it was marked as recorded.
     pub fn unsampled(mut self) -> Self {
         if self.is_sampled()
             && let Some(text) = &self.traceparent
@@ -88,7 +89,7 @@ impl TraceContext {
     }
 }
 
-/// `00-<32 hex>-<16 hex>-<2 hex>`, lower case, ids not all zero; a later version may be longer.
+/// `00-<32 hex>-<16 hex>-<2 hex>` in lower case, with ids that are not all zero. A later version may be longer.
 fn is_traceparent(text: &str) -> bool {
     let bytes = text.as_bytes();
     let hex = |range: std::ops::Range<usize>| {
@@ -110,7 +111,7 @@ fn is_traceparent(text: &str) -> bool {
         && !zero(36..52)
 }
 
-/// A list of `key=value` of printable ASCII, bounded; empty members are allowed (section 3.3.1).
+/// A bounded list of `key=value` in printable ASCII. Empty members are allowed (section 3.3.1).
 fn is_tracestate(text: &str) -> bool {
     (1..=TRACESTATE_MAX_BYTES).contains(&text.len())
         && text.bytes().all(|b| (b' '..=b'~').contains(&b))

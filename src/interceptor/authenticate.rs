@@ -1,4 +1,4 @@
-//! The link that turns CONNECT's credentials into a principal. Knows `auth/`, no frame and no socket.
+//! The link that turns CONNECT's credentials into a principal. Knows `auth/`, and no frame and no socket.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::close_reason::CloseReason;
 use crate::principal::{Principal, ROLE_USER};
 use futures_util::future::BoxFuture;
 
-/// Asks for a name and password of a user that has `ROLE_USER`.
+/// Requires the name and password of a user with `ROLE_USER`.
 pub struct Authenticate(Arc<Authenticator>);
 
 impl Authenticate {
@@ -32,8 +32,8 @@ impl Authenticate {
 }
 
 impl Interceptor for Authenticate {
-    /// The same refusal for everything that is the client's fault: nothing presented, not usable, unknown user, wrong
-    /// password, no `ROLE_USER`.
+    /// Gives the same refusal for everything that is the client's fault: nothing presented, unusable credentials,
+    /// unknown user, wrong password, no `ROLE_USER`.
     fn connect<'a>(
         &'a self,
         attempt: &'a ConnectAttempt,
@@ -45,7 +45,8 @@ impl Interceptor for Authenticate {
         })
     }
 
-    /// A reload of the users between the check of the password and the join ends nobody's session: this does.
+    /// A reload of the users between the check of the password and the join finds no session to end; this check ends
+    /// it.
     fn joined(&self, who: &Principal) -> Result<(), Reject> {
         if self.0.is_current(who) {
             Ok(())
@@ -55,8 +56,8 @@ impl Interceptor for Authenticate {
     }
 }
 
-/// The first that is present decides, whether it is usable or not (docs/auth.md): a client that presents two
-/// different users must not get in as the one it did not mean.
+/// The first credential that is present decides, whether or not it is usable (docs/auth.md): a client that presents
+/// two different users must not log in as the one it did not mean.
 fn presented(attempt: &ConnectAttempt) -> Option<Credentials> {
     if let Some(value) = attempt
         .x_authorization
@@ -68,7 +69,7 @@ fn presented(attempt: &ConnectAttempt) -> Option<Credentials> {
     match (&attempt.login, &attempt.passcode) {
         (Some(login), Some(passcode)) => Credentials::new(login, passcode.expose()),
         (None, None) => Credentials::from_basic(attempt.upgrade_authorization.as_ref()?.expose()),
-        // Half a pair is present and not usable.
+        // Half a pair is present, which is unusable.
         _ => None,
     }
 }

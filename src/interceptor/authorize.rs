@@ -1,4 +1,4 @@
-//! The link that decides who may SUBSCRIBE and SEND where, by rules of the configuration. Knows no frame and no socket.
+//! The link that decides who may SUBSCRIBE and SEND where, by the configured rules. Knows no frame and no socket.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use pattern::{Kind, Pattern, PatternError};
 
 mod pattern;
 
-/// `[permissions]`: who may SUBSCRIBE and SEND where. In each list the first rule whose destination fits decides; where
-/// none fits, the defaults of docs/auth.md do.
+/// `[permissions]`: who may SUBSCRIBE and SEND where. In each list the first rule whose destination matches decides.
+/// If none matches, the defaults of docs/auth.md apply.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Rules for SUBSCRIBE to broadcast destinations; default: any user.
+    /// Rules for SUBSCRIBE to broadcast destinations. Default: any user.
     pub subscribe: Vec<Rule>,
-    /// Rules for SEND; default: application destinations any user, all others nobody.
+    /// Rules for SEND. Default: any user to application destinations, nobody to any other.
     pub send: Vec<Rule>,
 }
 
@@ -27,14 +27,14 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// A destination as clients write it. A segment `*` stands for any one segment, a last segment `**` for any number
-    /// of them, none included.
+    /// A destination as clients write it. A segment `*` stands for any one segment, a last segment `**` for any
+    /// number of segments, including none.
     pub destination: String,
-    /// Who holds one of these may; an empty list: nobody may.
+    /// Holders of any of these roles are permitted. With an empty list nobody is.
     pub roles: Vec<String>,
 }
 
-/// A rule that cannot be used.
+/// A rule that is not usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PermissionsError {
     list: &'static str,
@@ -75,7 +75,7 @@ impl fmt::Display for PermissionsError {
 
 impl std::error::Error for PermissionsError {}
 
-/// The rules, compiled.
+/// The compiled rules.
 pub struct Authorize {
     subscribe: Vec<Compiled>,
     send: Vec<Compiled>,
@@ -87,8 +87,8 @@ struct Compiled {
 }
 
 impl Authorize {
-    /// Compiles `config`. The prefixes say what a rule's destination is: a rule for an application destination holds
-    /// under every application prefix, since they all mean the same.
+    /// Compiles `config`. The prefixes determine the kind of a rule's destination. A rule for an application
+    /// destination applies under every application prefix, since they all mean the same.
     pub fn new(config: &Config, prefixes: &Prefixes) -> Result<Self, PermissionsError> {
         Ok(Self {
             subscribe: compile(
@@ -135,7 +135,7 @@ fn compile(
         .collect()
 }
 
-/// What the first fitting rule says.
+/// The decision of the first matching rule.
 enum Verdict<'a> {
     Permitted,
     Refused(&'a [Box<str>]),

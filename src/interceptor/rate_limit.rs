@@ -1,5 +1,5 @@
-//! The link that bounds how often one user may SEND, all its sessions on this instance together. Knows users, not
-//! sessions: what one session may do stands in `session/rates`.
+//! The link that bounds how often one user may SEND, over all of the user's sessions on this instance. Knows users,
+//! not sessions: `session/rates` bounds what one session may do.
 
 use super::{Interceptor, Reject};
 use crate::close_reason::CloseReason;
@@ -15,7 +15,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// A link that lets each user SEND at `sends`.
+    /// A link that lets each user SEND at the rate `sends`.
     pub fn new(sends: Rate) -> Self {
         Self {
             rate: sends,

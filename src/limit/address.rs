@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// An address as limits count it: IPv4 as it is, IPv6 by its /64, the least that one customer is given (RFC 6177), so that
-/// nobody escapes a limit by taking another of 2^64 addresses.
+/// An address as limits count it: IPv4 as it is, IPv6 by its /64, the smallest block that a customer is given (RFC
+/// 6177), so that nobody escapes a limit by taking another of 2^64 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AddressGroup(IpAddr);
 

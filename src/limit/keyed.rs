@@ -1,4 +1,4 @@
-//! One rate for each of many keys, in bounded memory. The measuring is governor's (GCRA); knows nothing of what a key is.
+//! One rate for each of many keys, in bounded memory. governor measures (GCRA). Knows nothing of what a key is.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,27 +9,27 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-/// Keys remembered at most, about 24 bytes each. Beyond, new ones share [`SHARED`] memories, so that a flood of keys
-/// neither takes memory nor escapes the rate.
+/// The most keys remembered, about 24 bytes each. Beyond it, new keys share [`SHARED`] memories, so that a flood of
+/// keys neither takes memory nor escapes the rate.
 const KEYS_MAX: usize = 1 << 16;
 const SHARED: u64 = 1 << 10;
-/// Sweeps are at least this many checks apart.
+/// The fewest checks between two sweeps.
 const SWEEP_MIN: usize = 1 << 10;
 
-/// A rate that each key has for itself. Keys are remembered by a hash under a key of this process: two of them share their
-/// rate once in 2^64.
+/// A rate for each key. Keys are remembered by a hash under a key of this process: two of them share their rate with
+/// a probability of 1 in 2^64.
 pub struct KeyedRate<C: Clock = MonotonicClock> {
     limiter: RateLimiter<u64, HashMapStateStore<u64>, C, NoOpMiddleware<C::Instant>>,
     hashing: RandomState,
     keys_max: usize,
-    /// Checks since the last sweep, and how many there may be: as many as keys were left, so that sweeping costs each
-    /// check a constant.
+    /// Checks since the last sweep, and how many are allowed before the next: as many as there were keys left, so
+    /// that sweeping adds a constant cost to each check.
     checks: AtomicUsize,
     sweep_after: AtomicUsize,
 }
 
 impl KeyedRate {
-    /// A limiter of `quota` a key.
+    /// A limiter with `quota` per key.
     pub fn new(quota: Quota) -> Self {
         Self::with(quota, MonotonicClock, KEYS_MAX)
     }
@@ -46,10 +46,10 @@ impl<C: Clock> KeyedRate<C> {
         }
     }
 
-    /// Takes one of what `key` may have. Allocates only when a key is new.
+    /// Takes one unit of the rate of `key`. Allocates only if the key is new.
     ///
     /// # Errors
-    /// How long until there is one again.
+    /// The time until the next unit is available.
     pub fn check(&self, key: impl Hash) -> Result<(), Duration> {
         let checks = self.checks.fetch_add(1, Ordering::Relaxed) + 1;
         if checks == self.sweep_after.load(Ordering::Relaxed) {
@@ -64,7 +64,7 @@ impl<C: Clock> KeyedRate<C> {
             .map_err(|until| until.wait_time_from(self.limiter.clock().now()))
     }
 
-    /// Forgets the keys that have all of their burst again.
+    /// Forgets the keys whose full burst is available again.
     fn sweep(&self) {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();

@@ -1,4 +1,4 @@
-//! One rate that many share, each with a memory of its own of 8 bytes. The measuring is governor's (GCRA).
+//! One rate for many holders, each with 8 bytes of memory of its own. governor measures (GCRA).
 
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +9,16 @@ use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::{Quota, RateLimiter};
 
-/// The memory of one holder of a [`SharedRate`]: when it will have all of its burst again, in ns of the limiter's time.
-/// Belongs to one task; nobody else reads it.
+/// The memory of one holder of a [`SharedRate`]: when its full burst will be available again, in ns of the limiter's
+/// time. Belongs to one task; nobody else reads it.
 #[derive(Debug, Default)]
 pub struct Memory(AtomicU64);
 
-/// The limiter; who is measured brings its [`Memory`].
+/// The limiter. Each holder brings its own [`Memory`].
 pub struct SharedRate<C: Clock = MonotonicClock>(RateLimiter<Memory, InKey, C, NoOpMiddleware<C::Instant>>);
 
 impl SharedRate {
-    /// A limiter of `quota` a memory.
+    /// A limiter with `quota` per memory.
     pub fn new(quota: Quota) -> Self {
         Self::with(quota, MonotonicClock)
     }
@@ -29,13 +29,13 @@ impl<C: Clock> SharedRate<C> {
         Self(RateLimiter::new(quota, InKey, clock))
     }
 
-    /// Takes one of what the holder of `memory` may have; false: there is none.
+    /// Takes one unit of the rate of `memory`'s holder, and returns whether there was one.
     pub fn passes(&self, memory: &Memory) -> bool {
         self.0.check_key(memory).is_ok()
     }
 }
 
-/// governor keeps a state for each key in a store; here the key is the state.
+/// governor keeps one state per key in a store. Here the key is the state.
 struct InKey;
 
 impl StateStore for InKey {
@@ -52,7 +52,7 @@ impl StateStore for InKey {
     }
 }
 
-// governor asks these of every key; no store looks a memory up.
+// governor requires these traits of every key, but this store never looks a memory up.
 impl Clone for Memory {
     fn clone(&self) -> Self {
         Self(self.0.load(Ordering::Relaxed).into())

@@ -1,5 +1,5 @@
-//! The list of online users for those who subscribe to it on this instance: made here, never sent over the bus. Knows
-//! the registry by the two calls of [`Subscribers`].
+//! The list of online users for subscribers on this instance: made here, never sent over the bus. Knows the registry
+//! by the two calls of [`Subscribers`].
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 use futures_util::future::BoxFuture;
 
-/// Who subscribes on this instance.
+/// The subscribers on this instance.
 pub trait Subscribers: Send + Sync {
     /// How many subscriptions `path` has.
     fn count(&self, path: &Path) -> usize;
-    /// Hands a notification to them.
+    /// Delivers a notification to them.
     fn deliver(&self, envelope: Envelope) -> BoxFuture<'_, ()>;
 }
 
@@ -31,8 +31,8 @@ impl Subscribers for Registry {
     }
 }
 
-/// The pause after a list of `bytes` went to `subscribers`: `list_interval`, or longer where `list_bytes_per_second`
-/// would be passed otherwise.
+/// The pause after a list of `bytes` went to `subscribers`: `list_interval`, or longer if `list_bytes_per_second`
+/// would otherwise be exceeded.
 fn pause(config: &Config, bytes: usize, subscribers: usize) -> Duration {
     let sent = bytes as u64 as f64 * subscribers as u64 as f64;
     let rate = config.list_bytes_per_second.0.max(1) as f64;
@@ -40,15 +40,15 @@ fn pause(config: &Config, bytes: usize, subscribers: usize) -> Duration {
     paid.max(config.list_interval.0)
 }
 
-/// Sends the list to `path` after each change, the first at once, then with pauses; what changes in a pause is in the
-/// list at its end. With nobody subscribed nothing is made. Runs until it is dropped.
+/// Sends the list to `path` after each change, the first at once, the next ones with pauses. What changes during a
+/// pause is in the list at its end. Without subscribers nothing is made. Runs until it is dropped.
 pub(super) async fn announce(presence: &Presence, path: &Path) {
     let mut changes = presence.changes();
     loop {
         if changes.changed().await.is_err() {
             return;
         }
-        // Before the list is read: a change behind it wakes the loop again.
+        // Before the list is read: a later change wakes the loop again.
         changes.mark_unchanged();
         let subscribers = presence.subscribers.count(path);
         if subscribers == 0 {

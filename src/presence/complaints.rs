@@ -1,4 +1,4 @@
-//! Counts the control messages that were dropped, and logs them without letting whoever sends them fill the log.
+//! Counts the control messages that were dropped, and logs them without letting their sender fill the log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use super::protocol::{CHANGES, DEPARTED, DIGEST, GOODBYE, Refused, SNAPSHOT};
 const KINDS: [&str; 5] = [CHANGES, DIGEST, DEPARTED, GOODBYE, SNAPSHOT];
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether `kind` is one of presence's own.
+/// Whether `kind` belongs to presence.
 pub fn is_known(kind: &str) -> bool {
     KINDS.contains(&kind)
 }
 
-/// The messages dropped, by kind; what is no known kind counts as one more.
+/// The dropped messages by kind. All unknown kinds count as one.
 #[derive(Debug, Default)]
 pub struct Complaints {
     total: AtomicU64,
@@ -29,7 +29,8 @@ struct Kind {
 }
 
 impl Complaints {
-    /// Counts one; logs it unless one of its kind was logged within the last second. Whether it was logged.
+    /// Counts one dropped message, and logs it unless one of its kind was logged within the last second. Returns
+    /// whether it was logged.
     pub fn refused(&self, now: Duration, kind: &str, refused: Refused) -> bool {
         self.total.fetch_add(1, Ordering::Relaxed);
         let index = KINDS.iter().position(|known| *known == kind);
@@ -56,7 +57,7 @@ impl Complaints {
         true
     }
 
-    /// How many, since start.
+    /// How many messages were dropped since start.
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }

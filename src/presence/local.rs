@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use super::protocol::Summary;
 use crate::principal::UserName;
 
-/// This instance's users. `told` is what has been published; `untold` is exactly where that differs from who is here,
-/// so changes that pile up while the bus is down need no queue: they meet in the set.
+/// This instance's users. `told` is what has been published. `untold` is exactly the difference to who is here, so
+/// that changes need no queue while the bus is down: they cancel out in the set.
 #[derive(Debug, Default)]
 pub struct Local {
     users: HashMap<UserName, Entry>,
@@ -24,7 +24,7 @@ struct Entry {
 }
 
 impl Local {
-    /// Counts a session in; whether it is the user's first here.
+    /// Adds a session, and returns whether it is the user's first one here.
     pub fn opened(&mut self, user: &UserName) -> bool {
         let entry = self.users.entry(user.clone()).or_default();
         entry.sessions = entry.sessions.saturating_add(1);
@@ -40,7 +40,8 @@ impl Local {
         true
     }
 
-    /// Counts a session out; whether it was the user's last here. A user who is not here is no error.
+    /// Removes a session, and returns whether it was the user's last one here. A user who is not here is not an
+    /// error.
     pub fn closed(&mut self, user: &UserName) -> bool {
         let Some(entry) = self.users.get_mut(user).filter(|entry| entry.sessions > 0) else {
             return false;
@@ -59,7 +60,7 @@ impl Local {
         true
     }
 
-    /// Takes every session out; the users who were here.
+    /// Removes all sessions and returns the users who were here.
     pub fn close_all(&mut self) -> Vec<UserName> {
         let here = self.users.iter_mut().filter(|(_, entry)| entry.sessions > 0);
         let here: Vec<UserName> = here
@@ -74,8 +75,8 @@ impl Local {
         here
     }
 
-    /// What the others must be told now: who came, who went. Both count as told after this.
-    /// With `hold_went` those who went stay untold.
+    /// What the others must be told now: who came and who went. Both count as told afterwards. With `hold_went`,
+    /// those who went stay untold.
     pub fn take_untold(&mut self, hold_went: bool) -> (Vec<UserName>, Vec<UserName>) {
         let (mut came, mut went) = (Vec::new(), Vec::new());
         if self.untold.is_empty() {
@@ -105,12 +106,12 @@ impl Local {
         self.users.get(user).is_some_and(|entry| entry.sessions > 0)
     }
 
-    /// Users with a session here.
+    /// How many users have a session here.
     pub fn online(&self) -> usize {
         self.online
     }
 
-    /// Number of the last change that was published.
+    /// The number of the last published change.
     pub fn number(&self) -> u64 {
         self.number
     }
@@ -126,7 +127,7 @@ impl Local {
         self.told
     }
 
-    /// Whom the others have been told about, in no order.
+    /// Whom the others have been told about, unsorted.
     pub fn told_users(&self) -> Vec<UserName> {
         let told = self.users.iter().filter(|(_, entry)| entry.told);
         told.map(|(user, _)| user.clone()).collect()

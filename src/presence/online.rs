@@ -1,11 +1,11 @@
-//! The users online anywhere: for each, on how many instances. Pure.
+//! The users online anywhere, and for each of them on how many instances. Pure.
 
 use std::collections::BTreeMap;
 
 use crate::principal::UserName;
 
-/// The union of all instances' users. A change costs one step in a tree; nothing is ever copied as a whole but for
-/// who asks for the list.
+/// The union of all instances' users. A change costs one step in a tree; the set is copied as a whole only when
+/// somebody asks for the list.
 #[derive(Debug, Default)]
 pub struct Online {
     holders: BTreeMap<UserName, u32>,
@@ -13,7 +13,7 @@ pub struct Online {
 }
 
 impl Online {
-    /// One more instance holds the user; whether the user is new in the cluster.
+    /// Another instance holds the user. Returns whether the user is new in the cluster.
     pub fn add(&mut self, user: &UserName) -> bool {
         if let Some(holders) = self.holders.get_mut(user) {
             *holders += 1;
@@ -24,7 +24,7 @@ impl Online {
         true
     }
 
-    /// One instance less holds the user; whether the user is nowhere now.
+    /// One instance no longer holds the user. Returns whether the user is now nowhere.
     pub fn remove(&mut self, user: &UserName) -> bool {
         match self.holders.get_mut(user) {
             None => false,
@@ -40,12 +40,12 @@ impl Online {
         }
     }
 
-    /// On how many instances the user is.
+    /// On how many instances the user is online.
     pub fn holders(&self, user: &UserName) -> u32 {
         self.holders.get(user).copied().unwrap_or(0)
     }
 
-    /// Whether the user is anywhere.
+    /// Whether the user is online anywhere.
     pub fn contains(&self, user: &UserName) -> bool {
         self.holders.contains_key(user)
     }
@@ -55,7 +55,7 @@ impl Online {
         self.holders.keys().cloned().collect()
     }
 
-    /// How many users.
+    /// The number of users.
     pub fn len(&self) -> usize {
         self.holders.len()
     }

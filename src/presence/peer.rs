@@ -1,4 +1,4 @@
-//! What this instance knows of one other instance, and the fetching of its snapshot. Pure. Knows no third instance.
+//! What this instance knows of one other instance, and how it fetches its snapshot. Pure. Knows no third instance.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ mod held;
 
 use held::{Gathered, Held, gather};
 
-/// Names in changes that wait for a snapshot; above it they are dropped, and the next digest asks again.
+/// The most names in changes that wait for a snapshot. Beyond it they are dropped, and the next digest asks again.
 const WAITING_MAX_NAMES: usize = 64 << 10;
-/// The first pause after a failed fetch; doubled up to [`BACKOFF_MAX`].
+/// The pause after the first failed fetch. It doubles up to [`BACKOFF_MAX`].
 const BACKOFF_MIN: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(4);
 
-/// Another instance. Times are since this process's start.
+/// Another instance. Times count from this process's start.
 #[derive(Debug)]
 pub struct Peer {
     /// Its name.
     pub name: Arc<str>,
-    /// When it was last heard.
+    /// When it was last heard of.
     pub heard: Duration,
     held: Held,
-    /// The highest change heard of.
+    /// The highest change number heard of.
     known: u64,
     fetch: Fetch,
     round: u64,
@@ -47,28 +47,28 @@ enum Fetch {
     },
 }
 
-/// How the cluster's set changed when a snapshot took a peer's place.
+/// How the cluster's set changed when a snapshot replaced a peer's users.
 #[derive(Debug, Default)]
 pub struct Installed {
-    /// Users online nowhere before.
+    /// Users who were online nowhere before.
     pub appeared: Vec<UserName>,
     /// Users who are no longer at this peer.
     pub vanished: Vec<UserName>,
 }
 
-/// What follows a page.
+/// What to do after a page.
 #[derive(Debug)]
 pub enum Progress {
-    /// Ask for the next one.
+    /// Ask for the next page.
     Next(SnapshotRequest),
-    /// The snapshot is in place.
+    /// Nothing: the snapshot is in place.
     Installed(Installed),
-    /// Unusable; it is tried again later.
+    /// The page is unusable. The fetch is tried again later.
     Failed,
 }
 
 impl Peer {
-    /// An instance heard of for the first time: every instance starts with no change and nobody.
+    /// An instance heard of for the first time: every instance starts without changes and without users.
     pub fn new(name: Arc<str>, now: Duration) -> Self {
         Self {
             name,
@@ -82,12 +82,13 @@ impl Peer {
         }
     }
 
-    /// Users known there.
+    /// The users known there.
     pub fn users(&self) -> &HashSet<UserName> {
         &self.held.users
     }
 
-    /// Takes in changes: at once if they are the next ones; beside that, while a snapshot is under way, for after it.
+    /// Applies changes at once if they are the next ones. While a snapshot is being fetched, they are also kept for
+    /// afterwards.
     pub fn changed(&mut self, now: Duration, changes: Changes, online: &mut Online) {
         self.known = self.known.max(changes.number);
         if self.held.is_next(&changes) {
@@ -106,7 +107,7 @@ impl Peer {
         }
     }
 
-    /// Compares a digest; whether this peer is known as it says.
+    /// Compares a digest, and returns whether this peer is known as it describes itself.
     pub fn compare(&mut self, now: Duration, digest: &Digest) -> bool {
         self.known = self.known.max(digest.number);
         let same = digest.number == self.held.number && digest.summary == self.held.summary;
@@ -121,12 +122,12 @@ impl Peer {
         matches!(self.fetch, Fetch::Wanted { at, .. } if at <= now)
     }
 
-    /// Whether a fetch is under way.
+    /// Whether a fetch is in progress.
     pub fn is_fetching(&self) -> bool {
         matches!(self.fetch, Fetch::Asking { .. })
     }
 
-    /// Begins the fetch that is due; its round, which names it, and its first request.
+    /// Begins the fetch that is due. Returns its round, which identifies it, and its first request.
     pub fn begin_fetch(&mut self) -> (u64, SnapshotRequest) {
         let failures = match self.fetch {
             Fetch::Wanted { failures, .. } => failures,
@@ -144,7 +145,7 @@ impl Peer {
         (self.round, request)
     }
 
-    /// Takes a page of the fetch named `round`, or its failure. An answer to an earlier fetch is passed over.
+    /// Takes a page of the fetch of `round`, or its failure. An answer to an earlier fetch is ignored.
     pub fn page(
         &mut self,
         now: Duration,
@@ -185,7 +186,7 @@ impl Peer {
         Some(Progress::Installed(self.install(gathered, online)))
     }
 
-    /// Takes everybody here out; those who are nowhere now.
+    /// Removes all users here, and returns those who are now nowhere.
     pub fn dissolve(self, online: &mut Online) -> Vec<UserName> {
         let users = self.held.users.into_iter();
         users.filter(|user| online.remove(user)).collect()
@@ -211,7 +212,7 @@ impl Peer {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Puts a complete snapshot in place with the changes that waited for it. Only the difference touches the cluster's
+    /// Installs a complete snapshot with the changes that waited for it. Only the difference touches the cluster's
     /// set, so that nobody who stays flickers.
     fn install(&mut self, gathered: Gathered, online: &mut Online) -> Installed {
         let mut held = Held {

@@ -1,5 +1,5 @@
-//! What instances say about presence on the control channel, as JSON, and its bounds. Every byte that comes in is
-//! hostile: sizes are checked before parsing, names by [`UserName::parse`]. Knows no state.
+//! What instances say about presence on the control channel, as JSON, and its bounds. Every received byte is hostile:
+//! sizes are checked before parsing, names by [`UserName::parse`]. Knows no state.
 
 use std::fmt;
 
@@ -15,38 +15,38 @@ mod text;
 pub use text::{InstanceName, Names, json_bytes};
 use text::{hex, id_text};
 
-/// Kind of [`Changes`].
+/// The kind of [`Changes`].
 pub const CHANGES: &str = "presence.changes";
-/// Kind of [`Digest`].
+/// The kind of [`Digest`].
 pub const DIGEST: &str = "presence.digest";
-/// Kind of [`Departed`].
+/// The kind of [`Departed`].
 pub const DEPARTED: &str = "presence.departed";
-/// Kind of [`Goodbye`].
+/// The kind of [`Goodbye`].
 pub const GOODBYE: &str = "presence.goodbye";
-/// Kind of [`SnapshotRequest`], asked of one instance and answered with [`SnapshotReply`].
+/// The kind of [`SnapshotRequest`], which one instance is asked and answers with [`SnapshotReply`].
 pub const SNAPSHOT: &str = "presence.snapshot";
 
-/// Bytes of names in one message (docs/architecture.md, decision 8).
+/// The most bytes of names in one message (docs/architecture.md, decision 8).
 pub const PAGE_MAX_BYTES: usize = 256 << 10;
-/// Room for everything but the names in one message.
+/// Room for everything in a message except the names.
 pub const HEAD_MAX_BYTES: usize = 2 << 10;
-/// Most users that one instance can report; far above the sessions that fit into one process.
+/// The most users that one instance can report; far above the sessions that fit into one process.
 pub const INSTANCE_MAX_USERS: usize = 1 << 20;
-/// Most instances that a view holds.
+/// The most instances that a view holds.
 pub const MAX_INSTANCES: usize = 1_024;
 
-/// Why a message was dropped. Holds nothing of what it said.
+/// Why a message was dropped. Holds nothing of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// Over [`PAGE_MAX_BYTES`] + [`HEAD_MAX_BYTES`]; the size is given.
+    /// Larger than [`PAGE_MAX_BYTES`] + [`HEAD_MAX_BYTES`]. Holds the size.
     TooLarge(usize),
     /// Not the JSON of its kind.
     Malformed,
     /// A kind that this version does not know.
     UnknownKind,
-    /// A request without a way to answer, or a statement that asks for an answer.
+    /// A request without a reply subject, or a statement with one.
     WrongForm,
-    /// More than [`MAX_INSTANCES`] instances speak.
+    /// More than [`MAX_INSTANCES`] instances are sending.
     TooManyInstances,
 }
 
@@ -70,62 +70,62 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The users that came to and went from one instance since its last message of this kind.
+/// The users who came to and went from one instance since its last message of this kind.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Changes {
-    /// Who speaks.
+    /// The sender.
     #[serde(with = "id_text")]
     pub instance: InstanceId,
     /// Its name.
     pub name: InstanceName,
-    /// The running number: the last one's + 1.
+    /// The running number: one more than the last.
     pub number: u64,
-    /// Came, and backends were told `connected`.
+    /// Users who came, and of whom backends were told `connected`.
     #[serde(default, skip_serializing_if = "Names::is_empty")]
     pub came: Names,
-    /// Came, and backends were told nothing: the speaker saw them elsewhere already.
+    /// Users who came, and of whom backends were told nothing: the sender already saw them elsewhere.
     #[serde(default, skip_serializing_if = "Names::is_empty")]
     pub joined: Names,
-    /// Went, and backends were told `disconnected`.
+    /// Users who went, and of whom backends were told `disconnected`.
     #[serde(default, skip_serializing_if = "Names::is_empty")]
     pub went: Names,
-    /// Went, and backends were told nothing: the speaker still saw them elsewhere.
+    /// Users who went, and of whom backends were told nothing: the sender still saw them elsewhere.
     #[serde(default, skip_serializing_if = "Names::is_empty")]
     pub left: Names,
 }
 
-/// What an instance holds, after the change that it names.
+/// What an instance holds after the change that it names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Digest {
-    /// Who speaks.
+    /// The sender.
     #[serde(with = "id_text")]
     pub instance: InstanceId,
     /// Its name.
     pub name: InstanceName,
-    /// Counts the digests; its echo tells the speaker that all it said before has reached the bus.
+    /// Counts the digests. The echo of a digest tells its sender that everything said before has reached the bus.
     pub beat: u64,
-    /// Number of the last change.
+    /// The number of the last change.
     pub number: u64,
     /// What it holds after that change.
     #[serde(flatten)]
     pub summary: Summary,
 }
 
-/// "I have told backends who went with that instance", by the surviving instance with the lowest id.
+/// "I have told backends who went with that instance", sent by the surviving instance with the lowest id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Departed {
-    /// Who speaks.
+    /// The sender.
     #[serde(with = "id_text")]
     pub instance: InstanceId,
-    /// Which instance is gone.
+    /// The instance that is gone.
     #[serde(with = "id_text")]
     pub of: InstanceId,
 }
 
-/// The last words of an instance that ends in an orderly way: it holds nobody now.
+/// The last message of an instance that ends in order: it now holds nobody.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Goodbye {
-    /// Who speaks.
+    /// The sender.
     #[serde(with = "id_text")]
     pub instance: InstanceId,
 }
@@ -133,26 +133,26 @@ pub struct Goodbye {
 /// Asks for one page of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotRequest {
-    /// A snapshot of an older change is of no use to the asker.
+    /// The asker has no use for a snapshot of an older change.
     pub at_least: u64,
-    /// Where to go on; none: the first page.
+    /// Where to continue. `None` asks for the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
 }
 
-/// A place in one snapshot.
+/// A position in one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// The change that the snapshot was taken at.
     pub number: u64,
-    /// Users before this page.
+    /// The number of users before this page.
     pub offset: usize,
 }
 
 /// The answer to [`SnapshotRequest`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SnapshotReply {
-    /// None: the snapshot that the cursor names is not kept any more; begin again.
+    /// `None`: the snapshot that the cursor names is no longer kept; begin again.
     pub page: Option<Page>,
 }
 
@@ -161,36 +161,36 @@ pub struct SnapshotReply {
 pub struct Page {
     /// The change that the snapshot was taken at.
     pub number: u64,
-    /// Of the whole snapshot.
+    /// The summary of the whole snapshot.
     #[serde(flatten)]
     pub summary: Summary,
-    /// Users before this page.
+    /// The number of users before this page.
     pub offset: usize,
-    /// Sorted, each once, after all names of the page before.
+    /// Sorted, without duplicates, after all names of the previous page.
     pub names: Names,
     /// Whether another page follows.
     pub more: bool,
 }
 
-/// A set of users in a few bytes: their number and the sum of their hashes, which needs no order and is kept up by
-/// one addition a change. The hash is the head of SHA-256: the same in every build and hard to collide on purpose.
+/// A set of users in a few bytes: their number and the sum of their hashes, which depends on no order and costs one
+/// addition per change. The hash is the head of SHA-256: the same in every build, and hard to collide on purpose.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// How many users.
+    /// The number of users.
     pub users: usize,
-    /// Sum of their hashes; text, since JSON numbers end at 53 bits elsewhere.
+    /// The sum of their hashes, as text, since JSON numbers in other languages end at 53 bits.
     #[serde(with = "hex")]
     pub hash: u64,
 }
 
 impl Summary {
-    /// Takes in a user who was not in the set.
+    /// Adds a user who was not in the set.
     pub fn insert(&mut self, user: &UserName) {
         self.users += 1;
         self.hash = self.hash.wrapping_add(hash(user));
     }
 
-    /// Takes out a user who was in the set.
+    /// Removes a user who was in the set.
     pub fn remove(&mut self, user: &UserName) {
         self.users = self.users.saturating_sub(1);
         self.hash = self.hash.wrapping_sub(hash(user));
@@ -213,7 +213,7 @@ fn hash(user: &UserName) -> u64 {
         .fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
-/// Reads one message of a kind whose type the caller knows.
+/// Reads one message whose type the caller knows from its kind.
 pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Refused> {
     if payload.len() > PAGE_MAX_BYTES + HEAD_MAX_BYTES {
         return Err(Refused::TooLarge(payload.len()));
@@ -221,7 +221,7 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(payload).map_err(|_| Refused::Malformed)
 }
 
-/// Writes one message; never fails for the types of this file.
+/// Writes one message. Never fails for the types in this file.
 pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(message).map(Bytes::from)
 }

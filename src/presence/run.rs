@@ -1,4 +1,4 @@
-//! Gives the view its time and carries out what it says: the one task that publishes for presence.
+//! Gives the view its time and carries out what it says: the only task that publishes for presence.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::bus::{Health, PublishError};
 use crate::envelope::unix_ms;
 use futures_util::future::BoxFuture;
 
-/// How long another instance may take for one page.
+/// How long another instance may take to answer with one page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the end may take; what is not said by then, the survivors find out by this instance's silence.
+/// How long saying goodbye may take. What is not said by then the survivors learn from this instance's silence.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The shortest `presence.batch` that is kept to.
+/// The shortest effective `presence.batch`.
 const BATCH_MIN: Duration = Duration::from_millis(10);
 
 type Answers<'a> = FuturesUnordered<BoxFuture<'a, (Ask, Option<SnapshotReply>)>>;
@@ -65,7 +65,7 @@ pub(super) async fn drive(presence: &Presence, shutdown: CancellationToken) {
     leave(presence, unsent).await;
 }
 
-/// Which life of the bus connection this is: a connection lost and regained between two looks is another one.
+/// The number of the current bus connection. A connection lost and regained between two looks counts as another one.
 fn connection(presence: &Presence, health: Health) -> Option<u64> {
     (health == Health::Connected).then(|| presence.bus.stats().reconnects)
 }
@@ -98,7 +98,7 @@ async fn leave(presence: &Presence, mut unsent: VecDeque<Output>) {
     }
 }
 
-/// Sends from the front; whether all is sent. What the bus refuses for now stays in front.
+/// Sends from the front, and returns whether everything is sent. What the bus refuses for the moment stays in front.
 async fn send(presence: &Presence, unsent: &mut VecDeque<Output>) -> bool {
     while let Some(output) = unsent.front() {
         match publish(presence, output).await {

@@ -1,5 +1,5 @@
-//! Snapshots of this instance's users for those who ask, page by page. A snapshot is taken once, kept for a while, and
-//! shared by all who ask at that time, so that its pages are of one moment whatever happens between them.
+//! Snapshots of this instance's users for other instances, page by page. A snapshot is taken once, kept for a while,
+//! and shared by everyone who asks in that time, so that its pages are of one moment whatever happens between them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::protocol::{INSTANCE_MAX_USERS, Names, Page, SnapshotReply, SnapshotRequest, Summary, json_bytes};
 use crate::principal::UserName;
 
-/// Snapshots kept at the same time; the one not asked for longest makes room.
+/// How many snapshots are kept at the same time. The one not asked for longest is evicted.
 const KEPT_MAX: usize = 4;
-/// A snapshot that nobody asks for is dropped after this.
+/// A snapshot that nobody asks for is dropped after this time.
 const KEPT_FOR: Duration = Duration::from_secs(10);
-/// A snapshot is given to new askers this long, if it is new enough for them.
+/// A snapshot is given to new askers for this time, if it is recent enough for them.
 const SHARED_FOR: Duration = Duration::from_secs(1);
 
 /// The snapshots that are being read.
@@ -30,8 +30,8 @@ struct Kept {
 }
 
 impl Snapshots {
-    /// Answers a request. `number` is the last change now; `take` gives what is held now: the number of its last
-    /// change, its summary, and the users in any order.
+    /// Answers a request. `number` is the number of the last change; `take` returns the current state: the number of
+    /// its last change, its summary, and the users in any order.
     pub fn answer(
         &mut self,
         now: Duration,
@@ -64,7 +64,7 @@ impl Snapshots {
         SnapshotReply { page }
     }
 
-    /// Drops what nobody has asked for lately.
+    /// Drops what nobody has asked for recently.
     pub fn forget(&mut self, now: Duration) {
         self.kept.retain(|kept| now.saturating_sub(kept.asked) < KEPT_FOR);
     }

@@ -1,9 +1,9 @@
-//! The state machine of presence: what this instance holds, what it believes of the others, what it has to say. Pure:
-//! messages and time come in as parameters, what is to be sent comes out as values. Knows no bus and no clock.
+//! The state machine of presence: what this instance holds, what it believes of the others, and what it has to say.
+//! Pure: messages and time come in as parameters, what is to be sent comes out as values. Knows no bus and no clock.
 //!
 //! * [`hear`]: what the others say.
 //! * [`link`]: whether silence counts, who is gone.
-//! * [`events`]: what backends are told, and what the others are.
+//! * [`events`]: what backends are told, and what other instances are told.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ mod link;
 use events::Word;
 use link::{Departure, Link};
 
-/// Fetches under way at the same time.
+/// How many fetches may be in progress at the same time.
 const MAX_FETCHES: usize = 4;
 
 /// The times of `[presence]` that the view needs.
@@ -39,19 +39,19 @@ pub struct Timing {
     pub instance_timeout: Duration,
 }
 
-/// The moment of a call.
+/// The time of a call.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// Since this process's start; never goes back.
+    /// Since this process's start. Never goes back.
     pub now: Duration,
-    /// The same moment for people, in Unix ms.
+    /// The same moment as wall-clock time, in Unix ms.
     pub unix_ms: u64,
-    /// Most bytes of names in one message.
+    /// The most bytes of names in one message.
     pub page_bytes: usize,
 }
 
-/// Something to send. The order matters: backends are told before the others are, or an instance could correct what
-/// has not been said yet.
+/// Something to send. The order matters: backends are told before other instances are, or an instance could correct
+/// what has not been said yet.
 #[derive(Debug, Clone)]
 pub enum Output {
     /// For backends.
@@ -66,12 +66,12 @@ pub enum Output {
     Goodbye(Goodbye),
 }
 
-/// A request for a page of another instance's snapshot; its answer goes to [`View::answered`].
+/// A request for a page of another instance's snapshot. Its answer goes to [`View::answered`].
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// Whom.
+    /// The instance to ask.
     pub instance: InstanceId,
-    /// What.
+    /// The request.
     pub request: SnapshotRequest,
     round: u64,
 }
@@ -87,7 +87,8 @@ pub struct View {
     departed: BTreeMap<InstanceId, Departure>,
     link: Link,
     words: HashMap<UserName, Word>,
-    /// Users about whom backends were told something that may not have reached the bus, with the digest that proves it.
+    /// Users about whom backends were told something that may not have reached the bus, with the number of the digest
+    /// that proves it.
     unacked: HashMap<UserName, u64>,
     events: BTreeMap<UserName, UserEvent>,
     statements: Vec<Output>,
@@ -120,14 +121,14 @@ impl View {
         }
     }
 
-    /// A session of `user` logged in here.
+    /// A session of `user` has logged in here.
     pub fn opened(&mut self, user: &UserName) {
         if self.local.opened(user) {
             self.online.add(user);
         }
     }
 
-    /// A session of `user` ended here.
+    /// A session of `user` has ended here.
     pub fn closed(&mut self, user: &UserName) {
         if self.local.closed(user) {
             self.online.remove(user);
@@ -180,7 +181,7 @@ impl View {
         all
     }
 
-    /// The number of the last change told, for [`super::snapshot::Snapshots`].
+    /// The number of the last change that was told, for [`super::snapshot::Snapshots`].
     pub fn number(&self) -> u64 {
         self.local.number()
     }
@@ -190,8 +191,8 @@ impl View {
         (self.local.number(), self.local.told(), self.local.told_users())
     }
 
-    /// Lets time pass; what is to be sent now, in this order. To be called every `presence.batch`, and not before all of
-    /// the last call's output has been sent.
+    /// Advances time and returns what is to be sent now, in this order. Call it every `presence.batch`, and not
+    /// before all output of the last call has been sent.
     pub fn tick(&mut self, at: Moment) -> Vec<Output> {
         self.watch_link(at.now);
         if self.link.is_listening() {
@@ -209,7 +210,7 @@ impl View {
         self.take_output()
     }
 
-    /// Ends this instance: nobody is here any more, and this is all that remains to be said.
+    /// Ends this instance: nobody is here any more, and the result is all that remains to be said.
     pub fn leave(&mut self, at: Moment) -> Vec<Output> {
         for user in self.local.close_all() {
             self.online.remove(&user);
@@ -220,7 +221,7 @@ impl View {
         self.take_output()
     }
 
-    /// What is to be asked now.
+    /// The requests to make now.
     pub fn asks(&mut self, now: Duration) -> Vec<Ask> {
         if !self.link.is_connected() {
             return Vec::new();
@@ -239,7 +240,7 @@ impl View {
         asks
     }
 
-    /// Takes the answer to `ask`; none: there was none, or it could not be read.
+    /// Takes the answer to `ask`. `None`: there was none, or it could not be read.
     pub fn answered(&mut self, now: Duration, ask: &Ask, reply: Option<SnapshotReply>) {
         let Some(peer) = self.peers.get_mut(&ask.instance) else {
             return;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::text::{as_text, split};
 
-/// Longest duration: a year. A clock's `now + duration` must not overflow.
+/// The longest duration: one year. A clock's `now + duration` must not overflow.
 const DURATION_MAX_MS: u64 = 8_760 * 3_600_000;
 
 /// A duration written as a whole number and one of `ms`, `s`, `m`, `h`, at most a year.

@@ -4,59 +4,60 @@ use serde::{Deserialize, Serialize};
 
 use super::{ByteSize, HumanDuration, Rate};
 
-/// `[limits]`: every bound on what a client or publisher may cost. docs/limits.md says what happens at each.
+/// `[limits]`: every bound on what a client or a publisher may cost. docs/limits.md says what happens at each bound.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Largest STOMP frame before login.
+    /// The largest STOMP frame before login.
     pub frame_bytes_before_login: ByteSize,
-    /// Largest body of a SEND, of a REST publish and of a message from NATS.
+    /// The largest body of a SEND, of a REST publish and of a message from NATS.
     pub body_bytes: ByteSize,
-    /// Most headers of a frame, and of a publisher's own.
+    /// The most headers in a frame, and the most headers of a publisher's own.
     pub headers: usize,
-    /// Longest header, name plus value.
+    /// The longest header: name plus value.
     pub header_bytes: ByteSize,
-    /// Subscriptions a session.
+    /// Subscriptions per session.
     pub subscriptions: usize,
-    /// Open transactions a session.
+    /// Open transactions per session.
     pub transactions: usize,
-    /// Actions in one transaction.
+    /// Actions per transaction.
     pub transaction_actions: usize,
-    /// Bytes of all bodies in a session's open transactions.
+    /// Bytes of all bodies in the open transactions of one session.
     pub transaction_bytes: ByteSize,
-    /// MESSAGEs a subscription that wait for their ACK; SUBSCRIBE's `prefetch` may ask for fewer.
+    /// MESSAGEs per subscription that may wait for their ACK. A SUBSCRIBE's `prefetch` may ask for fewer.
     pub unacknowledged: usize,
     /// Application requests of one session that wait for their reply.
     pub requests_in_flight: usize,
-    /// Bytes that wait for one session in its outbox.
+    /// Bytes that may wait in the outbox of one session.
     pub outbox_bytes: ByteSize,
-    /// Bytes that wait in all outboxes together.
+    /// Bytes that may wait in all outboxes together.
     pub outbox_total_bytes: ByteSize,
-    /// Bytes of notifications between the bus and the shards.
+    /// Bytes of notifications on their way from the bus to the shards.
     pub delivery_bytes: ByteSize,
     /// `SO_SNDBUF` of each connection; 0B leaves it to the kernel.
     pub socket_send_bytes: ByteSize,
-    /// From TCP accept to CONNECTED, the client's part only.
+    /// The time from TCP accept to CONNECTED. Only the client's part counts.
     pub connect_timeout: HumanDuration,
-    /// WebSocket connections of one address at once; 0: no limit.
+    /// WebSocket connections of one address at the same time. 0 means no limit.
     pub sessions_per_address: usize,
-    /// WebSocket connections that one address may open in a time.
+    /// The rate at which one address may open WebSocket connections.
     pub connects_per_address: Rate,
-    /// Sessions of one user at once in the whole cluster; 0: no limit.
+    /// Sessions of one user at the same time in the whole cluster. 0 means no limit.
     pub sessions_per_user: usize,
-    /// What gives way at `sessions_per_user`.
+    /// What happens when `sessions_per_user` is reached.
     pub sessions_per_user_policy: SessionsPerUserPolicy,
-    /// SENDs of one session in a time.
+    /// The rate of SENDs of one session.
     pub sends_per_session: Rate,
-    /// SENDs of one user in a time, all sessions on this instance together.
+    /// The rate of SENDs of one user, over all of the user's sessions on this instance.
     pub sends_per_user: Rate,
-    /// SUBSCRIBEs and UNSUBSCRIBEs of one session in a time.
+    /// The rate of SUBSCRIBEs and UNSUBSCRIBEs of one session.
     pub subscribes_per_session: Rate,
-    /// Pings, pongs and empty frames of one connection in a time.
+    /// The rate of pings, pongs and empty frames of one connection.
     pub control_frames_per_session: Rate,
 }
 
-/// Most that `limits.sessions_per_user` may be: so many sessions of one user fit into one message between instances.
+/// The largest value of `limits.sessions_per_user`: the sessions of one user must fit into one message between
+/// instances.
 pub const SESSIONS_PER_USER_MAX: usize = 4_096;
 
 /// `limits.sessions_per_user_policy`
@@ -66,7 +67,7 @@ pub enum SessionsPerUserPolicy {
     /// The oldest session is closed with 4409.
     #[default]
     Newest,
-    /// The new one is refused.
+    /// The new session is refused.
     Refuse,
 }
 

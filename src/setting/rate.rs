@@ -8,10 +8,10 @@ use std::time::Duration;
 use governor::Quota;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Most of a rate's numbers: beyond it a limit is none.
+/// The largest count and the largest burst. A larger rate would be no limit at all.
 const COUNT_MAX: u32 = 1_000_000;
 
-/// So many a second or minute, with a burst on top of a standstill; or no limit.
+/// A number of events per second or per minute, with a burst after a standstill; or no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate(Option<Limited>);
 
@@ -32,7 +32,7 @@ impl Rate {
     /// No limit.
     pub const OFF: Self = Self(None);
 
-    /// `count` a second, `burst` at once. A zero means no limit.
+    /// `count` per second, `burst` at once. Zero for either means no limit.
     pub const fn per_second(count: u32, burst: u32) -> Self {
         match (NonZeroU32::new(count), NonZeroU32::new(burst)) {
             (Some(count), Some(burst)) => Self(Some(Limited {
@@ -44,7 +44,7 @@ impl Rate {
         }
     }
 
-    /// What a limiter takes; none: no limit.
+    /// The quota for a limiter, or `None` if there is no limit.
     pub fn quota(self) -> Option<Quota> {
         let Limited { count, unit, burst } = self.0?;
         let period = match unit {

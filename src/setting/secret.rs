@@ -1,5 +1,5 @@
-//! A text that must not be seen: `Debug`, `Display` and `Serialize` hide it, so do the errors of `Deserialize`, and its
-//! memory is wiped when it is dropped.
+//! A text that must not be seen. `Debug`, `Display` and `Serialize` hide it, the errors of `Deserialize` do not
+//! repeat it, and its memory is wiped on drop.
 
 use std::fmt;
 
@@ -53,7 +53,8 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Takes a text. For a value of another type serde's own errors would print the value, so each is refused by hand.
+/// Accepts a text only. For values of other types, serde's own errors would print the value, so each type is refused
+/// by hand.
 struct SecretVisitor;
 
 macro_rules! refuse {

@@ -1,4 +1,4 @@
-//! What durations and sizes share: a number with its unit, and serde by way of the text. Knows no unit.
+//! What durations and sizes share: reading a number with its unit, and serde through that text. Knows no unit.
 
 /// `"10s"` → `(10, "s")`.
 pub(super) fn split(text: &str) -> Option<(u64, &str)> {

@@ -1,5 +1,5 @@
-//! The other side of the protocol, for programs that are clients: a client's frame as bytes, and a server's frames out
-//! of one whole WebSocket message. Knows no socket; a message's size is bounded by who reads it.
+//! The client's side of the protocol, for programs that are clients: encodes client frames, and decodes server frames
+//! from one whole WebSocket message. Knows no socket. The reader of the message bounds its size.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::escape::header_into;
 use super::header::{HeadRules, parse_header};
 use super::{Command, Headers, Version};
 
-/// What a server says.
+/// The command of a server frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the specification's own words")]
 pub enum ServerCommand {
@@ -36,10 +36,10 @@ impl ServerCommand {
     }
 }
 
-/// One frame of a server.
+/// One server frame.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ReceivedFrame {
-    /// What it says.
+    /// The command.
     pub command: ServerCommand,
     /// Its headers, unescaped.
     pub headers: Headers,
@@ -47,7 +47,7 @@ pub struct ReceivedFrame {
     pub body: Bytes,
 }
 
-/// Names of headers and the length of the body only, as of a client's frame.
+/// Shows only the headers' names and the body's length, as for a client frame.
 impl fmt::Debug for ReceivedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReceivedFrame")
@@ -58,8 +58,8 @@ impl fmt::Debug for ReceivedFrame {
     }
 }
 
-/// The bytes of a client's frame. A header that `version` cannot carry is left out whole; CONNECT is never escaped: say
-/// [`Version::V1_0`].
+/// The bytes of a client frame. A header that `version` cannot carry is left out as a whole. CONNECT is never
+/// escaped: pass [`Version::V1_0`].
 pub fn encode_client(command: Command, headers: &[(&str, &str)], version: Version) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
     out.extend_from_slice(command.as_str().as_bytes());
@@ -71,11 +71,11 @@ pub fn encode_client(command: Command, headers: &[(&str, &str)], version: Versio
     out
 }
 
-/// Takes one frame of a server from `message`; what follows it stays there. `None`: nothing but heart-beats was left.
-/// `version`: what CONNECTED agreed on; before it [`Version::V1_0`], since CONNECTED is never escaped.
+/// Takes one server frame from `message` and leaves what follows it. Returns `None` if only heart-beats were left.
+/// `version` is what CONNECTED agreed on; before that pass [`Version::V1_0`], since CONNECTED is never escaped.
 ///
 /// # Errors
-/// The rule that the bytes break; a frame that is not whole breaks [`Fault::NoNul`].
+/// The rule that the bytes break. An incomplete frame breaks [`Fault::NoNul`].
 pub fn decode_server(message: &mut &[u8], version: Version) -> Result<Option<ReceivedFrame>, Fault> {
     let start = message.iter().position(|byte| !matches!(byte, b'\n' | b'\r' | 0));
     let Some(frame) = start.and_then(|start| message.get(start..)) else {
@@ -124,7 +124,7 @@ pub fn decode_server(message: &mut &[u8], version: Version) -> Result<Option<Rec
     }
 }
 
-/// The next line of a head without its end.
+/// The next line of a frame's head, without its end of line.
 fn line<'a>(rest: &mut &'a [u8], rules: HeadRules) -> Result<&'a str, Fault> {
     let end = memchr(b'\n', rest).ok_or(Fault::NoNul(rest.len()))?;
     let (line, behind) = rest.split_at(end);

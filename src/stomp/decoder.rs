@@ -1,8 +1,8 @@
-//! Bytes in, client frames out, however the bytes are cut (rule W3). All progress lives in the decoder, so whoever feeds it
-//! may be dropped between two calls. Knows no socket, and no session but its version.
+//! Bytes in, client frames out, however the bytes are cut (rule W3). All progress lives in the decoder, so the
+//! caller's future may be dropped between two calls. Knows no socket, and of the session only its version.
 //!
-//! A frame that lies whole in the input is read from there; only one that does not is copied. Every byte is looked at
-//! once, however few come at a time. What a limit forbids is refused before it is kept.
+//! A frame that lies complete in the input is read in place; only a frame cut in two is copied. Every byte is looked
+//! at once, however few arrive at a time. What exceeds a limit is refused before it is stored.
 
 use std::{fmt, mem};
 
@@ -17,23 +17,23 @@ mod head;
 use body::PartialBody;
 use head::PartialHead;
 
-/// How large one frame may be.
+/// The limits of one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The whole frame with its NUL; before login `limits.frame_bytes_before_login`.
+    /// The whole frame with its NUL. Before login this is `limits.frame_bytes_before_login`.
     pub frame_bytes: usize,
-    /// `limits.headers`: how many; repeated ones count.
+    /// `limits.headers`: the number of headers, repeated ones included.
     pub headers: usize,
-    /// `limits.header_bytes`: name plus value of each, as they come (escaped).
+    /// `limits.header_bytes`: name plus value of each header, still escaped.
     pub header_bytes: usize,
     /// `limits.body_bytes`.
     pub body_bytes: usize,
 }
 
 impl Limits {
-    /// The limits after login: a frame may be as large as its parts allow, no setting bounds the whole.
+    /// The limits after login. A frame may be as large as its parts allow; no setting bounds the whole.
     pub fn after_login(headers: usize, header_bytes: usize, body_bytes: usize) -> Self {
-        // A header has a colon and an end of line of up to two bytes, a head two more lines.
+        // Each header adds a colon and an end of line of up to two bytes; the head adds two more lines.
         let head_bytes = headers.saturating_mul(header_bytes.saturating_add(3));
         let rest_bytes = head::COMMAND_MAX_BYTES + 5;
         Self {
@@ -45,32 +45,32 @@ impl Limits {
     }
 }
 
-/// Where in the stream the next byte stands.
+/// The decoder's position in the stream.
 #[derive(Default)]
 enum State {
     /// Between two frames.
     #[default]
     Between,
-    /// Between two frames, behind a CR.
+    /// Between two frames, after a CR.
     BetweenAfterCr,
-    /// Inside command and headers.
+    /// Inside the command or the headers.
     Head(Box<PartialHead>),
-    /// Behind the blank line.
+    /// After the blank line.
     Body(Box<PartialBody>),
-    /// Behind a fault.
+    /// After a fault.
     Ended,
 }
 
-/// Reads one client's frames. Idle it holds no heap memory.
+/// Decodes the frames of one client. An idle decoder holds no heap memory.
 pub struct Decoder {
     limits: Limits,
-    /// None before login.
+    /// `None` before login.
     version: Option<Version>,
     state: State,
 }
 
 impl Decoder {
-    /// A decoder for a client that has not logged in: headers are taken as they stand, LF and CR LF end a line.
+    /// A decoder for a client that has not logged in: headers are not unescaped, and LF or CR LF ends a line.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -79,13 +79,13 @@ impl Decoder {
         }
     }
 
-    /// From the next frame on the rules of `version` hold: its escapes, its ends of line, its trimming. To be called when
-    /// CONNECTED is made, before any byte behind the CONNECT is decoded.
+    /// Applies the rules of `version` from the next frame on: its escapes, ends of line and trimming. Call it when
+    /// CONNECTED is made, before decoding any byte after the CONNECT.
     pub fn set_version(&mut self, version: Version) {
         self.version = Some(version);
     }
 
-    /// From the next frame on `limits` hold.
+    /// Applies `limits` from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -95,11 +95,12 @@ impl Decoder {
         matches!(self.state, State::Between)
     }
 
-    /// Takes bytes from `input` until one frame is whole; what follows it stays in `input`. `None`: all of `input` is used
-    /// up. Ends of line between frames are heart-beats and skipped (F3; CR LF too, in every version), and so are stray NULs.
+    /// Takes bytes from `input` until one frame is complete and leaves what follows it. Returns `None` when all of
+    /// `input` is consumed. Ends of line between frames are heart-beats and are skipped (F3; CR LF too, in every
+    /// version); so are stray NULs.
     ///
     /// # Errors
-    /// The rule that the bytes break. The connection cannot go on: any later byte is [`Fault::AfterFault`].
+    /// The rule that the bytes break. The connection cannot continue: any later byte returns [`Fault::AfterFault`].
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, DecodeError> {
         self.advance(input).map_err(|error| {
             self.state = State::Ended;
@@ -182,7 +183,7 @@ impl Decoder {
         }
     }
 
-    /// Before login a frame's size has a setting of its own.
+    /// Before login, the size of a frame has its own setting.
     fn name_setting(&self, fault: Fault) -> Fault {
         match fault {
             Fault::FrameTooLarge(limit) if self.version.is_none() => Fault::FrameTooLargeBeforeLogin(limit),
@@ -191,7 +192,7 @@ impl Decoder {
     }
 }
 
-/// Without what is half read: it may be a secret or a body.
+/// Leaves out what is half read: it may be a secret or a body.
 impl fmt::Debug for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoder")

@@ -1,45 +1,45 @@
-//! Server frames as bytes: exactly one frame, NUL last and nothing behind it (rule W4: clients cut at NUL, and some add
-//! one of their own to each message). Knows no WebSocket; the large fan-out of MESSAGEs is assembled in `delivery/wire`.
+//! Encodes server frames: exactly one frame, with NUL as its last byte (rule W4: clients cut at NUL, and some append
+//! one to each message). Knows no WebSocket. MESSAGEs for large fan-outs are assembled in `delivery/wire`.
 
 use super::Version;
 use super::escape::{can_carry, header_into};
 
-/// One frame of the server.
+/// One server frame.
 #[derive(Debug, Clone, Copy)]
 pub enum ServerFrame<'a> {
     /// The answer to CONNECT. Its headers are never escaped (H3).
     Connected {
-        /// Name and value of each.
+        /// Name and value of each header.
         headers: &'a [(&'a str, &'a str)],
     },
-    /// A client's frame is processed (R1).
+    /// The client's frame has been processed (R1).
     Receipt {
-        /// The frame's `receipt`.
+        /// The value of the frame's `receipt` header.
         receipt_id: &'a str,
     },
     /// The last frame of a session (E1, E2).
     Error {
-        /// Short words.
+        /// A short text.
         message: &'a str,
-        /// The `receipt` of the frame at fault.
+        /// The `receipt` header of the offending frame.
         receipt_id: Option<&'a str>,
-        /// More headers, such as `version`.
+        /// Additional headers, such as `version`.
         headers: &'a [(&'a str, &'a str)],
-        /// Longer words, `text/plain`; empty: none.
+        /// A longer text, `text/plain`. Empty means no body.
         body: &'a str,
     },
-    /// A notification to one session alone.
+    /// A notification for this session only.
     Message {
-        /// Name and value of each, but for `content-length`.
+        /// Name and value of each header except `content-length`.
         headers: &'a [(&'a str, &'a str)],
-        /// Any bytes.
+        /// The body, any bytes.
         body: &'a [u8],
     },
 }
 
-/// The bytes of `frame` for a session of `version`. Before login no version is agreed and nothing is escaped: say
-/// [`Version::V1_0`]. Whatever a text holds, it stays inside its header: characters that cannot be carried in that version
-/// (see [`can_carry`]) become blanks.
+/// The bytes of `frame` for a session of `version`. Before login no version is agreed and nothing is escaped: pass
+/// [`Version::V1_0`]. A text always stays inside its header: characters that the version cannot carry (see
+/// [`can_carry`]) become blanks.
 pub fn encode(frame: &ServerFrame<'_>, version: Version) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     match *frame {
@@ -91,7 +91,7 @@ fn headers_into(out: &mut Vec<u8>, headers: &[(&str, &str)], version: Version) {
     }
 }
 
-/// `text` with a blank for each character that some version cannot carry.
+/// `text` with a blank in place of each character that some version cannot carry.
 fn blanked(text: &str, is_name: bool) -> String {
     text.replace(|c| matches!(c, '\n' | '\r' | '\0') || (is_name && c == ':'), " ")
 }

@@ -1,14 +1,14 @@
-//! Why bytes are no frame, in words fit for the ERROR that the client gets. Knows no close code but says whether a size
-//! was at fault. Words never hold a header's value or a body: both may be secrets.
+//! Why bytes are not a valid frame, in words fit for the ERROR that the client gets. Knows no close code, but says
+//! whether a size was at fault. The words never contain a header's value or a body: both may be secrets.
 
 use std::fmt;
 
 use super::{Command, Version};
 
-/// Most characters of a client's text that words repeat.
+/// The most characters of a client's text that an error repeats.
 const QUOTED_CHARS: usize = 64;
 
-/// A client's header name or command as words may repeat it: cut, and shown with escapes for what is not printable.
+/// A client's header name or command as an error may repeat it: truncated, with escapes for unprintable characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Quoted(Box<str>);
 
@@ -18,7 +18,7 @@ impl Quoted {
         Self(text.chars().take(QUOTED_CHARS).collect())
     }
 
-    /// The same of bytes that may not be UTF-8.
+    /// The same for bytes that may not be UTF-8.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let cut = bytes.get(..QUOTED_CHARS).unwrap_or(bytes);
         Self::new(&String::from_utf8_lossy(cut))
@@ -37,58 +37,59 @@ impl fmt::Display for Quoted {
     }
 }
 
-/// The rule that a client's bytes broke. `Display` names it, the header at fault, and a limit by its configuration key.
+/// The rule that a client's bytes broke. `Display` names the rule, the header at fault, and a limit by its
+/// configuration key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// No client command of STOMP, or one that is a server's (rules F11, F12).
+    /// Not a client command of STOMP, or a command that only servers send (rules F11, F12).
     UnknownCommand(Quoted),
-    /// The command or a header is not UTF-8 (F4). Holds the header's number in the frame; 0: the command.
+    /// The command or a header is not UTF-8 (F4). Holds the header's number in the frame; 0 stands for the command.
     NotUtf8(usize),
     /// A NUL before the blank line that ends the headers (F1).
     NulInHeaders,
-    /// A CR that no LF follows, where CR LF is an end of line (F3). Holds the number as in [`Fault::NotUtf8`].
+    /// A CR without LF where CR LF is an end of line (F3). Holds the number as in [`Fault::NotUtf8`].
     LoneCarriageReturn(usize),
-    /// The same between two frames.
+    /// The same, between two frames.
     LoneCarriageReturnBetweenFrames,
     /// A header line without a colon (H6). Holds the header's number.
     NoColon(usize),
-    /// A header line that begins with its colon (H6). Holds the header's number.
+    /// A header line that begins with a colon (H6). Holds the header's number.
     EmptyName(usize),
     /// An escape that the version does not define (H2).
     BadEscape {
-        /// The header's name as it came.
+        /// The header's name as received.
         header: Quoted,
-        /// What stands after the `\`; none: nothing.
+        /// The character after the `\`, or `None` if there is none.
         escape: Option<char>,
         /// The session's version.
         version: Version,
     },
     /// `content-length` is not a number (F9).
     BadContentLength,
-    /// As many bytes as `content-length` says are not followed by NUL (F6).
+    /// No NUL after as many bytes as `content-length` announces (F6).
     NoNul(usize),
-    /// A body in a frame that has none (F5).
+    /// A body in a frame that must not have one (F5).
     BodyNotAllowed(Command),
-    /// More headers than `limits.headers`, which it holds (E3).
+    /// More headers than `limits.headers` (E3). Holds the limit.
     TooManyHeaders(usize),
-    /// A header, name and value as they came, over `limits.header_bytes`.
+    /// A header that exceeds `limits.header_bytes`, counting name and value as received.
     HeaderTooLong {
         /// The header's name.
         header: Quoted,
         /// The limit.
         limit: usize,
     },
-    /// A body over `limits.body_bytes`, which it holds.
+    /// A body that exceeds `limits.body_bytes`. Holds the limit.
     BodyTooLarge(usize),
-    /// A frame before login over `limits.frame_bytes_before_login`, which it holds.
+    /// A frame before login that exceeds `limits.frame_bytes_before_login`. Holds the limit.
     FrameTooLargeBeforeLogin(usize),
-    /// A frame after login over what its three limits allow together; holds their sum.
+    /// A frame after login that exceeds what its three limits allow together. Holds their sum.
     FrameTooLarge(usize),
-    /// Bytes that came after a fault: where the next frame begins is not known any more.
+    /// Bytes after a fault: the decoder no longer knows where the next frame begins.
     AfterFault,
 }
 
-/// The header or command of this number in a frame.
+/// The command or header with this number in a frame.
 struct Numbered(usize);
 
 impl fmt::Display for Numbered {
@@ -151,17 +152,17 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Bytes that are no frame. The session answers ERROR with these words and closes.
+/// Bytes that are not a valid frame. The session answers with an ERROR of these words and closes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
-    /// The rule broken.
+    /// The broken rule.
     pub fault: Fault,
-    /// The `receipt` header of the frame at fault as far as it was read, for the ERROR's `receipt-id` (E2).
+    /// The `receipt` header of the offending frame, if it was read, for the ERROR's `receipt-id` (E2).
     pub receipt: Option<Box<str>>,
 }
 
 impl DecodeError {
-    /// Whether a size was at fault (close code 1009); else the bytes are malformed (1002).
+    /// Whether a size was at fault (close code 1009). Otherwise the bytes are malformed (1002).
     pub fn is_too_large(&self) -> bool {
         matches!(
             self.fault,

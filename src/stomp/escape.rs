@@ -1,13 +1,13 @@
-//! Header escaping, by version. Knows nothing of which frames are exempt: CONNECT, STOMP and CONNECTED are never
-//! escaped, so their caller says [`Version::V1_0`], whose headers stand on the wire as they are.
+//! Header escaping, by version. Does not know which frames are exempt: CONNECT, STOMP and CONNECTED are never
+//! escaped, so for them the caller passes [`Version::V1_0`], which has no escapes.
 //!
-//! 1.1 writes LF, `:` and `\` as `\n`, `\c` and `\\`; 1.2 writes CR as `\r` besides. Any other escape is a fatal error.
+//! 1.1 writes LF, `:` and `\` as `\n`, `\c` and `\\`; 1.2 also writes CR as `\r`. Any other escape is a fatal error.
 
 use memchr::memchr;
 
 use super::Version;
 
-/// Appends `text`, a header's name or value, escaped as `version` wants it.
+/// Appends `text`, a header's name or value, escaped as `version` requires.
 pub fn escape_into(out: &mut Vec<u8>, text: &str, version: Version) {
     if version == Version::V1_0 {
         out.extend_from_slice(text.as_bytes());
@@ -34,14 +34,16 @@ pub fn escape_into(out: &mut Vec<u8>, text: &str, version: Version) {
     out.extend_from_slice(run);
 }
 
-/// An escape that the session's version does not define: the character after the `\`, or none if the text ends there.
+/// An escape that the session's version does not define: the character after the `\`, or `None` if the text ends
+/// there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadEscape(pub Option<char>);
 
-/// Appends `text`, a header's name or value as it came, unescaped as `version` wants it. The reverse of [`escape_into`].
+/// Appends `text`, a header's name or value as received, unescaped as `version` requires. The reverse of
+/// [`escape_into`].
 ///
 /// # Errors
-/// An escape that `version` does not define; `out` then holds what stood before it.
+/// An escape that `version` does not define. `out` then holds what came before it.
 pub fn unescape_into(out: &mut String, text: &str, version: Version) -> Result<(), BadEscape> {
     if version == Version::V1_0 {
         out.push_str(text);
@@ -66,9 +68,10 @@ pub fn unescape_into(out: &mut String, text: &str, version: Version) -> Result<(
     Ok(())
 }
 
-/// Whether a header can stand in a frame of `version` without becoming another one. No version carries an empty name or
-/// a NUL (clients cut frames there). 1.0 has no escapes, so no LF at all and no `:` in a name; 1.0 and 1.1 cannot escape
-/// CR, so none in a name; in a value it stands as it is, where only LF ends a line.
+/// Whether a header can stand in a frame of `version` without turning into another header. No version can carry an
+/// empty name or a NUL (clients cut frames there). 1.0 has no escapes, so it carries no LF at all and no `:` in a
+/// name. 1.0 and 1.1 cannot escape CR, so they carry none in a name; in a value a CR stands unescaped, where only LF
+/// ends a line.
 pub fn can_carry(name: &str, value: &str, version: Version) -> bool {
     let has = |text: &str, bytes: &[u8]| text.bytes().any(|byte| bytes.contains(&byte));
     if name.is_empty() || has(name, b"\0") || has(value, b"\0") {
@@ -81,8 +84,9 @@ pub fn can_carry(name: &str, value: &str, version: Version) -> bool {
     }
 }
 
-/// Appends the header line `name:value` LF, escaped as `version` wants it, and says whether it did: a header that
-/// `version` cannot carry (see [`can_carry`]) is left out whole, so that no text can ever become a header of its own.
+/// Appends the header line `name:value` LF, escaped as `version` requires, and returns whether it did. A header that
+/// `version` cannot carry (see [`can_carry`]) is left out as a whole, so that no text can turn into a header of its
+/// own.
 pub fn header_into(out: &mut Vec<u8>, name: &str, value: &str, version: Version) -> bool {
     let carried = can_carry(name, value, version);
     if carried {

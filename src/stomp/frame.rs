@@ -1,4 +1,4 @@
-//! A client's frame, decoded. Knows nothing of which headers a command needs: that is the session's part.
+//! A client's frame, decoded. Does not know which headers a command needs; the session does.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use super::Headers;
 
-/// What a client may send. CONNECTED, MESSAGE, RECEIPT and ERROR are a server's and unknown here (rule: a server that
-/// gets one treats it as any other unknown command).
+/// The commands that a client may send. CONNECTED, MESSAGE, RECEIPT and ERROR are server commands and unknown here (a
+/// server treats them as any other unknown command).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the specification's own words")]
 pub enum Command {
     Connect,
-    /// 1.2's other name of CONNECT, in every way the same.
+    /// The other name of CONNECT in 1.2, equal in every way.
     Stomp,
     Send,
     Subscribe,
@@ -26,7 +26,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// All of them.
+    /// All commands.
     pub const ALL: [Self; 11] = [
         Self::Connect,
         Self::Stomp,
@@ -58,12 +58,12 @@ impl Command {
         }
     }
 
-    /// The command of this exact text; case matters.
+    /// The command of exactly this text; case matters.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|command| command.as_str() == text)
     }
 
-    /// Whether this is CONNECT under either name. Its headers are never escaped and its `receipt` means nothing.
+    /// Whether this is CONNECT under either name. Its headers are never escaped and its `receipt` has no meaning.
     pub fn is_connect(self) -> bool {
         matches!(self, Self::Connect | Self::Stomp)
     }
@@ -75,18 +75,18 @@ impl fmt::Display for Command {
     }
 }
 
-/// One frame of a client.
+/// One client frame.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// What it asks for.
+    /// The command.
     pub command: Command,
     /// Its headers, unescaped.
     pub headers: Headers,
-    /// Its body; empty unless the command is SEND.
+    /// The body; empty unless the command is SEND.
     pub body: Bytes,
 }
 
-/// Names of headers and the length of the body only: values may be secrets.
+/// Shows only the headers' names and the body's length: values may be secrets.
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Frame")

@@ -1,4 +1,5 @@
-//! The decoded headers of one frame. Knows nothing of what a name means, but for `content-length`, which frames it.
+//! The decoded headers of one frame. Knows nothing of what a name means, except `content-length`, which delimits the
+//! frame.
 
 use std::fmt;
 
@@ -6,12 +7,13 @@ use super::error::{Fault, Quoted};
 use super::escape::{BadEscape, unescape_into};
 use super::{Command, Version};
 
-/// Headers in the order they came; of a repeated name only the first (rule H7). Two allocations, whatever their number.
+/// Headers in the order received. Of a repeated name only the first counts (rule H7). Needs two allocations, whatever
+/// the number of headers.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
-    /// Name, value, name, value, … without anything between.
+    /// Name, value, name, value, … without separators.
     text: String,
-    /// Where each name and its value end in `text`.
+    /// The end of each name and of its value in `text`.
     ends: Vec<(usize, usize)>,
 }
 
@@ -23,7 +25,7 @@ impl Headers {
             .map(|(_, value)| value)
     }
 
-    /// Name and value of each, in the order they came.
+    /// Name and value of each header, in the order received.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let mut start = 0;
         self.ends.iter().map(move |&(name_end, value_end)| {
@@ -33,17 +35,17 @@ impl Headers {
         })
     }
 
-    /// How many there are.
+    /// The number of headers.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// `content-length`; none: absent.
+    /// `content-length`, or `None` if it is absent.
     pub(super) fn content_length(&self) -> Result<Option<usize>, Fault> {
         let Some(value) = self.get("content-length") else {
             return Ok(None);
@@ -51,11 +53,11 @@ impl Headers {
         if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Fault::BadContentLength);
         }
-        // More digits than a usize holds are a number still, and over any limit.
+        // More digits than a usize holds are still a number, and over any limit.
         Ok(Some(value.parse().unwrap_or(usize::MAX)))
     }
 
-    /// Adds one more; a name that is there already keeps its first value.
+    /// Adds one header. A name that is already present keeps its first value.
     fn end_header(&mut self, start: usize, name_end: usize) {
         let (earlier, added) = self.text.split_at(start);
         let name = &added[..name_end - start];
@@ -97,16 +99,17 @@ impl fmt::Debug for Headers {
 /// How the lines of one frame's head are read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HeadRules {
-    /// Whether CR LF ends a line as LF does, in 1.2 and before login; then no other CR may stand in it (F2, F3).
+    /// Whether CR LF ends a line as LF does: in 1.2 and before login. No other CR may then stand in the line (F2,
+    /// F3).
     pub crlf: bool,
-    /// Whose escapes headers have; 1.0: none.
+    /// The version whose escapes apply. 1.0 has none.
     pub escapes: Version,
     /// Whether blanks before a value are dropped, as 1.0 servers do (H5).
     pub trim: bool,
 }
 
 impl HeadRules {
-    /// The rules of a session of `version`; none: before login, when the client may come to be of any.
+    /// The rules of a session of `version`. `None` means before login, when the version is not known yet.
     pub fn of(version: Option<Version>) -> Self {
         Self {
             crlf: matches!(version, None | Some(Version::V1_2)),
@@ -115,7 +118,8 @@ impl HeadRules {
         }
     }
 
-    /// The same for a frame of `command`: CONNECT is never escaped (H3), and 1.0's if it has no `accept-version`.
+    /// The same for a frame of `command`: CONNECT is never escaped (H3), and follows 1.0 if it has no
+    /// `accept-version`.
     fn for_command<'a>(self, command: Command, mut headers: impl Iterator<Item = &'a str>) -> Self {
         if !command.is_connect() {
             return self;
@@ -127,7 +131,7 @@ impl HeadRules {
         }
     }
 
-    /// A line without its end.
+    /// `line` without its end of line.
     pub(super) fn without_cr<'a>(&self, line: &'a str) -> &'a str {
         match line.strip_suffix('\r') {
             Some(cut) if self.crlf => cut,
@@ -136,7 +140,7 @@ impl HeadRules {
     }
 }
 
-/// Reads a frame's head: command and headers, each with its end of line, then the blank line.
+/// Reads the head of a frame: command and headers, each with its end of line, then the blank line.
 pub(super) fn parse_head(head: &[u8], rules: HeadRules) -> Result<(Command, Headers), Fault> {
     let head = str::from_utf8(head).map_err(|error| {
         let valid = head.get(..error.valid_up_to()).unwrap_or_default();
@@ -163,7 +167,7 @@ pub(super) fn parse_head(head: &[u8], rules: HeadRules) -> Result<(Command, Head
     Ok((command, headers))
 }
 
-/// Reads one header's line and adds it to `headers`; `number` is its place in the frame.
+/// Reads the line of one header and adds it to `headers`. `number` is its position in the frame.
 pub(super) fn parse_header(
     headers: &mut Headers,
     line: &str,
@@ -173,7 +177,8 @@ pub(super) fn parse_header(
     if rules.crlf && line.contains('\r') {
         return Err(Fault::LoneCarriageReturn(number));
     }
-    // Only the first colon parts: every parser in use keeps later ones in the value, whatever 1.1's grammar says (H6).
+    // Only the first colon separates: every parser in use keeps later ones in the value, whatever 1.1's grammar says
+    // (H6).
     let (name, value) = line.split_once(':').ok_or(Fault::NoColon(number))?;
     if name.is_empty() {
         return Err(Fault::EmptyName(number));
@@ -196,7 +201,7 @@ pub(super) fn parse_header(
     Ok(())
 }
 
-/// The `receipt` of a head of which a part may be malformed or missing. CONNECT has none (C10).
+/// The `receipt` header of a head that may be malformed or incomplete. CONNECT has none (C10).
 pub(super) fn receipt_in(head: &[u8], rules: HeadRules) -> Option<Box<str>> {
     let whole_lines = head.get(..memchr::memrchr(b'\n', head)?)?;
     let mut lines = whole_lines.split(|byte| *byte == b'\n').map(|line| match line {

@@ -1,38 +1,39 @@
-//! Heart-beats: what each side offers and what comes of it (rules C11, B1, B5, B6). Knows no clock and no timer.
+//! Heart-beats: what each side offers and what both agree on (rules C11, B1, B5, B6). Knows no clock and no timer.
 
 use std::fmt;
 
-/// Longest period told apart: about 49 days. A longer one is as good as this, and sums of a few do not overflow.
+/// The longest period that is distinguished: about 49 days. A longer one counts as this, and sums of a few do not
+/// overflow.
 const PERIOD_MAX_MS: u64 = u32::MAX as u64;
-/// Shortest period that Herald offers. Wanting less is no error: the period is the greater of the two offers.
+/// The shortest period that Herald offers. A client may ask for less: the period is the greater of the two offers.
 pub const FLOOR_MS: u64 = 1_000;
-/// Most digits of a number; more are not a period but an attack on the parser.
+/// The most digits of a number. More are not a period but an attack on the parser.
 const DIGITS_MAX: usize = 20;
 
-/// What a client's `heart-beat:cx,cy` says.
+/// A client's `heart-beat:cx,cy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClientOffer {
-    /// cx: it can send something this often; 0: it cannot.
+    /// cx: the client can send something this often. 0: it cannot.
     pub can_send_ms: u64,
-    /// cy: it wants something this often; 0: it does not.
+    /// cy: the client wants something this often. 0: it does not.
     pub wants_ms: u64,
 }
 
-/// What the server says in CONNECTED, `heart-beat:sx,sy`. `Display` is that value.
+/// The server's `heart-beat:sx,sy` in CONNECTED. `Display` writes that value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ServerOffer {
-    /// sx: it can send something this often; 0: it cannot.
+    /// sx: the server can send something this often. 0: it cannot.
     pub can_send_ms: u64,
-    /// sy: it wants something this often; 0: it does not.
+    /// sy: the server wants something this often. 0: it does not.
     pub wants_ms: u64,
 }
 
-/// What both sides hold to.
+/// What both sides agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Negotiated {
-    /// The client sends something at least this often; 0: it need not.
+    /// The client sends something at least this often. 0: it need not.
     pub receive_every_ms: u64,
-    /// The server sends something at least this often; 0: it need not.
+    /// The server sends something at least this often. 0: it need not.
     pub send_every_ms: u64,
 }
 
@@ -49,7 +50,7 @@ impl fmt::Display for BadHeartBeat {
 impl std::error::Error for BadHeartBeat {}
 
 impl ClientOffer {
-    /// Reads the header's value; a missing header is `0,0`. Periods over about 49 days are taken as that.
+    /// Reads the header's value. A missing header means `0,0`. Periods over about 49 days count as 49 days.
     ///
     /// # Errors
     /// Anything but two integers of at most 20 digits and a comma (C11).
@@ -66,8 +67,8 @@ impl ClientOffer {
 }
 
 impl ServerOffer {
-    /// What is configured, never more often than [`FLOOR_MS`]: a floor stands in what is advertised, so that the client
-    /// knows of it (B6).
+    /// The configured periods, but never shorter than [`FLOOR_MS`]. The floor is part of what is advertised, so that
+    /// the client knows it (B6).
     pub fn new(can_send_ms: u64, wants_ms: u64) -> Self {
         let floored = |period_ms| match period_ms {
             0 => 0,
@@ -86,8 +87,9 @@ impl fmt::Display for ServerOffer {
     }
 }
 
-/// In each direction: nothing if one side cannot or the other does not want, else the greater of both periods (B1). A 1.0
-/// session has no heart-beats (B5): its offer is [`ClientOffer::default`], whatever its CONNECT says.
+/// For each direction: no heart-beats if one side cannot send them or the other does not want them, else the greater
+/// of both periods (B1). A 1.0 session has no heart-beats (B5): its offer is [`ClientOffer::default`], whatever its
+/// CONNECT says.
 pub fn negotiate(client: ClientOffer, server: ServerOffer) -> Negotiated {
     let period_ms = |can_send_ms: u64, wants_ms: u64| match (can_send_ms, wants_ms) {
         (0, _) | (_, 0) => 0,
@@ -105,7 +107,7 @@ fn parse_period(digits: &str) -> Result<u64, BadHeartBeat> {
     if !is_number {
         return Err(BadHeartBeat);
     }
-    // Only digits are left, so what does not parse is too large for a u64.
+    // Only digits are left: a number that does not parse is too large for a u64.
     Ok(digits
         .parse()
         .map_or(PERIOD_MAX_MS, |ms: u64| ms.min(PERIOD_MAX_MS)))

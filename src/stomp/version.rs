@@ -1,4 +1,4 @@
-//! The protocol's versions and how one is chosen at CONNECT. Knows nothing of what a version changes.
+//! The protocol's versions and how CONNECT chooses one. Knows nothing of what a version changes.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ pub enum Version {
 }
 
 impl Version {
-    /// All of them, the oldest first.
+    /// All versions, oldest first.
     pub const ALL: [Self; 3] = [Self::V1_0, Self::V1_1, Self::V1_2];
-    /// The `version` header of the ERROR that says there is no common version (1.2, "Protocol Negotiation").
+    /// The `version` header of the ERROR for a client without a common version (1.2, "Protocol Negotiation").
     pub const SUPPORTED: &str = "1.0,1.1,1.2";
     /// The body of that ERROR.
     pub const SUPPORTED_WORDS: &str = "Supported protocol versions are 1.0 1.1 1.2";
@@ -30,8 +30,8 @@ impl Version {
         }
     }
 
-    /// The highest version that both sides speak, whatever the order of the client's list and whatever else stands in it;
-    /// none: there is no common one. A missing header means 1.0 alone. Blanks around an entry are borne.
+    /// The highest version that both sides speak, whatever the order of the client's list and whatever else is in it.
+    /// `None` if there is no common version. A missing header means 1.0 alone. Blanks around an entry are tolerated.
     pub fn negotiate(accept_version: Option<&str>) -> Option<Self> {
         let Some(list) = accept_version else {
             return Some(Self::V1_0);

@@ -1,4 +1,4 @@
-//! Promise: who guesses passwords waits ever longer, and nobody else does.
+//! Promise: whoever guesses passwords waits ever longer, and nobody else does.
 
 use std::net::Ipv4Addr;
 

@@ -1,4 +1,4 @@
-//! The wait for the outcome of a verification. Knows no password.
+//! Waiting for the outcome of a verification. Knows no password.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::{Key, NoOutcome, Outcome, Progress, Verifier, refuse};
 
 /// A verification that somebody waits for.
 ///
-/// Dropped, the interest in it is given up. A verification that nobody is interested in leaves the queue; one
-/// that computes already runs to its end (a thread cannot be stopped) and then frees its permit.
+/// Dropping it gives up the interest in the outcome. A verification that nobody waits for leaves the queue; one that
+/// is being computed runs to its end (a thread cannot be stopped) and then frees its permit.
 pub(in crate::auth) struct Flight {
     pub(super) verifier: Arc<Verifier>,
     pub(super) key: Key,
@@ -25,7 +25,7 @@ impl Flight {
         matches!(*self.progress.borrow(), Progress::Computing | Progress::Done(_))
     }
 
-    /// Whether the password fits.
+    /// Whether the password matches.
     pub(in crate::auth) async fn matches(&mut self) -> Result<bool, NoOutcome> {
         if let Some(place) = self.place {
             let called = |progress: &Progress| !matches!(progress, Progress::Waiting);
@@ -39,12 +39,12 @@ impl Flight {
             Ok(Progress::Done(Outcome::Match)) => Ok(true),
             Ok(Progress::Done(Outcome::Mismatch)) => Ok(false),
             Ok(Progress::Refused(full)) => Err(NoOutcome::Full(*full)),
-            // An error: nobody is left to say how it ended.
+            // An error means that nobody is left to report the outcome.
             _ => Err(NoOutcome::Unable),
         }
     }
 
-    /// The time in the queue is over: for all who share this verification, unless its turn has just come.
+    /// The time in the queue is over for everyone who shares this verification, unless its turn has just come.
     fn late(&self, place: Place) {
         let mut flights = self.verifier.flights.lock();
         if let Some((_, full)) = self.verifier.queue.late(place) {
@@ -64,7 +64,7 @@ impl Drop for Flight {
             return;
         };
         open.waiters = open.waiters.saturating_sub(1);
-        // Under the lock nobody can join: gone for good, unless its turn has just come.
+        // Nobody can join under the lock: it is gone for good, unless its turn has just come.
         if open.waiters == 0 && self.verifier.queue.leave(place).is_some() {
             flights.remove(&self.key);
         }

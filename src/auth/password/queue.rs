@@ -1,16 +1,18 @@
-//! Whose turn it is to compute a hash: fair between addresses, in the order they came within one, bounded in number and
-//! in time. Knows no user, no password and no clock but for when to come again: a login is a `J`, and whoever computed one
-//! takes the next, so that no core is idle between two.
+//! Whose turn it is to compute a hash: fair between addresses, in order of arrival within one, bounded in number and
+//! in time. Knows no user and no password, and a clock only for when to come again. A login is a `J`. Whoever has
+//! computed one takes the next, so that no core is idle between two.
 //!
-//! **Fair.** Start-time fair queueing: a login's round is one after that of its address's last one, and not before the
-//! one that is served now; turns go by round, then by arrival. Who has thousands waiting costs an address that has one
-//! a single turn. A full queue pushes out its last in that order, the newest of an address that has most before it.
+//! **Fair.** Start-time fair queueing: a login's round is one after that of its address's last login, and not before
+//! the round being served. Turns go by round, then by arrival. An address with thousands of waiting logins costs an
+//! address with one login a single turn. A full queue evicts the last in that order: the newest login of an address
+//! that has most waiting.
 //!
-//! **Bounded in time.** A login that would wait for longer than its client does is refused at once, so that the
-//! client goes elsewhere and no hash is computed for nobody. How long it would wait follows from the CPU time of the
-//! last hashes; where that was too good a guess, the login is taken out at the end of its time ([`Queue::late`]).
+//! **Bounded in time.** A login that would wait longer than its client does is refused at once, so that the client
+//! goes elsewhere and no hash is computed for nobody. The expected wait follows from the CPU time of recent hashes;
+//! where that guess was too low, the login is taken out when its time is over ([`Queue::late`]).
 //!
-//! **When to come again.** Each refused client is told another time, one hash after the other, as if it waited outside.
+//! **When to come again.** Each refused client is told a different time, one hash after the other, as if it waited
+//! outside.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -21,20 +23,20 @@ use tokio::time::Instant;
 
 use crate::limit::{AddressGroup, Limit};
 
-/// What a hash is taken to cost before one has been computed.
+/// The assumed cost of a hash before one has been computed.
 const UNKNOWN_HASH: Duration = Duration::from_millis(20);
-/// One part in so many of a hash's time above the estimate goes into it; one below it is the estimate.
+/// Slower hashes raise the estimate by 1/64 of the difference; a faster one replaces it.
 const RISES_BY_ONE_IN: u32 = 64;
-/// Nobody is refused for the time that it would take before so many were computed: the first ones, in cold memory and on
-/// cores that a storm's handshakes want as well, take many times what the next ones do.
+/// Nobody is refused because of the expected wait before this many hashes were computed: the first ones, in cold
+/// memory and on cores that a storm's handshakes also need, take many times what the next ones do.
 const KNOWN_AFTER: u32 = 16;
-/// Nobody is told to stay away for longer. A flood of refused logins pushes the times of all others up to here.
+/// The longest time that a client is told to stay away. A flood of refused logins pushes everyone's time up to this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
-/// Why a login does not wait.
+/// Why a login may not wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::auth) struct Full {
-    /// The setting that it would pass.
+    /// The limit that it would exceed.
     pub(in crate::auth) limit: Limit,
     /// When to come again.
     pub(in crate::auth) retry_after: Duration,
@@ -48,61 +50,62 @@ struct Rank {
     arrival: u64,
 }
 
-/// Where a login waits.
+/// The place of a waiting login.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     rank: Rank,
-    /// When its time is over: whoever waits for it calls [`Queue::late`] then.
+    /// When its time is over. Whoever waits for it then calls [`Queue::late`].
     pub(super) until: Instant,
 }
 
-/// A permit, of a login from this address. Given back by [`Queue::next`].
+/// A permit, held for a login from this address. [`Queue::next`] returns it.
 #[derive(Debug)]
 #[must_use = "a permit that is not given back is lost"]
 pub(super) struct Turn(AddressGroup);
 
-/// What became of a login that came.
+/// What became of a login that arrived.
 #[derive(Debug)]
 pub(super) enum Entered<J> {
-    /// A permit is free: whoever brought it sees to it that it is computed.
+    /// A permit is free. The caller makes sure that the hash is computed.
     Turn(Turn, J),
-    /// It waits. For a full queue with the one that had to go for it, and what that is to be told.
+    /// The login waits. If the queue was full, holds the login that was evicted for it and what that one is to be
+    /// told.
     Waits(Place, Option<(J, Full)>),
 }
 
-/// One that waits.
+/// A waiting login.
 struct Waiting<J> {
     address: AddressGroup,
     login: J,
 }
 
-/// Those of one address, waiting and computing. Kept as long as there are any, so that nobody begins anew by having one
-/// computed while the next one comes.
+/// The logins of one address, waiting and computing. Kept as long as there are any, so that nobody starts afresh by
+/// having one computed while the next arrives.
 struct Lane {
     logins: usize,
-    /// Of the last one that came.
+    /// The round of the last login that arrived.
     round: u64,
 }
 
 struct State<J> {
     /// Empty while a permit is free.
     waiting: BTreeMap<Rank, Waiting<J>>,
-    /// Permits that are taken.
+    /// How many permits are taken.
     computing: usize,
     lanes: HashMap<AddressGroup, Lane>,
-    /// Of the last one whose turn came.
+    /// The round of the last login whose turn came.
     round: u64,
     arrivals: u64,
-    /// CPU time of a hash, rather too little than too much: who waits in vain has waited, and who is sent away in vain
-    /// leaves cores idle.
+    /// The CPU time of a hash, estimated low rather than high: a login that waits in vain has merely waited, but one
+    /// that is refused in vain leaves cores idle.
     hash_time: Option<Duration>,
-    /// Hashes computed, up to [`KNOWN_AFTER`].
+    /// How many hashes were computed, up to [`KNOWN_AFTER`].
     known: u32,
-    /// When the last one that was refused is to come again.
+    /// When the last refused login is to come again.
     told: Option<Instant>,
 }
 
-/// The queue. While a permit is free nobody waits.
+/// The queue. Nobody waits while a permit is free.
 pub(super) struct Queue<J> {
     permits: usize,
     length: usize,
@@ -112,7 +115,7 @@ pub(super) struct Queue<J> {
 }
 
 impl<J> Queue<J> {
-    /// `permits` compute at once; `length` wait, none for longer than `wait`.
+    /// `permits` hashes are computed at the same time; `length` logins may wait, none longer than `wait`.
     pub(super) fn new(permits: usize, length: usize, wait: Duration) -> Self {
         Self {
             permits,
@@ -132,7 +135,7 @@ impl<J> Queue<J> {
         }
     }
 
-    /// A place in the queue, or a turn, for `login`, which comes from `address`.
+    /// A place in the queue, or a turn, for `login`, which came from `address`.
     ///
     /// # Errors
     /// The queue is full, in number or in time.
@@ -166,7 +169,7 @@ impl<J> Queue<J> {
         Ok(Entered::Waits(Place { rank, until }, pushed_out))
     }
 
-    /// Gives `done`'s permit to the one whose turn it is now. None: nobody waits, and the permit is free.
+    /// Passes `done`'s permit on to the login whose turn it is. `None`: nobody waits, and the permit is free.
     pub(super) fn next(&self, done: Turn) -> Option<(Turn, J)> {
         let mut state = self.state.lock();
         state.leave(done.0);
@@ -180,7 +183,7 @@ impl<J> Queue<J> {
         Some((Turn(next.address), next.login))
     }
 
-    /// Takes out one that nobody waits for any more. None: its turn has come.
+    /// Takes out a login that nobody waits for any more. `None`: its turn has come.
     pub(super) fn leave(&self, place: Place) -> Option<J> {
         let mut state = self.state.lock();
         let waiting = state.waiting.remove(&place.rank)?;
@@ -188,12 +191,12 @@ impl<J> Queue<J> {
         Some(waiting.login)
     }
 
-    /// Takes out one whose time is over, with what it is to be told. None: its turn has come.
+    /// Takes out a login whose time is over, with what it is to be told. `None`: its turn has come.
     pub(super) fn late(&self, place: Place) -> Option<(J, Full)> {
         self.take_out(&mut self.state.lock(), place.rank, Limit::LoginQueueTimeout)
     }
 
-    /// A hash took so much CPU time.
+    /// Records the CPU time of one hash.
     pub(super) fn computed(&self, took: Duration) {
         let mut state = self.state.lock();
         state.known = (state.known + 1).min(KNOWN_AFTER);
@@ -203,7 +206,7 @@ impl<J> Queue<J> {
         });
     }
 
-    /// The limit that one more in the queue would pass.
+    /// The limit that one more login in the queue would exceed.
     fn reached(&self, state: &State<J>) -> Option<Limit> {
         let waiting = state.waiting.len();
         if waiting >= self.length {
@@ -214,7 +217,7 @@ impl<J> Queue<J> {
         (step.saturating_mul(longest) >= self.wait).then_some(Limit::LoginQueueTimeout)
     }
 
-    /// From one turn to the next, while all permits compute.
+    /// The time from one turn to the next while all permits compute.
     fn step(&self, hash_time: Duration) -> Duration {
         hash_time / u32::try_from(self.permits).unwrap_or(u32::MAX)
     }

@@ -1,5 +1,5 @@
-//! The threads that compute password hashes: a few, made when they are needed, and last in line for the cores. Knows
-//! nothing of what they compute.
+//! The threads that compute password hashes: few, started when needed, and last in line for the cores. Knows nothing
+//! of what they compute.
 
 use std::io;
 use std::time::Duration;
@@ -8,25 +8,25 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-/// Added to the niceness of these threads. A hash keeps a core busy for tens of milliseconds; whoever waits for a
-/// notification must not wait for a stranger's login. At 8 a thread weighs a sixth of the others, and logins still get on
-/// where those leave no core idle: the figures are in docs/performance.md.
+/// Added to the niceness of these threads. A hash keeps a core busy for tens of milliseconds, and nobody who waits
+/// for a notification should wait for a stranger's login. At 8 a thread has a sixth of the weight of the others, and
+/// logins still make progress where those leave no core idle; docs/performance.md has the figures.
 const NICENESS: i32 = 8;
 
-/// At most so many threads as were asked for.
+/// At most as many threads as were asked for.
 pub(super) struct Threads(Option<Runtime>);
 
 impl Threads {
-    /// `count` threads at most; one that has nothing to do for 10 s ends.
+    /// At most `count` threads. A thread that has had nothing to do for 10 s ends.
     ///
     /// # Errors
-    /// The system gives no epoll instance.
+    /// The system provides no epoll instance.
     pub(super) fn new(count: usize) -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(count)
             .thread_name("herald-hash")
             .on_thread_start(|| {
-                // Of the calling thread, on Linux. Refused: the hashes are computed all the same.
+                // Applies to the calling thread, on Linux. If it is refused, the hashes are computed all the same.
                 if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
                     tracing::debug!(%error, "a thread for password hashes keeps its priority");
                 }
@@ -39,13 +39,13 @@ impl Threads {
     pub(super) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         match &self.0 {
             Some(runtime) => runtime.spawn_blocking(work),
-            // Only while it is dropped.
+            // Only while this is being dropped.
             None => tokio::task::spawn_blocking(work),
         }
     }
 }
 
-/// CPU time of the calling thread so far: what a hash costs, however many others want the core.
+/// The CPU time of the calling thread so far: the cost of a hash, however many others want the core.
 pub(super) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()

@@ -12,47 +12,47 @@ use crate::auth::phc::HashProblem;
 use crate::principal::{UserName, UserNameError};
 use crate::setting::ByteSize;
 
-/// Why the users are not usable as a whole.
+/// Why the users as a whole are unusable.
 #[derive(Debug)]
 pub enum UsersError {
     /// The file cannot be read.
     Read(PathBuf, io::Error),
-    /// The path is no regular file.
+    /// The path is not a regular file.
     NotAFile(PathBuf),
-    /// The file is over `auth.users_file_bytes`.
+    /// The file is larger than `auth.users_file_bytes`.
     TooLarge(PathBuf, ByteSize),
-    /// The file is no TOML, or has other keys or types than it should.
+    /// The file is not TOML, or has wrong keys or types.
     Syntax {
         /// The file.
         path: PathBuf,
-        /// The line, from 1, where known.
+        /// The line, from 1, if known.
         line: Option<usize>,
-        /// What is wrong, in words that repeat nothing of the values.
+        /// What is wrong, in words that repeat no value.
         message: String,
     },
-    /// One user is not usable.
+    /// One user is unusable.
     User {
         /// The file or the configuration's key.
         place: String,
-        /// Which of its users, from 1.
+        /// The user's number in it, from 1.
         number: usize,
         /// What is wrong.
         problem: UserProblem,
     },
-    /// The operating system gave no random bytes.
+    /// The operating system returned no random bytes.
     Random(argon2::password_hash::Error),
 }
 
-/// Why a user is not usable.
+/// Why a user is unusable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserProblem {
-    /// No user name.
+    /// Not a user name.
     Name(UserNameError),
-    /// Two users of one name.
+    /// Two users with the same name.
     Duplicate(UserName),
-    /// The password is no bounded argon2id hash.
+    /// The password is not an argon2id hash within the bounds.
     Password(UserName, HashProblem),
-    /// A role is no `ROLE_…`.
+    /// A role does not have the form `ROLE_…`.
     Role(UserName),
     /// Too many roles.
     TooManyRoles(UserName),
@@ -106,7 +106,7 @@ impl std::error::Error for UsersError {
     }
 }
 
-/// Continues a sentence that ends in the user's number; the name is shown where it is a legal one.
+/// Continues a sentence that ends in the user's number. The name is shown if it is valid.
 impl fmt::Display for UserProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -128,10 +128,10 @@ pub(super) fn place(path: &Path) -> String {
     format!("auth.users_file {}", path.display())
 }
 
-/// The content of a regular file (perhaps behind symbolic links) of at most `max`. Blocks.
+/// The content of a regular file (possibly behind symbolic links) of at most `max` bytes. Blocks.
 pub(super) fn read(path: &Path, max: ByteSize) -> Result<Vec<u8>, UsersError> {
     let error = |error| UsersError::Read(path.to_owned(), error);
-    // Asked before opening: opening a pipe would wait for its writer.
+    // Checked before opening: opening a pipe would wait for its writer.
     if !std::fs::metadata(path).map_err(error)?.is_file() {
         return Err(UsersError::NotAFile(path.to_owned()));
     }
@@ -147,7 +147,7 @@ pub(super) fn read(path: &Path, max: ByteSize) -> Result<Vec<u8>, UsersError> {
     Ok(content)
 }
 
-/// The entries of a users file, not yet checked.
+/// The entries of a users file, not checked yet.
 pub(super) fn parse(path: &Path, content: &[u8]) -> Result<Vec<UserEntry>, UsersError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -178,8 +178,8 @@ fn line_of(before: &[u8]) -> usize {
     before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// `toml`'s and `serde`'s words without the values that some of them repeat: a value in the wrong place may be a hash
-/// or a password.
+/// The words of `toml` and `serde` without the values that some of them repeat: a value in the wrong place may be a
+/// hash or a password.
 fn harmless(message: &str) -> String {
     match message.split_once(", expected ") {
         Some((found, expected)) if found.starts_with("invalid ") => format!("expected {expected}"),

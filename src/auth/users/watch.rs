@@ -1,6 +1,6 @@
-//! Watches the users file and has the store reload it. Watches the parent folder, since editors and Kubernetes replace
-//! files by renames and symbolic links, and looks at the file now and then where no event would come (links that lead
-//! elsewhere, file systems without events). Knows nothing of what the file holds.
+//! Watches the users file and makes the store reload it. Watches the parent folder, since editors and Kubernetes
+//! replace files by renames and symbolic links, and also polls the file for cases without events (links that lead
+//! elsewhere, file systems without events). Knows nothing of the file's content.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::{UserStore, UsersError, file};
 
-/// The file is read when it has been left alone for this long: a writer in place is not caught in the middle.
+/// The file is read after it has been left alone for this long, so that a writer in place is not caught halfway.
 const QUIET: Duration = Duration::from_millis(200);
-/// ... but at the latest after this long.
+/// The file is read at the latest after this long.
 const RESTLESS: Duration = Duration::from_secs(5);
-/// How often the file is looked at without an event.
+/// How often the file is polled without an event.
 const POLL: Duration = Duration::from_secs(30);
 
-/// What was last seen of the file, so that one state of it is loaded, or complained about, once.
+/// What was last seen of the file, so that each state of it is loaded, or complained about, once.
 #[derive(PartialEq, Eq)]
 enum Seen {
     Content([u8; 32]),
@@ -33,7 +33,7 @@ impl Seen {
     }
 }
 
-/// Reloads `store` whenever the file at `path` changes, until dropped. `content` is what the store holds already.
+/// Reloads `store` whenever the file at `path` changes, until dropped. `content` is what the store already holds.
 ///
 /// # Cancel safety
 /// May be dropped at any await: a reload is one step without one.
@@ -53,7 +53,7 @@ pub(in crate::auth) async fn run(store: Arc<UserStore>, path: Arc<Path>, content
     drop(content);
     let mut poll = interval_at(Instant::now() + POLL, POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The file may have changed between its first reading and the watch.
+    // The file may have changed between its first reading and the start of the watch.
     let mut look_now = true;
     loop {
         if !look_now {
@@ -77,7 +77,7 @@ pub(in crate::auth) async fn run(store: Arc<UserStore>, path: Arc<Path>, content
     }
 }
 
-/// Reads the file and, where it is another than `seen`, loads it. Blocks.
+/// Reads the file and loads it if it differs from `seen`. Blocks.
 fn look(store: &UserStore, path: &Path, seen: Seen) -> Seen {
     let kept = "the users file is not usable, the users stay as they were";
     let content = match file::read(path, store.file_max) {
@@ -109,8 +109,8 @@ fn look(store: &UserStore, path: &Path, seen: Seen) -> Seen {
 
 fn watch(path: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading the file is an event too, which must not lead to the next reading. An error (events were lost) is
-        // a reason to look.
+        // Reading the file is an event too, which must not cause the next reading. An error (lost events) is a reason
+        // to look.
         if !matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(_))) {
             changed.notify_one();
         }

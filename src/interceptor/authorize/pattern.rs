@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::destination::{DESTINATION_MAX_BYTES, DestinationError, Path, Prefixes};
 
-/// What a destination is to a client.
+/// The kind of a destination for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Broadcast,
@@ -12,21 +12,21 @@ pub(super) enum Kind {
     Application,
 }
 
-/// A rule's destination, in the terms of [`crate::destination::Destination`]: user and application paths without their
+/// A rule's destination in the terms of [`crate::destination::Destination`]: user and application paths without their
 /// prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
     kind: Kind,
-    /// `None`: any one segment.
+    /// `None` stands for any one segment.
     segments: Vec<Option<Box<str>>>,
     /// Whether any number of segments may follow.
     open: bool,
 }
 
-/// Why a text is no destination of a rule.
+/// Why a text is not the destination of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PatternError {
-    /// No destination, wildcards aside.
+    /// Not a valid destination, apart from its wildcards.
     Destination(DestinationError),
     /// A `*` in the middle of a segment, or a `**` that is not the last segment.
     Wildcard,
@@ -42,7 +42,7 @@ impl fmt::Display for PatternError {
 }
 
 impl Pattern {
-    /// Reads `text`, which begins with one of `prefixes`; they take precedence as they do in a client's text.
+    /// Reads `text`, which begins with one of `prefixes`. They take precedence as in a client's text.
     pub(super) fn parse(text: &str, prefixes: &Prefixes) -> Result<Self, PatternError> {
         let destination = PatternError::Destination;
         if text.len() > DESTINATION_MAX_BYTES {
@@ -58,7 +58,7 @@ impl Pattern {
         {
             return Err(PatternError::Wildcard);
         }
-        // What is left are destinations with a letter in the place of each wildcard, and the checks that they have.
+        // What remains are destinations with a letter in place of each wildcard, and the checks that they apply.
         let plain = |text: &str| {
             let segments: Vec<&str> = text
                 .split('/')
@@ -104,7 +104,7 @@ impl Pattern {
         self.kind
     }
 
-    /// Whether `path` fits.
+    /// Whether `path` matches.
     pub(super) fn matches(&self, kind: Kind, path: &Path) -> bool {
         if kind != self.kind {
             return false;

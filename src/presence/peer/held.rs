@@ -1,4 +1,4 @@
-//! A set of users at a numbered change, and the pages from which it is put together. Pure.
+//! A set of users at a numbered change, and the pages it is assembled from. Pure.
 
 use std::collections::HashSet;
 
@@ -12,17 +12,17 @@ pub struct Held {
     pub users: HashSet<UserName>,
     /// Their summary.
     pub summary: Summary,
-    /// The change.
+    /// The number of the change.
     pub number: u64,
 }
 
 impl Held {
-    /// Whether `changes` follow at once.
+    /// Whether `changes` follow directly.
     pub fn is_next(&self, changes: &Changes) -> bool {
         self.number.checked_add(1) == Some(changes.number)
     }
 
-    /// Takes them in; `each` hears who really came (true) or went (false).
+    /// Applies the changes. `each` is told who really came (`true`) or went (`false`).
     pub fn apply(&mut self, changes: &Changes, mut each: impl FnMut(&UserName, bool)) {
         for user in changes.came.0.iter().chain(&changes.joined.0) {
             if self.users.len() < INSTANCE_MAX_USERS && self.users.insert(user.clone()) {
@@ -43,7 +43,7 @@ impl Held {
 /// A snapshot of which some pages have been read.
 #[derive(Debug)]
 pub struct Gathered {
-    /// The change.
+    /// The number of the change.
     pub number: u64,
     /// Their summary.
     pub summary: Summary,
@@ -51,7 +51,8 @@ pub struct Gathered {
     pub names: Vec<UserName>,
 }
 
-/// Adds a page to the pages before it; none if it does not follow them, or if the whole is not what its summary says.
+/// Appends a page to the pages before it. `None` if it does not follow them, or if the whole does not match its
+/// summary.
 pub fn gather(before: Option<Gathered>, page: Page) -> Option<(Gathered, bool)> {
     let mut gathered = before.unwrap_or(Gathered {
         number: page.number,

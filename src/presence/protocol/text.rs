@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::instance::InstanceId;
 use crate::principal::{USER_NAME_MAX_BYTES, UserName};
 
-/// Longest instance name that is shown, in bytes; a longer one is cut.
+/// The longest instance name that is shown, in bytes. A longer one is truncated.
 const INSTANCE_NAME_MAX_BYTES: usize = 255;
 
 /// User names in a message.
@@ -24,7 +24,7 @@ impl Names {
     }
 }
 
-/// Upper bound of a name's bytes in a JSON array, quotes and comma among them. A name has no control characters, so
+/// An upper bound of a name's bytes in a JSON array, including quotes and comma. A name has no control characters, so
 /// only `"` and `\` are escaped.
 pub fn json_bytes(user: &UserName) -> usize {
     let escaped = user
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for Names {
                 f.write_str("an array of user names")
             }
 
-            // The message's own size bounds the number of names: nothing is reserved on its word.
+            // The message's own size bounds the number of names: nothing is reserved because a message says so.
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
                 let mut names = Vec::new();
                 while let Some(Name(name)) = list.next_element()? {
@@ -84,12 +84,12 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// An instance's name as it travels: for people only, so it is cleaned and cut rather than refused.
+/// An instance's name as it travels. It is for people only, so it is cleaned and truncated rather than refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceName(pub Arc<str>);
 
 impl InstanceName {
-    /// `text` without control characters, cut to 255 bytes.
+    /// `text` without control characters, truncated to 255 bytes.
     pub fn clean(text: &str) -> Self {
         let mut kept = String::new();
         for c in text.chars().filter(|c| !c.is_control()) {
@@ -118,12 +118,12 @@ impl<'de> Deserialize<'de> for InstanceName {
 pub mod id_text {
     use super::*;
 
-    /// Writes it.
+    /// Writes an id.
     pub fn serialize<S: Serializer>(id: &InstanceId, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(id)
     }
 
-    /// Reads it.
+    /// Reads an id.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InstanceId, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
         InstanceId::parse(&text).ok_or_else(|| de::Error::custom("no instance id"))
@@ -134,12 +134,12 @@ pub mod id_text {
 pub mod hex {
     use super::*;
 
-    /// Writes it.
+    /// Writes a hash.
     pub fn serialize<S: Serializer>(hash: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{hash:016x}"))
     }
 
-    /// Reads it.
+    /// Reads a hash.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
         u64::from_str_radix(&text, 16).map_err(|_| de::Error::custom("no hash"))

@@ -1,5 +1,6 @@
 //! What backends are told. Two instances can act on the same user before they hear of each other, so what is said can
-//! be wrong for a moment; whoever spoke or could have spoken remembers the last word for a while and looks again.
+//! be wrong for a moment. An instance that spoke or could have spoken remembers the last word for a while and checks
+//! it again.
 
 use std::time::Duration;
 
@@ -11,20 +12,20 @@ use crate::principal::UserName;
 /// The last word that backends have on a user, as far as this instance knows.
 #[derive(Debug)]
 pub(super) struct Word {
-    /// They believe the user is online.
+    /// Whether backends believe that the user is online.
     connected: bool,
-    /// Nobody can say which word was the last: say it again.
+    /// Nobody can tell which word was the last: say it again.
     contested: bool,
-    /// The last word or contest.
+    /// The time of the last word or contest.
     at: Duration,
-    /// When this instance itself spoke last.
+    /// When this instance itself last spoke.
     spoken_at: Option<Duration>,
     /// Where the user was.
     instance: Box<str>,
 }
 
 impl Word {
-    /// Whether this instance has spoken of the user lately.
+    /// Whether this instance has spoken of the user recently.
     pub(super) fn is_own(&self) -> bool {
         self.spoken_at.is_some()
     }
@@ -51,8 +52,8 @@ impl View {
         self.words.insert(user, word);
     }
 
-    /// Remembers that this instance told backends nothing, since the user was elsewhere as well. If it knows of no other
-    /// word, they believe `connected`.
+    /// Records that this instance told backends nothing, since the user was elsewhere as well. If it knows of no
+    /// other word, backends believe `connected`.
     fn stay_silent(&mut self, now: Duration, user: &UserName) {
         let word = self.words.entry(user.clone()).or_insert_with(|| Word {
             connected: true,
@@ -64,7 +65,7 @@ impl View {
         word.at = now;
     }
 
-    /// Another instance has told backends. Of no matter but where this instance has an interest in the user.
+    /// Another instance has told backends. This matters only if this instance has an interest in the user.
     pub(super) fn told_elsewhere(&mut self, now: Duration, user: &UserName, connected: bool, instance: &str) {
         let near = self.timing.digest_interval * 2;
         if let Some(word) = self.words.get_mut(user) {
@@ -87,7 +88,7 @@ impl View {
         }
     }
 
-    /// What backends believe of the user is not known: tell them, after a moment in which news can come in.
+    /// Nobody knows what backends believe of the user: tell them, after a moment in which news can arrive.
     pub(super) fn contest(&mut self, now: Duration, user: UserName) {
         let spoken_at = self.words.get(&user).and_then(|word| word.spoken_at);
         let instance = self
@@ -104,8 +105,8 @@ impl View {
         self.words.insert(user, word);
     }
 
-    /// Compares the last words with the view, a `digest_interval` after each, so that all that was under way has come
-    /// in and backends get the correction behind what it corrects; forgets them when nothing more can come of them.
+    /// Compares the last words with the view, a `digest_interval` after each, so that everything under way has
+    /// arrived and backends get the correction after what it corrects. Forgets words that can no longer matter.
     pub(super) fn audit(&mut self, at: Moment) {
         let grace = self.timing.digest_interval;
         if at.now < self.audit_at {
@@ -134,7 +135,7 @@ impl View {
         }
     }
 
-    /// Tells backends and the other instances who came here and who went.
+    /// Tells backends and other instances who came here and who went.
     pub(super) fn flush(&mut self, at: Moment, hold_went: bool) {
         let (came, went) = self.local.take_untold(hold_went);
         let name = self.me.name.clone();
@@ -161,7 +162,7 @@ impl View {
     }
 }
 
-/// Cuts changes into messages of bounded size, each with its own number.
+/// Divides changes into messages of bounded size, each with its own number.
 struct Batches {
     current: Changes,
     bytes: usize,

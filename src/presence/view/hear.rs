@@ -1,4 +1,4 @@
-//! What the others say.
+//! What other instances say.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl View {
             self.told_elsewhere(now, user, false, &name);
         }
         if self.spoke_lately(now) {
-            // The speaker saw them elsewhere, this instance nowhere: perhaps it has just said so.
+            // The sender saw them elsewhere, this instance sees them nowhere: perhaps it has just said so.
             for user in &changes.joined.0 {
                 if !self.online.contains(user) {
                     self.contest(now, user.clone());
@@ -36,7 +36,7 @@ impl View {
         Ok(())
     }
 
-    /// Another instance says what it holds, or this one's own words come back.
+    /// Another instance says what it holds, or this instance's own words come back.
     ///
     /// # Errors
     /// [`Refused::TooManyInstances`].
@@ -54,7 +54,7 @@ impl View {
         Ok(())
     }
 
-    /// Another instance has told backends who went with one that is gone.
+    /// Another instance has told backends who went with an instance that is gone.
     pub fn on_departed(&mut self, departed: &Departed) {
         if departed.instance == self.me.id {
             return;
@@ -65,14 +65,14 @@ impl View {
         }
     }
 
-    /// Another instance ends.
+    /// Another instance is ending.
     pub fn on_goodbye(&mut self, now: Duration, goodbye: &Goodbye) {
         if goodbye.instance != self.me.id && self.peers.contains_key(&goodbye.instance) {
             self.depart(now, goodbye.instance, true);
         }
     }
 
-    /// Notes that an instance lives; whether it is to be listened to.
+    /// Records that an instance is alive, and returns whether to listen to it.
     fn heard(&mut self, now: Duration, id: InstanceId, name: &InstanceName) -> Result<bool, Refused> {
         if id == self.me.id || self.departed.get(&id).is_some_and(|departure| departure.goodbye) {
             return Ok(false);
@@ -91,8 +91,8 @@ impl View {
         Ok(true)
     }
 
-    /// A snapshot took its place. Whether backends were told of what it changed, nobody can say: where this instance
-    /// holds a user who vanished elsewhere, or has said of users who came back that they went, it speaks again.
+    /// A snapshot was installed. Whether backends were told of what it changed, nobody can say. If this instance
+    /// holds a user who vanished elsewhere, or has said that users went who are back, it speaks again.
     pub(super) fn installed(&mut self, now: Duration, id: InstanceId, installed: Installed) {
         for user in installed.vanished {
             if self.local.is_online(&user) {
@@ -102,8 +102,9 @@ impl View {
         let doubtful = match self.departed.remove(&id) {
             None if self.spoke_lately(now) => installed.appeared,
             None => return,
-            // Whoever spoke of its end speaks of its return, and so does who spoke of another's: the users may have
-            // been at both. With the speaker dead all who saw the end do: better twice.
+            // The instance that announced the end announces the return, and so does one that announced another's end:
+            // the users may have been on both. If the announcer is dead, everyone who saw the end speaks: better
+            // twice than never.
             Some(departure) => {
                 let spoken_by = departure
                     .spoken_by

@@ -7,15 +7,16 @@ use crate::instance::InstanceId;
 use crate::presence::protocol::{Departed, MAX_INSTANCES};
 use crate::principal::UserName;
 
-/// How long, in `instance_timeout`s, the end of an instance can still change what is said: its users are kept for the
-/// next in line should the first die before it has spoken, and who appears elsewhere may be one of them.
+/// For how long, in multiples of `instance_timeout`, the end of an instance can still change what is said: its users
+/// are kept for the next in line in case the first dies before it has spoken, and a user who appears elsewhere may be
+/// one of them.
 const MATTERS_TIMEOUTS: u32 = 12;
 
-/// This instance's own way to the others. It *listens* while the bus is connected and its own digests come back: a
+/// This instance's own link to the others. It *listens* while the bus is connected and its own digests come back: a
 /// connection that is dead but not yet known to be dead proves nothing about anybody's silence.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    /// Which life of the connection, while there is one.
+    /// The number of the connection, while there is one.
     connection: Option<u64>,
     listening: bool,
     has_listened: bool,
@@ -33,7 +34,8 @@ impl Link {
         self.listening
     }
 
-    /// After an outage the others' news comes first: who went to one of them meanwhile has not gone.
+    /// After an outage the news of the others comes first: a user who went to one of them in the meantime has not
+    /// gone.
     pub(super) fn is_settling(&self, now: Duration) -> bool {
         now < self.settles_at
     }
@@ -43,23 +45,23 @@ impl Link {
 #[derive(Debug)]
 pub(super) struct Departure {
     pub(super) at: Duration,
-    /// It said goodbye, and is not listened to any more. Its id never comes back.
+    /// It said goodbye and is no longer listened to. Its id never comes back.
     pub(super) goodbye: bool,
-    /// Who told backends that its users went, and tells them should they come back.
+    /// The instance that told backends that its users went, and tells them if they come back.
     pub(super) spoken_by: Option<InstanceId>,
-    /// Its users who were nowhere else, until someone has spoken of them.
+    /// Its users who were nowhere else, until an instance has spoken of them.
     pub(super) orphans: Vec<UserName>,
     name: Box<str>,
 }
 
 impl View {
-    /// The bus connection came, went, or was replaced: `connection` names its present life. What was said on an old one
-    /// is proven by nothing that comes back on the new one.
+    /// The bus connection came, went, or was replaced. `connection` names its present life. What was said on an old
+    /// connection is not proven by anything that comes back on the new one.
     pub fn connected(&mut self, now: Duration, connection: Option<u64>) {
         if self.link.connection != connection {
             self.link.connection = connection;
             self.link.echo_at = None;
-            // At once: an echo of the old connection may come in before the next tick.
+            // At once: an echo of the old connection may arrive before the next tick.
             self.link.listening = false;
             self.digest_at = now;
             self.unacked
@@ -68,14 +70,14 @@ impl View {
         }
     }
 
-    /// The echo of this instance's own digest.
+    /// Takes the echo of this instance's own digest.
     pub(super) fn echo(&mut self, now: Duration, beat: u64) {
         self.link.echo_at = Some(now);
         self.unacked.retain(|_, proven_by| *proven_by > beat);
     }
 
-    /// Decides whether this instance listens. When it begins to, everybody's silence starts anew, and what may have
-    /// been lost on the way to the backends is looked at again.
+    /// Decides whether this instance listens. When it begins to, everybody's silence starts afresh, and what may have
+    /// been lost on its way to backends is checked again.
     pub(super) fn watch_link(&mut self, now: Duration) {
         let timing = self.timing;
         let stalled_after = (timing.instance_timeout / 4).max(timing.digest_interval);
@@ -104,7 +106,8 @@ impl View {
         }
     }
 
-    /// Takes out who has been silent too long, and speaks of their users where that falls to this instance.
+    /// Removes instances that have been silent too long, and speaks of their users where that is this instance's
+    /// turn.
     pub(super) fn watch_silence(&mut self, at: Moment) {
         let timeout = self.timing.instance_timeout;
         let silent = self
@@ -156,7 +159,7 @@ impl View {
                 if goodbye {
                     self.told_elsewhere(now, user, false, &departure.name);
                 } else if self.words.get(user).is_some_and(|word| !word.is_own()) {
-                    // That word is for whoever speaks for the instance; only what this one has said stays its own.
+                    // That word is for the instance that speaks for it; only what this one has said stays its own.
                     self.words.remove(user);
                 }
             }
@@ -173,7 +176,7 @@ impl View {
         }
     }
 
-    /// Whether this instance has spoken for one that was gone not long ago.
+    /// Whether this instance has recently spoken for one that is gone.
     pub(super) fn spoke_lately(&self, now: Duration) -> bool {
         let lately = self.timing.instance_timeout * MATTERS_TIMEOUTS;
         self.departed.values().any(|departure| {

@@ -1,4 +1,4 @@
-//! A frame's body and the NUL behind it, gathered within the limits. Knows the head that announced it, already parsed.
+//! A frame's body and the NUL that follows it, collected within the limits. Knows the parsed head that announced it.
 
 use bytes::Bytes;
 use memchr::memchr;
@@ -8,27 +8,27 @@ use crate::stomp::error::{DecodeError, Fault};
 use crate::stomp::frame::{Command, Frame};
 use crate::stomp::header::Headers;
 
-/// A frame whose head is whole and whose body may be missing in part.
+/// A frame whose head is complete and whose body may not be.
 pub(super) struct PartialBody {
     command: Command,
     headers: Headers,
-    /// `content-length`; none: the first NUL ends the body (F10).
+    /// `content-length`. With `None` the first NUL ends the body (F10).
     length: Option<usize>,
-    /// Most bytes it may have.
+    /// The most bytes that the body may have.
     max: usize,
-    /// The fault of one more.
+    /// The fault of a body that is larger.
     over: Fault,
-    /// Whether it is only read over.
+    /// Whether the body is skipped.
     ignored: bool,
-    /// How much of it came in earlier calls.
+    /// How many of its bytes came in earlier calls.
     received: usize,
-    /// The same as bytes, unless ignored.
+    /// Those bytes, unless the body is skipped.
     kept: Vec<u8>,
 }
 
 impl PartialBody {
-    /// The body of a frame whose head takes `head_bytes`. Refuses at once a `content-length` that is none or too large.
-    /// `is_1_0`: the session is of 1.0, where the body of a SUBSCRIBE is ignored (F5).
+    /// The body of a frame whose head takes `head_bytes`. Refuses at once a `content-length` that is invalid or too
+    /// large. `is_1_0` says that the session is of 1.0, where the body of a SUBSCRIBE is ignored (F5).
     pub fn new(
         command: Command,
         headers: Headers,
@@ -66,7 +66,7 @@ impl PartialBody {
         Ok(partial)
     }
 
-    /// Takes bytes from `input` up to and with the NUL and gives the body; none: `input` is used up.
+    /// Takes bytes from `input` up to and including the NUL and returns the body, or `None` when `input` is consumed.
     pub fn take(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, DecodeError> {
         let missing = match self.length {
             Some(length) => length - self.received,
@@ -94,7 +94,7 @@ impl PartialBody {
         }
     }
 
-    /// The whole frame.
+    /// The complete frame.
     pub fn into_frame(self, body: Bytes) -> Frame {
         Frame {
             command: self.command,
@@ -103,7 +103,7 @@ impl PartialBody {
         }
     }
 
-    /// As much of `input` as may be body or the NUL behind it.
+    /// The part of `input` that may be the body or the NUL after it.
     fn within_max<'a>(&self, input: &'a [u8]) -> &'a [u8] {
         let room = (self.max - self.received).saturating_add(1);
         input.get(..room).unwrap_or(input)
@@ -118,7 +118,7 @@ impl PartialBody {
         if let Some(length) = self.length
             && needed > self.kept.capacity()
         {
-            // Doubles as the bytes come, not as they are announced, and ends at the very length.
+            // Grows as bytes arrive, not as they are announced, and never beyond the needed length.
             let target = needed.max(self.kept.capacity().saturating_mul(2)).min(length);
             self.kept.reserve_exact(target.saturating_sub(self.kept.len()));
         }
@@ -133,7 +133,7 @@ impl PartialBody {
             return Bytes::copy_from_slice(last);
         }
         self.keep(last);
-        // Without spare capacity: a body may wait in a transaction, where its length is what counts.
+        // Without spare capacity: a body may wait in a transaction, which counts its length.
         Bytes::from(std::mem::take(&mut self.kept).into_boxed_slice())
     }
 

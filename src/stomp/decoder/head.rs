@@ -1,4 +1,4 @@
-//! Command and headers up to the blank line, gathered within the limits. Knows where lines end, not what they say.
+//! Command and headers up to the blank line, collected within the limits. Knows where lines end, not what they mean.
 
 use std::borrow::Cow;
 
@@ -7,25 +7,26 @@ use memchr::memchr2;
 use super::Limits;
 use crate::stomp::error::{Fault, Quoted};
 
-/// Longest line that may be a command; a longer one is none that Herald knows.
+/// The longest line that may be a command. A longer line is no command that Herald knows.
 pub(super) const COMMAND_MAX_BYTES: usize = 32;
-/// Most bytes of a header's name that a fault repeats.
+/// The most bytes of a header's name that a fault repeats.
 const NAME_SHOWN_BYTES: usize = 64;
 
-/// What came so far of a head.
+/// The part of a head that has arrived.
 #[derive(Default)]
 pub(super) struct PartialHead {
-    /// All of it that came in earlier calls.
+    /// Everything that came in earlier calls.
     kept: Vec<u8>,
-    /// Its whole lines, the command's included.
+    /// The number of complete lines, including the command's.
     lines: usize,
-    /// How many bytes at the end of `kept` belong to a line that is not whole yet.
+    /// How many bytes at the end of `kept` belong to an incomplete line.
     line_bytes: usize,
 }
 
 impl PartialHead {
-    /// Takes bytes from `input` up to and with the blank line and gives the whole head; none: `input` is used up. On a
-    /// fault `input` stays as it is. Which fault does not depend on how the bytes are cut.
+    /// Takes bytes from `input` up to and including the blank line and returns the complete head, or `None` when
+    /// `input` is consumed. On a fault `input` is left as it is. Which fault is returned does not depend on how the
+    /// bytes are cut.
     pub fn take<'a>(
         &mut self,
         input: &mut &'a [u8],
@@ -77,7 +78,7 @@ impl PartialHead {
         }
     }
 
-    /// What came so far, `input` included: where a fault's receipt may be found.
+    /// Everything received so far, including `input`: where the receipt of a fault may be found.
     pub fn with<'a>(&self, input: &'a [u8]) -> Cow<'a, [u8]> {
         if self.kept.is_empty() {
             Cow::Borrowed(input)
@@ -95,11 +96,11 @@ impl PartialHead {
         Cow::Owned(head)
     }
 
-    /// Longest the current line may be without its end.
+    /// The longest that the current line may be, without its end of line.
     fn line_max(&self, limits: &Limits) -> usize {
         match self.lines {
             0 => COMMAND_MAX_BYTES,
-            // The limit is for name and value; the colon is free.
+            // The limit covers name and value; the colon is free.
             _ => limits.header_bytes.saturating_add(1),
         }
     }
@@ -114,11 +115,11 @@ impl PartialHead {
         line.last().or(earlier) == Some(&b'\r')
     }
 
-    /// Names the current line, which goes on with `rest`.
+    /// The fault of the current line, which continues with `rest`.
     fn line_too_long(&self, rest: &[u8], limits: &Limits) -> Fault {
         let line_start = self.kept.len().saturating_sub(self.line_bytes);
         let earlier = self.kept.get(line_start..).unwrap_or_default();
-        // No more than surely came already, so that the words do not depend on how the bytes were cut.
+        // No more than has surely arrived, so that the words do not depend on how the bytes were cut.
         let shown = self.line_max(limits).min(NAME_SHOWN_BYTES);
         let line: Vec<u8> = earlier.iter().chain(rest).copied().take(shown).collect();
         if self.lines == 0 {
