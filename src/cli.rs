@@ -1,4 +1,4 @@
-//! The command line: what can be said, and the exit codes. The subcommands beside `serve` live below.
+//! The command line: what it accepts, and the exit codes. The subcommands other than `serve` are modules below.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -96,11 +96,12 @@ impl From<ConfigArgs> for Arguments {
 }
 
 impl Cli {
-    /// Reads this process's arguments. `Err`: there is nothing to run, everything is said, and this is the exit code:
-    /// 0 after `--help` or `--version`, else [`EXIT_USAGE`] (clap's own 2 means something else to many a shell).
+    /// Reads this process's arguments. `Err` means that there is nothing to run and everything has been said; it
+    /// holds the exit code: 0 after `--help` or `--version`, else [`EXIT_USAGE`] (clap's own 2 means something else
+    /// to many shells).
     pub fn from_process() -> Result<Self, u8> {
         Self::try_parse().map_err(|error| {
-            // Nobody to tell if standard error is gone.
+            // There is nobody to tell if standard error is gone.
             let _ = error.print();
             exit_code(&error)
         })
@@ -114,7 +115,7 @@ fn exit_code(error: &clap::Error) -> u8 {
     }
 }
 
-/// Says why the program ends, on standard error. Unlike `eprintln!` it does not panic when nobody reads.
+/// Says on standard error why the program ends. Unlike `eprintln!` it does not panic when nobody reads.
 pub fn complain(message: &dyn std::fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "herald: {message}");
 }

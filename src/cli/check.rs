@@ -1,5 +1,5 @@
-//! `herald check`: the configuration in force as TOML-like text, each value with its source, secrets hidden. Reads what
-//! `serve` would read, and opens nothing.
+//! `herald check`: the configuration in force as TOML-like text, each value with its source and secrets hidden. Reads
+//! what `serve` would read, and opens nothing.
 
 use std::fmt::Write;
 
@@ -7,13 +7,13 @@ use toml::Value;
 
 use crate::config::{Config, Loaded};
 
-/// The column where sources stand, where the values leave room.
+/// The column of the sources, where the values leave room for it.
 const SOURCE_COLUMN: usize = 56;
 
 /// What `bus.url` may begin with, as its validation has it.
 const SCHEMES: [&str; 2] = ["nats://", "tls://"];
 
-/// The text of `loaded`: a section each, its keys sorted; a key that is not set is a comment.
+/// The text of `loaded`: one section after the other, with sorted keys. A key that is not set is a comment.
 ///
 /// # Errors
 /// The configuration cannot be written as TOML.
@@ -25,8 +25,8 @@ pub fn render(loaded: &Loaded) -> Result<String, toml::ser::Error> {
     Ok(text)
 }
 
-/// `bus.url` may carry a user and a password. All before the last `@` is hidden but the scheme of the first server: a comma
-/// or a `://` in a password must not make half of it look like a host or a scheme.
+/// `bus.url` may carry a user and a password. Everything before the last `@` is hidden except the scheme of the first
+/// server: a comma or a `://` in a password must not make half of it look like a host or a scheme.
 fn hide_credentials(mut config: Config) -> Config {
     if let Some(url) = &mut config.bus.url
         && let Some((credentials, hosts)) = url.rsplit_once('@')
@@ -40,7 +40,7 @@ fn hide_credentials(mut config: Config) -> Config {
     config
 }
 
-/// Writes the keys directly in `prefix`, then the sections below it. `keys` knows those that are not set, too.
+/// Writes the keys directly in `prefix`, then the sections below it. `keys` also lists those that are not set.
 fn section(text: &mut String, loaded: &Loaded, prefix: &str, keys: &serde_json::Value, values: &Value) {
     let Some(keys) = keys.as_object() else { return };
     let (sections, leaves): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, value)| value.is_object());
@@ -55,7 +55,7 @@ fn section(text: &mut String, loaded: &Loaded, prefix: &str, keys: &serde_json::
             None => format!("# {name} is not set"),
         };
         let source = loaded.origins.of(&join(prefix, name));
-        // A list of tables spans lines; its source belongs to the first.
+        // A list of tables spans several lines; its source belongs to the first.
         let (first, rest) = line.split_once('\n').unwrap_or((&line, ""));
         let _ = writeln!(text, "{first:SOURCE_COLUMN$} # {source}");
         if !rest.is_empty() {
@@ -77,7 +77,7 @@ fn join(prefix: &str, name: &str) -> String {
     }
 }
 
-/// One line, except for a list of tables: there a line an element.
+/// One line, except for a list of tables, which has one line per element.
 fn inline(value: &Value) -> String {
     match value {
         Value::Array(elements) if elements.iter().any(Value::is_table) => {

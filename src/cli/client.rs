@@ -1,5 +1,5 @@
-//! The commands that talk to a running Herald from outside, as any client would: REST by [`rest`], STOMP over WebSocket by
-//! [`session`]. They know nothing of the server's inside, and read no configuration.
+//! The commands that talk to a running Herald from outside, as any client would: REST through [`rest`], STOMP over
+//! WebSocket through [`session`]. They know nothing of the server's internals and read no configuration.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -65,11 +65,11 @@ pub struct Server {
 /// Why a command ended without doing its work.
 #[derive(Debug)]
 pub enum ClientError {
-    /// The command line, a file or a variable that it names is wrong.
+    /// The command line is wrong, or a file or variable that it names.
     Usage(String),
     /// Herald could not be reached, refused, or lost something.
     Failure(String),
-    /// Nobody reads what is printed any more: no error.
+    /// Nobody reads the output any more. Not an error.
     OutputClosed,
 }
 
@@ -95,10 +95,10 @@ impl From<std::io::Error> for ClientError {
 }
 
 impl Server {
-    /// Reads `args`, and what they leave open from the environment.
+    /// Reads `args`, and from the environment what they leave open.
     ///
     /// # Errors
-    /// [`ClientError::Usage`]: an address that is none, a file that cannot be read, a name without a password.
+    /// [`ClientError::Usage`]: an invalid address, a file that cannot be read, or a name without a password.
     pub fn new(args: &ServerArgs) -> Result<Self, ClientError> {
         Self::from(args, &|name| std::env::var_os(name))
     }
@@ -111,7 +111,7 @@ impl Server {
         let url = url.as_deref().unwrap_or("http://127.0.0.1:8080");
         Ok(Self {
             endpoint: Endpoint::parse(url).map_err(|why| {
-                // What stands before an @ may be a password.
+                // What comes before an @ may be a password.
                 let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
                 ClientError::Usage(format!("{shown:?}: {why}"))
             })?,
@@ -121,7 +121,7 @@ impl Server {
         })
     }
 
-    /// The login, which STOMP cannot do without.
+    /// The login, which STOMP requires.
     fn require_login(&self) -> Result<&Login, ClientError> {
         self.login.as_ref().ok_or_else(|| {
             ClientError::Usage(
@@ -135,7 +135,7 @@ impl Server {
 /// Runs a command to its end on a runtime of its own.
 ///
 /// # Errors
-/// What the command ends by.
+/// The command's own error.
 pub fn block_on(command: impl Future<Output = Result<(), ClientError>>) -> Result<(), ClientError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -143,7 +143,7 @@ pub fn block_on(command: impl Future<Output = Result<(), ClientError>>) -> Resul
         .build()
         .map_err(|error| ClientError::Failure(format!("cannot start the runtime: {error}")))?;
     let outcome = runtime.block_on(command);
-    // Whatever still runs, such as a connection that nobody needs, is not waited for.
+    // Does not wait for what still runs, such as a connection that nobody needs.
     runtime.shutdown_background();
     match outcome {
         Err(ClientError::OutputClosed) => Ok(()),

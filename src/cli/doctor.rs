@@ -1,5 +1,5 @@
-//! `herald doctor`: whether an instance with this configuration can run here, line by line, each with what to do. Reads
-//! what `serve` would read, opens what `serve` would open, and leaves everything as it was.
+//! `herald doctor`: whether an instance with this configuration can run here, line by line, each with what to do.
+//! Reads what `serve` would read, opens what `serve` would open, and changes nothing.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ mod collector;
 mod machine;
 mod users;
 
-/// How something stands.
+/// The state of what was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -26,10 +26,10 @@ pub enum Status {
     Fail,
 }
 
-/// One thing looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// What was looked at, in a word or two.
+    /// What was checked, in a word or two.
     pub check: &'static str,
     /// How it stands.
     pub status: Status,
@@ -66,7 +66,7 @@ impl Line {
     }
 }
 
-/// Looks at everything and prints it as it is found. Gives whether nothing fails.
+/// Checks everything and prints each result as it is found. Returns whether nothing failed.
 ///
 /// # Errors
 /// The output fails.
@@ -94,7 +94,7 @@ pub async fn run(loaded: &Loaded, demo: bool, json: bool) -> std::io::Result<boo
     Ok(!printer.fails)
 }
 
-/// It has been loaded: whatever is wrong with it has ended the command before.
+/// The configuration has been loaded: anything wrong with it has ended the command before.
 fn configuration(loaded: &Loaded) -> Line {
     match loaded.warnings.as_slice() {
         [] => Line::ok("configuration", "fit to run"),

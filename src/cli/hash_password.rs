@@ -1,4 +1,4 @@
-//! `herald hash-password`: a password in, its argon2id PHC string out. Knows no user.
+//! `herald hash-password`: reads a password and prints its argon2id PHC string. Knows no user.
 
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -13,11 +13,11 @@ use crate::auth::phc;
 pub enum HashPasswordError {
     /// Reading the password or writing the hash failed.
     Io(io::Error),
-    /// The two passwords typed are not the same.
+    /// The two passwords typed differ.
     NotTheSame,
-    /// Nothing was given.
+    /// Nothing was entered.
     Empty,
-    /// Over [`PASSWORD_MAX_BYTES`].
+    /// Longer than [`PASSWORD_MAX_BYTES`].
     TooLong,
     /// Not UTF-8, or with a control character: no client could present it (RFC 7617 section 2).
     NotText,
@@ -46,8 +46,8 @@ impl From<io::Error> for HashPasswordError {
     }
 }
 
-/// Asks for a password twice on a terminal without showing it, else reads one line of standard input; prints the PHC
-/// string for `auth.users` or the users file. The password is never an argument: those are seen in process lists.
+/// On a terminal asks for a password twice without showing it, else reads one line of standard input; prints the PHC
+/// string for `auth.users` or the users file. The password is never an argument: those are visible in process lists.
 pub fn run() -> Result<(), HashPasswordError> {
     let stdin = io::stdin();
     let password = if stdin.is_terminal() {
@@ -72,14 +72,14 @@ pub fn run() -> Result<(), HashPasswordError> {
 /// One line without its end.
 fn read_line(input: impl BufRead) -> Result<Zeroizing<String>, HashPasswordError> {
     let bound = PASSWORD_MAX_BYTES + "\r\n".len();
-    // All at once, so that growing leaves no unwiped buffer behind.
+    // Allocated at once, so that growing leaves no unwiped buffer behind.
     let mut line = Zeroizing::new(Vec::with_capacity(bound));
     input.take(bound as u64).read_until(b'\n', &mut line)?;
     let ends = [&b"\r\n"[..], b"\n"];
     let text = ends.into_iter().find_map(|end| line.strip_suffix(end));
     match std::str::from_utf8(text.unwrap_or(&line)) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        // Perhaps only cut in the middle of a character by the bound.
+        // Perhaps the bound only cut it in the middle of a character.
         Err(_) if line.len() == bound => Err(HashPasswordError::TooLong),
         Err(_) => Err(HashPasswordError::NotText),
     }

@@ -1,4 +1,4 @@
-//! `herald completions` and `herald man`: what the definition of the command line says, for shells and for `man`.
+//! `herald completions` and `herald man`: the definition of the command line for shells and for `man`.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -53,7 +53,7 @@ pub fn man(args: &ManArgs) -> io::Result<()> {
     }
 }
 
-/// A reader that has seen enough is no failure.
+/// A reader that has seen enough is not a failure.
 fn print(bytes: &[u8]) -> io::Result<()> {
     match io::stdout().lock().write_all(bytes) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,4 +1,4 @@
-//! Text for people: coloured on a terminal (anstream honours `NO_COLOR`), and with nothing in it that a terminal would
+//! Text for people: coloured on a terminal (anstream honours `NO_COLOR`), and without anything that a terminal would
 //! obey, since bodies and names come from strangers.
 
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ pub const WARN: Style = AnsiColor::Yellow.on_default();
 /// A problem.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// `text` with control characters, but ends of line and tabs, shown as escapes.
+/// `text` with control characters shown as escapes, except ends of line and tabs.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -35,7 +35,7 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// Likewise on one line.
+/// The same on one line.
 pub fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\\n").replace('\t', "\\t")
 }
@@ -46,7 +46,7 @@ pub fn notice(style: Style, text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{style}{}{style:#}", printable(text));
 }
 
-/// Rows as columns, as wide as their widest cell, with a head.
+/// Rows as columns, each as wide as its widest cell, with a head.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
     for row in rows {
@@ -75,8 +75,8 @@ pub fn json_line(value: &impl serde::Serialize) -> std::io::Result<()> {
     writeln!(std::io::stdout().lock(), "{line}")
 }
 
-/// JSON in which nothing that a terminal would obey stands as it is: such characters stand in strings alone, and are
-/// escaped there, which changes no value.
+/// JSON without anything that a terminal would obey: such characters only appear in strings, and are escaped there,
+/// which changes no value.
 fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
     let text = serde_json::to_string(value)?;
     if !text.chars().any(steers) {
@@ -94,12 +94,12 @@ fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
     Ok(escaped)
 }
 
-/// Control characters, and marks that turn the direction of what follows and could make one name look like another.
+/// Control characters, and marks that change the direction of what follows and could make one name look like another.
 fn steers(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A bar for work whose length is known; drawn on a terminal's standard error only.
+/// A progress bar for work of known length, drawn only on the standard error of a terminal.
 pub fn bar(what: &str, length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length).with_message(what.to_owned());
     if let Ok(style) = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {eta}") {

@@ -1,4 +1,5 @@
-//! The control frames that Herald writes, and the last breath of a socket. Knows no reason for a close, only its code.
+//! The control frames that Herald writes, and the orderly end of a socket. Knows no reason for a close, only its
+//! code.
 
 use std::io::{self, Read};
 use std::net::Shutdown;
@@ -13,15 +14,16 @@ use super::writer::PlainSocket;
 use crate::delivery::wire;
 
 const LINGER: Duration = Duration::from_secs(2);
-/// A client that sends a body over the limit sends all of it before it looks at what came back.
+/// A client that sends a body over the limit sends all of it before it looks at the answer.
 const LINGER_MAX_BYTES: usize = 4 << 20;
-/// Read at once; then comes a pause. Who goes on sending is held back by TCP's window, at 6 MiB/s, instead of costing the
-/// others a worker's time: at full speed sixteen flooding clients sent half a GiB a second into closed sessions.
+/// How much is read at once, before a pause. TCP's window then holds back a client that keeps sending, at 6 MiB/s,
+/// and it does not cost the others a worker's time: at full speed, sixteen flooding clients sent half a GiB per
+/// second into closed sessions.
 const LINGER_PIECE_BYTES: usize = 64 << 10;
 const LINGER_PAUSE: Duration = Duration::from_millis(10);
 
-/// A Close frame, unmasked, with `code` and as much of `reason` as fits. A code that must not stand in a frame (RFC 6455
-/// section 7.4.1: 1005, 1006, 1015) gives one without payload.
+/// An unmasked Close frame with `code` and as much of `reason` as fits. A code that must not appear in a frame (RFC
+/// 6455 section 7.4.1: 1005, 1006, 1015) yields a frame without payload.
 pub fn close_frame(code: u16, reason: &str) -> Bytes {
     match may_be_sent(code) {
         true => wire::close_frame(code, reason),
@@ -29,12 +31,12 @@ pub fn close_frame(code: u16, reason: &str) -> Bytes {
     }
 }
 
-/// The answer to a ping: its payload back (RFC 6455 section 5.5.3), unmasked.
+/// The unmasked answer to a ping, with the ping's payload (RFC 6455 section 5.5.3).
 pub fn pong_frame(payload: &[u8]) -> Bytes {
     control_frame(0x8A, payload)
 }
 
-/// Whether a Close frame may carry `code`: those of RFC 6455 section 7.4 and its IANA registry, and 3000 to 4999.
+/// Whether a Close frame may carry `code`: one of RFC 6455 section 7.4 and its IANA registry, or 3000 to 4999.
 pub fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
@@ -48,13 +50,14 @@ fn control_frame(first: u8, payload: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-/// Ends the sending side and waits for the peer to end its own, at most 2 s or 4 MiB, so that what was written last
-/// (ERROR, Close) arrives: closing a socket with unread input makes the kernel send RST, which destroys it.
+/// Shuts down the sending side and waits for the peer to do the same, for at most 2 s or 4 MiB, so that what was
+/// written last (ERROR, Close) arrives: closing a socket with unread input makes the kernel send RST, which destroys
+/// it.
 pub async fn linger(socket: &AsyncFd<Arc<PlainSocket>>) {
     if socket.get_ref().0.shutdown(Shutdown::Write).is_err() {
         return; // The peer is gone already.
     }
-    // Both outcomes, EOF and a peer that does not end, lead to the same: the caller drops the socket.
+    // Both outcomes, EOF and a peer that does not end, have the same consequence: the caller drops the socket.
     let _ = tokio::time::timeout(LINGER, discard(socket)).await;
 }
 

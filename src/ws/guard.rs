@@ -1,22 +1,23 @@
-//! What a client's frame may look like, decided on its head alone, before a byte of payload is stored: RFC 6455
-//! section 5, as far as fastwebsockets lets it through, and the bound of a message. Pure; knows no socket and no payload.
+//! What a client's frame may look like, decided from its head alone, before a byte of payload is stored: the parts of
+//! RFC 6455 section 5 that fastwebsockets does not check, and the bound of a message. Pure; knows no socket and no
+//! payload.
 
 use std::fmt;
 
 use crate::close_reason::CloseReason;
 
-/// Most payload of a control frame (RFC 6455 section 5.5).
+/// The largest payload of a control frame (RFC 6455 section 5.5).
 pub const CONTROL_MAX_BYTES: usize = 125;
-/// Longest head of a masked frame: 2 bytes, 8 of length, 4 of mask.
+/// The longest head of a masked frame: 2 bytes, 8 of length, 4 of mask.
 pub const HEAD_MAX_BYTES: usize = 14;
 
-/// The key that a client's payload is masked by (RFC 6455 section 5.3).
+/// The length of the key that masks a client's payload (RFC 6455 section 5.3).
 pub const MASK_BYTES: usize = 4;
 
-/// What a frame is (RFC 6455 section 5.2).
+/// The type of a frame (RFC 6455 section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
-    /// The next part of the message begun before.
+    /// The next part of a message that has begun.
     Continuation,
     /// The start of a text message.
     Text,
@@ -43,27 +44,27 @@ impl Opcode {
         })
     }
 
-    /// Whether it may stand between the fragments of a message.
+    /// Whether the frame may stand between the fragments of a message.
     pub fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 }
 
-/// A frame's head that passed the guard.
+/// The head of a frame that passed the guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// The last frame of its message.
+    /// Whether this is the last frame of its message.
     pub fin: bool,
-    /// What the frame is.
+    /// The type of the frame.
     pub opcode: Opcode,
-    /// Bytes of the head itself, mask included.
+    /// The bytes of the head itself, including the mask.
     pub head_bytes: usize,
-    /// Bytes of payload that follow.
+    /// The bytes of payload that follow.
     pub payload_bytes: usize,
 }
 
 impl Head {
-    /// The whole frame.
+    /// The bytes of the whole frame.
     pub fn frame_bytes(&self) -> usize {
         self.head_bytes + self.payload_bytes
     }
@@ -74,7 +75,7 @@ impl Head {
 pub enum Refusal {
     /// RFC 6455 section 5.1.
     Unmasked,
-    /// RFC 6455 section 5.2: no extension is ever agreed on.
+    /// RFC 6455 section 5.2: no extension is ever negotiated.
     ReservedBits,
     /// RFC 6455 section 5.2.
     UnknownOpcode(u8),
@@ -90,12 +91,12 @@ pub enum Refusal {
     LengthNotMinimal,
     /// RFC 6455 section 5.2: "the most significant bit MUST be 0".
     LengthTopBit,
-    /// A message, over all its fragments, over this many bytes.
+    /// A message that exceeds this many bytes over all its fragments.
     TooLarge(usize),
 }
 
 impl Refusal {
-    /// How the connection is to be closed.
+    /// How the connection should be closed.
     pub fn close_reason(self) -> CloseReason {
         match self {
             Self::TooLarge(_) => CloseReason::TooLarge,
@@ -138,8 +139,8 @@ struct Unfinished {
     bytes: usize,
 }
 
-/// The state between frames: which message is unfinished, and how much of it came. A few words: it outlives every
-/// buffer of a parked connection.
+/// The state between frames: which message is unfinished, and how many bytes of it have arrived. A few words: it
+/// outlives every buffer of a parked connection.
 #[derive(Debug)]
 pub struct Guard {
     max_message_bytes: usize,
@@ -147,7 +148,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Between messages; a message may have `max_message_bytes` over all its fragments.
+    /// Between messages. A message may have `max_message_bytes` over all its fragments.
     pub fn new(max_message_bytes: usize) -> Self {
         Self {
             max_message_bytes,
@@ -155,7 +156,7 @@ impl Guard {
         }
     }
 
-    /// Another bound from the next frame on; what an unfinished message has already counts.
+    /// Sets another bound from the next frame on. What has arrived of an unfinished message already counts.
     pub fn set_max_message_bytes(&mut self, max_message_bytes: usize) {
         self.max_message_bytes = max_message_bytes;
     }
@@ -165,11 +166,11 @@ impl Guard {
         self.max_message_bytes
     }
 
-    /// Judges the head that `bytes` begins with. `None`: nothing wrong so far, but the head is not whole yet. Changes
-    /// nothing; [`Self::advance`] is called once the frame is taken.
+    /// Judges the head that `bytes` begins with. `None`: nothing is wrong so far, but the head is incomplete. Changes
+    /// nothing; call [`Self::advance`] once the frame is taken.
     ///
     /// # Errors
-    /// A [`Refusal`] as soon as the bytes show it, mostly after the second byte.
+    /// A [`Refusal`] as soon as the bytes show it, usually after the second byte.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Option<Head>, Refusal> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
@@ -192,7 +193,7 @@ impl Guard {
             self.check_total(payload)?;
         }
         let head_bytes = 2 + length_bytes + MASK_BYTES;
-        // No payload that passed is over `max_message_bytes`, a usize.
+        // No accepted payload exceeds `max_message_bytes`, a usize.
         let payload_bytes = usize::try_from(payload).map_err(|_| self.too_large())?;
         if head_bytes.checked_add(payload_bytes).is_none() {
             return Err(self.too_large());
@@ -208,7 +209,7 @@ impl Guard {
         }))
     }
 
-    /// Moves on behind a frame that [`Self::inspect`] passed. Gives, for a data frame, whether its message is text.
+    /// Moves past a frame that [`Self::inspect`] accepted. For a data frame, returns whether its message is text.
     pub fn advance(&mut self, head: &Head) -> bool {
         if head.opcode.is_control() {
             return false;
@@ -254,7 +255,7 @@ impl Guard {
     }
 }
 
-/// The payload's length and how many bytes beyond the second wrote it; `None` if they are not all there.
+/// The length of the payload and how many bytes after the second encode it. `None` if they have not all arrived.
 fn length(short: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, Refusal> {
     let rest = bytes.get(2..).unwrap_or_default();
     match short {
@@ -281,8 +282,8 @@ fn length(short: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, Refusal> {
     }
 }
 
-/// Whether `bytes`, which begin at a frame, are nothing but pongs, the last perhaps cut. A pong proves that a browser
-/// is alive, not that its page is (docs/architecture.md, decision 5), so it is no activity.
+/// Whether `bytes`, which start at a frame, are nothing but pongs, the last of which may be cut. A pong proves that a
+/// browser is alive, not that its page is (docs/architecture.md, decision 5), so it does not count as activity.
 pub fn only_pongs(mut bytes: &[u8]) -> bool {
     while let Some(&first) = bytes.first() {
         if first & 0x0F != 0x0A {

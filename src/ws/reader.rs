@@ -1,9 +1,9 @@
-//! A client's bytes as events. Knows the socket, not what the messages mean.
+//! A client's bytes as events. Knows the socket, and not what the messages mean.
 //!
 //! **Parked while idle.** fastwebsockets' read half holds 8 KiB for as long as it lives, so a reader with nothing
-//! half-read holds none: it waits for readability, reads into a buffer that its thread shares, and builds the read half
-//! for one frame that is there as a whole; both are gone before anything is awaited. A frame that is not whole yet waits
-//! in `pending`, which grows as bytes come, not as the head claims.
+//! half-read has none: it waits for readability, reads into a buffer that its thread shares, and builds the read half
+//! for one complete frame; both are gone before anything is awaited. An incomplete frame waits in `pending`, which
+//! grows as bytes arrive, not as the head claims.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -28,30 +28,30 @@ mod error;
 
 pub use error::ReadError;
 
-/// One `read` takes at most this much. One buffer a thread, whatever the number of connections.
+/// The most that one `read` takes. There is one buffer per thread, whatever the number of connections.
 const SCRATCH_BYTES: usize = 64 << 10;
 
-/// Payloads up to this size are copied out of the read half's buffer, which would else live as long as they do.
+/// Payloads up to this size are copied out of the read half's buffer, which would otherwise live as long as they do.
 const COPIED_MAX_BYTES: usize = 4 << 10;
 
 thread_local! {
-    /// Borrowed only inside one poll, never across an await.
+    /// Borrowed only within one poll, never across an await.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
 }
 
 /// What a client did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A data frame: a whole message or a fragment, in order. To STOMP the opcode and the borders mean nothing
-    /// (STOMP rule W3).
+    /// A data frame: a whole message or a fragment, in order. For STOMP the opcode and the frames' boundaries have no
+    /// meaning (STOMP rule W3).
     Data(Payload),
-    /// To be answered by [`super::close::pong_frame`] with the same bytes, at most 125.
+    /// A ping. Answer it by [`super::close::pong_frame`] with the same bytes, at most 125.
     Ping(Bytes),
-    /// An answer to a ping, or sent unasked.
+    /// An answer to a ping, or an unsolicited pong.
     Pong,
     /// The peer's Close, with its code if it has one. Nothing follows.
     Close(Option<u16>),
-    /// The peer ended its sending side between two frames. Nothing follows.
+    /// The peer shut down its sending side between two frames. Nothing follows.
     Eof,
 }
 
@@ -60,7 +60,7 @@ pub enum Event {
 pub struct Payload {
     /// The bytes.
     pub bytes: Bytes,
-    /// Whether the message is text; its UTF-8 is checked up to here.
+    /// Whether the message is text. Its UTF-8 is checked up to here.
     pub text: bool,
     /// Whether the message ends here.
     pub last: bool,
@@ -74,12 +74,12 @@ impl std::ops::Deref for Payload {
     }
 }
 
-/// The reading side of one connection. About 100 bytes, and no more while parked.
+/// The reading side of one connection: about 100 bytes, and no more while parked.
 pub struct Reader<'a> {
     socket: &'a AsyncFd<Arc<PlainSocket>>,
-    /// Read, not yet taken: less than a frame when [`Reader::next`] waits.
+    /// Read but not yet taken: less than one frame while [`Reader::next`] waits.
     pending: BytesMut,
-    /// Whether the buffer of `pending` still has room for frames that were taken from its front.
+    /// Whether the buffer of `pending` still holds room that frames taken from its front have freed.
     has_taken: bool,
     frames: Frames,
     activity: &'a (dyn Fn() + Sync),
@@ -88,8 +88,8 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads from `socket`, after `leftover`, the bytes that came with the handshake. A message may have
-    /// `max_message_bytes` over all its fragments. `activity` is called whenever bytes come, also in the middle of a
-    /// frame, unless they are nothing but pongs.
+    /// `max_message_bytes` over all its fragments. `activity` is called whenever bytes arrive, also in the middle of
+    /// a frame, unless they are nothing but pongs.
     pub fn new(
         socket: &'a AsyncFd<Arc<PlainSocket>>,
         leftover: Bytes,
@@ -109,15 +109,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Another bound of a message, from the next frame on.
+    /// Sets another bound of a message, from the next frame on.
     pub fn set_max_message_bytes(&mut self, max_message_bytes: usize) {
         self.frames.guard.set_max_message_bytes(max_message_bytes);
     }
 
-    /// Waits for the next event. After a Close, an EOF or an error: [`Event::Eof`] for ever.
+    /// Waits for the next event. After a Close, an EOF or an error it returns [`Event::Eof`] forever.
     ///
     /// # Cancel safety
-    /// Safe: all progress is in `self`, so a dropped future loses nothing.
+    /// Cancel-safe: all progress is in `self`, so a dropped future loses nothing.
     ///
     /// # Errors
     /// [`ReadError`]: what the peer did wrong, or that it is gone.
@@ -125,14 +125,14 @@ impl<'a> Reader<'a> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The next event as long as it is no data: where data is ahead this never ends, and the data stays where it is, so that
-    /// it takes no memory and is judged by the limits that hold when [`next`](Self::next) comes to it.
+    /// Returns the next control event; stays pending while data is next. The data stays where it is, so that it takes
+    /// no memory and is judged by the limits in force when [`next`](Self::next) reaches it.
     ///
     /// # Cancel safety
-    /// Safe, like [`next`](Self::next).
+    /// Cancel-safe, like [`next`](Self::next).
     ///
     /// # Errors
-    /// Those of [`next`](Self::next).
+    /// The same as those of [`next`](Self::next).
     pub async fn next_control(&mut self) -> Result<Event, ReadError> {
         if !self.ended && !self.control_is_ahead().await? {
             std::future::pending::<()>().await;
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         self.next().await
     }
 
-    /// Waits for the first byte of a frame, without taking it. The end of the stream counts as control.
+    /// Waits for the first byte of a frame without taking it. The end of the stream counts as control.
     async fn control_is_ahead(&self) -> io::Result<bool> {
         const CONTROL: u8 = 0x08;
         if let Some(first) = self.pending.first() {
@@ -173,20 +173,21 @@ impl<'a> Reader<'a> {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ReadError>> {
-        // At first the frames that came with an earlier read.
+        // First the frames that came with an earlier read.
         if let Some((event, used)) = self.frames.take(&self.pending)? {
             self.drop_pending(used);
             return Poll::Ready(Ok(event));
         }
         self.shrink_pending();
         loop {
-            // Readiness is sticky: `try_io` clears it when the kernel has nothing, else every reader would wake once
-            // more for nothing.
+            // Readiness is sticky: `try_io` clears it when the kernel has nothing, or every reader would wake once
+            // more in vain.
             let mut ready = ready!(self.socket.poll_read_ready(cx))?;
             let read = SCRATCH.with_borrow_mut(|scratch| {
                 let read = ready.try_io(|socket| (&socket.get_ref().0).read(scratch));
-                // Less than there was room for: the kernel has no more (epoll(7), "Questions and answers", 9), and a heart-beat
-                // saves its second system call. That the peer has closed stays known, whatever is cleared.
+                // A read that did not fill the buffer has emptied the kernel's (epoll(7), "Questions and answers",
+                // 9), which saves a heart-beat its second system call. That the peer has closed stays known, whatever
+                // is cleared.
                 if matches!(read, Ok(Ok(read)) if read < scratch.len()) {
                     ready.clear_ready();
                 }
@@ -203,7 +204,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes in what one `read` gave; gives the first event if a frame is whole now, and keeps what follows.
+    /// Takes the bytes of one `read`. Returns the first event if a frame is complete, and keeps what follows.
     fn on_read(&mut self, bytes: &[u8]) -> Result<Option<Event>, ReadError> {
         if bytes.is_empty() {
             return match self.pending.is_empty() {
@@ -246,8 +247,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Before a wait: the rest of a frame must not keep the buffer of the many that came with it, which may be larger
-    /// than any frame before login.
+    /// Called before a wait: the rest of a frame must not keep the buffer of the many frames that came with it, which
+    /// may be larger than any frame before login.
     fn shrink_pending(&mut self) {
         if std::mem::take(&mut self.has_taken) && !self.pending.is_empty() {
             self.pending = BytesMut::from(&self.pending[..]);
@@ -255,14 +256,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// From the bytes of whole frames to events: what has to be known between two frames.
+/// Turns the bytes of complete frames into events: the state between two frames.
 struct Frames {
     guard: Guard,
     utf8: Checker,
 }
 
 impl Frames {
-    /// The event of the frame that `bytes` begins with, and that frame's length; `None` if it is not whole.
+    /// The event of the frame that `bytes` begins with, and that frame's length. `None` if it is incomplete.
     fn take(&mut self, bytes: &[u8]) -> Result<Option<(Event, usize)>, ReadError> {
         let Some(head) = self.guard.inspect(bytes)? else {
             return Ok(None);
@@ -277,7 +278,7 @@ impl Frames {
             Opcode::Pong => Event::Pong,
             Opcode::Close => Event::Close(close_code(&payload)?),
             Opcode::Continuation | Opcode::Text | Opcode::Binary => {
-                // fastwebsockets has checked a text message of one frame already.
+                // fastwebsockets has already checked a text message of one frame.
                 if text && !(head.opcode == Opcode::Text && head.fin) {
                     self.utf8.check(&payload, head.fin)?;
                 }
@@ -292,16 +293,16 @@ impl Frames {
     }
 }
 
-/// The end of line that a frame's whole payload is, if it is one: what an idle client sends (STOMP rule B2). A read half
-/// with its 8 KiB is too much for it.
+/// The payload of a frame that is a single end of line: what an idle client sends (STOMP rule B2). Building a read
+/// half with its 8 KiB would be too much for it.
 fn heart_beat(frame: &[u8], head: &Head) -> Option<Bytes> {
     let masked = frame.get(head.head_bytes.checked_sub(MASK_BYTES)?..)?;
     let [key, _, _, _, byte] = masked.first_chunk()?;
     (head.payload_bytes == 1 && key ^ byte == b'\n').then_some(Bytes::from_static(b"\n"))
 }
 
-/// Lets fastwebsockets parse and unmask exactly one frame, all of which is there, so that it neither waits nor leaves
-/// anything behind in the read half. Pongs and closes are ours to answer.
+/// Lets fastwebsockets parse and unmask exactly one complete frame, so that it neither waits nor leaves anything in
+/// the read half. Pongs and closes are answered here.
 fn payload_of(frame: &[u8], head: &Head) -> Result<Bytes, ReadError> {
     if let Some(end_of_line) = heart_beat(frame, head) {
         return Ok(end_of_line);
@@ -309,7 +310,7 @@ fn payload_of(frame: &[u8], head: &Head) -> Result<Bytes, ReadError> {
     let (mut read_half, _) = fastwebsockets::after_handshake_split(frame, tokio::io::sink(), Role::Server);
     read_half.set_auto_pong(false);
     read_half.set_auto_close(false);
-    // It refuses sizes that are equal to its maximum.
+    // fastwebsockets refuses sizes equal to its maximum.
     read_half.set_max_message_size(head.payload_bytes.saturating_add(1));
     let frame = read_half
         .read_frame(&mut |_| ready(Ok::<_, Infallible>(())))

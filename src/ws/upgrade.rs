@@ -1,5 +1,6 @@
-//! From a request to a bare socket: the handshake's checks, fastwebsockets' 101, and the TCP connection taken out of
-//! hyper and tokio. Knows no STOMP beyond its sub-protocols' names, and not what is done with the connection.
+//! From a request to a bare socket: the checks of the handshake, fastwebsockets' 101, and the TCP connection taken
+//! out of hyper and tokio. Of STOMP it knows only the names of the sub-protocols; it does not know what is done with
+//! the connection.
 
 use std::io;
 use std::net::IpAddr;
@@ -37,13 +38,13 @@ use admission::Seat;
 
 pub use admission::Admission;
 
-/// An open WebSocket: nothing after the handshake has been read, but for `leftover`.
+/// An open WebSocket. Nothing after the handshake has been read except `leftover`.
 pub struct Connection {
     /// The bare socket, non-blocking; [`register`] makes it awaitable.
     pub socket: Arc<PlainSocket>,
-    /// What came in the same packet as the handshake; to be read first.
+    /// What came in the same packet as the handshake. Read it first.
     pub leftover: Bytes,
-    /// Where it comes from.
+    /// The origin of the connection.
     pub arrival: Arrival,
 }
 
@@ -53,9 +54,9 @@ pub struct Arrival {
     pub address: IpAddr,
     /// The upgrade request's `Authorization`, if `Origin` was absent or is listed by name (docs/auth.md).
     pub upgrade_authorization: Option<Secret>,
-    /// When the connection was accepted; of a connection that was used for requests before, when the upgrade came.
+    /// When the connection was accepted. For a connection that served requests before, when the upgrade arrived.
     pub accepted_at: Instant,
-    /// Held as long as the connection counts; frees its place when dropped.
+    /// Held as long as the connection counts. Dropping it frees the place.
     pub permit: Place,
 }
 
@@ -85,7 +86,7 @@ impl UpgradeState {
         }
     }
 
-    /// The same, bounded by address.
+    /// The same, bounded per address.
     pub fn with_admission(mut self, admission: Admission) -> Self {
         self.admission = Some(admission);
         self
@@ -150,10 +151,10 @@ fn not_possible() -> Response {
     Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
 }
 
-/// Makes the socket awaitable, for reading and for writing. Both sides of it belong to one task.
+/// Makes the socket awaitable for reading and writing. Both sides of it belong to one task.
 ///
 /// # Errors
-/// Those of the registration with epoll.
+/// The errors of registering with epoll.
 pub fn register(socket: Arc<PlainSocket>) -> io::Result<AsyncFd<Arc<PlainSocket>>> {
     #[expect(
         deprecated,
@@ -162,7 +163,7 @@ pub fn register(socket: Arc<PlainSocket>) -> io::Result<AsyncFd<Arc<PlainSocket>
     AsyncFd::new(socket)
 }
 
-/// A block made by a plain function, and what only the upgrade needs is boxed and dropped: the rest stays in the
+/// A plain function returns the block, and what only the upgrade needs is boxed and dropped; the rest stays in the
 /// session's task.
 fn run(
     upgraded: UpgradeFut,
@@ -174,7 +175,7 @@ fn run(
     let taking = Box::pin(take_out(upgraded));
     let arrived = Box::new((arrival, connect));
     async move {
-        // Taken until the connection's end.
+        // Held until the connection ends.
         let _seat = seat;
         let taken = taking.await;
         let (arrival, connect) = *arrived;
@@ -196,7 +197,7 @@ fn run(
     }
 }
 
-/// The TCP connection below hyper's `Upgraded`, out of tokio, and what hyper had read beyond the request.
+/// The TCP connection below hyper's `Upgraded`, taken out of tokio, and what hyper had read beyond the request.
 async fn take_out(upgraded: UpgradeFut) -> Result<(Arc<PlainSocket>, Bytes), String> {
     let websocket = upgraded.await.map_err(|error| error.to_string())?;
     let parts = websocket
@@ -206,7 +207,7 @@ async fn take_out(upgraded: UpgradeFut) -> Result<(Arc<PlainSocket>, Bytes), Str
         .map_err(|_| "not a plain TCP connection".to_owned())?;
     // A copy: hyper's buffer is freed with `parts`.
     let leftover = Bytes::copy_from_slice(&parts.read_buf);
-    // Stays non-blocking.
+    // It stays non-blocking.
     let stream = parts
         .io
         .into_inner()

@@ -1,7 +1,7 @@
-//! Whether a text message that comes in fragments is UTF-8, piece by piece (RFC 6455 section 8.1). Pure; keeps at most
-//! the 3 bytes of a character that a fragment cut.
+//! Checks a text message that arrives in fragments for UTF-8, piece by piece (RFC 6455 section 8.1). Pure; keeps at
+//! most the 3 bytes of a character that a fragment cut.
 
-/// A text message was not UTF-8.
+/// A text message is not UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotUtf8;
 
@@ -13,7 +13,8 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// Checks the message's next piece; with `last`, also that it does not end inside a character, and starts anew.
+    /// Checks the next piece of the message. With `last` it also checks that the message does not end inside a
+    /// character, and starts afresh.
     ///
     /// # Errors
     /// [`NotUtf8`] at the first byte that no UTF-8 text can have there.
@@ -31,7 +32,7 @@ impl Checker {
         Ok(())
     }
 
-    /// Finishes the character that the piece before left, byte by byte. Gives what is left of `piece`.
+    /// Completes the character that the previous piece left unfinished, byte by byte. Returns the rest of `piece`.
     fn complete_carried<'a>(&mut self, mut piece: &'a [u8]) -> Result<&'a [u8], NotUtf8> {
         while self.carried > 0 {
             let Some((&byte, rest)) = piece.split_first() else {
@@ -54,7 +55,7 @@ impl Checker {
         Ok(piece)
     }
 
-    /// Keeps the beginning of a character. No character has 4 bytes that are a beginning only.
+    /// Keeps the beginning of a character. No incomplete character has 4 bytes.
     fn carry(&mut self, bytes: &[u8]) {
         self.carried = 0;
         for (slot, byte) in self.carry.iter_mut().zip(bytes) {

@@ -16,8 +16,8 @@ use tokio::io::unix::AsyncFd;
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::{CHUNKS_PER_CALL, Next, Outbox, TryWrite};
 
-/// A send buffer that is larger is not made larger still: Linux takes what is asked for, twice, up to twice
-/// `net.core.wmem_max`, and might make it smaller.
+/// A larger send buffer is not grown further: Linux takes twice what is asked for, up to twice `net.core.wmem_max`,
+/// and might make it smaller.
 const GROWN_MAX_BYTES: usize = 512 << 10;
 
 /// A plain TCP connection in non-blocking mode. The session's task registers it as `AsyncFd<Arc<PlainSocket>>`.
@@ -32,7 +32,7 @@ impl AsRawFd for PlainSocket {
 
 impl TryWrite for PlainSocket {
     fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
-        // DONTWAIT: a shard never blocks. NOSIGNAL: a peer that is gone is an error, not SIGPIPE.
+        // DONTWAIT: a shard never blocks. NOSIGNAL: a peer that is gone causes an error, not SIGPIPE.
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let sent = match chunks {
             [one] => rustix::net::send(&self.0, one, flags)?,
@@ -45,17 +45,17 @@ impl TryWrite for PlainSocket {
     }
 }
 
-/// Writes what waits in `outbox` whenever something does, and calls `drained` whenever the shard may write again. Ends
-/// with the reason as soon as the outbox is closed ([`flush`] writes what is left), or with the error of the socket.
+/// Writes what waits in `outbox` whenever something does, and calls `drained` whenever the shard may write again.
+/// Ends with the reason as soon as the outbox is closed ([`flush`] writes the rest), or with the error of the socket.
 ///
-/// Cancel safety: what the kernel has taken is taken off the outbox under its lock, so a dropped future loses nothing
-/// and repeats nothing.
+/// Cancel-safe: what the kernel has accepted is taken off the outbox under its lock, so a dropped future loses and
+/// repeats nothing.
 pub fn write_outbox<Handed: Future<Output = ()> + Send>(
     socket: &AsyncFd<Arc<PlainSocket>>,
     outbox: &Outbox,
     drained: impl Fn() -> Handed + Send,
 ) -> impl Future<Output = io::Result<CloseReason>> + Send {
-    // A block and not the function itself: that would keep its arguments twice, in every idle session.
+    // A block rather than an async function, which would keep its arguments twice in every idle session.
     let mut step = move |cx: &mut Context<'_>| poll_step(socket, outbox, cx);
     async move {
         loop {
@@ -92,18 +92,18 @@ fn poll_step(
     }
 }
 
-/// Writes all that waits, the last words of a session among it. The kernel's buffer is made larger for them, so that it
-/// takes them although the peer does not read: who reads late, after Herald has let go of the connection, still learns
-/// why. The caller bounds the time.
+/// Writes everything that waits, including the last frames of a session. It enlarges the kernel's buffer for them, so
+/// that the kernel takes them although the peer does not read: a client that reads late, after Herald has let go of
+/// the connection, still learns why it was closed. The caller bounds the time.
 pub async fn flush_last(socket: &AsyncFd<Arc<PlainSocket>>, outbox: &Outbox) -> io::Result<()> {
     if !outbox.is_drained() {
         let options = SockRef::from(&socket.get_ref().0);
         let bytes = options.send_buffer_size()?;
         if bytes <= GROWN_MAX_BYTES {
-            // Linux gives back twice what was set: this doubles it.
+            // Linux reports twice what was set, so setting this value doubles the buffer.
             options.set_send_buffer_size(bytes)?;
         }
-        // At once: readiness has not been told of the room.
+        // At once: readiness does not know of the new room yet.
         match outbox.write_waiting() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             _ => {}
@@ -112,7 +112,7 @@ pub async fn flush_last(socket: &AsyncFd<Arc<PlainSocket>>, outbox: &Outbox) -> 
     flush(socket, outbox).await
 }
 
-/// Writes all that waits now. The caller bounds the time.
+/// Writes everything that waits now. The caller bounds the time.
 pub async fn flush(socket: &AsyncFd<Arc<PlainSocket>>, outbox: &Outbox) -> io::Result<()> {
     while !outbox.is_drained() {
         socket

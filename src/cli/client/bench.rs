@@ -1,5 +1,5 @@
-//! `herald bench`: a light load through the public interfaces: sessions that subscribe, a publisher that keeps a rate, and
-//! how long each delivery took. One process is both ends, so that one clock is enough.
+//! `herald bench`: a light load through the public interfaces: sessions that subscribe, a publisher that keeps a
+//! rate, and the latency of each delivery. One process is both ends, so that one clock is enough.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use super::session::{End, Session};
 use super::{ClientError, Login, Server, ServerArgs, paint};
 use crate::stomp::client::ServerCommand;
 
-/// Logins at once: a password costs Herald time.
+/// Concurrent logins: each password costs Herald time.
 const OPENING: usize = 8;
-/// How long after the last publish its deliveries are awaited.
+/// How long to wait for deliveries after the last publish.
 const LATE: Duration = Duration::from_secs(5);
-/// Longest latency that is told apart, in µs.
+/// The longest latency that is distinguished, in µs.
 const LATENCY_MAX_US: u64 = 60_000_000;
 
 /// What `herald bench` takes.
@@ -56,10 +56,10 @@ pub struct BenchArgs {
     pub server: ServerArgs,
 }
 
-/// What all sessions write into.
+/// What all sessions record into.
 struct Heard {
     began: Instant,
-    /// Stands at the head of each body, so that other notifications are not counted.
+    /// Begins each body, so that other notifications are not counted.
     run: String,
     latencies: Mutex<Histogram<u64>>,
     deliveries: AtomicU64,
@@ -86,10 +86,10 @@ struct Percentiles {
     max: f64,
 }
 
-/// Opens the sessions, publishes, and prints what it saw.
+/// Opens the sessions, publishes, and prints what was measured.
 ///
 /// # Errors
-/// No Herald, its refusal, a session that ended, or a delivery that was lost.
+/// Herald is not there or refuses, a session ended, or a delivery was lost.
 pub async fn run(args: BenchArgs) -> Result<(), ClientError> {
     let server = Arc::new(Server::new(&args.server)?);
     let login = server.require_login()?.clone();
@@ -173,7 +173,7 @@ async fn open_one(args: &BenchArgs, server: &Server, login: &Login) -> Result<Se
     Ok(session)
 }
 
-/// Takes each MESSAGE's time. Ends with the session alone.
+/// Records the latency of each MESSAGE. Ends only with the session.
 async fn read(mut session: Session, heard: Arc<Heard>) -> End {
     loop {
         let frame = match session.next().await {
@@ -196,7 +196,8 @@ async fn read(mut session: Session, heard: Arc<Heard>) -> End {
     }
 }
 
-/// Publishes at the rate, one after the other; gives how many, in what time, and how long the answers took.
+/// Publishes at the rate, one after the other. Returns how many were published, in what time, and how long the
+/// answers took.
 async fn publish(
     args: &BenchArgs,
     server: &Server,
@@ -210,7 +211,7 @@ async fn publish(
     let total = args.rate * args.seconds;
     let bar = paint::bar("publishing", total);
     let mut every = tokio::time::interval(Duration::from_secs_f64(1.0 / args.rate as f64));
-    // Behind its time it does not catch up by a burst, which would measure itself.
+    // When late it does not catch up by a burst, which would measure itself.
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let began = Instant::now();
     for _ in 0..total {

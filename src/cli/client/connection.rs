@@ -1,4 +1,4 @@
-//! A connection to Herald, in the clear or by TLS. Knows no HTTP and no WebSocket.
+//! A connection to Herald, plain or over TLS. Knows no HTTP and no WebSocket.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::Server;
 
-/// Until a connection stands, TLS included.
+/// The longest time to open a connection, including TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open connection.
@@ -25,7 +25,7 @@ pub enum Connection {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Opens one. `Err`: the words for people, which name the address.
+/// Opens a connection. `Err` holds words for people that name the address.
 pub async fn connect(server: &Server) -> Result<Connection, String> {
     let endpoint = &server.endpoint;
     let opening = async {
@@ -52,10 +52,10 @@ pub async fn connect(server: &Server) -> Result<Connection, String> {
     }
 }
 
-/// Whom to trust: the system's authorities, and those of `--ca-file`.
+/// The authorities to trust: the system's, and those of `--ca-file`.
 fn trust(server: &Server) -> std::io::Result<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
-    // What the system has and is unreadable is no authority.
+    // An unreadable certificate of the system is not an authority.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = &server.ca_file {
         let error =

@@ -1,4 +1,4 @@
-//! Who asks: names, passwords and keys from the environment and from files. No error repeats a secret.
+//! Who is asking: names, passwords and keys from the environment and from files. No error repeats a secret.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -7,13 +7,13 @@ use std::path::Path;
 use super::{ClientError, Login, ServerArgs};
 use crate::setting::Secret;
 
-/// Largest file with a secret.
+/// The largest file with a secret.
 const FILE_MAX_BYTES: u64 = 64 << 10;
 
 /// Looks up a variable.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// A variable's text; an empty one counts as not set.
+/// The text of a variable. An empty one counts as not set.
 pub(super) fn variable(env: Environment<'_>, name: &str) -> Result<Option<String>, ClientError> {
     match env(name) {
         None => Ok(None),
@@ -26,7 +26,7 @@ pub(super) fn variable(env: Environment<'_>, name: &str) -> Result<Option<String
     }
 }
 
-/// The login of `args` and the environment; none: nobody logs in.
+/// The login of `args` and the environment. `None`: nobody logs in.
 pub(super) fn login(args: &ServerArgs, env: Environment<'_>) -> Result<Option<Login>, ClientError> {
     let user = match &args.login {
         Some(user) => Some(user.clone()),
@@ -57,7 +57,7 @@ pub(super) fn key(args: &ServerArgs, env: Environment<'_>) -> Result<Option<Secr
     secret(&args.key_file, env, "HERALD_KEY")
 }
 
-/// What the command line names counts before what stands in the environment.
+/// The command line takes precedence over the environment.
 fn secret(
     file: &Option<std::path::PathBuf>,
     env: Environment<'_>,
@@ -69,7 +69,7 @@ fn secret(
     }
 }
 
-/// One secret without the line's end.
+/// Reads one secret without its end of line.
 fn read(path: &Path) -> Result<Secret, ClientError> {
     let wrong = |why: &dyn std::fmt::Display| ClientError::Usage(format!("{}: {why}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;

@@ -1,22 +1,22 @@
-//! Where a Herald is, read from an URL. Opens nothing.
+//! The address of a Herald, read from a URL. Opens nothing.
 
 use http::Uri;
 
-/// A host, its port, whether by TLS, and the path before every route.
+/// A host, its port, whether to use TLS, and the path before every route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Name or address, without the brackets of an IPv6 address.
+    /// A name or an address, without the brackets of an IPv6 address.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Whether by TLS.
+    /// Whether to use TLS.
     pub tls: bool,
-    /// Empty, or such as `/backend`.
+    /// Empty, or for example `/backend`.
     pub base_path: String,
 }
 
 impl Endpoint {
-    /// Reads `http://`, `https://`, `ws://` or `wss://`, a host, perhaps a port and a path.
+    /// Reads `http://`, `https://`, `ws://` or `wss://`, a host, and optionally a port and a path.
     ///
     /// # Errors
     /// What was expected.
@@ -49,7 +49,7 @@ impl Endpoint {
         })
     }
 
-    /// As it stands in a `Host` header.
+    /// The form used in a `Host` header.
     pub fn authority(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),

@@ -1,4 +1,4 @@
-//! `herald publish`: one notification to everyone, or to some users. Any body, as it is.
+//! `herald publish`: one notification to everyone or to some users, with any body.
 
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use super::rest::{Rest, segment};
 use super::{ClientError, Server, ServerArgs, paint};
 use crate::setting::HumanDuration;
 
-/// Largest body that is read; Herald's own bound is `limits.body_bytes`.
+/// The largest body that is read. Herald's own bound is `limits.body_bytes`.
 const BODY_MAX_BYTES: u64 = 64 << 20;
-/// From so many users on a bar shows how far it is.
+/// From this number of users on, a bar shows the progress.
 const BAR_FROM: usize = 20;
 
 /// What `herald publish` takes.
@@ -75,7 +75,7 @@ struct Published<'a> {
 /// Publishes, and prints what Herald answers.
 ///
 /// # Errors
-/// The first refusal; what went before it is printed.
+/// The first refusal. What was published before it has been printed.
 pub async fn run(args: PublishArgs) -> Result<(), ClientError> {
     let server = Server::new(&args.server)?;
     let headers = headers(&args)?;
@@ -131,7 +131,7 @@ fn print(args: &PublishArgs, user: Option<&str>, accepted: Accepted) -> std::io:
     )
 }
 
-/// The destination as a part of a path: its segments escaped, its slashes not.
+/// The destination as part of a path: its segments escaped, its slashes not.
 fn path(destination: &str) -> Result<String, ClientError> {
     let inner = destination.strip_prefix('/').ok_or_else(|| {
         ClientError::Usage(format!(

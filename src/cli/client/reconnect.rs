@@ -1,5 +1,5 @@
-//! Whether to come back after an end, and when: docs/stomp.md ("Close codes") as a client keeps it. Knows no clock and no
-//! connection.
+//! Whether to reconnect after an end, and when: docs/stomp.md ("Close codes") from a client's point of view. Knows no
+//! clock and no connection.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use super::session::End;
 
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
-/// A drained instance is replaced by another one: come back soon, but not all at the same moment.
+/// Another instance replaces a drained one: come back soon, but not all at the same moment.
 const DRAINED: Duration = Duration::from_secs(1);
-/// A session that lasted so long was a success, and the pauses begin anew.
+/// A session that lasted this long was a success, and the pauses start afresh.
 const SUCCESS: Duration = Duration::from_secs(10);
 
-/// Whether coming back can help.
+/// Whether reconnecting can help.
 pub fn may_come_back(end: &End) -> bool {
     match end {
         End::Lost(_) => true,
@@ -29,8 +29,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// After `end` of a session that lasted `lasted` (zero: there was none); `random` is from 0 to 1. Half of each pause is
-    /// random, since all clients of an instance lose it at the same time.
+    /// The pause after `end` of a session that lasted `lasted` (zero: there was none). `random` is from 0 to 1. Half
+    /// of each pause is random, since all clients of an instance lose it at the same time.
     pub fn after(&mut self, end: &End, lasted: Duration, random: f64) -> Duration {
         if lasted >= SUCCESS {
             self.failures = 0;

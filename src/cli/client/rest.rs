@@ -1,5 +1,5 @@
-//! Herald's REST interface from outside, over one connection that is kept and opened again where it was closed. Knows
-//! no command.
+//! Herald's REST interface from outside, over one connection that is kept and reopened when it was closed. Knows no
+//! command.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use serde::de::DeserializeOwned;
 
 use super::{ClientError, Server, connection};
 
-/// Largest answer that is read.
+/// The largest answer that is read.
 const ANSWER_MAX_BYTES: usize = 64 << 20;
-/// Longest time for an answer, beside what the request itself asks to wait.
+/// The longest wait for an answer, in addition to the time that the request itself asks for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// What need not be escaped in a segment of a path (RFC 3986 section 2.3).
+/// The characters that need no escaping in a segment of a path (RFC 3986 section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -48,10 +48,10 @@ struct Problem {
 }
 
 impl Answer {
-    /// The answer's JSON, of a success.
+    /// The JSON of a successful answer.
     ///
     /// # Errors
-    /// What the refusal says, or that it is not what Herald answers.
+    /// The words of the refusal, or that the answer is not Herald's.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         if !self.status.is_success() {
             return Err(ClientError::Failure(self.refusal()));
@@ -63,7 +63,7 @@ impl Answer {
         })
     }
 
-    /// A refusal in words: status, what is wrong, and what to do.
+    /// A refusal in words: the status, what is wrong, and what to do.
     pub fn refusal(&self) -> String {
         let status = self.status;
         let words = match serde_json::from_slice::<Problem>(&self.body) {
@@ -99,11 +99,11 @@ impl<'a> Rest<'a> {
         Self { server, sender: None }
     }
 
-    /// Sends one request, at most once, and reads its answer. `path` stands behind the base path; `wait` is how long the
-    /// request itself asks to take.
+    /// Sends one request, at most once, and reads its answer. `path` follows the base path; `wait` is the time that
+    /// the request itself asks for.
     ///
     /// # Errors
-    /// No connection, or no answer in time. A refusal is an answer.
+    /// No connection, or no answer in time. A refusal counts as an answer.
     pub async fn request(
         &mut self,
         method: Method,
@@ -169,7 +169,7 @@ impl<'a> Rest<'a> {
         request.map_err(|error| ClientError::Usage(format!("no request can be made of this: {error}")))
     }
 
-    /// A key counts before a login: it has scopes, a user only roles.
+    /// A key takes precedence over a login: it has scopes, a user only roles.
     fn authorization(&self) -> Result<Option<HeaderValue>, ClientError> {
         let text = match (&self.server.key, &self.server.login) {
             (Some(key), _) => format!("Bearer {}", key.expose()),
@@ -204,7 +204,7 @@ impl<'a> Rest<'a> {
                 let (sender, connection) = handshake(TokioIo::new(connection))
                     .await
                     .map_err(|error| ClientError::Failure(format!("no HTTP: {error}")))?;
-                // Its end is seen by the sender.
+                // The sender notices when it ends.
                 tokio::spawn(connection);
                 sender
             }

@@ -1,5 +1,5 @@
-//! One STOMP session over WebSocket as a client: log in, subscribe, take frames, keep the heart-beat. Knows no command and
-//! does not come back by itself ([`super::reconnect`] does).
+//! One STOMP session over WebSocket as a client: log in, subscribe, receive frames, keep the heart-beat. Knows no
+//! command and does not reconnect by itself ([`super::reconnect`] does).
 
 use std::fmt;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use super::{Login, Server};
 use crate::stomp::client::{ReceivedFrame, ServerCommand, decode_server, encode_client};
 use crate::stomp::{Command, Version};
 
-/// Largest message that is taken; Herald's own bound on a body is smaller by default.
+/// The largest message accepted. Herald's own bound on a body is smaller by default.
 const MESSAGE_MAX_BYTES: usize = 64 << 20;
 /// From the upgrade to CONNECTED: a password may wait for its turn.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// The heart-beat that is asked for, in both directions.
+/// The heart-beat requested in both directions.
 const HEARTBEAT_MS: u64 = 10_000;
 /// How long a goodbye may take.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ pub enum End {
         /// The ERROR's words, else the Close frame's.
         words: String,
     },
-    /// What came is no STOMP.
+    /// What was received is not STOMP.
     NotStomp(String),
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for End {
 pub struct Session {
     socket: WebSocketStream<Connection>,
     version: Version,
-    /// Who Herald says one is.
+    /// The user as Herald names it.
     pub user: String,
     /// The instance's name.
     pub instance: String,
@@ -68,7 +68,7 @@ pub struct Session {
     receipts: u64,
 }
 
-/// What the heart-beat asks of both sides.
+/// What the heart-beat requires of both sides.
 struct Beat {
     send: Option<Duration>,
     sent: Instant,
@@ -77,7 +77,7 @@ struct Beat {
 }
 
 impl Beat {
-    /// Of CONNECTED's `heart-beat`.
+    /// The outcome of CONNECTED's `heart-beat`.
     fn agreed(header: Option<&str>, now: Instant) -> Self {
         let (theirs, wanted) = header.and_then(|text| text.split_once(',')).unwrap_or_default();
         let agreed = |text: &str| match text.trim().parse::<u64>() {
@@ -85,7 +85,7 @@ impl Beat {
             Ok(ms) => Some(Duration::from_millis(ms.clamp(HEARTBEAT_MS, 3_600_000))),
         };
         Self {
-            // A little early, and the other side gets twice its time.
+            // A little early; the other side gets twice its time.
             send: agreed(wanted).map(|interval| interval * 4 / 5),
             sent: now,
             expect: agreed(theirs).map(|interval| interval * 5 / 2),
@@ -157,7 +157,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Subscribes; the RECEIPT of this number comes once it holds.
+    /// Subscribes. The RECEIPT with this number arrives once the subscription is in force.
     ///
     /// # Errors
     /// The session's end.
@@ -173,7 +173,7 @@ impl Session {
         self.send(Command::Subscribe, &headers).await
     }
 
-    /// Acknowledges the MESSAGE whose `ack` header this is.
+    /// Acknowledges the MESSAGE with this `ack` header.
     ///
     /// # Errors
     /// The session's end.
@@ -181,8 +181,8 @@ impl Session {
         self.send(Command::Ack, &[("id", ack)]).await
     }
 
-    /// The next frame; an ERROR is kept for the words of the end that follows it. May be dropped between two calls: what
-    /// has come stays.
+    /// The next frame. An ERROR is kept for the words of the end that follows it. Cancel-safe: what has arrived
+    /// stays.
     ///
     /// # Errors
     /// The session's end.
@@ -211,7 +211,7 @@ impl Session {
                 Some(Err(error)) => return Err(End::Lost(format!("connection lost: {error}"))),
                 None => return Err(End::Lost("connection lost".into())),
             };
-            // Herald puts one frame into a message; of another server's, the first counts.
+            // Herald puts one frame into a message. Of another server's message the first frame counts.
             let frame = decode_server(&mut &*bytes, self.version)
                 .map_err(|fault| End::NotStomp(fault.to_string()))?;
             match frame {
@@ -224,14 +224,14 @@ impl Session {
         }
     }
 
-    /// DISCONNECT and its RECEIPT, as far as there is time; what was in between is lost.
+    /// Sends DISCONNECT and waits for its RECEIPT, within a bounded time. Frames in between are lost.
     pub async fn close(mut self) {
         let goodbye = async {
             self.send(Command::Disconnect, &[("receipt", "bye")]).await?;
             while self.next().await?.headers.get("receipt-id") != Some("bye") {}
             Ok::<_, End>(())
         };
-        // Whatever came of it, the end is near.
+        // Whatever the outcome, the session ends.
         let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
     }
 
@@ -258,7 +258,7 @@ impl Session {
         let sent = self.socket.send(Message::Text(text)).await;
         match sent {
             Ok(()) => Ok(()),
-            // The server has said goodbye, which is yet to be read.
+            // The server has said goodbye, which has not been read yet.
             Err(SocketError::ConnectionClosed | SocketError::AlreadyClosed | SocketError::Protocol(_)) => {
                 Ok(())
             }
@@ -273,7 +273,7 @@ async fn upgrade(
     connection: Connection,
 ) -> Result<WebSocketStream<Connection>, End> {
     let endpoint = &server.endpoint;
-    // TLS, where there is any, is below: to the crate it is a socket like another.
+    // TLS, if any, is below: for the crate the stream is a socket like any other.
     let url = format!("ws://{}{}{ws_path}", endpoint.authority(), endpoint.base_path);
     let mut request = url
         .into_client_request()

@@ -1,4 +1,4 @@
-//! `herald subscribe`: prints what comes to destinations, as it comes, and comes back after a loss.
+//! `herald subscribe`: prints what arrives at destinations, and reconnects after a loss.
 
 use std::io::Write;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub enum AckMode {
 }
 
 impl AckMode {
-    /// As it stands in a SUBSCRIBE.
+    /// The value used in a SUBSCRIBE.
     fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -67,9 +67,9 @@ pub struct SubscribeArgs {
 
 /// Why following ended.
 enum Stop {
-    /// Asked to, or enough was printed.
+    /// Interrupted, or enough was printed.
     Done,
-    /// The session's end; what is said beside it: how long it held.
+    /// The session's end, and how long it was subscribed.
     End(End, Option<Duration>),
     /// Printing failed.
     Output(ClientError),
@@ -81,10 +81,10 @@ impl From<std::io::Error> for Stop {
     }
 }
 
-/// Subscribes and prints until it is interrupted, has printed enough, or coming back cannot help.
+/// Subscribes and prints until it is interrupted, has printed enough, or reconnecting cannot help.
 ///
 /// # Errors
-/// Herald's refusal, a loss where no coming back was asked for, or an output that fails.
+/// Herald's refusal, a loss without permission to reconnect, or an output that fails.
 pub async fn run(args: SubscribeArgs) -> Result<(), ClientError> {
     let server = Server::new(&args.server)?;
     let login = server.require_login()?;
@@ -126,7 +126,7 @@ struct Following<'a> {
     args: &'a SubscribeArgs,
     server: &'a Server,
     login: &'a Login,
-    /// Messages yet to print; none: no end.
+    /// How many messages are left to print. `None` means no end.
     left: Option<u64>,
 }
 
@@ -198,7 +198,7 @@ impl Following<'_> {
         paint::notice(paint::GOOD, &text);
     }
 
-    /// Printed first, acknowledged then: who is interrupted in between has seen it.
+    /// Prints first and acknowledges then: a user who interrupts in between has seen the message.
     async fn message(&mut self, session: &mut Session, frame: &ReceivedFrame) -> Result<(), Stop> {
         if self.args.json {
             paint::json_line(&show::Shown::of(frame))?;

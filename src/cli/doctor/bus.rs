@@ -4,9 +4,9 @@ use super::{Line, Status, certificates};
 use crate::bus::nats::{Probed, probe};
 use crate::config::Config;
 
-/// What a message has beside its body.
+/// What a message needs in addition to its body.
 const HEADER_RESERVE_BYTES: usize = 16 << 10;
-/// What the permissions and headers that Herald uses need.
+/// The release that the permissions and headers used by Herald need.
 const LEAST: (u32, u32) = (2, 10);
 
 /// The lines about the bus, and how far the first server's clock is ahead.
@@ -53,7 +53,7 @@ fn judge(address: &str, server: &Probed, body_bytes: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     lines.push(match server.round_trip {
         Some(took) => {
-            // A server without a name has its key for one.
+            // A server without a name is named by its key.
             let name = if name.len() > 40 {
                 "a server without a name"
             } else {

@@ -1,4 +1,4 @@
-//! How long the certificates that the configuration names hold.
+//! How long the certificates named in the configuration are valid.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,12 +10,12 @@ use x509_cert::der::Decode;
 use super::Line;
 use crate::config::Config;
 
-/// What ends sooner is told.
+/// A certificate that expires sooner is reported.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
-/// Largest file.
+/// The largest file.
 const FILE_MAX_BYTES: u64 = 256 << 10;
 
-/// The lines about certificates; none: the configuration names none.
+/// The lines about certificates; empty if the configuration names none.
 pub(super) fn look(config: &Config) -> Vec<Line> {
     let files = config.bus.ca_file.iter().map(|path| ("bus.ca_file", path));
     files.flat_map(|(key, path)| file(key, path)).collect()
@@ -48,7 +48,7 @@ fn read(path: &str) -> std::io::Result<Vec<u8>> {
     Ok(pem)
 }
 
-/// The line about a certificate of `place`, a setting or a server that shows it.
+/// The line about a certificate of `place`, a setting or the server that presented it.
 pub(super) fn shown(place: &str, der: &[u8]) -> Line {
     match Certificate::from_der(der) {
         Ok(certificate) => judge(place, &certificate, SystemTime::now()),

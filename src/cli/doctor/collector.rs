@@ -1,4 +1,4 @@
-//! The collector of traces: whether it can be reached, and its clock where it speaks HTTP.
+//! The trace collector: whether it can be reached, and its clock if it speaks HTTP.
 
 use std::time::Duration;
 
@@ -9,26 +9,26 @@ use super::Line;
 use crate::config::Config;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// What is read of an answer: its head.
+/// How much of an answer is read: its head.
 const HEAD_MAX_BYTES: u64 = 4_096;
 
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// None: no collector is configured.
+    /// `None`: no collector is configured.
     pub line: Option<Line>,
     /// How far its clock is ahead, to the second.
     pub clock_ms: Option<i64>,
 }
 
-/// Where it is: what `tracing.endpoint` says, else the variable that it falls back to.
+/// The collector's address: `tracing.endpoint`, else the variable that it falls back to.
 pub(super) fn address(config: &Config) -> Option<String> {
     let variable = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
     let endpoint = config.tracing.endpoint.clone().or_else(variable);
     endpoint.filter(|text| !text.is_empty())
 }
 
-/// Connects to `endpoint`, and asks its time.
+/// Connects to `endpoint` and asks its time.
 pub(super) async fn look(endpoint: &Option<String>) -> Found {
     let Some(endpoint) = endpoint else {
         return Found::default();
@@ -82,12 +82,12 @@ async fn ask(host: &str, port: u16) -> std::io::Result<Option<i64>> {
         stream.write_all(request.as_bytes()).await?;
         stream.take(HEAD_MAX_BYTES).read_to_end(&mut head).await
     };
-    // A collector that speaks gRPC alone says nothing of use, or nothing at all.
+    // A collector that speaks only gRPC answers nothing useful, or nothing at all.
     let _ = tokio::time::timeout(TIMEOUT / 3, asking).await;
     Ok(ahead_ms(&head, jiff::Timestamp::now()))
 }
 
-/// How far the `Date` of an answer is ahead of `now`; within its own second it is not off.
+/// How far the `Date` of an answer is ahead of `now`. Within its own second it is not off.
 fn ahead_ms(head: &[u8], now: jiff::Timestamp) -> Option<i64> {
     let head = String::from_utf8_lossy(head);
     let date = head.lines().find_map(|line| {

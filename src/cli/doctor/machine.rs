@@ -1,4 +1,4 @@
-//! What the machine gives: ports, descriptors, a clock, time zones.
+//! What the machine provides: ports, descriptors, a clock, time zones.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -8,12 +8,12 @@ use rustix::process::{Resource, getrlimit};
 use super::Line;
 use crate::config::Config;
 
-/// Descriptors beside those of connections: the bus, files, the runtime.
+/// Descriptors for other things than connections: the bus, files, the runtime.
 const SPARE: u64 = 64;
 /// A clock that is further off makes timestamps and expiries wrong.
 const CLOCK_OFF_MS: i64 = 500;
 
-/// The lines about the machine, but for the clock.
+/// The lines about the machine, except the clock.
 pub(super) fn look(config: &Config) -> Vec<Line> {
     let mut lines = vec![port("http.listen", &config.http.listen)];
     if let Some(address) = &config.http.admin_listen {
@@ -76,7 +76,7 @@ fn time_zone(name: &str) -> Line {
     }
 }
 
-/// The clock, by how far somebody else's is ahead.
+/// The line about the clock, from how far somebody else's is ahead.
 pub(super) fn clock(ahead_ms: Option<i64>) -> Line {
     match ahead_ms {
         None => Line::ok("clock", "nobody here to compare it with"),

@@ -6,7 +6,7 @@ use super::{Line, has_users};
 use crate::auth::survey::survey;
 use crate::config::Config;
 
-/// A login that takes longer makes a restart with thousands of users long.
+/// A login that takes longer makes a restart with thousands of users slow.
 const SLOW: Duration = Duration::from_millis(250);
 
 /// The lines about users.

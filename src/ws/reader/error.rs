@@ -17,7 +17,7 @@ pub enum ReadError {
     NotUtf8,
     /// A Close frame with one byte of payload.
     CloseTooShort,
-    /// A Close frame with a code that must not stand in one.
+    /// A Close frame with a code that must not appear in one.
     CloseCode(u16),
     /// fastwebsockets refused a frame that the guard had passed.
     Frame(WebSocketError),
@@ -26,7 +26,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// How the connection is to be closed.
+    /// How the connection should be closed.
     pub fn close_reason(&self) -> CloseReason {
         match self {
             Self::Refused(refusal) => refusal.close_reason(),

@@ -1,4 +1,4 @@
-//! Whether one more WebSocket may come from an address: how many it has, and how fast it opens them. Knows no handshake.
+//! Whether an address may open another WebSocket: how many it has, and how fast it opens them. Knows no handshake.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,9 +12,9 @@ use crate::setting::Limits;
 use crate::setting::Rate;
 use crate::telemetry::metrics::Metrics;
 
-/// The table of counts gives memory back when it has room for this many more than it holds.
+/// The table of counts is shrunk when it has room for this many more entries than it holds.
 const SPARE_MAX: usize = 1_024;
-/// When who has too many may ask again.
+/// When a client whose address has too many may ask again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// `limits.sessions_per_address` and `limits.connects_per_address`. Cheap to clone.
@@ -30,7 +30,7 @@ struct Inner {
     metrics: Metrics,
 }
 
-/// An address's place for one connection; free again when dropped. None where nothing is counted.
+/// An address's place for one connection, freed when dropped. `None` if nothing is counted.
 pub(super) struct Seat(Option<Box<(AddressGroup, Admission)>>);
 
 /// Why a WebSocket is not opened: 429.
@@ -41,7 +41,7 @@ pub(super) struct Refused {
 }
 
 impl Admission {
-    /// Out of `[limits]`; hits are counted in `metrics`.
+    /// Built from `[limits]`. Hits are counted in `metrics`.
     pub fn new(limits: &Limits, metrics: &Metrics) -> Self {
         Self(Arc::new(Inner {
             connects: limits.connects_per_address,
@@ -52,7 +52,7 @@ impl Admission {
         }))
     }
 
-    /// A place for one more connection of `address`. An attempt counts for the rate even where there is none.
+    /// A place for another connection of `address`. An attempt counts for the rate even if there is none.
     pub(super) fn admit(&self, address: IpAddr) -> Result<Seat, Refused> {
         let inner = &*self.0;
         let group = AddressGroup::of(address);

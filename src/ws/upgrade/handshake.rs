@@ -1,5 +1,5 @@
-//! Whether a request may become a WebSocket (RFC 6455 section 4.2.1), and the answer when it may not. Pure; fastwebsockets
-//! looks at key and version only, and answers every fault with a bare 400.
+//! Whether a request may become a WebSocket (RFC 6455 section 4.2.1), and the answer if it may not. Pure.
+//! fastwebsockets checks only key and version, and answers every fault with a bare 400.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use crate::http::error::Problem;
 use crate::origins::Origins;
 use crate::setting::Secret;
 
-/// STOMP's sub-protocols, the best first (STOMP rule W1).
+/// STOMP's sub-protocols, best first (STOMP rule W1).
 const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
 
 const KEY_BYTES: usize = 16;
 
-/// A client may leave bits of the key's last character set that mean nothing.
+/// A client may leave meaningless bits set in the key's last character.
 const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -31,12 +31,12 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-/// What the handshake agreed on. Holds no `HeaderValue`: that would keep hyper's buffer for as long as the session.
+/// What the handshake agreed on. Holds no `HeaderValue`, which would keep hyper's buffer for as long as the session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Agreed {
-    /// The one of the client's offers that is answered.
+    /// The client's offer that is accepted.
     pub(super) subprotocol: Option<&'static str>,
-    /// `Authorization`, if no page of any origin could have sent it.
+    /// `Authorization`, if no page of an unlisted origin could have sent it.
     pub(super) authorization: Option<Secret>,
 }
 
@@ -51,7 +51,7 @@ pub(super) enum Refused {
     Origin,
 }
 
-/// Checks a request's head.
+/// Checks the head of a request.
 pub(super) fn check(
     method: &Method,
     version: Version,
@@ -89,13 +89,13 @@ pub(super) fn check(
     })
 }
 
-/// Whether the request's own `Authorization` counts: it comes from no browser, or from a page listed by name. A page of
-/// the host itself may connect, but a browser adds credentials that the page does not know of.
+/// Whether the request's own `Authorization` counts: it comes from no browser, or from a page listed by name. A page
+/// of the host itself may connect, but a browser adds credentials that the page does not know of.
 fn check_origin(headers: &HeaderMap, origins: &Origins) -> Result<bool, Refused> {
     if !headers.contains_key(ORIGIN) {
         return Ok(true);
     }
-    // Two of them, or one that is not ASCII, are no origin; only `*` lets them pass.
+    // Two `Origin` headers, or one that is not ASCII, are not an origin; only `*` admits them.
     let origin = only(headers, &ORIGIN).unwrap_or_default();
     match origins.allows_at(Some(origin), only(headers, &HOST)) {
         true => Ok(origins.lists_by_name(origin)),
@@ -120,7 +120,7 @@ fn is_key(key: &str) -> bool {
     key.len() == 24 && KEY_BASE64.decode_slice(key, &mut bytes) == Ok(KEY_BYTES)
 }
 
-/// Whether a list-valued header has `token`, in any case.
+/// Whether a list-valued header contains `token`, in any case.
 fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
@@ -130,7 +130,7 @@ fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
-/// The value of a header that must not stand twice.
+/// The value of a header that must not appear twice.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;

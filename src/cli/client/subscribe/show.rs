@@ -1,4 +1,4 @@
-//! A MESSAGE on the terminal or as JSON. Knows no session.
+//! Shows a MESSAGE on the terminal or as JSON. Knows no session.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cli::paint::{DIM, NAME, one_line, printable};
 use crate::stomp::client::ReceivedFrame;
 
-/// What Herald itself writes on a MESSAGE: the rest is the publisher's.
+/// The headers that Herald itself writes on a MESSAGE; the others are the publisher's.
 const OWN: [&str; 8] = [
     "subscription",
     "destination",
@@ -22,7 +22,7 @@ const OWN: [&str; 8] = [
     "traceparent",
 ];
 
-/// A MESSAGE as JSON; all values are texts, as on the wire.
+/// A MESSAGE as JSON. All values are texts, as on the wire.
 #[derive(Debug, Serialize)]
 pub struct Shown<'a> {
     destination: &'a str,
@@ -30,7 +30,7 @@ pub struct Shown<'a> {
     /// The body, if it is UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a str>,
-    /// Else its bytes.
+    /// The bytes, if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
 }
@@ -77,7 +77,7 @@ pub fn write(out: &mut impl Write, frame: &ReceivedFrame) -> std::io::Result<()>
     }
 }
 
-/// When Herald accepted it, as the clock on the wall says.
+/// When Herald accepted it, as local wall-clock time.
 fn time(unix_ms: Option<&str>) -> String {
     let ms = unix_ms.and_then(|text| text.parse().ok());
     let timestamp = ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
