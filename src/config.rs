@@ -3,20 +3,18 @@
 
 use serde::{Deserialize, Serialize};
 
-mod env;
-mod file;
 pub mod load;
-pub mod origin;
+pub mod origins;
 mod problem;
+mod providers;
 mod schema;
-mod setting;
 mod validate;
 
 #[cfg(test)]
 mod tests;
 
 pub use load::{Arguments, Loaded, load};
-pub use origin::{Origin, Origins};
+pub use origins::Origins;
 pub use problem::{ConfigError, Problem};
 pub use validate::{Finding, Findings};
 

@@ -7,14 +7,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::Serialized;
-use figment::value::Value;
 
-use super::origin::{Origin, Origins};
-use super::problem::{ConfigError, Problem};
-use super::schema::{Node, Schema};
-use super::setting::Setting;
-use super::{Config, env, file};
+use super::Config;
+use super::origins::Origins;
+use super::problem::{ConfigError, Problem, expected_text, path_of};
+use super::providers::{Source, env, file};
+use super::schema::Schema;
 
 /// Largest configuration file, in bytes.
 const FILE_MAX_BYTES: u64 = 1 << 20;
@@ -54,34 +52,27 @@ pub fn load(
 ) -> Result<Loaded, ConfigError> {
     let schema = Schema::new()?;
     let mut problems = Vec::new();
-    let mut settings = Vec::new();
+    let mut sources = Vec::new();
     if let Some(path) = &arguments.config {
         let text = read_file(path)?;
-        settings = file::read(&path.to_string_lossy(), &text, &schema, &mut problems);
+        sources.push(file::read(&path.to_string_lossy(), &text, &schema, &mut problems));
     }
-    settings.extend(env::read(variables, &schema, &mut problems));
-    settings.extend(flags(arguments));
+    sources.push(env::read(variables, &schema, &mut problems));
+    sources.push(Source::flags(arguments));
 
-    let defaults = Figment::from(Serialized::defaults(Config::default()));
-    let (mut figment, mut origins) = (defaults.clone(), Origins::default());
-    for setting in settings {
-        match fitting(&defaults, &setting) {
-            Ok(value) => {
-                figment = figment.merge(Serialized::default(&setting.key, value));
-                origins.set(&setting.key, setting.origin);
-                for (key, origin) in setting.elements {
-                    origins.set_element(key, origin);
-                }
-            }
-            Err(problem) => problems.push(problem),
-        }
+    let defaults = Figment::from(Source::defaults(schema.defaults()));
+    let mut figment = defaults.clone();
+    for mut source in sources {
+        check_types(&defaults, &mut source, &schema, &mut problems);
+        figment = figment.merge(source);
     }
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
     let config: Config = figment
         .extract()
-        .map_err(|error| Problem::from_figment(&error, "", Origin::Default))?;
+        .map_err(|error| Problem::from_figment(&error, &path_of(&error)))?;
+    let origins = Origins::of_all(&figment, schema.all_keys());
 
     let findings = config.validate(arguments.demo);
     let located = |findings: Vec<super::Finding>| -> Vec<Problem> {
@@ -104,51 +95,20 @@ pub fn load(
     })
 }
 
-/// The first candidate that the key's type takes. The problem is the first candidate's, or the last's if that is
-/// "none": that one was only tried.
-fn fitting<'s>(defaults: &Figment, setting: &'s Setting) -> Result<&'s Value, Problem> {
-    let mut first_error = None;
-    for value in &setting.candidates {
-        match defaults
-            .clone()
-            .merge(Serialized::default(&setting.key, value))
-            .extract::<Config>()
-        {
-            Ok(_) => return Ok(value),
-            Err(_) if matches!(value, Value::Empty(..)) => {}
-            Err(error) => first_error = first_error.or(Some(error)),
+/// Reads every value of `source` as its key's type. Figment stops at the first error: what is wrong is noted and taken
+/// out, and what is left is read anew, until nothing is wrong.
+fn check_types(defaults: &Figment, source: &mut Source, schema: &Schema, problems: &mut Vec<Problem>) {
+    while let Err(error) = defaults.clone().merge(&*source).extract::<Config>() {
+        let path = path_of(&error);
+        let key = schema.key_of(&path);
+        if source.read_again(&key, expected_text(&error)) {
+            continue;
+        }
+        problems.push(Problem::from_figment(&error, &path));
+        if !source.remove(&key) {
+            return;
         }
     }
-    Err(match first_error {
-        None => Problem::new(&setting.key, setting.origin.clone(), "expected a value"),
-        Some(error) => {
-            let mut problem = Problem::from_figment(&error, &setting.key, setting.origin.clone());
-            let place = setting
-                .elements
-                .iter()
-                .filter(|(key, _)| problem.key.starts_with(key.as_str()))
-                .max_by_key(|(key, _)| key.len());
-            if let Some((_, origin)) = place {
-                problem.origin = Some(origin.clone());
-            }
-            problem
-        }
-    })
-}
-
-fn flags(arguments: &Arguments) -> Vec<Setting> {
-    let flag = |key: &str, flag, text: &str| Setting {
-        key: key.into(),
-        origin: Origin::Flag(flag),
-        candidates: env::candidates(text, Node::Scalar),
-        elements: Vec::new(),
-    };
-    let listen = arguments
-        .listen
-        .as_deref()
-        .map(|address| flag("http.listen", "--listen", address));
-    let demo = arguments.demo.then(|| flag("api.access", "--demo", "open"));
-    listen.into_iter().chain(demo).collect()
 }
 
 /// Reads the file of `--config`, at most [`FILE_MAX_BYTES`].

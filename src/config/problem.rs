@@ -3,47 +3,60 @@
 
 use std::fmt;
 
+use figment::Profile;
 use figment::error::{Actual, Kind};
-
-use super::origin::Origin;
 
 /// One thing that is wrong, or looks wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The dotted key; empty where the file as a whole is meant.
     pub key: String,
-    /// Where it stands; none where nothing was read yet.
-    pub origin: Option<Origin>,
+    /// Where it stands, such as `herald.toml:12` or `HERALD_HTTP__LISTEN`; `None` if nothing was read yet.
+    pub origin: Option<String>,
     /// What was expected.
     pub message: String,
 }
 
 impl Problem {
-    pub(super) fn new(key: impl Into<String>, origin: Origin, message: impl Into<String>) -> Self {
+    pub(super) fn new(key: impl Into<String>, origin: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             key: key.into(),
-            origin: Some(origin),
+            origin: Some(origin.into()),
             message: message.into(),
         }
     }
 
-    /// Figment's error about a value of `key` that came from `origin`.
-    pub(super) fn from_figment(error: &figment::Error, key: &str, origin: Origin) -> Self {
-        let mut path = String::new();
-        for segment in &error.path {
-            push_segment(&mut path, segment);
+    /// Figment's error about the value at `path`.
+    pub(super) fn from_figment(error: &figment::Error, path: &[String]) -> Self {
+        let mut key = String::new();
+        path.iter().for_each(|segment| push_segment(&mut key, segment));
+        let origin = error
+            .metadata
+            .as_ref()
+            .map(|metadata| metadata.interpolate(&Profile::Default, path));
+        Self {
+            key,
+            origin,
+            message: words(&error.kind),
         }
-        if path.is_empty() {
-            path.push_str(key);
-        }
-        if let Kind::UnknownField(field, _) = &error.kind {
-            // Figment's path ends with the field where it is unknown, or before it.
-            if error.path.last() != Some(field) {
-                push_segment(&mut path, field);
-            }
-        }
-        Self::new(path, origin, words(&error.kind))
     }
+}
+
+/// Where in the configuration figment's error is.
+pub(super) fn path_of(error: &figment::Error) -> Vec<String> {
+    let mut path = error.path.clone();
+    if let Kind::UnknownField(field, _) = &error.kind
+        // Figment's path ends with the field where it is unknown, or before it.
+        && path.last() != Some(field)
+    {
+        path.push(field.clone());
+    }
+    path
+}
+
+/// Whether what figment expected of a value was a text.
+pub(super) fn expected_text(error: &figment::Error) -> bool {
+    !matches!(&error.kind, Kind::InvalidType(Actual::Str(_), _))
 }
 
 impl fmt::Display for Problem {

@@ -3,7 +3,6 @@
 use figment::value::{Dict, Value};
 
 use super::Config;
-use super::origin::Origin;
 use super::problem::{Problem, list, push_segment};
 
 /// Keys whose elements have secrets or structure that an environment variable cannot hold well.
@@ -26,10 +25,18 @@ pub(super) enum Node {
 }
 
 impl Schema {
+    /// The built-in values, as a table.
+    pub(super) fn defaults(&self) -> Dict {
+        match &self.root {
+            Value::Dict(_, dict) => dict.clone(),
+            _ => Dict::new(),
+        }
+    }
+
     /// The keys of [`Config`]. Fails only if the defaults cannot be serialised, which a test excludes.
     pub(super) fn new() -> Result<Self, Problem> {
         let root = Value::serialize(Config::default())
-            .map_err(|error| Problem::new("", Origin::Default, error.to_string()))?;
+            .map_err(|error| Problem::new("", "default", error.to_string()))?;
         Ok(Self { root })
     }
 
@@ -48,13 +55,27 @@ impl Schema {
         })
     }
 
+    /// As much of figment's `path` as names a key: the rest is inside its value.
+    pub(super) fn key_of(&self, path: &[String]) -> Vec<String> {
+        let mut key = Vec::new();
+        let mut value = Some(&self.root);
+        for segment in path {
+            match value {
+                Some(Value::Dict(_, dict)) if !dict.is_empty() => value = dict.get(segment),
+                _ => break,
+            }
+            key.push(segment.clone());
+        }
+        key
+    }
+
     /// Whether `key` may only be set in the file.
     pub(super) fn is_file_only(key: &str) -> bool {
         FILE_ONLY.contains(&key)
     }
 
     /// The problem that nothing has the name `path`.
-    pub(super) fn unknown(&self, path: &[&str], origin: Origin) -> Problem {
+    pub(super) fn unknown(&self, path: &[&str], origin: impl Into<String>) -> Problem {
         let mut key = String::new();
         path.iter().for_each(|segment| push_segment(&mut key, segment));
         let message = match (self.closest(&key), self.siblings(path)) {

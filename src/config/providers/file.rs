@@ -2,21 +2,23 @@
 //!
 //! A syntax error is told without the line's text, which may hold a secret.
 
-use std::sync::Arc;
-
 use figment::value::{Dict, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::origin::Origin;
-use super::problem::{Problem, push_segment};
-use super::schema::{Node, Schema};
-use super::setting::{Setting, none};
+use super::{Source, text_or_none};
+use crate::config::problem::{Problem, push_segment};
+use crate::config::schema::{Node, Schema};
 
-/// The settings of `text`, the content of the file `path`, in the order of their keys.
-pub(super) fn read(path: &str, text: &str, schema: &Schema, problems: &mut Vec<Problem>) -> Vec<Setting> {
+/// The settings of `text`, the content of the file `path`.
+pub(in crate::config) fn read(
+    path: &str,
+    text: &str,
+    schema: &Schema,
+    problems: &mut Vec<Problem>,
+) -> Source {
     let mut reader = Reader {
-        path: path.into(),
+        path,
         line_starts: text
             .bytes()
             .enumerate()
@@ -25,7 +27,7 @@ pub(super) fn read(path: &str, text: &str, schema: &Schema, problems: &mut Vec<P
             .collect(),
         schema,
         problems,
-        settings: Vec::new(),
+        source: Source::empty("file", false),
     };
     match DeTable::parse(text) {
         Ok(table) => reader.section(&mut Vec::new(), table.get_ref()),
@@ -36,33 +38,32 @@ pub(super) fn read(path: &str, text: &str, schema: &Schema, problems: &mut Vec<P
             reader.problems.push(Problem::new("", origin, message));
         }
     }
-    reader.settings
+    reader.source
 }
 
 /// A TOML array by itself, such as `["a", "b"]`.
 pub(super) fn parse_array(text: &str) -> Option<Vec<Value>> {
     let parsed = DeValue::parse(text).ok()?;
-    match value(parsed.get_ref(), "", &mut |_, _| ()).ok()? {
+    match value(parsed.get_ref(), &mut Vec::new(), &mut |_, _| ()).ok()? {
         Value::Array(_, values) => Some(values),
         _ => None,
     }
 }
 
 struct Reader<'a> {
-    path: Arc<str>,
+    path: &'a str,
     /// Where each line but the first begins, less one.
     line_starts: Vec<usize>,
     schema: &'a Schema,
     problems: &'a mut Vec<Problem>,
-    settings: Vec<Setting>,
+    source: Source,
 }
 
 impl Reader<'_> {
-    fn origin(&self, at: usize) -> Origin {
-        Origin::File {
-            path: self.path.clone(),
-            line: self.line_starts.partition_point(|start| *start < at) + 1,
-        }
+    /// The place of the byte `at`: the file and its line, counted from 1.
+    fn origin(&self, at: usize) -> String {
+        let line = self.line_starts.partition_point(|start| *start < at) + 1;
+        format!("{}:{line}", self.path)
     }
 
     fn section<'t>(&mut self, path: &mut Vec<&'t str>, table: &'t DeTable<'t>) {
@@ -74,7 +75,7 @@ impl Reader<'_> {
         }
     }
 
-    fn entry<'t>(&mut self, path: &mut Vec<&'t str>, content: &'t Spanned<DeValue<'t>>, origin: Origin) {
+    fn entry<'t>(&mut self, path: &mut Vec<&'t str>, content: &'t Spanned<DeValue<'t>>, origin: String) {
         let key = || {
             let mut key = String::new();
             path.iter().for_each(|segment| push_segment(&mut key, segment));
@@ -88,37 +89,30 @@ impl Reader<'_> {
                 self.problems.push(Problem::new(key(), origin, message));
             }
             (Some(_), content) => {
-                let key = key();
                 let mut elements = Vec::new();
-                match value(content, &key, &mut |key, at| {
-                    elements.push((key, self.origin(at)))
+                let mut inside = path.iter().map(|segment| (*segment).to_owned()).collect();
+                match value(content, &mut inside, &mut |path, at| {
+                    elements.push((path.to_vec(), at))
                 }) {
-                    Ok(value) => self.settings.push(Setting {
-                        key,
-                        origin,
-                        candidates: candidates(value),
-                        elements,
-                    }),
-                    Err(problem) => self.problems.push(Problem::new(key, origin, problem)),
+                    Ok(value) => {
+                        self.source.set(path, text_or_none(value), origin);
+                        for (path, at) in elements {
+                            let origin = self.origin(at);
+                            self.source.place(path, origin);
+                        }
+                    }
+                    Err(problem) => self.problems.push(Problem::new(key(), origin, problem)),
                 }
             }
         }
     }
 }
 
-/// An empty text means none where a key can be none: TOML has no other way to say so.
-fn candidates(value: Value) -> Vec<Value> {
-    match value.as_str() {
-        Some("") => vec![none(), value],
-        _ => vec![value],
-    }
-}
-
-/// `content` as figment's value; `place` is told where each element of a list and each key in it stands.
+/// `content` as figment's value; `place` is told where each element of a list and each key in it stands, by its path.
 fn value(
     content: &DeValue<'_>,
-    key: &str,
-    place: &mut dyn FnMut(String, usize),
+    path: &mut Vec<String>,
+    place: &mut dyn FnMut(&[String], usize),
 ) -> Result<Value, &'static str> {
     Ok(match content {
         DeValue::String(text) => Value::from(text.as_ref()),
@@ -135,19 +129,20 @@ fn value(
         DeValue::Array(array) => {
             let mut values = Vec::new();
             for (index, element) in array.iter().enumerate() {
-                let key = format!("{key}[{index}]");
-                place(key.clone(), element.span().start);
-                values.push(value(element.get_ref(), &key, place)?);
+                path.push(index.to_string());
+                place(path, element.span().start);
+                values.push(value(element.get_ref(), path, place)?);
+                path.pop();
             }
             Value::from(values)
         }
         DeValue::Table(table) => {
             let mut dict = Dict::new();
             for (name, element) in table {
-                let mut key = key.to_owned();
-                push_segment(&mut key, name.get_ref());
-                place(key.clone(), name.span().start);
-                dict.insert(name.get_ref().to_string(), value(element.get_ref(), &key, place)?);
+                path.push(name.get_ref().to_string());
+                place(path, name.span().start);
+                dict.insert(name.get_ref().to_string(), value(element.get_ref(), path, place)?);
+                path.pop();
             }
             Value::from(dict)
         }
