@@ -23,10 +23,10 @@ RUN cargo chef prepare --recipe-path recipe.json
 FROM chef AS builder
 COPY --from=planner /src/recipe.json recipe.json
 # This layer changes with Cargo.lock alone.
-RUN cargo chef cook --release --locked --bin herald --recipe-path recipe.json
+RUN cargo chef cook --release --locked --package herald --bin herald --recipe-path recipe.json
 COPY . .
 COPY --from=page /src/ui/dist ui/dist
-RUN cargo build --release --locked --bin herald
+RUN cargo build --release --locked --package herald --bin herald
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="Herald" \

@@ -20,7 +20,7 @@ const MOST_TEST_LINES: usize = 800;
 fn the_house_keeps_its_rules() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for folder in ["src", "tests", "examples"] {
+    for folder in ["src", "bench", "tests", "examples"] {
         collect(root, &root.join(folder), &mut files);
     }
     assert!(files.len() > 40, "only {} files were found", files.len());
@@ -78,6 +78,13 @@ fn what_a_path_means_is_seen_wherever_it_stands() {
         ("src/a.rs", "#[tokio::main] async fn f() {}", "tokio::main"),
         ("src/a.rs", "fn f(_: Vec<::hyper::Body>) {}", "hyper::Body"),
         ("src/a.rs", "use tokio::*;", "tokio::*"),
+        ("bench/src/a/b.rs", "use super::c::D;", "herald_bench::a::c::D"),
+        ("bench/src/a.rs", "use crate::b;", "herald_bench::b"),
+        (
+            "bench/src/a.rs",
+            "use herald::b as x; fn f() { x::c() }",
+            "crate::b::c",
+        ),
     ] {
         let source = Source::parse(file, text).unwrap();
         assert!(

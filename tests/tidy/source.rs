@@ -44,7 +44,7 @@ impl Source {
         let aliases = walk.aliases;
         let mut paths: Vec<Seen> = walk.paths;
         for seen in &mut paths {
-            seen.text = resolve(&seen.text, &aliases);
+            seen.text = resolve(&seen.text, &aliases, root_of(file));
         }
         Ok(Self {
             file: file.to_owned(),
@@ -58,7 +58,7 @@ impl Source {
     pub fn external_names(&self) -> HashSet<&str> {
         self.paths
             .iter()
-            .filter(|path| !path.text.starts_with("crate::"))
+            .filter(|path| !path.text.starts_with("crate::") && !path.text.starts_with("herald_bench::"))
             .flat_map(|path| path.text.split("::"))
             .collect()
     }
@@ -69,31 +69,48 @@ pub fn is_test_file(file: &str) -> bool {
     file.starts_with("tests/") || file.ends_with("/tests.rs") || file.contains("/tests/")
 }
 
+/// What `crate` means in `file`: the load program is a crate of its own.
+fn root_of(file: &str) -> &'static str {
+    if file.starts_with("bench/") {
+        "herald_bench"
+    } else {
+        "crate"
+    }
+}
+
 /// `src/bus/nats.rs` → `crate::bus::nats`; binaries and tests are crates of their own.
 fn module_of(file: &str) -> Vec<String> {
     let inner = file
         .strip_prefix("src/")
+        .or_else(|| file.strip_prefix("bench/src/"))
         .and_then(|path| path.strip_suffix(".rs"))
         .unwrap_or("main");
-    let mut module = vec!["crate".to_owned()];
+    let mut module = vec![root_of(file).to_owned()];
     if inner != "lib" && inner != "main" {
         module.extend(inner.split('/').map(str::to_owned));
     }
     module
 }
 
-fn resolve(path: &str, aliases: &HashMap<String, String>) -> String {
-    let (first, rest) = path.split_once("::").unwrap_or((path, ""));
+/// An alias replaced by what it stands for, then the root by the crate's name.
+fn resolve(path: &str, aliases: &HashMap<String, String>, own_root: &str) -> String {
+    let (first, rest) = split(path);
+    let known = aliases
+        .get(first)
+        .filter(|_| !matches!(first, "herald" | "crate"));
+    let (first, inner) = known.map_or((first, ""), |known| split(known));
     let root = match first {
         "herald" => "crate",
-        "crate" => first,
-        _ => aliases.get(first).map_or(first, String::as_str),
+        "crate" => own_root,
+        _ => first,
     };
-    if rest.is_empty() {
-        root.to_owned()
-    } else {
-        format!("{root}::{rest}")
-    }
+    let parts = [root, inner, rest];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("::")
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.split_once("::").unwrap_or((path, ""))
 }
 
 #[derive(Default)]
