@@ -20,8 +20,9 @@
 use async_nats::header::{HeaderName, HeaderValue};
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::bus::{AppReply, AppRequest, Limits, subject};
+use crate::bus::{AppReply, AppRequest, Limits};
 use crate::destination::Target;
 use crate::envelope::{self, Arrival, Envelope, Headers, MessageId, TraceContext};
 
@@ -182,18 +183,14 @@ fn is_carried(name: &str, value: &str) -> bool {
         && value.trim() == value
 }
 
+/// The ASCII bytes that [`escape`] writes as `%XX` wherever they stand; what is not ASCII is always escaped.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+
+/// `text` as a header's value that NATS carries exactly. A blank needs its escape only at the very ends.
 fn escape(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = String::with_capacity(text.len());
-    for (index, &byte) in bytes.iter().enumerate() {
-        let at_an_end = index == 0 || index + 1 == bytes.len();
-        if (byte.is_ascii_graphic() && byte != b'%') || (byte == b' ' && !at_an_end) {
-            out.push(char::from(byte));
-        } else {
-            subject::push_escaped(byte, &mut out);
-        }
-    }
-    out
+    let (first, text) = text.strip_prefix(' ').map_or(("", text), |rest| ("%20", rest));
+    let (last, text) = text.strip_suffix(' ').map_or(("", text), |rest| ("%20", rest));
+    format!("{first}{}{last}", utf8_percent_encode(text, ESCAPED))
 }
 
 #[derive(Default)]

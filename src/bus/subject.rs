@@ -4,7 +4,10 @@
 //! `%XX`, upper-case hex; nothing else is escaped. Decoding accepts exactly what encoding writes, so that one target
 //! has one subject and no two subjects mean the same target.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 use crate::destination::{DestinationError, Path, Target};
 use crate::instance::InstanceId;
@@ -81,7 +84,7 @@ impl Subjects {
             Target::Broadcast(path) => with_path(self.broadcast.to_string(), path),
             Target::User { user, path } => {
                 let mut subject = self.user.to_string();
-                escape(user.as_str(), &mut subject);
+                subject.extend(encode(user.as_str()));
                 subject.push('.');
                 with_path(subject, path)
             }
@@ -98,10 +101,8 @@ impl Subjects {
             .ok_or(SubjectError::Unknown)?
             .split_once('.')
             .ok_or(SubjectError::Unknown)?;
-        let mut name = String::with_capacity(user.len());
-        unescape(user, &mut name)?;
         Ok(Target::User {
-            user: UserName::parse(&name).map_err(|_| SubjectError::User)?,
+            user: UserName::parse(&decode(user)?).map_err(|_| SubjectError::User)?,
             path: parse_path(tokens)?,
         })
     }
@@ -167,7 +168,7 @@ fn with_path(mut subject: String, path: &Path) -> String {
         if index > 0 {
             subject.push('.');
         }
-        escape(segment, &mut subject);
+        subject.extend(encode(segment));
     }
     subject
 }
@@ -180,66 +181,27 @@ fn parse_path(tokens: &str) -> Result<Path, SubjectError> {
         if token.contains('/') {
             return Err(SubjectError::NotCanonical);
         }
-        unescape(token, &mut path)?;
+        path.push_str(&decode(token)?);
     }
     Path::parse(&path).map_err(SubjectError::Path)
 }
 
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
+/// The ASCII bytes that a token holds as `%XX`; what is not ASCII is always escaped.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'.').add(b'*').add(b'>');
 
-fn must_escape(byte: u8) -> bool {
-    !byte.is_ascii_graphic() || matches!(byte, b'%' | b'.' | b'*' | b'>')
+fn encode(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, ESCAPED)
 }
 
-/// Appends `byte` as `%XX`.
-pub(super) fn push_escaped(byte: u8, out: &mut String) {
-    out.push('%');
-    out.push(char::from(HEX[usize::from(byte >> 4)]));
-    out.push(char::from(HEX[usize::from(byte & 15)]));
-}
-
-fn escape(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        if must_escape(byte) {
-            push_escaped(byte, out);
-        } else {
-            out.push(char::from(byte));
-        }
-    }
-}
-
-/// Appends what `token` stands for; only the canonical form.
-fn unescape(token: &str, out: &mut String) -> Result<(), SubjectError> {
-    if !token.bytes().any(must_escape) {
-        out.push_str(token);
-        return Ok(());
-    }
-    let mut decoded = Vec::with_capacity(token.len());
-    let mut bytes = token.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            if must_escape(byte) {
-                return Err(SubjectError::NotCanonical);
-            }
-            decoded.push(byte);
-            continue;
-        }
-        let digits = (bytes.next().and_then(hex_value), bytes.next().and_then(hex_value));
-        match digits {
-            (Some(high), Some(low)) if must_escape(high << 4 | low) => decoded.push(high << 4 | low),
-            _ => return Err(SubjectError::NotCanonical),
-        }
-    }
-    out.push_str(std::str::from_utf8(&decoded).map_err(|_| SubjectError::NotCanonical)?);
-    Ok(())
-}
-
-/// Upper case only: the lower-case form is not canonical.
-fn hex_value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// The text that `token` stands for. A token is canonical if encoding that text gives the token back.
+fn decode(token: &str) -> Result<Cow<'_, str>, SubjectError> {
+    let text = percent_decode_str(token)
+        .decode_utf8()
+        .map_err(|_| SubjectError::NotCanonical)?;
+    let rest = encode(&text).try_fold(token, |rest, part| rest.strip_prefix(part));
+    match rest {
+        Some("") => Ok(text),
+        _ => Err(SubjectError::NotCanonical),
     }
 }
 
