@@ -1,105 +1,111 @@
-//! One rate for many holders, each with 8 bytes of memory of its own. governor measures (GCRA).
+//! One rate for many holders, each with 8 bytes of memory of its own. Measures by GCRA, exactly as governor does for
+//! [`super::KeyedRate`]; governor keeps its states behind keys or one state per limiter, and a session has neither.
 
-use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use governor::clock::{Clock, MonotonicClock};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::StateStore;
-use governor::{Quota, RateLimiter};
+use governor::Quota;
 
-/// The memory of one holder of a [`SharedRate`]: when its full burst will be available again, in ns of the limiter's
-/// time. Belongs to one task; nobody else reads it.
+/// The memory of one holder of a [`SharedRate`]: when its full burst will be available again, in ns since the limiter
+/// was made. The default, zero, has its full burst.
 #[derive(Debug, Default)]
-pub struct Memory(AtomicU64);
+pub struct Memory(u64);
 
 /// The limiter. Each holder brings its own [`Memory`].
-pub struct SharedRate<C: Clock = MonotonicClock>(RateLimiter<Memory, InKey, C, NoOpMiddleware<C::Instant>>);
+pub struct SharedRate {
+    start: Instant,
+    /// Time until the next unit is available, in ns.
+    each_ns: u64,
+    /// How far in the future a memory may stand and still take one more, in ns: the burst without that one.
+    ahead_ns: u64,
+}
 
 impl SharedRate {
     /// A limiter with `quota` per memory.
     pub fn new(quota: Quota) -> Self {
-        Self::with(quota, MonotonicClock)
-    }
-}
-
-impl<C: Clock> SharedRate<C> {
-    fn with(quota: Quota, clock: C) -> Self {
-        Self(RateLimiter::new(quota, InKey, clock))
+        let each_ns = nanos(quota.replenish_interval().as_nanos()).max(1);
+        Self {
+            start: Instant::now(),
+            each_ns,
+            ahead_ns: each_ns.saturating_mul(u64::from(quota.burst_size().get()) - 1),
+        }
     }
 
     /// Takes one unit of the rate of `memory`'s holder, and returns whether there was one.
-    pub fn passes(&self, memory: &Memory) -> bool {
-        self.0.check_key(memory).is_ok()
+    pub fn passes(&self, memory: &mut Memory) -> bool {
+        self.passes_at(nanos(self.start.elapsed().as_nanos()), memory)
+    }
+
+    fn passes_at(&self, now_ns: u64, memory: &mut Memory) -> bool {
+        let full_at = memory.0.max(now_ns);
+        let passes = full_at - now_ns <= self.ahead_ns;
+        if passes {
+            memory.0 = full_at.saturating_add(self.each_ns);
+        }
+        passes
     }
 }
 
-/// governor keeps one state per key in a store. Here the key is the state.
-struct InKey;
-
-impl StateStore for InKey {
-    type Key = Memory;
-
-    fn measure_and_replace<T, F, E>(&self, memory: &Memory, decide: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let before = memory.0.load(Ordering::Relaxed);
-        let (result, after) = decide((before > 0).then(|| before.into()))?;
-        memory.0.store(after.into(), Ordering::Relaxed);
-        Ok(result)
-    }
-}
-
-// governor requires these traits of every key, but this store never looks a memory up.
-impl Clone for Memory {
-    fn clone(&self) -> Self {
-        Self(self.0.load(Ordering::Relaxed).into())
-    }
-}
-
-impl PartialEq for Memory {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.load(Ordering::Relaxed) == other.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Eq for Memory {}
-
-impl Hash for Memory {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.load(Ordering::Relaxed).hash(state);
-    }
+/// Saturates after 584 years.
+fn nanos(nanos: u128) -> u64 {
+    u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::time::Duration;
 
+    use governor::RateLimiter;
     use governor::clock::FakeRelativeClock;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::setting::Rate;
 
     #[test]
     fn each_memory_has_its_burst_and_then_its_rate() {
-        let clock = FakeRelativeClock::default();
-        let quota = Rate::per_second(10, 3).quota().unwrap();
-        let rate = SharedRate::with(quota, clock.clone());
-        let (one, other) = (Memory::default(), Memory::default());
+        let rate = SharedRate::new(Rate::per_second(10, 3).quota().unwrap());
+        let (mut one, mut other) = (Memory::default(), Memory::default());
+        let at = |ms: u64, memory: &mut Memory| rate.passes_at(ms * 1_000_000, memory);
         assert_eq!(
-            std::array::from_fn(|_| rate.passes(&one)),
+            std::array::from_fn(|_| at(0, &mut one)),
             [true, true, true, false, false]
         );
-        assert!(rate.passes(&other));
-        clock.advance(Duration::from_millis(200));
-        assert_eq!(std::array::from_fn(|_| rate.passes(&one)), [true, true, false]);
-        clock.advance(Duration::from_secs(60));
+        assert!(at(0, &mut other));
+        assert_eq!(std::array::from_fn(|_| at(200, &mut one)), [true, true, false]);
         assert_eq!(
-            std::array::from_fn(|_| rate.passes(&one)),
+            std::array::from_fn(|_| at(60_200, &mut one)),
             [true, true, true, false]
         );
         assert_eq!(size_of::<Memory>(), 8);
+    }
+
+    #[test]
+    fn the_clock_runs() {
+        let rate = SharedRate::new(Quota::with_period(Duration::from_nanos(1)).unwrap());
+        let mut memory = Memory::default();
+        assert!(rate.passes(&mut memory));
+        while !rate.passes(&mut memory) {}
+    }
+
+    proptest! {
+        #[test]
+        fn it_judges_as_governor_does(
+            period_ns in prop_oneof![1_u64..50, 1_000_u64..2_000_000, Just(1_000_000_000)],
+            burst in 1_u32..20,
+            waits in prop::collection::vec(prop_oneof![Just(0_u64), 1_u64..100, 1_u64..4_000_000, Just(30_000_000_000)], 1..60),
+        ) {
+            let quota = Quota::with_period(Duration::from_nanos(period_ns)).unwrap();
+            let quota = quota.allow_burst(NonZeroU32::new(burst).unwrap());
+            let clock = FakeRelativeClock::default();
+            let governor = RateLimiter::direct_with_clock(quota, clock.clone());
+            let rate = SharedRate::new(quota);
+            let (mut memory, mut now_ns) = (Memory::default(), 0);
+            for wait in waits {
+                clock.advance(Duration::from_nanos(wait));
+                now_ns += wait;
+                prop_assert_eq!(rate.passes_at(now_ns, &mut memory), governor.check().is_ok(), "at {} ns", now_ns);
+            }
+        }
     }
 }

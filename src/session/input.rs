@@ -71,7 +71,7 @@ impl<'a> Inputs<'a> {
                 self.payload.advance(taken);
                 match decoded {
                     Ok(Some(frame)) => {
-                        self.rates.frame(&self.memories, &frame)?;
+                        self.rates.frame(&mut self.memories, &frame)?;
                         return Ok(Input::Frame(frame));
                     }
                     Ok(None) => {}
@@ -135,7 +135,7 @@ impl<'a> Inputs<'a> {
                 }
             },
         };
-        self.rates.control_frame(&self.memories)?;
+        self.rates.control_frame(&mut self.memories)?;
         Ok(Some(input))
     }
 }

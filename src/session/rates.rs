@@ -41,20 +41,20 @@ impl Rates {
 
     /// A STOMP frame came. What is not sent or subscribed by it is bounded otherwise: by acknowledgement windows,
     /// transactions, and the rate of the SENDs in them.
-    pub fn frame(&self, memories: &Memories, frame: &Frame) -> Result<(), Refusal> {
+    pub fn frame(&self, memories: &mut Memories, frame: &Frame) -> Result<(), Refusal> {
         let checked = match frame.command {
-            Command::Send => self.sends.check(&memories.sends, "SEND"),
-            Command::Subscribe => self.subscribes.check(&memories.subscribes, "SUBSCRIBE"),
-            Command::Unsubscribe => self.subscribes.check(&memories.subscribes, "UNSUBSCRIBE"),
+            Command::Send => self.sends.check(&mut memories.sends, "SEND"),
+            Command::Subscribe => self.subscribes.check(&mut memories.subscribes, "SUBSCRIBE"),
+            Command::Unsubscribe => self.subscribes.check(&mut memories.subscribes, "UNSUBSCRIBE"),
             _ => Ok(()),
         };
         checked.map_err(|refusal| refusal.with_receipt(frame.headers.get("receipt")))
     }
 
     /// A ping, a pong or an empty frame came.
-    pub fn control_frame(&self, memories: &Memories) -> Result<(), Refusal> {
+    pub fn control_frame(&self, memories: &mut Memories) -> Result<(), Refusal> {
         self.control_frames
-            .check(&memories.control_frames, "pings, pongs and empty frames")
+            .check(&mut memories.control_frames, "pings, pongs and empty frames")
     }
 }
 
@@ -67,7 +67,7 @@ impl Limiter {
         }
     }
 
-    fn check(&self, memory: &Memory, what: &str) -> Result<(), Refusal> {
+    fn check(&self, memory: &mut Memory, what: &str) -> Result<(), Refusal> {
         match &self.limiter {
             Some(limiter) if !limiter.passes(memory) => {
                 let message = format!("{what}: more than {} ({})", self.rate, self.limit.name());
