@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use url::{Host, Url};
+
 /// The allow-list of origins (RFC 6454): `*`, exact origins, and `https://*.example.com` for every host below a
 /// domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,28 +83,28 @@ impl Origins {
 }
 
 impl Pattern {
+    /// [`Url`] reads more than an origin may have and respells what it reads. The text is an origin if its parts, put
+    /// together again, are the text; the scheme's own port may be written or not.
     fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         let (scheme, authority) = text.split_once("://")?;
-        let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-        let (host, port) = split_port(authority)?;
-        let (below, host) = match host.strip_prefix('*') {
-            Some(domain) if domain.starts_with('.') && domain.len() > 1 => (true, domain),
-            Some(_) => return None,
-            None => (false, host),
+        let domain = authority.strip_prefix("*.");
+        let url = Url::parse(&format!("{scheme}://{}", domain.unwrap_or(authority))).ok()?;
+        let host = match url.host()? {
+            Host::Domain(host) if host.starts_with('.') || host.contains('*') => return None,
+            Host::Domain(_) => url.host_str()?,
+            Host::Ipv4(_) | Host::Ipv6(_) => url.host_str().filter(|_| domain.is_none())?,
         };
-        if !scheme_ok || !is_host(host) || (host.starts_with('.') && !below) {
-            return None;
-        }
-        let port = port.filter(|port| Some(*port) != default_port(scheme));
-        Some(Self {
+        let wildcard = if domain.is_some() { "*." } else { "" };
+        let spelled = |port: Option<u16>| {
+            let port = port.map_or(String::new(), |port| format!(":{port}"));
+            format!("{}://{wildcard}{host}{port}", url.scheme()) == text
+        };
+        (spelled(url.port()) || spelled(url.port_or_known_default())).then(|| Self {
             scheme: scheme.to_owned(),
-            host: host.to_owned(),
-            port,
-            below,
+            host: format!("{}{host}", wildcard.trim_start_matches('*')),
+            port: url.port(),
+            below: domain.is_some(),
         })
     }
 
@@ -124,40 +126,6 @@ fn is_of_host(origin: &str, host: &str) -> bool {
     })
 }
 
-/// Splits `host:port` or `host`. An IPv6 address is in brackets.
-fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    let after_brackets = authority.rfind(']').map_or(0, |at| at + 1);
-    match authority.get(after_brackets..)?.rfind(':') {
-        None => Some((authority, None)),
-        Some(colon) => {
-            let (host, port) = authority.split_at_checked(after_brackets + colon)?;
-            let digits = port.strip_prefix(':')?;
-            let all_digits = digits.bytes().all(|b| b.is_ascii_digit());
-            Some((host, Some(digits.parse().ok().filter(|_| all_digits)?)))
-        }
-    }
-}
-
-fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-        }
-    }
-}
-
-fn default_port(scheme: &str) -> Option<u16> {
-    match scheme {
-        "http" | "ws" => Some(80),
-        "https" | "wss" => Some(443),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,10 +139,19 @@ mod tests {
 
     #[test]
     fn exact() {
-        let list = ["https://a.example", "http://b.example:8080", "http://[::1]:3000"];
+        let list = [
+            "https://a.example:443",
+            "http://b.example:8080",
+            "http://[::1]:3000",
+            "http://10.0.0.1",
+            "capacitor://localhost",
+            "moz-extension://6f4e-a_b",
+        ];
         check(&list, "https://a.example", true, true);
         check(&list, "HTTPS://A.example:443", true, true);
-        check(&list, "http://b.example:8080", true, true);
+        check(&list, "http://10.0.0.1:80", true, true);
+        check(&list, "capacitor://localhost", true, true);
+        check(&list, "moz-extension://6f4e-a_b", true, true);
         check(&list, "http://[::1]:3000", true, true);
         for other in [
             "http://a.example",
@@ -215,6 +192,7 @@ mod tests {
             check(&list, other, false, false);
         }
         check(&["http://*.local:81"], "http://a.local:81", true, true);
+        check(&["app://*.local:81"], "app://a.local:81", true, true);
     }
 
     #[test]
@@ -237,6 +215,20 @@ mod tests {
             "https://*",
             "https://*example.com",
             "https://a.*.com",
+            "https://*.[::1]",
+            "https://a.example?x",
+            "https://a.example#x",
+            "https://user:password@a.example",
+            "https://a.example\\",
+            "https://a.exa\tmple",
+            "https://%61.example",
+            "https://b\u{fc}cher.example",
+            "http://[::0:1]",
+            "http://127.1",
+            "http:a.example",
+            "http:///a.example",
+            "file:///etc",
+            "data:,x",
             "https://a.example:99999",
             "https://.example.com",
             "1http://a",
