@@ -36,6 +36,7 @@ use crate::tap::Tap;
 use crate::telemetry::export::Exporter;
 use crate::telemetry::metrics::{Metrics, otlp};
 use crate::telemetry::spans::Tracer;
+use crate::telemetry::trace::delivery::Recorder;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
 mod connect;
@@ -43,7 +44,7 @@ mod push;
 mod settings;
 
 use connect::connect_bus;
-use settings::{connection_limits, header_limits, registry_limits, rules, start_tracing};
+use settings::{connection_limits, header_limits, registry_settings, rules, start_tracing};
 
 /// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
@@ -126,7 +127,8 @@ impl App {
         let header_limits = header_limits(&config);
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
         let (tracer, exporter) = start_tracing(&config, &instance, &metrics)?;
-        let registry = Registry::start(&config.delivery, registry_limits(&config, &metrics, &tracer))
+        let trail = Arc::new(Recorder::new(metrics.clone(), tracer.clone()));
+        let registry = Registry::start(&config.delivery, registry_settings(&config), trail)
             .map_err(|error| Error::Failure(format!("shards: {error}")))?;
         let presence = Arc::new(Presence::new(
             instance.clone(),

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod otlp;
 pub mod propagation;
 pub mod spans;
+pub mod trace;
 
 /// Begins to tell: the log of this process. Called once, by `main`.
 ///

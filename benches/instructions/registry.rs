@@ -10,7 +10,7 @@ use bytes::Bytes;
 use herald::delivery::Config;
 use herald::delivery::command::{Join, Subscription};
 use herald::delivery::outbox::TryWrite;
-use herald::delivery::registry::{Limits, Registry};
+use herald::delivery::registry::{Registry, Settings};
 use herald::delivery::wire::AckMode;
 use herald::destination::{Path, Target};
 use herald::principal::{Principal, UserName};
@@ -30,16 +30,14 @@ impl TryWrite for Taking {
 /// # Errors
 /// No thread for the shard.
 pub fn empty() -> Result<Registry, Box<dyn Error>> {
-    let limits = Limits {
-        tracer: Default::default(),
+    let settings = Settings {
         outbox_bytes: 1 << 20,
         outbox_total_bytes: 1 << 20,
         delivery_bytes: 1 << 20,
         hidden_tab_grace: Duration::from_secs(300),
         user_prefix: Path::parse("/user")?,
-        measure: Arc::new(()),
     };
-    Ok(Registry::start(&Config::default(), limits)?)
+    Ok(Registry::start(&Config::default(), settings, Arc::new(()))?)
 }
 
 /// Logs a session of `user` in that is subscribed to `target`. It is there when `registry.stats()` counts it.

@@ -1,53 +1,23 @@
 //! From the configuration's sections to what the modules take. Knows the whole configuration, no running part.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Error;
 use crate::auth::Authenticator;
 use crate::config::Config;
-use crate::delivery::measure::Measure;
 use crate::delivery::registry;
-use crate::envelope::{HeaderLimits, TraceContext};
+use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
 use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
 use crate::interceptor::rate_limit::RateLimit;
-use crate::limit::Limit;
 use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::stomp;
 use crate::telemetry::export::{self, Exporter};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::Tracer;
-
-/// From what delivery measures to the metrics.
-struct Measured(Metrics);
-
-impl Measure for Measured {
-    fn reached_shard(&self, after: Duration, trace: &TraceContext) {
-        self.0.bus_to_shard.observe(after, trace.recorded_id());
-    }
-
-    fn walked(&self, took: Duration, trace: &TraceContext) {
-        self.0.walk.observe(took, trace.recorded_id());
-    }
-
-    fn waited(&self, took: Duration, trace: Option<&TraceContext>) {
-        let trace = trace.and_then(TraceContext::recorded_id);
-        self.0.outbox_wait.observe(took, trace);
-    }
-
-    fn acknowledged(&self, took: Duration, trace: Option<&TraceContext>) {
-        let trace = trace.and_then(TraceContext::recorded_id);
-        self.0.ack.observe(took, trace);
-    }
-
-    fn bound_reached(&self, limit: Limit) {
-        self.0.limit_hit(limit);
-    }
-}
 
 pub(super) fn header_limits(config: &Config) -> HeaderLimits {
     HeaderLimits {
@@ -66,15 +36,13 @@ pub(super) fn start_tracing(
         .map_err(|error| Error::Config(error.to_string()))
 }
 
-pub(super) fn registry_limits(config: &Config, metrics: &Metrics, tracer: &Tracer) -> registry::Limits {
-    registry::Limits {
+pub(super) fn registry_settings(config: &Config) -> registry::Settings {
+    registry::Settings {
         outbox_bytes: config.limits.outbox_bytes.0,
         outbox_total_bytes: config.limits.outbox_total_bytes.0,
         delivery_bytes: config.limits.delivery_bytes.0,
         hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
         user_prefix: config.destinations.user_prefix.clone(),
-        measure: Arc::new(Measured(metrics.clone())),
-        tracer: tracer.clone(),
     }
 }
 

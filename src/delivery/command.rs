@@ -12,12 +12,12 @@ use crate::close_reason::CloseReason;
 use crate::delivery::explain::Explained;
 use crate::delivery::interest::Coming;
 use crate::delivery::outbox::Outbox;
+use crate::delivery::trail::NotificationTrail;
 use crate::delivery::wire::AckMode;
 use crate::destination::Target;
 use crate::envelope::{Envelope, MessageId, TraceContext};
 use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
-use crate::telemetry::spans::DeliverSpan;
 
 /// A session's number in this process, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,13 +72,13 @@ pub struct Acknowledgement {
     pub trace: TraceContext,
 }
 
-/// A notification between the bus and the shards. The last shard's drop frees its share of `limits.delivery_bytes` and
-/// ends its span.
+/// A notification between the bus and the shards. When the last shard drops it, its share of `limits.delivery_bytes` is
+/// free again and its trail ends.
 pub struct Delivery {
     /// The notification.
     pub envelope: Envelope,
-    /// Where its trace is recorded.
-    pub span: Option<DeliverSpan>,
+    /// Its trail, if it is recorded.
+    pub trail: Option<Box<dyn NotificationTrail>>,
     pub(super) _permit: Option<OwnedSemaphorePermit>,
 }
 

@@ -8,11 +8,11 @@ use bytes::Bytes;
 
 use super::command::Delivery;
 use super::outbox::{CHUNKS_PER_CALL, Outgoing};
+use super::trail::{MessageTrail, NotificationTrail};
 use super::wire::{self, GroupKey, Rest};
 use crate::destination::Path;
 use crate::envelope::Envelope;
 use crate::stomp::Version;
-use crate::telemetry::spans::{DeliverSpan, SendSpan};
 
 /// Frames in one write: two chunks each at most.
 pub const FRAMES_PER_WRITE: usize = CHUNKS_PER_CALL / 2;
@@ -26,7 +26,7 @@ struct Span {
     rest: Bytes,
     expires_at_ms: Option<u64>,
     collapse: Option<Arc<str>>,
-    traced: Option<Arc<SendSpan>>,
+    trail: Option<Arc<dyn MessageTrail>>,
 }
 
 /// The frames of one write.
@@ -53,20 +53,26 @@ impl Frames {
 
     /// All of them are in the kernel.
     pub fn written(&self) {
-        for traced in self.spans.iter().filter_map(|span| span.traced.as_ref()) {
-            traced.written();
+        for trail in self.spans.iter().filter_map(|span| span.trail.as_ref()) {
+            trail.written();
         }
     }
 
-    /// Lets go of the traced spans: what is not written then was dropped.
-    pub fn release_traced(&mut self) {
-        self.spans.iter_mut().for_each(|span| span.traced = None);
+    /// Lets go of the trails: what neither was written nor waits by now was dropped.
+    pub fn release_trails(&mut self) {
+        self.spans.iter_mut().for_each(|span| span.trail = None);
     }
 
-    /// Adds one notification as the group `key` sees it; `traced` where it is recorded.
-    pub fn add(&mut self, envelope: &Envelope, key: &GroupKey, rest: &Rest, traced: Option<Arc<SendSpan>>) {
+    /// Adds one notification as the group `key` sees it; `trail` if it is recorded.
+    pub fn add(
+        &mut self,
+        envelope: &Envelope,
+        key: &GroupKey,
+        rest: &Rest,
+        trail: Option<Arc<dyn MessageTrail>>,
+    ) {
         let start = self.scratch.len();
-        let traceparent = traced.as_deref().and_then(SendSpan::own_traceparent);
+        let traceparent = trail.as_deref().and_then(|trail| trail.own_traceparent());
         wire::head_into(&mut self.scratch, envelope, key, rest, traceparent);
         let rest = if rest.bytes.len() <= COPY_UP_TO_BYTES {
             self.scratch.extend_from_slice(&rest.bytes);
@@ -81,7 +87,7 @@ impl Frames {
             rest,
             expires_at_ms: envelope.expires_at_ms,
             collapse: envelope.collapse.clone(),
-            traced,
+            trail,
         });
     }
 
@@ -112,7 +118,7 @@ impl Frames {
             subscription: Some(subscription),
             expires_at_ms: span.expires_at_ms,
             collapse: span.collapse.clone(),
-            span: span.traced.clone(),
+            trail: span.trail.clone(),
             since: None,
         })
     }
@@ -122,9 +128,9 @@ impl Frames {
 pub struct Encoded<'a> {
     /// The notification.
     pub envelope: &'a Envelope,
-    /// Its way through this instance, where its trace is recorded.
-    pub span: Option<&'a DeliverSpan>,
-    /// Whether each session has a span of its own.
+    /// Its trail through this instance, if it is recorded.
+    pub trail: Option<&'a dyn NotificationTrail>,
+    /// Whether each session's MESSAGE has a trail of its own.
     pub traced: bool,
     rests: [Option<Rest>; 3],
 }
@@ -134,16 +140,16 @@ impl<'a> Encoded<'a> {
     pub fn new(envelope: &'a Envelope) -> Self {
         Self {
             envelope,
-            span: None,
+            trail: None,
             traced: false,
             rests: [None, None, None],
         }
     }
 
-    /// The same, with the span of its delivery.
+    /// The same, with the trail of its delivery.
     pub fn of(delivery: &'a Delivery) -> Self {
         Self {
-            span: delivery.span.as_ref(),
+            trail: delivery.trail.as_deref(),
             ..Self::new(&delivery.envelope)
         }
     }

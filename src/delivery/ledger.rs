@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 
-use super::measure::Measure;
+use super::trail::Trail;
 
 /// What all outboxes of the process share: the bound on their sum, and what was lost while waiting.
 pub struct Ledger {
@@ -19,19 +19,19 @@ pub struct Ledger {
     /// MESSAGEs dropped while they waited: session closed, or unsubscribed.
     pub dropped: AtomicU64,
     /// Told how long frames waited.
-    pub(super) measure: Arc<dyn Measure>,
+    pub(super) trail: Arc<dyn Trail>,
 }
 
 impl Ledger {
-    /// An empty ledger that lets at most `limit_bytes` wait, and tells `measure` for how long.
-    pub fn new(limit_bytes: usize, measure: Arc<dyn Measure>) -> Self {
+    /// An empty ledger that lets at most `limit_bytes` wait, and tells `trail` for how long.
+    pub fn new(limit_bytes: usize, trail: Arc<dyn Trail>) -> Self {
         Self {
             queued_bytes: AtomicUsize::new(0),
             limit_bytes,
             expired: AtomicU64::new(0),
             collapsed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
-            measure,
+            trail,
         }
     }
 }

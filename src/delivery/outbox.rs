@@ -23,7 +23,6 @@ use super::ledger::{Ledger, Liveness};
 use crate::close_reason::CloseReason;
 use crate::envelope::unix_ms;
 use crate::limit::Limit;
-use crate::telemetry::spans::SendSpan;
 
 /// Chunks given to the kernel in one call; what is beyond waits for the next.
 pub const CHUNKS_PER_CALL: usize = 64;
@@ -319,8 +318,8 @@ impl Inner {
             if let Some(frame) = self.queue.pop_front()
                 && let Some(since) = frame.since
             {
-                let trace = frame.span.as_deref().map(SendSpan::context);
-                ledger.measure.waited(since.elapsed(), trace);
+                let trace = frame.trail.as_deref().map(|trail| trail.context());
+                ledger.trail.waited(since.elapsed(), trace);
             }
             self.begun = false;
         }

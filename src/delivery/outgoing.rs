@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::telemetry::spans::SendSpan;
+use super::trail::MessageTrail;
 
 /// One whole WebSocket message that has to wait: a head of its own and a rest that may be shared.
 #[derive(Debug, Clone)]
@@ -20,8 +20,8 @@ pub struct Outgoing {
     pub expires_at_ms: Option<u64>,
     /// A newer MESSAGE of the same subscription with the same key takes its place while it waits.
     pub collapse: Option<Arc<str>>,
-    /// Its span, where its trace is recorded: a session's own on user destinations, a mark of its trace on broadcasts.
-    pub span: Option<Arc<SendSpan>>,
+    /// Its trail if it is recorded: the session's own on user destinations, one for all sessions on broadcasts.
+    pub trail: Option<Arc<dyn MessageTrail>>,
     /// Since when it waits in an outbox, which sets this.
     pub(super) since: Option<Instant>,
 }
@@ -35,7 +35,7 @@ impl Outgoing {
             subscription: None,
             expires_at_ms: None,
             collapse: None,
-            span: None,
+            trail: None,
             since: None,
         }
     }
@@ -52,8 +52,8 @@ impl Outgoing {
 
     /// The last byte is in the kernel.
     pub(super) fn written(&self) {
-        if let Some(span) = &self.span {
-            span.written();
+        if let Some(trail) = &self.trail {
+            trail.written();
         }
     }
 

@@ -14,16 +14,15 @@ use super::explain::Explained;
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::mailbox::Mailbox;
-use super::measure::Measure;
 use super::outbox::{Outbox, TryWrite};
 use super::sending::Sending;
 use super::shard::{Setting, Shard};
+use super::trail::Trail;
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 use crate::limit::Limit;
 use crate::principal::UserName;
-use crate::telemetry::spans::Tracer;
 
 pub use super::command::SessionView;
 
@@ -31,9 +30,9 @@ use clock::start_clock;
 
 mod clock;
 
-/// What the registry must know beside its own [`super::Config`].
-#[derive(Clone)]
-pub struct Limits {
+/// What the registry takes from other sections of the configuration than its own [`super::Config`].
+#[derive(Debug, Clone)]
+pub struct Settings {
     /// `limits.outbox_bytes`
     pub outbox_bytes: usize,
     /// `limits.outbox_total_bytes`
@@ -44,10 +43,6 @@ pub struct Limits {
     pub hidden_tab_grace: Duration,
     /// `destinations.user_prefix`
     pub user_prefix: Path,
-    /// Told what the shards measure.
-    pub measure: Arc<dyn Measure>,
-    /// Makes the spans of what is delivered, or none.
-    pub tracer: Tracer,
 }
 
 /// Sends commands to the shards and reads what they count.
@@ -63,17 +58,24 @@ struct Inner {
     ledger: Arc<Ledger>,
     clock: Arc<AtomicU32>,
     keys: AtomicU64,
-    limits: Limits,
+    outbox_bytes: usize,
+    trail: Arc<dyn Trail>,
+    /// Whether `trail` records any notification.
+    records: bool,
     delivery_bytes: u32,
     in_flight: Arc<Semaphore>,
 }
 
 impl Registry {
-    /// Starts the shards' threads and the clock's. They end when the last handle is dropped.
-    pub fn start(config: &super::Config, limits: Limits) -> std::io::Result<Self> {
+    /// Starts the shards' threads and the clock's, which end when the last handle is dropped. `trail` follows what is
+    /// delivered.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start(config: &super::Config, settings: Settings, trail: Arc<dyn Trail>) -> std::io::Result<Self> {
         let interest = Arc::new(Interest::default());
         let counters = Arc::new(Counters::default());
-        let ledger = Arc::new(Ledger::new(limits.outbox_total_bytes, limits.measure.clone()));
+        let ledger = Arc::new(Ledger::new(settings.outbox_total_bytes, trail.clone()));
         // From 1, so that 0 is "before everything".
         let clock = Arc::new(AtomicU32::new(1));
         let mut shards = Vec::new();
@@ -83,17 +85,17 @@ impl Registry {
                 interest: interest.clone(),
                 counters: counters.clone(),
                 clock: clock.clone(),
-                user_prefix: limits.user_prefix.clone(),
-                grace_ticks: super::wheel::ticks_of(limits.hidden_tab_grace.as_millis() as u64),
-                measure: limits.measure.clone(),
-                tracer: limits.tracer.clone(),
+                user_prefix: settings.user_prefix.clone(),
+                grace_ticks: super::wheel::ticks_of(settings.hidden_tab_grace.as_millis() as u64),
+                records: trail.records(),
+                trail: trail.clone(),
             });
             let name = format!("herald-shard-{index}");
             shards.push(Mailbox::start(shard, config.mailbox, name)?);
         }
         start_clock(clock.clone(), shards.iter().map(Mailbox::tick_sender).collect())?;
         // A semaphore counts in u32; a limit above 4 GiB is no limit.
-        let delivery_bytes = u32::try_from(limits.delivery_bytes)
+        let delivery_bytes = u32::try_from(settings.delivery_bytes)
             .unwrap_or(u32::MAX >> 4)
             .max(1);
         let inner = Inner {
@@ -103,7 +105,9 @@ impl Registry {
             ledger,
             clock,
             keys: AtomicU64::new(0),
-            limits,
+            outbox_bytes: settings.outbox_bytes,
+            records: trail.records(),
+            trail,
             delivery_bytes,
             in_flight: Arc::new(Semaphore::new(delivery_bytes as usize)),
         };
@@ -132,7 +136,10 @@ impl Registry {
             return false;
         }
         inner.counters.matched.fetch_add(1, Ordering::Relaxed);
-        let span = inner.limits.tracer.deliver(&mut envelope);
+        let trail = match inner.records {
+            true => inner.trail.notification(&mut envelope),
+            false => None,
+        };
         let bytes = u32::try_from(envelope.body.len())
             .unwrap_or(u32::MAX)
             .clamp(1, inner.delivery_bytes);
@@ -140,14 +147,14 @@ impl Registry {
         // The semaphore is never closed.
         let permit = match room.clone().try_acquire_many_owned(bytes) {
             Err(_) => {
-                inner.limits.measure.bound_reached(Limit::DeliveryBytes);
+                inner.trail.bound_reached(Limit::DeliveryBytes);
                 room.acquire_many_owned(bytes).await.ok()
             }
             permit => permit.ok(),
         };
         let delivery = Arc::new(Delivery {
             envelope,
-            span,
+            trail,
             _permit: permit,
         });
         for shard in shards.iter() {
@@ -252,7 +259,7 @@ impl Registry {
     pub fn outbox(&self, socket: Arc<dyn TryWrite>) -> Arc<Outbox> {
         Arc::new(Outbox::new(
             socket,
-            self.inner.limits.outbox_bytes,
+            self.inner.outbox_bytes,
             self.inner.ledger.clone(),
         ))
     }

@@ -12,9 +12,9 @@ use super::command::{Command, Delivery, Join, SessionKey, Subscription};
 use super::counters::Counters;
 use super::fanout::Frames;
 use super::interest::Interest;
-use super::measure::Measure;
 use super::members::{Place, Topics};
 use super::outbox::{Outbox, TryWrite};
+use super::trail::Trail;
 use super::wheel::{Timer, Wheel};
 use super::window::Window;
 use super::wire::{AckMode, GroupKey};
@@ -22,7 +22,6 @@ use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
-use crate::telemetry::spans::Tracer;
 
 mod acknowledge;
 mod beat;
@@ -84,8 +83,9 @@ pub(super) struct Setting {
     pub clock: Arc<AtomicU32>,
     pub user_prefix: Path,
     pub grace_ticks: u32,
-    pub measure: Arc<dyn Measure>,
-    pub tracer: Tracer,
+    pub trail: Arc<dyn Trail>,
+    /// Whether `trail` records any notification.
+    pub records: bool,
 }
 
 pub(super) struct Shard {

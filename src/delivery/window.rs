@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outbox::Outgoing;
+use super::trail::MessageTrail;
 use super::wire::AckMode;
 use crate::envelope::MessageId;
-use crate::telemetry::spans::SendSpan;
 
 /// A MESSAGE that was sent and is not acknowledged.
 #[derive(Debug)]
 struct Unacknowledged {
     id: MessageId,
     sent_at: Instant,
-    span: Option<Arc<SendSpan>>,
+    trail: Option<Arc<dyn MessageTrail>>,
 }
 
 /// A MESSAGE behind the window.
@@ -61,10 +61,10 @@ impl Window {
         }
     }
 
-    /// One MESSAGE was sent; `span` where its trace is recorded.
-    pub fn sent(&mut self, id: MessageId, sent_at: Instant, span: Option<Arc<SendSpan>>) {
+    /// One MESSAGE was sent; `trail` if it is recorded.
+    pub fn sent(&mut self, id: MessageId, sent_at: Instant, trail: Option<Arc<dyn MessageTrail>>) {
         self.unacknowledged
-            .push_back(Unacknowledged { id, sent_at, span });
+            .push_back(Unacknowledged { id, sent_at, trail });
     }
 
     /// One MESSAGE has to wait, in place of an earlier one with the same collapse key, whose bytes are given back.
@@ -89,12 +89,12 @@ impl Window {
     }
 
     /// An ACK or NACK of `id`: of all up to it in mode `client`, of it alone otherwise (STOMP rule S7). Tells
-    /// `handled` how long each took, and its span; gives how many there were, 0 where the id is not known (any more).
+    /// `handled` how long each took, and its trail. Returns how many there were: 0 if the id is not known (any more).
     pub fn acknowledge(
         &mut self,
         id: &MessageId,
         now: Instant,
-        mut handled: impl FnMut(Duration, Option<&SendSpan>),
+        mut handled: impl FnMut(Duration, Option<&dyn MessageTrail>),
     ) -> usize {
         let Some(index) = self.unacknowledged.iter().position(|sent| sent.id == *id) else {
             return 0;
@@ -102,7 +102,7 @@ impl Window {
         let from = if self.cumulative { 0 } else { index };
         let mut count = 0;
         for sent in self.unacknowledged.drain(from..=index) {
-            handled(now.saturating_duration_since(sent.sent_at), sent.span.as_deref());
+            handled(now.saturating_duration_since(sent.sent_at), sent.trail.as_deref());
             count += 1;
         }
         count
@@ -113,10 +113,10 @@ impl Window {
         self.unacknowledged.len()
     }
 
-    /// Says to the spans of those that nobody will acknowledge them.
+    /// Tells the trails of those that nobody will acknowledge them.
     pub fn end(&self) {
-        for span in self.unacknowledged.iter().filter_map(|sent| sent.span.as_ref()) {
-            span.unacknowledged();
+        for trail in self.unacknowledged.iter().filter_map(|sent| sent.trail.as_ref()) {
+            trail.unacknowledged();
         }
     }
 

@@ -46,16 +46,14 @@ pub fn authenticator() -> Arc<Authenticator> {
 }
 
 fn registry() -> Registry {
-    let limits = crate::delivery::registry::Limits {
+    let settings = crate::delivery::registry::Settings {
         outbox_bytes: 1 << 20,
         outbox_total_bytes: 1 << 20,
         delivery_bytes: 1 << 20,
         hidden_tab_grace: std::time::Duration::from_secs(300),
         user_prefix: Prefixes::default().user_prefix,
-        measure: Arc::new(()),
-        tracer: Default::default(),
     };
-    Registry::start(&crate::delivery::Config::default(), limits).expect("a shard")
+    Registry::start(&crate::delivery::Config::default(), settings, Arc::new(())).expect("a shard")
 }
 
 /// The routes with what stands behind them.

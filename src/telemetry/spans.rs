@@ -20,16 +20,13 @@ use crate::envelope::TraceContext;
 use crate::principal::UserName;
 
 mod http;
-mod messaging;
-mod session;
+pub(super) mod messaging;
 
 pub use http::{Request, ServerSpan};
-pub use messaging::DeliverSpan;
-pub use session::SendSpan;
 
 /// Makes spans, or none. Cheap to clone; the default is off.
 #[derive(Clone, Default)]
-pub struct Tracer(Option<Arc<Inner>>);
+pub struct Tracer(pub(super) Option<Arc<Inner>>);
 
 pub(super) struct Inner {
     pub queue: Arc<Queue>,
@@ -103,7 +100,7 @@ impl Tracer {
 
 impl Inner {
     /// What a client calls `target`: another user's name never stands in it.
-    fn destination(&self, target: &Target) -> String {
+    pub(super) fn destination(&self, target: &Target) -> String {
         match target {
             Target::Broadcast(path) => path.as_str().to_owned(),
             Target::User { path, .. } => format!("{}{path}", self.user_prefix),
@@ -111,7 +108,7 @@ impl Inner {
     }
 
     /// A span from `start` on, below `parent`, or the first of its trace.
-    fn start(
+    pub(super) fn start(
         &self,
         name: String,
         kind: SpanKind,
@@ -167,7 +164,7 @@ impl Span {
     }
 
     /// The same in numbers.
-    fn span_context(&self) -> SpanContext {
+    pub(super) fn span_context(&self) -> SpanContext {
         self.data
             .as_ref()
             .map_or(SpanContext::NONE, |data| data.span_context.clone())
@@ -181,7 +178,7 @@ impl Span {
     }
 
     /// Adds a link to the span that `context` is of, if it is of one.
-    fn link(&mut self, context: &TraceContext) {
+    pub(super) fn link(&mut self, context: &TraceContext) {
         if let (Some(data), Some(other)) = (&mut self.data, remote(context)) {
             data.links.links.push(Link::with_context(other));
         }
@@ -196,7 +193,7 @@ impl Span {
     }
 
     /// Ends it at `end`.
-    fn end_at(mut self, end: SystemTime) {
+    pub(super) fn end_at(mut self, end: SystemTime) {
         if let Some(mut data) = self.data.take() {
             data.end_time = end.max(data.start_time);
             self.queue.push(*data);
@@ -204,7 +201,7 @@ impl Span {
     }
 
     /// As if it had never been.
-    fn discard(&mut self) {
+    pub(super) fn discard(&mut self) {
         self.data = None;
     }
 }

@@ -108,7 +108,7 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "delivery knows no bus, no session, no HTTP and no WebSocket crate",
+        name: "delivery knows no bus, no session, no telemetry, no HTTP and no WebSocket crate",
         within: &["src/delivery"],
         bans: Ban::Paths(&[
             "crate::app",
@@ -117,6 +117,7 @@ pub const RULES: &[Rule] = &[
             "crate::presence",
             "crate::relay",
             "crate::session",
+            "crate::telemetry",
             "crate::ws",
             "axum",
             "fastwebsockets",

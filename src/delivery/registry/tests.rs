@@ -26,25 +26,19 @@ fn registry() -> Registry {
     registry_with(1 << 20, Arc::new(()))
 }
 
-fn registry_with(delivery_bytes: usize, measure: Arc<dyn Measure>) -> Registry {
-    registry_of(&Default::default(), delivery_bytes, measure)
+fn registry_with(delivery_bytes: usize, trail: Arc<dyn Trail>) -> Registry {
+    registry_of(&Default::default(), delivery_bytes, trail)
 }
 
-fn registry_of(
-    config: &crate::delivery::Config,
-    delivery_bytes: usize,
-    measure: Arc<dyn Measure>,
-) -> Registry {
-    let limits = Limits {
+fn registry_of(config: &crate::delivery::Config, delivery_bytes: usize, trail: Arc<dyn Trail>) -> Registry {
+    let settings = Settings {
         outbox_bytes: 1 << 20,
         outbox_total_bytes: 1 << 20,
         delivery_bytes,
         hidden_tab_grace: Duration::from_secs(300),
         user_prefix: Path::parse("/user").unwrap(),
-        measure,
-        tracer: Default::default(),
     };
-    Registry::start(config, limits).unwrap()
+    Registry::start(config, settings, trail).unwrap()
 }
 
 async fn join(registry: &Registry, user: &str, socket: Arc<dyn TryWrite>) -> Arc<Outbox> {
@@ -130,11 +124,7 @@ async fn what_is_published_behind_a_login_reaches_its_user() {
 /// Counts who waited for room.
 struct Waits(AtomicU64);
 
-impl Measure for Waits {
-    fn reached_shard(&self, _: Duration, _: &crate::envelope::TraceContext) {}
-    fn walked(&self, _: Duration, _: &crate::envelope::TraceContext) {}
-    fn waited(&self, _: Duration, _: Option<&crate::envelope::TraceContext>) {}
-    fn acknowledged(&self, _: Duration, _: Option<&crate::envelope::TraceContext>) {}
+impl Trail for Waits {
     fn bound_reached(&self, limit: crate::limit::Limit) {
         assert_eq!(limit, crate::limit::Limit::DeliveryBytes);
         self.0.fetch_add(1, Ordering::Relaxed);

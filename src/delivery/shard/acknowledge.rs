@@ -12,7 +12,6 @@ use crate::delivery::fanout::Frames;
 use crate::delivery::outbox::Pushed;
 use crate::delivery::window::{Held, Window};
 use crate::envelope::{MessageId, unix_ms};
-use crate::telemetry::spans::SendSpan;
 
 impl Shard {
     /// Takes an ACK or NACK: Herald redelivers nothing, so both make room alike and differ in their count only.
@@ -32,13 +31,13 @@ impl Shard {
             let Some(window) = held.window.as_deref_mut().filter(|_| named) else {
                 continue;
             };
-            let count = window.acknowledge(&ack.message_id, now, |took, span| {
+            let count = window.acknowledge(&ack.message_id, now, |took, trail| {
                 if ack.positive {
-                    let trace = span.map(SendSpan::context);
-                    self.setting.measure.acknowledged(took, trace);
+                    let trace = trail.map(|trail| trail.context());
+                    self.setting.trail.acknowledged(took, trace);
                 }
-                if let Some(span) = span {
-                    span.acknowledged(ack.positive, &ack.trace);
+                if let Some(trail) = trail {
+                    trail.acknowledged(ack.positive, &ack.trace);
                 }
             });
             let counter = if ack.positive {
@@ -72,7 +71,7 @@ impl Shard {
                     outbox.ledger().expired.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
-                let span = frame.span.clone();
+                let trail = frame.trail.clone();
                 match send_one(hot, outbox, frame, tick) {
                     Sent::Written => written += 1,
                     Sent::Queued => queued += 1,
@@ -81,7 +80,7 @@ impl Shard {
                         break;
                     }
                 }
-                window.sent(id, now, span);
+                window.sent(id, now, trail);
             }
         }
         self.setting
@@ -122,7 +121,7 @@ pub(super) fn send_windowed(
     };
     for (frame, id) in frames.outgoing(&mut None, number).zip(ids) {
         if window.room() > 0 {
-            let span = frame.span.clone();
+            let trail = frame.trail.clone();
             match send_one(hot, outbox, frame, tick) {
                 Sent::Written => done.written += 1,
                 Sent::Queued => done.queued += 1,
@@ -131,7 +130,7 @@ pub(super) fn send_windowed(
                     return done;
                 }
             }
-            window.sent(id.clone(), now, span);
+            window.sent(id.clone(), now, trail);
             continue;
         }
         match outbox.hold(frame.len()) {

@@ -69,8 +69,8 @@ impl Fixture {
             clock: clock.clone(),
             user_prefix: Path::parse("/user").unwrap(),
             grace_ticks: 1_200,
-            measure: Arc::new(()),
-            tracer: Default::default(),
+            trail: Arc::new(()),
+            records: false,
         });
         Self {
             shard,
@@ -132,7 +132,7 @@ impl Fixture {
             .map(|envelope| {
                 Arc::new(Delivery {
                     envelope,
-                    span: None,
+                    trail: None,
                     _permit: None,
                 })
             })

@@ -16,6 +16,7 @@ use crate::delivery::command::SessionKey;
 use crate::delivery::fanout::{Encoded, Frames};
 use crate::delivery::members::HOLE;
 use crate::delivery::outbox::{CHUNKS_PER_CALL, Outgoing};
+use crate::delivery::trail::Counts;
 use crate::delivery::wire::{AckMode, GroupKey};
 use crate::destination::{Path, Target};
 use crate::envelope::{Envelope, MessageId};
@@ -29,13 +30,6 @@ struct Tally {
     windowed: Counts,
 }
 
-#[derive(Default)]
-struct Counts {
-    written: u64,
-    queued: u64,
-    dropped: u64,
-}
-
 impl Shard {
     /// Delivers neighbours of the mailbox. Those with one target go out together, in their order; different targets
     /// have no order between them (docs/stomp.md, "Order").
@@ -44,7 +38,7 @@ impl Shard {
         for envelope in batch.iter().map(|delivery| &delivery.envelope) {
             if let Some(at) = envelope.arrival.at() {
                 let after = now.saturating_duration_since(at);
-                self.setting.measure.reached_shard(after, &envelope.trace);
+                self.setting.trail.reached_shard(after, &envelope.trace);
             }
         }
         let mut together: Vec<Encoded<'_>> = Vec::with_capacity(batch.len());
@@ -119,9 +113,7 @@ impl Shard {
         tally.share(together);
         self.add(&tally);
         if let Some(first) = together.first() {
-            self.setting
-                .measure
-                .walked(begun.elapsed(), &first.envelope.trace);
+            self.setting.trail.walked(begun.elapsed(), &first.envelope.trace);
         }
     }
 
@@ -154,7 +146,7 @@ impl Shard {
         let mut tally = Tally::default();
         let now = self.wheel.now();
         for encoded in together.iter_mut() {
-            encoded.traced = encoded.envelope.trace.is_sampled() && self.setting.tracer.is_on();
+            encoded.traced = self.setting.records && encoded.envelope.trace.is_sampled();
         }
         let hot = &mut self.hot[slot as usize];
         let entry = &mut self.sessions[slot as usize];
@@ -182,7 +174,7 @@ impl Shard {
                     .map(|encoded| encoded.envelope.message_id())
                     .collect();
                 let sent = send_windowed(hot, session, number, &self.frames, &ids, now, Instant::now());
-                self.frames.release_traced();
+                self.frames.release_trails();
                 tally.count_windowed(sent, together, slot, &mut self.doomed);
                 continue;
             }
@@ -193,7 +185,7 @@ impl Shard {
             if let Sent::Written = sent {
                 self.frames.written();
             }
-            self.frames.release_traced();
+            self.frames.release_trails();
             tally.count(sent, together.len(), slot, &mut self.doomed);
         }
         tally.share(together);
@@ -241,16 +233,16 @@ fn encode(
     frames.clear();
     for encoded in together {
         let envelope = encoded.envelope;
-        let traced = match session {
-            Some(session) if encoded.traced => setting.tracer.send(envelope, session),
+        let trail = match session {
+            Some(session) if encoded.traced => setting.trail.message(envelope, session),
             Some(_) => None,
-            None => encoded.span.and_then(|_| setting.tracer.mark(envelope)),
+            None => encoded.trail.and_then(|_| setting.trail.broadcast(envelope)),
         };
         frames.add(
             envelope,
             key,
             encoded.rest(key.version, &setting.user_prefix),
-            traced,
+            trail,
         );
     }
 }
@@ -276,14 +268,14 @@ impl Tally {
         self.windowed.queued += sent.queued;
         // In their order: so many were written, then so many had to wait, the rest was dropped.
         for (at, encoded) in (0..).zip(together) {
-            if let Some(span) = encoded.span {
+            if let Some(trail) = encoded.trail {
                 let (written, waits) = (at < sent.written, at < sent.written + sent.queued);
                 let dropped = !waits && sent.failed.is_some();
-                span.count(
-                    u64::from(written),
-                    u64::from(!written && waits),
-                    u64::from(dropped),
-                );
+                trail.add(Counts {
+                    written: u64::from(written),
+                    queued: u64::from(!written && waits),
+                    dropped: u64::from(dropped),
+                });
             }
         }
         if let Some(reason) = sent.failed {
@@ -295,12 +287,12 @@ impl Tally {
     /// Tells the deliveries, which all went to the same sessions, what became of them.
     fn share(&self, together: &[Encoded<'_>]) {
         let frames = together.len().max(1) as u64;
-        for span in together.iter().filter_map(|encoded| encoded.span) {
-            span.count(
-                self.auto.written / frames,
-                self.auto.queued / frames,
-                self.auto.dropped / frames,
-            );
+        for trail in together.iter().filter_map(|encoded| encoded.trail) {
+            trail.add(Counts {
+                written: self.auto.written / frames,
+                queued: self.auto.queued / frames,
+                dropped: self.auto.dropped / frames,
+            });
         }
     }
 

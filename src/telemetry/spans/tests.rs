@@ -6,8 +6,8 @@ use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
 use crate::delivery::ledger::Ledger;
-use crate::delivery::measure::Measure;
 use crate::delivery::outbox::{Outbox, Outgoing, TryWrite};
+use crate::delivery::trail::{Counts, MessageTrail as _, NotificationTrail as _, Trail};
 use crate::envelope::Envelope;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::propagation::Trusted;
@@ -52,6 +52,14 @@ fn to_anna() -> Envelope {
 
 fn given(traceparent: &str) -> TraceContext {
     TraceContext::from_headers(Some(traceparent), Some("v=1"))
+}
+
+fn counts(written: u64, queued: u64) -> Counts {
+    Counts {
+        written,
+        queued,
+        dropped: 0,
+    }
 }
 
 fn attribute(span: &SpanData, name: &str) -> Option<String> {
@@ -111,7 +119,7 @@ fn a_decision_is_made_once() {
     let mut envelope = to_anna();
     let span = everything.deliver(&mut envelope).unwrap();
     assert!(envelope.trace.is_sampled());
-    span.count(1, 0, 0);
+    span.add(counts(1, 0));
     drop(span);
     let spans = ended(&everything);
     assert_eq!(spans[0].parent_span_id, SpanId::INVALID);
@@ -182,7 +190,7 @@ fn a_notification_to_a_user_is_one_tree() {
         &given(&SAMPLED.replace("00f067aa0ba902b7", "00000000000000aa")),
     );
     drop(send);
-    deliver.count(1, 2, 0);
+    deliver.add(counts(1, 2));
     drop((deliver, publish));
     server.answered(202);
     let spans = ended(&tracer);
@@ -264,15 +272,11 @@ fn what_goes_wrong_is_said() {
 #[derive(Default)]
 struct Waited(parking_lot::Mutex<Vec<Option<String>>>);
 
-impl Measure for Waited {
-    fn reached_shard(&self, _: Duration, _: &TraceContext) {}
-    fn walked(&self, _: Duration, _: &TraceContext) {}
+impl Trail for Waited {
     fn waited(&self, _: Duration, trace: Option<&TraceContext>) {
         let trace = trace.and_then(TraceContext::recorded_id).map(Into::into);
         self.0.lock().push(trace);
     }
-    fn acknowledged(&self, _: Duration, _: Option<&TraceContext>) {}
-    fn bound_reached(&self, _: crate::limit::Limit) {}
 }
 
 /// Takes whatever it is given.
@@ -290,16 +294,16 @@ fn what_waited_is_measured_with_its_trace_and_a_broadcasts_mark_makes_no_span() 
     let mut broadcast = Envelope::new(Target::Broadcast(Path::parse("/queue/x").unwrap()), "");
     assert!(tracer.mark(&broadcast).is_none(), "not recorded");
     broadcast.trace = given(SAMPLED);
-    let mark = tracer.mark(&broadcast).unwrap();
+    let mark = Arc::new(tracer.mark(&broadcast).unwrap());
     assert_eq!(mark.own_traceparent(), None, "all sessions get the same bytes");
-    let measure = Arc::new(Waited::default());
-    let ledger = Arc::new(Ledger::new(1_000, measure.clone()));
+    let trail = Arc::new(Waited::default());
+    let ledger = Arc::new(Ledger::new(1_000, trail.clone()));
     let outbox = Outbox::new(Arc::new(Open), 1_000, ledger);
     let mut recorded = Outgoing::plain("a".into());
-    recorded.span = Some(mark.clone());
+    recorded.trail = Some(mark.clone());
     outbox.push_blocked([recorded, Outgoing::plain("b".into())], 0);
     outbox.write_waiting().unwrap();
-    assert_eq!(*measure.0.lock(), [Some(TRACE_ID.to_owned()), None]);
+    assert_eq!(*trail.0.lock(), [Some(TRACE_ID.to_owned()), None]);
     mark.written();
     mark.acknowledged(true, &TraceContext::default());
     mark.unacknowledged();

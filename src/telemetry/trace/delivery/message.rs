@@ -8,21 +8,21 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanContext, SpanKind};
 use parking_lot::Mutex;
 
-use super::messaging::attributes;
-use super::{Inner, Span, Tracer};
+use crate::delivery::trail::MessageTrail;
 use crate::envelope::{Envelope, TraceContext};
 use crate::telemetry::propagation::remote;
+use crate::telemetry::spans::messaging::attributes;
+use crate::telemetry::spans::{Inner, Span, Tracer};
 
-/// One MESSAGE on its way to one session, or the mark of a broadcast's trace. Shared by whoever holds the bytes and by the window that waits for its ACK; gone
-/// without [`SendSpan::written`], it was dropped, has expired or was replaced.
+/// One MESSAGE on its way to one session, or the mark of a broadcast's trace.
 pub struct SendSpan {
     inner: Arc<Inner>,
     parent: SpanContext,
     context: TraceContext,
     destination: String,
     message_id: String,
-    /// None: a mark, shared by all sessions of a broadcast. It makes no span, and says to the histograms of those that have to
-    /// wait or acknowledge of which trace they are.
+    /// `None` for a mark, which all sessions of a broadcast share: it makes no span, but names the trace to the histograms
+    /// when a session has to wait or acknowledges.
     session: Option<Box<str>>,
     state: Mutex<State>,
 }
@@ -35,8 +35,8 @@ enum State {
 }
 
 impl Tracer {
-    /// The `send` span of `envelope` to the session `session`, where its trace is recorded.
-    pub fn send(&self, envelope: &Envelope, session: &str) -> Option<Arc<SendSpan>> {
+    /// The `send` span of `envelope` to the session `session`, if its trace is recorded.
+    pub(in crate::telemetry) fn send(&self, envelope: &Envelope, session: &str) -> Option<SendSpan> {
         let inner = self.0.as_ref().filter(|_| envelope.trace.is_sampled())?;
         let destination = inner.destination(&envelope.target);
         let message_id = envelope.message_id().to_string();
@@ -59,7 +59,7 @@ impl Tracer {
             SystemTime::now(),
             attributes,
         );
-        Some(Arc::new(SendSpan {
+        Some(SendSpan {
             inner: inner.clone(),
             parent: span.span_context(),
             context: span.context(),
@@ -67,13 +67,13 @@ impl Tracer {
             message_id,
             session: Some(session.into()),
             state: Mutex::new(State::Open(span)),
-        }))
+        })
     }
 
-    /// The mark of a broadcast's trace, where that is recorded.
-    pub fn mark(&self, envelope: &Envelope) -> Option<Arc<SendSpan>> {
+    /// The mark of a broadcast's trace, if that is recorded.
+    pub(in crate::telemetry) fn mark(&self, envelope: &Envelope) -> Option<SendSpan> {
         let inner = self.0.as_ref().filter(|_| envelope.trace.is_sampled())?;
-        Some(Arc::new(SendSpan {
+        Some(SendSpan {
             inner: inner.clone(),
             parent: SpanContext::NONE,
             context: envelope.trace.clone(),
@@ -81,24 +81,21 @@ impl Tracer {
             message_id: String::new(),
             session: None,
             state: Mutex::new(State::Over),
-        }))
+        })
     }
 }
 
-impl SendSpan {
-    /// MESSAGE's `traceparent`, where it is no other session's.
-    pub fn own_traceparent(&self) -> Option<&str> {
+impl MessageTrail for SendSpan {
+    fn context(&self) -> &TraceContext {
+        &self.context
+    }
+
+    fn own_traceparent(&self) -> Option<&str> {
         self.session.as_ref()?;
         self.context.traceparent.as_deref()
     }
 
-    /// The span's context, or the broadcast's.
-    pub fn context(&self) -> &TraceContext {
-        &self.context
-    }
-
-    /// The last byte is in the kernel.
-    pub fn written(&self) {
+    fn written(&self) {
         let mut state = self.state.lock();
         if let State::Open(_) = &*state {
             let now = SystemTime::now();
@@ -109,8 +106,7 @@ impl SendSpan {
         }
     }
 
-    /// The client has answered, by ACK or NACK, and may have said of which span.
-    pub fn acknowledged(&self, positive: bool, by: &TraceContext) {
+    fn acknowledged(&self, positive: bool, by: &TraceContext) {
         if let Some(mut span) = self.ack() {
             span.link(by);
             if !positive {
@@ -119,14 +115,15 @@ impl SendSpan {
         }
     }
 
-    /// The subscription has ended without an answer.
-    pub fn unacknowledged(&self) {
+    fn unacknowledged(&self) {
         if let Some(mut span) = self.ack() {
             span.fail("unacknowledged", "unacknowledged");
         }
     }
+}
 
-    /// The `ack` span, which began when the bytes were in the kernel; none where they never were, and none twice.
+impl SendSpan {
+    /// The `ack` span, which began when the bytes were in the kernel. `None` if they never were, and the second time.
     fn ack(&self) -> Option<Span> {
         let at = {
             let mut state = self.state.lock();
