@@ -33,10 +33,11 @@ use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
 use crate::setting::Limits;
 use crate::tap::Tap;
-use crate::telemetry::export::Exporter;
 use crate::telemetry::metrics::{Metrics, otlp};
-use crate::telemetry::spans::Tracer;
+use crate::telemetry::plan::{self, Plan};
+use crate::telemetry::trace::Tracer;
 use crate::telemetry::trace::delivery::Recorder;
+use crate::telemetry::trace::export::Exporter;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
 mod connect;
@@ -74,6 +75,7 @@ pub struct App {
     limits: Limits,
     drain: drain::Config,
     otlp: otlp::Config,
+    plan: Plan,
     instance: Instance,
     bus: Arc<dyn Bus>,
     presence: Arc<Presence>,
@@ -126,7 +128,11 @@ impl App {
         }
         let header_limits = header_limits(&config);
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
-        let (tracer, exporter) = start_tracing(&config, &instance, &metrics)?;
+        let plan = plan::from_process(&config.tracing, &config.metrics);
+        for warning in &plan.warnings {
+            warn!("environment: {warning}");
+        }
+        let (tracer, exporter) = start_tracing(&config, &plan, &instance, &metrics)?;
         let trail = Arc::new(Recorder::new(metrics.clone(), tracer.clone()));
         let registry = Registry::start(&config.delivery, registry_settings(&config), trail)
             .map_err(|error| Error::Failure(format!("shards: {error}")))?;
@@ -227,6 +233,7 @@ impl App {
             limits: config.limits,
             drain: config.drain,
             otlp: config.metrics,
+            plan,
             instance,
             bus,
             presence,

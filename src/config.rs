@@ -57,5 +57,5 @@ pub struct Config {
     /// `[log]`
     pub log: crate::telemetry::LogConfig,
     /// `[tracing]`
-    pub tracing: crate::telemetry::export::Config,
+    pub tracing: crate::telemetry::trace::export::Config,
 }

@@ -65,7 +65,7 @@ pub struct State {
     /// Where requests and publishes are counted, and what `/metrics` shows.
     pub metrics: Metrics,
     /// Makes spans, or none.
-    pub tracer: crate::telemetry::spans::Tracer,
+    pub tracer: crate::telemetry::trace::Tracer,
     /// Readiness.
     pub phase: watch::Receiver<Phase>,
     /// `limits.headers` and `limits.header_bytes`.

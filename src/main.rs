@@ -88,6 +88,10 @@ fn print_check(flags: ConfigArgs) -> Result<(), u8> {
     for warning in &loaded.warnings {
         complain(&format_args!("warning: {warning}"));
     }
+    let plan = telemetry::plan::from_process(&loaded.config.tracing, &loaded.config.metrics);
+    for warning in &plan.warnings {
+        complain(&format_args!("warning: environment: {warning}"));
+    }
     std::io::stdout()
         .lock()
         .write_all(text.as_bytes())

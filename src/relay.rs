@@ -19,8 +19,8 @@ use crate::recent::Recent;
 use crate::session::per_user::{self, cluster::Cluster};
 use crate::tap::Tap;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::propagation::{DEBUG_SESSION, DEBUG_USER, read_order};
-use crate::telemetry::spans::Tracer;
+use crate::telemetry::trace::Tracer;
+use crate::telemetry::trace::decide::{DEBUG_SESSION, DEBUG_USER, read_order};
 
 /// The control request that asks another instance for its newest bodies of one destination.
 const RECENT_LIST: &str = "recent.list";

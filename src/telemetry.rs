@@ -4,14 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub mod export;
 pub mod log_filter;
 pub mod log_level;
 pub mod logs;
 pub mod metrics;
 pub mod otlp;
-pub mod propagation;
-pub mod spans;
+pub mod plan;
 pub mod trace;
 
 /// Begins to tell: the log of this process. Called once, by `main`.

@@ -27,6 +27,14 @@ impl App {
                 as futures_util::future::BoxFuture<'static, _>
         });
         let (metrics, background) = (self.metrics.clone(), background.clone());
-        otlp::start(&self.otlp, &self.instance, metrics, observe, background).map_err(Error::Config)
+        otlp::start(
+            &self.otlp,
+            &self.plan,
+            &self.instance,
+            metrics,
+            observe,
+            background,
+        )
+        .map_err(Error::Config)
     }
 }

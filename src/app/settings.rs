@@ -15,9 +15,10 @@ use crate::interceptor::rate_limit::RateLimit;
 use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::stomp;
-use crate::telemetry::export::{self, Exporter};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::spans::Tracer;
+use crate::telemetry::plan::Plan;
+use crate::telemetry::trace::Tracer;
+use crate::telemetry::trace::export::{self, Exporter};
 
 pub(super) fn header_limits(config: &Config) -> HeaderLimits {
     HeaderLimits {
@@ -28,11 +29,12 @@ pub(super) fn header_limits(config: &Config) -> HeaderLimits {
 
 pub(super) fn start_tracing(
     config: &Config,
+    plan: &Plan,
     instance: &Instance,
     metrics: &Metrics,
 ) -> Result<(Tracer, Exporter), Error> {
     let prefix = &config.destinations.user_prefix;
-    export::start(&config.tracing, instance, prefix, metrics)
+    export::start(&config.tracing, plan, instance, prefix, metrics)
         .map_err(|error| Error::Config(error.to_string()))
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::json;
 use crate::delivery::registry::Registry;
 use crate::principal::UserName;
-use crate::telemetry::propagation::session_id;
+use crate::telemetry::trace::decide::session_id;
 
 /// The question for one instance: do you hold this session? Answer: [`SessionUserAnswer`].
 pub const SESSION_USER: &str = "sessions.user";

@@ -1,5 +1,5 @@
 //! `PUT /api/v1/debug/users/{user}` and `…/sessions/{session}`: traces one user's or one session's notifications for some
-//! minutes, at every instance. Knows the control channel's payloads from `telemetry/propagation`, no tracer.
+//! minutes, at every instance. Knows the control channel's payloads from `telemetry/trace/decide`, no tracer.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::refusals;
 use super::router::Api;
 use crate::control::session_user::{self, SESSION_USER, SessionUserAnswer};
 use crate::principal::UserName;
-use crate::telemetry::propagation::{DEBUG_MINUTES_MAX, Debugged, session_id, write_order};
+use crate::telemetry::trace::decide::{DEBUG_MINUTES_MAX, Debugged, session_id, write_order};
 
 /// What the route takes. Unknown fields are ignored.
 #[derive(ToSchema)]

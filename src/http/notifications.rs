@@ -16,7 +16,7 @@ use super::trace::FromPublisher;
 use crate::bus::Health;
 use crate::destination::Target;
 use crate::envelope::Envelope;
-use crate::telemetry::spans::Span;
+use crate::telemetry::trace::Span;
 
 pub mod message;
 pub mod publish;

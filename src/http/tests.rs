@@ -23,7 +23,7 @@ use crate::instance::Instance;
 use crate::presence::Presence;
 use crate::setting::ByteSize;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::spans::Tracer;
+use crate::telemetry::trace::Tracer;
 
 mod bodies;
 mod browsers;

@@ -14,8 +14,7 @@ use super::access::Caller;
 use super::observe::method;
 use super::router::Api;
 use crate::envelope::{HeaderLimits, Headers, TraceContext};
-use crate::telemetry::propagation::is_baggage;
-use crate::telemetry::spans::{self, ServerSpan, Tracer, Upstream};
+use crate::telemetry::trace::{self, ServerSpan, Tracer, Upstream};
 
 const BAGGAGE: &str = "baggage";
 
@@ -93,7 +92,7 @@ pub fn begin(
     }
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let route = request.extensions().get::<MatchedPath>();
-    let said = spans::Request {
+    let said = trace::Request {
         method: method(request.method()),
         route: route.map_or("none", MatchedPath::as_str),
         path: request.uri().path(),
@@ -121,4 +120,38 @@ fn trace_context(headers: &HeaderMap) -> TraceContext {
 fn lines<'a>(headers: &'a HeaderMap, name: &'static str) -> Vec<&'a str> {
     let values = headers.get_all(HeaderName::from_static(name)).iter();
     values.filter_map(|value| value.to_str().ok()).collect()
+}
+
+/// Most members and bytes of a `baggage` that is carried on (W3C Baggage section 3.3.2).
+const BAGGAGE_MAX_MEMBERS: usize = 64;
+const BAGGAGE_MAX_BYTES: usize = 8_192;
+
+/// Whether `text` is a list of `key=value` within the bounds of W3C Baggage.
+fn is_baggage(text: &str) -> bool {
+    (1..=BAGGAGE_MAX_BYTES).contains(&text.len())
+        && text.bytes().all(|b| (b' '..=b'~').contains(&b))
+        && text.split(',').count() <= BAGGAGE_MAX_MEMBERS
+        && text.split(',').all(|member| {
+            member
+                .trim()
+                .split_once('=')
+                .is_some_and(|(key, _)| !key.is_empty())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn baggage_is_bounded_and_a_list() {
+        let check = |text: &str, expected| assert_eq!(is_baggage(text), expected, "{text}");
+        check("a=1;p=x, b=2", true);
+        check("", false);
+        check("a", false);
+        check("a=1,", false);
+        check("a=\n", false);
+        check(&format!("a={}", "x".repeat(8_191)), false);
+        check(&["a=1"; 65].join(","), false);
+    }
 }

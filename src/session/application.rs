@@ -20,7 +20,7 @@ use crate::envelope::Envelope;
 use crate::limit::Limit;
 use crate::principal::UserName;
 use crate::recent::Recent;
-use crate::telemetry::spans::{Span, Upstream};
+use crate::telemetry::trace::{Span, Upstream};
 
 mod routes;
 

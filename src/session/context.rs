@@ -17,7 +17,7 @@ use crate::presence::Presence;
 use crate::setting::HumanDuration;
 use crate::stomp;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::spans::Tracer;
+use crate::telemetry::trace::Tracer;
 
 /// The surroundings of a session.
 pub struct Context {

@@ -3,8 +3,9 @@
 
 use std::fmt;
 
-use opentelemetry::{Key, KeyValue};
+use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,6 @@ use crate::instance::Instance;
 pub mod client;
 
 const DEFAULT_SERVICE: &str = "herald";
-const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 
 /// `tracing.protocol`, `metrics.protocol`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,21 +61,32 @@ pub fn is_https(endpoint: &str) -> bool {
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
-/// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are stronger than what Herald says of itself.
-pub fn resource(instance: &Instance) -> Resource {
-    let given = Resource::builder().build();
+/// Whether `text` is `http` or `https` and a host. It may hold a password, and stands in no error.
+pub fn is_endpoint(text: &str) -> bool {
+    let Ok(uri) = text.parse::<http::Uri>() else {
+        return false;
+    };
+    matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+}
+
+/// Who sends: this program, at `instance`, unless `given` (OpenTelemetry's variables) says otherwise.
+pub fn resource(instance: &Instance, given: &[(String, String)]) -> Resource {
     let own = [
+        KeyValue::new("service.name", DEFAULT_SERVICE),
         KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
         KeyValue::new("service.instance.id", instance.id.to_string()),
         KeyValue::new("herald.instance.name", instance.name.to_string()),
     ];
-    let own = own.into_iter().filter(|own| given.get_ref(&own.key).is_none());
-    let mut builder = Resource::builder().with_attributes(own);
-    let named = given.get_ref(&Key::from_static_str("service.name"));
-    if named.is_none_or(|name| name.as_str().starts_with("unknown_service")) {
-        builder = builder.with_service_name(DEFAULT_SERVICE);
-    }
-    builder.build()
+    let given = given
+        .iter()
+        .cloned()
+        .map(|(key, value)| KeyValue::new(key, value));
+    // What comes later is stronger.
+    Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attributes(own)
+        .with_attributes(given)
+        .build()
 }
 
 /// Whom a collector's certificate may come from: the system's authorities, and those of a file.
@@ -86,23 +97,15 @@ pub struct Authorities {
 }
 
 impl Authorities {
-    /// By `OTEL_EXPORTER_OTLP_<SIGNAL>_CERTIFICATE`, else `OTEL_EXPORTER_OTLP_CERTIFICATE`, as `variable` gives them.
+    /// Those of a file in PEM, beside the system's.
     ///
     /// # Errors
-    /// The variable's name, and what is wrong with its file.
-    pub fn from_environment(signal: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let of_signal = format!("OTEL_EXPORTER_OTLP_{signal}_CERTIFICATE");
-        let found = [of_signal.as_str(), CERTIFICATE].into_iter().find_map(|name| {
-            let path = variable(name).filter(|path| !path.trim().is_empty())?;
-            Some((name.to_owned(), path))
-        });
-        let Some((name, path)) = found else {
-            return Ok(Self::default());
-        };
-        let pem = std::fs::read(path.trim()).map_err(|error| format!("{name}: {path}: {error}"))?;
+    /// The file, and what is wrong with it.
+    pub fn from_file(path: &str) -> Result<Self, String> {
+        let pem = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
         let count = CertificateDer::pem_slice_iter(&pem).filter(Result::is_ok).count();
         match count {
-            0 => Err(format!("{name}: {path}: expected certificates in PEM")),
+            0 => Err(format!("{path}: expected certificates in PEM")),
             _ => Ok(Self { pem: Some(pem) }),
         }
     }
@@ -134,6 +137,8 @@ impl Authorities {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::Key;
+
     use super::*;
 
     #[test]
@@ -155,39 +160,34 @@ mod tests {
     }
 
     #[test]
-    fn the_resource_names_program_and_instance() {
+    fn the_resource_names_program_and_instance_unless_it_is_told_otherwise() {
         let instance = Instance::new(&crate::instance::Config {
             name: Some("one".into()),
         });
-        let resource = resource(&instance);
-        let get = |key| resource.get(&Key::from_static_str(key)).map(|v| v.to_string());
-        assert_eq!(get("service.name").as_deref(), Some("herald"));
-        assert_eq!(get("service.instance.id"), Some(instance.id.to_string()));
-        assert_eq!(get("herald.instance.name").as_deref(), Some("one"));
+        let check = |given: &[(&str, &str)], key, expected: &str| {
+            let given: Vec<_> = given
+                .iter()
+                .map(|(key, value)| ((*key).into(), (*value).into()))
+                .collect();
+            let resource = resource(&instance, &given);
+            let found = resource.get(&Key::from_static_str(key));
+            assert_eq!(found.map(|value| value.to_string()).as_deref(), Some(expected));
+        };
+        check(&[], "service.name", "herald");
+        check(&[], "service.instance.id", &instance.id.to_string());
+        check(&[], "herald.instance.name", "one");
+        check(&[], "telemetry.sdk.language", "rust");
+        check(&[("service.name", "x")], "service.name", "x");
+        check(&[("service.instance.id", "y")], "service.instance.id", "y");
+        check(&[("deployment.environment", "z")], "deployment.environment", "z");
     }
 
     #[test]
     fn a_file_of_authorities_that_cannot_be_right_is_named() {
         let file = |name: &str| format!("{}/tests/it/support/nats_tls/{name}", env!("CARGO_MANIFEST_DIR"));
-        let check = |variables: &[(&str, &str)], expected: Result<bool, &str>| {
-            let variable = |name: &str| {
-                let found = variables.iter().find(|(held, _)| *held == name);
-                found.map(|(_, value)| (*value).to_owned())
-            };
-            let read = Authorities::from_environment("TRACES", variable).map(|read| read.pem.is_some());
-            match (read, expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{variables:?}"),
-                (Err(error), Err(name)) => assert!(error.starts_with(name), "{error}"),
-                other => panic!("{other:?} for {variables:?}"),
-            }
-        };
-        let (good, bad) = (file("ca.pem"), file("server-key.pem"));
-        let of_traces = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE";
-        check(&[], Ok(false));
-        check(&[(CERTIFICATE, " ")], Ok(false));
-        check(&[(CERTIFICATE, &good)], Ok(true));
-        check(&[(CERTIFICATE, &bad)], Err(CERTIFICATE));
-        check(&[(CERTIFICATE, &bad), (of_traces, &good)], Ok(true));
-        check(&[(of_traces, "/none")], Err(of_traces));
+        assert!(Authorities::from_file(&file("ca.pem")).unwrap().pem.is_some());
+        for bad in [file("server-key.pem"), "/none".into()] {
+            assert!(Authorities::from_file(&bad).unwrap_err().starts_with(&bad));
+        }
     }
 }

@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 use super::Line;
 use crate::config::Config;
+use crate::telemetry::plan;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// How much of an answer is read: its head.
@@ -21,11 +22,10 @@ pub(super) struct Found {
     pub clock_ms: Option<i64>,
 }
 
-/// The collector's address: `tracing.endpoint`, else the variable that it falls back to.
+/// The collector's address, as the program itself would take it.
 pub(super) fn address(config: &Config) -> Option<String> {
-    let variable = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
-    let endpoint = config.tracing.endpoint.clone().or_else(variable);
-    endpoint.filter(|text| !text.is_empty())
+    let traces = plan::from_process(&config.tracing, &config.metrics).traces;
+    traces.map(|traces| traces.endpoint)
 }
 
 /// Connects to `endpoint` and asks its time.

@@ -1,8 +1,9 @@
-//! `[tracing]`: a collector that can be reached, a ratio that is one, trust in keys that exist.
+//! `[tracing]`: a collector that can be reached, as for `[metrics]`; a ratio that is one, trust in keys that exist.
 
 use super::Findings;
 use crate::config::Config;
-use crate::telemetry::propagation::Trusted;
+use crate::telemetry::otlp::is_endpoint;
+use crate::telemetry::trace::decide::Trusted;
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     let tracing = &config.tracing;
@@ -11,6 +12,14 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     {
         findings.error(
             "tracing.endpoint",
+            "expected a collector's address, such as http://localhost:4317",
+        );
+    }
+    if let Some(endpoint) = &config.metrics.endpoint
+        && !is_endpoint(endpoint)
+    {
+        findings.error(
+            "metrics.endpoint",
             "expected a collector's address, such as http://localhost:4317",
         );
     }
@@ -32,12 +41,4 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     if let Some(timeout) = tracing.timeout {
         findings.positive("tracing.timeout", timeout);
     }
-}
-
-/// `http` or `https` and a host. The text is not repeated in an error: it may hold a password.
-fn is_endpoint(text: &str) -> bool {
-    let Ok(uri) = text.parse::<http::Uri>() else {
-        return false;
-    };
-    matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
 }

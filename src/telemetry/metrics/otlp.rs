@@ -14,7 +14,8 @@ use tracing::{info, warn};
 use super::{Metrics, Observed, process};
 use crate::instance::Instance;
 use crate::setting::HumanDuration;
-use crate::telemetry::otlp::{Authorities, Protocol, resource};
+use crate::telemetry::otlp::{Protocol, resource};
+use crate::telemetry::plan::Plan;
 use convert::{Span, attribute};
 use futures_util::future::BoxFuture;
 use send::Collector;
@@ -53,40 +54,29 @@ impl Default for Config {
 /// Reads what others count, at the moment of a push.
 pub type Observe = Arc<dyn Fn() -> BoxFuture<'static, Observed> + Send + Sync>;
 
-/// Pushes until `shutdown` and once more then, if a collector is asked for. Must be called inside a tokio runtime.
+/// Pushes until `shutdown` and once more then, if `plan` names a collector. Must be called inside a tokio runtime.
 ///
 /// # Errors
 /// What was expected of the endpoint, with the name of the setting or variable.
 pub fn start(
     config: &Config,
+    plan: &Plan,
     instance: &Instance,
     metrics: Metrics,
     observe: Observe,
     shutdown: CancellationToken,
 ) -> Result<Option<tokio::task::JoinHandle<()>>, String> {
-    const VARIABLE: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
-    let variable = || {
-        std::env::var(VARIABLE)
-            .ok()
-            .filter(|text| !text.trim().is_empty())
+    let Some(push) = &plan.metrics else {
+        return Ok(None);
     };
-    let (endpoint, said_by) = match &config.endpoint {
-        Some(endpoint) => (endpoint.clone(), "metrics.endpoint"),
-        None => match variable() {
-            Some(endpoint) => (endpoint, VARIABLE),
-            None => return Ok(None),
-        },
-    };
-    let protocol = config.protocol.unwrap_or_else(|| Protocol::of(&endpoint));
-    let authorities = Authorities::from_environment("METRICS", |name| std::env::var(name).ok())?;
-    let collector = Collector::new(&endpoint, protocol, config.timeout.0, &authorities)
-        .map_err(|error| format!("{said_by}: {error}"))?;
-    info!(endpoint, interval = %config.interval, "metrics are pushed by OTLP");
+    let collector = Collector::new(&push.endpoint, push.protocol, config.timeout.0, &push.authorities)
+        .map_err(|error| format!("{}: {error}", push.said_by))?;
+    info!(endpoint = push.endpoint, interval = %config.interval, "metrics are pushed by OTLP");
     let push = Push {
         metrics,
         observe,
         collector,
-        resource: attributes(instance),
+        resource: attributes(instance, &plan.resource),
         timeout: config.timeout.0,
         failing: false,
     };
@@ -94,8 +84,8 @@ pub fn start(
 }
 
 /// As `opentelemetry-proto` has it.
-fn attributes(instance: &Instance) -> Vec<KeyValue> {
-    let resource = resource(instance);
+fn attributes(instance: &Instance, given: &[(String, String)]) -> Vec<KeyValue> {
+    let resource = resource(instance, given);
     let pairs = resource.iter();
     pairs
         .map(|(key, value)| attribute(key.as_str(), &value.as_str()))

@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 
+use super::decide::remote;
+use super::messaging::attributes;
+use super::{Span, Tracer};
 use crate::delivery::trail::{Counts, MessageTrail, NotificationTrail, Trail};
 use crate::destination::Target;
 use crate::envelope::{Envelope, TraceContext};
 use crate::limit::Limit;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::propagation::remote;
-use crate::telemetry::spans::messaging::attributes;
-use crate::telemetry::spans::{Span, Tracer};
 
 mod message;
 

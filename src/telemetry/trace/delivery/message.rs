@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 
 use crate::delivery::trail::MessageTrail;
 use crate::envelope::{Envelope, TraceContext};
-use crate::telemetry::propagation::remote;
-use crate::telemetry::spans::messaging::attributes;
-use crate::telemetry::spans::{Inner, Span, Tracer};
+use crate::telemetry::trace::decide::remote;
+use crate::telemetry::trace::messaging::attributes;
+use crate::telemetry::trace::{Inner, Span, Tracer};
 
 /// One MESSAGE on its way to one session, or the mark of a broadcast's trace.
 pub struct SendSpan {

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 
+use super::decide::remote;
 use super::{Inner, Span, Tracer, Upstream};
 use crate::destination::Target;
 use crate::envelope::{Envelope, TraceContext};
-use crate::telemetry::propagation::remote;
 
 /// What every messaging span says first.
 pub(in crate::telemetry) fn attributes(

@@ -116,33 +116,6 @@ impl Default for Sampler {
 }
 
 impl Sampler {
-    /// By the names and arguments of OpenTelemetry's specification.
-    ///
-    /// # Errors
-    /// What was expected.
-    pub fn from_names(name: &str, argument: Option<&str>) -> Result<Self, String> {
-        let (parent_based, kind) = match name.strip_prefix("parentbased_") {
-            Some(kind) => (true, kind),
-            None => (false, name),
-        };
-        let ratio = match (kind, argument.filter(|text| !text.is_empty())) {
-            ("always_on", _) | ("traceidratio", None) => 1.0,
-            ("always_off", _) => 0.0,
-            ("traceidratio", Some(text)) => text
-                .parse()
-                .ok()
-                .filter(|ratio| (0.0..=1.0).contains(ratio))
-                .ok_or("OTEL_TRACES_SAMPLER_ARG: expected a number from 0 to 1")?,
-            _ => {
-                return Err(format!(
-                    "OTEL_TRACES_SAMPLER: expected always_on, always_off, traceidratio, or one of them behind \
-                     parentbased_, got {name:?}"
-                ));
-            }
-        };
-        Ok(Self { parent_based, ratio })
-    }
-
     /// Whether a trace is recorded that comes with `context` from a sender who is trusted or not.
     pub fn decide(&self, context: &TraceContext, trusted: bool) -> bool {
         if self.parent_based && context.traceparent.is_some() {
@@ -176,23 +149,6 @@ pub fn remote(context: &TraceContext) -> Option<SpanContext> {
         .and_then(|text| TraceState::from_str(text).ok())
         .unwrap_or_default();
     Some(SpanContext::new(trace_id, span_id, flags, true, state))
-}
-
-/// Most members and bytes of a `baggage` that is carried on (W3C Baggage section 3.3.2).
-const BAGGAGE_MAX_MEMBERS: usize = 64;
-const BAGGAGE_MAX_BYTES: usize = 8_192;
-
-/// Whether `text` is a list of `key=value` within the bounds of W3C Baggage.
-pub fn is_baggage(text: &str) -> bool {
-    (1..=BAGGAGE_MAX_BYTES).contains(&text.len())
-        && text.bytes().all(|b| (b' '..=b'~').contains(&b))
-        && text.split(',').count() <= BAGGAGE_MAX_MEMBERS
-        && text.split(',').all(|member| {
-            member
-                .trim()
-                .split_once('=')
-                .is_some_and(|(key, _)| !key.is_empty())
-        })
 }
 
 #[cfg(test)]
@@ -239,22 +195,6 @@ mod tests {
     }
 
     #[test]
-    fn samplers_have_opentelemetrys_names() {
-        let check = |name: &str, argument: Option<&str>, expected: Option<(bool, f64)>| {
-            let read = Sampler::from_names(name, argument).ok();
-            assert_eq!(read.map(|it| (it.parent_based, it.ratio)), expected, "{name}");
-        };
-        check("always_on", None, Some((false, 1.0)));
-        check("always_off", None, Some((false, 0.0)));
-        check("traceidratio", Some("0.25"), Some((false, 0.25)));
-        check("parentbased_traceidratio", Some("0.25"), Some((true, 0.25)));
-        check("parentbased_always_off", None, Some((true, 0.0)));
-        check("parentbased_traceidratio", Some("2"), None);
-        check("parentbased_traceidratio", Some("NaN"), None);
-        check("jaeger_remote", None, None);
-    }
-
-    #[test]
     fn trust_is_networks_addresses_and_keys() {
         let entries: Vec<Trusted> = ["10.0.0.0/8", "2001:db8::1", "key:orders"]
             .iter()
@@ -273,18 +213,6 @@ mod tests {
         for bad in ["", "key:", "orders", "10.0.0.0/33"] {
             assert!(bad.parse::<Trusted>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn baggage_is_bounded_and_a_list() {
-        let check = |text: &str, expected| assert_eq!(is_baggage(text), expected, "{text}");
-        check("a=1;p=x, b=2", true);
-        check("", false);
-        check("a", false);
-        check("a=1,", false);
-        check("a=\n", false);
-        check(&format!("a={}", "x".repeat(8_191)), false);
-        check(&["a=1"; 65].join(","), false);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::delivery::outbox::{Outbox, Outgoing, TryWrite};
 use crate::delivery::trail::{Counts, MessageTrail as _, NotificationTrail as _, Trail};
 use crate::envelope::Envelope;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::propagation::Trusted;
+use crate::telemetry::trace::decide::Trusted;
 
 const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

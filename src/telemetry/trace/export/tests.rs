@@ -1,7 +1,7 @@
 //! The queue's bound, and that whoever ends a span never waits for it.
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
-use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::*;
 
@@ -47,7 +47,8 @@ async fn at_the_end_nobody_waits_longer_than_the_bound() {
     let metrics = Metrics::new().unwrap();
     let instance = crate::instance::Instance::new(&Default::default());
     let prefix = crate::destination::Path::parse("/user").unwrap();
-    let (tracer, exporter) = start(&config, &instance, &prefix, &metrics).unwrap();
+    let plan = crate::telemetry::plan::plan(&config, &Default::default(), &|_| None);
+    let (tracer, exporter) = start(&config, &plan, &instance, &prefix, &metrics).unwrap();
     let path = crate::destination::Path::parse("/queue/x").unwrap();
     let target = crate::destination::Target::Broadcast(path);
     let mut envelope = crate::envelope::Envelope::new(target, "");

@@ -1,32 +1,30 @@
-//! From ended spans to a collector: a bounded queue, and one task that empties it by OTLP. Whoever ends a span never waits:
-//! what does not fit, or what the collector does not take, is counted and lost. Knows no span by name.
+//! From ended spans to a collector: one task empties the queue by OTLP. What the collector does not take is counted and
+//! lost. Knows no span by name.
 //!
 //! Nothing here is traced, so exporting cannot make spans of its own: there is no layer between `tracing` and the queue.
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
-use parking_lot::Mutex;
+use opentelemetry_sdk::trace::SpanExporter as _;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
-use super::metrics::Metrics;
-use super::otlp::Protocol;
-use super::propagation::Trusted;
+use super::decide::Trusted;
+use super::queue::Queue;
 use crate::setting::HumanDuration;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otlp::Protocol;
 
-mod asked;
 mod start;
 
 pub use start::{StartError, start};
 
 /// Spans in one request.
-const BATCH_MAX: usize = 512;
+pub(super) const BATCH_MAX: usize = 512;
 /// Spans in a request that only finds out whether the collector is back.
 const PROBE_MAX: usize = 16;
 /// Longest pause between two such.
@@ -71,66 +69,6 @@ impl Default for Config {
             timeout: None,
             flush_timeout: HumanDuration::secs(2),
         }
-    }
-}
-
-/// Ended spans that wait for the exporting task.
-pub struct Queue {
-    waiting: Mutex<Vec<SpanData>>,
-    limit: usize,
-    /// Enough wait for a full request.
-    enough: Notify,
-    metrics: Metrics,
-    complained: AtomicBool,
-}
-
-impl Queue {
-    pub(super) fn new(limit: usize, metrics: Metrics) -> Self {
-        Self {
-            waiting: Mutex::new(Vec::new()),
-            limit,
-            enough: Notify::new(),
-            metrics,
-            complained: AtomicBool::new(false),
-        }
-    }
-
-    /// Takes an ended span, or counts it as lost. Never waits: the lock is held for a copy of the span.
-    pub fn push(&self, span: SpanData) {
-        let mut waiting = self.waiting.lock();
-        if waiting.len() >= self.limit {
-            drop(waiting);
-            self.metrics.spans_lost.with_label_values(&["queue"]).inc();
-            if !self.complained.swap(true, Ordering::Relaxed) {
-                warn!(
-                    limit = self.limit,
-                    "spans are lost: more end than the collector takes (tracing.queue); herald_trace_spans_lost_total \
-                     counts them"
-                );
-            }
-            return;
-        }
-        waiting.push(span);
-        let enough = waiting.len() == BATCH_MAX;
-        drop(waiting);
-        if enough {
-            self.enough.notify_one();
-        }
-    }
-
-    /// Up to `most` of those that have waited longest.
-    pub(super) fn take(&self, most: usize) -> Vec<SpanData> {
-        let mut waiting = self.waiting.lock();
-        if waiting.len() <= most {
-            return std::mem::take(&mut *waiting);
-        }
-        waiting.drain(..most).collect()
-    }
-}
-
-impl fmt::Debug for Queue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Queue")
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, Status};
 
+use super::decide::remote;
 use super::{Span, Tracer, Upstream};
-use crate::telemetry::propagation::remote;
 
 /// What a request says of itself, for its span.
 #[derive(Debug, Clone, Copy)]
