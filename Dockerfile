@@ -22,6 +22,8 @@ RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS builder
 COPY --from=planner /src/recipe.json recipe.json
+# The patched crate, which the recipe does not carry.
+COPY vendor vendor
 # This layer changes with Cargo.lock alone.
 RUN cargo chef cook --release --locked --package herald --bin herald --recipe-path recipe.json
 COPY . .

@@ -55,6 +55,8 @@ pub enum Undeliverable {
     Body,
     /// Over `limits.headers` or `limits.header_bytes`, or no legal headers.
     Headers,
+    /// A subject or a header block that the client library cannot read: not UTF-8, or not of NATS's form.
+    Malformed,
 }
 
 impl Undeliverable {
@@ -64,6 +66,7 @@ impl Undeliverable {
             Self::Subject => "subject",
             Self::Body => "body over limits.body_bytes",
             Self::Headers => "headers",
+            Self::Malformed => "malformed subject or header block",
         }
     }
 }

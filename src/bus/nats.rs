@@ -290,7 +290,7 @@ impl Bus for NatsBus {
         Stats {
             reconnects: self.connection.reconnects(),
             slow_consumer_drops: link.slow_consumer_drops(),
-            undeliverable: link.undeliverable_count(),
+            undeliverable: link.undeliverable_count() + self.connection.malformed(),
             expired: self.expired.load(Ordering::Relaxed),
         }
     }

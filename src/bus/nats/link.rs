@@ -36,7 +36,7 @@ pub(super) struct Link {
     undeliverable: AtomicU64,
     slow_log: OncePerSecond,
     error_log: OncePerSecond,
-    undeliverable_logs: [OncePerSecond; 3],
+    undeliverable_logs: [OncePerSecond; 4],
 }
 
 impl Link {
@@ -76,6 +76,8 @@ impl Link {
                     tracing::warn!(%error, left_out, "cannot reach NATS, trying again");
                 }
             }
+            // Counted by the client itself, since events are dropped in a flood of them: see [`Connection::malformed`].
+            Event::MalformedMessage(message) => self.log_undeliverable(Undeliverable::Malformed, &message.subject),
             Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
             Event::Connected | Event::Draining => {}
         }
@@ -96,6 +98,10 @@ impl Link {
     /// A message means nothing that can be delivered.
     pub(super) fn undeliverable(&self, kind: Undeliverable, subject: &str) {
         self.undeliverable.fetch_add(1, Ordering::Relaxed);
+        self.log_undeliverable(kind, subject);
+    }
+
+    fn log_undeliverable(&self, kind: Undeliverable, subject: &str) {
         if let Some(left_out) = self.undeliverable_logs[kind as usize].pass() {
             // Someone else's text: no control characters in the log, and not all of it.
             let subject: String = subject.escape_debug().take(128).collect();
@@ -252,6 +258,12 @@ impl Connection {
             tracing::warn!("this NATS server carries no headers: ids, content types and traces are lost");
         }
         self.link.set_health(Health::Connected);
+    }
+
+    /// Messages that the client skipped because it could not read their subject or headers.
+    pub(super) fn malformed(&self) -> u64 {
+        let statistics = self.client.statistics();
+        statistics.malformed_messages.load(Ordering::Relaxed)
     }
 
     fn connects(&self) -> u64 {
