@@ -1,6 +1,6 @@
-//! The bus's contract: what `herald::bus::Bus` promises holds on every bus. One function per promise, each run over the
-//! embedded bus, over NATS, and over the bus that other tests make fail. What only NATS can be asked is in `bus/nats.rs`
-//! (other clients), `bus/outage.rs` (loss and return) and `bus/access.rs` (credentials, TLS).
+//! The bus's contract: what `herald::bus::Bus` promises holds on every bus. One function per promise, each run over
+//! the embedded bus, over NATS, and over the bus that other tests make fail. What concerns only NATS is in
+//! `bus/nats.rs` (other clients), `bus/outage.rs` (loss and return) and `bus/access.rs` (credentials, TLS).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub const LIMITS: Limits = Limits {
     },
 };
 
-/// One instance on a bus, and a backend beside it that answers requests (`backend::answer`).
+/// One instance on a bus, and beside it a backend that answers requests (`backend::answer`).
 struct Given {
     bus: Arc<dyn Bus>,
     instance: Instance,
@@ -76,7 +76,7 @@ pub fn path(text: &str) -> Path {
 
 pub fn broadcast(body: impl Into<Bytes>) -> Envelope {
     let mut envelope = Envelope::new(Target::Broadcast(path("/queue/x")), body);
-    // What an instance publishes is decided.
+    // The decision on what an instance publishes has been made.
     envelope.trace.decided = true;
     envelope
 }
@@ -159,7 +159,7 @@ on_every_bus! {
     drained_it_refuses_and_ends
 }
 
-/// Two targets, 20,000 notifications, at most 1,000 of them on their way: the order of each target holds.
+/// Two targets, 20,000 notifications, at most 1,000 of them in flight: the order of each target holds.
 async fn order_per_target_is_kept_under_load(given: Given) {
     const COUNT: u32 = 20_000;
     let targets = [
@@ -280,7 +280,7 @@ async fn a_request_is_answered(given: Given) {
         error,
         trace: _,
     } = ask("/echo/ä").await;
-    // The backend tells what reached it.
+    // The backend repeats what it received.
     assert_eq!(body, "/echo/ä älice session-1 host text/plain 7 a\nb question");
     assert_eq!(content_type.as_deref(), Some("text/x-echo"));
     assert_eq!(headers.iter().collect::<Vec<_>>(), [("kind", "echo")]);

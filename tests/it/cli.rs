@@ -1,5 +1,5 @@
-//! The promise: the commands for people do what docs/cli.md says, against a real instance, and where they cannot they say
-//! why, what to do, and end with the code that scripts rely on.
+//! The promise: the commands for people do what docs/cli.md says, against a real instance. Where they cannot, they
+//! say why and what to do, and end with the exit code that scripts rely on.
 
 use serde_json::Value;
 
@@ -107,7 +107,7 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
     check(wrong, FAILURE, &["authentication failed", "4401"]).await;
     let wrong = of("bench --sessions 1 --seconds 1").set("HERALD_PASSWORD", "hush");
     check(wrong, FAILURE, &["session 1 of 1", "4401"]).await;
-    // Destinations that there are none of.
+    // Destinations that do not exist.
     check(
         of("publish /nowhere x"),
         FAILURE,
@@ -122,7 +122,7 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
         &["/nowhere"],
     )
     .await;
-    // Nobody there, or somebody else.
+    // Nobody is there, or something else is.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let free = format!("http://{}", taken.local_addr().unwrap());
     drop(taken);
@@ -156,7 +156,7 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
         &["cannot reach Herald", &tls],
     )
     .await;
-    // What stands in the command line or its files.
+    // What the command line or its files contain.
     check(of("users").set("HERALD_URL", "127.0.0.1"), USAGE, &["http://"]).await;
     check(
         of("users").set("HERALD_URL", "http://a:hush@x"),
@@ -182,7 +182,7 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
     check(of("publish /topic/a x -H nonsense"), USAGE, &["NAME:VALUE"]).await;
     check(of("tap --seconds 31"), USAGE, &["--seconds"]).await;
     check(of("subscribe"), USAGE, &["DESTINATIONS"]).await;
-    // A password in a file is as good as in the environment.
+    // A password in a file works as one in the environment does.
     let path = folder.path().join("password");
     std::fs::write(&path, "test\n").unwrap();
     let url = url(&herald);
@@ -252,13 +252,13 @@ async fn a_subscription_prints_what_comes_and_comes_back_after_a_drain() {
     assert!(lost.contains("1001") && lost.contains("again in"), "{lost}");
     let launch = Launch::new(&["serve", "--demo", "--listen", &address.to_string()]);
     let herald = Herald::start("next", &launch).await;
-    // It may have tried before there was anybody.
+    // It may have tried before anybody was there.
     let back =
         std::iter::repeat_with(|| subscribed.error()).find(|line| line.contains(" at next: subscribed"));
     assert!(back.is_some());
     post(&herald, "/api/v1/broadcast/topic/news", b"again").await;
     assert_eq!(json(&subscribed.out())["body"], "again");
-    // The second, and enough.
+    // The second message, which is enough.
     assert_eq!(subscribed.code(), Some(0));
 }
 
@@ -316,7 +316,7 @@ async fn users_tap_and_bench_show_what_is() {
 
     let mut tapped = Cli::of_operator(&herald, "tap --seconds 2 --json").start();
     let mut other = Cli::of_operator(&herald, "tap --seconds 2").start();
-    // However late they begin: a sample always has something to see.
+    // However late they begin, a sample always has something to see.
     while !(tapped.is_over() && other.is_over()) {
         for path in [
             "/api/v1/broadcast/topic/seen",

@@ -1,5 +1,5 @@
-//! The promise: instances that share nothing but NATS are one gateway, for browsers, backends and operators, while
-//! instances and the server come and go. With the built program as real processes; one file below for each promise.
+//! The promise: instances that share nothing but NATS are one gateway for browsers, backends and operators, while
+//! instances and the server come and go. Runs the built program as real processes; one file below for each promise.
 
 mod death;
 mod drain;

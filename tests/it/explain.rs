@@ -1,5 +1,5 @@
-//! The promise: `GET /api/v1/explain` says who would get a notification and why the others would not, a dry run says the
-//! same of a notification and publishes nothing, and neither is for whoever may only publish.
+//! The promise: `GET /api/v1/explain` says who would get a notification and why the others would not. A dry run says
+//! the same of a notification and publishes nothing. Neither is open to callers who may only publish.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ async fn explain(app: &App, query: &str) -> Value {
     answer.json()
 }
 
-/// `(user, subscription, way)` of who is reached, and `(user, why)` of who is not.
+/// `(user, subscription, way)` of the sessions reached, and `(user, why)` of those that are not.
 fn summary(explanation: &Value) -> (Vec<Value>, Vec<Value>) {
     let pick = |list: &str, keys: &[&str]| {
         let items = explanation[list].as_array().unwrap().iter();
@@ -156,7 +156,7 @@ async fn only_an_administrator_is_told() {
         ("GET", "/api/v1/instances"),
         ("GET", "/api/v1/debug/log"),
         ("PUT", "/api/v1/debug/log"),
-        // Publishing is open to anyone here; what sessions there are is not.
+        // Publishing is open to anyone here; which sessions exist is not.
         ("POST", "/api/v1/notifications?dry_run=true"),
     ] {
         let json = [("Content-Type", "application/json")];

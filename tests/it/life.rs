@@ -1,5 +1,5 @@
 //! The promise: an instance starts, or says why not by an exit code and in words; and it survives what a network and
-//! its limits do to it. The built program as a real process, without NATS.
+//! its limits do to it. Runs the built program as a real process, without NATS.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const EXIT_FAILURE: i32 = 1;
 const EXIT_USAGE: i32 = 64;
 const EXIT_CONFIG: i32 = 78;
 
-/// A folder with a configuration that has the operators' key, and the launch with it.
+/// A folder with a configuration that contains the operators' key, and the launch with it.
 fn with_key(more: &str) -> (tempfile::TempDir, Launch) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("herald.toml");
@@ -117,7 +117,7 @@ async fn users_come_from_the_configuration() {
             "{user}"
         );
     }
-    // Not the demo: who publishes says who it is.
+    // Without `--demo` a publisher has to authenticate.
     alice.subscribe("/queue/x").await;
     let publish = async |headers: &[(&str, &str)]| {
         let path = "/api/v1/broadcast/queue/x";
@@ -155,7 +155,7 @@ async fn sessions_outlive_a_want_of_descriptors() {
     let mut held = Vec::new();
     while herald.lines_with("cannot accept connections").is_empty() {
         assert!(held.len() < 200, "nothing runs out");
-        // The kernel accepts for the program, which may not come to it.
+        // The kernel accepts connections for the program, which may not get to them.
         held.push(
             within("a connection", TcpStream::connect(herald.address))
                 .await
@@ -166,7 +166,7 @@ async fn sessions_outlive_a_want_of_descriptors() {
     let line = herald.logged("cannot accept connections").await;
     assert!(line.contains("open files"), "{line}");
     browser.subscribe("/queue/y").await;
-    // At most a line a second, however often it tries.
+    // At most one line a second, however often it tries.
     let begun = Instant::now();
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     let lines = herald.lines_with("cannot accept connections").len() as u64;
@@ -189,7 +189,7 @@ async fn sessions_outlive_a_want_of_descriptors() {
 async fn connections_over_the_limit_get_503() {
     let (_folder, launch) = with_key("[http]\nmax_connections = 3");
     let herald = Herald::start("full", &launch).await;
-    // A session keeps its place, and so does who says nothing.
+    // A session keeps its place, and so does a connection that says nothing.
     let mut browser = Browser::connect(herald.address, "test1").await;
     let silent = [
         TcpStream::connect(herald.address).await.unwrap(),
@@ -265,7 +265,7 @@ async fn who_dawdles_is_cut_off() {
         "{:?}",
         begun.elapsed()
     );
-    // Neither time-out is a session's.
+    // Neither time-out applies to a session.
     browser.subscribe("/queue/x").await;
 }
 

@@ -1,5 +1,6 @@
-//! The promise: every limit on what a client may cost ends what passes it in words that name the setting and its value,
-//! with the right code, and counts it; and nobody else notices. The built program as a real process, over real WebSockets.
+//! The promise: every limit on what a client may cost ends whatever exceeds it, with words that name the setting and
+//! its value and with the right code, and counts it; nobody else notices. Runs the built program as a real process,
+//! over real WebSockets.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ const EMPTY_MORE: u8 = 0x00;
 /// A STOMP frame to send: command, headers, body.
 type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8]);
 
-/// An instance with these settings, where the operators' key reads.
+/// An instance with these settings, whose operators' key has scope read.
 async fn herald(settings: &[(&str, &str)]) -> (tempfile::TempDir, Herald) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("herald.toml");
@@ -67,7 +68,7 @@ async fn sends_of_a_session_and_of_a_user() {
         "SEND: more than 1/m burst 3 (limits.sends_per_session)",
     );
     assert_eq!(hits(&herald, "limits.sends_per_session").await, 1);
-    // Three of the user's five are gone; a new session has its own three.
+    // Three of the user's five are used up; a new session has its own three.
     let mut again = Browser::connect(herald.address, "test1").await;
     for _ in 0..3 {
         again.send("/app/x", &[("receipt", "r")], "").await;
@@ -117,7 +118,7 @@ async fn pings_and_empty_frames() {
     }
     ended(&empty.end().await, 1008, words);
     assert_eq!(hits(&herald, "limits.control_frames_per_session").await, 2);
-    // Before login too.
+    // The same before login.
     let mut raw = Raw::upgrade(herald.address, &[]).await.unwrap();
     for _ in 0..6 {
         raw.message(PING, b"").await;
@@ -126,8 +127,8 @@ async fn pings_and_empty_frames() {
     assert!(said.contains("limits.control_frames_per_session"), "{said}");
 }
 
-/// Who comes back at once after a rate would have a new burst for a login: it is kept, unread, for a second, and gets what
-/// is delivered to it meanwhile.
+/// A client that came back at once after exceeding a rate would get a new burst for the price of a login: so it is
+/// kept, unread, for a second, and still receives what is delivered to it.
 #[tokio::test]
 async fn who_passes_a_rate_is_kept_for_a_moment() {
     let (_folder, herald) = herald(&[("HERALD_LIMITS__SUBSCRIBES_PER_SESSION", "1/m burst 2")]).await;
@@ -147,7 +148,7 @@ async fn who_passes_a_rate_is_kept_for_a_moment() {
     let words = "SUBSCRIBE: more than 1/m burst 2 (limits.subscribes_per_session)";
     ended(&client.end().await, 1008, words);
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
-    // Before login too.
+    // The same before login.
     let (_folder, herald) =
         self::herald(&[("HERALD_LIMITS__CONTROL_FRAMES_PER_SESSION", "1/m burst 1")]).await;
     let mut raw = Raw::upgrade(herald.address, &[]).await.unwrap();
@@ -179,7 +180,7 @@ async fn sessions_of_a_user_where_the_newest_wins() {
     assert_eq!(hits(&herald, "limits.sessions_per_user").await, 1);
 }
 
-/// Logins at the same time: however they overtake each other, as many are left as may be.
+/// Concurrent logins: however they overtake each other, exactly the allowed number is left.
 #[tokio::test]
 async fn sessions_of_a_user_that_come_at_once() {
     let (_folder, herald) = herald(&[("HERALD_LIMITS__SESSIONS_PER_USER", "3")]).await;
@@ -242,7 +243,7 @@ async fn connects_of_an_address() {
     for _ in 0..3 {
         Raw::upgrade(herald.address, &[]).await.unwrap();
     }
-    // Nobody is a trusted proxy: what stands in the header is not believed.
+    // Nobody is a trusted proxy: the header's content is not believed.
     let refused = Raw::upgrade(herald.address, &[("X-Forwarded-For", "192.0.2.1")]).await;
     let refused = refused.err().unwrap();
     assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
@@ -278,7 +279,7 @@ async fn failed_logins_wait() {
     attempt("b").await;
     assert!(attempt("c").await >= Duration::from_secs(1));
     assert_eq!(hits(&herald, "login.delay").await, 1);
-    // One waits; the next is told to come back.
+    // One waits; the next is told when to come back.
     let waiting = {
         let address = herald.address;
         tokio::spawn(async move { Browser::attempt(address, "test1", "d").await })
@@ -294,7 +295,7 @@ async fn failed_logins_wait() {
     ended(&end, 1013, "overloaded");
     assert_eq!(hits(&herald, "login.delayed_per_address").await, 1);
     assert_eq!(waiting.await.unwrap().err().unwrap().code, 4401);
-    // Others are let in meanwhile, and by REST the same holds.
+    // Others are admitted in the meantime. The same holds for REST.
     Browser::connect(herald.address, "test2").await;
     let started = Instant::now();
     let basic = "Basic dGVzdDE6ZQ=="; // test1:e
@@ -337,7 +338,7 @@ async fn the_proxy_protocol_names_the_client() {
         metrics.contains("herald_proxy_protocol_refused_total 1"),
         "{metrics}"
     );
-    // From anybody else it is no HTTP.
+    // From anybody else it is not HTTP.
     let forged = Raw::upgrade_from("127.0.0.1", herald.address, &header, &[]).await;
     assert!(!forged.err().unwrap().starts_with("HTTP/1.1 101"));
     Browser::connect(herald.address, "test2").await;

@@ -1,5 +1,5 @@
-//! The promise: a login that waits for its turn is served if its client stays, leaves its place at once if the client goes,
-//! and a full queue says when to come again. Over real WebSockets, with hashes of about a second.
+//! The promise: a login that waits for its turn is served if its client stays, leaves its place at once if the client
+//! goes, and a full queue says when to come again. Over real WebSockets, with hashes that take about a second.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,7 +9,7 @@ use crate::login_time::{connect, open};
 use crate::support::process::{Herald, Launch};
 use crate::support::within;
 
-/// Masked with zeros, and without a payload.
+/// Masked with zeros, without a payload.
 const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
 const CLOSE: [u8; 6] = [0x88, 0x80, 0, 0, 0, 0];
 
@@ -28,7 +28,7 @@ async fn message(stream: &mut TcpStream) -> (u8, String) {
     .await
 }
 
-/// Sends CONNECT and a ping behind it. The pong comes when the login is under way: pings are answered meanwhile.
+/// Sends CONNECT and a ping after it. The pong arrives when the login is in progress: pings are answered meanwhile.
 async fn login(herald: &Herald, user: &str) -> (TcpStream, u8, String) {
     let mut stream = open(herald).await;
     let frames = [connect(user, "right"), PING.to_vec()].concat();
@@ -56,7 +56,7 @@ async fn who_leaves_the_queue_makes_room_and_who_is_refused_is_told_when_to_come
     let herald = Herald::start("queue", &launch).await;
 
     let (mut alice, computing, _) = login(&herald, "alice").await;
-    // Sent before the answer, and larger than a frame before login may be: judged after it.
+    // Sent before the answer, and larger than a frame before login may be. It is judged after the answer.
     let body = "x".repeat(9 << 10);
     let send = format!("SEND\ndestination:/chat/message\nreceipt:sent\n\n{body}\0");
     let head = [
@@ -74,7 +74,7 @@ async fn who_leaves_the_queue_makes_room_and_who_is_refused_is_told_when_to_come
     let told: u64 = told.split('\n').next().unwrap().parse().unwrap();
     assert!(told <= 30_000, "{refusal}");
 
-    // Bob goes; his place is free before anything is computed for him.
+    // Bob leaves; his place is free before anything is computed for him.
     bob.write_all(&CLOSE).await.unwrap();
     assert_eq!(message(&mut bob).await.0, 0x88);
     let mut carol = within("room for carol", async {

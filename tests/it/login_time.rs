@@ -1,5 +1,6 @@
-//! The promise: whoever is refused at CONNECT learns nothing of who exists: an unknown user and a wrong password get the
-//! same bytes after the same time. Over a real WebSocket, with hashes that are cheap but not too cheap to be seen.
+//! The promise: a client that is refused at CONNECT does not learn who exists: an unknown user and a wrong password
+//! get the same bytes after the same time. Over a real WebSocket, with hashes that are cheap but not too cheap to be
+//! measured.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +12,14 @@ use tokio::net::TcpStream;
 use crate::support::process::{Herald, Launch};
 use crate::support::within;
 
-/// Pairs of tries; a median of fewer is not steady on a busy machine.
+/// Pairs of tries. A median of fewer is not steady on a busy machine.
 const TRIES: usize = 60;
-/// How far the medians may be apart. A hash takes some milliseconds, all else together well under one.
+/// How far apart the medians may be. A hash takes some milliseconds, everything else together well under one.
 const BAND: std::ops::RangeInclusive<f64> = 0.8..=1.25;
-/// Memory of a hash in KiB.
+/// The memory of a hash in KiB.
 const HASH_KIB: u32 = 8 << 10;
 
-/// A WebSocket, open; the CONNECT is not sent yet.
+/// An open WebSocket on which CONNECT has not been sent.
 pub async fn open(herald: &Herald) -> TcpStream {
     let mut stream = TcpStream::connect(herald.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -48,7 +49,7 @@ pub fn connect(user: &str, password: &str) -> Vec<u8> {
     .concat()
 }
 
-/// All that a refused login gets, and how long its first byte takes.
+/// Everything that a refused login receives, and how long its first byte takes.
 async fn refused(herald: &Herald, user: &str, password: &str) -> (Vec<u8>, Duration) {
     within("a refusal", async {
         let mut stream = open(herald).await;
@@ -68,8 +69,8 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64()
 }
 
-/// The medians' ratio of an unknown user to a wrong password. In turn, so that what else the machine does is the same
-/// for both; every try has a password of its own, since equal logins may share a hash.
+/// The ratio of the medians: unknown user to wrong password. The two take turns, so that what else the machine does
+/// affects both alike. Every try has a password of its own, since equal logins may share a hash.
 async fn ratio(herald: &Herald, run: &str) -> f64 {
     let (expected, _) = refused(herald, "alice", "first").await;
     assert!(String::from_utf8_lossy(&expected).contains("message:authentication failed\n"));
@@ -100,17 +101,17 @@ async fn a_refusal_does_not_tell_who_exists() {
     .unwrap();
     let launch = Launch::new(&["serve", "--listen", "127.0.0.1:0", "--config"])
         .argument(&config.to_string_lossy())
-        // It is the same for all who fail, and would hide what is measured.
+        // The delay is the same for all who fail, and would hide what is measured.
         .set("HERALD_LOGIN__DELAY", "0s");
     let herald = Herald::start("discreet", &launch).await;
-    // A right password is let in: what is measured is the refusal of a wrong one.
+    // A right password is admitted: what is measured is the refusal of a wrong one.
     let mut stream = open(&herald).await;
     stream.write_all(&connect("alice", "right")).await.unwrap();
     let mut answer = [0; 13];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer[4..], b"CONNECTED");
 
-    // Once more before it counts: another process may have had the machine for half of a run.
+    // Repeated once before it counts: another process may have taken the machine for half of a run.
     let mut ratios = Vec::new();
     for run in ["a", "b"] {
         ratios.push(ratio(&herald, run).await);

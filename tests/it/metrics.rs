@@ -1,5 +1,5 @@
-//! The promise: every metric that the documentation, the alert rules and the dashboard name exists after the program was
-//! used, and none exists that the documentation does not name.
+//! The promise: every metric that the documentation, the alert rules and the dashboard name exists after the program
+//! was used, and no metric exists that the documentation does not name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The documented metrics with their kinds: rows of docs/metrics.md whose first cell is a name with a namespace.
+/// The documented metrics with their kinds: the rows of docs/metrics.md whose first cell is a name with a namespace.
 fn documented() -> BTreeMap<String, String> {
     let mut metrics = BTreeMap::new();
     for line in file("docs/metrics.md").lines() {
@@ -29,7 +29,7 @@ fn documented() -> BTreeMap<String, String> {
     metrics
 }
 
-/// The families of a scrape with their kinds.
+/// The families in a scrape, with their kinds.
 fn families(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
@@ -37,7 +37,7 @@ fn families(text: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Everything in `text` that is named like a metric of Herald's, without what histograms add.
+/// Everything in `text` that is named like a metric of Herald's, without the suffixes of histograms.
 fn named(text: &str) -> BTreeSet<String> {
     text.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_'))
         .filter(|word| word.starts_with("herald_") || word.starts_with("process_"))
@@ -59,7 +59,7 @@ async fn every_metric_is_documented_and_every_documented_one_exists() {
     anna.expect_receipt("s").await;
     anna.say("SEND\ndestination:/queue/a\n\nx\0").await;
     anna.expect("MESSAGE\n…").await;
-    // A request is counted once it is answered: the first scrape has none to show.
+    // A request is counted once it is answered: the first scrape shows none yet.
     app.scrape("text/plain").await;
     assert_eq!(families(&app.scrape("text/plain").await), documented());
 }
@@ -86,7 +86,7 @@ async fn a_recorded_notification_is_the_exemplar_of_its_bucket() {
     ))
     .await;
     anna.expect("MESSAGE\n…").await;
-    // A walk is measured behind its last write.
+    // A walk is measured after its last write.
     for name in [
         "herald_publish_duration_seconds_bucket{source=\"stomp\"",
         "herald_bus_to_shard_duration_seconds_bucket{",
@@ -104,7 +104,7 @@ async fn a_recorded_notification_is_the_exemplar_of_its_bucket() {
 
 #[tokio::test]
 async fn an_acknowledgement_and_a_wait_have_their_traces_as_exemplars() {
-    // Nobody there: recorded all the same.
+    // No collector is there: spans are recorded all the same.
     let app = App::with(|config| config.tracing.endpoint = Some("http://127.0.0.1:9".into())).await;
     let mut anna = app.session_of(ANNA, "1.2").await;
     for (name, destination, ack) in [
@@ -176,7 +176,7 @@ async fn metrics_are_pushed_over_tls_as_well() {
     }
 }
 
-/// A collector over HTTP: the names of each push.
+/// A collector over HTTP that reports the names of each push.
 async fn collector() -> (String, tokio::sync::mpsc::Receiver<BTreeSet<String>>) {
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
     use prost::Message as _;

@@ -1,6 +1,6 @@
-//! What an instance does while another one has not answered yet, and with what it answers: the test plays the other
-//! instance, so that each moment lasts as long as it wants. `limits.sessions_per_user` is what makes instances ask; a
-//! login that waits for the answer stands between its password and its session.
+//! What an instance does while another one has not answered yet, and with what it answers. The test plays the other
+//! instance, so that each moment lasts as long as it needs. `limits.sessions_per_user` is what makes instances ask; a
+//! login that waits for the answer is between its password and its session.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::support::within;
 
 const SEATS: &str = "sessions.seats";
 const SUPERSEDE: &str = "sessions.supersede";
-/// Since before and after whatever happens here.
+/// Older than anything that happens here.
 const OLDER: u64 = 1;
 const NEWER: u64 = 9_999_999_999_999;
 const REFUSED: &str = "message:at most 1 sessions a user (limits.sessions_per_user)";
@@ -47,7 +47,7 @@ impl Pair {
         Self::of(alone(policy, |_| {}).await).await
     }
 
-    /// A neighbour comes.
+    /// Adds a neighbour.
     async fn of(app: App) -> Self {
         let asked = app.bus.with_neighbour();
         until("the neighbour to be known", async || {
@@ -58,7 +58,7 @@ impl Pair {
         Self { app, asked }
     }
 
-    /// The next question to the neighbour; it is about sessions of `user`.
+    /// The next question to the neighbour. It is about sessions of `user`.
     async fn next(&mut self, kind: &str, user: User) -> Asked {
         let asked = within("a question", self.asked.recv()).await.unwrap();
         assert_eq!(asked.kind, kind);
@@ -75,7 +75,7 @@ impl Pair {
         self.next(SEATS, user).await.answer(answer);
     }
 
-    /// What the instance says to the neighbour's question.
+    /// The instance's answer to a question of the neighbour.
     async fn ask(&self, kind: &str, question: Value) -> Value {
         let payload = question.to_string().into();
         let patience = Duration::from_secs(5);
@@ -107,7 +107,7 @@ async fn a_login_waits_for_the_answer_and_does_what_it_says() {
     let mut pair = Pair::start(SessionsPerUserPolicy::Refuse).await;
     let mut refused = pair.login(ANNA).await;
     let question = pair.next(SEATS, ANNA).await;
-    // It has its place already: of two logins at the same moment on two instances one at least sees the other.
+    // It already has its place: of two simultaneous logins on two instances, at least one sees the other.
     assert_eq!(pair.seats(ANNA).await.len(), 1);
     question.answer(format!(r#"{{"seats":[[{OLDER}]]}}"#));
     refused.expect_error(REFUSED, 1008).await;
@@ -118,7 +118,7 @@ async fn a_login_waits_for_the_answer_and_does_what_it_says() {
     let_in.expect("CONNECTED\n…").await;
     assert_eq!(pair.seats(ANNA).await.len(), 1);
 
-    // Here it is full: nobody is asked, which the next question shows.
+    // This instance is full: nobody is asked, which the next question shows.
     pair.login(ANNA).await.expect_error(REFUSED, 1008).await;
     let mut other = pair.login(BEN).await;
     pair.holds(BEN, &[]).await;
@@ -131,7 +131,7 @@ async fn who_was_let_in_without_an_answer_is_counted_when_it_comes() {
     let mut client = pair.login(ANNA).await;
     drop(pair.next(SEATS, ANNA).await);
     client.expect("CONNECTED\n…").await;
-    // Once more without, then with one.
+    // Again without a session, then with one.
     drop(pair.next(SEATS, ANNA).await);
     pair.holds(ANNA, &[OLDER]).await;
     client.expect_error(REFUSED, 1008).await;
@@ -149,7 +149,7 @@ async fn the_older_one_gives_way_here_or_there() {
         assert_eq!(said["users"][0]["seats"], json!([OLDER]));
         order
     };
-    // Not done: counted, and told, again; done: no more.
+    // If it is not done it is counted and told again; once done, no more.
     drop(told(&mut pair).await);
     pair.holds(ANNA, &[OLDER]).await;
     told(&mut pair).await.answer("{}");
@@ -169,7 +169,7 @@ async fn the_neighbours_newer_session_has_the_one_here_closed_and_no_other() {
     client.expect("CONNECTED\n…").await;
     pair.holds(ANNA, &[]).await;
     let seats = pair.seats(ANNA).await;
-    // Another number, another user: nobody's.
+    // Another number and another user: they belong to nobody.
     pair.supersede(ANNA, &[OLDER]).await;
     pair.supersede(BEN, &seats).await;
     client.expect_nothing().await;
@@ -187,7 +187,7 @@ async fn a_newcomer_is_asked_about_everybody_here() {
     client.expect_error(SUPERSEDED, 4409).await;
 }
 
-/// Its shard does not know it yet, so that the order finds nobody to close.
+/// The shard does not know the session yet, so the order finds nobody to close.
 #[tokio::test]
 async fn a_session_that_gives_way_before_it_has_begun_ends_as_it_begins() {
     let mut pair = Pair::start(SessionsPerUserPolicy::Refuse).await;
@@ -205,8 +205,8 @@ fn write_users(file: &Path, name: &str) {
     std::fs::write(file, text).unwrap();
 }
 
-/// A login whose password was right before the reload and whose session begins after it: whoever closes the sessions of
-/// those withdrawn has found none.
+/// A login whose password was right before the reload and whose session begins after it: closing the sessions of
+/// withdrawn users has not found it.
 #[tokio::test]
 async fn a_login_during_a_reload_does_not_slip_through() {
     const GOES: User = User("goes");

@@ -1,6 +1,6 @@
-//! The promise: whatever is logged at whatever level, and whatever is answered, holds no secret and no body: no password
-//! or key of a client, a publisher or the configuration, right or wrong, whole or in a malformed request, plain or encoded.
-//! The program itself at log level `trace`, over a real NATS server.
+//! The promise: whatever is logged at whatever level, and whatever is answered, contains no secret and no body: no
+//! password or key of a client, a publisher or the configuration, right or wrong, whole or in a malformed request,
+//! plain or encoded. Runs the program itself at log level `trace`, over a real NATS server.
 
 use std::net::SocketAddr;
 
@@ -22,14 +22,14 @@ use crate::support::within;
 struct Planted(Vec<String>);
 
 impl Planted {
-    /// A text that is found nowhere by accident.
+    /// A text that occurs nowhere by accident.
     fn plant(&mut self, kind: &str) -> String {
         let text = format!("{kind}-pl4nt3d-{:02}", self.0.len());
         self.0.push(text.clone());
         text
     }
 
-    /// Fails if a planted text stands in `said`, plain, in base64, in hex or as a list of bytes.
+    /// Fails if a planted text occurs in `said`, plain, in base64, in hex or as a list of bytes.
     #[track_caller]
     fn assert_absent(&self, place: &str, said: &[u8]) {
         let said = String::from_utf8_lossy(said);
@@ -45,17 +45,17 @@ impl Planted {
     }
 }
 
-/// What `planted` may look like.
+/// The forms that `planted` may take.
 fn forms(planted: &str) -> Vec<String> {
     let bytes = planted.as_bytes();
     let join = |write: fn(&u8) -> String, between: &str| -> String {
         bytes.iter().map(write).collect::<Vec<_>>().join(between)
     };
     let mut forms = vec![planted.to_owned()];
-    // As tracing, `Debug` and JSON write bytes.
+    // The ways in which tracing, `Debug` and JSON write bytes.
     forms.extend(["", " "].map(|between| join(|byte| format!("{byte:02x}"), between)));
     forms.extend([", ", ","].map(|between| join(u8::to_string, between)));
-    // Inside a longer text it may begin at each of three places; what depends on the neighbours is cut off.
+    // Within a longer text it may begin at any of three positions; what depends on its neighbours is cut off.
     for before in 0..3 {
         let encoded = BASE64.encode([&vec![b'x'; before][..], bytes].concat());
         let begin = (before * 8).div_ceil(6);
@@ -94,7 +94,7 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
 }
 
-/// One connection: an upgrade with `headers`, then WebSocket bytes; gives all that came until its end.
+/// One connection: an upgrade with `headers`, then WebSocket bytes. Returns everything received until its end.
 async fn talk(to: SocketAddr, headers: &str, sent: &[u8]) -> Vec<u8> {
     within("the end of a connection", async {
         let mut stream = TcpStream::connect(to).await.unwrap();
@@ -113,7 +113,7 @@ async fn talk(to: SocketAddr, headers: &str, sent: &[u8]) -> Vec<u8> {
     .await
 }
 
-/// A text message, masked by zeroes.
+/// A text message, masked with zeros.
 fn message(stomp: &[u8]) -> Vec<u8> {
     let head = match stomp.len() {
         short @ 0..126 => vec![0x81, 0x80 | short as u8],
@@ -129,7 +129,7 @@ fn connect(lines: &str) -> Vec<u8> {
 
 const DISCONNECT: &[u8] = b"DISCONNECT\nreceipt:bye\n\n\0";
 
-/// The surroundings: one instance, its users and keys, and what they must not tell.
+/// The surroundings: one instance, its users and keys, and what they must not reveal.
 struct World {
     planted: Planted,
     herald: Herald,
@@ -190,14 +190,14 @@ impl World {
         }
     }
 
-    /// A connection whose every answer must be silent about what was planted; gives the answer.
+    /// A connection none of whose answers may reveal what was planted. Returns the answer.
     async fn talk(&self, headers: &str, messages: &[Vec<u8>]) -> String {
         let received = talk(self.herald.address, headers, &messages.concat()).await;
         self.planted.assert_absent("what a client gets", &received);
         String::from_utf8_lossy(&received).into_owned()
     }
 
-    /// A session of alice that sends `frame`, and says goodbye if it may stay.
+    /// A session of alice that sends `frame`, and says goodbye if it is not closed.
     async fn session(&self, frame: &[u8]) -> String {
         let login = connect(&format!("X-Authorization:{}", basic("alice", &self.password)));
         let answer = self.talk("", &[login, message(frame), message(DISCONNECT)]).await;
@@ -474,7 +474,7 @@ async fn bus(world: &mut World) {
     }
 }
 
-/// A broken users file: what is said of it shows none of it.
+/// A broken users file: the messages about it show nothing of it.
 async fn users_file(world: &mut World) {
     let hash = world.planted.plant("hash");
     let path = world.folder.path().join("users.toml");
@@ -547,7 +547,7 @@ async fn nothing_that_is_said_holds_a_secret_or_a_body() {
     );
 }
 
-/// A NATS server that refuses the password: what is said of it shows none of it.
+/// A NATS server that refuses the password: the messages about it show nothing of it.
 #[tokio::test]
 async fn a_refused_bus_password_is_not_told() {
     let mut planted = Planted::default();

@@ -1,5 +1,5 @@
-//! Promise: what Herald says of STOMP over and above the protocol holds on `/ws`: who may go where, order under load,
-//! what is passed on, what a receipt says, and what becomes of what cannot be done.
+//! Promise: what Herald promises beyond the protocol holds on `/ws`: who may go where, order under load, what is
+//! passed on, what a receipt says, and what happens to what cannot be done.
 
 use herald::bus::{AppReply, AppRequest, RequestError};
 use herald::envelope::Headers;
@@ -35,7 +35,7 @@ fn is_message(found: &Message, destination: &str, body: &str) -> bool {
     }
 }
 
-/// The JSON body of the next MESSAGE, which is one of `destination`.
+/// The JSON body of the next MESSAGE, which must be for `destination`.
 async fn json_on(client: &mut Client, destination: &str) -> serde_json::Value {
     let Message::Text(text) = client.next().await else {
         panic!("no text");
@@ -98,7 +98,7 @@ async fn a_receipt_of_a_subscribe_is_first_also_while_others_publish() {
             client.expect_receipt(&round.to_string()).await;
             client.expect(message(destination, "hi")).await;
             client.say("UNSUBSCRIBE\nid:0\nreceipt:gone\n\n\0").await;
-            // Some more may be under way; behind the RECEIPT there is none.
+            // Some more may be in flight; after the RECEIPT there are none.
             loop {
                 match client.next().await {
                     Message::Text(text) if text == b"RECEIPT\nreceipt-id:gone\n\n\0" => break,
@@ -148,7 +148,7 @@ async fn a_user_destination_is_the_callers_own_in_all_its_sessions() {
     }
     let mut ben = app.session_of(BEN, "1.2").await;
     subscribe(&mut ben, "0", "/user/queue/a").await;
-    // Whatever follows /user is below one's own: Ben cannot name Anna's.
+    // Whatever follows /user lies below one's own destinations: Ben cannot name Anna's.
     subscribe(&mut ben, "1", "/user/test1/queue/a").await;
     ben.say("SEND\ndestination:/user/test1/queue/a\n\nhi\0").await;
     let expected = message("/user/test1/queue/a", "hi").replace("subscription:0", "subscription:1");
@@ -188,7 +188,7 @@ async fn permissions_are_asked_for_each_destination() {
             "SEND\ndestination:/queue/staff/a\n",
             "SEND to /queue/staff/a is not permitted\\c it takes ROLE_ADMIN",
         ),
-        // Application prefixes are aliases: a rule for one holds for all.
+        // Application prefixes are aliases: a rule for one applies to all.
         (
             "SEND\ndestination:/chat/closed\n",
             "SEND to /chat/closed is not permitted\\c nobody may",
@@ -348,7 +348,7 @@ async fn a_send_that_reaches_nobody_is_reported_on_the_errors_destination() {
     client.say("SEND\ndestination:/app/nobody\n\nhi\0").await;
     let expected = problem("no_responders", "nobody answers this destination", json!(null));
     assert_eq!(json_on(&mut client, "/user/queue/errors").await, expected);
-    // Its correlation id is told, its reply-to is not where errors go.
+    // Its correlation id is repeated; its reply-to is not where errors go.
     client
         .say("SEND\ndestination:/app/nobody\ncorrelation-id:7\nreply-to:/user/queue/mine\n\nhi\0")
         .await;
@@ -376,7 +376,7 @@ async fn a_send_that_reaches_nobody_is_reported_on_the_errors_destination() {
     let expected = problem("backend_error", "sold out", json!(null));
     assert_eq!(json_on(&mut client, "/user/queue/errors").await, expected);
 
-    // The bus has not got it: no receipt, and the session stays.
+    // The bus could not accept it: no receipt, and the session stays.
     app.bus.set_down(true);
     client
         .say("SEND\ndestination:/app/nobody\nreceipt:r\n\nhi\0")
@@ -442,7 +442,7 @@ async fn the_last_frame_comes_before_the_close_also_to_a_slow_reader() {
             .await;
         sender.expect_nothing().await;
     }
-    // What it has not read is whole frames, then it is told.
+    // It has whole frames left to read, then it is told.
     loop {
         match slow.next().await {
             found if is_message(&found, "/queue/a", &body) => {}

@@ -1,5 +1,6 @@
-//! The promise: a client that reads slowly, or not at all, costs itself alone. What waits for it is bounded, in order,
-//! and gone with it; nobody else waits. Counts, not times: socket buffers are so small that a hundred KiB fill them.
+//! The promise: a client that reads slowly, or not at all, costs only itself. What waits for it is bounded, in order,
+//! and gone with it; nobody else waits. Tested by counts, not times: socket buffers are so small that a hundred KiB
+//! fill them.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -44,7 +45,7 @@ async fn until(app: &App, series: &'static str, wanted: impl Fn(f64) -> bool) {
     within(series, seen).await;
 }
 
-/// A body that says its number and is `bytes` long, with other contents for each number.
+/// A body that contains its number and is `bytes` long, with different contents for each number.
 fn text(number: usize, bytes: usize) -> String {
     let mut text = format!("{number} ");
     while text.len() < bytes {
@@ -73,7 +74,7 @@ async fn publish(app: &App, notifications: &[String]) {
     assert_eq!(answer.status, 202, "{}", answer.text());
 }
 
-/// `numbers` on [`DESTINATION`], a body of [`BODY_BYTES`] each.
+/// `numbers` on [`DESTINATION`], with a body of [`BODY_BYTES`] each.
 async fn publish_numbers(app: &App, numbers: std::ops::Range<usize>) {
     let all: Vec<String> = numbers
         .map(|number| notification(DESTINATION, &text(number, BODY_BYTES), ""))
@@ -83,7 +84,7 @@ async fn publish_numbers(app: &App, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// A payload is JSON, so a text has its quotes.
+/// A payload is JSON, so a text has quotes.
 fn is_number(body: &str, number: usize) -> bool {
     body == format!("\"{}\"", text(number, BODY_BYTES))
 }
@@ -108,7 +109,7 @@ async fn who_never_reads_is_closed_alone() {
     let (have, mut has) = tokio::sync::mpsc::channel(20);
     for number in 0..20 {
         let mut reader = SlowClient::log_in(app.address, BEN).await;
-        // Half of them share the deaf one's frames, half have their own.
+        // Half of them share the frames of the one that does not read, half have their own.
         reader.subscribe(&(number % 2).to_string(), DESTINATION).await;
         let have = have.clone();
         readers.spawn(async move {
@@ -123,7 +124,7 @@ async fn who_never_reads_is_closed_alone() {
     }
     for first in (0..200).step_by(5) {
         publish_numbers(&app, first..first + 5).await;
-        // No faster than they read: their bound is as small as the deaf one's.
+        // No faster than they read: their bound is as small as that of the one that does not read.
         for _ in 0..20 {
             assert_eq!(within("a reader", has.recv()).await, Some(first + 4));
         }
@@ -201,7 +202,7 @@ async fn what_goes_stale_while_it_waits_is_dropped() {
     publish(&app, &stale).await;
     publish(&app, &[notification(DESTINATION, "fresh", ",\"ttl_ms\":600000")]).await;
     until(&app, QUEUED, |now| now == queued + 21.0).await;
-    // It is time itself that is awaited.
+    // This awaits time itself.
     tokio::time::sleep(TTL + Duration::from_millis(20)).await;
     for number in 0..50 {
         assert!(is_number(&slow.body().await, number), "{number}");
@@ -259,7 +260,7 @@ async fn the_last_words_are_the_last_frames_of_a_blocked_session() {
     until(&app, WAITING, |bytes| bytes == 0.0).await;
 }
 
-/// Which lock and mailbox keep the order: `delivery/outbox` says it. Here the writer changes hundreds of times.
+/// `delivery/outbox` says which lock and mailbox keep the order. Here the writer changes hundreds of times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn order_holds_while_the_writer_changes() {
     const EACH: usize = 1_500;
@@ -297,7 +298,7 @@ async fn order_holds_while_the_writer_changes() {
             })
         });
         publish(&app, &numbers.collect::<Vec<_>>()).await;
-        // Let it catch up now and then, or once to almost nothing: that is when the writer changes.
+        // Lets it catch up now and then, completely or almost: that is when the writer changes.
         if pace.bool() {
             let sent = (first + 10) * 2;
             let behind = pace.usize(0..3);

@@ -15,7 +15,7 @@ pub mod ports;
 pub mod process;
 pub mod tls;
 
-/// What `future` gives; fails the test with `what` if that takes half a minute: the machine may be slow, and busy.
+/// The output of `future`. Fails the test with `what` if it takes half a minute: the machine may be slow and busy.
 #[track_caller]
 pub fn within<F: Future>(what: &'static str, future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();

@@ -1,5 +1,5 @@
 //! One trace follows a notification from its publisher to every instance and to the acknowledgement, and exporting it
-//! harms nobody. Told by a collector in the test's own process.
+//! harms nobody. Observed by a collector in the test's own process.
 
 mod jaeger;
 mod tls;
@@ -22,7 +22,7 @@ const PARENT: &str = "00f067aa0ba902b7";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-/// Two instances that tell `collector`.
+/// Two instances that export to `collector`.
 async fn cluster(collector: &Collector, more: &[(&str, &str)]) -> Cluster {
     let url = collector.url();
     let own = [
@@ -42,7 +42,7 @@ async fn publish(herald: &Herald, traceparent: &str, body: &str) -> String {
     answer.json()["trace_id"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The id in MESSAGE's `traceparent` of the span that it is of.
+/// The span id in the `traceparent` of a MESSAGE.
 fn span_of(message: &Frame) -> String {
     let text = message.header("traceparent").expect("a traceparent");
     assert!(text.starts_with("00-") && text.ends_with("-01"), "{text}");
@@ -56,7 +56,7 @@ fn names(spans: &[Span]) -> Vec<(&str, &str, &str)> {
         .collect()
 }
 
-/// Nobody's parent is missing but that of the publisher's own spans.
+/// No parent is missing except the publisher's own spans.
 fn no_orphan(spans: &[Span], outside: &[&str]) {
     for span in spans {
         assert!(
@@ -357,7 +357,7 @@ async fn a_refused_requests_line_names_heralds_own_span() {
     let own = collector.trace(TRACE_ID, 1).await.remove(0);
     assert_eq!(own.name, "POST /api/v1/notifications");
     assert!(line.contains(&own.id) && !line.contains(PARENT), "{line}");
-    // Not recorded: the publisher's trace, and no span that could be looked for here.
+    // Not recorded: the publisher's trace, and no span to look for here.
     let other = TRACEPARENT.replace("4bf9", "5bf9").replace("-01", "-00");
     let line = refused(second, &other, &other[3..35]).await;
     assert!(!line.contains(PARENT) && !line.contains("span_id"), "{line}");
@@ -388,7 +388,7 @@ async fn a_session_can_be_looked_at_wherever_it_is() {
     debug("01JDEXAMPRE0000000000000AA", 5, 404).await;
     debug("x", 5, 400).await;
     debug(&session, 61, 400).await;
-    // The instance that is asked is not the one that holds it.
+    // The instance that is asked does not hold the session.
     debug(&session, 5, 202).await;
     let body = r#"{"destination":"/queue/x","user":"test2","payload":1}"#;
     until("the instances have heard of it", async || {
@@ -418,7 +418,7 @@ async fn a_session_can_be_looked_at_wherever_it_is() {
     assert!(own.header("traceparent").is_some());
     let other = said(&mut sibling, "by the other").await;
     assert_eq!(other.header("traceparent"), None, "a SEND of another session");
-    // It ends also when the session is gone.
+    // It also ends when the session is gone.
     drop(looked_at);
     debug(&session, 0, 202).await;
     until("it is over", async || {
@@ -467,7 +467,7 @@ async fn a_collector_that_dies_and_comes_back_costs_spans_and_no_notification() 
     let herald = Herald::start("alone", &launch).await;
     let mut browser = Browser::connect(herald.address, "test1").await;
     browser.subscribe("/queue/x").await;
-    // Each: its request, its publish and its delivery.
+    // For each: its request, its publish and its delivery.
     let mut published = 0_u64;
     let mut load = async |count: u64| {
         for number in 0..count {

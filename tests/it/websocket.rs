@@ -1,5 +1,5 @@
 //! Promise: RFC 6455 sections 5 to 8 as a client sees them, case by case, in the order of Autobahn's groups 1 to 7.
-//! Runs against the echo of `examples/echo.rs`, which is Herald's upgrade, guard and reader.
+//! Runs against the echo of `examples/echo.rs`, which consists of Herald's upgrade, guard and reader.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +18,7 @@ mod echo;
 
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// A server of its own for each test; ends with it.
+/// A server for one test, which ends with it.
 struct Server {
     address: SocketAddr,
     _runtime: Runtime,
@@ -63,7 +63,7 @@ fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(CLOSE, &[&code.to_be_bytes()[..], reason].concat())
 }
 
-/// What the server sent: its frames, the last a Close (`None` without code), then EOF and not a reset.
+/// What the server sent: its frames, the last a Close (`None` without a code), then EOF and not a reset.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     frames: Vec<(u8, Vec<u8>)>,
@@ -104,7 +104,7 @@ fn read_outcome(client: &mut TcpStream) -> Outcome {
     }
 }
 
-/// One case: what the client sends, what comes back before the Close, and the Close's code.
+/// One case: what the client sends, what is echoed before the Close, and the code of the Close.
 struct Case {
     name: String,
     sent: Vec<Vec<u8>>,
@@ -112,7 +112,7 @@ struct Case {
     code: Option<u16>,
 }
 
-/// Ends with a Close 1000 of the client's, which the server gives back.
+/// Ends with the client's Close 1000, which the server echoes.
 fn passes(name: &str, sent: &[Vec<u8>], echoed: &[(u8, &[u8])]) -> Case {
     let mut sent = sent.to_vec();
     sent.push(close(1000, b""));
@@ -136,7 +136,7 @@ fn fails(name: &str, sent: &[Vec<u8>], echoed: &[(u8, &[u8])], code: u16) -> Cas
     }
 }
 
-/// Runs each case with its bytes in one write, and frame by frame, and (short ones) byte by byte.
+/// Runs each case with its bytes in one write, frame by frame, and (if short) byte by byte.
 fn check(cases: Vec<Case>) {
     let server = Server::start();
     for case in cases {
@@ -409,12 +409,12 @@ fn utf8() {
     ] {
         let name = format!("6.3 to 6.23: {bytes:02x?}");
         cases.push(fails(&name, &[frame(TEXT, bytes)], &[], 1007));
-        // As bytes they are no text and none of the server's business.
+        // As bytes they are not text, and not the server's business.
         cases.push(passes(&name, &[frame(BINARY, bytes)], &[(BINARY, bytes)]));
         for cut in 0..=bytes.len() {
             let (first, second) = bytes.split_at(cut);
             let two = [frame(TEXT_START, first), frame(PING, b""), frame(LAST, second)];
-            // The part before the ping may be enough to tell.
+            // The part before the ping may be enough to decide.
             let told = std::str::from_utf8(first).is_err_and(|error| error.error_len().is_some());
             let pong: &[(u8, &[u8])] = if told { &[] } else { &[(PONG, b"")] };
             cases.push(fails(&format!("{name} cut at {cut}"), &two, pong, 1007));

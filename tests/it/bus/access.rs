@@ -1,5 +1,5 @@
-//! How Herald proves itself to NATS, and NATS to Herald: each way works with the right secret, and with the wrong one the
-//! bus stays disconnected and says nothing of the secret.
+//! How Herald authenticates to NATS, and NATS to Herald: each way works with the right secret; with a wrong one the
+//! bus stays disconnected and reveals nothing of the secret.
 
 use std::io::Write;
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn nkey() {
     works(&with).await;
 }
 
-/// Herald's permissions in docs/nats.md are enough for all it does; a backend's forbid it to speak as Herald.
+/// Herald's permissions in docs/nats.md suffice for everything it does; a backend's forbid it to speak as Herald.
 #[tokio::test]
 async fn the_documented_permissions_are_enough() {
     let documentation =
@@ -162,10 +162,10 @@ async fn tls_by_authority_file() {
     let mut with = config(&server.url());
     with.ca_file = Some(tls_file("ca.pem"));
     works(&with).await;
-    // Another authority: its own certificate signed by nobody we trust.
+    // Another authority: the server's own certificate is signed by nobody we trust.
     with.ca_file = Some(tls_file("server.pem"));
     does_not_work(&with).await;
-    // A server without TLS is not spoken to in the clear.
+    // Herald does not speak in the clear to a server without TLS.
     let clear = NatsServer::start();
     with.url = Some(clear.url());
     with.ca_file = Some(tls_file("ca.pem"));

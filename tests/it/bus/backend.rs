@@ -1,5 +1,5 @@
-//! A backend that answers application requests, in process and as a plain NATS client: `/echo…` tells what reached it,
-//! `/refuse` refuses, `/silent` never answers, anything else nobody listens to.
+//! A backend that answers application requests, in process and as a plain NATS client: `/echo…` repeats what it
+//! received, `/refuse` refuses, `/silent` never answers, and nobody listens to anything else.
 
 use async_nats::header::HeaderName;
 use async_nats::{HeaderMap, Message};
@@ -76,7 +76,7 @@ pub async fn listen(server: &NatsServer) {
             }
         });
     }
-    // Subscribed, and the server knows it: a request to oneself has come back.
+    // Subscribed, and the server knows it: a request to itself has come back.
     let mut own = client.subscribe("ready").await.unwrap();
     client.publish("ready", "".into()).await.unwrap();
     own.next().await.unwrap();

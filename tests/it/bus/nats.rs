@@ -1,5 +1,5 @@
 //! The bus among other NATS clients: publishers that know nothing of Herald reach every instance, backends learn of
-//! users, and a hostile message costs itself, not its neighbours.
+//! users, and a hostile message costs only itself.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ async fn every_instance_gets_every_message() {
         for _ in 0..sent.len() {
             got.push(next(incoming).await);
         }
-        // Two publishers: between them there is no order.
+        // Two publishers: there is no order between them.
         got.sort_by(|a, b| a.body.cmp(&b.body));
         assert_eq!(got, sent);
     }
@@ -134,7 +134,7 @@ async fn what_cannot_be_delivered_is_counted_and_costs_only_itself() {
         .publish("herald.broadcast.queue.x", "good".into())
         .await
         .unwrap();
-    // The two subscriptions have no order between them: the one to the user's subject is awaited as well.
+    // The two subscriptions have no order between them: wait for the one to the user's subject as well.
     client
         .publish("herald.user.alice.queue.x", "good".into())
         .await
@@ -149,7 +149,7 @@ async fn what_cannot_be_delivered_is_counted_and_costs_only_itself() {
     );
 }
 
-/// Somebody else's malformed message must cost neither the connection nor anybody else's message.
+/// One malformed message must cost neither the connection nor anybody else's message.
 #[tokio::test]
 async fn what_the_client_cannot_read_is_counted_and_costs_only_itself() {
     let server = NatsServer::start();
@@ -163,7 +163,7 @@ async fn what_the_client_cannot_read_is_counted_and_costs_only_itself() {
         (b"herald.broadcast.queue.x", b"NATS/1.0 99999\r\n\r\n"),
         (b"herald.user.alice.queue.x", b"NATS/1.0\r\nlatin: \xe4\r\n\r\n"),
         (b"herald.broadcast.queue.\xff", b""),
-        // A blank to Unicode, none to NATS: it parts no arguments, and is no subject of Herald's.
+        // White space to Unicode but not to NATS: it separates no arguments, and it is not a subject of Herald's.
         ("herald.broadcast.queue.a\u{2003}b".as_bytes(), b"NATS/1.0\r\n\r\n"),
     ];
     for _ in 0..20 {
@@ -173,7 +173,7 @@ async fn what_the_client_cannot_read_is_counted_and_costs_only_itself() {
         raw.publish(b"herald.broadcast.queue.x", b"", b"good").await;
         assert_eq!(next(&mut incoming).await.body, "good");
     }
-    // The two subscriptions have no order between them: the one to users' subjects is awaited as well.
+    // The two subscriptions have no order between them: wait for the one to the users' subjects as well.
     raw.publish(b"herald.user.alice.queue.x", b"", b"good").await;
     assert_eq!(next(&mut incoming).await.body, "good");
     let stats = bus.stats();
@@ -194,7 +194,7 @@ async fn the_servers_limit_is_named_when_it_is_the_smaller_one() {
     bus.publish(&broadcast(vec![0; limit])).await.unwrap();
     assert_eq!(next(&mut incoming).await.body.len(), limit);
 
-    // Headers that do not fit the reserve: refused too, and the connection lives on.
+    // Headers that exceed the reserve are refused too, and the connection survives.
     let values: Vec<_> = (0..8).map(|n| (format!("h{n}"), "v".repeat(4_000))).collect();
     let pairs = values.iter().map(|(name, value)| (&**name, &**value));
     let mut envelope = broadcast(vec![0; limit]);
@@ -222,7 +222,8 @@ async fn a_slow_instance_is_bounded_in_bytes_and_counts_what_it_drops() {
     for _ in 0..100 {
         slow.publish(&broadcast(body.clone())).await.unwrap();
     }
-    // Control is not behind notifications: what is said after them comes, and then they have been dealt with.
+    // Control messages do not queue behind notifications. What is said after them arrives, and then they have been
+    // handled.
     let counted = async {
         while slow.stats().slow_consumer_drops < 93 {
             tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! NATS goes and comes back: while it is away a publish is refused at once and nothing is kept for later; two seconds
-//! after its return everything works as before, without anybody's help.
+//! NATS goes away and comes back: while it is away a publish is refused at once and nothing is kept for later; two
+//! seconds after its return everything works as before, without intervention.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ async fn refused(bus: &dyn Bus) {
     assert_eq!(control, Err(RequestError::Unavailable));
 }
 
-/// Not one by one, which a busy machine would fail: each of them would wait for `request_timeout` or longer.
+/// Not one by one, which would fail on a busy machine: each of them would wait for `request_timeout` or longer.
 async fn refused_at_once(bus: &dyn Bus) {
     let start = Instant::now();
     for _ in 0..100 {
@@ -46,7 +46,7 @@ async fn an_outage_ends_by_itself() {
             assert!(back.elapsed() < Duration::from_secs(2));
             tokio::task::yield_now().await;
         }
-        // The first thing to come: of what was refused, nothing was kept.
+        // The first one to arrive: of what was refused, nothing was kept.
         assert_eq!(next(&mut incoming).await.body, format!("round {round}"));
         assert_eq!(bus.stats().reconnects, round);
     }
@@ -86,7 +86,7 @@ async fn a_request_that_waits_ends_with_the_connection() {
     assert_eq!(end, Err(RequestError::Unavailable));
 }
 
-/// The connection stands and takes nothing: each call is still answered within a second.
+/// The connection is open and accepts nothing: each call is still answered within a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hanging_server_blocks_nobody() {
     let server = NatsServer::start();

@@ -1,5 +1,5 @@
-//! The program's commands for people, run as people run them: arguments, an environment of one's own, input, and what came
-//! out of each of its two outputs.
+//! The program's commands for people, run as people run them: arguments, an environment of their own, input, and the
+//! contents of each of the two outputs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -10,13 +10,13 @@ use crate::support::process::Herald;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What is run.
+/// The command to run.
 pub struct Cli {
     command: Command,
     input: Vec<u8>,
 }
 
-/// What came of it.
+/// Its outcome.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -25,7 +25,7 @@ pub struct Ended {
 }
 
 impl Cli {
-    /// `herald` with these arguments, parted by blanks, in an empty environment.
+    /// `herald` with these arguments, separated by blanks, in an empty environment.
     pub fn new(arguments: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
         command.args(arguments.split_whitespace()).env_clear();
@@ -35,7 +35,7 @@ impl Cli {
         }
     }
 
-    /// The same against `herald`, as `test1` may.
+    /// The same against `herald`, as the user `test1`.
     pub fn of(herald: &Herald, arguments: &str) -> Self {
         Self::new(arguments)
             .set("HERALD_URL", &format!("http://{}", herald.address))
@@ -53,7 +53,7 @@ impl Cli {
         self
     }
 
-    /// One argument more, blanks and all.
+    /// Adds one argument, including its blanks.
     pub fn argument(mut self, argument: &str) -> Self {
         self.command.arg(argument);
         self
@@ -73,7 +73,7 @@ impl Cli {
             .spawn();
         let mut child = child.expect("start herald");
         let mut stdin = child.stdin.take().expect("its input");
-        // It may be none of its business, and closed.
+        // The command may not read its input, and close it.
         let _ = stdin.write_all(&self.input);
         child
     }
@@ -91,7 +91,7 @@ impl Cli {
         }
     }
 
-    /// Runs beside the test.
+    /// Runs it concurrently with the test.
     pub fn start(self) -> Started {
         let mut child = self.spawn();
         let out = lines(child.stdout.take().expect("its output"));
@@ -100,7 +100,7 @@ impl Cli {
     }
 }
 
-/// A command that runs; killed when dropped.
+/// A running command, killed when dropped.
 pub struct Started {
     child: Child,
     out: Receiver<String>,
@@ -124,14 +124,14 @@ impl Started {
         assert!(status.expect("kill").success());
     }
 
-    /// Whether it has ended, without a wait.
+    /// Whether it has ended, without waiting.
     pub fn is_over(&mut self) -> bool {
         self.child.try_wait().expect("its status").is_some()
     }
 
     /// Waits for its end.
     pub fn code(mut self) -> Option<i32> {
-        // Its outputs end with it, and not before.
+        // Its outputs end when it does, and not before.
         while self.out.recv_timeout(PATIENCE).is_ok() {}
         self.child.wait().expect("its end").code()
     }

@@ -1,5 +1,5 @@
-//! An instance that dies takes nobody else with it: the sessions of the others miss nothing, its users are gone within
-//! `presence.instance_timeout` (5 s), and backends are told once of each.
+//! An instance that dies takes nobody else with it: the sessions of the others miss nothing, its users are gone
+//! within `presence.instance_timeout` (5 s), and backends are told once of each.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use crate::support::cluster::{Cluster, online, until, until_online};
 use crate::support::cluster_client::Browser;
 use crate::support::within;
 
-/// `presence.instance_timeout`, a digest's interval, and what a busy machine takes.
+/// `presence.instance_timeout`, the interval of a digest, and what a busy machine adds.
 const GONE_BY: Duration = Duration::from_millis(7_000);
-/// What a second, wrong word of a user's end would take at most: survivors look again a digest later.
+/// The longest that a second, wrong word of a user's end could take: survivors check again a digest later.
 const AFTERWARDS: Duration = Duration::from_millis(2_500);
 
 async fn the_death_of_one_of(count: usize) {
@@ -27,7 +27,7 @@ async fn the_death_of_one_of(count: usize) {
     }
     let mut watchers = Vec::new();
     for address in &addresses[1..] {
-        // test2 is on all instances, and so stays.
+        // test2 is on all instances and therefore stays.
         let mut watcher = Browser::connect(*address, "test2").await;
         for destination in ["/queue/news", "/queue/users", "/user/queue/init/users"] {
             watcher.subscribe(destination).await;
@@ -139,7 +139,7 @@ async fn an_instance_that_stood_still_comes_back() {
     }
     assert_eq!(next().await, ("connected".into(), "test1".into()));
     assert!(tokio::time::timeout(AFTERWARDS, next()).await.is_err());
-    // Its session is as it was, and saw nobody go. A list may have been due when they subscribed.
+    // Its session is unchanged and saw nobody go. A list may have been due when they subscribed.
     here.subscribe("/queue/x").await;
     let lists =
         |browser: &mut Browser| -> Vec<_> { browser.waiting().iter().map(|frame| frame.json()).collect() };

@@ -1,5 +1,5 @@
-//! SIGTERM ends an instance so that nobody notices who reconnects: not ready at once while it still serves, then no new
-//! connections, sessions closed in waves with 1001, its users gone elsewhere at once, exit 0 in time.
+//! SIGTERM ends an instance so that clients who reconnect notice nothing: not ready at once while it still serves,
+//! then no new connections, sessions closed in waves with 1001, its users gone elsewhere at once, exit 0 in time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ async fn sigterm_drains() {
     let begun = Instant::now();
     until("not ready", async || drained.get("/readyz").await.status == 503).await;
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    // The balancer has not noticed yet: it serves, and lets in.
+    // The balancer has not noticed yet: the instance serves and admits clients.
     let mut late = Browser::connect(address, "test6").await;
     late.subscribe("/queue/x").await;
     let published = drained
@@ -112,7 +112,7 @@ async fn a_second_sigterm_ends_at_once() {
     assert_eq!(browser.end().await.code, 1006);
 }
 
-/// Who neither reads nor goes holds nothing up; SIGINT waits for no balancer.
+/// A client that neither reads nor leaves delays nothing; SIGINT waits for no balancer.
 #[tokio::test]
 async fn a_client_that_does_not_go_holds_nothing_up() {
     let mut cluster = Cluster::start_with(1, &SETTINGS).await;
@@ -123,7 +123,7 @@ async fn a_client_that_does_not_go_holds_nothing_up() {
     }
     let body = vec![b'x'; 512 << 10];
     for _ in 0..4 {
-        // More than a socket's buffers take: these sessions wait in their outbox.
+        // More than a socket's buffers hold: these sessions wait in their outbox.
         assert_eq!(
             herald
                 .post("/api/v1/broadcast/queue/x", "text/plain", &body)
@@ -139,7 +139,7 @@ async fn a_client_that_does_not_go_holds_nothing_up() {
     assert_eq!(idle.read(&mut [0; 16]).await.unwrap(), 0);
 }
 
-/// A session that subscribes to `/queue/x` and reads no more.
+/// A session that subscribes to `/queue/x` and stops reading.
 struct Stuck(#[expect(dead_code, reason = "held open")] TcpStream);
 
 impl Stuck {

@@ -1,5 +1,5 @@
-//! The promise: whichever instance is asked answers for the whole cluster, and names who is silent; the log's level changes
-//! on one instance or on all, and is the configured one again by itself.
+//! The promise: whichever instance is asked answers for the whole cluster, and names those that are silent. The log
+//! level changes on one instance or on all, and returns to the configured one by itself.
 
 use serde_json::{Value, json};
 
@@ -130,7 +130,7 @@ async fn the_logs_level_is_changed_for_a_time_on_one_instance_or_on_all() {
     })
     .await;
     second.logged("request answered").await;
-    // The hour of the earlier change is over as well: the later one took its place.
+    // The hour of the earlier change is over as well: the later change replaced it.
     for herald in [first, second] {
         herald.logged("the configured one again").await;
         assert_eq!(level(herald).await, "info");

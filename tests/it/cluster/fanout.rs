@@ -1,4 +1,4 @@
-//! What one instance or a plain NATS client publishes reaches the browsers of all instances, each once, and as it is.
+//! What one instance or a plain NATS client publishes reaches the browsers of all instances, each once, unchanged.
 
 use crate::support::cluster::Cluster;
 use crate::support::cluster_client::{Browser, Frame};
@@ -37,7 +37,7 @@ async fn a_backend_needs_nothing_of_heralds() {
     };
     say("herald.broadcast.queue.x", "to all").await;
     say("herald.user.test2.queue.x", "to test2").await;
-    // Subjects in their order: what were there twice, or went astray, would stand before these.
+    // Subjects in order: duplicates or strays would come before these.
     say("herald.broadcast.queue.x", "last").await;
     say("herald.user.test2.queue.x", "last").await;
     say("herald.user.test3.queue.x", "last").await;
@@ -88,7 +88,7 @@ async fn rest_at_one_instance_reaches_the_sessions_of_all() {
     }
 }
 
-/// A header's name and value in every kind that NATS can and cannot carry.
+/// A header's name and value of every kind that NATS can and cannot carry.
 const HEADERS: [(&str, &str); 6] = [
     ("kind", "order"),
     ("lines", "one\ntwo\r\nthree"),

@@ -1,4 +1,5 @@
-//! An operator at any instance sees and ends a user's sessions on all of them, and is told who did not answer.
+//! An operator at any instance sees and ends a user's sessions on all of them, and is told which instances did not
+//! answer.
 
 use std::time::{Duration, Instant};
 

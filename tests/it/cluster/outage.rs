@@ -23,7 +23,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(2);
 /// What a publisher was told.
 #[derive(Default)]
 struct Told {
-    /// Number and time of what was accepted.
+    /// The number and time of what was accepted.
     accepted: Vec<(u64, Instant)>,
     refused: u64,
     slowest_refusal: Duration,
@@ -129,7 +129,7 @@ async fn an_outage_of_nats_under_load() {
         herald.until_ready().await;
     }
     for ((herald, browser), user) in cluster.instances.iter().rev().zip(&mut browsers).zip(everybody) {
-        // From the other instance to this one's session.
+        // From the other instance to this instance's session.
         let path = format!("/api/v1/users/{user}/queue/x");
         assert_eq!(herald.post(&path, "text/plain", "back").await.status, 202);
         assert_eq!(browser.next_on("/user/queue/x").await.text(), "back");
@@ -140,7 +140,7 @@ async fn an_outage_of_nats_under_load() {
     stop.store(true, Ordering::Relaxed);
     let told = futures_util::future::join_all(publishers).await;
     let told: Vec<Told> = told.into_iter().map(Result::unwrap).collect();
-    // Behind everything that was accepted, on each publisher's connection to NATS.
+    // After everything that was accepted, on each publisher's connection to NATS.
     for (publisher, herald) in cluster.instances.iter().enumerate() {
         let body = format!("end {publisher}");
         let answer = herald
@@ -194,7 +194,7 @@ async fn an_outage_of_nats_under_load() {
                 told.slowest_refusal
             );
         }
-        // Whoever watches the list saw nobody leave. One may have been due when they subscribed.
+        // Nobody who watches the list saw a user leave. One list may have been due when they subscribed.
         for list in browser.waiting() {
             assert_eq!(list.header("subscription"), Some("/queue/users"));
             assert_eq!(list.json(), serde_json::json!(everybody));

@@ -1,5 +1,5 @@
-//! The bus carries what must be said and no more: a user's first and last session on an instance are news; frames,
-//! pings, subscriptions and second sessions are not.
+//! The bus carries what must be said and no more: a user's first and last session on an instance are announced;
+//! frames, pings, subscriptions and second sessions are not.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn frames_pings_and_second_sessions_say_nothing() {
         r#"["test1"]"#
     );
 
-    // Batches wait 100 ms, digests come each second: what these brought about has come by now.
+    // Batches wait 100 ms, digests come every second: their effects have arrived by now.
     let (mut digests, mut questions, mut others) = (0, 0, Vec::new());
     let listening = async {
         while let Some(message) = all.next().await {

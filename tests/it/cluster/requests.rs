@@ -1,5 +1,6 @@
-//! A SEND to an application destination is a request that one backend of a queue group answers; whatever goes wrong is
-//! a MESSAGE on the sender's `/user/queue/errors`, and who asks faster than backends answer has to wait.
+//! A SEND to an application destination is a request that one backend of a queue group answers. Whatever goes wrong
+//! becomes a MESSAGE on the sender's `/user/queue/errors`, and a client that asks faster than backends answer has to
+//! wait.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::support::cluster_client::Browser;
 use crate::support::nats::headers;
 use crate::support::within;
 
-/// Two backends of one group. Each answers by what it is asked, and says which of the two it is.
+/// Two backends in one group. Each answers as its request demands, and says which of the two it is.
 async fn backends(cluster: &Cluster) {
     for number in ["1", "2"] {
         let client = async_nats::connect(cluster.nats.url()).await.unwrap();
@@ -48,7 +49,7 @@ async fn backends(cluster: &Cluster) {
     }
 }
 
-/// A session of `user` that hears replies and errors.
+/// A session of `user` that receives replies and errors.
 async fn asking(cluster: &Cluster, user: &str) -> Browser {
     let mut browser = Browser::connect(cluster.instances[0].address, user).await;
     for destination in [
@@ -74,7 +75,7 @@ async fn one_backend_answers_the_sender_alone() {
         ("passcode", "hidden"),
         ("content-type", "text/x-order"),
     ];
-    // Any application prefix is the same.
+    // Every application prefix means the same.
     for prefix in ["/app", "/chat"] {
         browser
             .send(&format!("{prefix}/orders/place"), &headers, "two")
@@ -95,7 +96,7 @@ async fn one_backend_answers_the_sender_alone() {
     let reply = browser.next().await;
     assert_eq!(reply.header("destination"), Some("/user/queue/elsewhere"));
     assert_eq!(reply.header("correlation-id"), None);
-    // The other session hears only what is for the user as a whole.
+    // The other session receives only what is for the user as a whole.
     let to_all = "/api/v1/users/test1/queue/elsewhere";
     cluster.instances[1].post(to_all, "text/plain", "last").await;
     for browser in [&mut browser, &mut twin] {
@@ -160,7 +161,7 @@ async fn who_asks_too_fast_waits() {
         held.push(request);
         assert_eq!(browser.next().await.text(), (number - 2).to_string());
     }
-    // Another session is not held up meanwhile, and neither are notifications to this one.
+    // Meanwhile another session is not delayed, and neither are notifications to this one.
     let mut other = asking(&cluster, "test1").await;
     other.send("/app/orders/place", &[], "other").await;
     assert_eq!(next(&mut requests).await.payload, "other");

@@ -1,5 +1,5 @@
-//! `limits.sessions_per_user` holds over the whole cluster: the newest sessions stay, or the new one is refused; however
-//! many log in at once, instances die, and the bus is away meanwhile.
+//! `limits.sessions_per_user` holds over the whole cluster: the newest sessions stay, or the new one is refused,
+//! however many log in at once, while instances die and the bus goes away.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::support::process::Herald;
 use crate::support::within;
 
 const NEWEST: &str = "superseded by a newer session: at most 2 sessions a user (limits.sessions_per_user)";
-/// Longer than counts that could not be finished wait.
+/// Longer than an unfinished count waits.
 const SETTLED: Duration = Duration::from_millis(2_500);
 
 async fn cluster(count: usize, most: &str, policy: &str) -> Cluster {
@@ -25,7 +25,7 @@ fn ended(end: &End, code: u16, words: &str) {
     assert_eq!((end.code, end.error()), (code, Some(words)), "{end:?}");
 }
 
-/// Sessions of test1 that `herald` sees in the whole cluster.
+/// The sessions of test1 that `herald` sees in the whole cluster.
 async fn sessions(herald: &Herald) -> usize {
     let answer = admin(herald, "GET", "/api/v1/users/test1").await;
     answer.json()["sessions"].as_array().map_or(0, Vec::len)
@@ -38,7 +38,7 @@ async fn hits(herald: &Herald) -> u64 {
     line.unwrap().parse().unwrap()
 }
 
-/// Not one of these has been closed, nor will be.
+/// None of these has been closed, nor will be.
 async fn stay(browsers: impl IntoIterator<Item = &mut Browser>) {
     tokio::time::sleep(SETTLED).await;
     for browser in browsers {
@@ -134,7 +134,7 @@ async fn the_new_one_is_refused_wherever_the_others_are() {
     })
     .await;
 
-    // An instance that is there and does not answer holds up a login for a moment.
+    // An instance that is there but does not answer delays a login for a moment.
     cluster.instances[0].pause().await;
     until("the session to be gone", async || {
         sessions(&cluster.instances[1]).await == 0
@@ -145,7 +145,7 @@ async fn the_new_one_is_refused_wherever_the_others_are() {
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     cluster.instances[0].signal("CONT");
 
-    // Let in while the others could not be asked: the newer one leaves afterwards.
+    // Admitted while the others could not be asked: the newer one leaves afterwards.
     cluster.nats.kill();
     let mut third = attempt(here).await.unwrap();
     cluster.nats.restart();

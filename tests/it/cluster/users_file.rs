@@ -1,5 +1,5 @@
-//! Who is taken out of the users file, or changed in it, is out: of every session, also those that are just logging in,
-//! and however many are changed at once. Nobody else notices.
+//! A user who is removed from the users file, or changed in it, is out of every session, including those that are
+//! just logging in, however many users change at once. Nobody else notices.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ struct Watched {
     folder: TempDir,
 }
 
-/// A file of these users with these roles; each has the password `test`.
+/// A file of these users with these roles. Each has the password `test`.
 fn write(folder: &Path, users: impl IntoIterator<Item = (String, &'static str)>) {
     let hash = herald::auth::users::demo_users()[0].password.expose().to_owned();
     let text: String = users
@@ -27,7 +27,7 @@ fn write(folder: &Path, users: impl IntoIterator<Item = (String, &'static str)>)
             format!("[[users]]\nname = \"{name}\"\npassword = \"{hash}\"\nroles = [{roles}]\n")
         })
         .collect();
-    // As editors and Kubernetes do it: the file is whole at every time.
+    // As editors and Kubernetes do it: the file is complete at every moment.
     std::fs::write(folder.join("new"), text).unwrap();
     std::fs::rename(folder.join("new"), folder.join("users.toml")).unwrap();
 }
@@ -52,9 +52,9 @@ impl Watched {
             "127.0.0.1:0",
         ])
         .set("HERALD_AUTH__USERS_FILE", &path("users.toml"));
-        // A mailbox that is full delays joins, and so gives what goes wrong there the time to do so.
+        // A full mailbox delays joins, and gives what may go wrong there the time to do so.
         let launch = launch.set("HERALD_DELIVERY__MAILBOX", "1");
-        // Who is withdrawn here tries again at once, and would be delayed for it.
+        // A user who is withdrawn here tries again at once, and would be delayed for it.
         let launch = launch.set("HERALD_LOGIN__DELAY", "0s");
         let herald = Herald::start("watching", &launch).await;
         Self { herald, folder }
@@ -106,14 +106,14 @@ async fn who_is_gone_or_changed_is_closed() {
     Browser::connect(address, "changes").await;
     stays.subscribe("/queue/still").await;
 
-    // A broken file changes nothing, and is said.
+    // A broken file changes nothing, and is reported.
     std::fs::write(watched.folder.path().join("users.toml"), "[[users]\n").unwrap();
     watched.herald.logged("the users stay as they were").await;
     Browser::connect(address, "comes").await;
     stays.subscribe("/queue/and/still").await;
 }
 
-/// Logins under way while the file changes: each ends refused, or in a session that is closed. None stays.
+/// Logins in progress while the file changes: each ends refused, or in a session that is closed. None stays.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_during_the_reload_does_not_slip_through() {
     let all = |user: &str| [("x".to_owned(), USER), (user.to_owned(), USER)];
@@ -124,7 +124,7 @@ async fn a_login_during_the_reload_does_not_slip_through() {
     for _ in 0..20 {
         let mut browser = Browser::connect(address, "x").await;
         browser.subscribe("/queue/load").await;
-        // Read, and forgotten.
+        // Read and discarded.
         audience.push(tokio::spawn(async move {
             while browser.event_within(HOUR).await.is_some() {}
         }));
@@ -186,7 +186,7 @@ async fn a_login_during_the_reload_does_not_slip_through() {
     assert_eq!(watched.sessions("goes").await, 0);
 }
 
-/// More than names may wait for who closes their sessions: the sessions are found nevertheless.
+/// More names than may wait for the task that closes their sessions: the sessions are found nevertheless.
 #[tokio::test]
 async fn any_number_of_users_is_withdrawn_at_once() {
     let crowd = |roles| (0..8_000).map(move |number| (format!("u{number}"), roles));

@@ -12,7 +12,7 @@ use crate::support::within;
 pub struct Raw(TcpStream);
 
 impl Raw {
-    /// An open WebSocket; or what came instead.
+    /// An open WebSocket, or the answer that came instead.
     pub async fn upgrade(to: SocketAddr, headers: &[(&str, &str)]) -> Result<Self, String> {
         Self::upgrade_from("127.0.0.1", to, &[], headers).await
     }
@@ -37,7 +37,7 @@ impl Raw {
             while !answer.ends_with(b"\r\n\r\n") {
                 match stream.read_u8().await {
                     Ok(byte) => answer.push(byte),
-                    // Closed, perhaps with bytes unread.
+                    // Closed, possibly with unread bytes.
                     Err(_) => break,
                 }
             }

@@ -1,4 +1,4 @@
-//! A client with a small receive buffer, that reads only when it is told to.
+//! A client with a small receive buffer that reads only when it is told to.
 
 use std::net::SocketAddr;
 
@@ -8,9 +8,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::support::app::{User, connect};
 use crate::support::within;
 
-/// Smaller, and the kernel lets a sender wait for its timers.
+/// With a smaller one the kernel makes a sender wait for its timers.
 const RECEIVE_BYTES: u32 = 16 * 1024;
-/// Read at once, at most: what is read ahead is not in the kernel any more.
+/// The most that is read at once: what is read ahead is no longer in the kernel.
 const CHUNK_BYTES: usize = 4 * 1024;
 const CLOSE: u8 = 0x88;
 
@@ -21,7 +21,7 @@ pub enum Found {
     Frame(String),
     /// A WebSocket Close with this code.
     Close(u16),
-    /// The connection's end; `true`: within a frame.
+    /// The end of the connection; `true` if it ended within a frame.
     Eof(bool),
 }
 
@@ -52,7 +52,7 @@ impl SlowClient {
         client
     }
 
-    /// Subscribed, RECEIPT read.
+    /// Subscribed, with the RECEIPT read.
     pub async fn subscribe(&mut self, id: &str, destination: &str) {
         self.say(&format!(
             "SUBSCRIBE\nid:{id}\ndestination:{destination}\nreceipt:{id}\n\n\0"
@@ -93,7 +93,7 @@ impl SlowClient {
         }
     }
 
-    /// The next is a frame.
+    /// The next item, which must be a frame.
     pub async fn frame(&mut self) -> String {
         match self.next().await {
             Found::Frame(frame) => frame,
@@ -101,7 +101,7 @@ impl SlowClient {
         }
     }
 
-    /// The next is a MESSAGE; gives its body.
+    /// The body of the next item, which must be a MESSAGE.
     pub async fn body(&mut self) -> String {
         let frame = self.frame().await;
         body(&frame)
@@ -109,7 +109,7 @@ impl SlowClient {
             .to_owned()
     }
 
-    /// Everything up to the end: the MESSAGEs' bodies, and what came behind the last of them.
+    /// Everything up to the end: the bodies of the MESSAGEs, and what came after the last of them.
     pub async fn rest(&mut self) -> (Vec<String>, Vec<Found>) {
         let (mut bodies, mut last) = (Vec::new(), Vec::new());
         loop {
@@ -127,7 +127,7 @@ impl SlowClient {
         }
     }
 
-    /// Reads a chunk; `false`: there is no more.
+    /// Reads a chunk. `false`: there is no more.
     async fn read(&mut self) -> bool {
         let mut chunk = [0; CHUNK_BYTES];
         let length = self.stream.read(&mut chunk).await.unwrap();
@@ -142,7 +142,7 @@ pub fn body(frame: &str) -> Option<&str> {
     body.strip_suffix('\0')
 }
 
-/// Where the payload of the first frame begins and ends, if all of it is there.
+/// The range of the first frame's payload, if all of it has arrived.
 fn whole(bytes: &[u8]) -> Option<(usize, usize)> {
     let (start, length) = match bytes {
         [_, 126, high, low, ..] => (4, usize::from(u16::from_be_bytes([*high, *low]))),

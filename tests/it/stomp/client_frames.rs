@@ -20,7 +20,7 @@ async fn refuses_with(app: &App, version: &str, sent: &str, words: &str, code: u
     refuses(app, version, sent, &error, code).await;
 }
 
-/// The next frame's header `name`, of a frame that begins with `command`.
+/// The header `name` of the next frame, which must begin with `command`.
 async fn header_of(client: &mut Client, command: &str, name: &str) -> String {
     match client.next().await {
         Message::Text(text) => {
@@ -71,7 +71,7 @@ async fn s2_a_senders_own_headers_reach_the_message() {
     sender.expect_receipt("r").await;
     let headers = "Priority:9\na:1\nb:2\nexpires:0\npersistent:true\n";
     client.expect(message_with("0", "/queue/a", headers, "hi")).await;
-    // Nor does the transaction that it was in reach anybody.
+    // The transaction that it was in does not reach anybody either.
     sender
         .say(
             "BEGIN\ntransaction:t\n\n\0SEND\ndestination:/queue/a\ntransaction:t\nx:1\n\nhi\0\
@@ -150,7 +150,7 @@ async fn s4_subscribe_wants_a_destination_and_an_id_of_its_own() {
         )
         .await;
     }
-    // In 1.0 the destination may stand for it.
+    // In 1.0 the destination may replace it.
     let twice = "SUBSCRIBE\ndestination:/queue/a\n\n\0SUBSCRIBE\ndestination:/queue/a\n\n\0";
     let words = "SUBSCRIBE: header destination is that of a live subscription";
     refuses_with(&app, "1.0", twice, words, 1002).await;
@@ -221,7 +221,7 @@ async fn s6_ack_is_auto_client_or_client_individual() {
     }
 }
 
-/// A session with the subscription `0` to `/queue/a` that lets two MESSAGEs be unacknowledged.
+/// A session with the subscription `0` to `/queue/a` that allows two unacknowledged MESSAGEs.
 async fn windowed(app: &App, version: &str, ack: &str) -> Client {
     let mut client = app.session(version).await;
     client
@@ -268,7 +268,7 @@ async fn s8_after_unsubscribe_no_message_is_made() {
         let words = "UNSUBSCRIBE: header id names no live subscription";
         refuses_with(&app, version, "UNSUBSCRIBE\nid:0\n\n\0", words, 1002).await;
     }
-    // What waited for an ACK's place is dropped, also where the id is used again.
+    // What waited for an ACK is dropped, even if the id is used again.
     for version in ALL {
         let mut client = windowed(&app, version, "client").await;
         for body in ["1", "2", "waits", "waits too"] {
@@ -340,7 +340,7 @@ async fn a1_ack_and_nack_name_the_message_by_version() {
         let name = if version == "1.2" { "ack" } else { "message-id" };
         let second = header_of(&mut client, "MESSAGE", name).await;
         client.expect_nothing().await;
-        // What is not known is ignored; a receipt is due all the same.
+        // Unknown ids are ignored; a receipt is due all the same.
         let named = |id: &str| match version {
             "1.2" => format!("id:{id}\nsubscription:0\n"),
             "1.1" => format!("message-id:{id}\nsubscription:0\n"),
@@ -459,7 +459,7 @@ async fn t1_begin_commit_and_abort_name_a_transaction() {
     let three = "BEGIN\ntransaction:1\n\n\0BEGIN\ntransaction:2\n\n\0BEGIN\ntransaction:3\n\n\0";
     let words = "BEGIN: at most 2 open transactions (limits.transactions)";
     refuses_with(&app, "1.2", three, words, 1008).await;
-    // Committed or aborted, an id is free.
+    // Committed or aborted, an id is free again.
     let mut client = app.session("1.2").await;
     for end in ["COMMIT", "ABORT"] {
         client
@@ -486,7 +486,7 @@ async fn t2_what_is_in_a_transaction_happens_at_its_commit() {
         sender.say(in_t("u", "never")).await;
         sender.say(in_t("t", "second")).await;
         send(&mut sender, "/queue/a", "outside").await;
-        // What came before it in a transaction has not gone.
+        // What came before it in a transaction has not been sent.
         client.expect(message("0", "/queue/a", "outside")).await;
         sender
             .say("ABORT\ntransaction:u\n\n\0COMMIT\ntransaction:t\n\n\0")
@@ -528,7 +528,7 @@ async fn t3_the_end_of_a_session_aborts_its_transactions() {
     let mut sender = app.session_of(BEN, "1.2").await;
     send(&mut sender, "/queue/a", "hi").await;
     client.expect(message("0", "/queue/a", "hi")).await;
-    // They are bounded.
+    // Their number and size are bounded.
     let in_t = |body: &str| format!("SEND\ndestination:/queue/a\ntransaction:t\n\n{body}\0");
     let three = format!("BEGIN\ntransaction:t\n\n\0{}{}{}", in_t(""), in_t(""), in_t(""));
     let words = "SEND: at most 2 frames in a transaction (limits.transaction_actions)";

@@ -176,7 +176,7 @@ async fn c9_before_connect_only_disconnect_is_allowed() {
         "ABORT",
     ] {
         let frame = format!("{command}\ndestination:/queue/a\nid:0\ntransaction:t\nreceipt:a:b\\c\n\n\0");
-        // Nothing is agreed on, so nothing is escaped.
+        // No version is agreed, so nothing is escaped.
         let error = format!("message:{command}: not connected, CONNECT comes first\nreceipt-id:a:b\\c");
         said(&app, frame).await.expect_error(&error, 1002).await;
     }
@@ -192,7 +192,7 @@ async fn c10_a_receipt_of_connect_is_ignored() {
     for version in ALL {
         let mut client = app.session_with(ANNA, version, "receipt:r\n").await;
         client.expect_nothing().await;
-        // Nor does an ERROR name it.
+        // An ERROR does not name it either.
         client.say("CONNECT\nreceipt:r\n\n\0").await;
         let error = "message:CONNECT\\c this session is connected already";
         let error = if version == "1.0" {

@@ -1,7 +1,7 @@
-//! Promise: no rule is without its test, and no departure without its reason. The numbers are those of
+//! Promise: no rule is without a test, and no departure without a reason. The numbers are those of
 //! docs/stomp-rules.md.
 
-/// Every rule; `true`: Herald departs from what the rule asks for or advises, and docs/stomp.md says why.
+/// Every rule. `true`: Herald departs from what the rule requires or advises, and docs/stomp.md says why.
 const RULES: [(&str, bool); 76] = [
     ("F1", false),
     ("F2", true),
@@ -99,7 +99,7 @@ fn every_rule_has_its_test_and_its_row() {
     let numbers: Vec<&str> = RULES.iter().map(|(number, _)| *number).collect();
     assert_eq!(rows, numbers, "docs/stomp-rules.md and the table of this file");
     for number in numbers {
-        // With its attribute right above: neither a helper's name nor an ignored test will do.
+        // With its attribute directly above: neither a function called by tests nor an ignored test counts.
         let begin = format!("\n#[tokio::test]\nasync fn {}_", number.to_lowercase());
         let tests: usize = TESTS.iter().map(|file| file.matches(&begin).count()).sum();
         assert_eq!(tests, 1, "{number}");
@@ -121,7 +121,7 @@ fn every_departure_is_told_with_its_reason() {
     }
 }
 
-/// A cell of a table's row whose first cell is a rule's number.
+/// A cell of a table's row whose first cell is the number of a rule.
 fn cell(line: &str, index: usize) -> Option<&str> {
     let mut cells = line.strip_prefix("| ")?.split(" | ");
     let number = cells.clone().next()?;

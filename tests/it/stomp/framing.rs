@@ -29,7 +29,7 @@ async fn f2_lf_ends_a_line_and_cr_lf_does_in_1_2() {
         client.write(message).await;
         client.expect_receipt("r").await;
     }
-    // Before, a CR is part of what it stands in.
+    // In earlier versions a CR is part of the text that it stands in.
     for version in ["1.0", "1.1"] {
         let mut client = app.session(version).await;
         client.say("BEGIN\ntransaction:t\nreceipt:r\r\n\n\0").await;
@@ -111,7 +111,7 @@ async fn f5_only_send_has_a_body() {
             }
         }
     }
-    // 1.0 says that a SUBSCRIBE's is ignored.
+    // 1.0 says that the body of a SUBSCRIBE is ignored.
     let mut client = app.session("1.0").await;
     client
         .say("SUBSCRIBE\ndestination:/queue/a\nreceipt:r\n\nignored\0")
@@ -140,14 +140,14 @@ async fn f6_content_length_counts_octets_and_nul_follows() {
 async fn f7_a_body_with_nul_has_a_content_length() {
     let app = App::start().await;
     let mut client = subscribed(&app, "1.2", "0", "/queue/a").await;
-    // Without one its rest is another frame, and none that Herald knows.
+    // Without one the rest is another frame, which Herald does not know.
     let mut sender = app.session("1.2").await;
     sender.say("SEND\ndestination:/queue/a\n\nab\0cd\0").await;
     client.expect(message("0", "/queue/a", "ab")).await;
     sender
         .expect_error("message:NUL before the blank line that ends the headers", 1002)
         .await;
-    // Herald's own always carry it, and a type.
+    // Herald's own frames always carry it, and a type.
     client.say("SEND\ndestination:/queue/a\n\n\0").await;
     client.expect(message("0", "/queue/a", "")).await;
 }
@@ -185,7 +185,7 @@ async fn f9_a_content_length_that_is_no_number_is_an_error() {
         let sent = format!("SEND\ndestination:/queue/a\ncontent-length:{value}\n\na\0");
         let error = "message:content-length is not a non-negative integer";
         for version in ALL {
-            // A blank before a value is none of it in 1.0 (H5).
+            // In 1.0 a blank before a value is not part of it (H5).
             if (version, value) != ("1.0", " 1") {
                 refuses(&app, version, &sent, error, 1002).await;
             }
@@ -214,7 +214,7 @@ async fn f11_an_unknown_command_is_an_error() {
         let error = "message:unknown command \"JUMP\"\nreceipt-id:r";
         refuses(&app, version, "JUMP\nreceipt:r\n\n\0", error, 1002).await;
     }
-    // Longer than any, refused before its end has come; and a control character is shown, not repeated.
+    // Longer than any command, refused before its end has arrived. A control character is shown as an escape.
     let error = format!("message:unknown command {:?}", "A".repeat(32));
     refuses(&app, "1.1", "A".repeat(100), &error, 1002).await;
     let error = r#"message:unknown command "\\u{1b}[0m""#;

@@ -13,14 +13,14 @@ async fn h1_escapes_are_read_and_written_by_version() {
         .await;
     let headers = "x\\cy\\\\z:a\\nb\\cc\\\\d\\re\n";
     v1_2.expect(message_with("a\\cb", "/queue/a", headers, "")).await;
-    // 1.1 has no escape for CR, and none is needed where LF alone ends a line.
+    // 1.1 has no escape for CR, and needs none where only LF ends a line.
     let headers = "x\\cy\\\\z:a\\nb\\cc\\\\d\re\n";
     v1_1.expect(message_with("a\\cb", "/queue/a", headers, "")).await;
     v1_1.say("SEND\ndestination:/queue/a\nx\\c:a\\nb\\cc\\\\d\n\n\0")
         .await;
     v1_1.expect(message_with("a\\cb", "/queue/a", "x\\c:a\\nb\\cc\\\\d\n", ""))
         .await;
-    // What ends a line cannot stand in a name that is passed on.
+    // A character that ends a line cannot stand in a name that is passed on.
     let error = "message:SEND\\c header name \"a\\\\nb\" must not be empty or hold control characters";
     refuses(
         &app,

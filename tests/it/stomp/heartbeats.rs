@@ -1,5 +1,5 @@
-//! Rules B1 to B7: who sends when nothing is to be said. Periods are the shortest that Herald offers, a second; another
-//! session's heart-beats are the clock.
+//! Rules B1 to B7: who sends when there is nothing to say. Periods are the shortest that Herald offers, one second;
+//! another session's heart-beats are the clock.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::subscribe;
 use crate::support::app::{ANNA, App, BEN, connect};
 use crate::support::client::{BINARY_START, Client, LAST, MORE, Message, PING, TEXT_START, frame};
 
-/// An instance that offers and wants a heart-beat a second.
+/// An instance that offers and wants one heart-beat per second.
 pub async fn start(configure: impl FnOnce(&mut herald::config::Config)) -> App {
     App::with(|config| {
         config.heartbeat.send = HumanDuration::secs(1);
@@ -19,7 +19,7 @@ pub async fn start(configure: impl FnOnce(&mut herald::config::Config)) -> App {
     .await
 }
 
-/// A session that does nothing but hear the server's heart-beats, at least one a second.
+/// A session that only receives the server's heart-beats, at least one a second.
 pub struct Clock(Client);
 
 impl Clock {
@@ -32,7 +32,7 @@ impl Clock {
         self.0.expect("\n").await;
     }
 
-    /// Waits until so much time has gone by.
+    /// Waits until this time has passed.
     pub async fn pass(&mut self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time {
@@ -45,16 +45,16 @@ impl Clock {
 async fn b1_a_direction_has_the_greater_period_or_none() {
     let app = start(|_| {}).await;
     let mut clock = Clock::of(&app).await;
-    // Offers nothing, wants nothing: is sent nothing, and no silence of its is minded.
+    // Offers nothing and wants nothing: it is sent nothing, and its silence does not matter.
     let mut none = app.session("1.2").await;
     let mut zero = app.session_with(ANNA, "1.1", "heart-beat:0,0\n").await;
-    // The server can do a second, this one wants three: the greater counts.
+    // The server can do one second, this client wants three: the greater counts.
     let mut slow = app.session_with(ANNA, "1.2", "heart-beat:0,3000\n").await;
     let start = Instant::now();
     slow.expect("\n").await;
     let first = start.elapsed();
     assert!(first >= Duration::from_millis(1_500), "{first:?}");
-    // It promises one in three seconds: silence is not minded after 2.5 of one second.
+    // It promises one every three seconds: silence is tolerated beyond 2.5 times one second.
     let mut promised = app.session_with(ANNA, "1.2", "heart-beat:3000,0\n").await;
     clock.pass(Duration::from_secs(4)).await;
     none.expect_nothing().await;
@@ -73,7 +73,7 @@ async fn b2_the_server_sends_lf_within_its_period() {
             client.expect("\n").await;
             longest = longest.max(start.elapsed());
         }
-        // A second is promised. The machine that tests may be busy for a moment, but not four times.
+        // One second is promised. A busy machine may be late once, but not four times.
         assert!(longest < Duration::from_millis(1_500), "{longest:?}");
         let all = first.elapsed();
         assert!(all < Duration::from_secs(4), "{all:?}");
@@ -95,10 +95,10 @@ async fn b3_any_byte_is_a_sign_of_life() {
         by_lf.write(frame(LAST, b"\n")).await;
         by_ping.write(frame(PING, b"")).await;
         assert_eq!(by_ping.next().await, Message::Pong(Vec::new()));
-        // Half a header is alive.
+        // Half a header is a sign of life.
         by_part.write(frame(MORE, b"t")).await;
     }
-    // No ping of the server's in all that time.
+    // The server sent no ping in all that time.
     by_lf.expect_nothing().await;
     by_ping.expect_nothing().await;
     by_part.write(frame(LAST, b"\nreceipt:r\n\n\0")).await;
@@ -161,7 +161,7 @@ async fn b7_a_dead_peer_is_dropped_with_all_it_had() {
         .say("BEGIN\ntransaction:t\n\n\0SEND\ndestination:/queue/b\ntransaction:t\n\nnever\0")
         .await;
     let mut other = super::subscribed(&app, "1.2", "0", "/queue/b").await;
-    // Asked after 2.5 periods, given up after 3.5.
+    // Pinged after 2.5 periods, given up after 3.5.
     assert_eq!(client.next().await, Message::Ping(Vec::new()));
     let asked = start.elapsed();
     client.expect_error("message:no heart-beat", 4408).await;

@@ -30,7 +30,7 @@ async fn r1_every_frame_may_ask_for_a_receipt() {
         }
         client.expect_end(1000).await;
     }
-    // As it was, escaped again.
+    // As received, escaped again.
     let mut client = app.session("1.2").await;
     client
         .say("BEGIN\ntransaction:t\nreceipt: a\\cb\\\\c\\nd\\r \n\n\0")
@@ -53,7 +53,7 @@ async fn r2_frames_received_before_the_end_are_processed_in_their_order() {
         client.expect_receipt(&n.to_string()).await;
         other.expect(message("0", "/queue/a", &n.to_string())).await;
     }
-    // The connection ends behind them without a word of STOMP's.
+    // The connection ends after them, without an ERROR.
     let sends = |from: usize| -> String {
         (from..from + 50)
             .map(|n| format!("SEND\ndestination:/queue/a\n\n{n}\0"))
@@ -82,7 +82,7 @@ async fn r3_a_subscribes_receipt_precedes_its_first_message() {
             let mut client = app.session_of(BEN, ALL[round % 3]).await;
             let frame = format!("SUBSCRIBE\nid:0\ndestination:{destination}\nreceipt:r\n\n\0");
             let send = format!("SEND\ndestination:{destination}\n\nhi\0");
-            // At the same time, before, and behind it in one go.
+            // Concurrently, before, and directly after it.
             sender.say(&send).await;
             client.say(format!("{frame}{send}")).await;
             sender.say(&send).await;
@@ -110,7 +110,7 @@ async fn g1_a_message_names_destination_id_and_subscription() {
             assert!(ids.insert(id.to_owned()), "{text}");
         }
     }
-    // 1.0 without an id: no subscription either.
+    // 1.0 without an id: the MESSAGE has no subscription header either.
     let mut client = app.session("1.0").await;
     client
         .say("SUBSCRIBE\ndestination:/queue/a\n\n\0SEND\ndestination:/queue/a\n\nhi\0")
@@ -161,7 +161,7 @@ async fn g3_a_message_has_length_type_and_its_publishers_headers() {
         let typed = message_with("0", "/queue/a", "a:1\nb:2\n", "{}")
             .replace("text/plain;charset=UTF-8", "application/json");
         client.expect(typed).await;
-        // Without one: by what the body is.
+        // Without one: by the content of the body.
         client.say("SEND\ndestination:/queue/a\n\nhi\0").await;
         client.expect(message("0", "/queue/a", "hi")).await;
         client
@@ -180,7 +180,7 @@ async fn g3_a_message_has_length_type_and_its_publishers_headers() {
 async fn e1_an_error_ends_the_connection_at_once() {
     let app = App::start().await;
     for version in ALL {
-        // The next frame is not looked at.
+        // The next frame is not processed.
         let mut client = subscribed(&app, version, "0", "/queue/a").await;
         client
             .say("JUMP\n\n\0SEND\ndestination:/queue/a\nreceipt:r\n\nhi\0")
@@ -258,7 +258,7 @@ async fn e3_what_passes_a_limit_is_an_error_that_names_it() {
 #[tokio::test]
 async fn l1_the_last_frame_reaches_a_client_that_reads() {
     let app = App::with(|config| config.limits.body_bytes.0 = 200 << 10).await;
-    // Many that connect and end at once.
+    // Many that connect and end at the same time.
     let mut clients = Vec::new();
     for _ in 0..50 {
         let mut client = app.open().await;
@@ -271,7 +271,7 @@ async fn l1_the_last_frame_reaches_a_client_that_reads() {
             .expect_error("message:unknown command \"JUMP\"", 1002)
             .await;
     }
-    // One that goes on sending, far more than may be: it hears why.
+    // A client that keeps sending far more than is allowed still hears why.
     let mut client = app.session("1.2").await;
     let long = format!(
         "SEND\ndestination:/queue/a\nreceipt:r\n\n{}\0",
@@ -284,7 +284,7 @@ async fn l1_the_last_frame_reaches_a_client_that_reads() {
     assert!(client.try_write(pieces.collect::<Vec<u8>>()).await);
     let error = "message:a body has at most 204800 bytes (limits.body_bytes)\nreceipt-id:r";
     client.expect_error(error, 1009).await;
-    // Nothing was reset: what it sends is still read, for a while.
+    // Nothing was reset: for a while, what it sends is still read.
     client.write(vec![0; 256 << 10]).await;
     client.write(vec![0; 256 << 10]).await;
     // The same in one message, as browsers send it.
@@ -294,7 +294,7 @@ async fn l1_the_last_frame_reaches_a_client_that_reads() {
     client.expect_end(1009).await;
     client.write(vec![0; 256 << 10]).await;
     client.write(vec![0; 256 << 10]).await;
-    // The peer's own end is waited for, in bounded time: the server sends FIN first, and nothing is reset.
+    // The peer's own end is awaited for a bounded time: the server sends FIN first, and nothing is reset.
     let mut client = app.session("1.2").await;
     subscribe(&mut client, "0", "/queue/a").await;
     client.say("DISCONNECT\n\n\0").await;

@@ -1,5 +1,6 @@
-//! Promise: a hidden tab, whose timers are throttled while its browser answers pings, stays; a dead peer goes, also one
-//! that nothing can be written to; and the time in which Herald itself reads nothing is not the client's silence.
+//! Promise: a hidden tab, whose timers are throttled while its browser answers pings, stays; a dead peer goes, even
+//! one that nothing can be written to; and the time in which Herald itself reads nothing does not count as the
+//! client's silence.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use super::subscribe;
 use crate::support::app::{ANNA, App};
 use crate::support::client::{Client, Message, PONG, frame};
 
-/// Answers pings, and nothing else, for `time`; gives their number.
+/// Answers pings, and sends nothing else, for `time`. Returns how many there were.
 async fn answer_pings(client: &mut Client, time: Duration) -> usize {
     let (start, mut pings) = (Instant::now(), 0);
     while start.elapsed() < time {
@@ -56,7 +57,7 @@ async fn a_hidden_tab_goes_when_its_grace_is_over() {
         Message::Text(b"ERROR\nmessage:no heart-beat\n\n\0".to_vec())
     );
     tab.expect_end(4408).await;
-    // Not before, and not only when the next ping would be due.
+    // Not earlier, and not only when the next ping would be due.
     assert!(
         after >= Duration::from_millis(3_750) && after < Duration::from_millis(4_900),
         "{after:?}"
@@ -69,7 +70,7 @@ async fn a_peer_behind_a_black_hole_goes() {
     let app = start(|_| {}).await;
     let mut clock = Clock::of(&app).await;
     let start = Instant::now();
-    // Neither reads nor closes: all that the network still tells is that its buffers are full.
+    // It neither reads nor closes: the network only tells that its buffers are full.
     let mut hole = app.session_with(ANNA, "1.2", "heart-beat:1000,1000\n").await;
     subscribe(&mut hole, "0", "/queue/a").await;
     let mut publisher = app.session("1.2").await;
@@ -92,7 +93,7 @@ async fn a_peer_behind_a_black_hole_goes() {
         start.elapsed()
     );
     assert_eq!(app.metric("herald_sessions_reaped_total").await, 1.0);
-    // What waited for it is forgotten, once its last words have had their time.
+    // What waited for it is freed once its last frames have had their time.
     while app.metric("herald_connections").await > 2.0 {
         clock.beat().await;
         assert!(start.elapsed() < Duration::from_secs(20));
@@ -126,7 +127,7 @@ async fn heralds_own_back_pressure_is_no_silence() {
     let mut clock = Clock::of(&app).await;
     let mut client = app.session_with(ANNA, "1.2", "heart-beat:1000,0\n").await;
     subscribe(&mut client, "0", "/user/queue/slow").await;
-    // The first waits for its backend; for the second there is no room, so nothing more is read, pongs neither.
+    // The first waits for its backend. There is no room for the second, so nothing more is read, not even pongs.
     let send = "SEND\ndestination:/app/slow\n\none\0SEND\ndestination:/app/slow\n\ntwo\0";
     client.say(send).await;
     clock.pass(Duration::from_secs(6)).await;

@@ -61,8 +61,8 @@ async fn w3_stomp_is_a_stream_over_messages() {
         for _ in 0..3 {
             client.expect(&expected).await;
         }
-        // A frame in several messages, text and binary in turn (cut inside a character only where they are binary),
-        // empty ones and a ping between.
+        // A frame in several messages, alternating text and binary (cut inside a character only where they are
+        // binary), with empty messages and a ping in between.
         for cut in 0..text.len() {
             let (first, second) = text.split_at(cut);
             let opcode = if std::str::from_utf8(first).is_ok() {
@@ -77,7 +77,7 @@ async fn w3_stomp_is_a_stream_over_messages() {
                 .await;
             client.expect(&expected).await;
         }
-        // A message in fragments, cut anywhere, also inside a character.
+        // A message in fragments, cut anywhere, even inside a character.
         for cut in 0..text.len() {
             let (first, second) = text.split_at(cut);
             client.write(frame(TEXT_START, first)).await;
@@ -87,7 +87,7 @@ async fn w3_stomp_is_a_stream_over_messages() {
             assert_eq!(client.next().await, Message::Pong(b"p".to_vec()));
             client.expect(&expected).await;
         }
-        // Nothing but ends of line and nothing at all.
+        // Only ends of line, and nothing at all.
         for lone in ["\n", "\r\n", ""] {
             client.write(frame(TEXT, lone.as_bytes())).await;
             client.write(frame(BINARY, lone.as_bytes())).await;
@@ -102,7 +102,7 @@ async fn w3_stomp_is_a_stream_over_messages() {
 async fn w4_each_frame_is_one_message_that_ends_in_nul() {
     let app = App::start().await;
     let mut client = subscribed(&app, "1.2", "0", "/queue/a").await;
-    // Many at once are still a message each: `expect` compares whole messages.
+    // Many at once are still one message each: `expect` compares whole messages.
     client.say("SEND\ndestination:/queue/a\n\nhi\0".repeat(100)).await;
     for _ in 0..100 {
         client.expect(message("0", "/queue/a", "hi")).await;
@@ -160,7 +160,8 @@ async fn w6_text_that_is_not_utf8_is_refused() {
 #[tokio::test]
 async fn w7_each_end_has_its_close_code() {
     let app = App::start().await;
-    // 1002, 1007, 1008, 1009, 1013, 4401 and 4408 stand with the rules that lead to them. Here: the client's own close…
+    // 1002, 1007, 1008, 1009, 1013, 4401 and 4408 are tested with the rules that lead to them. Here: the client's own
+    // close…
     for code in [1000u16, 1001, 4999] {
         let mut client = app.session("1.2").await;
         client.write(frame(CLOSE, &code.to_be_bytes())).await;
@@ -169,7 +170,7 @@ async fn w7_each_end_has_its_close_code() {
     let mut client = app.open().await;
     client.write(frame(CLOSE, b"")).await;
     client.expect_end(1000).await;
-    // … a frame that is no WebSocket …
+    // … a frame that is not WebSocket …
     let mut client = app.session("1.2").await;
     client.write([TEXT, 2, b'h', b'i']).await;
     client
@@ -208,7 +209,7 @@ async fn w8_a_ping_is_answered_whatever_the_state() {
     client.say("SEND\ndestination:/queue/a\n").await;
     client.write(frame(PING, b"")).await;
     assert_eq!(client.next().await, Message::Pong(Vec::new()));
-    // A pong that nobody asked for is no fault.
+    // An unsolicited pong is not a fault.
     client.write(frame(PONG, b"x")).await;
     client.say("receipt:r\n\n\0").await;
     client.expect_receipt("r").await;
@@ -254,7 +255,7 @@ async fn w10_the_upgrade_may_carry_credentials() {
         (Some(LISTED), bare.clone(), Some("test1")),
         // A page of any origin could make a browser send it.
         (Some("https://any.example"), bare.clone(), None),
-        // What CONNECT says goes first, usable or not.
+        // CONNECT's own credentials come first, usable or not.
         (None, with("login:test2\npasscode:test"), Some("test2")),
         (
             None,
@@ -285,7 +286,7 @@ async fn w10_the_upgrade_may_carry_credentials() {
             None => client.expect_error("message:authentication failed", 4401).await,
         }
     }
-    // Never the query.
+    // Never from the query string.
     let token = base64::engine::general_purpose::STANDARD.encode("test1:test");
     let socket = Socket::at(app.address).path(&format!("/ws?authorization={token}&access_token={token}"));
     let (mut client, _) = socket.open().await;
@@ -300,7 +301,7 @@ async fn w11_a_body_of_a_thousand_kib_passes_and_one_byte_more_does_not() {
     for size in [most, 1_023 << 10, most + 1] {
         let body = "x".repeat(size);
         let send = format!("SEND\ndestination:/queue/a\n\n{body}\0");
-        // In one message, and as stompjs splits it.
+        // In one message, and split as stompjs does.
         for chunk in [send.len(), 8 << 10] {
             let mut client = app.session("1.2").await;
             subscribe(&mut client, "0", "/queue/a").await;
@@ -315,7 +316,7 @@ async fn w11_a_body_of_a_thousand_kib_passes_and_one_byte_more_does_not() {
             }
         }
     }
-    // Before login far less: a stranger costs 8 KiB.
+    // Before login much less: a stranger costs 8 KiB.
     let mut client = app.open().await;
     client
         .say(connect(ANNA, "1.2", &format!("x:{}\n", "x".repeat(8 << 10))))

@@ -1,5 +1,5 @@
-//! A whole instance in the test's own process: an embedded bus, port 0, ten users. What a test needs to differ it says
-//! to the configuration.
+//! A whole instance in the test's own process: an embedded bus, port 0, ten users. A test adjusts the configuration
+//! where it needs to.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,17 +23,17 @@ use super::within;
 #[derive(Debug, Clone, Copy)]
 pub struct User(pub &'static str);
 
-/// A user, without more.
+/// A user without further roles.
 pub const ANNA: User = User("test1");
 /// Another.
 pub const BEN: User = User("test2");
-/// One more of the demo's users, who may do everything over REST.
+/// Another demo user, who may do everything over REST.
 pub const ADMIN: User = User("admin");
 
 /// An instance that serves until it is dropped.
 pub struct App {
     pub address: SocketAddr,
-    /// Which instance it is.
+    /// The instance's identity.
     pub id: InstanceId,
     /// Its bus, which can be made to refuse.
     pub bus: Arc<FaultyBus>,
@@ -43,12 +43,12 @@ pub struct App {
 }
 
 impl App {
-    /// With the defaults, but that any user may SEND everywhere.
+    /// With the defaults, except that any user may SEND everywhere.
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// The same, after `configure`.
+    /// The same, with a configuration adjusted by `configure`.
     pub async fn with(configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.http.listen = "127.0.0.1:0".into();
@@ -108,7 +108,7 @@ impl App {
         self.session_of(ANNA, version).await
     }
 
-    /// A session of `user`'s in STOMP `version`, without heart-beats; CONNECTED is read.
+    /// A session of `user` in STOMP `version`, without heart-beats; CONNECTED has been read.
     pub async fn session_of(&self, user: User, version: &str) -> Client {
         self.session_with(user, version, "").await
     }
@@ -121,7 +121,7 @@ impl App {
         client
     }
 
-    /// What an administrator gets from `path`.
+    /// An administrator's answer to GET `path`.
     pub async fn get(&self, path: &str) -> Answer {
         self.request("GET", path, &[], b"").await
     }
@@ -136,14 +136,14 @@ impl App {
         within("an answer", asked).await.unwrap()
     }
 
-    /// `/metrics`, as `accept` asks for it.
+    /// `/metrics` in the format that `accept` asks for.
     pub async fn scrape(&self, accept: &str) -> String {
         let answer = self.request("GET", "/metrics", &[("Accept", accept)], b"").await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.text()
     }
 
-    /// The value of a metric, by its name and labels as they stand in `/metrics`.
+    /// The value of a metric, by its name and labels as in `/metrics`.
     pub async fn metric(&self, series: &str) -> f64 {
         let answer = self.get("/metrics").await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -164,7 +164,7 @@ impl Drop for App {
     }
 }
 
-/// A CONNECT of `user`'s that offers `version` alone.
+/// A CONNECT of `user` that offers only `version`.
 pub fn connect(user: User, version: &str, headers: &str) -> String {
     let accept = match version {
         "1.0" => String::new(),

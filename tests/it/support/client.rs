@@ -1,5 +1,5 @@
-//! A client byte by byte: what is sent is what the test wrote, and every frame that comes back is looked at. Nothing is
-//! answered, skipped or unescaped on the way.
+//! A client byte by byte: it sends what the test wrote, and the test sees every frame that comes back. Nothing is
+//! answered, skipped or unescaped in between.
 
 use std::net::SocketAddr;
 
@@ -14,14 +14,14 @@ pub const BINARY: u8 = 0x82;
 pub const CLOSE: u8 = 0x88;
 pub const PING: u8 = 0x89;
 pub const PONG: u8 = 0x8A;
-/// Without FIN: the message goes on.
+/// Without FIN: the message continues.
 pub const TEXT_START: u8 = 0x01;
 pub const BINARY_START: u8 = 0x02;
-/// What goes on, and its end.
+/// A continuation, and its end.
 pub const MORE: u8 = 0x00;
 pub const LAST: u8 = 0x80;
 
-/// With a byte that changes nothing, and one that changes all bits.
+/// Contains a byte that changes nothing and one that changes all bits.
 pub const MASK: [u8; 4] = [0xA1, 0x5B, 0x00, 0xFF];
 
 /// A WebSocket about to be opened.
@@ -52,7 +52,7 @@ impl Socket {
         self
     }
 
-    /// The open socket, if it is one, and the head of the answer.
+    /// The open socket, if there is one, and the head of the answer.
     pub async fn open(self) -> (Client, String) {
         let mut stream = within("a connection", TcpStream::connect(self.address))
             .await
@@ -83,7 +83,7 @@ pub enum Message {
     Pong(Vec<u8>),
     /// A Close frame: its code and its words.
     Close(u16, String),
-    /// The connection ended, in order and behind a whole frame.
+    /// The connection ended in order, after a complete frame.
     Eof,
 }
 
@@ -110,13 +110,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// These bytes, as they are.
+    /// Writes these bytes as they are.
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let writing = self.stream.write_all(bytes.as_ref());
         within("the server to read", writing).await.unwrap();
     }
 
-    /// The same, for bytes that the server may not want any more: whether all of them went.
+    /// The same, for bytes that the server may no longer accept. Returns whether all of them were written.
     pub async fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         let writing = self.stream.write_all(bytes.as_ref());
         within("the server to read or end", writing).await.is_ok()
@@ -132,7 +132,7 @@ impl Client {
         self.write(frame(BINARY, bytes.as_ref())).await;
     }
 
-    /// Ends the sending side; what comes can still be read.
+    /// Shuts down the sending side; what arrives can still be read.
     pub async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
@@ -176,7 +176,7 @@ impl Client {
         }
     }
 
-    /// The next frame is text and like `expected` (see [`is_like`]).
+    /// The next frame must be text and match `expected` (see [`is_like`]).
     #[track_caller]
     pub fn expect(&mut self, expected: impl AsRef<[u8]>) -> impl Future<Output = ()> {
         let (caller, next) = (std::panic::Location::caller(), self.next());
@@ -191,7 +191,7 @@ impl Client {
         }
     }
 
-    /// The next frame is binary and like `expected`.
+    /// The next frame must be binary and match `expected`.
     #[track_caller]
     pub fn expect_binary(&mut self, expected: impl AsRef<[u8]>) -> impl Future<Output = ()> {
         let (caller, next) = (std::panic::Location::caller(), self.next());
@@ -206,13 +206,13 @@ impl Client {
         }
     }
 
-    /// The next frame is `RECEIPT` for `receipt`, as it stands on the wire.
+    /// The next frame must be the `RECEIPT` for `receipt`, as on the wire.
     #[track_caller]
     pub fn expect_receipt(&mut self, receipt: &str) -> impl Future<Output = ()> {
         self.expect(format!("RECEIPT\nreceipt-id:{receipt}\n\n\0"))
     }
 
-    /// A Close with `code` comes, then the connection ends.
+    /// Expects a Close with `code` and then the end of the connection.
     #[track_caller]
     pub fn expect_end(&mut self, code: u16) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -228,7 +228,8 @@ impl Client {
         }
     }
 
-    /// An ERROR without body comes, with these header lines (as on the wire), then a Close with `code` and the end.
+    /// Expects an ERROR without body and with these header lines (as on the wire), then a Close with `code` and the
+    /// end.
     #[track_caller]
     pub fn expect_error(&mut self, headers: &str, code: u16) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -249,7 +250,7 @@ impl Client {
         }
     }
 
-    /// All that was sent before is processed, and nothing was said about it.
+    /// Expects that everything sent before was processed without an answer.
     #[track_caller]
     pub fn expect_nothing(&mut self) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -288,8 +289,8 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Whether two frames are the same, but that a header line `name:*` in `expected` stands for any value and `…` for all
-/// that follows.
+/// Whether two frames are equal, except that a header line `name:*` in `expected` stands for any value and `…` for
+/// everything that follows.
 pub fn is_like(expected: &[u8], found: &[u8]) -> bool {
     if let Some(begin) = expected.strip_suffix("…".as_bytes()) {
         return found.starts_with(begin);

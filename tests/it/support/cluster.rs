@@ -11,7 +11,7 @@ use super::process::{Answer, Herald, Launch};
 pub const ADMIN: (&str, &str) = ("Authorization", "Bearer the-clusters-own-key");
 /// SHA-256 of the key.
 const ADMIN_SHA256: &str = "33c2b8f5de9286c9821c34918aa98a5396d034073c1822c53fb0d813de9ecbe7";
-/// How often something that has no event is looked at.
+/// How often something without an event is polled.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The server and the instances; dropping it kills all.
@@ -23,7 +23,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// `count` instances named `i0`, `i1`, …: ready, and known to each other.
+    /// `count` instances named `i0`, `i1`, …: ready and known to each other.
     pub async fn start(count: usize) -> Self {
         Self::start_with(count, &[]).await
     }
@@ -50,7 +50,7 @@ impl Cluster {
         cluster
     }
 
-    /// What an instance of this cluster is started with.
+    /// How an instance of this cluster is started.
     pub fn launch(&self) -> Launch {
         let config = self.folder.path().join("herald.toml");
         let mut launch = Launch::demo()
@@ -63,7 +63,7 @@ impl Cluster {
         launch
     }
 
-    /// One instance more.
+    /// Adds an instance.
     pub async fn add(&mut self, name: &str) -> &Herald {
         let launch = self.launch();
         self.instances.push(Herald::start(name, &launch).await);
@@ -93,7 +93,7 @@ pub async fn admin(herald: &Herald, method: &str, path: &str) -> Answer {
     herald.request(method, path, &[ADMIN], b"").await
 }
 
-/// Who is online, as `herald` sees it.
+/// The users online, as `herald` sees them.
 pub async fn online(herald: &Herald) -> Vec<String> {
     let answer = admin(herald, "GET", "/api/v1/users").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -101,14 +101,14 @@ pub async fn online(herald: &Herald) -> Vec<String> {
     serde_json::from_value(users).expect("names")
 }
 
-/// Waits until `herald` sees exactly these users online; gives how long that took.
+/// Waits until `herald` sees exactly these users online. Returns how long that took.
 pub async fn until_online(herald: &Herald, users: &[&str]) -> Duration {
     let begun = Instant::now();
     until("these users online", async || online(herald).await == users).await;
     begun.elapsed()
 }
 
-/// Asks again and again until the answer is yes.
+/// Asks repeatedly until the answer is yes.
 #[track_caller]
 pub fn until(what: &'static str, mut is_so: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
     super::within(what, async move {

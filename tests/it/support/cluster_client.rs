@@ -1,5 +1,5 @@
 //! A browser's session, by hand: WebSocket and STOMP 1.2 over a TCP connection, read by a task of its own, so that
-//! what a test does not look at yet is not lost.
+//! nothing is lost that a test has not looked at yet.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ pub struct Frame {
     pub command: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// In a binary WebSocket message.
+    /// Whether it came in a binary WebSocket message.
     pub is_binary: bool,
 }
 
@@ -42,19 +42,19 @@ impl Frame {
     }
 }
 
-/// What comes from the server.
+/// An event from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     Frame(Frame),
     Pong(Vec<u8>),
-    /// The code of a Close frame; 1006: the connection went without one.
+    /// The code of a Close frame. 1006: the connection ended without one.
     Closed(u16),
 }
 
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// The Close frame's.
+    /// The code of the Close frame.
     pub code: u16,
     /// Frames before it that nobody had looked at.
     pub frames: Vec<Frame>,
@@ -72,12 +72,12 @@ impl End {
 pub struct Browser {
     events: mpsc::Receiver<Event>,
     writer: OwnedWriteHalf,
-    /// CONNECTED.
+    /// The CONNECTED frame.
     pub connected: Frame,
     receipts: u32,
-    /// Frames that were stepped over.
+    /// Frames that were skipped.
     unseen: VecDeque<Frame>,
-    /// Pongs stepped over.
+    /// How many pongs were skipped.
     pub pongs: usize,
 }
 
@@ -90,7 +90,7 @@ impl Browser {
         }
     }
 
-    /// CONNECT, and what comes of it.
+    /// Sends CONNECT and returns its outcome.
     pub async fn attempt(to: SocketAddr, user: &str, password: &str) -> Result<Self, End> {
         within("an answer to CONNECT", Self::open(to, user, password)).await
     }
@@ -135,7 +135,7 @@ impl Browser {
         }
     }
 
-    /// Sends a frame; errors are seen where the end is awaited.
+    /// Sends a frame. Errors become visible where the end is awaited.
     pub async fn frame(&mut self, command: &str, headers: &[(&str, &str)], body: &[u8]) {
         let mut text = format!("{command}\n");
         for (name, value) in headers {
@@ -186,12 +186,12 @@ impl Browser {
         assert_eq!(frame.command, "RECEIPT", "{frame:?}");
     }
 
-    /// The next frame. A connection's end fails the test.
+    /// The next frame. If the connection ends, the test fails.
     pub async fn next(&mut self) -> Frame {
         self.next_where(|_| true).await
     }
 
-    /// The next MESSAGE of the subscription to `destination`; others stay for later.
+    /// The next MESSAGE of the subscription to `destination`. Others are kept for later.
     pub async fn next_on(&mut self, destination: &str) -> Frame {
         self.next_where(|frame| frame.header("subscription") == Some(destination))
             .await
@@ -211,7 +211,7 @@ impl Browser {
         }
     }
 
-    /// The next event, if one comes in `time`.
+    /// The next event, if one arrives within `time`.
     pub async fn event_within(&mut self, time: Duration) -> Option<Event> {
         tokio::time::timeout(time, self.events.recv())
             .await
@@ -219,7 +219,7 @@ impl Browser {
             .flatten()
     }
 
-    /// The frames that have come already.
+    /// The frames that have already arrived.
     pub fn waiting(&mut self) -> Vec<Frame> {
         let mut frames: Vec<Frame> = self.unseen.drain(..).collect();
         while let Ok(event) = self.events.try_recv() {
@@ -275,7 +275,7 @@ async fn upgrade(to: SocketAddr) -> std::io::Result<TcpStream> {
     }
 }
 
-/// Reads until the connection's end, which is the last event.
+/// Reads until the connection ends, which is the last event.
 async fn read(mut stream: BufReader<OwnedReadHalf>, events: mpsc::Sender<Event>) {
     loop {
         let event = match read_event(&mut stream).await {

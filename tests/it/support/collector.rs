@@ -1,5 +1,5 @@
-//! A collector of spans: OTLP by gRPC or HTTP on a port of its own, on a thread of its own, so that killing it ends its
-//! connections as well. What it got is kept in a shape that a test can ask.
+//! A collector of spans: OTLP over gRPC or HTTP on a port and a thread of its own, so that killing it also ends its
+//! connections. It keeps what it received in a form that a test can query.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::cluster::until;
 
-/// How it is spoken to.
+/// The protocol.
 #[derive(Debug, Clone, Copy)]
 pub enum Speaks {
     Grpc,
@@ -35,15 +35,15 @@ pub enum Speaks {
 pub struct Span {
     pub trace_id: String,
     pub id: String,
-    /// Empty: it has none.
+    /// Empty if there is none.
     pub parent: String,
     pub name: String,
     /// `server`, `producer` and so on.
     pub kind: &'static str,
     pub attributes: BTreeMap<String, String>,
-    /// Its status is *error*.
+    /// Whether its status is *error*.
     pub failed: bool,
-    /// Ids of linked spans.
+    /// The ids of linked spans.
     pub links: Vec<String>,
     /// `service.name` of the resource.
     pub program: String,
@@ -58,7 +58,7 @@ impl Span {
     }
 }
 
-/// What came so far.
+/// What has arrived so far.
 #[derive(Clone, Default)]
 pub struct Received(Arc<Mutex<Vec<Span>>>);
 
@@ -86,7 +86,7 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
-    /// The setting that names how it is spoken to.
+    /// The value of the setting that selects the protocol.
     pub fn protocol(&self) -> &'static str {
         match self.speaks {
             Speaks::Grpc => "grpc",
@@ -94,14 +94,14 @@ impl Collector {
         }
     }
 
-    /// Takes connections and all, without a goodbye.
+    /// Ends it with all its connections, without a goodbye.
     pub fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 
-    /// On the same port again.
+    /// Starts it again on the same port.
     pub fn restart(&mut self) {
         let socket = std::net::TcpListener::bind(self.address).expect("the collector's port");
         self.address = socket.local_addr().expect("its address");
@@ -131,7 +131,7 @@ impl Collector {
         self.received.0.lock().clone()
     }
 
-    /// Waits until `enough` of the trace `trace_id` have come; gives them, parents before children.
+    /// Waits until `enough` spans of the trace `trace_id` have arrived. Returns them with parents before children.
     pub async fn trace(&self, trace_id: &str, enough: usize) -> Vec<Span> {
         let of_trace = || {
             let spans = self.spans();
@@ -149,7 +149,7 @@ impl Drop for Collector {
     }
 }
 
-/// Parents before children, neighbours by name and instance.
+/// Parents before children, siblings by name and instance.
 fn in_order(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_by(|a, b| (&a.name, &a.instance).cmp(&(&b.name, &b.instance)));
     let mut ordered: Vec<Span> = Vec::new();

@@ -1,5 +1,5 @@
-//! A bus that refuses when told to, so that a test need not kill a server, and on which a test can play another instance,
-//! so that it decides when that answers.
+//! A bus that refuses when told to, so that a test need not kill a server, and on which a test can play another
+//! instance and decide when that answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use herald::instance::InstanceId;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// What another instance of the cluster is asked about a user's sessions.
+/// A question to the other instance about a user's sessions.
 #[derive(Debug)]
 pub struct Asked {
     pub kind: String,
@@ -24,7 +24,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Answers it. Dropped instead, it is never answered.
+    /// Answers it. If it is dropped instead, it is never answered.
     pub fn answer(self, payload: impl Into<Bytes>) {
         self.answer.send(payload.into()).expect("somebody who waits");
     }
@@ -34,16 +34,16 @@ impl Asked {
 pub struct FaultyBus {
     inner: Arc<dyn Bus>,
     health: watch::Sender<Health>,
-    /// How many publishes are taken before it goes down by itself.
+    /// How many publishes are accepted before it goes down by itself.
     left: AtomicUsize,
     neighbour: Mutex<Option<(InstanceId, mpsc::Sender<Asked>)>>,
 }
 
-/// How often the neighbour says that it is there.
+/// How often the neighbour announces itself.
 const DIGEST_INTERVAL: Duration = Duration::from_millis(500);
 
 impl FaultyBus {
-    /// Works as `inner` does, until told otherwise.
+    /// Works as `inner` does until told otherwise.
     pub fn new(inner: Arc<dyn Bus>) -> Arc<Self> {
         Arc::new(Self {
             inner,
@@ -53,7 +53,8 @@ impl FaultyBus {
         })
     }
 
-    /// From now on refuses everything as unavailable (true), or works again (false). What was taken comes in either way.
+    /// From now on refuses everything as unavailable (`true`), or works again (`false`). What others publish arrives
+    /// either way.
     pub fn set_down(&self, down: bool) {
         self.health.send_replace(if down {
             Health::Disconnected
@@ -62,13 +63,13 @@ impl FaultyBus {
         });
     }
 
-    /// Takes so many more publishes, then refuses everything until [`FaultyBus::set_down`] says otherwise.
+    /// Accepts this many more publishes, then refuses everything until [`FaultyBus::set_down`] says otherwise.
     pub fn go_down_after(&self, publishes: usize) {
         self.left.store(publishes, Ordering::SeqCst);
     }
 
-    /// From now on another instance is in the cluster. What it is asked about sessions comes here, and waits for as long
-    /// as the test lets it; all else it does not answer.
+    /// Adds another instance to the cluster. Questions to it about sessions come here, and wait for as long as the
+    /// test lets them; it answers nothing else.
     pub fn with_neighbour(&self) -> mpsc::Receiver<Asked> {
         let (id, (asks, asked)) = (InstanceId::random(), mpsc::channel(64));
         *self.neighbour.lock() = Some((id, asks));

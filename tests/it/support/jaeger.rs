@@ -22,7 +22,7 @@ impl Jaeger {
     /// Ready when this returns.
     pub async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        // Jaeger cannot be asked which it would have chosen.
+        // Jaeger cannot be asked which ports it chose.
         let [api, grpc, otlp] = [(); 3].map(|()| SocketAddr::from(([127, 0, 0, 1], ports::free())));
         let file = directory.path().join("jaeger.yaml");
         std::fs::write(&file, configuration(api, grpc, otlp)).expect("its configuration");
@@ -47,12 +47,12 @@ impl Jaeger {
         jaeger
     }
 
-    /// Where spans go, by gRPC.
+    /// The endpoint for spans over gRPC.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.otlp)
     }
 
-    /// What its API says.
+    /// The answer of its API.
     pub async fn get(&self, path: &str) -> Answer {
         request(self.api, "GET", path, &[], b"").await.unwrap_or_default()
     }
