@@ -1,5 +1,6 @@
-//! The promise: a broadcast costs no heap allocation per member, however many there are, and a notification to one user
-//! costs a bounded few; a heart-beat is read without one. A binary of its own, since its allocator counts for the whole process.
+//! The promise: a broadcast costs no heap allocation per member, however many there are; a notification to one user
+//! costs a few, bounded; and a heart-beat is read without any. A binary of its own, since its allocator counts for
+//! the whole process.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -26,10 +27,10 @@ mod registry;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Tests run beside each other, and count for each other.
+/// Tests run concurrently, and would count each other's allocations.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Notifications that are counted.
+/// The number of notifications counted.
 const TIMES: usize = 50;
 
 fn path() -> Path {
@@ -50,7 +51,7 @@ async fn delivered(registry: &Registry, target: &Target, members: u64) {
     }
 }
 
-/// Allocations of all threads over [`TIMES`] notifications to `members` sessions.
+/// The allocations of all threads during [`TIMES`] notifications to `members` sessions.
 fn allocations(target: &Target, members: u64) -> usize {
     let registry = registry::empty().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -58,7 +59,7 @@ fn allocations(target: &Target, members: u64) -> usize {
         for _ in 0..members {
             registry::subscribe(&registry, user(), target).await;
         }
-        // What is made once is made here, and by then all members are in.
+        // What is made once is made here, and all members have joined by then.
         while registry.stats().subscriptions < members {
             std::thread::sleep(Duration::from_micros(100));
         }
@@ -80,7 +81,7 @@ fn a_broadcast_allocates_nothing_per_member() {
     let target = Target::Broadcast(path());
     let (few, many) = (allocations(&target, 10), allocations(&target, 2_000));
     println!("{TIMES} broadcasts: {few} allocations for 10 members, {many} for 2,000");
-    // The clock ticks meanwhile, and a mailbox takes memory for some commands at a time.
+    // The clock ticks meanwhile, and a mailbox allocates memory for several commands at once.
     assert!(
         many <= few + TIMES,
         "{few} allocations for 10 members, {many} for 2,000"
@@ -96,7 +97,7 @@ fn a_notification_to_one_user_allocates_a_bounded_few() {
     };
     let each = allocations(&target, 1) as f64 / TIMES as f64;
     println!("{each} allocations a notification");
-    // The envelope of the test has 3 of them: id, body, and its shared view.
+    // The test's envelope has 3 of them: id, body, and its shared view.
     assert!(each <= 8.0, "{each} allocations a notification");
 }
 

@@ -1,5 +1,6 @@
-//! The promise: the architecture's absences hold. Who may not know whom (docs/architecture.md), what may stand nowhere,
-//! and how files begin, are named and how long they get. Every rule is shown to fail on a text that breaks it.
+//! The promise: the architecture's absences hold: who may not know whom (docs/architecture.md), what may appear
+//! nowhere, how files begin and are named, and how long they may get. Every rule is shown to fail on a text that
+//! breaks it.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +13,7 @@ mod source;
 use rules::{RULES, breaches};
 use source::Source;
 
-/// Longest file, in lines; and longest file of tests.
+/// The longest file in lines, and the longest test file.
 const MOST_LINES: usize = 400;
 const MOST_TEST_LINES: usize = 800;
 
@@ -181,7 +182,7 @@ fn check(file: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// All Rust files below `folder`, as paths from `root`, in order; a folder that is not there holds none.
+/// All Rust files below `folder`, as sorted paths from `root`. A missing folder has none.
 fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();

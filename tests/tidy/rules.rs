@@ -1,4 +1,4 @@
-//! The table: who may not know whom, and what may stand nowhere. Each row brings a snippet that breaks it, so that no
+//! The table: who may not know whom, and what may appear nowhere. Each row has a snippet that breaks it, so that no
 //! rule can be written that never fails.
 
 use crate::source::Source;
@@ -12,24 +12,24 @@ pub enum Ban {
     Calls(&'static [&'static str]),
     /// Identifiers and keywords.
     Words(&'static [&'static str]),
-    /// Identifiers of ours with one of these words in them, `_` and CamelCase split.
+    /// Identifiers of ours that contain one of these words, split at `_` and CamelCase.
     Naming(&'static [&'static str]),
-    /// String literals that are one lower-case name with this prefix.
+    /// String literals that consist of one lower-case name with this prefix.
     Names(&'static str),
 }
 
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
-    /// In the words of the message.
+    /// The rule in the words of its message.
     pub name: &'static str,
     /// Modules it binds (`src/bus` is `src/bus.rs` and all below `src/bus/`).
     pub within: &'static [&'static str],
     /// Modules it does not bind.
     pub except: &'static [&'static str],
-    /// What may not stand there.
+    /// What may not appear there.
     pub bans: Ban,
-    /// Paths allowed in spite of [`Ban::Paths`].
+    /// Paths allowed despite [`Ban::Paths`].
     pub allows: &'static [&'static str],
     /// Whether test code is bound as well.
     pub tests_too: bool,
@@ -468,7 +468,7 @@ fn covers(modules: &[&str], file: &str) -> bool {
     })
 }
 
-/// Whether `path` is one of `prefixes` or goes on below one.
+/// Whether `path` is one of `prefixes` or continues one.
 fn begins(prefixes: &[&str], path: &str) -> bool {
     prefixes.iter().any(|prefix| {
         path.strip_prefix(prefix)

@@ -1,13 +1,13 @@
-//! One Rust source file as the rules see it: every path with its root resolved, every identifier, every string literal,
-//! and where test code begins. Works on tokens, so that what stands inside a macro is seen and what stands in a
-//! comment or a string is not. Knows no rule.
+//! One Rust source file as the rules see it: every path with its root resolved, every identifier, every string
+//! literal, and where test code begins. Works on tokens, so that it sees what is inside a macro and ignores comments
+//! and strings.
 
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
-/// Something that stands in a file, with its line.
+/// Something found in a file, with its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// A path such as `crate::bus::Bus`, an identifier, or the value of a string literal.
@@ -25,14 +25,14 @@ pub struct Source {
     pub file: String,
     /// Every path of two or more segments and every import; roots resolved to `crate::…` or an external crate's name.
     pub paths: Vec<Seen>,
-    /// Every identifier but those behind a dot (other people's methods).
+    /// Every identifier except those after a dot (methods of other people).
     pub identifiers: Vec<Seen>,
     /// Every plain string literal.
     pub strings: Vec<Seen>,
 }
 
 impl Source {
-    /// Reads `text` as the content of `file`; fails where it is not Rust.
+    /// Reads `text` as the content of `file`. Fails if it is not Rust.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
         let tokens = TokenStream::from_str(text).map_err(|error| format!("{file}: {error}"))?;
         let mut walk = Walk {
@@ -64,7 +64,7 @@ impl Source {
     }
 }
 
-/// Whether all of a file is test code.
+/// Whether a whole file is test code.
 pub fn is_test_file(file: &str) -> bool {
     file.starts_with("tests/") || file.ends_with("/tests.rs") || file.contains("/tests/")
 }
@@ -133,7 +133,7 @@ impl Walk {
         }
     }
 
-    /// Takes what begins at `at`; gives where the next thing begins.
+    /// Handles what begins at `at`. Returns where the next item begins.
     fn step(&mut self, tokens: &[TokenTree], at: usize) -> usize {
         if is_cfg_test(tokens, at) {
             let end = item_end(tokens, at + 2);
@@ -178,7 +178,7 @@ impl Walk {
         }
     }
 
-    /// `mod name;` or `mod name { … }`: a name of this file, and a module of its own for what stands inside.
+    /// `mod name;` or `mod name { … }`: a name in this file, and a module of its own for its contents.
     fn module(&mut self, tokens: &[TokenTree], at: usize) -> usize {
         let Some(TokenTree::Ident(name)) = tokens.get(at + 1) else {
             return at + 1;
@@ -265,7 +265,7 @@ impl Walk {
         }
     }
 
-    /// `self` and `super` replaced by the module they stand for.
+    /// `self` and `super` replaced by the module they refer to.
     fn absolute(&self, segments: &[String]) -> String {
         let mut base = self.module.clone();
         let mut rest = segments;
@@ -304,7 +304,7 @@ fn is_cfg_test(tokens: &[TokenTree], at: usize) -> bool {
             if group.stream().to_string().replace(' ', "") == "cfg(test)")
 }
 
-/// Behind the item that begins at `at`: its `;` or its brace group, whichever comes first.
+/// The end of the item that begins at `at`: its `;` or its brace group, whichever comes first.
 fn item_end(tokens: &[TokenTree], at: usize) -> usize {
     for (offset, token) in tokens[at..].iter().enumerate() {
         let ends = match token {

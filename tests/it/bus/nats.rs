@@ -164,7 +164,10 @@ async fn what_the_client_cannot_read_is_counted_and_costs_only_itself() {
         (b"herald.user.alice.queue.x", b"NATS/1.0\r\nlatin: \xe4\r\n\r\n"),
         (b"herald.broadcast.queue.\xff", b""),
         // White space to Unicode but not to NATS: it separates no arguments, and it is not a subject of Herald's.
-        ("herald.broadcast.queue.a\u{2003}b".as_bytes(), b"NATS/1.0\r\n\r\n"),
+        (
+            "herald.broadcast.queue.a\u{2003}b".as_bytes(),
+            b"NATS/1.0\r\n\r\n",
+        ),
     ];
     for _ in 0..20 {
         for (subject, block) in &hostile {

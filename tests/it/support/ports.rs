@@ -4,12 +4,12 @@ use std::net::TcpListener;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below those that the kernel hands out by itself, to whoever listens on port 0 or connects: between two starts of a program it
-/// gives its port to nobody else.
+/// Below the range that the kernel assigns to whoever listens on port 0 or connects: between two starts of a program
+/// its port is given to nobody else.
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 10_000;
 
-/// A port on which nothing listens, never twice in one process.
+/// A port on which nothing listens. Never the same twice in one process.
 pub fn free() -> u16 {
     // Other processes begin elsewhere.
     static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(fastrand::u16(..COUNT)));

@@ -1,5 +1,6 @@
-//! The program itself as a child of the test: on a port of its own, ready when [`Herald::start`] returns, its log kept
-//! and shown when the test fails, killed when dropped. And plain HTTP/1.1 to it, one connection a request.
+//! The program itself as a child of the test: on a port of its own, ready when [`Herald::start`] returns, its log
+//! kept and shown when the test fails, killed when dropped. Also plain HTTP/1.1 to it, with one connection per
+//! request.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -15,9 +16,9 @@ use tokio::net::TcpStream;
 use super::cluster::until;
 use super::within;
 
-/// How often a child and its log are looked at; there is no event to await in a process without a runtime.
+/// How often a child and its log are polled; a process without a runtime has no event to await.
 const LOOK: Duration = Duration::from_millis(10);
-/// Lines of each log shown when a test fails.
+/// The lines of each log shown when a test fails.
 const SHOWN_LINES: usize = 60;
 
 /// What to start.
@@ -88,14 +89,15 @@ impl Launch {
         Running { child, log, readers }
     }
 
-    /// Starts the program where it is to end by itself; gives its exit code and what it said.
+    /// Runs the program where it is expected to end by itself. Returns its exit code and output.
     pub async fn run(&self) -> (Option<i32>, String) {
         let mut running = self.spawn();
         let code = running.exit_code().await;
         (code, running.text())
     }
 
-    /// Starts the program, and SIGTERM at the very line that says `serving`, without a pause; gives exit code and log.
+    /// Starts the program, and sends SIGTERM at the very line that says `serving`, without a pause. Returns exit code
+    /// and log.
     pub async fn terminate_at_once(&self) -> (Option<i32>, String) {
         let mut running = self.spawn();
         let pid = rustix::process::Pid::from_child(&running.child);
@@ -111,7 +113,7 @@ impl Launch {
     }
 }
 
-/// Keeps every line, to the end, or the program would block on a full pipe.
+/// Keeps every line to the end, or the program would block on a full pipe.
 fn keep(from: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let lines = BufReader::new(from).split(b'\n').map_while(Result::ok);
@@ -128,7 +130,7 @@ struct Running {
 }
 
 impl Running {
-    /// All that was said; to be asked behind the exit.
+    /// Everything that was said. Ask after the exit.
     fn text(&mut self) -> String {
         for reader in self.readers.drain(..) {
             reader.join().expect("its output is read");
@@ -161,7 +163,7 @@ pub struct Herald {
     running: Running,
     /// Where it listens.
     pub address: SocketAddr,
-    /// For the log that a failing test shows.
+    /// The name in the log that a failing test shows.
     pub name: String,
 }
 
@@ -199,7 +201,7 @@ impl Herald {
         within("readiness", ready).await;
     }
 
-    /// Waits for a line of the log that has `words`, and gives it.
+    /// Waits for a line of the log that contains `words`, and returns it.
     pub async fn logged(&self, words: &'static str) -> String {
         let found = async {
             loop {
@@ -212,7 +214,7 @@ impl Herald {
         within(words, found).await
     }
 
-    /// The lines of the log that have `words`, so far.
+    /// The lines of the log so far that contain `words`.
     pub fn lines_with(&self, words: &str) -> Vec<String> {
         let log = self.running.log.lock();
         log.iter().filter(|line| line.contains(words)).cloned().collect()
@@ -225,7 +227,7 @@ impl Herald {
         assert!(status.expect("kill").success());
     }
 
-    /// SIGSTOP, and waits until no thread runs any more: on a busy machine they go on for a while.
+    /// Sends SIGSTOP, and waits until no thread runs any more: on a busy machine they continue for a while.
     pub async fn pause(&self) {
         self.signal("STOP");
         let tasks = format!("/proc/{}/task", self.running.child.id());
@@ -233,7 +235,7 @@ impl Herald {
             std::fs::read_dir(&tasks)
                 .expect("its threads")
                 .flatten()
-                // A thread that is gone by now runs no more either.
+                // A thread that has ended does not run either.
                 .filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok())
                 .all(|stat| {
                     stat.rsplit_once(") ")
@@ -249,12 +251,12 @@ impl Herald {
         self.running.child.wait().expect("wait");
     }
 
-    /// Waits for its end, and gives its exit code.
+    /// Waits for its end, and returns its exit code.
     pub async fn exit_code(&mut self) -> Option<i32> {
         self.running.exit_code().await
     }
 
-    /// SIGTERM, and all that it said on standard output and error until its end.
+    /// Sends SIGTERM. Returns everything said on standard output and error until the end.
     pub async fn stop(mut self) -> String {
         self.signal("TERM");
         assert_eq!(self.exit_code().await, Some(0));
@@ -339,7 +341,7 @@ pub async fn request(
     read_answer(&answer).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
 }
 
-/// The status, head and body of a whole answer that ended with its connection.
+/// The status, head and body of a complete answer that ended with its connection.
 pub fn read_answer(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();

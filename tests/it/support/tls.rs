@@ -1,16 +1,17 @@
-//! TLS by certificates of the tests' own.
+//! TLS with certificates of the tests' own.
 
 use std::net::SocketAddr;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// A file of an authority of the tests' own.
+/// A file of the tests' own authority.
 pub fn tls_file(name: &str) -> String {
     format!("{}/tests/it/support/nats_tls/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Ends TLS in front of `to`, as a proxy does, with a certificate for 127.0.0.1 by `ca.pem`; gives where.
+/// Terminates TLS in front of `to`, as a proxy does, with a certificate for 127.0.0.1 signed by `ca.pem`. Returns its
+/// address.
 pub async fn tls_proxy(to: SocketAddr) -> SocketAddr {
     let certificate = CertificateDer::from_pem_file(tls_file("server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(tls_file("server-key.pem")).unwrap();
@@ -30,7 +31,7 @@ pub async fn tls_proxy(to: SocketAddr) -> SocketAddr {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that does not trust it goes.
+                // A client that does not trust it leaves.
                 let Ok(mut outside) = acceptor.accept(stream).await else {
                     return;
                 };

@@ -1,4 +1,4 @@
-//! What Jaeger makes of it: a real one is asked by its own API for the whole tree.
+//! What Jaeger makes of it: a real one is asked for the whole tree through its own API.
 
 use serde_json::Value;
 
@@ -7,7 +7,8 @@ use crate::support::cluster::{Cluster, until};
 use crate::support::cluster_client::Browser;
 use crate::support::jaeger::Jaeger;
 
-/// Name, instance and parent's name of each span, by name; the first of the trace has the publisher's own for a parent.
+/// Name, instance and parent's name of each span, by name. The parent of the trace's first span is the publisher's
+/// own.
 fn tree(trace: &Value) -> Vec<(String, String, String)> {
     let spans = trace["spans"].as_array().expect("spans");
     let named = |id: &Value| {

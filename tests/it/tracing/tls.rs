@@ -1,4 +1,5 @@
-//! A collector behind TLS: `https://` works over gRPC and over HTTP, and only with an authority that Herald is told to trust.
+//! A collector behind TLS: `https://` works over gRPC and over HTTP, and only with an authority that Herald is told
+//! to trust.
 
 use crate::support::cluster::until;
 use crate::support::collector::{Collector, Speaks};
@@ -31,7 +32,7 @@ async fn spans_go_over_tls_by_grpc_and_by_http() {
 
         let knows = launch().set("OTEL_EXPORTER_OTLP_CERTIFICATE", &tls_file("ca.pem"));
         let herald = Herald::start("knows", &knows).await;
-        // Twice: the second over the connection that is there.
+        // Twice: the second export uses the existing connection.
         for count in [2, 4] {
             publish(&herald).await;
             until("its spans", async || collector.spans().len() == count).await;
