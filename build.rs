@@ -1,5 +1,5 @@
-//! Puts the built page (`ui/dist`, by `scripts/ui build`) into the program, where it was built; without Node there is none, and
-//! Herald serves its small page. Knows no route: it writes a table of names and contents for `src/http/page/built.rs`.
+//! Compiles the page that `scripts/ui build` made (`ui/dist`) into the program. If it was not made, the build warns, and the program
+//! says at `/` how to get it. Knows no route: it writes a table of names and contents for `src/http/page/built.rs`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,16 @@ fn main() -> io::Result<()> {
     // A path that is missing would count as changed at every build.
     let candidates = [dist.clone(), root.join("ui"), root.join("build.rs")];
     let watched = candidates.iter().find(|path| path.exists()).unwrap_or(&dist);
-    println!("cargo:rerun-if-changed={}", watched.display());
+    println!("cargo::rerun-if-changed={}", watched.display());
 
     let mut files = Vec::new();
     if dist.join("index.html").is_file() {
         collect(&dist, &mut files)?;
         files.sort();
+    } else {
+        println!(
+            "cargo::warning=Herald is built without its page: run `scripts/ui build` first to include it"
+        );
     }
     let mut table = String::from("&[\n");
     for file in &files {

@@ -1,6 +1,5 @@
-//! The page at `/`: compiled in, without anything from the network and without inline script. There are two: the one built from
-//! `ui/`, and a small one that needs no build and stands in for it. Knows of the configuration only what the page's own client
-//! has to.
+//! The page at `/`: built from `ui/`, compiled in, without anything from the network and without inline script. A program that was
+//! built without it says there how to get it. Knows of the configuration only what the page's own client has to.
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -13,9 +12,14 @@ use super::{Config, State};
 
 mod built;
 
-const INDEX: &str = include_str!("page/index.html");
-const SCRIPT: &str = include_str!("page/app.js");
-const STYLE: &str = include_str!("page/style.css");
+/// What `/` and `/docs` answer in a program that was built before the page was.
+const HOW_TO_GET_IT: &str = concat!(
+    "Herald ",
+    env!("CARGO_PKG_VERSION"),
+    " is running, but it was built without its page.\n",
+    "To get the page, run scripts/ui build in Herald's sources (scripts/tools node fetches Node), then build Herald again.\n",
+    "Everything else works: api/openapi.json describes the REST interface.\n",
+);
 
 /// Nothing but the page's own files and its own connections; never inside another page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
@@ -29,30 +33,41 @@ const KEEP: &str = "public, max-age=31536000, immutable";
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Choice {
-    /// The page built from `ui/`; the small one where it was not built.
+    /// The page built from `ui/`.
     #[default]
     Full,
-    /// The small one.
+    /// A smaller page that there used to be. The same as [`Choice::Full`], and a warning.
     Small,
-    /// None.
+    /// No page.
     None,
 }
 
 /// The page for one configuration.
 #[derive(Debug, Clone)]
-pub struct Page {
-    index: Bytes,
-    /// Whether the index is that of the built page.
-    built: bool,
+pub enum Page {
+    /// The index, filled in.
+    Built(Bytes),
+    /// The program was built without the page.
+    Missing {
+        /// Whether `/docs` is free: `http.ws_path` may be just that.
+        docs: bool,
+    },
 }
 
 impl Page {
-    /// Fills in what the page's client must know: where `/ws` is, and the prefixes. None: there shall be no page.
+    /// Fills in what the page's client must know: where `/ws` is, and the prefixes. `None` if `http.page` wants no page.
     pub fn new(state: &State, config: &Config) -> Option<Self> {
-        let built = match config.page {
-            Choice::Full => built::index(),
-            Choice::Small => None,
-            Choice::None => return None,
+        match config.page {
+            Choice::Full | Choice::Small => Some(Self::from_index(built::index(), state, config)),
+            Choice::None => None,
+        }
+    }
+
+    fn from_index(index: Option<&str>, state: &State, config: &Config) -> Self {
+        let Some(index) = index else {
+            return Self::Missing {
+                docs: config.ws_path != "/docs",
+            };
         };
         let prefixes = &state.prefixes;
         let first = |paths: &[crate::destination::Path]| {
@@ -76,13 +91,10 @@ impl Page {
             ("{{trace_url}}", config.trace_url.clone()),
         ]
         .iter()
-        .fold(built.unwrap_or(INDEX).to_owned(), |page, (name, value)| {
+        .fold(index.to_owned(), |page, (name, value)| {
             page.replace(name, &escape(value))
         });
-        Some(Self {
-            index: index.into(),
-            built: built.is_some(),
-        })
+        Self::Built(index.into())
     }
 }
 
@@ -101,17 +113,23 @@ pub fn routes(base: &str, page: Page) -> Router {
         let route = get(async move || answer(kind, ASK, content.clone()));
         Router::new().route(&format!("{base}{path}"), route)
     };
-    let mut routes = file("/", "text/html; charset=utf-8", page.index);
-    if page.built {
-        for asset in built::assets() {
-            let route = get(async move |headers: HeaderMap| serve(asset, &headers));
-            routes = routes.route(&format!("{base}/{}", asset.name), route);
+    let mut routes = match page {
+        Page::Built(index) => file("/", "text/html; charset=utf-8", index),
+        Page::Missing { docs } => {
+            let paths = if docs { &["/", "/docs"][..] } else { &["/"] };
+            let text = |path: &&str| file(path, "text/plain; charset=utf-8", HOW_TO_GET_IT.into());
+            return with_redirect(base, paths.iter().map(text).fold(Router::new(), Router::merge));
         }
-    } else {
-        routes = routes
-            .merge(file("/app.js", "text/javascript; charset=utf-8", SCRIPT.into()))
-            .merge(file("/style.css", "text/css; charset=utf-8", STYLE.into()));
+    };
+    for asset in built::assets() {
+        let route = get(async move |headers: HeaderMap| serve(asset, &headers));
+        routes = routes.route(&format!("{base}/{}", asset.name), route);
     }
+    with_redirect(base, routes)
+}
+
+/// Sends those who ask for `base` to `base/`.
+fn with_redirect(base: &str, routes: Router) -> Router {
     if base.is_empty() {
         return routes;
     }
@@ -146,4 +164,36 @@ fn answer(kind: &'static str, cache: &'static str, content: Bytes) -> Response {
     .into_iter()
     .collect();
     (headers, content).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+
+    use super::super::tests::answer;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_without_the_page_says_how_to_get_it() {
+        for base in ["", "/backend"] {
+            let routes = routes(base, Page::Missing { docs: true });
+            for path in ["/", "/docs"] {
+                let request = Request::get(format!("{base}{path}")).body(Body::empty()).unwrap();
+                let answer = answer(&routes, request).await;
+                assert_eq!(answer.status, 200, "{base}{path}");
+                assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+                assert_eq!(answer.text.lines().count(), 3, "{}", answer.text);
+                assert!(answer.text.contains("scripts/ui build"), "{}", answer.text);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_websocket_endpoint_at_docs_keeps_its_path() {
+        let page = routes("", Page::Missing { docs: false });
+        let ws = Router::new().route("/docs", get(async || "the endpoint"));
+        let request = Request::get("/docs").body(Body::empty()).unwrap();
+        assert_eq!(answer(&page.merge(ws), request).await.text, "the endpoint");
+    }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::Findings;
 use crate::http::Config;
+use crate::http::page::Choice;
 use crate::origins::Origins;
 
 /// First segments that Herald's own routes take (docs/rest.md).
@@ -48,6 +49,12 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         findings.error(
             "http.proxy_protocol",
             "expected http.trusted_proxies to name the proxies that send it",
+        );
+    }
+    if config.page == Choice::Small {
+        findings.warn(
+            "http.page",
+            "there is one page now: \"small\" is read as \"full\"",
         );
     }
     findings.positive("http.header_timeout", config.header_timeout);

@@ -4,6 +4,7 @@ use super::*;
 use crate::auth::UserEntry;
 use crate::destination::Path;
 use crate::http::access::{Access, Key, Scope};
+use crate::http::page::Choice;
 use crate::setting::ByteSize;
 use crate::setting::Secret;
 
@@ -50,6 +51,14 @@ fn user(name: &str, roles: &[&str]) -> UserEntry {
 #[test]
 fn the_defaults_are_sound() {
     check(|_| {}, &[]);
+}
+
+#[test]
+fn the_small_page_is_read_as_the_full_one_with_a_warning() {
+    let warned =
+        |choice| warnings(false, |config| config.http.page = choice).contains(&"http.page".to_owned());
+    assert!(warned(Choice::Small));
+    assert!(!warned(Choice::Full) && !warned(Choice::None));
 }
 
 #[test]
