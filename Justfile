@@ -72,6 +72,10 @@ deny:
 ui:
     scripts/ui test
 
+# The picture of the floors in docs/architecture.md, from its table
+floors:
+    scripts/floors
+
 # The architecture's rules alone
 tidy:
     cargo test --test tidy

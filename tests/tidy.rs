@@ -1,15 +1,20 @@
-//! The promise: the architecture's absences hold: who may not know whom (docs/architecture.md), what may appear
-//! nowhere, how files begin and are named, and how long they may get. Every rule is shown to fail on a text that
+//! The promise: the architecture's absences hold: who may not know whom (docs/architecture.md), which floor may import which,
+//! what may appear nowhere, how files begin and are named, and how long they may get. Every rule is shown to fail on a text that
 //! breaks it.
 
 use std::fs;
 use std::path::Path;
 
+#[path = "tidy/floors.rs"]
+mod floors;
+#[path = "tidy/picture.rs"]
+mod picture;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/source.rs"]
 mod source;
 
+use floors::{EXCEPTIONS, FLOORS, Imports};
 use rules::{RULES, breaches};
 use source::Source;
 
@@ -19,7 +24,7 @@ const MOST_TEST_LINES: usize = 800;
 
 #[test]
 fn the_house_keeps_its_rules() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let mut files = Vec::new();
     for folder in ["src", "bench", "tests", "examples"] {
         collect(root, &root.join(folder), &mut files);
@@ -30,11 +35,89 @@ fn the_house_keeps_its_rules() {
         let text = fs::read_to_string(root.join(file)).unwrap();
         found.extend(check(file, &text));
     }
+    none(&found);
+}
+
+#[test]
+fn modules_import_from_below_and_never_in_a_circle() {
+    let root = root();
+    let (mut files, mut imports) = (Vec::new(), Imports::default());
+    collect(root, &root.join("src"), &mut files);
+    for file in &files {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        imports.add(&Source::parse(file, &text).unwrap());
+    }
+    let found = [
+        floors::misplaced(&files),
+        imports.upward(EXCEPTIONS),
+        imports.circles(),
+    ];
+    none(&found.concat());
+}
+
+#[test]
+fn every_floor_can_fail() {
+    let upward = |(file, text): (&str, &str)| {
+        let mut imports = Imports::default();
+        imports.add(&Source::parse(file, text).unwrap());
+        imports.upward(&[])
+    };
+    for floor in FLOORS {
+        let found = upward(floor.broken);
+        let named = |module: &&str| found.iter().any(|line| line.contains(&format!("`{module}`")));
+        assert!(floor.modules.iter().any(named), "{}: {found:?}", floor.name);
+    }
+    for allowed in [
+        ("src/session/driver.rs", "use crate::ws::writer::Writer;"),
+        ("src/relay.rs", "use crate::probe;"),
+        (
+            "src/bus/nats.rs",
+            "#[cfg(test)]\nmod tests { use crate::app::App; }",
+        ),
+        ("src/main.rs", "fn f() { herald::app::run() }"),
+    ] {
+        assert!(upward(allowed).is_empty(), "{allowed:?}");
+    }
+    let unneeded = Imports::default().upward(&[("src/ws/upgrade.rs", "http")]);
+    assert_eq!(unneeded.len(), 1, "an exception that nothing needs is named");
+}
+
+#[test]
+fn circles_and_misplaced_modules_are_found() {
+    let mut imports = Imports::default();
+    for (file, text) in [
+        ("src/relay.rs", "use crate::probe;"),
+        ("src/probe.rs", "fn f() { crate::control::ask() }"),
+    ] {
+        imports.add(&Source::parse(file, text).unwrap());
+    }
+    assert!(imports.circles().is_empty());
+    imports.add(&Source::parse("src/control/explain.rs", "use super::super::relay;").unwrap());
+    assert_eq!(imports.circles().len(), 3, "each import of the circle is named");
+
+    let files = ["src/lib.rs", "src/main.rs", "src/attic/door.rs"].map(str::to_owned);
+    let found = floors::misplaced(&files);
     assert!(
-        found.is_empty(),
-        "{} breaches:\n{}",
-        found.len(),
-        found.join("\n")
+        found
+            .iter()
+            .any(|line| line.contains("`attic` stands on 0 floors"))
+    );
+    assert!(found.iter().any(|line| line.contains("`bus` has a floor but")));
+    assert!(!found.iter().any(|line| line.contains("`main`")));
+}
+
+/// With `DRAW_FLOORS` set (`scripts/floors`), draws it anew instead.
+#[test]
+fn the_picture_of_the_floors_is_current() {
+    let file = root().join("docs/images/floors.svg");
+    let drawn = picture::draw(FLOORS);
+    if std::env::var_os("DRAW_FLOORS").is_some() {
+        fs::write(&file, &drawn).unwrap();
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        kept == drawn,
+        "docs/images/floors.svg is not what the table says: run scripts/floors"
     );
 }
 
@@ -143,6 +226,19 @@ fn file_rules_can_fail() {
         "lines",
     );
     assert!(check("src/a/tests.rs", &"//! Role.\n".repeat(MOST_LINES + 1)).is_empty());
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn none(found: &[String]) {
+    assert!(
+        found.is_empty(),
+        "{} breaches:\n{}",
+        found.len(),
+        found.join("\n")
+    );
 }
 
 /// Every breach in one file.
