@@ -29,6 +29,7 @@ pub mod error;
 pub mod explain;
 pub mod health;
 pub mod instances;
+pub mod json;
 pub mod listener;
 pub mod log_level;
 pub mod notifications;

@@ -8,45 +8,41 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::de::{Deserializer, Error};
 use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::ask::{Asked, ask_others};
 use super::body::require_json;
 use super::error::{ApiError, Problem};
+use super::json;
 use super::notifications::raw::user_name;
-use super::notifications::request::{User, json_text, present, whole};
+use super::notifications::request::User;
 use super::refusals;
 use super::router::Api;
 use crate::control::session_user::{self, SESSION_USER, SessionUserAnswer};
 use crate::principal::UserName;
 use crate::telemetry::trace::decide::{DEBUG_MINUTES_MAX, Debugged, session_id, write_order};
 
-/// What the route takes. Unknown fields are ignored.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; `Fields` reads it")]
+/// What the route takes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct DebugRequest {
     /// For how long; 0 ends it.
+    #[serde(deserialize_with = "whole_minutes")]
     #[schema(minimum = 0, maximum = 60, example = 5)]
     minutes: u32,
 }
 
-#[derive(Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    minutes: Option<&'a RawValue>,
-}
-
-fn parse(body: &[u8]) -> Result<u32, ApiError> {
-    let fields: Fields<'_> = whole(json_text(body)?, "")?;
-    let minutes = fields
-        .minutes
-        .ok_or_else(|| ApiError::invalid("/minutes", "is required"))?;
-    let minutes: Option<u32> = serde_json::from_str(minutes.get()).ok();
+fn whole_minutes<'de, D: Deserializer<'de>>(json: D) -> Result<u32, D::Error> {
+    let minutes = u32::deserialize(json).ok();
     minutes
         .filter(|minutes| *minutes <= DEBUG_MINUTES_MAX)
-        .ok_or_else(|| ApiError::invalid("/minutes", "must be a whole number from 0 to 60"))
+        .ok_or_else(|| {
+            D::Error::custom(format_args!(
+                "must be a whole number from 0 to {DEBUG_MINUTES_MAX}"
+            ))
+        })
 }
 
 /// Traces what a user sends, and what is sent on the user's own destinations, whatever the ratio, at every instance that is
@@ -117,7 +113,7 @@ pub async fn put_debug_session(
 async fn minutes(api: &Api, headers: &HeaderMap, body: Body) -> Result<u32, ApiError> {
     require_json(headers)?;
     let body = api.read_json(headers, body).await?;
-    let minutes = parse(&body.bytes)?;
+    let DebugRequest { minutes } = json::read(&body.bytes)?;
     match api.state.tracer.is_on() {
         true => Ok(minutes),
         false => Err(ApiError::NotFound(
@@ -179,9 +175,13 @@ mod tests {
 
     #[test]
     fn minutes_are_whole_and_bounded() {
-        let check = |body: &str, expected| assert_eq!(parse(body.as_bytes()).ok(), expected, "{body}");
+        let check = |body: &str, expected| {
+            let read = json::read::<DebugRequest>(body.as_bytes());
+            assert_eq!(read.ok().map(|read| read.minutes), expected, "{body}");
+        };
         check(r#"{"minutes":5}"#, Some(5));
-        check(r#"{"minutes":0,"x":1}"#, Some(0));
+        check(r#"{"minutes":0}"#, Some(0));
+        check(r#"{"minutes":0,"x":1}"#, None);
         check(r#"{"minutes":60}"#, Some(60));
         for bad in ["61", "-1", "1.5", "\"5\"", "null"] {
             check(&format!(r#"{{"minutes":{bad}}}"#), None);

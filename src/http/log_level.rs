@@ -9,14 +9,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::body::require_json;
 use super::error::ApiError;
-use super::notifications::request::{json_text, present, text, whole};
+use super::json;
 use super::refusals;
 use super::router::Api;
 use crate::control::log_level::{SET_LEVEL, set_level};
@@ -43,29 +43,33 @@ pub struct LogLevel {
     instance: String,
 }
 
-/// A change of the log's level. Unknown fields are ignored.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; `Fields` reads it")]
+/// A change of the log's level.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct LogLevelRequest {
     /// As `log.level`, but that no library may be named at `debug` or `trace`. At most 1,024 bytes.
     #[schema(example = "debug", max_length = 1_024)]
     level: String,
     /// For how long, at most `24h`; then the configured level is back.
-    #[schema(required = false, default = "10m", example = "10m")]
-    r#for: Option<String>,
+    #[serde(default, rename = "for", deserialize_with = "duration")]
+    #[schema(value_type = Option<String>, required = false, default = "10m", example = "10m")]
+    lasts: Option<HumanDuration>,
     /// `own`: the instance that answers; `all`: every instance.
-    #[schema(required = false, default = "own", pattern = "^(own|all)$")]
-    instances: Option<String>,
+    #[schema(inline, required = false, default = "own")]
+    instances: Option<Instances>,
 }
 
-#[derive(Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    level: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "for")]
-    lasts: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    instances: Option<&'a RawValue>,
+/// Whose log's level is changed.
+#[derive(Deserialize, ToSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Instances {
+    Own,
+    All,
+}
+
+/// In words that do not repeat the text.
+fn duration<'de, D: Deserializer<'de>>(json: D) -> Result<Option<HumanDuration>, D::Error> {
+    Option::deserialize(json).map_err(|_| D::Error::custom("must be a duration such as \"10m\""))
 }
 
 /// Says at which level this instance logs.
@@ -107,7 +111,10 @@ pub async fn put_log(
 ) -> Result<Response, ApiError> {
     require_json(&headers)?;
     let body = api.read_json(&headers, body).await?;
-    let (level, lasts, all) = parse(&body.bytes)?;
+    let request: LogLevelRequest = json::read(&body.bytes)?;
+    let level = request.level;
+    let lasts = request.lasts.map_or(LASTS_DEFAULT, |lasts| lasts.0);
+    let all = request.instances == Some(Instances::All);
     log_level::check(&level, lasts).map_err(refused)?;
     tracing::info!(target: "herald::audit", action = "set-log-level", caller = %caller, to = level,
         lasts_ms = lasts.as_millis() as u64, all,
@@ -121,28 +128,6 @@ pub async fn put_log(
     let told = api.state.bus.control_publish(SET_LEVEL, payload).await;
     told.map_err(|error| ApiError::from_publish(error, None))?;
     Ok(StatusCode::ACCEPTED.into_response())
-}
-
-fn parse(body: &[u8]) -> Result<(String, Duration, bool), ApiError> {
-    let fields: Fields<'_> = whole(json_text(body)?, "")?;
-    let level = text(fields.level, "/level")?;
-    let lasts = match fields.lasts {
-        None => LASTS_DEFAULT,
-        Some(raw) => {
-            let lasts: HumanDuration = serde_json::from_str(raw.get())
-                .map_err(|_| ApiError::invalid("/for", "must be a duration such as \"10m\""))?;
-            lasts.0
-        }
-    };
-    let all = match fields.instances {
-        None => false,
-        Some(raw) => match text(Some(raw), "/instances")?.as_str() {
-            "own" => false,
-            "all" => true,
-            _ => return Err(ApiError::invalid("/instances", "must be \"own\" or \"all\"")),
-        },
-    };
-    Ok((level, lasts, all))
 }
 
 fn refused(error: LevelError) -> ApiError {

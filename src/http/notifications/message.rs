@@ -6,15 +6,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::Accepted;
-use super::request::{json_text, present, text, whole};
 use crate::chat_message::{CONTENT_TYPE, chat_message};
 use crate::envelope::Envelope;
 use crate::http::body::require_json;
 use crate::http::error::ApiError;
+use crate::http::json;
 use crate::http::refusals;
 use crate::http::router::Api;
 use crate::http::trace::FromPublisher;
@@ -23,8 +22,7 @@ use crate::http::trace::FromPublisher;
 const DESTINATION: &str = "/queue/message";
 
 /// What the route takes. Unknown fields are ignored.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; `Fields` reads it")]
+#[derive(Deserialize, ToSchema)]
 pub struct ChatMessageRequest {
     /// The text.
     #[schema(example = "hi")]
@@ -32,19 +30,6 @@ pub struct ChatMessageRequest {
     /// Whose name stands under it.
     #[schema(example = "test1")]
     user: String,
-}
-
-#[derive(Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    message: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    user: Option<&'a RawValue>,
-}
-
-fn parse(body: &[u8]) -> Result<(String, String), ApiError> {
-    let fields: Fields<'_> = whole(json_text(body)?, "")?;
-    Ok((text(fields.message, "/message")?, text(fields.user, "/user")?))
 }
 
 /// Broadcasts `{"message","user","time"}` on `/queue/message`.
@@ -77,7 +62,7 @@ async fn handle(
 ) -> Result<Accepted, ApiError> {
     require_json(headers)?;
     let body = api.read_json(headers, body).await?;
-    let (message, user) = parse(&body.bytes)?;
+    let ChatMessageRequest { message, user } = json::read(&body.bytes)?;
     api.require_bus()?;
     let target = api
         .state

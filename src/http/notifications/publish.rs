@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Accepted;
-use super::request::{Batch, Notification, NotificationRequest, Rules, parse, split};
+use super::request::{Batch, Notification, Rules, parse, split};
 use crate::bus::PublishError;
 use crate::chat_message::CONTENT_TYPE;
 use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
@@ -24,16 +24,6 @@ use crate::http::listener::Peer;
 use crate::http::refusals;
 use crate::http::router::Api;
 use crate::http::trace::FromPublisher;
-
-/// One notification, or an array of at most 1,000.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-pub enum NotificationsRequest {
-    /// One.
-    One(NotificationRequest),
-    /// Several, published in their order.
-    Many(Vec<NotificationRequest>),
-}
 
 /// The answer to a request that went as a whole.
 #[derive(Serialize, ToSchema)]
@@ -77,7 +67,7 @@ pub struct Options {
     path = "/api/v1/notifications",
     tag = "publish",
     params(Options),
-    request_body = NotificationsRequest,
+    request_body = Batch,
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
         (status = 200, description = "Of a dry run", body = Explanation),

@@ -1,23 +1,26 @@
-//! One notification of `POST /api/v1/notifications`, read and validated field by field, so that every refusal points at
-//! what is wrong without repeating it. Knows no bus and no HTTP.
+//! One notification of `POST /api/v1/notifications`: the type that reads and describes it, and the rules that no type
+//! holds. Every refusal points at what is wrong without repeating it. Knows no bus and no HTTP.
 
-use std::fmt::Display;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use utoipa::openapi::{ArrayBuilder, OneOfBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::destination::{Prefixes, Target};
 use crate::envelope::{HeaderLimits, Headers, MessageId, collapse_key};
 use crate::http::error::ApiError;
+use crate::http::json;
 use crate::limit::Limit;
-use crate::principal::UserName;
+use crate::principal::{UserName, UserNameError};
 
 mod capped;
 
-use capped::Capped;
+use capped::{Items, Members};
 
 /// Most notifications of one array (docs/rest.md).
 pub const NOTIFICATIONS_MAX: usize = 1_000;
@@ -27,41 +30,59 @@ pub const USERS_MAX: usize = 1_000;
 const HEADERS_SEEN_MAX: usize = 1_000;
 
 /// A user's name: at most 128 bytes of UTF-8, no control characters, no `:`.
-#[derive(Serialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(try_from = "String")]
 #[schema(
+    value_type = String,
     min_length = 1,
     max_length = 128,
     pattern = r"^[^\u0000-\u001f\u007f-\u009f:]+$",
     example = "alice"
 )]
-pub struct User(String);
+pub struct User(UserName);
 
-/// What the route takes, alone or in an array of at most 1,000. Unknown fields are ignored.
-#[derive(Serialize, ToSchema)]
-pub struct NotificationRequest {
+impl TryFrom<String> for User {
+    type Error = UserNameError;
+
+    fn try_from(name: String) -> Result<Self, UserNameError> {
+        UserName::parse(&name).map(Self)
+    }
+}
+
+/// What the route takes, alone or in an array of at most 1,000.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotificationRequest<'a> {
     /// `/queue/…` or `/topic/…`; with `user` or `users` any path, with or without `/user` before it.
     #[schema(example = "/queue/orders")]
     destination: String,
     /// Only this user's sessions get it.
+    #[serde(default, deserialize_with = "present")]
     #[schema(required = false, nullable = false)]
     user: Option<User>,
     /// Only these users' sessions get it. Not together with `user`.
-    #[schema(required = false, nullable = false, min_items = 1, max_items = 1_000)]
-    users: Option<Vec<User>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<User>>, required = false, nullable = false, min_items = 1, max_items = 1_000)]
+    users: Option<Items<User, USERS_MAX>>,
     /// Any JSON. Its text becomes the body, byte for byte, as `application/json`.
-    payload: serde_json::Value,
+    #[serde(borrow)]
+    #[schema(value_type = serde_json::Value)]
+    payload: &'a RawValue,
     /// Become headers of the MESSAGE, after the filter.
-    #[schema(required = false)]
-    headers: Option<std::collections::BTreeMap<String, String>>,
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>, required = false)]
+    headers: Option<Members<HEADERS_SEEN_MAX>>,
     /// The notification's id; without it a new ULID.
-    #[schema(required = false, pattern = "^[A-Za-z0-9._-]{1,64}$")]
-    id: Option<String>,
+    #[serde(default, deserialize_with = "id")]
+    #[schema(value_type = Option<String>, required = false, pattern = "^[A-Za-z0-9._-]{1,64}$")]
+    id: Option<MessageId>,
     /// After so many milliseconds it is stale, and no longer written to anyone.
-    #[schema(required = false, minimum = 1)]
-    ttl_ms: Option<u64>,
+    #[serde(default, deserialize_with = "ttl_ms")]
+    #[schema(value_type = Option<u64>, required = false, minimum = 1)]
+    ttl_ms: Option<NonZeroU64>,
     /// A newer notification to the same destination with the same key takes its place while it waits for a slow reader.
-    #[schema(required = false, min_length = 1, max_length = 128, example = "order-17")]
-    collapse: Option<String>,
+    #[serde(default, deserialize_with = "collapse")]
+    #[schema(value_type = Option<String>, required = false, min_length = 1, max_length = 128, example = "order-17")]
+    collapse: Option<Arc<str>>,
 }
 
 /// What a notification is validated by.
@@ -93,224 +114,158 @@ pub struct Notification {
 /// A request's body, not yet looked into.
 #[derive(Debug)]
 pub enum Batch<'a> {
-    /// What is no array, as text: whether it is JSON at all, only [`parse`] sees.
+    /// What is no array, as text: whether it is JSON at all, [`parse`] sees.
     One(&'a str),
     /// An array's items.
     Many(Vec<&'a RawValue>),
 }
 
-#[derive(Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    destination: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    user: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    users: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    payload: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    headers: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    ttl_ms: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    collapse: Option<&'a RawValue>,
-}
-
-/// A field that is there, even as `null`: a `null` user must not make a broadcast of a private notification.
-pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
-}
-
-/// A body as JSON text: UTF-8, and one JSON value. What is wrong is said by its place alone.
-pub fn json_text(body: &[u8]) -> Result<&str, ApiError> {
-    json_value(utf8(body)?).map(RawValue::get)
-}
-
-fn utf8(body: &[u8]) -> Result<&str, ApiError> {
-    std::str::from_utf8(body).map_err(|_| ApiError::Malformed("the body is not UTF-8".into()))
-}
-
-fn json_value(text: &str) -> Result<&RawValue, ApiError> {
-    serde_json::from_str(text).map_err(|error| {
-        let what = if error.is_eof() {
-            "ends early"
-        } else {
-            "is not JSON"
-        };
-        ApiError::Malformed(format!(
-            "the body {what} at line {}, column {}",
-            error.line(),
-            error.column()
-        ))
-    })
-}
-
-/// An object's fields: of any JSON each as its own text, so that what can fail is the text's being JSON, its kind, and a
-/// field given twice.
-pub fn whole<'a, T: Deserialize<'a>>(text: &'a str, pointer: &str) -> Result<T, ApiError> {
-    if !text.trim_ascii_start().starts_with('{') {
-        return Err(ApiError::invalid(pointer, "must be an object"));
+/// One notification, or an array of at most 1,000.
+impl PartialSchema for Batch<'_> {
+    fn schema() -> RefOr<Schema> {
+        let one = || Ref::from_schema_name(NotificationRequest::name());
+        let many = ArrayBuilder::new()
+            .items(one())
+            .max_items(Some(NOTIFICATIONS_MAX));
+        OneOfBuilder::new().item(one()).item(many).into()
     }
-    serde_json::from_str(text).map_err(|_| match json_value(text) {
-        Ok(_) => ApiError::invalid(pointer, "must not have the same field twice"),
-        Err(malformed) => malformed,
-    })
 }
 
-/// A string that must be there.
-pub fn text(raw: Option<&RawValue>, pointer: impl Display) -> Result<String, ApiError> {
-    let raw = raw.ok_or_else(|| ApiError::invalid(pointer.to_string(), "is required"))?;
-    serde_json::from_str(raw.get()).map_err(|_| ApiError::invalid(pointer.to_string(), "must be a string"))
+impl ToSchema for Batch<'_> {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "NotificationsRequest".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((NotificationRequest::name().into(), NotificationRequest::schema()));
+        NotificationRequest::schemas(schemas);
+    }
+}
+
+/// Reads a field that may be absent and must not be `null`: a `null` user must not make a broadcast of a private
+/// notification.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(json).map(Some)
+}
+
+fn id<'de, D: Deserializer<'de>>(json: D) -> Result<Option<MessageId>, D::Error> {
+    checked(json, MessageId::parse, "must be 1 to 64 of A-Z a-z 0-9 . _ -")
+}
+
+fn collapse<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Arc<str>>, D::Error> {
+    checked(
+        json,
+        collapse_key,
+        "must be 1 to 128 bytes without control characters",
+    )
+}
+
+/// A text that `parse` reads; `null` is as good as none.
+fn checked<'de, D: Deserializer<'de>, T>(
+    json: D,
+    parse: impl FnOnce(&str) -> Option<T>,
+    rule: &'static str,
+) -> Result<Option<T>, D::Error> {
+    let text = Option::<String>::deserialize(json)?;
+    text.map(|text| parse(&text).ok_or_else(|| D::Error::custom(rule)))
+        .transpose()
+}
+
+fn ttl_ms<'de, D: Deserializer<'de>>(json: D) -> Result<Option<NonZeroU64>, D::Error> {
+    Option::deserialize(json)
+        .map_err(|_| D::Error::custom("must be a whole number of milliseconds, at least 1"))
 }
 
 /// Splits a body into its notifications.
+///
+/// # Errors
+/// [`ApiError::Malformed`] if the body is not UTF-8 or an array that is not JSON, [`ApiError::Invalid`] if the array is
+/// too long.
 pub fn split(body: &[u8]) -> Result<Batch<'_>, ApiError> {
-    let text = utf8(body)?;
-    // One notification is read once: most are small, and reading twice would be a tenth of their cost.
-    if text.trim_ascii_start().starts_with('{') {
+    let text = json::text(body)?;
+    if !text.trim_ascii_start().starts_with('[') {
         return Ok(Batch::One(text));
     }
-    let whole = json_value(text)?;
-    if !whole.get().starts_with('[') {
-        return Ok(Batch::One(whole.get()));
-    }
-    let items: Capped<&RawValue, NOTIFICATIONS_MAX> = serde_json::from_str(whole.get())
-        .map_err(|_| ApiError::invalid("", "must be an object or an array"))?;
-    if items.more {
-        return Err(ApiError::invalid(
+    match serde_json::from_str::<Items<&RawValue, NOTIFICATIONS_MAX>>(text) {
+        Ok(Items { kept, more: false }) => Ok(Batch::Many(kept)),
+        Ok(_) => Err(ApiError::invalid(
             "",
             format!("an array has at most {NOTIFICATIONS_MAX} notifications"),
-        ));
+        )),
+        Err(_) => Err(json::well_formed(text).err().unwrap_or(ApiError::Internal)),
     }
-    Ok(Batch::Many(items.kept))
 }
 
 /// Validates one notification; `at` is the JSON pointer to it: empty, or `/3` for the fourth of an array.
+///
+/// # Errors
+/// As [`json::object`], and [`ApiError::Invalid`] for what breaks `rules`.
 pub fn parse(text: &str, at: &str, rules: Rules<'_>) -> Result<Notification, ApiError> {
-    let fields: Fields<'_> = whole(text, at)?;
-    let destination = self::text(fields.destination, format_args!("{at}/destination"))?;
-    let users = users(&fields, at)?;
+    let request: NotificationRequest<'_> = json::object(text, at)?;
+    let users = users(request.user, request.users, at)?;
+    let destination = &*request.destination;
     let illegal = |error: crate::destination::DestinationError| {
         ApiError::invalid(format!("{at}/destination"), error.to_string())
     };
     let targets = match users {
-        None => vec![rules.prefixes.broadcast(&destination).map_err(illegal)?],
+        None => vec![rules.prefixes.broadcast(destination).map_err(illegal)?],
         Some(users) => users
             .into_iter()
-            .map(|user| rules.prefixes.user(&destination, user).map_err(illegal))
+            .map(|user| rules.prefixes.user(destination, user).map_err(illegal))
             .collect::<Result<_, _>>()?,
     };
-    let payload = fields
-        .payload
-        .ok_or_else(|| ApiError::invalid(format!("{at}/payload"), "is required"))?;
     Ok(Notification {
         targets,
         // Own bytes: a view would keep the whole request alive for as long as one notification waits somewhere.
-        payload: Bytes::copy_from_slice(payload.get().as_bytes()),
-        headers: headers(fields.headers, at, rules.headers)?,
-        id: fields.id.map(|raw| id(raw, &format!("{at}/id"))).transpose()?,
-        ttl_ms: fields
-            .ttl_ms
-            .map(|raw| ttl(raw, &format!("{at}/ttl_ms")))
-            .transpose()?,
-        collapse: fields
-            .collapse
-            .map(|raw| collapse(raw, &format!("{at}/collapse")))
-            .transpose()?,
+        payload: Bytes::copy_from_slice(request.payload.get().as_bytes()),
+        headers: headers(request.headers, at, rules.headers)?,
+        id: request.id,
+        ttl_ms: request.ttl_ms.map(NonZeroU64::get),
+        collapse: request.collapse,
     })
 }
 
 /// The users, each once, in their order; none for a broadcast.
-fn users(fields: &Fields<'_>, at: &str) -> Result<Option<Vec<UserName>>, ApiError> {
-    match (fields.user, fields.users) {
+fn users(
+    user: Option<User>,
+    users: Option<Items<User, USERS_MAX>>,
+    at: &str,
+) -> Result<Option<Vec<UserName>>, ApiError> {
+    let invalid = |detail: String| Err(ApiError::invalid(format!("{at}/users"), detail));
+    match (user, users) {
         (None, None) => Ok(None),
-        (Some(user), None) => Ok(Some(vec![user_name(user, format_args!("{at}/user"))?])),
-        (Some(_), Some(_)) => Err(ApiError::invalid(
-            format!("{at}/users"),
-            "must not stand beside user",
-        )),
-        (None, Some(raw)) => {
-            let pointer = format!("{at}/users");
-            let items: Capped<&RawValue, USERS_MAX> = serde_json::from_str(raw.get())
-                .map_err(|_| ApiError::invalid(pointer.as_str(), "must be an array of strings"))?;
-            if items.more || items.kept.is_empty() {
-                return Err(ApiError::invalid(
-                    pointer,
-                    format!("must name 1 to {USERS_MAX} users"),
-                ));
-            }
-            let mut seen = std::collections::HashSet::with_capacity(items.kept.len());
-            let mut users = Vec::with_capacity(items.kept.len());
-            for (index, raw) in items.kept.into_iter().enumerate() {
-                let user = user_name(raw, format_args!("{pointer}/{index}"))?;
-                if seen.insert(user.clone()) {
-                    users.push(user);
-                }
-            }
-            Ok(Some(users))
+        (Some(User(user)), None) => Ok(Some(vec![user])),
+        (Some(_), Some(_)) => invalid("must not stand beside user".into()),
+        (None, Some(users)) if users.more || users.kept.is_empty() => {
+            invalid(format!("must name 1 to {USERS_MAX} users"))
+        }
+        (None, Some(users)) => {
+            let mut seen = std::collections::HashSet::with_capacity(users.kept.len());
+            let names = users.kept.into_iter().map(|User(name)| name);
+            Ok(Some(names.filter(|name| seen.insert(name.clone())).collect()))
         }
     }
 }
 
-fn user_name(raw: &RawValue, pointer: impl Display + Copy) -> Result<UserName, ApiError> {
-    let name = text(Some(raw), pointer)?;
-    UserName::parse(&name).map_err(|error| ApiError::invalid(pointer.to_string(), error.to_string()))
-}
-
-fn headers(raw: Option<&RawValue>, at: &str, limits: HeaderLimits) -> Result<Headers, ApiError> {
-    let Some(raw) = raw else {
-        return Ok(Headers::default());
+fn headers(
+    members: Option<Members<HEADERS_SEEN_MAX>>,
+    at: &str,
+    limits: HeaderLimits,
+) -> Result<Headers, ApiError> {
+    let members = members.unwrap_or_default();
+    let over = |detail: String, limit: Option<Limit>| ApiError::Invalid {
+        pointer: format!("{at}/headers"),
+        detail,
+        limit,
     };
-    let pointer = &*format!("{at}/headers");
-    let members: Capped<(String, &RawValue), HEADERS_SEEN_MAX> = serde_json::from_str(raw.get())
-        .map_err(|_| ApiError::invalid(pointer, "must be an object of strings"))?;
     if members.more {
         let detail = format!(
             "at most {HEADERS_SEEN_MAX} members, {} of them passed on",
             limits.count
         );
-        return Err(over(pointer, detail, Some(Limit::Headers)));
+        return Err(over(detail, Some(Limit::Headers)));
     }
-    let mut pairs = Vec::with_capacity(members.kept.len());
-    for (name, raw) in members.kept {
-        let value = serde_json::from_str::<String>(raw.get())
-            .map_err(|_| ApiError::invalid(format!("{pointer}/{}", escape(&name)), "must be a string"))?;
-        pairs.push((name, value));
-    }
-    let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    Headers::from_publisher(pairs, limits).map_err(|error| over(pointer, error.to_string(), error.limit()))
-}
-
-fn over(pointer: &str, detail: String, limit: Option<Limit>) -> ApiError {
-    ApiError::Invalid {
-        pointer: pointer.into(),
-        detail,
-        limit,
-    }
-}
-
-fn id(raw: &RawValue, pointer: &str) -> Result<MessageId, ApiError> {
-    MessageId::parse(&text(Some(raw), pointer)?)
-        .ok_or_else(|| ApiError::invalid(pointer, "must be 1 to 64 of A-Z a-z 0-9 . _ -"))
-}
-
-fn ttl(raw: &RawValue, pointer: &str) -> Result<u64, ApiError> {
-    serde_json::from_str::<u64>(raw.get())
-        .ok()
-        .filter(|ttl| *ttl > 0)
-        .ok_or_else(|| ApiError::invalid(pointer, "must be a whole number of milliseconds, at least 1"))
-}
-
-fn collapse(raw: &RawValue, pointer: &str) -> Result<Arc<str>, ApiError> {
-    collapse_key(&text(Some(raw), pointer)?)
-        .ok_or_else(|| ApiError::invalid(pointer, "must be 1 to 128 bytes without control characters"))
-}
-
-/// A member's name as a part of a JSON pointer (RFC 6901 section 3), cut where it would bloat the answer.
-fn escape(name: &str) -> String {
-    let cut: String = name.chars().take(64).collect();
-    cut.replace('~', "~0").replace('/', "~1")
+    let pairs = members.kept.iter();
+    let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
+    Headers::from_publisher(pairs, limits).map_err(|error| over(error.to_string(), error.limit()))
 }

@@ -143,6 +143,11 @@ async fn notifications() {
         (&format!("{{{ok},\"ttl_ms\":1.5}}"), Some("/ttl_ms")),
         (&format!("{{{ok},\"ttl_ms\":\"SECRET\"}}"), Some("/ttl_ms")),
         (&format!("{{{ok},\"payload\":2}}"), Some("")),
+        (&format!("{{{ok},\"User\":\"SECRET\"}}"), Some("/User")),
+        (&format!("{{{ok},\"x\":null}}"), Some("/x")),
+        (&format!("\u{feff}{{{ok}}}"), None),
+        (&format!("\u{feff}[{{{ok}}}]"), None),
+        (r#"{"destination":"/queue/x","payload":1}{"SECRET":1}"#, None),
         (&format!("[{}1]", "1,".repeat(1_000)), Some("")),
     ] {
         check(NOTIFICATIONS, body, 400, pointer).await;
@@ -152,6 +157,95 @@ async fn notifications() {
         "x".repeat(1_000)
     );
     check(NOTIFICATIONS, &large, 413, Some("/payload")).await;
+}
+
+#[tokio::test]
+async fn a_misspelt_field_is_refused_everywhere_but_in_a_chat_message() {
+    let fixture = Fixture::open();
+    let send = async |method: &str, path: &str, body: &str| {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json")
+            .header("authorization", "Bearer admin");
+        fixture.send(request.body(body.to_owned().into()).unwrap()).await
+    };
+    for (method, path, body, pointer, meant) in [
+        (
+            "POST",
+            NOTIFICATIONS,
+            r#"{"destination":"/queue/x","payload":1,"User":"alice"}"#,
+            "/User",
+            "user",
+        ),
+        (
+            "POST",
+            "/api/v1/notifications?dry_run=true",
+            r#"{"destination":"/queue/x","payload":1,"ttl-ms":1}"#,
+            "/ttl-ms",
+            "ttl_ms",
+        ),
+        (
+            "PUT",
+            "/api/v1/debug/log",
+            r#"{"level":"debug","instance":"all"}"#,
+            "/instance",
+            "instances",
+        ),
+        (
+            "PUT",
+            "/api/v1/debug/users/alice",
+            r#"{"minute":1}"#,
+            "/minute",
+            "minutes",
+        ),
+        (
+            "PUT",
+            "/api/v1/debug/sessions/01JDEXAMPRE0000000000000AA",
+            r#"{"minutes":1,"Minutes":1}"#,
+            "/Minutes",
+            "minutes",
+        ),
+    ] {
+        let answer = send(method, path, body).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text);
+        let problem = answer.json();
+        assert_eq!(problem["type"], "urn:herald:problem:invalid-value", "{path}");
+        assert_eq!(problem["pointer"], pointer, "{path}");
+        let words = format!("unknown field; did you mean \"{meant}\"?");
+        assert_eq!(problem["detail"], words, "{path}");
+    }
+    assert!(fixture.bus.published.lock().is_empty());
+
+    let array =
+        r#"[{"destination":"/queue/x","payload":1},{"destination":"/queue/x","payload":2,"users ":["a"]}]"#;
+    let answer = send("POST", NOTIFICATIONS, array).await;
+    assert_eq!(answer.status, 207, "{}", answer.text);
+    let items = answer.json();
+    assert_eq!(items[0]["status"], 202);
+    assert_eq!(
+        (&items[1]["status"], &items[1]["pointer"]),
+        (&400.into(), &"/1/users ".into())
+    );
+    assert_eq!(fixture.bus.published.lock().len(), 1);
+
+    let lenient = send("POST", MESSAGE, r#"{"message":"m","user":"u","User":"x"}"#).await;
+    assert_eq!(lenient.status, 202, "{}", lenient.text);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_named() {
+    for path in [MESSAGE, NOTIFICATIONS] {
+        let fixture = Fixture::open();
+        for body in [&b"\xEF\xBB\xBF{}"[..], b"\xFF\xFE{\0}\0", b"\xFE\xFF\0{\0}"] {
+            let answer = fixture.post(path, body.to_vec()).await;
+            assert_eq!(answer.status, 400, "{path}");
+            let problem = answer.json();
+            assert_eq!(problem["type"], "urn:herald:problem:malformed-body", "{path}");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("byte order mark"), "{path}: {detail}");
+        }
+    }
 }
 
 #[tokio::test]

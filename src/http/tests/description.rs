@@ -124,6 +124,32 @@ async fn schemes_schemas_and_references_are_whole() {
     assert!(body["content"]["*/*"].is_object() && body["required"] != true);
     let required = &components["schemas"]["NotificationRequest"]["required"];
     assert_eq!(required, &serde_json::json!(["destination", "payload"]));
+    for (name, strict) in [
+        ("NotificationRequest", true),
+        ("DebugRequest", true),
+        ("LogLevelRequest", true),
+        ("ChatMessageRequest", false),
+    ] {
+        let schema = &components["schemas"][name];
+        assert_eq!(
+            schema["additionalProperties"] == false,
+            strict,
+            "{name}: {schema}"
+        );
+    }
+    let body = &document["paths"]["/api/v1/notifications"]["post"]["requestBody"]["content"];
+    let body = body["application/json"]["schema"]["$ref"].as_str().unwrap();
+    let kinds = &document.pointer(&body[1..]).unwrap()["oneOf"];
+    assert_eq!(kinds[0], kinds[1]["items"]);
+    assert_eq!(kinds[1]["maxItems"], 1_000);
+    let properties = &components["schemas"]["NotificationRequest"]["properties"];
+    let described: Vec<_> = properties.as_object().unwrap().keys().collect();
+    assert_eq!(described.len(), 8, "{described:?}");
+    assert_eq!(properties["users"]["items"]["$ref"], "#/components/schemas/User");
+    assert_eq!(
+        components["schemas"]["LogLevelRequest"]["properties"]["for"]["default"],
+        "10m"
+    );
 }
 
 #[tokio::test]

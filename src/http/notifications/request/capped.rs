@@ -5,20 +5,28 @@ use std::marker::PhantomData;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
-/// The first `MAX` items of an array, or members of an object, and whether there are more: those cost no memory.
-pub struct Capped<T, const MAX: usize> {
-    /// The first `MAX`.
+/// The first `MAX` items of an array.
+pub struct Items<T, const MAX: usize> {
+    /// At most `MAX`.
     pub kept: Vec<T>,
     /// Whether there are more.
     pub more: bool,
 }
 
-struct CappedVisitor<T, const MAX: usize>(PhantomData<T>);
+/// The first `MAX` members of an object of strings, in their order, twice those given twice.
+#[derive(Default)]
+pub struct Members<const MAX: usize> {
+    /// At most `MAX`.
+    pub kept: Vec<(String, String)>,
+    /// Whether there are more.
+    pub more: bool,
+}
 
-impl<'de, const MAX: usize> Visitor<'de> for CappedVisitor<&'de RawValue, MAX> {
-    type Value = Capped<&'de RawValue, MAX>;
+struct Reading<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Reading<Items<T, MAX>> {
+    type Value = Items<T, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array")
@@ -29,22 +37,22 @@ impl<'de, const MAX: usize> Visitor<'de> for CappedVisitor<&'de RawValue, MAX> {
         while kept.len() < MAX {
             match seq.next_element()? {
                 Some(item) => kept.push(item),
-                None => return Ok(Capped { kept, more: false }),
+                None => return Ok(Items { kept, more: false }),
             }
         }
         let mut more = false;
         while seq.next_element::<IgnoredAny>()?.is_some() {
             more = true;
         }
-        Ok(Capped { kept, more })
+        Ok(Items { kept, more })
     }
 }
 
-impl<'de, const MAX: usize> Visitor<'de> for CappedVisitor<(String, &'de RawValue), MAX> {
-    type Value = Capped<(String, &'de RawValue), MAX>;
+impl<'de, const MAX: usize> Visitor<'de> for Reading<Members<MAX>> {
+    type Value = Members<MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+        f.write_str("an object of strings")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -52,25 +60,25 @@ impl<'de, const MAX: usize> Visitor<'de> for CappedVisitor<(String, &'de RawValu
         while kept.len() < MAX {
             match map.next_entry()? {
                 Some(member) => kept.push(member),
-                None => return Ok(Capped { kept, more: false }),
+                None => return Ok(Members { kept, more: false }),
             }
         }
         let mut more = false;
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
             more = true;
         }
-        Ok(Capped { kept, more })
+        Ok(Members { kept, more })
     }
 }
 
-impl<'de, const MAX: usize> Deserialize<'de> for Capped<&'de RawValue, MAX> {
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Items<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(CappedVisitor::<&'de RawValue, MAX>(PhantomData))
+        deserializer.deserialize_seq(Reading(PhantomData::<Self>))
     }
 }
 
-impl<'de, const MAX: usize> Deserialize<'de> for Capped<(String, &'de RawValue), MAX> {
+impl<'de, const MAX: usize> Deserialize<'de> for Members<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(CappedVisitor::<(String, &'de RawValue), MAX>(PhantomData))
+        deserializer.deserialize_map(Reading(PhantomData::<Self>))
     }
 }
