@@ -40,7 +40,7 @@ ENV HERALD_HTTP__LISTEN=0.0.0.0:8080 \
     HERALD_LOG__FORMAT=json
 EXPOSE 8080
 USER 65532:65532
-# Reads the same variables as `serve`.
+# Reads the same variables as `serve`, and the file that HERALD_CONFIG names, but only for the address and the path.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["/usr/local/bin/herald", "health"]
 ENTRYPOINT ["/usr/local/bin/herald"]
 CMD ["serve"]

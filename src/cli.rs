@@ -63,7 +63,7 @@ pub enum Command {
 /// Flags about the configuration. Values also come from HERALD_ environment variables, such as HERALD_HTTP__LISTEN.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigArgs {
-    /// The TOML file to read; without it none is read.
+    /// The TOML file to read; without it the one that HERALD_CONFIG names, or none.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// To try it out: users test1 to test10 and admin with password `test`, and anyone who reaches the port may publish.

@@ -13,7 +13,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use load::{Arguments, Loaded, load};
+pub use load::{Arguments, Loaded, load, load_http};
 pub use origins::Origins;
 pub use problem::{ConfigError, Problem};
 pub use validate::{Finding, Findings};

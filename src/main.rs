@@ -9,7 +9,7 @@ use herald::cli::{
     Cli, Command, ConfigArgs, DoctorArgs, EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, check, complain, doctor,
     hash_password, health, manual,
 };
-use herald::config::{self, Arguments, Loaded};
+use herald::config::{self, Arguments, ConfigError, Loaded};
 use herald::{app, telemetry};
 
 #[cfg(feature = "jemalloc")]
@@ -99,16 +99,18 @@ fn print_check(flags: ConfigArgs) -> Result<(), u8> {
 }
 
 fn ask_health(flags: health::HealthArgs) -> Result<(), u8> {
-    let loaded = load(flags.config)?;
-    health::run(&loaded.config.http, flags.address, flags.live, flags.timeout)
-        .map_err(|error| failure(&error))
+    let http = config::load_http(&Arguments::from(flags.config), std::env::vars_os())
+        .map_err(|error| misconfigured(&error))?;
+    health::run(&http, flags.address, flags.live, flags.timeout).map_err(|error| failure(&error))
 }
 
 fn load(flags: ConfigArgs) -> Result<Loaded, u8> {
-    config::load(&Arguments::from(flags), std::env::vars_os()).map_err(|error| {
-        complain(&error);
-        EXIT_CONFIG
-    })
+    config::load(&Arguments::from(flags), std::env::vars_os()).map_err(|error| misconfigured(&error))
+}
+
+fn misconfigured(error: &ConfigError) -> u8 {
+    complain(error);
+    EXIT_CONFIG
 }
 
 fn examine(args: DoctorArgs) -> Result<(), u8> {

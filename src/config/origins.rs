@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use figment::{Figment, Metadata, Profile};
 
 /// What stands for the origin of a key that no source sets.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 
 /// The origin of every key, in words for an operator: `herald.toml:12`, `HERALD_HTTP__LISTEN`, `--listen`, `default`.
 #[derive(Debug, Clone, Default)]

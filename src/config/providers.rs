@@ -56,6 +56,11 @@ impl Source {
         source
     }
 
+    /// Forgets every setting that is not in `section`.
+    pub(super) fn keep_section(&mut self, section: &str) {
+        self.settings.retain(|name, _| name == section);
+    }
+
     /// Gives the key at `path` a value that stands at `place`.
     fn set(&mut self, path: &[&str], value: Value, place: String) {
         self.place(path.iter().map(|segment| (*segment).to_owned()).collect(), place);

@@ -332,3 +332,90 @@ fn files_that_cannot_be_read_are_named() {
         .to_string();
     assert!(error.contains("line 2 is not UTF-8"), "{error}");
 }
+
+/// A file with `text`, and the variable that names it.
+fn named_by_variable(text: &str) -> (tempfile::NamedTempFile, (OsString, OsString)) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let variable = ("HERALD_CONFIG".into(), file.path().into());
+    (file, variable)
+}
+
+#[test]
+fn a_variable_names_the_file_and_the_flag_beats_it() {
+    let (_file, variable) = named_by_variable("bus.prefix = 'variable'");
+    let loaded = load(&Arguments::default(), [variable.clone()]).unwrap();
+    assert_eq!(loaded.config.bus.prefix, "variable");
+    assert!(loaded.origins.of("bus.prefix").to_string().ends_with(":1"));
+
+    let (flag, _) = named_by_variable("bus.prefix = 'flag'");
+    let flags = Arguments {
+        config: Some(flag.path().into()),
+        ..Arguments::default()
+    };
+    assert_eq!(load(&flags, [variable]).unwrap().config.bus.prefix, "flag");
+
+    let empty = ("HERALD_CONFIG".into(), OsString::new());
+    load(&Arguments::default(), [empty]).unwrap();
+    let nowhere = ("HERALD_CONFIG".into(), "/nowhere/herald.toml".into());
+    let error = load(&Arguments::default(), [nowhere]).unwrap_err().to_string();
+    assert!(
+        error.contains("cannot read /nowhere/herald.toml (HERALD_CONFIG)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn health_needs_http_alone() {
+    let (_file, variable) = named_by_variable(
+        "nope = 1\n[bus]\nprefix = '!'\npasword = 7\n[limits]\nheaders = 'many'\n[http]\nbase_path = '/backend'\n",
+    );
+    let with = |name: &str, value: &str| {
+        let variables = [
+            variable.clone(),
+            ("HERALD_BUS__PASSWORD_FILE".into(), "/run/secrets/x".into()),
+            (name.into(), value.into()),
+        ];
+        load_http(&Arguments::default(), variables)
+    };
+    let http = with("HERALD_HTTP__LISTEN", "0.0.0.0:1").unwrap();
+    assert_eq!((&*http.listen, &*http.base_path), ("0.0.0.0:1", "/backend"));
+    let words = |name, value| with(name, value).unwrap_err().to_string();
+    assert_eq!(
+        words("HERALD_HTTP__LISTEM", "x"),
+        "configuration: http.listem (HERALD_HTTP__LISTEM): unknown key; did you mean http.listen?"
+    );
+    assert!(
+        words("HERALD_HTTP__LISTEN", "8080")
+            .starts_with("configuration: http.listen (HERALD_HTTP__LISTEN): ")
+    );
+
+    let (_file, variable) = named_by_variable("[bus\n");
+    let error = load_http(&Arguments::default(), [variable])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(":1: not TOML: "), "{error}");
+}
+
+#[test]
+fn a_default_is_not_blamed_for_a_variable() {
+    let check = |name: &str, value: &str, expected: &str| assert_eq!(wrong("", &[(name, value)]), [expected]);
+    check(
+        "HERALD_BUS__PASSWORD_FILE",
+        "x",
+        "bus.password_file (HERALD_BUS__PASSWORD_FILE): expected bus.user too",
+    );
+    check(
+        "HERALD_LIMITS__OUTBOX_BYTES",
+        "1GiB",
+        "limits.outbox_total_bytes (default): expected at least limits.outbox_bytes (1GiB), got 256MiB; \
+         limits.outbox_bytes comes from HERALD_LIMITS__OUTBOX_BYTES",
+    );
+    let variables = [("HERALD_BUS__TOKEN_FILE", "x"), ("HERALD_BUS__NKEY_FILE", "x")];
+    assert_eq!(
+        wrong("", &variables),
+        [
+            "bus.token_file (HERALD_BUS__TOKEN_FILE): expected one way to authenticate, got bus.token_file and bus.nkey_file"
+        ]
+    );
+}

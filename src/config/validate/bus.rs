@@ -41,21 +41,47 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         config.nkey_file.is_some(),
         findings,
     );
-    let password = config.password.is_some() || config.password_file.is_some();
+    // The key that is set is the one to name: what is not set has no place where it stands.
+    let either = |key, is_set, file_key, file_is_set: bool| {
+        if is_set {
+            Some(key)
+        } else {
+            file_is_set.then_some(file_key)
+        }
+    };
+    let password = either(
+        "bus.password",
+        config.password.is_some(),
+        "bus.password_file",
+        config.password_file.is_some(),
+    );
     match (&config.user, password) {
-        (Some(_), false) => findings.error("bus.user", "expected bus.password or bus.password_file too"),
-        (None, true) => findings.error("bus.password", "expected bus.user too"),
+        (Some(_), None) => findings.error("bus.user", "expected bus.password or bus.password_file too"),
+        (None, Some(key)) => findings.error(key, "expected bus.user too"),
         _ => {}
     }
 
     let ways: Vec<&str> = [
-        ("bus.user", config.user.is_some()),
-        ("bus.token", config.token.is_some() || config.token_file.is_some()),
-        ("bus.credentials_file", config.credentials_file.is_some()),
-        ("bus.nkey", config.nkey.is_some() || config.nkey_file.is_some()),
+        config.user.is_some().then_some("bus.user"),
+        either(
+            "bus.token",
+            config.token.is_some(),
+            "bus.token_file",
+            config.token_file.is_some(),
+        ),
+        config
+            .credentials_file
+            .is_some()
+            .then_some("bus.credentials_file"),
+        either(
+            "bus.nkey",
+            config.nkey.is_some(),
+            "bus.nkey_file",
+            config.nkey_file.is_some(),
+        ),
     ]
     .into_iter()
-    .filter_map(|(key, is_set)| is_set.then_some(key))
+    .flatten()
     .collect();
     if let [first, _, ..] = ways[..] {
         findings.error(

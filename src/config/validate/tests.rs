@@ -206,7 +206,7 @@ fn what_is_allowed_but_looks_wrong_is_a_warning() {
         c.api.access = Access::Open;
         c.bus.token_file = Some("x".into());
     };
-    assert_eq!(warnings(true, token), ["bus.token"]);
+    assert_eq!(warnings(true, token), ["bus.token_file"]);
 }
 
 #[test]
@@ -252,7 +252,8 @@ fn the_way_to_nats() {
         &["bus.password"],
     );
     check(|c| c.bus.user = file(), &["bus.user"]);
-    check(|c| c.bus.password_file = file(), &["bus.password"]);
+    check(|c| c.bus.password_file = file(), &["bus.password_file"]);
+    check(|c| c.bus.password = secret(), &["bus.password"]);
     check(
         |c| (c.bus.token, c.bus.credentials_file) = (secret(), file()),
         &["bus.token"],
