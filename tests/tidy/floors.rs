@@ -19,8 +19,8 @@ pub struct Floor {
 /// All floors, the lowest first.
 pub const FLOORS: &[Floor] = &[
     Floor {
-        name: "Ground: values that people write",
-        modules: &["setting", "limit"],
+        name: "Ground",
+        modules: &["setting", "limit", "task", "http_client"],
         broken: ("src/limit.rs", "use crate::destination::Path;"),
     },
     Floor {
@@ -59,6 +59,11 @@ pub const FLOORS: &[Floor] = &[
         broken: ("src/telemetry/metrics.rs", "use crate::session;"),
     },
     Floor {
+        name: "What instances ask each other",
+        modules: &["control"],
+        broken: ("src/control/explain.rs", "use crate::presence::Presence;"),
+    },
+    Floor {
         name: "Who may what",
         modules: &["auth", "interceptor"],
         broken: ("src/auth.rs", "use crate::presence::Presence as P;"),
@@ -75,13 +80,13 @@ pub const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "One client, and what it publishes",
-        modules: &["session", "recent", "chat_message", "tap"],
+        modules: &["session", "publish", "recent", "chat_message", "tap"],
         broken: ("src/session/driver.rs", "use crate::drain::Phase;"),
     },
     Floor {
-        name: "Between instances",
-        modules: &["control", "relay", "probe", "drain"],
-        broken: ("src/control/explain.rs", "use crate::http::explain::Answer;"),
+        name: "The instance's own tasks",
+        modules: &["relay", "probe", "drain"],
+        broken: ("src/relay.rs", "use crate::http::explain::Answer;"),
     },
     Floor {
         name: "REST, health, the page",
@@ -102,6 +107,9 @@ pub const FLOORS: &[Floor] = &[
         broken: ("src/config/load.rs", "fn f() { crate::app::run(); }"),
     },
 ];
+
+/// Modules that are about to come: they have a floor before they are there.
+const COMING: &[&str] = &["http_client", "publish", "task"];
 
 /// Files that import from a higher floor all the same, and from where. To be emptied, never to be added to.
 pub const EXCEPTIONS: &[(&str, &str)] = &[
@@ -207,7 +215,7 @@ pub fn misplaced(files: &[String]) -> Vec<String> {
         }
     }
     for row in rows {
-        if !present.contains(row) {
+        if !present.contains(row) && !COMING.contains(&row) {
             found.push(format!(
                 "`{row}` has a floor but is no module of src/: tests/tidy/floors.rs"
             ));
