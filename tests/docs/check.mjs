@@ -29,7 +29,7 @@ function documents() {
       const name = path.join(folder, entry.name);
       return entry.isDirectory() ? walk(name) : name.endsWith('.md') ? [name] : [];
     });
-  return ['README.md', ...walk('docs').sort()];
+  return ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...walk('docs').sort()];
 }
 
 const texts = new Map();
