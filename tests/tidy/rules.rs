@@ -53,28 +53,10 @@ const CLOCKS: Ban = Ban::Calls(&["Instant::now", "SystemTime::now", "Timestamp::
 /// All rules.
 pub const RULES: &[Rule] = &[
     Rule {
-        name: "stomp is bytes in, frames out: no I/O, no runtime, no other module but the central types",
+        name: "stomp is bytes in, frames out: no I/O, no runtime",
         within: &["src/stomp"],
-        bans: Ban::Paths(&[
-            "tokio",
-            "std::io",
-            "std::net",
-            "std::fs",
-            "std::thread",
-            "crate::app",
-            "crate::auth",
-            "crate::bus",
-            "crate::delivery",
-            "crate::drain",
-            "crate::http",
-            "crate::interceptor",
-            "crate::presence",
-            "crate::relay",
-            "crate::session",
-            "crate::telemetry",
-            "crate::ws",
-        ]),
-        broken: ("src/stomp/decoder.rs", "use crate::{envelope, ws::reader};"),
+        bans: Ban::Paths(&["tokio", "std::io", "std::net", "std::fs", "std::thread"]),
+        broken: ("src/stomp/decoder.rs", "use std::{fmt, io};"),
         ..RULE
     },
     Rule {
@@ -88,15 +70,9 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "bus knows no STOMP, no session, no socket, no HTTP",
+        name: "bus knows no STOMP",
         within: &["src/bus"],
-        bans: Ban::Paths(&[
-            "crate::stomp",
-            "crate::session",
-            "crate::ws",
-            "crate::http",
-            "crate::delivery",
-        ]),
+        bans: Ban::Paths(&["crate::stomp"]),
         broken: ("src/bus/nats.rs", "use super::super::stomp::frame::Frame;"),
         ..RULE
     },
@@ -108,17 +84,11 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "delivery knows no bus, no session, no telemetry, no HTTP and no WebSocket crate",
+        name: "delivery knows no bus and no crate of HTTP or WebSocket",
         within: &["src/delivery"],
         bans: Ban::Paths(&[
-            "crate::app",
             "crate::bus",
-            "crate::http",
-            "crate::presence",
-            "crate::relay",
-            "crate::session",
             "crate::telemetry",
-            "crate::ws",
             "axum",
             "fastwebsockets",
             "hyper",
@@ -193,13 +163,6 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "session knows no HTTP",
-        within: &["src/session"],
-        bans: Ban::Paths(&["crate::http", "crate::app"]),
-        broken: ("src/session/driver.rs", "use crate::http::access::Access;"),
-        ..RULE
-    },
-    Rule {
         name: "fastwebsockets only under ws/",
         except: &["src/ws"],
         bans: Ban::Paths(&["fastwebsockets"]),
@@ -268,10 +231,8 @@ pub const RULES: &[Rule] = &[
         name: "interceptors see who and what, never a socket or an outbox",
         within: &["src/interceptor"],
         bans: Ban::Paths(&[
-            "crate::ws",
             "crate::delivery",
             "crate::stomp",
-            "crate::session",
             "std::net::TcpStream",
             "tokio::net",
         ]),
@@ -279,16 +240,9 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "auth knows no STOMP, no HTTP, no session and no bus",
+        name: "auth knows no STOMP and no bus",
         within: &["src/auth"],
-        bans: Ban::Paths(&[
-            "crate::bus",
-            "crate::delivery",
-            "crate::http",
-            "crate::session",
-            "crate::stomp",
-            "crate::ws",
-        ]),
+        bans: Ban::Paths(&["crate::bus", "crate::delivery", "crate::stomp"]),
         broken: (
             "src/auth/credentials.rs",
             "fn f(_: &crate::stomp::header::Headers) {}",
@@ -296,22 +250,17 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "presence knows no session, no STOMP and no HTTP",
+        name: "presence knows no STOMP",
         within: &["src/presence"],
-        bans: Ban::Paths(&["crate::http", "crate::session", "crate::stomp", "crate::ws"]),
+        bans: Ban::Paths(&["crate::stomp"]),
         broken: ("src/presence/view.rs", "use crate::stomp::frame;"),
         ..RULE
     },
     Rule {
-        name: "relay knows no HTTP and no session",
+        name: "relay and control know no STOMP, no socket and no session",
         within: &["src/relay", "src/control"],
-        bans: Ban::Paths(&[
-            "crate::http",
-            "crate::stomp",
-            "crate::ws",
-            "crate::session::driver",
-        ]),
-        broken: ("src/relay.rs", "use crate::http::users;"),
+        bans: Ban::Paths(&["crate::stomp", "crate::ws", "crate::session::driver"]),
+        broken: ("src/relay.rs", "use crate::ws::reader;"),
         ..RULE
     },
     Rule {
@@ -322,7 +271,7 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "the central types know only each other",
+        name: "the central types know no runtime",
         within: &[
             "src/close_reason",
             "src/destination",
@@ -330,22 +279,8 @@ pub const RULES: &[Rule] = &[
             "src/instance",
             "src/principal",
         ],
-        bans: Ban::Paths(&[
-            "tokio",
-            "crate::app",
-            "crate::auth",
-            "crate::bus",
-            "crate::delivery",
-            "crate::http",
-            "crate::interceptor",
-            "crate::presence",
-            "crate::relay",
-            "crate::session",
-            "crate::stomp",
-            "crate::telemetry",
-            "crate::ws",
-        ]),
-        broken: ("src/envelope.rs", "use crate::bus::Bus;"),
+        bans: Ban::Paths(&["tokio"]),
+        broken: ("src/envelope.rs", "use tokio::sync::Notify;"),
         ..RULE
     },
     Rule {
