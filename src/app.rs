@@ -17,6 +17,7 @@ use crate::auth::{self, Authenticator};
 use crate::bus::Bus;
 use crate::close_reason::CloseReason;
 use crate::config::Config;
+use crate::control::desk::serve;
 use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
 use crate::http::{self, listener};
@@ -24,8 +25,8 @@ use crate::instance::Instance;
 use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::probe;
-use crate::recent::Recent;
-use crate::relay;
+use crate::publish::Publisher;
+use crate::recent::{self, Recent};
 use crate::session::application::{Application, Route};
 use crate::session::context::Context;
 use crate::session::driver;
@@ -41,6 +42,7 @@ use crate::telemetry::trace::export::Exporter;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
 mod connect;
+mod desk;
 mod push;
 mod settings;
 
@@ -168,7 +170,10 @@ impl App {
             Some(address) => Some(bind(address, "http.admin_listen").await?),
             None => None,
         };
+        let (most, meters) = (config.limits.body_bytes.0, metrics.clone());
+        let publisher = Publisher::new(bus.clone(), tracer.clone(), meters, most);
         let state = http::State {
+            publisher: publisher.clone(),
             bus: bus.clone(),
             presence: presence.clone(),
             registry: registry.clone(),
@@ -181,7 +186,6 @@ impl App {
             tracer: tracer.clone(),
             phase: phase_seen,
             header_limits,
-            body_bytes: config.limits.body_bytes,
             time_zone: time_zone.clone(),
             tap: tap.clone(),
             list_destination: config.presence.list_destination.clone(),
@@ -198,6 +202,7 @@ impl App {
             instance: instance.clone(),
             registry: registry.clone(),
             bus: bus.clone(),
+            publisher,
             presence: presence.clone(),
             rules: rules(&config, &authenticator, header_limits)?,
             application: Application {
@@ -345,29 +350,14 @@ impl App {
         let notifications = self.bus.incoming().ok_or_else(taken)?;
         let control = self.bus.control_incoming().ok_or_else(taken)?;
         let (registry, recent) = (self.registry.clone(), self.recent.clone());
-        tokio::spawn(relay::relay_notifications(
-            notifications,
-            registry.clone(),
-            recent.clone(),
-            self.tap.clone(),
-            self.presence.clone(),
-            self.metrics.clone(),
-        ));
-        tokio::spawn(relay::relay_control(
-            control,
-            self.presence.clone(),
-            registry.clone(),
-            recent.clone(),
-            self.cluster.clone(),
-            self.tracer.clone(),
-        ));
+        tokio::spawn(self.relay().run(notifications));
+        tokio::spawn(serve(control, self.desk()));
         tokio::spawn(self.cluster.clone().run(background.clone()));
         let presence = tokio::spawn(self.presence.clone().run(background.clone()));
-        tokio::spawn(relay::learn_recent(
+        tokio::spawn(recent::share::learn(
             self.bus.clone(),
             self.presence.clone(),
             recent,
-            self.instance.id,
         ));
         tokio::spawn(probe::probe(
             self.bus.clone(),

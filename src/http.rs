@@ -16,6 +16,7 @@ use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
 use crate::origins::Origins;
 use crate::presence::Presence;
+use crate::publish::Publisher;
 use crate::setting::{ByteSize, HumanDuration};
 use crate::tap::Tap;
 use crate::telemetry::metrics::Metrics;
@@ -45,11 +46,13 @@ pub mod trace;
 pub mod users;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Everything that the routes need of the rest of Herald; [`router::router`] takes it.
 pub struct State {
     /// Where notifications go.
+    pub publisher: Publisher,
+    /// The way to the other instances, and whether it is there.
     pub bus: Arc<dyn Bus>,
     /// Who is online in the cluster.
     pub presence: Arc<Presence>,
@@ -71,8 +74,6 @@ pub struct State {
     pub phase: watch::Receiver<Phase>,
     /// `limits.headers` and `limits.header_bytes`.
     pub header_limits: HeaderLimits,
-    /// `limits.body_bytes`: tells which of two limits a body is over.
-    pub body_bytes: ByteSize,
     /// `application.time_zone`, for the `time` of `POST /api/v1/message`.
     pub time_zone: jiff::tz::TimeZone,
     /// Samples what this instance fans out.

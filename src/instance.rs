@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ulid::Ulid;
 
 /// An instance's identity: random at each start, and ordered, so that all instances agree on which id is the lowest.
@@ -27,6 +28,19 @@ impl fmt::Display for InstanceId {
     }
 }
 
+impl Serialize for InstanceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for InstanceId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom("no instance id"))
+    }
+}
+
 /// This instance: its identity and its name (`instance.name`, default the host's). Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Instance {
@@ -37,7 +51,7 @@ pub struct Instance {
 }
 
 /// `[instance]`
-#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The name for people. `None` means the host's name.

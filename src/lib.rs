@@ -27,6 +27,7 @@ pub mod origins;
 pub mod presence;
 pub mod principal;
 pub mod probe;
+pub mod publish;
 pub mod recent;
 pub mod relay;
 pub mod session;

@@ -18,8 +18,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::{Bus, ControlMessage};
-
+use crate::bus::{Bus, ControlMessage, Responder};
+use crate::control::complaints::Complaints;
+use crate::control::desk::Desk;
+use crate::control::question::{Payload, Question, Refused, Statement, read};
 use crate::delivery::registry::Registry;
 use crate::destination::Path;
 use crate::instance::{Instance, InstanceId};
@@ -27,7 +29,6 @@ use crate::principal::UserName;
 use crate::setting::{ByteSize, HumanDuration};
 
 mod announce;
-mod complaints;
 mod local;
 mod online;
 mod peer;
@@ -37,8 +38,7 @@ mod snapshot;
 mod view;
 
 use announce::Subscribers;
-use complaints::Complaints;
-use protocol::{Changes, Departed, Digest, Goodbye, Refused, SnapshotRequest};
+use protocol::{Changes, Departed, Digest, Goodbye, Snapshot};
 use snapshot::Snapshots;
 use view::{Timing, View};
 
@@ -176,6 +176,14 @@ impl Presence {
         view.is_first() && !view.is_online(user)
     }
 
+    /// The live instances but this one, sorted by id.
+    pub fn others(&self) -> Vec<InstanceView> {
+        let view = self.view.lock();
+        let mut instances = view.instances();
+        instances.retain(|instance| instance.id != view.own_id());
+        instances
+    }
+
     /// The live instances, including this one, sorted by id.
     pub fn instances(&self) -> Vec<InstanceView> {
         self.view.lock().instances()
@@ -191,36 +199,59 @@ impl Presence {
         self.complaints.total()
     }
 
-    /// Handles what another instance says or asks; kinds `presence.…` only. Never waits. A message that cannot be
-    /// read is counted, logged at most once a second for its kind, and dropped.
-    pub async fn handle(&self, message: ControlMessage) {
+    /// Has the desk bring this module's messages: every kind that begins with `presence.`.
+    pub fn register(self: &Arc<Self>, desk: &mut Desk) {
+        let presence = Arc::clone(self);
+        desk.family("presence.", move |message| {
+            presence.handle(message);
+            std::future::ready(())
+        });
+    }
+
+    /// Handles what another instance says or asks; kinds `presence.…` only. Never waits. A message that cannot be read is
+    /// counted, logged at most once a second for its kind, and dropped.
+    fn handle(&self, message: ControlMessage) {
         let ControlMessage {
             kind,
             payload,
             responder,
         } = message;
         let now = self.now();
-        let heard = match (kind.as_str(), responder) {
-            (protocol::CHANGES, None) => protocol::decode::<Changes>(&payload)
-                .and_then(|changes| self.with_view(|view| view.on_changes(now, changes))),
-            (protocol::DIGEST, None) => protocol::decode::<Digest>(&payload)
-                .and_then(|digest| self.with_view(|view| view.on_digest(now, &digest))),
-            (protocol::DEPARTED, None) => protocol::decode::<Departed>(&payload)
-                .map(|departed| self.with_view(|view| view.on_departed(&departed))),
-            (protocol::GOODBYE, None) => protocol::decode::<Goodbye>(&payload)
-                .map(|goodbye| self.with_view(|view| view.on_goodbye(now, &goodbye))),
-            (protocol::SNAPSHOT, Some(responder)) => {
-                protocol::decode::<SnapshotRequest>(&payload).and_then(|request| {
-                    responder.respond(self.answer(now, &request)?);
-                    Ok(())
-                })
-            }
-            (kind, _) if complaints::is_known(kind) => Err(Refused::WrongForm),
-            _ => Err(Refused::UnknownKind),
+        let (kind, heard) = match kind.as_str() {
+            Changes::KIND => self.hear(responder, &payload, |view, changes: Changes| {
+                view.on_changes(now, changes)
+            }),
+            Digest::KIND => self.hear(responder, &payload, |view, digest: Digest| {
+                view.on_digest(now, &digest)
+            }),
+            Departed::KIND => self.hear(responder, &payload, |view, departed: Departed| {
+                view.on_departed(&departed);
+                Ok(())
+            }),
+            Goodbye::KIND => self.hear(responder, &payload, |view, goodbye: Goodbye| {
+                view.on_goodbye(now, &goodbye);
+                Ok(())
+            }),
+            Snapshot::KIND => (Snapshot::KIND, self.answer(now, responder, &payload)),
+            _ => ("presence.?", Err(Refused::UnknownKind)),
         };
         if let Err(refused) = heard {
-            self.complaints.refused(now, &kind, refused);
+            self.complaints.refused(kind, refused);
         }
+    }
+
+    fn hear<S: Statement>(
+        &self,
+        responder: Option<Responder>,
+        payload: &[u8],
+        step: impl FnOnce(&mut View, S) -> Result<(), Refused>,
+    ) -> (&'static str, Result<(), Refused>) {
+        let heard = match responder {
+            Some(_) => Err(Refused::WrongForm),
+            None => read(payload, S::MAX_BYTES),
+        };
+        let heard = heard.and_then(|said| self.with_view(|view| step(view, said)));
+        (S::KIND, heard)
     }
 
     /// Publishes changes and digests, watches the other instances and the bus, and sends the list to its subscribers
@@ -238,15 +269,18 @@ impl Presence {
         }
     }
 
-    fn answer(&self, now: Duration, request: &SnapshotRequest) -> Result<Bytes, Refused> {
+    fn answer(&self, now: Duration, responder: Option<Responder>, payload: &[u8]) -> Result<(), Refused> {
+        let responder = responder.ok_or(Refused::WrongForm)?;
+        let request = read(payload, Snapshot::MAX_BYTES)?;
         let number = self.view.lock().number();
         let page_bytes = self.page_bytes();
         let take = || self.view.lock().told();
         let reply = self
             .snapshots
             .lock()
-            .answer(now, request, page_bytes, number, take);
-        protocol::encode(&reply).map_err(|_| Refused::Malformed)
+            .answer(now, &request, page_bytes, number, take);
+        responder.respond(reply.to_payload());
+        Ok(())
     }
 
     fn with_view<T>(&self, step: impl FnOnce(&mut View) -> T) -> T {

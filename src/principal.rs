@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 /// The role a principal needs to open a session (docs/auth.md).
 pub const ROLE_USER: &str = "ROLE_USER";
 /// The role that lets a user publish over REST (docs/rest.md).
@@ -76,6 +78,31 @@ impl fmt::Display for UserName {
 impl fmt::Debug for UserName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", &*self.0)
+    }
+}
+
+impl Serialize for UserName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for UserName {
+    /// Checks the text by [`UserName::parse`], without a copy of what is refused.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = UserName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a user name of at most {USER_NAME_MAX_BYTES} bytes")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<UserName, E> {
+                UserName::parse(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 

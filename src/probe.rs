@@ -1,21 +1,34 @@
 //! Measures the round trip of a question to an instance over the bus, so that nobody has to compare clocks. Every ten
-//! seconds it asks this instance and some others. Knows the bus and presence; `relay` answers.
+//! seconds it asks this instance and some others. Knows the bus and presence.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
+use crate::control::ask::ask;
+use crate::control::desk::Desk;
+use crate::control::question::{Nothing, Question};
 use crate::instance::InstanceId;
 use crate::presence::Presence;
 use crate::telemetry::metrics::{Metrics, Peer};
 
-/// The question. Its answer is empty: that it arrives is the answer.
-pub const PROBE: &str = "probe.echo";
+/// Are you there? The answer is empty: that it arrives is the answer.
+pub struct Probe;
+
+impl Question for Probe {
+    const KIND: &'static str = "probe.echo";
+    type Ask = Nothing;
+    type Answer = Nothing;
+}
+
+/// Answers [`Probe`].
+pub fn register(desk: &mut Desk) {
+    desk.answer::<Probe, _>(|Nothing| std::future::ready(Ok(Nothing)));
+}
 
 const INTERVAL: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,16 +51,12 @@ pub async fn probe(
             () = shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let mut asked: Vec<InstanceId> = presence
-            .instances()
-            .into_iter()
-            .map(|instance| instance.id)
-            .filter(|id| *id != own)
-            .collect();
+        let others = presence.others().into_iter();
+        let mut asked: Vec<InstanceId> = others.map(|instance| instance.id).collect();
         fastrand::shuffle(&mut asked);
         asked.truncate(OTHERS_MAX);
         asked.push(own);
-        let asks = asked.into_iter().map(|id| ask(&*bus, id));
+        let asks = asked.into_iter().map(|id| time(&*bus, id));
         for (id, took) in join_all(asks).await {
             let peer = if id == own { Peer::Own } else { Peer::Other };
             metrics.probed(peer, took);
@@ -58,8 +67,8 @@ pub async fn probe(
     }
 }
 
-async fn ask(bus: &dyn Bus, id: InstanceId) -> (InstanceId, Option<Duration>) {
+async fn time(bus: &dyn Bus, id: InstanceId) -> (InstanceId, Option<Duration>) {
     let begun = Instant::now();
-    let answer = bus.control_request(id, PROBE, Bytes::new(), TIMEOUT).await;
+    let answer = ask::<Probe>(bus, id, &Nothing, TIMEOUT).await;
     (id, answer.is_ok().then(|| begun.elapsed()))
 }

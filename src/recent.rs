@@ -1,14 +1,18 @@
 //! The newest bodies of a few broadcast destinations, in this instance's memory: the answer of the `recent` route
-//! where the bus keeps no history. Filled by `relay`. Knows no session and no bus.
+//! where the bus keeps no history. Filled by `relay`; [`share`] lets a new instance learn from another. Knows no session.
 
 use std::collections::VecDeque;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
+
+pub mod share;
 
 /// The most bytes of bodies kept for one destination.
 pub const BYTES_MAX: usize = 512 << 10;
@@ -30,9 +34,9 @@ struct Ring {
 /// The rings, one per destination that a route asks for.
 pub struct Recent(Vec<Ring>);
 
-/// What one instance tells another that has just started: JSON, oldest first.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Told {
+/// One body as an instance tells it to another that has just started.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Told {
     id: Box<str>,
     timestamp_ms: u64,
     /// Base64, since a body need not be text.
@@ -104,31 +108,27 @@ impl Recent {
         out.into()
     }
 
-    /// What is kept for `path`, encoded for another instance.
-    pub fn tell(&self, path: &Path) -> Bytes {
-        use base64::Engine as _;
-        let told: Vec<Told> = self.ring(path).map_or_else(Vec::new, |ring| {
+    /// What is kept for `path`, oldest first, for another instance.
+    pub fn tell(&self, path: &Path) -> Vec<Told> {
+        self.ring(path).map_or_else(Vec::new, |ring| {
             let told = |kept: &Kept| Told {
                 id: kept.id.clone(),
                 timestamp_ms: kept.timestamp_ms,
-                body: base64::engine::general_purpose::STANDARD.encode(&kept.body),
+                body: STANDARD.encode(&kept.body),
             };
             ring.bodies.lock().iter().map(told).collect()
-        });
-        serde_json::to_vec(&told).unwrap_or_default().into()
+        })
     }
 
     /// Merges what another instance kept for `path`: only bodies that are older than what arrived here since, and not
-    /// here yet.
-    pub fn learn(&self, path: &Path, told: &[u8]) -> Result<(), serde_json::Error> {
-        use base64::Engine as _;
+    /// here yet. A body that is not base64 is skipped.
+    pub fn learn(&self, path: &Path, told: Vec<Told>) {
         let Some(ring) = self.ring(path) else {
-            return Ok(());
+            return;
         };
-        let told: Vec<Told> = serde_json::from_slice(told)?;
         let mut bodies = ring.bodies.lock();
         for told in told {
-            let Ok(body) = base64::engine::general_purpose::STANDARD.decode(&told.body) else {
+            let Ok(body) = STANDARD.decode(&told.body) else {
                 continue;
             };
             if !bodies.iter().any(|kept| kept.id == told.id) {
@@ -141,7 +141,6 @@ impl Recent {
         }
         bodies.make_contiguous().sort_by_key(|kept| kept.timestamp_ms);
         trim(&mut bodies, ring.count);
-        Ok(())
     }
 
     fn ring(&self, path: &Path) -> Option<&Ring> {
@@ -192,8 +191,8 @@ mod tests {
         old.record(&two);
         new.record(&two);
         new.record(&envelope("3", 3));
-        new.learn(&path, &old.tell(&path)).unwrap();
-        new.learn(&path, &old.tell(&path)).unwrap();
+        new.learn(&path, old.tell(&path));
+        new.learn(&path, old.tell(&path));
         assert_eq!(new.as_json_array(&path, 10), "[1,2,3]");
     }
 }

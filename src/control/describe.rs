@@ -1,13 +1,19 @@
 //! What an instance holds, told to whichever asks. Knows no HTTP.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::json;
+use super::desk::Desk;
+use super::question::{Nothing, Question};
 use crate::delivery::registry::Registry;
 
-/// The question for one instance. Answer: [`Holdings`].
-pub const DESCRIBE: &str = "instance.describe";
+/// What do you hold?
+pub struct Describe;
+
+impl Question for Describe {
+    const KIND: &'static str = "instance.describe";
+    type Ask = Nothing;
+    type Answer = Holdings;
+}
 
 /// What an instance holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +28,10 @@ pub struct Holdings {
     pub outbox_bytes: u64,
 }
 
-/// Answers [`DESCRIBE`] for this instance.
-pub fn answer_describe(registry: &Registry) -> Bytes {
-    json(&holdings(registry))
+/// Answers [`Describe`].
+pub fn register(desk: &mut Desk, registry: &Registry) {
+    let registry = registry.clone();
+    desk.answer::<Describe, _>(move |Nothing| std::future::ready(Ok(holdings(&registry))));
 }
 
 /// What this instance holds.

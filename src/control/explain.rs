@@ -1,117 +1,73 @@
-//! The question of one instance to another, who of its sessions would get a notification, and the answer. Knows no HTTP. A
-//! question that cannot be read is logged and answered with nobody.
+//! Who of an instance's sessions would get a notification. Knows the registry, no HTTP.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::json;
+use super::desk::Desk;
+use super::question::{Question, fit};
 use crate::delivery::explain::Explained;
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Target};
 use crate::principal::UserName;
 
-/// The question for one instance. Answer: [`Explained`].
-pub const EXPLAIN: &str = "sessions.explain";
-
 /// Most sessions of each kind that one instance names.
 pub const NAMED_MAX: usize = 100;
-/// Most bytes of each of an answer's lists: well under what NATS carries, whatever its `max_payload`.
+/// Most bytes of each of an answer's lists: well below what NATS carries, whatever its `max_payload`.
 const LIST_MAX_BYTES: usize = 128 << 10;
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Question {
-    path: String,
-    user: Option<String>,
+/// Who of your sessions would get a notification?
+pub struct Explain;
+
+impl Question for Explain {
+    const KIND: &'static str = "sessions.explain";
+    type Ask = Notification;
+    type Answer = Explained;
 }
 
-/// The payload of [`EXPLAIN`].
-pub fn question(target: &Target) -> Bytes {
-    let (path, user) = match target {
-        Target::Broadcast(path) => (path, None),
-        Target::User { user, path } => (path, Some(user.to_string())),
-    };
-    json(&Question {
-        path: path.to_string(),
-        user,
-    })
+/// Where the notification goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// Of a user's notification without the user prefix.
+    path: Path,
+    /// The user; `None` for a broadcast.
+    user: Option<UserName>,
 }
 
-/// Answers [`EXPLAIN`] for this instance.
-pub async fn answer_explain(registry: &Registry, payload: Bytes) -> Bytes {
-    let explained = match read(&payload) {
-        Some(target) => explain(registry, &target).await,
-        None => {
-            tracing::warn!(kind = EXPLAIN, "a control message cannot be read");
-            Explained::default()
+impl From<&Target> for Notification {
+    fn from(target: &Target) -> Self {
+        let (path, user) = match target {
+            Target::Broadcast(path) => (path, None),
+            Target::User { user, path } => (path, Some(user.clone())),
+        };
+        Self {
+            path: path.clone(),
+            user,
         }
-    };
-    json(&explained)
+    }
+}
+
+impl From<Notification> for Target {
+    fn from(Notification { path, user }: Notification) -> Self {
+        match user {
+            None => Self::Broadcast(path),
+            Some(user) => Self::User { user, path },
+        }
+    }
+}
+
+/// Answers [`Explain`].
+pub fn register(desk: &mut Desk, registry: &Registry) {
+    let registry = registry.clone();
+    desk.answer::<Explain, _>(move |notification| {
+        let registry = registry.clone();
+        async move { Ok(explain(&registry, &notification.into()).await) }
+    });
 }
 
 /// This instance's own answer, with its bounds.
 pub async fn explain(registry: &Registry, target: &Target) -> Explained {
     let mut explained = registry.explain(target, NAMED_MAX).await;
+    // The counts beside the lists stay whole.
     fit(&mut explained.reached, LIST_MAX_BYTES);
     fit(&mut explained.missed, LIST_MAX_BYTES);
     explained
-}
-
-fn read(payload: &[u8]) -> Option<Target> {
-    let question: Question = serde_json::from_slice(payload).ok()?;
-    let path = Path::parse(&question.path).ok()?;
-    Some(match question.user {
-        None => Target::Broadcast(path),
-        Some(user) => Target::User {
-            user: UserName::parse(&user).ok()?,
-            path,
-        },
-    })
-}
-
-/// Cuts the list to what fits into `max_bytes` of JSON; the counts beside it stay whole.
-fn fit<T: Serialize>(list: &mut Vec<T>, max_bytes: usize) {
-    let mut room = max_bytes;
-    let fits = list
-        .iter()
-        .take_while(|item| match room.checked_sub(json(item).len() + 1) {
-            Some(left) => {
-                room = left;
-                true
-            }
-            None => false,
-        })
-        .count();
-    list.truncate(fits);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn questions_are_read_back_and_checked() {
-        let path = Path::parse("/queue/x").unwrap();
-        let user = UserName::parse("älice").unwrap();
-        for target in [Target::Broadcast(path.clone()), Target::User { user, path }] {
-            assert_eq!(read(&question(&target)), Some(target));
-        }
-        for hostile in [
-            &b""[..],
-            b"{}",
-            b"[]",
-            br#"{"path":"no slash"}"#,
-            br#"{"path":"/queue/x","user":""}"#,
-            b"\xff",
-        ] {
-            assert_eq!(read(hostile), None);
-        }
-    }
-
-    #[test]
-    fn a_list_keeps_its_bound() {
-        let one = json(&"x".repeat(10)).len() + 1;
-        let mut list = vec!["x".repeat(10); 5];
-        fit(&mut list, 3 * one + 1);
-        assert_eq!(list.len(), 3);
-    }
 }

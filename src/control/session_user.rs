@@ -1,82 +1,45 @@
-//! The question of one instance to another, whose a session is, and the answer. Knows the registry, no HTTP. A question
-//! that cannot be read is logged and answered with nobody.
+//! Whose a session is, asked of the instances that may hold it. Knows the registry, no HTTP.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::json;
+use super::desk::Desk;
+use super::question::{Question, Refused};
 use crate::delivery::registry::Registry;
 use crate::principal::UserName;
 use crate::telemetry::trace::decide::session_id;
 
-/// The question for one instance: do you hold this session? Answer: [`SessionUserAnswer`].
-pub const SESSION_USER: &str = "sessions.user";
+/// Do you hold this session, and whose is it?
+pub struct FindSession;
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Question {
-    session: String,
+impl Question for FindSession {
+    const KIND: &'static str = "sessions.user";
+    type Ask = OfSession;
+    type Answer = Holder;
 }
 
-/// The answer to [`SESSION_USER`].
+/// Which session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfSession {
+    /// CONNECTED's `session`.
+    pub session: String,
+}
+
+/// The answer to [`FindSession`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionUserAnswer {
-    /// Whose it is; none: the instance that answers does not hold it.
-    user: Option<String>,
+pub struct Holder {
+    /// Whose it is; `None` if the instance that answers does not hold it.
+    pub user: Option<UserName>,
 }
 
-impl SessionUserAnswer {
-    /// Whose it is, as a name that was checked.
-    pub fn user(&self) -> Option<UserName> {
-        UserName::parse(self.user.as_deref()?).ok()
-    }
-}
-
-/// The payload of [`SESSION_USER`].
-pub fn question(session: &str) -> Bytes {
-    json(&Question {
-        session: session.into(),
-    })
-}
-
-/// Answers [`SESSION_USER`] for this instance.
-pub async fn answer_session_user(registry: &Registry, payload: Bytes) -> Bytes {
-    let session = read(&payload);
-    if session.is_none() {
-        tracing::warn!(kind = SESSION_USER, "a control message cannot be read");
-    }
-    let user = match session {
-        Some(session) => registry.user_of(&session).await,
-        None => None,
-    };
-    json(&SessionUserAnswer {
-        user: user.map(|user| user.to_string()),
-    })
-}
-
-fn read(payload: &[u8]) -> Option<Box<str>> {
-    let question: Question = serde_json::from_slice(payload).ok()?;
-    session_id(&question.session)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn questions_and_answers_are_read_back_and_checked() {
-        let id = "01JDEXAMPRE0000000000000AA";
-        assert_eq!(read(&question(id)).as_deref(), Some(id));
-        for hostile in [&b""[..], b"{}", b"[]", br#"{"session":"x"}"#, b"\xff"] {
-            assert_eq!(read(hostile), None);
+/// Answers [`FindSession`].
+pub fn register(desk: &mut Desk, registry: &Registry) {
+    let registry = registry.clone();
+    desk.answer::<FindSession, _>(move |OfSession { session }| {
+        let registry = registry.clone();
+        async move {
+            let session = session_id(&session).ok_or(Refused::Malformed)?;
+            let user = registry.user_of(&session).await;
+            Ok(Holder { user })
         }
-        let check = |user: Option<&str>, expected: bool| {
-            let answer = SessionUserAnswer {
-                user: user.map(Into::into),
-            };
-            assert_eq!(answer.user().is_some(), expected, "{user:?}");
-        };
-        check(Some("älice"), true);
-        check(Some("a:b"), false);
-        check(None, false);
-    }
+    });
 }

@@ -1,49 +1,37 @@
-//! One question to every other live instance, over the bus's control channel, all at once and in bounded time. Knows no
-//! question by name.
+//! One question to the other live instances, in the time that docs/rest.md promises. Knows no question by name.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::future::join_all;
-use serde::de::DeserializeOwned;
-
 use crate::bus::Bus;
-use crate::instance::InstanceId;
+use crate::control::ask::ask_all;
+use crate::control::question::Question;
 use crate::presence::InstanceView;
 
 /// How long other instances may take to answer (docs/rest.md).
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What one other instance said; none: nothing within [`ASK_TIMEOUT`], or nothing that can be read.
+/// What one other instance said.
 pub struct Asked<'a, T> {
     /// Who.
     pub instance: &'a InstanceView,
-    /// What.
+    /// What; `None` if nothing came within [`ASK_TIMEOUT`], or nothing that can be read.
     pub answer: Option<T>,
 }
 
-/// Asks all of `instances` but `own`.
-pub async fn ask_others<'a, T: DeserializeOwned>(
+/// Asks all of `others` at the same time.
+pub async fn ask_others<'a, Q: Question>(
     bus: &dyn Bus,
-    own: InstanceId,
-    instances: &'a [InstanceView],
-    kind: &str,
-    question: Bytes,
-) -> Vec<Asked<'a, T>> {
-    let asks = instances
-        .iter()
-        .filter(|instance| instance.id != own)
-        .map(|instance| {
-            let question = question.clone();
-            async move {
-                let asked = bus.control_request(instance.id, kind, question, ASK_TIMEOUT);
-                // The bus keeps the time too; this holds even where it does not.
-                let answer = match tokio::time::timeout(ASK_TIMEOUT, asked).await {
-                    Ok(Ok(payload)) => serde_json::from_slice(&payload).ok(),
-                    Ok(Err(_)) | Err(_) => None,
-                };
-                Asked { instance, answer }
-            }
-        });
-    join_all(asks).await
+    others: &'a [InstanceView],
+    question: &Q::Ask,
+) -> Vec<Asked<'a, Q::Answer>>
+where
+    Q::Ask: Sync,
+{
+    let asked = others.iter().map(|instance| (instance.id, instance));
+    let answers = ask_all::<Q, _>(bus, asked, question, ASK_TIMEOUT).await;
+    let answers = answers.into_iter().map(|(instance, answer)| Asked {
+        instance,
+        answer: answer.ok(),
+    });
+    answers.collect()
 }

@@ -1,5 +1,6 @@
 //! `PUT /api/v1/debug/users/{user}` and `…/sessions/{session}`: traces one user's or one session's notifications for some
-//! minutes, at every instance. Knows the control channel's payloads from `telemetry/trace/decide`, no tracer.
+//! minutes, at every instance. The orders that go over the bus are in
+//! [`crate::control::debug_sampling`].
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use serde::de::{Deserializer, Error};
 use utoipa::ToSchema;
 
 use super::access::Caller;
-use super::ask::{Asked, ask_others};
+use super::ask::ask_others;
 use super::body::require_json;
 use super::error::{ApiError, Problem};
 use super::json;
@@ -20,9 +21,10 @@ use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
 use super::router::Api;
-use crate::control::session_user::{self, SESSION_USER, SessionUserAnswer};
+use crate::control::debug_sampling::tell_all;
+use crate::control::session_user::{FindSession, OfSession};
 use crate::principal::UserName;
-use crate::telemetry::trace::decide::{DEBUG_MINUTES_MAX, Debugged, session_id, write_order};
+use crate::telemetry::trace::decide::{DEBUG_MINUTES_MAX, Debugged, session_id};
 
 /// What the route takes.
 #[derive(Deserialize, ToSchema)]
@@ -128,15 +130,14 @@ async fn holder(api: &Api, session: &str) -> Result<UserName, ApiError> {
     if let Some(user) = state.registry.user_of(session).await {
         return Ok(user);
     }
-    let (others, question) = (state.presence.instances(), session_user::question(session));
-    let asked: Vec<Asked<'_, SessionUserAnswer>> =
-        ask_others(&*state.bus, state.instance.id, &others, SESSION_USER, question).await;
+    let (others, session) = (state.presence.others(), session.into());
+    let asked = ask_others::<FindSession>(&*state.bus, &others, &OfSession { session }).await;
     let silent: Vec<&str> = asked
         .iter()
         .filter(|asked| asked.answer.is_none())
         .map(|asked| &*asked.instance.name)
         .collect();
-    let user = asked.iter().find_map(|asked| asked.answer.as_ref()?.user());
+    let user = asked.iter().find_map(|asked| asked.answer.as_ref()?.user.clone());
     user.ok_or_else(|| {
         ApiError::NotFound(match silent.is_empty() {
             true => "no instance has this session".into(),
@@ -152,8 +153,7 @@ async fn holder(api: &Api, session: &str) -> Result<UserName, ApiError> {
 async fn tell(api: &Api, caller: &Caller, who: &Debugged, minutes: u32) -> Result<StatusCode, ApiError> {
     let told = async {
         api.require_bus()?;
-        let (kind, payload) = write_order(who, minutes, &caller.to_string());
-        let told = api.state.bus.control_publish(kind, payload).await;
+        let told = tell_all(&*api.state.bus, who.clone(), minutes, caller.to_string()).await;
         told.map_err(|error| ApiError::from_publish(error, None))
     };
     let told = told.await;

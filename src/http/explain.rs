@@ -15,7 +15,7 @@ use super::notifications::request::User;
 use super::refusals;
 use super::router::Api;
 use crate::bus::Health;
-use crate::control::explain as control;
+use crate::control::explain::{self as control, Explain};
 use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
 use crate::destination::Target;
 use crate::principal::UserName;
@@ -135,17 +135,10 @@ pub async fn get_explain(
 /// Asks every live instance about `target`.
 pub async fn explain(api: &Api, target: &Target) -> Explanation {
     let state = &api.state;
-    let others = state.presence.instances();
-    let question = control::question(target);
+    let (others, question) = (state.presence.others(), target.into());
     let (own, asked) = tokio::join!(
         control::explain(&state.registry, target),
-        ask_others::<Explained>(
-            &*state.bus,
-            state.instance.id,
-            &others,
-            control::EXPLAIN,
-            question
-        ),
+        ask_others::<Explain>(&*state.bus, &others, &question),
     );
     let (destination, user) = match target {
         Target::Broadcast(path) => (path.to_string(), None),

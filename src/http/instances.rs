@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ask::{Asked, ask_others};
 use super::refusals;
 use super::router::Api;
-use crate::control::describe::{DESCRIBE, Holdings, holdings};
+use crate::control::describe::{Describe, Holdings, holdings};
+use crate::control::question::Nothing;
 use crate::presence::InstanceView;
 
 /// The live instances.
@@ -66,9 +66,13 @@ pub struct InstanceDescription {
 )]
 pub async fn list_instances(State(api): State<Arc<Api>>) -> Json<Instances> {
     let state = &api.state;
-    let all = state.presence.instances();
-    let asked = ask_others::<Holdings>(&*state.bus, state.instance.id, &all, DESCRIBE, Bytes::new()).await;
-    let mut instances: Vec<InstanceDescription> = Vec::with_capacity(all.len());
+    let (own, others): (Vec<_>, Vec<_>) = state
+        .presence
+        .instances()
+        .into_iter()
+        .partition(|instance| instance.id == state.instance.id);
+    let asked = ask_others::<Describe>(&*state.bus, &others, &Nothing).await;
+    let mut instances: Vec<InstanceDescription> = Vec::with_capacity(others.len() + own.len());
     let mut silent = Vec::new();
     for Asked { instance, answer } in asked {
         if answer.is_none() {
@@ -76,8 +80,10 @@ pub async fn list_instances(State(api): State<Arc<Api>>) -> Json<Instances> {
         }
         instances.push(description(instance, false, answer));
     }
-    let own = all.iter().find(|instance| instance.id == state.instance.id);
-    instances.extend(own.map(|own| description(own, true, Some(holdings(&state.registry)))));
+    instances.extend(
+        own.iter()
+            .map(|own| description(own, true, Some(holdings(&state.registry)))),
+    );
     instances.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     Json(Instances { instances, silent })
 }

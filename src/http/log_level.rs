@@ -19,7 +19,8 @@ use super::error::ApiError;
 use super::json;
 use super::refusals;
 use super::router::Api;
-use crate::control::log_level::{SET_LEVEL, set_level};
+use crate::control::ask::tell;
+use crate::control::log_level::SetLevel;
 use crate::setting::HumanDuration;
 use crate::telemetry::log_level::{self, Level, LevelError};
 
@@ -124,8 +125,8 @@ pub async fn put_log(
         return Ok(Json(view(&api, set)).into_response());
     }
     api.require_bus()?;
-    let payload = set_level(&level, lasts, &caller.to_string());
-    let told = api.state.bus.control_publish(SET_LEVEL, payload).await;
+    let order = SetLevel::new(&level, lasts, &caller.to_string());
+    let told = tell(&*api.state.bus, &order).await;
     told.map_err(|error| ApiError::from_publish(error, None))?;
     Ok(StatusCode::ACCEPTED.into_response())
 }

@@ -1,9 +1,6 @@
 //! Publishing over REST: from a request to envelopes on the bus. Knows the bus by its trait; what a request must look
 //! like is in the files below.
 
-use std::sync::Arc;
-use std::time::Instant;
-
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,10 +10,9 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 use super::router::Api;
 use super::trace::FromPublisher;
-use crate::bus::Health;
 use crate::destination::Target;
 use crate::envelope::Envelope;
-use crate::telemetry::trace::Span;
+use crate::publish::{Publishing, Source};
 
 pub mod message;
 pub mod publish;
@@ -55,61 +51,42 @@ impl IntoResponse for Accepted {
 impl Api {
     /// Refuses at once while the bus is not connected.
     pub(super) fn require_bus(&self) -> Result<(), ApiError> {
-        match *self.state.bus.health().borrow() {
-            Health::Connected => Ok(()),
-            Health::Disconnected => Err(ApiError::BusUnavailable { published: 0 }),
-        }
+        let connected = self.state.publisher.check_connected();
+        connected.map_err(|error| ApiError::from_publish(error, None))
     }
 
-    /// Gives `envelope`, which goes to all of `targets`, the publisher's trace and baggage, and begins its `publish` span.
-    pub(super) fn trace(
+    /// Begins to publish `envelope`, which goes to all of `targets`, with the publisher's trace and baggage.
+    pub(super) fn begin(
         &self,
         publisher: &FromPublisher,
         targets: &[Target],
         envelope: &mut Envelope,
-    ) -> Option<Span> {
+    ) -> Publishing<'_> {
         let headers = std::mem::take(&mut envelope.headers);
         envelope.headers = publisher.with_baggage(headers, self.state.header_limits);
-        self.state.tracer.publish(&publisher.upstream, targets, envelope)
+        let upstream = &publisher.upstream;
+        self.state
+            .publisher
+            .begin(Source::Rest, upstream, targets, envelope)
     }
 
-    /// Publishes one envelope, within the span that [`Api::trace`] began. `pointer` says where its body stands in the
-    /// request's, if in a part of it; it is asked for a refusal alone.
-    pub(super) async fn publish(
+    /// Publishes the request's own body, to one target.
+    pub(super) async fn publish_one(
         &self,
-        envelope: &Envelope,
-        pointer: impl FnOnce() -> Option<String>,
-        span: &mut Option<Span>,
-    ) -> Result<(), ApiError> {
-        let begun = Instant::now();
-        let published = self.state.bus.publish(envelope).await;
-        if published.is_ok() {
-            let trace = envelope.trace.recorded_id();
-            self.state.metrics.publish_rest.observe(begun.elapsed(), trace);
-        }
-        published.map_err(|error| {
-            let words = error.to_string();
-            let error = ApiError::from_publish(error, pointer());
-            if let Some(span) = span {
-                span.fail(error.label(), words);
-            }
-            error
-        })
+        publisher: &FromPublisher,
+        mut envelope: Envelope,
+    ) -> Result<Accepted, ApiError> {
+        let targets = [envelope.target.clone()];
+        let mut publishing = self.begin(publisher, &targets, &mut envelope);
+        let published = publishing.hand_over(&envelope).await;
+        published.map_err(|error| ApiError::from_publish(error, None))?;
+        Ok(Accepted::of(&envelope))
     }
 
     /// Counts a publish by its outcome, and gives it back.
-    pub(super) fn counted<T>(self: &Arc<Self>, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
-        let metrics = &self.state.metrics;
-        match &outcome {
-            Ok(_) => metrics.published.with_label_values(&["rest"]).inc(),
-            Err(error) => {
-                let reason = error.label();
-                metrics
-                    .publish_refused
-                    .with_label_values(&["rest", reason.as_str()])
-                    .inc();
-            }
-        }
+    pub(super) fn counted<T>(&self, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
+        let refused = outcome.as_ref().err().map(ApiError::label);
+        self.state.publisher.count(Source::Rest, refused.as_deref());
         outcome
     }
 }

@@ -21,6 +21,7 @@ use crate::drain::Phase;
 use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
 use crate::presence::Presence;
+use crate::publish::Publisher;
 use crate::setting::ByteSize;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
@@ -45,7 +46,8 @@ pub fn authenticator() -> Arc<Authenticator> {
     .expect("no users")
 }
 
-fn registry() -> Registry {
+/// A registry of its own, with nobody in it.
+pub fn registry() -> Registry {
     let settings = crate::delivery::registry::Settings {
         outbox_bytes: 1 << 20,
         outbox_total_bytes: 1 << 20,
@@ -117,7 +119,10 @@ impl Fixture {
             crate::presence::Config::default(),
         );
         let phase = watch::Sender::new(Phase::Running);
+        let (metrics, tracer) = (Metrics::new().unwrap(), Tracer::default());
+        let publisher = Publisher::new(dyn_bus.clone(), tracer.clone(), metrics.clone(), MAX_BODY_BYTES);
         let state = State {
+            publisher,
             bus: dyn_bus,
             presence: Arc::new(presence),
             registry: registry(),
@@ -130,11 +135,10 @@ impl Fixture {
                 ..ApiConfig::default()
             })
             .unwrap(),
-            metrics: Metrics::new().unwrap(),
-            tracer: Tracer::default(),
+            metrics,
+            tracer,
             phase: phase.subscribe(),
             header_limits: HeaderLimits { count: 4, bytes: 64 },
-            body_bytes: ByteSize(MAX_BODY_BYTES),
             time_zone: jiff::tz::TimeZone::UTC,
             tap: crate::tap::Tap::new(1, 8),
             list_destination: None,

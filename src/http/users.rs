@@ -16,7 +16,8 @@ use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
 use super::router::Api;
-use crate::control::{self, DISCONNECT, SESSIONS_LIST};
+use crate::control::ask::tell;
+use crate::control::sessions::{Disconnect, ListSessions, OfUser, Sessions};
 use crate::delivery::registry::SessionView;
 use crate::instance::{Instance, InstanceId};
 use crate::principal::UserName;
@@ -104,16 +105,10 @@ pub async fn list_users(State(api): State<Arc<Api>>) -> Json<OnlineUsers> {
 pub async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<UserSessions>, ApiError> {
     let user = user_name(uri.path().strip_prefix("/api/v1/users/").unwrap_or_default())?;
     let state = &api.state;
-    let others = state.presence.instances();
+    let (others, question) = (state.presence.others(), OfUser { user: user.clone() });
     let (own, asked) = tokio::join!(
         state.registry.sessions_of(&user),
-        ask_others(
-            &*state.bus,
-            state.instance.id,
-            &others,
-            SESSIONS_LIST,
-            control::sessions_list(&user)
-        ),
+        ask_others::<ListSessions>(&*state.bus, &others, &question),
     );
     Ok(Json(gather(
         &user,
@@ -150,8 +145,11 @@ pub async fn delete_sessions(
     let user = user_name(segment)?;
     let told = async {
         api.require_bus()?;
-        let payload = control::disconnect(&user, &caller.to_string());
-        let told = api.state.bus.control_publish(DISCONNECT, payload).await;
+        let order = Disconnect {
+            user: user.clone(),
+            by: caller.to_string(),
+        };
+        let told = tell(&*api.state.bus, &order).await;
         told.map_err(|error| ApiError::from_publish(error, None))
     };
     let told = told.await;
@@ -171,7 +169,7 @@ fn gather(
     online: bool,
     own: &Instance,
     own_sessions: Vec<SessionView>,
-    asked: Vec<Asked<'_, control::SessionsListAnswer>>,
+    asked: Vec<Asked<'_, Sessions>>,
 ) -> UserSessions {
     let mut found: Vec<(u64, Session)> = Vec::new();
     let mut add = |name: &str, id: InstanceId, sessions: Vec<SessionView>| {

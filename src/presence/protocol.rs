@@ -1,80 +1,32 @@
 //! What instances say about presence on the control channel, as JSON, and its bounds. Every received byte is hostile:
-//! sizes are checked before parsing, names by [`UserName::parse`]. Knows no state.
+//! sizes are checked before parsing, names as they are read. Knows no state.
 
-use std::fmt;
-
-use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::control::question::{Question, Statement};
 use crate::instance::InstanceId;
 use crate::principal::UserName;
 
 mod text;
 
+use text::hex;
 pub use text::{InstanceName, Names, json_bytes};
-use text::{hex, id_text};
-
-/// The kind of [`Changes`].
-pub const CHANGES: &str = "presence.changes";
-/// The kind of [`Digest`].
-pub const DIGEST: &str = "presence.digest";
-/// The kind of [`Departed`].
-pub const DEPARTED: &str = "presence.departed";
-/// The kind of [`Goodbye`].
-pub const GOODBYE: &str = "presence.goodbye";
-/// The kind of [`SnapshotRequest`], which one instance is asked and answers with [`SnapshotReply`].
-pub const SNAPSHOT: &str = "presence.snapshot";
 
 /// The most bytes of names in one message (docs/architecture.md, decision 8).
 pub const PAGE_MAX_BYTES: usize = 256 << 10;
 /// Room for everything in a message except the names.
 pub const HEAD_MAX_BYTES: usize = 2 << 10;
+/// The largest message that is read.
+const MESSAGE_MAX_BYTES: usize = PAGE_MAX_BYTES + HEAD_MAX_BYTES;
 /// The most users that one instance can report; far above the sessions that fit into one process.
 pub const INSTANCE_MAX_USERS: usize = 1 << 20;
 /// The most instances that a view holds.
 pub const MAX_INSTANCES: usize = 1_024;
 
-/// Why a message was dropped. Holds nothing of its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// Larger than [`PAGE_MAX_BYTES`] + [`HEAD_MAX_BYTES`]. Holds the size.
-    TooLarge(usize),
-    /// Not the JSON of its kind.
-    Malformed,
-    /// A kind that this version does not know.
-    UnknownKind,
-    /// A request without a reply subject, or a statement with one.
-    WrongForm,
-    /// More than [`MAX_INSTANCES`] instances are sending.
-    TooManyInstances,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge(size) => {
-                write!(
-                    f,
-                    "{size} bytes, at most {} are taken",
-                    PAGE_MAX_BYTES + HEAD_MAX_BYTES
-                )
-            }
-            Self::Malformed => f.write_str("not the JSON of its kind"),
-            Self::UnknownKind => f.write_str("unknown kind"),
-            Self::WrongForm => f.write_str("a request where a statement was expected, or the reverse"),
-            Self::TooManyInstances => write!(f, "more than {MAX_INSTANCES} instances"),
-        }
-    }
-}
-
-impl std::error::Error for Refused {}
-
 /// The users who came to and went from one instance since its last message of this kind.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Changes {
     /// The sender.
-    #[serde(with = "id_text")]
     pub instance: InstanceId,
     /// Its name.
     pub name: InstanceName,
@@ -94,11 +46,15 @@ pub struct Changes {
     pub left: Names,
 }
 
+impl Statement for Changes {
+    const KIND: &'static str = "presence.changes";
+    const MAX_BYTES: usize = MESSAGE_MAX_BYTES;
+}
+
 /// What an instance holds after the change that it names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Digest {
     /// The sender.
-    #[serde(with = "id_text")]
     pub instance: InstanceId,
     /// Its name.
     pub name: InstanceName,
@@ -111,23 +67,45 @@ pub struct Digest {
     pub summary: Summary,
 }
 
+impl Statement for Digest {
+    const KIND: &'static str = "presence.digest";
+    const MAX_BYTES: usize = MESSAGE_MAX_BYTES;
+}
+
 /// "I have told backends who went with that instance", sent by the surviving instance with the lowest id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Departed {
     /// The sender.
-    #[serde(with = "id_text")]
     pub instance: InstanceId,
     /// The instance that is gone.
-    #[serde(with = "id_text")]
     pub of: InstanceId,
+}
+
+impl Statement for Departed {
+    const KIND: &'static str = "presence.departed";
+    const MAX_BYTES: usize = MESSAGE_MAX_BYTES;
 }
 
 /// The last message of an instance that ends in order: it now holds nobody.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Goodbye {
     /// The sender.
-    #[serde(with = "id_text")]
     pub instance: InstanceId,
+}
+
+impl Statement for Goodbye {
+    const KIND: &'static str = "presence.goodbye";
+    const MAX_BYTES: usize = MESSAGE_MAX_BYTES;
+}
+
+/// Which users do you hold? Answered page by page.
+pub struct Snapshot;
+
+impl Question for Snapshot {
+    const KIND: &'static str = "presence.snapshot";
+    const MAX_BYTES: usize = MESSAGE_MAX_BYTES;
+    type Ask = SnapshotRequest;
+    type Answer = SnapshotReply;
 }
 
 /// Asks for one page of a snapshot.
@@ -211,19 +189,6 @@ fn hash(user: &UserName) -> u64 {
         .iter()
         .take(8)
         .fold(0, |hash, byte| hash << 8 | u64::from(*byte))
-}
-
-/// Reads one message whose type the caller knows from its kind.
-pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Refused> {
-    if payload.len() > PAGE_MAX_BYTES + HEAD_MAX_BYTES {
-        return Err(Refused::TooLarge(payload.len()));
-    }
-    serde_json::from_slice(payload).map_err(|_| Refused::Malformed)
-}
-
-/// Writes one message. Never fails for the types in this file.
-pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, serde_json::Error> {
-    serde_json::to_vec(message).map(Bytes::from)
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Presence;
-use super::protocol::{self, SnapshotReply};
+use super::protocol::{Snapshot, SnapshotReply};
 use super::view::{Ask, Moment, Output};
 use crate::bus::{Health, PublishError};
+use crate::control::ask::{NoAnswer, ask, tell};
+use crate::control::question::Question;
 use crate::envelope::unix_ms;
 use futures_util::future::BoxFuture;
 
@@ -114,41 +116,25 @@ async fn send(presence: &Presence, unsent: &mut VecDeque<Output>) -> bool {
 }
 
 async fn publish(presence: &Presence, output: &Output) -> Result<(), PublishError> {
-    let (kind, payload) = match output {
-        Output::Event(event) => return presence.bus.publish_user_event(event).await,
-        Output::Changes(changes) => (protocol::CHANGES, protocol::encode(changes)),
-        Output::Digest(digest) => (protocol::DIGEST, protocol::encode(digest)),
-        Output::Departed(departed) => (protocol::DEPARTED, protocol::encode(departed)),
-        Output::Goodbye(goodbye) => (protocol::GOODBYE, protocol::encode(goodbye)),
-    };
-    match payload {
-        Ok(payload) => presence.bus.control_publish(kind, payload).await,
-        Err(error) => {
-            tracing::error!(kind, %error, "a presence message has no JSON form");
-            Ok(())
-        }
+    let bus = &*presence.bus;
+    match output {
+        Output::Event(event) => bus.publish_user_event(event).await,
+        Output::Changes(changes) => tell(bus, changes).await,
+        Output::Digest(digest) => tell(bus, digest).await,
+        Output::Departed(departed) => tell(bus, departed).await,
+        Output::Goodbye(goodbye) => tell(bus, goodbye).await,
     }
 }
 
-async fn fetch(presence: &Presence, ask: Ask) -> (Ask, Option<SnapshotReply>) {
-    let Ok(payload) = protocol::encode(&ask.request) else {
-        return (ask, None);
-    };
-    let asked = presence
-        .bus
-        .control_request(ask.instance, protocol::SNAPSHOT, payload, PAGE_TIMEOUT);
-    let reply = match asked.await {
-        Ok(payload) => protocol::decode(&payload)
-            .inspect_err(|refused| {
-                presence
-                    .complaints
-                    .refused(presence.now(), protocol::SNAPSHOT, *refused);
-            })
-            .ok(),
-        Err(error) => {
-            tracing::debug!(instance = %ask.instance, %error, "no presence snapshot");
-            None
+async fn fetch(presence: &Presence, fetched: Ask) -> (Ask, Option<SnapshotReply>) {
+    let asked = ask::<Snapshot>(&*presence.bus, fetched.instance, &fetched.request, PAGE_TIMEOUT);
+    let reply = asked.await.inspect_err(|error| match error {
+        NoAnswer::Unreadable(refused) => {
+            presence.complaints.refused(Snapshot::KIND, *refused);
         }
-    };
-    (ask, reply)
+        NoAnswer::Bus(error) => {
+            tracing::debug!(instance = %fetched.instance, %error, "no presence snapshot");
+        }
+    });
+    (fetched, reply.ok())
 }

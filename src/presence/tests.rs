@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::bus::{ControlMessage, Responder};
 use crate::destination::Target;
 use crate::setting::ByteSize;
 
@@ -192,21 +191,21 @@ async fn what_cannot_be_read_is_counted_and_dropped() {
     let id = InstanceId::random();
     let changes = |more: &str| format!(r#"{{"instance":"{id}","name":"x","number":1,{more}}}"#);
     let bad = [
-        (protocol::CHANGES, "".into()),
-        (protocol::CHANGES, "\u{0}".into()),
-        (protocol::CHANGES, "[".repeat(100_000)),
-        (protocol::CHANGES, changes(r#""came":["a:b"]"#)),
-        (protocol::CHANGES, changes(r#""came":[""]"#)),
+        (Changes::KIND, "".into()),
+        (Changes::KIND, "\u{0}".into()),
+        (Changes::KIND, "[".repeat(100_000)),
+        (Changes::KIND, changes(r#""came":["a:b"]"#)),
+        (Changes::KIND, changes(r#""came":[""]"#)),
         (
-            protocol::CHANGES,
+            Changes::KIND,
             changes(&format!(r#""came":["{}"]"#, "x".repeat(129))),
         ),
         (
-            protocol::CHANGES,
+            Changes::KIND,
             changes(&format!(r#""pad":"{}""#, "x".repeat(300 << 10))),
         ),
-        (protocol::DIGEST, r#"{"instance":"nobody"}"#.into()),
-        (protocol::SNAPSHOT, r#"{"at_least":0}"#.into()),
+        (Digest::KIND, r#"{"instance":"nobody"}"#.into()),
+        (Snapshot::KIND, r#"{"at_least":0}"#.into()),
         ("presence.evil", "{}".into()),
     ];
     let count = bad.len() as u64;
@@ -216,7 +215,7 @@ async fn what_cannot_be_read_is_counted_and_dropped() {
             payload: payload.into(),
             responder: None,
         };
-        a.presence.handle(message).await;
+        a.presence.handle(message);
     }
     assert_eq!(a.presence.refused(), count);
     assert_eq!(a.presence.instances().len(), 1);
@@ -232,11 +231,11 @@ async fn a_request_without_sense_gets_an_answer_without_a_page() {
         u64::MAX
     );
     let message = ControlMessage {
-        kind: protocol::SNAPSHOT.into(),
+        kind: Snapshot::KIND.into(),
         payload: cursor.into(),
         responder: Some(Responder(answer)),
     };
-    a.presence.handle(message).await;
+    a.presence.handle(message);
     assert_eq!(answered.await.unwrap(), Bytes::from(r#"{"page":null}"#));
 }
 

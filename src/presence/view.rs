@@ -161,6 +161,11 @@ impl View {
         self.online.version()
     }
 
+    /// This instance.
+    pub fn own_id(&self) -> InstanceId {
+        self.me.id
+    }
+
     /// The live instances, sorted by id.
     pub fn instances(&self) -> Vec<InstanceView> {
         let mut all: Vec<InstanceView> = self

@@ -14,6 +14,7 @@ use crate::bus::Bus;
 use crate::delivery::registry::Registry;
 use crate::instance::Instance;
 use crate::presence::Presence;
+use crate::publish::Publisher;
 use crate::setting::HumanDuration;
 use crate::stomp;
 use crate::telemetry::metrics::Metrics;
@@ -25,8 +26,10 @@ pub struct Context {
     pub instance: Instance,
     /// The way to the shards.
     pub registry: Registry,
-    /// The way to the others.
+    /// Requests to backends go this way.
     pub bus: Arc<dyn Bus>,
+    /// Notifications go this way.
+    pub publisher: Publisher,
     /// Who is online.
     pub presence: Arc<Presence>,
     /// What frames are judged by.

@@ -28,8 +28,6 @@ pub mod cluster;
 mod excess;
 mod protocol;
 
-pub use protocol::{SEATS, SUPERSEDE};
-
 /// The table; empty and untouched without a limit. Cheap to clone.
 #[derive(Clone)]
 pub struct PerUser(Arc<Shared>);

@@ -70,9 +70,6 @@ async fn handle(
         .broadcast(DESTINATION)
         .map_err(|_| ApiError::NotFound(format!("{DESTINATION} is no broadcast destination here")))?;
     let now = jiff::Timestamp::now().to_zoned(api.state.time_zone.clone());
-    let mut envelope =
-        Envelope::new(target.clone(), chat_message(&message, &user, &now)).with_content_type(CONTENT_TYPE);
-    let mut span = api.trace(publisher, &[target], &mut envelope);
-    api.publish(&envelope, || None, &mut span).await?;
-    Ok(Accepted::of(&envelope))
+    let envelope = Envelope::new(target, chat_message(&message, &user, &now)).with_content_type(CONTENT_TYPE);
+    api.publish_one(publisher, envelope).await
 }

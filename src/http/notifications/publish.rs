@@ -13,7 +13,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Accepted;
 use super::request::{Batch, Notification, Rules, parse, split};
-use crate::bus::PublishError;
 use crate::chat_message::CONTENT_TYPE;
 use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
 use crate::http::access::{self, Scope};
@@ -153,16 +152,8 @@ async fn dry_run(
 impl Api {
     /// Refuses a body that the bus would refuse.
     fn check_size(&self, size: usize, pointer: &str) -> Result<(), ApiError> {
-        let limit = self.state.bus.max_body_bytes();
-        let which = match limit < self.state.body_bytes.0 {
-            true => "max_payload of the NATS server",
-            false => "limits.body_bytes",
-        };
-        if size <= limit {
-            return Ok(());
-        }
-        let error = PublishError::TooLarge { size, limit, which };
-        Err(ApiError::from_publish(error, Some(pointer.into())))
+        let fits = self.state.publisher.check_size(size);
+        fits.map_err(|error| ApiError::from_publish(error, Some(pointer.into())))
     }
 
     fn rules(&self) -> Rules<'_> {
@@ -260,16 +251,16 @@ async fn publish(
         collapse: notification.collapse,
         arrival: Arrival::default(),
     };
-    let mut span = api.trace(publisher, &notification.targets, &mut envelope);
+    let mut publishing = api.begin(publisher, &notification.targets, &mut envelope);
     for (published, target) in notification.targets.into_iter().enumerate() {
         envelope.target = target;
-        match api
-            .publish(&envelope, || Some(format!("{at}/payload")), &mut span)
-            .await
-        {
-            Err(ApiError::BusUnavailable { .. }) => return Err(ApiError::BusUnavailable { published }),
-            outcome => outcome?,
-        }
+        let handed_over = publishing.hand_over(&envelope).await;
+        handed_over.map_err(
+            |error| match ApiError::from_publish(error, Some(format!("{at}/payload"))) {
+                ApiError::BusUnavailable { .. } => ApiError::BusUnavailable { published },
+                error => error,
+            },
+        )?;
     }
     Ok(Accepted::of(&envelope))
 }

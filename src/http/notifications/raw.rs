@@ -97,22 +97,15 @@ async fn handle(
     let given = Given::read(headers, api.state.header_limits)?;
     api.require_bus()?;
     let body = api.body_reader.read(headers, body, api.raw_limit()).await?;
-    let mut envelope = Envelope::new(target.clone(), body.bytes.clone());
+    let mut envelope = Envelope::new(target, body.bytes.clone());
     given.apply(&mut envelope);
-    let mut span = api.trace(publisher, &[target], &mut envelope);
-    api.publish(&envelope, || None, &mut span).await?;
-    Ok(Accepted::of(&envelope))
+    api.publish_one(publisher, envelope).await
 }
 
 impl Api {
     /// The bound on a raw body, by the name of the setting that sets it.
     fn raw_limit(&self) -> Limit {
-        let bytes = self.state.bus.max_body_bytes();
-        let name = if bytes < self.state.body_bytes.0 {
-            "max_payload of the NATS server"
-        } else {
-            "limits.body_bytes"
-        };
+        let (bytes, name) = self.state.publisher.body_limit();
         Limit { name, bytes }
     }
 }

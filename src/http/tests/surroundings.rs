@@ -1,7 +1,8 @@
 //! Promise: base path, ports, scopes, health and errors outside the handlers are as docs/rest.md says.
 
 use super::*;
-use crate::control::DISCONNECT;
+use crate::control::question::Statement;
+use crate::control::sessions::Disconnect;
 use crate::http::page::Choice;
 
 #[tokio::test]
@@ -42,7 +43,10 @@ async fn scopes_guard_their_routes() {
     let said: Vec<_> = fixture.bus.said.lock().clone();
     assert_eq!(
         said,
-        [(DISCONNECT.to_owned(), r#"{"user":"u","by":"key:admin"}"#.into())]
+        [(
+            Disconnect::KIND.to_owned(),
+            r#"{"user":"u","by":"key:admin"}"#.into()
+        )]
     );
 }
 

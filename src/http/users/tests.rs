@@ -30,34 +30,19 @@ async fn sessions_of_all_instances_are_gathered_and_the_silent_are_named() {
     };
     let (answering, silent, garbled) = (instance("answering"), instance("silent"), instance("garbled"));
     let bus = RecordingBus::default();
-    let answer = control::SessionsListAnswer {
+    let answer = Sessions {
         sessions: vec![view("b", 1_000)],
         truncated: true,
     };
     bus.answer(answering.id, serde_json::to_vec(&answer).unwrap());
     bus.answer(garbled.id, b"?".to_vec());
-    let instances = [
-        InstanceView {
-            id: own.id,
-            name: Arc::clone(&own.name),
-            users: 1,
-        },
-        answering,
-        silent,
-        garbled,
-    ];
+    let others = [answering, silent, garbled];
     let user = UserName::parse("alice").unwrap();
+    let question = OfUser { user: user.clone() };
     let started = tokio::time::Instant::now();
-    let asked = ask_others(
-        &bus,
-        own.id,
-        &instances,
-        SESSIONS_LIST,
-        control::sessions_list(&user),
-    )
-    .await;
+    let asked = ask_others::<ListSessions>(&bus, &others, &question).await;
     assert_eq!(started.elapsed(), std::time::Duration::from_millis(500));
-    assert_eq!(bus.asked(), 3, "the own instance is not asked over the bus");
+    assert_eq!(bus.asked(), 3);
 
     let got = gather(&user, false, &own, vec![view("a", 2_000)], asked);
     let sessions: Vec<_> = got

@@ -1,6 +1,10 @@
 //! Promises: messages come back as they went; a summary is of the set, whatever the order; bounds hold.
 
+use bytes::Bytes;
+
 use super::*;
+use crate::control::question::{Payload, keeps_the_wire, read};
+use crate::instance::InstanceId;
 
 fn names(names: &[&str]) -> Names {
     Names(names.iter().map(|name| UserName::parse(name).unwrap()).collect())
@@ -23,10 +27,10 @@ fn messages_have_this_form() {
         left: Names::default(),
     };
     check(
-        encode(&changes).unwrap(),
+        changes.to_payload(),
         r#"{"instance":"01ARZ3NDEKTSV4RRFFQ69G5FAV","name":"a","number":7,"came":["ä\"b"],"went":["c"]}"#,
     );
-    let back: Changes = decode(&encode(&changes).unwrap()).unwrap();
+    let back: Changes = read(&changes.to_payload(), MESSAGE_MAX_BYTES).unwrap();
     assert_eq!(
         (back.instance, back.number, back.came, back.went),
         (id(), 7, changes.came, changes.went)
@@ -40,17 +44,44 @@ fn messages_have_this_form() {
     };
     // The hash is part of the protocol: instances of different versions compare it.
     check(
-        encode(&digest).unwrap(),
+        digest.to_payload(),
         r#"{"instance":"01ARZ3NDEKTSV4RRFFQ69G5FAV","name":"a","beat":1,"number":7,"users":1,"hash":"2bd806c97f0e00af"}"#,
     );
-    let back: Digest = decode(&encode(&digest).unwrap()).unwrap();
+    let back: Digest = read(&digest.to_payload(), MESSAGE_MAX_BYTES).unwrap();
     assert_eq!(back.summary, digest.summary);
+}
+
+/// As instances said it before this module used the control desk.
+#[test]
+fn the_other_messages_have_this_form() {
+    let changes =
+        r#"{"instance":"01ARZ3NDEKTSV4RRFFQ69G5FAV","name":"a","number":7,"joined":["j"],"left":["l"]}"#;
+    keeps_the_wire::<Changes>(changes);
+    keeps_the_wire::<Departed>(
+        r#"{"instance":"01ARZ3NDEKTSV4RRFFQ69G5FAV","of":"01ARZ3NDEKTSV4RRFFQ69G5FAW"}"#,
+    );
+    keeps_the_wire::<Goodbye>(r#"{"instance":"01ARZ3NDEKTSV4RRFFQ69G5FAV"}"#);
+    keeps_the_wire::<SnapshotRequest>(r#"{"at_least":3}"#);
+    keeps_the_wire::<SnapshotRequest>(r#"{"at_least":3,"cursor":{"number":4,"offset":5}}"#);
+    keeps_the_wire::<SnapshotReply>(r#"{"page":null}"#);
+    keeps_the_wire::<SnapshotReply>(
+        r#"{"page":{"number":7,"users":1,"hash":"2bd806c97f0e00af","offset":0,"names":["alice"],"more":false}}"#,
+    );
+    let kinds = [
+        Changes::KIND,
+        Digest::KIND,
+        Departed::KIND,
+        Goodbye::KIND,
+        Snapshot::KIND,
+    ];
+    let names = ["changes", "digest", "departed", "goodbye", "snapshot"];
+    assert_eq!(kinds, names.map(|name| format!("presence.{name}")));
 }
 
 #[test]
 fn a_later_version_may_say_more() {
     let text = format!(r#"{{"instance":"{}","of":"{0}","more":[1]}}"#, id());
-    assert!(decode::<Departed>(text.as_bytes()).is_ok());
+    assert!(read::<Departed>(text.as_bytes(), MESSAGE_MAX_BYTES).is_ok());
 }
 
 #[test]

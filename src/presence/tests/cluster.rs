@@ -109,7 +109,7 @@ impl TestCluster {
         let relay = presence.clone();
         tokio::spawn(async move {
             while let Some(message) = futures_util::StreamExt::next(&mut control).await {
-                relay.handle(message).await;
+                relay.handle(message);
             }
         });
         let shutdown = CancellationToken::new();

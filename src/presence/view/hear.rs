@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::{Changes, Departed, Digest, Goodbye, InstanceId, InstanceName, Peer, View};
+use crate::control::question::Refused;
 use crate::presence::peer::Installed;
-use crate::presence::protocol::{MAX_INSTANCES, Refused};
+use crate::presence::protocol::MAX_INSTANCES;
 
 impl View {
     /// Users came to or went from another instance.
     ///
     /// # Errors
-    /// [`Refused::TooManyInstances`].
+    /// [`Refused::Bound`]: too many instances speak.
     pub fn on_changes(&mut self, now: Duration, changes: Changes) -> Result<(), Refused> {
         if !self.heard(now, changes.instance, &changes.name)? {
             return Ok(());
@@ -39,7 +40,7 @@ impl View {
     /// Another instance says what it holds, or this instance's own words come back.
     ///
     /// # Errors
-    /// [`Refused::TooManyInstances`].
+    /// [`Refused::Bound`]: too many instances speak.
     pub fn on_digest(&mut self, now: Duration, digest: &Digest) -> Result<(), Refused> {
         if digest.instance == self.me.id {
             self.echo(now, digest.beat);
@@ -82,7 +83,7 @@ impl View {
             return Ok(true);
         }
         if self.peers.len() >= MAX_INSTANCES {
-            return Err(Refused::TooManyInstances);
+            return Err(Refused::Bound("more than 1024 instances"));
         }
         tracing::info!(instance = %id, name = &*name.0, "an instance has come");
         self.peers.insert(id, Peer::new(name.0.clone(), now));

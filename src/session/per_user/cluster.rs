@@ -10,18 +10,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::excess::excess;
 use super::protocol::{
-    MESSAGE_MAX_BYTES, OfUser, SEAT_BYTES, Seats, SeatsOf, Supersede, USER_BYTES, USERS_MAX, answer, decode,
-    encode, users,
+    CountSeats, Done, GiveWay, MESSAGE_MAX_BYTES, OfUser, SEAT_BYTES, Seats, SeatsOf, Supersede, USER_BYTES,
+    USERS_MAX, answer,
 };
-use super::{PerUser, SEATS, SUPERSEDE, Seat};
+use super::{PerUser, Seat};
 use crate::bus::Bus;
+use crate::control::ask::{ask, ask_all};
+use crate::control::desk::Desk;
+use crate::control::question::Refused;
 use crate::instance::InstanceId;
 use crate::presence::Presence;
 use crate::principal::UserName;
@@ -99,28 +101,26 @@ impl Cluster {
         Ok(())
     }
 
-    /// Answers [`SEATS`] for this instance; none: the question is unreadable.
-    pub fn answer_seats(&self, payload: &[u8]) -> Option<Bytes> {
-        let asked = decode::<SeatsOf>(payload).and_then(|question| users(&question));
-        let Some(asked) = asked else {
-            tracing::warn!(kind = SEATS, "a control message cannot be read");
-            return None;
-        };
-        Some(encode(&answer(&asked, |user| self.per_user.seats(user))))
-    }
-
-    /// Does what [`SUPERSEDE`] tells this instance; the answer.
-    pub async fn apply_supersede(&self, payload: &[u8]) -> Option<Bytes> {
-        let Some(order) = decode::<Supersede>(payload) else {
-            tracing::warn!(kind = SUPERSEDE, "a control message cannot be read");
-            return None;
-        };
-        for OfUser { user, seats } in order.users {
-            if let Ok(user) = UserName::parse(&user) {
-                self.close(&user, &seats).await;
+    /// Answers the others' counts, and has sessions closed that give way.
+    pub fn register(self: &Arc<Self>, desk: &mut Desk) {
+        let cluster = Arc::clone(self);
+        desk.answer::<CountSeats, _>(move |SeatsOf { users }| {
+            let counted = match users.len() > USERS_MAX {
+                true => Err(Refused::Bound("more than 256 users in one question")),
+                false => Ok(answer(&users, |user| cluster.per_user.seats(user))),
+            };
+            std::future::ready(counted)
+        });
+        let cluster = Arc::clone(self);
+        desk.answer::<GiveWay, _>(move |order| {
+            let cluster = Arc::clone(&cluster);
+            async move {
+                for OfUser { user, seats } in order.users {
+                    cluster.close(&user, &seats).await;
+                }
+                Ok(Done {})
             }
-        }
-        Some(Bytes::from_static(b"{}"))
+        });
     }
 
     async fn close(&self, user: &UserName, seats: &[u64]) {
@@ -185,19 +185,14 @@ impl Cluster {
             }
             return;
         }
-        let payload = encode(&Supersede {
-            users: order
-                .users
-                .iter()
-                .map(|(user, seats)| OfUser {
-                    user: user.as_str().into(),
-                    seats: seats.clone(),
-                })
-                .collect(),
+        let users = order.users.iter().map(|(user, seats)| OfUser {
+            user: user.clone(),
+            seats: seats.clone(),
         });
-        let told = self
-            .bus
-            .control_request(instance, SUPERSEDE, payload, ASK_TIMEOUT);
+        let supersede = Supersede {
+            users: users.collect(),
+        };
+        let told = ask::<GiveWay>(&*self.bus, instance, &supersede, ASK_TIMEOUT);
         if let Err(error) = told.await {
             tracing::debug!(%instance, %error, "an instance has not closed a user's sessions yet");
             order
@@ -209,23 +204,18 @@ impl Cluster {
 
     /// Asks all other instances.
     async fn ask(&self, users: &[UserName]) -> Vec<Answer> {
-        let question = encode(&SeatsOf {
-            users: users.iter().map(|user| user.as_str().into()).collect(),
+        let question = SeatsOf {
+            users: users.to_vec(),
+        };
+        let others = self.others().map(|instance| (instance, instance));
+        let answers = ask_all::<CountSeats, _>(&*self.bus, others, &question, ASK_TIMEOUT).await;
+        let answers = answers.into_iter().map(|(instance, answer)| {
+            let answer = answer.inspect_err(|error| {
+                tracing::debug!(%instance, %error, "an instance has not counted a user's sessions");
+            });
+            (instance, answer.ok())
         });
-        let asked = self.others().map(|instance| {
-            let question = question.clone();
-            async move {
-                let asked = self.bus.control_request(instance, SEATS, question, ASK_TIMEOUT);
-                let answer = asked.await.inspect_err(|error| {
-                    tracing::debug!(%instance, %error, "an instance has not counted a user's sessions");
-                });
-                (
-                    instance,
-                    answer.ok().and_then(|payload| decode::<Seats>(&payload)),
-                )
-            }
-        });
-        join_all(asked).await
+        answers.collect()
     }
 
     /// All sessions of the user with the number `index` in the question, and whether all have answered for it. Those
@@ -248,11 +238,7 @@ impl Cluster {
     }
 
     fn others(&self) -> impl Iterator<Item = InstanceId> {
-        let own = self.own;
-        let instances = self.presence.instances().into_iter();
-        instances
-            .map(|instance| instance.id)
-            .filter(move |instance| *instance != own)
+        self.presence.others().into_iter().map(|instance| instance.id)
     }
 }
 

@@ -1,16 +1,10 @@
 //! What instances ask each other about the sessions of users who are counted, as JSON, and its bounds. Every byte that
-//! comes in is hostile: sizes are checked before parsing, names by [`UserName::parse`]. Knows no session.
+//! comes in is hostile: sizes are checked before parsing, names as they are read. Knows no session.
 
-use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::control::question::Question;
 use crate::principal::{USER_NAME_MAX_BYTES, UserName};
-
-/// Asked of one instance: which sessions do these users have with you? Answered with [`Seats`].
-pub const SEATS: &str = "sessions.seats";
-/// Asked of one instance: close these sessions, for others of their users' take their places. Answered when it is done.
-pub const SUPERSEDE: &str = "sessions.supersede";
 
 /// Most users in one question.
 pub(super) const USERS_MAX: usize = 256;
@@ -21,10 +15,30 @@ pub(super) const SEAT_BYTES: usize = 14;
 /// What a user adds to a message beside the numbers: the name, escaped, and the form around it.
 pub(super) const USER_BYTES: usize = 2 * USER_NAME_MAX_BYTES + 64;
 
-/// The question [`SEATS`].
+/// Which sessions do these users have with you?
+pub(super) struct CountSeats;
+
+impl Question for CountSeats {
+    const KIND: &'static str = "sessions.seats";
+    const MAX_BYTES: usize = 2 * MESSAGE_MAX_BYTES;
+    type Ask = SeatsOf;
+    type Answer = Seats;
+}
+
+/// Close these sessions, for others of their users' take their places. Answered when it is done.
+pub(super) struct GiveWay;
+
+impl Question for GiveWay {
+    const KIND: &'static str = "sessions.supersede";
+    const MAX_BYTES: usize = 2 * MESSAGE_MAX_BYTES;
+    type Ask = Supersede;
+    type Answer = Done;
+}
+
+/// The question of [`CountSeats`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SeatsOf {
-    pub users: Vec<Box<str>>,
+    pub users: Vec<UserName>,
 }
 
 /// Each user's sessions in the order of the question: what orders them and tells them apart on that instance. Users at
@@ -34,8 +48,8 @@ pub(super) struct Seats {
     pub seats: Vec<Vec<u64>>,
 }
 
-/// The order [`SUPERSEDE`].
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// The order of [`GiveWay`].
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Supersede {
     pub users: Vec<OfUser>,
 }
@@ -43,31 +57,13 @@ pub(super) struct Supersede {
 /// Sessions of one user.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct OfUser {
-    pub user: Box<str>,
+    pub user: UserName,
     pub seats: Vec<u64>,
 }
 
-/// Reads one message; none if it is too large or not of this form.
-pub(super) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Option<T> {
-    if payload.len() > 2 * MESSAGE_MAX_BYTES {
-        return None;
-    }
-    serde_json::from_slice(payload).ok()
-}
-
-/// Plain structs of texts and numbers serialize into memory without fail; the type asks nevertheless.
-pub(super) fn encode(value: &impl Serialize) -> Bytes {
-    serde_json::to_vec(value).unwrap_or_default().into()
-}
-
-/// The users of a question; none if there are too many or one is no user name.
-pub(super) fn users(question: &SeatsOf) -> Option<Vec<UserName>> {
-    if question.users.len() > USERS_MAX {
-        return None;
-    }
-    let users = question.users.iter().map(|user| UserName::parse(user).ok());
-    users.collect()
-}
+/// An order was carried out: `{}`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Done {}
 
 /// The answer to a question for `users`, as far as it fits.
 pub(super) fn answer(users: &[UserName], seats_of: impl Fn(&UserName) -> Vec<u64>) -> Seats {
@@ -85,28 +81,19 @@ pub(super) fn answer(users: &[UserName], seats_of: impl Fn(&UserName) -> Vec<u64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::question::{Payload, keeps_the_wire};
     use crate::setting::SESSIONS_PER_USER_MAX;
 
     #[test]
-    fn hostile_questions_are_not_answered() {
-        let read = |payload: &[u8]| decode::<SeatsOf>(payload).and_then(|question| users(&question));
-        let text = |names: usize| {
-            let users = (0..names).map(|name| name.to_string().into()).collect();
-            encode(&SeatsOf { users })
-        };
-        assert_eq!(read(&text(2)).map(|users| users.len()), Some(2));
-        assert_eq!(read(&text(USERS_MAX)).map(|users| users.len()), Some(USERS_MAX));
-        assert_eq!(read(&text(USERS_MAX + 1)), None);
-        assert_eq!(read(&vec![b' '; 2 * MESSAGE_MAX_BYTES + 1]), None);
-        for hostile in [
-            &b""[..],
-            b"{}",
-            b"[]",
-            br#"{"users":[""]}"#,
-            br#"{"users":["a\n"]}"#,
-        ] {
-            assert_eq!(read(hostile), None, "{}", String::from_utf8_lossy(hostile));
-        }
+    fn messages_have_this_form() {
+        keeps_the_wire::<SeatsOf>(r#"{"users":["anna","älice"]}"#);
+        keeps_the_wire::<Seats>(r#"{"seats":[[1,1795000000000],[]]}"#);
+        keeps_the_wire::<Supersede>(r#"{"users":[{"user":"anna","seats":[1,2]}]}"#);
+        keeps_the_wire::<Done>("{}");
+        assert_eq!(
+            (CountSeats::KIND, GiveWay::KIND),
+            ("sessions.seats", "sessions.supersede")
+        );
     }
 
     #[test]
@@ -118,13 +105,13 @@ mod tests {
         let seats = vec![9_999_999_999_999; SESSIONS_PER_USER_MAX];
         let answer = answer(&users, |_| seats.clone());
         assert!((1..4).contains(&answer.seats.len()));
-        assert!(encode(&answer).len() <= MESSAGE_MAX_BYTES + 64);
+        assert!(answer.to_payload().len() <= MESSAGE_MAX_BYTES + 64);
         let order = Supersede {
             users: vec![OfUser {
-                user: "\"".repeat(USER_NAME_MAX_BYTES).into(),
+                user: UserName::parse(&"\"".repeat(USER_NAME_MAX_BYTES)).unwrap(),
                 seats,
             }],
         };
-        assert!(encode(&order).len() <= USER_BYTES + SESSIONS_PER_USER_MAX * SEAT_BYTES);
+        assert!(order.to_payload().len() <= USER_BYTES + SESSIONS_PER_USER_MAX * SEAT_BYTES);
     }
 }

@@ -16,10 +16,7 @@ use crate::envelope::TraceContext;
 
 mod debug;
 
-pub use debug::{
-    DEBUG_MAX, DEBUG_MINUTES_MAX, DEBUG_SESSION, DEBUG_USER, DebugSampling, Debugged, read_order, session_id,
-    write_order,
-};
+pub use debug::{DEBUG_MAX, DEBUG_MINUTES_MAX, DebugSampling, Debugged, session_id};
 
 /// One entry of `tracing.trust`: a network, an address, or `key:` and the name of an API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

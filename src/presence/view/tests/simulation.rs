@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::presence::protocol::{decode, encode};
+use crate::control::question::Payload;
 use crate::presence::snapshot::Snapshots;
 
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -185,12 +185,12 @@ impl Sim {
             match output {
                 Output::Changes(changes) => {
                     node.view
-                        .on_changes(now, decode(&encode(&changes).unwrap()).unwrap())
+                        .on_changes(now, Payload::from_payload(&changes.to_payload()).unwrap())
                         .unwrap();
                 }
                 Output::Digest(digest) => {
                     node.view
-                        .on_digest(now, &decode(&encode(&digest).unwrap()).unwrap())
+                        .on_digest(now, &Payload::from_payload(&digest.to_payload()).unwrap())
                         .unwrap();
                 }
                 Output::Departed(departed) => node.view.on_departed(&departed),
@@ -225,7 +225,7 @@ impl Sim {
         let reply = node
             .snapshots
             .answer(now, &ask.request, page_bytes, view.number(), || view.told());
-        Some(decode(&encode(&reply).unwrap()).unwrap())
+        SnapshotReply::from_payload(&reply.to_payload())
     }
 
     pub(super) fn run(&mut self, duration: Duration) {

@@ -1,19 +1,12 @@
-//! The users and sessions whose notifications are traced whatever the ratio says, for some minutes, and the control
-//! messages that tell every instance of one. Knows no HTTP and no bus: bytes in, bytes out.
+//! The users and sessions whose notifications are traced whatever the ratio says, for some minutes. Knows no HTTP and no
+//! bus.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
 use crate::principal::UserName;
-
-/// To every instance: trace this user's notifications for some minutes.
-pub const DEBUG_USER: &str = "tracing.user";
-/// To every instance: trace this session's. A kind of its own, since an older instance would take it for a whole user's.
-pub const DEBUG_SESSION: &str = "tracing.session";
 
 /// Most users and sessions at once; a further one takes the place of the one that would end first.
 pub const DEBUG_MAX: usize = 64;
@@ -110,51 +103,6 @@ pub fn session_id(text: &str) -> Option<Box<str>> {
     (id == text).then(|| id.into())
 }
 
-/// [`DEBUG_USER`], [`DEBUG_SESSION`]. A time to go, not a point in time: clocks of instances are not compared.
-#[derive(Debug, Serialize, Deserialize)]
-struct Order {
-    #[serde(default)]
-    user: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    session: Option<String>,
-    minutes: u32,
-    by: String,
-}
-
-/// The kind and the payload of the order to trace `who`; `by` names the operator.
-pub fn write_order(who: &Debugged, minutes: u32, by: &str) -> (&'static str, Bytes) {
-    let (kind, user, session) = match who {
-        Debugged::User(user) => (DEBUG_USER, Some(user), None),
-        Debugged::Session { id, user } => (DEBUG_SESSION, user.as_ref(), Some(id.to_string())),
-    };
-    let order = Order {
-        user: user.map(ToString::to_string),
-        session,
-        minutes,
-        by: by.into(),
-    };
-    // Texts and a number: writing them to memory does not fail.
-    (kind, serde_json::to_vec(&order).unwrap_or_default().into())
-}
-
-/// What a payload of `kind` says: who, how long, and who asked. None if it cannot be read; longer than an hour is an hour.
-pub fn read_order(kind: &str, payload: &[u8]) -> Option<(Debugged, Duration, String)> {
-    let order: Order = serde_json::from_slice(payload).ok()?;
-    let user = match &order.user {
-        Some(user) => Some(UserName::parse(user).ok()?),
-        None => None,
-    };
-    let who = match kind {
-        DEBUG_SESSION => Debugged::Session {
-            id: session_id(&order.session?)?,
-            user,
-        },
-        _ => Debugged::User(user?),
-    };
-    let minutes = order.minutes.min(DEBUG_MINUTES_MAX);
-    Some((who, Duration::from_secs(u64::from(minutes) * 60), order.by))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,40 +164,6 @@ mod tests {
         }
         assert_eq!(debug.held.lock().len(), DEBUG_MAX);
         assert!(!debug.receives(&user("u0")) && debug.receives(&user("u1")));
-    }
-
-    #[test]
-    fn orders_are_read_back_and_checked() {
-        let check = |(kind, payload): (&str, &[u8]), expected: Option<(&Debugged, u64)>| {
-            let read = read_order(kind, payload).map(|(who, lasting, _)| (who, lasting.as_secs()));
-            let expected = expected.map(|(who, seconds)| (who.clone(), seconds));
-            assert_eq!(read, expected, "{}", String::from_utf8_lossy(payload));
-        };
-        let nobodys = Debugged::Session {
-            id: OTHER.into(),
-            user: None,
-        };
-        for who in [Debugged::User(user("älice")), session(ONE), nobodys] {
-            for (minutes, seconds) in [(0, 0), (5, 300), (u32::MAX, 3_600)] {
-                let (kind, payload) = write_order(&who, minutes, "key:ops");
-                check((kind, &payload), Some((&who, seconds)));
-            }
-        }
-        for hostile in [
-            &b""[..],
-            b"[]",
-            b"{}",
-            b"\xff",
-            br#"{"user":"a:b","minutes":1,"by":""}"#,
-            br#"{"user":"a:b","session":"01JDEXAMPRE0000000000000AA","minutes":1,"by":""}"#,
-            br#"{"user":"a","session":"01JDEXAMPRE0000000000000AA","minutes":-1,"by":""}"#,
-        ] {
-            check((DEBUG_USER, hostile), None);
-            check((DEBUG_SESSION, hostile), None);
-        }
-        check((DEBUG_USER, br#"{"minutes":1,"by":""}"#), None);
-        check((DEBUG_SESSION, br#"{"user":"a","minutes":1,"by":""}"#), None);
-        check((DEBUG_SESSION, br#"{"session":"x","minutes":1,"by":""}"#), None);
     }
 
     #[test]

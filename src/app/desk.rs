@@ -1,0 +1,216 @@
+//! What takes in what comes by the bus: the relay for notifications, the desk for what other instances ask. Knows the
+//! modules by their `register` alone.
+
+use std::sync::Arc;
+
+use super::App;
+use crate::control::desk::Desk;
+use crate::control::{debug_sampling, describe, explain, log_level, session_user, sessions};
+use crate::delivery::registry::Registry;
+use crate::presence::Presence;
+use crate::probe;
+use crate::recent::{self, Recent};
+use crate::relay::Relay;
+use crate::session::per_user::cluster::Cluster;
+use crate::telemetry::trace::Tracer;
+
+impl App {
+    /// What notifications are handed to.
+    pub(super) fn relay(&self) -> Relay {
+        Relay {
+            registry: self.registry.clone(),
+            recent: self.recent.clone(),
+            tap: self.tap.clone(),
+            presence: self.presence.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// What other instances' messages are handed to.
+    pub(super) fn desk(&self) -> Desk {
+        desk(
+            &self.registry,
+            &self.presence,
+            &self.cluster,
+            &self.recent,
+            &self.tracer,
+        )
+    }
+}
+
+/// The desk with every kind that this version knows.
+fn desk(
+    registry: &Registry,
+    presence: &Arc<Presence>,
+    cluster: &Arc<Cluster>,
+    recent: &Arc<Recent>,
+    tracer: &Tracer,
+) -> Desk {
+    let mut desk = Desk::default();
+    presence.register(&mut desk);
+    sessions::register(&mut desk, registry);
+    session_user::register(&mut desk, registry);
+    explain::register(&mut desk, registry);
+    describe::register(&mut desk, registry);
+    log_level::register(&mut desk);
+    debug_sampling::register(&mut desk, tracer);
+    cluster.register(&mut desk);
+    recent::share::register(&mut desk, recent);
+    probe::register(&mut desk);
+    desk
+}
+
+#[cfg(test)]
+mod tests {
+    //! Promise: an instance answers an older one word for word as that one expects, and survives any bytes.
+
+    use bytes::Bytes;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::bus::embedded::EmbeddedBus;
+    use crate::bus::{self, Bus, ControlMessage, Responder};
+    use crate::control::question::PAYLOAD_MAX_BYTES;
+    use crate::destination::{Path, Target};
+    use crate::envelope::{Envelope, HeaderLimits, MessageId};
+    use crate::instance::Instance;
+    use crate::session::per_user::PerUser;
+    use crate::setting::{ByteSize, Limits};
+    use crate::telemetry::metrics::Metrics;
+
+    fn made() -> Desk {
+        let registry = crate::http::tests::registry();
+        let instance = Instance::new(&crate::instance::Config::default());
+        let limits = bus::Limits {
+            body_bytes: ByteSize::mib(1),
+            headers: HeaderLimits { count: 4, bytes: 64 },
+        };
+        let bus: Arc<dyn Bus> = EmbeddedBus::new(&bus::Config::default(), limits, instance.id);
+        let presence = Arc::new(Presence::new(
+            instance.clone(),
+            bus.clone(),
+            registry.clone(),
+            crate::presence::Config::default(),
+        ));
+        let cluster = Cluster::new(
+            PerUser::new(&Limits::default()),
+            bus,
+            presence.clone(),
+            instance.id,
+            Metrics::new().unwrap(),
+        );
+        let path = Path::parse("/queue/message").unwrap();
+        let recent = Recent::new([(path.clone(), 3)]);
+        let mut envelope = Envelope::new(Target::Broadcast(path), "hi");
+        envelope.id = MessageId::parse("one").unwrap();
+        envelope.timestamp_ms = 5;
+        recent.record(&envelope);
+        let (cluster, recent) = (Arc::new(cluster), Arc::new(recent));
+        desk(&registry, &presence, &cluster, &recent, &Tracer::default())
+    }
+
+    async fn ask(desk: &Desk, kind: &str, payload: impl Into<Bytes>) -> Option<Bytes> {
+        let (responder, answer) = oneshot::channel();
+        desk.handle(ControlMessage {
+            kind: kind.into(),
+            payload: payload.into(),
+            responder: Some(Responder(responder)),
+        })
+        .await;
+        answer.await.ok()
+    }
+
+    #[tokio::test]
+    async fn questions_of_an_older_instance_are_answered_as_it_expects() {
+        let desk = made();
+        let described = format!(
+            r#"{{"version":"{}","sessions":0,"subscriptions":0,"outbox_bytes":0}}"#,
+            env!("CARGO_PKG_VERSION")
+        );
+        for (kind, question, answer) in [
+            (
+                "sessions.list",
+                r#"{"user":"anna"}"#,
+                r#"{"sessions":[],"truncated":false}"#,
+            ),
+            (
+                "sessions.explain",
+                r#"{"path":"/queue/x","user":null}"#,
+                r#"{"reached":[],"reached_count":0,"missed":[],"missed_count":0}"#,
+            ),
+            ("instance.describe", "", &described),
+            (
+                "sessions.user",
+                r#"{"session":"01JDEXAMPRE0000000000000AA"}"#,
+                r#"{"user":null}"#,
+            ),
+            (
+                "sessions.seats",
+                r#"{"users":["anna","ben"]}"#,
+                r#"{"seats":[[],[]]}"#,
+            ),
+            (
+                "sessions.supersede",
+                r#"{"users":[{"user":"anna","seats":[1]}]}"#,
+                "{}",
+            ),
+            ("probe.echo", "", ""),
+            (
+                "recent.list",
+                "/queue/message",
+                r#"[{"id":"one","timestamp_ms":5,"body":"aGk="}]"#,
+            ),
+            ("recent.list", "/queue/other", "[]"),
+            (
+                "presence.snapshot",
+                r#"{"at_least":0}"#,
+                r#"{"page":{"number":0,"users":0,"hash":"0000000000000000","offset":0,"names":[],"more":false}}"#,
+            ),
+        ] {
+            let answered = ask(&desk, kind, question).await;
+            assert_eq!(answered.as_deref(), Some(answer.as_bytes()), "{kind} {question}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_not_answered_and_what_is_unknown_is_ignored() {
+        let desk = made();
+        let known = [
+            "instance.describe",
+            "log.level",
+            "probe.echo",
+            "recent.list",
+            "sessions.disconnect",
+            "sessions.explain",
+            "sessions.list",
+            "sessions.seats",
+            "sessions.supersede",
+            "sessions.user",
+            "tracing.session",
+            "tracing.user",
+        ];
+        assert_eq!(desk.kinds(), known);
+        let brackets = "[".repeat(100_000);
+        let large = format!(r#"{{"user":"anna","more":"{}"}}"#, "x".repeat(2 << 20));
+        let many = format!(r#"{{"users":["a"{}]}}"#, r#","a""#.repeat(256));
+        for hostile in [
+            &b""[..],
+            b"{}",
+            b"\xff",
+            br#"{"user":"a:b"}"#,
+            br#"{"session":"x"}"#,
+            br#"{"path":"x"}"#,
+            brackets.as_bytes(),
+            large.as_bytes(),
+            many.as_bytes(),
+        ] {
+            for kind in known.into_iter().chain(["presence.snapshot", "a.new.kind"]) {
+                let answered = ask(&desk, kind, hostile.to_vec()).await;
+                let empty_question =
+                    matches!(kind, "instance.describe" | "probe.echo") && hostile.len() <= PAYLOAD_MAX_BYTES;
+                let bytes = hostile.get(..20.min(hostile.len()));
+                assert_eq!(answered.is_some(), empty_question, "{kind} {bytes:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The asking side of the control channel: one instance, many at once, or a statement to all. Knows the bus by its trait and
+//! no kind by name.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::question::{Payload, Question, Refused, Statement, read};
+use crate::bus::{Bus, PublishError, RequestError};
+use crate::instance::InstanceId;
+
+/// Most instances that [`ask_all`] asks: as many as presence knows at most.
+pub const ASKED_MAX: usize = 1_024;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The bus did not bring one.
+    Bus(RequestError),
+    /// The answer cannot be read.
+    Unreadable(Refused),
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bus(error) => error.fmt(f),
+            Self::Unreadable(refused) => write!(f, "the answer cannot be read: {refused}"),
+        }
+    }
+}
+
+impl std::error::Error for NoAnswer {}
+
+/// Asks one instance and waits at most `timeout`.
+///
+/// # Errors
+/// [`NoAnswer`].
+pub async fn ask<Q: Question>(
+    bus: &dyn Bus,
+    instance: InstanceId,
+    ask: &Q::Ask,
+    timeout: Duration,
+) -> Result<Q::Answer, NoAnswer> {
+    let asked = bus.control_request(instance, Q::KIND, ask.to_payload(), timeout);
+    // The bus keeps the time too. This bound holds even where a bus does not.
+    let answer = tokio::time::timeout(timeout, asked)
+        .await
+        .unwrap_or(Err(RequestError::Timeout))
+        .map_err(NoAnswer::Bus)?;
+    read(&answer, Q::MAX_BYTES).map_err(NoAnswer::Unreadable)
+}
+
+/// Asks up to [`ASKED_MAX`] instances at the same time and waits at most `timeout` for all of them. Each instance comes with
+/// whatever the caller wants back beside its answer.
+pub async fn ask_all<Q: Question, T>(
+    bus: &dyn Bus,
+    instances: impl IntoIterator<Item = (InstanceId, T)>,
+    question: &Q::Ask,
+    timeout: Duration,
+) -> Vec<(T, Result<Q::Answer, NoAnswer>)>
+where
+    Q::Ask: Sync,
+{
+    let asks = instances.into_iter().take(ASKED_MAX).map(async |(id, instance)| {
+        let answer = ask::<Q>(bus, id, question, timeout).await;
+        (instance, answer)
+    });
+    join_all(asks).await
+}
+
+/// Tells every instance, this one included.
+///
+/// # Errors
+/// The bus did not take it.
+pub async fn tell<S: Statement + Sync>(bus: &dyn Bus, statement: &S) -> Result<(), PublishError> {
+    bus.control_publish(S::KIND, statement.to_payload()).await
+}

@@ -1,0 +1,107 @@
+//! One user's sessions on an instance, listed or closed. Knows the registry, no HTTP.
+
+use serde::{Deserialize, Serialize};
+
+use super::desk::Desk;
+use super::question::{Question, Statement, fit};
+use crate::close_reason::CloseReason;
+use crate::delivery::registry::{Registry, SessionView};
+use crate::principal::UserName;
+
+/// Most bytes of sessions in one answer: well below what NATS carries, whatever its `max_payload`.
+const ANSWER_MAX_BYTES: usize = 256 << 10;
+
+/// Which sessions does this user have with you?
+pub struct ListSessions;
+
+impl Question for ListSessions {
+    const KIND: &'static str = "sessions.list";
+    type Ask = OfUser;
+    type Answer = Sessions;
+}
+
+/// Whose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfUser {
+    /// The user.
+    pub user: UserName,
+}
+
+/// The answer to [`ListSessions`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// The user's sessions on the instance that answers, oldest first.
+    pub sessions: Vec<SessionView>,
+    /// Whether some were left out.
+    #[serde(default)]
+    pub truncated: bool,
+}
+
+/// To every instance: close this user's sessions with 4403.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disconnect {
+    /// The user.
+    pub user: UserName,
+    /// The operator who asked for it, for the logs of the instances that do it.
+    pub by: String,
+}
+
+impl Statement for Disconnect {
+    const KIND: &'static str = "sessions.disconnect";
+}
+
+/// Answers [`ListSessions`] and obeys [`Disconnect`].
+pub fn register(desk: &mut Desk, registry: &Registry) {
+    let sessions = registry.clone();
+    desk.answer::<ListSessions, _>(move |OfUser { user }| {
+        let registry = sessions.clone();
+        async move { Ok(answer(registry.sessions_of(&user).await, ANSWER_MAX_BYTES)) }
+    });
+    let registry = registry.clone();
+    desk.listen(move |Disconnect { user, by }| {
+        let registry = registry.clone();
+        async move {
+            tracing::info!(target: "herald::audit", action = "disconnect-user", by = %by, user = %user,
+                "closing a user's sessions on this instance");
+            registry.close_user(&user, CloseReason::Disconnected).await;
+            Ok(())
+        }
+    });
+}
+
+fn answer(mut sessions: Vec<SessionView>, max_bytes: usize) -> Sessions {
+    sessions.sort_by_key(|session| session.since_ms);
+    let truncated = fit(&mut sessions, max_bytes);
+    Sessions { sessions, truncated }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(session: &str, since_ms: u64) -> SessionView {
+        SessionView {
+            session: session.into(),
+            since_ms,
+            address: [127, 0, 0, 1].into(),
+            subscriptions: vec!["/queue/message".into()],
+        }
+    }
+
+    #[test]
+    fn an_answer_keeps_its_bound_and_says_so() {
+        let one = serde_json::to_vec(&view("s", 1)).unwrap().len() + 1;
+        let check = |room, expected: &[&str], truncated| {
+            let answer = answer(vec![view("b", 2), view("a", 1)], room);
+            let names: Vec<_> = answer.sessions.iter().map(|view| view.session.as_str()).collect();
+            assert_eq!(
+                (names.as_slice(), answer.truncated),
+                (expected, truncated),
+                "{room}"
+            );
+        };
+        check(0, &[], true);
+        check(one, &["a"], true);
+        check(2 * one, &["a", "b"], false);
+    }
+}

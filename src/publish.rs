@@ -1,0 +1,173 @@
+//! Publishing, once for REST and for SEND: the `publish` span, the bus, the counts, and the words for what the bus refuses.
+//! Knows no HTTP and no session.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::bus::{Bus, Health, PublishError};
+use crate::close_reason::CloseReason;
+use crate::destination::Target;
+use crate::envelope::Envelope;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::{Span, Tracer, Upstream};
+
+/// By which way a notification came in: the metrics' label `source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A request.
+    Rest,
+    /// A client's SEND.
+    Stomp,
+}
+
+/// Hands notifications to the bus. Cheap to clone.
+#[derive(Clone)]
+pub struct Publisher {
+    bus: Arc<dyn Bus>,
+    tracer: Tracer,
+    metrics: Metrics,
+    /// `limits.body_bytes`: tells which of two limits a body is over.
+    body_bytes: usize,
+}
+
+/// One notification on its way to all of its targets, within its `publish` span, which ends when this is dropped.
+pub struct Publishing<'a> {
+    publisher: &'a Publisher,
+    source: Source,
+    span: Option<Span>,
+}
+
+/// What the bus refused, in the words that clients and operators know (docs/stomp.md, docs/metrics.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// The metrics' label `reason`, and the span's error type.
+    pub reason: &'static str,
+    /// `code` of a MESSAGE on the errors destination.
+    pub code: &'static str,
+    /// How a session ends for it.
+    pub close: CloseReason,
+}
+
+/// The words for `error`; its [`Display`](std::fmt::Display) has the details.
+pub fn words(error: &PublishError) -> Words {
+    match error {
+        PublishError::Unavailable => Words {
+            reason: "bus_unavailable",
+            code: "unavailable",
+            close: CloseReason::BusUnavailable,
+        },
+        PublishError::TooLarge { .. } => Words {
+            reason: "too_large",
+            code: "too_large",
+            close: CloseReason::TooLarge,
+        },
+    }
+}
+
+impl Publisher {
+    /// On `bus`; `body_bytes` is `limits.body_bytes`.
+    pub fn new(bus: Arc<dyn Bus>, tracer: Tracer, metrics: Metrics, body_bytes: usize) -> Self {
+        Self {
+            bus,
+            tracer,
+            metrics,
+            body_bytes,
+        }
+    }
+
+    /// Refuses at once while the bus is not connected.
+    ///
+    /// # Errors
+    /// [`PublishError::Unavailable`].
+    pub fn check_connected(&self) -> Result<(), PublishError> {
+        match *self.bus.health().borrow() {
+            Health::Connected => Ok(()),
+            Health::Disconnected => Err(PublishError::Unavailable),
+        }
+    }
+
+    /// The largest body that can be published now, in bytes, and the name of the setting that says so.
+    pub fn body_limit(&self) -> (usize, &'static str) {
+        let limit = self.bus.max_body_bytes();
+        match limit < self.body_bytes {
+            true => (limit, "max_payload of the NATS server"),
+            false => (limit, "limits.body_bytes"),
+        }
+    }
+
+    /// Refuses a body of `size` bytes that the bus would refuse.
+    ///
+    /// # Errors
+    /// [`PublishError::TooLarge`].
+    pub fn check_size(&self, size: usize) -> Result<(), PublishError> {
+        let (limit, which) = self.body_limit();
+        match size <= limit {
+            true => Ok(()),
+            false => Err(PublishError::TooLarge { size, limit, which }),
+        }
+    }
+
+    /// Begins to publish `envelope`, which goes to all of `targets`: gives it the trace that it travels with.
+    pub fn begin(
+        &self,
+        source: Source,
+        upstream: &Upstream,
+        targets: &[Target],
+        envelope: &mut Envelope,
+    ) -> Publishing<'_> {
+        Publishing {
+            publisher: self,
+            source,
+            span: self.tracer.publish(upstream, targets, envelope),
+        }
+    }
+
+    /// Counts one notification by its outcome; `refused` is the reason's label. To be called once, whatever the number of its
+    /// targets, also for one that was refused before the bus saw it.
+    pub fn count(&self, source: Source, refused: Option<&str>) {
+        let label = source.label();
+        match refused {
+            None => self.metrics.published.with_label_values(&[label]).inc(),
+            Some(reason) => {
+                let labels = [label, reason];
+                self.metrics.publish_refused.with_label_values(&labels).inc();
+            }
+        }
+    }
+}
+
+impl Publishing<'_> {
+    /// Hands the notification to the bus, for the target that it names now.
+    ///
+    /// # Errors
+    /// The bus did not take it.
+    pub async fn hand_over(&mut self, envelope: &Envelope) -> Result<(), PublishError> {
+        let begun = Instant::now();
+        let published = self.publisher.bus.publish(envelope).await;
+        match &published {
+            Ok(()) => {
+                let metrics = &self.publisher.metrics;
+                let histogram = match self.source {
+                    Source::Rest => &metrics.publish_rest,
+                    Source::Stomp => &metrics.publish_stomp,
+                };
+                histogram.observe(begun.elapsed(), envelope.trace.recorded_id());
+            }
+            Err(error) => {
+                if let Some(span) = &mut self.span {
+                    span.fail(words(error).reason, error.to_string());
+                }
+            }
+        }
+        published
+    }
+}
+
+impl Source {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Stomp => "stomp",
+        }
+    }
+}
