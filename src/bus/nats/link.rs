@@ -77,7 +77,9 @@ impl Link {
                 }
             }
             // Counted by the client itself, since events are dropped in a flood of them: see [`Connection::malformed`].
-            Event::MalformedMessage(message) => self.log_undeliverable(Undeliverable::Malformed, &message.subject),
+            Event::MalformedMessage(message) => {
+                self.log_undeliverable(Undeliverable::Malformed, &message.subject)
+            }
             Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
             Event::Connected | Event::Draining => {}
         }

@@ -1,7 +1,6 @@
 //! The bus among other NATS clients: publishers that know nothing of Herald reach every instance, backends learn of
 //! users, and a hostile message costs only itself.
 
-
 use bytes::Bytes;
 use futures_util::StreamExt;
 use herald::bus::nats::NatsBus;
