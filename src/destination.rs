@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::deceptive::is_deceptive;
 use crate::principal::UserName;
 
 /// The most segments of a path.
@@ -32,8 +33,10 @@ pub enum DestinationError {
     SegmentTooLong,
     /// Longer than [`DESTINATION_MAX_BYTES`].
     TooLong,
-    /// A control character.
+    /// A control character, or one that could make a name look like another ([`is_deceptive`]).
     Control,
+    /// A segment `.` or `..`, which HTTP clients and proxies resolve.
+    Dots,
     /// A segment `*` or `**`: pattern subscriptions are not supported.
     Pattern,
     /// No configured prefix matches. Holds the prefixes that are configured.
@@ -53,7 +56,10 @@ impl fmt::Display for DestinationError {
                 )
             }
             Self::TooLong => write!(f, "a destination has at most {DESTINATION_MAX_BYTES} bytes"),
-            Self::Control => f.write_str("a destination has no control characters"),
+            Self::Control => {
+                f.write_str("a destination has no control, bidirectional or invisible characters")
+            }
+            Self::Dots => f.write_str("a destination has no segment '.' or '..'"),
             Self::Pattern => f.write_str("a destination has no segment '*' or '**'"),
             Self::UnknownPrefix(expected) => write!(f, "a destination begins with one of {expected}"),
         }
@@ -63,8 +69,8 @@ impl fmt::Display for DestinationError {
 impl std::error::Error for DestinationError {}
 
 impl Path {
-    /// Checks `text`: a leading slash, 1 to 16 segments of 1 to 128 bytes of UTF-8 without control characters, at most
-    /// 1,024 bytes in all, no segment `*` or `**`.
+    /// Checks `text`: a leading slash, 1 to 16 segments of 1 to 128 bytes of UTF-8, at most 1,024 bytes in all, no control,
+    /// bidirectional or invisible characters, no segment `*`, `**`, `.` or `..`.
     pub fn parse(text: &str) -> Result<Self, DestinationError> {
         if text.len() > DESTINATION_MAX_BYTES {
             return Err(DestinationError::TooLong);
@@ -76,12 +82,13 @@ impl Path {
             match segment {
                 "" => return Err(DestinationError::EmptySegment),
                 "*" | "**" => return Err(DestinationError::Pattern),
+                "." | ".." => return Err(DestinationError::Dots),
                 long if long.len() > SEGMENT_MAX_BYTES => return Err(DestinationError::SegmentTooLong),
                 _ if segments > PATH_MAX_SEGMENTS => return Err(DestinationError::TooManySegments),
                 _ => {}
             }
         }
-        if text.chars().any(char::is_control) {
+        if text.chars().any(is_deceptive) {
             return Err(DestinationError::Control);
         }
         Ok(Self(text.into()))
@@ -263,6 +270,12 @@ mod tests {
         check("/a/*", Err(E::Pattern));
         check("/a/**", Err(E::Pattern));
         check("/a\n", Err(E::Control));
+        check("/a\u{202e}b", Err(E::Control));
+        check("/a\u{200b}", Err(E::Control));
+        check("/\u{feff}a", Err(E::Control));
+        check("/a/.", Err(E::Dots));
+        check("/../a", Err(E::Dots));
+        check("/.a/..b/...", Ok("/.a/..b/..."));
         check(&"/a".repeat(16), Ok(&"/a".repeat(16)));
         check(&"/a".repeat(17), Err(E::TooManySegments));
         check(&format!("/{}", "a".repeat(129)), Err(E::SegmentTooLong));

@@ -15,6 +15,7 @@ pub mod cli;
 pub mod close_reason;
 pub mod config;
 pub mod control;
+pub mod deceptive;
 pub mod delivery;
 pub mod destination;
 pub mod drain;

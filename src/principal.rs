@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::deceptive::is_deceptive;
+
 /// The role a principal needs to open a session (docs/auth.md).
 pub const ROLE_USER: &str = "ROLE_USER";
 /// The role that lets a user publish over REST (docs/rest.md).
@@ -15,7 +17,8 @@ pub const ROLE_ADMIN: &str = "ROLE_ADMIN";
 /// The longest user name, in bytes of UTF-8 (docs/auth.md).
 pub const USER_NAME_MAX_BYTES: usize = 128;
 
-/// A user's name: 1 to 128 bytes of UTF-8, no control characters, no `:` (docs/auth.md). Cheap to clone.
+/// A user's name: 1 to 128 bytes of UTF-8, no control, bidirectional or invisible characters, no `:` (docs/auth.md).
+/// Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(Arc<str>);
 
@@ -26,7 +29,7 @@ pub enum UserNameError {
     Empty,
     /// Longer than [`USER_NAME_MAX_BYTES`].
     TooLong,
-    /// A control character.
+    /// A control character, or one that could make a name look like another ([`is_deceptive`]).
     Control,
     /// A `:`, which Basic credentials cannot carry in a name (RFC 7617 section 2).
     Colon,
@@ -37,7 +40,7 @@ impl fmt::Display for UserNameError {
         f.write_str(match self {
             Self::Empty => "a user name must not be empty",
             Self::TooLong => "a user name has at most 128 bytes",
-            Self::Control => "a user name must not contain control characters",
+            Self::Control => "a user name must not contain control, bidirectional or invisible characters",
             Self::Colon => "a user name must not contain ':'",
         })
     }
@@ -54,7 +57,7 @@ impl UserName {
         if text.len() > USER_NAME_MAX_BYTES {
             return Err(UserNameError::TooLong);
         }
-        if text.chars().any(char::is_control) {
+        if text.chars().any(is_deceptive) {
             return Err(UserNameError::Control);
         }
         if text.contains(':') {
@@ -161,6 +164,10 @@ mod tests {
         assert_eq!(UserName::parse(&"ä".repeat(65)), Err(UserNameError::TooLong));
         assert_eq!(UserName::parse("a\nb"), Err(UserNameError::Control));
         assert_eq!(UserName::parse("a\u{85}b"), Err(UserNameError::Control));
+        for trick in ["al\u{200b}ice", "\u{202e}ecila", "alice\u{2028}", "\u{feff}alice"] {
+            assert_eq!(UserName::parse(trick), Err(UserNameError::Control), "{trick:?}");
+        }
+        assert!(UserName::parse("میترا\u{200c}ها").is_ok());
         assert_eq!(UserName::parse("a:b"), Err(UserNameError::Colon));
     }
 }

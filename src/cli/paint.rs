@@ -8,6 +8,8 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::deceptive::is_deceptive;
+
 /// Destinations and names.
 pub const NAME: Style = AnsiColor::Cyan.on_default().bold();
 /// What is less important.
@@ -25,7 +27,7 @@ pub fn printable(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\n' | '\t' => shown.push(character),
-            _ if steers(character) => {
+            _ if is_deceptive(character) => {
                 // Writing to a String cannot fail.
                 let _ = write!(shown, "{}", character.escape_unicode());
             }
@@ -79,24 +81,21 @@ pub fn json_line(value: &impl serde::Serialize) -> std::io::Result<()> {
 /// which changes no value.
 fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
     let text = serde_json::to_string(value)?;
-    if !text.chars().any(steers) {
+    if !text.chars().any(is_deceptive) {
         return Ok(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if steers(character) {
-            // All are below U+10000. Writing to a String cannot fail.
-            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        if is_deceptive(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
         } else {
             escaped.push(character);
         }
     }
     Ok(escaped)
-}
-
-/// Control characters, and marks that change the direction of what follows and could make one name look like another.
-fn steers(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A progress bar for work of known length, drawn only on the standard error of a terminal.
@@ -122,7 +121,7 @@ mod tests {
         assert_eq!(one_line("a\nb"), "a\\nb");
         let hostile = "\u{9b}31m\u{7f}\u{202e}\u{1b}ä";
         let text = json(&[hostile]).unwrap();
-        assert!(!text.chars().any(steers), "{text}");
+        assert!(!text.chars().any(is_deceptive), "{text}");
         assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [hostile]);
     }
 }

@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 /// for a notification should wait for a stranger's login. At 8 a thread has a sixth of the weight of the others, and
 /// logins still make progress where those leave no core idle; docs/performance.md has the figures.
 const NICENESS: i32 = 8;
+/// The largest niceness (setpriority(2)).
+const NICENESS_MAX: i32 = 19;
 
 /// At most as many threads as were asked for.
 pub(super) struct Threads(Option<Runtime>);
@@ -26,8 +28,12 @@ impl Threads {
             .max_blocking_threads(count)
             .thread_name("herald-hash")
             .on_thread_start(|| {
-                // Applies to the calling thread, on Linux. If it is refused, the hashes are computed all the same.
-                if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+                // Applies to the calling thread, on Linux. If it is refused, the hashes are computed all the same. The call
+                // sets a niceness and adds nothing: a process that is niced itself must not let its hashes overtake it.
+                let set = rustix::process::getpriority_process(None).and_then(|own| {
+                    rustix::process::setpriority_process(None, (own + NICENESS).min(NICENESS_MAX))
+                });
+                if let Err(error) = set {
                     tracing::debug!(%error, "a thread for password hashes keeps its priority");
                 }
             })
@@ -72,7 +78,7 @@ mod tests {
             .run(|| rustix::process::getpriority_process(None).unwrap())
             .await
             .unwrap();
-        assert_eq!(of_hash, (own + NICENESS).min(19));
+        assert_eq!(of_hash, (own + NICENESS).min(NICENESS_MAX));
         assert_eq!(rustix::process::getpriority_process(None).unwrap(), own);
     }
 }
