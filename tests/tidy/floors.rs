@@ -20,7 +20,7 @@ pub struct Floor {
 pub const FLOORS: &[Floor] = &[
     Floor {
         name: "Ground",
-        modules: &["setting", "limit", "task", "http_client"],
+        modules: &["setting", "deceptive", "limit", "task", "http_client"],
         broken: ("src/limit.rs", "use crate::destination::Path;"),
     },
     Floor {
