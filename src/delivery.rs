@@ -10,15 +10,17 @@ pub mod command;
 pub mod counters;
 pub mod explain;
 mod fanout;
-pub mod interest;
+mod frames;
+mod heartbeat;
+mod interest;
 pub mod ledger;
 mod mailbox;
-mod members;
 pub mod outbox;
-pub mod outgoing;
+mod outgoing;
 pub mod registry;
-pub mod sending;
+mod roster;
 mod shard;
+mod topics;
 pub mod trail;
 mod wheel;
 mod window;
@@ -56,7 +58,7 @@ pub fn reserve_one<T>(subscriptions: &mut Vec<T>) {
 
 /// What a logged-in session costs here, in bytes. For the benchmark's output, so that growth is seen.
 pub fn sizes() -> [(&'static str, usize); 6] {
-    let [hot, session, subscription] = shard::sizes();
+    let [hot, session, subscription] = roster::sizes();
     [
         ("its outbox", size_of::<outbox::Outbox>()),
         ("its place in its shard's dense vector", hot),
@@ -64,7 +66,7 @@ pub fn sizes() -> [(&'static str, usize); 6] {
         ("a subscription of that entry", subscription),
         (
             "a subscription's place among the members of its group",
-            size_of::<u32>(),
+            size_of::<roster::Slot>(),
         ),
         ("two timers of heart-beats", 2 * size_of::<wheel::Timer>()),
     ]

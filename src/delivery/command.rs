@@ -1,19 +1,19 @@
-//! What a shard can be told. One enum, one mailbox, one order.
+//! What a shard can be told, and the parts that commands are made of. All of it comes through the shard's one mailbox, so
+//! the mailbox's order is the order of everything. Knows no socket.
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::interest::Coming;
+use super::outbox::Outbox;
+use super::shard::Shard;
+use super::trail::NotificationTrail;
+use super::wire::AckMode;
 use crate::close_reason::CloseReason;
-use crate::delivery::explain::Explained;
-use crate::delivery::interest::Coming;
-use crate::delivery::outbox::Outbox;
-use crate::delivery::trail::NotificationTrail;
-use crate::delivery::wire::AckMode;
 use crate::destination::Target;
 use crate::envelope::{Envelope, MessageId, TraceContext};
 use crate::principal::{Principal, UserName};
@@ -99,41 +99,50 @@ pub struct SessionView {
 pub type Which = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 
 /// What a shard can be told.
-pub enum Command {
-    /// A session logged in.
-    Join(SessionKey, Box<Join>, Option<Coming>),
-    /// The session is subscribed and the receipt goes out, before its first MESSAGE (STOMP rule R3).
-    Subscribe(SessionKey, Box<Subscription>, Option<Bytes>, Option<Coming>),
-    /// The session's subscription of this number ends, what waits for it is dropped, then the receipt goes out.
-    Unsubscribe(SessionKey, u32, Option<Bytes>),
-    /// The client has handled, or refuses, what it was sent.
-    Acknowledge(SessionKey, Box<Acknowledgement>),
-    /// Bytes that the session's task has to say: whole WebSocket messages.
-    Say(SessionKey, Bytes),
+pub(super) enum Command {
+    /// Something about one session, from that session's task.
+    Session(SessionKey, SessionCommand),
     /// A notification for every session that wants it.
     Deliver(Arc<Delivery>),
-    /// A notification for one session: an answer on its user's destination.
-    DeliverTo(SessionKey, Box<Envelope>),
-    /// The session's task has written all that waited.
-    Drained(SessionKey),
-    /// The session ends; these are its last messages.
-    Close(SessionKey, CloseReason, Vec<Bytes>),
-    /// The session's task is gone.
-    Leave(SessionKey),
-    /// All sessions of a user end.
-    CloseUser(UserName, CloseReason),
-    /// All sessions end whose principal this says yes to.
-    CloseWhere(Which, CloseReason),
-    /// About this many sessions, picked at random, end; answers how many are left.
-    CloseSome(usize, CloseReason, oneshot::Sender<usize>),
-    /// Answers a user's sessions.
-    Inspect(UserName, oneshot::Sender<Vec<SessionView>>),
-    /// Answers whose the session of this id is, if the shard holds it.
-    UserOf(Box<str>, oneshot::Sender<Option<UserName>>),
-    /// Answers who would get a notification, with at most so many in each list.
-    Explain(Target, usize, oneshot::Sender<Explained>),
-    /// Answers how long the oldest frame in an outbox has waited.
-    OldestWaiting(oneshot::Sender<Duration>),
+    /// These sessions end.
+    End(Whom, CloseReason),
+    /// A question about what the shard holds. The closure answers it itself.
+    Ask(Question),
     /// The clock says: this many ticks since start.
     Tick(u32),
 }
+
+/// What a shard is told about one session.
+pub(super) enum SessionCommand {
+    /// The session logged in.
+    Join(Box<Join>, Option<Coming>),
+    /// The session is subscribed and the receipt goes out, before its first MESSAGE (STOMP rule R3).
+    Subscribe(Box<Subscription>, Option<Bytes>, Option<Coming>),
+    /// The subscription of this number ends, what waits for it is dropped, then the receipt goes out.
+    Unsubscribe(u32, Option<Bytes>),
+    /// The client has handled, or refuses, what it was sent.
+    Acknowledge(Box<Acknowledgement>),
+    /// Bytes that the session's task has to say: whole WebSocket messages.
+    Say(Bytes),
+    /// A notification for this session alone: an answer on its user's destination.
+    Deliver(Box<Envelope>),
+    /// The session's task has written all that waited.
+    Drained,
+    /// The session ends; these are its last messages.
+    Close(CloseReason, Vec<Bytes>),
+    /// The session's task is gone.
+    Leave,
+}
+
+/// Which sessions of a shard are to end.
+pub(super) enum Whom {
+    /// All of a user.
+    User(UserName),
+    /// All whose principal this says yes to.
+    Where(Which),
+    /// About so many, picked at random; answers how many are left.
+    Some(usize, oneshot::Sender<usize>),
+}
+
+/// A question: it sees the shard and changes nothing.
+pub(super) type Question = Box<dyn FnOnce(&Shard) + Send>;

@@ -1,166 +1,212 @@
-//! Several notifications as one write to one session: encoded once for a group into a buffer that is used again, and
-//! copied to the heap only for sessions whose socket is full. Knows no session and no topic.
+//! The fan-out: how a shard writes notifications to all sessions that want them. Knows no command and no mailbox; what is
+//! written to one session is in [`write`] and [`windowed`].
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::IoSlice;
 use std::sync::Arc;
-
-use bytes::Bytes;
+use std::time::Instant;
 
 use super::command::Delivery;
-use super::outbox::{CHUNKS_PER_CALL, Outgoing};
-use super::trail::{MessageTrail, NotificationTrail};
-use super::wire::{self, GroupKey, Rest};
-use crate::destination::Path;
-use crate::envelope::Envelope;
-use crate::stomp::Version;
+use super::frames::{Encoded, Frames};
+use super::outbox::CHUNKS_PER_CALL;
+use super::roster::{Session, Slot, To};
+use super::shard::{BATCH_MAX, Setting, Shard};
+use super::wire::{AckMode, GroupKey};
+use crate::destination::{Path, Target};
+use crate::envelope::{Envelope, MessageId};
+use crate::principal::UserName;
 
-/// Frames in one write: two chunks each at most.
-pub const FRAMES_PER_WRITE: usize = CHUNKS_PER_CALL / 2;
-/// A shared part up to this size is copied behind its head: one chunk is cheaper for the kernel than two.
-const COPY_UP_TO_BYTES: usize = 4_096;
+use tally::Tally;
+use windowed::send_windowed;
+use write::{Sent, Write};
 
-struct Span {
-    start: usize,
-    end: usize,
-    /// Chained behind the span; empty where it was copied.
-    rest: Bytes,
-    expires_at_ms: Option<u64>,
-    collapse: Option<Arc<str>>,
-    trail: Option<Arc<dyn MessageTrail>>,
-}
+mod tally;
+mod windowed;
+pub(super) mod write;
 
-/// The frames of one write.
-#[derive(Default)]
-pub struct Frames {
-    scratch: Vec<u8>,
-    spans: Vec<Span>,
-    chained_bytes: usize,
-}
-
-impl Frames {
-    /// Forgets the frames, keeps the memory up to a bound.
-    pub fn clear(&mut self) {
-        self.spans.clear();
-        self.scratch.clear();
-        self.scratch.shrink_to(FRAMES_PER_WRITE * COPY_UP_TO_BYTES);
-        self.chained_bytes = 0;
-    }
-
-    /// Bytes in all.
-    pub fn bytes(&self) -> usize {
-        self.scratch.len() + self.chained_bytes
-    }
-
-    /// All of them are in the kernel.
-    pub fn written(&self) {
-        for trail in self.spans.iter().filter_map(|span| span.trail.as_ref()) {
-            trail.written();
+impl Shard {
+    /// Delivers neighbours of the mailbox. Those with one target go out together, in their order; different targets
+    /// have no order between them (docs/stomp.md, "Order").
+    pub fn deliver(&mut self, batch: &[Arc<Delivery>]) {
+        let now = Instant::now();
+        for envelope in batch.iter().map(|delivery| &delivery.envelope) {
+            if let Some(at) = envelope.arrival.at() {
+                let after = now.saturating_duration_since(at);
+                self.setting.trail.reached_shard(after, &envelope.trace);
+            }
+        }
+        let mut together: Vec<Encoded<'_>> = Vec::with_capacity(batch.len());
+        // Many notifications to as many users come together: their targets are told apart by one word each.
+        let mut marks = [0; BATCH_MAX];
+        if batch.len() > 1 {
+            for (mark, delivery) in marks.iter_mut().zip(batch) {
+                *mark = mark_of(&delivery.envelope.target);
+            }
+        }
+        let mut done = [false; BATCH_MAX];
+        for (at, first) in batch.iter().enumerate().take(BATCH_MAX) {
+            if done[at] {
+                continue;
+            }
+            let (target, own) = (&first.envelope.target, marks[at]);
+            together.clear();
+            for ((delivery, done), mark) in batch.iter().zip(&mut done).zip(&marks).skip(at) {
+                if *mark == own && !*done && delivery.envelope.target == *target {
+                    *done = true;
+                    together.push(Encoded::of(delivery));
+                }
+            }
+            match target {
+                Target::Broadcast(path) => self.broadcast(path, &mut together),
+                Target::User { user, path } => self.reach_user(user, path, &mut together),
+            }
         }
     }
 
-    /// Lets go of the trails: what neither was written nor waits by now was dropped.
-    pub fn release_trails(&mut self) {
-        self.spans.iter_mut().for_each(|span| span.trail = None);
-    }
-
-    /// Adds one notification as the group `key` sees it; `trail` if it is recorded.
-    pub fn add(
-        &mut self,
-        envelope: &Envelope,
-        key: &GroupKey,
-        rest: &Rest,
-        trail: Option<Arc<dyn MessageTrail>>,
-    ) {
-        let start = self.scratch.len();
-        let traceparent = trail.as_deref().and_then(|trail| trail.own_traceparent());
-        wire::head_into(&mut self.scratch, envelope, key, rest, traceparent);
-        let rest = if rest.bytes.len() <= COPY_UP_TO_BYTES {
-            self.scratch.extend_from_slice(&rest.bytes);
-            Bytes::new()
-        } else {
-            self.chained_bytes += rest.bytes.len();
-            rest.bytes.clone()
+    fn broadcast(&mut self, path: &Path, together: &mut [Encoded<'_>]) {
+        let mut tally = Tally::default();
+        let (now, begun) = (self.wheel.now(), Instant::now());
+        let Some(groups) = self.topics.groups(path) else {
+            return;
         };
-        self.spans.push(Span {
-            start,
-            end: self.scratch.len(),
-            rest,
-            expires_at_ms: envelope.expires_at_ms,
-            collapse: envelope.collapse.clone(),
-            trail,
-        });
+        for (id, group) in groups {
+            encode(&mut self.frames, together, &group.key, &self.setting, None);
+            // The subscription's number is the session's own; it is only needed if the session is blocked.
+            let number = |session: &Session| session.number_in(id);
+            if group.key.ack != AckMode::Auto {
+                let (ids, at) = (message_ids(together), Instant::now());
+                for slot in group.members() {
+                    let Some((hot, session)) = self.roster.get_mut(slot) else {
+                        continue;
+                    };
+                    let number = number(session);
+                    let sent = send_windowed(hot, session, number, &self.frames, &ids, now, at);
+                    tally.count_windowed(sent, together, slot, &mut self.doomed);
+                }
+                continue;
+            }
+            let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
+            let count = self.frames.slices(&mut slices);
+            let write = Write::new(&self.frames, &slices[..count], now);
+            let mut shared = None;
+            for slot in group.members() {
+                let sent = write.send(&mut self.roster, slot, &mut shared, number);
+                tally.count(sent, together.len(), slot, &mut self.doomed);
+            }
+        }
+        tally.share(together);
+        tally.add_to(&self.setting.counters);
+        if let Some(first) = together.first() {
+            self.setting.trail.walked(begun.elapsed(), &first.envelope.trace);
+        }
     }
 
-    /// The chunks for the kernel, neighbours joined; how many of `into` are used.
-    pub fn slices<'a>(&'a self, into: &mut [IoSlice<'a>; CHUNKS_PER_CALL]) -> usize {
-        let (mut count, mut start) = (0, 0);
-        for span in self.spans.iter().filter(|span| !span.rest.is_empty()) {
-            into[count] = IoSlice::new(&self.scratch[start..span.end]);
-            into[count + 1] = IoSlice::new(&span.rest);
-            count += 2;
-            start = span.end;
+    fn reach_user(&mut self, user: &UserName, path: &Path, together: &mut [Encoded<'_>]) {
+        match self.roster.of_user(user) {
+            // Mostly one: nothing to copy.
+            &[slot] => self.reach_session(slot, path, together),
+            slots => {
+                let slots = slots.to_vec();
+                for slot in slots {
+                    self.reach_session(slot, path, together);
+                }
+            }
         }
-        if start < self.scratch.len() {
-            into[count] = IoSlice::new(&self.scratch[start..]);
-            count += 1;
-        }
-        count
     }
 
-    /// The frames for an outbox. `shared` holds the copy of the buffer between the blocked sessions of one group.
-    pub fn outgoing(&self, shared: &mut Option<Bytes>, subscription: u32) -> impl Iterator<Item = Outgoing> {
-        let copy = shared
-            .get_or_insert_with(|| Bytes::copy_from_slice(&self.scratch))
-            .clone();
-        self.spans.iter().map(move |span| Outgoing {
-            head: copy.slice(span.start..span.end),
-            rest: span.rest.clone(),
-            subscription: Some(subscription),
-            expires_at_ms: span.expires_at_ms,
-            collapse: span.collapse.clone(),
-            trail: span.trail.clone(),
-            since: None,
-        })
+    /// An answer for one session alone, on its user's destination.
+    pub fn deliver_to(&mut self, slot: Slot, envelope: &Envelope) {
+        let Target::User { path, .. } = &envelope.target else {
+            return;
+        };
+        self.reach_session(slot, path, &mut [Encoded::new(envelope)]);
+    }
+
+    fn reach_session(&mut self, slot: Slot, path: &Path, together: &mut [Encoded<'_>]) {
+        let mut tally = Tally::default();
+        let now = self.wheel.now();
+        for encoded in together.iter_mut() {
+            encoded.traced = self.setting.records && encoded.envelope.trace.is_sampled();
+        }
+        let session = self.roster.get(slot);
+        let subscriptions = session.map_or(0, |(_, session)| session.subscriptions.len());
+        for index in 0..subscriptions {
+            let Some((hot, session)) = self.roster.get_mut(slot) else {
+                break;
+            };
+            let held = &session.subscriptions[index];
+            let (number, windowed) = (held.number, held.window.is_some());
+            let key = match &held.to {
+                To::User {
+                    path: wanted,
+                    id,
+                    ack,
+                } if wanted == path => GroupKey {
+                    subscription: id.clone(),
+                    version: session.version,
+                    ack: *ack,
+                },
+                _ => continue,
+            };
+            encode(&mut self.frames, together, &key, &self.setting, Some(&session.id));
+            if windowed {
+                let ids = message_ids(together);
+                let sent = send_windowed(hot, session, number, &self.frames, &ids, now, Instant::now());
+                self.frames.release_trails();
+                tally.count_windowed(sent, together, slot, &mut self.doomed);
+                continue;
+            }
+            let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
+            let count = self.frames.slices(&mut slices);
+            let write = Write::new(&self.frames, &slices[..count], now);
+            let sent = write.send(&mut self.roster, slot, &mut None, |_| number);
+            if let Sent::Written = sent {
+                self.frames.written();
+            }
+            self.frames.release_trails();
+            tally.count(sent, together.len(), slot, &mut self.doomed);
+        }
+        tally.share(together);
+        tally.add_to(&self.setting.counters);
     }
 }
 
-/// A notification with its shared part per version, made when the first group asks.
-pub struct Encoded<'a> {
-    /// The notification.
-    pub envelope: &'a Envelope,
-    /// Its trail through this instance, if it is recorded.
-    pub trail: Option<&'a dyn NotificationTrail>,
-    /// Whether each session's MESSAGE has a trail of its own.
-    pub traced: bool,
-    rests: [Option<Rest>; 3],
+fn message_ids(together: &[Encoded<'_>]) -> Vec<MessageId> {
+    together
+        .iter()
+        .map(|encoded| encoded.envelope.message_id())
+        .collect()
 }
 
-impl<'a> Encoded<'a> {
-    /// Nothing encoded yet.
-    pub fn new(envelope: &'a Envelope) -> Self {
-        Self {
+/// Equal for equal targets, and for others seldom.
+fn mark_of(target: &Target) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    target.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Fills `frames` with the notifications as the group `key` sees them. A batch never holds more than fit.
+/// `session`: whose alone they are, on a user destination.
+fn encode(
+    frames: &mut Frames,
+    together: &mut [Encoded<'_>],
+    key: &GroupKey,
+    setting: &Setting,
+    session: Option<&str>,
+) {
+    frames.clear();
+    for encoded in together {
+        let envelope = encoded.envelope;
+        let trail = match session {
+            Some(session) if encoded.traced => setting.trail.message(envelope, session),
+            Some(_) => None,
+            None => encoded.trail.and_then(|_| setting.trail.broadcast(envelope)),
+        };
+        frames.add(
             envelope,
-            trail: None,
-            traced: false,
-            rests: [None, None, None],
-        }
-    }
-
-    /// The same, with the trail of its delivery.
-    pub fn of(delivery: &'a Delivery) -> Self {
-        Self {
-            trail: delivery.trail.as_deref(),
-            ..Self::new(&delivery.envelope)
-        }
-    }
-
-    /// The shared part for `version`.
-    pub fn rest(&mut self, version: Version, user_prefix: &Path) -> &Rest {
-        let slot = match version {
-            Version::V1_0 => &mut self.rests[0],
-            Version::V1_1 => &mut self.rests[1],
-            Version::V1_2 => &mut self.rests[2],
-        };
-        slot.get_or_insert_with(|| wire::rest(self.envelope, version, user_prefix, self.traced))
+            key,
+            encoded.rest(key.version, &setting.user_prefix),
+            trail,
+        );
     }
 }

@@ -1,8 +1,7 @@
-//! What the sessions' outboxes share with others: the process's sum, and what a session's task and its shard tell each
-//! other about the peer. Atomics only; knows no socket.
+//! What all outboxes of the process hold together, and what was lost while it waited. Atomics only; knows no session.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::trail::Trail;
 
@@ -34,15 +33,4 @@ impl Ledger {
             trail,
         }
     }
-}
-
-/// When the peer was last heard, in ticks of the registry's clock; written by the task, read by the shard.
-#[derive(Debug, Default)]
-pub struct Liveness {
-    /// The last byte that was no pong.
-    pub heard: AtomicU32,
-    /// The last pong.
-    pub pong: AtomicU32,
-    /// The session's own reading stands still for back-pressure: silence is not the peer's.
-    pub paused: AtomicBool,
 }

@@ -8,7 +8,9 @@
 //! **No command is left behind.** Who queues a command and does not see the queue empty afterwards, under the lock, wakes
 //! the thread; the thread works until it sees the queue empty.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::thread::Thread;
 
 use parking_lot::Mutex;
@@ -16,11 +18,26 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
 use super::command::{Command, Delivery};
-use super::sending::Sending;
 use super::shard::{BATCH_MAX, Shard};
 
 /// Bytes of bodies taken out of the mailbox together.
 const BATCH_MAX_BYTES: usize = 1 << 20;
+
+/// A command on its way: sent already unless the mailbox was full, and then waiting for room. Two words, since an idle
+/// session keeps the memory of every future that it may ever wait for.
+#[must_use = "a full mailbox makes its sender wait"]
+pub struct Sending(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Future for Sending {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            None => Poll::Ready(()),
+            Some(waiting) => waiting.as_mut().poll(cx),
+        }
+    }
+}
 
 /// The senders' end. The shard ends, and its thread with it, when the last one is dropped.
 pub(super) struct Mailbox {
@@ -96,7 +113,7 @@ impl Mailbox {
         Ok(Self { entrance, shard })
     }
 
-    /// Queues `command`; waits where the mailbox is full.
+    /// Queues `command`; waits if the mailbox is full.
     pub fn send(&self, command: Command) -> Sending {
         let sending = self.queue(command);
         self.entrance.wake.0.unpark();

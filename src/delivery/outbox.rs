@@ -7,7 +7,6 @@
 //! becomes a command in the shard's mailbox, and the shard looks once more under the lock before it writes again. A
 //! frame stays at the front of the queue until its last byte is in the kernel, so "empty" means "nothing half-written".
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,10 +18,15 @@ use parking_lot::Mutex;
 
 pub use super::outgoing::Outgoing;
 
-use super::ledger::{Ledger, Liveness};
+use super::heartbeat::Liveness;
+use super::ledger::Ledger;
 use crate::close_reason::CloseReason;
-use crate::envelope::unix_ms;
 use crate::limit::Limit;
+
+use queue::Queue;
+
+mod bound;
+mod queue;
 
 /// Chunks given to the kernel in one call; what is beyond waits for the next.
 pub const CHUNKS_PER_CALL: usize = 64;
@@ -66,12 +70,9 @@ enum State {
 }
 
 struct Inner {
-    queue: VecDeque<Outgoing>,
-    queued_bytes: usize,
+    queue: Queue,
     /// Bytes that the shard holds behind acknowledgement windows; under the same bound.
     held_bytes: usize,
-    /// The front frame is partly in the kernel: it must be finished, whatever happens.
-    begun: bool,
     /// The shard pushed, so it waits for a `Drained`.
     owes_drained: bool,
     /// The bound that was passed last.
@@ -94,10 +95,8 @@ impl Outbox {
     /// An open, empty outbox over `socket` that lets at most `limit_bytes` wait (`limits.outbox_bytes`).
     pub fn new(socket: Arc<dyn TryWrite>, limit_bytes: usize, ledger: Arc<Ledger>) -> Self {
         let inner = Inner {
-            queue: VecDeque::new(),
-            queued_bytes: 0,
+            queue: Queue::default(),
             held_bytes: 0,
-            begun: false,
             owes_drained: false,
             passed: Limit::OutboxBytes,
             state: State::Open,
@@ -156,16 +155,13 @@ impl Outbox {
             }
             // An empty queue takes any one frame whatever the session's bound; the process's bound holds always, but
             // for a frame already begun, which can only be finished.
-            inner.collapse(&frame, &self.ledger);
+            inner.queue.collapse(&frame, &self.ledger);
             if !begun && self.is_over(&mut inner, bytes) {
                 outcome = Pushed::Overflow;
                 break;
             }
-            self.ledger.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-            inner.queued_bytes += bytes;
-            inner.begun |= begun;
             frame.since = Some(since);
-            inner.queue.push_back(frame);
+            inner.queue.push(frame, begun, &self.ledger);
         }
         let wakes = inner.wake_on_push;
         let waker = inner.waker.take_if(|_| wakes);
@@ -208,14 +204,11 @@ impl Outbox {
         let held_bytes = std::mem::take(&mut inner.held_bytes);
         self.ledger.queued_bytes.fetch_sub(held_bytes, Ordering::Relaxed);
         if matches!(reason, CloseReason::SlowConsumer | CloseReason::PeerGone) {
-            let keep = usize::from(inner.begun);
-            let dropped = inner.retain(&self.ledger, |index, _| index < keep);
+            let dropped = inner.queue.retain_unbegun(&self.ledger, |_| false);
             self.ledger.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
         for bytes in last_frames {
-            self.ledger.queued_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
-            inner.queued_bytes += bytes.len();
-            inner.queue.push_back(Outgoing::plain(bytes));
+            inner.queue.push(Outgoing::plain(bytes), false, &self.ledger);
         }
         let waker = inner.waker.take();
         drop(inner);
@@ -224,12 +217,8 @@ impl Outbox {
 
     /// Drops what waits for a subscription that is no more (STOMP rule S8).
     pub fn prune(&self, subscription: u32) {
-        let mut inner = self.inner.lock();
-        let begun = inner.begun;
-        let dropped = inner.retain(&self.ledger, |index, frame| {
-            frame.subscription != Some(subscription) || (begun && index == 0)
-        });
-        drop(inner);
+        let is_other = |frame: &Outgoing| frame.subscription != Some(subscription);
+        let dropped = self.inner.lock().queue.retain_unbegun(&self.ledger, is_other);
         self.ledger.dropped.fetch_add(dropped, Ordering::Relaxed);
     }
 
@@ -241,8 +230,7 @@ impl Outbox {
     /// The bytes that wait, held ones among them, and since when the oldest frame of the queue does.
     pub fn waiting(&self) -> (usize, Option<Instant>) {
         let inner = self.inner.lock();
-        let since = inner.queue.front().and_then(|frame| frame.since);
-        (inner.queued_bytes + inner.held_bytes, since)
+        (inner.queue.bytes() + inner.held_bytes, inner.queue.since())
     }
 
     /// Why the session ends, once it does.
@@ -260,11 +248,11 @@ impl Outbox {
         if let State::Closing(reason) = inner.state {
             return Poll::Ready(Next::Closing(reason));
         }
-        inner.drop_expired(&self.ledger);
+        inner.queue.drop_expired(&self.ledger);
         let waits = !inner.queue.is_empty();
         if !waits && inner.owes_drained {
             inner.owes_drained = false;
-            inner.queue = VecDeque::new();
+            inner.queue = Queue::default();
             return Poll::Ready(Next::Drained);
         }
         inner.wake_on_push = !waits;
@@ -283,103 +271,25 @@ impl Outbox {
     /// nothing is cut or pruned while the kernel reads it; the socket's own buffer bounds how long that takes.
     pub fn write_waiting(&self) -> io::Result<()> {
         let mut inner = self.inner.lock();
-        inner.drop_expired(&self.ledger);
+        inner.queue.drop_expired(&self.ledger);
         let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
-        let mut count = 0;
-        let chunks = inner.queue.iter().flat_map(|frame| [&frame.head, &frame.rest]);
-        for (slice, chunk) in slices.iter_mut().zip(chunks.filter(|chunk| !chunk.is_empty())) {
-            *slice = IoSlice::new(chunk);
-            count += 1;
-        }
+        let count = inner.queue.slices(&mut slices);
         if count == 0 {
             return Ok(());
         }
         let written = self.socket.try_write(&slices[..count])?;
-        inner.advance(&self.ledger, written);
+        inner.queue.advance(written, &self.ledger);
         Ok(())
-    }
-}
-
-impl Inner {
-    /// Takes `n` written bytes off the front.
-    fn advance(&mut self, ledger: &Ledger, mut n: usize) {
-        ledger.queued_bytes.fetch_sub(n, Ordering::Relaxed);
-        self.queued_bytes -= n;
-        while n > 0 {
-            let Some(front) = self.queue.front_mut() else {
-                return;
-            };
-            self.begun = true;
-            n = front.advance(n);
-            if !front.is_empty() {
-                return;
-            }
-            front.written();
-            if let Some(frame) = self.queue.pop_front()
-                && let Some(since) = frame.since
-            {
-                let trace = frame.trail.as_deref().map(|trail| trail.context());
-                ledger.trail.waited(since.elapsed(), trace);
-            }
-            self.begun = false;
-        }
-    }
-
-    /// Keeps what `keep(index, frame)` wants; gives the number of MESSAGEs dropped.
-    fn retain(&mut self, ledger: &Ledger, mut keep: impl FnMut(usize, &Outgoing) -> bool) -> u64 {
-        let (mut index, mut dropped, mut bytes) = (0, 0, 0);
-        self.queue.retain(|frame| {
-            let kept = keep(index, frame);
-            index += 1;
-            if !kept {
-                bytes += frame.len();
-                dropped += u64::from(frame.subscription.is_some());
-            }
-            kept
-        });
-        self.queued_bytes -= bytes;
-        ledger.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        dropped
-    }
-
-    /// Drops the waiting MESSAGE that `newer` takes the place of. Only frames with a key look.
-    fn collapse(&mut self, newer: &Outgoing, ledger: &Ledger) {
-        if newer.collapse.is_none() {
-            return;
-        }
-        let begun = self.begun;
-        let dropped = self.retain(ledger, |index, frame| {
-            (begun && index == 0)
-                || frame.collapse != newer.collapse
-                || frame.subscription != newer.subscription
-        });
-        ledger.collapsed.fetch_add(dropped, Ordering::Relaxed);
-    }
-
-    /// Drops stale frames that are not begun. The clock is read only where something can go stale.
-    fn drop_expired(&mut self, ledger: &Ledger) {
-        if self.queue.iter().all(|frame| frame.expires_at_ms.is_none()) {
-            return;
-        }
-        let (now_ms, begun) = (unix_ms(), self.begun);
-        let dropped = self.retain(ledger, |index, frame| {
-            (begun && index == 0) || frame.expires_at_ms.is_none_or(|at| at > now_ms)
-        });
-        ledger.expired.fetch_add(dropped, Ordering::Relaxed);
     }
 }
 
 impl Drop for Outbox {
     fn drop(&mut self) {
         let inner = self.inner.get_mut();
-        let bytes = inner.queued_bytes + inner.held_bytes;
+        let bytes = inner.queue.bytes() + inner.held_bytes;
         self.ledger.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        let lost = inner
-            .queue
-            .iter()
-            .filter(|frame| frame.subscription.is_some())
-            .count();
-        self.ledger.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+        let lost = inner.queue.messages();
+        self.ledger.dropped.fetch_add(lost, Ordering::Relaxed);
     }
 }
 
@@ -389,8 +299,6 @@ fn wake(waker: Option<Waker>) {
         waker.wake();
     }
 }
-
-mod bound;
 
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,19 @@
-//! The handle to the shards: every other module's way into `delivery/`, and all that waits in it: a full mailbox
-//! makes its sender wait. Cheap to clone.
+//! The handle to the shards: every other module's way into `delivery/`, and the only part of it that waits, since a full
+//! mailbox makes its sender wait. Cheap to clone. Knows no session's state and no socket's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::command::{Acknowledgement, Command, Delivery, Join, SessionKey, Subscription, Which};
+use super::command::{Command, Delivery, SessionKey, Which, Whom};
 use super::counters::{Counters, Stats};
 use super::explain::Explained;
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::mailbox::Mailbox;
 use super::outbox::{Outbox, TryWrite};
-use super::sending::Sending;
 use super::shard::{Setting, Shard};
 use super::trail::Trail;
 use crate::close_reason::CloseReason;
@@ -25,10 +23,13 @@ use crate::limit::Limit;
 use crate::principal::UserName;
 
 pub use super::command::SessionView;
+pub use super::mailbox::Sending;
+pub use session::SessionHandle;
 
 use clock::start_clock;
 
 mod clock;
+mod session;
 
 /// What the registry takes from other sections of the configuration than its own [`super::Config`].
 #[derive(Debug, Clone)]
@@ -86,7 +87,7 @@ impl Registry {
                 counters: counters.clone(),
                 clock: clock.clone(),
                 user_prefix: settings.user_prefix.clone(),
-                grace_ticks: super::wheel::ticks_of(settings.hidden_tab_grace.as_millis() as u64),
+                grace_ticks: super::heartbeat::ticks_of(settings.hidden_tab_grace.as_millis() as u64),
                 records: trail.records(),
                 trail: trail.clone(),
             });
@@ -116,9 +117,11 @@ impl Registry {
         })
     }
 
-    /// Hands a notification to every shard that has a match; waits where a shard's mailbox is full, or where
-    /// `limits.delivery_bytes` are under way. Order: two calls, the second after the first returned, arrive in that
-    /// order at every session (each shard's mailbox keeps it). Gives whether any session here may want it.
+    /// Hands a notification to every shard that has a match; waits while a shard's mailbox is full or
+    /// `limits.delivery_bytes` are under way. Returns whether any session here may want it.
+    ///
+    /// Order: if a second call begins after the first returned, every session gets its notification second. Each shard's
+    /// mailbox keeps that order.
     pub async fn deliver(&self, envelope: Envelope) -> bool {
         self.hand_over(envelope, false).await
     }
@@ -174,25 +177,28 @@ impl Registry {
     /// Closes all sessions of `user` on this instance. Every shard is told: a session whose Join is still in a mailbox
     /// is in no index yet.
     pub async fn close_user(&self, user: &UserName, reason: CloseReason) {
-        for shard in 0..self.inner.shards.len() {
-            self.send(shard, Command::CloseUser(user.clone(), reason)).await;
+        for shard in self.shards() {
+            let whom = Whom::User(user.clone());
+            self.send(shard, Command::End(whom, reason)).await;
         }
     }
 
     /// Closes all sessions on this instance whose principal `which` says yes to. Walks every session: for rare needs.
     pub async fn close_where(&self, which: Which, reason: CloseReason) {
-        for shard in 0..self.inner.shards.len() {
-            self.send(shard, Command::CloseWhere(which.clone(), reason)).await;
+        for shard in self.shards() {
+            let whom = Whom::Where(which.clone());
+            self.send(shard, Command::End(whom, reason)).await;
         }
     }
 
-    /// Closes about `count` sessions, picked at random, with `reason`; gives how many are left.
+    /// Closes about `count` sessions, picked at random, with `reason`. Returns how many are left.
     pub async fn close_some(&self, count: usize, reason: CloseReason) -> usize {
         let each = count.div_ceil(self.inner.shards.len());
         let mut left = 0;
-        for shard in 0..self.inner.shards.len() {
+        for shard in self.shards() {
             let (sender, receiver) = oneshot::channel();
-            self.send(shard, Command::CloseSome(each, reason, sender)).await;
+            let whom = Whom::Some(each, sender);
+            self.send(shard, Command::End(whom, reason)).await;
             left += receiver.await.unwrap_or(0);
         }
         left
@@ -202,19 +208,17 @@ impl Registry {
     pub async fn sessions_of(&self, user: &UserName) -> Vec<SessionView> {
         let mut views = Vec::new();
         for shard in self.inner.interest.shards_of_user(user).iter() {
-            let (sender, receiver) = oneshot::channel();
-            self.send(shard, Command::Inspect(user.clone(), sender)).await;
-            views.extend(receiver.await.unwrap_or_default());
+            let user = user.clone();
+            views.extend(self.ask(shard, move |shard| shard.sessions_of(&user)).await);
         }
         views
     }
 
     /// Whose the session of this id is, if this instance holds it. Looks at every session: for rare needs.
     pub async fn user_of(&self, session: &str) -> Option<UserName> {
-        for shard in 0..self.inner.shards.len() {
-            let (sender, receiver) = oneshot::channel();
-            self.send(shard, Command::UserOf(session.into(), sender)).await;
-            if let Ok(Some(user)) = receiver.await {
+        for shard in self.shards() {
+            let session: Box<str> = session.into();
+            if let Some(user) = self.ask(shard, move |shard| shard.user_of(&session)).await {
                 return Some(user);
             }
         }
@@ -225,22 +229,19 @@ impl Registry {
     /// list. Of a broadcast every session is looked at: for rare needs.
     pub async fn explain(&self, target: &Target, max: usize) -> Explained {
         let mut explained = Explained::default();
-        for shard in 0..self.inner.shards.len() {
-            let (sender, receiver) = oneshot::channel();
-            let command = Command::Explain(target.clone(), max, sender);
-            self.send(shard, command).await;
-            explained.add(receiver.await.unwrap_or_default(), max);
+        for shard in self.shards() {
+            let target = target.clone();
+            let answer = self.ask(shard, move |shard| shard.explain(&target, max)).await;
+            explained.add(answer, max);
         }
         explained
     }
 
-    /// How long the oldest frame that waits in an outbox has waited; none waits: zero. Looks at every session that lags.
+    /// How long the oldest frame that waits in an outbox has waited; zero if none waits. Looks at every session.
     pub async fn oldest_waiting(&self) -> Duration {
         let mut oldest = Duration::ZERO;
-        for shard in 0..self.inner.shards.len() {
-            let (sender, receiver) = oneshot::channel();
-            self.send(shard, Command::OldestWaiting(sender)).await;
-            oldest = oldest.max(receiver.await.unwrap_or_default());
+        for shard in self.shards() {
+            oldest = oldest.max(self.ask(shard, Shard::oldest_waiting).await);
         }
         oldest
     }
@@ -267,10 +268,7 @@ impl Registry {
     /// A number for a connection that has yet to log in; its session will belong to the shard that this picks.
     pub fn session(&self) -> SessionHandle {
         let key = self.inner.keys.fetch_add(1, Ordering::Relaxed);
-        SessionHandle {
-            registry: self.clone(),
-            key: SessionKey(key),
-        }
+        SessionHandle::new(self.clone(), SessionKey(key))
     }
 
     /// Waits until a shard has ended, which only a fault of Herald's own brings about.
@@ -279,83 +277,27 @@ impl Registry {
         futures_util::future::select_all(ends).await;
     }
 
+    fn shards(&self) -> std::ops::Range<usize> {
+        0..self.inner.shards.len()
+    }
+
+    /// Asks one shard, behind all that its mailbox holds by now. A shard that is gone answers the default.
+    async fn ask<T: Default + Send + 'static>(
+        &self,
+        shard: usize,
+        question: impl FnOnce(&Shard) -> T + Send + 'static,
+    ) -> T {
+        let (sender, receiver) = oneshot::channel();
+        let ask = Box::new(move |shard: &Shard| {
+            // An asker that is gone is no error.
+            let _ = sender.send(question(shard));
+        });
+        self.send(shard, Command::Ask(ask)).await;
+        receiver.await.unwrap_or_default()
+    }
+
     fn send(&self, shard: usize, command: Command) -> Sending {
         self.inner.shards[shard].send(command)
-    }
-}
-
-/// One session's way to its shard. What it sends arrives in the order it was sent.
-#[derive(Clone)]
-pub struct SessionHandle {
-    registry: Registry,
-    key: SessionKey,
-}
-
-impl SessionHandle {
-    /// Logs in: CONNECTED is written, and from here on the shard writes. What is published to the user from now on comes
-    /// behind it.
-    pub fn join(&self, join: Box<Join>) -> Sending {
-        let interest = &self.registry.inner.interest;
-        let coming = interest.announce_login(self.shard(), join.principal.user());
-        self.send(Command::Join(self.key, join, Some(coming)))
-    }
-
-    /// Subscribes; `receipt` goes out before the first MESSAGE. What is published from now on reaches the subscription.
-    pub fn subscribe(&self, subscription: Box<Subscription>, receipt: Option<Bytes>) -> Sending {
-        let coming = match &subscription.target {
-            Target::Broadcast(path) => Some(self.registry.inner.interest.announce(self.shard(), path)),
-            // The session itself is in the index.
-            Target::User { .. } => None,
-        };
-        self.send(Command::Subscribe(self.key, subscription, receipt, coming))
-    }
-
-    /// Ends the subscription `number`; `receipt` goes out after its last MESSAGE.
-    pub fn unsubscribe(&self, number: u32, receipt: Option<Bytes>) -> Sending {
-        self.send(Command::Unsubscribe(self.key, number, receipt))
-    }
-
-    /// Passes on an ACK or NACK.
-    pub fn acknowledge(&self, ack: Acknowledgement) -> Sending {
-        self.send(Command::Acknowledge(self.key, Box::new(ack)))
-    }
-
-    /// Writes whole WebSocket messages.
-    pub fn say(&self, messages: Bytes) -> Sending {
-        self.send(Command::Say(self.key, messages))
-    }
-
-    /// Delivers to this session alone what stands on its user's destination.
-    pub fn deliver(&self, envelope: Envelope) -> Sending {
-        self.send(Command::DeliverTo(self.key, Box::new(envelope)))
-    }
-
-    /// Hands the socket back: nothing waits any more.
-    pub fn drained(&self) -> Sending {
-        self.send(Command::Drained(self.key))
-    }
-
-    /// Ends the session behind its last messages.
-    pub fn close(&self, reason: CloseReason, last_messages: Vec<Bytes>) -> Sending {
-        self.send(Command::Close(self.key, reason, last_messages))
-    }
-
-    /// Says that the session's task is gone; no harm after a close.
-    pub fn leave(&self) -> Sending {
-        self.send(Command::Leave(self.key))
-    }
-
-    /// The registry's clock, in ticks, for [`super::ledger::Liveness`].
-    pub fn now(&self) -> u32 {
-        self.registry.inner.clock.load(Ordering::Relaxed)
-    }
-
-    fn shard(&self) -> usize {
-        (self.key.0 % self.registry.inner.shards.len() as u64) as usize
-    }
-
-    fn send(&self, command: Command) -> Sending {
-        self.registry.send(self.shard(), command)
     }
 }
 

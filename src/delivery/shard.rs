@@ -1,79 +1,38 @@
-//! One shard: its part of the sessions, and the only one that writes to their sockets while nothing waits there. A walk
-//! takes no lock and touches only the dense vectors unless a write comes up short. Knows no bus, no runtime and no thread;
-//! what it is told comes through its mailbox, one command at a time.
+//! One shard: its part of the sessions, and the only one that writes to their sockets while nothing waits there. Knows no
+//! bus, no runtime and no thread.
+//!
+//! **Order.** What a shard is told comes through its mailbox, one command at a time, and each is done before the next
+//! begins: the order of the mailbox is the order on the wire.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
-use super::command::{Command, Delivery, Join, SessionKey, Subscription};
+use super::command::{Command, Join, SessionCommand, SessionKey, Subscription, Whom};
 use super::counters::Counters;
-use super::fanout::Frames;
+use super::fanout::write::{Sent, send_one};
+use super::frames::Frames;
 use super::interest::Interest;
-use super::members::{Place, Topics};
-use super::outbox::{Outbox, TryWrite};
+use super::outbox::{Outbox, Outgoing};
+use super::roster::{Roster, Session, Slot, Subscribed, To};
+use super::topics::{Place, Topics};
 use super::trail::Trail;
-use super::wheel::{Timer, Wheel};
+use super::wheel::Wheel;
 use super::window::Window;
-use super::wire::{AckMode, GroupKey};
+use super::wire::GroupKey;
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
-use crate::principal::{Principal, UserName};
-use crate::stomp::Version;
 
 mod acknowledge;
-mod beat;
+mod answer;
 mod closing;
-mod explain;
-mod send;
-mod walk;
+mod timers;
 
 /// Notifications that are delivered together.
-pub(super) const BATCH_MAX: usize = super::fanout::FRAMES_PER_WRITE;
+pub(super) const BATCH_MAX: usize = super::frames::FRAMES_PER_WRITE;
 /// Sessions of a user up to which a notification to them is little work: about 30 µs.
 const LITTLE_SESSIONS: usize = 4;
-
-/// What a walk touches of a session, in one dense vector.
-struct Hot {
-    socket: Arc<dyn TryWrite>,
-    /// The tick of the last write that the kernel took whole.
-    last_write: u32,
-    /// The session's task is the writer.
-    blocked: bool,
-}
-
-/// The rest of a session, beside it under the same slot.
-struct Session {
-    key: SessionKey,
-    outbox: Arc<Outbox>,
-    id: Box<str>,
-    principal: Principal,
-    version: Version,
-    send_after_ticks: u32,
-    receive_ticks: u32,
-    pinged: Option<u32>,
-    address: std::net::IpAddr,
-    since_ms: u64,
-    subscriptions: Vec<Subscribed>,
-}
-
-struct Subscribed {
-    number: u32,
-    to: To,
-    /// In the ack modes that acknowledge.
-    window: Option<Box<Window>>,
-}
-
-enum To {
-    Broadcast(Place),
-    User {
-        path: Path,
-        id: Option<Arc<str>>,
-        ack: AckMode,
-    },
-}
 
 /// What all shards of an instance share or are told at the start.
 pub(super) struct Setting {
@@ -89,29 +48,15 @@ pub(super) struct Setting {
 }
 
 pub(super) struct Shard {
-    setting: Setting,
-    hot: Vec<Hot>,
-    sessions: Vec<Option<Session>>,
-    generations: Vec<u32>,
-    vacant: Vec<u32>,
-    by_key: HashMap<SessionKey, u32>,
-    users: HashMap<UserName, Vec<u32>>,
-    topics: Topics,
-    wheel: Wheel,
-    frames: Frames,
+    pub(super) setting: Setting,
+    pub(super) roster: Roster,
+    pub(super) topics: Topics,
+    pub(super) wheel: Wheel,
+    pub(super) frames: Frames,
     /// Sessions that a walk found to be lost or too slow; ended after it.
-    doomed: Vec<(u32, CloseReason)>,
+    pub(super) doomed: Vec<(Slot, CloseReason)>,
     /// Sessions to be closed by a drain, shuffled once.
     leaving: Vec<SessionKey>,
-}
-
-/// A socket that takes nothing, for vacant slots: the real one must be gone before its descriptor is used again.
-struct NoSocket;
-
-impl TryWrite for NoSocket {
-    fn try_write(&self, _: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-        Err(std::io::ErrorKind::NotConnected.into())
-    }
 }
 
 impl Shard {
@@ -119,12 +64,7 @@ impl Shard {
         let now = setting.clock.load(Ordering::Relaxed);
         Self {
             setting,
-            hot: Vec::new(),
-            sessions: Vec::new(),
-            generations: Vec::new(),
-            vacant: Vec::new(),
-            by_key: HashMap::new(),
-            users: HashMap::new(),
+            roster: Roster::default(),
             topics: Topics::default(),
             wheel: Wheel::new(now),
             frames: Frames::default(),
@@ -137,113 +77,68 @@ impl Shard {
     pub fn is_little(&self, target: &Target) -> bool {
         match target {
             Target::Broadcast(_) => false,
-            Target::User { user, .. } => self.users.get(user).map_or(0, Vec::len) <= LITTLE_SESSIONS,
+            Target::User { user, .. } => self.roster.of_user(user).len() <= LITTLE_SESSIONS,
         }
     }
 
     /// Does what `command` says. To be followed by [`Shard::end_doomed`].
     pub fn handle(&mut self, command: Command) {
         match command {
-            Command::Join(key, join, coming) => {
+            Command::Session(key, SessionCommand::Join(join, coming)) => {
                 self.join(key, *join);
+                // The index knows the user by itself now.
                 drop(coming);
             }
-            Command::Subscribe(key, subscription, receipt, coming) => {
-                self.subscribe(key, *subscription, receipt);
-                // The index knows it by itself now.
-                drop(coming);
-            }
-            Command::Unsubscribe(key, number, receipt) => self.unsubscribe(key, number, receipt),
-            Command::Say(key, bytes) => {
-                if let Some(slot) = self.by_key.get(&key) {
-                    self.say(*slot, bytes);
+            Command::Session(key, command) => {
+                // A session that has ended is told nothing more.
+                if let Some(slot) = self.roster.slot(key) {
+                    self.handle_for(slot, command);
                 }
             }
-            Command::Acknowledge(key, ack) => self.acknowledge(key, &ack),
             Command::Deliver(delivery) => self.deliver(&[delivery]),
-            Command::DeliverTo(key, envelope) => self.deliver_to(key, &envelope),
-            Command::Drained(key) => self.drained(key),
-            Command::Close(key, reason, frames) => {
-                if let Some(slot) = self.by_key.get(&key) {
-                    self.end(*slot, reason, frames);
-                }
-            }
-            Command::Leave(key) => {
-                if let Some(slot) = self.by_key.get(&key) {
-                    self.end(*slot, CloseReason::PeerGone, []);
-                }
-            }
-            Command::CloseUser(user, reason) => self.close_user(&user, reason),
-            Command::CloseWhere(which, reason) => self.close_where(&*which, reason),
-            Command::CloseSome(count, reason, left) => {
+            Command::End(Whom::User(user), reason) => self.close_user(&user, reason),
+            Command::End(Whom::Where(which), reason) => self.close_where(&*which, reason),
+            Command::End(Whom::Some(count, left), reason) => {
                 // An asker that is gone is no error.
                 let _ = left.send(self.close_some(count, reason));
             }
-            Command::Inspect(user, reply) => {
-                let _ = reply.send(self.inspect(&user));
-            }
-            Command::UserOf(session, reply) => {
-                let _ = reply.send(self.user_of(&session));
-            }
-            Command::Explain(target, max, reply) => {
-                let _ = reply.send(self.explain(&target, max));
-            }
-            Command::OldestWaiting(reply) => {
-                let _ = reply.send(self.oldest_waiting());
-            }
+            Command::Ask(question) => question(self),
             Command::Tick(now) => self.tick(now),
         }
     }
 
+    fn handle_for(&mut self, slot: Slot, command: SessionCommand) {
+        match command {
+            // Its key is never used twice, so it is in no roster yet.
+            SessionCommand::Join(..) => {}
+            SessionCommand::Subscribe(subscription, receipt, coming) => {
+                self.subscribe(slot, *subscription, receipt);
+                // The index knows the subscription by itself now.
+                drop(coming);
+            }
+            SessionCommand::Unsubscribe(number, receipt) => self.unsubscribe(slot, number, receipt),
+            SessionCommand::Acknowledge(ack) => self.acknowledge(slot, &ack),
+            SessionCommand::Say(bytes) => self.say(slot, bytes),
+            SessionCommand::Deliver(envelope) => self.deliver_to(slot, &envelope),
+            SessionCommand::Drained => self.drained(slot),
+            SessionCommand::Close(reason, last_messages) => self.end(slot, reason, last_messages),
+            SessionCommand::Leave => self.end(slot, CloseReason::PeerGone, []),
+        }
+    }
+
     fn join(&mut self, key: SessionKey, join: Join) {
-        let user = join.principal.user().clone();
-        let hot = Hot {
-            socket: join.outbox.socket().clone(),
-            last_write: self.wheel.now(),
-            blocked: false,
-        };
-        let session = Session {
-            key,
-            outbox: join.outbox,
-            id: join.session,
-            principal: join.principal,
-            version: join.version,
-            send_after_ticks: super::wheel::send_after_ticks(join.send_every_ms),
-            receive_ticks: super::wheel::ticks_of(join.receive_every_ms),
-            pinged: None,
-            address: join.address,
-            since_ms: join.since_ms,
-            subscriptions: Vec::new(),
-        };
-        let slot = match self.vacant.pop() {
-            Some(slot) => {
-                self.hot[slot as usize] = hot;
-                self.sessions[slot as usize] = Some(session);
-                slot
-            }
-            None => {
-                self.hot.push(hot);
-                self.sessions.push(Some(session));
-                self.generations.push(0);
-                self.hot.len() as u32 - 1
-            }
-        };
-        self.by_key.insert(key, slot);
-        let of_user = self.users.entry(user.clone()).or_default();
-        of_user.push(slot);
-        if of_user.len() == 1 {
+        let (user, connected) = (join.principal.user().clone(), join.connected.clone());
+        let slot = self.roster.add(Session::new(key, join), self.wheel.now());
+        if let [_] = self.roster.of_user(&user) {
             self.setting.interest.user_came(self.setting.index, &user);
         }
         self.setting.counters.sessions.fetch_add(1, Ordering::Relaxed);
         self.start_timers(slot);
-        self.say(slot, join.connected);
+        self.say(slot, connected);
     }
 
-    fn subscribe(&mut self, key: SessionKey, subscription: Subscription, receipt: Option<Bytes>) {
-        let Some(&slot) = self.by_key.get(&key) else {
-            return;
-        };
-        let Some(session) = &mut self.sessions[slot as usize] else {
+    fn subscribe(&mut self, slot: Slot, subscription: Subscription, receipt: Option<Bytes>) {
+        let Some((_, session)) = self.roster.get_mut(slot) else {
             return;
         };
         let Subscription {
@@ -280,21 +175,15 @@ impl Shard {
         }
     }
 
-    fn unsubscribe(&mut self, key: SessionKey, number: u32, receipt: Option<Bytes>) {
-        let Some(&slot) = self.by_key.get(&key) else {
+    fn unsubscribe(&mut self, slot: Slot, number: u32, receipt: Option<Bytes>) {
+        let Some((hot, session)) = self.roster.get_mut(slot) else {
             return;
         };
-        let Some(session) = &mut self.sessions[slot as usize] else {
-            return;
-        };
-        if let Some(index) = session
-            .subscriptions
-            .iter()
-            .position(|held| held.number == number)
-        {
+        let mut subscriptions = session.subscriptions.iter();
+        if let Some(index) = subscriptions.position(|held| held.number == number) {
             let held = session.subscriptions.remove(index);
             let outbox = session.outbox.clone();
-            if self.hot[slot as usize].blocked {
+            if hot.blocked {
                 outbox.prune(number);
             }
             self.leave_topic(held, &outbox);
@@ -306,26 +195,21 @@ impl Shard {
 
     fn leave_topic(&mut self, held: Subscribed, outbox: &Outbox) {
         if let Some(window) = &held.window {
-            acknowledge::drop_window(self, outbox, window);
+            self.drop_window(outbox, window);
         }
         self.setting
             .counters
             .subscriptions
             .fetch_sub(1, Ordering::Relaxed);
         let To::Broadcast(place) = held.to else { return };
-        let Some(path) = self.topics.path(place).cloned() else {
+        let Some(path) = self.topics.path(place.group).cloned() else {
             return;
         };
-        let sessions = &mut self.sessions;
-        let last = self.topics.remove(place, |slot, member| {
-            let session = sessions.get_mut(slot as usize).and_then(Option::as_mut);
-            for held in session.into_iter().flat_map(|session| &mut session.subscriptions) {
-                match &mut held.to {
-                    To::Broadcast(at) if (at.topic, at.group) == (place.topic, place.group) => {
-                        at.member = member
-                    }
-                    _ => {}
-                }
+        let roster = &mut self.roster;
+        let group = place.group;
+        let last = self.topics.remove(place, |slot, member, to| {
+            if let Some((_, session)) = roster.get_mut(slot) {
+                session.moved(Place { group, member }, to);
             }
         });
         self.setting
@@ -333,34 +217,24 @@ impl Shard {
             .unsubscribed(self.setting.index, &path, last);
     }
 
-    fn drained(&mut self, key: SessionKey) {
-        let Some(&slot) = self.by_key.get(&key) else {
+    /// Writes one message that is no notification.
+    fn say(&mut self, slot: Slot, bytes: Bytes) {
+        let now = self.wheel.now();
+        let Some((hot, session)) = self.roster.get_mut(slot) else {
             return;
         };
-        // Not drained any more: something was pushed meanwhile, the task is awake and will say it again.
-        if let Some(session) = &self.sessions[slot as usize]
-            && session.outbox.is_drained()
-        {
-            self.hot[slot as usize].blocked = false;
+        if let Sent::Failed(reason) = send_one(hot, &session.outbox, Outgoing::plain(bytes), now) {
+            self.doomed.push((slot, reason));
         }
     }
-}
 
-/// The sizes of a session's place in the dense vector, of its entry, and of one subscription of that.
-pub(super) fn sizes() -> [usize; 3] {
-    [
-        size_of::<Hot>(),
-        size_of::<Option<Session>>(),
-        size_of::<Subscribed>(),
-    ]
-}
-
-/// The timer of `slot` in its present generation.
-fn timer(slot: u32, generations: &[u32], duty: super::wheel::Duty) -> Timer {
-    Timer {
-        session: slot,
-        generation: generations[slot as usize],
-        duty,
+    fn drained(&mut self, slot: Slot) {
+        // Not drained any more: something was pushed meanwhile, the task is awake and will say it again.
+        if let Some((hot, session)) = self.roster.get_mut(slot)
+            && session.outbox.is_drained()
+        {
+            hot.blocked = false;
+        }
     }
 }
 

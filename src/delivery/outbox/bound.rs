@@ -14,11 +14,11 @@ impl Outbox {
         }
     }
 
-    /// Whether `bytes` more would pass a bound, which is noted.
+    /// Whether `bytes` more would pass a bound, which is then noted.
     pub(super) fn is_over(&self, inner: &mut Inner, bytes: usize) -> bool {
         let total = self.ledger.queued_bytes.load(Ordering::Relaxed);
         let free = self.ledger.limit_bytes.saturating_sub(total);
-        let own = inner.queued_bytes + inner.held_bytes;
+        let own = inner.queue.bytes() + inner.held_bytes;
         // What is left shrinks what one may have: many who never read are closed while there is room for who falls
         // behind for a moment, instead of whoever comes first once all is taken.
         let limit = self.limit_bytes.min(free / SHARE_OF_FREE);

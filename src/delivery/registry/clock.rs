@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::delivery::heartbeat::TICK_MS;
 use crate::delivery::mailbox::TickSender;
-use crate::delivery::wheel::TICK_MS;
 
 /// One thread tells all shards the time. A mailbox that is full misses a tick and catches up with the next.
 pub(super) fn start_clock(clock: Arc<AtomicU32>, shards: Vec<TickSender>) -> std::io::Result<()> {

@@ -3,9 +3,11 @@
 use std::io::{self, IoSlice};
 use std::sync::mpsc as blocking;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::*;
+use crate::delivery::command::{Join, Subscription};
 use crate::principal::Principal;
 use crate::stomp::Version;
 

@@ -1,25 +1,20 @@
-//! How a shard sends to subscriptions that acknowledge: as much as their window lets pass, the rest held within the
-//! outbox's bound until an ACK makes room.
+//! How a shard takes ACK and NACK: they make room in a window, and what the window held back goes out.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::send::{Sent, send_one};
-use super::{Hot, Session, Shard};
-use crate::close_reason::CloseReason;
-use crate::delivery::command::{Acknowledgement, SessionKey};
-use crate::delivery::fanout::Frames;
-use crate::delivery::outbox::Pushed;
+use super::Shard;
+use crate::delivery::command::Acknowledgement;
+use crate::delivery::fanout::write::{Sent, send_one};
+use crate::delivery::outbox::Outbox;
+use crate::delivery::roster::Slot;
 use crate::delivery::window::{Held, Window};
-use crate::envelope::{MessageId, unix_ms};
+use crate::envelope::unix_ms;
 
 impl Shard {
     /// Takes an ACK or NACK: Herald redelivers nothing, so both make room alike and differ in their count only.
-    pub(super) fn acknowledge(&mut self, key: SessionKey, ack: &Acknowledgement) {
-        let Some(&slot) = self.by_key.get(&key) else {
-            return;
-        };
-        let Some(session) = &mut self.sessions[slot as usize] else {
+    pub(super) fn acknowledge(&mut self, slot: Slot, ack: &Acknowledgement) {
+        let Some((_, session)) = self.roster.get_mut(slot) else {
             return;
         };
         let now = Instant::now();
@@ -54,12 +49,12 @@ impl Shard {
     }
 
     /// Sends what the windows of a session let pass.
-    fn release(&mut self, slot: u32, now: Instant) {
+    fn release(&mut self, slot: Slot, now: Instant) {
         let tick = self.wheel.now();
-        let Some(session) = &mut self.sessions[slot as usize] else {
+        let Some((hot, session)) = self.roster.get_mut(slot) else {
             return;
         };
-        let (hot, outbox) = (&mut self.hot[slot as usize], &session.outbox);
+        let outbox = &session.outbox;
         let (mut written, mut queued) = (0, 0);
         for held in &mut session.subscriptions {
             let Some(window) = held.window.as_deref_mut() else {
@@ -89,86 +84,16 @@ impl Shard {
             .fetch_add(written, Ordering::Relaxed);
         self.setting.counters.queued.fetch_add(queued, Ordering::Relaxed);
     }
-}
 
-/// What a windowed send came to.
-#[derive(Default)]
-pub(super) struct Windowed {
-    pub written: u64,
-    pub queued: u64,
-    pub failed: Option<CloseReason>,
-}
-
-/// Sends `frames` to one subscription as far as its window lets them; the rest is held.
-pub(super) fn send_windowed(
-    hot: &mut Hot,
-    session: &mut Session,
-    number: u32,
-    frames: &Frames,
-    ids: &[MessageId],
-    tick: u32,
-    now: Instant,
-) -> Windowed {
-    let mut done = Windowed::default();
-    let Session {
-        outbox,
-        subscriptions,
-        ..
-    } = session;
-    let window = subscriptions.iter_mut().find(|held| held.number == number);
-    let Some(window) = window.and_then(|held| held.window.as_deref_mut()) else {
-        return done;
-    };
-    for (frame, id) in frames.outgoing(&mut None, number).zip(ids) {
-        if window.room() > 0 {
-            let trail = frame.trail.clone();
-            match send_one(hot, outbox, frame, tick) {
-                Sent::Written => done.written += 1,
-                Sent::Queued => done.queued += 1,
-                Sent::Failed(reason) => {
-                    done.failed = Some(reason);
-                    return done;
-                }
-            }
-            window.sent(id.clone(), now, trail);
-            continue;
-        }
-        match outbox.hold(frame.len()) {
-            Pushed::Queued => done.queued += 1,
-            Pushed::Overflow => {
-                done.failed = Some(CloseReason::SlowConsumer);
-                return done;
-            }
-            Pushed::Closed => {
-                done.failed = Some(CloseReason::PeerGone);
-                return done;
-            }
-        }
-        if let Some(replaced) = window.hold(Held {
-            id: id.clone(),
-            frame,
-        }) {
-            outbox.release(replaced);
-            outbox.ledger().collapsed.fetch_add(1, Ordering::Relaxed);
-        }
+    /// Drops the window of a subscription that ends: what was held is lost, what was not acknowledged counts as such
+    /// (STOMP rule A3: nothing is redelivered).
+    pub(super) fn drop_window(&self, outbox: &Outbox, window: &Window) {
+        let (bytes, messages) = window.held();
+        outbox.release(bytes);
+        let dropped = &outbox.ledger().dropped;
+        dropped.fetch_add(messages as u64, Ordering::Relaxed);
+        window.end();
+        let unacknowledged = &self.setting.counters.unacknowledged;
+        unacknowledged.fetch_add(window.unacknowledged() as u64, Ordering::Relaxed);
     }
-    done
-}
-
-/// Drops the window of a subscription that ends: what was held is lost, what was not acknowledged counts as such
-/// (STOMP rule A3: nothing is redelivered).
-pub(super) fn drop_window(shard: &Shard, session_outbox: &crate::delivery::outbox::Outbox, window: &Window) {
-    let (bytes, messages) = window.held();
-    session_outbox.release(bytes);
-    session_outbox
-        .ledger()
-        .dropped
-        .fetch_add(messages as u64, Ordering::Relaxed);
-    window.end();
-    let unacknowledged = window.unacknowledged() as u64;
-    shard
-        .setting
-        .counters
-        .unacknowledged
-        .fetch_add(unacknowledged, Ordering::Relaxed);
 }

@@ -6,9 +6,13 @@ use std::sync::atomic::AtomicUsize;
 use parking_lot::Mutex;
 
 use super::*;
+use crate::delivery::command::Delivery;
 use crate::delivery::ledger::Ledger;
-use crate::delivery::outbox::Pushed;
+use crate::delivery::outbox::{Pushed, TryWrite};
+use crate::delivery::wire::AckMode;
 use crate::envelope::Envelope;
+use crate::principal::{Principal, UserName};
+use crate::stomp::Version;
 
 mod acknowledge;
 mod liveness;
@@ -99,7 +103,7 @@ impl Fixture {
             since_ms: 0,
             connected: Bytes::from_static(b"CONNECTED;"),
         };
-        self.handle(Command::Join(key, Box::new(join), None));
+        self.handle(Command::Session(key, SessionCommand::Join(Box::new(join), None)));
         Client { pipe, outbox, key }
     }
 
@@ -118,12 +122,8 @@ impl Fixture {
             prefetch: 1,
         };
         let receipt = Some(Bytes::from(format!("RECEIPT-{number};")));
-        self.handle(Command::Subscribe(
-            client.key,
-            Box::new(subscription),
-            receipt,
-            None,
-        ));
+        let command = SessionCommand::Subscribe(Box::new(subscription), receipt, None);
+        self.handle(Command::Session(client.key, command));
     }
 
     fn deliver(&mut self, envelopes: impl IntoIterator<Item = Envelope>) {
@@ -201,7 +201,8 @@ fn the_index_knows_a_subscription_before_its_receipt_goes_out() {
         Mutex::default(),
     ));
     let client = f.join("alice", 1 << 20);
-    f.shard.hot[0].socket = witness.clone();
+    let slot = f.shard.roster.slot(client.key).unwrap();
+    f.shard.roster.hot(slot).socket = witness.clone();
     f.subscribe(&client, 0, target);
     assert_eq!(*witness.2.lock(), [true]);
 }
@@ -268,10 +269,8 @@ fn a_users_notification_reaches_that_users_sessions_and_no_other() {
         .map(|client| ["hers", "his", "nobody's"].map(|body| client.pipe.count(body)))
         .collect();
     assert_eq!(counts, [[1, 0, 0], [1, 0, 0], [0, 1, 0]]);
-    f.handle(Command::DeliverTo(
-        clients[1].key,
-        Box::new(note(&own("alice", "/queue/x"), "answer")),
-    ));
+    let answer = SessionCommand::Deliver(Box::new(note(&own("alice", "/queue/x"), "answer")));
+    f.handle(Command::Session(clients[1].key, answer));
     let answers: Vec<usize> = clients.iter().map(|client| client.pipe.count("answer")).collect();
     assert_eq!(answers, [0, 1, 0], "an answer is for the session that asked");
 }
@@ -284,7 +283,7 @@ fn who_leaves_is_gone_from_every_table_and_its_slot_is_used_again() {
     f.subscribe(&first, 0, target.clone());
     f.subscribe(&first, 1, own("alice", "/queue/y"));
     assert!(!f.shard.setting.interest.shards(&target).is_empty());
-    f.handle(Command::Leave(first.key));
+    f.handle(Command::Session(first.key, SessionCommand::Leave));
     assert!(f.shard.setting.interest.shards(&target).is_empty());
     assert!(
         f.shard
@@ -297,14 +296,12 @@ fn who_leaves_is_gone_from_every_table_and_its_slot_is_used_again() {
     assert_eq!(f.shard.setting.counters.subscriptions.load(Ordering::Relaxed), 0);
     let second = f.join("bob", 1 << 20);
     f.subscribe(&second, 0, target.clone());
-    f.handle(Command::Close(first.key, CloseReason::Normal, Vec::new()));
+    let close = SessionCommand::Close(CloseReason::Normal, Vec::new());
+    f.handle(Command::Session(first.key, close));
     f.deliver([note(&target, "hello")]);
     assert_eq!((first.pipe.count("hello"), second.pipe.count("hello")), (0, 1));
-    assert_eq!(f.shard.hot.len(), 1);
     assert_eq!(
-        first
-            .outbox
-            .push_own(crate::delivery::outbox::Outgoing::plain(Bytes::new())),
+        first.outbox.push_own(Outgoing::plain(Bytes::new())),
         Pushed::Closed
     );
 }
@@ -317,11 +314,9 @@ fn unsubscribe_ends_messages_before_its_receipt() {
     f.subscribe(&client, 7, target.clone());
     client.pipe.room.store(1, Ordering::Relaxed);
     f.deliver([note(&target, "begun;"), note(&target, "waits;")]);
-    f.handle(Command::Unsubscribe(
-        client.key,
-        7,
-        Some(Bytes::from_static(b"GONE;")),
-    ));
+    let receipt = Some(Bytes::from_static(b"GONE;"));
+    let command = SessionCommand::Unsubscribe(7, receipt);
+    f.handle(Command::Session(client.key, command));
     f.deliver([note(&target, "later;")]);
     client.pipe.room.store(1 << 20, Ordering::Relaxed);
     while !client.outbox.is_drained() {
@@ -337,7 +332,7 @@ fn a_drain_closes_everyone_with_1001_and_no_error() {
     let mut f = Fixture::new();
     let clients: Vec<Client> = (0..10).map(|_| f.join("alice", 1 << 20)).collect();
     let (sender, mut receiver) = tokio::sync::oneshot::channel();
-    f.handle(Command::CloseSome(4, CloseReason::Draining, sender));
+    f.handle(Command::End(Whom::Some(4, sender), CloseReason::Draining));
     assert_eq!(receiver.try_recv(), Ok(6));
     assert_eq!(
         clients
@@ -347,7 +342,7 @@ fn a_drain_closes_everyone_with_1001_and_no_error() {
         4
     );
     let (sender, mut receiver) = tokio::sync::oneshot::channel();
-    f.handle(Command::CloseSome(100, CloseReason::Draining, sender));
+    f.handle(Command::End(Whom::Some(100, sender), CloseReason::Draining));
     assert_eq!(receiver.try_recv(), Ok(0));
     for client in &clients {
         client.outbox.write_waiting().unwrap();
@@ -369,7 +364,7 @@ fn an_operator_sees_a_users_sessions() {
     let client = f.join("alice", 1 << 20);
     f.subscribe(&client, 0, broadcast("/queue/x"));
     f.subscribe(&client, 1, own("alice", "/queue/y"));
-    let views = f.shard.inspect(&UserName::parse("alice").unwrap());
+    let views = f.shard.sessions_of(&UserName::parse("alice").unwrap());
     assert_eq!(views.len(), 1);
     assert_eq!(views[0].subscriptions, ["/queue/x", "/user/queue/y"]);
 }
@@ -382,7 +377,7 @@ fn those_end_whose_principal_is_meant() {
         .map(|user| f.join(user, 1 << 20))
         .collect();
     let meant = Arc::new(|who: &Principal| who.user().as_str() != "bob");
-    f.handle(Command::CloseWhere(meant, CloseReason::NotAuthenticated));
+    f.handle(Command::End(Whom::Where(meant), CloseReason::NotAuthenticated));
     let ended: Vec<bool> = clients
         .iter()
         .map(|client| client.outbox.closing() == Some(CloseReason::NotAuthenticated))

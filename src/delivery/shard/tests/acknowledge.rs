@@ -10,7 +10,8 @@ fn acknowledging(f: &mut Fixture, client: &Client, target: &Target, ack: AckMode
         ack,
         prefetch,
     };
-    f.handle(Command::Subscribe(client.key, Box::new(subscription), None, None));
+    let command = SessionCommand::Subscribe(Box::new(subscription), None, None);
+    f.handle(Command::Session(client.key, command));
 }
 
 fn ack(f: &mut Fixture, client: &Client, id: &str) {
@@ -21,7 +22,8 @@ fn ack(f: &mut Fixture, client: &Client, id: &str) {
         positive: true,
         trace: Default::default(),
     };
-    f.handle(Command::Acknowledge(client.key, Box::new(ack)));
+    let command = SessionCommand::Acknowledge(Box::new(ack));
+    f.handle(Command::Session(client.key, command));
 }
 
 fn numbered(target: &Target, n: usize) -> Envelope {
@@ -55,7 +57,7 @@ fn a_window_lets_prefetch_messages_pass_and_the_rest_in_order_as_they_are_acknow
         assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
         assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
         assert_eq!(f.shard.setting.counters.acknowledged.load(Ordering::Relaxed), 5);
-        f.handle(Command::Leave(client.key));
+        f.handle(Command::Session(client.key, SessionCommand::Leave));
         assert_eq!(f.shard.setting.counters.unacknowledged.load(Ordering::Relaxed), 1);
     }
 }

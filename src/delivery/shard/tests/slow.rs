@@ -14,12 +14,12 @@ fn a_blocked_session_gets_every_byte_in_order_once_it_reads() {
     // The socket has room again, but something waits: the shard must not overtake it.
     f.deliver([note(&target, "three;")]);
     assert_eq!(client.pipe.count("three;"), 0);
-    f.handle(Command::Drained(client.key));
+    f.handle(Command::Session(client.key, SessionCommand::Drained));
     f.deliver([note(&target, "four;")]);
     while !client.outbox.is_drained() {
         client.outbox.write_waiting().unwrap();
     }
-    f.handle(Command::Drained(client.key));
+    f.handle(Command::Session(client.key, SessionCommand::Drained));
     f.deliver([note(&target, "five;")]);
     let text = client.pipe.text();
     let order: Vec<_> = ["one;", "two;", "three;", "four;", "five;"]

@@ -4,15 +4,18 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::{Shard, timer};
+use super::Shard;
 use crate::close_reason::CloseReason;
-use crate::delivery::wheel::{Duty, Heard, Timer, Verdict, judge};
+use crate::delivery::heartbeat::{Heard, Verdict, judge};
+use crate::delivery::roster::Slot;
+use crate::delivery::wheel::{Duty, Timer};
 use crate::delivery::wire;
 
 impl Shard {
-    pub(super) fn start_timers(&mut self, slot: u32) {
+    pub(super) fn start_timers(&mut self, slot: Slot) {
         let now = self.wheel.now();
-        let Some(session) = &self.sessions[slot as usize] else {
+        let tenancy = self.roster.tenancy(slot);
+        let Some((_, session)) = self.roster.get(slot) else {
             return;
         };
         session
@@ -20,22 +23,24 @@ impl Shard {
             .liveness()
             .heard
             .store(self.setting.clock.load(Ordering::Relaxed), Ordering::Relaxed);
+        let timer = |duty| Timer {
+            session: tenancy,
+            duty,
+        };
         if session.send_after_ticks > 0 {
             let at = now + session.send_after_ticks;
-            self.wheel
-                .schedule(at, timer(slot, &self.generations, Duty::Send));
+            self.wheel.schedule(at, timer(Duty::Send));
         }
         if session.receive_ticks > 0 {
             let at = now + session.receive_ticks.saturating_mul(5) / 2;
-            self.wheel
-                .schedule(at, timer(slot, &self.generations, Duty::Listen));
+            self.wheel.schedule(at, timer(Duty::Listen));
         }
     }
 
     pub(super) fn tick(&mut self, until: u32) {
         while let Some(due) = self.wheel.step(until) {
             for timer in &due {
-                if self.generations[timer.session as usize] == timer.generation {
+                if self.roster.is_current(timer.session) {
                     match timer.duty {
                         Duty::Send => self.send_heartbeat(*timer),
                         Duty::Listen => self.listen(*timer),
@@ -47,9 +52,8 @@ impl Shard {
     }
 
     fn send_heartbeat(&mut self, timer: Timer) {
-        let now = self.wheel.now();
-        let hot = &self.hot[timer.session as usize];
-        let Some(session) = &self.sessions[timer.session as usize] else {
+        let (now, slot) = (self.wheel.now(), timer.session.slot);
+        let Some((hot, session)) = self.roster.get(slot) else {
             return;
         };
         let due = hot.last_write.saturating_add(session.send_after_ticks);
@@ -59,14 +63,14 @@ impl Shard {
         }
         // A blocked session's outbox holds bytes already: they are its sign of life.
         if !blocked {
-            self.say(timer.session, Bytes::from_static(wire::HEARTBEAT));
+            self.say(slot, Bytes::from_static(wire::HEARTBEAT));
         }
         self.wheel.schedule(now.saturating_add(every), timer);
     }
 
     fn listen(&mut self, timer: Timer) {
-        let now = self.wheel.now();
-        let Some(session) = &mut self.sessions[timer.session as usize] else {
+        let (now, slot) = (self.wheel.now(), timer.session.slot);
+        let Some((_, session)) = self.roster.get_mut(slot) else {
             return;
         };
         let period = session.receive_ticks;
@@ -84,12 +88,12 @@ impl Shard {
             Verdict::Ping(at) => {
                 session.pinged = Some(now);
                 self.setting.counters.pings.fetch_add(1, Ordering::Relaxed);
-                self.say(timer.session, Bytes::from_static(wire::PING));
+                self.say(slot, Bytes::from_static(wire::PING));
                 self.wheel.schedule(at, timer);
             }
             Verdict::Reap => {
                 self.setting.counters.reaped.fetch_add(1, Ordering::Relaxed);
-                self.doomed.push((timer.session, CloseReason::Silence));
+                self.doomed.push((slot, CloseReason::Silence));
             }
         }
     }

@@ -1,43 +1,87 @@
-//! How a shard answers an operator: who of its sessions would get a notification, and why not the others. Reads only.
+//! How a shard answers questions about its sessions: whose they are, how far they lag, and who would get a notification.
+//! Reads only.
 
-use super::{Session, Shard, Subscribed, To};
+use std::time::Duration;
+
+use super::Shard;
+use crate::delivery::command::SessionView;
 use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
+use crate::delivery::roster::{Hot, Session, Subscribed, To};
 use crate::destination::{Path, Target};
+use crate::principal::UserName;
 
 /// Subscriptions named of a session that would not get it.
 const SUBSCRIPTIONS_NAMED: usize = 16;
 
 impl Shard {
-    /// At most `max` in each list. Of a broadcast every session is looked at: for rare needs.
-    pub(super) fn explain(&self, target: &Target, max: usize) -> Explained {
+    /// The sessions of `user`.
+    pub fn sessions_of(&self, user: &UserName) -> Vec<SessionView> {
+        let slots = self.roster.of_user(user).iter();
+        let sessions = slots.filter_map(|slot| self.roster.get(*slot));
+        let views = sessions.map(|(_, session)| SessionView {
+            session: session.id.to_string(),
+            since_ms: session.since_ms,
+            address: session.address,
+            subscriptions: session
+                .subscriptions
+                .iter()
+                .filter_map(|held| self.as_subscribed(&held.to))
+                .collect(),
+        });
+        views.collect()
+    }
+
+    /// Whose the session `id` is. Looks at every session: for rare needs.
+    pub fn user_of(&self, id: &str) -> Option<UserName> {
+        let mut sessions = self.roster.iter();
+        let found = sessions.find(|(_, _, session)| *session.id == *id);
+        found.map(|(_, _, session)| session.principal.user().clone())
+    }
+
+    /// How long the oldest frame that waits for one of the sessions has waited; zero if none waits.
+    pub fn oldest_waiting(&self) -> Duration {
+        let lagging = self.roster.iter().filter(|(_, hot, _)| hot.blocked);
+        let oldest = lagging
+            .filter_map(|(_, _, session)| session.outbox.waiting().1)
+            .min();
+        oldest.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Who would get a notification to `target`, and why not the others; at most `max` in each list. Of a broadcast every
+    /// session is looked at: for rare needs.
+    pub fn explain(&self, target: &Target, max: usize) -> Explained {
         let mut explained = Explained::default();
         match target {
             Target::Broadcast(_) => {
-                for slot in 0..self.sessions.len() {
-                    self.explain_slot(slot, target, max, &mut explained);
+                for (_, hot, session) in self.roster.iter() {
+                    self.explain_session(hot, session, target, max, &mut explained);
                 }
             }
             Target::User { user, .. } => {
-                for slot in self.users.get(user).into_iter().flatten() {
-                    self.explain_slot(*slot as usize, target, max, &mut explained);
+                let slots = self.roster.of_user(user).iter();
+                for (hot, session) in slots.filter_map(|slot| self.roster.get(*slot)) {
+                    self.explain_session(hot, session, target, max, &mut explained);
                 }
             }
         }
         explained
     }
 
-    fn explain_slot(&self, slot: usize, target: &Target, max: usize, into: &mut Explained) {
-        let Some(session) = &self.sessions[slot] else {
-            return;
-        };
-        let blocked = self.hot[slot].blocked;
+    fn explain_session(
+        &self,
+        hot: &Hot,
+        session: &Session,
+        target: &Target,
+        max: usize,
+        into: &mut Explained,
+    ) {
         let mut is_reached = false;
         for held in &session.subscriptions {
             if self.is_for(&held.to, target) {
                 is_reached = true;
                 into.reached_count += 1;
                 if into.reached.len() < max {
-                    into.reached.push(self.reached(session, held, blocked));
+                    into.reached.push(self.reached(session, held, hot.blocked));
                 }
             }
         }
@@ -51,7 +95,7 @@ impl Shard {
 
     fn is_for(&self, to: &To, target: &Target) -> bool {
         match (to, target) {
-            (To::Broadcast(place), Target::Broadcast(path)) => self.topics.path(*place) == Some(path),
+            (To::Broadcast(place), Target::Broadcast(path)) => self.topics.path(place.group) == Some(path),
             (To::User { path: own, .. }, Target::User { path, .. }) => own == path,
             _ => false,
         }
@@ -80,15 +124,15 @@ impl Shard {
 
     fn path_of<'a>(&'a self, to: &'a To) -> Option<&'a Path> {
         match to {
-            To::Broadcast(place) => self.topics.path(*place),
+            To::Broadcast(place) => self.topics.path(place.group),
             To::User { path, .. } => Some(path),
         }
     }
 
     /// The destination as the client wrote it.
-    pub(super) fn as_subscribed(&self, to: &To) -> Option<String> {
+    fn as_subscribed(&self, to: &To) -> Option<String> {
         match to {
-            To::Broadcast(place) => self.topics.path(*place).map(ToString::to_string),
+            To::Broadcast(place) => self.topics.path(place.group).map(ToString::to_string),
             To::User { path, .. } => Some(format!("{}{path}", self.setting.user_prefix)),
         }
     }
@@ -97,7 +141,7 @@ impl Shard {
         let id = match &held.to {
             To::Broadcast(place) => self
                 .topics
-                .key(*place)
+                .key(place.group)
                 .and_then(|key| key.subscription.as_deref()),
             To::User { id, .. } => id.as_deref(),
         };

@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::{Hot, Session};
 use crate::close_reason::CloseReason;
-use crate::delivery::fanout::Frames;
+use crate::delivery::frames::Frames;
 use crate::delivery::outbox::{Outbox, Outgoing, Pushed};
+use crate::delivery::roster::{Hot, Roster, Session, Slot};
 
 /// What became of one write to one session.
 pub enum Sent {
@@ -40,20 +40,21 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// Writes to one session; `number` is only asked where that comes up short.
+    /// Writes to the session at `slot`. Only if that comes up short is the session itself looked at, asked for its `number`
+    /// of the subscription, and given the frames as they are `shared` between the blocked sessions of a group.
     #[inline]
     pub fn send(
         &self,
-        hot: &mut Hot,
-        session: &Option<Session>,
+        roster: &mut Roster,
+        slot: Slot,
         shared: &mut Option<Bytes>,
         number: impl Fn(&Session) -> u32,
     ) -> Sent {
-        let written = match attempt(hot, self.slices, self.bytes, self.now) {
+        let written = match attempt(roster.hot(slot), self.slices, self.bytes, self.now) {
             ControlFlow::Break(sent) => return sent,
             ControlFlow::Continue(written) => written,
         };
-        let Some(session) = session else {
+        let Some((_, session)) = roster.get(slot) else {
             return Sent::Failed(CloseReason::Internal);
         };
         let waiting = self.frames.outgoing(shared, number(session));
@@ -76,7 +77,7 @@ pub fn send_one(hot: &mut Hot, outbox: &Outbox, frame: Outgoing, tick: u32) -> S
     }
 }
 
-/// Tries the socket unless something waits there. `Continue`: the session's task is the writer from here on, and so many
+/// Tries the socket unless something waits there. `Continue` if the session's task is the writer from here on: so many
 /// bytes are in the kernel already.
 #[inline]
 fn attempt(hot: &mut Hot, slices: &[IoSlice<'_>], bytes: usize, tick: u32) -> ControlFlow<Sent, usize> {

@@ -1,0 +1,122 @@
+//! The frames that wait in one outbox, in their order. The front frame stays until its last byte is in the kernel; once begun,
+//! it can only be finished. Knows no socket and no bound.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{CHUNKS_PER_CALL, Outgoing};
+use crate::delivery::ledger::Ledger;
+use crate::envelope::unix_ms;
+
+#[derive(Default)]
+pub(super) struct Queue {
+    frames: VecDeque<Outgoing>,
+    bytes: usize,
+    /// The front frame is partly in the kernel: it must be finished, whatever happens.
+    begun: bool,
+}
+
+impl Queue {
+    /// Whether nothing waits, which also means that nothing is half-written.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// MESSAGEs that wait.
+    pub fn messages(&self) -> u64 {
+        let messages = self.frames.iter().filter(|frame| frame.subscription.is_some());
+        messages.count() as u64
+    }
+
+    /// Since when the oldest frame waits.
+    pub fn since(&self) -> Option<Instant> {
+        self.frames.front()?.since
+    }
+
+    /// Adds a frame at the end; `begun` if some of it is in the kernel, for which it must be the only one.
+    pub fn push(&mut self, frame: Outgoing, begun: bool, ledger: &Ledger) {
+        ledger.queued_bytes.fetch_add(frame.len(), Ordering::Relaxed);
+        self.bytes += frame.len();
+        self.begun |= begun;
+        self.frames.push_back(frame);
+    }
+
+    /// The first chunks for the kernel; returns how many of `into` are used.
+    pub fn slices<'a>(&'a self, into: &mut [IoSlice<'a>; CHUNKS_PER_CALL]) -> usize {
+        let mut count = 0;
+        let chunks = self.frames.iter().flat_map(|frame| [&frame.head, &frame.rest]);
+        for (slice, chunk) in into.iter_mut().zip(chunks.filter(|chunk| !chunk.is_empty())) {
+            *slice = IoSlice::new(chunk);
+            count += 1;
+        }
+        count
+    }
+
+    /// Takes `n` written bytes off the front.
+    pub fn advance(&mut self, mut n: usize, ledger: &Ledger) {
+        ledger.queued_bytes.fetch_sub(n, Ordering::Relaxed);
+        self.bytes -= n;
+        while n > 0 {
+            let Some(front) = self.frames.front_mut() else {
+                return;
+            };
+            self.begun = true;
+            n = front.advance(n);
+            if !front.is_empty() {
+                return;
+            }
+            front.written();
+            if let Some(frame) = self.frames.pop_front()
+                && let Some(since) = frame.since
+            {
+                let trace = frame.trail.as_deref().map(|trail| trail.context());
+                ledger.trail.waited(since.elapsed(), trace);
+            }
+            self.begun = false;
+        }
+    }
+
+    /// Keeps the frame that is begun and what `keep` wants of the others. Returns the number of MESSAGEs dropped.
+    pub fn retain_unbegun(&mut self, ledger: &Ledger, keep: impl Fn(&Outgoing) -> bool) -> u64 {
+        let (mut is_begun, mut dropped, mut bytes) = (self.begun, 0, 0);
+        self.frames.retain(|frame| {
+            let kept = std::mem::take(&mut is_begun) || keep(frame);
+            if !kept {
+                bytes += frame.len();
+                dropped += u64::from(frame.subscription.is_some());
+            }
+            kept
+        });
+        self.bytes -= bytes;
+        ledger.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        dropped
+    }
+
+    /// Drops the waiting MESSAGE that `newer` takes the place of. Only frames with a key look.
+    pub fn collapse(&mut self, newer: &Outgoing, ledger: &Ledger) {
+        if newer.collapse.is_none() {
+            return;
+        }
+        let dropped = self.retain_unbegun(ledger, |frame| {
+            frame.collapse != newer.collapse || frame.subscription != newer.subscription
+        });
+        ledger.collapsed.fetch_add(dropped, Ordering::Relaxed);
+    }
+
+    /// Drops stale frames that are not begun. The clock is read only if something can go stale.
+    pub fn drop_expired(&mut self, ledger: &Ledger) {
+        if self.frames.iter().all(|frame| frame.expires_at_ms.is_none()) {
+            return;
+        }
+        let now_ms = unix_ms();
+        let dropped = self.retain_unbegun(ledger, |frame| frame.expires_at_ms.is_none_or(|at| at > now_ms));
+        ledger.expired.fetch_add(dropped, Ordering::Relaxed);
+    }
+}
