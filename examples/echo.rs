@@ -24,9 +24,9 @@ use tokio_util::task::TaskTracker;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let variable = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
-    let address = variable("ECHO_LISTEN", "127.0.0.1:9001");
+    let address = variable("ECHO_LISTEN", "127.0.0.1:9001").parse()?;
     let max_message_bytes = variable("ECHO_MAX_MESSAGE_BYTES", "16777216").parse()?;
-    let listener = listener::bind(&address).await?;
+    let listener = listener::bind(address)?;
     println!("ws://{}/echo", listener.local_addr()?);
     Ok(serve(listener, max_message_bytes, CancellationToken::new()).await?)
 }

@@ -22,7 +22,6 @@ use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
 use crate::http::{self, listener};
 use crate::instance::Instance;
-use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::probe;
 use crate::publish::Publisher;
@@ -151,8 +150,6 @@ impl App {
         {
             warn!(file, "nobody can log in: auth.users_file names no user");
         }
-        let time_zone = jiff::tz::TimeZone::get(&config.application.time_zone)
-            .map_err(|error| Error::Config(format!("application.time_zone: {error}")))?;
         let recent = Arc::new(Recent::new(config.application.routes.iter().filter_map(
             |route| match route {
                 Route::Recent {
@@ -165,9 +162,9 @@ impl App {
         let (phase, phase_seen) = watch::channel(Phase::Starting);
         let (sessions, draining) = (TaskTracker::new(), CancellationToken::new());
 
-        let listener = bind(&config.http.listen, "http.listen").await?;
-        let admin_listener = match &config.http.admin_listen {
-            Some(address) => Some(bind(address, "http.admin_listen").await?),
+        let listener = bind(config.http.listen, "http.listen")?;
+        let admin_listener = match config.http.admin_listen {
+            Some(address) => Some(bind(address, "http.admin_listen")?),
             None => None,
         };
         let (most, meters) = (config.limits.body_bytes.0, metrics.clone());
@@ -180,13 +177,12 @@ impl App {
             authenticator: authenticator.clone(),
             prefixes: Arc::new(config.destinations.clone()),
             instance: instance.clone(),
-            policy: http::access::Policy::compile(&config.api)
-                .map_err(|error| Error::Config(error.to_string()))?,
+            policy: http::access::Policy::new(&config.api),
             metrics: metrics.clone(),
             tracer: tracer.clone(),
             phase: phase_seen,
             header_limits,
-            time_zone: time_zone.clone(),
+            time_zone: config.application.time_zone.0.clone(),
             tap: tap.clone(),
             list_destination: config.presence.list_destination.clone(),
         };
@@ -208,7 +204,7 @@ impl App {
             application: Application {
                 routes: config.application.routes.clone(),
                 errors: config.application.errors.clone(),
-                time_zone,
+                time_zone: config.application.time_zone.0.clone(),
                 recent: recent.clone(),
             },
             metrics: metrics.clone(),
@@ -224,12 +220,10 @@ impl App {
             Box::pin(driver::serve(context.clone(), connection))
                 as futures_util::future::BoxFuture<'static, ()>
         });
-        let origins = Origins::parse(&config.http.origins)
-            .map_err(|error| Error::Config(format!("http.origins: {error}")))?;
-        let upgrade = UpgradeState::new(origins, connect, sessions.clone(), &metrics)
+        let upgrade = UpgradeState::new(config.http.origins.clone(), connect, sessions.clone(), &metrics)
             .with_admission(Admission::new(&config.limits, &metrics));
-        let routers = http::router::router(state, &config.http, routes(&config.http.ws_path, upgrade))
-            .map_err(|error| Error::Config(error.to_string()))?;
+        let routers =
+            http::router::router(state, &config.http, routes(config.http.ws_path.as_str(), upgrade));
         Ok(Self {
             listener,
             admin_listener,
@@ -390,8 +384,7 @@ impl App {
     }
 }
 
-async fn bind(address: &str, key: &str) -> Result<TcpListener, Error> {
+fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Error> {
     listener::bind(address)
-        .await
         .map_err(|error| Error::Failure(format!("{key}: cannot listen on {address}: {error}")))
 }

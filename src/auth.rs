@@ -6,20 +6,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::principal::{Principal, UserName};
-use crate::setting::{ByteSize, HumanDuration};
 use crate::telemetry::metrics::Metrics;
 use credentials::Credentials;
 use delay::Delays;
 use login::Gates;
 use password::Verifier;
-use users::{UserStore, UsersError};
+use users::{KnownUsers, UserStore, UsersError};
 
+pub mod config;
 pub mod credentials;
 mod delay;
 mod login;
@@ -28,96 +27,7 @@ pub mod phc;
 pub mod survey;
 pub mod users;
 
-/// One user from the configuration or from the users file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UserEntry {
-    /// The name.
-    pub name: String,
-    /// An argon2id PHC string, as `herald hash-password` prints.
-    pub password: crate::setting::Secret,
-    /// Full role names; default `["ROLE_USER"]`.
-    #[serde(default = "default_roles")]
-    pub roles: Vec<String>,
-}
-
-fn default_roles() -> Vec<String> {
-    vec![crate::principal::ROLE_USER.into()]
-}
-
-/// `[auth]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// A TOML file of `[[users]]`, watched and reloaded.
-    pub users_file: Option<String>,
-    /// The largest users file.
-    pub users_file_bytes: ByteSize,
-    /// Users defined in the configuration itself.
-    pub users: Vec<UserEntry>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            users_file: None,
-            users_file_bytes: ByteSize::mib(16),
-            users: Vec::new(),
-        }
-    }
-}
-
-/// `[login]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LoginConfig {
-    /// How many password hashes are computed at the same time. `None` means max(1, cores / 2).
-    pub permits: Option<usize>,
-    /// How many logins may wait for a permit. Beyond it: overloaded.
-    pub queue: usize,
-    /// The longest that a login may wait for a permit. A login that would wait longer is overloaded.
-    pub queue_timeout: HumanDuration,
-    /// The most memory that a stored hash may need for its computation. Logins take at most `permits` times this.
-    pub hash_memory: ByteSize,
-    /// How long a success is remembered. 0s: not at all.
-    pub cache_ttl: HumanDuration,
-    /// How many successes are remembered.
-    pub cache_entries: usize,
-    /// Failures of one user from one address before the user's next logins from there are delayed.
-    pub free_failures: u32,
-    /// Failures from one address, of any users, before all logins from there are delayed.
-    pub free_failures_per_address: u32,
-    /// The first delay; each further failure doubles it. 0s: no delays.
-    pub delay: HumanDuration,
-    /// The longest delay.
-    pub delay_max: HumanDuration,
-    /// The time after which half of the failures are forgotten.
-    pub failures_half_life: HumanDuration,
-    /// How many logins may be delayed at the same time. Beyond it: overloaded.
-    pub delayed: usize,
-    /// The same for one address.
-    pub delayed_per_address: usize,
-}
-
-impl Default for LoginConfig {
-    fn default() -> Self {
-        Self {
-            permits: None,
-            queue: 10_000,
-            queue_timeout: HumanDuration::secs(8),
-            hash_memory: ByteSize::mib(64),
-            cache_ttl: HumanDuration::secs(300),
-            cache_entries: 10_000,
-            free_failures: 5,
-            free_failures_per_address: 100,
-            delay: HumanDuration::millis(250),
-            delay_max: HumanDuration::secs(10),
-            failures_half_life: HumanDuration::secs(600),
-            delayed: 256,
-            delayed_per_address: 16,
-        }
-    }
-}
+pub use config::{Config, LoginConfig, UserEntry};
 
 /// Why a login failed. The words are the same for every cause on the client's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,17 +55,6 @@ impl std::error::Error for AuthError {}
 pub enum AuthSetupError {
     /// The configured users or the users file are wrong.
     Users(UsersError),
-    /// A setting outside its range.
-    OutOfRange {
-        /// The setting.
-        name: &'static str,
-        /// Its value.
-        value: usize,
-        /// The smallest value allowed.
-        min: usize,
-        /// The largest value allowed.
-        max: usize,
-    },
     /// The operating system returned no random bytes.
     Random(argon2::password_hash::Error),
     /// The operating system could not start threads for hashes.
@@ -170,14 +69,6 @@ impl fmt::Display for AuthSetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Users(error) => error.fmt(f),
-            Self::OutOfRange {
-                name,
-                value,
-                min,
-                max,
-            } => {
-                write!(f, "{name}: expected {min} to {max}, got {value}")
-            }
             Self::Random(error) => write!(f, "no random bytes from the operating system: {error}"),
             Self::Threads(error) => write!(f, "no threads for password hashes: {error}"),
             Self::Key => f.write_str("no key could be made for the cache of logins"),
@@ -206,9 +97,18 @@ impl Authenticator {
     /// Reads the users and starts watching `auth.users_file`. Call it on a tokio runtime; it blocks while it reads
     /// the file.
     pub fn new(config: &Config, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
+        let known = KnownUsers::open(config, login).map_err(AuthSetupError::Users)?;
+        Self::of(known, login, metrics)
+    }
+
+    /// The same, of users that were read before.
+    ///
+    /// # Errors
+    /// No tokio runtime, no random bytes, or no threads.
+    pub fn of(known: KnownUsers, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
         let runtime = Handle::try_current().map_err(|_| AuthSetupError::NoRuntime)?;
-        let (verifier, delays) = (Verifier::new(login)?, Delays::new(login)?);
-        let (store, watched) = UserStore::open(config, login).map_err(AuthSetupError::Users)?;
+        let (verifier, delays) = (Verifier::new(login)?, Delays::new(login));
+        let KnownUsers { store, watched } = known;
         let store = Arc::new(store);
         let watch = watched.map(|(path, content)| {
             let watching = users::watch::run(Arc::clone(&store), path, content);

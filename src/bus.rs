@@ -8,22 +8,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::destination::Path;
 use crate::envelope::{Envelope, Headers, TraceContext};
 use crate::instance::InstanceId;
 use crate::principal::UserName;
-use crate::setting::Secret;
-use crate::setting::{ByteSize, HumanDuration};
+use crate::setting::ByteSize;
 
+pub mod config;
 pub mod embedded;
 pub mod headers;
 pub mod nats;
 mod queue;
 mod requests;
 pub mod subject;
+
+pub use config::Config;
 
 /// A boxed future, so that `dyn Bus` can be async.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -251,72 +252,6 @@ pub struct UserEvent {
     pub connected: bool,
     /// When, in Unix ms.
     pub time_ms: u64,
-}
-
-/// `[bus]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// `nats://host:port`, several by commas; none: the embedded bus.
-    pub url: Option<String>,
-    /// First token of every subject.
-    pub prefix: String,
-    /// User name.
-    pub user: Option<String>,
-    /// Password of `user`.
-    pub password: Option<Secret>,
-    /// File with the password.
-    pub password_file: Option<String>,
-    /// Token.
-    pub token: Option<Secret>,
-    /// File with the token.
-    pub token_file: Option<String>,
-    /// Credentials file (JWT and seed).
-    pub credentials_file: Option<String>,
-    /// NKey seed.
-    pub nkey: Option<Secret>,
-    /// File with the NKey seed.
-    pub nkey_file: Option<String>,
-    /// PEM file of the authorities to trust; setting it asks for TLS.
-    pub ca_file: Option<String>,
-    /// How long a backend may take to answer an application request.
-    pub request_timeout: HumanDuration,
-    /// Longest pause between attempts to reconnect.
-    pub reconnect_delay: HumanDuration,
-    /// How often the server is asked whether it is still there.
-    pub ping_interval: HumanDuration,
-    /// Messages that wait in the NATS client, per subscription, until Herald's own tasks take them, which they always do
-    /// at once. Large, since the client reads up to 8 MiB from its socket in one go: a burst of small messages is many.
-    pub subscription_capacity: usize,
-    /// Notifications that the embedded bus holds for a slow instance before publishers wait.
-    pub embedded_capacity: usize,
-    /// Bytes of notifications that wait for this instance's own reader. Beyond them the embedded bus makes publishers
-    /// wait, and on NATS new messages are dropped and counted.
-    pub incoming_bytes: ByteSize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            url: None,
-            prefix: "herald".into(),
-            user: None,
-            password: None,
-            password_file: None,
-            token: None,
-            token_file: None,
-            credentials_file: None,
-            nkey: None,
-            nkey_file: None,
-            ca_file: None,
-            request_timeout: HumanDuration::secs(5),
-            reconnect_delay: HumanDuration::millis(500),
-            ping_interval: HumanDuration::secs(5),
-            subscription_capacity: 65_536,
-            embedded_capacity: 1_024,
-            incoming_bytes: ByteSize::mib(64),
-        }
-    }
 }
 
 /// Refuses a body of `size` bytes over `limit`, which the setting `which` sets.

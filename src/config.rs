@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
+mod check;
 pub mod load;
 pub mod origins;
 mod problem;
 mod providers;
 mod schema;
-mod validate;
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,6 @@ mod tests;
 pub use load::{Arguments, Loaded, load, load_http};
 pub use origins::Origins;
 pub use problem::{ConfigError, Problem};
-pub use validate::{Finding, Findings};
 
 use crate::setting::Limits;
 

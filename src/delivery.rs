@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::setting::Findings;
+
 pub mod command;
 pub mod counters;
 pub mod explain;
@@ -34,6 +36,14 @@ pub struct Config {
     pub shards: usize,
     /// Commands that wait for a shard before senders wait.
     pub mailbox: usize,
+}
+
+impl Config {
+    /// Checks that the threads and their mailboxes are bounded.
+    pub fn check(&self, findings: &mut Findings) {
+        findings.within("delivery.shards", self.shards, 1, 64);
+        findings.within("delivery.mailbox", self.mailbox, 1, 1 << 20);
+    }
 }
 
 impl Default for Config {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::deceptive::is_deceptive;
 use crate::principal::UserName;
+use crate::setting::Findings;
 
 /// The most segments of a path.
 pub const PATH_MAX_SEGMENTS: usize = 16;
@@ -189,6 +190,31 @@ impl Default for Prefixes {
 }
 
 impl Prefixes {
+    /// Checks that no two prefixes overlap: they do if they are equal or one is above the other, since what is below both
+    /// would have two meanings.
+    pub fn check(&self, findings: &mut Findings) {
+        let list = |name: &str, paths: &[Path]| -> Vec<(String, Path)> {
+            paths
+                .iter()
+                .enumerate()
+                .map(|(index, path)| (format!("destinations.{name}[{index}]"), path.clone()))
+                .collect()
+        };
+        let mut all = list("broadcast_prefixes", &self.broadcast_prefixes);
+        if all.is_empty() {
+            findings.error("destinations.broadcast_prefixes", "expected at least one prefix");
+        }
+        all.extend(list("application_prefixes", &self.application_prefixes));
+        all.push(("destinations.user_prefix".into(), self.user_prefix.clone()));
+        for (position, (key, path)) in all.iter().enumerate() {
+            for (other_key, other) in all.iter().take(position) {
+                if path == other || path.after(other).is_some() || other.after(path).is_some() {
+                    findings.error(key, format!("{path} overlaps {other} of {other_key}"));
+                }
+            }
+        }
+    }
+
     /// What `text` means when `caller` names it in a SUBSCRIBE or SEND.
     pub fn for_client(&self, text: &str, caller: &UserName) -> Result<Destination, DestinationError> {
         let path = Path::parse(text)?;

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::close_reason::CloseReason;
 use crate::delivery::registry::Registry;
-use crate::setting::HumanDuration;
+use crate::setting::{Findings, HumanDuration};
 
 /// The interval between waves of session closes.
 const WAVE_INTERVAL: Duration = Duration::from_millis(100);
@@ -25,6 +25,22 @@ pub struct Config {
     pub balancer_wait: HumanDuration,
     /// The time over which the closes of sessions are spread, so that their reconnects are spread too.
     pub spread: HumanDuration,
+}
+
+impl Config {
+    /// Checks that the phases fit into the whole.
+    pub fn check(&self, findings: &mut Findings) {
+        findings.positive("drain.timeout", self.timeout);
+        if self.balancer_wait.0.saturating_add(self.spread.0) > self.timeout.0 {
+            findings.error(
+                "drain.timeout",
+                format!(
+                    "expected at least drain.balancer_wait ({}) and drain.spread ({}) together, got {}",
+                    self.balancer_wait, self.spread, self.timeout
+                ),
+            );
+        }
+    }
 }
 
 impl Default for Config {

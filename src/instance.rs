@@ -1,10 +1,13 @@
 //! The identity of this Herald instance. The random id identifies it; the name is for people.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ulid::Ulid;
+
+use crate::setting::as_text;
 
 /// An instance's identity: random at each start, and ordered, so that all instances agree on which id is the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,13 +58,41 @@ pub struct Instance {
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The name for people. `None` means the host's name.
-    pub name: Option<String>,
+    pub name: Option<Name>,
 }
+
+/// `instance.name`: fit for a STOMP header and a NATS header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(Box<str>);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Name {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let sound =
+            (1..=128).contains(&text.len()) && !text.chars().any(char::is_control) && text.trim() == text;
+        match sound {
+            true => Ok(Self(text.into())),
+            false => Err("expected 1 to 128 bytes without control characters or blanks around them"),
+        }
+    }
+}
+
+as_text!(Name);
 
 impl Instance {
     /// The instance of this process, with a fresh id.
     pub fn new(config: &Config) -> Self {
-        let name = config.name.clone().unwrap_or_else(host_name);
+        let name = config
+            .name
+            .as_ref()
+            .map_or_else(host_name, |name| name.0.to_string());
         Self {
             id: InstanceId::random(),
             name: name.into(),

@@ -1,6 +1,9 @@
 //! Lists of origins: `http.origins`, `http.cors_origins`. Pure; knows no request.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use url::{Host, Url};
 
@@ -19,6 +22,56 @@ struct Pattern {
     host: String,
     port: Option<u16>,
     below: bool,
+}
+
+/// As in the configuration: a list of texts, each read at its own place.
+impl<'de> Deserialize<'de> for Origins {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let items = Vec::<Item>::deserialize(deserializer)?;
+        Ok(Self::of(items))
+    }
+}
+
+impl Serialize for Origins {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let any = self.any.then(|| "*".to_owned());
+        serializer.collect_seq(any.into_iter().chain(self.listed.iter().map(Pattern::to_string)))
+    }
+}
+
+/// One item of the list.
+enum Item {
+    Any,
+    Listed(Pattern),
+}
+
+impl FromStr for Item {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        match text.trim() {
+            "*" => Ok(Self::Any),
+            text => Pattern::parse(text)
+                .map(Self::Listed)
+                .ok_or_else(|| OriginError(text.to_owned())),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wildcard = if self.below { "*" } else { "" };
+        write!(f, "{}://{wildcard}{}", self.scheme, self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 /// A text that is not an origin.
@@ -43,16 +96,25 @@ impl Origins {
     /// # Errors
     /// [`OriginError`], which names the first item that has none of the three forms.
     pub fn parse(list: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, OriginError> {
+        let items: Result<Vec<Item>, OriginError> =
+            list.into_iter().map(|item| item.as_ref().parse()).collect();
+        Ok(Self::of(items?))
+    }
+
+    /// Every origin: `*`.
+    pub fn any() -> Self {
+        Self::of([Item::Any])
+    }
+
+    fn of(items: impl IntoIterator<Item = Item>) -> Self {
         let mut origins = Self::default();
-        for item in list {
-            match item.as_ref().trim() {
-                "*" => origins.any = true,
-                text => origins
-                    .listed
-                    .push(Pattern::parse(text).ok_or_else(|| OriginError(text.to_owned()))?),
+        for item in items {
+            match item {
+                Item::Any => origins.any = true,
+                Item::Listed(pattern) => origins.listed.push(pattern),
             }
         }
-        Ok(origins)
+        origins
     }
 
     /// Whether the list is empty.

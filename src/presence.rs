@@ -26,7 +26,7 @@ use crate::delivery::registry::Registry;
 use crate::destination::Path;
 use crate::instance::{Instance, InstanceId};
 use crate::principal::UserName;
-use crate::setting::{ByteSize, HumanDuration};
+use crate::setting::{ByteSize, Findings, HumanDuration};
 
 mod announce;
 mod local;
@@ -58,6 +58,29 @@ pub struct Config {
     pub list_interval: HumanDuration,
     /// The bound on list size × subscribers per second.
     pub list_bytes_per_second: ByteSize,
+}
+
+impl Config {
+    /// Checks that the times are longer than nothing and fit each other.
+    pub fn check(&self, findings: &mut Findings) {
+        findings.positive("presence.batch", self.batch);
+        findings.positive("presence.digest_interval", self.digest_interval);
+        findings.positive("presence.list_interval", self.list_interval);
+        findings.at_least(
+            "presence.list_bytes_per_second",
+            self.list_bytes_per_second,
+            ByteSize(1),
+        );
+        if self.instance_timeout.0 < self.digest_interval.0.saturating_mul(2) {
+            findings.error(
+                "presence.instance_timeout",
+                format!(
+                    "expected at least twice presence.digest_interval ({}), got {}",
+                    self.digest_interval, self.instance_timeout
+                ),
+            );
+        }
+    }
 }
 
 impl Default for Config {

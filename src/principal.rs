@@ -1,8 +1,10 @@
 //! Who a session or a request belongs to, and what roles it has. Knows nothing of how that was proven (`auth/`).
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::setting::as_text;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::deceptive::is_deceptive;
@@ -106,6 +108,69 @@ impl<'de> Deserialize<'de> for UserName {
             }
         }
         deserializer.deserialize_str(Text)
+    }
+}
+
+impl FromStr for UserName {
+    type Err = UserNameError;
+
+    fn from_str(text: &str) -> Result<Self, UserNameError> {
+        Self::parse(text)
+    }
+}
+
+/// Longest role name, in bytes.
+const ROLE_MAX_BYTES: usize = 64;
+
+/// A role by its full name: `ROLE_` and more, at most 64 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Role(Box<str>);
+
+impl Role {
+    /// [`ROLE_USER`]
+    pub fn user() -> Self {
+        Self(ROLE_USER.into())
+    }
+
+    /// [`ROLE_ADMIN`]
+    pub fn admin() -> Self {
+        Self(ROLE_ADMIN.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_role = text.strip_prefix("ROLE_").is_some_and(|rest| !rest.is_empty())
+            && text.len() <= ROLE_MAX_BYTES
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        match is_role {
+            true => Ok(Self(text.into())),
+            // Without the text: it may be a password that has slipped.
+            false => Err(format!(
+                "expected full names such as ROLE_USER (at most {ROLE_MAX_BYTES} visible ASCII characters)"
+            )),
+        }
+    }
+}
+
+as_text!(Role);
+
+impl From<Role> for Box<str> {
+    fn from(role: Role) -> Self {
+        role.0
     }
 }
 

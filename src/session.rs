@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::setting::HumanDuration;
+use crate::setting::{Findings, HumanDuration};
 
 pub mod action;
 pub mod application;
@@ -26,6 +26,17 @@ pub struct HeartbeatConfig {
     pub receive: HumanDuration,
     /// How long a client that answers pings but sends no heart-beats is kept.
     pub hidden_tab_grace: HumanDuration,
+}
+
+impl HeartbeatConfig {
+    /// Checks that heart-beats are off, or not more frequent than one a second.
+    pub fn check(&self, findings: &mut Findings) {
+        for (key, value) in [("heartbeat.send", self.send), ("heartbeat.receive", self.receive)] {
+            if !value.0.is_zero() && value < HumanDuration::secs(1) {
+                findings.error(key, format!("expected 0s or at least 1s, got {value}"));
+            }
+        }
+    }
 }
 
 impl Default for HeartbeatConfig {

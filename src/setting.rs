@@ -1,15 +1,22 @@
-//! The ground floor: values as people write them in a configuration file, and the limits that several modules
-//! enforce. Knows no other module of Herald.
+//! The ground floor: values as people write them in a configuration, the limits that several modules enforce, and what a
+//! section finds wrong with itself. Knows no other module of Herald.
 
+mod address;
 mod duration;
+mod findings;
 mod limits;
 mod rate;
 mod secret;
 mod size;
 mod text;
+mod time_zone;
 
+pub use address::{address, optional_address};
 pub use duration::HumanDuration;
+pub use findings::{Finding, Findings};
 pub use limits::{Limits, SESSIONS_PER_USER_MAX, SessionsPerUserPolicy};
 pub use rate::Rate;
 pub use secret::Secret;
 pub use size::ByteSize;
+pub(crate) use text::as_text;
+pub use time_zone::TimeZone;

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::setting::Findings;
+use log_filter::Level;
+
 pub mod log_filter;
 pub mod log_level;
 pub mod logs;
@@ -23,8 +26,6 @@ pub fn start(config: &LogConfig) -> Result<(), StartError> {
 /// Why the log could not be begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartError {
-    /// `log.level` is no filter; the words say what was expected.
-    Level(String),
     /// There is a log already.
     Twice,
 }
@@ -32,7 +33,6 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Level(expected) => write!(f, "log.level: {expected}"),
             Self::Twice => f.write_str("the log was begun twice"),
         }
     }
@@ -45,9 +45,21 @@ impl std::error::Error for StartError {}
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// A filter as tracing's `EnvFilter` reads it: `info`, `herald=debug,info`.
-    pub level: String,
+    pub level: Level,
     /// `auto` (pretty on a terminal, JSON otherwise), `pretty` or `json`.
     pub format: LogFormat,
+}
+
+impl LogConfig {
+    /// Checks that no library is let to say what may be secret.
+    pub fn check(&self, findings: &mut Findings) {
+        if log_filter::lets_libraries_talk(self.level.as_str()) {
+            findings.warn(
+                "log.level",
+                "a library named at debug or trace may log secrets and bodies",
+            );
+        }
+    }
 }
 
 /// `log.format`
@@ -66,7 +78,7 @@ pub enum LogFormat {
 impl Default for LogConfig {
     fn default() -> Self {
         Self {
-            level: "info".into(),
+            level: Level::default(),
             format: LogFormat::Auto,
         }
     }

@@ -14,6 +14,7 @@ use crate::interceptor::authorize::Authorize;
 use crate::interceptor::rate_limit::RateLimit;
 use crate::session::context;
 use crate::session::state::{self, Rules};
+use crate::setting::Findings;
 use crate::stomp;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::plan::Plan;
@@ -53,8 +54,11 @@ pub(super) fn rules(
     authenticator: &Arc<Authenticator>,
     headers: HeaderLimits,
 ) -> Result<Rules, Error> {
-    let authorize = Authorize::new(&config.permissions, &config.destinations)
-        .map_err(|error| Error::Config(error.to_string()))?;
+    let mut findings = Findings::default();
+    let authorize = Authorize::new(&config.permissions, &config.destinations, &mut findings);
+    findings
+        .into_result()
+        .map_err(|finding| Error::Config(finding.to_string()))?;
     Ok(Rules {
         prefixes: config.destinations.clone(),
         chain: Chain::new(vec![

@@ -18,13 +18,11 @@ use quick_cache::unsync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 
-use super::{AuthSetupError, LoginConfig, password};
+use super::LoginConfig;
 use crate::limit::{AddressGroup, Limit};
 
 /// How many counts are kept, about 40 bytes each.
 const ENTRIES_MAX: usize = 1 << 16;
-/// The largest `login.delayed`.
-const DELAYED_MAX: usize = 1_000_000;
 
 /// The state of an address, or of a user at an address.
 #[derive(Debug, Clone, Copy)]
@@ -51,19 +49,18 @@ pub(super) struct Delays {
 
 impl Delays {
     /// The delays of `config`.
-    pub(super) fn new(config: &LoginConfig) -> Result<Arc<Self>, AuthSetupError> {
-        password::bounded("login.delayed", config.delayed, 0, DELAYED_MAX)?;
-        Ok(Arc::new(Self {
+    pub(super) fn new(config: &LoginConfig) -> Arc<Self> {
+        Arc::new(Self {
             free: config.free_failures,
             free_per_address: config.free_failures_per_address,
             first: config.delay.0,
             most: config.delay_max.0,
             half_life: config.failures_half_life.0,
             delayed_per_address: u32::try_from(config.delayed_per_address).unwrap_or(u32::MAX),
-            delayed: Arc::new(Semaphore::new(config.delayed)),
+            delayed: Arc::new(Semaphore::new(config.delayed.min(Semaphore::MAX_PERMITS))),
             hashing: RandomState::new(),
             table: Mutex::new(Cache::new(ENTRIES_MAX)),
-        }))
+        })
     }
 
     /// Begins a login that will cost a hash. Until it is settled it counts as failed for its user and address, so

@@ -191,7 +191,7 @@ pub(super) fn random() -> Result<[u8; 16], HashError> {
 
 /// Cheap hashes keep tests fast.
 #[cfg(test)]
-pub(super) fn cheap(password: &str) -> String {
+pub(crate) fn cheap(password: &str) -> String {
     cheap_with(password, 8, 1)
 }
 

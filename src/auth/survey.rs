@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::phc::Memory;
-use super::users::{UserStore, UsersError};
+use super::users::{KnownUsers, UsersError};
 use super::{Config, LoginConfig};
 
 /// The findings.
@@ -26,8 +26,7 @@ pub struct Survey {
 /// # Errors
 /// Why a start would fail. Names the file and the user, never a hash.
 pub fn survey(config: &Config, login: &LoginConfig) -> Result<Survey, UsersError> {
-    let (store, _) = UserStore::open(config, login)?;
-    let users = store.current();
+    let users = KnownUsers::open(config, login)?.store.current();
     let began = Instant::now();
     let computed = users.decoy.matches("", &mut Memory::default());
     Ok(Survey {
@@ -46,9 +45,9 @@ mod tests {
 
     fn user(name: &str, hash: String) -> UserEntry {
         UserEntry {
-            name: name.into(),
+            name: name.parse().unwrap(),
             password: Secret::new(hash),
-            roles: vec!["ROLE_USER".into()],
+            roles: vec!["ROLE_USER".parse().unwrap()],
         }
     }
 

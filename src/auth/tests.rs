@@ -12,6 +12,7 @@ use super::password::Outcome;
 use super::phc::StoredHash;
 use super::*;
 use crate::limit::Limit;
+use crate::setting::HumanDuration;
 use crate::setting::Secret;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -24,9 +25,9 @@ fn credentials(user: &str, password: &str) -> Credentials {
 
 fn entry(name: &str, password: &str) -> UserEntry {
     UserEntry {
-        name: name.into(),
+        name: name.parse().unwrap(),
         password: Secret::new(phc::cheap(password)),
-        roles: default_roles(),
+        roles: vec!["ROLE_USER".parse().unwrap()],
     }
 }
 
@@ -119,10 +120,10 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
     });
     let login = LoginConfig::default();
     let auth = Authenticator {
-        store: Arc::new(UserStore::open(&config, &login).unwrap().0),
+        store: Arc::new(KnownUsers::open(&config, &login).unwrap().store),
         gates: Gates {
             verifier: Verifier::with(&login, matches).unwrap(),
-            delays: Delays::new(&login).unwrap(),
+            delays: Delays::new(&login),
             metrics: Metrics::new().unwrap(),
         },
         _watch: None,
@@ -141,7 +142,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
         users: vec![entry("root", "r")],
         ..Config::default()
     };
-    let (store, _) = UserStore::open(&config, &login).unwrap();
+    let store = KnownUsers::open(&config, &login).unwrap().store;
     let store = Arc::new(store);
     let path = Path::new("/users.toml");
     let hash = phc::cheap("a");
@@ -168,7 +169,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
         store,
         gates: Gates {
             verifier: Verifier::with(&forgetful, matches).unwrap(),
-            delays: Delays::new(&forgetful).unwrap(),
+            delays: Delays::new(&forgetful),
             metrics: Metrics::new().unwrap(),
         },
         _watch: None,
@@ -290,10 +291,10 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
         _ => Outcome::Mismatch,
     });
     let auth = Authenticator {
-        store: Arc::new(UserStore::open(&config, &login).unwrap().0),
+        store: Arc::new(KnownUsers::open(&config, &login).unwrap().store),
         gates: Gates {
             verifier: Verifier::with(&login, matches).unwrap(),
-            delays: Delays::new(&login).unwrap(),
+            delays: Delays::new(&login),
             metrics: Metrics::new().unwrap(),
         },
         _watch: None,

@@ -1,7 +1,7 @@
 //! The current users: those of the configuration and of the users file, checked, and replaced as a whole. Knows no
 //! password in the clear and verifies nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,21 +10,20 @@ use tokio::sync::broadcast;
 
 use super::phc::StoredHash;
 use super::{Config, LoginConfig, UserEntry};
-use crate::principal::{Principal, ROLE_ADMIN, ROLE_USER, UserName};
-use crate::setting::ByteSize;
-use crate::setting::Secret;
+use crate::principal::{Principal, Role, UserName};
+use crate::setting::{ByteSize, Findings, Secret};
 
 pub mod file;
 pub(super) mod watch;
 
 pub use file::{UserProblem, UsersError};
 
-/// The most roles of a user.
-const ROLES_MAX: usize = 64;
-/// The longest role name, in bytes.
-const ROLE_MAX_BYTES: usize = 64;
 /// How many withdrawn names may wait for a receiver before it lags.
 const WITHDRAWN_CAPACITY: usize = 1_024;
+
+/// What different costs of hashes mean.
+const UNEQUAL_COSTS: &str = "the users' passwords are hashed with different parameters: the time of a refused login tells \
+    users with cheaper ones from unknown users; hash them anew with equal parameters";
 
 /// One user.
 pub(super) struct User {
@@ -35,23 +34,11 @@ pub(super) struct User {
 impl User {
     /// Checks an entry.
     fn check(entry: &UserEntry, hash_memory: ByteSize) -> Result<(UserName, Self), UserProblem> {
-        let name = UserName::parse(&entry.name).map_err(UserProblem::Name)?;
-        let problem = |kind: fn(UserName) -> UserProblem| kind(name.clone());
-        if entry.roles.len() > ROLES_MAX {
-            return Err(problem(UserProblem::TooManyRoles));
-        }
-        let legal = |role: &String| {
-            role.strip_prefix("ROLE_").is_some_and(|rest| !rest.is_empty())
-                && role.len() <= ROLE_MAX_BYTES
-                && role.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        if !entry.roles.iter().all(legal) {
-            return Err(problem(UserProblem::Role));
-        }
+        let name = entry.name.clone();
         let hash = StoredHash::parse(entry.password.expose(), hash_memory)
             .map_err(|cause| UserProblem::Password(name.clone(), cause))?;
         let user = Self {
-            principal: Principal::new(name.clone(), entry.roles.iter().map(String::as_str)),
+            principal: Principal::new(name.clone(), entry.roles.iter().cloned()),
             hash: Arc::new(hash),
         };
         Ok((name, user))
@@ -91,6 +78,10 @@ impl Users {
     }
 
     /// `entries`, checked, each with words that say where it stands.
+    fn is_uniform(&self) -> bool {
+        self.costs().len() < 2
+    }
+
     fn check<'a>(
         entries: impl Iterator<Item = (&'a str, usize, &'a UserEntry)>,
         hash_memory: ByteSize,
@@ -102,13 +93,6 @@ impl Users {
             if by_name.insert(name.clone(), Arc::new(user)).is_some() {
                 return Err(error(UserProblem::Duplicate(name)));
             }
-        }
-        let costs: HashSet<u64> = by_name.values().map(|user| user.hash.cost()).collect();
-        if costs.len() > 1 {
-            tracing::warn!(
-                "the users' passwords are hashed with different parameters: the time of a refused login tells users \
-                 with cheaper ones from unknown users; hash them anew with equal parameters"
-            );
         }
         let costliest = by_name
             .values()
@@ -137,7 +121,7 @@ pub(super) struct UserStore {
 impl UserStore {
     /// Reads and checks everything once and starts nothing. Blocks while it reads the file. Also returns the file's
     /// path and content.
-    pub(super) fn open(config: &Config, login: &LoginConfig) -> Result<(Self, Option<Watched>), UsersError> {
+    fn open(config: &Config, login: &LoginConfig) -> Result<(Self, Option<Watched>), UsersError> {
         let mut watched = None;
         let mut from_file = Vec::new();
         let mut place = String::new();
@@ -173,6 +157,9 @@ impl UserStore {
         let place = file::place(place);
         let entries = numbered("auth.users", &self.configured).chain(numbered(&place, &from_file));
         let mut users = Users::check(entries, self.hash_memory)?;
+        if !users.is_uniform() {
+            tracing::warn!("{UNEQUAL_COSTS}");
+        }
         let before = self.current();
         let mut gone = Vec::new();
         for (name, old) in &before.by_name {
@@ -192,6 +179,34 @@ impl UserStore {
             let _ = self.withdrawn.send(name);
         }
         Ok(replaced)
+    }
+}
+
+/// The users as a start finds them, before anybody logs in.
+pub struct KnownUsers {
+    pub(super) store: UserStore,
+    pub(super) watched: Option<Watched>,
+}
+
+impl KnownUsers {
+    /// Reads and checks the users of the configuration and of the users file. Blocks on the file; starts nothing.
+    ///
+    /// # Errors
+    /// The file, or one of its users.
+    pub fn open(config: &Config, login: &LoginConfig) -> Result<Self, UsersError> {
+        let (store, watched) = UserStore::open(config, login)?;
+        Ok(Self { store, watched })
+    }
+
+    /// What is allowed and looks wrong.
+    pub fn check(&self, config: &Config, findings: &mut Findings) {
+        let users = self.store.current();
+        if users.is_empty() && config.users_file.is_some() {
+            findings.warn("auth.users_file", "nobody can log in: it names no user");
+        }
+        if !users.is_uniform() {
+            findings.warn("auth.users_file", UNEQUAL_COSTS);
+        }
     }
 }
 
@@ -218,14 +233,16 @@ const DEMO_HASH: &str =
 
 /// The users of `--demo`: `test1` to `test10`, and `admin` with [`ROLE_ADMIN`], all with the password `test`.
 pub fn demo_users() -> Vec<UserEntry> {
-    let user = |name: String, roles: &[&str]| UserEntry {
-        name,
-        password: Secret::new(DEMO_HASH),
-        roles: roles.iter().map(|role| (*role).into()).collect(),
+    let user = |name: String, roles: Vec<Role>| {
+        Some(UserEntry {
+            name: UserName::parse(&name).ok()?,
+            password: Secret::new(DEMO_HASH),
+            roles,
+        })
     };
     (1..=10)
-        .map(|number| user(format!("test{number}"), &[ROLE_USER]))
-        .chain([user("admin".into(), &[ROLE_USER, ROLE_ADMIN])])
+        .filter_map(|number| user(format!("test{number}"), vec![Role::user()]))
+        .chain(user("admin".into(), vec![Role::user(), Role::admin()]))
         .collect()
 }
 

@@ -37,9 +37,12 @@ mod link;
 mod log_limit;
 mod options;
 mod probe;
+mod servers;
 
 pub use options::ConnectError;
+pub use options::Identity;
 pub use probe::{Probed, probe};
+pub use servers::Servers;
 
 /// What the server's `max_payload` must hold beside the body.
 const HEADER_RESERVE_BYTES: usize = 16 << 10;
@@ -67,23 +70,33 @@ impl NatsBus {
     /// [`Bus::health`] tells the rest. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// What waiting cannot mend: an illegal address or prefix, credentials that exclude each other, a file that cannot be
-    /// read. The error names the setting and never a secret.
+    /// What waiting cannot mend: a file that cannot be read. The error names the setting and never a secret.
     pub async fn connect(
         config: &Config,
         limits: Limits,
         instance: &Instance,
     ) -> Result<Arc<Self>, ConnectError> {
-        let subjects = Subjects::new(&config.prefix).map_err(ConnectError::Prefix)?;
-        let addresses = options::addresses(config)?;
+        Self::connect_as(Identity::read(config)?, config, limits, instance).await
+    }
+
+    /// The same, with what [`Identity::read`] has read before.
+    ///
+    /// # Errors
+    /// The client refuses to begin.
+    pub async fn connect_as(
+        identity: Identity,
+        config: &Config,
+        limits: Limits,
+        instance: &Instance,
+    ) -> Result<Arc<Self>, ConnectError> {
+        let subjects = Subjects::new(&config.prefix);
+        let addresses = config.url.as_ref().map_or(&[][..], Servers::addresses);
         let link = Link::new();
         let events = link.clone();
-        let options = options::options(config, &instance.name)
-            .await?
-            .event_callback(move |event| {
-                events.on_event(event);
-                std::future::ready(())
-            });
+        let options = options::options(identity, config, &instance.name).event_callback(move |event| {
+            events.on_event(event);
+            std::future::ready(())
+        });
         // Boxed: some 7 KiB, once.
         let client = Box::pin(options.connect(addresses))
             .await

@@ -6,12 +6,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 use crate::destination::{DestinationError, Path, Target};
 use crate::instance::InstanceId;
 use crate::principal::UserName;
+use crate::setting::as_text;
 
 /// Longest prefix, so that no subject passes the 4,096 bytes that a NATS server allows a protocol line.
 pub const PREFIX_MAX_BYTES: usize = 64;
@@ -27,20 +29,37 @@ pub struct Subjects {
     event: Box<str>,
 }
 
-/// The prefix is not 1 to 64 bytes of `[A-Za-z0-9_-]` tokens with dots between them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PrefixError;
+/// `bus.prefix`: the first token of every subject, 1 to 64 letters, digits, `-` and `_`, so that it needs no escape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix(Box<str>);
 
-impl fmt::Display for PrefixError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected 1 to {PREFIX_MAX_BYTES} bytes of letters, digits, '-' and '_', with single dots between them"
-        )
+impl Default for Prefix {
+    fn default() -> Self {
+        Self("herald".into())
     }
 }
 
-impl std::error::Error for PrefixError {}
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        match (1..=PREFIX_MAX_BYTES).contains(&text.len()) && text.bytes().all(legal) {
+            true => Ok(Self(text.into())),
+            false => Err(format!(
+                "expected one NATS token: 1 to {PREFIX_MAX_BYTES} letters, digits, - or _, got {text:?}"
+            )),
+        }
+    }
+}
+
+as_text!(Prefix);
 
 /// Why a subject means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,25 +76,16 @@ pub enum SubjectError {
 
 impl Subjects {
     /// The subjects below `prefix`.
-    pub fn new(prefix: &str) -> Result<Self, PrefixError> {
-        let legal = |token: &str| {
-            !token.is_empty()
-                && token
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        };
-        if prefix.len() > PREFIX_MAX_BYTES || !prefix.split('.').all(legal) {
-            return Err(PrefixError);
-        }
+    pub fn new(prefix: &Prefix) -> Self {
         let below = |kind: &str| format!("{prefix}.{kind}.").into_boxed_str();
-        Ok(Self {
+        Self {
             broadcast: below("broadcast"),
             user: below("user"),
             app: below("app"),
             control_all: below("control.all"),
             control_instance: below("control.instance"),
             event: below("event"),
-        })
+        }
     }
 
     /// The subject of a notification's target.

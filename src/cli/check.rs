@@ -5,13 +5,10 @@ use std::fmt::Write;
 
 use toml::Value;
 
-use crate::config::{Config, Loaded};
+use crate::config::Loaded;
 
 /// The column of the sources, where the values leave room for it.
 const SOURCE_COLUMN: usize = 56;
-
-/// What `bus.url` may begin with, as its validation has it.
-const SCHEMES: [&str; 2] = ["nats://", "tls://"];
 
 /// The text of `loaded`: one section after the other, with sorted keys. A key that is not set is a comment.
 ///
@@ -19,25 +16,10 @@ const SCHEMES: [&str; 2] = ["nats://", "tls://"];
 /// The configuration cannot be written as TOML.
 pub fn render(loaded: &Loaded) -> Result<String, toml::ser::Error> {
     let keys = serde_json::to_value(&loaded.config).unwrap_or_default();
-    let values = Value::try_from(hide_credentials(loaded.config.clone()))?;
+    let values = Value::try_from(&loaded.config)?;
     let mut text = String::new();
     section(&mut text, loaded, "", &keys, &values);
     Ok(text)
-}
-
-/// `bus.url` may carry a user and a password. Everything before the last `@` is hidden except the scheme of the first
-/// server: a comma or a `://` in a password must not make half of it look like a host or a scheme.
-fn hide_credentials(mut config: Config) -> Config {
-    if let Some(url) = &mut config.bus.url
-        && let Some((credentials, hosts)) = url.rsplit_once('@')
-    {
-        let scheme = SCHEMES
-            .into_iter()
-            .find(|scheme| credentials.starts_with(scheme))
-            .unwrap_or_default();
-        *url = format!("{scheme}***@{hosts}");
-    }
-    config
 }
 
 /// Writes the keys directly in `prefix`, then the sections below it. `keys` also lists those that are not set.

@@ -41,8 +41,6 @@ pub struct HealthArgs {
 /// Why the instance does not count as healthy.
 #[derive(Debug)]
 pub enum HealthError {
-    /// The configured address is none; `serve` would not start with it either.
-    Address(String),
     /// No runtime, or standard output is gone.
     Io(io::Error),
     /// There is no whole answer.
@@ -54,7 +52,6 @@ pub enum HealthError {
 impl fmt::Display for HealthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(text) => write!(f, "{text:?} is not an IP address and a port"),
             Self::Io(error) => error.fmt(f),
             Self::NoAnswer(url, why) => write!(f, "{url}: no answer: {why}"),
             Self::Unhealthy(url, status, body) => write!(f, "{url}: {status}: {}", body.trim_end()),
@@ -80,7 +77,7 @@ pub fn run(
     live: bool,
     timeout: HumanDuration,
 ) -> Result<(), HealthError> {
-    let address = address.map_or_else(|| configured(config), Ok)?;
+    let address = address.unwrap_or_else(|| configured(config).to_string());
     let route = if live { "/livez" } else { "/readyz" };
     let path = format!("{}{route}", config.base_path);
     let url = format!("http://{address}{path}");
@@ -100,16 +97,15 @@ pub fn run(
 }
 
 /// Where the configured instance answers; all interfaces are reached by the loopback.
-fn configured(config: &Config) -> Result<String, HealthError> {
-    let text = config.admin_listen.as_ref().unwrap_or(&config.listen);
-    let mut address: SocketAddr = text.parse().map_err(|_| HealthError::Address(text.clone()))?;
+fn configured(config: &Config) -> SocketAddr {
+    let mut address = config.admin_listen.unwrap_or(config.listen);
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    Ok(address.to_string())
+    address
 }
 
 /// One GET on a connection of its own.

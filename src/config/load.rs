@@ -13,6 +13,7 @@ use super::origins::{DEFAULT, Origins};
 use super::problem::{ConfigError, Problem, expected_text, path_of};
 use super::providers::{Source, env, file};
 use super::schema::Schema;
+use crate::setting::Finding;
 
 /// Largest configuration file, in bytes.
 const FILE_MAX_BYTES: u64 = 1 << 20;
@@ -48,7 +49,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// Everything that is wrong with keys, types and the file's syntax in one go; if nothing is, everything that
-/// [`Config::validate`] finds.
+/// [`Config::check`] finds.
 pub fn load(
     arguments: &Arguments,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -145,8 +146,8 @@ impl Gathered {
             .map_err(|error| Problem::from_figment(&error, &path_of(&error)))?;
         let origins = Origins::of_all(&figment, schema.all_keys());
 
-        let findings = config.validate(demo);
-        let located = |findings: Vec<super::Finding>| -> Vec<Problem> {
+        let findings = config.check(demo);
+        let located = |findings: Vec<Finding>| -> Vec<Problem> {
             findings
                 .into_iter()
                 .filter(|finding| counts(&finding.key))
@@ -167,7 +168,7 @@ impl Gathered {
 
 /// Says where a finding comes from. A default is wrong only because of another key that the finding mentions, so the
 /// source of that key is named too.
-fn locate(finding: super::Finding, origins: &Origins) -> Problem {
+fn locate(finding: Finding, origins: &Origins) -> Problem {
     let origin = origins.of(&finding.key);
     let mut message = finding.message;
     if origin == DEFAULT {

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use super::*;
 use crate::http::access::Access;
+use crate::origins::Origins;
 use crate::setting::{ByteSize, HumanDuration};
 
 mod docs;
@@ -71,9 +72,9 @@ fn the_environment_beats_the_file_and_flags_beat_both() {
         ..Arguments::default()
     };
     let loaded = loaded_with(text, &variables, flags).unwrap();
-    assert_eq!(loaded.config.http.listen, "127.0.0.1:3");
-    assert_eq!(loaded.config.bus.prefix, "env");
-    assert_eq!(loaded.config.http.base_path, "/file");
+    assert_eq!(loaded.config.http.listen.to_string(), "127.0.0.1:3");
+    assert_eq!(loaded.config.bus.prefix.to_string(), "env");
+    assert_eq!(loaded.config.http.base_path.as_str(), "/file");
     assert_eq!(loaded.config.api.access, Access::Open);
     let origin = |key| loaded.origins.of(key);
     assert_eq!(origin("http.listen"), "--listen");
@@ -121,26 +122,31 @@ fn values_of_variables_become_what_the_key_takes() {
     let config = config("bus.ca_file = 'x'\nhttp.base_path = '/x'", &variables);
     assert_eq!(config.bus.user.as_deref(), Some("0123"));
     assert_eq!(config.bus.password.unwrap().expose(), " 0123 ");
-    assert_eq!(config.instance.name.as_deref(), Some("true"));
+    assert_eq!(
+        config.instance.name.map(|name| name.to_string()).as_deref(),
+        Some("true")
+    );
     assert_eq!(config.limits.headers, 80);
     assert_eq!(config.login.permits, Some(2));
     assert_eq!(config.limits.body_bytes, ByteSize::kib(64));
     assert_eq!(config.drain.timeout, HumanDuration::secs(30));
-    assert_eq!(config.http.origins, ["https://a.example", "https://b.example"]);
-    assert_eq!(
-        config.http.cors_origins,
-        ["https://a.example", "https://b.example"]
-    );
+    let origins = Origins::parse(["https://a.example", "https://b.example"]).unwrap();
+    assert_eq!(config.http.origins, origins);
+    assert_eq!(config.http.cors_origins, origins);
     assert_eq!(config.presence.list_destination, None);
     assert_eq!(config.bus.ca_file, None);
-    assert_eq!(config.http.base_path, "");
+    assert_eq!(config.http.base_path.as_str(), "");
 }
 
 #[test]
 fn lists_by_variable_are_json_or_commas() {
     let check = |text: &str, expected: &[&str]| {
         let config = config("", &[("HERALD_HTTP__CORS_ORIGINS", text)]);
-        assert_eq!(config.http.cors_origins, expected, "{text}");
+        assert_eq!(
+            config.http.cors_origins,
+            Origins::parse(expected).unwrap(),
+            "{text}"
+        );
     };
     check("", &[]);
     check("[]", &[]);
@@ -154,7 +160,7 @@ fn lists_by_variable_are_json_or_commas() {
 fn an_empty_text_in_the_file_is_none_where_none_is_possible() {
     let config = config("presence.list_destination = ''\nhttp.base_path = ''", &[]);
     assert_eq!(config.presence.list_destination, None);
-    assert_eq!(config.http.base_path, "");
+    assert_eq!(config.http.base_path.as_str(), "");
 }
 
 #[test]
@@ -181,19 +187,20 @@ fn everything_wrong_is_said_at_once_with_its_place() {
 
 #[test]
 fn a_wrong_element_is_named_by_its_own_line() {
-    let text = "[[api.keys]]\nname = 'a'\nsha256 = 'x'\n\n[[api.keys]]\nname = 'b'\nsha265 = 'x'\n";
+    let hash = "0".repeat(64);
+    let text =
+        format!("[[api.keys]]\nname = 'a'\nsha256 = '{hash}'\n\n[[api.keys]]\nname = 'b'\nsha265 = 'x'\n");
     assert_eq!(
-        wrong(text, &[]),
+        wrong(&text, &[]),
         ["api.keys[1].sha265 (F:7): unknown key; known here: name, sha256 and scopes"]
     );
-    let text = "[[api.keys]]\nname = 'a'\nsha256 = 'x'\n[[api.keys]]\nname = 'b'\nsha256 = 7\n";
+    let text = format!("[[api.keys]]\nname = 'a'\nsha256 = '{hash}'\n[[api.keys]]\nname = 'b'\nsha256 = 7\n");
     assert_eq!(
-        wrong(text, &[]),
+        wrong(&text, &[]),
         ["api.keys[1].sha256 (F:6): expected a text in quotes, got 7"]
     );
     let text = "[[api.keys]]\nname = 'a'\n";
     assert_eq!(wrong(text, &[]), ["api.keys[0] (F:1): the key sha256 is missing"]);
-    let hash = "0".repeat(64);
     let text =
         format!("[[api.keys]]\nname = 'a'\nsha256 = '{hash}'\n[[api.keys]]\nname = 'b'\nsha256 = 'x'\n");
     assert_eq!(
@@ -345,7 +352,7 @@ fn named_by_variable(text: &str) -> (tempfile::NamedTempFile, (OsString, OsStrin
 fn a_variable_names_the_file_and_the_flag_beats_it() {
     let (_file, variable) = named_by_variable("bus.prefix = 'variable'");
     let loaded = load(&Arguments::default(), [variable.clone()]).unwrap();
-    assert_eq!(loaded.config.bus.prefix, "variable");
+    assert_eq!(loaded.config.bus.prefix.to_string(), "variable");
     assert!(loaded.origins.of("bus.prefix").to_string().ends_with(":1"));
 
     let (flag, _) = named_by_variable("bus.prefix = 'flag'");
@@ -353,7 +360,10 @@ fn a_variable_names_the_file_and_the_flag_beats_it() {
         config: Some(flag.path().into()),
         ..Arguments::default()
     };
-    assert_eq!(load(&flags, [variable]).unwrap().config.bus.prefix, "flag");
+    assert_eq!(
+        load(&flags, [variable]).unwrap().config.bus.prefix.to_string(),
+        "flag"
+    );
 
     let empty = ("HERALD_CONFIG".into(), OsString::new());
     load(&Arguments::default(), [empty]).unwrap();
@@ -379,7 +389,8 @@ fn health_needs_http_alone() {
         load_http(&Arguments::default(), variables)
     };
     let http = with("HERALD_HTTP__LISTEN", "0.0.0.0:1").unwrap();
-    assert_eq!((&*http.listen, &*http.base_path), ("0.0.0.0:1", "/backend"));
+    assert_eq!(http.listen.to_string(), "0.0.0.0:1");
+    assert_eq!(http.base_path.as_str(), "/backend");
     let words = |name, value| with(name, value).unwrap_err().to_string();
     assert_eq!(
         words("HERALD_HTTP__LISTEM", "x"),

@@ -10,7 +10,6 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use tracing::Instrument;
@@ -23,70 +22,9 @@ use crate::auth::credentials::Credentials;
 use crate::auth::{AuthError, Authenticator};
 use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
 
-/// `[api]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Who may publish.
-    pub access: Access,
-    /// The named keys.
-    pub keys: Vec<Key>,
-    /// Samples of what is fanned out (`GET /api/v1/tap`) at once; above it 503.
-    pub taps: usize,
-    /// Destinations that one sample tells apart.
-    pub tap_destinations: usize,
-}
+mod config;
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            access: Access::default(),
-            keys: Vec::new(),
-            taps: 4,
-            tap_destinations: 1_000,
-        }
-    }
-}
-
-/// `api.access`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Access {
-    /// Only the bearer of a key, or a user with the role.
-    #[default]
-    Keys,
-    /// Anyone who reaches the port may publish, nothing else.
-    Open,
-}
-
-/// What a key is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Publish notifications.
-    Publish,
-    /// Read presence and metrics.
-    Read,
-    /// Disconnect users; includes the others.
-    Admin,
-}
-
-/// One `[[api.keys]]`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Key {
-    /// Stands in spans and the audit log.
-    pub name: String,
-    /// SHA-256 of the key, 64 hex digits.
-    pub sha256: String,
-    /// What it may do.
-    #[serde(default = "default_scopes")]
-    pub scopes: Vec<Scope>,
-}
-
-fn default_scopes() -> Vec<Scope> {
-    vec![Scope::Publish]
-}
+pub use config::{Access, Config, Key, KeyDigest, Scope};
 
 /// Who sent a request, for the audit log and spans. Found in the request's extensions behind [`require`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,87 +47,32 @@ impl fmt::Display for Caller {
     }
 }
 
-/// Why `[api]` cannot be used. Names the key by its place and name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PolicyError {
-    /// `sha256` is not 64 hex digits.
-    Digest(String),
-    /// Empty, or given twice.
-    Name(String),
-    /// No scope at all.
-    NoScope(String),
-}
-
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Digest(name) => write!(f, "api.keys: sha256 of {name:?} must be 64 hex digits"),
-            Self::Name(name) => write!(f, "api.keys: the name {name:?} is empty or given twice"),
-            Self::NoScope(name) => write!(f, "api.keys: {name:?} has no scopes"),
-        }
-    }
-}
-
-impl std::error::Error for PolicyError {}
-
-#[derive(Clone)]
-struct CompiledKey {
-    name: Arc<str>,
-    digest: [u8; 32],
-    scopes: Box<[Scope]>,
-}
-
-/// `[api]`, checked and ready to compare.
+/// `[api]`, ready to compare.
 #[derive(Clone)]
 pub struct Policy {
     open: bool,
-    keys: Box<[CompiledKey]>,
+    keys: Arc<[Key]>,
 }
 
 impl Policy {
-    /// Checks and compiles `[api]`.
-    pub fn compile(config: &Config) -> Result<Self, PolicyError> {
-        let mut keys: Vec<CompiledKey> = Vec::with_capacity(config.keys.len());
-        for key in &config.keys {
-            if key.name.is_empty() || keys.iter().any(|seen| *seen.name == *key.name) {
-                return Err(PolicyError::Name(key.name.clone()));
-            }
-            if key.scopes.is_empty() {
-                return Err(PolicyError::NoScope(key.name.clone()));
-            }
-            keys.push(CompiledKey {
-                name: key.name.as_str().into(),
-                digest: digest_from_hex(&key.sha256).ok_or_else(|| PolicyError::Digest(key.name.clone()))?,
-                scopes: key.scopes.as_slice().into(),
-            });
-        }
-        Ok(Self {
+    /// What `[api]` permits.
+    pub fn new(config: &Config) -> Self {
+        Self {
             open: config.access == Access::Open,
-            keys: keys.into(),
-        })
+            keys: config.keys.as_slice().into(),
+        }
     }
 
     /// The key that `token` is. Takes the same time whichever key it is, and whether it is one.
-    fn key(&self, token: &str) -> Option<&CompiledKey> {
+    fn key(&self, token: &str) -> Option<&Key> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let mut found = 0_u32;
-        for (index, key) in (1_u32..).zip(&self.keys) {
-            let same: Choice = digest.ct_eq(&key.digest);
+        for (index, key) in (1_u32..).zip(&*self.keys) {
+            let same: Choice = digest.ct_eq(&key.sha256.0);
             found.conditional_assign(&index, same);
         }
         self.keys.get((found as usize).checked_sub(1)?)
     }
-}
-
-fn digest_from_hex(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
 }
 
 /// Whether `principal` may do what needs `scope`.

@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -113,22 +113,12 @@ pub struct Peer {
     pub place: Place,
 }
 
-/// Binds `address` (host and port), with SO_REUSEADDR, so that a restart does not wait for old connections.
+/// Binds `address` with SO_REUSEADDR, so that a restart does not wait for old connections. Must be called inside a tokio
+/// runtime.
 ///
 /// # Errors
-/// The last address's, if a name has several and none can be bound.
-pub async fn bind(address: &str) -> io::Result<TcpListener> {
-    let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
-    for address in lookup_host(address).await? {
-        match bind_to(address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
+/// What the system says: the address is in use, or not this machine's.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,

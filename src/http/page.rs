@@ -66,7 +66,7 @@ impl Page {
     fn from_index(index: Option<&str>, state: &State, config: &Config) -> Self {
         let Some(index) = index else {
             return Self::Missing {
-                docs: config.ws_path != "/docs",
+                docs: config.ws_path.as_str() != "/docs",
             };
         };
         let prefixes = &state.prefixes;
@@ -81,14 +81,14 @@ impl Page {
             .as_ref()
             .map(|path| path.as_str().to_owned());
         let index = [
-            ("{{ws_path}}", config.ws_path.clone()),
+            ("{{ws_path}}", config.ws_path.to_string()),
             ("{{user_prefix}}", prefixes.user_prefix.as_str().to_owned()),
             ("{{application_prefix}}", first(&prefixes.application_prefixes)),
             ("{{broadcast_prefix}}", first(&prefixes.broadcast_prefixes)),
             ("{{list_destination}}", list.unwrap_or_default()),
             ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
             // Last: it has braces of its own.
-            ("{{trace_url}}", config.trace_url.clone()),
+            ("{{trace_url}}", config.trace_url.to_string()),
         ]
         .iter()
         .fold(index.to_owned(), |page, (name, value)| {

@@ -16,8 +16,7 @@ use super::error::ApiError;
 use super::notifications::{message, publish, raw};
 use super::origin::cors;
 use super::{
-    Config, ConfigError, State, debug_sampling, explain, health, instances, log_level, observe, openapi,
-    page, tap, users,
+    Config, State, debug_sampling, explain, health, instances, log_level, observe, openapi, page, tap, users,
 };
 use crate::origins::Origins;
 
@@ -52,17 +51,13 @@ pub struct Routers {
 /// Puts the routes together. `ws` holds `http.ws_path` and what is below it, without `http.base_path`, which is put
 /// before every route here. With `http.admin_listen` set, `/metrics`, health and debug routes stand on that port
 /// alone: there with and without the base path, the first two without credentials.
-///
-/// Fails where [`Config::validate`] does.
-pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, ConfigError> {
-    config.validate()?;
-    let (origins, cors_origins) = config.origins()?;
+pub fn router(state: State, config: &Config, ws: Router) -> Routers {
     let page = page::Page::new(&state, config);
     let api = Arc::new(Api {
         state,
         body_reader: BodyReader::new(config.buffered_request_bytes.0, config.body_timeout.0),
-        origins,
-        cors_origins,
+        origins: config.origins.clone(),
+        cors_origins: config.cors_origins.clone(),
         max_request_bytes: config.max_request_bytes.0,
     });
     let base = config.base_path.as_str();
@@ -106,7 +101,7 @@ pub fn router(state: State, config: &Config, ws: Router) -> Result<Routers, Conf
         };
         routes.merge(below_base).fallback(not_found)
     });
-    Ok(Routers { main, admin })
+    Routers { main, admin }
 }
 
 fn publish_routes() -> OpenApiRouter<Arc<Api>> {

@@ -97,15 +97,12 @@ impl Fixture {
         let bus = Arc::new(RecordingBus::default());
         let dyn_bus: Arc<dyn Bus> = Arc::clone(&bus) as Arc<dyn Bus>;
         let instance = Instance::new(&crate::instance::Config {
-            name: Some("test".into()),
+            name: Some("test".parse().unwrap()),
         });
         let key = |name: &str, scope| Key {
             name: name.into(),
-            sha256: Sha256::digest(name)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-            scopes: vec![scope],
+            sha256: <[u8; 32]>::from(Sha256::digest(name)).into(),
+            scopes: [scope].into(),
         };
         let keys = vec![
             key("publish", Scope::Publish),
@@ -129,12 +126,11 @@ impl Fixture {
             authenticator: authenticator(),
             prefixes: Arc::new(Prefixes::default()),
             instance,
-            policy: Policy::compile(&ApiConfig {
+            policy: Policy::new(&ApiConfig {
                 access,
                 keys,
                 ..ApiConfig::default()
-            })
-            .unwrap(),
+            }),
             metrics,
             tracer,
             phase: phase.subscribe(),
@@ -144,10 +140,10 @@ impl Fixture {
             list_destination: None,
         };
         let ws = Router::new().route(
-            &config.ws_path,
+            config.ws_path.as_str(),
             axum::routing::get(|| async { StatusCode::IM_A_TEAPOT }),
         );
-        let Routers { main, admin } = router(state, config, ws).unwrap();
+        let Routers { main, admin } = router(state, config, ws);
         Self {
             bus,
             main,

@@ -1,16 +1,17 @@
 //! The link that decides who may SUBSCRIBE and SEND where, by the configured rules. Knows no frame and no socket.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::{Interceptor, Reject};
 use crate::close_reason::CloseReason;
 use crate::destination::{Destination, Path, Prefixes, Target};
-use crate::principal::Principal;
-use pattern::{Kind, Pattern, PatternError};
+use crate::principal::{Principal, Role};
+use crate::setting::Findings;
+use pattern::{Kind, Matcher};
 
 mod pattern;
+
+pub use pattern::Pattern;
 
 /// `[permissions]`: who may SUBSCRIBE and SEND where. In each list the first rule whose destination matches decides.
 /// If none matches, the defaults of docs/auth.md apply.
@@ -29,51 +30,10 @@ pub struct Config {
 pub struct Rule {
     /// A destination as clients write it. A segment `*` stands for any one segment, a last segment `**` for any
     /// number of segments, including none.
-    pub destination: String,
+    pub destination: Pattern,
     /// Holders of any of these roles are permitted. With an empty list nobody is.
-    pub roles: Vec<String>,
+    pub roles: Vec<Role>,
 }
-
-/// A rule that is not usable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PermissionsError {
-    list: &'static str,
-    number: usize,
-    destination: String,
-    problem: Problem,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Problem {
-    Pattern(PatternError),
-    OwnUserDestination,
-    Application,
-    Role(String),
-}
-
-impl fmt::Display for PermissionsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}, rule number {} ({:?}): ",
-            self.list, self.number, self.destination
-        )?;
-        match &self.problem {
-            Problem::Pattern(error) => error.fmt(f),
-            Problem::OwnUserDestination => {
-                f.write_str("a user may always SUBSCRIBE to its own user destinations, no rule changes that")
-            }
-            Problem::Application => {
-                f.write_str("nobody may SUBSCRIBE to an application destination, no rule changes that")
-            }
-            Problem::Role(role) => {
-                write!(f, "roles: expected full names such as ROLE_USER, got {role:?}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for PermissionsError {}
 
 /// The compiled rules.
 pub struct Authorize {
@@ -82,70 +42,76 @@ pub struct Authorize {
 }
 
 struct Compiled {
-    pattern: Pattern,
-    roles: Vec<Box<str>>,
+    pattern: Matcher,
+    roles: Vec<Role>,
 }
 
 impl Authorize {
     /// Compiles `config`. The prefixes determine the kind of a rule's destination. A rule for an application
-    /// destination applies under every application prefix, since they all mean the same.
-    pub fn new(config: &Config, prefixes: &Prefixes) -> Result<Self, PermissionsError> {
-        Ok(Self {
+    /// destination applies under every application prefix, since they all mean the same. A rule that no prefix gives a
+    /// meaning, or that could never decide, is noted as an error.
+    pub fn new(config: &Config, prefixes: &Prefixes, findings: &mut Findings) -> Self {
+        let subscribe = |kind| match kind {
+            Kind::Broadcast => Ok(()),
+            Kind::User => {
+                Err("a user may always SUBSCRIBE to its own user destinations, no rule changes that")
+            }
+            Kind::Application => {
+                Err("nobody may SUBSCRIBE to an application destination, no rule changes that")
+            }
+        };
+        Self {
             subscribe: compile(
                 "permissions.subscribe",
                 &config.subscribe,
                 prefixes,
-                |kind| match kind {
-                    Kind::Broadcast => Ok(()),
-                    Kind::User => Err(Problem::OwnUserDestination),
-                    Kind::Application => Err(Problem::Application),
-                },
-            )?,
-            send: compile("permissions.send", &config.send, prefixes, |_| Ok(()))?,
-        })
+                subscribe,
+                findings,
+            ),
+            send: compile("permissions.send", &config.send, prefixes, |_| Ok(()), findings),
+        }
     }
 }
 
 fn compile(
-    list: &'static str,
+    list: &str,
     rules: &[Rule],
     prefixes: &Prefixes,
-    fits: impl Fn(Kind) -> Result<(), Problem>,
-) -> Result<Vec<Compiled>, PermissionsError> {
-    let compile = |rule: &Rule| {
-        let pattern = Pattern::parse(&rule.destination, prefixes).map_err(Problem::Pattern)?;
-        fits(pattern.kind())?;
-        if let Some(role) = rule.roles.iter().find(|role| !role.starts_with("ROLE_")) {
-            return Err(Problem::Role(role.clone()));
+    fits: impl Fn(Kind) -> Result<(), &'static str>,
+    findings: &mut Findings,
+) -> Vec<Compiled> {
+    let mut compiled = Vec::with_capacity(rules.len());
+    for (index, rule) in rules.iter().enumerate() {
+        let matcher = rule
+            .destination
+            .under(prefixes)
+            .map_err(|error| error.to_string());
+        let matcher = matcher.and_then(|matcher| Ok(fits(matcher.kind()).map(|()| matcher)?));
+        match matcher {
+            Ok(pattern) => compiled.push(Compiled {
+                pattern,
+                roles: rule.roles.clone(),
+            }),
+            Err(problem) => findings.error(
+                format!("{list}[{index}].destination"),
+                format!("{:?}: {problem}", rule.destination.to_string()),
+            ),
         }
-        let roles = rule.roles.iter().map(|role| role.as_str().into()).collect();
-        Ok(Compiled { pattern, roles })
-    };
-    rules
-        .iter()
-        .enumerate()
-        .map(|(index, rule)| {
-            compile(rule).map_err(|problem| PermissionsError {
-                list,
-                number: index + 1,
-                destination: rule.destination.clone(),
-                problem,
-            })
-        })
-        .collect()
+    }
+    compiled
 }
 
 /// The decision of the first matching rule.
 enum Verdict<'a> {
     Permitted,
-    Refused(&'a [Box<str>]),
+    Refused(&'a [Role]),
     NoRule,
 }
 
 fn ask<'a>(rules: &'a [Compiled], who: &Principal, kind: Kind, path: &Path) -> Verdict<'a> {
     match rules.iter().find(|rule| rule.pattern.matches(kind, path)) {
         None => Verdict::NoRule,
-        Some(rule) if rule.roles.iter().any(|role| who.has_role(role)) => Verdict::Permitted,
+        Some(rule) if rule.roles.iter().any(|role| who.has_role(role.as_str())) => Verdict::Permitted,
         Some(rule) => Verdict::Refused(&rule.roles),
     }
 }
@@ -186,11 +152,14 @@ impl Interceptor for Authorize {
     }
 }
 
-fn wanted(roles: &[Box<str>]) -> String {
+fn wanted(roles: &[Role]) -> String {
     match roles {
         [] => "nobody may".to_owned(),
         [role] => format!("it takes {role}"),
-        roles => format!("it takes one of {}", roles.join(", ")),
+        roles => {
+            let roles: Vec<&str> = roles.iter().map(Role::as_str).collect();
+            format!("it takes one of {}", roles.join(", "))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, HumanDuration, Rate};
+use super::{ByteSize, Findings, HumanDuration, Rate};
 
 /// `[limits]`: every bound on what a client or a publisher may cost. docs/limits.md says what happens at each bound.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,6 +59,66 @@ pub struct Limits {
 /// The largest value of `limits.sessions_per_user`: the sessions of one user must fit into one message between
 /// instances.
 pub const SESSIONS_PER_USER_MAX: usize = 4_096;
+
+/// Beyond this a body is refused whatever the configuration says (docs/nats.md).
+const BODY_MAX: ByteSize = ByteSize::kib(1_000);
+
+impl Limits {
+    /// Checks that the bounds are sane and fit each other.
+    pub fn check(&self, findings: &mut Findings) {
+        findings.at_least(
+            "limits.frame_bytes_before_login",
+            self.frame_bytes_before_login,
+            ByteSize(512),
+        );
+        findings.at_least("limits.body_bytes", self.body_bytes, ByteSize(1));
+        if self.body_bytes > BODY_MAX {
+            findings.warn(
+                "limits.body_bytes",
+                format!("{BODY_MAX} is the most that is accepted; more has no effect"),
+            );
+        }
+        // A CONNECT with credentials has six headers, some with two spellings.
+        findings.at_least("limits.headers", self.headers, 8);
+        findings.at_least("limits.header_bytes", self.header_bytes, ByteSize(256));
+        findings.at_least("limits.subscriptions", self.subscriptions, 1);
+        findings.at_least("limits.requests_in_flight", self.requests_in_flight, 1);
+        findings.at_least("limits.outbox_bytes", self.outbox_bytes, ByteSize::kib(64));
+        if self.outbox_total_bytes < self.outbox_bytes {
+            findings.error(
+                "limits.outbox_total_bytes",
+                format!(
+                    "expected at least limits.outbox_bytes ({}), got {}",
+                    self.outbox_bytes, self.outbox_total_bytes
+                ),
+            );
+        }
+        if self.delivery_bytes < self.body_bytes {
+            findings.error(
+                "limits.delivery_bytes",
+                format!(
+                    "expected at least limits.body_bytes ({}), got {}",
+                    self.body_bytes, self.delivery_bytes
+                ),
+            );
+        }
+        findings.within(
+            "limits.sessions_per_user",
+            self.sessions_per_user,
+            0,
+            SESSIONS_PER_USER_MAX,
+        );
+        if self.socket_send_bytes != ByteSize(0) {
+            findings.within(
+                "limits.socket_send_bytes",
+                self.socket_send_bytes,
+                ByteSize::kib(4),
+                ByteSize::mib(64),
+            );
+        }
+        findings.positive("limits.connect_timeout", self.connect_timeout);
+    }
+}
 
 /// `limits.sessions_per_user_policy`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

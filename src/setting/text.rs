@@ -7,6 +7,7 @@ pub(super) fn split(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
 }
 
+/// Serde by way of `Display` and `FromStr`: what a text cannot mean is an error at its key.
 macro_rules! as_text {
     ($type:ty) => {
         impl serde::Serialize for $type {
@@ -25,4 +26,4 @@ macro_rules! as_text {
     };
 }
 
-pub(super) use as_text;
+pub(crate) use as_text;

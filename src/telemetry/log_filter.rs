@@ -1,11 +1,54 @@
 //! Which events are logged: what `log.level` says, as a filter. Knows no writer, and not how long it is in force.
 
+use std::fmt;
+use std::str::FromStr;
+
 use tracing_subscriber::filter::EnvFilter;
+
+use crate::setting::as_text;
 
 /// What Herald's own events are called; all others are libraries'.
 const OWN_TARGET: &str = "herald";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// `log.level`: a filter as tracing's `EnvFilter` reads it, such as `info` or `herald=debug,info`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level(Box<str>);
+
+impl Level {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The filter itself. It has been read once, so this does not fail.
+    pub(super) fn filter(&self) -> EnvFilter {
+        filter(&self.0).unwrap_or_default()
+    }
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self("info".into())
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        filter(text).map(|_| Self(text.into()))
+    }
+}
+
+as_text!(Level);
 
 /// The filter that `log.level` asks for. A level alone is Herald's own; libraries stay at `warn` unless `log.level` names
 /// them: what they say at lower levels is of use to their authors only, and may hold what must not be logged, such as

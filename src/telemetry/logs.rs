@@ -7,7 +7,6 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-use super::log_filter::filter;
 use super::{LogConfig, LogFormat, StartError, log_level};
 
 /// Whether lines are for people.
@@ -45,7 +44,7 @@ where
 
 /// Makes this process's log. Once: a second call fails.
 pub(super) fn start(config: &LogConfig) -> Result<(), StartError> {
-    let filter = filter(&config.level).map_err(StartError::Level)?;
+    let filter = config.level.filter();
     let terminal = std::io::stderr().is_terminal();
     // https://no-color.org: set and not empty.
     let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -54,7 +53,7 @@ pub(super) fn start(config: &LogConfig) -> Result<(), StartError> {
         .with(layer(config.format, terminal, coloured, std::io::stderr).with_filter(filter))
         .try_init()
         .map_err(|_| StartError::Twice)?;
-    log_level::begun(handle, &config.level);
+    log_level::begun(handle, config.level.as_str());
     Ok(())
 }
 
@@ -66,6 +65,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
+    use crate::telemetry::log_filter::Level;
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -86,7 +86,8 @@ mod tests {
         let sink = Sink::default();
         let writer = sink.clone();
         let layer = layer(format, false, false, move || writer.clone());
-        let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(level).unwrap()));
+        let subscriber =
+            tracing_subscriber::registry().with(layer.with_filter(level.parse::<Level>().unwrap().filter()));
         tracing::subscriber::with_default(subscriber, say);
         String::from_utf8(sink.0.lock().clone()).unwrap()
     }

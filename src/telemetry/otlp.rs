@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn the_resource_names_program_and_instance_unless_it_is_told_otherwise() {
         let instance = Instance::new(&crate::instance::Config {
-            name: Some("one".into()),
+            name: Some("one".parse().unwrap()),
         });
         let check = |given: &[(&str, &str)], key, expected: &str| {
             let given: Vec<_> = given

@@ -45,7 +45,7 @@ pub fn instance() -> Instance {
 
 pub fn config(url: &str) -> Config {
     Config {
-        url: Some(url.into()),
+        url: Some(url.parse().unwrap()),
         request_timeout: HumanDuration::millis(300),
         ..Config::default()
     }

@@ -164,8 +164,8 @@ async fn a_user_destination_is_the_callers_own_in_all_its_sessions() {
 #[tokio::test]
 async fn permissions_are_asked_for_each_destination() {
     let rule = |destination: &str, roles: &[&str]| Rule {
-        destination: destination.into(),
-        roles: roles.iter().map(|role| (*role).into()).collect(),
+        destination: destination.parse().unwrap(),
+        roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
     };
     let app = App::with(|config| {
         config.permissions.subscribe = vec![
@@ -213,8 +213,8 @@ async fn permissions_are_asked_for_each_destination() {
 async fn a_refused_login_does_not_say_why() {
     let app = App::with(|config| {
         let mut robot = herald::auth::users::demo_users().remove(0);
-        robot.name = "robot".into();
-        robot.roles = vec!["ROLE_PUBLISHER".into()];
+        robot.name = "robot".parse().unwrap();
+        robot.roles = vec!["ROLE_PUBLISHER".parse().unwrap()];
         config.auth.users.push(robot);
     })
     .await;

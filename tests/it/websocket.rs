@@ -28,7 +28,7 @@ impl Server {
     fn start() -> Self {
         let runtime = Runtime::new().unwrap();
         let listener = runtime
-            .block_on(herald::http::listener::bind("127.0.0.1:0"))
+            .block_on(async { herald::http::listener::bind(([127, 0, 0, 1], 0).into()) })
             .unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(echo::serve(listener, MAX_MESSAGE_BYTES, CancellationToken::new()));

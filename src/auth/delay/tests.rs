@@ -17,7 +17,7 @@ fn delays(change: impl FnOnce(&mut LoginConfig)) -> Arc<Delays> {
         ..LoginConfig::default()
     };
     change(&mut config);
-    Delays::new(&config).unwrap()
+    Delays::new(&config)
 }
 
 fn address(last: u8) -> IpAddr {

@@ -27,7 +27,7 @@ fn gates(login: &LoginConfig) -> (Gates, mpsc::Sender<()>) {
     });
     let gates = Gates {
         verifier: Verifier::with(login, matches).unwrap(),
-        delays: Delays::new(login).unwrap(),
+        delays: Delays::new(login),
         metrics: Metrics::new().unwrap(),
     };
     (gates, release)

@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use super::*;
 use crate::limit::Limit;
+use crate::setting::Findings;
 use crate::setting::{ByteSize, HumanDuration};
 
 const RIGHT: &str = "right";
@@ -289,8 +290,13 @@ fn no_two_logins_have_one_key() {
 #[test]
 fn settings_out_of_range_are_named() {
     let check = |config: LoginConfig, expected: &str| {
-        let error = Verifier::new(&config).map(|_| ()).unwrap_err().to_string();
-        assert!(error.starts_with(expected), "{error}");
+        let mut findings = Findings::default();
+        config.check(&mut findings);
+        let found = findings.into_result().map_err(|finding| finding.to_string());
+        assert!(
+            found.as_ref().is_err_and(|error| error.starts_with(expected)),
+            "{found:?}"
+        );
     };
     check(config(0, 1), "login.permits: expected 1 to 1024, got 0");
     check(config(usize::MAX, 1), "login.permits: ");
@@ -298,6 +304,10 @@ fn settings_out_of_range_are_named() {
     let mut large = config(1, 1);
     large.cache_entries = usize::MAX;
     check(large, "login.cache_entries: ");
+}
+
+#[test]
+fn without_entries_nothing_is_remembered() {
     let mut off = config(1, 1);
     off.cache_entries = 0;
     assert!(Verifier::new(&off).unwrap().cache.is_none());

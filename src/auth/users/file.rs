@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::auth::UserEntry;
 use crate::auth::phc::HashProblem;
-use crate::principal::{UserName, UserNameError};
+use crate::principal::UserName;
 use crate::setting::ByteSize;
 
 /// Why the users as a whole are unusable.
@@ -46,16 +46,10 @@ pub enum UsersError {
 /// Why a user is unusable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserProblem {
-    /// Not a user name.
-    Name(UserNameError),
     /// Two users with the same name.
     Duplicate(UserName),
     /// The password is not an argon2id hash within the bounds.
     Password(UserName, HashProblem),
-    /// A role does not have the form `ROLE_…`.
-    Role(UserName),
-    /// Too many roles.
-    TooManyRoles(UserName),
 }
 
 impl UsersError {
@@ -110,15 +104,8 @@ impl std::error::Error for UsersError {
 impl fmt::Display for UserProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(error) => write!(f, ": name: {error}"),
             Self::Duplicate(name) => write!(f, " ({name}): name: there is a user of this name already"),
             Self::Password(name, problem) => write!(f, " ({name}): password: {problem}"),
-            Self::Role(name) => write!(
-                f,
-                " ({name}): roles: expected full names such as ROLE_USER (at most {} visible ASCII characters)",
-                super::ROLE_MAX_BYTES
-            ),
-            Self::TooManyRoles(name) => write!(f, " ({name}): roles: at most {}", super::ROLES_MAX),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth::phc::{cheap, cheap_with};
+use crate::principal::{ROLE_ADMIN, ROLE_USER};
 use crate::setting::ByteSize;
 
 fn user(name: &str, hash: &str, roles: &str) -> String {
@@ -15,9 +16,9 @@ fn open(content: &[u8]) -> Result<(UserStore, Option<Watched>), UsersError> {
         users_file: Some(file.path().to_str().unwrap().to_owned()),
         users_file_bytes: ByteSize::kib(64),
         users: vec![UserEntry {
-            name: "root".into(),
+            name: "root".parse().unwrap(),
             password: Secret::new(cheap("root")),
-            roles: vec!["ROLE_ADMIN".into()],
+            roles: vec!["ROLE_ADMIN".parse().unwrap()],
         }],
     };
     UserStore::open(&config, &LoginConfig::default())
@@ -62,11 +63,8 @@ fn errors_name_file_user_and_expectation() {
     };
     let good = cheap("x");
     let alice = user("alice", &good, "");
-    check(
-        &user("a:b", &good, ""),
-        &["user number 1", "must not contain ':'"],
-    );
-    check(&user("", &good, ""), &["user number 1", "empty"]);
+    check(&user("a:b", &good, ""), &["line 2", "must not contain ':'"]);
+    check(&user("", &good, ""), &["line 2", "empty"]);
     check(
         &format!("{alice}{alice}"),
         &["user number 2 (alice)", "of this name already"],
@@ -86,16 +84,16 @@ fn errors_name_file_user_and_expectation() {
     );
     check(
         &user("alice", &good, "roles = [\"ADMIN\"]"),
-        &["(alice)", "ROLE_USER"],
+        &["line 4", "ROLE_USER"],
     );
     check(
         &user("alice", &good, "roles = [\"ROLE_\"]"),
-        &["(alice)", "ROLE_USER"],
+        &["line 4", "ROLE_USER"],
     );
     let many = vec!["\"ROLE_X\""; 65].join(",");
     check(
         &user("alice", &good, &format!("roles = [{many}]")),
-        &["(alice)", "at most 64"],
+        &["line 4", "at most 64"],
     );
     check(
         &user("alice", &good, "roles = \"hunter2\""),

@@ -1,4 +1,4 @@
-//! `[bus]` as the NATS client's options: addresses, credentials, TLS, pauses between attempts. Reads the files that the
+//! `[bus]` as the NATS client's options: credentials, TLS, pauses between attempts. Reads the files that the
 //! settings name; its errors name setting and file, never what is secret. Knows no connection.
 
 use std::fmt;
@@ -6,10 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, ServerAddr};
+use async_nats::ConnectOptions;
 
 use crate::bus::Config;
-use crate::bus::subject::PrefixError;
 use crate::setting::Secret;
 
 /// How long one attempt to connect may take, name resolution and TLS included.
@@ -26,14 +25,6 @@ const SECOND_PAUSE: Duration = Duration::from_millis(100);
 /// Why a `[bus]` section cannot lead to a connection. A server that is down is no such error: it is awaited.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// `bus.url` is missing or no list of NATS addresses.
-    Url(&'static str),
-    /// `bus.prefix`.
-    Prefix(PrefixError),
-    /// Two settings that exclude each other.
-    Conflict(&'static str, &'static str),
-    /// The first setting means nothing without the second.
-    Incomplete(&'static str, &'static str),
     /// A file cannot be read.
     File {
         /// The setting that names it.
@@ -59,10 +50,6 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(why) => write!(f, "bus.url: {why}"),
-            Self::Prefix(error) => write!(f, "bus.prefix: {error}"),
-            Self::Conflict(a, b) => write!(f, "{a} and {b} exclude each other"),
-            Self::Incomplete(a, b) => write!(f, "{a} needs {b}"),
             Self::File {
                 setting,
                 path,
@@ -85,112 +72,79 @@ impl std::error::Error for ConnectError {
     }
 }
 
-/// The addresses in `bus.url`.
-pub(super) fn addresses(config: &Config) -> Result<Vec<ServerAddr>, ConnectError> {
-    let url = config.url.as_deref().unwrap_or_default();
-    let mut addresses = Vec::new();
-    for text in url.split(',').map(str::trim).filter(|text| !text.is_empty()) {
-        let address: ServerAddr = text
-            .parse()
-            .map_err(|_| ConnectError::Url("expected nats://host:port or tls://host:port"))?;
-        // The client would ignore it, and write it to its log.
-        if address.has_user_pass() {
-            return Err(ConnectError::Url(
-                "holds a user name or password; set bus.user and bus.password_file instead",
-            ));
+impl ConnectError {
+    /// The setting to blame, if there is one.
+    pub fn setting(&self) -> Option<&'static str> {
+        match self {
+            Self::File { setting, .. } | Self::Content { setting, .. } => Some(setting),
+            Self::Client(_) | Self::Stopped => None,
         }
-        if !matches!(address.scheme(), "nats" | "tls") {
-            return Err(ConnectError::Url("expected nats:// or tls://"));
-        }
-        addresses.push(address);
     }
-    if addresses.is_empty() {
-        return Err(ConnectError::Url("holds no address"));
-    }
-    Ok(addresses)
 }
 
 /// Everything but the callbacks for events.
-pub(super) async fn options(config: &Config, instance_name: &str) -> Result<ConnectOptions, ConnectError> {
+pub(super) fn options(identity: Identity, config: &Config, instance_name: &str) -> ConnectOptions {
     let longest = config.reconnect_delay.0;
-    let options = identity(config)
-        .await?
+    identity
+        .0
         .name(format!("herald {instance_name}"))
         .retry_on_initial_connect()
         .reconnect_delay_callback(move |attempt| pause(attempt, longest, random()))
         .ping_interval(config.ping_interval.0.max(Duration::from_millis(100)))
         .client_capacity(CLIENT_CAPACITY)
-        .subscription_capacity(config.subscription_capacity.max(1));
-    Ok(options)
+        .subscription_capacity(config.subscription_capacity.max(1))
 }
 
-/// Who we are to the server, and whom we trust to be it.
-pub(super) async fn identity(config: &Config) -> Result<ConnectOptions, ConnectError> {
-    let mut options = credentials(ConnectOptions::new(), config)
-        .await?
-        .connection_timeout(ATTEMPT_TIMEOUT);
-    if let Some(path) = &config.ca_file {
-        let pem = read("bus.ca_file", path).await?;
-        if !pem.contains("-----BEGIN CERTIFICATE-----") {
-            return Err(ConnectError::Content {
-                setting: "bus.ca_file",
-                expected: "certificates in PEM",
-            });
+/// Who Herald is to the server, and whom it trusts to be it: what the files hold that the settings name.
+pub struct Identity(pub(super) ConnectOptions);
+
+impl Identity {
+    /// Reads the files that `[bus]` names. Blocks on them; opens no connection.
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not hold what it should, by its setting.
+    pub fn read(config: &Config) -> Result<Self, ConnectError> {
+        let mut options = credentials(ConnectOptions::new(), config)?.connection_timeout(ATTEMPT_TIMEOUT);
+        if let Some(path) = &config.ca_file {
+            let pem = read("bus.ca_file", path)?;
+            if !pem.contains("-----BEGIN CERTIFICATE-----") {
+                return Err(ConnectError::Content {
+                    setting: "bus.ca_file",
+                    expected: "certificates in PEM",
+                });
+            }
+            options = options
+                .add_root_certificates(PathBuf::from(path))
+                .require_tls(true);
         }
-        options = options
-            .add_root_certificates(PathBuf::from(path))
-            .require_tls(true);
+        Ok(Self(options))
     }
-    Ok(options)
 }
 
-/// At most one way to prove who we are.
-async fn credentials(options: ConnectOptions, config: &Config) -> Result<ConnectOptions, ConnectError> {
-    let password = secret(
-        ("bus.password", &config.password),
-        ("bus.password_file", &config.password_file),
-    );
-    let token = secret(
-        ("bus.token", &config.token),
-        ("bus.token_file", &config.token_file),
-    );
-    let nkey = secret(("bus.nkey", &config.nkey), ("bus.nkey_file", &config.nkey_file));
-    let (password, token, nkey) = (password.await?, token.await?, nkey.await?);
-
-    let ways = [
-        ("bus.user", config.user.is_some()),
-        ("bus.token", token.is_some()),
-        ("bus.credentials_file", config.credentials_file.is_some()),
-        ("bus.nkey", nkey.is_some()),
-    ];
-    let mut given = ways
-        .iter()
-        .filter(|(_, is_given)| *is_given)
-        .map(|(name, _)| *name);
-    if let (Some(first), Some(second)) = (given.next(), given.next()) {
-        return Err(ConnectError::Conflict(first, second));
-    }
+/// At most one way to prove who we are: the section's check lets no second one through.
+fn credentials(options: ConnectOptions, config: &Config) -> Result<ConnectOptions, ConnectError> {
     if let Some(user) = &config.user {
-        let password = password.ok_or(ConnectError::Incomplete("bus.user", "bus.password"))?;
-        return Ok(options.user_and_password(user.clone(), password));
+        let password = secret(&config.password, ("bus.password_file", &config.password_file))?;
+        return Ok(options.user_and_password(user.clone(), password.unwrap_or_default()));
     }
-    if password.is_some() {
-        return Err(ConnectError::Incomplete("bus.password", "bus.user"));
-    }
-    if let Some(token) = token {
+    if let Some(token) = secret(&config.token, ("bus.token_file", &config.token_file))? {
         return Ok(options.token(token));
     }
-    if let Some(seed) = nkey {
+    if let Some(seed) = secret(&config.nkey, ("bus.nkey_file", &config.nkey_file))? {
         if !is_user_seed(&seed) {
             return Err(ConnectError::Content {
-                setting: "bus.nkey",
+                setting: if config.nkey.is_some() {
+                    "bus.nkey"
+                } else {
+                    "bus.nkey_file"
+                },
                 expected: "the seed of a user's NKey (SU…)",
             });
         }
         return Ok(options.nkey(seed));
     }
     if let Some(path) = &config.credentials_file {
-        let text = read("bus.credentials_file", path).await?;
+        let text = read("bus.credentials_file", path)?;
         // The client's error is left out: it may repeat what it read.
         return options.credentials(&text).map_err(|_| ConnectError::Content {
             setting: "bus.credentials_file",
@@ -201,33 +155,32 @@ async fn credentials(options: ConnectOptions, config: &Config) -> Result<Connect
 }
 
 /// A secret, from the setting itself or from the file that the second setting names, without the line's end.
-async fn secret(
-    (setting, inline): (&'static str, &Option<Secret>),
-    (file_setting, file): (&'static str, &Option<String>),
+fn secret(
+    inline: &Option<Secret>,
+    (setting, file): (&'static str, &Option<String>),
 ) -> Result<Option<String>, ConnectError> {
     match (inline, file) {
-        (Some(_), Some(_)) => Err(ConnectError::Conflict(setting, file_setting)),
-        (Some(secret), None) => Ok(Some(secret.expose().to_owned())),
+        (Some(secret), _) => Ok(Some(secret.expose().to_owned())),
         (None, Some(path)) => {
-            let text = read(file_setting, path).await?;
+            let text = read(setting, path)?;
             Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
         }
         (None, None) => Ok(None),
     }
 }
 
-async fn read(setting: &'static str, path: &str) -> Result<String, ConnectError> {
-    use tokio::io::AsyncReadExt;
+fn read(setting: &'static str, path: &str) -> Result<String, ConnectError> {
+    use std::io::Read;
 
     let error = |source| ConnectError::File {
         setting,
         path: path.to_owned(),
         source,
     };
-    let file = tokio::fs::File::open(path).await.map_err(error)?;
+    let file = std::fs::File::open(path).map_err(error)?;
     let mut text = String::new();
     let mut bounded = file.take(FILE_MAX_BYTES as u64 + 1);
-    bounded.read_to_string(&mut text).await.map_err(error)?;
+    bounded.read_to_string(&mut text).map_err(error)?;
     if text.len() > FILE_MAX_BYTES {
         return Err(error(std::io::Error::other("over 256 KiB")));
     }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use async_nats::Client;
 use serde::Deserialize;
 
-use super::options::{self, ConnectError};
+use super::options::{ConnectError, Identity};
+use super::servers::Servers;
 use crate::bus::Config;
 
 mod certificate;
@@ -40,12 +41,12 @@ pub struct Probed {
 /// What waiting could not mend, as of a start.
 pub async fn probe(config: &Config) -> Result<Vec<(String, Result<Probed, String>)>, ConnectError> {
     let mut found = Vec::new();
-    for address in options::addresses(config)? {
-        let options = options::identity(config).await?.name("herald doctor");
+    for address in config.url.as_ref().map_or(&[][..], Servers::addresses) {
+        let options = Identity::read(config)?.0.name("herald doctor");
         let name = format!("{}:{}", address.host(), address.port());
-        let outcome = match Box::pin(options.connect(&address)).await {
+        let outcome = match Box::pin(options.connect(address)).await {
             Ok(client) => {
-                let certificate = Box::pin(certificate::shown(config, &address)).await;
+                let certificate = Box::pin(certificate::shown(config, address)).await;
                 Ok(Box::pin(ask(&client, certificate)).await)
             }
             Err(error) => Err(words(&error)),

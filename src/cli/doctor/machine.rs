@@ -1,7 +1,7 @@
 //! What the machine provides: ports, descriptors, a clock, time zones.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use rustix::process::{Resource, getrlimit};
 
@@ -15,16 +15,16 @@ const CLOCK_OFF_MS: i64 = 500;
 
 /// The lines about the machine, except the clock.
 pub(super) fn look(config: &Config) -> Vec<Line> {
-    let mut lines = vec![port("http.listen", &config.http.listen)];
-    if let Some(address) = &config.http.admin_listen {
+    let mut lines = vec![port("http.listen", config.http.listen)];
+    if let Some(address) = config.http.admin_listen {
         lines.push(port("http.admin_listen", address));
     }
     lines.push(descriptors(config.http.max_connections as u64));
-    lines.push(time_zone(&config.application.time_zone));
+    lines.push(Line::ok("time zone", config.application.time_zone.to_string()));
     lines
 }
 
-fn port(key: &'static str, address: &str) -> Line {
+fn port(key: &'static str, address: SocketAddr) -> Line {
     match TcpListener::bind(address) {
         Ok(_) => Line::ok("port", format!("{address} is free ({key})")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => Line::fail(
@@ -65,17 +65,6 @@ fn descriptors(connections: u64) -> Line {
     }
 }
 
-fn time_zone(name: &str) -> Line {
-    match jiff::tz::TimeZone::get(name) {
-        Ok(_) => Line::ok("time zone", name),
-        Err(error) => Line::fail(
-            "time zone",
-            error.to_string(),
-            "set application.time_zone to an IANA name, such as Europe/Berlin",
-        ),
-    }
-}
-
 /// The line about the clock, from how far somebody else's is ahead.
 pub(super) fn clock(ahead_ms: Option<i64>) -> Line {
     match ahead_ms {
@@ -97,13 +86,16 @@ mod tests {
     #[test]
     fn a_port_in_use_fails_and_a_free_one_does_not() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = taken.local_addr().unwrap().to_string();
-        let line = port("http.listen", &address);
+        let address = taken.local_addr().unwrap();
+        let line = port("http.listen", address);
         assert_eq!(line.status, Status::Fail);
-        assert!(line.detail.contains(&address) && line.advice.unwrap().contains("http.listen"));
+        assert!(line.detail.contains(&address.to_string()) && line.advice.unwrap().contains("http.listen"));
         drop(taken);
-        assert_eq!(port("http.listen", &address).status, Status::Ok);
-        assert_eq!(port("http.listen", "192.0.2.1:80").status, Status::Fail);
+        assert_eq!(port("http.listen", address).status, Status::Ok);
+        assert_eq!(
+            port("http.listen", "192.0.2.1:80".parse().unwrap()).status,
+            Status::Fail
+        );
     }
 
     #[test]
@@ -112,6 +104,5 @@ mod tests {
         assert_eq!(descriptors(1).status, Status::Ok);
         assert_eq!(clock(Some(-501)).status, Status::Warn);
         assert_eq!(clock(Some(500)).status, Status::Ok);
-        assert_eq!(time_zone("Mars/Base").status, Status::Fail);
     }
 }

@@ -9,9 +9,9 @@ use super::*;
 
 fn config(listen: &str, admin: Option<&str>, base: &str) -> Config {
     Config {
-        listen: listen.into(),
-        admin_listen: admin.map(Into::into),
-        base_path: base.into(),
+        listen: listen.parse().unwrap(),
+        admin_listen: admin.map(|text| text.parse().unwrap()),
+        base_path: base.parse().unwrap(),
         ..Config::default()
     }
 }
@@ -19,18 +19,13 @@ fn config(listen: &str, admin: Option<&str>, base: &str) -> Config {
 #[test]
 fn the_address_is_where_health_is_served() {
     let check = |listen, admin, expected: &str| {
-        assert_eq!(configured(&config(listen, admin, "")).unwrap(), expected);
+        assert_eq!(configured(&config(listen, admin, "")).to_string(), expected);
     };
     check("127.0.0.1:8080", None, "127.0.0.1:8080");
     check("0.0.0.0:8080", None, "127.0.0.1:8080");
     check("[::]:8080", None, "[::1]:8080");
     check("10.1.2.3:8080", None, "10.1.2.3:8080");
     check("127.0.0.1:8080", Some("0.0.0.0:9090"), "127.0.0.1:9090");
-    let error = configured(&config("localhost:8080", None, "")).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        r#""localhost:8080" is not an IP address and a port"#
-    );
 }
 
 /// A server that answers one request with `answer` and keeps the connection open.
@@ -99,9 +94,9 @@ fn silence_ends_with_the_time_and_a_closed_port_at_once() {
 #[test]
 fn another_address_may_be_a_name_and_keeps_the_path() {
     let (config, served) = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let port = config.listen.rsplit_once(':').unwrap().1;
+    let port = config.listen.port();
     let elsewhere = Config {
-        base_path: "/backend".into(),
+        base_path: "/backend".parse().unwrap(),
         ..Config::default()
     };
     run(

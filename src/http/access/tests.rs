@@ -3,18 +3,10 @@
 use super::*;
 use crate::principal::UserName;
 
-/// SHA-256 of `text` in hex.
-fn sha256(text: &str) -> String {
-    Sha256::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
 fn key(name: &str, secret: &str, scopes: &[Scope]) -> Key {
     Key {
         name: name.into(),
-        sha256: sha256(secret),
+        sha256: <[u8; 32]>::from(Sha256::digest(secret)).into(),
         scopes: scopes.into(),
     }
 }
@@ -36,7 +28,7 @@ async fn check(access: Access, authorization: Option<&str>, scope: Scope, expect
     if let Some(text) = authorization {
         headers.insert(header::AUTHORIZATION, text.parse().unwrap());
     }
-    let policy = Policy::compile(&config(access)).unwrap();
+    let policy = Policy::new(&config(access));
     let authenticator = crate::http::tests::authenticator();
     let got = authorize(
         &policy,
@@ -128,27 +120,40 @@ fn roles_grant_scopes() {
 }
 
 #[test]
-fn a_wrong_configuration_is_named() {
-    let check = |keys: Vec<Key>, expected: PolicyError| {
-        let config = Config {
-            keys,
-            ..Config::default()
-        };
-        assert_eq!(Policy::compile(&config).err(), Some(expected));
+fn a_digest_is_64_hexadecimal_digits() {
+    let digits = "0123456789abcdefABCDEF".repeat(3)[..64].to_owned();
+    let digest: KeyDigest = digits.parse().unwrap();
+    assert_eq!(digest.to_string(), digits.to_lowercase());
+    for wrong in [
+        "",
+        "abc",
+        &digits[1..],
+        &"+f".repeat(32),
+        &"ä".repeat(32),
+        &"g".repeat(64),
+    ] {
+        let error = wrong.parse::<KeyDigest>().unwrap_err();
+        assert!(error.contains("64 hexadecimal digits"), "{error}");
+    }
+}
+
+#[test]
+fn a_key_has_a_name_and_at_least_one_scope() {
+    let read = |text: &str| serde_json::from_str::<Key>(text).map_err(|error| error.to_string());
+    let digest = "a".repeat(64);
+    let check = |fields: &str, expected: Result<(), &str>| {
+        let read = read(&format!("{{\"sha256\":\"{digest}\",{fields}}}"));
+        match expected {
+            Ok(()) => assert!(read.is_ok(), "{read:?}"),
+            Err(words) => assert!(
+                read.as_ref().is_err_and(|error| error.contains(words)),
+                "{read:?}"
+            ),
+        }
     };
-    let bad = |sha256: &str| Key {
-        name: "k".into(),
-        sha256: sha256.into(),
-        scopes: default_scopes(),
-    };
-    check(vec![bad("abc")], PolicyError::Digest("k".into()));
-    check(vec![bad(&"+f".repeat(32))], PolicyError::Digest("k".into()));
-    check(vec![bad(&"ä".repeat(32))], PolicyError::Digest("k".into()));
-    check(
-        vec![key("", "x", &[Scope::Read])],
-        PolicyError::Name(String::new()),
-    );
-    let twice = || key("k", "x", &[Scope::Read]);
-    check(vec![twice(), twice()], PolicyError::Name("k".into()));
-    check(vec![key("k", "x", &[])], PolicyError::NoScope("k".into()));
+    check(r#""name":"k""#, Ok(()));
+    check(r#""name":"k","scopes":["read"]"#, Ok(()));
+    check(r#""name":"""#, Err("1 to 128 bytes"));
+    check(r#""name":"a\nb""#, Err("without control characters"));
+    check(r#""name":"k","scopes":[]"#, Err("at least one of publish"));
 }

@@ -24,7 +24,7 @@ async fn start(max_connections: usize, header_timeout: Duration) -> Running {
         "/peer",
         get(|Extension(peer): Extension<Peer>| async move { peer.address.to_string() }),
     );
-    let listener = bind("localhost:0").await.unwrap();
+    let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let running = Running {
         address: listener.local_addr().unwrap(),
         metrics: Metrics::new().unwrap(),
@@ -158,7 +158,7 @@ async fn shutdown_frees_the_port_and_closes_idle_connections() {
 
 #[tokio::test]
 async fn sockets_are_prepared() {
-    let listener = bind("127.0.0.1:0").await.unwrap();
+    let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let _client = Client::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     prepare(&stream, 128 << 10).unwrap();

@@ -1,6 +1,7 @@
 //! Promise: a foreign page changes nothing, and those listed get their preflights answered.
 
 use super::*;
+use crate::origins::Origins;
 
 fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let mut request = Request::builder()
@@ -16,7 +17,7 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request<Body> 
 #[tokio::test]
 async fn a_foreign_page_is_refused_before_anything_else() {
     let listing = Config {
-        cors_origins: vec!["https://app.example".into()],
+        cors_origins: Origins::parse(["https://app.example"]).unwrap(),
         ..Config::default()
     };
     for config in [Config::default(), listing] {
@@ -60,7 +61,7 @@ async fn preflights_are_answered_for_the_listed_alone() {
     assert_eq!(none.header("access-control-allow-origin"), "");
 
     let config = Config {
-        cors_origins: vec!["https://app.example".into()],
+        cors_origins: Origins::parse(["https://app.example"]).unwrap(),
         ..Config::default()
     };
     let fixture = Fixture::new(Access::Open, &config);

@@ -1,6 +1,7 @@
 //! Promise: the OpenAPI document and the routes are the same.
 
 use super::*;
+use crate::origins::Origins;
 
 /// docs/rest.md, as OpenAPI writes paths.
 const ROUTES: [(&str, &str); 18] = [
@@ -77,9 +78,9 @@ async fn every_route_is_documented_and_every_documented_route_answers() {
 
 #[tokio::test]
 async fn no_route_but_health_does_anything_without_credentials() {
-    for cors_origins in [Vec::new(), vec!["https://app.example".into()]] {
+    for list in [&[][..], &["https://app.example"]] {
         let config = Config {
-            cors_origins,
+            cors_origins: Origins::parse(list).unwrap(),
             ..Config::default()
         };
         let fixture = Fixture::new(Access::Keys, &config);
@@ -155,7 +156,7 @@ async fn schemes_schemas_and_references_are_whole() {
 #[tokio::test]
 async fn the_base_path_is_the_server() {
     let config = Config {
-        base_path: "/backend".into(),
+        base_path: "/backend".parse().unwrap(),
         ..Config::default()
     };
     let fixture = Fixture::new(Access::Open, &config);

@@ -26,7 +26,7 @@ fn nothing() -> ConnectAttempt {
 
 fn chain(login: &LoginConfig) -> Chain {
     let mut users = users::demo_users();
-    users[9].roles = vec!["ROLE_PUBLISHER".into()];
+    users[9].roles = vec!["ROLE_PUBLISHER".parse().unwrap()];
     let config = Config {
         users,
         ..Config::default()

@@ -1,8 +1,10 @@
 //! The destination of a rule: text to segments, and matching without allocation. Knows no role.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::destination::{DESTINATION_MAX_BYTES, DestinationError, Path, Prefixes};
+use crate::setting::as_text;
 
 /// The kind of a destination for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,10 +14,18 @@ pub(super) enum Kind {
     Application,
 }
 
+/// The destination of a rule as it is written, wildcards read. What it means depends on the prefixes: [`Pattern::under`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    text: Box<str>,
+    /// A destination that it matches.
+    example: Path,
+}
+
 /// A rule's destination in the terms of [`crate::destination::Destination`]: user and application paths without their
 /// prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub(super) struct Matcher {
     kind: Kind,
     /// `None` stands for any one segment.
     segments: Vec<Option<Box<str>>>,
@@ -25,7 +35,7 @@ pub(super) struct Pattern {
 
 /// Why a text is not the destination of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PatternError {
+pub enum PatternError {
     /// Not a valid destination, apart from its wildcards.
     Destination(DestinationError),
     /// A `*` in the middle of a segment, or a `**` that is not the last segment.
@@ -41,35 +51,62 @@ impl fmt::Display for PatternError {
     }
 }
 
-impl Pattern {
-    /// Reads `text`, which begins with one of `prefixes`. They take precedence as in a client's text.
-    pub(super) fn parse(text: &str, prefixes: &Prefixes) -> Result<Self, PatternError> {
-        let destination = PatternError::Destination;
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
         if text.len() > DESTINATION_MAX_BYTES {
-            return Err(destination(DestinationError::TooLong));
+            return Err(PatternError::Destination(DestinationError::TooLong));
         }
-        let (stem, open) = match text.strip_suffix("/**") {
-            Some(stem) => (stem, true),
-            None => (text, false),
-        };
+        let (stem, open) = split(text);
         if stem
             .split('/')
             .any(|segment| segment.len() > 1 && segment.contains('*'))
         {
             return Err(PatternError::Wildcard);
         }
-        // What remains are destinations with a letter in place of each wildcard, and the checks that they apply.
-        let plain = |text: &str| {
-            let segments: Vec<&str> = text
-                .split('/')
-                .map(|segment| if segment == "*" { "x" } else { segment })
-                .collect();
-            Path::parse(&segments.join("/"))
-        };
-        let example = plain(&format!("{stem}{}", if open { "/x" } else { "" })).map_err(destination)?;
+        // What is left are destinations with a letter in the place of each wildcard, and the checks that they have.
+        let segments: Vec<&str> = stem
+            .split('/')
+            .map(|segment| if segment == "*" { "x" } else { segment })
+            .chain(open.then_some("x"))
+            .collect();
+        let example = Path::parse(&segments.join("/")).map_err(PatternError::Destination)?;
+        Ok(Self {
+            text: text.into(),
+            example,
+        })
+    }
+}
+
+as_text!(Pattern);
+
+/// The text without a last segment `**`, and whether there is one.
+fn split(text: &str) -> (&str, bool) {
+    match text.strip_suffix("/**") {
+        Some(stem) => (stem, true),
+        None => (text, false),
+    }
+}
+
+impl Pattern {
+    /// What the pattern means under `prefixes`, one of which it begins with; they take precedence as they do in a client's
+    /// text.
+    ///
+    /// # Errors
+    /// It begins with none of them.
+    pub(super) fn under(&self, prefixes: &Prefixes) -> Result<Matcher, DestinationError> {
+        let (stem, open) = split(&self.text);
         let begins = |prefix: &Path| {
-            example.after(prefix).is_some()
-                && text
+            self.example.after(prefix).is_some()
+                && self
+                    .text
                     .strip_prefix(prefix.as_str())
                     .is_some_and(|rest| rest.starts_with('/'))
         };
@@ -86,12 +123,10 @@ impl Pattern {
                 .chain(&prefixes.application_prefixes)
                 .chain([&prefixes.user_prefix]);
             let expected: Vec<String> = all.map(|prefix| format!("{prefix}/")).collect();
-            return Err(destination(DestinationError::UnknownPrefix(
-                expected.join(", ").into(),
-            )));
+            return Err(DestinationError::UnknownPrefix(expected.join(", ").into()));
         };
         let segments = stem.get(cut..).unwrap_or_default().split('/').skip(1);
-        Ok(Self {
+        Ok(Matcher {
             kind,
             segments: segments
                 .map(|segment| (segment != "*").then(|| segment.into()))
@@ -99,7 +134,9 @@ impl Pattern {
             open,
         })
     }
+}
 
+impl Matcher {
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
@@ -133,7 +170,7 @@ mod tests {
             Destination::Target(Target::User { path, .. }) => (Kind::User, path),
             Destination::Application(path) => (Kind::Application, path),
         };
-        let compiled = Pattern::parse(pattern, &prefixes).unwrap();
+        let compiled = pattern.parse::<Pattern>().unwrap().under(&prefixes).unwrap();
         assert_eq!(compiled.matches(kind, &path), expected, "{pattern} {text}");
     }
 
@@ -165,9 +202,10 @@ mod tests {
     #[test]
     fn what_is_no_pattern_is_refused() {
         let check = |text: &str, expected: &str| {
-            let error = Pattern::parse(text, &Prefixes::default())
-                .unwrap_err()
-                .to_string();
+            let error = match text.parse::<Pattern>() {
+                Err(error) => error.to_string(),
+                Ok(pattern) => pattern.under(&Prefixes::default()).unwrap_err().to_string(),
+            };
             assert!(error.contains(expected), "{text}: {error}");
         };
         check("", "begins with '/'");

@@ -24,9 +24,16 @@ const CONFIG: &str = r#"
     roles = ["ROLE_USER"]
 "#;
 
+fn sound(config: &Config) -> Authorize {
+    let mut findings = Findings::default();
+    let authorize = Authorize::new(config, &Prefixes::default(), &mut findings);
+    assert_eq!(findings, Findings::default());
+    authorize
+}
+
 fn check(config: &str, command: &str, text: &str, roles: &str, expected: Result<(), &str>) {
     let prefixes = Prefixes::default();
-    let authorize = Authorize::new(&toml::from_str(config).unwrap(), &prefixes).unwrap();
+    let authorize = sound(&toml::from_str(config).unwrap());
     let alice = UserName::parse("alice").unwrap();
     let destination = prefixes.for_client(text, &alice).unwrap();
     let who = Principal::new(alice, roles.split(' '));
@@ -95,7 +102,7 @@ fn the_first_fitting_rule_decides() {
 
 #[test]
 fn another_users_destination_is_refused_however_it_was_made() {
-    let authorize = Authorize::new(&Config::default(), &Prefixes::default()).unwrap();
+    let authorize = sound(&Config::default());
     let alice = Principal::new(UserName::parse("alice").unwrap(), ["ROLE_USER"]);
     let bobs = Destination::Target(Target::User {
         user: UserName::parse("bob").unwrap(),
@@ -111,26 +118,30 @@ fn another_users_destination_is_refused_however_it_was_made() {
 
 #[test]
 fn rules_without_effect_or_sense_are_errors() {
-    let check = |list: &str, destination: &str, roles: &str, expected: &str| {
+    let read = |list: &str, destination: &str, roles: &str| {
         let text = format!("[[{list}]]\ndestination = {destination:?}\nroles = [{roles}]");
-        let config: Config = toml::from_str(&text).unwrap();
-        let error = Authorize::new(&config, &Prefixes::default())
-            .map(|_| ())
-            .unwrap_err()
-            .to_string();
-        let begins = format!("permissions.{list}, rule number 1 ({destination:?}): ");
-        assert!(error.starts_with(&begins) && error.contains(expected), "{error}");
+        toml::from_str::<Config>(&text).map_err(|error| error.to_string())
     };
-    check("subscribe", "/user/queue/x", "", "always SUBSCRIBE");
-    check("subscribe", "/chat/x", "", "nobody may SUBSCRIBE");
-    check("send", "/nowhere/x", "", "begins with one of");
-    check("send", "/queue/**/x", "", "one whole segment");
-    check(
-        "send",
-        "/queue/x",
-        "\"PUBLISHER\"",
-        "ROLE_USER, got \"PUBLISHER\"",
-    );
+    let check = |list: &str, destination: &str, expected: &str| {
+        let mut findings = Findings::default();
+        Authorize::new(
+            &read(list, destination, "").unwrap(),
+            &Prefixes::default(),
+            &mut findings,
+        );
+        let finding = findings.into_result().unwrap_err();
+        assert_eq!(finding.key, format!("permissions.{list}[0].destination"));
+        assert!(finding.message.contains(expected), "{finding}");
+    };
+    check("subscribe", "/user/queue/x", "always SUBSCRIBE");
+    check("subscribe", "/chat/x", "nobody may SUBSCRIBE");
+    check("send", "/nowhere/x", "begins with one of");
+    let unread = |destination, roles, expected: &str| {
+        let error = read("send", destination, roles).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    };
+    unread("/queue/**/x", "", "one whole segment");
+    unread("/queue/x", "\"PUBLISHER\"", "full names such as ROLE_USER");
     // Without roles it is not clear whether all or nobody is meant.
     assert!(toml::from_str::<Config>("[[send]]\ndestination = \"/queue/x\"").is_err());
 }

@@ -3,17 +3,39 @@
 use serde::{Deserialize, Serialize};
 
 use crate::destination::Path;
+use crate::setting::{Findings, TimeZone};
 
 /// `[application]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Time zone of the `time` that the `broadcast` route writes, an IANA name.
-    pub time_zone: String,
+    pub time_zone: TimeZone,
     /// Where a SEND that failed is reported, without the user prefix.
     pub errors: Path,
     /// The built-in routes.
     pub routes: Vec<Route>,
+}
+
+/// Most bodies that a `recent` route answers with.
+const RECENT_MAX: usize = 1_000;
+
+impl Config {
+    /// Checks that each route has a path of its own, and that what it remembers is bounded.
+    pub fn check(&self, findings: &mut Findings) {
+        let mut paths = Vec::new();
+        for (index, route) in self.routes.iter().enumerate() {
+            let at = |field: &str| format!("application.routes[{index}].{field}");
+            if let Route::Recent { count, .. } = route {
+                findings.within(&at("count"), *count, 1, RECENT_MAX);
+            }
+            let path = route.path();
+            if paths.contains(&path) {
+                findings.error(at("path"), format!("another route has {path} too"));
+            }
+            paths.push(path);
+        }
+    }
 }
 
 /// One built-in route: what a SEND to an application destination does without a backend.
@@ -48,6 +70,14 @@ pub enum Route {
 }
 
 impl Route {
+    /// The broadcast destination that the route publishes to or remembers, if it has one.
+    pub fn destination(&self) -> Option<&Path> {
+        match self {
+            Self::Broadcast { destination, .. } | Self::Recent { destination, .. } => Some(destination),
+            Self::Users { .. } => None,
+        }
+    }
+
     /// The SEND's destination without its application prefix.
     pub fn path(&self) -> &Path {
         match self {
@@ -83,7 +113,7 @@ impl Default for Config {
     fn default() -> Self {
         #[derive(Deserialize)]
         struct Defaults {
-            time_zone: String,
+            time_zone: TimeZone,
             errors: Path,
             routes: Vec<Route>,
         }

@@ -39,7 +39,7 @@ async fn start(origins: &str, max_connections: usize) -> Server {
     let origins = Origins::parse([origins]).unwrap();
     let state = UpgradeState::new(origins, connect, tasks.clone(), &metrics);
     let router = Router::new().route("/ws", any(upgrade)).with_state(state);
-    let listener = bind("127.0.0.1:0").await.unwrap();
+    let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let options = Options {
         header_timeout: Duration::from_secs(60),

@@ -167,7 +167,7 @@ async fn tls_by_authority_file() {
     does_not_work(&with).await;
     // Herald does not speak in the clear to a server without TLS.
     let clear = NatsServer::start();
-    with.url = Some(clear.url());
+    with.url = Some(clear.url().parse().unwrap());
     with.ca_file = Some(tls_file("ca.pem"));
     does_not_work(&with).await;
 }

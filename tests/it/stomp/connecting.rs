@@ -14,7 +14,7 @@ fn connected(version: &str, heart_beat: &str) -> String {
 }
 
 async fn start() -> App {
-    App::with(|config| config.instance.name = Some("here".into())).await
+    App::with(|config| config.instance.name = Some("here".parse().unwrap())).await
 }
 
 /// A client that has sent `frame` on a new connection.

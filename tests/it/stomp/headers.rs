@@ -57,7 +57,7 @@ async fn h3_connect_and_connected_are_not_escaped() {
     const NAME: &str = r"back\nslash\t";
     let app = App::with(|config| {
         let mut user = herald::auth::users::demo_users().remove(0);
-        user.name = NAME.into();
+        user.name = NAME.parse().unwrap();
         config.auth.users.push(user);
     })
     .await;

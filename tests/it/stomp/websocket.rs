@@ -1,6 +1,7 @@
 //! Rules W1 to W11: how STOMP travels over WebSocket.
 
 use base64::Engine as _;
+use herald::origins::Origins;
 
 use super::{ALL, message, subscribe, subscribed};
 use crate::support::app::{ANNA, App, BEN, connect};
@@ -217,7 +218,7 @@ async fn w8_a_ping_is_answered_whatever_the_state() {
 
 #[tokio::test]
 async fn w9_an_origin_is_checked_where_origins_are_listed() {
-    let app = App::with(|config| config.http.origins = vec!["https://ui.example".into()]).await;
+    let app = App::with(|config| config.http.origins = Origins::parse(["https://ui.example"]).unwrap()).await;
     for (origin, status) in [
         (None, "101"),
         (Some("https://ui.example"), "101"),
@@ -246,7 +247,7 @@ async fn w9_an_origin_is_checked_where_origins_are_listed() {
 #[tokio::test]
 async fn w10_the_upgrade_may_carry_credentials() {
     const LISTED: &str = "https://ui.example";
-    let app = App::with(|config| config.http.origins = vec!["*".into(), LISTED.into()]).await;
+    let app = App::with(|config| config.http.origins = Origins::parse(["*", LISTED]).unwrap()).await;
     let basic = |user: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user));
     let bare = "CONNECT\naccept-version:1.2\n\n\0".to_owned();
     let with = |header: &str| format!("CONNECT\naccept-version:1.2\n{header}\n\n\0");

@@ -51,12 +51,12 @@ impl App {
     /// The same, with a configuration adjusted by `configure`.
     pub async fn with(configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
-        config.http.listen = "127.0.0.1:0".into();
+        config.http.listen = "127.0.0.1:0".parse().unwrap();
         config.drain.spread = HumanDuration::secs(0);
         config.permissions.send = ["/queue/**", "/topic/**", "/user/**"]
             .map(|destination| Rule {
-                destination: destination.into(),
-                roles: vec!["ROLE_USER".into()],
+                destination: destination.parse().unwrap(),
+                roles: vec!["ROLE_USER".parse().unwrap()],
             })
             .into();
         configure(&mut config);

@@ -8,15 +8,15 @@ const SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
 
 fn config(set: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config {
-        url: Some("nats://127.0.0.1:4222".into()),
+        url: Some("nats://127.0.0.1:4222".parse().unwrap()),
         ..Config::default()
     };
     set(&mut config);
     config
 }
 
-async fn refusal(set: impl FnOnce(&mut Config)) -> String {
-    let error = options(&config(set), "name").await.expect_err("refused");
+fn refusal(set: impl FnOnce(&mut Config)) -> String {
+    let error = Identity::read(&config(set)).map(|_| ()).expect_err("refused");
     let (shown, debug) = (error.to_string(), format!("{error:?}"));
     assert!(
         !shown.contains("s3cret") && !debug.contains("s3cret"),
@@ -33,30 +33,7 @@ fn file(content: &str) -> (tempfile::NamedTempFile, String) {
 }
 
 #[test]
-fn addresses_are_a_list_without_secrets() {
-    let check = |url: &str, expected: Result<usize, &str>| {
-        let found = addresses(&config(|c| c.url = Some(url.into())));
-        match (found, expected) {
-            (Ok(list), Ok(count)) => assert_eq!(list.len(), count, "{url}"),
-            (Err(error), Err(word)) => {
-                let shown = error.to_string();
-                assert!(shown.starts_with("bus.url") && shown.contains(word), "{shown}");
-                assert!(!shown.contains("s3cret"));
-            }
-            (found, _) => panic!("{url}: {:?}", found.map(|list| list.len())),
-        }
-    };
-    check("nats://a:4222", Ok(1));
-    check("nats://a:4222, tls://b:4222,", Ok(2));
-    check("a", Ok(1));
-    check("", Err("no address"));
-    check("nats://u:s3cret@a", Err("bus.password_file"));
-    check("http://s3cret", Err("expected nats://"));
-    check("ws://a", Err("expected nats://"));
-}
-
-#[tokio::test]
-async fn errors_name_the_setting_and_never_the_secret() {
+fn errors_name_the_setting_and_never_the_secret() {
     let secret = || Some(Secret::new("s3cret"));
     let (_held, path) = file("s3cret\n");
     let check = |shown: String, words: &[&str]| {
@@ -64,56 +41,30 @@ async fn errors_name_the_setting_and_never_the_secret() {
             assert!(shown.contains(word), "{shown:?} lacks {word:?}");
         }
     };
+    check(refusal(|c| c.nkey = secret()), &["bus.nkey", "SU"]);
     check(
-        refusal(|c| c.user = Some("u".into())).await,
-        &["bus.user", "bus.password"],
-    );
-    check(
-        refusal(|c| c.password = secret()).await,
-        &["bus.password", "bus.user"],
-    );
-    check(
-        refusal(|c| {
-            c.user = Some("u".into());
-            c.password = secret();
-            c.password_file = Some(path.clone());
-        })
-        .await,
-        &["bus.password", "bus.password_file", "exclude"],
-    );
-    check(
-        refusal(|c| {
-            c.token = secret();
-            c.nkey = Some(Secret::new(SEED));
-        })
-        .await,
-        &["bus.token", "bus.nkey"],
-    );
-    check(refusal(|c| c.nkey = secret()).await, &["bus.nkey", "SU"]);
-    check(
-        refusal(|c| c.credentials_file = Some(path.clone())).await,
+        refusal(|c| c.credentials_file = Some(path.clone())),
         &["bus.credentials_file", "JWT"],
     );
     check(
-        refusal(|c| c.ca_file = Some(path.clone())).await,
+        refusal(|c| c.ca_file = Some(path.clone())),
         &["bus.ca_file", "PEM"],
     );
     check(
-        refusal(|c| c.token_file = Some("/does/not/exist".into())).await,
+        refusal(|c| c.token_file = Some("/does/not/exist".into())),
         &["bus.token_file", "/does/not/exist"],
     );
     let (_held, large) = file(&"s3cret".repeat(50_000));
     check(
-        refusal(|c| c.token_file = Some(large)).await,
+        refusal(|c| c.token_file = Some(large)),
         &["bus.token_file", "256 KiB"],
     );
 }
 
-#[tokio::test]
-async fn each_way_to_prove_who_we_are() {
+#[test]
+fn each_way_to_prove_who_we_are() {
     let (_held, path) = file("s3cret\r\n");
-    let nothing = options(&config(|_| ()), "name").await;
-    assert!(nothing.is_ok());
+    assert!(Identity::read(&config(|_| ())).is_ok());
     for set in [
         &(|c: &mut Config| c.token = Some(Secret::new("t"))) as &dyn Fn(&mut Config),
         &|c| c.nkey = Some(Secret::new(SEED)),
@@ -123,9 +74,9 @@ async fn each_way_to_prove_who_we_are() {
             c.password_file = Some(path.clone());
         },
     ] {
-        assert!(options(&config(set), "name").await.is_ok());
+        assert!(Identity::read(&config(set)).is_ok());
     }
-    let read = secret(("a", &None), ("b", &Some(path))).await.unwrap();
+    let read = secret(&None, ("b", &Some(path))).unwrap();
     assert_eq!(read.as_deref(), Some("s3cret"));
 }
 

@@ -1,7 +1,7 @@
 //! `[tracing]`: a collector that can be reached, as for `[metrics]`; a ratio that is one, trust in keys that exist.
 
-use super::Findings;
 use crate::config::Config;
+use crate::setting::{Findings, HumanDuration};
 use crate::telemetry::otlp::is_endpoint;
 use crate::telemetry::trace::decide::Trusted;
 
@@ -36,6 +36,12 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             findings.error(format!("tracing.trust[{index}]"), message);
         }
     }
+    findings.at_least(
+        "metrics.interval",
+        config.metrics.interval,
+        HumanDuration::secs(1),
+    );
+    findings.positive("metrics.timeout", config.metrics.timeout);
     findings.within("tracing.queue", tracing.queue, 1, 1 << 20);
     findings.positive("tracing.interval", tracing.interval);
     if let Some(timeout) = tracing.timeout {

@@ -1,0 +1,158 @@
+//! `[auth]` and `[login]`: who there is, and what logins may cost. No finding repeats a hash.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::phc::StoredHash;
+use crate::principal::{Role, UserName};
+use crate::setting::{ByteSize, Findings, HumanDuration, Secret};
+
+/// One user from the configuration or from the users file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserEntry {
+    /// The name.
+    pub name: UserName,
+    /// An argon2id PHC string, as `herald hash-password` prints.
+    pub password: Secret,
+    /// Full role names; default `["ROLE_USER"]`.
+    #[serde(default = "default_roles", deserialize_with = "roles")]
+    pub roles: Vec<Role>,
+}
+
+fn default_roles() -> Vec<Role> {
+    vec![Role::user()]
+}
+
+/// The most roles of a user.
+const ROLES_MAX: usize = 64;
+
+fn roles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Role>, D::Error> {
+    let roles = Vec::<Role>::deserialize(deserializer)?;
+    match roles.len() <= ROLES_MAX {
+        true => Ok(roles),
+        false => Err(de::Error::custom(format!("expected at most {ROLES_MAX} roles"))),
+    }
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// A TOML file of `[[users]]`, watched and reloaded.
+    pub users_file: Option<String>,
+    /// The largest users file.
+    pub users_file_bytes: ByteSize,
+    /// Users defined in the configuration itself.
+    pub users: Vec<UserEntry>,
+}
+
+impl Config {
+    /// Checks that no name is there twice. Whether a password's hash is one that `login.hash_memory` allows is for
+    /// whoever knows `[login]` too.
+    pub fn check(&self, findings: &mut Findings) {
+        let mut names = HashSet::new();
+        for (index, user) in self.users.iter().enumerate() {
+            if !names.insert(&user.name) {
+                let message = format!("{:?} is there twice", user.name);
+                findings.error(format!("auth.users[{index}].name"), message);
+            }
+        }
+    }
+
+    /// Checks the hash of each user's password against the memory that a hash may want.
+    pub fn check_passwords(&self, hash_memory: ByteSize, findings: &mut Findings) {
+        for (index, user) in self.users.iter().enumerate() {
+            if let Err(problem) = StoredHash::parse(user.password.expose(), hash_memory) {
+                let message = format!("{problem} (the value is not shown)");
+                findings.error(format!("auth.users[{index}].password"), message);
+            }
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            users_file: None,
+            users_file_bytes: ByteSize::mib(16),
+            users: Vec::new(),
+        }
+    }
+}
+
+/// `[login]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoginConfig {
+    /// How many password hashes are computed at the same time. `None` means max(1, cores / 2).
+    pub permits: Option<usize>,
+    /// How many logins may wait for a permit. Beyond it: overloaded.
+    pub queue: usize,
+    /// The longest that a login may wait for a permit. A login that would wait longer is overloaded.
+    pub queue_timeout: HumanDuration,
+    /// The most memory that a stored hash may need for its computation. Logins take at most `permits` times this.
+    pub hash_memory: ByteSize,
+    /// How long a success is remembered. 0s: not at all.
+    pub cache_ttl: HumanDuration,
+    /// How many successes are remembered.
+    pub cache_entries: usize,
+    /// Failures of one user from one address before the user's next logins from there are delayed.
+    pub free_failures: u32,
+    /// Failures from one address, of any users, before all logins from there are delayed.
+    pub free_failures_per_address: u32,
+    /// The first delay; each further failure doubles it. 0s: no delays.
+    pub delay: HumanDuration,
+    /// The longest delay.
+    pub delay_max: HumanDuration,
+    /// The time after which half of the failures are forgotten.
+    pub failures_half_life: HumanDuration,
+    /// How many logins may be delayed at the same time. Beyond it: overloaded.
+    pub delayed: usize,
+    /// The same for one address.
+    pub delayed_per_address: usize,
+}
+
+impl LoginConfig {
+    /// Checks that queues, caches and delays are bounded and fit each other.
+    pub fn check(&self, findings: &mut Findings) {
+        if let Some(permits) = self.permits {
+            findings.within("login.permits", permits, 1, 1_024);
+        }
+        findings.within("login.queue", self.queue, 0, 1_000_000);
+        findings.positive("login.queue_timeout", self.queue_timeout);
+        findings.within("login.cache_entries", self.cache_entries, 0, 1_000_000);
+        findings.within("login.delayed", self.delayed, 0, 1_000_000);
+        findings.positive("login.failures_half_life", self.failures_half_life);
+        if self.delay_max < self.delay {
+            findings.error(
+                "login.delay_max",
+                format!(
+                    "expected at least login.delay ({}), got {}",
+                    self.delay, self.delay_max
+                ),
+            );
+        }
+    }
+}
+
+impl Default for LoginConfig {
+    fn default() -> Self {
+        Self {
+            permits: None,
+            queue: 10_000,
+            queue_timeout: HumanDuration::secs(8),
+            hash_memory: ByteSize::mib(64),
+            cache_ttl: HumanDuration::secs(300),
+            cache_entries: 10_000,
+            free_failures: 5,
+            free_failures_per_address: 100,
+            delay: HumanDuration::millis(250),
+            delay_max: HumanDuration::secs(10),
+            failures_half_life: HumanDuration::secs(600),
+            delayed: 256,
+            delayed_per_address: 16,
+        }
+    }
+}

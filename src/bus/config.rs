@@ -1,0 +1,165 @@
+//! `[bus]`: how to reach NATS. No finding repeats a secret.
+
+use serde::{Deserialize, Serialize};
+
+use super::nats::Servers;
+use super::subject::Prefix;
+use crate::setting::{ByteSize, Findings, HumanDuration, Secret};
+
+const CAPACITY_MAX: usize = 1 << 20;
+
+/// `[bus]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `nats://host:port`, several by commas; `None`: the embedded bus.
+    pub url: Option<Servers>,
+    /// First token of every subject.
+    pub prefix: Prefix,
+    /// User name.
+    pub user: Option<String>,
+    /// Password of `user`.
+    pub password: Option<Secret>,
+    /// File with the password.
+    pub password_file: Option<String>,
+    /// Token.
+    pub token: Option<Secret>,
+    /// File with the token.
+    pub token_file: Option<String>,
+    /// Credentials file (JWT and seed).
+    pub credentials_file: Option<String>,
+    /// NKey seed.
+    pub nkey: Option<Secret>,
+    /// File with the NKey seed.
+    pub nkey_file: Option<String>,
+    /// PEM file of the authorities to trust; setting it asks for TLS.
+    pub ca_file: Option<String>,
+    /// How long a backend may take to answer an application request.
+    pub request_timeout: HumanDuration,
+    /// Longest pause between attempts to reconnect.
+    pub reconnect_delay: HumanDuration,
+    /// How often the server is asked whether it is still there.
+    pub ping_interval: HumanDuration,
+    /// Messages that wait in the NATS client, per subscription, until Herald's own tasks take them, which they always do
+    /// at once. Large, since the client reads up to 8 MiB from its socket in one go: a burst of small messages is many.
+    pub subscription_capacity: usize,
+    /// Notifications that the embedded bus holds for a slow instance before publishers wait.
+    pub embedded_capacity: usize,
+    /// Bytes of notifications that wait for this instance's own reader. Beyond them the embedded bus makes publishers
+    /// wait, and on NATS new messages are dropped and counted.
+    pub incoming_bytes: ByteSize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: None,
+            prefix: Prefix::default(),
+            user: None,
+            password: None,
+            password_file: None,
+            token: None,
+            token_file: None,
+            credentials_file: None,
+            nkey: None,
+            nkey_file: None,
+            ca_file: None,
+            request_timeout: HumanDuration::secs(5),
+            reconnect_delay: HumanDuration::millis(500),
+            ping_interval: HumanDuration::secs(5),
+            subscription_capacity: 65_536,
+            embedded_capacity: 1_024,
+            incoming_bytes: ByteSize::mib(64),
+        }
+    }
+}
+
+impl Config {
+    /// Checks that there is one way to authenticate, and that bounds are sane.
+    pub fn check(&self, findings: &mut Findings) {
+        one_of_two(
+            "password",
+            self.password.is_some(),
+            self.password_file.is_some(),
+            findings,
+        );
+        one_of_two("token", self.token.is_some(), self.token_file.is_some(), findings);
+        one_of_two("nkey", self.nkey.is_some(), self.nkey_file.is_some(), findings);
+        // The key that is set is the one to name: what is not set has no place where it stands.
+        let either = |key, is_set, file_key, file_is_set: bool| {
+            if is_set {
+                Some(key)
+            } else {
+                file_is_set.then_some(file_key)
+            }
+        };
+        let password = either(
+            "bus.password",
+            self.password.is_some(),
+            "bus.password_file",
+            self.password_file.is_some(),
+        );
+        match (&self.user, password) {
+            (Some(_), None) => findings.error("bus.user", "expected bus.password or bus.password_file too"),
+            (None, Some(key)) => findings.error(key, "expected bus.user too"),
+            _ => {}
+        }
+
+        let ways: Vec<&str> = [
+            self.user.is_some().then_some("bus.user"),
+            either(
+                "bus.token",
+                self.token.is_some(),
+                "bus.token_file",
+                self.token_file.is_some(),
+            ),
+            self.credentials_file.is_some().then_some("bus.credentials_file"),
+            either(
+                "bus.nkey",
+                self.nkey.is_some(),
+                "bus.nkey_file",
+                self.nkey_file.is_some(),
+            ),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if let [first, _, ..] = ways[..] {
+            findings.error(
+                first,
+                format!("expected one way to authenticate, got {}", ways.join(" and ")),
+            );
+        }
+        if self.url.is_none() {
+            for key in ways
+                .into_iter()
+                .chain(self.ca_file.as_ref().map(|_| "bus.ca_file"))
+            {
+                findings.warn(
+                    key,
+                    "has no effect: bus.url is not set, so the bus is the embedded one",
+                );
+            }
+        }
+
+        findings.positive("bus.request_timeout", self.request_timeout);
+        findings.positive("bus.reconnect_delay", self.reconnect_delay);
+        findings.positive("bus.ping_interval", self.ping_interval);
+        findings.within(
+            "bus.subscription_capacity",
+            self.subscription_capacity,
+            1,
+            CAPACITY_MAX,
+        );
+        findings.within("bus.embedded_capacity", self.embedded_capacity, 1, CAPACITY_MAX);
+    }
+}
+
+fn one_of_two(name: &str, value: bool, file: bool, findings: &mut Findings) {
+    if value && file {
+        findings.error(
+            format!("bus.{name}"),
+            format!("expected this or bus.{name}_file, got both"),
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! What types and single sections cannot say: whether sections fit each other. Every finding names its key. Pure: no
+//! file is read and nothing is resolved.
+
+use super::Config;
+use crate::destination::Path;
+use crate::http::access::Access;
+use crate::interceptor::authorize::Authorize;
+use crate::principal::{ROLE_ADMIN, ROLE_PUBLISHER, Role};
+use crate::setting::Findings;
+
+mod tracing;
+
+impl Config {
+    /// Checks every section, then what spans several. `demo`: the users of `--demo` will be there too.
+    pub fn check(&self, demo: bool) -> Findings {
+        let mut findings = Findings::default();
+        self.http.check(&mut findings);
+        self.api.check(&mut findings);
+        self.auth.check(&mut findings);
+        self.auth.check_passwords(self.login.hash_memory, &mut findings);
+        self.login.check(&mut findings);
+        self.who_may_come(demo, &mut findings);
+        self.bus.check(&mut findings);
+        self.destinations.check(&mut findings);
+        self.application.check(&mut findings);
+        self.broadcasts(&mut findings);
+        Authorize::new(&self.permissions, &self.destinations, &mut findings);
+        self.limits.check(&mut findings);
+        self.heartbeat.check(&mut findings);
+        self.delivery.check(&mut findings);
+        self.presence.check(&mut findings);
+        self.drain.check(&mut findings);
+        tracing::check(self, &mut findings);
+        self.log.check(&mut findings);
+        findings
+    }
+
+    /// Whether anybody can log in, and who can publish.
+    fn who_may_come(&self, demo: bool, findings: &mut Findings) {
+        let auth = &self.auth;
+        if auth.users.is_empty() && auth.users_file.is_none() && !demo {
+            findings.warn(
+                "auth.users_file",
+                "nobody can log in: neither this nor auth.users is set",
+            );
+        }
+        let may_publish = |role: &Role| matches!(role.as_str(), ROLE_PUBLISHER | ROLE_ADMIN);
+        match self.api.access {
+            // Who is in the users file is not known here.
+            Access::Keys => {
+                if self.api.keys.is_empty()
+                    && auth.users_file.is_none()
+                    && !auth.users.iter().any(|user| user.roles.iter().any(may_publish))
+                {
+                    findings.warn(
+                        "api.access",
+                        "nobody can publish over REST: there is no key in api.keys and no user with ROLE_PUBLISHER",
+                    );
+                }
+            }
+            Access::Open => {
+                if !self.http.listen.ip().is_loopback() {
+                    findings.warn(
+                        "api.access",
+                        format!("open: whoever reaches {} may publish", self.http.listen),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Whether what is broadcast to has a broadcast prefix.
+    fn broadcasts(&self, findings: &mut Findings) {
+        let mut check = |key: String, path: &Path| {
+            if let Err(error) = self.destinations.broadcast(path.as_str()) {
+                findings.error(key, format!("expected a broadcast destination: {error}"));
+            }
+        };
+        if let Some(path) = &self.presence.list_destination {
+            check("presence.list_destination".into(), path);
+        }
+        for (index, route) in self.application.routes.iter().enumerate() {
+            if let Some(path) = route.destination() {
+                check(format!("application.routes[{index}].destination"), path);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! One line a rule: a text of the file, and the keys that are named. Whether a type refuses it or a check is no matter.
+
+use std::io::Write;
+
+use crate::config::{Arguments, Problem, load};
+
+/// What is wrong with `text`, and what looks wrong, with or without the users of `--demo`.
+fn found(text: &str, demo: bool) -> (Vec<String>, Vec<String>) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let arguments = Arguments {
+        config: Some(file.path().into()),
+        demo,
+        ..Arguments::default()
+    };
+    let keys = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.key).collect();
+    match load(&arguments, []) {
+        Ok(loaded) => (Vec::new(), keys(loaded.warnings)),
+        Err(error) => (keys(error.problems), Vec::new()),
+    }
+}
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    assert_eq!(found(text, false).0, expected, "{text}");
+}
+
+#[track_caller]
+fn warns(text: &str, demo: bool, expected: &[&str]) {
+    let (errors, warnings) = found(text, demo);
+    assert_eq!(errors, [""; 0], "{text}");
+    assert_eq!(warnings, expected, "{text}");
+}
+
+/// Each of `values` for `key` is refused, by its name.
+#[track_caller]
+fn refused(key: &str, values: &[&str]) {
+    for value in values {
+        check(&format!("{key} = {value:?}"), &[key]);
+    }
+}
+
+#[track_caller]
+fn taken(key: &str, values: &[&str]) {
+    for value in values {
+        check(&format!("{key} = {value:?}"), &[]);
+    }
+}
+
+fn key(name: &str, sha256: &str) -> String {
+    format!("[[api.keys]]\nname = {name:?}\nsha256 = {sha256:?}\n")
+}
+
+fn user(name: &str, roles: &str) -> String {
+    let hash = crate::auth::phc::cheap("x");
+    format!("[[auth.users]]\nname = {name:?}\npassword = {hash:?}\nroles = [{roles}]\n")
+}
+
+#[test]
+fn the_defaults_are_sound() {
+    check("", &[]);
+}
+
+#[test]
+fn addresses_and_paths() {
+    let wrong = [
+        "8080",
+        ":8080",
+        "localhost:8080",
+        "127.0.0.1",
+        "127.0.0.1:99999",
+        "::1:80",
+    ];
+    refused("http.listen", &wrong);
+    refused("http.listen", &[""]);
+    refused("http.admin_listen", &wrong);
+    check("http.admin_listen = '127.0.0.1:8080'", &["http.admin_listen"]);
+    check(
+        "http.listen = '127.0.0.1:0'\nhttp.admin_listen = '127.0.0.1:0'",
+        &[],
+    );
+    taken("http.listen", &["[::]:80"]);
+    let wrong = [
+        "/", "backend", "/a/", "/a//b", "/..", "/a b", "/a?b", "/{x}", "/ä",
+    ];
+    refused("http.base_path", &wrong);
+    refused("http.ws_path", &wrong);
+    taken("http.base_path", &["/a/b-1.2", ""]);
+    refused("http.ws_path", &["", "/api", "/api/ws", "/metrics"]);
+    taken("http.ws_path", &["/apis"]);
+    refused("http.trace_url", &["javascript:alert({trace_id})", "https://a/"]);
+    check("http.max_request_bytes = '65MiB'", &["http.max_request_bytes"]);
+    check("http.proxy_protocol = true", &["http.proxy_protocol"]);
+}
+
+#[test]
+fn origins() {
+    for text in [
+        "",
+        "example.com",
+        "https://",
+        "https://a/",
+        "https://a*.b",
+        "https://*.",
+        "**",
+    ] {
+        check(&format!("http.origins = ['*', {text:?}]"), &["http.origins[1]"]);
+        check(
+            &format!("http.cors_origins = [{text:?}]"),
+            &["http.cors_origins[0]"],
+        );
+    }
+    for text in [
+        "*",
+        "http://localhost:3000",
+        "https://*.example.com",
+        "http://[::1]:80",
+    ] {
+        check(&format!("http.origins = [{text:?}]"), &[]);
+    }
+}
+
+#[test]
+fn keys_have_one_name_and_one_hash() {
+    let (a, b) = ("a".repeat(64), "b".repeat(64));
+    check(&(key("x", &a) + &key("y", &b)), &[]);
+    check(&(key("x", &a) + &key("x", &b)), &["api.keys[1].name"]);
+    check(
+        &(key("x", &a) + &key("y", &a.to_uppercase())),
+        &["api.keys[1].sha256"],
+    );
+    check(&key("", &a), &["api.keys[0].name"]);
+    check(&key("x", &a[1..]), &["api.keys[0].sha256"]);
+    check(&key("x", &"g".repeat(64)), &["api.keys[0].sha256"]);
+    check(&(key("x", &a) + "scopes = []"), &["api.keys[0].scopes"]);
+}
+
+#[test]
+fn users_of_the_configuration() {
+    check(&(user("a", "") + &user("b", "")), &[]);
+    check(&(user("a", "") + &user("a", "")), &["auth.users[1].name"]);
+    check(&user("a:b", ""), &["auth.users[0].name"]);
+    check(&user("a", "'USER'"), &["auth.users[0].roles[0]"]);
+    check(
+        "[[auth.users]]\nname = 'a'\npassword = 'test'",
+        &["auth.users[0].password"],
+    );
+    check(
+        &format!("login.hash_memory = '1KiB'\n{}", user("a", "")),
+        &["auth.users[0].password"],
+    );
+    check("login.permits = 0", &["login.permits"]);
+    check("login.cache_entries = 1000001", &["login.cache_entries"]);
+    check("login.delay = '1m'", &["login.delay_max"]);
+}
+
+#[test]
+fn what_is_allowed_but_looks_wrong_is_a_warning() {
+    warns("", false, &["auth.users_file", "api.access"]);
+    warns("", true, &[]);
+    warns(&user("a", "'ROLE_USER'"), false, &["api.access"]);
+    warns(&user("a", "'ROLE_USER', 'ROLE_PUBLISHER'"), false, &[]);
+    warns("auth.users_file = 'x'", false, &[]);
+    warns("http.listen = '0.0.0.0:80'", true, &["api.access"]);
+    warns("limits.body_bytes = '2MiB'", true, &["limits.body_bytes"]);
+    warns("bus.token_file = 'x'", true, &["bus.token_file"]);
+    warns("http.page = 'small'", true, &["http.page"]);
+    warns("log.level = 'info,async_nats=trace'", true, &["log.level"]);
+}
+
+#[test]
+fn the_way_to_nats() {
+    taken("bus.url", &["nats://a", "nats://a:4222,nats://b:4222", "a:4222"]);
+    refused(
+        "bus.url",
+        &["http://a", "nats://", "nats://a,", "tls://u:p@a:4222"],
+    );
+    refused("bus.prefix", &["", "a.b", "*", "ä", "$SYS"]);
+    check("bus.token = 'x'\nbus.token_file = 'x'", &["bus.token"]);
+    check("bus.nkey = 'x'\nbus.nkey_file = 'x'", &["bus.nkey"]);
+    check(
+        "bus.user = 'x'\nbus.password = 'x'\nbus.password_file = 'x'",
+        &["bus.password"],
+    );
+    check("bus.user = 'x'", &["bus.user"]);
+    check("bus.password_file = 'x'", &["bus.password_file"]);
+    check("bus.password = 'x'", &["bus.password"]);
+    check("bus.token = 'x'\nbus.credentials_file = 'x'", &["bus.token"]);
+    check("bus.subscription_capacity = 0", &["bus.subscription_capacity"]);
+    check("bus.embedded_capacity = 1048577", &["bus.embedded_capacity"]);
+}
+
+#[test]
+fn prefixes_do_not_overlap() {
+    for list in ["'/queue', '/queue/x', '/queues'", "'/queue/x', '/queue'"] {
+        check(
+            &format!("destinations.broadcast_prefixes = [{list}]"),
+            &["destinations.broadcast_prefixes[1]"],
+        );
+    }
+    check(
+        "destinations.broadcast_prefixes = ['/queue', '/topic', '/topic']",
+        &["destinations.broadcast_prefixes[2]"],
+    );
+    check(
+        "destinations.application_prefixes = ['/chat', '/app', '/topic/app']",
+        &["destinations.application_prefixes[2]"],
+    );
+    check("destinations.user_prefix = '/app'", &["destinations.user_prefix"]);
+    check(
+        "presence.list_destination = '/app/x'",
+        &["presence.list_destination"],
+    );
+    check("presence.list_destination = ''", &[]);
+}
+
+#[test]
+fn permissions_are_for_what_there_is() {
+    let rule = |list, destination, roles| {
+        format!("[[permissions.{list}]]\ndestination = '{destination}'\nroles = [{roles}]")
+    };
+    check(&rule("send", "/queue/**", "'ROLE_USER'"), &[]);
+    for (list, destination) in [
+        ("send", "/nowhere/x"),
+        ("send", "/queue/**/x"),
+        ("subscribe", "/user/queue/x"),
+        ("subscribe", "/chat/x"),
+    ] {
+        let key = format!("permissions.{list}[0].destination");
+        check(&rule(list, destination, ""), &[&key]);
+    }
+    check(
+        &rule("send", "/queue/x", "'ROLE_A', 'PUBLISHER'"),
+        &["permissions.send[0].roles[1]"],
+    );
+}
+
+#[test]
+fn routes_lead_somewhere() {
+    refused("application.time_zone", &["Mars/Olympus"]);
+    taken("application.time_zone", &["Europe/Berlin"]);
+    check(
+        "[[application.routes]]\naction = 'broadcast'\npath = '/m'\ndestination = '/user/x'",
+        &["application.routes[0].destination"],
+    );
+    check(
+        "[[application.routes]]\naction = 'recent'\npath = '/m'\ndestination = '/queue/x'\ncount = 0\n\
+         reply = '/queue/r'",
+        &["application.routes[0].count"],
+    );
+    check(
+        &"[[application.routes]]\naction = 'users'\npath = '/m'\nreply = '/q'\n".repeat(2),
+        &["application.routes[1].path"],
+    );
+}
+
+#[test]
+fn bounds_fit_each_other() {
+    for (text, key) in [
+        ("limits.outbox_bytes = '63KiB'", "limits.outbox_bytes"),
+        ("limits.outbox_total_bytes = '1MiB'", "limits.outbox_total_bytes"),
+        ("limits.delivery_bytes = '64KiB'", "limits.delivery_bytes"),
+        (
+            "limits.frame_bytes_before_login = '0B'",
+            "limits.frame_bytes_before_login",
+        ),
+        ("limits.socket_send_bytes = '1B'", "limits.socket_send_bytes"),
+        ("limits.connect_timeout = '0s'", "limits.connect_timeout"),
+        ("limits.sessions_per_user = 4097", "limits.sessions_per_user"),
+        ("heartbeat.send = '999ms'", "heartbeat.send"),
+        ("heartbeat.receive = '1ms'", "heartbeat.receive"),
+        ("delivery.shards = 0", "delivery.shards"),
+        ("delivery.shards = 65", "delivery.shards"),
+        ("delivery.mailbox = 0", "delivery.mailbox"),
+        ("presence.instance_timeout = '1s'", "presence.instance_timeout"),
+        ("drain.timeout = '6s'", "drain.timeout"),
+        ("metrics.interval = '0s'", "metrics.interval"),
+        ("tracing.ratio = 1.5", "tracing.ratio"),
+        ("tracing.queue = 0", "tracing.queue"),
+        ("tracing.endpoint = 'localhost:4317'", "tracing.endpoint"),
+        ("tracing.trust = ['10.0.0.0/33']", "tracing.trust[0]"),
+        ("tracing.trust = ['key:nobody']", "tracing.trust[0]"),
+        ("instance.name = \"a\\nb\"", "instance.name"),
+        ("log.level = 'inof'", "log.level"),
+    ] {
+        check(text, &[key]);
+    }
+    check("limits.socket_send_bytes = '0B'", &[]);
+    check("heartbeat.send = '0s'", &[]);
+}

@@ -1,0 +1,156 @@
+//! `[api]`: who may publish, and the named keys. No error repeats a digest.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::setting::{Findings, as_text};
+
+/// `[api]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Who may publish.
+    pub access: Access,
+    /// The named keys.
+    pub keys: Vec<Key>,
+    /// Samples of what is fanned out (`GET /api/v1/tap`) at once; above it 503.
+    pub taps: usize,
+    /// Destinations that one sample tells apart.
+    pub tap_destinations: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            access: Access::default(),
+            keys: Vec::new(),
+            taps: 4,
+            tap_destinations: 1_000,
+        }
+    }
+}
+
+impl Config {
+    /// Checks that each key has one name and each name one key.
+    pub fn check(&self, findings: &mut Findings) {
+        let (mut names, mut digests) = (HashSet::new(), HashSet::new());
+        for (index, key) in self.keys.iter().enumerate() {
+            let at = |field: &str| format!("api.keys[{index}].{field}");
+            if !names.insert(&key.name) {
+                findings.error(at("name"), format!("{:?} is another key's name too", key.name));
+            }
+            if !digests.insert(key.sha256) {
+                findings.error(at("sha256"), "is another key's too: each key has one name");
+            }
+        }
+        findings.within("api.taps", self.taps, 0, 64);
+        findings.within("api.tap_destinations", self.tap_destinations, 1, 100_000);
+    }
+}
+
+/// `api.access`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Only the bearer of a key, or a user with the role.
+    #[default]
+    Keys,
+    /// Anyone who reaches the port may publish, nothing else.
+    Open,
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Publish notifications.
+    Publish,
+    /// Read presence and metrics.
+    Read,
+    /// Disconnect users; includes the others.
+    Admin,
+}
+
+/// One `[[api.keys]]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// Stands in spans and the audit log: 1 to 128 bytes without control characters.
+    #[serde(deserialize_with = "name", serialize_with = "shown")]
+    pub name: Arc<str>,
+    /// SHA-256 of the key.
+    pub sha256: KeyDigest,
+    /// What it may do; never empty.
+    #[serde(default = "default_scopes", deserialize_with = "scopes")]
+    pub scopes: Box<[Scope]>,
+}
+
+fn default_scopes() -> Box<[Scope]> {
+    [Scope::Publish].into()
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match (1..=128).contains(&name.len()) && !name.chars().any(char::is_control) {
+        true => Ok(name.into()),
+        false => Err(de::Error::custom(
+            "expected 1 to 128 bytes without control characters",
+        )),
+    }
+}
+
+fn shown<S: Serializer>(name: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name)
+}
+
+fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<[Scope]>, D::Error> {
+    let scopes = Vec::deserialize(deserializer)?;
+    match scopes.is_empty() {
+        false => Ok(scopes.into()),
+        true => Err(de::Error::custom(
+            "expected at least one of publish, read and admin",
+        )),
+    }
+}
+
+/// A SHA-256, written as 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyDigest(pub(super) [u8; 32]);
+
+impl From<[u8; 32]> for KeyDigest {
+    fn from(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
+
+impl fmt::Display for KeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for KeyDigest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut digest = [0; 32];
+        let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let pairs = text.as_bytes().chunks(2);
+        let read = digest.iter_mut().zip(pairs).try_for_each(|(byte, pair)| {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+            Some(())
+        });
+        read.filter(|()| is_hex).map(|()| Self(digest)).ok_or_else(|| {
+            format!(
+                "expected the 64 hexadecimal digits of the key's SHA-256, got {} characters",
+                text.chars().count()
+            )
+        })
+    }
+}
+
+as_text!(KeyDigest);

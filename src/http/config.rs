@@ -1,0 +1,228 @@
+//! `[http]`: where Herald listens, its paths, its origins, its bounds. Knows no route's inside.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::page;
+use super::proxies::{ForwardedHeader, Network};
+use crate::origins::Origins;
+use crate::setting::{ByteSize, Findings, HumanDuration, address, as_text, optional_address};
+
+/// First segments that Herald's own routes take (docs/rest.md).
+const RESERVED: [&str; 5] = ["api", "livez", "readyz", "metrics", "manage"];
+
+/// `[http]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where `/ws`, REST and the page listen.
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+    /// A port of their own for `/metrics`, health and debug routes; `None`: on `listen`.
+    #[serde(deserialize_with = "optional_address")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Prefixes every route, such as `/backend`.
+    pub base_path: BasePath,
+    /// The STOMP endpoint, and everything below it.
+    pub ws_path: RoutePath,
+    /// The page at `/`.
+    pub page: page::Choice,
+    /// The address of a trace's own page, for the page's links.
+    pub trace_url: TraceUrl,
+    /// Origins that may open `/ws` and change state, beside pages of the host itself: `*`, exact, or
+    /// `https://*.example.com`.
+    pub origins: Origins,
+    /// Origins whose preflights are answered.
+    pub cors_origins: Origins,
+    /// From accept to a whole request head.
+    pub header_timeout: HumanDuration,
+    /// Connections at once; above it 503.
+    pub max_connections: usize,
+    /// Largest body of a JSON request; a raw body is bounded by `limits.body_bytes`.
+    pub max_request_bytes: ByteSize,
+    /// Bytes of all request bodies held at once; above it 503.
+    pub buffered_request_bytes: ByteSize,
+    /// From a request's head to the end of its body.
+    pub body_timeout: HumanDuration,
+    /// Proxies that are believed in what they say of a client's address.
+    pub trusted_proxies: Vec<Network>,
+    /// The header that they say it in.
+    pub forwarded_header: ForwardedHeader,
+    /// Whether their connections to `listen` begin with a PROXY protocol v2 header.
+    pub proxy_protocol: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            admin_listen: None,
+            base_path: BasePath::default(),
+            ws_path: RoutePath("/ws".into()),
+            page: page::Choice::Full,
+            trace_url: TraceUrl::default(),
+            origins: Origins::any(),
+            cors_origins: Origins::default(),
+            header_timeout: HumanDuration::secs(10),
+            max_connections: 100_000,
+            max_request_bytes: ByteSize::mib(8),
+            buffered_request_bytes: ByteSize::mib(64),
+            body_timeout: HumanDuration::secs(30),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
+            proxy_protocol: false,
+        }
+    }
+}
+
+impl Config {
+    /// Checks that addresses, paths and bounds fit each other.
+    pub fn check(&self, findings: &mut Findings) {
+        if self.listen.port() != 0 && self.admin_listen == Some(self.listen) {
+            findings.error(
+                "http.admin_listen",
+                "expected another address than that of http.listen",
+            );
+        }
+        let first = self.ws_path.0.trim_start_matches('/').split('/').next();
+        if first.is_some_and(|segment| RESERVED.contains(&segment)) {
+            findings.error(
+                "http.ws_path",
+                format!(
+                    "expected a path of its own: these are taken: /{}",
+                    RESERVED.join(", /")
+                ),
+            );
+        }
+        if self.page == page::Choice::Small {
+            findings.warn(
+                "http.page",
+                "there is one page now: \"small\" is read as \"full\"",
+            );
+        }
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            findings.error(
+                "http.proxy_protocol",
+                "expected http.trusted_proxies to name the proxies that send it",
+            );
+        }
+        findings.positive("http.header_timeout", self.header_timeout);
+        findings.at_least("http.max_connections", self.max_connections, 1);
+        findings.within(
+            "http.max_request_bytes",
+            self.max_request_bytes,
+            ByteSize(1),
+            self.buffered_request_bytes,
+        );
+        if self.buffered_request_bytes.0 > tokio::sync::Semaphore::MAX_PERMITS {
+            findings.error(
+                "http.buffered_request_bytes",
+                "expected a size that fits into memory",
+            );
+        }
+    }
+}
+
+/// A path that can be a route as it stands: `/a/b`, segments of unreserved characters (RFC 3986 section 2.3), so that
+/// nothing needs escapes and the router reads nothing as a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutePath(Box<str>);
+
+impl RoutePath {
+    /// The path, with `/` in front and none at the end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoutePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for RoutePath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let segment = |segment: &str| {
+            !matches!(segment, "" | "." | "..")
+                && segment
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+        };
+        match text.strip_prefix('/') {
+            Some(rest) if rest.split('/').all(segment) => Ok(Self(text.into())),
+            _ => Err(format!(
+                "expected a path such as /backend, with / in front and none at the end, of letters, digits and \
+                 -._~, got {text:?}"
+            )),
+        }
+    }
+}
+
+as_text!(RoutePath);
+
+/// What stands before every route: a [`RoutePath`], or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BasePath(Option<RoutePath>);
+
+impl BasePath {
+    /// The path, without `/` at its end; empty if there is none.
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("", RoutePath::as_str)
+    }
+}
+
+impl fmt::Display for BasePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for BasePath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Ok(Self(None)),
+            text => text.parse().map(|path| Self(Some(path))),
+        }
+    }
+}
+
+as_text!(BasePath);
+
+/// A web address with `{trace_id}` once in it, or nothing. A link of any other kind would run in the page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TraceUrl(Box<str>);
+
+impl fmt::Display for TraceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for TraceUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let web = ["https://", "http://"]
+            .iter()
+            .any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+        let sound =
+            web && text.matches("{trace_id}").count() == 1 && text.bytes().all(|b| b.is_ascii_graphic());
+        match sound || text.is_empty() {
+            true => Ok(Self(text.into())),
+            false => Err(
+                "expected nothing, or an address with the place of the id, such as \
+                 https://jaeger.example.com/trace/{trace_id}",
+            ),
+        }
+    }
+}
+
+as_text!(TraceUrl);
