@@ -1,8 +1,8 @@
 //! Local fan-out: from a notification to the sockets of this instance's sessions. Knows no bus, no runtime and no
 //! WebSocket crate: it writes the unmasked WebSocket head itself and reaches a socket through [`outbox::TryWrite`].
 //!
-//! **Order.** Each session belongs to one shard, and everything that is ever written to it after login comes through
-//! that shard's one mailbox: notifications, receipts, pongs, errors. The mailbox's order is the order on the wire.
+//! **Order.** Each session belongs to one shard, and everything that is written to it after login comes through that
+//! shard's only mailbox: notifications, receipts, pongs, errors. The order of the mailbox is the order on the wire.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,9 +32,9 @@ pub mod wire;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Threads that fan out; each owns its part of the sessions.
+    /// The number of threads that fan out. Each owns its part of the sessions.
     pub shards: usize,
-    /// Commands that wait for a shard before senders wait.
+    /// How many commands may wait for a shard before senders wait.
     pub mailbox: usize,
 }
 
@@ -55,18 +55,18 @@ impl Default for Config {
     }
 }
 
-/// Up to so many subscriptions of a session, a vector of them has room for no more than there are.
+/// Up to this many subscriptions, a session's vector of them has room for exactly those it holds.
 const EXACT_UP_TO: usize = 4;
 
-/// Makes room for one more of a session's few subscriptions: most have one or two, and a vector's usual growth begins
-/// with room for four.
+/// Makes room for one more of a session's few subscriptions. Most sessions have one or two, and a vector's usual
+/// growth starts with room for four.
 pub fn reserve_one<T>(subscriptions: &mut Vec<T>) {
     if subscriptions.len() < EXACT_UP_TO {
         subscriptions.reserve_exact(1);
     }
 }
 
-/// What a logged-in session costs here, in bytes. For the benchmark's output, so that growth is seen.
+/// What a logged-in session costs here, in bytes. For the benchmark's output, so that growth is visible.
 pub fn sizes() -> [(&'static str, usize); 6] {
     let [hot, session, subscription] = roster::sizes();
     [

@@ -1,10 +1,10 @@
-//! What the shards and the outboxes count, and one reading of it. Knows no metric.
+//! What the shards and the outboxes count, and a snapshot of it. Knows no metric.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ledger::Ledger;
 
-/// What the shards count.
+/// The counters of the shards.
 #[derive(Debug, Default)]
 pub struct Counters {
     pub(super) sessions: AtomicU64,
@@ -22,20 +22,20 @@ pub struct Counters {
     pub(super) unmatched: AtomicU64,
 }
 
-/// What the shards have counted since start, and what they hold now.
+/// What the shards have counted since start, and what they hold at the moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Logged-in sessions now.
+    /// Logged-in sessions at the moment.
     pub sessions: u64,
-    /// Subscriptions now.
+    /// Subscriptions at the moment.
     pub subscriptions: u64,
-    /// Bytes that wait in outboxes now.
+    /// Bytes waiting in outboxes at the moment.
     pub outbox_bytes: u64,
     /// MESSAGEs written to a socket at once.
     pub written: u64,
     /// MESSAGEs that had to wait in an outbox.
     pub queued: u64,
-    /// MESSAGEs dropped: outbox full, session closing, or unsubscribed while waiting.
+    /// MESSAGEs dropped: the outbox was full, the session closing, or the subscription ended while they waited.
     pub dropped: u64,
     /// MESSAGEs that went stale while they waited.
     pub expired: u64,

@@ -1,72 +1,72 @@
-//! Which sessions a notification would reach, and why not the others: what an operator asks. Types only; the shard that
-//! owns the sessions answers. Knows no HTTP and no bus.
+//! Which sessions a notification would reach, and why not the others, for an operator who asks. Types only; the shard
+//! that owns the sessions answers. Knows no HTTP and no bus.
 
 use serde::{Deserialize, Serialize};
 
-/// What a subscription does with a notification that comes now.
+/// What would happen to a notification for a subscription at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
-    /// Straight to the socket.
+    /// It would be written straight to the socket.
     AtOnce,
-    /// Into the outbox, behind what waits there: the client reads too slowly at present.
+    /// It would join the outbox, behind what waits there: the client is reading too slowly.
     Queued,
-    /// Held until the client acknowledges: as many MESSAGEs as it may have are unacknowledged.
+    /// It would be held until the client acknowledges: the maximum number of MESSAGEs is unacknowledged.
     Held,
 }
 
-/// Why a session does not get it.
+/// Why a session would not get the notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// It subscribes to nothing of the kind.
+    /// It has no matching subscription.
     NotSubscribed,
-    /// It subscribes to the user destination of this name, and this is a broadcast.
+    /// It subscribes to the user destination of this name, and the notification is a broadcast.
     SubscribedToUserDestination,
-    /// It subscribes to the broadcast destination of this name, and this is for the user alone.
+    /// It subscribes to the broadcast destination of this name, and the notification is for the user only.
     SubscribedToBroadcast,
 }
 
-/// One subscription that would get it.
+/// One subscription that would get the notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached {
-    /// CONNECTED's `session`.
+    /// The value of CONNECTED's `session` header.
     pub session: String,
-    /// Whose.
+    /// The user.
     pub user: String,
-    /// SUBSCRIBE's `id`.
+    /// The `id` header of SUBSCRIBE.
     pub subscription: Option<String>,
     /// What would happen to it.
     pub way: Way,
-    /// Bytes that wait for the session.
+    /// The bytes that wait for the session.
     pub waiting_bytes: u64,
-    /// MESSAGEs of the subscription that wait for their ACK; none in ack mode `auto`.
+    /// The MESSAGEs of the subscription that wait for their ACK. `None` in ack mode `auto`.
     pub unacknowledged: Option<u64>,
 }
 
-/// One session that would not.
+/// One session that would not get it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
-    /// CONNECTED's `session`.
+    /// The value of CONNECTED's `session` header.
     pub session: String,
-    /// Whose.
+    /// The user.
     pub user: String,
-    /// Why not.
+    /// The reason.
     pub why: Why,
-    /// What it subscribes to, the first few.
+    /// The first few destinations that it subscribes to.
     pub subscriptions: Vec<String>,
 }
 
-/// One instance's answer. The lists are bounded, the counts are whole.
+/// One instance's answer. The lists are bounded; the counts are complete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explained {
     /// Subscriptions that would get it.
     pub reached: Vec<Reached>,
-    /// How many there are.
+    /// Their number.
     pub reached_count: u64,
-    /// Of a user's notification, that user's other sessions; of a broadcast, all others.
+    /// For a user's notification, the user's other sessions; for a broadcast, all others.
     pub missed: Vec<Missed>,
-    /// How many there are.
+    /// Their number.
     pub missed_count: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The fan-out: how a shard writes notifications to all sessions that want them. Knows no command and no mailbox; what is
-//! written to one session is in [`write`] and [`windowed`].
+//! The fan-out: how a shard writes notifications to all sessions that want them. Knows no command and no mailbox.
+//! What is written to one session is in [`write`] and [`windowed`].
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::IoSlice;
@@ -25,8 +25,8 @@ mod windowed;
 pub(super) mod write;
 
 impl Shard {
-    /// Delivers neighbours of the mailbox. Those with one target go out together, in their order; different targets
-    /// have no order between them (docs/stomp.md, "Order").
+    /// Delivers notifications that were neighbours in the mailbox. Those with the same target go out together, in
+    /// order; different targets have no order between them (docs/stomp.md, "Order").
     pub fn deliver(&mut self, batch: &[Arc<Delivery>]) {
         let now = Instant::now();
         for envelope in batch.iter().map(|delivery| &delivery.envelope) {
@@ -36,7 +36,7 @@ impl Shard {
             }
         }
         let mut together: Vec<Encoded<'_>> = Vec::with_capacity(batch.len());
-        // Many notifications to as many users come together: their targets are told apart by one word each.
+        // When many notifications to as many users come together, one word per target tells them apart.
         let mut marks = [0; BATCH_MAX];
         if batch.len() > 1 {
             for (mark, delivery) in marks.iter_mut().zip(batch) {
@@ -71,7 +71,7 @@ impl Shard {
         };
         for (id, group) in groups {
             encode(&mut self.frames, together, &group.key, &self.setting, None);
-            // The subscription's number is the session's own; it is only needed if the session is blocked.
+            // The subscription's number is the session's own. It is needed only if the session is blocked.
             let number = |session: &Session| session.number_in(id);
             if group.key.ack != AckMode::Auto {
                 let (ids, at) = (message_ids(together), Instant::now());
@@ -103,7 +103,7 @@ impl Shard {
 
     fn reach_user(&mut self, user: &UserName, path: &Path, together: &mut [Encoded<'_>]) {
         match self.roster.of_user(user) {
-            // Mostly one: nothing to copy.
+            // Usually one session: nothing to copy.
             &[slot] => self.reach_session(slot, path, together),
             slots => {
                 let slots = slots.to_vec();
@@ -114,7 +114,7 @@ impl Shard {
         }
     }
 
-    /// An answer for one session alone, on its user's destination.
+    /// Delivers an answer to one session only, on its user's destination.
     pub fn deliver_to(&mut self, slot: Slot, envelope: &Envelope) {
         let Target::User { path, .. } = &envelope.target else {
             return;
@@ -178,15 +178,15 @@ fn message_ids(together: &[Encoded<'_>]) -> Vec<MessageId> {
         .collect()
 }
 
-/// Equal for equal targets, and for others seldom.
+/// Equal for equal targets, and rarely equal for different ones.
 fn mark_of(target: &Target) -> u64 {
     let mut hasher = DefaultHasher::new();
     target.hash(&mut hasher);
     hasher.finish()
 }
 
-/// Fills `frames` with the notifications as the group `key` sees them. A batch never holds more than fit.
-/// `session`: whose alone they are, on a user destination.
+/// Fills `frames` with the notifications as the group `key` sees them. A batch never holds more than fit. `session`
+/// is set if they are for one session only, on a user destination.
 fn encode(
     frames: &mut Frames,
     together: &mut [Encoded<'_>],

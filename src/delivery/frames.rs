@@ -1,5 +1,5 @@
-//! Several notifications as one write to one session: encoded once for a group into a buffer that is used again, and
-//! copied to the heap only for sessions whose socket is full. Knows no session and no topic.
+//! Several notifications as one write to one session: encoded once per group into a reused buffer, and copied to the
+//! heap only for sessions whose socket is full. Knows no session and no topic.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::destination::Path;
 use crate::envelope::Envelope;
 use crate::stomp::Version;
 
-/// Frames in one write: two chunks each at most.
+/// The most frames in one write: two chunks each.
 pub const FRAMES_PER_WRITE: usize = CHUNKS_PER_CALL / 2;
 /// A shared part up to this size is copied behind its head: one chunk is cheaper for the kernel than two.
 const COPY_UP_TO_BYTES: usize = 4_096;
 
-/// One of them: a range of the buffer, and what may happen to the frame if it has to wait.
+/// One frame: a range of the buffer, and what may happen to the frame if it has to wait.
 struct Frame {
     start: usize,
     end: usize,
-    /// Chained behind the range; empty if it was copied into it.
+    /// Chained after the range. Empty if it was copied into it.
     rest: Bytes,
     expires_at_ms: Option<u64>,
     collapse: Option<Arc<str>>,
@@ -39,7 +39,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Forgets the frames, keeps the memory up to a bound.
+    /// Removes the frames and keeps the memory, up to a bound.
     pub fn clear(&mut self) {
         self.frames.clear();
         self.scratch.clear();
@@ -47,24 +47,24 @@ impl Frames {
         self.chained_bytes = 0;
     }
 
-    /// Bytes in all.
+    /// The total number of bytes.
     pub fn bytes(&self) -> usize {
         self.scratch.len() + self.chained_bytes
     }
 
-    /// All of them are in the kernel.
+    /// Records that all frames are in the kernel.
     pub fn written(&self) {
         for trail in self.frames.iter().filter_map(|frame| frame.trail.as_ref()) {
             trail.written();
         }
     }
 
-    /// Lets go of the trails: what is neither written nor waiting by now was dropped.
+    /// Releases the trails: what is neither written nor waiting by now was dropped.
     pub fn release_trails(&mut self) {
         self.frames.iter_mut().for_each(|frame| frame.trail = None);
     }
 
-    /// Adds one notification as the group `key` sees it; `trail` if it is recorded.
+    /// Adds one notification as the group `key` sees it, with its `trail` if it is recorded.
     pub fn add(
         &mut self,
         envelope: &Envelope,
@@ -92,7 +92,7 @@ impl Frames {
         });
     }
 
-    /// The chunks for the kernel, neighbours joined; returns how many of `into` are used.
+    /// The chunks for the kernel, with neighbours joined. Returns how many entries of `into` are used.
     pub fn slices<'a>(&'a self, into: &mut [IoSlice<'a>; CHUNKS_PER_CALL]) -> usize {
         let (mut count, mut start) = (0, 0);
         for frame in self.frames.iter().filter(|frame| !frame.rest.is_empty()) {
@@ -108,7 +108,7 @@ impl Frames {
         count
     }
 
-    /// The frames for an outbox. `shared` holds the copy of the buffer between the blocked sessions of one group.
+    /// The frames for an outbox. `shared` holds the copy of the buffer that the blocked sessions of one group share.
     pub fn outgoing(&self, shared: &mut Option<Bytes>, subscription: u32) -> impl Iterator<Item = Outgoing> {
         let copy = shared
             .get_or_insert_with(|| Bytes::copy_from_slice(&self.scratch))
@@ -125,19 +125,19 @@ impl Frames {
     }
 }
 
-/// A notification with its shared part per version, made when the first group asks.
+/// A notification with its shared part per version, made when the first group needs it.
 pub struct Encoded<'a> {
     /// The notification.
     pub envelope: &'a Envelope,
     /// Its trail through this instance, if it is recorded.
     pub trail: Option<&'a dyn NotificationTrail>,
-    /// Whether each session's MESSAGE has a trail of its own.
+    /// Whether the MESSAGE of each session has a trail of its own.
     pub traced: bool,
     rests: [Option<Rest>; 3],
 }
 
 impl<'a> Encoded<'a> {
-    /// Nothing encoded yet.
+    /// A notification of which nothing is encoded yet.
     pub fn new(envelope: &'a Envelope) -> Self {
         Self {
             envelope,

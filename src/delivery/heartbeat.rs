@@ -1,24 +1,25 @@
-//! When a session's heart-beats are due: pure rules for when to send, when to ask and when to give up (STOMP rules B1 to
-//! B7), and what they go by. Knows no session and no socket; time is a parameter, in ticks.
+//! When a session's heart-beats are due: pure rules for when to send, when to ask and when to give up (STOMP rules B1
+//! to B7), and the state that they use. Knows no session and no socket; time is a parameter, in ticks.
 
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
-/// Length of a tick.
+/// The length of a tick.
 pub const TICK_MS: u64 = 250;
 
-/// When the peer was last heard, in ticks of the registry's clock; written by the session's task, read by the shard.
+/// When the peer was last heard, in ticks of the registry's clock. Written by the session's task, read by the shard.
 #[derive(Debug, Default)]
 pub struct Liveness {
-    /// The last byte that was no pong.
+    /// When the last byte other than a pong arrived.
     pub heard: AtomicU32,
-    /// The last pong.
+    /// When the last pong arrived.
     pub pong: AtomicU32,
-    /// The session's own reading stands still for back-pressure: silence is not the peer's.
+    /// Whether Herald itself has stopped reading, for back-pressure. The silence is then not the peer's.
     pub paused: AtomicBool,
 }
 
-/// After how many ticks without a write a heart-beat goes out, for a promise of one every `every_ms`: two ticks early
-/// and at 0.8 of the time at the latest, since some clients give up at 1.5 times (STOMP rule B3). 0: never.
+/// The number of ticks without a write after which a heart-beat is sent, if one every `every_ms` was promised: two
+/// ticks early, and at the latest at 0.8 of the time, since some clients give up at 1.5 times (STOMP rule B3). 0:
+/// never.
 pub fn send_after_ticks(every_ms: u64) -> u32 {
     if every_ms == 0 {
         return 0;
@@ -38,28 +39,29 @@ pub fn ticks_of(every_ms: u64) -> u32 {
 /// When the peer was heard, in ticks.
 #[derive(Debug, Clone, Copy)]
 pub struct Heard {
-    /// The last byte that was no pong.
+    /// The last byte other than a pong.
     pub byte: u32,
     /// The last pong.
     pub pong: u32,
-    /// The last ping that asked for one.
+    /// The last ping that was sent.
     pub ping: Option<u32>,
 }
 
 /// What to do about a peer's silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing; look again at this tick.
+    /// Nothing. Look again at this tick.
     Look(u32),
-    /// Ask by a WebSocket ping; look again at this tick.
+    /// Send a WebSocket ping. Look again at this tick.
     Ping(u32),
     /// Give up.
     Reap,
 }
 
-/// Judges silence at tick `now`, for a peer that promised a byte every `period` ticks. At 2.5 periods of silence a ping
-/// goes out; a pong within one period keeps the session for another 2.5, at most `grace` ticks since the last byte that
-/// was no pong: browsers throttle a hidden tab's timers to one a minute while the tab is alive and answers pings.
+/// Judges the silence at tick `now` of a peer that promised a byte every `period` ticks. After 2.5 periods of silence
+/// a ping is sent. A pong within one period keeps the session for another 2.5, at most until `grace` ticks since the
+/// last byte other than a pong: browsers throttle a hidden tab's timers to one a minute while the tab is alive and
+/// answers pings.
 pub fn judge(now: u32, period: u32, grace: u32, heard: Heard) -> Verdict {
     let patience = period.saturating_mul(5) / 2;
     if now.wrapping_sub(heard.byte) < patience {

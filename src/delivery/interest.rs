@@ -1,4 +1,4 @@
-//! What this instance's sessions want, by shard: asked before any shard is woken, since most of what the bus carries
+//! What this instance's sessions want, by shard. Asked before any shard is woken, since most of what the bus carries
 //! is for other instances. Written by the shards, read by whoever delivers. Knows no session.
 
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use crate::destination::{Path, Target};
 use crate::principal::UserName;
 
-/// Most shards that the bit sets hold.
+/// The most shards that a bit set can hold.
 pub const SHARDS_MAX: usize = 64;
 
 /// A set of shards.
@@ -22,7 +22,7 @@ impl ShardSet {
         (0..SHARDS_MAX).filter(move |shard| self.0 & (1 << shard) != 0)
     }
 
-    /// Whether no shard is in it.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -32,7 +32,7 @@ impl ShardSet {
 struct Wanted {
     shards: u64,
     subscriptions: usize,
-    /// Shards with a SUBSCRIBE in their mailbox, one entry each; mostly none.
+    /// The shards with a SUBSCRIBE in their mailbox, one entry each; usually none.
     coming: Vec<u8>,
 }
 
@@ -44,11 +44,11 @@ impl Wanted {
     }
 }
 
-/// Who has sessions where.
+/// Which users have sessions on which shards.
 #[derive(Debug, Default)]
 struct Users {
     here: HashMap<UserName, u64>,
-    /// Shards with a login in their mailbox, one entry each; mostly nobody is in it.
+    /// The shards with a login in their mailbox, one entry each; usually nobody is in it.
     coming: HashMap<UserName, Vec<u8>>,
 }
 
@@ -60,9 +60,9 @@ impl Users {
     }
 }
 
-/// A SUBSCRIBE or a login on its way through a mailbox. While it lives its shard gets the destination's or the user's
-/// notifications already, behind it in the same mailbox: what a client sends right behind it must not find nobody
-/// interested.
+/// A SUBSCRIBE or a login on its way through a mailbox. While it lives, its shard already receives the notifications
+/// of that destination or user, which queue behind it in the same mailbox: what a client sends right after it must
+/// not find nobody interested.
 #[derive(Debug)]
 pub struct Coming {
     interest: Arc<Interest>,
@@ -137,8 +137,8 @@ impl Interest {
             .map_or(0, |wanted| wanted.subscriptions)
     }
 
-    /// A subscription to `path` is about to be sent to `shard`, which is below [`SHARDS_MAX`]. Drop what it gives once
-    /// [`Interest::subscribed`] is said, or never will be.
+    /// Announces that a subscription to `path` is about to be sent to `shard`, which is below [`SHARDS_MAX`]. Drop
+    /// the result once [`Interest::subscribed`] was called, or never will be.
     pub(super) fn announce(self: &Arc<Self>, shard: usize, path: &Path) -> Coming {
         let coming = Coming {
             interest: self.clone(),
@@ -154,7 +154,7 @@ impl Interest {
         coming
     }
 
-    /// A session of `user` is about to be sent to `shard`, as with [`Interest::announce`].
+    /// Announces that a session of `user` is about to be sent to `shard`, as with [`Interest::announce`].
     pub(super) fn announce_login(self: &Arc<Self>, shard: usize, user: &UserName) -> Coming {
         let coming = Coming {
             interest: self.clone(),
@@ -174,7 +174,7 @@ impl Interest {
         wanted.subscriptions += 1;
     }
 
-    /// `shard` has one subscription to `path` less; `last`: none is left there.
+    /// `shard` has one subscription less to `path`. `last`: none is left there.
     pub(super) fn unsubscribed(&self, shard: usize, path: &Path, last: bool) {
         let mut broadcast = self.broadcast.write();
         let Some(wanted) = broadcast.get_mut(path) else {

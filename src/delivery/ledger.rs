@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::trail::Trail;
 
-/// What all outboxes of the process share: the bound on their sum, and what was lost while waiting.
+/// What all outboxes of the process share: the bound on their sum, and what was lost while it waited.
 pub struct Ledger {
-    /// Bytes that wait now.
+    /// The bytes that wait at the moment.
     pub queued_bytes: AtomicUsize,
     /// `limits.outbox_total_bytes`.
     pub(super) limit_bytes: usize,
-    /// MESSAGEs gone stale while they waited.
+    /// MESSAGEs that went stale while they waited.
     pub expired: AtomicU64,
     /// MESSAGEs replaced by a newer one with the same collapse key while they waited.
     pub collapsed: AtomicU64,
@@ -22,7 +22,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger that lets at most `limit_bytes` wait, and tells `trail` for how long.
+    /// An empty ledger that allows `limit_bytes` to wait, and tells `trail` how long frames did.
     pub fn new(limit_bytes: usize, trail: Arc<dyn Trail>) -> Self {
         Self {
             queued_bytes: AtomicUsize::new(0),

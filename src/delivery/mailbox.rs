@@ -1,12 +1,13 @@
-//! The way into a shard: a bounded queue of commands, and who works it off. That is the shard's thread; only a
-//! notification that comes alone, for a user with a few sessions, is delivered by whoever brings it, while nobody else is at
-//! the shard: waking the thread costs more than such a delivery (docs/performance.md). Knows no bus and no runtime.
+//! The way into a shard: a bounded queue of commands, and who works it off. That is the shard's thread, with one
+//! exception: a notification that comes alone, for a user with a few sessions, is delivered by its sender if nobody
+//! else is at the shard, since waking the thread costs more than such a delivery (docs/performance.md). Knows no bus
+//! and no runtime.
 //!
-//! **Order.** Commands leave the queue under the shard's lock alone, the oldest first, and each is done before the lock is
-//! let go. Nobody but the shard's thread waits for that lock.
+//! **Order.** Commands leave the queue only under the shard's lock, the oldest first, and each is completed before
+//! the lock is released. Nobody but the shard's thread waits for that lock.
 //!
-//! **No command is left behind.** Who queues a command and does not see the queue empty afterwards, under the lock, wakes
-//! the thread; the thread works until it sees the queue empty.
+//! **No command is left behind.** A sender that queues a command and does not see the queue empty afterwards, under
+//! the lock, wakes the thread; the thread works until it sees the queue empty.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,11 +21,11 @@ use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use super::command::{Command, Delivery};
 use super::shard::{BATCH_MAX, Shard};
 
-/// Bytes of bodies taken out of the mailbox together.
+/// The most bytes of bodies taken out of the mailbox together.
 const BATCH_MAX_BYTES: usize = 1 << 20;
 
-/// A command on its way: sent already unless the mailbox was full, and then waiting for room. Two words, since an idle
-/// session keeps the memory of every future that it may ever wait for.
+/// A command on its way: already sent unless the mailbox was full, and then waiting for room. Two words, since an
+/// idle session keeps the memory of every future that it may ever wait for.
 #[must_use = "a full mailbox makes its sender wait"]
 pub struct Sending(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
@@ -39,7 +40,7 @@ impl Future for Sending {
     }
 }
 
-/// The senders' end. The shard ends, and its thread with it, when the last one is dropped.
+/// The senders' end. When the last one is dropped, the shard ends, and its thread with it.
 pub(super) struct Mailbox {
     entrance: Entrance,
     shard: Arc<Mutex<Attended>>,
@@ -47,15 +48,16 @@ pub(super) struct Mailbox {
 
 #[derive(Clone)]
 struct Entrance {
-    /// Dropped before `wake`, so that the thread sees that it was the last.
+    /// Dropped before `wake`, so that the thread sees that it was the last one.
     queue: mpsc::Sender<Command>,
     wake: Wake,
 }
 
 impl Entrance {
-    /// Queues `command` once there is room. The thread is woken behind it, as `self` is dropped, also by who gave up waiting.
+    /// Queues `command` once there is room. The thread is woken afterwards, when `self` is dropped, even if the
+    /// sender gave up waiting.
     async fn send(self, command: Command) {
-        // A shard that is gone ends the process by `closed`.
+        // If a shard is gone, `closed` ends the process.
         let _ = self.queue.send(command).await;
     }
 }
@@ -70,23 +72,23 @@ impl Drop for Wake {
     }
 }
 
-/// The clock's end, which keeps no shard alive.
+/// The clock's end, which does not keep the shard alive.
 pub(super) struct TickSender {
     queue: mpsc::WeakSender<Command>,
     thread: Thread,
 }
 
-/// A shard and the queue's other end.
+/// A shard and the receiving end of its queue.
 struct Attended {
     shard: Shard,
     queue: mpsc::Receiver<Command>,
-    /// Taken out of the queue, not begun yet.
+    /// A command taken out of the queue and not begun yet.
     next: Option<Command>,
     batch: Vec<Arc<Delivery>>,
 }
 
 impl Mailbox {
-    /// Starts the thread `name`, which serves `shard`; at most `capacity` commands wait for it.
+    /// Starts the thread `name`, which serves `shard`. At most `capacity` commands wait for it.
     pub fn start(shard: Shard, capacity: usize, name: String) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         let shard = Arc::new(Mutex::new(Attended {
@@ -120,8 +122,8 @@ impl Mailbox {
         sending
     }
 
-    /// The same for a notification that nothing follows at once: delivers it here if that is little work and nobody else
-    /// is at the shard.
+    /// The same for a notification that nothing follows at once: delivers it here if that is little work and nobody
+    /// else is at the shard.
     pub fn send_alone(&self, delivery: Arc<Delivery>) -> Sending {
         let sending = self.queue(Command::Deliver(delivery));
         let is_done = self
@@ -141,7 +143,7 @@ impl Mailbox {
         }
     }
 
-    /// Waits until the shard is gone.
+    /// Completes when the shard is gone.
     pub async fn closed(&self) {
         self.entrance.queue.closed().await;
     }
@@ -156,12 +158,12 @@ impl Mailbox {
 }
 
 impl TickSender {
-    /// Tells the shard the time. False: nobody else can reach it any more.
+    /// Tells the shard the time. Returns `false` if nobody else can reach it any more.
     pub fn tick(&self, now: u32) -> bool {
         let Some(queue) = self.queue.upgrade() else {
             return false;
         };
-        // Full: the next tick carries a later number and makes up for this one.
+        // If it is full, the next tick carries a later number and makes up for this one.
         let _ = queue.try_send(Command::Tick(now));
         drop(queue);
         self.thread.unpark();
@@ -170,7 +172,7 @@ impl TickSender {
 }
 
 impl Attended {
-    /// Does all that waits. False: every sender is gone.
+    /// Executes everything that waits. Returns `false` if every sender is gone.
     fn work_off(&mut self) -> bool {
         let guarded = CloseOnPanic(self);
         let Self {
@@ -186,7 +188,7 @@ impl Attended {
                 Err(TryRecvError::Disconnected) => return false,
             };
             if let Command::Deliver(delivery) = command {
-                // Neighbours in the mailbox leave each session in one system call.
+                // Neighbours in the mailbox reach each session by one system call.
                 let mut bytes = delivery.envelope.body.len();
                 batch.push(delivery);
                 while batch.len() < BATCH_MAX && bytes < BATCH_MAX_BYTES {
@@ -211,7 +213,7 @@ impl Attended {
         }
     }
 
-    /// Does the oldest command if it is a small delivery. True: nothing is left to do.
+    /// Executes the oldest command if it is a small delivery. Returns `true` if nothing is left to do.
     fn deliver_one(&mut self) -> bool {
         let guarded = CloseOnPanic(self);
         let Self {
@@ -235,7 +237,7 @@ impl Attended {
     }
 }
 
-/// A shard that panicked must not be served on: its senders see it closed, and the process ends.
+/// A shard that panicked must not be served any further: its senders see it closed, and the process ends.
 struct CloseOnPanic<'a>(&'a mut Attended);
 
 impl Drop for CloseOnPanic<'_> {

@@ -1,5 +1,5 @@
-//! What waits for one session. Empty most of the time: a shard writes straight to the socket, and only what the kernel
-//! did not take comes here. Knows no shard, no runtime and no WebSocket; frames are bytes.
+//! What waits for one session. Usually empty: a shard writes straight to the socket, and only what the kernel did not
+//! accept comes here. Knows no shard, no runtime and no WebSocket; frames are bytes.
 //!
 //! **One writer at a time.** Before login it is the session's task. After login it is the shard, until a
 //! write comes up short: then the rest and all later frames go into the queue, the shard marks the session blocked,
@@ -28,38 +28,39 @@ use queue::Queue;
 mod bound;
 mod queue;
 
-/// Chunks given to the kernel in one call; what is beyond waits for the next.
+/// The most chunks passed to the kernel in one call. The rest waits for the next call.
 pub const CHUNKS_PER_CALL: usize = 64;
 
-/// A session may have at most one in so many of the bytes that are left of `limits.outbox_total_bytes`.
+/// A session may have at most this fraction (one in eight) of the bytes left of `limits.outbox_total_bytes`.
 const SHARE_OF_FREE: usize = 8;
 
-/// The one way from `delivery/` to a socket. Implemented by `ws/writer`.
+/// The only way from `delivery/` to a socket. Implemented by `ws/writer`.
 pub trait TryWrite: Send + Sync + 'static {
-    /// Writes as much of `chunks`, in their order, as the kernel takes at once; never blocks, never signals. Gives the
-    /// number of bytes taken; `WouldBlock` if none. At most [`CHUNKS_PER_CALL`] chunks are looked at.
+    /// Writes as much of `chunks`, in order, as the kernel accepts at once. Never blocks, never raises a signal.
+    /// Returns the number of bytes accepted, or `WouldBlock` if there are none. Looks at no more than
+    /// [`CHUNKS_PER_CALL`] chunks.
     fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
-/// What became of a push.
+/// The outcome of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
-    /// It waits.
+    /// The frame waits.
     Queued,
-    /// A bound is passed: the session is a slow consumer.
+    /// A bound is exceeded: the session is a slow consumer.
     Overflow,
-    /// The session ends already.
+    /// The session is already ending.
     Closed,
 }
 
 /// What the session's task does next.
 #[derive(Debug)]
 pub enum Next {
-    /// Something waits: [`Outbox::write_waiting`] once the socket is writable.
+    /// Something waits: call [`Outbox::write_waiting`] once the socket is writable.
     Write,
     /// Hand the socket back to the shard.
     Drained,
-    /// The session ends: write what is left in bounded time, then end the connection.
+    /// The session ends: write what is left within a bounded time, then end the connection.
     Closing(CloseReason),
 }
 
@@ -71,18 +72,18 @@ enum State {
 
 struct Inner {
     queue: Queue,
-    /// Bytes that the shard holds behind acknowledgement windows; under the same bound.
+    /// Bytes that the shard holds behind acknowledgement windows, counted under the same bound.
     held_bytes: usize,
-    /// The shard pushed, so it waits for a `Drained`.
+    /// The shard has pushed, so it waits for a `Drained`.
     owes_drained: bool,
-    /// The bound that was passed last.
+    /// The bound that was exceeded last.
     passed: Limit,
     state: State,
     waker: Option<Waker>,
     wake_on_push: bool,
 }
 
-/// The write side of one session: its socket, its queue, and when its peer was heard.
+/// The write side of one session: its socket, its queue, and when its peer was last heard.
 pub struct Outbox {
     socket: Arc<dyn TryWrite>,
     ledger: Arc<Ledger>,
@@ -92,7 +93,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An open, empty outbox over `socket` that lets at most `limit_bytes` wait (`limits.outbox_bytes`).
+    /// An open, empty outbox over `socket` that allows `limit_bytes` to wait (`limits.outbox_bytes`).
     pub fn new(socket: Arc<dyn TryWrite>, limit_bytes: usize, ledger: Arc<Ledger>) -> Self {
         let inner = Inner {
             queue: Queue::default(),
@@ -122,18 +123,18 @@ impl Outbox {
         &self.ledger
     }
 
-    /// When the peer was heard.
+    /// When the peer was last heard.
     pub fn liveness(&self) -> &Liveness {
         &self.liveness
     }
 
-    /// The session's task pushes, before login.
+    /// A push by the session's task, before login.
     pub fn push_own(&self, frame: Outgoing) -> Pushed {
         self.push([frame], 0, false)
     }
 
-    /// The shard pushes frames of which `written` bytes are in the kernel already; from here on the task is the writer,
-    /// and a [`Next::Drained`] will come.
+    /// A push by the shard, of frames of which `written` bytes are already in the kernel. From here on the task is
+    /// the writer, and a [`Next::Drained`] will follow.
     pub fn push_blocked(&self, frames: impl IntoIterator<Item = Outgoing>, written: usize) -> Pushed {
         self.push(frames, written, true)
     }
@@ -153,8 +154,8 @@ impl Outbox {
                 frame.written();
                 continue;
             }
-            // An empty queue takes any one frame whatever the session's bound; the process's bound holds always, but
-            // for a frame already begun, which can only be finished.
+            // An empty queue accepts any one frame, whatever the session's bound. The process's bound always holds,
+            // except for a frame already begun, which can only be finished.
             inner.queue.collapse(&frame, &self.ledger);
             if !begun && self.is_over(&mut inner, bytes) {
                 outcome = Pushed::Overflow;
@@ -170,7 +171,8 @@ impl Outbox {
         outcome
     }
 
-    /// The shard holds `bytes` behind an acknowledgement window: they count towards the bounds as if they were queued.
+    /// Counts `bytes` that the shard holds behind an acknowledgement window towards the bounds, as if they were
+    /// queued.
     pub fn hold(&self, bytes: usize) -> Pushed {
         let mut inner = self.inner.lock();
         if inner.state != State::Open {
@@ -184,7 +186,7 @@ impl Outbox {
         Pushed::Queued
     }
 
-    /// `bytes` of those held are held no more.
+    /// Ends the hold on `bytes`.
     pub fn release(&self, bytes: usize) {
         let mut inner = self.inner.lock();
         let bytes = bytes.min(inner.held_bytes);
@@ -192,9 +194,9 @@ impl Outbox {
         self.ledger.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Ends the session in one step: a slow consumer's queue is cut behind the frame already begun, then `last_frames`
-    /// (ERROR and Close) are appended outside the bound. Later pushes give [`Pushed::Closed`]; the task writes what is
-    /// left after [`Next::Closing`]. Only the first reason counts.
+    /// Ends the session in one step: a slow consumer's queue is cut behind the frame already begun, then
+    /// `last_frames` (ERROR and Close) are appended outside the bound. Later pushes return [`Pushed::Closed`]; the
+    /// task writes what is left after [`Next::Closing`]. Only the first reason counts.
     pub fn close(&self, reason: CloseReason, last_frames: impl IntoIterator<Item = Bytes>) {
         let mut inner = self.inner.lock();
         if inner.state != State::Open {
@@ -215,25 +217,25 @@ impl Outbox {
         wake(waker);
     }
 
-    /// Drops what waits for a subscription that is no more (STOMP rule S8).
+    /// Drops what waits for a subscription that has ended (STOMP rule S8).
     pub fn prune(&self, subscription: u32) {
         let is_other = |frame: &Outgoing| frame.subscription != Some(subscription);
         let dropped = self.inner.lock().queue.retain_unbegun(&self.ledger, is_other);
         self.ledger.dropped.fetch_add(dropped, Ordering::Relaxed);
     }
 
-    /// Whether nothing waits: the shard's look before it writes again.
+    /// Whether nothing waits: what the shard checks before it writes again.
     pub fn is_drained(&self) -> bool {
         self.inner.lock().queue.is_empty()
     }
 
-    /// The bytes that wait, held ones among them, and since when the oldest frame of the queue does.
+    /// The bytes that wait, including held ones, and since when the oldest frame of the queue has been waiting.
     pub fn waiting(&self) -> (usize, Option<Instant>) {
         let inner = self.inner.lock();
         (inner.queue.bytes() + inner.held_bytes, inner.queue.since())
     }
 
-    /// Why the session ends, once it does.
+    /// Why the session is ending, if it is.
     pub fn closing(&self) -> Option<CloseReason> {
         match self.inner.lock().state {
             State::Open => None,
@@ -241,8 +243,8 @@ impl Outbox {
         }
     }
 
-    /// The task's next step. The waker is kept for a close in any case, for a push only while nothing waits: whoever
-    /// waits for a full socket learns nothing from more.
+    /// The task's next step. The waker is kept for a close in any case, and for a push only while nothing waits: a
+    /// task that waits for a full socket has no use for further frames.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Next> {
         let mut inner = self.inner.lock();
         if let State::Closing(reason) = inner.state {
@@ -267,8 +269,8 @@ impl Outbox {
         }
     }
 
-    /// The task writes what waits, as much as the kernel takes at once. The lock is held across the call, so that
-    /// nothing is cut or pruned while the kernel reads it; the socket's own buffer bounds how long that takes.
+    /// A write by the task of what waits, as much as the kernel accepts at once. The lock is held across the call, so
+    /// that nothing is cut or pruned while the kernel reads it; the socket's own buffer bounds how long that takes.
     pub fn write_waiting(&self) -> io::Result<()> {
         let mut inner = self.inner.lock();
         inner.queue.drop_expired(&self.ledger);
@@ -293,7 +295,7 @@ impl Drop for Outbox {
     }
 }
 
-/// Wakes after the lock is released: the woken task asks for it at once.
+/// Wakes after the lock is released: the woken task takes it at once.
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();

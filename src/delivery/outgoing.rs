@@ -1,4 +1,4 @@
-//! A frame that has to wait, with what may happen to it while it does. Knows no queue and no socket.
+//! A frame that has to wait, and what may happen to it meanwhile. Knows no queue and no socket.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,19 +10,19 @@ use super::trail::MessageTrail;
 /// One whole WebSocket message that has to wait: a head of its own and a rest that may be shared.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    /// First bytes.
+    /// The first bytes.
     pub head: Bytes,
-    /// The bytes after them; empty where `head` is all.
+    /// The bytes after them. Empty if `head` is everything.
     pub rest: Bytes,
-    /// The session's own number of the subscription it answers; none for all but MESSAGE.
+    /// The session's own number of the subscription that the frame is for. `None` for everything but MESSAGE.
     pub subscription: Option<u32>,
-    /// Dropped unwritten at this time, in Unix ms.
+    /// When to drop the frame unwritten, in Unix ms.
     pub expires_at_ms: Option<u64>,
-    /// A newer MESSAGE of the same subscription with the same key takes its place while it waits.
+    /// A newer MESSAGE of the same subscription with the same key replaces it while it waits.
     pub collapse: Option<Arc<str>>,
     /// Its trail if it is recorded: the session's own on user destinations, one for all sessions on broadcasts.
     pub trail: Option<Arc<dyn MessageTrail>>,
-    /// Since when it waits in an outbox, which sets this.
+    /// Since when it has been waiting in an outbox, which sets this.
     pub(super) since: Option<Instant>,
 }
 
@@ -40,7 +40,7 @@ impl Outgoing {
         }
     }
 
-    /// Bytes still to be written.
+    /// The bytes still to be written.
     pub fn len(&self) -> usize {
         self.head.len() + self.rest.len()
     }
@@ -50,14 +50,14 @@ impl Outgoing {
         self.len() == 0
     }
 
-    /// The last byte is in the kernel.
+    /// Records that the last byte is in the kernel.
     pub(super) fn written(&self) {
         if let Some(trail) = &self.trail {
             trail.written();
         }
     }
 
-    /// Takes `n` bytes off the front; gives back what is left of `n` once this frame is empty.
+    /// Removes `n` bytes from the front. Returns what is left of `n` once this frame is empty.
     pub(super) fn advance(&mut self, n: usize) -> usize {
         let from_head = n.min(self.head.len());
         drop(self.head.split_to(from_head));

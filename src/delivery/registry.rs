@@ -1,5 +1,5 @@
-//! The handle to the shards: every other module's way into `delivery/`, and the only part of it that waits, since a full
-//! mailbox makes its sender wait. Cheap to clone. Knows no session's state and no socket's.
+//! The handle to the shards: every other module's way into `delivery/`, and the only part of it that waits, since a
+//! full mailbox makes its sender wait. Cheap to clone. Knows no session's state and no session's socket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -68,8 +68,8 @@ struct Inner {
 }
 
 impl Registry {
-    /// Starts the shards' threads and the clock's, which end when the last handle is dropped. `trail` follows what is
-    /// delivered.
+    /// Starts the threads of the shards and of the clock, which end when the last handle is dropped. `trail` follows
+    /// what is delivered.
     ///
     /// # Errors
     /// A thread cannot be started.
@@ -117,11 +117,11 @@ impl Registry {
         })
     }
 
-    /// Hands a notification to every shard that has a match; waits while a shard's mailbox is full or
-    /// `limits.delivery_bytes` are under way. Returns whether any session here may want it.
+    /// Delivers a notification to every shard that has a match; waits while a shard's mailbox is full or
+    /// `limits.delivery_bytes` are in flight. Returns whether any session here may want it.
     ///
-    /// Order: if a second call begins after the first returned, every session gets its notification second. Each shard's
-    /// mailbox keeps that order.
+    /// Order: if a second call begins after the first returned, every session gets its notification second. Each
+    /// shard's mailbox keeps that order.
     pub async fn deliver(&self, envelope: Envelope) -> bool {
         self.hand_over(envelope, false).await
     }
@@ -174,8 +174,8 @@ impl Registry {
         !self.inner.interest.shards(&envelope.target).is_empty()
     }
 
-    /// Closes all sessions of `user` on this instance. Every shard is told: a session whose Join is still in a mailbox
-    /// is in no index yet.
+    /// Closes all sessions of `user` on this instance. Every shard is told: a session whose Join is still in a
+    /// mailbox is not in any index yet.
     pub async fn close_user(&self, user: &UserName, reason: CloseReason) {
         for shard in self.shards() {
             let whom = Whom::User(user.clone());
@@ -183,7 +183,7 @@ impl Registry {
         }
     }
 
-    /// Closes all sessions on this instance whose principal `which` says yes to. Walks every session: for rare needs.
+    /// Closes all sessions on this instance whose principal `which` selects. Walks every session: for rare needs.
     pub async fn close_where(&self, which: Which, reason: CloseReason) {
         for shard in self.shards() {
             let whom = Whom::Where(which.clone());
@@ -214,7 +214,7 @@ impl Registry {
         views
     }
 
-    /// Whose the session of this id is, if this instance holds it. Looks at every session: for rare needs.
+    /// The user of the session with this id, if this instance holds it. Walks every session: for rare needs.
     pub async fn user_of(&self, session: &str) -> Option<UserName> {
         for shard in self.shards() {
             let session: Box<str> = session.into();
@@ -225,8 +225,8 @@ impl Registry {
         None
     }
 
-    /// Who of this instance's sessions would get a notification to `target`, and why not the others; at most `max` in each
-    /// list. Of a broadcast every session is looked at: for rare needs.
+    /// Which of this instance's sessions would get a notification to `target`, and why not the others; at most `max`
+    /// in each list. For a broadcast it walks every session: for rare needs.
     pub async fn explain(&self, target: &Target, max: usize) -> Explained {
         let mut explained = Explained::default();
         for shard in self.shards() {
@@ -237,7 +237,7 @@ impl Registry {
         explained
     }
 
-    /// How long the oldest frame that waits in an outbox has waited; zero if none waits. Looks at every session.
+    /// How long the oldest frame in any outbox has been waiting; zero if none waits. Walks every session.
     pub async fn oldest_waiting(&self) -> Duration {
         let mut oldest = Duration::ZERO;
         for shard in self.shards() {
@@ -265,13 +265,13 @@ impl Registry {
         ))
     }
 
-    /// A number for a connection that has yet to log in; its session will belong to the shard that this picks.
+    /// A number for a connection that has yet to log in. Its session will belong to the shard chosen here.
     pub fn session(&self) -> SessionHandle {
         let key = self.inner.keys.fetch_add(1, Ordering::Relaxed);
         SessionHandle::new(self.clone(), SessionKey(key))
     }
 
-    /// Waits until a shard has ended, which only a fault of Herald's own brings about.
+    /// Completes when a shard has ended, which only an internal error causes.
     pub async fn failed(&self) {
         let ends = self.inner.shards.iter().map(|shard| Box::pin(shard.closed()));
         futures_util::future::select_all(ends).await;
@@ -281,7 +281,8 @@ impl Registry {
         0..self.inner.shards.len()
     }
 
-    /// Asks one shard, behind all that its mailbox holds by now. A shard that is gone answers the default.
+    /// Asks one shard, after everything that its mailbox holds by now. If the shard is gone, the answer is the
+    /// default.
     async fn ask<T: Default + Send + 'static>(
         &self,
         shard: usize,
@@ -289,7 +290,7 @@ impl Registry {
     ) -> T {
         let (sender, receiver) = oneshot::channel();
         let ask = Box::new(move |shard: &Shard| {
-            // An asker that is gone is no error.
+            // It is not an error if the asker is gone.
             let _ = sender.send(question(shard));
         });
         self.send(shard, Command::Ask(ask)).await;

@@ -1,4 +1,4 @@
-//! The sessions of one shard: where each one stands, by its key and by its user. What a walk touches of them lies in one
+//! The sessions of one shard: the slot of each, by its key and by its user. What a walk touches of them lies in one
 //! dense vector. Knows no command, no mailbox and no frame.
 
 use std::collections::HashMap;
@@ -15,12 +15,12 @@ use crate::destination::Path;
 use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
 
-/// Where a session stands. When the session ends, the next one takes its slot.
+/// The place of a session. When the session ends, the next one takes its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot(u32);
 
 impl Slot {
-    /// No session's slot.
+    /// The slot of no session.
     pub const NONE: Self = Self(u32::MAX);
 
     fn index(self) -> usize {
@@ -64,23 +64,23 @@ pub struct Session {
     pub key: SessionKey,
     /// Its write side.
     pub outbox: Arc<Outbox>,
-    /// CONNECTED's `session`.
+    /// The value of CONNECTED's `session` header.
     pub id: Box<str>,
-    /// Whose it is.
+    /// The session's principal.
     pub principal: Principal,
     /// The negotiated version.
     pub version: Version,
-    /// Send a heart-beat after so many ticks without a write; 0: never.
+    /// Send a heart-beat after this many ticks without a write. 0: never.
     pub send_after_ticks: u32,
-    /// Expect a byte at least every so many ticks; 0: never.
+    /// Expect a byte at least every this many ticks. 0: never.
     pub receive_ticks: u32,
     /// The tick of the last ping.
     pub pinged: Option<u32>,
-    /// Where the client connects from.
+    /// The client's address.
     pub address: IpAddr,
-    /// Since when, in Unix ms.
+    /// When the session began, in Unix ms.
     pub since_ms: u64,
-    /// What it subscribes to, in the order of its SUBSCRIBEs.
+    /// Its subscriptions, in the order of its SUBSCRIBEs.
     pub subscriptions: Vec<Subscribed>,
 }
 
@@ -88,13 +88,13 @@ pub struct Session {
 pub struct Subscribed {
     /// The session's own number for it.
     pub number: u32,
-    /// What it is to.
+    /// Its destination.
     pub to: To,
-    /// What is not acknowledged, in the ack modes that acknowledge.
+    /// The unacknowledged MESSAGEs, in the ack modes that acknowledge.
     pub window: Option<Box<Window>>,
 }
 
-/// What a subscription is to.
+/// The destination of a subscription.
 pub enum To {
     /// A broadcast destination: the place among its members.
     Broadcast(Place),
@@ -102,9 +102,9 @@ pub enum To {
     User {
         /// Without the prefix.
         path: Path,
-        /// SUBSCRIBE's `id`.
+        /// The `id` header of SUBSCRIBE.
         id: Option<Arc<str>>,
-        /// SUBSCRIBE's `ack`.
+        /// The `ack` header of SUBSCRIBE.
         ack: AckMode,
     },
 }
@@ -149,9 +149,9 @@ impl Session {
 #[derive(Default)]
 pub struct Roster {
     hot: Vec<Hot>,
-    /// Under the same slots as `hot`; `None` if the slot is vacant.
+    /// Indexed by the same slots as `hot`. `None` if the slot is vacant.
     sessions: Vec<Option<Session>>,
-    /// Under the same slots: how many sessions had the slot before.
+    /// Indexed by the same slots: how many sessions had the slot before.
     generations: Vec<u32>,
     vacant: Vec<Slot>,
     by_key: HashMap<SessionKey, Slot>,
@@ -203,7 +203,7 @@ impl Roster {
         Some(session)
     }
 
-    /// Where the session `key` stands.
+    /// The slot of the session `key`.
     pub fn slot(&self, key: SessionKey) -> Option<Slot> {
         self.by_key.get(&key).copied()
     }
@@ -220,13 +220,13 @@ impl Roster {
         Some((&mut self.hot[slot.index()], session))
     }
 
-    /// What a walk touches of the session at `slot`. A vacant slot's socket takes nothing.
+    /// What a walk touches of the session at `slot`. The socket of a vacant slot accepts nothing.
     #[inline]
     pub fn hot(&mut self, slot: Slot) -> &mut Hot {
         &mut self.hot[slot.index()]
     }
 
-    /// Where the sessions of `user` stand, oldest first.
+    /// The slots of the sessions of `user`, oldest first.
     pub fn of_user(&self, user: &UserName) -> &[Slot] {
         self.by_user.get(user).map_or(&[], Vec::as_slice)
     }
@@ -244,7 +244,7 @@ impl Roster {
         self.by_key.keys().copied()
     }
 
-    /// How many sessions there are.
+    /// The number of sessions.
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
@@ -263,7 +263,7 @@ impl Roster {
     }
 }
 
-/// A socket that takes nothing, for vacant slots: the real one must be gone before its descriptor is used again.
+/// A socket that accepts nothing, for vacant slots: the real one must be gone before its descriptor is reused.
 struct NoSocket;
 
 impl TryWrite for NoSocket {

@@ -1,7 +1,7 @@
-//! One shard: its part of the sessions, and the only one that writes to their sockets while nothing waits there. Knows no
-//! bus, no runtime and no thread.
+//! One shard: its part of the sessions, and the only one that writes to their sockets while nothing waits there.
+//! Knows no bus, no runtime and no thread.
 //!
-//! **Order.** What a shard is told comes through its mailbox, one command at a time, and each is done before the next
+//! **Order.** A shard's commands come through its mailbox, one at a time, and each is completed before the next
 //! begins: the order of the mailbox is the order on the wire.
 
 use std::sync::Arc;
@@ -31,10 +31,10 @@ mod timers;
 
 /// Notifications that are delivered together.
 pub(super) const BATCH_MAX: usize = super::frames::FRAMES_PER_WRITE;
-/// Sessions of a user up to which a notification to them is little work: about 30 µs.
+/// Up to this many sessions of a user, a notification to them is little work: about 30 µs.
 const LITTLE_SESSIONS: usize = 4;
 
-/// What all shards of an instance share or are told at the start.
+/// What all shards of an instance share or receive at the start.
 pub(super) struct Setting {
     pub index: usize,
     pub interest: Arc<Interest>,
@@ -53,7 +53,7 @@ pub(super) struct Shard {
     pub(super) topics: Topics,
     pub(super) wheel: Wheel,
     pub(super) frames: Frames,
-    /// Sessions that a walk found to be lost or too slow; ended after it.
+    /// Sessions that a walk found lost or too slow. They are ended after it.
     pub(super) doomed: Vec<(Slot, CloseReason)>,
     /// Sessions to be closed by a drain, shuffled once.
     leaving: Vec<SessionKey>,
@@ -73,7 +73,7 @@ impl Shard {
         }
     }
 
-    /// Whether a notification to `target` is so little work that whoever brings it may do it.
+    /// Whether a notification to `target` is so little work that its sender may do it.
     pub fn is_little(&self, target: &Target) -> bool {
         match target {
             Target::Broadcast(_) => false,
@@ -81,12 +81,12 @@ impl Shard {
         }
     }
 
-    /// Does what `command` says. To be followed by [`Shard::end_doomed`].
+    /// Executes `command`. Call [`Shard::end_doomed`] afterwards.
     pub fn handle(&mut self, command: Command) {
         match command {
             Command::Session(key, SessionCommand::Join(join, coming)) => {
                 self.join(key, *join);
-                // The index knows the user by itself now.
+                // The index now knows the user itself.
                 drop(coming);
             }
             Command::Session(key, command) => {
@@ -99,7 +99,7 @@ impl Shard {
             Command::End(Whom::User(user), reason) => self.close_user(&user, reason),
             Command::End(Whom::Where(which), reason) => self.close_where(&*which, reason),
             Command::End(Whom::Some(count, left), reason) => {
-                // An asker that is gone is no error.
+                // It is not an error if the asker is gone.
                 let _ = left.send(self.close_some(count, reason));
             }
             Command::Ask(question) => question(self),
@@ -109,11 +109,11 @@ impl Shard {
 
     fn handle_for(&mut self, slot: Slot, command: SessionCommand) {
         match command {
-            // Its key is never used twice, so it is in no roster yet.
+            // Its key is never reused, so it is not in the roster yet.
             SessionCommand::Join(..) => {}
             SessionCommand::Subscribe(subscription, receipt, coming) => {
                 self.subscribe(slot, *subscription, receipt);
-                // The index knows the subscription by itself now.
+                // The index now knows the subscription itself.
                 drop(coming);
             }
             SessionCommand::Unsubscribe(number, receipt) => self.unsubscribe(slot, number, receipt),
@@ -168,8 +168,8 @@ impl Shard {
             .counters
             .subscriptions
             .fetch_add(1, Ordering::Relaxed);
-        // After the index knows, or a client that publishes on its RECEIPT would be dropped as unwanted; before any MESSAGE,
-        // since only the shard writes (STOMP rule R3).
+        // After the index knows, or a client that publishes on its RECEIPT would be dropped as unwanted; before any
+        // MESSAGE, since only the shard writes (STOMP rule R3).
         if let Some(receipt) = receipt {
             self.say(slot, receipt);
         }
@@ -217,7 +217,7 @@ impl Shard {
             .unsubscribed(self.setting.index, &path, last);
     }
 
-    /// Writes one message that is no notification.
+    /// Writes one message that is not a notification.
     fn say(&mut self, slot: Slot, bytes: Bytes) {
         let now = self.wheel.now();
         let Some((hot, session)) = self.roster.get_mut(slot) else {
@@ -229,7 +229,7 @@ impl Shard {
     }
 
     fn drained(&mut self, slot: Slot) {
-        // Not drained any more: something was pushed meanwhile, the task is awake and will say it again.
+        // No longer drained: something was pushed in the meantime, the task is awake and will report again.
         if let Some((hot, session)) = self.roster.get_mut(slot)
             && session.outbox.is_drained()
         {

@@ -1,5 +1,5 @@
-//! Who subscribes to which broadcast destination in one shard: path → groups → a dense vector of members in the order
-//! they came, which is the order of their sockets' age and the one the kernel walks fastest.
+//! Who subscribes to which broadcast destination in one shard: path → groups → a dense vector of members in order of
+//! arrival, which is the order of their sockets' age and the one that the kernel walks fastest.
 
 use std::collections::HashMap;
 
@@ -19,12 +19,12 @@ pub struct GroupId {
     group: u32,
 }
 
-/// Where a subscription stands. Valid until it is removed; compaction moves `member`.
+/// The place of a subscription. Valid until it is removed; compaction moves `member`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Which group.
+    /// The group.
     pub group: GroupId,
-    /// Which of its members.
+    /// The member within the group.
     pub member: u32,
 }
 
@@ -110,8 +110,8 @@ impl Topics {
         }
     }
 
-    /// Removes what stands at `place`, leaving a hole in O(1). `moved(slot, from, to)` is told of every member that a
-    /// compaction moves, in their order. Returns whether the destination has no subscriber left.
+    /// Removes the subscription at `place`, leaving a hole, in O(1). `moved(slot, from, to)` is called for every
+    /// member that a compaction moves, in order. Returns whether the destination has no subscriber left.
     pub fn remove(&mut self, place: Place, mut moved: impl FnMut(Slot, u32, u32)) -> bool {
         let GroupId { topic: index, group } = place.group;
         let Some(topic) = self.topics.get_mut(index as usize) else {

@@ -1,8 +1,8 @@
-//! What delivery tells about its work, for whoever keeps metrics and traces. Knows no metric, no span and no exporter.
+//! What delivery reports of its work, for whoever keeps metrics and traces. Knows no metric, no span and no exporter.
 //!
-//! Nothing here is called once a delivery: an unrecorded notification is told once a shard, once a walk, or when a frame had
-//! to wait, because a clock read for each delivery would cost more than the rest of the walk. A notification or MESSAGE that
-//! is recorded carries its own trail; for all others, the cost is one `Option` check.
+//! Nothing here is called per delivery: an unrecorded notification is reported once per shard, once per walk, or when
+//! a frame had to wait, because a clock read for each delivery would cost more than the rest of the walk. A recorded
+//! notification or MESSAGE carries its own trail; for all others, the cost is one `Option` check.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::limit::Limit;
 /// Follows the notifications of one instance. The shards' threads and the sessions' tasks call it: it must not wait. A
 /// method that is not implemented keeps nothing.
 pub trait Trail: Send + Sync + 'static {
-    /// A shard begins with a notification, `after` its arrival at this instance.
+    /// A shard begins to deliver a notification, `after` its arrival at this instance.
     fn reached_shard(&self, after: Duration, trace: &TraceContext) {
         let _ = (after, trace);
     }
@@ -34,7 +34,7 @@ pub trait Trail: Send + Sync + 'static {
         let _ = (took, trace);
     }
 
-    /// A notification has to wait before it comes to a shard, because `limit` is reached.
+    /// A notification has to wait before it reaches a shard, because `limit` is reached.
     fn bound_reached(&self, limit: Limit) {
         let _ = limit;
     }
@@ -44,14 +44,14 @@ pub trait Trail: Send + Sync + 'static {
         false
     }
 
-    /// A notification came by the bus and has a match here. `Some` if it is recorded: `envelope` then carries the context
-    /// under which this instance records it.
+    /// A notification came from the bus and matches here. `Some` if it is recorded: `envelope` then carries the
+    /// context under which this instance records it.
     fn notification(&self, envelope: &mut Envelope) -> Option<Box<dyn NotificationTrail>> {
         let _ = envelope;
         None
     }
 
-    /// A user's notification goes to the session `session`. `Some` if it is recorded.
+    /// A user's notification is sent to the session `session`. `Some` if it is recorded.
     fn message(&self, envelope: &Envelope, session: &str) -> Option<Arc<dyn MessageTrail>> {
         let _ = (envelope, session);
         None

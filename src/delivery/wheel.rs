@@ -1,9 +1,9 @@
-//! Timers of sessions without a timer each in the kernel or the runtime: a wheel of ticks that touches only what is due.
-//! Knows no session and no rule of heart-beats.
+//! Timers of sessions without one timer each in the kernel or the runtime: a wheel of ticks that touches only what is
+//! due. Knows no session and no rule of heart-beats.
 
 use super::roster::Tenancy;
 
-/// Slots of the wheel; what is due later is looked at again after one turn.
+/// The slots of the wheel. What is due later is rescheduled after one turn.
 const SLOTS: usize = 1_024;
 
 /// What is due.
@@ -11,27 +11,27 @@ const SLOTS: usize = 1_024;
 pub enum Duty {
     /// Send a heart-beat unless something was sent.
     Send,
-    /// See whether the peer was heard.
+    /// Check whether the peer was heard.
     Listen,
 }
 
 /// One entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer {
-    /// Whose; void once that session has ended.
+    /// The session. Void once it has ended.
     pub session: Tenancy,
-    /// What for.
+    /// The purpose.
     pub duty: Duty,
 }
 
-/// Emptied vectors that are kept for slots that fill next.
+/// How many emptied vectors are kept for slots that fill next.
 const SPARES: usize = 4;
 
 /// The wheel.
 pub struct Wheel {
     slots: Vec<Vec<Timer>>,
-    /// What empty slots use again. A vector kept by each slot instead would hold, after one turn, a timer's memory for
-    /// every slot and not for every timer.
+    /// Vectors that empty slots reuse. If each slot kept its own, then after one turn the wheel would hold a timer's
+    /// memory for every slot instead of every timer.
     spares: Vec<Vec<Timer>>,
     now: u32,
 }
@@ -46,12 +46,12 @@ impl Wheel {
         }
     }
 
-    /// The tick up to which everything was given out.
+    /// The tick up to which everything was returned.
     pub fn now(&self) -> u32 {
         self.now
     }
 
-    /// Makes `timer` due at tick `at`, or one turn from now if that is further away: whoever handles it looks again.
+    /// Makes `timer` due at tick `at`, or one turn from now if that is further away: its handler then reschedules it.
     pub fn schedule(&mut self, at: u32, timer: Timer) {
         let at = at.clamp(self.now + 1, self.now + SLOTS as u32 - 1);
         let slot = &mut self.slots[at as usize % SLOTS];
@@ -63,7 +63,7 @@ impl Wheel {
         slot.push(timer);
     }
 
-    /// Steps to the next tick, up to `until`, and gives what is due there; none once `until` is reached.
+    /// Steps to the next tick, up to `until`, and returns what is due there. `None` once `until` is reached.
     pub fn step(&mut self, until: u32) -> Option<Vec<Timer>> {
         if self.now >= until {
             return None;
@@ -72,7 +72,7 @@ impl Wheel {
         Some(std::mem::take(&mut self.slots[self.now as usize % SLOTS]))
     }
 
-    /// Keeps an emptied vector's memory for a slot that fills next; of a few only.
+    /// Keeps the memory of an emptied vector for a slot that fills next; only of a few.
     pub fn recycle(&mut self, mut emptied: Vec<Timer>) {
         if self.spares.len() < SPARES {
             emptied.clear();
@@ -80,7 +80,7 @@ impl Wheel {
         }
     }
 
-    /// Timers that the wheel has memory for.
+    /// The timers that the wheel has memory for.
     #[cfg(test)]
     fn capacity(&self) -> usize {
         self.slots.iter().chain(&self.spares).map(Vec::capacity).sum()

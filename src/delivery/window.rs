@@ -1,5 +1,5 @@
-//! What a subscription with ack mode `client` or `client-individual` has been sent and not acknowledged yet, and what waits
-//! behind its bound (SUBSCRIBE's `prefetch`, STOMP rules S7, A1, A3). Pure; knows no socket and no clock.
+//! What a subscription with ack mode `client` or `client-individual` was sent and has not acknowledged yet, and what
+//! waits behind its bound (SUBSCRIBE's `prefetch`, STOMP rules S7, A1, A3). Pure; knows no socket and no clock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// An empty window for at most `prefetch` (at least 1) unacknowledged MESSAGEs; none for ack mode `auto`.
+    /// An empty window for at most `prefetch` (at least 1) unacknowledged MESSAGEs. `None` for ack mode `auto`.
     pub fn new(ack: AckMode, prefetch: usize) -> Option<Self> {
         let cumulative = match ack {
             AckMode::Auto => return None,
@@ -53,7 +53,7 @@ impl Window {
         })
     }
 
-    /// How many MESSAGEs may be sent now; none while earlier ones wait.
+    /// How many MESSAGEs may be sent at the moment: 0 while earlier ones wait.
     pub fn room(&self) -> usize {
         match self.held.is_empty() {
             true => self.prefetch.saturating_sub(self.unacknowledged.len()),
@@ -61,13 +61,13 @@ impl Window {
         }
     }
 
-    /// One MESSAGE was sent; `trail` if it is recorded.
+    /// Records that one MESSAGE was sent, with its `trail` if it is recorded.
     pub fn sent(&mut self, id: MessageId, sent_at: Instant, trail: Option<Arc<dyn MessageTrail>>) {
         self.unacknowledged
             .push_back(Unacknowledged { id, sent_at, trail });
     }
 
-    /// One MESSAGE has to wait, in place of an earlier one with the same collapse key, whose bytes are given back.
+    /// Holds one MESSAGE. It replaces an earlier one with the same collapse key, whose bytes are returned.
     pub fn hold(&mut self, held: Held) -> Option<usize> {
         let key = held.frame.collapse.clone();
         let index = key.and_then(|key| {
@@ -80,7 +80,7 @@ impl Window {
         replaced.map(|replaced| replaced.frame.len())
     }
 
-    /// The next MESSAGE that the window lets pass.
+    /// The next MESSAGE that the window admits.
     pub fn release(&mut self) -> Option<Held> {
         match self.unacknowledged.len() < self.prefetch {
             true => self.held.pop_front(),
@@ -88,8 +88,9 @@ impl Window {
         }
     }
 
-    /// An ACK or NACK of `id`: of all up to it in mode `client`, of it alone otherwise (STOMP rule S7). Tells
-    /// `handled` how long each took, and its trail. Returns how many there were: 0 if the id is not known (any more).
+    /// An ACK or NACK of `id`: of all up to it in mode `client`, of it alone otherwise (STOMP rule S7). Calls
+    /// `handled` with the time and the trail of each. Returns how many there were: 0 if the id is unknown, or known
+    /// no longer.
     pub fn acknowledge(
         &mut self,
         id: &MessageId,
@@ -113,14 +114,14 @@ impl Window {
         self.unacknowledged.len()
     }
 
-    /// Tells the trails of those that nobody will acknowledge them.
+    /// Tells the trails that nobody will acknowledge their MESSAGEs.
     pub fn end(&self) {
         for trail in self.unacknowledged.iter().filter_map(|sent| sent.trail.as_ref()) {
             trail.unacknowledged();
         }
     }
 
-    /// Bytes that wait, and how many MESSAGEs they are.
+    /// The bytes that wait, and the number of their MESSAGEs.
     pub fn held(&self) -> (usize, usize) {
         (
             self.held.iter().map(|held| held.frame.len()).sum(),

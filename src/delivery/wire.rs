@@ -1,8 +1,8 @@
 //! MESSAGE frames as bytes on a socket: the unmasked WebSocket head (RFC 6455 section 5.2) and the STOMP frame in one
 //! piece, so that what is the same for many sessions is encoded once. Pure; knows no session and no socket.
 //!
-//! A message is `head ‖ rest`: the head (WebSocket head, `MESSAGE`, `subscription`, `ack`) differs by [`GroupKey`], the
-//! rest (the other headers, body, NUL) only by STOMP version, since versions escape differently.
+//! A message is `head ‖ rest`. The head (WebSocket head, `MESSAGE`, `subscription`, `ack`) differs by [`GroupKey`],
+//! the rest (the other headers, body, NUL) only by STOMP version, since versions escape differently.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use crate::envelope::Envelope;
 use crate::stomp::escape::{escape_into, header_into};
 use crate::stomp::{ServerFrame, Version, encode};
 
-/// SUBSCRIBE's `ack` (STOMP rule S6).
+/// The `ack` header of SUBSCRIBE (STOMP rule S6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AckMode {
-    /// Sent is consumed.
+    /// A MESSAGE counts as consumed when it is sent.
     Auto,
-    /// An ACK covers all before it.
+    /// An ACK covers a MESSAGE and all before it.
     Client,
-    /// An ACK covers one.
+    /// An ACK covers one MESSAGE.
     ClientIndividual,
 }
 
-/// Everything in which two subscriptions' MESSAGEs for one notification can differ.
+/// Everything in which the MESSAGEs of two subscriptions for one notification can differ.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GroupKey {
-    /// SUBSCRIBE's `id`; none in STOMP 1.0 without one.
+    /// The `id` header of SUBSCRIBE. `None` in STOMP 1.0 without one.
     pub subscription: Option<Arc<str>>,
     /// The session's version.
     pub version: Version,
@@ -40,7 +40,7 @@ pub struct GroupKey {
 /// The part of one notification that all groups of one STOMP version share.
 #[derive(Debug, Clone)]
 pub struct Rest {
-    /// Headers after the group's own, a blank line, the body, NUL.
+    /// The headers after the group's own, a blank line, the body, NUL.
     pub bytes: Bytes,
     /// Whether `bytes` is UTF-8, which decides the opcode (STOMP rule W5).
     pub is_utf8: bool,
@@ -51,8 +51,8 @@ const TEXT: u8 = 0x81;
 /// FIN and opcode binary.
 const BINARY: u8 = 0x82;
 
-/// Encodes the shared part. `user_prefix` is what user destinations begin with for clients. `traced`: each session has a
-/// span of its own, whose `traceparent` stands in the head.
+/// Encodes the shared part. `user_prefix` is the clients' prefix of user destinations. `traced` says that each
+/// session has a span of its own, whose `traceparent` is in the head.
 pub fn rest(envelope: &Envelope, version: Version, user_prefix: &Path, traced: bool) -> Rest {
     let body_is_utf8 = std::str::from_utf8(&envelope.body).is_ok();
     let mut out = Vec::with_capacity(256 + envelope.body.len());
@@ -103,7 +103,7 @@ pub fn rest(envelope: &Envelope, version: Version, user_prefix: &Path, traced: b
     }
 }
 
-/// The value of MESSAGE's `ack`: unique in a session, equal across the sessions of a group.
+/// The value of MESSAGE's `ack` header: unique in a session, equal across the sessions of a group.
 fn ack_value(envelope: &Envelope, subscription: &str) -> String {
     match envelope.position {
         Some(position) => format!("{position};{subscription}"),
@@ -111,7 +111,7 @@ fn ack_value(envelope: &Envelope, subscription: &str) -> String {
     }
 }
 
-/// Appends the group's head for a notification whose shared part is `rest`; `traceparent` is the session's own.
+/// Appends the group's head for a notification whose shared part is `rest`. `traceparent` is the session's own.
 pub fn head_into(
     out: &mut Vec<u8>,
     envelope: &Envelope,
@@ -131,7 +131,7 @@ pub fn head_into(
     if let Some(traceparent) = traceparent {
         header_into(out, "traceparent", traceparent, key.version);
     }
-    // The WebSocket head says the length, so it is made last, and turned to the front in place.
+    // The WebSocket head contains the length, so it is made last and rotated to the front in place.
     let own_bytes = out.len() - start;
     websocket_head_into(out, rest.is_utf8, own_bytes + rest.bytes.len());
     if let Some(head) = out.get_mut(start..) {
@@ -171,8 +171,8 @@ pub fn close_frame(code: u16, words: &str) -> Bytes {
     out.freeze()
 }
 
-/// What a session is told when a shard ends it: ERROR and Close. A draining instance says Close alone, since nothing is
-/// wrong; to a peer that is gone nothing is said. `words` tell the reason.
+/// The last frames of a session that a shard ends: ERROR and Close. A draining instance sends only Close, since
+/// nothing is wrong; a peer that is gone is sent nothing. `words` give the reason.
 pub fn last_words(reason: CloseReason, words: &str, version: Version) -> Vec<Bytes> {
     let close = || close_frame(reason.code(), words);
     match reason {

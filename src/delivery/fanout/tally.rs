@@ -1,4 +1,4 @@
-//! What one walk comes to: counted apart, added to the shared counters once.
+//! The outcome of one walk: counted separately and added to the shared counters once.
 
 use std::sync::atomic::Ordering;
 
@@ -10,10 +10,10 @@ use crate::delivery::frames::Encoded;
 use crate::delivery::roster::Slot;
 use crate::delivery::trail::Counts;
 
-/// Counts of one walk.
+/// The counts of one walk.
 #[derive(Default)]
 pub struct Tally {
-    /// In ack mode auto every notification of a walk fares alike.
+    /// In ack mode auto, every notification of a walk fares alike.
     auto: Counts,
     windowed: Counts,
 }
@@ -28,7 +28,7 @@ impl Tally {
         }
     }
 
-    /// Counts a write to a subscription that acknowledges; a session that it ended is `doomed`.
+    /// Counts a write to a subscription that acknowledges. A session that it ended is `doomed`.
     pub fn count_windowed(
         &mut self,
         sent: Windowed,
@@ -38,7 +38,7 @@ impl Tally {
     ) {
         self.windowed.written += sent.written;
         self.windowed.queued += sent.queued;
-        // In their order: so many were written, then so many had to wait, the rest was dropped.
+        // In order: the first were written, the next had to wait, the rest was dropped.
         for (at, encoded) in (0..).zip(together) {
             if let Some(trail) = encoded.trail {
                 let (written, waits) = (at < sent.written, at < sent.written + sent.queued);
@@ -68,7 +68,7 @@ impl Tally {
         }
     }
 
-    /// Counts a write of so many `frames` to a subscription in ack mode auto; a session that it ended is `doomed`.
+    /// Counts a write of this many `frames` to a subscription in ack mode auto. A session that it ended is `doomed`.
     #[inline]
     pub fn count(&mut self, sent: Sent, frames: usize, slot: Slot, doomed: &mut Vec<(Slot, CloseReason)>) {
         match sent {

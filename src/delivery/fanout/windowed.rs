@@ -1,5 +1,5 @@
-//! A write to one subscription that acknowledges: as much as its window lets pass, the rest held within the outbox's bound
-//! until an ACK makes room.
+//! A write to one subscription that acknowledges: as much as its window admits; the rest is held within the outbox's
+//! bound until an ACK makes room.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::delivery::roster::{Hot, Session};
 use crate::delivery::window::Held;
 use crate::envelope::MessageId;
 
-/// What a windowed send came to.
+/// The outcome of a windowed send.
 #[derive(Default)]
 pub(super) struct Windowed {
     pub written: u64,
@@ -20,7 +20,7 @@ pub(super) struct Windowed {
     pub failed: Option<CloseReason>,
 }
 
-/// Sends `frames` to one subscription as far as its window lets them; the rest is held.
+/// Sends `frames` to one subscription as far as its window admits them, and holds the rest.
 pub(super) fn send_windowed(
     hot: &mut Hot,
     session: &mut Session,

@@ -11,11 +11,11 @@ use crate::delivery::frames::Frames;
 use crate::delivery::outbox::{Outbox, Outgoing, Pushed};
 use crate::delivery::roster::{Hot, Roster, Session, Slot};
 
-/// What became of one write to one session.
+/// The outcome of one write to one session.
 pub enum Sent {
     /// In the kernel.
     Written,
-    /// In the outbox, some of it or all.
+    /// In the outbox, partly or completely.
     Queued,
     /// The session is lost, or too slow.
     Failed(CloseReason),
@@ -40,8 +40,9 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// Writes to the session at `slot`. Only if that comes up short is the session itself looked at, asked for its `number`
-    /// of the subscription, and given the frames as they are `shared` between the blocked sessions of a group.
+    /// Writes to the session at `slot`. Only if the write comes up short does it look at the session itself, ask for
+    /// its `number` of the subscription, and give it the frames that are `shared` between the blocked sessions of a
+    /// group.
     #[inline]
     pub fn send(
         &self,
@@ -77,8 +78,8 @@ pub fn send_one(hot: &mut Hot, outbox: &Outbox, frame: Outgoing, tick: u32) -> S
     }
 }
 
-/// Tries the socket unless something waits there. `Continue` if the session's task is the writer from here on: so many
-/// bytes are in the kernel already.
+/// Tries the socket unless something waits there. `Continue` if the session's task is the writer from here on: it
+/// holds how many bytes are already in the kernel.
 #[inline]
 fn attempt(hot: &mut Hot, slices: &[IoSlice<'_>], bytes: usize, tick: u32) -> ControlFlow<Sent, usize> {
     if hot.blocked {

@@ -6,7 +6,7 @@ use super::{Inner, Outbox, SHARE_OF_FREE};
 use crate::limit::Limit;
 
 impl Outbox {
-    /// Of a slow consumer: the bound that it passed, and how many bytes that is.
+    /// For a slow consumer: the bound that it exceeded, and how many bytes that is.
     pub fn passed(&self) -> (Limit, usize) {
         match self.inner.lock().passed {
             Limit::OutboxBytes => (Limit::OutboxBytes, self.limit_bytes),
@@ -14,13 +14,13 @@ impl Outbox {
         }
     }
 
-    /// Whether `bytes` more would pass a bound, which is then noted.
+    /// Whether `bytes` more would exceed a bound, which is then recorded.
     pub(super) fn is_over(&self, inner: &mut Inner, bytes: usize) -> bool {
         let total = self.ledger.queued_bytes.load(Ordering::Relaxed);
         let free = self.ledger.limit_bytes.saturating_sub(total);
         let own = inner.queue.bytes() + inner.held_bytes;
-        // What is left shrinks what one may have: many who never read are closed while there is room for who falls
-        // behind for a moment, instead of whoever comes first once all is taken.
+        // The less is left, the less one session may have: many that never read are closed while there is room for a
+        // session that falls behind for a moment, instead of whichever comes first once everything is taken.
         let limit = self.limit_bytes.min(free / SHARE_OF_FREE);
         inner.passed = match own > 0 && own + bytes > self.limit_bytes {
             true => Limit::OutboxBytes,

@@ -1,5 +1,5 @@
-//! The frames that wait in one outbox, in their order. The front frame stays until its last byte is in the kernel; once begun,
-//! it can only be finished. Knows no socket and no bound.
+//! The frames that wait in one outbox, in order. The front frame stays until its last byte is in the kernel; once
+//! begun, it can only be finished. Knows no socket and no bound.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -14,7 +14,7 @@ use crate::envelope::unix_ms;
 pub(super) struct Queue {
     frames: VecDeque<Outgoing>,
     bytes: usize,
-    /// The front frame is partly in the kernel: it must be finished, whatever happens.
+    /// Whether part of the front frame is in the kernel: it must then be finished, whatever happens.
     begun: bool,
 }
 
@@ -24,23 +24,23 @@ impl Queue {
         self.frames.is_empty()
     }
 
-    /// Bytes that wait.
+    /// The bytes that wait.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// MESSAGEs that wait.
+    /// The MESSAGEs that wait.
     pub fn messages(&self) -> u64 {
         let messages = self.frames.iter().filter(|frame| frame.subscription.is_some());
         messages.count() as u64
     }
 
-    /// Since when the oldest frame waits.
+    /// Since when the oldest frame has been waiting.
     pub fn since(&self) -> Option<Instant> {
         self.frames.front()?.since
     }
 
-    /// Adds a frame at the end; `begun` if some of it is in the kernel, for which it must be the only one.
+    /// Appends a frame. `begun` says that part of it is in the kernel; it must then be the only one.
     pub fn push(&mut self, frame: Outgoing, begun: bool, ledger: &Ledger) {
         ledger.queued_bytes.fetch_add(frame.len(), Ordering::Relaxed);
         self.bytes += frame.len();
@@ -48,7 +48,7 @@ impl Queue {
         self.frames.push_back(frame);
     }
 
-    /// The first chunks for the kernel; returns how many of `into` are used.
+    /// The first chunks for the kernel. Returns how many entries of `into` are used.
     pub fn slices<'a>(&'a self, into: &mut [IoSlice<'a>; CHUNKS_PER_CALL]) -> usize {
         let mut count = 0;
         let chunks = self.frames.iter().flat_map(|frame| [&frame.head, &frame.rest]);
@@ -59,7 +59,7 @@ impl Queue {
         count
     }
 
-    /// Takes `n` written bytes off the front.
+    /// Removes `n` written bytes from the front.
     pub fn advance(&mut self, mut n: usize, ledger: &Ledger) {
         ledger.queued_bytes.fetch_sub(n, Ordering::Relaxed);
         self.bytes -= n;
@@ -83,7 +83,8 @@ impl Queue {
         }
     }
 
-    /// Keeps the frame that is begun and what `keep` wants of the others. Returns the number of MESSAGEs dropped.
+    /// Keeps the frame that is begun and those of the others that `keep` selects. Returns the number of MESSAGEs
+    /// dropped.
     pub fn retain_unbegun(&mut self, ledger: &Ledger, keep: impl Fn(&Outgoing) -> bool) -> u64 {
         let (mut is_begun, mut dropped, mut bytes) = (self.begun, 0, 0);
         self.frames.retain(|frame| {
@@ -99,7 +100,7 @@ impl Queue {
         dropped
     }
 
-    /// Drops the waiting MESSAGE that `newer` takes the place of. Only frames with a key look.
+    /// Drops the waiting MESSAGE that `newer` replaces. Only frames with a key search.
     pub fn collapse(&mut self, newer: &Outgoing, ledger: &Ledger) {
         if newer.collapse.is_none() {
             return;
@@ -110,7 +111,7 @@ impl Queue {
         ledger.collapsed.fetch_add(dropped, Ordering::Relaxed);
     }
 
-    /// Drops stale frames that are not begun. The clock is read only if something can go stale.
+    /// Drops stale frames that are not begun. The clock is read only if something can become stale.
     pub fn drop_expired(&mut self, ledger: &Ledger) {
         if self.frames.iter().all(|frame| frame.expires_at_ms.is_none()) {
             return;

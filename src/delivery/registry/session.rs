@@ -1,4 +1,4 @@
-//! One session's way to its shard: what its task can tell it. Knows no other session and no shard's state.
+//! One session's link to its shard: what its task can tell it. Knows no other session and no shard's state.
 
 use std::sync::atomic::Ordering;
 
@@ -10,7 +10,7 @@ use crate::delivery::command::{Acknowledgement, Command, Join, SessionCommand, S
 use crate::destination::Target;
 use crate::envelope::Envelope;
 
-/// One session's way to its shard. The shard's mailbox keeps the order: what the session sends arrives as it was sent.
+/// One session's link to its shard. The shard's mailbox keeps the order: what the session sends arrives in order.
 #[derive(Clone)]
 pub struct SessionHandle {
     registry: Registry,
@@ -22,15 +22,16 @@ impl SessionHandle {
         Self { registry, key }
     }
 
-    /// Logs in: CONNECTED is written, and from here on the shard writes. What is published to the user from now on
-    /// follows it.
+    /// Logs in: CONNECTED is written, and from here on the shard is the writer. Notifications published to the user
+    /// from now on follow it.
     pub fn join(&self, join: Box<Join>) -> Sending {
         let interest = &self.registry.inner.interest;
         let coming = interest.announce_login(self.shard(), join.principal.user());
         self.send(SessionCommand::Join(join, Some(coming)))
     }
 
-    /// Subscribes; `receipt` goes out before the first MESSAGE. What is published from now on reaches the subscription.
+    /// Subscribes. `receipt` is sent before the first MESSAGE. Notifications published from now on reach the
+    /// subscription.
     pub fn subscribe(&self, subscription: Box<Subscription>, receipt: Option<Bytes>) -> Sending {
         let coming = match &subscription.target {
             Target::Broadcast(path) => Some(self.registry.inner.interest.announce(self.shard(), path)),
@@ -40,7 +41,7 @@ impl SessionHandle {
         self.send(SessionCommand::Subscribe(subscription, receipt, coming))
     }
 
-    /// Ends the subscription `number`; `receipt` goes out after its last MESSAGE.
+    /// Ends the subscription `number`. `receipt` is sent after its last MESSAGE.
     pub fn unsubscribe(&self, number: u32, receipt: Option<Bytes>) -> Sending {
         self.send(SessionCommand::Unsubscribe(number, receipt))
     }
@@ -55,7 +56,7 @@ impl SessionHandle {
         self.send(SessionCommand::Say(messages))
     }
 
-    /// Delivers to this session alone what stands on its user's destination.
+    /// Delivers to this session only, on its user's destination.
     pub fn deliver(&self, envelope: Envelope) -> Sending {
         self.send(SessionCommand::Deliver(Box::new(envelope)))
     }
@@ -65,12 +66,12 @@ impl SessionHandle {
         self.send(SessionCommand::Drained)
     }
 
-    /// Ends the session behind its last messages.
+    /// Ends the session after its last messages.
     pub fn close(&self, reason: CloseReason, last_messages: Vec<Bytes>) -> Sending {
         self.send(SessionCommand::Close(reason, last_messages))
     }
 
-    /// Says that the session's task is gone; no harm after a close.
+    /// Says that the session's task is gone. Harmless after a close.
     pub fn leave(&self) -> Sending {
         self.send(SessionCommand::Leave)
     }

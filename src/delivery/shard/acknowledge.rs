@@ -1,4 +1,4 @@
-//! How a shard takes ACK and NACK: they make room in a window, and what the window held back goes out.
+//! How a shard handles ACK and NACK: they make room in a window, and what the window held is sent.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::delivery::window::{Held, Window};
 use crate::envelope::unix_ms;
 
 impl Shard {
-    /// Takes an ACK or NACK: Herald redelivers nothing, so both make room alike and differ in their count only.
+    /// Handles an ACK or NACK. Herald redelivers nothing, so both make room alike and differ only in their count.
     pub(super) fn acknowledge(&mut self, slot: Slot, ack: &Acknowledgement) {
         let Some((_, session)) = self.roster.get_mut(slot) else {
             return;
@@ -48,7 +48,7 @@ impl Shard {
         }
     }
 
-    /// Sends what the windows of a session let pass.
+    /// Sends what the windows of a session admit.
     fn release(&mut self, slot: Slot, now: Instant) {
         let tick = self.wheel.now();
         let Some((hot, session)) = self.roster.get_mut(slot) else {
@@ -85,8 +85,8 @@ impl Shard {
         self.setting.counters.queued.fetch_add(queued, Ordering::Relaxed);
     }
 
-    /// Drops the window of a subscription that ends: what was held is lost, what was not acknowledged counts as such
-    /// (STOMP rule A3: nothing is redelivered).
+    /// Drops the window of a subscription that ends: what was held is lost, what was not acknowledged is counted as
+    /// such (STOMP rule A3: nothing is redelivered).
     pub(super) fn drop_window(&self, outbox: &Outbox, window: &Window) {
         let (bytes, messages) = window.held();
         outbox.release(bytes);

@@ -1,5 +1,5 @@
-//! How a shard answers questions about its sessions: whose they are, how far they lag, and who would get a notification.
-//! Reads only.
+//! How a shard answers questions about its sessions: whose they are, how far they lag, and which would get a
+//! notification. Reads only.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::delivery::roster::{Hot, Session, Subscribed, To};
 use crate::destination::{Path, Target};
 use crate::principal::UserName;
 
-/// Subscriptions named of a session that would not get it.
+/// How many subscriptions are named of a session that would not get the notification.
 const SUBSCRIPTIONS_NAMED: usize = 16;
 
 impl Shard {
@@ -31,14 +31,14 @@ impl Shard {
         views.collect()
     }
 
-    /// Whose the session `id` is. Looks at every session: for rare needs.
+    /// The user of the session `id`. Walks every session: for rare needs.
     pub fn user_of(&self, id: &str) -> Option<UserName> {
         let mut sessions = self.roster.iter();
         let found = sessions.find(|(_, _, session)| *session.id == *id);
         found.map(|(_, _, session)| session.principal.user().clone())
     }
 
-    /// How long the oldest frame that waits for one of the sessions has waited; zero if none waits.
+    /// How long the oldest frame of any session has been waiting; zero if none waits.
     pub fn oldest_waiting(&self) -> Duration {
         let lagging = self.roster.iter().filter(|(_, hot, _)| hot.blocked);
         let oldest = lagging
@@ -47,8 +47,8 @@ impl Shard {
         oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Who would get a notification to `target`, and why not the others; at most `max` in each list. Of a broadcast every
-    /// session is looked at: for rare needs.
+    /// Which sessions would get a notification to `target`, and why not the others; at most `max` in each list. For a
+    /// broadcast it walks every session: for rare needs.
     pub fn explain(&self, target: &Target, max: usize) -> Explained {
         let mut explained = Explained::default();
         match target {

@@ -1,4 +1,5 @@
-//! How a shard ends sessions: out of every table first, so that nothing more is made for them, then their last words.
+//! How a shard ends sessions: first it removes them from every table, so that nothing more is made for them, then it
+//! sends their last frames.
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
@@ -12,7 +13,8 @@ use crate::delivery::wire;
 use crate::principal::{Principal, UserName};
 
 impl Shard {
-    /// Ends the session at `slot`, if one is there: the slot is free afterwards, its outbox closed behind `last_frames`.
+    /// Ends the session at `slot`, if there is one: the slot is then free, and its outbox closed behind
+    /// `last_frames`.
     pub(super) fn end(
         &mut self,
         slot: Slot,
@@ -33,7 +35,7 @@ impl Shard {
         session.outbox.close(reason, last_frames);
     }
 
-    /// Ends what walks and heart-beats found to be lost, too slow or silent.
+    /// Ends the sessions that walks and heart-beats found lost, too slow or silent.
     pub fn end_doomed(&mut self) {
         while let Some((slot, reason)) = self.doomed.pop() {
             if reason == CloseReason::SlowConsumer && self.roster.get(slot).is_some() {
@@ -59,7 +61,7 @@ impl Shard {
         }
     }
 
-    /// Ends up to `count` sessions in a random order. Returns how many are left.
+    /// Ends up to `count` sessions in random order. Returns how many are left.
     pub(super) fn close_some(&mut self, count: usize, reason: CloseReason) -> usize {
         if self.leaving.is_empty() {
             self.leaving = self.roster.keys().collect();
