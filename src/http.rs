@@ -1,5 +1,5 @@
 //! Everything that speaks HTTP: the listener, the routes and their answers. Knows the bus, presence and the registry
-//! by their traits and handles; knows no STOMP frame.
+//! by their traits and handles, and no STOMP frame.
 
 use std::sync::Arc;
 
@@ -46,17 +46,17 @@ pub use config::Config;
 #[cfg(test)]
 pub(crate) mod tests;
 
-/// Everything that the routes need of the rest of Herald; [`router::router`] takes it.
+/// What the routes need of the rest of Herald. [`router::router`] takes it.
 pub struct State {
-    /// Where notifications go.
+    /// Publishes notifications.
     pub publisher: Publisher,
-    /// The way to the other instances, and whether it is there.
+    /// The connection to the other instances, and whether it is up.
     pub bus: Arc<dyn Bus>,
     /// Who is online in the cluster.
     pub presence: Arc<Presence>,
     /// This instance's sessions.
     pub registry: Registry,
-    /// Proves Basic credentials.
+    /// Checks Basic credentials.
     pub authenticator: Arc<Authenticator>,
     /// Which destinations a backend may name.
     pub prefixes: Arc<Prefixes>,
@@ -64,7 +64,7 @@ pub struct State {
     pub instance: Instance,
     /// The compiled `[api]`.
     pub policy: access::Policy,
-    /// Where requests and publishes are counted, and what `/metrics` shows.
+    /// Counts requests and publishes, and renders `/metrics`.
     pub metrics: Metrics,
     /// Makes spans, or none.
     pub tracer: crate::telemetry::trace::Tracer,

@@ -1,5 +1,5 @@
-//! Who may use the REST interface: API keys, users with roles, or anyone (`api.access`). Knows no route: each group of
-//! routes says which scope it wants.
+//! Who may use the REST interface: API keys, users with roles, or anyone (`api.access`). Knows no route: each group
+//! of routes names the scope it requires.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,14 +26,14 @@ mod config;
 
 pub use config::{Access, Config, Key, KeyDigest, Scope};
 
-/// Who sent a request, for the audit log and spans. Found in the request's extensions behind [`require`].
+/// Who sent a request, for the audit log and spans. [`require`] puts it into the request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// Nobody in particular (`api.access = "open"`).
     Anyone,
-    /// The bearer of the key of this name.
+    /// The holder of the key with this name.
     Key(Arc<str>),
-    /// A user by name and password.
+    /// A user, by name and password.
     User(Arc<str>),
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Caller {
     }
 }
 
-/// `[api]`, ready to compare.
+/// `[api]`, prepared for comparison.
 #[derive(Clone)]
 pub struct Policy {
     open: bool,
@@ -55,7 +55,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What `[api]` permits.
+    /// The policy of `[api]`.
     pub fn new(config: &Config) -> Self {
         Self {
             open: config.access == Access::Open,
@@ -63,7 +63,7 @@ impl Policy {
         }
     }
 
-    /// The key that `token` is. Takes the same time whichever key it is, and whether it is one.
+    /// The key that `token` matches. Takes the same time whichever key it is, and whether or not it is one.
     fn key(&self, token: &str) -> Option<&Key> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let mut found = 0_u32;
@@ -75,12 +75,12 @@ impl Policy {
     }
 }
 
-/// Whether `principal` may do what needs `scope`.
+/// Whether a role of `principal` grants `scope`.
 fn role_grants(principal: &Principal, scope: Scope) -> bool {
     principal.has_role(ROLE_ADMIN) || (scope == Scope::Publish && principal.has_role(ROLE_PUBLISHER))
 }
 
-/// What an `Authorization` header presents.
+/// The credentials in an `Authorization` header.
 enum Presented<'a> {
     Nothing,
     Bearer(&'a str),
@@ -112,8 +112,8 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
 
 /// Decides on one request.
 ///
-/// With `api.access = "open"` publishing is never refused for its credentials, and no password is checked for it: only a
-/// valid key gives its bearer a name.
+/// With `api.access = "open"`, publishing is never refused because of credentials, and no password is checked for it:
+/// only a valid key gives its holder a name.
 pub async fn authorize(
     policy: &Policy,
     authenticator: &Authenticator,
@@ -152,17 +152,17 @@ pub async fn authorize(
     }
 }
 
-/// Where a request comes from: what the listener has put into its extensions.
+/// The client's address, which the listener has put into the request's extensions.
 pub fn address(request: &Request) -> IpAddr {
     address_of(request.extensions().get::<Peer>())
 }
 
-/// The same of what the listener has put there.
+/// The same, from what the listener has put there.
 pub fn address_of(peer: Option<&Peer>) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address)
 }
 
-/// What stands before a route that wants `scope`. Runs before any byte of the body is read.
+/// Stands before every route that requires `scope`. Runs before any byte of the body is read.
 pub(super) async fn require(api: &Api, scope: Scope, mut request: Request, next: Next) -> Response {
     let address = address(&request);
     let state = &api.state;

@@ -1,4 +1,5 @@
-//! One question to the other live instances, in the time that docs/rest.md promises. Knows no question by name.
+//! One question to the other live instances, answered within the time that docs/rest.md promises. Knows no question
+//! by name.
 
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use crate::presence::InstanceView;
 /// How long other instances may take to answer (docs/rest.md).
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What one other instance said.
+/// The answer of one other instance.
 pub struct Asked<'a, T> {
-    /// Who.
+    /// The instance.
     pub instance: &'a InstanceView,
-    /// What; `None` if nothing came within [`ASK_TIMEOUT`], or nothing that can be read.
+    /// The answer. `None` if nothing arrived within [`ASK_TIMEOUT`], or nothing readable.
     pub answer: Option<T>,
 }
 

@@ -12,16 +12,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
 
-/// A limit and the name of the setting that sets it.
+/// A limit and the name of its setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
-    /// Such as `http.max_request_bytes`.
+    /// For example `http.max_request_bytes`.
     pub name: &'static str,
     /// Its value.
     pub bytes: usize,
 }
 
-/// A whole body. Its bytes count against `http.buffered_request_bytes` until it is dropped.
+/// A complete body. Its bytes count towards `http.buffered_request_bytes` until it is dropped.
 #[derive(Debug)]
 pub struct Buffered {
     /// The body.
@@ -37,7 +37,7 @@ pub struct BodyReader {
 }
 
 impl BodyReader {
-    /// A reader that holds at most `buffered_bytes` at once and waits `timeout` for each body.
+    /// A reader that holds at most `buffered_bytes` at the same time and waits `timeout` for each body.
     pub fn new(buffered_bytes: usize, timeout: Duration) -> Self {
         Self {
             room: Arc::new(Semaphore::new(buffered_bytes.min(Semaphore::MAX_PERMITS))),
@@ -45,7 +45,7 @@ impl BodyReader {
         }
     }
 
-    /// Reads a body of at most `limit`. A longer one that says so beforehand is refused unread.
+    /// Reads a body of at most `limit`. A longer one that announces its length is refused unread.
     pub async fn read(&self, headers: &HeaderMap, body: Body, limit: Limit) -> Result<Buffered, ApiError> {
         let too_large = |size_bytes| ApiError::TooLarge {
             limit: limit.name,
@@ -64,7 +64,8 @@ impl BodyReader {
             .map_err(|_| ApiError::BodyTimeout)?
     }
 
-    /// Room is taken as bytes come, not as they are announced: who only announces takes no room from others.
+    /// Room is taken as bytes arrive, not as they are announced: a client that only announces takes no room from
+    /// others.
     async fn collect(
         &self,
         mut body: Body,
@@ -102,7 +103,7 @@ impl BodyReader {
             }
         }
         // A small body is a view into the connection's read buffer, which it would keep alive for as long as the
-        // notification waits somewhere: own bytes instead.
+        // notification waits somewhere: copy it.
         let bytes = if rest.is_empty() {
             Bytes::copy_from_slice(&first)
         } else {
@@ -115,7 +116,8 @@ impl BodyReader {
     }
 }
 
-/// Refuses a body that is not JSON by its own words (`application/json`, `application/…+json`), or is compressed.
+/// Refuses a body that does not declare itself JSON (`application/json`, `application/…+json`), or that is
+/// compressed.
 pub fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     require_plain(headers)?;
     let essence = headers
@@ -132,7 +134,7 @@ pub fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-/// Refuses a compressed body: subscribers would get it without being told.
+/// Refuses a compressed body: subscribers would get it without knowing that it is.
 pub fn require_plain(headers: &HeaderMap) -> Result<(), ApiError> {
     let plain = headers
         .get_all(header::CONTENT_ENCODING)

@@ -1,4 +1,4 @@
-//! `[http]`: where Herald listens, its paths, its origins, its bounds. Knows no route's inside.
+//! `[http]`: where Herald listens, its paths, its origins, its bounds. Knows nothing of a route's internals.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use super::proxies::{ForwardedHeader, Network};
 use crate::origins::Origins;
 use crate::setting::{ByteSize, Findings, HumanDuration, address, as_text, optional_address};
 
-/// First segments that Herald's own routes take (docs/rest.md).
+/// First segments used by Herald's own routes (docs/rest.md).
 const RESERVED: [&str; 5] = ["api", "livez", "readyz", "metrics", "manage"];
 
 /// `[http]`
@@ -21,35 +21,35 @@ pub struct Config {
     /// Where `/ws`, REST and the page listen.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
-    /// A port of their own for `/metrics`, health and debug routes; `None`: on `listen`.
+    /// A separate port for `/metrics`, health and debug routes. `None` means `listen`.
     #[serde(deserialize_with = "optional_address")]
     pub admin_listen: Option<SocketAddr>,
-    /// Prefixes every route, such as `/backend`.
+    /// A prefix of every route, such as `/backend`.
     pub base_path: BasePath,
     /// The STOMP endpoint, and everything below it.
     pub ws_path: RoutePath,
     /// The page at `/`.
     pub page: page::Choice,
-    /// The address of a trace's own page, for the page's links.
+    /// The address of a trace's page, for links on Herald's page.
     pub trace_url: TraceUrl,
-    /// Origins that may open `/ws` and change state, beside pages of the host itself: `*`, exact, or
+    /// Origins that may open `/ws` and change state, in addition to pages of the host itself: `*`, exact, or
     /// `https://*.example.com`.
     pub origins: Origins,
     /// Origins whose preflights are answered.
     pub cors_origins: Origins,
-    /// From accept to a whole request head.
+    /// The time from accept to a complete request head.
     pub header_timeout: HumanDuration,
-    /// Connections at once; above it 503.
+    /// Connections at the same time. Beyond it: 503.
     pub max_connections: usize,
-    /// Largest body of a JSON request; a raw body is bounded by `limits.body_bytes`.
+    /// The largest body of a JSON request. A raw body is bounded by `limits.body_bytes`.
     pub max_request_bytes: ByteSize,
-    /// Bytes of all request bodies held at once; above it 503.
+    /// Bytes of all request bodies held at the same time. Beyond it: 503.
     pub buffered_request_bytes: ByteSize,
-    /// From a request's head to the end of its body.
+    /// The time from a request's head to the end of its body.
     pub body_timeout: HumanDuration,
-    /// Proxies that are believed in what they say of a client's address.
+    /// Proxies whose word on a client's address is believed.
     pub trusted_proxies: Vec<Network>,
-    /// The header that they say it in.
+    /// The header in which they give it.
     pub forwarded_header: ForwardedHeader,
     /// Whether their connections to `listen` begin with a PROXY protocol v2 header.
     pub proxy_protocol: bool,
@@ -126,13 +126,13 @@ impl Config {
     }
 }
 
-/// A path that can be a route as it stands: `/a/b`, segments of unreserved characters (RFC 3986 section 2.3), so that
-/// nothing needs escapes and the router reads nothing as a pattern.
+/// A path that can be a route as it is: `/a/b`, with segments of unreserved characters (RFC 3986 section 2.3), so
+/// that nothing needs escapes and the router reads nothing as a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutePath(Box<str>);
 
 impl RoutePath {
-    /// The path, with `/` in front and none at the end.
+    /// The path, with a leading and without a trailing `/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -166,12 +166,12 @@ impl FromStr for RoutePath {
 
 as_text!(RoutePath);
 
-/// What stands before every route: a [`RoutePath`], or nothing.
+/// The prefix of every route: a [`RoutePath`], or nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BasePath(Option<RoutePath>);
 
 impl BasePath {
-    /// The path, without `/` at its end; empty if there is none.
+    /// The path without a trailing `/`. Empty if there is none.
     pub fn as_str(&self) -> &str {
         self.0.as_ref().map_or("", RoutePath::as_str)
     }
@@ -196,7 +196,7 @@ impl FromStr for BasePath {
 
 as_text!(BasePath);
 
-/// A web address with `{trace_id}` once in it, or nothing. A link of any other kind would run in the page.
+/// A web address that contains `{trace_id}` once, or nothing. A link of any other kind would run in the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TraceUrl(Box<str>);
 

@@ -1,6 +1,5 @@
-//! `PUT /api/v1/debug/users/{user}` and `…/sessions/{session}`: traces one user's or one session's notifications for some
-//! minutes, at every instance. The orders that go over the bus are in
-//! [`crate::control::debug_sampling`].
+//! `PUT /api/v1/debug/users/{user}` and `…/sessions/{session}`: traces one user's or one session's notifications for
+//! some minutes, on every instance. The orders that go over the bus are in [`crate::control::debug_sampling`].
 
 use std::sync::Arc;
 
@@ -26,7 +25,7 @@ use crate::control::session_user::{FindSession, OfSession};
 use crate::principal::UserName;
 use crate::telemetry::trace::decide::{DEBUG_MINUTES_MAX, Debugged, session_id};
 
-/// What the route takes.
+/// The body of the route.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DebugRequest {
@@ -111,7 +110,7 @@ pub async fn put_debug_session(
     tell(&api, &caller, &Debugged::Session { id, user }, minutes).await
 }
 
-/// Reads the body, and refuses where nothing is traced.
+/// Reads the body, and refuses if tracing is off.
 async fn minutes(api: &Api, headers: &HeaderMap, body: Body) -> Result<u32, ApiError> {
     require_json(headers)?;
     let body = api.read_json(headers, body).await?;
@@ -124,7 +123,7 @@ async fn minutes(api: &Api, headers: &HeaderMap, body: Body) -> Result<u32, ApiE
     }
 }
 
-/// Whose the session is, wherever it is.
+/// The user of the session, whichever instance holds it.
 async fn holder(api: &Api, session: &str) -> Result<UserName, ApiError> {
     let state = &api.state;
     if let Some(user) = state.registry.user_of(session).await {

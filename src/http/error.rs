@@ -1,5 +1,5 @@
-//! Every way in which a REST request can fail, and how that looks: `application/problem+json` (RFC 9457). The one place
-//! that turns an error into a response. Never repeats a body, a header's value or a secret.
+//! Every way in which a REST request can fail, and its representation: `application/problem+json` (RFC 9457). The
+//! only place that turns an error into a response. Never repeats a body, a header's value or a secret.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -10,71 +10,71 @@ use utoipa::ToSchema;
 use crate::bus::PublishError;
 use crate::limit::Limit;
 
-/// Seconds after which a publisher may try again.
+/// The number of seconds after which a publisher may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApiError {
-    /// The body is no JSON, or no UTF-8.
+    /// The body is not JSON, or not UTF-8.
     Malformed(String),
     /// A part of the body breaks a rule.
     Invalid {
-        /// JSON pointer (RFC 6901) to the part; empty: the whole body.
+        /// A JSON pointer (RFC 6901) to the part. Empty means the whole body.
         pointer: String,
         /// The rule.
         detail: String,
-        /// The limit that the rule is, if it is one.
+        /// The limit that the part exceeds, if any.
         limit: Option<Limit>,
     },
     /// The path or a header breaks a rule.
     BadRequest(String),
-    /// The content type or coding is not what the route takes.
+    /// The route does not accept this content type or coding.
     UnsupportedMediaType(&'static str),
-    /// A body over its limit.
+    /// A body that exceeds its limit.
     TooLarge {
         /// The name of the setting.
         limit: &'static str,
         /// Its value.
         limit_bytes: usize,
-        /// What was given, where that is known.
+        /// The actual size, if it is known.
         size_bytes: Option<usize>,
-        /// JSON pointer to the part; none: the request's whole body.
+        /// A JSON pointer to the part. `None` means the whole body of the request.
         pointer: Option<String>,
     },
-    /// No credentials, or wrong ones: which, is not told.
+    /// Missing or wrong credentials; the answer does not say which.
     Unauthenticated,
-    /// Known, but without the scope.
+    /// Authenticated, but without the scope.
     Forbidden(&'static str),
-    /// A browser's request from a foreign page.
+    /// A browser's request from another site's page.
     CrossSite,
     /// No such route.
     NotFound(String),
     /// The route does not have this method.
     MethodNotAllowed,
-    /// The body did not come in time (`http.body_timeout`).
+    /// The body did not arrive in time (`http.body_timeout`).
     BodyTimeout,
     /// The client went away in the middle of its body.
     BodyBroken,
-    /// The bus is not connected; of several users' notifications, so many had gone out before.
+    /// The bus is not connected. Of the notifications for several users, some may have been published before.
     BusUnavailable {
-        /// How many users it was published for before the bus refused.
+        /// For how many users it was published before the bus refused.
         published: usize,
     },
-    /// A bound on work in hand is reached, which the words name; the limit, where it has not been counted yet.
+    /// A bound on concurrent work is reached, which the words name. Holds the limit if it has not been counted yet.
     Overloaded(&'static str, Option<Limit>),
-    /// A fault of Herald's own; the log has the cause.
+    /// An internal error of Herald. The log has the cause.
     Internal,
 }
 
-/// The last word of a refusal's `type`; a response carries it to [`super::observe`], which logs.
+/// The last word of a refusal's `type`. A response carries it to [`super::observe`], which logs it.
 #[derive(Debug, Clone, Copy)]
 pub struct Refused(pub &'static str);
 
 /// RFC 9457. Members that do not apply are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
-    /// What kind of problem: compare this, not the words.
+    /// The kind of problem: compare this, not the words.
     #[serde(rename = "type")]
     #[schema(example = "urn:herald:problem:invalid-value")]
     pub kind: String,
@@ -104,7 +104,7 @@ pub struct Problem {
 }
 
 impl ApiError {
-    /// A part of the body that breaks a rule.
+    /// An error about a part of the body that breaks a rule.
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid {
             pointer: pointer.into(),
@@ -113,7 +113,7 @@ impl ApiError {
         }
     }
 
-    /// A refused publish of the body at `pointer` (none: the request's own body).
+    /// A refused publish of the body at `pointer` (`None`: the request's own body).
     pub fn from_publish(error: PublishError, pointer: Option<String>) -> Self {
         match error {
             PublishError::Unavailable => Self::BusUnavailable { published: 0 },
@@ -144,7 +144,7 @@ impl ApiError {
         }
     }
 
-    /// The last word of `type`, which is the metric label `reason` as well (with `_`), and the title.
+    /// The last word of `type`, which with `_` is also the metric label `reason`, and the title.
     fn kind(&self) -> (&'static str, &'static str) {
         match self {
             Self::Malformed(_) => ("malformed-body", "The body is not JSON"),
@@ -170,7 +170,7 @@ impl ApiError {
         self.kind().0.replace('-', "_")
     }
 
-    /// The limit that was hit, if one was; the response carries it to [`super::observe`], which counts.
+    /// The limit that was hit, if any. The response carries it to [`super::observe`], which counts it.
     pub fn limit(&self) -> Option<Limit> {
         match self {
             Self::TooLarge { limit, .. } => Limit::ALL.iter().copied().find(|known| known.name() == *limit),
@@ -216,7 +216,7 @@ impl ApiError {
         }
     }
 
-    /// The body of the answer.
+    /// The body of the response.
     pub fn problem(&self) -> Problem {
         let (kind, title) = self.kind();
         let mut problem = Problem {
@@ -247,7 +247,7 @@ impl ApiError {
 }
 
 impl Problem {
-    /// A problem of which its status says everything but the detail (RFC 9457 section 4.2.1).
+    /// A problem whose status says everything but the detail (RFC 9457 section 4.2.1).
     pub fn of_status(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             kind: "about:blank".into(),

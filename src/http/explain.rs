@@ -1,6 +1,5 @@
 //! Who would get a notification, on which instance, and why not the others: `GET /api/v1/explain`, and the dry run of
-//! `POST /api/v1/notifications`. Asks every live instance; what goes over the bus is in
-//! [`crate::control::explain`].
+//! `POST /api/v1/notifications`. Asks every live instance; what goes over the bus is in [`crate::control::explain`].
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
 use crate::destination::Target;
 use crate::principal::UserName;
 
-/// What is asked.
+/// The query.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Question {
@@ -38,7 +37,7 @@ pub struct Explanation {
     /// The destination as a client subscribes to it.
     #[schema(example = "/user/queue/orders")]
     destination: String,
-    /// Whose, if it is for one user.
+    /// The user, if it is for one user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user: Option<String>,
@@ -65,7 +64,7 @@ pub struct Explanation {
 pub struct ReachedSession {
     /// CONNECTED's `session`.
     session: String,
-    /// Whose.
+    /// The user.
     user: String,
     /// The name of the instance that holds it.
     instance: String,
@@ -89,7 +88,7 @@ pub struct ReachedSession {
 pub struct MissedSession {
     /// CONNECTED's `session`.
     session: String,
-    /// Whose.
+    /// The user.
     user: String,
     /// The name of the instance that holds it.
     instance: String,

@@ -1,5 +1,5 @@
-//! Alive, ready, and what Herald counts. Liveness does not depend on the bus: restarting every instance would add a herd
-//! to an outage (docs/architecture.md, decision 9).
+//! Whether the instance is alive and ready, and what Herald counts. Liveness does not depend on the bus: restarting
+//! every instance would add a herd to an outage (docs/architecture.md, decision 9).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +27,11 @@ pub struct Health {
     /// `UP` or `DOWN`.
     #[schema(example = "UP")]
     status: &'static str,
-    /// What that comes from.
+    /// The parts of the health.
     components: Components,
 }
 
-/// What a health comes from.
+/// The parts of a health.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Components {
     /// `connected` or `disconnected`.
@@ -89,10 +89,10 @@ pub async fn manage_health(State(api): State<Arc<Api>>) -> (StatusCode, Json<Hea
     health(&api)
 }
 
-/// How long the shards may take to say how old their oldest frame is; a scrape shows the rest without it.
+/// How long the shards may take to report the age of their oldest frame. A scrape shows everything else without it.
 const OLDEST_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What others than the metrics' own handles count, at this moment.
+/// What is counted outside the metrics' own handles, at this moment.
 pub async fn observe(
     registry: &Registry,
     bus: &dyn Bus,
@@ -131,7 +131,7 @@ pub async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<
     let state = &api.state;
     let observed = observe(&state.registry, &*state.bus, &state.presence, &state.instance).await;
     let metrics = state.metrics.clone();
-    // Reading /proc and encoding take milliseconds with many descriptors open: not on the runtime's threads.
+    // Reading /proc and encoding take milliseconds with many open descriptors: not on the runtime's threads.
     let rendered = tokio::task::spawn_blocking(move || metrics.render(&observed, format)).await;
     match rendered {
         Ok(Ok(text)) => Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response()),

@@ -1,4 +1,4 @@
-//! The live instances and what each holds: `GET /api/v1/instances`. Asks every other one over the control channel.
+//! The live instances and what each holds: `GET /api/v1/instances`. Asks all others over the control channel.
 
 use std::sync::Arc;
 

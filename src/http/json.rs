@@ -1,5 +1,6 @@
-//! JSON bodies: read once, into the type that describes them; only where that fails, read again for the place and the
-//! words of the error. Knows no route. An error never repeats a value; it names members, cut to a bounded length.
+//! JSON bodies: read once, into the type that describes them. Only if that fails are they read again, for the place
+//! and the words of the error. Knows no route. An error never repeats a value; it names members, truncated to a
+//! bounded length.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,7 +8,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::error::ApiError;
 
-/// Most characters of a member's name that an error's pointer repeats.
+/// The most characters of a member's name that an error's pointer repeats.
 const NAME_MAX_CHARS: usize = 64;
 
 /// Reads a body that is one object.
@@ -39,7 +40,7 @@ pub fn text(body: &[u8]) -> Result<&str, ApiError> {
 /// # Errors
 /// As [`read`].
 pub fn object<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> Result<T, ApiError> {
-    // A derived type would also take an array that holds its fields in their order.
+    // A derived type would also accept an array of its fields in order.
     if !is_object(text) {
         return Err(well_formed(text)
             .err()
@@ -52,10 +53,10 @@ fn is_object(text: &str) -> bool {
     text.trim_ascii_start().starts_with('{')
 }
 
-/// Whether `text` is one JSON value, whatever it holds.
+/// Whether `text` is one JSON value of any kind.
 ///
 /// # Errors
-/// [`ApiError::Malformed`] with the place where it is not.
+/// [`ApiError::Malformed`] with the position of the fault.
 pub fn well_formed(text: &str) -> Result<(), ApiError> {
     let Err(error) = serde_json::from_str::<&RawValue>(text) else {
         return Ok(());
@@ -80,7 +81,7 @@ pub fn well_formed(text: &str) -> Result<(), ApiError> {
     }))
 }
 
-/// Why `T` refuses `text`, which has been tried.
+/// Why `T` refuses `text`, after it has.
 #[cold]
 fn explain<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> ApiError {
     if let Err(malformed) = well_formed(text) {
@@ -89,7 +90,7 @@ fn explain<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> ApiError {
     let mut json = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
         Err(error) => refusal(at, error.path(), error.inner()),
-        // The same type refused the same text before.
+        // The same type has refused the same text.
         Ok(_) => ApiError::Internal,
     }
 }
@@ -117,11 +118,12 @@ fn refusal(at: &str, path: &Path, error: &serde_json::Error) -> ApiError {
     ApiError::invalid(pointer, words(text, last, error.is_data()))
 }
 
-/// An error of serde's in Herald's words. What stands behind the last `expected` is written by the type that is read;
-/// what stands before it may repeat the body.
+/// A serde error in Herald's words. What follows the last `expected` is written by the type being read; what comes
+/// before may repeat the body.
 fn words(text: &str, name: &str, is_data: bool) -> String {
     if !is_data {
-        // A number too large, half a surrogate pair: well-formed, and no value. The parser's words repeat nothing.
+        // A number that is too large, or half a surrogate pair: well-formed, but not a value. The parser's words
+        // repeat nothing.
         return format!("cannot be read: {text}");
     }
     if let Some(name) = quoted(text, "duplicate field `") {
@@ -144,12 +146,12 @@ fn words(text: &str, name: &str, is_data: bool) -> String {
     }
 }
 
-/// The name in `text`, which is `before`, the name and a back-quote. The name is one of a type's own fields.
+/// The name in `text`, which consists of `before`, the name and a back-quote. The name is a field of the type.
 fn quoted<'a>(text: &'a str, before: &str) -> Option<&'a str> {
     text.strip_prefix(before)?.strip_suffix('`')
 }
 
-/// The field that `name` most probably means: a letter in three may be wrong, and case and `-` never count.
+/// The field that `name` most probably means. One letter in three may be wrong; case and `-` never count.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name: String = name.chars().take(NAME_MAX_CHARS).collect();
     let name = name.to_lowercase().replace('-', "_");

@@ -1,5 +1,5 @@
-//! The accept loop over hyper: time-outs, the cap of connections, socket options, the pause when descriptors run out.
-//! `axum::serve` has none of them. Knows the router, not its routes.
+//! The accept loop over hyper: time-outs, the limit on connections, socket options, the pause when descriptors run
+//! out. `axum::serve` has none of them. Knows the router, not its routes.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -33,24 +33,24 @@ mod refusal;
 
 use refusal::Refusals;
 
-/// Connections that wait for `accept`; the kernel may hold fewer (`net.core.somaxconn`).
+/// Connections that may wait for `accept`. The kernel may hold fewer (`net.core.somaxconn`).
 const BACKLOG: u32 = 4_096;
-/// hyper's buffer of a connection, and so the largest request head (431 beyond). At least 8 KiB, or hyper panics.
+/// hyper's buffer per connection, and so the largest request head (431 beyond it). hyper panics below 8 KiB.
 const HEAD_MAX_BYTES: usize = 16 << 10;
-/// How long accepting pauses when descriptors or memory have run out: closing connections gives them back.
+/// How long accepting pauses when descriptors or memory have run out: connections that close free them.
 const PAUSE: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Sessions without heart-beats would else die unseen: 30 s of silence, then 3 probes 10 s apart.
+/// Sessions without heart-beats would otherwise die unnoticed: 30 s of silence, then 3 probes 10 s apart.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(30))
     .with_interval(Duration::from_secs(10))
     .with_retries(3);
 
-/// What the listener takes from the configuration.
+/// The listener's part of the configuration.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `http.header_timeout`: from accept, or from the answer before, to a whole request head.
+    /// `http.header_timeout`: from accept, or from the previous answer, to a complete request head.
     pub header_timeout: Duration,
     /// `http.max_connections`
     pub max_connections: usize,
@@ -58,12 +58,12 @@ pub struct Options {
     pub socket_send_bytes: usize,
     /// `http.trusted_proxies` and `http.forwarded_header`
     pub proxies: Proxies,
-    /// `http.proxy_protocol`; of `http.listen` only.
+    /// `http.proxy_protocol`. Applies only to `http.listen`.
     pub proxy_protocol: bool,
 }
 
 impl Options {
-    /// Out of `[http]` and `[limits]`.
+    /// From `[http]` and `[limits]`.
     pub fn new(http: &super::Config, limits: &Limits) -> Self {
         Self {
             header_timeout: http.header_timeout.0,
@@ -74,14 +74,14 @@ impl Options {
         }
     }
 
-    /// The same for `http.admin_listen`, which is reached directly.
+    /// The same for `http.admin_listen`, which clients reach directly.
     pub fn without_proxy_protocol(mut self) -> Self {
         self.proxy_protocol = false;
         self
     }
 }
 
-/// A connection's place among `http.max_connections`: free again when the last clone is dropped.
+/// A connection's place among `http.max_connections`, freed when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Place(Arc<Seat>);
 
@@ -92,7 +92,7 @@ struct Seat {
 }
 
 impl Place {
-    /// The next free place of `places`; none: all are taken.
+    /// The next free place of `places`, or `None` if all are taken.
     fn take(places: &Arc<Semaphore>) -> Option<Self> {
         let permit = Arc::clone(places).try_acquire_owned().ok()?;
         Some(Self(Arc::new(Seat {
@@ -107,17 +107,17 @@ impl Place {
 pub struct Peer {
     /// The client's address: the peer's, or what trusted proxies say.
     pub address: IpAddr,
-    /// When the connection was accepted; on a connection's later requests, when the request came.
+    /// When the connection was accepted. For a later request on a connection, when the request arrived.
     pub accepted_at: Instant,
-    /// The connection's place; who outlives the request's connection, as a WebSocket does, keeps it.
+    /// The connection's place. Whoever outlives the request's connection, as a WebSocket does, keeps it.
     pub place: Place,
 }
 
-/// Binds `address` with SO_REUSEADDR, so that a restart does not wait for old connections. Must be called inside a tokio
-/// runtime.
+/// Binds `address` with SO_REUSEADDR, so that a restart does not wait for old connections. Must be called inside a
+/// tokio runtime.
 ///
 /// # Errors
-/// What the system says: the address is in use, or not this machine's.
+/// The system's error: the address is in use, or does not belong to this machine.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -128,8 +128,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts and serves until `shutdown`, then gives up the port and returns. Connections are tasks of `tasks`: after
-/// `shutdown` each answers the request it is at and closes; those that became WebSockets live on.
+/// Accepts and serves until `shutdown`, then releases the port and returns. Connections are tasks of `tasks`: after
+/// `shutdown` each answers its current request and closes; those that became WebSockets live on.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -228,7 +228,7 @@ struct Serving {
 }
 
 impl Serving {
-    /// The same for the client that the PROXY protocol header names, which is read off `stream`.
+    /// The same for the client named in the PROXY protocol header, which is read from `stream`.
     async fn introduced(mut self, mut stream: TcpStream, deadline: Instant) -> io::Result<(Self, TcpStream)> {
         if let Some(client) = proxy_protocol::client(&mut stream, deadline).await? {
             self.address = client.to_canonical();
@@ -262,7 +262,7 @@ impl Serving {
                 }
             };
             if let Err(error) = ended {
-                // A connection that was of use and rests longer than that is no attack, and no event.
+                // An idle keep-alive connection that has served requests is normal: do not count its timeout.
                 if error.is_timeout() && !seat.used.load(Ordering::Relaxed) {
                     metrics.limit_hit(Limit::HeaderTimeout);
                 }
@@ -282,7 +282,7 @@ impl Serving {
     }
 }
 
-/// Errors of `accept`: counted, logged at most once a second.
+/// Errors of `accept`: counted, and logged at most once a second.
 struct Failures {
     metrics: Metrics,
     logged_at: Option<Instant>,
@@ -296,7 +296,7 @@ impl Failures {
         }
     }
 
-    /// Whether accepting has to pause after `error`; it would only fail again at once.
+    /// Whether accepting has to pause after `error`: it would only fail again at once.
     fn note(&mut self, error: &io::Error, now: Instant) -> bool {
         if is_of_the_peer(error) {
             debug!(%error, "gone before it was accepted");
@@ -311,8 +311,8 @@ impl Failures {
     }
 }
 
-/// Whether `accept` failed for the connection that it would have given, and not for want of descriptors (EMFILE, ENFILE)
-/// or memory (ENOBUFS, ENOMEM). Linux hands a connection's pending network errors on here: accept(2).
+/// Whether `accept` failed because of the connection that it would have returned, rather than for lack of descriptors
+/// (EMFILE, ENFILE) or memory (ENOBUFS, ENOMEM). Linux reports a connection's pending network errors here: accept(2).
 fn is_of_the_peer(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);

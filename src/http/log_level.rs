@@ -1,5 +1,5 @@
-//! The log's level while the program runs: `GET` and `PUT /api/v1/debug/log`. Knows the log by its module,
-//! and tells other instances by [`crate::control::log_level`].
+//! The log level while the program runs: `GET` and `PUT /api/v1/debug/log`. Knows the log by its module, and tells
+//! other instances through [`crate::control::log_level`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::control::log_level::SetLevel;
 use crate::setting::HumanDuration;
 use crate::telemetry::log_level::{self, Level, LevelError};
 
-/// How long a change lasts that does not say.
+/// How long a change lasts if it does not say.
 const LASTS_DEFAULT: Duration = Duration::from_secs(10 * 60);
 
 /// The log's level on one instance.
@@ -60,7 +60,7 @@ pub struct LogLevelRequest {
     instances: Option<Instances>,
 }
 
-/// Whose log's level is changed.
+/// Whose log level is changed.
 #[derive(Deserialize, ToSchema, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Instances {
@@ -68,7 +68,7 @@ enum Instances {
     All,
 }
 
-/// In words that do not repeat the text.
+/// Errors are in words that do not repeat the text.
 fn duration<'de, D: Deserializer<'de>>(json: D) -> Result<Option<HumanDuration>, D::Error> {
     Option::deserialize(json).map_err(|_| D::Error::custom("must be a duration such as \"10m\""))
 }

@@ -1,5 +1,5 @@
-//! Publishing over REST: from a request to envelopes on the bus. Knows the bus by its trait; what a request must look
-//! like is in the files below.
+//! Publishing over REST: from a request to envelopes on the bus. Knows the bus by its trait. The files below know
+//! what a request must look like.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -19,7 +19,7 @@ pub mod publish;
 pub mod raw;
 pub mod request;
 
-/// The answer to a publish that went: with history off, handed to a live bus connection, at most once.
+/// The answer to a successful publish: with history off, handed to a live bus connection, at most once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Accepted {
     /// The notification's id: the publisher's own, or a new ULID.
@@ -70,7 +70,7 @@ impl Api {
             .begin(Source::Rest, upstream, targets, envelope)
     }
 
-    /// Publishes the request's own body, to one target.
+    /// Publishes the request's own body to one target.
     pub(super) async fn publish_one(
         &self,
         publisher: &FromPublisher,
@@ -83,7 +83,7 @@ impl Api {
         Ok(Accepted::of(&envelope))
     }
 
-    /// Counts a publish by its outcome, and gives it back.
+    /// Counts a publish by its outcome, and returns that.
     pub(super) fn counted<T>(&self, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
         let refused = outcome.as_ref().err().map(ApiError::label);
         self.state.publisher.count(Source::Rest, refused.as_deref());

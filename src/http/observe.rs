@@ -1,7 +1,7 @@
-//! What stands around every route but `/ws`: one span and one histogram sample a request, the headers of every answer,
-//! the refusal of foreign pages and of who may not. One middleware for all of it: axum boxes and clones every layer for each
-//! request, and five of them cost as much as parsing the request. Knows no route by name: the router's own pattern is the
-//! label, so that a hostile path makes no new series.
+//! What surrounds every route but `/ws`: one span and one histogram sample per request, the headers of every
+//! response, and the refusal of other sites' pages and of unauthorized callers. One middleware does it all: axum
+//! boxes and clones every layer for each request, and five of them cost as much as parsing the request. Knows no
+//! route by name: the router's own pattern is the label, so that a hostile path creates no new series.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +20,7 @@ use super::trace::Recorded;
 use crate::envelope::TraceContext;
 use crate::limit::Limit;
 
-/// The middleware of a group of routes: measures, and lets in who may use it (`scope`; none: anyone).
+/// The middleware of a group of routes: measures, and admits callers with `scope` (`None`: anyone).
 pub async fn around(
     State((api, scope)): State<(Arc<Api>, Option<Scope>)>,
     request: Request,
@@ -32,7 +32,8 @@ pub async fn around(
     .await
 }
 
-/// The same where preflights are answered: that stands between [`measure`] and this, so that a page can read a refusal.
+/// The same where preflights are answered: they are handled between [`measure`] and this, so that a page can read a
+/// refusal.
 pub async fn guard(
     State((api, scope)): State<(Arc<Api>, Option<Scope>)>,
     request: Request,
@@ -41,12 +42,12 @@ pub async fn guard(
     admit(&api, scope, request, next).await
 }
 
-/// Measures alone.
+/// Only measures.
 pub async fn measure(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     measured(&api, request, async |request| next.run(request).await).await
 }
 
-/// Answers a method that its path does not have, measured like any other request.
+/// Answers a method that its path does not support, measured like any other request.
 pub async fn method_not_allowed(State(api): State<Arc<Api>>, request: Request) -> Response {
     measured(&api, request, async |request| {
         no_such_method(&api, &request).into_response()
@@ -54,7 +55,7 @@ pub async fn method_not_allowed(State(api): State<Arc<Api>>, request: Request) -
     .await
 }
 
-/// The same where [`measure`] stands outside.
+/// The same inside [`measure`].
 pub async fn guard_method(State(api): State<Arc<Api>>, request: Request) -> ApiError {
     no_such_method(&api, &request)
 }
@@ -63,7 +64,7 @@ fn no_such_method(api: &Api, request: &Request) -> ApiError {
     origin::refusal(api, request).unwrap_or(ApiError::MethodNotAllowed)
 }
 
-/// Answers a path that there is not, measured like any other request.
+/// Answers an unknown path, measured like any other request.
 pub async fn not_found(api: Arc<Api>, request: Request) -> Response {
     measured(&api, request, async |_| {
         ApiError::NotFound("no such path; /api/openapi.json lists them".into()).into_response()
@@ -102,11 +103,11 @@ async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request)
         let text = traceparent.as_ref().and_then(|value| value.to_str().ok());
         let publishers = TraceContext::from_headers(text, None);
         let own = response.extensions().get::<Recorded>().map(|Recorded(own)| own);
-        // A span that is not Herald's own is nothing to look for here; the publisher's trace is.
+        // If Herald has no recorded span of its own, the publisher's trace is the one to look for.
         let trace_id = own.unwrap_or(&publishers).trace_id();
         let span_id = own.and_then(TraceContext::span_id);
         let status = response.status().as_u16();
-        // Reading harms nobody, and paths that are none are tried by whoever looks for holes.
+        // Refused reads and unknown paths are scanner noise: log them at debug.
         match method == "GET" || route == "none" {
             false => {
                 tracing::info!(
@@ -143,7 +144,7 @@ async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request)
     response
 }
 
-/// Nobody keeps an answer, and no browser guesses its type, unless the route says otherwise.
+/// Answers must not be cached, and browsers must not guess their type, unless the route says otherwise.
 fn set_headers(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),

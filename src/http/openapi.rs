@@ -1,4 +1,4 @@
-//! The description of the REST interface (OpenAPI 3.1), made from the routes themselves and served at
+//! The description of the REST interface (OpenAPI 3.1), generated from the routes themselves and served at
 //! `/api/openapi.json`. Knows no route.
 
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Modify for Schemes {
     }
 }
 
-/// The document that the routes are added to; its server is `base`.
+/// The document that the routes are added to. Its server is `base`.
 pub fn document(base: &str) -> OpenApiRouter<Arc<Api>> {
     let mut document = Document::openapi();
     let server = if base.is_empty() { "/" } else { base };
@@ -64,7 +64,7 @@ pub fn document(base: &str) -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(document)
 }
 
-/// A finished document, ready to serve.
+/// A finished document, ready to be served.
 #[derive(Debug, Clone)]
 pub struct Rendered(Bytes);
 

@@ -1,5 +1,5 @@
-//! Browsers: which pages may change state here, and whose preflights are answered (docs/rest.md, "Browsers").
-//! Knows no route and no credentials.
+//! Browsers: which pages may change state here, and whose preflights are answered (docs/rest.md, "Browsers"). Knows
+//! no route and no credentials.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -9,11 +9,11 @@ use super::error::ApiError;
 use super::router::Api;
 use crate::origins::Origins;
 
-/// Lets a state-changing request pass unless a browser says that a foreign page sent it. What is no browser sends
-/// neither header and passes.
+/// Permits a state-changing request unless a browser says that another site's page sent it. Clients that are not
+/// browsers send neither header and pass.
 ///
-/// A page whose origin `http.cors_origins` lists by name may: without that, answering its preflights would be idle. `*` in
-/// `http.origins` (the default, for `/ws`) does not let another site's page in.
+/// A page whose origin is listed by name in `http.cors_origins` is permitted: otherwise answering its preflights
+/// would be useless. `*` in `http.origins` (the default, for `/ws`) does not admit another site's page.
 fn judge(method: &Method, headers: &HeaderMap, origins: &Origins, cors: &Origins) -> Result<(), ApiError> {
     if method.is_safe() {
         return Ok(());
@@ -34,7 +34,7 @@ fn judge(method: &Method, headers: &HeaderMap, origins: &Origins, cors: &Origins
     Ok(())
 }
 
-/// What every request must pass: none, or the refusal.
+/// The check that every request must pass: `None`, or the refusal.
 pub(super) fn refusal(api: &Api, request: &Request) -> Option<ApiError> {
     judge(
         request.method(),
@@ -45,7 +45,7 @@ pub(super) fn refusal(api: &Api, request: &Request) -> Option<ApiError> {
     .err()
 }
 
-/// Answers preflights for `http.cors_origins`; none if nobody is listed.
+/// Answers preflights for `http.cors_origins`. `None` if the list is empty.
 pub fn cors(origins: &Origins) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

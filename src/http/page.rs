@@ -1,5 +1,6 @@
-//! The page at `/`: built from `ui/`, compiled in, without anything from the network and without inline script. A program that was
-//! built without it says there how to get it. Knows of the configuration only what the page's own client has to.
+//! The page at `/`: built from `ui/` and compiled in, without anything from the network and without inline script. A
+//! program that was built without it says there how to get it. Of the configuration it knows only what the page's own
+//! client needs.
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -12,7 +13,7 @@ use super::{Config, State};
 
 mod built;
 
-/// What `/` and `/docs` answer in a program that was built before the page was.
+/// The answer of `/` and `/docs` in a program that was built before the page was.
 const HOW_TO_GET_IT: &str = concat!(
     "Herald ",
     env!("CARGO_PKG_VERSION"),
@@ -21,12 +22,12 @@ const HOW_TO_GET_IT: &str = concat!(
     "Everything else works: api/openapi.json describes the REST interface.\n",
 );
 
-/// Nothing but the page's own files and its own connections; never inside another page.
+/// Only the page's own files and its own connections, and never inside another page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// Asks each time: it names the assets of this build.
+/// The browser asks each time: this file names the assets of this build.
 const ASK: &str = "no-cache";
-/// Its name changes with its content.
+/// The file's name changes with its content.
 const KEEP: &str = "public, max-age=31536000, immutable";
 
 /// `http.page`
@@ -36,7 +37,7 @@ pub enum Choice {
     /// The page built from `ui/`.
     #[default]
     Full,
-    /// A smaller page that there used to be. The same as [`Choice::Full`], and a warning.
+    /// A smaller page that used to exist. The same as [`Choice::Full`], with a warning.
     Small,
     /// No page.
     None,
@@ -49,13 +50,13 @@ pub enum Page {
     Built(Bytes),
     /// The program was built without the page.
     Missing {
-        /// Whether `/docs` is free: `http.ws_path` may be just that.
+        /// Whether `/docs` is free: `http.ws_path` may be exactly that.
         docs: bool,
     },
 }
 
 impl Page {
-    /// Fills in what the page's client must know: where `/ws` is, and the prefixes. `None` if `http.page` wants no page.
+    /// Fills in what the page's client needs: the path of `/ws`, and the prefixes. `None` if `http.page` is `none`.
     pub fn new(state: &State, config: &Config) -> Option<Self> {
         match config.page {
             Choice::Full | Choice::Small => Some(Self::from_index(built::index(), state, config)),
@@ -87,7 +88,7 @@ impl Page {
             ("{{broadcast_prefix}}", first(&prefixes.broadcast_prefixes)),
             ("{{list_destination}}", list.unwrap_or_default()),
             ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
-            // Last: it has braces of its own.
+            // Last, since it contains braces itself.
             ("{{trace_url}}", config.trace_url.to_string()),
         ]
         .iter()
@@ -98,7 +99,7 @@ impl Page {
     }
 }
 
-/// Text inside an element or a quoted attribute.
+/// Escapes text for use inside an element or a quoted attribute.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -128,7 +129,7 @@ pub fn routes(base: &str, page: Page) -> Router {
     with_redirect(base, routes)
 }
 
-/// Sends those who ask for `base` to `base/`.
+/// Redirects `base` to `base/`.
 fn with_redirect(base: &str, routes: Router) -> Router {
     if base.is_empty() {
         return routes;

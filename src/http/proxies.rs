@@ -1,5 +1,5 @@
-//! Whose address a client's is where proxies stand in between: what `http.trusted_proxies` say in `X-Forwarded-For` or
-//! `Forwarded` (RFC 7239). Pure; what anybody else says there is not even read.
+//! The client's address behind trusted proxies: what `http.trusted_proxies` say in `X-Forwarded-For` or `Forwarded`
+//! (RFC 7239). Pure. What anybody else says there is not even read.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -10,12 +10,12 @@ use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// Proxies in a row that are followed.
+/// The most proxies in a row that are followed.
 const HOPS_MAX: usize = 16;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// A network, `10.0.0.0/8`, or one address.
+/// A network such as `10.0.0.0/8`, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Network(IpNet);
@@ -45,7 +45,7 @@ impl From<Network> for String {
     }
 }
 
-/// `http.forwarded_header`. One only: a proxy that writes the one passes on what a client wrote into the other.
+/// `http.forwarded_header`. Only one: a proxy that writes one of them passes on what a client wrote into the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
@@ -65,7 +65,7 @@ impl fmt::Display for ForwardedHeader {
     }
 }
 
-/// Who is believed, and where.
+/// Which peers are believed, and in which header.
 #[derive(Debug, Clone)]
 pub struct Proxies {
     networks: Arc<[IpNet]>,
@@ -73,7 +73,7 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// Out of `[http]`.
+    /// From `[http]`.
     pub fn new(networks: &[Network], header: ForwardedHeader) -> Self {
         Self {
             networks: networks.iter().map(|network| network.0).collect(),
@@ -87,9 +87,9 @@ impl Proxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address for a request that came from `peer`: hop by hop from the nearest, the first that is no proxy.
-    /// Where a hop is not readable (`unknown`, `_hidden`, nonsense), it is the proxy that reported it; what stands further
-    /// left is the client's own word and is not read.
+    /// The client's address for a request that came from `peer`: hop by hop from the nearest, the first that is not a
+    /// proxy. If a hop is unreadable (`unknown`, `_hidden`, nonsense), it is the proxy that reported it; what stands
+    /// further left is the client's own word and is not read.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trust(client) {
@@ -101,7 +101,7 @@ impl Proxies {
         };
         let lines = headers.get_all(name);
         let mut hops = lines.iter().rev().flat_map(|line| Hops {
-            // A line that is not ASCII is one hop that is not readable.
+            // A line that is not ASCII is one unreadable hop.
             rest: Some(line.to_str().unwrap_or("?")),
         });
         for hop in hops.by_ref().take(HOPS_MAX) {
@@ -121,8 +121,8 @@ impl Proxies {
     }
 }
 
-/// The elements of a comma-separated list, the last first, quoted commas left alone. From the right, since only there a
-/// proxy wrote: a quote that a client leaves open must not hide what stands behind it.
+/// The elements of a comma-separated list from last to first, respecting quoted commas. From the right, since only
+/// there a proxy wrote: a quote that a client leaves open must not hide what follows it.
 struct Hops<'a> {
     rest: Option<&'a str>,
 }
@@ -164,7 +164,7 @@ fn node_of(element: &str) -> Option<&str> {
     if nodes.next().is_some() {
         return None;
     }
-    // An escape inside the quotes stands in no address.
+    // No address contains an escape inside the quotes.
     match node.strip_prefix('"') {
         Some(quoted) => quoted.strip_suffix('"'),
         None => Some(node),

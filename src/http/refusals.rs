@@ -1,4 +1,5 @@
-//! How refusals stand in the OpenAPI document, said once for all routes. Knows no route; what refuses is elsewhere.
+//! How refusals appear in the OpenAPI document, written once for all routes. Knows no route; the code that refuses is
+//! elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::{Ref, RefOr};
 
-/// A status and when it comes.
+/// A status and when it is sent.
 type Row = (&'static str, &'static str);
 
 const CREDENTIALS: [Row; 3] = [
@@ -25,13 +26,13 @@ const BODY: [Row; 3] = [
     ("415", "A content type or a coding that the route does not take"),
 ];
 
-/// Of every route that wants credentials.
+/// Refusals of every route that requires credentials.
 pub struct OfCredentials;
 
-/// Of a route with a user in its path.
+/// Refusals of a route with a user in its path.
 pub struct OfUser;
 
-/// Of a route that publishes its body.
+/// Refusals of a route that publishes its body.
 pub struct OfPublish;
 
 type Responses = BTreeMap<String, RefOr<Response>>;

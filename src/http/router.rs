@@ -1,4 +1,4 @@
-//! Every route, who may use it, and what stands around it. Knows no route's inside.
+//! Every route, who may use it, and what surrounds it. Knows nothing of a route's internals.
 
 use std::sync::Arc;
 
@@ -40,17 +40,17 @@ impl Api {
     }
 }
 
-/// One router a port.
+/// One router per port.
 pub struct Routers {
     /// For `http.listen`.
     pub main: Router,
-    /// For `http.admin_listen`, where that is set.
+    /// For `http.admin_listen`, if it is set.
     pub admin: Option<Router>,
 }
 
-/// Puts the routes together. `ws` holds `http.ws_path` and what is below it, without `http.base_path`, which is put
-/// before every route here. With `http.admin_listen` set, `/metrics`, health and debug routes stand on that port
-/// alone: there with and without the base path, the first two without credentials.
+/// Assembles the routes. `ws` holds `http.ws_path` and everything below it, without `http.base_path`, which is added
+/// to every route here. With `http.admin_listen` set, `/metrics`, health and debug routes are on that port only,
+/// there with and without the base path; the first two need no credentials.
 pub fn router(state: State, config: &Config, ws: Router) -> Routers {
     let page = page::Page::new(&state, config);
     let api = Arc::new(Api {
@@ -110,7 +110,7 @@ fn publish_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(publish::post_notifications))
         .routes(routes!(raw::post_broadcast))
         .routes(routes!(raw::post_user))
-        // The router prefers this path to the one with a wildcard, which it would else hide.
+        // The router prefers this path to the one with a wildcard, which it would otherwise hide.
         .route("/api/v1/users/{user}/sessions", post(raw::post_user))
 }
 
@@ -128,7 +128,7 @@ fn admin_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(instances::list_instances))
 }
 
-/// Want the scope on whichever port: whoever reaches a port for operators is not yet one.
+/// They require the scope on either port: reaching a port for operators does not make a caller one.
 fn debug_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(log_level::get_log, log_level::put_log))
@@ -147,7 +147,7 @@ fn metrics_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new().routes(routes!(health::metrics))
 }
 
-/// What stands around a group of routes that want `scope`.
+/// What surrounds a group of routes that require `scope`.
 fn around(routes: OpenApiRouter<Arc<Api>>, api: &Arc<Api>, scope: Option<Scope>) -> OpenApiRouter<Arc<Api>> {
     let state = (Arc::clone(api), scope);
     match api.cors_origins.is_empty() {
@@ -156,7 +156,7 @@ fn around(routes: OpenApiRouter<Arc<Api>>, api: &Arc<Api>, scope: Option<Scope>)
     }
 }
 
-/// What stands around all routes together: answers to methods that a path does not have, and to preflights where they
+/// What surrounds all routes together: answers to methods that a path does not support, and to preflights where they
 /// are answered at all.
 fn with_layers(routes: Router<Arc<Api>>, api: &Arc<Api>) -> Router {
     let state = || Arc::clone(api);

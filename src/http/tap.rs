@@ -1,5 +1,5 @@
-//! What this instance fans out now, by destination: samples for as long as the request asks. Knows the sampler, not who
-//! feeds it.
+//! What this instance fans out at the moment, by destination: samples for as long as the request asks. Knows the
+//! sampler, not what feeds it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::drain::Phase;
 use crate::limit::Limit;
 use crate::tap::Count;
 
-/// Shorter than what proxies wait for an answer.
+/// Shorter than proxies wait for an answer.
 const SECONDS_MAX: u64 = 30;
 
 /// How to sample.
@@ -109,7 +109,7 @@ pub async fn tap(
     let began = Instant::now();
     let mut phase = state.phase.clone();
     let draining = phase.wait_for(|phase| *phase >= Phase::Draining);
-    // Over is over, whichever it was.
+    // When the time is over the sample ends, whichever event it was.
     let _ = tokio::time::timeout(Duration::from_secs(seconds), draining).await;
     let seconds = began.elapsed().as_secs_f64();
     let sample = sampling.finish();

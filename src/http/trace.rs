@@ -1,5 +1,5 @@
-//! A publisher's trace context as a request carries it (W3C Trace Context and Baggage), the decision about it, and the
-//! request's server span. Knows no route's inside.
+//! A publisher's trace context as a request carries it (W3C Trace Context and Baggage), the decision about it, and
+//! the request's server span. Knows nothing of a route's internals.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -18,16 +18,16 @@ use crate::telemetry::trace::{self, ServerSpan, Tracer, Upstream};
 
 const BAGGAGE: &str = "baggage";
 
-/// The request's own server span, which is recorded: an extension of the response, for the line of a refusal.
+/// The request's own recorded server span: an extension of the response, for the log line of a refusal.
 #[derive(Debug, Clone)]
 pub struct Recorded(pub TraceContext);
 
-/// What a publisher's request says of the trace that it belongs to.
+/// What a publisher's request says about the trace that it belongs to.
 #[derive(Debug, Clone, Default)]
 pub struct FromPublisher {
-    /// The decision; sampled: below the request's server span.
+    /// The decision. If sampled: a child of the request's server span.
     pub upstream: Upstream,
-    /// `baggage`, where it goes on.
+    /// `baggage`, if it is passed on.
     baggage: Option<Box<str>>,
 }
 
@@ -50,7 +50,7 @@ impl FromPublisher {
 impl FromRequestParts<Arc<Api>> for FromPublisher {
     type Rejection = Infallible;
 
-    /// Behind [`begin`]: what that decided.
+    /// Returns what [`begin`] decided.
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
         let tracer = &api.state.tracer;
         let upstream = match parts.extensions.get::<Upstream>() {
@@ -75,8 +75,8 @@ impl FromRequestParts<Arc<Api>> for FromPublisher {
     }
 }
 
-/// Decides about a publish by `caller` that came at `start`, and begins its server span; nothing is left in the request
-/// where the answer is no.
+/// Decides about a publish by `caller` that arrived at `start`, and begins its server span. If the answer is no,
+/// nothing is left in the request.
 pub fn begin(
     tracer: &Tracer,
     request: &mut Request,
@@ -107,7 +107,8 @@ pub fn begin(
     Some((span, context))
 }
 
-/// The trace context of a request: several `tracestate` lines are one list, several `traceparent` lines are none.
+/// The trace context of a request. Several `tracestate` lines are one list; several `traceparent` lines count as
+/// none.
 fn trace_context(headers: &HeaderMap) -> TraceContext {
     let mut parents = headers.get_all(HeaderName::from_static("traceparent")).iter();
     let (Some(parent), None) = (parents.next(), parents.next()) else {
@@ -122,7 +123,7 @@ fn lines<'a>(headers: &'a HeaderMap, name: &'static str) -> Vec<&'a str> {
     values.filter_map(|value| value.to_str().ok()).collect()
 }
 
-/// Most members and bytes of a `baggage` that is carried on (W3C Baggage section 3.3.2).
+/// The most members and bytes of a `baggage` that is passed on (W3C Baggage section 3.3.2).
 const BAGGAGE_MAX_MEMBERS: usize = 64;
 const BAGGAGE_MAX_BYTES: usize = 8_192;
 

@@ -17,9 +17,9 @@ pub struct Config {
     pub access: Access,
     /// The named keys.
     pub keys: Vec<Key>,
-    /// Samples of what is fanned out (`GET /api/v1/tap`) at once; above it 503.
+    /// Samples of what is fanned out (`GET /api/v1/tap`) at the same time. Beyond it: 503.
     pub taps: usize,
-    /// Destinations that one sample tells apart.
+    /// How many destinations one sample distinguishes.
     pub tap_destinations: usize,
 }
 
@@ -56,10 +56,10 @@ impl Config {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
-    /// Only the bearer of a key, or a user with the role.
+    /// Only the holder of a key, or a user with the role.
     #[default]
     Keys,
-    /// Anyone who reaches the port may publish, nothing else.
+    /// Anyone who reaches the port may publish, and nothing else.
     Open,
 }
 
@@ -79,7 +79,7 @@ pub enum Scope {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
-    /// Stands in spans and the audit log: 1 to 128 bytes without control characters.
+    /// Appears in spans and the audit log: 1 to 128 bytes without control characters.
     #[serde(deserialize_with = "name", serialize_with = "shown")]
     pub name: Arc<str>,
     /// SHA-256 of the key.

@@ -1,5 +1,5 @@
-//! The PROXY protocol v2 header that a trusted proxy's connection begins with, bounded in bytes and in time. Reads not
-//! one byte beyond it: those are hyper's. The parsing is ppp's.
+//! The PROXY protocol v2 header at the start of a trusted proxy's connection, bounded in bytes and in time. Reads not
+//! one byte beyond it, since those are hyper's. ppp parses it.
 
 use std::io;
 use std::net::IpAddr;
@@ -10,14 +10,14 @@ use tokio::time::{Instant, timeout_at};
 
 /// Signature, version and command, family, length.
 const HEAD_BYTES: usize = 16;
-/// The most of addresses and further fields that is read; the protocol's own bound is 64 KiB, proxies send some hundred
-/// bytes.
+/// The most of addresses and further fields that is read. The protocol's own bound is 64 KiB; proxies send some
+/// hundred bytes.
 const REST_MAX_BYTES: usize = 4 << 10;
 
-/// The client's address; none: the proxy speaks for itself (`LOCAL`, as for health checks) or does not know it.
+/// The client's address. `None`: the proxy speaks for itself (`LOCAL`, as for health checks) or does not know it.
 ///
 /// # Errors
-/// No such header, too long a one, or not by `deadline`.
+/// There is no such header, it is too long, or it did not arrive by `deadline`.
 pub(super) async fn client(
     stream: &mut (impl AsyncRead + Unpin),
     deadline: Instant,
@@ -30,7 +30,7 @@ pub(super) async fn client(
 async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
     let mut head = [0; HEAD_BYTES];
     stream.read_exact(&mut head).await?;
-    // Before its length is believed: something else than the header may have come.
+    // Checked before the length is believed: something other than the header may have come.
     if !head.starts_with(ppp::v2::PROTOCOL_PREFIX) {
         return Err(invalid("no PROXY protocol v2 header"));
     }

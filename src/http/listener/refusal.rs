@@ -1,5 +1,5 @@
-//! 503 to who comes when `http.max_connections` is reached, without hyper and at a bounded cost. Knows no request: none
-//! is read.
+//! Answers 503 to clients that come when `http.max_connections` is reached, without hyper and at a bounded cost.
+//! Knows no request: none is read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-/// Refusals under way at once; beyond, a connection is closed without a word.
+/// Refusals in progress at the same time. Beyond it, a connection is closed without an answer.
 const AT_ONCE: usize = 64;
-/// How long one may take, and how much of the request it reads and drops: closing with unread input would destroy the
-/// answer.
+/// How long a refusal may take, and how much of the request it reads and drops: closing with unread input would
+/// destroy the answer.
 const TIME: Duration = Duration::from_secs(1);
 const READ_MAX_BYTES: usize = 16 << 10;
 
@@ -24,7 +24,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Words for a limit of `max_connections`.
+    /// The words for a limit of `max_connections`.
     pub(super) fn new(max_connections: usize) -> Self {
         let body = serde_json::json!({
             "type": "about:blank",
@@ -51,7 +51,7 @@ impl Refusals {
         };
         let answer = Arc::clone(&self.answer);
         tasks.spawn(async move {
-            // Whether the peer took the answer or not, the connection is dropped.
+            // Whether or not the peer accepted the answer, the connection is dropped.
             let _ = timeout(TIME, say(stream, &answer)).await;
             drop(permit);
         });

@@ -1,4 +1,4 @@
-//! `POST /api/v1/notifications`: one notification, or an array of them in its order.
+//! `POST /api/v1/notifications`: one notification, or an array of them in order.
 
 use std::sync::Arc;
 
@@ -124,7 +124,7 @@ async fn dry_run(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Json<Explanation>, ApiError> {
-    // The route is open to publishers; what sessions there are is not for all of them.
+    // The route is open to publishers; which sessions exist is not.
     access::authorize(
         &api.state.policy,
         &api.state.authenticator,
@@ -164,9 +164,9 @@ impl Api {
     }
 }
 
-/// All are looked at first and then handed to the bus one after the other, which keeps their order: in one go, so that
-/// neither the relay nor a shard falls asleep between two of them. Once the bus refuses, what follows is not tried, so
-/// that the answer comes within about a second.
+/// All are checked first and then handed to the bus one after the other, which keeps their order; without a pause, so
+/// that neither the relay nor a shard falls asleep between two of them. Once the bus refuses, the rest is not tried,
+/// so that the answer comes within about a second.
 async fn publish_all(
     api: &Arc<Api>,
     items: &[&serde_json::value::RawValue],

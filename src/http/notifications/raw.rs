@@ -1,7 +1,8 @@
-//! The routes whose body is the notification's, as it is, and whose path names the destination.
+//! The routes whose body is the notification's, unchanged, and whose path names the destination.
 //!
-//! Segments are split first and percent-decoded then (RFC 3986 section 2.4), so an escaped slash is never taken for a
-//! separator: in a user's name it is a slash of the name, in a destination it is refused, since a segment cannot hold one.
+//! Segments are split first and then percent-decoded (RFC 3986 section 2.4), so an escaped slash is never taken for a
+//! separator. In a user's name it is a slash of the name; in a destination it is refused, since a segment cannot
+//! contain one.
 
 use std::sync::Arc;
 
@@ -103,7 +104,7 @@ async fn handle(
 }
 
 impl Api {
-    /// The bound on a raw body, by the name of the setting that sets it.
+    /// The bound on a raw body, by the name of its setting.
     fn raw_limit(&self) -> Limit {
         let (bytes, name) = self.state.publisher.body_limit();
         Limit { name, bytes }
@@ -130,12 +131,12 @@ fn illegal(error: DestinationError) -> ApiError {
     ApiError::BadRequest(error.to_string())
 }
 
-/// A user's name out of a path's segment.
+/// Reads a user's name from a segment of the path.
 pub fn user_name(segment: &str) -> Result<UserName, ApiError> {
     UserName::parse(&decode(segment)?).map_err(|error| ApiError::BadRequest(error.to_string()))
 }
 
-/// A destination out of a path's segments.
+/// Reads a destination from segments of the path.
 fn destination(segments: &str) -> Result<String, ApiError> {
     let mut destination = String::with_capacity(segments.len() + 1);
     for segment in segments.split('/') {

@@ -1,5 +1,5 @@
 //! One notification of `POST /api/v1/notifications`: the type that reads and describes it, and the rules that no type
-//! holds. Every refusal points at what is wrong without repeating it. Knows no bus and no HTTP.
+//! expresses. Every refusal points at what is wrong without repeating it. Knows no bus and no HTTP.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ mod capped;
 
 use capped::{Items, Members};
 
-/// Most notifications of one array (docs/rest.md).
+/// The most notifications in one array (docs/rest.md).
 pub const NOTIFICATIONS_MAX: usize = 1_000;
-/// Most users of one notification (docs/rest.md).
+/// The most users of one notification (docs/rest.md).
 pub const USERS_MAX: usize = 1_000;
-/// Most members of `headers` that are looked at, passed on or not; `limits.headers` bounds those passed on.
+/// The most members of `headers` that are examined, passed on or not. `limits.headers` bounds those passed on.
 const HEADERS_SEEN_MAX: usize = 1_000;
 
 /// A user's name: at most 128 bytes of UTF-8, no control characters, no `:`.
@@ -85,7 +85,7 @@ pub struct NotificationRequest<'a> {
     collapse: Option<Arc<str>>,
 }
 
-/// What a notification is validated by.
+/// The rules that a notification is validated against.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
     /// `[destinations]`
@@ -107,14 +107,14 @@ pub struct Notification {
     pub id: Option<MessageId>,
     /// Milliseconds until it is stale.
     pub ttl_ms: Option<u64>,
-    /// What newer notifications replace it by.
+    /// The key by which newer notifications replace it.
     pub collapse: Option<Arc<str>>,
 }
 
-/// A request's body, not yet looked into.
+/// The body of a request, not parsed yet.
 #[derive(Debug)]
 pub enum Batch<'a> {
-    /// What is no array, as text: whether it is JSON at all, [`parse`] sees.
+    /// Anything but an array, as text. [`parse`] checks whether it is JSON at all.
     One(&'a str),
     /// An array's items.
     Many(Vec<&'a RawValue>),
@@ -142,8 +142,8 @@ impl ToSchema for Batch<'_> {
     }
 }
 
-/// Reads a field that may be absent and must not be `null`: a `null` user must not make a broadcast of a private
-/// notification.
+/// Reads a field that may be absent and must not be `null`: a `null` user must not turn a private notification into a
+/// broadcast.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<Option<T>, D::Error> {
     T::deserialize(json).map(Some)
 }
@@ -160,7 +160,7 @@ fn collapse<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Arc<str>>, D::E
     )
 }
 
-/// A text that `parse` reads; `null` is as good as none.
+/// A text that `parse` reads. `null` counts as absent.
 fn checked<'de, D: Deserializer<'de>, T>(
     json: D,
     parse: impl FnOnce(&str) -> Option<T>,
@@ -196,10 +196,10 @@ pub fn split(body: &[u8]) -> Result<Batch<'_>, ApiError> {
     }
 }
 
-/// Validates one notification; `at` is the JSON pointer to it: empty, or `/3` for the fourth of an array.
+/// Validates one notification. `at` is the JSON pointer to it: empty, or `/3` for the fourth item of an array.
 ///
 /// # Errors
-/// As [`json::object`], and [`ApiError::Invalid`] for what breaks `rules`.
+/// As for [`json::object`], and [`ApiError::Invalid`] for what breaks `rules`.
 pub fn parse(text: &str, at: &str, rules: Rules<'_>) -> Result<Notification, ApiError> {
     let request: NotificationRequest<'_> = json::object(text, at)?;
     let users = users(request.user, request.users, at)?;
@@ -216,7 +216,7 @@ pub fn parse(text: &str, at: &str, rules: Rules<'_>) -> Result<Notification, Api
     };
     Ok(Notification {
         targets,
-        // Own bytes: a view would keep the whole request alive for as long as one notification waits somewhere.
+        // A copy: a view would keep the whole request alive for as long as one notification waits somewhere.
         payload: Bytes::copy_from_slice(request.payload.get().as_bytes()),
         headers: headers(request.headers, at, rules.headers)?,
         id: request.id,
@@ -225,7 +225,7 @@ pub fn parse(text: &str, at: &str, rules: Rules<'_>) -> Result<Notification, Api
     })
 }
 
-/// The users, each once, in their order; none for a broadcast.
+/// The users in order, without duplicates. `None` for a broadcast.
 fn users(
     user: Option<User>,
     users: Option<Items<User, USERS_MAX>>,

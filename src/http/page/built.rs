@@ -1,15 +1,15 @@
-//! The page that `scripts/ui build` made, as far as it was there when Herald was built. Knows only names and contents.
+//! The page that `scripts/ui build` made, if it was there when Herald was built. Knows only names and contents.
 
 use axum::http::HeaderMap;
 use axum::http::header;
 
-/// Names below `ui/dist`, and contents; an asset's `.br` is the same, compressed. Empty: it was not built.
+/// Names below `ui/dist`, and contents. An asset's `.br` is the same, compressed. Empty if the page was not built.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-/// One asset, by the name with its hash in it.
+/// One asset, whose name contains its hash.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asset {
-    /// Such as `assets/index-Bsuh0SEJ.css`.
+    /// For example `assets/index-Bsuh0SEJ.css`.
     pub(super) name: &'static str,
     pub(super) kind: &'static str,
     plain: &'static [u8],
@@ -17,7 +17,7 @@ pub(super) struct Asset {
 }
 
 impl Asset {
-    /// The content as a client with `headers` takes it, and its coding.
+    /// The content in a coding that a client with `headers` accepts, and that coding.
     pub(super) fn content(&self, headers: &HeaderMap) -> (&'static [u8], Option<&'static str>) {
         match self.brotli {
             Some(brotli) if takes_brotli(headers) => (brotli, Some("br")),
@@ -26,7 +26,7 @@ impl Asset {
     }
 }
 
-/// The page's HTML, its places still to be filled in; none: it was not built.
+/// The page's HTML with its placeholders, or `None` if the page was not built.
 pub(super) fn index() -> Option<&'static str> {
     std::str::from_utf8(find("index.html")?).ok()
 }
@@ -48,7 +48,7 @@ fn find(wanted: &str) -> Option<&'static [u8]> {
     Some(content)
 }
 
-/// Of the assets that a build makes; anything else is none.
+/// The types of the assets that a build makes; `None` for anything else.
 fn content_type(name: &str) -> Option<&'static str> {
     let (_, extension) = name.strip_prefix("assets/")?.rsplit_once('.')?;
     match extension {
@@ -61,7 +61,7 @@ fn content_type(name: &str) -> Option<&'static str> {
     }
 }
 
-/// RFC 9110 section 12.5.3, as far as it is about `br`: named, and not with a weight of nothing.
+/// RFC 9110 section 12.5.3, as far as it concerns `br`: it must be named, and not with a weight of zero.
 fn takes_brotli(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter();
     values

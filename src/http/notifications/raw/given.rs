@@ -1,5 +1,5 @@
-//! What a raw body's request says of it in headers, by the names that NATS publishers use too (docs/nats.md). Knows no
-//! destination and no body.
+//! What a raw body's request says about the notification in headers, under the names that NATS publishers use too
+//! (docs/nats.md). Knows no destination and no body.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use crate::envelope::{Envelope, HeaderLimits, Headers, MessageId, collapse_key, is_content_type, unix_ms};
 use crate::http::error::ApiError;
 
-/// Everything that may be said of a notification beside where it goes.
+/// Everything that may be said about a notification besides its destination.
 #[derive(Debug, Default)]
 pub struct Given {
     content_type: Option<Box<str>>,
@@ -20,7 +20,7 @@ pub struct Given {
 }
 
 impl Given {
-    /// Reads the request's headers; refuses what breaks a rule, and never repeats a value.
+    /// Reads the request's headers. Refuses what breaks a rule, and never repeats a value.
     pub fn read(headers: &HeaderMap, limits: HeaderLimits) -> Result<Self, ApiError> {
         Ok(Self {
             content_type: one(
@@ -54,7 +54,7 @@ impl Given {
         })
     }
 
-    /// Says all of it of `envelope`.
+    /// Applies everything to `envelope`.
     pub fn apply(self, envelope: &mut Envelope) {
         envelope.content_type = self.content_type;
         envelope.headers = self.headers;
@@ -66,7 +66,7 @@ impl Given {
     }
 }
 
-/// The header `name` as `parse` reads it; none: it is not there.
+/// The header `name` as read by `parse`, or `None` if it is absent.
 fn one<T>(
     headers: &HeaderMap,
     name: &str,

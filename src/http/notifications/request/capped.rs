@@ -1,4 +1,5 @@
-//! Arrays and objects of a body, of which no more is kept than a limit: the rest costs no memory. Knows no field.
+//! Arrays and objects of a body of which no more is kept than a limit, so that the rest costs no memory. Knows no
+//! field.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,7 +15,7 @@ pub struct Items<T, const MAX: usize> {
     pub more: bool,
 }
 
-/// The first `MAX` members of an object of strings, in their order, twice those given twice.
+/// The first `MAX` members of an object of strings, in order; a repeated name appears twice.
 #[derive(Default)]
 pub struct Members<const MAX: usize> {
     /// At most `MAX`.
