@@ -36,20 +36,22 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 /// Every method that publishes answers within a second: while the bus is not connected it refuses before anything is
 /// queued (docs/rest.md).
 pub trait Bus: Send + Sync + 'static {
-    /// Publishes a notification. `Ok`: handed to a live connection, at most once. Order: two calls from one task, the
-    /// second after the first returned, reach every instance in that order if their target is the same.
+    /// Publishes a notification. `Ok` means that it was handed to a live connection, at most once. Order: two calls
+    /// from one task, the second after the first returned, reach every instance in that order if their target is the
+    /// same.
     fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>>;
 
-    /// Every notification that any instance or backend publishes, this instance's own among them. Taken once, by
-    /// `relay`; later calls give none. The stream is not polled faster than its items are handled, so a slow instance
-    /// makes the bus wait, and the bus's own bounds apply. After [`Bus::drain`] it gives what waits, and ends.
+    /// Every notification that any instance or backend publishes, including this instance's own. Taken once, by
+    /// `relay`; later calls return `None`. The stream is not polled faster than its items are handled, so a slow
+    /// instance makes the bus wait, and the bus's own bounds apply. After [`Bus::drain`] it yields what waits, and
+    /// ends.
     fn incoming(&self) -> Option<BoxStream<Envelope>>;
 
-    /// Sends an application request to a backend. The outer result: the bus has the request. The reply is awaited
-    /// apart, and gives [`RequestError::Timeout`] after `bus.request_timeout`.
+    /// Sends an application request to a backend. The outer result says whether the bus has the request. The reply is
+    /// awaited separately, and is [`RequestError::Timeout`] after `bus.request_timeout`.
     fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>>;
 
-    /// Says something to every instance, this one included.
+    /// Sends a message to every instance, including this one.
     fn control_publish<'a>(
         &'a self,
         kind: &'a str,
@@ -65,29 +67,30 @@ pub trait Bus: Send + Sync + 'static {
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Bytes, RequestError>>;
 
-    /// What instances say ([`Bus::control_publish`]) and ask this one ([`Bus::control_request`]). Taken once.
+    /// What instances send to all ([`Bus::control_publish`]) and ask this one ([`Bus::control_request`]). Taken once.
     fn control_incoming(&self) -> Option<BoxStream<ControlMessage>>;
 
     /// Tells backends that a user came or went (`herald.event.user.…`), at least once.
     fn publish_user_event<'a>(&'a self, event: &'a UserEvent) -> BoxFuture<'a, Result<(), PublishError>>;
 
-    /// Whether the bus is connected, and what was lost; changes wake the receiver.
+    /// Whether the bus is connected. Changes wake the receiver.
     fn health(&self) -> watch::Receiver<Health>;
 
-    /// The largest body that can be published now: min(`limits.body_bytes`, the server's `max_payload` − 16 KiB).
+    /// The largest body that can be published at the moment: min(`limits.body_bytes`, the server's `max_payload` − 16
+    /// KiB).
     fn max_body_bytes(&self) -> usize;
 
     /// Counters since start, for `/metrics`.
     fn stats(&self) -> Stats;
 
-    /// Stops taking in, sends what was accepted, and disconnects; bounded by two seconds.
+    /// Stops receiving, sends what was accepted, and disconnects; bounded by two seconds.
     fn drain(&self) -> BoxFuture<'_, ()>;
 }
 
 /// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// Never connected yet, or lost and not yet back.
+    /// Never connected yet, or lost and not back yet.
     Disconnected,
     /// Connected.
     Connected,
@@ -96,27 +99,29 @@ pub enum Health {
 /// Counters since start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Times the connection came back.
+    /// How often the connection came back.
     pub reconnects: u64,
-    /// Incoming messages dropped since this instance read too slowly. Exact for what `bus.incoming_bytes` refused; at least
-    /// for what found the NATS client full (`bus.subscription_capacity`), which tells of many drops but not of each.
+    /// Incoming messages dropped because this instance read too slowly. Exact for what `bus.incoming_bytes` refused.
+    /// For what found the NATS client full (`bus.subscription_capacity`) it is a lower bound: the client reports many
+    /// drops, but not each.
     pub slow_consumer_drops: u64,
-    /// Incoming messages that cannot be delivered: subject not canonical, path or header illegal, body too large.
+    /// Incoming messages that cannot be delivered: subject not canonical, path or header invalid, body too large, or
+    /// unreadable.
     pub undeliverable: u64,
-    /// Incoming messages that were stale (`Herald-Expires`) when they came or when the reader came to them.
+    /// Incoming messages that were stale (`Herald-Expires`) on arrival or when the reader reached them.
     pub expired: u64,
 }
 
-/// Why a publish or the first half of a request was refused. Nothing of it was queued.
+/// Why a publish or the first half of a request was refused. None of it was queued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishError {
-    /// Not connected, or the connection did not take it within a second.
+    /// Not connected, or the connection did not accept it within a second.
     Unavailable,
-    /// Body over the limit, with its size, the limit and the name of the setting that sets it.
+    /// The body exceeds the limit. Holds its size, the limit and the name of the setting.
     TooLarge {
-        /// Bytes given.
+        /// The actual number of bytes.
         size: usize,
-        /// Bytes allowed.
+        /// The number of bytes allowed.
         limit: usize,
         /// `limits.body_bytes`, or `max_payload of the NATS server`.
         which: &'static str,
@@ -146,7 +151,7 @@ pub enum RequestError {
     NoResponders,
     /// No reply in time.
     Timeout,
-    /// The connection was lost, or was not there.
+    /// The connection was lost, or was not up.
     Unavailable,
 }
 
@@ -165,7 +170,7 @@ impl std::error::Error for RequestError {}
 /// A SEND to an application destination, on its way to a backend (docs/nats.md).
 #[derive(Debug, Clone)]
 pub struct AppRequest {
-    /// Without its prefix.
+    /// The path without its prefix.
     pub path: Path,
     /// `Herald-User`.
     pub user: UserName,
@@ -173,13 +178,13 @@ pub struct AppRequest {
     pub session: Box<str>,
     /// `Herald-Instance`: the instance's name.
     pub instance: Box<str>,
-    /// The SEND's `content-type`.
+    /// The `content-type` of the SEND.
     pub content_type: Option<Box<str>>,
-    /// The SEND's own headers, filtered.
+    /// The headers of the SEND, filtered.
     pub headers: Headers,
-    /// The SEND's trace context.
+    /// The trace context of the SEND.
     pub trace: TraceContext,
-    /// The SEND's body.
+    /// The body of the SEND.
     pub body: Bytes,
 }
 
@@ -192,13 +197,13 @@ pub struct AppReply {
     pub content_type: Option<Box<str>>,
     /// Other headers, filtered.
     pub headers: Headers,
-    /// `Herald-Error`: the backend refuses, with these words.
+    /// `Herald-Error`: the backend refuses, in these words.
     pub error: Option<Box<str>>,
     /// The backend's trace context.
     pub trace: TraceContext,
 }
 
-/// A request that the bus has taken; [`PendingReply::reply`] waits for its end.
+/// A request that the bus has accepted. [`PendingReply::reply`] waits for its outcome.
 pub struct PendingReply(BoxFuture<'static, Result<AppReply, RequestError>>);
 
 impl PendingReply {
@@ -219,23 +224,23 @@ impl fmt::Debug for PendingReply {
     }
 }
 
-/// What an instance says to all, or asks one.
+/// A message of an instance to all, or a question to one.
 #[derive(Debug)]
 pub struct ControlMessage {
-    /// What it is about: lower-case words with dots, such as `presence.digest`.
+    /// Its kind: lower-case words with dots, such as `presence.digest`.
     pub kind: String,
-    /// JSON of the kind's own type.
+    /// JSON of the kind's type.
     pub payload: Bytes,
-    /// How to answer; none for what is said to all.
+    /// How to answer. `None` for a message to all.
     pub responder: Option<Responder>,
 }
 
-/// Answers one [`ControlMessage`]. Dropped unanswered, the asker runs into its time-out.
+/// Answers one [`ControlMessage`]. If it is dropped unanswered, the asker's time-out expires.
 #[derive(Debug)]
 pub struct Responder(pub(crate) oneshot::Sender<Bytes>);
 
 impl Responder {
-    /// Sends the answer; an asker that is gone is no error.
+    /// Sends the answer. It is not an error if the asker is gone.
     pub fn respond(self, payload: Bytes) {
         let _ = self.0.send(payload);
     }
@@ -244,17 +249,17 @@ impl Responder {
 /// What backends learn about users (`herald.event.user.connected`, `.disconnected`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserEvent {
-    /// Who.
+    /// The user.
     pub user: UserName,
-    /// The name of the instance that the user came to or was last on.
+    /// The name of the instance that the user came to, or was last on.
     pub instance: Box<str>,
-    /// Came (true) or went (false).
+    /// Whether the user came (`true`) or went.
     pub connected: bool,
-    /// When, in Unix ms.
+    /// The time, in Unix ms.
     pub time_ms: u64,
 }
 
-/// Refuses a body of `size` bytes over `limit`, which the setting `which` sets.
+/// Refuses a body of `size` bytes that exceeds `limit`, which comes from the setting `which`.
 fn check_size(size: usize, limit: usize, which: &'static str) -> Result<(), PublishError> {
     if size <= limit {
         Ok(())
@@ -263,12 +268,12 @@ fn check_size(size: usize, limit: usize, which: &'static str) -> Result<(), Publ
     }
 }
 
-/// What a bounded channel receives, as a stream.
+/// The receiving end of a bounded channel as a stream.
 fn receiver_stream<T: Send + 'static>(mut receiver: mpsc::Receiver<T>) -> BoxStream<T> {
     Box::pin(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)))
 }
 
-/// What the bus must know of `[limits]`.
+/// What the bus needs of `[limits]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// `limits.body_bytes`.

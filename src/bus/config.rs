@@ -12,41 +12,42 @@ const CAPACITY_MAX: usize = 1 << 20;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `nats://host:port`, several by commas; `None`: the embedded bus.
+    /// `nats://host:port`, several separated by commas. `None`: the embedded bus.
     pub url: Option<Servers>,
-    /// First token of every subject.
+    /// The first token of every subject.
     pub prefix: Prefix,
-    /// User name.
+    /// The user name.
     pub user: Option<String>,
-    /// Password of `user`.
+    /// The password of `user`.
     pub password: Option<Secret>,
-    /// File with the password.
+    /// A file with the password.
     pub password_file: Option<String>,
-    /// Token.
+    /// The token.
     pub token: Option<Secret>,
-    /// File with the token.
+    /// A file with the token.
     pub token_file: Option<String>,
-    /// Credentials file (JWT and seed).
+    /// A credentials file (JWT and seed).
     pub credentials_file: Option<String>,
-    /// NKey seed.
+    /// An NKey seed.
     pub nkey: Option<Secret>,
-    /// File with the NKey seed.
+    /// A file with the NKey seed.
     pub nkey_file: Option<String>,
-    /// PEM file of the authorities to trust; setting it asks for TLS.
+    /// A PEM file of the authorities to trust. Setting it requires TLS.
     pub ca_file: Option<String>,
     /// How long a backend may take to answer an application request.
     pub request_timeout: HumanDuration,
-    /// Longest pause between attempts to reconnect.
+    /// The longest pause between attempts to reconnect.
     pub reconnect_delay: HumanDuration,
     /// How often the server is asked whether it is still there.
     pub ping_interval: HumanDuration,
-    /// Messages that wait in the NATS client, per subscription, until Herald's own tasks take them, which they always do
-    /// at once. Large, since the client reads up to 8 MiB from its socket in one go: a burst of small messages is many.
+    /// How many messages may wait per subscription in the NATS client until Herald's own tasks take them, which they
+    /// always do at once. Large, since the client reads up to 8 MiB from its socket in one go: a burst of small
+    /// messages is many.
     pub subscription_capacity: usize,
-    /// Notifications that the embedded bus holds for a slow instance before publishers wait.
+    /// How many notifications the embedded bus holds for a slow instance before publishers wait.
     pub embedded_capacity: usize,
-    /// Bytes of notifications that wait for this instance's own reader. Beyond them the embedded bus makes publishers
-    /// wait, and on NATS new messages are dropped and counted.
+    /// Bytes of notifications that may wait for this instance's own reader. Beyond it the embedded bus makes
+    /// publishers wait, and on NATS new messages are dropped and counted.
     pub incoming_bytes: ByteSize,
 }
 
@@ -75,7 +76,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks that there is one way to authenticate, and that bounds are sane.
+    /// Checks that there is only one way to authenticate, and that the bounds are sane.
     pub fn check(&self, findings: &mut Findings) {
         one_of_two(
             "password",
@@ -85,7 +86,7 @@ impl Config {
         );
         one_of_two("token", self.token.is_some(), self.token_file.is_some(), findings);
         one_of_two("nkey", self.nkey.is_some(), self.nkey_file.is_some(), findings);
-        // The key that is set is the one to name: what is not set has no place where it stands.
+        // Names the key that is set: one that is not set has no location.
         let either = |key, is_set, file_key, file_is_set: bool| {
             if is_set {
                 Some(key)

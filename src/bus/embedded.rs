@@ -1,4 +1,4 @@
-//! The bus of a single instance, in process: the same promises as over NATS without a server. Knows no NATS.
+//! The bus of a single instance, in process: the same promises as over NATS, without a server. Knows no NATS.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +16,9 @@ use super::{
 use crate::envelope::{Arrival, Envelope};
 use crate::instance::InstanceId;
 
-/// How long a publisher waits for a slow reader: it is answered within a second.
+/// How long a publisher waits for a slow reader. It must be answered within a second.
 const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
-/// Control messages that wait for their reader.
+/// Control messages that may wait for their reader.
 const CONTROL_CAPACITY: usize = 64;
 
 type Handler = Arc<dyn Fn(AppRequest) -> BoxFuture<'static, Result<AppReply, RequestError>> + Send + Sync>;
@@ -29,7 +29,7 @@ pub struct EmbeddedBus {
     instance: InstanceId,
     limits: Limits,
     request_timeout: Duration,
-    /// None once drained, so that the readers' streams end.
+    /// `None` once drained, so that the readers' streams end.
     open: RwLock<Option<Open>>,
     incoming: Mutex<Option<QueueStream>>,
     expired: Arc<AtomicU64>,
@@ -66,8 +66,9 @@ impl EmbeddedBus {
         })
     }
 
-    /// Answers application requests by `handler`, which replaces an earlier one and says [`RequestError::NoResponders`] of a
-    /// path it does not know; without any, every request ends so. For programs that embed Herald, and for tests.
+    /// Answers application requests by `handler`, which replaces an earlier one and returns
+    /// [`RequestError::NoResponders`] for a path that it does not know. Without a handler, every request ends so. For
+    /// programs that embed Herald, and for tests.
     pub fn respond_to_requests(
         &self,
         handler: impl Fn(AppRequest) -> BoxFuture<'static, Result<AppReply, RequestError>> + Send + Sync + 'static,
@@ -83,7 +84,7 @@ impl EmbeddedBus {
     async fn push_control(&self, message: ControlMessage) -> Result<(), PublishError> {
         let Open { control, .. } = self.accept(message.payload.len())?;
         match tokio::time::timeout(PUBLISH_TIMEOUT, control.send(message)).await {
-            // Nobody listens any more: what is said to all has reached all.
+            // Nobody listens any more: a message to all has reached all.
             Ok(_) => Ok(()),
             Err(_) => Err(PublishError::Unavailable),
         }
@@ -93,8 +94,8 @@ impl EmbeddedBus {
 impl Bus for EmbeddedBus {
     fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
         let queue = match self.accept(envelope.body.len()) {
-            // While there is room neither a clock nor a waiting place is needed. Nobody is overtaken: room that is freed
-            // goes to those who wait.
+            // While there is room, neither a clock nor a place in a queue is needed. Nobody is overtaken: room that
+            // becomes free goes to those that wait.
             Ok(Open { queue, .. }) => {
                 let mut arrived = envelope.clone();
                 arrived.arrival = Arrival::now();
@@ -172,7 +173,7 @@ impl Bus for EmbeddedBus {
                     .map_err(|_| RequestError::Unavailable)?;
                 match answer.await {
                     Ok(payload) => Ok(payload),
-                    // Dropped unanswered: as over NATS, the asker learns it by its time-out.
+                    // Dropped unanswered: as over NATS, the asker's time-out expires.
                     Err(_) => std::future::pending().await,
                 }
             };
@@ -207,7 +208,7 @@ impl Bus for EmbeddedBus {
         }
     }
 
-    /// What was accepted is in the reader's queue already.
+    /// What was accepted is already in the reader's queue.
     fn drain(&self) -> BoxFuture<'_, ()> {
         *self.open.write() = None;
         self.health.send_replace(Health::Disconnected);

@@ -1,11 +1,11 @@
-//! What is not body, as NATS headers, and back (docs/nats.md). The only file that writes NATS headers; knows no
-//! connection and no subject.
+//! Everything but the body, as NATS headers, and back (docs/nats.md). The only file that writes NATS headers. Knows
+//! no connection and no subject.
 //!
-//! A header that NATS carries exactly travels as it is: a name of ASCII graphic characters without `:`, a value without CR
-//! or LF and without white space at its ends (UTF-8 inside is carried byte for byte). All others travel in
+//! A header that NATS carries exactly travels unchanged: a name of ASCII graphic characters without `:`, a value
+//! without CR or LF and without white space at its ends (UTF-8 inside is carried byte for byte). All others travel in
 //! `Herald-Headers`, a JSON object.
 //!
-//! Decoding forgives what does not keep a notification from its readers, since the publisher may be anyone:
+//! Decoding tolerates what does not keep a notification from its readers, since the publisher may be anyone:
 //!
 //! | A header that is wrong | Then |
 //! |---|---|
@@ -41,9 +41,9 @@ const ERROR: &str = "Herald-Error";
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// Header names on a message beyond `limits.headers` that are looked at before it is refused: Herald's and NATS's own.
+/// How many header names beyond `limits.headers` are examined before a message is refused: Herald's and NATS's own.
 const OWN_NAMES: usize = 32;
-/// Longest `Herald-Error` that is handed on.
+/// The longest `Herald-Error` that is passed on.
 const ERROR_MAX_BYTES: usize = 1_024;
 
 /// Why a message cannot be delivered; also the label of its count and log line.
@@ -51,9 +51,9 @@ const ERROR_MAX_BYTES: usize = 1_024;
 pub enum Undeliverable {
     /// Not a subject that Herald would have written.
     Subject,
-    /// Over `limits.body_bytes`.
+    /// The body exceeds `limits.body_bytes`.
     Body,
-    /// Over `limits.headers` or `limits.header_bytes`, or no legal headers.
+    /// The headers exceed `limits.headers` or `limits.header_bytes`, or are not valid.
     Headers,
     /// A subject or a header block that the client library cannot read: not UTF-8, or not of NATS's form.
     Malformed,
@@ -90,7 +90,7 @@ pub fn encode_envelope(envelope: &Envelope) -> HeaderMap {
     out.finish()
 }
 
-/// The notification that a message means. Its subject has been read already.
+/// The notification of a message. Its subject has been read already.
 pub fn decode_envelope(
     target: Target,
     headers: Option<&HeaderMap>,
@@ -117,7 +117,7 @@ pub fn decode_envelope(
         headers: headers.publishers_own(limits)?,
         body,
         trace: TraceContext {
-            // Only an instance of Herald says when it took a notification in, and it has decided then.
+            // Only an instance of Herald says when it accepted a notification, and it has then decided.
             decided: number(TIMESTAMP).is_some(),
             ..headers.trace()
         },
@@ -138,7 +138,7 @@ pub fn encode_request(request: &AppRequest) -> HeaderMap {
     out.finish()
 }
 
-/// A backend's answer. One that breaks the limits becomes an answer with an error that says so.
+/// A backend's answer. An answer that exceeds the limits becomes one with an error that says so.
 pub fn decode_reply(message: Message, limits: &Limits) -> AppReply {
     let refused = |why: String| AppReply {
         body: Bytes::new(),
@@ -178,7 +178,7 @@ pub fn decode_reply(message: Message, limits: &Limits) -> AppReply {
     reply
 }
 
-/// Whether NATS hands this header to a reader exactly as given. The client trims by Unicode white space.
+/// Whether NATS hands this header to a reader exactly as given. The client trims Unicode white space.
 fn is_carried(name: &str, value: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
@@ -189,7 +189,7 @@ fn is_carried(name: &str, value: &str) -> bool {
 /// The ASCII bytes that [`escape`] writes as `%XX` wherever they stand; what is not ASCII is always escaped.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
-/// `text` as a header's value that NATS carries exactly. A blank needs its escape only at the very ends.
+/// `text` as the value of a header that NATS carries exactly. A blank needs an escape only at the ends.
 fn escape(text: &str) -> String {
     let (first, text) = text.strip_prefix(' ').map_or(("", text), |rest| ("%20", rest));
     let (last, text) = text.strip_suffix(' ').map_or(("", text), |rest| ("%20", rest));
@@ -200,7 +200,8 @@ fn escape(text: &str) -> String {
 struct Writer(Vec<(HeaderName, HeaderValue)>);
 
 impl Writer {
-    /// Sets a header; false if NATS cannot hold it. Parsed, since the client's other conversions panic on hostile text.
+    /// Sets a header. Returns `false` if NATS cannot hold it. The text is parsed, since the client's other
+    /// conversions panic on hostile text.
     fn plain(&mut self, name: &str, value: &str) -> bool {
         match (HeaderName::try_from(name), value.parse::<HeaderValue>()) {
             (Ok(name), Ok(value)) => {
@@ -237,7 +238,7 @@ impl Writer {
     }
 }
 
-/// A message's headers in one order, whatever the order of the map: by name, the first value of each.
+/// A message's headers in one order, whatever the order of the map: by name, with the first value of each.
 struct Reader<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Reader<'a> {
@@ -270,7 +271,7 @@ impl<'a> Reader<'a> {
         TraceContext::from_lookup(|name| self.get(name))
     }
 
-    /// Filtered and bounded. A name both beside and in `Herald-Headers` has the value beside it.
+    /// Filtered and bounded. If a name is both beside and in `Herald-Headers`, the value beside it counts.
     fn publishers_own(&self, limits: &Limits) -> Result<Headers, Undeliverable> {
         let extra = match self.get(EXTRA) {
             Some(text) => extra::decode(text, limits.headers).ok_or(Undeliverable::Headers)?,

@@ -44,13 +44,13 @@ pub use options::Identity;
 pub use probe::{Probed, probe};
 pub use servers::Servers;
 
-/// What the server's `max_payload` must hold beside the body.
+/// What the server's `max_payload` must hold in addition to the body.
 const HEADER_RESERVE_BYTES: usize = 16 << 10;
 const WHICH_SETTING: &str = "limits.body_bytes";
 const WHICH_SERVER: &str = "max_payload of the NATS server";
 /// Each of the two steps of [`Bus::drain`].
 const DRAIN_STEP_TIMEOUT: Duration = Duration::from_millis(900);
-/// Until the client, which cannot be full yet, has taken a subscription.
+/// The time until the client, which cannot be full yet, has accepted a subscription.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A [`Bus`] over a NATS server or cluster.
@@ -66,8 +66,8 @@ pub struct NatsBus {
 }
 
 impl NatsBus {
-    /// A bus that connects, and connects again, in the background: it returns at once, with the server up or down, and
-    /// [`Bus::health`] tells the rest. Must be called inside a tokio runtime.
+    /// A bus that connects and reconnects in the background: this returns at once, whether the server is up or down,
+    /// and [`Bus::health`] reports the rest. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// What waiting cannot mend: a file that cannot be read. The error names the setting and never a secret.
@@ -118,7 +118,7 @@ impl NatsBus {
         Ok(Arc::new(bus))
     }
 
-    /// Asks for every subscription; the client repeats them after each reconnect.
+    /// Requests every subscription. The client repeats them after each reconnect.
     async fn subscribe(
         &self,
         instance: InstanceId,
@@ -151,7 +151,7 @@ impl NatsBus {
         Ok(())
     }
 
-    /// The limit of a body, and what sets it.
+    /// The limit of a body, and the setting that it comes from.
     fn body_limit(&self) -> (usize, &'static str) {
         let by_server = self
             .connection
@@ -283,7 +283,7 @@ impl Bus for NatsBus {
                 instance: &event.instance,
                 time: event.time_ms,
             });
-            // Two strings and a number: writing them to memory does not fail.
+            // Two strings and a number: writing them to memory cannot fail.
             let payload = json.map_err(|_| PublishError::Unavailable)?;
             let subject = self.subjects.user_event(event.connected);
             self.send(subject, None, None, payload.into()).await

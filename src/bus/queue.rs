@@ -1,5 +1,5 @@
-//! Notifications between a bus and the one reader of [`Bus::incoming`](super::Bus::incoming), bounded by messages and by
-//! bytes. Knows nothing of where they come from; whoever pushes decides what a full queue means.
+//! Notifications between a bus and the only reader of [`Bus::incoming`](super::Bus::incoming), bounded by messages
+//! and by bytes. Does not know where they come from; whoever pushes decides what a full queue means.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::envelope::{Arrival, Envelope, unix_ms};
 
-/// What a queued notification costs beside its body and headers.
+/// What a queued notification costs in addition to its body and headers.
 const OVERHEAD_BYTES: usize = 512;
 
 /// The bus's end. Cheap to clone.
@@ -22,7 +22,7 @@ pub(super) struct QueueSender {
     capacity_bytes: u32,
 }
 
-/// The reader's end: drops what has become stale, and frees the bytes of what it gives.
+/// The reader's end: drops what has become stale, and frees the bytes of what it yields.
 pub(super) struct QueueStream {
     items: mpsc::Receiver<Item>,
     expired: Arc<AtomicU64>,
@@ -42,8 +42,8 @@ pub(super) enum NotQueued {
     Closed,
 }
 
-/// A queue of at most `messages` and about `bytes`; one notification always fits an empty queue. It ends, once read, when
-/// every sender is gone.
+/// A queue of at most `messages` and about `bytes`. One notification always fits into an empty queue. It ends, once
+/// read, when every sender is gone.
 pub(super) fn queue(messages: usize, bytes: usize) -> (QueueSender, QueueStream) {
     let (sender, receiver) = mpsc::channel(messages.clamp(1, Semaphore::MAX_PERMITS));
     let capacity_bytes = u32::try_from(bytes.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
@@ -77,10 +77,10 @@ impl QueueSender {
     /// Queues `envelope`, waiting while the queue is full.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it has queued nothing.
+    /// If dropped before it is ready, it has queued nothing.
     pub(super) async fn push(&self, mut envelope: Envelope) -> Result<(), NotQueued> {
         let cost = self.cost(&envelope);
-        // With the wait for room, as on NATS with the wait in the queue.
+        // Including the wait for room, as on NATS it includes the wait in the queue.
         envelope.arrival = Arrival::now();
         let permit = self.free_bytes.clone().acquire_many_owned(cost).await;
         let item = Item {
@@ -103,7 +103,7 @@ impl QueueSender {
 }
 
 impl QueueStream {
-    /// Counts the notifications that were stale when the reader came to them.
+    /// Counts the notifications that were stale when the reader reached them.
     pub(super) fn expired(&self) -> Arc<AtomicU64> {
         self.expired.clone()
     }

@@ -1,6 +1,6 @@
-//! Requests over NATS: one reply inbox for the whole process, and who waits on it. The client's own multiplexer keeps
-//! every request that ran into its time-out for ever; this one forgets a request when its waiter ends, however it ends.
-//! Knows no headers and no application.
+//! Requests over NATS: one reply inbox for the whole process, and the waiters on it. The client's own multiplexer
+//! keeps every request whose time-out expired forever; this one forgets a request when its waiter ends, however it
+//! ends. Knows no headers and no application.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use ulid::Ulid;
 
 use crate::bus::RequestError;
 
-/// Most requests of one process that wait at once: far above what sessions may have in flight, so that a fault there
-/// cannot grow without an end here.
+/// The most requests of one process that may wait at the same time: far above what sessions may have in flight, so
+/// that a fault there cannot grow without bound here.
 const IN_FLIGHT_MAX: usize = 65_536;
 
-/// Who waits for which reply.
+/// The waiters by reply.
 pub(super) struct Requests {
-    /// With the dot at its end. Random, so that nobody else's permission or guess meets it.
+    /// Ends in a dot. Random, so that nobody else's permission or guess matches it.
     inbox: String,
     waiting: Mutex<HashMap<Ulid, oneshot::Sender<Message>>>,
 }
 
-/// One request that waits. Dropped, it is forgotten.
+/// A waiting request. Dropping it forgets it.
 pub(super) struct Waiting {
     requests: Arc<Requests>,
     token: Ulid,
@@ -40,12 +40,12 @@ impl Requests {
         })
     }
 
-    /// What to subscribe to, once.
+    /// The subject to subscribe to, once.
     pub(super) fn wildcard(&self) -> String {
         format!("{}*", self.inbox)
     }
 
-    /// Registers a request, before it is sent. None: too many wait.
+    /// Registers a request before it is sent. `None`: too many wait.
     pub(super) fn open(self: &Arc<Self>) -> Option<Waiting> {
         let (sender, reply) = oneshot::channel();
         let token = Ulid::new();
@@ -62,7 +62,7 @@ impl Requests {
         })
     }
 
-    /// Hands a message of the inbox to who waits for it. One that is late or was never asked for is dropped.
+    /// Hands a message of the inbox to its waiter. A late or unsolicited message is dropped.
     pub(super) fn deliver(&self, message: Message) {
         let token = message
             .subject
@@ -83,7 +83,7 @@ impl Requests {
 }
 
 impl Waiting {
-    /// Where the reply is to go.
+    /// The reply subject.
     pub(super) fn subject(&self) -> String {
         format!("{}{}", self.requests.inbox, self.token)
     }

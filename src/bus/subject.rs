@@ -1,8 +1,8 @@
 //! Targets and paths as NATS subjects, and back (docs/nats.md). Knows no NATS client, no headers, no STOMP.
 //!
-//! A segment or user name is one token. In it the bytes `% . * >`, white space, control and non-ASCII characters stand as
-//! `%XX`, upper-case hex; nothing else is escaped. Decoding accepts exactly what encoding writes, so that one target
-//! has one subject and no two subjects mean the same target.
+//! A segment or a user name is one token. In it, the bytes `% . * >`, white space, control and non-ASCII characters
+//! are written as `%XX` in upper-case hex; nothing else is escaped. Decoding accepts exactly what encoding writes, so
+//! that one target has one subject and no two subjects mean the same target.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::instance::InstanceId;
 use crate::principal::UserName;
 use crate::setting::as_text;
 
-/// Longest prefix, so that no subject passes the 4,096 bytes that a NATS server allows a protocol line.
+/// The longest prefix, so that no subject exceeds the 4,096 bytes that a NATS server allows for a protocol line.
 pub const PREFIX_MAX_BYTES: usize = 64;
 
 /// Every subject of one prefix (`bus.prefix`).
@@ -61,12 +61,12 @@ impl FromStr for Prefix {
 
 as_text!(Prefix);
 
-/// Why a subject means nothing.
+/// Why a subject has no meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubjectError {
     /// Neither `<prefix>.broadcast.<path>` nor `<prefix>.user.<user>.<path>`.
     Unknown,
-    /// A token that encoding would have written otherwise, or that is not UTF-8 once decoded.
+    /// A token that encoding would have written differently, or that is not UTF-8 when decoded.
     NotCanonical,
     /// The path breaks the rules of [`Path`].
     Path(DestinationError),
@@ -101,7 +101,7 @@ impl Subjects {
         }
     }
 
-    /// The target that `subject` means; the inverse of [`Subjects::target`].
+    /// The target of `subject`: the inverse of [`Subjects::target`].
     pub fn parse(&self, subject: &str) -> Result<Target, SubjectError> {
         if let Some(tokens) = subject.strip_prefix(&*self.broadcast) {
             return Ok(Target::Broadcast(parse_path(tokens)?));
@@ -122,12 +122,12 @@ impl Subjects {
         with_path(self.app.to_string(), path)
     }
 
-    /// What every instance hears; `kind` is lower-case words with dots.
+    /// The subject that every instance receives. `kind` is lower-case words with dots.
     pub fn control_all(&self, kind: &str) -> String {
         format!("{}{kind}", self.control_all)
     }
 
-    /// What one instance hears.
+    /// The subject that one instance receives.
     pub fn control_instance(&self, instance: InstanceId, kind: &str) -> String {
         format!("{}{instance}.{kind}", self.control_instance)
     }
@@ -142,18 +142,18 @@ impl Subjects {
         })
     }
 
-    /// Where backends learn that a user came (`connected`) or went.
+    /// The subject on which backends learn that a user came (`connected`) or went.
     pub fn user_event(&self, connected: bool) -> String {
         let what = if connected { "connected" } else { "disconnected" };
         format!("{}user.{what}", self.event)
     }
 
-    /// The wildcards that an instance subscribes to for notifications: broadcasts, users.
+    /// The wildcards that an instance subscribes to for notifications: broadcasts and users.
     pub fn notifications(&self) -> [String; 2] {
         [format!("{}>", self.broadcast), format!("{}>", self.user)]
     }
 
-    /// The wildcards that an instance subscribes to for control: what is said to all, what is asked of it.
+    /// The wildcards that an instance subscribes to for control: messages to all, and questions to itself.
     pub fn control(&self, instance: InstanceId) -> [String; 2] {
         [
             format!("{}>", self.control_all),
@@ -187,7 +187,7 @@ fn parse_path(tokens: &str) -> Result<Path, SubjectError> {
     let mut path = String::with_capacity(tokens.len() + 1);
     for token in tokens.split('.') {
         path.push('/');
-        // A slash is legal in a user name, never in a segment: two subjects would mean one path.
+        // A slash is valid in a user name but never in a segment: two subjects would mean one path.
         if token.contains('/') {
             return Err(SubjectError::NotCanonical);
         }
@@ -196,14 +196,14 @@ fn parse_path(tokens: &str) -> Result<Path, SubjectError> {
     Path::parse(&path).map_err(SubjectError::Path)
 }
 
-/// The ASCII bytes that a token holds as `%XX`; what is not ASCII is always escaped.
+/// The ASCII bytes that a token holds as `%XX`. What is not ASCII is always escaped.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'.').add(b'*').add(b'>');
 
 fn encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, ESCAPED)
 }
 
-/// The text that `token` stands for. A token is canonical if encoding that text gives the token back.
+/// The text that `token` stands for. A token is canonical if encoding that text returns the token.
 fn decode(token: &str) -> Result<Cow<'_, str>, SubjectError> {
     let text = percent_decode_str(token)
         .decode_utf8()

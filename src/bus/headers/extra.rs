@@ -17,14 +17,14 @@ pub(super) fn encode(headers: &[(&str, &str)]) -> String {
         }
         map.end()
     });
-    // Strings written to memory: neither step fails.
+    // Strings written to memory: neither step can fail.
     written
         .ok()
         .and_then(|()| String::from_utf8(json).ok())
         .unwrap_or_default()
 }
 
-/// The headers that `json` holds, in its order; none if it is no object of strings or passes the limits.
+/// The headers in `json`, in order. `None` if it is not an object of strings or exceeds the limits.
 pub(super) fn decode(json: &str, limits: HeaderLimits) -> Option<Vec<(Box<str>, Box<str>)>> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let headers = deserializer.deserialize_map(Pairs(limits)).ok()?;
@@ -32,7 +32,7 @@ pub(super) fn decode(json: &str, limits: HeaderLimits) -> Option<Vec<(Box<str>, 
     Some(headers)
 }
 
-/// Stops at the first entry over a limit, so that a long object is not held in whole.
+/// Stops at the first entry over a limit, so that a long object is never held as a whole.
 struct Pairs(HeaderLimits);
 
 impl<'de> Visitor<'de> for Pairs {

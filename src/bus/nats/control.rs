@@ -15,11 +15,11 @@ use crate::bus::subject::{Subjects, is_control_kind};
 use crate::bus::{ControlMessage, Responder};
 use crate::instance::InstanceId;
 
-/// Messages that wait for the reader of `control_incoming`; behind them the subscription's own bound applies.
+/// Messages that may wait for the reader of `control_incoming`; behind them the subscription's own bound applies.
 pub(super) const QUEUE_CAPACITY: usize = 64;
-/// Questions to this instance that may be unanswered at once.
+/// Questions to this instance that may be unanswered at the same time.
 const UNANSWERED_MAX: usize = 64;
-/// How long one may stay unanswered: longer than any asker waits.
+/// How long a question may stay unanswered: longer than any asker waits.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads one control subscription.
@@ -32,7 +32,7 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Until the bus drains or the reader is gone. The order of the subscription is kept.
+    /// Runs until the bus drains or the reader is gone. The order of the subscription is kept.
     pub(super) async fn run(self, subscription: Subscriber) {
         let unanswered = Arc::new(Semaphore::new(UNANSWERED_MAX));
         let closing = self.connection.link.closing.clone();
@@ -57,7 +57,7 @@ impl Control {
         }
     }
 
-    /// A task that carries the answer back; only for a question to this instance alone.
+    /// Starts a task that carries the answer back; only for a question to this instance alone.
     async fn responder(&self, message: &Message, unanswered: &Arc<Semaphore>) -> Option<Responder> {
         let reply = message.reply.clone()?;
         let permit = unanswered.clone().acquire_owned().await.ok()?;
@@ -65,7 +65,7 @@ impl Control {
         let connection = self.connection.clone();
         self.tasks.spawn(async move {
             let _permit = permit;
-            // Neither a dropped responder nor a time-out is told: the asker has a time-out of its own.
+            // Neither a dropped responder nor a time-out is reported: the asker has a time-out of its own.
             let closing = connection.link.closing.clone();
             let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer);
             let Some(Ok(Ok(payload))) = closing.run_until_cancelled(answer).await else {

@@ -1,7 +1,7 @@
-//! From subscription to reader: every message is decoded as it comes and waits, bounded in bytes, for `relay`. Knows no
-//! control message and no reply.
+//! From subscription to reader: every message is decoded on arrival and waits, bounded in bytes, for `relay`. Knows
+//! no control message and no reply.
 //!
-//! The subscription is always read: the client itself bounds what waits by number alone, so that many large messages
+//! The subscription is always read: the client itself bounds what waits only by number, so that many large messages
 //! would cost any amount of memory, and it loses count of what it drops. Here a drop is counted exactly.
 
 use std::sync::Arc;
@@ -25,11 +25,11 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// Until the bus drains or the reader is gone. The order of the subscription is kept: one task, one queue.
+    /// Runs until the bus drains or the reader is gone. The order of the subscription is kept: one task, one queue.
     pub(super) async fn run(self, mut subscription: Subscriber) {
         let mut closing = std::pin::pin!(self.link.closing.clone().cancelled_owned());
         loop {
-            // Messages first: what has come before the bus drains is handed on.
+            // Messages first: what arrived before the bus drains is passed on.
             let message = tokio::select! {
                 biased;
                 message = subscription.next() => message,

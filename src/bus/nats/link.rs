@@ -1,4 +1,4 @@
-//! The state of the NATS connection: the client's events become health, counts and log lines; what is sent is sent
+//! The state of the NATS connection: the client's events become health, counts and log lines, and messages are sent
 //! only while the connection lives. Knows no notification and no control message.
 
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::bus::headers::Undeliverable;
 use crate::bus::requests::Requests;
 use crate::bus::{Health, PublishError};
 
-/// How long a publish may wait for the connection to take it: callers are answered within a second.
+/// How long a publish may wait for the connection to accept it: callers are answered within a second.
 pub(super) const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
-/// How long the server may take to hand a message back to us before that is reported and tried again.
+/// How long the server may take to return a message to us before that is reported and tried again.
 const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(2);
-/// Events may be lost in a flood of them: how often the state is looked at all the same.
+/// Events may be lost in a flood of them: how often the state is checked regardless.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the client's callbacks reach. Made before the client.
+/// What the client's callbacks use. Made before the client.
 pub(super) struct Link {
     health: watch::Sender<Health>,
     changed: Notify,
@@ -58,7 +58,7 @@ impl Link {
         self.health.subscribe()
     }
 
-    /// An event of the client. Never waits: the client drops events that come while 128 others are unhandled.
+    /// An event of the client. Never waits: the client drops events while 128 others are unhandled.
     pub(super) fn on_event(&self, event: Event) {
         match event {
             Event::Disconnected | Event::Closed => {
@@ -86,7 +86,7 @@ impl Link {
         self.changed.notify_one();
     }
 
-    /// A message had no room between the client and the reader.
+    /// A message found no room between the client and the reader.
     pub(super) fn dropped_by_slowness(&self) {
         self.slow_consumer_drops.fetch_add(1, Ordering::Relaxed);
         if let Some(left_out) = self.slow_log.pass() {
@@ -97,7 +97,7 @@ impl Link {
         }
     }
 
-    /// A message means nothing that can be delivered.
+    /// A message cannot be delivered.
     pub(super) fn undeliverable(&self, kind: Undeliverable, subject: &str) {
         self.undeliverable.fetch_add(1, Ordering::Relaxed);
         self.log_undeliverable(kind, subject);
@@ -146,22 +146,23 @@ impl Connection {
             && self.client.connection_state() == State::Connected
     }
 
-    /// Times the connection came back. The client's own count, which loses none.
+    /// How often the connection came back, by the client's own count, which loses none.
     pub(super) fn reconnects(&self) -> u64 {
         self.connects().saturating_sub(1)
     }
 
     /// Hands a message to a live connection.
     ///
-    /// The client queues it (at most 64 in all) and a task of its own writes it at once; what is in that queue or in the
-    /// socket at the moment of a loss is gone or, in the queue, may still go out after the reconnect.
+    /// The client queues it (at most 64 in all) and a task of its own writes it at once. What is in that queue or in
+    /// the socket when the connection is lost is gone or, in the queue, may still be sent after the reconnect.
     ///
     /// # Errors
-    /// [`PublishError::Unavailable`] at once while not live, or when the client does not take it in [`PUBLISH_TIMEOUT`];
-    /// nothing is queued then. [`PublishError::TooLarge`] if headers and payload pass the server's `max_payload`.
+    /// [`PublishError::Unavailable`] at once while not live, or if the client does not accept it within
+    /// [`PUBLISH_TIMEOUT`]; nothing is queued then. [`PublishError::TooLarge`] if headers and payload exceed the
+    /// server's `max_payload`.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it has sent nothing.
+    /// If dropped before it is ready, it has sent nothing.
     pub(super) async fn send(&self, message: OutboundMessage) -> Result<(), PublishError> {
         if !self.is_live() {
             return Err(PublishError::Unavailable);
@@ -191,8 +192,8 @@ impl Connection {
         }
     }
 
-    /// Sends a message to our own inbox and waits for it: the server has then handled all that was sent before, be it
-    /// subscriptions or publishes. False: lost, or not back in time.
+    /// Sends a message to our own inbox and waits for it: the server has then handled everything sent before, be it
+    /// subscriptions or publishes. Returns `false` if it was lost, or not back in time.
     pub(super) async fn round_trip(&self, timeout: Duration) -> bool {
         let Some(waiting) = self.link.requests.open() else {
             return false;
@@ -206,8 +207,8 @@ impl Connection {
         self.hand_over(probe).await.is_ok() && waiting.wait(timeout).await.is_ok()
     }
 
-    /// Keeps the health true until the bus drains. Connected is said only when the server is known to have the
-    /// subscriptions: whoever sees this instance ready may count on it.
+    /// Keeps the health current until the bus drains. Connected is reported only when the server is known to have the
+    /// subscriptions: whoever sees this instance ready may rely on it.
     pub(super) async fn watch(self) {
         let mut verified = 0;
         while !self.link.closing.is_cancelled() {
@@ -228,7 +229,7 @@ impl Connection {
                 }
                 continue;
             }
-            // The client counts a connection a moment before it says so.
+            // The client counts a connection a moment before it reports it.
             let is_about_to_be_up = !is_up && verified != connects;
             let pause = if is_about_to_be_up {
                 RESYNC_INTERVAL / 100
@@ -273,7 +274,7 @@ impl Connection {
     }
 }
 
-/// Hands replies to who waits for them, until the bus drains.
+/// Hands replies to their waiters until the bus drains.
 pub(super) async fn receive_replies(inbox: Subscriber, link: Arc<Link>) {
     let closing = link.closing.clone();
     let mut inbox = std::pin::pin!(inbox.take_until(closing.cancelled_owned()));
@@ -282,7 +283,7 @@ pub(super) async fn receive_replies(inbox: Subscriber, link: Arc<Link>) {
     }
 }
 
-/// The bytes of a header block: version line, a line a header, an empty line.
+/// The bytes of a header block: the version line, one line per header, an empty line.
 fn wire_bytes(headers: &HeaderMap) -> usize {
     let lines = headers.iter().flat_map(|(name, values)| {
         let name: &str = name.as_ref();

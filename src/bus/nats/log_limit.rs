@@ -1,10 +1,10 @@
-//! A log line that others can provoke at will is written once a second. Knows nothing of what is logged.
+//! Limits a log line that others can provoke at will to one a second. Knows nothing of what is logged.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Lets one line a second through and counts the others.
+/// Admits one line a second and counts the others.
 #[derive(Default)]
 pub(super) struct OncePerSecond(Mutex<State>);
 
@@ -15,7 +15,7 @@ struct State {
 }
 
 impl OncePerSecond {
-    /// Some: write the line, and how many were left out since the last one.
+    /// `Some`: write the line. Holds how many were left out since the last one.
     pub(super) fn pass(&self) -> Option<u64> {
         self.pass_at(Instant::now())
     }

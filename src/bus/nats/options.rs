@@ -1,5 +1,5 @@
-//! `[bus]` as the NATS client's options: credentials, TLS, pauses between attempts. Reads the files that the
-//! settings name; its errors name setting and file, never what is secret. Knows no connection.
+//! `[bus]` as options of the NATS client: credentials, TLS, pauses between attempts. Reads the files that the
+//! settings name; its errors name setting and file, never a secret. Knows no connection.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -11,15 +11,16 @@ use async_nats::ConnectOptions;
 use crate::bus::Config;
 use crate::setting::Secret;
 
-/// How long one attempt to connect may take, name resolution and TLS included.
+/// How long one attempt to connect may take, including name resolution and TLS.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Publishes on their way from callers to the connection. Modest, since those caught there by a loss go out stale after it.
+/// Publishes on their way from callers to the connection. Few, since those caught there by a loss are sent stale
+/// after it.
 const CLIENT_CAPACITY: usize = 64;
-/// Largest file that a setting may name.
+/// The largest file that a setting may name.
 const FILE_MAX_BYTES: usize = 256 << 10;
 /// The first pause before connecting again is between 5 and 45 ms.
 const FIRST_PAUSE_MS: (u64, u64) = (5, 40);
-/// The second is at most this; each later one is at most twice the one before.
+/// The second pause is at most this; each later one is at most twice the previous.
 const SECOND_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a `[bus]` section cannot lead to a connection. A server that is down is no such error: it is awaited.
