@@ -4,8 +4,8 @@
 //!   control to this instance, one reply inbox): five in all, whatever the number of users.
 //! * **While not connected nothing is queued**: a publish is refused at once, and one that the connection does not
 //!   take is refused within a second. One caught in the moment of loss may still go out after the reconnect, or be lost.
-//! * **The client drops its connection** when anyone publishes a message to us whose subject is no UTF-8 or whose headers
-//!   it cannot read. It is back in under 50 ms and a round trip; [`Stats::reconnects`] counts it.
+//! * **A message that the client cannot read costs only itself**: if its subject is not UTF-8 or its header block is
+//!   malformed, the patched client skips it; [`Stats::undeliverable`] counts it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
