@@ -29,8 +29,8 @@ cluster-start instance:
     scripts/cluster start {{instance}}
 
 # The same cluster, and Grafana, in containers
-compose-up:
-    scripts/compose up
+compose-up *options:
+    scripts/compose up {{options}}
 
 # Ends it; --volumes removes its data
 compose-down *options:

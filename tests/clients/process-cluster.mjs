@@ -3,10 +3,10 @@
 
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { publishByNats } from './nats.mjs';
 import { here } from './support.mjs';
 
 const run = promisify(execFile);
@@ -97,18 +97,6 @@ export class Cluster {
 
   /** Publishes as a backend would, by NATS; gives what the server says: `+OK`, or an error. */
   publishByNats(subject, payload, password = this.secret('nats-backend-password')) {
-    return new Promise((resolve, reject) => {
-      const socket = net.connect(Number(this.ports.nats), '127.0.0.1');
-      let heard = '';
-      socket.on('error', reject);
-      socket.on('data', (data) => {
-        heard += data;
-        // One +OK for CONNECT, one for PUB, then the answer to PING.
-        if (heard.includes('PONG') || heard.includes('-ERR')) socket.end();
-      });
-      socket.on('close', () => resolve(heard.split('\r\n').find((line) => line.startsWith('-ERR')) ?? '+OK'));
-      const connect = JSON.stringify({ user: 'backend', pass: password, verbose: true, pedantic: false });
-      socket.write(`CONNECT ${connect}\r\nPUB ${subject} ${Buffer.byteLength(payload)}\r\n${payload}\r\nPING\r\n`);
-    });
+    return publishByNats(this.ports.nats, subject, payload, password);
   }
 }
