@@ -116,7 +116,8 @@ impl App {
     }
 
     /// The same as the instance `instance` on a bus that is there already, whatever `[bus]` says: for programs that
-    /// embed Herald and answer application requests themselves, and for tests.
+    /// embed Herald and answer application requests themselves, and for tests. Whoever traces (`[tracing]`) installs
+    /// [`telemetry::trace::layer`](crate::telemetry::trace::layer()) in the process's subscriber first, one for all instances.
     pub async fn bind_on(
         mut config: Config,
         demo: bool,

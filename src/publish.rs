@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::Instrument as _;
+
 use crate::bus::{Bus, Health, PublishError};
 use crate::close_reason::CloseReason;
 use crate::destination::Target;
 use crate::envelope::Envelope;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::trace::{Span, Tracer, Upstream};
+use crate::telemetry::trace::{Span, Tracer, Upstream, tracing_span};
 
 /// By which way a notification came in: the metrics' label `source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,13 +139,19 @@ impl Publisher {
 }
 
 impl Publishing<'_> {
+    /// The `publish` span, for log lines about this notification; `None` if it is not recorded.
+    pub fn span(&self) -> Option<&Span> {
+        self.span.as_ref()
+    }
+
     /// Hands the notification to the bus, for the target that it names now.
     ///
     /// # Errors
     /// The bus did not take it.
     pub async fn hand_over(&mut self, envelope: &Envelope) -> Result<(), PublishError> {
         let begun = Instant::now();
-        let published = self.publisher.bus.publish(envelope).await;
+        let handing_over = self.publisher.bus.publish(envelope);
+        let published = handing_over.instrument(tracing_span(self.span.as_ref())).await;
         match &published {
             Ok(()) => {
                 let metrics = &self.publisher.metrics;

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use super::AuthError;
 use super::credentials::Credentials;
 use super::delay::{Attempt, Delays};
@@ -11,6 +13,7 @@ use super::password::{Flight, Full, NoOutcome, Standing, Verifier};
 use super::phc::StoredHash;
 use crate::limit::{AddressGroup, Limit};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace;
 
 /// What a login has to pass.
 #[derive(Clone)]
@@ -64,10 +67,11 @@ impl Gates {
         address: IpAddr,
     ) -> Result<bool, AuthError> {
         let (gates, credentials, stored) = (self.clone(), credentials.clone(), Arc::clone(stored));
-        let delayed = tokio::spawn(async move {
+        let delayed = async move {
             attempt.wait().await;
             gates.check(Some(attempt), &credentials, &stored, address).await
-        });
+        };
+        let delayed = tokio::spawn(delayed.in_current_span());
         // An error means that the runtime is shutting down.
         delayed.await.unwrap_or(Err(AuthError::Overloaded(None)))
     }
@@ -91,7 +95,7 @@ impl Gates {
                 return Err(self.full(full));
             }
         };
-        let outcome = trial.flight.matches().await;
+        let outcome = trial.flight.matches().instrument(trace::hash()).await;
         match (outcome, trial.attempt.take()) {
             (Ok(true), Some(attempt)) => attempt.succeeded(),
             (Ok(true), None) => self.delays.succeeded(address, user),

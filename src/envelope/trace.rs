@@ -61,11 +61,6 @@ impl TraceContext {
         self.trace_id().filter(|_| self.is_sampled())
     }
 
-    /// The id of the span of this context, if it is recorded: it is then a span of Herald's.
-    pub fn recorded_span_id(&self) -> Option<&str> {
-        self.span_id().filter(|_| self.is_sampled())
-    }
-
     /// The 32 hex digits of the trace's id.
     pub fn trace_id(&self) -> Option<&str> {
         self.traceparent.as_deref().and_then(|text| text.get(3..35))

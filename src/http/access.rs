@@ -181,18 +181,12 @@ pub(super) async fn require(api: &Api, scope: Scope, mut request: Request, next:
             tracing::Span::current().record("caller", tracing::field::display(&caller));
             let begun = start.and_then(|at| trace::begin(&state.tracer, &mut request, &caller, address, at));
             request.extensions_mut().insert(caller);
-            let Some((span, context)) = begun else {
+            let Some(span) = begun else {
                 return next.run(request).await;
             };
-            // Every line of the log that is about a traced request says so.
-            let ids = tracing::info_span!(
-                "trace",
-                trace_id = context.trace_id(),
-                span_id = context.span_id()
-            );
-            let mut response = next.run(request).instrument(ids).await;
+            let mut response = next.run(request).instrument(span.tracing().clone()).await;
             span.answered(response.status().as_u16());
-            response.extensions_mut().insert(Recorded(context));
+            response.extensions_mut().insert(Recorded(span));
             response
         }
         Err(error) => error.into_response(),

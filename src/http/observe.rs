@@ -95,43 +95,34 @@ async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request)
     let mut response = answer(request).instrument(span.clone()).await;
     set_headers(response.headers_mut());
     let took = started.elapsed();
+    // The lines below are about the request, and belong to its span, which ends with them.
+    let recorded = response
+        .extensions_mut()
+        .remove::<Recorded>()
+        .map(|Recorded(own)| own);
+    let in_trace = |tell: &dyn Fn()| match &recorded {
+        Some(own) => own.tracing().in_scope(tell),
+        None => tell(),
+    };
     span.in_scope(|| {
         let (status, took_us) = (response.status().as_u16(), took.as_micros() as u64);
-        tracing::debug!(status, took_us, "request answered");
+        in_trace(&|| tracing::debug!(status, took_us, "request answered"));
     });
     if let Some(Refused(reason)) = response.extensions().get::<Refused>() {
-        let text = traceparent.as_ref().and_then(|value| value.to_str().ok());
-        let publishers = TraceContext::from_headers(text, None);
-        let own = response.extensions().get::<Recorded>().map(|Recorded(own)| own);
-        // If Herald has no recorded span of its own, the publisher's trace is the one to look for.
-        let trace_id = own.unwrap_or(&publishers).trace_id();
-        let span_id = own.and_then(TraceContext::span_id);
         let status = response.status().as_u16();
+        // If the request is not recorded here, the publisher's trace is the one to look for.
+        let text = traceparent.as_ref().and_then(|value| value.to_str().ok());
+        let publishers = match recorded {
+            Some(_) => TraceContext::default(),
+            None => TraceContext::from_headers(text, None),
+        };
+        let trace_id = publishers.trace_id();
         // Refused reads and unknown paths are scanner noise: log them at debug.
-        match method == "GET" || route == "none" {
-            false => {
-                tracing::info!(
-                    method,
-                    route,
-                    status,
-                    reason,
-                    trace_id,
-                    span_id,
-                    "a request was refused"
-                );
-            }
-            true => {
-                tracing::debug!(
-                    method,
-                    route,
-                    status,
-                    reason,
-                    trace_id,
-                    span_id,
-                    "a request was refused"
-                )
-            }
-        }
+        let is_noise = method == "GET" || route == "none";
+        in_trace(&|| match is_noise {
+            false => tracing::info!(method, route, status, reason, trace_id, "a request was refused"),
+            true => tracing::debug!(method, route, status, reason, trace_id, "a request was refused"),
+        });
     }
     if let Some(limit) = response.extensions().get::<Limit>() {
         api.state.metrics.limit_hit(*limit);

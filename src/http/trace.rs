@@ -14,13 +14,13 @@ use super::access::Caller;
 use super::observe::method;
 use super::router::Api;
 use crate::envelope::{HeaderLimits, Headers, TraceContext};
-use crate::telemetry::trace::{self, ServerSpan, Tracer, Upstream};
+use crate::telemetry::trace::{self, Span, Tracer, Upstream};
 
 const BAGGAGE: &str = "baggage";
 
-/// The request's own recorded server span: an extension of the response, for the log line of a refusal.
+/// The request's own recorded server span: an extension of the response, for the log lines about the request.
 #[derive(Debug, Clone)]
-pub struct Recorded(pub TraceContext);
+pub struct Recorded(pub Span);
 
 /// What a publisher's request says about the trace that it belongs to.
 #[derive(Debug, Clone, Default)]
@@ -83,7 +83,7 @@ pub fn begin(
     caller: &Caller,
     address: IpAddr,
     start: SystemTime,
-) -> Option<(ServerSpan, TraceContext)> {
+) -> Option<Span> {
     let trusted =
         matches!(caller, Caller::Key(name) if tracer.trusts_key(name)) || tracer.trusts_address(address);
     let mut upstream = tracer.decide(trace_context(request.headers()), trusted, None);
@@ -102,9 +102,8 @@ pub fn begin(
         address,
     };
     let span = tracer.server(&mut upstream, start, said)?;
-    let context = upstream.context.clone();
     request.extensions_mut().insert(upstream);
-    Some((span, context))
+    Some(span)
 }
 
 /// The trace context of a request. Several `tracestate` lines are one list; several `traceparent` lines count as

@@ -14,7 +14,7 @@ use crate::envelope::Envelope;
 use crate::principal::UserName;
 use crate::publish::{Source, words};
 use crate::recent::Recent;
-use crate::telemetry::trace::Upstream;
+use crate::telemetry::trace::{Upstream, tracing_span};
 
 mod answer;
 mod built_in;
@@ -133,9 +133,10 @@ async fn publish(
     let outcome = publishing.hand_over(envelope).await;
     let refused = outcome.as_ref().err().map(|error| words(error).reason);
     if let Some(reason) = refused {
-        info!(reason, id = %envelope.id,
-            trace_id = envelope.trace.trace_id(), span_id = envelope.trace.recorded_span_id(),
-            "a SEND was refused");
+        let span = publishing.span();
+        // If the SEND is not recorded here, the client's own trace is the one to look for.
+        let trace_id = envelope.trace.trace_id().filter(|_| span.is_none());
+        tracing_span(span).in_scope(|| info!(reason, id = %envelope.id, trace_id, "a SEND was refused"));
     }
     publisher.count(Source::Stomp, refused);
     outcome

@@ -3,11 +3,16 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::fmt::format;
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-use super::{LogConfig, LogFormat, StartError, log_level};
+use super::{LogConfig, LogFormat, StartError, log_level, trace};
+use traced::{Ids, Traced};
+
+mod traced;
 
 /// Whether lines are for people.
 fn is_pretty(format: LogFormat, terminal: bool) -> bool {
@@ -18,31 +23,42 @@ fn is_pretty(format: LogFormat, terminal: bool) -> bool {
     }
 }
 
-/// The layer that writes to what `writer` makes; colours if `coloured`, which JSON ignores.
-fn layer<W>(
+/// The layer that writes to what `writer` makes what `level` lets pass; colours if `coloured`, which JSON ignores. Spans
+/// that are exported are no part of a line but for their ids: what else they say is for the collector.
+fn layer<W, F>(
     format: LogFormat,
     terminal: bool,
     coloured: bool,
     writer: W,
+    level: F,
 ) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
+    F: Filter<Registry> + Send + Sync + 'static,
 {
+    let not_exported = filter_fn(|metadata| metadata.target() != trace::TARGET);
+    // A filter without a hint would undo that of `level`, and every `trace!` of a library would be looked at.
+    let filter = level.and(not_exported.with_max_level_hint(LevelFilter::TRACE));
+    let layer = fmt::layer().with_writer(writer);
     if is_pretty(format, terminal) {
-        Box::new(fmt::layer().compact().with_ansi(coloured).with_writer(writer))
+        let (format, ids) = (format::format().compact().with_ansi(coloured), Ids::Text);
+        let layer = layer.with_ansi(coloured);
+        layer
+            .event_format(Traced { format, ids })
+            .with_filter(filter)
+            .boxed()
     } else {
-        Box::new(
-            fmt::layer()
-                .json()
-                .flatten_event(true)
-                .with_current_span(true)
-                .with_span_list(false)
-                .with_writer(writer),
-        )
+        let format = format::format().json().flatten_event(true);
+        let format = format.with_current_span(true).with_span_list(false);
+        let (layer, ids) = (layer.json(), Ids::Json);
+        layer
+            .event_format(Traced { format, ids })
+            .with_filter(filter)
+            .boxed()
     }
 }
 
-/// Makes this process's log. Once: a second call fails.
+/// Makes this process's log, and the layer that exports spans. Once: a second call fails.
 pub(super) fn start(config: &LogConfig) -> Result<(), StartError> {
     let filter = config.level.filter();
     let terminal = std::io::stderr().is_terminal();
@@ -50,7 +66,8 @@ pub(super) fn start(config: &LogConfig) -> Result<(), StartError> {
     let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (filter, handle) = reload::Layer::new(filter);
     tracing_subscriber::registry()
-        .with(layer(config.format, terminal, coloured, std::io::stderr).with_filter(filter))
+        .with(layer(config.format, terminal, coloured, std::io::stderr, filter))
+        .with(trace::layer())
         .try_init()
         .map_err(|_| StartError::Twice)?;
     log_level::begun(handle, config.level.as_str());
@@ -85,9 +102,14 @@ mod tests {
     fn logged(format: LogFormat, level: &str, say: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
-        let layer = layer(format, false, false, move || writer.clone());
-        let subscriber =
-            tracing_subscriber::registry().with(layer.with_filter(level.parse::<Level>().unwrap().filter()));
+        let layer = layer(
+            format,
+            false,
+            false,
+            move || writer.clone(),
+            level.parse::<Level>().unwrap().filter(),
+        );
+        let subscriber = tracing_subscriber::registry().with(layer).with(trace::layer());
         tracing::subscriber::with_default(subscriber, say);
         String::from_utf8(sink.0.lock().clone()).unwrap()
     }
@@ -130,6 +152,66 @@ mod tests {
         assert_eq!(line["port"], 8080);
         assert_eq!(line["level"], "INFO");
         assert_eq!(line["span"]["user"], "alice");
+    }
+
+    #[test]
+    fn a_line_within_a_recorded_span_has_its_ids_and_nothing_else_of_it() {
+        let metrics = crate::telemetry::metrics::Metrics::new().unwrap();
+        let tracer = trace::recording(&metrics);
+        let mut ids = Vec::new();
+        let mut logged = |format, level| {
+            logged(format, level, || {
+                let upstream = tracer.decide(Default::default(), false, None);
+                let address = "::1".parse().unwrap();
+                let span = tracer.connect(&upstream, address, "1.2").unwrap();
+                let around = tracing::info_span!("session", user = "alice");
+                let _around = around.entered();
+                span.tracing().in_scope(|| tracing::warn!(port = 8080, "within"));
+                tracing::warn!("without");
+                let context = span.context();
+                ids = [context.trace_id(), context.span_id()]
+                    .map(|id| id.unwrap().to_owned())
+                    .into();
+            })
+        };
+        // Whatever the level, and whatever of Herald's it names.
+        for level in ["info", "warn", "warn,herald::span=trace"] {
+            let lines = logged(LogFormat::Json, level);
+            let lines: Vec<serde_json::Value> = lines
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            assert_eq!(lines.len(), 2, "{lines:?}");
+            assert_eq!(lines[0]["trace_id"].as_str().unwrap().len(), 32, "{level}");
+            assert_eq!(lines[0]["span_id"].as_str().unwrap().len(), 16, "{level}");
+        }
+        let lines = logged(LogFormat::Json, "info");
+        let lines: Vec<serde_json::Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(
+            (&lines[0]["message"], &lines[0]["port"]),
+            (&"within".into(), &8080.into())
+        );
+        assert_eq!(
+            lines[0]["span"],
+            serde_json::json!({"name": "session", "user": "alice"})
+        );
+        assert!(lines[1].get("trace_id").is_none() && lines[1].get("span_id").is_none());
+        drop(lines);
+        let lines = logged(LogFormat::Pretty, "warn");
+        let mut lines = lines.lines();
+        let (within, without) = (lines.next().unwrap().to_owned(), lines.next().unwrap().to_owned());
+        assert!(
+            within.contains("within") && within.contains("port=8080"),
+            "{within}"
+        );
+        assert!(
+            within.ends_with(&format!(" trace_id={} span_id={}", ids[0], ids[1])),
+            "{within}"
+        );
+        assert!(!without.contains("trace_id"), "{without}");
     }
 
     #[test]

@@ -1,45 +1,51 @@
-//! The spans of a notification (docs/tracing.md), made where the decision in `decide` was yes and nowhere else. A
-//! span ends when it is dropped, and then goes to the `queue`. Knows no transport and no exporter; what is off
-//! or not sampled costs a look at an `Option`.
+//! The spans of a notification (docs/tracing.md), made if the decision in `decide` was yes and nowhere else: with tracing
+//! off or the trace not sampled, the cost is one `Option` check. Knows no transport and no exporter.
 //!
-//! Spans are written as OpenTelemetry's plain data and not through its tracer, whose API keeps a thread's current span:
-//! a notification changes threads, and its spans end on another than they began.
+//! Most are ordinary spans of `tracing`, which the [`layer()`] hands to OpenTelemetry's SDK: `POST …`, `CONNECT`, `hash`,
+//! `publish`, `request`. The spans of a delivery are written as plain [`data`]. All end in the same `queue`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
-use opentelemetry::{InstrumentationScope, KeyValue, Value};
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use opentelemetry::trace::{SpanContext, Status};
+use opentelemetry::{InstrumentationScope, Value};
+use opentelemetry_sdk::trace::SdkTracer;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::destination::{Path, Target};
 use crate::envelope::TraceContext;
 use crate::principal::UserName;
-use decide::{DebugSampling, Debugged, Sampler, Trust, remote};
+use decide::{DebugSampling, Debugged, Sampler, Trust};
 use queue::Queue;
 
+mod data;
 pub mod decide;
 pub mod delivery;
 pub mod export;
+mod layer;
 mod messaging;
 mod queue;
 mod server;
 
-pub use server::{Request, ServerSpan};
+pub use layer::{TARGET, current, layer};
+pub use server::{Request, hash};
 
 /// Makes spans, or none. Cheap to clone; the default is off.
 #[derive(Clone, Default)]
-pub struct Tracer(pub(super) Option<Arc<Inner>>);
+pub struct Tracer(Option<Arc<Inner>>);
 
-pub(super) struct Inner {
-    pub queue: Arc<Queue>,
-    pub sampler: Sampler,
-    pub trust: Trust,
-    pub baggage: bool,
-    pub debug: DebugSampling,
-    pub user_prefix: Path,
-    pub scope: InstrumentationScope,
+struct Inner {
+    queue: Arc<Queue>,
+    /// Makes the ordinary spans; they end in `queue`.
+    tracer: SdkTracer,
+    /// Of the others.
+    scope: InstrumentationScope,
+    sampler: Sampler,
+    trust: Trust,
+    baggage: bool,
+    debug: DebugSampling,
+    user_prefix: Path,
 }
 
 /// What a publisher came with, and what was decided about it.
@@ -52,8 +58,22 @@ pub struct Upstream {
 }
 
 impl Tracer {
-    pub(super) fn new(inner: Inner) -> Self {
-        Self(Some(Arc::new(inner)))
+    /// Records what `sampler` says into `queue`. `trust`, `baggage`: `[tracing]`; `user_prefix`: what a client's own
+    /// destinations begin with.
+    fn new(queue: Arc<Queue>, sampler: Sampler, trust: Trust, baggage: bool, user_prefix: Path) -> Self {
+        let scope = InstrumentationScope::builder("herald")
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .build();
+        Self(Some(Arc::new(Inner {
+            tracer: layer::tracer(queue.clone(), scope.clone()),
+            queue,
+            scope,
+            sampler,
+            trust,
+            baggage,
+            debug: DebugSampling::default(),
+            user_prefix,
+        })))
     }
 
     /// Whether anything is ever traced.
@@ -104,126 +124,81 @@ impl Tracer {
 
 impl Inner {
     /// What a client calls `target`: another user's name never stands in it.
-    pub(super) fn destination(&self, target: &Target) -> String {
+    fn destination(&self, target: &Target) -> String {
         match target {
             Target::Broadcast(path) => path.as_str().to_owned(),
             Target::User { path, .. } => format!("{}{path}", self.user_prefix),
         }
     }
 
-    /// A span from `start` on, below `parent`, or the first of its trace.
-    pub(super) fn start(
+    /// Begins `span`, which is one of `tracing`'s: below `parent`, at `start` if that was before now. `None` if no
+    /// [`layer()`] is installed.
+    fn begin(
         &self,
-        name: String,
-        kind: SpanKind,
-        parent: Option<&SpanContext>,
-        start: SystemTime,
-        attributes: Vec<KeyValue>,
-    ) -> Span {
-        let trace_id = parent.map_or_else(
-            || TraceId::from_bytes(fastrand::u128(1..).to_be_bytes()),
-            SpanContext::trace_id,
-        );
-        let span_id = SpanId::from_bytes(fastrand::u64(1..).to_be_bytes());
-        let state = parent.map_or(TraceState::NONE, |parent| parent.trace_state().clone());
-        let data = SpanData {
-            span_context: SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, state),
-            parent_span_id: parent.map_or(SpanId::INVALID, SpanContext::span_id),
-            parent_span_is_remote: parent.is_some_and(SpanContext::is_remote),
-            span_kind: kind,
-            name: name.into(),
-            start_time: start,
-            end_time: start,
-            attributes,
-            dropped_attributes_count: 0,
-            events: SpanEvents::default(),
-            links: SpanLinks::default(),
-            status: Status::Unset,
-            instrumentation_scope: self.scope.clone(),
-        };
-        Span {
-            data: Some(Box::new(data)),
-            queue: self.queue.clone(),
-        }
+        span: tracing::Span,
+        parent: Option<SpanContext>,
+        start: Option<SystemTime>,
+    ) -> Option<Span> {
+        let context = layer::begin(&span, &self.tracer, parent, start)?;
+        Some(Span(span, text(&context)))
     }
 }
 
-/// A span that is under way. Its drop ends it.
-pub struct Span {
-    /// None once it is given away.
-    data: Option<Box<SpanData>>,
-    queue: Arc<Queue>,
-}
+/// A recorded span of `tracing`'s that is under way. It ends when the last handle to it is dropped.
+#[derive(Clone)]
+pub struct Span(tracing::Span, TraceContext);
 
 impl Span {
     /// The context that makes others its children, in this process or elsewhere.
     pub fn context(&self) -> TraceContext {
-        let Some(data) = &self.data else {
-            return TraceContext::default();
-        };
-        let (trace_id, span_id) = (data.span_context.trace_id(), data.span_context.span_id());
-        let state = data.span_context.trace_state().header();
-        let state = (!state.is_empty()).then(|| state.into());
-        TraceContext::of_span(&trace_id.to_string(), &span_id.to_string(), state)
+        self.1.clone()
     }
 
-    /// The same in numbers.
-    pub(super) fn span_context(&self) -> SpanContext {
-        self.data
-            .as_ref()
-            .map_or(SpanContext::NONE, |data| data.span_context.clone())
+    /// The span itself: what runs within it, by `in_scope` or `instrument`, has the span's ids in its log lines.
+    pub fn tracing(&self) -> &tracing::Span {
+        &self.0
     }
 
     /// Adds an attribute.
-    pub fn set(&mut self, attribute: KeyValue) {
-        if let Some(data) = &mut self.data {
-            data.attributes.push(attribute);
-        }
-    }
-
-    /// Adds a link to the span that `context` is of, if it is of one.
-    pub(super) fn link(&mut self, context: &TraceContext) {
-        if let (Some(data), Some(other)) = (&mut self.data, remote(context)) {
-            data.links.links.push(Link::with_context(other));
-        }
+    fn set(&self, key: &'static str, value: impl Into<Value>) {
+        self.0.set_attribute(key, value);
     }
 
     /// Says that it failed: `kind` is `error.type`, of few values, `words` are for people.
     pub fn fail(&mut self, kind: impl Into<Value>, words: impl Into<std::borrow::Cow<'static, str>>) {
-        self.set(KeyValue::new("error.type", kind.into()));
-        if let Some(data) = &mut self.data {
-            data.status = Status::error(words);
-        }
-    }
-
-    /// Ends it at `end`.
-    pub(super) fn end_at(mut self, end: SystemTime) {
-        if let Some(mut data) = self.data.take() {
-            data.end_time = end.max(data.start_time);
-            self.queue.push(*data);
-        }
-    }
-
-    /// As if it had never been.
-    pub(super) fn discard(&mut self) {
-        self.data = None;
+        self.set("error.type", kind);
+        self.0.set_status(Status::error(words));
     }
 }
 
-impl Drop for Span {
-    fn drop(&mut self) {
-        if let Some(mut data) = self.data.take() {
-            data.end_time = SystemTime::now().max(data.start_time);
-            self.queue.push(*data);
-        }
-    }
+/// `span` for `in_scope` and `instrument`; [`tracing::Span::none`], which costs nothing, if it is not recorded.
+pub fn tracing_span(span: Option<&Span>) -> tracing::Span {
+    span.map_or_else(tracing::Span::none, |span| span.0.clone())
 }
 
 impl std::fmt::Debug for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = self.data.as_ref().map(|data| &data.name);
-        f.debug_tuple("Span").field(&name).finish()
+        f.debug_tuple("Span").field(&self.1.traceparent).finish()
     }
+}
+
+/// What a span's context is on the wire.
+fn text(context: &SpanContext) -> TraceContext {
+    let state = context.trace_state().header();
+    let state = (!state.is_empty()).then(|| state.into());
+    TraceContext::of_span(
+        &context.trace_id().to_string(),
+        &context.span_id().to_string(),
+        state,
+    )
+}
+
+/// A tracer that records everything and sends it nowhere.
+#[cfg(test)]
+pub(crate) fn recording(metrics: &super::metrics::Metrics) -> Tracer {
+    let queue = Arc::new(Queue::new(64, metrics.clone()));
+    let (sampler, prefix) = (Sampler::default(), Path::parse("/user").unwrap());
+    Tracer::new(queue, sampler, Trust::default(), true, prefix)
 }
 
 #[cfg(test)]

@@ -364,6 +364,32 @@ async fn a_refused_requests_line_names_heralds_own_span() {
 }
 
 #[tokio::test]
+async fn a_login_is_a_trace_of_its_own_and_its_line_says_which() {
+    let collector = Collector::start(Speaks::Grpc);
+    let cluster = cluster(&collector, &[]).await;
+    let herald = &cluster.instances[0];
+    let browser = Browser::connect(herald.address, "test1").await;
+    until("its spans", async || collector.spans().len() == 2).await;
+    let spans = collector.spans();
+    let find = |name: &str| spans.iter().find(|span| span.name == name).expect("a span");
+    let (connect, hash) = (find("CONNECT"), find("hash"));
+    assert_eq!((connect.kind, hash.kind), ("server", "internal"));
+    assert_eq!((&*connect.parent, &hash.parent), ("", &connect.id));
+    assert_eq!(connect.attribute("user.name"), "test1");
+    let session = browser.connected.header("session").expect("an id");
+    assert_eq!(connect.attribute("messaging.client.id"), session);
+    let lines = herald.lines_with("session connected");
+    let line: serde_json::Value = serde_json::from_str(&lines[0]).expect("JSON");
+    assert_eq!(line["trace_id"], connect.trace_id.as_str());
+    assert_eq!(line["span_id"], connect.id.as_str());
+    assert_eq!(line["session"], session);
+    assert!(
+        line.get("span").is_none(),
+        "what else the span says is for the collector: {line}"
+    );
+}
+
+#[tokio::test]
 async fn a_session_can_be_looked_at_wherever_it_is() {
     let collector = Collector::start(Speaks::Grpc);
     let cluster = cluster(&collector, &[("HERALD_TRACING__RATIO", "0")]).await;
@@ -467,7 +493,9 @@ async fn a_collector_that_dies_and_comes_back_costs_spans_and_no_notification() 
     let herald = Herald::start("alone", &launch).await;
     let mut browser = Browser::connect(herald.address, "test1").await;
     browser.subscribe("/queue/x").await;
-    // For each: its request, its publish and its delivery.
+    // The browser's: CONNECT, and the hash of its password below it.
+    const LOGIN: u64 = 2;
+    // Each: its request, its publish and its delivery.
     let mut published = 0_u64;
     let mut load = async |count: u64| {
         for number in 0..count {
@@ -479,7 +507,7 @@ async fn a_collector_that_dies_and_comes_back_costs_spans_and_no_notification() 
             assert_eq!(browser.next().await.text(), body);
         }
         published += count;
-        published * 3
+        published * 3 + LOGIN
     };
     let metric = async |name: &str| -> u64 {
         let answer = admin(&herald, "GET", "/metrics").await;

@@ -188,6 +188,7 @@ pub const RULES: &[Rule] = &[
             "opentelemetry_sdk",
             "opentelemetry_otlp",
             "opentelemetry_http",
+            "tracing_opentelemetry",
         ]),
         broken: (
             "src/delivery/shard.rs",

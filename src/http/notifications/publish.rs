@@ -202,13 +202,13 @@ async fn publish_all(
     }
     let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
     if refused > 0 {
+        // If the request is not recorded here, the publisher's trace is the one to look for.
         let trace = &publisher.upstream.context;
-        let (trace_id, span_id) = (trace.trace_id(), trace.recorded_span_id());
+        let trace_id = trace.trace_id().filter(|_| !publisher.upstream.sampled);
         tracing::info!(
             refused,
             of = outcomes.len(),
             trace_id,
-            span_id,
             "notifications of an array were refused"
         );
     }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument as _;
 
 use super::answer::{Problem, report};
 use super::{Accepted, Sender};
@@ -19,7 +20,7 @@ use crate::limit::Limit;
 use crate::principal::UserName;
 use crate::session::action::Send;
 use crate::session::context::Context;
-use crate::telemetry::trace::{Span, Upstream};
+use crate::telemetry::trace::{Span, Upstream, tracing_span};
 
 /// The session's requests that wait for their reply; made when the first is sent.
 #[derive(Default)]
@@ -61,7 +62,8 @@ pub(super) async fn request(
         trace: send.trace.clone(),
         body: send.body.clone(),
     };
-    match context.bus.request(&request).await {
+    let within = tracing_span(span.as_ref());
+    match context.bus.request(&request).instrument(within).await {
         Ok(pending) => {
             let waiting = Waiting {
                 context: context.clone(),
@@ -98,7 +100,8 @@ struct Waiting {
 
 impl Waiting {
     async fn finish(mut self, pending: PendingReply) {
-        let outcome = pending.reply().await;
+        let within = tracing_span(self.span.as_ref());
+        let outcome = pending.reply().instrument(within).await;
         let label = label(&outcome);
         self.context.metrics.requests.with_label_values(&[label]).inc();
         match &outcome {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, timeout_at};
-use tracing::info;
+use tracing::{Instrument as _, info};
 
 use crate::close_reason::CloseReason;
 use crate::delivery::command::Join;
 use crate::delivery::outbox::{Outbox, Outgoing};
 use crate::delivery::registry::SessionHandle;
 use crate::delivery::wire;
-use crate::envelope::unix_ms;
+use crate::envelope::{TraceContext, unix_ms};
 use crate::interceptor::ConnectAttempt;
 use crate::limit::Limit;
 use crate::session::action::Refusal;
@@ -22,6 +22,7 @@ use crate::session::input::{Input, Inputs};
 use crate::session::per_user::Seat;
 use crate::session::state::Session;
 use crate::stomp::Version;
+use crate::telemetry::trace::{Span, Upstream, tracing_span};
 use crate::ws::close::pong_frame;
 use crate::ws::writer::{PlainSocket, flush};
 
@@ -66,6 +67,7 @@ pub(super) async fn greet(
     })?;
     context.metrics.frames_in.inc();
     let first = Handshake::on_first_frame(&frame, &context.heartbeat, address, upgrade_authorization);
+    let upstream = begun(context, &frame, address);
     // The CONNECT frame holds a password: it goes before anything else waits.
     drop(frame);
     let (handshake, attempt) =
@@ -74,10 +76,12 @@ pub(super) async fn greet(
             First::Disconnect(receipt) => return Err(farewell(receipt.as_deref(), BEFORE_LOGIN)),
         };
     let version = handshake.version();
+    let mut span = context.tracer.connect(&upstream, address, &version.to_string());
+    let within = tracing_span(span.as_ref());
     let principal = tokio::select! {
         // What is refused at once is not read from any more.
         biased;
-        principal = authenticate(context, &attempt) => principal?,
+        principal = authenticate(context, &attempt, &mut span).instrument(within.clone()) => principal?,
         // A login whose client has gone leaves the queue: nobody is to wait for its hash.
         end = departure(context, inputs, outbox, socket) => return Err(end),
     };
@@ -89,11 +93,17 @@ pub(super) async fn greet(
             }
             seat
         }
-        Err(refusal) => return Err(error_end(refusal, BEFORE_LOGIN, &context.metrics)),
+        Err(refusal) => {
+            failed(&mut span, refusal.reason, &refusal.message);
+            return Err(error_end(refusal, BEFORE_LOGIN, &context.metrics));
+        }
     };
     if let Some(seat) = seat.as_deref() {
         let admitted = context.cluster.admit(seat).await;
-        admitted.map_err(|refusal| error_end(refusal, BEFORE_LOGIN, &context.metrics))?;
+        admitted.map_err(|refusal| {
+            failed(&mut span, refusal.reason, &refusal.message);
+            error_end(refusal, BEFORE_LOGIN, &context.metrics)
+        })?;
     }
     let session_id = ulid::Ulid::new().to_string();
     let (user, owner) = (principal.user().clone(), principal.clone());
@@ -102,7 +112,12 @@ pub(super) async fn greet(
         connected,
         heartbeat,
     } = handshake.accept(principal, &session_id, &context.instance);
-    info!(user = %user, session = %session_id, %address, version = %version, "session connected");
+    within.in_scope(
+        || info!(user = %user, session = %session_id, %address, version = %version, "session connected"),
+    );
+    if let Some(span) = &span {
+        span.connected(user.as_str(), &session_id);
+    }
     inputs.logged_in(version, context.limits.after_login);
     let join = Box::new(Join {
         outbox: outbox.clone(),
@@ -123,12 +138,30 @@ pub(super) async fn greet(
     }))
 }
 
+/// Whether this CONNECT is traced: its own `traceparent` says so to those whom `tracing.trust` names, else the ratio.
+fn begun(context: &Context, frame: &crate::stomp::Frame, address: std::net::IpAddr) -> Upstream {
+    if !context.tracer.is_on() {
+        return Upstream::default();
+    }
+    let trace = TraceContext::from_lookup(|name| frame.headers.get(name));
+    let trusted = context.tracer.trusts_address(address);
+    context.tracer.decide(trace, trusted, None)
+}
+
+fn failed(span: &mut Option<Span>, reason: CloseReason, words: &str) {
+    if let Some(span) = span {
+        span.fail(reason.label(), words.to_owned());
+    }
+}
+
 async fn authenticate(
     context: &Context,
     attempt: &ConnectAttempt,
+    span: &mut Option<Span>,
 ) -> Result<crate::principal::Principal, End> {
     context.rules.chain.connect(attempt).await.map_err(|reject| {
         info!(address = %attempt.address, reason = reject.reason.label(), "login refused");
+        failed(span, reject.reason, &reject.message);
         error_end(reject.into(), BEFORE_LOGIN, &context.metrics)
     })
 }

@@ -1,5 +1,6 @@
 //! The configuration is stronger than the variables; a variable that is of no use is named and harms nothing.
 
+use super::environment::*;
 use super::*;
 use crate::setting::HumanDuration;
 

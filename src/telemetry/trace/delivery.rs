@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 
+use super::Tracer;
+use super::data::{DataSpan, attributes};
 use super::decide::remote;
-use super::messaging::attributes;
-use super::{Span, Tracer};
 use crate::delivery::trail::{Counts, MessageTrail, NotificationTrail, Trail};
 use crate::destination::Target;
 use crate::envelope::{Envelope, TraceContext};
@@ -105,7 +105,7 @@ impl Tracer {
             attributes.push(KeyValue::new("user.name", user.to_string()));
         }
         let parent = remote(trace);
-        let span = inner.start(
+        let span = inner.data(
             format!("deliver {destination}"),
             SpanKind::Consumer,
             parent.as_ref(),
@@ -126,7 +126,7 @@ impl Tracer {
 /// turns out to be subscribed, there is no span.
 #[derive(Debug)]
 pub struct DeliverSpan {
-    span: Span,
+    span: DataSpan,
     written: AtomicU64,
     queued: AtomicU64,
     dropped: AtomicU64,

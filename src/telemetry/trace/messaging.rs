@@ -1,31 +1,15 @@
-//! The spans of what is sent on the bus: `publish` for a notification that is taken in, `request` to a backend. Knows no
-//! session.
+//! The spans of an instance that takes something in: `publish` of a notification, `request` to a backend. Knows no session.
 
-use std::time::SystemTime;
-
-use opentelemetry::KeyValue;
-use opentelemetry::trace::SpanKind;
+use tracing::info_span;
 
 use super::decide::remote;
+use super::layer::TARGET;
 use super::{Inner, Span, Tracer, Upstream};
 use crate::destination::Target;
 use crate::envelope::{Envelope, TraceContext};
 
-/// What every messaging span says first.
-pub(in crate::telemetry) fn attributes(
-    operation: &'static str,
-    kind: &'static str,
-    destination: &str,
-) -> Vec<KeyValue> {
-    let mut attributes = Vec::with_capacity(12);
-    attributes.extend([
-        KeyValue::new("messaging.system", "herald"),
-        KeyValue::new("messaging.operation.name", operation),
-        KeyValue::new("messaging.operation.type", kind),
-        KeyValue::new("messaging.destination.name", destination.to_owned()),
-    ]);
-    attributes
-}
+/// `messaging.system`
+pub(super) const SYSTEM: &str = "herald";
 
 impl Tracer {
     /// The context that `envelope` travels with to all of `targets`, and the `publish` span that it is of; no span where
@@ -43,28 +27,32 @@ impl Tracer {
             return None;
         };
         let destination = inner.destination(&envelope.target);
-        let mut attributes = attributes("publish", "send", &destination);
-        attributes.push(KeyValue::new("messaging.message.id", envelope.id.to_string()));
-        attributes.push(KeyValue::new(
-            "messaging.message.body.size",
-            envelope.body.len() as i64,
-        ));
-        match (&envelope.target, targets.len()) {
-            (_, 2..) => attributes.push(KeyValue::new(
-                "messaging.batch.message_count",
-                targets.len() as i64,
-            )),
-            (Target::User { user, .. }, _) => attributes.push(KeyValue::new("user.name", user.to_string())),
-            (Target::Broadcast(_), _) => {}
-        }
-        let span = inner.below(
-            upstream,
-            format!("publish {destination}"),
-            SpanKind::Producer,
-            attributes,
+        let user = match (&envelope.target, targets.len()) {
+            (_, 2..) | (Target::Broadcast(_), _) => None,
+            (Target::User { user, .. }, _) => Some(user.as_str()),
+        };
+        let name = format!("publish {destination}");
+        let span = info_span!(
+            target: TARGET,
+            parent: None,
+            "publish",
+            otel.name = name,
+            otel.kind = "producer",
+            messaging.system = SYSTEM,
+            messaging.operation.name = "publish",
+            messaging.operation.type = "send",
+            messaging.destination.name = destination,
+            messaging.message.id = envelope.id.as_str(),
+            messaging.message.body.size = envelope.body.len() as i64,
+            messaging.batch.message_count = (targets.len() > 1).then_some(targets.len() as i64),
+            user.name = user,
         );
-        envelope.trace = span.context();
-        Some(span)
+        let span = inner.begin(span, remote(&upstream.context), None);
+        envelope.trace = match &span {
+            Some(span) => span.context(),
+            None => upstream.context.clone(),
+        };
+        span
     }
 
     /// The `request` span of a SEND to the application destination `destination`, and the context that goes to the backend.
@@ -78,22 +66,23 @@ impl Tracer {
         let Some(inner) = self.0.as_ref().filter(|_| upstream.sampled) else {
             return (upstream.context.clone(), None);
         };
-        let mut attributes = attributes("request", "send", destination);
-        attributes.push(KeyValue::new("messaging.client.id", session.to_owned()));
-        attributes.push(KeyValue::new("messaging.message.body.size", body_bytes as i64));
-        let span = inner.below(
-            upstream,
-            format!("request {destination}"),
-            SpanKind::Client,
-            attributes,
+        let name = format!("request {destination}");
+        let span = info_span!(
+            target: TARGET,
+            parent: None,
+            "request",
+            otel.name = name,
+            otel.kind = "client",
+            messaging.system = SYSTEM,
+            messaging.operation.name = "request",
+            messaging.operation.type = "send",
+            messaging.destination.name = destination,
+            messaging.client.id = session,
+            messaging.message.body.size = body_bytes as i64,
         );
-        (span.context(), Some(span))
-    }
-}
-
-impl Inner {
-    fn below(&self, upstream: &Upstream, name: String, kind: SpanKind, attributes: Vec<KeyValue>) -> Span {
-        let parent = remote(&upstream.context);
-        self.start(name, kind, parent.as_ref(), SystemTime::now(), attributes)
+        match inner.begin(span, remote(&upstream.context), None) {
+            Some(span) => (span.context(), Some(span)),
+            None => (upstream.context.clone(), None),
+        }
     }
 }

@@ -16,6 +16,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Queue {
     waiting: Mutex<Vec<SpanData>>,
     limit: usize,
+    /// Whether nobody takes spans out any more. Changes under `waiting`'s lock.
+    closed: AtomicBool,
     /// Enough wait for a full request.
     pub(super) enough: Notify,
     pub(super) metrics: Metrics,
@@ -28,6 +30,7 @@ impl Queue {
         Self {
             waiting: Mutex::new(Vec::new()),
             limit,
+            closed: AtomicBool::new(false),
             enough: Notify::new(),
             metrics,
             complained: AtomicBool::new(false),
@@ -37,6 +40,11 @@ impl Queue {
     /// Takes an ended span, or counts it as lost. Never waits: the lock is held for a copy of the span.
     pub fn push(&self, span: SpanData) {
         let mut waiting = self.waiting.lock();
+        if self.closed.load(Ordering::Relaxed) {
+            drop(waiting);
+            self.metrics.spans_lost.with_label_values(&["export"]).inc();
+            return;
+        }
         if waiting.len() >= self.limit {
             drop(waiting);
             self.metrics.spans_lost.with_label_values(&["queue"]).inc();
@@ -55,6 +63,18 @@ impl Queue {
         if enough {
             self.enough.notify_one();
         }
+    }
+
+    /// Counts what waits, and all that comes, as lost: nobody exports any more.
+    pub(super) fn close(&self) {
+        let mut waiting = self.waiting.lock();
+        self.closed.store(true, Ordering::Relaxed);
+        let left = std::mem::take(&mut *waiting).len() as u64;
+        drop(waiting);
+        self.metrics
+            .spans_lost
+            .with_label_values(&["export"])
+            .inc_by(left);
     }
 
     /// Up to `most` of those that have waited longest.

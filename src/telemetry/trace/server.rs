@@ -1,12 +1,15 @@
-//! The server span of a publish over REST, by OpenTelemetry's conventions for HTTP. Knows no framework.
+//! The server spans: of a publish over REST, by OpenTelemetry's conventions for HTTP, and of a CONNECT. Knows no framework
+//! and no frame.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry::trace::Status;
+use tracing::info_span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::decide::remote;
+use super::layer::{self, TARGET};
 use super::{Span, Tracer, Upstream};
 
 /// What a request says of itself, for its span.
@@ -28,63 +31,85 @@ pub struct Request<'a> {
     pub address: IpAddr,
 }
 
-/// The server span of one request.
-#[derive(Debug)]
-pub struct ServerSpan(Span);
-
-/// Longest text taken over from a request's head.
+/// The longest text that is taken over from a request's head, in bytes.
 const TEXT_MAX_BYTES: usize = 1_024;
 
 impl Tracer {
     /// The span of a request that came at `start`, if `upstream` is sampled; what follows is below it then.
-    pub fn server(
-        &self,
-        upstream: &mut Upstream,
-        start: SystemTime,
-        request: Request<'_>,
-    ) -> Option<ServerSpan> {
+    pub fn server(&self, upstream: &mut Upstream, start: SystemTime, request: Request<'_>) -> Option<Span> {
         let inner = self.0.as_ref().filter(|_| upstream.sampled)?;
-        let bounded = |text: &str| text[..text.floor_char_boundary(TEXT_MAX_BYTES)].to_owned();
-        let mut attributes = vec![
-            KeyValue::new("http.request.method", request.method),
-            KeyValue::new("http.route", request.route.to_owned()),
-            KeyValue::new("url.path", bounded(request.path)),
-            KeyValue::new("url.scheme", "http"),
-            KeyValue::new("network.protocol.version", "1.1"),
-            KeyValue::new("client.address", request.address.to_string()),
-            KeyValue::new("herald.caller", bounded(request.caller)),
-        ];
-        if let Some(host) = request.host {
-            let (name, port) = match host.rsplit_once(':') {
-                Some((name, port)) if !port.contains(']') => (name, port.parse::<i64>().ok()),
-                _ => (host, None),
-            };
-            attributes.push(KeyValue::new("server.address", bounded(name)));
-            attributes.extend(port.map(|port| KeyValue::new("server.port", port)));
-        }
-        if let Some(agent) = request.user_agent {
-            attributes.push(KeyValue::new("user_agent.original", bounded(agent)));
-        }
         let name = format!("{} {}", request.method, request.route);
-        let parent = remote(&upstream.context);
-        let span = inner.start(name, SpanKind::Server, parent.as_ref(), start, attributes);
+        let (host, port) = match request.host.map(|host| (host, host.rsplit_once(':'))) {
+            Some((_, Some((name, port)))) if !port.contains(']') => (Some(name), port.parse::<i64>().ok()),
+            Some((host, _)) => (Some(host), None),
+            None => (None, None),
+        };
+        let span = info_span!(
+            target: TARGET,
+            parent: None,
+            "POST",
+            otel.name = name,
+            otel.kind = "server",
+            http.request.method = request.method,
+            http.route = request.route,
+            url.path = bounded(request.path),
+            url.scheme = "http",
+            network.protocol.version = "1.1",
+            client.address = %request.address,
+            herald.caller = bounded(request.caller),
+            server.address = host.map(bounded),
+            server.port = port,
+            user_agent.original = request.user_agent.map(bounded),
+        );
+        let span = inner.begin(span, remote(&upstream.context), Some(start))?;
         upstream.context = span.context();
-        Some(ServerSpan(span))
+        Some(span)
+    }
+
+    /// The span of a CONNECT from `address` in STOMP `version`, if `upstream` is sampled. Ends with the answer.
+    pub fn connect(&self, upstream: &Upstream, address: IpAddr, version: &str) -> Option<Span> {
+        let inner = self.0.as_ref().filter(|_| upstream.sampled)?;
+        let span = info_span!(
+            target: TARGET,
+            parent: None,
+            "CONNECT",
+            otel.kind = "server",
+            network.protocol.name = "stomp",
+            network.protocol.version = version,
+            client.address = %address,
+        );
+        inner.begin(span, remote(&upstream.context), None)
     }
 }
 
-impl ServerSpan {
-    /// Ends it with the answer's status; only a fault of the server's own is an error.
-    pub fn answered(mut self, status: u16) {
-        self.0
-            .set(KeyValue::new("http.response.status_code", i64::from(status)));
+fn bounded(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_MAX_BYTES)]
+}
+
+impl Span {
+    /// Keeps the status of a request's answer; only a fault of the server's own is an error.
+    pub fn answered(&self, status: u16) {
+        self.set("http.response.status_code", i64::from(status));
         if status >= 400 {
-            self.0.set(KeyValue::new("error.type", status.to_string()));
+            self.set("error.type", status.to_string());
         }
-        if status >= 500
-            && let Some(data) = &mut self.0.data
-        {
-            data.status = Status::error("");
+        if status >= 500 {
+            self.0.set_status(Status::error(""));
         }
+    }
+
+    /// Keeps whose session a CONNECT has become.
+    pub fn connected(&self, user: &str, session: &str) {
+        self.set("user.name", user.to_owned());
+        self.set("messaging.client.id", session.to_owned());
+    }
+}
+
+/// The span of a password's check, from its place in the queue to its outcome, below the recorded span that this thread is
+/// in; [`tracing::Span::none`] if there is none.
+pub fn hash() -> tracing::Span {
+    match layer::is_recording() {
+        true => info_span!(target: TARGET, "hash", otel.kind = "internal"),
+        false => tracing::Span::none(),
     }
 }

@@ -13,6 +13,8 @@ use herald::instance::{Instance, InstanceId};
 use herald::interceptor::authorize::Rule;
 use herald::setting::HumanDuration;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::client::{Client, Socket};
 use super::faulty_bus::FaultyBus;
@@ -50,6 +52,12 @@ impl App {
 
     /// The same, with a configuration adjusted by `configure`.
     pub async fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        // As `telemetry::start` does in the program; once for all instances of this process.
+        static LISTENING: std::sync::Once = std::sync::Once::new();
+        LISTENING.call_once(|| {
+            let subscriber = tracing_subscriber::registry().with(herald::telemetry::trace::layer());
+            subscriber.try_init().expect("the first subscriber");
+        });
         let mut config = Config::default();
         config.http.listen = "127.0.0.1:0".parse().unwrap();
         config.drain.spread = HumanDuration::secs(0);

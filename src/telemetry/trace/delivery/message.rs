@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 
 use crate::delivery::trail::MessageTrail;
 use crate::envelope::{Envelope, TraceContext};
+use crate::telemetry::trace::data::{DataSpan, attributes};
 use crate::telemetry::trace::decide::remote;
-use crate::telemetry::trace::messaging::attributes;
-use crate::telemetry::trace::{Inner, Span, Tracer};
+use crate::telemetry::trace::{Inner, Tracer};
 
 /// One MESSAGE on its way to one session, or the mark of a broadcast's trace.
 pub struct SendSpan {
@@ -28,7 +28,7 @@ pub struct SendSpan {
 }
 
 enum State {
-    Open(Span),
+    Open(DataSpan),
     Written(SystemTime),
     /// Nothing more to say.
     Over,
@@ -52,7 +52,7 @@ impl Tracer {
             parent.trace_state().clone(),
         );
         let name = format!("send {destination}");
-        let span = inner.start(
+        let span = inner.data(
             name,
             SpanKind::Internal,
             Some(&parent),
@@ -124,7 +124,7 @@ impl MessageTrail for SendSpan {
 
 impl SendSpan {
     /// The `ack` span, which began when the bytes were in the kernel. `None` if they never were, and the second time.
-    fn ack(&self) -> Option<Span> {
+    fn ack(&self) -> Option<DataSpan> {
         let at = {
             let mut state = self.state.lock();
             let State::Written(at) = *state else { return None };
@@ -137,7 +137,7 @@ impl SendSpan {
         attributes.push(KeyValue::new("messaging.client.id", session.to_owned()));
         let name = "ack".to_owned();
         let parent = Some(&self.parent);
-        Some(self.inner.start(name, SpanKind::Internal, parent, at, attributes))
+        Some(self.inner.data(name, SpanKind::Internal, parent, at, attributes))
     }
 }
 

@@ -1,15 +1,16 @@
 //! From the plan to a tracer, and to the task behind it with the library's exporter.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use opentelemetry::InstrumentationScope;
+use futures_util::FutureExt as _;
 use opentelemetry_otlp::{
     RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
 };
 use opentelemetry_sdk::trace::SpanExporter as _;
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{error, info};
 
 use super::{Config, Export, Exporter, PROBE_PAUSE, Queue};
 use crate::destination::Path;
@@ -18,8 +19,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp::client::Client;
 use crate::telemetry::otlp::{Protocol, is_https, resource};
 use crate::telemetry::plan::{Plan, Traces};
-use crate::telemetry::trace::decide::{DebugSampling, Trust};
-use crate::telemetry::trace::{Inner, Tracer};
+use crate::telemetry::trace::Tracer;
+use crate::telemetry::trace::decide::Trust;
 
 /// Why tracing could not be begun: a setting or a variable, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,26 +61,27 @@ pub fn start(
         pause: PROBE_PAUSE,
     };
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(export.run(stopped));
+    let task = tokio::spawn(watched(export.run(stopped), queue.clone()));
     info!(endpoint = %without_credentials(&traces.endpoint), protocol = %traces.protocol, ratio = traces.sampler.ratio,
         "tracing is on");
-    let scope = InstrumentationScope::builder("herald")
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .build();
-    let tracer = Tracer::new(Inner {
-        queue,
-        sampler: traces.sampler,
-        trust: Trust::new(&config.trust),
-        baggage: config.baggage,
-        debug: DebugSampling::default(),
-        user_prefix: user_prefix.clone(),
-        scope,
-    });
+    let trust = Trust::new(&config.trust);
+    let tracer = Tracer::new(queue, traces.sampler, trust, config.baggage, user_prefix.clone());
     let exporter = Exporter {
         running: Some((stop, task)),
         flush_timeout: config.flush_timeout.0,
     };
     Ok((tracer, exporter))
+}
+
+/// Runs `export`. Serving does not depend on it: if it panics, the log says so once, spans are counted as lost, and
+/// notifications go on.
+async fn watched(export: impl Future<Output = ()>, queue: Arc<Queue>) {
+    if AssertUnwindSafe(export).catch_unwind().await.is_err() {
+        queue.close();
+        error!(
+            "the task that exports spans has failed: spans are lost from now on; notifications are not affected"
+        );
+    }
 }
 
 /// The library's exporter for `traces`. Must be called inside a tokio runtime.
@@ -110,6 +112,11 @@ fn exporter(traces: &Traces) -> Result<SpanExporter, String> {
             .build(),
     };
     exporter.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+pub(super) async fn watch_a_panic(queue: Arc<Queue>) {
+    watched(async { panic!("on purpose") }, queue).await;
 }
 
 /// An address may hold a password.

@@ -3,7 +3,10 @@
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
+use tracing_subscriber::layer::SubscriberExt as _;
+
 use super::*;
+use crate::telemetry::trace::layer;
 
 fn span() -> SpanData {
     SpanData {
@@ -35,7 +38,19 @@ fn what_does_not_fit_is_counted() {
 }
 
 #[tokio::test]
+async fn after_a_panic_of_the_exporting_task_every_span_is_counted() {
+    let metrics = Metrics::new().unwrap();
+    let queue = std::sync::Arc::new(Queue::new(8, metrics.clone()));
+    (0..3).for_each(|_| queue.push(span()));
+    start::watch_a_panic(queue.clone()).await;
+    (0..2).for_each(|_| queue.push(span()));
+    assert_eq!(metrics.spans_lost.with_label_values(&["export"]).get(), 5);
+    assert!(queue.take(9).is_empty());
+}
+
+#[tokio::test]
 async fn at_the_end_nobody_waits_longer_than_the_bound() {
+    let _listening = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer()));
     // Takes connections and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = Config {
