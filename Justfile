@@ -76,6 +76,11 @@ ui:
 floors:
     scripts/floors
 
+# The composed cluster and the chart's pod in a container engine of their own, against a debug build; as root
+containers:
+    cargo build --bin herald
+    scripts/engine test
+
 # The architecture's rules alone
 tidy:
     cargo test --test tidy
