@@ -170,7 +170,7 @@ impl App {
         };
         let (most, meters) = (config.limits.body_bytes.0, metrics.clone());
         let publisher = Publisher::new(bus.clone(), tracer.clone(), meters, most);
-        let state = http::State {
+        let state = http::api::State {
             publisher: publisher.clone(),
             bus: bus.clone(),
             presence: presence.clone(),

@@ -28,6 +28,7 @@ pub mod origins;
 pub mod presence;
 pub mod principal;
 pub mod probe;
+pub mod problem;
 pub mod publish;
 pub mod recent;
 pub mod relay;

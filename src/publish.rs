@@ -179,3 +179,67 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Promise: both ways in are counted alike, and clients read the same words for a refusal whichever way they came.
+
+    use super::*;
+    use crate::destination::Path;
+    use crate::http::tests::{MAX_BODY_BYTES, RecordingBus};
+
+    fn publisher(bus: &Arc<RecordingBus>, body_bytes: usize) -> (Publisher, Metrics) {
+        let metrics = Metrics::new().unwrap();
+        let bus: Arc<dyn Bus> = bus.clone();
+        let publisher = Publisher::new(bus, Tracer::default(), metrics.clone(), body_bytes);
+        (publisher, metrics)
+    }
+
+    #[tokio::test]
+    async fn what_the_bus_takes_or_refuses_is_counted_by_source() {
+        let bus = Arc::new(RecordingBus::default());
+        let (publisher, metrics) = publisher(&bus, MAX_BODY_BYTES);
+        for source in [Source::Rest, Source::Stomp] {
+            for (bytes, expected) in [(1, None), (MAX_BODY_BYTES + 1, Some("too_large"))] {
+                let target = Target::Broadcast(Path::parse("/queue/x").unwrap());
+                let mut envelope = Envelope::new(target.clone(), vec![b'x'; bytes]);
+                let mut publishing = publisher.begin(source, &Upstream::default(), &[target], &mut envelope);
+                let outcome = publishing.hand_over(&envelope).await;
+                let refused = outcome.as_ref().err().map(|error| words(error).reason);
+                assert_eq!(refused, expected);
+                publisher.count(source, refused);
+            }
+            let label = source.label();
+            assert_eq!(metrics.published.with_label_values(&[label]).get(), 1, "{label}");
+            let refused = metrics.publish_refused.with_label_values(&[label, "too_large"]);
+            assert_eq!(refused.get(), 1, "{label}");
+        }
+        assert_eq!(bus.published.lock().len(), 2);
+    }
+
+    #[test]
+    fn the_limit_is_named_after_who_sets_it() {
+        let bus = Arc::new(RecordingBus::default());
+        let check = |body_bytes, expected: &str| {
+            let (publisher, _) = publisher(&bus, body_bytes);
+            assert_eq!(publisher.body_limit(), (MAX_BODY_BYTES, expected), "{body_bytes}");
+            assert!(publisher.check_size(MAX_BODY_BYTES).is_ok());
+            let refused = publisher.check_size(MAX_BODY_BYTES + 1).unwrap_err();
+            assert!(refused.to_string().contains(expected), "{refused}");
+        };
+        check(MAX_BODY_BYTES, "limits.body_bytes");
+        check(MAX_BODY_BYTES + 1, "max_payload of the NATS server");
+    }
+
+    #[test]
+    fn nothing_goes_while_the_bus_is_away() {
+        let bus = Arc::new(RecordingBus::default());
+        let (publisher, _) = publisher(&bus, MAX_BODY_BYTES);
+        assert_eq!(publisher.check_connected(), Ok(()));
+        bus.disconnect();
+        let error = publisher.check_connected().unwrap_err();
+        let words = words(&error);
+        assert_eq!((words.reason, words.code), ("bus_unavailable", "unavailable"));
+        assert_eq!(words.close, CloseReason::BusUnavailable);
+    }
+}

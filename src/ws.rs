@@ -3,6 +3,7 @@
 
 pub mod close;
 pub mod guard;
+pub mod peer;
 pub mod reader;
 pub mod upgrade;
 pub mod utf8;

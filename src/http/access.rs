@@ -1,51 +1,13 @@
-//! Who may use the REST interface: API keys, users with roles, or anyone (`api.access`). Knows no route: each group
-//! of routes names the scope it requires.
+//! `[api]`: who may use the REST interface by which key, or anyone (`api.access`). Knows no request.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use axum::extract::Request;
-use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use tracing::Instrument;
-
-use super::error::ApiError;
-use super::listener::Peer;
-use super::router::Api;
-use super::trace::{self, Recorded};
-use crate::auth::credentials::Credentials;
-use crate::auth::{AuthError, Authenticator};
-use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
 
 mod config;
 
 pub use config::{Access, Config, Key, KeyDigest, Scope};
-
-/// Who sent a request, for the audit log and spans. [`require`] puts it into the request's extensions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Caller {
-    /// Nobody in particular (`api.access = "open"`).
-    Anyone,
-    /// The holder of the key with this name.
-    Key(Arc<str>),
-    /// A user, by name and password.
-    User(Arc<str>),
-}
-
-impl fmt::Display for Caller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Anyone => f.write_str("anyone"),
-            Self::Key(name) => write!(f, "key:{name}"),
-            Self::User(name) => write!(f, "user:{name}"),
-        }
-    }
-}
 
 /// `[api]`, prepared for comparison.
 #[derive(Clone)]
@@ -63,8 +25,13 @@ impl Policy {
         }
     }
 
+    /// Whether anyone may publish (`api.access = "open"`).
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// The key that `token` matches. Takes the same time whichever key it is, and whether or not it is one.
-    fn key(&self, token: &str) -> Option<&Key> {
+    pub(super) fn key(&self, token: &str) -> Option<&Key> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let mut found = 0_u32;
         for (index, key) in (1_u32..).zip(&*self.keys) {
@@ -75,121 +42,10 @@ impl Policy {
     }
 }
 
-/// Whether a role of `principal` grants `scope`.
-fn role_grants(principal: &Principal, scope: Scope) -> bool {
-    principal.has_role(ROLE_ADMIN) || (scope == Scope::Publish && principal.has_role(ROLE_PUBLISHER))
-}
-
-/// The credentials in an `Authorization` header.
-enum Presented<'a> {
-    Nothing,
-    Bearer(&'a str),
-    Basic(&'a str),
-    Unusable,
-}
-
-fn presented(headers: &HeaderMap) -> Presented<'_> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return if headers.contains_key(header::AUTHORIZATION) {
-            Presented::Unusable
-        } else {
-            Presented::Nothing
-        };
-    };
-    match value
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' ').map(|parts| (text, parts)))
-    {
-        Some((_, (scheme, token))) if scheme.eq_ignore_ascii_case("bearer") => {
-            Presented::Bearer(token.trim())
-        }
-        Some((text, (scheme, _))) if scheme.eq_ignore_ascii_case("basic") => Presented::Basic(text),
-        _ => Presented::Unusable,
-    }
-}
-
-/// Decides on one request.
-///
-/// With `api.access = "open"`, publishing is never refused because of credentials, and no password is checked for it:
-/// only a valid key gives its holder a name.
-pub async fn authorize(
-    policy: &Policy,
-    authenticator: &Authenticator,
-    headers: &HeaderMap,
-    address: IpAddr,
-    scope: Scope,
-) -> Result<Caller, ApiError> {
-    let open = policy.open && scope == Scope::Publish;
-    let granted = match presented(headers) {
-        Presented::Bearer(token) => match policy.key(token) {
-            Some(key) if key.scopes.contains(&scope) || key.scopes.contains(&Scope::Admin) => {
-                Ok(Caller::Key(Arc::clone(&key.name)))
-            }
-            Some(_) => Err(ApiError::Forbidden("the key does not have the scope for this")),
-            None => Err(ApiError::Unauthenticated),
-        },
-        Presented::Basic(text) if !open => {
-            let credentials = Credentials::from_basic(text).ok_or(ApiError::Unauthenticated)?;
-            match authenticator.verify(&credentials, address).await {
-                Ok(principal) if role_grants(&principal, scope) => {
-                    Ok(Caller::User(principal.user().as_str().into()))
-                }
-                Ok(_) => Err(ApiError::Forbidden("the user does not have the role for this")),
-                Err(AuthError::Failed) => Err(ApiError::Unauthenticated),
-                Err(AuthError::Overloaded(_)) => Err(ApiError::Overloaded(
-                    "too many logins wait (login.queue, login.queue_timeout, login.delayed, login.delayed_per_address)",
-                    None,
-                )),
-            }
-        }
-        _ => Err(ApiError::Unauthenticated),
-    };
-    match granted {
-        Err(_) if open => Ok(Caller::Anyone),
-        other => other,
-    }
-}
-
-/// The client's address, which the listener has put into the request's extensions.
-pub fn address(request: &Request) -> IpAddr {
-    address_of(request.extensions().get::<Peer>())
-}
-
-/// The same, from what the listener has put there.
-pub fn address_of(peer: Option<&Peer>) -> IpAddr {
-    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address)
-}
-
-/// Stands before every route that requires `scope`. Runs before any byte of the body is read.
-pub(super) async fn require(api: &Api, scope: Scope, mut request: Request, next: Next) -> Response {
-    let address = address(&request);
-    let state = &api.state;
-    // The clock is read here, so that a login is part of the span.
-    let start = (scope == Scope::Publish && state.tracer.is_on()).then(SystemTime::now);
-    match authorize(
-        &state.policy,
-        &state.authenticator,
-        request.headers(),
-        address,
-        scope,
-    )
-    .await
-    {
-        Ok(caller) => {
-            tracing::Span::current().record("caller", tracing::field::display(&caller));
-            let begun = start.and_then(|at| trace::begin(&state.tracer, &mut request, &caller, address, at));
-            request.extensions_mut().insert(caller);
-            let Some(span) = begun else {
-                return next.run(request).await;
-            };
-            let mut response = next.run(request).instrument(span.tracing().clone()).await;
-            span.answered(response.status().as_u16());
-            response.extensions_mut().insert(Recorded(span));
-            response
-        }
-        Err(error) => error.into_response(),
+impl Key {
+    /// Whether its holder may do what requires `scope`.
+    pub(super) fn grants(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 }
 

@@ -11,18 +11,19 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use utoipa::ToSchema;
 
-use super::access::Caller;
+use super::api::Api;
 use super::ask::ask_others;
 use super::body::require_json;
-use super::error::{ApiError, Problem};
+use super::caller::Caller;
+use super::error::ApiError;
 use super::json;
 use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
-use super::router::Api;
 use crate::control::debug_sampling::tell_all;
 use crate::control::session_user::{FindSession, OfSession};
 use crate::principal::UserName;
+use crate::problem::Problem;
 use crate::telemetry::trace::decide::{DEBUG_MINUTES_MAX, Debugged, session_id};
 
 /// The body of the route.

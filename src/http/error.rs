@@ -1,14 +1,12 @@
 //! Every way in which a REST request can fail, and its representation: `application/problem+json` (RFC 9457). The
 //! only place that turns an error into a response. Never repeats a body, a header's value or a secret.
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::bus::PublishError;
 use crate::limit::Limit;
+use crate::problem::Problem;
 
 /// The number of seconds after which a publisher may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -70,38 +68,6 @@ pub enum ApiError {
 /// The last word of a refusal's `type`. A response carries it to [`super::observe`], which logs it.
 #[derive(Debug, Clone, Copy)]
 pub struct Refused(pub &'static str);
-
-/// RFC 9457. Members that do not apply are absent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Problem {
-    /// The kind of problem: compare this, not the words.
-    #[serde(rename = "type")]
-    #[schema(example = "urn:herald:problem:invalid-value")]
-    pub kind: String,
-    /// The kind in words.
-    pub title: &'static str,
-    /// The HTTP status again.
-    #[schema(example = 400)]
-    pub status: u16,
-    /// What is wrong with this request.
-    pub detail: String,
-    /// JSON pointer (RFC 6901) to the part of the body that is wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "/3/users/0")]
-    pub pointer: Option<String>,
-    /// Name of the limit that the request is over.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub limit: Option<&'static str>,
-    /// The limit's value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub limit_bytes: Option<usize>,
-    /// For how many of several users it was published before the bus refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub published: Option<usize>,
-}
 
 impl ApiError {
     /// An error about a part of the body that breaks a rule.
@@ -243,30 +209,6 @@ impl ApiError {
             _ => {}
         }
         problem
-    }
-}
-
-impl Problem {
-    /// A problem whose status says everything but the detail (RFC 9457 section 4.2.1).
-    pub fn of_status(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            kind: "about:blank".into(),
-            title: status.canonical_reason().unwrap_or_default(),
-            status: status.as_u16(),
-            detail: detail.into(),
-            pointer: None,
-            limit: None,
-            limit_bytes: None,
-            published: None,
-        }
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-        (status, kind, Json(self)).into_response()
     }
 }
 

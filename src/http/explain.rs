@@ -8,11 +8,11 @@ use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::api::Api;
 use super::ask::{Asked, ask_others};
 use super::error::ApiError;
 use super::notifications::request::User;
 use super::refusals;
-use super::router::Api;
 use crate::bus::Health;
 use crate::control::explain::{self as control, Explain};
 use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};

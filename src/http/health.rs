@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::api::Api;
 use super::error::ApiError;
 use super::refusals;
-use super::router::Api;
 use crate::bus::{Bus, Health as BusHealth};
 use crate::delivery::registry::Registry;
 use crate::drain::Phase;

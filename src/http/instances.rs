@@ -7,9 +7,9 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::api::Api;
 use super::ask::{Asked, ask_others};
 use super::refusals;
-use super::router::Api;
 use crate::control::describe::{Describe, Holdings, holdings};
 use crate::control::question::Nothing;
 use crate::presence::InstanceView;

@@ -5,7 +5,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +26,7 @@ use super::proxies::Proxies;
 use crate::limit::Limit;
 use crate::setting::Limits;
 use crate::telemetry::metrics::Metrics;
+use crate::ws::peer::{Peer, Place};
 
 mod proxy_protocol;
 mod refusal;
@@ -79,38 +79,6 @@ impl Options {
         self.proxy_protocol = false;
         self
     }
-}
-
-/// A connection's place among `http.max_connections`, freed when the last clone is dropped.
-#[derive(Debug, Clone)]
-pub struct Place(Arc<Seat>);
-
-#[derive(Debug)]
-struct Seat {
-    _permit: OwnedSemaphorePermit,
-    used: AtomicBool,
-}
-
-impl Place {
-    /// The next free place of `places`, or `None` if all are taken.
-    fn take(places: &Arc<Semaphore>) -> Option<Self> {
-        let permit = Arc::clone(places).try_acquire_owned().ok()?;
-        Some(Self(Arc::new(Seat {
-            _permit: permit,
-            used: AtomicBool::new(false),
-        })))
-    }
-}
-
-/// An extension of every request: the connection that it came on.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// The client's address: the peer's, or what trusted proxies say.
-    pub address: IpAddr,
-    /// When the connection was accepted. For a later request on a connection, when the request arrived.
-    pub accepted_at: Instant,
-    /// The connection's place. Whoever outlives the request's connection, as a WebSocket does, keeps it.
-    pub place: Place,
 }
 
 /// Binds `address` with SO_REUSEADDR, so that a restart does not wait for old connections. Must be called inside a
@@ -243,7 +211,7 @@ impl Serving {
         router: Router,
         shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let (address, seat, metrics) = (self.address, Arc::clone(&self.place.0), Arc::clone(&self.metrics));
+        let (address, seat, metrics) = (self.address, self.place.clone(), Arc::clone(&self.metrics));
         let service = router.map_request(move |mut request: Request<Incoming>| {
             let peer = self.peer(request.headers());
             request.extensions_mut().insert(peer);
@@ -263,7 +231,7 @@ impl Serving {
             };
             if let Err(error) = ended {
                 // An idle keep-alive connection that has served requests is normal: do not count its timeout.
-                if error.is_timeout() && !seat.used.load(Ordering::Relaxed) {
+                if error.is_timeout() && !seat.is_used() {
                     metrics.limit_hit(Limit::HeaderTimeout);
                 }
                 debug!(%address, %error, "HTTP connection ended");
@@ -273,7 +241,7 @@ impl Serving {
 
     /// What a request learns of its connection.
     fn peer(&self, headers: &HeaderMap) -> Peer {
-        let used = self.place.0.used.swap(true, Ordering::Relaxed);
+        let used = self.place.mark_used();
         Peer {
             address: self.proxies.client(self.address, headers),
             accepted_at: if used { Instant::now() } else { self.accepted_at },

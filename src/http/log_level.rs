@@ -13,12 +13,12 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::access::Caller;
+use super::api::Api;
 use super::body::require_json;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::json;
 use super::refusals;
-use super::router::Api;
 use crate::control::ask::tell;
 use crate::control::log_level::SetLevel;
 use crate::setting::HumanDuration;

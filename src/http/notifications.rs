@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::api::Api;
 use super::error::ApiError;
-use super::router::Api;
 use super::trace::FromPublisher;
 use crate::destination::Target;
 use crate::envelope::Envelope;
@@ -49,12 +49,6 @@ impl IntoResponse for Accepted {
 }
 
 impl Api {
-    /// Refuses at once while the bus is not connected.
-    pub(super) fn require_bus(&self) -> Result<(), ApiError> {
-        let connected = self.state.publisher.check_connected();
-        connected.map_err(|error| ApiError::from_publish(error, None))
-    }
-
     /// Begins to publish `envelope`, which goes to all of `targets`, with the publisher's trace and baggage.
     pub(super) fn begin(
         &self,

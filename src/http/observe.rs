@@ -4,19 +4,20 @@
 //! route by name: the router's own pattern is the label, so that a hostile path creates no new series.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
-use super::access::{self, Scope};
+use super::access::Scope;
+use super::api::Api;
+use super::caller::{address, authorize};
 use super::error::{ApiError, Refused};
 use super::origin;
-use super::router::Api;
-use super::trace::Recorded;
+use super::trace::{self, Recorded, method};
 use crate::envelope::TraceContext;
 use crate::limit::Limit;
 
@@ -75,8 +76,39 @@ pub async fn not_found(api: Arc<Api>, request: Request) -> Response {
 async fn admit(api: &Api, scope: Option<Scope>, request: Request, next: Next) -> Response {
     match (origin::refusal(api, &request), scope) {
         (Some(error), _) => error.into_response(),
-        (None, Some(scope)) => access::require(api, scope, request, next).await,
+        (None, Some(scope)) => require(api, scope, request, next).await,
         (None, None) => next.run(request).await,
+    }
+}
+
+/// Stands before every route that requires `scope`. Runs before any byte of the body is read.
+async fn require(api: &Api, scope: Scope, mut request: Request, next: Next) -> Response {
+    let address = address(&request);
+    let state = &api.state;
+    // The clock is read here, so that a login is part of the span.
+    let start = (scope == Scope::Publish && state.tracer.is_on()).then(SystemTime::now);
+    match authorize(
+        &state.policy,
+        &state.authenticator,
+        request.headers(),
+        address,
+        scope,
+    )
+    .await
+    {
+        Ok(caller) => {
+            tracing::Span::current().record("caller", tracing::field::display(&caller));
+            let begun = start.and_then(|at| trace::begin(&state.tracer, &mut request, &caller, address, at));
+            request.extensions_mut().insert(caller);
+            let Some(span) = begun else {
+                return next.run(request).await;
+            };
+            let mut response = next.run(request).instrument(span.tracing().clone()).await;
+            span.answered(response.status().as_u16());
+            response.extensions_mut().insert(Recorded(span));
+            response
+        }
+        Err(error) => error.into_response(),
     }
 }
 
@@ -142,19 +174,5 @@ fn set_headers(headers: &mut HeaderMap) {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-}
-
-/// The method as a label: one of a few.
-pub(super) fn method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        Method::PATCH => "PATCH",
-        _ => "_OTHER",
     }
 }

@@ -12,7 +12,7 @@ use utoipa::openapi::server::Server;
 use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::router::Api;
+use super::api::Api;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -27,7 +27,7 @@ use super::router::Api;
         (name = "debug", description = "What the cluster does, and what it says of it: scope admin"),
         (name = "health", description = "For probes and Prometheus"),
     ),
-    components(schemas(super::error::Problem, super::notifications::publish::Item)),
+    components(schemas(crate::problem::Problem, super::notifications::publish::Item)),
     modifiers(&Schemes),
 )]
 struct Document;

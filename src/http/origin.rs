@@ -5,8 +5,8 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::api::Api;
 use super::error::ApiError;
-use super::router::Api;
 use crate::origins::Origins;
 
 /// Permits a state-changing request unless a browser says that another site's page sent it. Clients that are not

@@ -9,7 +9,8 @@ use axum::routing::get;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, State};
+use super::Config;
+use super::api::State;
 
 mod built;
 

@@ -3,42 +3,18 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::Scope;
-use super::body::{BodyReader, Buffered, Limit};
-use super::error::ApiError;
+use super::api::{Api, State};
 use super::notifications::{message, publish, raw};
 use super::origin::cors;
 use super::{
-    Config, State, debug_sampling, explain, health, instances, log_level, observe, openapi, page, tap, users,
+    Config, debug_sampling, explain, health, instances, log_level, observe, openapi, page, tap, users,
 };
-use crate::origins::Origins;
-
-/// What handlers and middleware share.
-pub struct Api {
-    pub(super) state: State,
-    pub(super) body_reader: BodyReader,
-    pub(super) origins: Origins,
-    pub(super) cors_origins: Origins,
-    max_request_bytes: usize,
-}
-
-impl Api {
-    /// Reads the body of a JSON request.
-    pub(super) async fn read_json(&self, headers: &HeaderMap, body: Body) -> Result<Buffered, ApiError> {
-        let limit = Limit {
-            name: "http.max_request_bytes",
-            bytes: self.max_request_bytes,
-        };
-        self.body_reader.read(headers, body, limit).await
-    }
-}
 
 /// One router per port.
 pub struct Routers {
@@ -53,13 +29,7 @@ pub struct Routers {
 /// there with and without the base path; the first two need no credentials.
 pub fn router(state: State, config: &Config, ws: Router) -> Routers {
     let page = page::Page::new(&state, config);
-    let api = Arc::new(Api {
-        state,
-        body_reader: BodyReader::new(config.buffered_request_bytes.0, config.body_timeout.0),
-        origins: config.origins.clone(),
-        cors_origins: config.cors_origins.clone(),
-        max_request_bytes: config.max_request_bytes.0,
-    });
+    let api = Arc::new(Api::new(state, config));
     let base = config.base_path.as_str();
     let open = |routes| around(routes, &api, None);
     let guarded = |routes, scope| around(routes, &api, Some(scope));

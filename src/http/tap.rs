@@ -10,9 +10,9 @@ use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::api::Api;
 use super::error::ApiError;
 use super::refusals;
-use super::router::Api;
 use crate::drain::Phase;
 use crate::limit::Limit;
 use crate::tap::Count;

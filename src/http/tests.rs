@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
+use super::Config;
 use super::access::{Access, Config as ApiConfig, Key, Policy, Scope};
+use super::api::State;
 use super::router::{Routers, router};
-use super::{Config, State};
 use crate::auth::Authenticator;
 use crate::bus::Bus;
 use crate::delivery::registry::Registry;

@@ -8,11 +8,10 @@ use std::time::SystemTime;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 
-use super::access::Caller;
-use super::observe::method;
-use super::router::Api;
+use super::api::Api;
+use super::caller::Caller;
 use crate::envelope::{HeaderLimits, Headers, TraceContext};
 use crate::telemetry::trace::{self, Span, Tracer, Upstream};
 
@@ -137,6 +136,20 @@ fn is_baggage(text: &str) -> bool {
                 .split_once('=')
                 .is_some_and(|(key, _)| !key.is_empty())
         })
+}
+
+/// The method as a label: one of a few.
+pub(super) fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => "_OTHER",
+    }
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::access::Caller;
+use super::api::Api;
 use super::ask::{Asked, ask_others};
+use super::caller::Caller;
 use super::error::ApiError;
 use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
-use super::router::Api;
 use crate::control::ask::tell;
 use crate::control::sessions::{Disconnect, ListSessions, OfUser, Sessions};
 use crate::delivery::registry::SessionView;

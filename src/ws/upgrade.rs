@@ -24,10 +24,10 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::peer::{Peer, Place};
 use super::writer::PlainSocket;
-use crate::http::error::Problem;
-use crate::http::listener::{Peer, Place};
 use crate::origins::Origins;
+use crate::problem::Problem;
 use crate::setting::Secret;
 use crate::telemetry::metrics::Metrics;
 
@@ -105,7 +105,7 @@ pub fn routes(path: &str, state: UpgradeState) -> Router {
 /// The handler of the WebSocket endpoint, for every method: 101, or an RFC 9457 problem that says which rule of
 /// RFC 6455 section 4.2 the request broke (405, 426, 400), that its origin is not allowed (403) or that its address has
 /// too many (429). Works behind
-/// [`crate::http::listener`] only.
+/// the listener of `http/` only.
 pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) -> Response {
     let agreed = match handshake::check(
         request.method(),

@@ -197,8 +197,8 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "axum only under http/ and ws/upgrade, and as the bench's bare handler",
-        except: &["src/http", "src/ws/upgrade", "bench/src/bare"],
+        name: "axum only under http/, ws/upgrade and problem, and as the bench's bare handler",
+        except: &["src/http", "src/problem", "src/ws/upgrade", "bench/src/bare"],
         bans: Ban::Paths(&["axum", "utoipa_axum"]),
         broken: ("src/ws/reader.rs", "use axum::body::Body;"),
         ..RULE
@@ -260,6 +260,38 @@ pub const RULES: &[Rule] = &[
         within: &["src/relay", "src/control"],
         bans: Ban::Paths(&["crate::stomp", "crate::ws", "crate::session::driver"]),
         broken: ("src/relay.rs", "use crate::ws::reader;"),
+        ..RULE
+    },
+    Rule {
+        name: "relay hands on notifications; control messages are the desk's",
+        within: &["src/relay"],
+        bans: Ban::Paths(&["crate::control"]),
+        broken: ("src/relay.rs", "use crate::control::desk::Desk;"),
+        ..RULE
+    },
+    Rule {
+        name: "the control channel's own parts know no kind of message",
+        within: &[
+            "src/control/ask",
+            "src/control/complaints",
+            "src/control/desk",
+            "src/control/question",
+        ],
+        bans: Ban::Paths(&[
+            "crate::delivery",
+            "crate::destination",
+            "crate::principal",
+            "crate::telemetry",
+        ]),
+        broken: ("src/control/desk.rs", "use crate::delivery::registry::Registry;"),
+        ..RULE
+    },
+    Rule {
+        name: "the router knows every route, and no route knows the router",
+        within: &["src/http"],
+        except: &["src/http/router"],
+        bans: Ban::Paths(&["crate::http::router"]),
+        broken: ("src/http/users.rs", "use super::router::Routers;"),
         ..RULE
     },
     Rule {

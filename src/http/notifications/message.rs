@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 use super::Accepted;
 use crate::chat_message::{CONTENT_TYPE, chat_message};
 use crate::envelope::Envelope;
+use crate::http::api::Api;
 use crate::http::body::require_json;
 use crate::http::error::ApiError;
 use crate::http::json;
 use crate::http::refusals;
-use crate::http::router::Api;
 use crate::http::trace::FromPublisher;
 
 /// Where it goes.

@@ -15,14 +15,16 @@ use super::Accepted;
 use super::request::{Batch, Notification, Rules, parse, split};
 use crate::chat_message::CONTENT_TYPE;
 use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
-use crate::http::access::{self, Scope};
+use crate::http::access::Scope;
+use crate::http::api::Api;
 use crate::http::body::require_json;
-use crate::http::error::{ApiError, Problem};
+use crate::http::caller;
+use crate::http::error::ApiError;
 use crate::http::explain::{Explanation, explain};
-use crate::http::listener::Peer;
 use crate::http::refusals;
-use crate::http::router::Api;
 use crate::http::trace::FromPublisher;
+use crate::problem::Problem;
+use crate::ws::peer::Peer;
 
 /// The answer to a request that went as a whole.
 #[derive(Serialize, ToSchema)]
@@ -125,11 +127,11 @@ async fn dry_run(
     body: Body,
 ) -> Result<Json<Explanation>, ApiError> {
     // The route is open to publishers; which sessions exist is not.
-    access::authorize(
+    caller::authorize(
         &api.state.policy,
         &api.state.authenticator,
         headers,
-        access::address_of(peer),
+        caller::address_of(peer),
         Scope::Admin,
     )
     .await?;

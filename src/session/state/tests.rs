@@ -1,8 +1,11 @@
 //! Promise: each client frame means what docs/stomp-rules.md says, in each version; what is refused names the header at fault.
 
 use super::*;
+use crate::delivery::wire::AckMode;
+use crate::destination::Target;
 use crate::interceptor::{ConnectAttempt, Interceptor, Reject};
 use crate::principal::UserName;
+use crate::session::action::{Send, Step};
 use crate::stomp::{Decoder, Limits as DecoderLimits};
 use futures_util::future::BoxFuture;
 

@@ -14,8 +14,8 @@ use http::header::{
 };
 use http::{Method, StatusCode, Version};
 
-use crate::http::error::Problem;
 use crate::origins::Origins;
+use crate::problem::Problem;
 use crate::setting::Secret;
 
 /// STOMP's sub-protocols, best first (STOMP rule W1).

@@ -1,0 +1,99 @@
+//! What handlers and middleware share: the handles of the rest of Herald, and what every route reads from a request. Knows no
+//! route and no middleware.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use tokio::sync::watch;
+
+use super::Config;
+use super::access::Policy;
+use super::body::{BodyReader, Buffered, Limit};
+use super::error::ApiError;
+use crate::auth::Authenticator;
+use crate::bus::Bus;
+use crate::delivery::registry::Registry;
+use crate::destination::{Path, Prefixes};
+use crate::drain::Phase;
+use crate::envelope::HeaderLimits;
+use crate::instance::Instance;
+use crate::origins::Origins;
+use crate::presence::Presence;
+use crate::publish::Publisher;
+use crate::tap::Tap;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Tracer;
+
+/// What the routes need of the rest of Herald. [`super::router::router`] takes it.
+pub struct State {
+    /// Publishes notifications.
+    pub publisher: Publisher,
+    /// The connection to the other instances, and whether it is up.
+    pub bus: Arc<dyn Bus>,
+    /// Who is online in the cluster.
+    pub presence: Arc<Presence>,
+    /// This instance's sessions.
+    pub registry: Registry,
+    /// Checks Basic credentials.
+    pub authenticator: Arc<Authenticator>,
+    /// Which destinations a backend may name.
+    pub prefixes: Arc<Prefixes>,
+    /// This instance.
+    pub instance: Instance,
+    /// The compiled `[api]`.
+    pub policy: Policy,
+    /// Counts requests and publishes, and renders `/metrics`.
+    pub metrics: Metrics,
+    /// Makes spans, or none.
+    pub tracer: Tracer,
+    /// Readiness.
+    pub phase: watch::Receiver<Phase>,
+    /// `limits.headers` and `limits.header_bytes`.
+    pub header_limits: HeaderLimits,
+    /// `application.time_zone`, for the `time` of `POST /api/v1/message`.
+    pub time_zone: jiff::tz::TimeZone,
+    /// Samples what this instance fans out.
+    pub tap: Tap,
+    /// `presence.list_destination`, for the page.
+    pub list_destination: Option<Path>,
+}
+
+/// The state of all routes, with what `[http]` says about requests.
+pub struct Api {
+    pub(super) state: State,
+    pub(super) body_reader: BodyReader,
+    /// `http.origins`
+    pub(super) origins: Origins,
+    /// `http.cors_origins`
+    pub(super) cors_origins: Origins,
+    max_request_bytes: usize,
+}
+
+impl Api {
+    /// With the bounds and the origins of `config`.
+    pub(super) fn new(state: State, config: &Config) -> Self {
+        Self {
+            state,
+            body_reader: BodyReader::new(config.buffered_request_bytes.0, config.body_timeout.0),
+            origins: config.origins.clone(),
+            cors_origins: config.cors_origins.clone(),
+            max_request_bytes: config.max_request_bytes.0,
+        }
+    }
+
+    /// Reads the body of a JSON request.
+    pub(super) async fn read_json(&self, headers: &HeaderMap, body: Body) -> Result<Buffered, ApiError> {
+        let limit = Limit {
+            name: "http.max_request_bytes",
+            bytes: self.max_request_bytes,
+        };
+        self.body_reader.read(headers, body, limit).await
+    }
+
+    /// Refuses at once while the bus is not connected.
+    pub(super) fn require_bus(&self) -> Result<(), ApiError> {
+        let connected = self.state.publisher.check_connected();
+        connected.map_err(|error| ApiError::from_publish(error, None))
+    }
+}

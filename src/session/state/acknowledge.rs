@@ -1,0 +1,61 @@
+//! ACK and NACK. Pure, as the rest of [`super`].
+
+use super::{Rules, Session, malformed, required};
+use crate::delivery::command::Acknowledgement;
+use crate::envelope::{MessageId, TraceContext};
+use crate::session::action::{Action, Refusal, Step};
+use crate::stomp::{Command, Frame, Version};
+
+impl Session {
+    /// ACK and NACK by the headers of each version (STOMP rule A1). An id that is not known, or not any more, is ignored,
+    /// which A1 leaves open; nothing is redelivered: what is not acknowledged at a session's end counts as lost (A3).
+    pub(super) fn acknowledge(
+        &mut self,
+        frame: &Frame,
+        rules: &Rules,
+        receipt: Option<Box<str>>,
+    ) -> Result<Action, Refusal> {
+        let (message_id, subscription) = match (self.version, frame.command) {
+            (Version::V1_0, Command::Nack) => return Err(malformed("NACK: no command of STOMP 1.0")),
+            (Version::V1_0, _) => (required(frame, "message-id")?, frame.headers.get("subscription")),
+            (Version::V1_1, _) => (
+                required(frame, "message-id")?,
+                Some(required(frame, "subscription")?),
+            ),
+            // MESSAGE's `ack` header: <message-id>;<subscription id>.
+            (Version::V1_2, _) => match required(frame, "id")?.split_once(';') {
+                Some((message_id, subscription)) => (message_id, Some(subscription)),
+                None => ("", None),
+            },
+        };
+        let open = subscription.map(|id| {
+            self.subscriptions
+                .iter()
+                .find(|open| open.id.as_deref() == Some(id))
+        });
+        let ack = match (MessageId::parse(message_id), open) {
+            (None, _) | (_, Some(None)) => None,
+            (Some(message_id), open) => Some(Acknowledgement {
+                subscription: open.flatten().map(|open| open.number),
+                message_id,
+                positive: frame.command == Command::Ack,
+                trace: TraceContext::from_lookup(|name| frame.headers.get(name)),
+            }),
+        };
+        match (frame.headers.get("transaction"), ack) {
+            (Some(transaction), Some(ack)) => {
+                let command = frame.command.as_str();
+                self.transactions
+                    .add(transaction, command, Step::Acknowledge(ack), &rules.limits)?;
+                Ok(Action::Done { receipt })
+            }
+            (Some(transaction), None) => {
+                self.transactions
+                    .must_be_open(transaction, frame.command.as_str())?;
+                Ok(Action::Done { receipt })
+            }
+            (None, Some(ack)) => Ok(Action::Acknowledge { ack, receipt }),
+            (None, None) => Ok(Action::Done { receipt }),
+        }
+    }
+}

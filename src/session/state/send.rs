@@ -1,0 +1,102 @@
+//! SEND: its destination, its body and its headers. Pure, as the rest of [`super`].
+
+use std::sync::Arc;
+
+use super::{Rules, Session, malformed, required};
+use crate::close_reason::CloseReason;
+use crate::destination::{Destination, Path, Target};
+use crate::envelope::{HeaderError, HeaderLimits, Headers, TraceContext, collapse_key, is_content_type};
+use crate::limit::Limit;
+use crate::session::action::{Action, Refusal, Send, Step};
+use crate::stomp::Frame;
+
+impl Session {
+    pub(super) fn send(
+        &mut self,
+        frame: Frame,
+        rules: &Rules,
+        receipt: Option<Box<str>>,
+    ) -> Result<Action, Refusal> {
+        let text = required(&frame, "destination")?;
+        let destination = self.destination("SEND", text, rules)?;
+        rules
+            .chain
+            .send(&self.principal, &destination, text)
+            .map_err(Refusal::from)?;
+        check_body(frame.body.len(), rules.limits.body_bytes)?;
+        let content_type = frame.headers.get("content-type").filter(|text| !text.is_empty());
+        if content_type.is_some_and(|text| !is_content_type(text)) {
+            return Err(malformed("SEND: header content-type is no media type"));
+        }
+        let send = Send {
+            text: text.into(),
+            content_type: content_type.map(Into::into),
+            headers: own_headers(&frame, rules.limits.headers)?,
+            reply_to: self.reply_to(&frame, rules)?,
+            collapse: collapse(&frame)?,
+            correlation_id: frame.headers.get("correlation-id").map(Into::into),
+            trace: TraceContext::from_lookup(|name| frame.headers.get(name)),
+            destination,
+            body: frame.body.clone(),
+        };
+        match frame.headers.get("transaction") {
+            None => Ok(Action::Send {
+                send: Box::new(send),
+                receipt,
+            }),
+            Some(transaction) => {
+                self.transactions
+                    .add(transaction, "SEND", Step::Send(send), &rules.limits)?;
+                // Processed means: accepted into its transaction (STOMP rule T4).
+                Ok(Action::Done { receipt })
+            }
+        }
+    }
+
+    fn reply_to(&self, frame: &Frame, rules: &Rules) -> Result<Option<Path>, Refusal> {
+        let Some(text) = frame.headers.get("reply-to") else {
+            return Ok(None);
+        };
+        match rules.prefixes.for_client(text, self.principal.user()) {
+            Ok(Destination::Target(Target::User { path, .. })) => Ok(Some(path)),
+            _ => Err(Refusal::new(
+                CloseReason::Forbidden,
+                format!(
+                    "SEND: header reply-to must be one of the sender's own destinations below {}/",
+                    rules.prefixes.user_prefix
+                ),
+            )),
+        }
+    }
+}
+
+fn check_body(bytes: usize, most: usize) -> Result<(), Refusal> {
+    if bytes <= most {
+        return Ok(());
+    }
+    let message = format!("SEND: the body is over {most} bytes (limits.body_bytes)");
+    Err(Refusal::new(CloseReason::TooLarge, message).at(Limit::BodyBytes))
+}
+
+/// The client's own headers, filtered.
+fn own_headers(frame: &Frame, limits: HeaderLimits) -> Result<Headers, Refusal> {
+    Headers::from_publisher(frame.headers.iter(), limits).map_err(|error| {
+        let reason = match error {
+            HeaderError::TooMany(_) => CloseReason::Limit,
+            HeaderError::TooLong(..) => CloseReason::TooLarge,
+            HeaderError::BadName(_) | HeaderError::BadValue(_) => CloseReason::Malformed,
+        };
+        let limit = error.limit();
+        let refusal = Refusal::new(reason, format!("SEND: {error}"));
+        Refusal { limit, ..refusal }
+    })
+}
+
+fn collapse(frame: &Frame) -> Result<Option<Arc<str>>, Refusal> {
+    let key = frame.headers.get("herald-collapse").map(|text| {
+        collapse_key(text).ok_or_else(|| {
+            malformed("SEND: header herald-collapse must have 1 to 128 bytes without control characters")
+        })
+    });
+    key.transpose()
+}

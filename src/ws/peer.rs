@@ -1,0 +1,51 @@
+//! The connection that a request came on. The listener attaches it to every request; a WebSocket takes it over. Knows no
+//! socket.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// A connection's place among `http.max_connections`, freed when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Place(Arc<Seat>);
+
+#[derive(Debug)]
+struct Seat {
+    _permit: OwnedSemaphorePermit,
+    used: AtomicBool,
+}
+
+impl Place {
+    /// The next free place of `places`, or `None` if all are taken.
+    pub fn take(places: &Arc<Semaphore>) -> Option<Self> {
+        let permit = Arc::clone(places).try_acquire_owned().ok()?;
+        Some(Self(Arc::new(Seat {
+            _permit: permit,
+            used: AtomicBool::new(false),
+        })))
+    }
+
+    /// Whether a request has come on the connection.
+    pub fn is_used(&self) -> bool {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a request has come. Returns whether one had come before.
+    pub fn mark_used(&self) -> bool {
+        self.0.used.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// An extension of every request: the connection that it came on.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The client's address: the peer's, or what trusted proxies say.
+    pub address: IpAddr,
+    /// When the connection was accepted. For a later request on a connection, when the request arrived.
+    pub accepted_at: Instant,
+    /// The connection's place. Whoever outlives the request's connection, as a WebSocket does, keeps it.
+    pub place: Place,
+}
