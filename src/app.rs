@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,24 +13,21 @@ use tracing::{info, warn};
 
 use crate::auth::{self, Authenticator};
 use crate::bus::Bus;
-use crate::close_reason::CloseReason;
 use crate::config::Config;
-use crate::control::desk::serve;
 use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
 use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::presence::Presence;
-use crate::probe;
 use crate::publish::Publisher;
-use crate::recent::{self, Recent};
+use crate::recent::Recent;
 use crate::session::application::{Application, Route};
 use crate::session::context::Context;
 use crate::session::driver;
 use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
-use crate::setting::Limits;
 use crate::tap::Tap;
+use crate::task;
 use crate::telemetry::metrics::{Metrics, otlp};
 use crate::telemetry::plan::{self, Plan};
 use crate::telemetry::trace::Tracer;
@@ -40,13 +35,18 @@ use crate::telemetry::trace::delivery::Recorder;
 use crate::telemetry::trace::export::Exporter;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
+mod background;
 mod connect;
 mod desk;
+mod listen;
 mod push;
 mod settings;
+mod tasks;
 
 use connect::connect_bus;
+use listen::{Bound, Listening};
 use settings::{connection_limits, header_limits, registry_settings, rules, start_tracing};
+use tasks::Tasks;
 
 /// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
@@ -69,11 +69,12 @@ impl std::error::Error for Error {}
 
 /// An instance whose listeners are bound, not yet serving.
 pub struct App {
-    listener: TcpListener,
-    admin_listener: Option<TcpListener>,
-    routers: http::router::Routers,
-    http: http::Config,
-    limits: Limits,
+    listening: Listening,
+    core: Core,
+}
+
+/// An instance but for its listeners.
+struct Core {
     drain: drain::Config,
     otlp: otlp::Config,
     plan: Plan,
@@ -163,11 +164,7 @@ impl App {
         let (phase, phase_seen) = watch::channel(Phase::Starting);
         let (sessions, draining) = (TaskTracker::new(), CancellationToken::new());
 
-        let listener = bind(config.http.listen, "http.listen")?;
-        let admin_listener = match config.http.admin_listen {
-            Some(address) => Some(bind(address, "http.admin_listen")?),
-            None => None,
-        };
+        let bound = Bound::bind(&config.http)?;
         let (most, meters) = (config.limits.body_bytes.0, metrics.clone());
         let publisher = Publisher::new(bus.clone(), tracer.clone(), meters, most);
         let state = http::api::State {
@@ -225,12 +222,8 @@ impl App {
             .with_admission(Admission::new(&config.limits, &metrics));
         let routers =
             http::router::router(state, &config.http, routes(config.http.ws_path.as_str(), upgrade));
-        Ok(Self {
-            listener,
-            admin_listener,
-            routers,
-            http: config.http,
-            limits: config.limits,
+        let options = listener::Options::new(&config.http, &config.limits);
+        let core = Core {
             drain: config.drain,
             otlp: config.metrics,
             plan,
@@ -248,144 +241,80 @@ impl App {
             phase,
             sessions,
             draining,
-        })
+        };
+        let listening = bound.serve(routers, options);
+        Ok(Self { listening, core })
     }
 
     /// Where it listens; with the port that the kernel chose where the configuration says 0.
     pub fn address(&self) -> Result<SocketAddr, Error> {
-        self.listener
-            .local_addr()
-            .map_err(|error| Error::Failure(format!("http.listen: {error}")))
+        self.listening.address()
     }
 
     /// Serves until `stop` says how to end, then drains inside `drain.timeout`.
+    ///
+    /// # Errors
+    /// [`Error::Failure`] at once if a task or a shard ends that the instance cannot do without, by its name; sessions are
+    /// cut off, and clients go to another instance.
     pub async fn run(self, stop: impl Future<Output = Stop>) -> Result<(), Error> {
-        let address = self.address()?;
-        let admin_address = self
-            .admin_listener
-            .as_ref()
-            .map(TcpListener::local_addr)
-            .and_then(Result::ok);
+        let Self { listening, core } = self;
+        let (address, admin_address) = (listening.address()?, listening.admin_address());
         let (accepting, background) = (CancellationToken::new(), CancellationToken::new());
-        let connections = TaskTracker::new();
-        let mut presence = self.start_relay(&background)?;
-        let mut pushing = self.push_metrics(&background)?;
-        let options = listener::Options::new(&self.http, &self.limits);
-        let serve = |listener, router, options, until: &CancellationToken| {
-            listener::serve(
-                listener,
-                router,
-                options,
-                self.metrics.clone(),
-                until.clone(),
-                &connections,
-            )
-        };
-        let admin_options = options.clone().without_proxy_protocol();
-        let main = serve(self.listener, self.routers.main, options, &accepting);
-        let admin = async {
-            match (self.admin_listener, self.routers.admin) {
-                // Health and metrics are served to the very end.
-                (Some(listener), Some(router)) => serve(listener, router, admin_options, &background).await,
-                _ => std::future::pending().await,
-            }
-        };
-        self.phase.send_replace(Phase::Running);
-        let admin_address = admin_address.map(tracing::field::display);
-        info!(instance = %self.instance.name, id = %self.instance.id, %address, admin_address, "serving");
-        let end = async {
-            let stop = tokio::select! {
-                stop = stop => stop,
-                () = self.registry.failed() => return Err(Error::Failure("a shard has failed".into())),
-            };
-            let deadline = Instant::now() + self.drain.timeout.0;
-            // The last second is for the bus and the logs.
-            let close_by = deadline - self.drain.timeout.0.min(Duration::from_secs(3));
-            info!(timeout = %self.drain.timeout, "draining");
-            self.phase.send_replace(Phase::NotReady);
-            drain::wait_for_balancer(stop, &self.drain, close_by).await;
-            self.phase.send_replace(Phase::Draining);
-            accepting.cancel();
-            self.draining.cancel();
-            drain::close_sessions(&self.registry, &self.drain, close_by).await;
-            self.sessions.close();
-            if timeout_at(
-                deadline - Duration::from_secs(1).min(self.drain.timeout.0),
-                self.sessions.wait(),
-            )
-            .await
-            .is_err()
-            {
-                warn!(
-                    connections = self.sessions.len(),
-                    "connections left at drain.timeout"
-                );
-            }
-            background.cancel();
-            // Says goodbye, so that this instance's users are gone at once everywhere.
-            let _ = timeout_at(deadline, &mut presence).await;
-            let _ = timeout_at(deadline, self.bus.drain()).await;
-            if let Some(pushing) = &mut pushing {
-                let _ = timeout_at(deadline, pushing).await;
-            }
-            self.exporter.shutdown(deadline).await;
-            info!("drained");
-            Ok(())
-        };
-        tokio::select! {
-            ended = end => ended,
-            // Both only end once they are told to; until then they serve beside the drain.
-            () = async { tokio::join!(main, admin); std::future::pending::<()>().await } => Ok(()),
+        let mut tasks = core.start_tasks(&background)?;
+        for task in listening.start(&core.metrics, &accepting, &background) {
+            tasks.watch(task);
         }
-    }
-
-    /// The tasks between the bus and this instance's own parts.
-    fn start_relay(&self, background: &CancellationToken) -> Result<JoinHandle<()>, Error> {
-        let taken = || Error::Failure("the bus's incoming side is taken already".into());
-        let notifications = self.bus.incoming().ok_or_else(taken)?;
-        let control = self.bus.control_incoming().ok_or_else(taken)?;
-        let (registry, recent) = (self.registry.clone(), self.recent.clone());
-        tokio::spawn(self.relay().run(notifications));
-        tokio::spawn(serve(control, self.desk()));
-        tokio::spawn(self.cluster.clone().run(background.clone()));
-        let presence = tokio::spawn(self.presence.clone().run(background.clone()));
-        tokio::spawn(recent::share::learn(
-            self.bus.clone(),
-            self.presence.clone(),
-            recent,
-        ));
-        tokio::spawn(probe::probe(
-            self.bus.clone(),
-            self.presence.clone(),
-            self.instance.id,
-            self.metrics.clone(),
-            background.clone(),
-        ));
-        let mut withdrawn = self.authenticator.withdrawn();
-        let authenticator = Arc::downgrade(&self.authenticator);
-        tokio::spawn(async move {
-            use tokio::sync::broadcast::error::RecvError;
-            loop {
-                match withdrawn.recv().await {
-                    Ok(user) => registry.close_user(&user, CloseReason::NotAuthenticated).await,
-                    // Names are lost, users are not: every session is looked at.
-                    Err(RecvError::Lagged(names)) => {
-                        info!(names, "many users withdrawn at once: looking at every session");
-                        let Some(users) = authenticator.upgrade() else {
-                            return;
-                        };
-                        let gone = Arc::new(move |who: &_| !users.is_current(who));
-                        registry.close_where(gone, CloseReason::NotAuthenticated).await;
-                    }
-                    Err(RecvError::Closed) => return,
-                }
-            }
-        });
-        Ok(presence)
+        core.phase.send_replace(Phase::Running);
+        let admin_address = admin_address.map(tracing::field::display);
+        info!(instance = %core.instance.name, id = %core.instance.id, %address, admin_address, "serving");
+        let stop = tokio::select! {
+            stop = stop => stop,
+            failure = tasks.failed() => return Err(failure),
+            () = core.registry.failed() => return Err(Error::Failure("a shard has failed".into())),
+        };
+        let drained = task::caught(Box::pin(core.drain(stop, tasks, accepting, background)));
+        let panicked = |_| Error::Failure("the drain has panicked".into());
+        drained.await.map_err(panicked)
     }
 }
 
-fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Error> {
-    listener::bind(address)
-        .map_err(|error| Error::Failure(format!("{key}: cannot listen on {address}: {error}")))
+impl Core {
+    async fn drain(
+        self,
+        stop: Stop,
+        mut tasks: Tasks,
+        accepting: CancellationToken,
+        background: CancellationToken,
+    ) {
+        let deadline = Instant::now() + self.drain.timeout.0;
+        // The last second is for the bus and the logs.
+        let close_by = deadline - self.drain.timeout.0.min(Duration::from_secs(3));
+        info!(timeout = %self.drain.timeout, "draining");
+        #[cfg(test)]
+        assert!(task::faults::meant_for("drain").is_none(), "on purpose");
+        self.phase.send_replace(Phase::NotReady);
+        drain::wait_for_balancer(stop, &self.drain, close_by).await;
+        self.phase.send_replace(Phase::Draining);
+        accepting.cancel();
+        self.draining.cancel();
+        drain::close_sessions(&self.registry, &self.drain, close_by).await;
+        self.sessions.close();
+        let sessions_by = deadline - Duration::from_secs(1).min(self.drain.timeout.0);
+        if timeout_at(sessions_by, self.sessions.wait()).await.is_err() {
+            warn!(
+                connections = self.sessions.len(),
+                "connections left at drain.timeout"
+            );
+        }
+        background.cancel();
+        // Says goodbye, so that this instance's users are gone at once everywhere.
+        let _ = timeout_at(deadline, tasks.ended(background::PRESENCE)).await;
+        let _ = timeout_at(deadline, self.bus.drain()).await;
+        let _ = timeout_at(deadline, tasks.ended(push::PUSH)).await;
+        self.exporter.shutdown(deadline).await;
+        info!("drained");
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::principal::{Principal, UserName};
+use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
 use credentials::Credentials;
 use delay::Delays;
@@ -86,16 +87,17 @@ impl std::error::Error for AuthSetupError {
     }
 }
 
-/// Proves who somebody is. Shared as `Arc<Authenticator>`; dropping the last one stops watching the users file.
+/// Proves who somebody is. Shared as `Arc<Authenticator>`.
 pub struct Authenticator {
     store: Arc<UserStore>,
     gates: Gates,
-    _watch: Option<AbortOnDropHandle<()>>,
+    /// Until somebody takes it.
+    watch: Mutex<Option<Task>>,
 }
 
 impl Authenticator {
-    /// Reads the users and starts watching `auth.users_file`. Call it on a tokio runtime; it blocks while it reads
-    /// the file.
+    /// Reads the users and starts watching `auth.users_file`, until the authenticator or, once taken, its
+    /// [task](Self::tasks) is dropped. Call it on a tokio runtime; it blocks while it reads the file.
     pub fn new(config: &Config, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
         let known = KnownUsers::open(config, login).map_err(AuthSetupError::Users)?;
         Self::of(known, login, metrics)
@@ -106,13 +108,13 @@ impl Authenticator {
     /// # Errors
     /// No tokio runtime, no random bytes, or no threads.
     pub fn of(known: KnownUsers, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
-        let runtime = Handle::try_current().map_err(|_| AuthSetupError::NoRuntime)?;
+        Handle::try_current().map_err(|_| AuthSetupError::NoRuntime)?;
         let (verifier, delays) = (Verifier::new(login)?, Delays::new(login));
         let KnownUsers { store, watched } = known;
         let store = Arc::new(store);
         let watch = watched.map(|(path, content)| {
             let watching = users::watch::run(Arc::clone(&store), path, content);
-            AbortOnDropHandle::new(runtime.spawn(watching))
+            Task::essential("users file", watching)
         });
         for result in ["ok", "failed", "overloaded"] {
             metrics.logins.with_label_values(&[result]);
@@ -125,8 +127,14 @@ impl Authenticator {
         Ok(Arc::new(Self {
             store,
             gates,
-            _watch: watch,
+            watch: Mutex::new(watch),
         }))
+    }
+
+    /// The task that watches `auth.users_file`, if that is set: without it, withdrawn users would keep their sessions.
+    /// Taken once; later calls give none.
+    pub fn tasks(&self) -> Option<Task> {
+        self.watch.lock().take()
     }
 
     /// Checks a name and a password and counts the result in [`Metrics::logins`]. `address` is the client's address.

@@ -15,6 +15,7 @@ use crate::envelope::{Envelope, Headers, TraceContext};
 use crate::instance::InstanceId;
 use crate::principal::UserName;
 use crate::setting::ByteSize;
+use crate::task::Task;
 
 pub mod config;
 pub mod embedded;
@@ -83,6 +84,9 @@ pub trait Bus: Send + Sync + 'static {
     /// Counters since start, for `/metrics`.
     fn stats(&self) -> Stats;
 
+    /// The tasks that the bus cannot work without, to be watched until [`Bus::drain`]. Taken once; later calls give none.
+    fn tasks(&self) -> Vec<Task>;
+
     /// Stops receiving, sends what was accepted, and disconnects; bounded by two seconds.
     fn drain(&self) -> BoxFuture<'_, ()>;
 }
@@ -110,6 +114,8 @@ pub struct Stats {
     pub undeliverable: u64,
     /// Incoming messages that were stale (`Herald-Expires`) on arrival or when the reader reached them.
     pub expired: u64,
+    /// Notifications dropped because decoding one panicked.
+    pub poisoned: u64,
 }
 
 /// Why a publish or the first half of a request was refused. None of it was queued.

@@ -102,6 +102,10 @@ impl StopSignals {
     /// Waits for the first signal. A further one, at any later time, ends the process at once with status 1.
     pub async fn first(mut self) -> Stop {
         let stop = self.next().await;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "lasts as long as the process, which it ends"
+        )]
         tokio::spawn(async move {
             self.next().await;
             warn!("second signal: ending at once");

@@ -7,6 +7,11 @@
 //! * Interceptors see who and what, never a socket.
 //! * Only [`app`], `main.rs`, `cli/check` and `cli/doctor` see the whole [`config::Config`].
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "a test's tasks end with its runtime")
+)]
+
 pub mod app;
 pub mod auth;
 pub mod bus;
@@ -36,5 +41,6 @@ pub mod session;
 pub mod setting;
 pub mod stomp;
 pub mod tap;
+pub mod task;
 pub mod telemetry;
 pub mod ws;

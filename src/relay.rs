@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt};
+use tracing::error;
 
 use crate::bus::BoxStream;
 use crate::delivery::registry::Registry;
@@ -12,7 +13,8 @@ use crate::envelope::Envelope;
 use crate::presence::Presence;
 use crate::recent::Recent;
 use crate::tap::Tap;
-use crate::telemetry::metrics::Metrics;
+use crate::task;
+use crate::telemetry::metrics::{Metrics, Poison};
 
 /// Where notifications go on this instance.
 pub struct Relay {
@@ -24,13 +26,14 @@ pub struct Relay {
     pub tap: Tap,
     /// Who is online.
     pub presence: Arc<Presence>,
-    /// Counts what reaches nobody.
+    /// Counts what reaches nobody, and what made its handling panic.
     pub metrics: Metrics,
 }
 
 impl Relay {
     /// Hands every notification to the sessions of this instance, in the bus's order; ends with the bus. A full shard makes
-    /// this wait, and with it the bus.
+    /// this wait, and with it the bus. A notification that makes its handling panic is dropped, counted and named in the
+    /// log: every instance gets it, and it must not end them all.
     pub async fn run(self, mut incoming: BoxStream<Envelope>) {
         let mut ahead = None;
         loop {
@@ -41,12 +44,19 @@ impl Relay {
             let Some(envelope) = next else { return };
             // If the stream has ended, it says so once more above.
             ahead = incoming.next().now_or_never().flatten();
-            self.hand_on(envelope, ahead.is_none()).await;
+            let id = envelope.id.clone();
+            let handling = self.hand_on(envelope, ahead.is_none());
+            if task::caught(handling).await.is_err() {
+                self.metrics.poisoned(Poison::Notification);
+                error!(%id, "a notification was dropped: handling it panicked");
+            }
         }
     }
 
     /// Handles one notification; `is_alone` if no other one waits behind it.
     async fn hand_on(&self, envelope: Envelope, is_alone: bool) {
+        #[cfg(test)]
+        task::faults::trip(&envelope.body);
         self.recent.record(&envelope);
         if self.tap.is_open() {
             self.tap.record(&envelope, self.registry.is_wanted(&envelope));

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::App;
+use super::Core;
 use crate::control::desk::Desk;
 use crate::control::{debug_sampling, describe, explain, log_level, session_user, sessions};
 use crate::delivery::registry::Registry;
@@ -14,7 +14,7 @@ use crate::relay::Relay;
 use crate::session::per_user::cluster::Cluster;
 use crate::telemetry::trace::Tracer;
 
-impl App {
+impl Core {
     /// What notifications are handed to.
     pub(super) fn relay(&self) -> Relay {
         Relay {

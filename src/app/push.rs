@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Error};
+use super::{Core, Error};
 use crate::http::health;
+use crate::task::Task;
 use crate::telemetry::metrics::otlp;
 
-impl App {
-    /// Pushes the metrics to a collector, if one is asked for.
-    pub(super) fn push_metrics(
-        &self,
-        background: &CancellationToken,
-    ) -> Result<Option<JoinHandle<()>>, Error> {
+/// The task's name.
+pub(super) const PUSH: &str = "metrics push";
+
+impl Core {
+    /// Pushes the metrics to a collector until `background` ends, if one is asked for.
+    pub(super) fn push_metrics(&self, background: &CancellationToken) -> Result<Option<Task>, Error> {
         let sources = (
             self.registry.clone(),
             self.bus.clone(),
@@ -27,14 +27,15 @@ impl App {
                 as futures_util::future::BoxFuture<'static, _>
         });
         let (metrics, background) = (self.metrics.clone(), background.clone());
-        otlp::start(
+        let pushing = otlp::start(
             &self.otlp,
             &self.plan,
             &self.instance,
             metrics,
             observe,
             background,
-        )
-        .map_err(Error::Config)
+        );
+        let pushing = pushing.map_err(Error::Config)?;
+        Ok(pushing.map(|pushing| Task::essential(PUSH, pushing)))
     }
 }

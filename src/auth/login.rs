@@ -71,6 +71,7 @@ impl Gates {
             attempt.wait().await;
             gates.check(Some(attempt), &credentials, &stored, address).await
         };
+        #[expect(clippy::disallowed_methods, reason = "one login, which is awaited below")]
         let delayed = tokio::spawn(delayed.in_current_span());
         // An error means that the runtime is shutting down.
         delayed.await.unwrap_or(Err(AuthError::Overloaded(None)))

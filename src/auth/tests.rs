@@ -126,7 +126,7 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
             delays: Delays::new(&login),
             metrics: Metrics::new().unwrap(),
         },
-        _watch: None,
+        watch: parking_lot::Mutex::default(),
     };
     for user in ["alice", "carol", "not:a:name", ""] {
         let result = auth.verify(&credentials(user, "wrong"), HERE).await;
@@ -172,7 +172,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
             delays: Delays::new(&forgetful),
             metrics: Metrics::new().unwrap(),
         },
-        _watch: None,
+        watch: parking_lot::Mutex::default(),
     };
     let alice = credentials("alice", "a");
     let principal = auth.verify(&alice, HERE).await.unwrap();
@@ -297,7 +297,7 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
             delays: Delays::new(&login),
             metrics: Metrics::new().unwrap(),
         },
-        _watch: None,
+        watch: parking_lot::Mutex::default(),
     };
     let took = async |address: u8, password: &str| {
         let address = std::net::Ipv4Addr::new(192, 0, 2, address).into();

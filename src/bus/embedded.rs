@@ -15,6 +15,7 @@ use super::{
 };
 use crate::envelope::{Arrival, Envelope};
 use crate::instance::InstanceId;
+use crate::task::Task;
 
 /// How long a publisher waits for a slow reader. It must be answered within a second.
 const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
@@ -126,6 +127,10 @@ impl Bus for EmbeddedBus {
                 return Ok(PendingReply::new(async { Err(RequestError::NoResponders) }));
             };
             // The backend works whether or not anybody waits for its answer.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "one request, whose answer is awaited below"
+            )]
             let answer = tokio::spawn(handler(request.clone()));
             let timeout = self.request_timeout;
             Ok(PendingReply::new(async move {
@@ -206,6 +211,11 @@ impl Bus for EmbeddedBus {
             expired: self.expired.load(Ordering::Relaxed),
             ..Stats::default()
         }
+    }
+
+    /// It works in its callers' tasks.
+    fn tasks(&self) -> Vec<Task> {
+        Vec::new()
     }
 
     /// What was accepted is already in the reader's queue.

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::envelope::Envelope;
 use crate::instance::{Instance, InstanceId};
+use crate::task::Task;
 use control::Control;
 use incoming::Incoming;
 use link::{Connection, Link};
@@ -62,7 +63,9 @@ pub struct NatsBus {
     incoming: Mutex<Option<QueueStream>>,
     control: Mutex<Option<mpsc::Receiver<ControlMessage>>>,
     expired: Arc<AtomicU64>,
-    tasks: TaskTracker,
+    tasks: Mutex<Vec<Task>>,
+    /// Everything that runs, so that the drain can wait for it.
+    running: TaskTracker,
 }
 
 impl NatsBus {
@@ -111,10 +114,11 @@ impl NatsBus {
             expired: incoming.expired(),
             incoming: Mutex::new(Some(incoming)),
             control: Mutex::new(Some(control)),
-            tasks: TaskTracker::new(),
+            tasks: Mutex::default(),
+            running: TaskTracker::new(),
         };
         bus.subscribe(instance.id, &queue, &control_sender).await?;
-        bus.tasks.spawn(bus.connection.clone().watch());
+        bus.start("bus connection", bus.connection.clone().watch());
         Ok(Arc::new(bus))
     }
 
@@ -128,27 +132,34 @@ impl NatsBus {
         let client = &self.connection.client;
         let link = &self.connection.link;
         let inbox = subscribe(client, link.requests.wildcard()).await?;
-        self.tasks.spawn(link::receive_replies(inbox, link.clone()));
-        for subject in self.subjects.control(instance) {
+        self.start("bus replies", link::receive_replies(inbox, link.clone()));
+        let control_names = ["bus control to all", "bus control to this instance"];
+        for (name, subject) in control_names.into_iter().zip(self.subjects.control(instance)) {
             let control = Control {
                 subjects: self.subjects.clone(),
                 instance,
                 connection: self.connection.clone(),
                 queue: control.clone(),
-                tasks: self.tasks.clone(),
+                tasks: self.running.clone(),
             };
-            self.tasks.spawn(control.run(subscribe(client, subject).await?));
+            self.start(name, control.run(subscribe(client, subject).await?));
         }
-        for subject in self.subjects.notifications() {
+        let names = ["bus notifications to all", "bus notifications to users"];
+        for (name, subject) in names.into_iter().zip(self.subjects.notifications()) {
             let incoming = Incoming {
                 subjects: self.subjects.clone(),
                 limits: self.limits,
                 queue: queue.clone(),
                 link: link.clone(),
             };
-            self.tasks.spawn(incoming.run(subscribe(client, subject).await?));
+            self.start(name, incoming.run(subscribe(client, subject).await?));
         }
         Ok(())
+    }
+
+    fn start(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let task = Task::essential(name, self.running.track_future(work));
+        self.tasks.lock().push(task);
     }
 
     /// The limit of a body, and the setting that it comes from.
@@ -305,7 +316,12 @@ impl Bus for NatsBus {
             slow_consumer_drops: link.slow_consumer_drops(),
             undeliverable: link.undeliverable_count() + self.connection.malformed(),
             expired: self.expired.load(Ordering::Relaxed),
+            poisoned: link.poisoned_count(),
         }
+    }
+
+    fn tasks(&self) -> Vec<Task> {
+        std::mem::take(&mut *self.tasks.lock())
     }
 
     fn drain(&self) -> BoxFuture<'_, ()> {
@@ -319,8 +335,8 @@ impl Bus for NatsBus {
                 if let Err(error) = self.connection.client.drain().await {
                     tracing::debug!(%error, "the NATS client has stopped already");
                 }
-                self.tasks.close();
-                self.tasks.wait().await;
+                self.running.close();
+                self.running.wait().await;
             };
             if tokio::time::timeout(DRAIN_STEP_TIMEOUT, left).await.is_err() {
                 tracing::debug!("NATS tasks still run; they end by their own time-outs");

@@ -9,10 +9,13 @@ use std::future::Future;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use tracing::error;
 
 use super::complaints::Complaints;
 use super::question::{Payload, Question, Refused, Statement, read};
 use crate::bus::{BoxStream, ControlMessage};
+use crate::task;
+use crate::telemetry::metrics::{Metrics, Poison};
 
 type Handler = Box<dyn Fn(ControlMessage) -> BoxFuture<'static, Result<(), Refused>> + Send + Sync>;
 
@@ -107,9 +110,19 @@ impl Desk {
     }
 }
 
-/// Handles what other instances say and ask, in order; ends with the bus.
-pub async fn serve(mut incoming: BoxStream<ControlMessage>, desk: Desk) {
+/// Handles what other instances say and ask, in order; ends with the bus. A message that makes its handler panic is
+/// dropped, counted in `metrics` and named in the log by its kind.
+pub async fn serve(mut incoming: BoxStream<ControlMessage>, desk: Desk, metrics: Metrics) {
     while let Some(message) = incoming.next().await {
-        desk.handle(message).await;
+        let kind = message.kind.clone();
+        let handling = async {
+            #[cfg(test)]
+            task::faults::trip(&message.kind);
+            desk.handle(message).await;
+        };
+        if task::caught(handling).await.is_err() {
+            metrics.poisoned(Poison::Control);
+            error!(kind, "a control message was dropped: handling it panicked");
+        }
     }
 }

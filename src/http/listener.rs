@@ -150,6 +150,7 @@ pub async fn serve(
                 if options.proxy_protocol && options.proxies.trust(address.ip()) {
                     let deadline = connection.accepted_at + options.header_timeout;
                     let refused = metrics.proxy_protocol_refused.clone();
+                    #[expect(clippy::disallowed_methods, reason = "one connection")]
                     tasks.spawn(async move {
                         let introduced = connection.introduced(stream, deadline);
                         match introduced.await {
@@ -163,6 +164,7 @@ pub async fn serve(
                         }
                     });
                 } else {
+                    #[expect(clippy::disallowed_methods, reason = "one connection")]
                     tasks.spawn(connection.run(stream, &builder, router, shutdown));
                 }
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use super::action::{Action, Refusal};
 use super::application;
@@ -22,6 +22,7 @@ use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
 use crate::stomp::{Command, Frame};
+use crate::task;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
 use crate::ws::upgrade::{Connection, register};
@@ -82,7 +83,10 @@ pub fn serve(context: Arc<Context>, connection: Connection) -> impl Future<Outpu
                 key.clone(),
             ));
             tokio::select! {
-                greeted = greeting => greeted,
+                greeted = task::caught(greeting) => greeted.unwrap_or_else(|_panic| {
+                    error!(%address, "a login panicked, its connection is closed");
+                    Err(close_end(CloseReason::Internal))
+                }),
                 () = context.draining.cancelled() => Err(close_end(CloseReason::Draining)),
             }
         };
@@ -114,7 +118,8 @@ pub fn serve(context: Arc<Context>, connection: Connection) -> impl Future<Outpu
     }
 }
 
-/// The session itself, from CONNECTED until one of its halves ends.
+/// The session itself, from CONNECTED until one of its halves ends. A panic in either is one more way to end: what the
+/// session has taken is given back all the same.
 #[expect(
     clippy::boxed_local,
     reason = "the box is freed here; moved out by the caller, it would live as long as the session"
@@ -136,36 +141,62 @@ fn run(
     let trusted = context.tracer.trusts_address(join.address);
     let joining = key.join(join);
     async move {
-        // Taken until the session's end.
-        let seat = seat;
-        joining.await;
-        context.presence.opened(session.principal().user());
-        if let Some(superseded) = seat.as_deref().and_then(Seat::superseded) {
-            superseded.close(&context.metrics).await;
-        }
-        let reason = {
-            let writing = write_outbox(socket, outbox, || key.drained());
-            let source = Source {
-                session_id: &session_id,
-                trusted,
-                key: &key,
-            };
-            let reading = read(context, &mut session, source, inputs, outbox);
-            tokio::pin!(writing);
-            tokio::pin!(reading);
-            tokio::select! {
-                end = &mut reading => Box::pin(finish(outbox, &key, end, writing.as_mut())).await,
-                closed = &mut writing => closed.unwrap_or(CloseReason::PeerGone),
+        // The seat is kept where it was captured, until the session's end: a second binding would make room for it twice.
+        let mut online = false;
+        let beginning = Box::pin(async {
+            joining.await;
+            context.presence.opened(session.principal().user());
+            online = true;
+            if let Some(superseded) = seat.as_deref().and_then(Seat::superseded) {
+                superseded.close(&context.metrics).await;
+            }
+        });
+        let reason = match task::caught(beginning).await {
+            Err(_panic) => after_panic(&session_id),
+            Ok(()) => {
+                let writing = task::caught(write_outbox(socket, outbox, || key.drained()));
+                let source = Source {
+                    session_id: &session_id,
+                    trusted,
+                    key: &key,
+                };
+                let version = session.version();
+                let reading = task::caught(read(context, &mut session, source, inputs, outbox));
+                tokio::pin!(writing);
+                tokio::pin!(reading);
+                tokio::select! {
+                    end = &mut reading => {
+                        let end = end.unwrap_or_else(|_panic| {
+                            let reason = after_panic(&session_id);
+                            error_end(Refusal::new(reason, reason.words()), version, &context.metrics)
+                        });
+                        Box::pin(finish(outbox, &key, end, writing.as_mut())).await
+                    }
+                    closed = &mut writing => match closed {
+                        Ok(closed) => closed.unwrap_or(CloseReason::PeerGone),
+                        Err(_panic) => after_panic(&session_id),
+                    },
+                }
             }
         };
         key.leave().await;
         let principal = session.principal();
+        if online {
+            context.presence.closed(principal.user());
+        }
+        if task::caught_now(|| context.rules.chain.disconnect(principal, reason)).is_err() {
+            error!(session = %session_id, "an interceptor panicked at a session's end");
+        }
         let user = principal.user();
-        context.presence.closed(user);
-        context.rules.chain.disconnect(principal, reason);
         info!(%user, session = %session_id, reason = reason.label(), code = reason.code(), "session ended");
         reason
     }
+}
+
+/// Why a session ends whose task has panicked.
+fn after_panic(session_id: &str) -> CloseReason {
+    error!(session = %session_id, "a session panicked and is closed");
+    CloseReason::Internal
 }
 
 /// The session's last words, and why it ended: which is another reason than `end`'s if it is closed before they are out.
@@ -173,7 +204,7 @@ async fn finish(
     outbox: &Outbox,
     key: &SessionHandle,
     end: End,
-    mut writing: Pin<&mut impl Future<Output = io::Result<CloseReason>>>,
+    mut writing: Pin<&mut impl Future<Output = Result<io::Result<CloseReason>, task::Panicked>>>,
 ) -> CloseReason {
     let mut closed = None;
     if end.reason == CloseReason::RateLimited {
@@ -186,7 +217,11 @@ async fn finish(
         // The shard closes the outbox, in the order of its mailbox; unless it has closed it before.
         closed = timeout(FLUSH_TIMEOUT, writing).await.ok();
     }
-    closed.and_then(Result::ok).unwrap_or(CloseReason::PeerGone)
+    match closed {
+        Some(Ok(Ok(closed))) => closed,
+        Some(Err(_)) => CloseReason::Internal,
+        _ => CloseReason::PeerGone,
+    }
 }
 
 /// Which session frames come from, and by which way to its shard what they ask for goes.
@@ -247,6 +282,8 @@ async fn on_frame(
     frame: Frame,
 ) -> Option<End> {
     let (version, key) = (session.version(), source.key);
+    #[cfg(test)]
+    task::faults::trip(&frame.body);
     context.metrics.frames_in.inc();
     if matches!(frame.command, Command::Ack | Command::Nack) {
         context

@@ -131,6 +131,10 @@ pub fn set(level: &str, lasts: Duration) -> Result<Level, LevelError> {
         now.change += 1;
         now.change
     };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one change of the level; without its end the log stays as it is"
+    )]
     tokio::spawn(async move {
         tokio::time::sleep(lasts).await;
         running.end(change);

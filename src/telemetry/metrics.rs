@@ -23,6 +23,8 @@ mod snapshot;
 mod timing;
 
 pub use render::Format;
+use snapshot::Relayed;
+
 pub use snapshot::Observed;
 pub use timing::Timing;
 
@@ -42,6 +44,15 @@ const INNER_BUCKETS: &[f64] = &[
 const WAIT_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
 ];
+
+/// What a message was that made its handling panic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poison {
+    /// A notification.
+    Notification,
+    /// What an instance said or asked.
+    Control,
+}
 
 /// Who answers a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +102,8 @@ pub struct Metrics {
     pub acks: IntCounterVec,
     /// Notifications to users without a session anywhere; this instance counts them for the cluster, or another does.
     pub offline: IntCounter,
+    /// Messages whose handling panicked, by [`Poison`]; the bus counts those that it could not even decode.
+    poisoned: [IntCounter; 2],
     /// Questions over the bus and back: to this instance, and to others.
     round_trips: [Timing; 2],
     probe_failures: [IntCounter; 2],
@@ -178,6 +191,7 @@ impl Metrics {
             make.timing(names::BUS_ROUND_TRIP_SECONDS, other, INNER_BUCKETS)?,
         ];
         let failures = make.counters(names::BUS_PROBE_FAILURES, &["peer"])?;
+        let poisoned = IntCounter::new("poisoned", "Part of the poison messages, added at the scrape.")?;
         let deliveries_offline = IntCounter::new("offline", "Part of the deliveries, added at the scrape.")?;
         let metrics = Self {
             connections: make.add(IntGauge::new(names::CONNECTIONS.name, names::CONNECTIONS.help)?)?,
@@ -197,6 +211,10 @@ impl Metrics {
             ack,
             acks: make.counters(names::ACKS, &["kind"])?,
             offline: deliveries_offline,
+            poisoned: [
+                poisoned.clone(),
+                IntCounter::new("poisoned", "The same of control.")?,
+            ],
             round_trips,
             probe_failures: ["own", "other"].map(|peer| failures.with_label_values(&[peer])),
             otlp_failures: make.counter(names::OTLP_FAILURES)?,
@@ -257,6 +275,11 @@ impl Metrics {
         self.limit_hits.with_label_values(&[limit.name()]).get()
     }
 
+    /// Counts a message that was dropped because handling it panicked.
+    pub fn poisoned(&self, what: Poison) {
+        self.poisoned[what as usize].inc();
+    }
+
     /// One question over the bus: how long its answer took, or none: there was none in time.
     pub fn probed(&self, peer: Peer, took: Option<std::time::Duration>) {
         let [own, other] = &self.round_trips;
@@ -268,6 +291,15 @@ impl Metrics {
         match took {
             Some(took) => round_trip.observe(took, None),
             None => failures.inc(),
+        }
+    }
+
+    fn relayed(&self) -> Relayed {
+        let [notifications, control] = &self.poisoned;
+        Relayed {
+            offline: self.offline.get(),
+            poison_notifications: notifications.get(),
+            poison_control: control.get(),
         }
     }
 

@@ -133,6 +133,10 @@ pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) ->
         accepted_at: peer.accepted_at,
         permit: peer.place,
     };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one connection; its session ends whatever happens"
+    )]
     state
         .tasks
         .spawn(run(upgraded, arrival, state.connect, state.open, seat));

@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::large_futures,
     clippy::type_complexity,
-    reason = "a test fails by panicking, and its futures live once"
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, its futures live once, and its tasks end with its runtime"
 )]
 
 mod bus;

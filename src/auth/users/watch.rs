@@ -69,10 +69,13 @@ pub(in crate::auth) async fn run(store: Arc<UserStore>, path: Arc<Path>, content
         let (store, path) = (Arc::clone(&store), Arc::clone(&path));
         match tokio::task::spawn_blocking(move || look(&store, &path, seen)).await {
             Ok(now) => seen = now,
-            Err(error) => {
-                tracing::error!(%error, "the users file is no longer watched");
-                return;
+            // What the file holds must not end the watch: it is read again at the next look.
+            Err(error) if error.is_panic() => {
+                tracing::error!("reading the users file panicked, the users stay as they were");
+                seen = Seen::Unreadable("reading it panicked".into());
             }
+            // The runtime ends.
+            Err(_) => return std::future::pending().await,
         }
     }
 }

@@ -63,6 +63,7 @@ impl Control {
         let permit = unanswered.clone().acquire_owned().await.ok()?;
         let (sender, answer) = oneshot::channel();
         let connection = self.connection.clone();
+        #[expect(clippy::disallowed_methods, reason = "one answer, bounded in time")]
         self.tasks.spawn(async move {
             let _permit = permit;
             // Neither a dropped responder nor a time-out is reported: the asker has a time-out of its own.

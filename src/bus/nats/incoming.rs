@@ -15,6 +15,7 @@ use crate::bus::headers::{Undeliverable, decode_envelope};
 use crate::bus::queue::{NotQueued, QueueSender};
 use crate::bus::subject::Subjects;
 use crate::envelope::Envelope;
+use crate::task;
 
 /// Turns one subscription's messages into queued notifications.
 pub(super) struct Incoming {
@@ -36,9 +37,10 @@ impl Incoming {
                 () = &mut closing => None,
             };
             let Some(message) = message else { return };
-            match self.decode(&message) {
-                Err(kind) => self.link.undeliverable(kind, &message.subject),
-                Ok(envelope) => match self.queue.try_push(envelope) {
+            match task::caught_now(|| self.decode(&message)) {
+                Err(_panic) => self.link.poisoned(&message.subject),
+                Ok(Err(kind)) => self.link.undeliverable(kind, &message.subject),
+                Ok(Ok(envelope)) => match self.queue.try_push(envelope) {
                     Ok(()) => {}
                     Err(NotQueued::Full) => self.link.dropped_by_slowness(),
                     Err(NotQueued::Closed) => return,
@@ -48,6 +50,8 @@ impl Incoming {
     }
 
     fn decode(&self, message: &Message) -> Result<Envelope, Undeliverable> {
+        #[cfg(test)]
+        task::faults::trip(&message.payload);
         let target = self
             .subjects
             .parse(&message.subject)

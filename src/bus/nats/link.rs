@@ -34,6 +34,7 @@ pub(super) struct Link {
     pub(super) closing: CancellationToken,
     slow_consumer_drops: AtomicU64,
     undeliverable: AtomicU64,
+    poisoned: AtomicU64,
     slow_log: OncePerSecond,
     error_log: OncePerSecond,
     undeliverable_logs: [OncePerSecond; 4],
@@ -48,6 +49,7 @@ impl Link {
             closing: CancellationToken::new(),
             slow_consumer_drops: AtomicU64::new(0),
             undeliverable: AtomicU64::new(0),
+            poisoned: AtomicU64::new(0),
             slow_log: OncePerSecond::default(),
             error_log: OncePerSecond::default(),
             undeliverable_logs: Default::default(),
@@ -109,6 +111,17 @@ impl Link {
             let subject: String = subject.escape_debug().take(128).collect();
             tracing::warn!(kind = kind.as_str(), %subject, left_out, "undeliverable message from NATS");
         }
+    }
+
+    /// Decoding a message panicked; it is dropped. Its id may be what cannot be read: its subject names it.
+    pub(super) fn poisoned(&self, subject: &str) {
+        self.poisoned.fetch_add(1, Ordering::Relaxed);
+        let subject: String = subject.escape_debug().take(128).collect();
+        tracing::error!(%subject, "a notification from NATS was dropped: decoding it panicked");
+    }
+
+    pub(super) fn poisoned_count(&self) -> u64 {
+        self.poisoned.load(Ordering::Relaxed)
     }
 
     pub(super) fn slow_consumer_drops(&self) -> u64 {

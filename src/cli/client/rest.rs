@@ -205,6 +205,7 @@ impl<'a> Rest<'a> {
                     .await
                     .map_err(|error| ClientError::Failure(format!("no HTTP: {error}")))?;
                 // The sender notices when it ends.
+                #[expect(clippy::disallowed_methods, reason = "one connection of one command")]
                 tokio::spawn(connection);
                 sender
             }

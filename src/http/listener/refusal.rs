@@ -50,6 +50,10 @@ impl Refusals {
             return;
         };
         let answer = Arc::clone(&self.answer);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "one refused connection, bounded in time"
+        )]
         tasks.spawn(async move {
             // Whether or not the peer accepted the answer, the connection is dropped.
             let _ = timeout(TIME, say(stream, &answer)).await;

@@ -139,6 +139,10 @@ impl Bus for RecordingBus {
         Stats::default()
     }
 
+    fn tasks(&self) -> Vec<crate::task::Task> {
+        Vec::new()
+    }
+
     fn drain(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }

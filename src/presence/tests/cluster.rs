@@ -249,6 +249,10 @@ impl Bus for TestBus {
         }
     }
 
+    fn tasks(&self) -> Vec<crate::task::Task> {
+        Vec::new()
+    }
+
     fn drain(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }

@@ -75,6 +75,10 @@ pub(super) async fn request(
                 span,
                 _permit: permit,
             };
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "one request, bounded in number and in time"
+            )]
             tokio::spawn(waiting.finish(pending));
             Accepted::Yes
         }

@@ -69,10 +69,10 @@ impl Cluster {
         }
     }
 
-    /// Counts after each login until `shutdown`. To be run once.
+    /// Counts after each login until `shutdown`; without a limit there is nothing to count. To be run once.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         if self.per_user.0.most == 0 {
-            return;
+            return shutdown.cancelled().await;
         }
         tokio::select! {
             () = shutdown.cancelled() => {}

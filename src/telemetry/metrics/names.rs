@@ -53,6 +53,8 @@ names! {
         "Messages from the bus dropped since this instance read too slowly.";
     BUS_UNDELIVERABLE = "herald_bus_undeliverable_total",
         "Messages from the bus with an illegal subject, path, header or size.";
+    POISON_MESSAGES = "herald_poison_messages_total",
+        "Messages from the bus dropped because handling one panicked, by kind.";
     BUS_ROUND_TRIP_SECONDS = "herald_bus_round_trip_duration_seconds",
         "Time from a question to an instance over the bus to its answer, by whether it was this instance or another.";
     BUS_PROBE_FAILURES = "herald_bus_probe_failures_total",

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::{Metrics, Observed, process};
 use crate::instance::Instance;
 use crate::setting::HumanDuration;
+use crate::task;
 use crate::telemetry::otlp::{Protocol, resource};
 use crate::telemetry::plan::Plan;
 use convert::{Span, attribute};
@@ -54,7 +55,8 @@ impl Default for Config {
 /// Reads what others count, at the moment of a push.
 pub type Observe = Arc<dyn Fn() -> BoxFuture<'static, Observed> + Send + Sync>;
 
-/// Pushes until `shutdown` and once more then, if `plan` names a collector. Must be called inside a tokio runtime.
+/// The work that pushes until `shutdown` and once more then, if `plan` names a collector. Must be called inside a tokio
+/// runtime.
 ///
 /// # Errors
 /// What was expected of the endpoint, with the name of the setting or variable.
@@ -65,7 +67,7 @@ pub fn start(
     metrics: Metrics,
     observe: Observe,
     shutdown: CancellationToken,
-) -> Result<Option<tokio::task::JoinHandle<()>>, String> {
+) -> Result<Option<impl Future<Output = ()> + Send + use<>>, String> {
     let Some(push) = &plan.metrics else {
         return Ok(None);
     };
@@ -80,7 +82,7 @@ pub fn start(
         timeout: config.timeout.0,
         failing: false,
     };
-    Ok(Some(tokio::spawn(push.run(config.interval.0, shutdown))))
+    Ok(Some(push.run(config.interval.0, shutdown)))
 }
 
 /// As `opentelemetry-proto` has it.
@@ -110,9 +112,16 @@ impl Push {
                 () = shutdown.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            self.push(self.timeout).await;
+            self.push_or_count(self.timeout).await;
         }
-        self.push(LAST_PUSH_TIMEOUT.min(self.timeout)).await;
+        self.push_or_count(LAST_PUSH_TIMEOUT.min(self.timeout)).await;
+    }
+
+    /// Pushes once. What a collector answers must not end the pushes, and with them the instance.
+    async fn push_or_count(&mut self, within: Duration) {
+        if task::caught(self.push(within)).await.is_err() {
+            self.failed("the push panicked");
+        }
     }
 
     async fn push(&mut self, within: Duration) {

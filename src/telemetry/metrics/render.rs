@@ -52,7 +52,7 @@ impl Metrics {
     /// Every family, sorted by name. Reads `/proc`: not for the runtime's threads.
     pub fn gather(&self, observed: &Observed) -> Result<Vec<MetricFamily>, prometheus::Error> {
         let mut families = self.registry().gather();
-        families.extend(snapshot(observed, self.offline.get())?.gather());
+        families.extend(snapshot(observed, self.relayed())?.gather());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         Ok(families)
     }

@@ -31,6 +31,13 @@ pub struct Observed {
     pub instance: Arc<str>,
 }
 
+/// What the relay counted of metrics of which others count a part.
+pub(super) struct Relayed {
+    pub offline: u64,
+    pub poison_notifications: u64,
+    pub poison_control: u64,
+}
+
 /// Metrics that live for one scrape.
 struct Snapshot(Registry);
 
@@ -57,10 +64,10 @@ impl Snapshot {
         self.add(gauge)
     }
 
-    fn outcomes(&self, name: Name, values: &[(&str, u64)]) -> Result<(), prometheus::Error> {
-        let counters = IntCounterVec::new(Opts::new(name.name, name.help), &["outcome"])?;
-        for (outcome, value) in values {
-            counters.with_label_values(&[*outcome]).inc_by(*value);
+    fn counters(&self, name: Name, label: &str, values: &[(&str, u64)]) -> Result<(), prometheus::Error> {
+        let counters = IntCounterVec::new(Opts::new(name.name, name.help), &[label])?;
+        for (labelled, value) in values {
+            counters.with_label_values(&[*labelled]).inc_by(*value);
         }
         self.add(counters)
     }
@@ -73,9 +80,9 @@ impl Snapshot {
     }
 }
 
-/// `observed` and the process, as a registry of their own. Reads `/proc`: not for the runtime's threads. `offline`: what
-/// the relay counted.
-pub(super) fn snapshot(observed: &Observed, offline: u64) -> Result<Registry, prometheus::Error> {
+/// `observed`, what the relay counted and the process, as a registry of their own. Reads `/proc`: not for the runtime's
+/// threads.
+pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry, prometheus::Error> {
     let Observed { delivery, bus, .. } = observed;
     let snapshot = Snapshot(Registry::new());
     snapshot.gauge(names::SESSIONS, delivery.sessions)?;
@@ -85,23 +92,33 @@ pub(super) fn snapshot(observed: &Observed, offline: u64) -> Result<Registry, pr
         snapshot.seconds(names::OUTBOX_OLDEST_AGE, age.as_secs_f64())?;
     }
     snapshot.counter(names::OUTBOX_OVERFLOWS, delivery.overflows)?;
-    snapshot.outcomes(
+    snapshot.counters(
         names::DELIVERIES,
+        "outcome",
         &[
             ("written", delivery.written),
             ("queued", delivery.queued),
             ("acked", delivery.acknowledged),
             ("nacked", delivery.refused),
             ("unacknowledged", delivery.unacknowledged),
-            ("offline", offline),
+            ("offline", relayed.offline),
             ("dropped", delivery.dropped),
             ("expired", delivery.expired + bus.expired),
             ("collapsed", delivery.collapsed),
         ],
     )?;
-    snapshot.outcomes(
+    snapshot.counters(
         names::RECEIVED,
+        "outcome",
         &[("matched", delivery.matched), ("unmatched", delivery.unmatched)],
+    )?;
+    snapshot.counters(
+        names::POISON_MESSAGES,
+        "kind",
+        &[
+            ("notification", relayed.poison_notifications + bus.poisoned),
+            ("control", relayed.poison_control),
+        ],
     )?;
     snapshot.counter(names::HEARTBEAT_MISSES, delivery.pings)?;
     snapshot.counter(names::REAPED, delivery.reaped)?;

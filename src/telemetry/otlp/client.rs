@@ -107,6 +107,10 @@ impl Client {
         Ok(Response::from_parts(head, body))
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one connection to a collector, which ends with its sender"
+    )]
     async fn connect(&self) -> Result<Connection, HttpError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         let (sender, driver) = match &self.tls {

@@ -191,6 +191,10 @@ impl Bus for FaultyBus {
         self.inner.stats()
     }
 
+    fn tasks(&self) -> Vec<herald::task::Task> {
+        self.inner.tasks()
+    }
+
     fn drain(&self) -> BoxFuture<'_, ()> {
         self.set_down(true);
         self.inner.drain()

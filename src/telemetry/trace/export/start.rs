@@ -61,6 +61,7 @@ pub fn start(
         pause: PROBE_PAUSE,
     };
     let (stop, stopped) = oneshot::channel();
+    #[expect(clippy::disallowed_methods, reason = "the exporter keeps the handle")]
     let task = tokio::spawn(watched(export.run(stopped), queue.clone()));
     info!(endpoint = %without_credentials(&traces.endpoint), protocol = %traces.protocol, ratio = traces.sampler.ratio,
         "tracing is on");

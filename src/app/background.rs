@@ -1,0 +1,86 @@
+//! The tasks between the bus and this instance's own parts, all of them under [`Tasks`]. Knows what each needs, and not
+//! what it does.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::tasks::Tasks;
+use super::{Core, Error};
+use crate::auth::Authenticator;
+use crate::close_reason::CloseReason;
+use crate::control::desk;
+use crate::delivery::registry::Registry;
+use crate::principal::UserName;
+use crate::probe;
+use crate::recent;
+use crate::task::Task;
+
+/// The name of presence's task, whose end the drain waits for.
+pub(super) const PRESENCE: &str = "presence";
+
+impl Core {
+    /// Starts them. Most run until `background` ends or the bus has drained.
+    pub(super) fn start_tasks(&self, background: &CancellationToken) -> Result<Tasks, Error> {
+        let taken = || Error::Failure("the bus's incoming side is taken already".into());
+        let notifications = self.bus.incoming().ok_or_else(taken)?;
+        let notifications = self.relay().run(notifications);
+        let control = self.bus.control_incoming().ok_or_else(taken)?;
+        let control = desk::serve(control, self.desk(), self.metrics.clone());
+        let probe = probe::probe(
+            self.bus.clone(),
+            self.presence.clone(),
+            self.instance.id,
+            self.metrics.clone(),
+            background.clone(),
+        );
+        let learn = recent::share::learn(self.bus.clone(), self.presence.clone(), self.recent.clone());
+        let withdrawals = close_withdrawn(
+            self.authenticator.withdrawn(),
+            self.authenticator.clone(),
+            self.registry.clone(),
+        );
+        let pushing = self.push_metrics(background)?;
+        let mut tasks = Tasks::default();
+        for task in self.bus.tasks() {
+            tasks.watch(task);
+        }
+        for task in self.authenticator.tasks().into_iter().chain(pushing) {
+            tasks.watch(task);
+        }
+        let presence = self.presence.clone().run(background.clone());
+        let counting = self.cluster.clone().run(background.clone());
+        tasks.watch(Task::essential("relay of notifications", notifications));
+        tasks.watch(Task::essential("relay of control messages", control));
+        tasks.watch(Task::essential(PRESENCE, presence));
+        tasks.watch(Task::essential("sessions per user", counting));
+        tasks.watch(Task::essential("withdrawals", withdrawals));
+        tasks.watch(Task::essential("probe", probe));
+        tasks.watch(Task::passing("recent bodies", learn));
+        Ok(tasks)
+    }
+}
+
+/// Closes the sessions of users that a reload of the users file has removed or changed.
+async fn close_withdrawn(
+    mut withdrawn: broadcast::Receiver<UserName>,
+    authenticator: Arc<Authenticator>,
+    registry: Registry,
+) {
+    loop {
+        match withdrawn.recv().await {
+            Ok(user) => registry.close_user(&user, CloseReason::NotAuthenticated).await,
+            // Names are lost, users are not: every session is looked at.
+            Err(RecvError::Lagged(names)) => {
+                info!(names, "many users withdrawn at once: looking at every session");
+                let users = authenticator.clone();
+                let gone = Arc::new(move |who: &_| !users.is_current(who));
+                registry.close_where(gone, CloseReason::NotAuthenticated).await;
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The listeners: bound before anything is served, served as tasks. Knows the router, not its routes.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Error;
+use crate::http::listener::{self, Options};
+use crate::http::{self, router::Routers};
+use crate::task::Task;
+use crate::telemetry::metrics::Metrics;
+
+/// Ports that are taken, with nothing yet to serve on them.
+pub(super) struct Bound {
+    main: TcpListener,
+    admin: Option<TcpListener>,
+}
+
+/// Ports with what is served on them.
+pub(super) struct Listening {
+    bound: Bound,
+    routers: Routers,
+    options: Options,
+}
+
+impl Bound {
+    /// Binds `http.listen` and, where it is set, `http.admin_listen`.
+    pub(super) fn bind(config: &http::Config) -> Result<Self, Error> {
+        let main = bind(config.listen, "http.listen")?;
+        let admin = match config.admin_listen {
+            Some(address) => Some(bind(address, "http.admin_listen")?),
+            None => None,
+        };
+        Ok(Self { main, admin })
+    }
+
+    /// What is to be served on them.
+    pub(super) fn serve(self, routers: Routers, options: Options) -> Listening {
+        Listening {
+            bound: self,
+            routers,
+            options,
+        }
+    }
+}
+
+fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Error> {
+    listener::bind(address)
+        .map_err(|error| Error::Failure(format!("{key}: cannot listen on {address}: {error}")))
+}
+
+impl Listening {
+    /// The address of `http.listen`.
+    pub(super) fn address(&self) -> Result<SocketAddr, Error> {
+        let address = self.bound.main.local_addr();
+        address.map_err(|error| Error::Failure(format!("http.listen: {error}")))
+    }
+
+    /// The address of `http.admin_listen`, for the log.
+    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
+        self.bound.admin.as_ref()?.local_addr().ok()
+    }
+
+    /// Accepts on `http.listen` until `accepting` ends, and on `http.admin_listen` until `background` does: health and
+    /// metrics are served to the very end.
+    pub(super) fn start(
+        self,
+        metrics: &Metrics,
+        accepting: &CancellationToken,
+        background: &CancellationToken,
+    ) -> Vec<Task> {
+        let connections = TaskTracker::new();
+        let serve = |name, listener, router, options, until: &CancellationToken| {
+            let (metrics, until, connections) = (metrics.clone(), until.clone(), connections.clone());
+            Task::essential(name, async move {
+                listener::serve(listener, router, options, metrics, until, &connections).await;
+            })
+        };
+        let Self {
+            bound,
+            routers,
+            options,
+        } = self;
+        let admin_options = options.clone().without_proxy_protocol();
+        let main = serve("listener", bound.main, routers.main, options, accepting);
+        let admin = bound.admin.zip(routers.admin);
+        let admin = admin
+            .map(|(listener, router)| serve("admin listener", listener, router, admin_options, background));
+        std::iter::once(main).chain(admin).collect()
+    }
+}
