@@ -16,9 +16,10 @@ const run = promisify(execFile);
 const root = path.resolve(here, '../..');
 const image = 'herald:local';
 
-/** The manifests of the chart with one of its files of values, by kind, in the order in which they are rendered. */
-async function render(values) {
-  const { stdout } = await run('helm', ['template', 'demo', 'charts/herald', '--namespace', 'herald', '--kube-version', '1.30.0', '--values', values], { cwd: root });
+/** The manifests of the chart with one of its files of values and further settings, by kind, as they are rendered. */
+async function render(values, ...settings) {
+  const words = ['template', 'demo', 'charts/herald', '--namespace', 'herald', '--kube-version', '1.30.0', '--values', values];
+  const { stdout } = await run('helm', [...words, ...settings.flatMap((setting) => ['--set', setting])], { cwd: root });
   const python = path.join(process.env.HERALD_TOOLS, 'venv/bin/python');
   const program = 'import json, sys, yaml; json.dump([m for m in yaml.safe_load_all(sys.stdin) if m], sys.stdout)';
   const manifests = JSON.parse(execFileSync(python, ['-c', program], { input: stdout }));
@@ -44,22 +45,26 @@ async function network(t, name) {
   return name;
 }
 
-/** The pods of the Deployment, all with the Service's name, ready. */
+/** The pods of the Deployment, all with the Services' names, ready. */
 async function deploy(manifests, { network, volumes, folder }) {
   const [deployment] = manifests('Deployment');
   const { template, replicas } = deployment.spec;
+  assert.ok(replicas > 0);
   const { image: wanted } = template.spec.containers[0];
   await docker('tag', image, wanted);
   const configMap = Object.fromEntries(manifests('ConfigMap').map(({ metadata, data }) => [metadata.name, new Volume(folder, data)]));
-  const [service] = manifests('Service');
-  for (const [key, value] of Object.entries(service.spec.selector)) assert.equal(template.metadata.labels[key], value, key);
+  const services = manifests('Service');
+  for (const { spec } of services) {
+    for (const [key, value] of Object.entries(spec.selector)) assert.equal(template.metadata.labels[key], value, key);
+  }
+  const aliases = services.map(({ metadata }) => metadata.name);
   const pods = [];
   for (let number = 1; number <= replicas; number += 1) {
     const name = `${deployment.metadata.name}-${number}`;
-    pods.push(await Pod.start({ name, spec: template.spec, network, alias: service.metadata.name, volumes: { configMap, ...volumes } }));
+    pods.push(await Pod.start({ name, spec: template.spec, network, aliases, volumes: { configMap, ...volumes } }));
   }
   for (const pod of pods) {
-    for (const { port, targetPort } of service.spec.ports) {
+    for (const { port, targetPort } of services.flatMap(({ spec }) => spec.ports)) {
       // The Service's name is given to the pods themselves here, so both must be one.
       assert.equal(pod.ports[targetPort], port, `port ${targetPort} of the Service`);
     }
@@ -89,6 +94,21 @@ test('one instance with the embedded bus', { timeout: 120_000 }, async (t) => {
   const { code, took } = await pod.stop();
   assert.equal(code, 0, await pod.logs());
   assert.ok(took < pod.grace * 1_000, `${took} ms`);
+});
+
+test('what else the values can give a pod: a path, a tracing collector, variables, volumes, two Services', { timeout: 120_000 }, async (t) => {
+  // All but a NATS with credentials and a CA, and an image by its digest, which only a registry can give.
+  const settings = ['bus.url=', 'bus.auth=none', 'bus.secret.name=', 'bus.ca.name=', 'autoscaling.enabled=false', 'replicaCount=1', 'image.digest='];
+  const manifests = await render('charts/herald/ci/everything.yaml', ...settings);
+  assert.equal(manifests('Service').length, 2);
+  const name = await network(t, 'chart-everything');
+  const [pod] = await deploy(manifests, { network: name, folder: scratch(t), volumes: {} });
+  // The path of the values, before every route.
+  assert.equal((await fetch(`${pod.url('http')}/backend/api/openapi.json`)).status, 200);
+  assert.equal((await fetch(`${pod.url('http')}/api/openapi.json`)).status, 404);
+  await passesItsTest(manifests, name);
+  const { code } = await pod.stop();
+  assert.equal(code, 0, await pod.logs());
 });
 
 test('two instances over NATS with a password and users from Secrets', { timeout: 180_000 }, async (t) => {

@@ -14,7 +14,10 @@ export const docker = async (...words) => (await run('docker', words, { maxBuffe
 
 /** What a single machine without an API server has no use for. */
 const ELSEWHERE = {
-  pod: ['serviceAccountName', 'topologySpreadConstraints', 'restartPolicy'],
+  pod: [
+    'serviceAccountName', 'imagePullSecrets', 'priorityClassName', 'restartPolicy',
+    'nodeSelector', 'tolerations', 'affinity', 'topologySpreadConstraints',
+  ],
   container: ['name', 'imagePullPolicy'],
 };
 
@@ -57,11 +60,11 @@ export class Volume {
 }
 
 export class Pod {
-  /** Starts the container of `spec` under `name` in `network`, known there as `alias`. `volumes` are those that its
+  /** Starts the container of `spec` under `name` in `network`, known there by `aliases`. `volumes` are those that its
    *  volumes name: `{ configMap: { NAME: Volume }, secret: { NAME: Volume } }`. */
-  static async start({ name, spec, network, alias, volumes }) {
+  static async start({ name, spec, network, aliases = [], volumes }) {
     const words = ['run', '--detach', '--name', name, '--hostname', name, '--network', network, '--no-healthcheck'];
-    if (alias) words.push('--network-alias', alias);
+    for (const alias of aliases) words.push('--network-alias', alias);
     const pod = taking('the pod', spec);
     ELSEWHERE.pod.forEach(pod);
     assert.equal(pod('automountServiceAccountToken'), false);
@@ -97,7 +100,11 @@ export class Pod {
       words.push('--env', `${variable}=${valueFrom ? name : value}`);
     }
     for (const { name: volume, mountPath, readOnly } of container('volumeMounts') ?? []) {
-      const { configMap, secret } = sources[volume];
+      const { configMap, secret, emptyDir } = sources[volume];
+      if (emptyDir) {
+        words.push('--tmpfs', `${mountPath}:mode=0777`);
+        continue;
+      }
       const found = configMap ? volumes.configMap?.[configMap.name] : volumes.secret?.[secret.secretName];
       assert.ok(found, `the volume ${volume} is there: ${JSON.stringify(sources[volume])}`);
       for (const { key, path: file } of secret?.items ?? []) assert.equal(key, file);
