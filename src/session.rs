@@ -1,5 +1,5 @@
-//! One client's session, from CONNECT to its end. `handshake` and `state` are pure; `driver` is the async shell around
-//! them; `application` answers SENDs to application destinations.
+//! One client's session, from CONNECT to its end. `handshake` and `state` are pure; `driver` is the async shell
+//! around them; `application` handles SENDs to application destinations.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,15 +16,15 @@ pub mod per_user;
 pub mod rates;
 pub mod state;
 
-/// `[heartbeat]`: what the server offers (STOMP rules B1 to B7) and how long silence is borne.
+/// `[heartbeat]`: what the server offers (STOMP rules B1 to B7) and how long silence is tolerated.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HeartbeatConfig {
-    /// How often the server can send; 0s: never.
+    /// How often the server can send. 0s: never.
     pub send: HumanDuration,
-    /// How often the server wants to hear from the client; 0s: never.
+    /// How often the server wants to hear from the client. 0s: never.
     pub receive: HumanDuration,
-    /// How long a client that answers pings but sends no heart-beats is kept.
+    /// How long to keep a client that answers pings but sends no heart-beats.
     pub hidden_tab_grace: HumanDuration,
 }
 
@@ -49,8 +49,8 @@ impl Default for HeartbeatConfig {
     }
 }
 
-/// What a logged-in session costs here, in bytes: its task's future, and one subscription. For the benchmark's output, so
-/// that growth is seen.
+/// What a logged-in session costs here, in bytes: its task's future, and one subscription. For the benchmark's
+/// output, so that growth is visible.
 pub fn sizes() -> [(&'static str, usize); 2] {
     [
         ("the session's future, its state within", driver::future_bytes()),

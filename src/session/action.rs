@@ -1,4 +1,4 @@
-//! What a frame asks for once it is understood and permitted. Pure data between `state` and `driver`.
+//! What a frame asks for once it has been understood and permitted. Pure data between `state` and `driver`.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::envelope::{Headers, TraceContext};
 use crate::interceptor::Reject;
 use crate::limit::Limit;
 
-/// A SEND, checked, not yet on its way.
+/// A SEND that has been checked and not sent yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Send {
-    /// Where to.
+    /// The destination.
     pub destination: Destination,
     /// The destination as the client wrote it.
     pub text: Box<str>,
@@ -22,7 +22,7 @@ pub struct Send {
     pub content_type: Option<Box<str>>,
     /// The client's own headers, filtered.
     pub headers: Headers,
-    /// `correlation-id`, echoed in the answer.
+    /// `correlation-id`, repeated in the answer.
     pub correlation_id: Option<Box<str>>,
     /// `herald-collapse`
     pub collapse: Option<Arc<str>>,
@@ -34,7 +34,7 @@ pub struct Send {
     pub trace: TraceContext,
 }
 
-/// What waits in a transaction for its COMMIT.
+/// A step of a transaction that waits for its COMMIT.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// A SEND.
@@ -43,74 +43,74 @@ pub enum Step {
     Acknowledge(Acknowledgement),
 }
 
-/// What the driver does for one frame. A `receipt` is the frame's `receipt` header: RECEIPT when it is done.
+/// What the driver does for one frame. `receipt` is the frame's `receipt` header: a RECEIPT is sent when it is done.
 pub enum Action {
-    /// Nothing but the receipt: BEGIN, ABORT, an ACK of what is not known, or a frame that waits in its transaction.
+    /// Nothing but the receipt: BEGIN, ABORT, an ACK of something unknown, or a frame that waits in its transaction.
     Done {
-        /// The frame's.
+        /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
     },
     /// Subscribe.
     Subscribe {
-        /// To what.
+        /// The subscription.
         subscription: Box<Subscription>,
-        /// The frame's.
+        /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
     },
     /// Unsubscribe.
     Unsubscribe {
         /// The session's own number of the subscription.
         number: u32,
-        /// The frame's.
+        /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
     },
     /// Pass on an ACK or NACK.
     Acknowledge {
-        /// What.
+        /// The ACK or NACK.
         ack: Acknowledgement,
-        /// The frame's.
+        /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
     },
     /// One SEND.
     Send {
-        /// What.
+        /// The SEND.
         send: Box<Send>,
-        /// The frame's.
+        /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
     },
-    /// What a transaction held, in its order.
+    /// The steps of a transaction, in order.
     Commit {
-        /// What.
+        /// The steps.
         steps: Vec<Step>,
-        /// The frame's.
+        /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
     },
     /// Say goodbye.
     Disconnect {
-        /// The frame's.
+        /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
     },
 }
 
-/// A frame that ends the session: what its ERROR says.
+/// A frame that ends the session, and what its ERROR says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Decides the close code.
+    /// Determines the close code.
     pub reason: CloseReason,
     /// The limit that was hit, if one was.
     pub limit: Option<Limit>,
-    /// ERROR's `message`.
+    /// The `message` header of the ERROR.
     pub message: String,
-    /// The culprit's `receipt` (STOMP rule E2).
+    /// The `receipt` header of the offending frame (STOMP rule E2).
     pub receipt: Option<Box<str>>,
     /// Further headers of the ERROR, such as `version` after a failed negotiation.
     pub headers: Vec<(&'static str, String)>,
-    /// ERROR's body, plain text.
+    /// The body of the ERROR, plain text.
     pub body: String,
 }
 
 impl Refusal {
-    /// A refusal for `reason` that says `message`.
+    /// A refusal for `reason` with the words `message`.
     pub fn new(reason: CloseReason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -122,13 +122,13 @@ impl Refusal {
         }
     }
 
-    /// The same, since `limit` was hit.
+    /// The same refusal, because `limit` was hit.
     pub fn at(mut self, limit: Limit) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// The same, in answer to a frame with this `receipt`.
+    /// The same refusal, in answer to a frame with this `receipt`.
     pub fn with_receipt(mut self, receipt: Option<&str>) -> Self {
         self.receipt = receipt.map(Into::into);
         self

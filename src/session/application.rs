@@ -1,5 +1,5 @@
-//! What a SEND does: broadcasts by permission, built-in routes of the configuration, requests to backends. Answers go
-//! to the sender's session alone; what fails becomes a MESSAGE on the sender's `/user/queue/errors`.
+//! What a SEND does: broadcasts if permitted, built-in routes of the configuration, requests to backends. Answers go
+//! only to the sender's session; what fails becomes a MESSAGE on the sender's `/user/queue/errors`.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ mod routes;
 pub use request::InFlight;
 pub use routes::{Config, Route};
 
-/// The routes, ready to serve.
+/// The routes, ready to be served.
 pub struct Application {
     /// `application.routes`
     pub routes: Vec<Route>,
@@ -36,29 +36,29 @@ pub struct Application {
     pub recent: Arc<Recent>,
 }
 
-/// Who sends.
+/// The sender.
 #[derive(Clone, Copy)]
 pub struct Sender<'a> {
     /// The session's user.
     pub user: &'a UserName,
     /// The session's id.
     pub session: &'a str,
-    /// Whether its client may have a trace recorded (`tracing.trust`).
+    /// Whether its client may force a trace to be recorded (`tracing.trust`).
     pub trusted: bool,
-    /// The session's way to its shard.
+    /// The session's link to its shard.
     pub key: &'a SessionHandle,
 }
 
-/// Whether the bus has what was sent.
+/// Whether the bus has accepted what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
-    /// It has: a receipt may go out.
+    /// It has: a receipt may be sent.
     Yes,
     /// It has not, and a MESSAGE on the errors destination says so: no receipt.
     Reported,
 }
 
-/// Does what a transaction held, in its order. `Err`: ERROR, which says how many went.
+/// Executes the steps of a transaction, in order. `Err`: an ERROR that says how many were executed.
 pub async fn commit(
     context: &Arc<Context>,
     sender: Sender<'_>,
@@ -84,7 +84,7 @@ pub async fn commit(
     Ok(accepted)
 }
 
-/// Sends one SEND. `Err`: ERROR.
+/// Executes one SEND. `Err`: an ERROR.
 pub async fn send(
     context: &Arc<Context>,
     sender: Sender<'_>,
@@ -121,7 +121,7 @@ pub async fn send(
     }
 }
 
-/// Publishes what a client sent, traces and counts it.
+/// Publishes what a client sent, with its trace and counts.
 async fn publish(
     context: &Context,
     upstream: &Upstream,

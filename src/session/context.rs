@@ -20,21 +20,21 @@ use crate::stomp;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 
-/// The surroundings of a session.
+/// What a session needs of its instance.
 pub struct Context {
-    /// Which instance this is.
+    /// This instance.
     pub instance: Instance,
-    /// The way to the shards.
+    /// The handle to the shards.
     pub registry: Registry,
-    /// Requests to backends go this way.
+    /// Carries requests to backends.
     pub bus: Arc<dyn Bus>,
-    /// Notifications go this way.
+    /// Publishes notifications.
     pub publisher: Publisher,
     /// Who is online.
     pub presence: Arc<Presence>,
-    /// What frames are judged by.
+    /// The rules that frames are judged by.
     pub rules: Rules,
-    /// What answers application SENDs.
+    /// Handles application SENDs.
     pub application: Application,
     /// Counters.
     pub metrics: Metrics,
@@ -48,20 +48,20 @@ pub struct Context {
     pub per_user: PerUser,
     /// The same in the whole cluster.
     pub cluster: Arc<Cluster>,
-    /// Bounds of a connection.
+    /// The bounds of a connection.
     pub limits: Limits,
-    /// Cancelled when the instance drains: who has not logged in by then does so elsewhere.
+    /// Cancelled when the instance drains: clients that have not logged in by then do so elsewhere.
     pub draining: CancellationToken,
 }
 
-/// Bounds of a connection, before and after login.
+/// The bounds of a connection, before and after login.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Decoder bounds before login.
+    /// The decoder's bounds before login.
     pub before_login: stomp::Limits,
-    /// Decoder bounds after login.
+    /// The decoder's bounds after login.
     pub after_login: stomp::Limits,
-    /// From accept to CONNECTED, the client's part only (`limits.connect_timeout`).
+    /// The time from accept to CONNECTED. Only the client's part counts (`limits.connect_timeout`).
     pub connect_timeout: HumanDuration,
     /// `limits.requests_in_flight`
     pub requests_in_flight: usize,

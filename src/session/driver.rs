@@ -1,5 +1,6 @@
-//! One client's connection from its upgrade to its end: one task, a reading and a writing future, joined once. Does what
-//! `handshake` and `state` decide; knows the registry, the bus and the interceptors by their handles.
+//! One client's connection from its upgrade to its end: one task, with a reading and a writing future that are joined
+//! once. Carries out what `handshake` and `state` decide. Knows the registry, the bus and the interceptors by their
+//! handles.
 
 use std::io;
 use std::pin::Pin;
@@ -34,20 +35,21 @@ use greet::{LoggedIn, greet};
 
 /// How long the last frames may take to reach the kernel.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-/// Who passes a rate is not read for so long at least, then told and closed: else a client that comes back at once would
-/// have a new burst for the price of a login, and a rate would hold nobody.
+/// A client that exceeds a rate is not read for at least this long, then told and closed: otherwise a client that
+/// comes back at once would get a new burst for the price of a login, and a rate would hold nobody.
 const RATE_PENALTY: Duration = Duration::from_secs(1);
 
-/// [`RATE_PENALTY`], and up to half of it on top by chance: those who were held together must not come back together.
+/// [`RATE_PENALTY`], and up to half of it on top at random: clients that were held together must not come back
+/// together.
 fn rate_penalty() -> Duration {
     RATE_PENALTY.mul_f64(1.0 + fastrand::f64() / 2.0)
 }
 
-/// Serves one upgraded connection until it is closed and its socket drained. To be called in the runtime.
+/// Serves one upgraded connection until it is closed and its socket drained. Call it in the runtime.
 ///
 /// **Size.** The future lives as long as its session, so what an idle session does not need stays out of it: whatever
-/// is done once is boxed and dropped, and the futures that stay are blocks made by plain functions, since an `async fn`
-/// keeps its arguments a second time.
+/// is done once is boxed and dropped, and the futures that stay are blocks returned by plain functions, since an
+/// `async fn` keeps its arguments a second time.
 pub fn serve(context: Arc<Context>, connection: Connection) -> impl Future<Output = ()> + Send {
     let Connection {
         socket,
@@ -199,7 +201,8 @@ fn after_panic(session_id: &str) -> CloseReason {
     CloseReason::Internal
 }
 
-/// The session's last words, and why it ended: which is another reason than `end`'s if it is closed before they are out.
+/// Sends the session's last frames. Returns why it ended: a reason other than `end`'s if it was closed before they
+/// were sent.
 async fn finish(
     outbox: &Outbox,
     key: &SessionHandle,
@@ -208,13 +211,13 @@ async fn finish(
 ) -> CloseReason {
     let mut closed = None;
     if end.reason == CloseReason::RateLimited {
-        // It is Herald that does not read; what is delivered meanwhile still goes out.
+        // It is Herald that does not read. What is delivered meanwhile is still sent.
         outbox.liveness().paused.store(true, Ordering::Relaxed);
         closed = timeout(rate_penalty(), &mut writing).await.ok();
     }
     if closed.is_none() {
         key.close(end.reason, end.messages).await;
-        // The shard closes the outbox, in the order of its mailbox; unless it has closed it before.
+        // The shard closes the outbox, in the order of its mailbox, unless it has closed it before.
         closed = timeout(FLUSH_TIMEOUT, writing).await.ok();
     }
     match closed {
@@ -224,7 +227,7 @@ async fn finish(
     }
 }
 
-/// Which session frames come from, and by which way to its shard what they ask for goes.
+/// The session that frames come from, and its link to the shard that executes them.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     session_id: &'a str,
@@ -233,7 +236,7 @@ struct Source<'a> {
     key: &'a SessionHandle,
 }
 
-/// The reading half: frames in, actions done, until the session is to end.
+/// The reading half: receives frames and executes actions until the session has to end.
 fn read(
     context: &Arc<Context>,
     session: &mut Session,
@@ -272,7 +275,7 @@ fn read(
     }
 }
 
-/// Does what one frame asks for; gives the session's end, if it is that.
+/// Executes one frame. Returns the session's end, if the frame causes it.
 async fn on_frame(
     context: &Arc<Context>,
     session: &mut Session,
@@ -332,7 +335,7 @@ async fn on_frame(
     None
 }
 
-/// Sends what a SEND or COMMIT says; gives the receipt that is due.
+/// Executes a SEND or COMMIT. Returns the receipt that is due.
 async fn send(
     context: &Arc<Context>,
     sender: application::Sender<'_>,
@@ -341,7 +344,7 @@ async fn send(
     requests: &mut application::InFlight,
 ) -> Result<Option<Box<str>>, Refusal> {
     let liveness = outbox.liveness();
-    // While Herald itself is what holds up reading, silence is not the client's.
+    // While Herald itself delays reading, the silence is not the client's.
     liveness.paused.store(true, Ordering::Relaxed);
     let (sent, receipt) = match action {
         Action::Send { send, receipt } => {
@@ -374,7 +377,7 @@ pub(super) fn future_bytes() -> usize {
 mod tests {
     use super::*;
 
-    /// It is what most of an idle session is made of: what is added here is paid for by every session.
+    /// This is most of an idle session: every session pays for what is added here.
     #[test]
     fn an_idle_sessions_future_is_small() {
         let bytes = future_bytes();

@@ -1,4 +1,4 @@
-//! What a session says last, as whole WebSocket messages. Knows no socket and no shard.
+//! The last frames of a session, as whole WebSocket messages. Knows no socket and no shard.
 
 use bytes::Bytes;
 
@@ -9,9 +9,9 @@ use crate::stomp::Version;
 use crate::stomp::encoder::{ServerFrame, encode};
 use crate::telemetry::metrics::Metrics;
 
-/// How a session's reading half came to its end: what it says last.
+/// How a session's reading half ended, and what it says last.
 pub struct End {
-    /// Decides the close code, and whether anything is said.
+    /// Determines the close code, and whether anything is said.
     pub reason: CloseReason,
     /// Whole WebSocket messages: ERROR or RECEIPT, and Close.
     pub messages: Vec<Bytes>,
@@ -34,13 +34,13 @@ pub fn farewell(receipt: Option<&str>, version: Version) -> End {
     }
 }
 
-/// Nobody is left to say anything to.
+/// There is nobody left to say anything to.
 pub fn gone() -> End {
     let (reason, messages) = (CloseReason::PeerGone, Vec::new());
     End { reason, messages }
 }
 
-/// Close alone.
+/// Only a Close frame.
 pub fn close_end(reason: CloseReason) -> End {
     End {
         reason,
@@ -48,7 +48,7 @@ pub fn close_end(reason: CloseReason) -> End {
     }
 }
 
-/// ERROR, then Close (STOMP rules E1, E2). A limit that was hit is counted in `metrics`.
+/// ERROR, then Close (STOMP rules E1, E2). If a limit was hit, it is counted in `metrics`.
 pub fn error_end(refusal: Refusal, version: Version, metrics: &Metrics) -> End {
     if let Some(limit) = refusal.limit {
         metrics.limit_hit(limit);

@@ -1,5 +1,5 @@
-//! From a CONNECT frame to a session: the version, the heart-beats, the credentials as presented, and CONNECTED. Pure:
-//! who the caller is decides the interceptors' chain, which the driver asks in between.
+//! From a CONNECT frame to a session: the version, the heart-beats, the credentials as presented, and CONNECTED.
+//! Pure: the interceptors' chain, which the driver asks in between, decides who the caller is.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ use crate::stomp::heartbeat::{ClientOffer, Negotiated, ServerOffer, negotiate};
 use crate::stomp::{Command, Frame, Version};
 
 /// A connection before CONNECTED. [`Handshake::accept`] consumes it into a [`Session`], so that a session without a
-/// principal cannot be written down.
+/// principal cannot be expressed.
 #[derive(Debug)]
 pub struct Handshake {
     version: Version,
@@ -24,9 +24,9 @@ pub struct Handshake {
     offer: ServerOffer,
 }
 
-/// What the first frame was.
+/// The first frame of a connection.
 pub enum First {
-    /// A CONNECT that can be answered once its credentials are checked.
+    /// A CONNECT that can be answered once its credentials have been checked.
     Connect(Handshake, Box<ConnectAttempt>),
     /// DISCONNECT, the only other frame allowed before CONNECT, with its `receipt`.
     Disconnect(Option<Box<str>>),
@@ -34,7 +34,7 @@ pub enum First {
 
 /// A finished handshake.
 pub struct Accepted {
-    /// The state from here on.
+    /// The session's state from here on.
     pub session: Session,
     /// CONNECTED, a whole STOMP frame.
     pub connected: Vec<u8>,
@@ -103,7 +103,7 @@ impl Handshake {
         ))
     }
 
-    /// The version agreed on.
+    /// The negotiated version.
     pub fn version(&self) -> Version {
         self.version
     }

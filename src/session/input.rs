@@ -1,5 +1,5 @@
-//! One stream of what a client sends: whole STOMP frames and the WebSocket events between them, over reader and
-//! decoder, at the rates that one session may have. Knows no state of the session.
+//! One stream of what a client sends: whole STOMP frames and the WebSocket events between them, read through reader
+//! and decoder at the rates that one session may have. Knows no state of the session.
 
 use bytes::{Buf, Bytes};
 
@@ -10,7 +10,7 @@ use crate::limit::Limit;
 use crate::stomp::{Decoder, Fault, Frame, Limits, Version};
 use crate::ws::reader::{Event, ReadError, Reader};
 
-/// What came.
+/// One input.
 #[derive(Debug)]
 pub enum Input {
     /// A whole STOMP frame.
@@ -19,11 +19,11 @@ pub enum Input {
     Ping(Bytes),
     /// A WebSocket pong.
     Pong,
-    /// A data frame without a byte in it.
+    /// An empty data frame.
     Empty,
     /// The client's Close frame.
     Close,
-    /// The connection is gone without one.
+    /// The connection ended without one.
     Gone,
 }
 
@@ -34,7 +34,7 @@ pub struct Inputs<'a> {
     payload: Bytes,
     rates: &'a Rates,
     memories: Memories,
-    /// The limit of a WebSocket message.
+    /// The limit on a WebSocket message.
     message_limit: Limit,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// After login: frames of `version`, other bounds.
+    /// Applies the rules after login: frames of `version`, other bounds.
     pub fn logged_in(&mut self, version: Version, limits: Limits) {
         self.decoder.set_version(version);
         self.decoder.set_limits(limits);
@@ -59,9 +59,9 @@ impl<'a> Inputs<'a> {
         self.message_limit = Limit::BodyBytes;
     }
 
-    /// The next input. `Err`: the client broke a rule or hit a limit; the connection ends.
+    /// The next input. `Err`: the client broke a rule or hit a limit, and the connection ends.
     ///
-    /// Cancel safety: safe, all progress is in `self`.
+    /// Cancel-safe: all progress is in `self`.
     pub async fn next(&mut self) -> Result<Input, Refusal> {
         loop {
             if !self.payload.is_empty() {
@@ -96,10 +96,10 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Likewise, while the answer to a CONNECT is awaited: data that comes meanwhile stays in the socket for
-    /// [`next`](Self::next), and so does all that is behind it.
+    /// The same while the answer to a CONNECT is awaited: data that arrives meanwhile stays in the socket for
+    /// [`next`](Self::next), and so does everything after it.
     ///
-    /// Cancel safety: safe.
+    /// Cancel-safe.
     pub async fn next_but_frames(&mut self) -> Result<Input, Refusal> {
         if self.payload.is_empty() {
             let event = self.reader.next_control().await;
@@ -110,7 +110,7 @@ impl<'a> Inputs<'a> {
         std::future::pending().await
     }
 
-    /// What a WebSocket event is; none: data, which is in `payload` now.
+    /// Handles a WebSocket event. `None`: it was data, which is now in `payload`.
     fn on_event(&mut self, event: Result<Event, ReadError>) -> Result<Option<Input>, Refusal> {
         let input = match event {
             Ok(Event::Data(payload)) if payload.is_empty() => Input::Empty,

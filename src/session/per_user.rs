@@ -1,9 +1,9 @@
-//! How many sessions one user may have (`limits.sessions_per_user`): who has them here, and who gives way. Knows sessions
-//! by their handles; what is held on other instances is [`cluster`]'s part.
+//! How many sessions one user may have (`limits.sessions_per_user`): which ones are here, and which give way. Knows
+//! sessions by their handles. [`cluster`] handles sessions on other instances.
 //!
-//! **Order**: one lock, around the table. A session is in it from before its CONNECTED until its task ends, so that logins
-//! at the same time count each other. One that is superseded before it has joined its shard is told twice: its shard does
-//! not know it yet, so it looks itself once it has joined.
+//! **Order**: one lock, around the table. A session is in it from before its CONNECTED until its task ends, so that
+//! concurrent logins count each other. A session that is superseded before it has joined its shard is told twice: its
+//! shard does not know it yet, so it checks once more after it has joined.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub mod cluster;
 mod excess;
 mod protocol;
 
-/// The table; empty and untouched without a limit. Cheap to clone.
+/// The table, empty and unused without a limit. Cheap to clone.
 #[derive(Clone)]
 pub struct PerUser(Arc<Shared>);
 
@@ -41,11 +41,11 @@ struct Shared {
 
 #[derive(Default)]
 struct Table {
-    /// Each user's sessions, the oldest first.
+    /// Each user's sessions, oldest first.
     seated: HashMap<UserName, VecDeque<Arc<Seated>>>,
-    /// Users whose sessions elsewhere have to be counted now; of those with a session here.
+    /// Users whose sessions elsewhere have to be counted now; only users with a session here.
     doubted: HashSet<UserName>,
-    /// The same after a count that could not be finished: with the next look.
+    /// The same after a count that could not be finished: due at the next look.
     doubted_later: HashSet<UserName>,
     last_since: u64,
 }
@@ -54,28 +54,28 @@ struct Seated {
     user: UserName,
     version: Version,
     handle: SessionHandle,
-    /// When the session's password was found right, in Unix ms; pushed on where needed, so that no two sessions of an
-    /// instance have the same and a clock that is set back turns no order around.
+    /// When the session's password was found right, in Unix ms. Advanced where needed, so that no two sessions of an
+    /// instance have the same value and a clock that is set back does not change the order.
     since: u64,
     superseded: AtomicBool,
 }
 
-/// One session's place among its user's, free again when dropped.
+/// One session's place among its user's, freed when dropped.
 pub struct Seat {
     shared: Arc<Shared>,
     seated: Arc<Seated>,
 }
 
-/// A session that gives way to another one of its user's.
+/// A session that gives way to another one of the same user.
 pub struct Superseded {
     shared: Arc<Shared>,
     seated: Arc<Seated>,
-    /// Told for the second time: it has been counted.
+    /// Whether it is told for the second time: it has been counted then.
     again: bool,
 }
 
 impl PerUser {
-    /// Out of `[limits]`: `sessions_per_user` and its policy.
+    /// From `[limits]`: `sessions_per_user` and its policy.
     pub fn new(limits: &Limits) -> Self {
         Self(Arc::new(Shared {
             most: limits.sessions_per_user,
@@ -85,8 +85,8 @@ impl PerUser {
         }))
     }
 
-    /// A place for one more session of `user`, and the sessions here that give way for it, which the caller closes. No
-    /// place is needed without a limit.
+    /// A place for another session of `user`, and the sessions here that give way to it, which the caller closes.
+    /// Without a limit no place is needed.
     ///
     /// # Errors
     /// With the policy `refuse`: ERROR, 1008.
@@ -143,7 +143,7 @@ impl PerUser {
         }
     }
 
-    /// What tells a user's sessions here apart and orders them, the oldest first.
+    /// What distinguishes a user's sessions here and orders them, oldest first.
     fn seats(&self, user: &UserName) -> Vec<u64> {
         let table = self.0.table.lock();
         let of_user = table.seated.get(user);
@@ -152,7 +152,7 @@ impl PerUser {
         })
     }
 
-    /// Takes these sessions of `user` out; those that have ended meanwhile are passed over.
+    /// Takes these sessions of `user` out. Those that have ended in the meantime are skipped.
     fn take(&self, user: &UserName, seats: &[u64]) -> Vec<Superseded> {
         let mut table = self.0.table.lock();
         let Some(of_user) = table.seated.get_mut(user) else {
@@ -166,7 +166,7 @@ impl PerUser {
         taken.into_iter().map(|seated| self.supersede(seated)).collect()
     }
 
-    /// At most `most` users in doubt, who are so no longer.
+    /// At most `most` users in doubt, who are then no longer in doubt.
     fn take_doubted(&self, most: usize) -> Vec<UserName> {
         let table = &mut *self.0.table.lock();
         let users: Vec<UserName> = table.doubted.iter().take(most).cloned().collect();
@@ -176,7 +176,7 @@ impl PerUser {
         users
     }
 
-    /// A count could not be finished: it is begun again by [`PerUser::look_again`].
+    /// A count could not be finished: [`PerUser::look_again`] starts it again.
     fn doubt_later(&self, user: &UserName) {
         let table = &mut *self.0.table.lock();
         if table.seated.contains_key(user) {
@@ -184,7 +184,7 @@ impl PerUser {
         }
     }
 
-    /// Puts those in doubt for whom that is due now, with `all` everybody who has a session here.
+    /// Puts those users in doubt for whom that is due now; with `all`, every user who has a session here.
     fn look_again(&self, all: bool) {
         let table = &mut *self.0.table.lock();
         table.doubted.extend(table.doubted_later.drain());
@@ -210,7 +210,7 @@ impl Shared {
 }
 
 impl Seat {
-    /// This session, if it has given way meanwhile: to be asked once, after joining.
+    /// This session, if it has given way in the meantime. Ask once, after joining.
     pub fn superseded(&self) -> Option<Superseded> {
         let superseded = self.seated.superseded.load(Ordering::Acquire);
         superseded.then(|| Superseded {

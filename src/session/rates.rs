@@ -1,5 +1,5 @@
-//! How often one session may do what: limiters that all sessions share, and 8 bytes of memory each a session. Knows no
-//! session's state and no socket; what a user may do over all its sessions stands in `interceptor/rate_limit`.
+//! How often one session may do what: limiters that all sessions share, and 8 bytes of memory per session for each.
+//! Knows no session's state and no socket. What a user may do over all sessions is in `interceptor/rate_limit`.
 
 use super::action::Refusal;
 use crate::close_reason::CloseReason;
@@ -21,7 +21,7 @@ struct Limiter {
     limiter: Option<SharedRate>,
 }
 
-/// One session's part in [`Rates`].
+/// One session's memory for [`Rates`].
 #[derive(Debug, Default)]
 pub struct Memories {
     sends: Memory,
@@ -30,7 +30,7 @@ pub struct Memories {
 }
 
 impl Rates {
-    /// Out of `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`.
+    /// From `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`.
     pub fn new(limits: &Limits) -> Self {
         Self {
             sends: Limiter::new(Limit::SendsPerSession, limits.sends_per_session),
@@ -39,8 +39,8 @@ impl Rates {
         }
     }
 
-    /// A STOMP frame came. What is not sent or subscribed by it is bounded otherwise: by acknowledgement windows,
-    /// transactions, and the rate of the SENDs in them.
+    /// A STOMP frame arrived. Frames that neither send nor subscribe are bounded otherwise: by acknowledgement
+    /// windows, transactions, and the rate of the SENDs in them.
     pub fn frame(&self, memories: &mut Memories, frame: &Frame) -> Result<(), Refusal> {
         let checked = match frame.command {
             Command::Send => self.sends.check(&mut memories.sends, "SEND"),
@@ -51,7 +51,7 @@ impl Rates {
         checked.map_err(|refusal| refusal.with_receipt(frame.headers.get("receipt")))
     }
 
-    /// A ping, a pong or an empty frame came.
+    /// A ping, a pong or an empty frame arrived.
     pub fn control_frame(&self, memories: &mut Memories) -> Result<(), Refusal> {
         self.control_frames
             .check(&mut memories.control_frames, "pings, pongs and empty frames")

@@ -1,5 +1,5 @@
-//! What a logged-in session knows, as a pure function of its frames: what is open, what each frame means, whether it is
-//! permitted. No I/O, no clock; the driver does what the [`Action`]s say.
+//! What a logged-in session knows, as a pure function of its frames: what is open, what each frame means, whether it
+//! is permitted. No I/O, no clock; the driver executes the [`Action`]s.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use transaction::Transactions;
 
 /// What all sessions are judged by.
 pub struct Rules {
-    /// What prefixes mean.
+    /// What the prefixes mean.
     pub prefixes: Prefixes,
-    /// Who may what.
+    /// Who may do what.
     pub chain: Chain,
-    /// Bounds.
+    /// The bounds.
     pub limits: Limits,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Open {
     destination: Option<Box<str>>,
 }
 
-/// A session after login. Made by [`super::handshake`], which is why its principal is never optional.
+/// A session after login. Made by [`super::handshake`], so its principal is never optional.
 pub struct Session {
     principal: Principal,
     version: Version,
@@ -76,7 +76,7 @@ impl Session {
         }
     }
 
-    /// Whose it is.
+    /// The session's principal.
     pub fn principal(&self) -> &Principal {
         &self.principal
     }
@@ -86,9 +86,9 @@ impl Session {
         self.version
     }
 
-    /// Takes one frame. `Err`: ERROR, then close; whatever was open is void.
+    /// Handles one frame. `Err`: ERROR, then close; whatever was open is void.
     pub fn on_frame(&mut self, frame: Frame, rules: &Rules) -> Result<Action, Refusal> {
-        // Of a CONNECT it means nothing (STOMP rule C10).
+        // On a CONNECT it has no meaning (STOMP rule C10).
         let receipt: Option<Box<str>> = match frame.command.is_connect() {
             true => None,
             false => frame.headers.get("receipt").map(Into::into),

@@ -1,5 +1,5 @@
-//! MESSAGEs that Herald itself writes to the sender of a SEND: an answer on one of the sender's user destinations, and the
-//! report of what went wrong. They go to the sender's session alone.
+//! MESSAGEs that Herald itself writes to the sender of a SEND: an answer on one of the sender's user destinations,
+//! and the report of what went wrong. They go only to the sender's session.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -14,9 +14,9 @@ use crate::session::context::Context;
 
 /// What became of a SEND that did not reach its goal (docs/stomp.md).
 pub(super) struct Problem {
-    /// What kind of problem, for programs.
+    /// The kind of problem, for programs.
     pub(super) code: &'static str,
-    /// The same for people.
+    /// The same, for people.
     pub(super) message: String,
 }
 
@@ -30,7 +30,7 @@ impl Problem {
     }
 }
 
-/// A JSON answer, on `reply-to` if the SEND names one, else on `reply`.
+/// Sends a JSON answer: on `reply-to` if the SEND names one, else on `reply`.
 pub(super) async fn answer(sender: Sender<'_>, send: &Send, reply: &Path, body: Bytes) {
     let path = send.reply_to.as_ref().unwrap_or(reply);
     answer_on(sender, send, path.clone(), body).await;

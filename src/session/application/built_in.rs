@@ -1,4 +1,4 @@
-//! What the built-in routes of the configuration do. Knows no backend.
+//! What the configuration's built-in routes do. Knows no backend.
 
 use super::answer::{Problem, answer, report};
 use super::{Accepted, Route, Sender, publish};

@@ -1,8 +1,8 @@
-//! A SEND to a backend: the request goes out in the session's order, its reply comes back to the sender's session when it
-//! comes. Knows the bus by its trait.
+//! A SEND to a backend: the request is sent in the session's order, and its reply goes to the sender's session when
+//! it arrives. Knows the bus by its trait.
 //!
-//! **Bounds**: `limits.requests_in_flight` requests a session, held by a permit until the reply is delivered; then the
-//! session's reading waits, and with it the client's TCP. `bus.request_timeout` ends each.
+//! **Bounds**: `limits.requests_in_flight` requests per session, each held by a permit until the reply is delivered.
+//! Beyond it the session stops reading, and with it the client's TCP. `bus.request_timeout` ends each.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,12 +22,13 @@ use crate::session::action::Send;
 use crate::session::context::Context;
 use crate::telemetry::trace::{Span, Upstream, tracing_span};
 
-/// The session's requests that wait for their reply; made when the first is sent.
+/// The session's requests that wait for their reply. Made when the first is sent.
 #[derive(Default)]
 pub struct InFlight(Option<Arc<Semaphore>>);
 
 impl InFlight {
-    /// Waits until the session may have one more request under way. The semaphore is never closed, so there is always a permit.
+    /// Waits until the session may have another request in flight. The semaphore is never closed, so there is always
+    /// a permit.
     async fn permit(&mut self, context: &Context) -> Option<OwnedSemaphorePermit> {
         let most = context.limits.requests_in_flight.max(1);
         let permits = self.0.get_or_insert_with(|| Arc::new(Semaphore::new(most)));
@@ -38,7 +39,7 @@ impl InFlight {
     }
 }
 
-/// Sends the request; returns as soon as the bus has it.
+/// Sends the request. Returns as soon as the bus has it.
 pub(super) async fn request(
     context: &Arc<Context>,
     sender: Sender<'_>,
@@ -90,7 +91,7 @@ pub(super) async fn request(
     }
 }
 
-/// A request that the bus has, and everything that its reply needs. The session may end before.
+/// A request that the bus has, and everything that its reply needs. The session may end before it.
 struct Waiting {
     context: Arc<Context>,
     user: UserName,
@@ -124,7 +125,7 @@ impl Waiting {
         }
     }
 
-    /// The reply as a MESSAGE: on `reply-to`, or on the user destination of the request's own path.
+    /// Delivers the reply as a MESSAGE: on `reply-to`, or on the user destination of the request's own path.
     async fn deliver(self, reply: AppReply) {
         let Self { send, user, key, .. } = &self;
         let own = || Path::parse(&format!("/queue{}", self.path)).ok();
@@ -156,7 +157,7 @@ impl Waiting {
     }
 }
 
-/// The metrics' label `outcome`, which is the problem's code as well where there is no reply.
+/// The metrics' label `outcome`, which is also the problem's code if there is no reply.
 fn label(outcome: &Result<AppReply, RequestError>) -> &'static str {
     match outcome {
         Ok(AppReply { error: None, .. }) => "ok",

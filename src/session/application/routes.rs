@@ -1,4 +1,4 @@
-//! `[application]`: the built-in routes as they stand in the configuration. Knows no session and no bus.
+//! `[application]`: the built-in routes as configured. Knows no session and no bus.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,15 +9,15 @@ use crate::setting::{Findings, TimeZone};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Time zone of the `time` that the `broadcast` route writes, an IANA name.
+    /// The time zone of the `time` that the `broadcast` route writes, an IANA name.
     pub time_zone: TimeZone,
-    /// Where a SEND that failed is reported, without the user prefix.
+    /// Where a failed SEND is reported, without the user prefix.
     pub errors: Path,
     /// The built-in routes.
     pub routes: Vec<Route>,
 }
 
-/// Most bodies that a `recent` route answers with.
+/// The most bodies that a `recent` route answers with.
 const RECENT_MAX: usize = 1_000;
 
 impl Config {
@@ -44,27 +44,27 @@ impl Config {
 pub enum Route {
     /// Broadcasts `{"message":<body>,"user":<caller>,"time":<now>}`.
     Broadcast {
-        /// The SEND's destination without its application prefix.
+        /// The destination of the SEND without its application prefix.
         path: Path,
-        /// Where to.
+        /// The destination.
         destination: Path,
     },
     /// Answers with the JSON array of the users online in the cluster.
     Users {
-        /// The SEND's destination without its application prefix.
+        /// The destination of the SEND without its application prefix.
         path: Path,
-        /// The sender's user destination that gets the answer, without the user prefix.
+        /// The sender's user destination for the answer, without the user prefix.
         reply: Path,
     },
     /// Answers with the JSON array of the newest bodies of a broadcast destination, oldest first.
     Recent {
-        /// The SEND's destination without its application prefix.
+        /// The destination of the SEND without its application prefix.
         path: Path,
-        /// Whose bodies.
+        /// The broadcast destination.
         destination: Path,
-        /// How many.
+        /// How many bodies.
         count: usize,
-        /// The sender's user destination that gets the answer, without the user prefix.
+        /// The sender's user destination for the answer, without the user prefix.
         reply: Path,
     },
 }
@@ -78,7 +78,7 @@ impl Route {
         }
     }
 
-    /// The SEND's destination without its application prefix.
+    /// The destination of the SEND without its application prefix.
     pub fn path(&self) -> &Path {
         match self {
             Self::Broadcast { path, .. } | Self::Users { path, .. } | Self::Recent { path, .. } => path,

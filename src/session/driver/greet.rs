@@ -1,4 +1,4 @@
-//! Everything before the session: CONNECT within its time, the interceptors, CONNECTED.
+//! Everything before the session: CONNECT in time, the interceptors, CONNECTED.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::ws::writer::{PlainSocket, flush};
 /// Before CONNECTED a client unescapes nothing (STOMP rules H3, H4).
 const BEFORE_LOGIN: Version = Version::V1_0;
 
-/// What a finished handshake hands to the session loop.
+/// What a finished handshake passes to the session loop.
 pub(super) struct LoggedIn {
     pub session: Session,
     pub join: Box<Join>,
@@ -68,7 +68,7 @@ pub(super) async fn greet(
     context.metrics.frames_in.inc();
     let first = Handshake::on_first_frame(&frame, &context.heartbeat, address, upgrade_authorization);
     let upstream = begun(context, &frame, address);
-    // The CONNECT frame holds a password: it goes before anything else waits.
+    // The CONNECT frame holds a password: it is dropped before anything else waits.
     drop(frame);
     let (handshake, attempt) =
         match first.map_err(|refusal| error_end(refusal, BEFORE_LOGIN, &context.metrics))? {
@@ -79,10 +79,10 @@ pub(super) async fn greet(
     let mut span = context.tracer.connect(&upstream, address, &version.to_string());
     let within = tracing_span(span.as_ref());
     let principal = tokio::select! {
-        // What is refused at once is not read from any more.
+        // A client that is refused at once is not read any further.
         biased;
         principal = authenticate(context, &attempt, &mut span).instrument(within.clone()) => principal?,
-        // A login whose client has gone leaves the queue: nobody is to wait for its hash.
+        // A login whose client has gone leaves the queue: nobody should wait for its hash.
         end = departure(context, inputs, outbox, socket) => return Err(end),
     };
     drop(attempt);
@@ -138,7 +138,8 @@ pub(super) async fn greet(
     }))
 }
 
-/// Whether this CONNECT is traced: its own `traceparent` says so to those whom `tracing.trust` names, else the ratio.
+/// Whether this CONNECT is traced: its own `traceparent` decides for clients that `tracing.trust` names, else the
+/// ratio.
 fn begun(context: &Context, frame: &crate::stomp::Frame, address: std::net::IpAddr) -> Upstream {
     if !context.tracer.is_on() {
         return Upstream::default();
@@ -166,7 +167,7 @@ async fn authenticate(
     })
 }
 
-/// The first STOMP frame; pings are answered meanwhile, whatever STOMP's state (STOMP rule W8).
+/// The first STOMP frame. Pings are answered meanwhile, whatever STOMP's state (STOMP rule W8).
 async fn first_frame(
     context: &Context,
     inputs: &mut Inputs<'_>,
@@ -181,7 +182,7 @@ async fn first_frame(
     }
 }
 
-/// Waits until the client ends the connection; pings are answered meanwhile. Reads no frame.
+/// Waits until the client ends the connection. Pings are answered meanwhile; no frame is read.
 async fn departure(
     context: &Context,
     inputs: &mut Inputs<'_>,

@@ -31,12 +31,12 @@ use crate::session::action::Refusal;
 use crate::setting::SessionsPerUserPolicy;
 use crate::telemetry::metrics::Metrics;
 
-/// How long an instance may take to answer; with the policy `refuse` a login waits for it.
+/// How long an instance may take to answer. With the policy `refuse` a login waits for it.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
-/// How often counts that could not be finished are begun again, and instances are looked for.
+/// How often unfinished counts are started again, and new instances are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Counts users' sessions with the other instances.
+/// Counts users' sessions together with the other instances.
 pub struct Cluster {
     per_user: PerUser,
     bus: Arc<dyn Bus>,
@@ -45,10 +45,10 @@ pub struct Cluster {
     metrics: Metrics,
 }
 
-/// Whom a user's session may be held by, and since when.
+/// Which instance holds a session, and since when.
 type Held = (u64, InstanceId);
 
-/// What one instance said, for each user of the question; none: nothing.
+/// What one instance said for each user of the question. `None`: nothing.
 type Answer = (InstanceId, Option<Seats>);
 
 impl Cluster {
@@ -69,7 +69,7 @@ impl Cluster {
         }
     }
 
-    /// Counts after each login until `shutdown`; without a limit there is nothing to count. To be run once.
+    /// Counts after each login until `shutdown`. Without a limit there is nothing to count. Run it once.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         if self.per_user.0.most == 0 {
             return shutdown.cancelled().await;
@@ -80,8 +80,8 @@ impl Cluster {
         }
     }
 
-    /// With the policy `refuse`, whether a session that has taken its seat may keep it: waits for the others' answers.
-    /// Where one does not answer in time the session is let in, and gives way later if it is one too many.
+    /// With the policy `refuse`: whether a session that has taken its seat may keep it. Waits for the others'
+    /// answers. If one does not answer in time, the session is admitted, and gives way later if it is one too many.
     ///
     /// # Errors
     /// ERROR, 1008.
@@ -101,7 +101,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Answers the others' counts, and has sessions closed that give way.
+    /// Answers the counts of others, and closes sessions that give way.
     pub fn register(self: &Arc<Self>, desk: &mut Desk) {
         let cluster = Arc::clone(self);
         desk.answer::<CountSeats, _>(move |SeatsOf { users }| {
@@ -154,7 +154,7 @@ impl Cluster {
         }
     }
 
-    /// One count of these users, and what follows from it.
+    /// One count of these users, and its consequences.
     async fn settle(&self, users: &[UserName]) {
         let answers = self.ask(users).await;
         let mut orders: BTreeMap<InstanceId, Order> = BTreeMap::new();
@@ -177,7 +177,7 @@ impl Cluster {
         join_all(told).await;
     }
 
-    /// Has sessions closed; whose instance does not say that it did so are counted again.
+    /// Has sessions closed. If an instance does not confirm, its users are counted again.
     async fn tell(&self, instance: InstanceId, order: Order) {
         if instance == self.own {
             for (user, seats) in order.users {
@@ -218,8 +218,8 @@ impl Cluster {
         answers.collect()
     }
 
-    /// All sessions of the user with the number `index` in the question, and whether all have answered for it. Those
-    /// held here are looked up after the answers are in.
+    /// All sessions of the user with the number `index` in the question, and whether all instances have answered for
+    /// the user. The sessions held here are looked up after the answers are in.
     fn held(&self, user: &UserName, index: usize, answers: &[Answer]) -> (Vec<Held>, bool) {
         let own = self.per_user.seats(user).into_iter();
         let mut held: Vec<Held> = own.map(|since| (since, self.own)).collect();
@@ -250,7 +250,7 @@ struct Order {
 }
 
 impl Order {
-    /// Whether there was room. One user always has room.
+    /// Whether there was room. There is always room for one user.
     fn push(&mut self, user: &UserName, seats: Vec<u64>) -> bool {
         let bytes = USER_BYTES + seats.len() * SEAT_BYTES;
         if self.bytes > 0 && self.bytes + bytes > MESSAGE_MAX_BYTES {

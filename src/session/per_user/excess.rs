@@ -2,8 +2,8 @@
 
 use crate::setting::SessionsPerUserPolicy;
 
-/// Those of `held` above `most`: the oldest, or with the policy `refuse` the newest. Who knows only a part of a user's
-/// sessions names none wrongly: with the rest it would name these and more.
+/// The sessions of `held` beyond `most`: the oldest, or with the policy `refuse` the newest. An instance that knows
+/// only a part of a user's sessions names none wrongly: with the rest it would name these and more.
 pub(super) fn excess<T: Ord>(mut held: Vec<T>, most: usize, policy: SessionsPerUserPolicy) -> Vec<T> {
     held.sort_unstable();
     held.dedup();

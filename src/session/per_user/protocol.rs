@@ -1,18 +1,18 @@
-//! What instances ask each other about the sessions of users who are counted, as JSON, and its bounds. Every byte that
-//! comes in is hostile: sizes are checked before parsing, names as they are read. Knows no session.
+//! What instances ask each other about the sessions of counted users, as JSON, and its bounds. Every received byte is
+//! hostile: sizes are checked before parsing, names as they are read. Knows no session.
 
 use serde::{Deserialize, Serialize};
 
 use crate::control::question::Question;
 use crate::principal::{USER_NAME_MAX_BYTES, UserName};
 
-/// Most users in one question.
+/// The most users in one question.
 pub(super) const USERS_MAX: usize = 256;
-/// Most bytes of one message; [`crate::setting::SESSIONS_PER_USER_MAX`] sessions of one user fit in.
+/// The most bytes of one message. [`crate::setting::SESSIONS_PER_USER_MAX`] sessions of one user fit into it.
 pub(super) const MESSAGE_MAX_BYTES: usize = 128 << 10;
 /// A number and its comma, as long as they get before the year 2286.
 pub(super) const SEAT_BYTES: usize = 14;
-/// What a user adds to a message beside the numbers: the name, escaped, and the form around it.
+/// What a user adds to a message besides the numbers: the escaped name, and the form around it.
 pub(super) const USER_BYTES: usize = 2 * USER_NAME_MAX_BYTES + 64;
 
 /// Which sessions do these users have with you?
@@ -25,7 +25,7 @@ impl Question for CountSeats {
     type Answer = Seats;
 }
 
-/// Close these sessions, for others of their users' take their places. Answered when it is done.
+/// Close these sessions, since others of the same users take their places. Answered when it is done.
 pub(super) struct GiveWay;
 
 impl Question for GiveWay {
