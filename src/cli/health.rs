@@ -4,18 +4,15 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
+use bytes::Bytes;
 use clap::Args;
 use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::time;
 
 use super::ConfigArgs;
 use crate::http::Config;
+use crate::http_client::{HttpClient, HttpClientError};
 use crate::setting::HumanDuration;
 
 /// The longest answer that is read; Herald's own is some 100 bytes.
@@ -84,15 +81,14 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let answer = runtime.block_on(async { time::timeout(timeout.0, get(&address, &path)).await });
-    match answer {
-        Ok(Ok((StatusCode::OK, body))) => {
+    match runtime.block_on(get(&url, timeout.0)) {
+        Ok((StatusCode::OK, body)) => {
             writeln!(io::stdout().lock(), "{url}: {}", body.trim_end())?;
             Ok(())
         }
-        Ok(Ok((status, body))) => Err(HealthError::Unhealthy(url, status, body)),
-        Ok(Err(why)) => Err(HealthError::NoAnswer(url, why)),
-        Err(_) => Err(HealthError::NoAnswer(url, format!("none within {timeout}"))),
+        Ok((status, body)) => Err(HealthError::Unhealthy(url, status, body)),
+        Err(HttpClientError::Timeout(_)) => Err(HealthError::NoAnswer(url, format!("none within {timeout}"))),
+        Err(why) => Err(HealthError::NoAnswer(url, why.to_string())),
     }
 }
 
@@ -109,39 +105,16 @@ fn configured(config: &Config) -> SocketAddr {
 }
 
 /// One GET on a connection of its own.
-async fn get(address: &str, path: &str) -> Result<(StatusCode, String), String> {
-    let words = |error: &dyn fmt::Display| error.to_string();
-    let stream = TcpStream::connect(address).await.map_err(|error| words(&error))?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| words(&error))?;
-    let request = Request::get(path)
-        .header(header::HOST, address)
+async fn get(url: &str, within: Duration) -> Result<(StatusCode, String), HttpClientError> {
+    let broken = |error: &dyn fmt::Display| HttpClientError::Broken(error.to_string());
+    let request = Request::get(url)
         .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| words(&error))?;
-    let exchange = async {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| words(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_MAX_BYTES)
-            .collect()
-            .await
-            .map_err(|error| words(&error))?;
-        Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
-    };
-    tokio::pin!(exchange);
-    tokio::select! {
-        // The connection may end first, with the last bytes of the answer handed over.
-        biased;
-        answer = &mut exchange => answer,
-        ended = connection => match ended {
-            Ok(()) => exchange.await,
-            Err(error) => Err(words(&error)),
-        },
-    }
+        .body(Bytes::new())
+        .map_err(|error| broken(&error))?;
+    let client = HttpClient::plain(ANSWER_MAX_BYTES).map_err(|error| broken(&error))?;
+    let answer = client.send(request, within).await?;
+    let body = String::from_utf8_lossy(answer.body()).into_owned();
+    Ok((answer.status(), body))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tonic::transport::{Certificate, ClientTlsConfig};
 
 use crate::instance::Instance;
+use crate::tls;
 
 pub mod client;
 
@@ -121,17 +122,11 @@ impl Authorities {
 
     /// For HTTP.
     fn rustls(&self) -> Result<rustls::ClientConfig, String> {
-        let mut roots = rustls::RootCertStore::empty();
-        // What the system has and is unreadable is no authority.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let mut roots = tls::system_roots();
         if let Some(pem) = &self.pem {
             roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten());
         }
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        Ok(config.with_root_certificates(roots).with_no_client_auth())
+        tls::client(roots).map_err(|error| error.to_string())
     }
 }
 

@@ -168,16 +168,28 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "hyper only under ws/, http/listener, cli/health, cli/client/rest and where telemetry is sent",
-        except: &[
-            "src/ws",
-            "src/http/listener",
-            "src/telemetry/otlp/client",
-            "src/cli/client/rest",
-            "src/cli/health",
-        ],
-        bans: Ban::Paths(&["hyper", "hyper_util"]),
+        name: "hyper only under ws/ and http/listener, and in http_client",
+        except: &["src/ws", "src/http/listener", "src/http_client"],
+        bans: Ban::Paths(&["hyper", "hyper_rustls", "hyper_util"]),
         broken: ("src/http/router.rs", "fn f() -> ::hyper::Request<()> { todo() }"),
+        ..RULE
+    },
+    Rule {
+        name: "http_client and tls know nobody who asks",
+        within: &["src/http_client", "src/tls"],
+        bans: Ban::Paths(&["crate"]),
+        allows: &["crate::tls"],
+        broken: ("src/http_client.rs", "use crate::telemetry::otlp::Authorities;"),
+        ..RULE
+    },
+    Rule {
+        name: "the system's authorities are read in tls alone",
+        except: &["src/tls"],
+        bans: Ban::Paths(&["rustls_native_certs"]),
+        broken: (
+            "src/bus/nats.rs",
+            "fn f() { rustls_native_certs::load_native_certs(); }",
+        ),
         ..RULE
     },
     Rule {
@@ -211,10 +223,16 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
-        name: "the client commands know Herald from outside: STOMP's bytes, and no part of the server",
+        name: "the client commands know Herald from outside: STOMP's bytes, the HTTP client, and no part of the server",
         within: &["src/cli/client"],
         bans: Ban::Paths(&["crate"]),
-        allows: &["crate::cli", "crate::setting", "crate::stomp"],
+        allows: &[
+            "crate::cli",
+            "crate::http_client",
+            "crate::setting",
+            "crate::stomp",
+            "crate::tls",
+        ],
         broken: ("src/cli/client/publish.rs", "use crate::destination::Path;"),
         ..RULE
     },

@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Server;
+use crate::tls;
 
 /// The longest time to open a connection, including TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,10 +54,8 @@ pub async fn connect(server: &Server) -> Result<Connection, String> {
 }
 
 /// The authorities to trust: the system's, and those of `--ca-file`.
-fn trust(server: &Server) -> std::io::Result<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    // An unreadable certificate of the system is not an authority.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+pub(super) fn trust(server: &Server) -> std::io::Result<rustls::ClientConfig> {
+    let mut roots = tls::system_roots();
     if let Some(path) = &server.ca_file {
         let error =
             |error: &dyn std::fmt::Display| std::io::Error::other(format!("{}: {error}", path.display()));
@@ -65,8 +64,7 @@ fn trust(server: &Server) -> std::io::Result<rustls::ClientConfig> {
             roots.add(certificate).map_err(|cause| error(&cause))?;
         }
     }
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots);
-    Ok(config.with_no_client_auth())
+    tls::client(roots).map_err(std::io::Error::other)
 }
 
 impl AsyncRead for Connection {

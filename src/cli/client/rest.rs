@@ -7,13 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use super::{ClientError, Server, connection};
+use crate::http_client::{HttpClient, HttpClientError};
 
 /// The largest answer that is read.
 const ANSWER_MAX_BYTES: usize = 64 << 20;
@@ -90,13 +88,13 @@ impl Answer {
 /// A client of one Herald.
 pub struct Rest<'a> {
     server: &'a Server,
-    sender: Option<SendRequest<Full<Bytes>>>,
+    client: Option<HttpClient>,
 }
 
 impl<'a> Rest<'a> {
     /// Not connected yet.
     pub fn new(server: &'a Server) -> Self {
-        Self { server, sender: None }
+        Self { server, client: None }
     }
 
     /// Sends one request, at most once, and reads its answer. `path` follows the base path; `wait` is the time that
@@ -113,29 +111,20 @@ impl<'a> Rest<'a> {
         wait: Duration,
     ) -> Result<Answer, ClientError> {
         let request = self.prepare(method, path, headers, body)?;
-        let within = ANSWER_TIMEOUT + wait;
-        let exchange = async {
-            let sender = self.ready().await?;
-            let failed = |error: &dyn std::fmt::Display| ClientError::Failure(format!("no answer: {error}"));
-            let answer = sender
-                .send_request(request)
-                .await
-                .map_err(|error| failed(&error))?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES);
-            let body = body.collect().await.map_err(|error| failed(&error))?.to_bytes();
-            Ok(Answer { status, body })
-        };
-        match tokio::time::timeout(within, exchange).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.sender = None;
-                Err(ClientError::Failure(format!(
-                    "no answer within {} s",
-                    within.as_secs()
-                )))
-            }
-        }
+        let answer = self.client()?.send(request, ANSWER_TIMEOUT + wait).await;
+        let (head, body) = answer
+            .map_err(|error| {
+                ClientError::Failure(match error {
+                    HttpClientError::Connect(_) => {
+                        format!("cannot reach Herald at {}: {error}", self.server.endpoint)
+                    }
+                    HttpClientError::Timeout(within) => format!("no answer within {} s", within.as_secs()),
+                    _ => format!("no answer: {error}"),
+                })
+            })?
+            .into_parts();
+        let status = head.status;
+        Ok(Answer { status, body })
     }
 
     /// A GET.
@@ -152,12 +141,11 @@ impl<'a> Rest<'a> {
         path: &str,
         headers: &[(HeaderName, HeaderValue)],
         body: Bytes,
-    ) -> Result<Request<Full<Bytes>>, ClientError> {
+    ) -> Result<Request<Bytes>, ClientError> {
         let endpoint = &self.server.endpoint;
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", endpoint.base_path))
-            .header(header::HOST, endpoint.authority())
+            .uri(format!("{endpoint}{path}"))
             .header(header::USER_AGENT, concat!("herald/", env!("CARGO_PKG_VERSION")));
         if let Some(value) = self.authorization()? {
             request = request.header(header::AUTHORIZATION, value);
@@ -165,7 +153,7 @@ impl<'a> Rest<'a> {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let request = request.body(Full::new(body));
+        let request = request.body(body);
         request.map_err(|error| ClientError::Usage(format!("no request can be made of this: {error}")))
     }
 
@@ -189,27 +177,19 @@ impl<'a> Rest<'a> {
         Ok(Some(value))
     }
 
-    async fn ready(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, ClientError> {
-        if let Some(sender) = &mut self.sender
-            && sender.ready().await.is_err()
-        {
-            self.sender = None;
-        }
-        let sender = match self.sender.take() {
-            Some(sender) => sender,
-            None => {
-                let connection = connection::connect(self.server)
-                    .await
-                    .map_err(ClientError::Failure)?;
-                let (sender, connection) = handshake(TokioIo::new(connection))
-                    .await
-                    .map_err(|error| ClientError::Failure(format!("no HTTP: {error}")))?;
-                // The sender notices when it ends.
-                #[expect(clippy::disallowed_methods, reason = "one connection of one command")]
-                tokio::spawn(connection);
-                sender
+    fn client(&mut self) -> Result<&HttpClient, ClientError> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None if self.server.endpoint.tls => {
+                let endpoint = &self.server.endpoint;
+                let trust = connection::trust(self.server).map_err(|error| {
+                    ClientError::Failure(format!("cannot reach Herald at {endpoint}: {error}"))
+                })?;
+                HttpClient::new(trust, ANSWER_MAX_BYTES)
             }
+            None => HttpClient::plain(ANSWER_MAX_BYTES)
+                .map_err(|error| ClientError::Failure(error.to_string()))?,
         };
-        Ok(self.sender.insert(sender))
+        Ok(self.client.insert(client))
     }
 }

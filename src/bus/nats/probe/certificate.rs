@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::bus::Config;
+use crate::tls;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The server's first line.
@@ -45,17 +46,13 @@ async fn shake(config: &Config, address: &ServerAddr) -> Option<Vec<u8>> {
     if !is_tls {
         return None;
     }
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut roots = tls::system_roots();
     if let Some(path) = &config.ca_file {
         roots.add_parsable_certificates(CertificateDer::pem_file_iter(path).ok()?.flatten());
     }
-    let tls = rustls::ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     let name = ServerName::try_from(address.host().to_owned()).ok()?;
     // Nothing is left in the buffer: the server waits for the client.
-    let stream = TlsConnector::from(Arc::new(tls))
+    let stream = TlsConnector::from(Arc::new(tls::client(roots).ok()?))
         .connect(name, stream.into_inner())
         .await
         .ok()?;
