@@ -54,10 +54,16 @@ get_container_base() {
     [ "$(id -u)" = 0 ] || fail "needs root to make the images' base by debootstrap; HERALD_SKIP_ENGINE=1 leaves it out"
     rm -rf "$tools"/container-base-*
     mkdir -p "$folder"
+    # In memory: dpkg waits for the disk at every file.
     root=$(mktemp -d)
+    mount -t tmpfs -o size=2g herald-container-base "$root"
+    # shellcheck disable=SC2064 # this folder, whatever $root is then
+    trap "umount --lazy '$root'; rmdir '$root'" EXIT
     make_debian "$root/debian" "$folder/debian.tar"
     make_distroless "$root/debian" "$root/distroless" "$folder/distroless.tar"
-    rm -rf "$root"
+    trap - EXIT
+    umount --lazy "$root"
+    rmdir "$root"
     say container-base "$container_suite with $container_packages, by debootstrap"
 }
 
