@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::auth::{self, Authenticator};
+use crate::auth::Authenticator;
 use crate::bus::Bus;
 use crate::config::Config;
 use crate::delivery::registry::Registry;
@@ -26,10 +26,11 @@ use crate::session::context::Context;
 use crate::session::driver;
 use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
+use crate::setting::Findings;
 use crate::tap::Tap;
 use crate::task;
 use crate::telemetry::metrics::{Metrics, otlp};
-use crate::telemetry::plan::{self, Plan};
+use crate::telemetry::plan::Plan;
 use crate::telemetry::trace::Tracer;
 use crate::telemetry::trace::delivery::Recorder;
 use crate::telemetry::trace::export::Exporter;
@@ -39,9 +40,12 @@ mod background;
 mod connect;
 mod desk;
 mod listen;
+mod prepare;
 mod push;
 mod settings;
 mod tasks;
+
+pub use prepare::Prepared;
 
 use connect::connect_bus;
 use listen::{Bound, Listening};
@@ -95,11 +99,11 @@ struct Core {
 }
 
 /// Binds, serves until a signal, drains. A signal while it binds ends it at once, in good order: nobody was served yet.
-pub async fn run(config: Config, demo: bool) -> Result<(), Error> {
+pub async fn run(prepared: Prepared) -> Result<(), Error> {
     let mut signals =
         drain::StopSignals::catch().map_err(|error| Error::Failure(format!("signals: {error}")))?;
     let app = tokio::select! {
-        bound = Box::pin(App::bind(config, demo)) => bound?,
+        bound = Box::pin(App::bind_prepared(prepared)) => bound?,
         _ = signals.next() => {
             info!("ended by a signal before it served");
             return Ok(());
@@ -111,30 +115,39 @@ pub async fn run(config: Config, demo: bool) -> Result<(), Error> {
 impl App {
     /// Makes everything that `config` asks for and binds its listeners. `demo`: eleven users and open publishing.
     pub async fn bind(config: Config, demo: bool) -> Result<Self, Error> {
-        let instance = Instance::new(&config.instance);
-        let bus = Box::pin(connect_bus(&config, header_limits(&config), &instance)).await?;
-        Box::pin(Self::bind_on(config, demo, instance, bus)).await
+        let (prepared, warnings) = Prepared::new(config, demo).map_err(|findings| refused(&findings))?;
+        warnings.warnings.iter().for_each(|warning| warn!("{warning}"));
+        Self::bind_prepared(prepared).await
+    }
+
+    /// The same, of what was prepared before.
+    async fn bind_prepared(mut prepared: Prepared) -> Result<Self, Error> {
+        let instance = Instance::new(&prepared.config.instance);
+        let bus = Box::pin(connect_bus(&mut prepared, &instance)).await?;
+        Box::pin(Self::make(prepared, instance, bus)).await
     }
 
     /// The same as the instance `instance` on a bus that is there already, whatever `[bus]` says: for programs that
     /// embed Herald and answer application requests themselves, and for tests. Whoever traces (`[tracing]`) installs
     /// [`telemetry::trace::layer`](crate::telemetry::trace::layer()) in the process's subscriber first, one for all instances.
     pub async fn bind_on(
-        mut config: Config,
+        config: Config,
         demo: bool,
         instance: Instance,
         bus: Arc<dyn Bus>,
     ) -> Result<Self, Error> {
-        if demo {
-            config.auth.users.extend(auth::users::demo_users());
-            config.api.access = http::access::Access::Open;
-        }
+        let mut findings = Findings::default();
+        let prepared = Prepared::on_a_bus(config, demo, &mut findings).ok_or_else(|| refused(&findings))?;
+        findings.warnings.iter().for_each(|warning| warn!("{warning}"));
+        Box::pin(Self::make(prepared, instance, bus)).await
+    }
+
+    async fn make(prepared: Prepared, instance: Instance, bus: Arc<dyn Bus>) -> Result<Self, Error> {
+        let Prepared {
+            config, users, plan, ..
+        } = prepared;
         let header_limits = header_limits(&config);
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
-        let plan = plan::from_process(&config.tracing, &config.metrics);
-        for warning in &plan.warnings {
-            warn!("environment: {warning}");
-        }
         let (tracer, exporter) = start_tracing(&config, &plan, &instance, &metrics)?;
         let trail = Arc::new(Recorder::new(metrics.clone(), tracer.clone()));
         let registry = Registry::start(&config.delivery, registry_settings(&config), trail)
@@ -145,13 +158,8 @@ impl App {
             registry.clone(),
             config.presence.clone(),
         ));
-        let authenticator = Authenticator::new(&config.auth, &config.login, metrics.clone())
-            .map_err(|error| Error::Config(error.to_string()))?;
-        if !authenticator.has_users()
-            && let Some(file) = &config.auth.users_file
-        {
-            warn!(file, "nobody can log in: auth.users_file names no user");
-        }
+        let authenticator = Authenticator::of(users, &config.login, metrics.clone())
+            .map_err(|error| Error::Failure(error.to_string()))?;
         let recent = Arc::new(Recent::new(config.application.routes.iter().filter_map(
             |route| match route {
                 Route::Recent {
@@ -276,6 +284,17 @@ impl App {
         let panicked = |_| Error::Failure("the drain has panicked".into());
         drained.await.map_err(panicked)
     }
+}
+
+/// The first error stands for all: whoever loads a configuration file sees them all before.
+fn refused(findings: &Findings) -> Error {
+    Error::Config(
+        findings
+            .errors
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    )
 }
 
 impl Core {

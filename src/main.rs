@@ -4,13 +4,14 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use herald::app::{self, Prepared};
 use herald::cli::client::{self, ClientError};
 use herald::cli::{
     Cli, Command, ConfigArgs, DoctorArgs, EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, check, complain, doctor,
     hash_password, health, manual,
 };
 use herald::config::{self, Arguments, ConfigError, Loaded};
-use herald::{app, telemetry};
+use herald::telemetry;
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
@@ -54,7 +55,7 @@ fn run() -> Result<(), u8> {
 
 fn serve(flags: ConfigArgs) -> Result<(), u8> {
     let demo = flags.demo;
-    let Loaded { config, warnings, .. } = load(flags)?;
+    let (Loaded { config, warnings, .. }, prepared) = prepare(flags)?;
     telemetry::start(&config.log).map_err(|error| failure(&error))?;
     if demo {
         tracing::warn!(
@@ -71,7 +72,7 @@ fn serve(flags: ConfigArgs) -> Result<(), u8> {
         .thread_name("herald")
         .build()
         .map_err(|error| failure(&format_args!("cannot start the runtime: {error}")))?;
-    let result = runtime.block_on(Box::pin(app::run(config, demo)));
+    let result = runtime.block_on(Box::pin(app::run(prepared)));
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
     result.map_err(|error| {
         tracing::error!("{error}");
@@ -83,14 +84,10 @@ fn serve(flags: ConfigArgs) -> Result<(), u8> {
 }
 
 fn print_check(flags: ConfigArgs) -> Result<(), u8> {
-    let loaded = load(flags)?;
+    let (loaded, _) = prepare(flags)?;
     let text = check::render(&loaded).map_err(|error| failure(&error))?;
     for warning in &loaded.warnings {
         complain(&format_args!("warning: {warning}"));
-    }
-    let plan = telemetry::plan::from_process(&loaded.config.tracing, &loaded.config.metrics);
-    for warning in &plan.warnings {
-        complain(&format_args!("warning: environment: {warning}"));
     }
     std::io::stdout()
         .lock()
@@ -106,6 +103,16 @@ fn ask_health(flags: health::HealthArgs) -> Result<(), u8> {
 
 fn load(flags: ConfigArgs) -> Result<Loaded, u8> {
     config::load(&Arguments::from(flags), std::env::vars_os()).map_err(|error| misconfigured(&error))
+}
+
+/// All that `check` and `serve` have in common: everything up to the first socket.
+fn prepare(flags: ConfigArgs) -> Result<(Loaded, Prepared), u8> {
+    let demo = flags.demo;
+    let mut loaded = load(flags)?;
+    let (prepared, findings) = Prepared::new(loaded.config.clone(), demo)
+        .map_err(|findings| misconfigured(&loaded.refused_by(findings)))?;
+    loaded.warn(findings);
+    Ok((loaded, prepared))
 }
 
 fn misconfigured(error: &ConfigError) -> u8 {

@@ -2,28 +2,24 @@
 
 use std::sync::Arc;
 
-use super::Error;
+use super::settings::header_limits;
+use super::{Error, Prepared};
 use crate::bus::embedded::EmbeddedBus;
 use crate::bus::nats::NatsBus;
 use crate::bus::{self, Bus};
-use crate::config::Config;
-use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
 
 /// Makes it; NATS connects in the background.
-pub(super) async fn connect_bus(
-    config: &Config,
-    headers: HeaderLimits,
-    instance: &Instance,
-) -> Result<Arc<dyn Bus>, Error> {
+pub(super) async fn connect_bus(prepared: &mut Prepared, instance: &Instance) -> Result<Arc<dyn Bus>, Error> {
+    let config = &prepared.config;
     let limits = bus::Limits {
         body_bytes: config.limits.body_bytes,
-        headers,
+        headers: header_limits(config),
     };
-    match &config.bus.url {
+    match prepared.identity.take() {
         None => Ok(EmbeddedBus::new(&config.bus, limits, instance.id)),
-        Some(_) => {
-            let bus = Box::pin(NatsBus::connect(&config.bus, limits, instance)).await;
+        Some(identity) => {
+            let bus = Box::pin(NatsBus::connect_as(identity, &config.bus, limits, instance)).await;
             Ok(bus.map_err(|error| Error::Config(error.to_string()))?)
         }
     }

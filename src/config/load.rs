@@ -13,7 +13,7 @@ use super::origins::{DEFAULT, Origins};
 use super::problem::{ConfigError, Problem, expected_text, path_of};
 use super::providers::{Source, env, file};
 use super::schema::Schema;
-use crate::setting::Finding;
+use crate::setting::{Finding, Findings};
 
 /// Largest configuration file, in bytes.
 const FILE_MAX_BYTES: u64 = 1 << 20;
@@ -77,6 +77,28 @@ pub fn load_http(
         .problems
         .retain(|problem| problem.key.is_empty() || is_http(&problem.key));
     Ok(gathered.finish(arguments.demo, is_http)?.config.http)
+}
+
+impl Loaded {
+    /// The errors that whoever went on with the configuration has found, each with its origin.
+    pub fn refused_by(&self, findings: Findings) -> ConfigError {
+        ConfigError {
+            problems: self.located(findings.errors),
+        }
+    }
+
+    /// Adds what looks wrong to whoever went on with the configuration.
+    pub fn warn(&mut self, findings: Findings) {
+        let warnings = self.located(findings.warnings);
+        self.warnings.extend(warnings);
+    }
+
+    fn located(&self, findings: Vec<Finding>) -> Vec<Problem> {
+        findings
+            .into_iter()
+            .map(|finding| locate(finding, &self.origins))
+            .collect()
+    }
 }
 
 /// What was read and not yet merged.
@@ -169,6 +191,14 @@ impl Gathered {
 /// Says where a finding comes from. A default is wrong only because of another key that the finding mentions, so the
 /// source of that key is named too.
 fn locate(finding: Finding, origins: &Origins) -> Problem {
+    // A key has a section. What has none is a variable of somebody else's, and its name is its place.
+    if !finding.key.contains('.') {
+        return Problem {
+            key: finding.key,
+            origin: None,
+            message: finding.message,
+        };
+    }
     let origin = origins.of(&finding.key);
     let mut message = finding.message;
     if origin == DEFAULT {

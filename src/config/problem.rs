@@ -64,7 +64,8 @@ impl fmt::Display for Problem {
         match &self.origin {
             Some(origin) if self.key.is_empty() => write!(f, "{origin}: {}", self.message),
             Some(origin) => write!(f, "{} ({origin}): {}", self.key, self.message),
-            None => f.write_str(&self.message),
+            None if self.key.is_empty() => f.write_str(&self.message),
+            None => write!(f, "{}: {}", self.key, self.message),
         }
     }
 }

@@ -1,0 +1,88 @@
+//! From a configuration to everything that a start needs and no socket has to be opened for: files that settings name,
+//! OpenTelemetry's variables. `herald check` and `herald serve` both go this way, so that they refuse the same with the
+//! same words.
+
+use crate::auth::users::{KnownUsers, UsersError, demo_users};
+use crate::bus::nats::{ConnectError, Identity};
+use crate::config::Config;
+use crate::http::access::Access;
+use crate::setting::Findings;
+use crate::telemetry::plan::{self, Plan};
+
+/// A configuration that an instance can start with.
+pub struct Prepared {
+    pub(super) config: Config,
+    /// `None`: the embedded bus, or one that is there already.
+    pub(super) identity: Option<Identity>,
+    pub(super) users: KnownUsers,
+    pub(super) plan: Plan,
+}
+
+impl Prepared {
+    /// Reads the files that `config` names and OpenTelemetry's variables in this process's environment. The configuration
+    /// is taken as checked. `demo` adds the users of `--demo` and opens publishing. Blocks on the files. Gives what looks
+    /// wrong as warnings.
+    ///
+    /// # Errors
+    /// Every file that cannot be used, by the setting that names it.
+    pub fn new(config: Config, demo: bool) -> Result<(Self, Findings), Findings> {
+        let mut findings = Findings::default();
+        let identity = config
+            .bus
+            .url
+            .as_ref()
+            .map(|_| Identity::read(&config.bus))
+            .transpose();
+        if let Err(error) = &identity {
+            note_bus(error, &mut findings);
+        }
+        match (Self::on_a_bus(config, demo, &mut findings), identity) {
+            (Some(mut prepared), Ok(identity)) => {
+                prepared.identity = identity;
+                Ok((prepared, findings))
+            }
+            _ => Err(findings),
+        }
+    }
+
+    /// The same, whatever `[bus]` says. `None` if an error was noted.
+    pub(super) fn on_a_bus(mut config: Config, demo: bool, findings: &mut Findings) -> Option<Self> {
+        if demo {
+            config.auth.users.extend(demo_users());
+            config.api.access = Access::Open;
+        }
+        let plan = plan::from_process(&config.tracing, &config.metrics);
+        for warning in &plan.warnings {
+            findings.warn(warning.variable, format!("{}; ignored", warning.message));
+        }
+        let users = match KnownUsers::open(&config.auth, &config.login) {
+            Ok(users) => users,
+            Err(error) => {
+                note_users(&error, findings);
+                return None;
+            }
+        };
+        users.check(&config.auth, findings);
+        Some(Self {
+            config,
+            identity: None,
+            users,
+            plan,
+        })
+    }
+}
+
+/// The setting is the finding's key and need not be said twice.
+fn note_bus(error: &ConnectError, findings: &mut Findings) {
+    let setting = error.setting().unwrap_or("bus.url");
+    let words = error.to_string();
+    let rest = words.strip_prefix(&format!("{setting}: "));
+    findings.error(setting, rest.unwrap_or(&words));
+}
+
+fn note_users(error: &UsersError, findings: &mut Findings) {
+    const SETTING: &str = "auth.users_file";
+    let words = error.to_string();
+    let rest = words.strip_prefix(&format!("{SETTING} "));
+    findings.error(SETTING, rest.unwrap_or(&words));
+}
