@@ -1,5 +1,5 @@
-//! `herald check`: the configuration in force as TOML-like text, each value with its source and secrets hidden. Reads
-//! what `serve` would read, and opens nothing.
+//! `herald check`: the configuration in force as TOML-like text, each value with its source and secrets hidden. Knows
+//! what was loaded; `main` has prepared a start with it before, as `serve` does.
 
 use std::fmt::Write;
 

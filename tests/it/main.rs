@@ -21,6 +21,7 @@ mod metrics;
 mod neighbour;
 mod secrets;
 mod sessions;
+mod settings;
 mod slow;
 mod stomp;
 mod support;

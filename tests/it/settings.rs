@@ -1,0 +1,145 @@
+//! The promise: `herald check` and `herald serve` judge a configuration alike, up to the first socket: the same exit code,
+//! the same words. Runs the built program.
+
+use crate::support::process::{Herald, Launch};
+
+const EXIT_CONFIG: i32 = 78;
+
+/// A text of the file (`DIR` is the folder of the test), a variable, and words of the refusal.
+type Case = (&'static str, Option<(&'static str, &'static str)>, &'static str);
+
+const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo";
+
+#[rustfmt::skip]
+const REFUSED: &[Case] = &[
+    // Texts, keys and types.
+    ("[limits\n", None, "not TOML"),
+    ("limits.body_byte = '1KiB'", None, "did you mean limits.body_bytes?"),
+    ("nope.x = 1", None, "unknown section"),
+    ("http = 5", None, "expected a section"),
+    ("limits.headers = 'many'", None, "a whole number"),
+    ("drain.timeout = 25", None, "a text in quotes"),
+    ("drain.timeout = '25 parsecs'", None, "a duration such as"),
+    ("limits.sends_per_user = '20/h'", None, "a rate such as"),
+    ("limits.body_bytes = '10kb'\nlimits.headers = 'many'", None, "2 errors"),
+    ("", Some(("HERALD_HTTP__LISTEM", "x")), "HERALD_HTTP__LISTEM"),
+    ("", Some(("HERALD_API__KEYS", "x")), "in the configuration file only"),
+    // Sections by themselves.
+    ("", Some(("HERALD_HTTP__LISTEN", "localhost:80")), "an IP address and a port"),
+    ("http.admin_listen = 'x'", None, "an IP address and a port"),
+    ("http.base_path = 'backend'", None, "a path such as /backend"),
+    ("http.ws_path = '/api'", None, "a path of its own"),
+    ("http.trace_url = 'javascript:alert({trace_id})'", None, "http.trace_url"),
+    ("http.origins = ['*', 'example.com']", None, "http.origins[1]"),
+    ("http.cors_origins = ['https://a/']", None, "http.cors_origins[0]"),
+    ("http.trusted_proxies = ['10.0.0.0/33']", None, "http.trusted_proxies[0]"),
+    ("http.proxy_protocol = true", None, "http.trusted_proxies"),
+    ("http.max_request_bytes = '65MiB'", None, "http.max_request_bytes"),
+    ("[[api.keys]]\nname = 'a'\nsha256 = 'x'", None, "64 hexadecimal digits"),
+    ("[[api.keys]]\nname = ''\nsha256 = 'x'", None, "1 to 128 bytes"),
+    ("api.taps = 65", None, "expected 0 to 64"),
+    ("bus.url = 'nats://u:s3cret@a'", None, "bus.password_file"),
+    ("bus.url = 'http://a'", None, "nats://host:port"),
+    ("bus.prefix = 'a.b'", None, "one NATS token"),
+    ("bus.user = 'x'", None, "bus.password"),
+    ("bus.token = 'x'\nbus.token_file = 'x'", None, "got both"),
+    ("login.cache_entries = 1000001", None, "login.cache_entries"),
+    ("login.permits = 0", None, "expected 1 to 1024"),
+    ("login.delay = '1m'", None, "login.delay_max"),
+    ("instance.name = ' x'", None, "blanks around them"),
+    ("log.level = 'inof'", None, "expected a level"),
+    ("heartbeat.send = '999ms'", None, "0s or at least 1s"),
+    ("delivery.shards = 65", None, "expected 1 to 64"),
+    ("drain.timeout = '6s'", None, "drain.balancer_wait"),
+    ("tracing.endpoint = 'localhost:4317'", None, "a collector's address"),
+    ("metrics.endpoint = 'localhost:4317'", None, "a collector's address"),
+    ("tracing.ratio = 1.5", None, "0.0 to 1.0"),
+    ("application.time_zone = 'Mars/Base'", None, "an IANA time zone"),
+    // What spans sections.
+    ("tracing.trust = ['key:nobody']", None, "one of api.keys"),
+    ("presence.list_destination = '/app/x'", None, "a broadcast destination"),
+    ("destinations.user_prefix = '/app'", None, "overlaps"),
+    ("[[permissions.send]]\ndestination = '/nowhere/x'\nroles = []", None, "permissions.send[0].destination"),
+    ("[[permissions.send]]\ndestination = '/queue/**/x'\nroles = []", None, "one whole segment"),
+    ("[[permissions.subscribe]]\ndestination = '/chat/x'\nroles = []", None, "nobody may SUBSCRIBE"),
+    ("[[permissions.send]]\ndestination = '/queue/x'\nroles = ['ADMIN']", None, "full names such as ROLE_USER"),
+    ("[[auth.users]]\nname = 'a'\npassword = 'HASH'\nroles = ['USER']", None, "auth.users[0].roles[0]"),
+    ("[[auth.users]]\nname = 'a'\npassword = 's3cret'", None, "auth.users[0].password"),
+    // Files that settings name.
+    ("auth.users_file = '/nowhere.toml'", None, "/nowhere.toml"),
+    ("auth.users_file = 'DIR/users.toml'", None, "user number 1"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.token_file = '/nowhere'", None, "bus.token_file"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.nkey = 's3cret'", None, "bus.nkey"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.ca_file = 'DIR/users.toml'", None, "certificates in PEM"),
+];
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write("users.toml", "[[users]]\nname = 'a'\npassword = 's3cret'\n");
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    /// `herald` with `command` and the file.
+    fn launch(&self, command: &str, text: &str, variable: Option<(&str, &str)>) -> Launch {
+        let folder = self.0.path().to_str().unwrap();
+        self.write("herald.toml", &text.replace("DIR", folder).replace("HASH", HASH));
+        let launch = Launch::new(&[command, "--config", &format!("{folder}/herald.toml")])
+            .set("HERALD_HTTP__LISTEN", "127.0.0.1:0");
+        match variable {
+            Some((name, value)) => launch.set(name, value),
+            None => launch,
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_check_refuses_serve_refuses_with_the_same_words() {
+    assert!(REFUSED.len() >= 40);
+    let folder = Folder::new();
+    for (text, variable, words) in REFUSED {
+        let check = folder.launch("check", text, *variable).run().await;
+        let serve = folder.launch("serve", text, *variable).run().await;
+        assert_eq!(check, serve, "{text} {variable:?}");
+        let (code, said) = check;
+        assert_eq!(code, Some(EXIT_CONFIG), "{text} {variable:?}: {said}");
+        assert!(
+            said.contains(words) && !said.contains("s3cret"),
+            "{text} {variable:?}: {said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_check_warns_of_serve_warns_of_with_the_same_words() {
+    let folder = Folder::new();
+    let collector = "tracing.endpoint = 'http://127.0.0.1:9'";
+    for (text, variable, key) in [
+        (
+            collector,
+            Some(("OTEL_TRACES_SAMPLER", "xray")),
+            "OTEL_TRACES_SAMPLER",
+        ),
+        ("http.page = 'small'", None, "http.page"),
+        ("limits.body_bytes = '2MiB'", None, "limits.body_bytes"),
+    ] {
+        let (code, said) = folder.launch("check", text, variable).run().await;
+        assert_eq!(code, Some(0), "{said}");
+        let warning = said
+            .lines()
+            .filter_map(|line| line.split_once("warning: "))
+            .map(|(_, words)| words)
+            .find(|words| words.starts_with(key))
+            .unwrap_or_else(|| panic!("no warning of {key} in {said}"));
+        let herald = Herald::start("warned", &folder.launch("serve", text, variable)).await;
+        let json = serde_json::to_string(&format!("configuration: {warning}")).unwrap();
+        assert_eq!(herald.lines_with(&json).len(), 1, "{warning}");
+        herald.stop().await;
+    }
+}
