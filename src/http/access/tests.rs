@@ -1,5 +1,6 @@
 //! Promise: a key that cannot be used is named.
 
+use super::config::KeyDigest;
 use super::*;
 
 #[test]
