@@ -117,7 +117,7 @@ impl App {
     pub async fn bind(config: Config, demo: bool) -> Result<Self, Error> {
         let (prepared, warnings) = Prepared::new(config, demo).map_err(|findings| refused(&findings))?;
         warnings.warnings.iter().for_each(|warning| warn!("{warning}"));
-        Self::bind_prepared(prepared).await
+        Box::pin(Self::bind_prepared(prepared)).await
     }
 
     /// The same, of what was prepared before.

@@ -148,7 +148,7 @@ mod tests {
                     break;
                 }
                 let (mut stream, _) = listener.accept().await.unwrap();
-                while let Some(answer) = answers.next() {
+                for answer in answers.by_ref() {
                     let mut head = Vec::new();
                     while !head.ends_with(b"\r\n\r\n") {
                         head.push(stream.read_u8().await.unwrap());
