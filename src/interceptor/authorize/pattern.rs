@@ -215,7 +215,7 @@ mod tests {
         check("/queue/a*", "one whole segment");
         check("/queue/**/x", "one whole segment");
         check("/queue/***", "one whole segment");
-        check("/queue/x\n", "control characters");
+        check("/queue/x\n", "control, bidirectional or invisible characters");
         check("/queue", "/queue/, /topic/, /chat/, /app/, /user/");
         check("/**", "begins with one of");
         check("/*/x", "begins with one of");
