@@ -5,6 +5,8 @@
 //! Each scenario runs twice, as a process of its own, with one amount of work and with twice as much: what both have in
 //! common (start, allocation of what is used) falls out of the difference.
 
+#![allow(unreachable_pub, reason = "a benchmark has no callers")]
+
 use std::env;
 use std::hint::black_box;
 use std::process::{Command, ExitCode};

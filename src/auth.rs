@@ -19,13 +19,13 @@ use login::Gates;
 use password::Verifier;
 use users::{KnownUsers, UserStore, UsersError};
 
-pub mod config;
+pub(crate) mod config;
 pub mod credentials;
 mod delay;
 mod login;
 mod password;
-pub mod phc;
-pub mod survey;
+pub(crate) mod phc;
+pub(crate) mod survey;
 pub mod users;
 
 pub use config::{Config, LoginConfig, UserEntry};

@@ -17,7 +17,7 @@ use crate::principal::UserName;
 use crate::setting::ByteSize;
 use crate::task::Task;
 
-pub mod config;
+pub(crate) mod config;
 pub mod embedded;
 pub mod headers;
 pub mod nats;

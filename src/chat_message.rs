@@ -7,7 +7,7 @@ use jiff::Zoned;
 use serde::Serialize;
 
 /// The chat message's content type.
-pub const CONTENT_TYPE: &str = "application/json";
+pub(crate) const CONTENT_TYPE: &str = "application/json";
 
 #[derive(Serialize)]
 struct ChatMessage<'a> {
@@ -18,7 +18,7 @@ struct ChatMessage<'a> {
 
 /// `{"message":…,"user":…,"time":…}`. The time is `now`'s local date-time without a zone and with nine fractional
 /// digits, so that texts sort as times do: `2026-11-23T20:25:50.736287101`.
-pub fn chat_message(message: &str, user: &str, now: &Zoned) -> Bytes {
+pub(crate) fn chat_message(message: &str, user: &str, now: &Zoned) -> Bytes {
     let time = format!("{:.9}", now.datetime());
     // The signature is fallible; serializing two texts and a time into memory cannot fail.
     serde_json::to_vec(&ChatMessage { message, user, time })

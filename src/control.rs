@@ -3,16 +3,16 @@
 //! sessions and the process itself; presence, `session/per_user`, `recent` and `probe` bring theirs. Knows the bus by its
 //! trait, the registry by its handle, and no HTTP.
 
-pub mod ask;
-pub mod complaints;
-pub mod debug_sampling;
-pub mod describe;
-pub mod desk;
-pub mod explain;
-pub mod log_level;
-pub mod question;
-pub mod session_user;
-pub mod sessions;
+pub(crate) mod ask;
+pub(crate) mod complaints;
+pub(crate) mod debug_sampling;
+pub(crate) mod describe;
+pub(crate) mod desk;
+pub(crate) mod explain;
+pub(crate) mod log_level;
+pub(crate) mod question;
+pub(crate) mod session_user;
+pub(crate) mod sessions;
 
 #[cfg(test)]
 mod tests;

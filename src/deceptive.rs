@@ -4,7 +4,7 @@
 /// Whether `character` is one that no name may contain: a control character, a bidirectional control (Unicode
 /// Standard Annex #9), or a character that takes no room and joins nothing. ZWNJ and ZWJ (U+200C, U+200D) are not among
 /// them: Persian and Indic names are written with them.
-pub fn is_deceptive(character: char) -> bool {
+pub(crate) fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -1,31 +1,31 @@
 //! Everything that speaks HTTP: the listener, the routes and their answers. Knows the bus, presence and the registry
 //! by their traits and handles, and no STOMP frame.
 
-pub mod access;
-pub mod api;
-pub mod ask;
-pub mod body;
-pub mod caller;
-pub mod config;
-pub mod debug_sampling;
-pub mod error;
-pub mod explain;
-pub mod health;
-pub mod instances;
-pub mod json;
+pub(crate) mod access;
+pub(crate) mod api;
+pub(crate) mod ask;
+pub(crate) mod body;
+pub(crate) mod caller;
+pub(crate) mod config;
+pub(crate) mod debug_sampling;
+pub(crate) mod error;
+pub(crate) mod explain;
+pub(crate) mod health;
+pub(crate) mod instances;
+pub(crate) mod json;
 pub mod listener;
-pub mod log_level;
-pub mod notifications;
-pub mod observe;
-pub mod openapi;
-pub mod origin;
-pub mod page;
-pub mod proxies;
-pub mod refusals;
-pub mod router;
-pub mod tap;
-pub mod trace;
-pub mod users;
+pub(crate) mod log_level;
+pub(crate) mod notifications;
+pub(crate) mod observe;
+pub(crate) mod openapi;
+pub(crate) mod origin;
+pub(crate) mod page;
+pub(crate) mod proxies;
+pub(crate) mod refusals;
+pub(crate) mod router;
+pub(crate) mod tap;
+pub(crate) mod trace;
+pub(crate) mod users;
 
 pub use config::Config;
 

@@ -22,7 +22,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Keeps the connection of the last request for the next one. A request that meets a connection which the server has
 /// just closed, and of which nothing was sent, goes out over a new one; none is ever sent twice.
 #[derive(Clone)]
-pub struct HttpClient {
+pub(crate) struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     answer_max_bytes: usize,
 }
@@ -42,7 +42,7 @@ pub enum HttpClientError {
 
 impl HttpClient {
     /// A client for `https` that trusts by `tls`, and for `http`. Connects with the first request; wants a runtime then.
-    pub fn new(tls: ClientConfig, answer_max_bytes: usize) -> Self {
+    pub(crate) fn new(tls: ClientConfig, answer_max_bytes: usize) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -66,7 +66,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// As [`tls::client`].
-    pub fn plain(answer_max_bytes: usize) -> Result<Self, rustls::Error> {
+    pub(crate) fn plain(answer_max_bytes: usize) -> Result<Self, rustls::Error> {
         Ok(Self::new(tls::client(RootCertStore::empty())?, answer_max_bytes))
     }
 
@@ -74,7 +74,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// Why there is no whole answer.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         request: Request<Bytes>,
         within: Duration,

@@ -12,9 +12,9 @@ use crate::principal::Principal;
 use crate::setting::Secret;
 use futures_util::future::BoxFuture;
 
-pub mod authenticate;
+pub(crate) mod authenticate;
 pub mod authorize;
-pub mod rate_limit;
+pub(crate) mod rate_limit;
 
 /// A CONNECT that asks for a session.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ mod address;
 mod keyed;
 mod shared;
 
-pub use address::AddressGroup;
-pub use keyed::KeyedRate;
-pub use shared::{Memory, SharedRate};
+pub(crate) use address::AddressGroup;
+pub(crate) use keyed::KeyedRate;
+pub(crate) use shared::{Memory, SharedRate};
 
 macro_rules! limits {
     ($($variant:ident = $name:literal,)*) => {

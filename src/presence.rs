@@ -97,7 +97,7 @@ impl Default for Config {
 }
 
 /// The view of who is online. Shared as `Arc<Presence>`.
-pub struct Presence {
+pub(crate) struct Presence {
     config: Config,
     bus: Arc<dyn Bus>,
     subscribers: Arc<dyn Subscribers>,
@@ -111,7 +111,7 @@ pub struct Presence {
 
 /// One live instance of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceView {
+pub(crate) struct InstanceView {
     /// Its identity.
     pub id: InstanceId,
     /// Its name.
@@ -122,7 +122,7 @@ pub struct InstanceView {
 
 impl Presence {
     /// The view of an instance that has just started: it knows only itself, with nobody online.
-    pub fn new(instance: Instance, bus: Arc<dyn Bus>, registry: Registry, config: Config) -> Self {
+    pub(crate) fn new(instance: Instance, bus: Arc<dyn Bus>, registry: Registry, config: Config) -> Self {
         Self::with_subscribers(instance, bus, Arc::new(registry), config)
     }
 
@@ -150,22 +150,22 @@ impl Presence {
     }
 
     /// A session of `user` has logged in on this instance. Only a user's first session changes anything.
-    pub fn opened(&self, user: &UserName) {
+    pub(crate) fn opened(&self, user: &UserName) {
         self.with_view(|view| view.opened(user));
     }
 
     /// A session of `user` has ended on this instance. Only a user's last session changes anything.
-    pub fn closed(&self, user: &UserName) {
+    pub(crate) fn closed(&self, user: &UserName) {
         self.with_view(|view| view.closed(user));
     }
 
     /// The users online in the whole cluster, sorted and without duplicates.
-    pub fn users(&self) -> Vec<UserName> {
+    pub(crate) fn users(&self) -> Vec<UserName> {
         self.view.lock().users()
     }
 
     /// The same as a JSON array of names, made once for each state of the set and shared.
-    pub fn list(&self) -> Bytes {
+    pub(crate) fn list(&self) -> Bytes {
         // Held while the list is made, so that concurrent callers share one.
         let mut list = self.list.lock();
         let (version, users) = {
@@ -183,24 +183,24 @@ impl Presence {
     }
 
     /// Whether `user` has a session anywhere.
-    pub fn is_online(&self, user: &UserName) -> bool {
+    pub(crate) fn is_online(&self, user: &UserName) -> bool {
         self.view.lock().is_online(user)
     }
 
     /// How many users are online in the cluster.
-    pub fn online(&self) -> usize {
+    pub(crate) fn online(&self) -> usize {
         self.view.lock().online()
     }
 
     /// Whether this instance is the one that counts a notification to `user` as offline: the user has no session
     /// anywhere, and no live instance has a lower id.
-    pub fn counts_as_offline(&self, user: &UserName) -> bool {
+    pub(crate) fn counts_as_offline(&self, user: &UserName) -> bool {
         let view = self.view.lock();
         view.is_first() && !view.is_online(user)
     }
 
     /// The live instances but this one, sorted by id.
-    pub fn others(&self) -> Vec<InstanceView> {
+    pub(crate) fn others(&self) -> Vec<InstanceView> {
         let view = self.view.lock();
         let mut instances = view.instances();
         instances.retain(|instance| instance.id != view.own_id());
@@ -208,22 +208,22 @@ impl Presence {
     }
 
     /// The live instances, including this one, sorted by id.
-    pub fn instances(&self) -> Vec<InstanceView> {
+    pub(crate) fn instances(&self) -> Vec<InstanceView> {
         self.view.lock().instances()
     }
 
     /// Changes whenever the set of online users changes.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
 
     /// Control messages dropped since start because they could not be read or were out of bounds.
-    pub fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.complaints.total()
     }
 
     /// Has the desk bring this module's messages: every kind that begins with `presence.`.
-    pub fn register(self: &Arc<Self>, desk: &mut Desk) {
+    pub(crate) fn register(self: &Arc<Self>, desk: &mut Desk) {
         let presence = Arc::clone(self);
         desk.family("presence.", move |message| {
             presence.handle(message);
@@ -279,7 +279,7 @@ impl Presence {
 
     /// Publishes changes and digests, watches the other instances and the bus, and sends the list to its subscribers
     /// until `shutdown`. It then says goodbye, so that this instance's users are gone at once. Run it once.
-    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         let driver = run::drive(&self, shutdown);
         match &self.config.list_destination {
             None => driver.await,

@@ -17,7 +17,7 @@ use crate::presence::Presence;
 use crate::telemetry::metrics::{Metrics, Peer};
 
 /// Are you there? The answer is empty: that it arrives is the answer.
-pub struct Probe;
+pub(crate) struct Probe;
 
 impl Question for Probe {
     const KIND: &'static str = "probe.echo";
@@ -26,7 +26,7 @@ impl Question for Probe {
 }
 
 /// Answers [`Probe`].
-pub fn register(desk: &mut Desk) {
+pub(crate) fn register(desk: &mut Desk) {
     desk.answer::<Probe, _>(|Nothing| std::future::ready(Ok(Nothing)));
 }
 
@@ -37,7 +37,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const OTHERS_MAX: usize = 8;
 
 /// Asks until `shutdown`.
-pub async fn probe(
+pub(crate) async fn probe(
     bus: Arc<dyn Bus>,
     presence: Arc<Presence>,
     own: InstanceId,

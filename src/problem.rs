@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 /// RFC 9457. Members that do not apply are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The kind of problem: compare this, not the words.
     #[serde(rename = "type")]
     #[schema(example = "urn:herald:problem:invalid-value")]
@@ -40,7 +40,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem whose status says everything but the detail (RFC 9457 section 4.2.1).
-    pub fn of_status(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn of_status(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             kind: "about:blank".into(),
             title: status.canonical_reason().unwrap_or_default(),

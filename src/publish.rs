@@ -15,7 +15,7 @@ use crate::telemetry::trace::{Span, Tracer, Upstream, tracing_span};
 
 /// By which way a notification came in: the metrics' label `source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// A request.
     Rest,
     /// A client's SEND.
@@ -24,7 +24,7 @@ pub enum Source {
 
 /// Hands notifications to the bus. Cheap to clone.
 #[derive(Clone)]
-pub struct Publisher {
+pub(crate) struct Publisher {
     bus: Arc<dyn Bus>,
     tracer: Tracer,
     metrics: Metrics,
@@ -33,7 +33,7 @@ pub struct Publisher {
 }
 
 /// One notification on its way to all of its targets, within its `publish` span, which ends when this is dropped.
-pub struct Publishing<'a> {
+pub(crate) struct Publishing<'a> {
     publisher: &'a Publisher,
     source: Source,
     span: Option<Span>,
@@ -41,7 +41,7 @@ pub struct Publishing<'a> {
 
 /// What the bus refused, in the words that clients and operators know (docs/stomp.md, docs/metrics.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Words {
+pub(crate) struct Words {
     /// The metrics' label `reason`, and the span's error type.
     pub reason: &'static str,
     /// `code` of a MESSAGE on the errors destination.
@@ -51,7 +51,7 @@ pub struct Words {
 }
 
 /// The words for `error`; its [`Display`](std::fmt::Display) has the details.
-pub fn words(error: &PublishError) -> Words {
+pub(crate) fn words(error: &PublishError) -> Words {
     match error {
         PublishError::Unavailable => Words {
             reason: "bus_unavailable",
@@ -68,7 +68,7 @@ pub fn words(error: &PublishError) -> Words {
 
 impl Publisher {
     /// On `bus`; `body_bytes` is `limits.body_bytes`.
-    pub fn new(bus: Arc<dyn Bus>, tracer: Tracer, metrics: Metrics, body_bytes: usize) -> Self {
+    pub(crate) fn new(bus: Arc<dyn Bus>, tracer: Tracer, metrics: Metrics, body_bytes: usize) -> Self {
         Self {
             bus,
             tracer,
@@ -81,7 +81,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError::Unavailable`].
-    pub fn check_connected(&self) -> Result<(), PublishError> {
+    pub(crate) fn check_connected(&self) -> Result<(), PublishError> {
         match *self.bus.health().borrow() {
             Health::Connected => Ok(()),
             Health::Disconnected => Err(PublishError::Unavailable),
@@ -89,7 +89,7 @@ impl Publisher {
     }
 
     /// The largest body that can be published now, in bytes, and the name of the setting that says so.
-    pub fn body_limit(&self) -> (usize, &'static str) {
+    pub(crate) fn body_limit(&self) -> (usize, &'static str) {
         let limit = self.bus.max_body_bytes();
         match limit < self.body_bytes {
             true => (limit, "max_payload of the NATS server"),
@@ -101,7 +101,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError::TooLarge`].
-    pub fn check_size(&self, size: usize) -> Result<(), PublishError> {
+    pub(crate) fn check_size(&self, size: usize) -> Result<(), PublishError> {
         let (limit, which) = self.body_limit();
         match size <= limit {
             true => Ok(()),
@@ -110,7 +110,7 @@ impl Publisher {
     }
 
     /// Begins to publish `envelope`, which goes to all of `targets`: gives it the trace that it travels with.
-    pub fn begin(
+    pub(crate) fn begin(
         &self,
         source: Source,
         upstream: &Upstream,
@@ -126,7 +126,7 @@ impl Publisher {
 
     /// Counts one notification by its outcome; `refused` is the reason's label. To be called once, whatever the number of its
     /// targets, also for one that was refused before the bus saw it.
-    pub fn count(&self, source: Source, refused: Option<&str>) {
+    pub(crate) fn count(&self, source: Source, refused: Option<&str>) {
         let label = source.label();
         match refused {
             None => self.metrics.published.with_label_values(&[label]).inc(),
@@ -140,7 +140,7 @@ impl Publisher {
 
 impl Publishing<'_> {
     /// The `publish` span, for log lines about this notification; `None` if it is not recorded.
-    pub fn span(&self) -> Option<&Span> {
+    pub(crate) fn span(&self) -> Option<&Span> {
         self.span.as_ref()
     }
 
@@ -148,7 +148,7 @@ impl Publishing<'_> {
     ///
     /// # Errors
     /// The bus did not take it.
-    pub async fn hand_over(&mut self, envelope: &Envelope) -> Result<(), PublishError> {
+    pub(crate) async fn hand_over(&mut self, envelope: &Envelope) -> Result<(), PublishError> {
         let begun = Instant::now();
         let handing_over = self.publisher.bus.publish(envelope);
         let published = handing_over.instrument(tracing_span(self.span.as_ref())).await;

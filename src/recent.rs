@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 
-pub mod share;
+pub(crate) mod share;
 
 /// The most bytes of bodies kept for one destination.
-pub const BYTES_MAX: usize = 512 << 10;
+pub(crate) const BYTES_MAX: usize = 512 << 10;
 
 /// One body and when Herald accepted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +32,11 @@ struct Ring {
 }
 
 /// The rings, one per destination that a route asks for.
-pub struct Recent(Vec<Ring>);
+pub(crate) struct Recent(Vec<Ring>);
 
 /// One body as an instance tells it to another that has just started.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Told {
+pub(crate) struct Told {
     id: Box<str>,
     timestamp_ms: u64,
     /// Base64, since a body need not be text.
@@ -45,7 +45,7 @@ pub struct Told {
 
 impl Recent {
     /// Keeps `count` bodies for each of these destinations.
-    pub fn new(wanted: impl IntoIterator<Item = (Path, usize)>) -> Self {
+    pub(crate) fn new(wanted: impl IntoIterator<Item = (Path, usize)>) -> Self {
         let mut rings: Vec<Ring> = Vec::new();
         for (path, count) in wanted {
             match rings.iter_mut().find(|ring| ring.path == path) {
@@ -61,12 +61,12 @@ impl Recent {
     }
 
     /// The destinations whose bodies are kept.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().map(|ring| &ring.path)
     }
 
     /// Stores a notification if its destination is one of those kept.
-    pub fn record(&self, envelope: &Envelope) {
+    pub(crate) fn record(&self, envelope: &Envelope) {
         let Target::Broadcast(path) = &envelope.target else {
             return;
         };
@@ -84,7 +84,7 @@ impl Recent {
 
     /// The newest `count` bodies, oldest first, as a JSON array. A body that is valid JSON stands as it is, any other
     /// as a string.
-    pub fn as_json_array(&self, path: &Path, count: usize) -> Bytes {
+    pub(crate) fn as_json_array(&self, path: &Path, count: usize) -> Bytes {
         let bodies: Vec<Bytes> = self.ring(path).map_or_else(Vec::new, |ring| {
             let bodies = ring.bodies.lock();
             bodies
@@ -109,7 +109,7 @@ impl Recent {
     }
 
     /// What is kept for `path`, oldest first, for another instance.
-    pub fn tell(&self, path: &Path) -> Vec<Told> {
+    pub(crate) fn tell(&self, path: &Path) -> Vec<Told> {
         self.ring(path).map_or_else(Vec::new, |ring| {
             let told = |kept: &Kept| Told {
                 id: kept.id.clone(),
@@ -122,7 +122,7 @@ impl Recent {
 
     /// Merges what another instance kept for `path`: only bodies that are older than what arrived here since, and not
     /// here yet. A body that is not base64 is skipped.
-    pub fn learn(&self, path: &Path, told: Vec<Told>) {
+    pub(crate) fn learn(&self, path: &Path, told: Vec<Told>) {
         let Some(ring) = self.ring(path) else {
             return;
         };

@@ -17,7 +17,7 @@ use crate::task;
 use crate::telemetry::metrics::{Metrics, Poison};
 
 /// Where notifications go on this instance.
-pub struct Relay {
+pub(crate) struct Relay {
     /// Its sessions.
     pub registry: Registry,
     /// The newest bodies.
@@ -34,7 +34,7 @@ impl Relay {
     /// Hands every notification to the sessions of this instance, in the bus's order; ends with the bus. A full shard makes
     /// this wait, and with it the bus. A notification that makes its handling panic is dropped, counted and named in the
     /// log: every instance gets it, and it must not end them all.
-    pub async fn run(self, mut incoming: BoxStream<Envelope>) {
+    pub(crate) async fn run(self, mut incoming: BoxStream<Envelope>) {
         let mut ahead = None;
         loop {
             let next = match ahead.take() {

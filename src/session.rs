@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::setting::{Findings, HumanDuration};
 
-pub mod action;
-pub mod application;
-pub mod context;
-pub mod driver;
-pub mod end;
+pub(crate) mod action;
+pub(crate) mod application;
+pub(crate) mod context;
+pub(crate) mod driver;
+pub(crate) mod end;
 pub mod handshake;
-pub mod input;
-pub mod per_user;
-pub mod rates;
-pub mod state;
+pub(crate) mod input;
+pub(crate) mod per_user;
+pub(crate) mod rates;
+pub(crate) mod state;
 
 /// `[heartbeat]`: what the server offers (STOMP rules B1 to B7) and how long silence is tolerated.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

@@ -4,15 +4,15 @@
 //! [`encoder::encode`] returns the bytes of one [`ServerFrame`]; code that assembles a MESSAGE in parts uses
 //! [`escape::header_into`]. [`client`] is the other side of the protocol.
 
-pub mod client;
+pub(crate) mod client;
 pub mod decoder;
-pub mod encoder;
+pub(crate) mod encoder;
 pub mod error;
-pub mod escape;
-pub mod frame;
-pub mod header;
-pub mod heartbeat;
-pub mod version;
+pub(crate) mod escape;
+pub(crate) mod frame;
+pub(crate) mod header;
+pub(crate) mod heartbeat;
+pub(crate) mod version;
 
 pub use decoder::{Decoder, Limits};
 pub use encoder::{ServerFrame, encode};

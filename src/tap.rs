@@ -13,7 +13,7 @@ use crate::envelope::Envelope;
 
 /// What is counted for one destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Count {
+pub(crate) struct Count {
     /// Notifications.
     pub notifications: u64,
     /// How many of them no session of this instance wanted.
@@ -32,7 +32,7 @@ impl Count {
 
 /// The name that notifications are counted under. All users of one path are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Destination {
+pub(crate) struct Destination {
     /// The path; for a user destination, without the user.
     pub path: Path,
     /// Whether it is a user destination.
@@ -41,7 +41,7 @@ pub struct Destination {
 
 /// The result of one sample.
 #[derive(Debug, Default)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// By destination, the busiest first.
     pub destinations: Vec<(Destination, Count)>,
     /// Notifications to destinations beyond the limit on names.
@@ -56,7 +56,7 @@ struct Counts {
 
 /// All samples that are being taken. Cheap to clone.
 #[derive(Clone)]
-pub struct Tap {
+pub(crate) struct Tap {
     inner: Arc<Inner>,
 }
 
@@ -69,7 +69,7 @@ struct Inner {
 
 impl Tap {
     /// Allows at most `samples` at the same time, each with at most `destinations` names.
-    pub fn new(samples: usize, destinations: usize) -> Self {
+    pub(crate) fn new(samples: usize, destinations: usize) -> Self {
         Self {
             inner: Arc::new(Inner {
                 open: AtomicUsize::new(0),
@@ -82,13 +82,13 @@ impl Tap {
 
     /// Whether anybody is sampling. Check this before [`Tap::record`]: without samples it is a notification's only
     /// cost.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.inner.open.load(Ordering::Relaxed) > 0
     }
 
     /// Counts one notification in every open sample. `is_matched` says whether a session of this instance may have
     /// wanted it.
-    pub fn record(&self, envelope: &Envelope, is_matched: bool) {
+    pub(crate) fn record(&self, envelope: &Envelope, is_matched: bool) {
         for counts in self.inner.samples.lock().iter() {
             let destination = match &envelope.target {
                 Target::Broadcast(path) => Destination {
@@ -117,7 +117,7 @@ impl Tap {
 
     /// Begins a sample that ends when the guard is dropped. Returns `None` if the maximum number of samples is being
     /// taken.
-    pub fn begin(&self) -> Option<Sampling> {
+    pub(crate) fn begin(&self) -> Option<Sampling> {
         let mut samples = self.inner.samples.lock();
         if samples.len() >= self.inner.samples_max {
             return None;
@@ -133,14 +133,14 @@ impl Tap {
 }
 
 /// A running sample. Dropping it ends the sample and frees its memory.
-pub struct Sampling {
+pub(crate) struct Sampling {
     tap: Tap,
     counts: Arc<Mutex<Counts>>,
 }
 
 impl Sampling {
     /// Ends the sample and returns its result.
-    pub fn finish(self) -> Sample {
+    pub(crate) fn finish(self) -> Sample {
         let counts = std::mem::take(&mut *self.counts.lock());
         let mut destinations: Vec<_> = counts.by_destination.into_iter().collect();
         destinations.sort_by(|(a, a_count), (b, b_count)| {

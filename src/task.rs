@@ -15,7 +15,7 @@ use futures_util::future::CatchUnwind;
 use tokio_util::task::AbortOnDropHandle;
 
 #[cfg(test)]
-pub mod faults;
+pub(crate) mod faults;
 
 /// A running task with a name. Dropped, it is aborted.
 #[must_use = "a task that nobody watches can end unseen: hand it to app/tasks"]

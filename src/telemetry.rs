@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::setting::Findings;
 use log_filter::Level;
 
-pub mod log_filter;
+pub(crate) mod log_filter;
 pub mod log_level;
 pub mod logs;
 pub mod metrics;

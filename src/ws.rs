@@ -3,8 +3,8 @@
 
 pub mod close;
 pub mod guard;
-pub mod peer;
+pub(crate) mod peer;
 pub mod reader;
 pub mod upgrade;
-pub mod utf8;
+pub(crate) mod utf8;
 pub mod writer;

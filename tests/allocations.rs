@@ -2,6 +2,7 @@
 //! costs a few, bounded; and a heart-beat is read without any. A binary of its own, since its allocator counts for
 //! the whole process.
 
+#![allow(unreachable_pub, reason = "a test has no callers")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::alloc::System;

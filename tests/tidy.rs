@@ -2,6 +2,8 @@
 //! what may appear nowhere, how files begin and are named, and how long they may get. Every rule is shown to fail on a text that
 //! breaks it.
 
+#![allow(unreachable_pub, reason = "a test has no callers")]
+
 use std::fs;
 use std::path::Path;
 

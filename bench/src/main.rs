@@ -3,6 +3,8 @@
 //! clients that do not read cost the others. `hostile`: what an attack does. Knows Herald from outside only, but for the
 //! sizes of its types.
 
+#![allow(unreachable_pub, reason = "a program has no callers")]
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;

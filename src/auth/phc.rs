@@ -21,7 +21,7 @@ const OUTPUT_MIN_BYTES: usize = 16;
 /// The working memory of a computation, kept for reuse: mebibytes allocated and freed with every login would fragment
 /// the heap, and a flood of wrong passwords would let the process grow to a multiple of what it needs.
 #[derive(Default)]
-pub struct Memory(Vec<Block>);
+pub(crate) struct Memory(Vec<Block>);
 
 impl Memory {
     fn at_least(&mut self, count: usize) -> Result<&mut [Block], HashError> {
@@ -37,7 +37,7 @@ impl Memory {
 }
 
 /// A checked PHC string. `Debug` shows nothing of it.
-pub struct StoredHash {
+pub(crate) struct StoredHash {
     text: String,
     hash: PasswordHash,
     params: Params,
@@ -76,7 +76,7 @@ impl fmt::Display for HashProblem {
 
 impl StoredHash {
     /// Checks `text` and its parameters without computing anything.
-    pub fn parse(text: &str, memory_max: ByteSize) -> Result<Self, HashProblem> {
+    pub(crate) fn parse(text: &str, memory_max: ByteSize) -> Result<Self, HashProblem> {
         if text.len() > TEXT_MAX_BYTES {
             return Err(HashProblem::NotArgon2id);
         }
@@ -111,7 +111,7 @@ impl StoredHash {
 
     /// A hash that no known password matches, computed for unknown users: as costly as `like`, or as Herald's own
     /// hashes. Salt and hash are random bytes, so that making it costs nothing.
-    pub fn decoy(like: Option<&Self>) -> Result<Self, HashError> {
+    pub(crate) fn decoy(like: Option<&Self>) -> Result<Self, HashError> {
         let params = like.map_or(Params::DEFAULT, |like| like.params.clone());
         let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
         let mut output = Vec::with_capacity(length + 16);
@@ -136,7 +136,7 @@ impl StoredHash {
     /// Whether `password` is the one that was hashed. Takes tens of milliseconds and `m` KiB of `memory`, which grows
     /// as needed; `phc` compares the outputs in constant time. An error is a fault of this machine, not a wrong
     /// password.
-    pub fn matches(&self, password: &str, memory: &mut Memory) -> Result<bool, HashError> {
+    pub(crate) fn matches(&self, password: &str, memory: &mut Memory) -> Result<bool, HashError> {
         // `parse` has checked that both are present.
         let (Some(salt), Some(expected)) = (&self.hash.salt, &self.hash.hash) else {
             return Err(HashError::EncodingInvalid);
@@ -150,12 +150,12 @@ impl StoredHash {
     }
 
     /// The PHC string.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// Memory in KiB, passes and lanes, as they stand in the PHC string.
-    pub fn parameters(&self) -> String {
+    pub(crate) fn parameters(&self) -> String {
         let params = &self.params;
         format!(
             "m={},t={},p={}",
@@ -166,7 +166,7 @@ impl StoredHash {
     }
 
     /// The cost of a computation, for comparison with others: memory × passes.
-    pub fn cost(&self) -> u64 {
+    pub(crate) fn cost(&self) -> u64 {
         u64::from(self.params.m_cost()) * u64::from(self.params.t_cost())
     }
 }
@@ -179,7 +179,7 @@ impl fmt::Debug for StoredHash {
 
 /// The PHC string of `password`, with a new salt and Herald's parameters (argon2id, m=19456, t=2, p=1, as OWASP
 /// recommends).
-pub fn hash(password: &str) -> Result<String, HashError> {
+pub(crate) fn hash(password: &str) -> Result<String, HashError> {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
     Ok(argon2.hash_password(password.as_bytes())?.to_string())
 }

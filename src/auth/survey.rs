@@ -9,7 +9,7 @@ use super::{Config, LoginConfig};
 
 /// The findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// How many users the configuration and the file define.
     pub users: usize,
     /// The parameters of the costliest hash, such as `m=19456,t=2,p=1`. Without users, those of `herald
@@ -25,7 +25,7 @@ pub struct Survey {
 ///
 /// # Errors
 /// Why a start would fail. Names the file and the user, never a hash.
-pub fn survey(config: &Config, login: &LoginConfig) -> Result<Survey, UsersError> {
+pub(crate) fn survey(config: &Config, login: &LoginConfig) -> Result<Survey, UsersError> {
     let users = KnownUsers::open(config, login)?.store.current();
     let began = Instant::now();
     let computed = users.decoy.matches("", &mut Memory::default());

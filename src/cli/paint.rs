@@ -11,18 +11,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::deceptive::is_deceptive;
 
 /// Destinations and names.
-pub const NAME: Style = AnsiColor::Cyan.on_default().bold();
+pub(super) const NAME: Style = AnsiColor::Cyan.on_default().bold();
 /// What is less important.
-pub const DIM: Style = Style::new().dimmed();
+pub(super) const DIM: Style = Style::new().dimmed();
 /// Success.
-pub const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 /// What may become a problem.
-pub const WARN: Style = AnsiColor::Yellow.on_default();
+pub(super) const WARN: Style = AnsiColor::Yellow.on_default();
 /// A problem.
-pub const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// `text` with control characters shown as escapes, except ends of line and tabs.
-pub fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -38,18 +38,18 @@ pub fn printable(text: &str) -> String {
 }
 
 /// The same on one line.
-pub fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
 /// A line about the command itself, on standard error.
-pub fn notice(style: Style, text: &str) {
+pub(super) fn notice(style: Style, text: &str) {
     // Nobody to tell if standard error is gone.
     let _ = writeln!(anstream::stderr().lock(), "{style}{}{style:#}", printable(text));
 }
 
 /// Rows as columns, each as wide as its widest cell, with a head.
-pub fn table(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -72,7 +72,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
 }
 
 /// One JSON value on a line of its own.
-pub fn json_line(value: &impl serde::Serialize) -> std::io::Result<()> {
+pub(super) fn json_line(value: &impl serde::Serialize) -> std::io::Result<()> {
     let line = json(value)?;
     writeln!(std::io::stdout().lock(), "{line}")
 }
@@ -99,7 +99,7 @@ fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
 }
 
 /// A progress bar for work of known length, drawn only on the standard error of a terminal.
-pub fn bar(what: &str, length: u64) -> ProgressBar {
+pub(super) fn bar(what: &str, length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length).with_message(what.to_owned());
     if let Ok(style) = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {eta}") {
         bar.set_style(style);

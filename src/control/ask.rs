@@ -11,11 +11,11 @@ use crate::bus::{Bus, PublishError, RequestError};
 use crate::instance::InstanceId;
 
 /// Most instances that [`ask_all`] asks: as many as presence knows at most.
-pub const ASKED_MAX: usize = 1_024;
+pub(crate) const ASKED_MAX: usize = 1_024;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoAnswer {
+pub(crate) enum NoAnswer {
     /// The bus did not bring one.
     Bus(RequestError),
     /// The answer cannot be read.
@@ -37,7 +37,7 @@ impl std::error::Error for NoAnswer {}
 ///
 /// # Errors
 /// [`NoAnswer`].
-pub async fn ask<Q: Question>(
+pub(crate) async fn ask<Q: Question>(
     bus: &dyn Bus,
     instance: InstanceId,
     ask: &Q::Ask,
@@ -54,7 +54,7 @@ pub async fn ask<Q: Question>(
 
 /// Asks up to [`ASKED_MAX`] instances at the same time and waits at most `timeout` for all of them. Each instance comes with
 /// whatever the caller wants back beside its answer.
-pub async fn ask_all<Q: Question, T>(
+pub(crate) async fn ask_all<Q: Question, T>(
     bus: &dyn Bus,
     instances: impl IntoIterator<Item = (InstanceId, T)>,
     question: &Q::Ask,
@@ -74,6 +74,6 @@ where
 ///
 /// # Errors
 /// The bus did not take it.
-pub async fn tell<S: Statement + Sync>(bus: &dyn Bus, statement: &S) -> Result<(), PublishError> {
+pub(crate) async fn tell<S: Statement + Sync>(bus: &dyn Bus, statement: &S) -> Result<(), PublishError> {
     bus.control_publish(S::KIND, statement.to_payload()).await
 }

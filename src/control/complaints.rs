@@ -13,7 +13,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The messages dropped, by kind. Kinds are constants of the program, so their number is bounded.
 #[derive(Debug, Default)]
-pub struct Complaints {
+pub(crate) struct Complaints {
     total: AtomicU64,
     kinds: Mutex<BTreeMap<&'static str, Kind>>,
 }
@@ -27,7 +27,7 @@ struct Kind {
 impl Complaints {
     /// Counts one dropped message, and logs it unless one of its kind was logged within the last second. Returns whether it
     /// was logged.
-    pub fn refused(&self, kind: &'static str, refused: Refused) -> bool {
+    pub(crate) fn refused(&self, kind: &'static str, refused: Refused) -> bool {
         self.total.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let dropped = {
@@ -48,7 +48,7 @@ impl Complaints {
     }
 
     /// How many were dropped since start.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
 }

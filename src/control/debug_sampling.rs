@@ -48,7 +48,12 @@ impl Statement for TraceSession {
 ///
 /// # Errors
 /// The bus did not take it.
-pub async fn tell_all(bus: &dyn Bus, who: Debugged, minutes: u32, by: String) -> Result<(), PublishError> {
+pub(crate) async fn tell_all(
+    bus: &dyn Bus,
+    who: Debugged,
+    minutes: u32,
+    by: String,
+) -> Result<(), PublishError> {
     match who {
         Debugged::User(user) => tell(bus, &TraceUser { user, minutes, by }).await,
         Debugged::Session { id, user } => {
@@ -65,7 +70,7 @@ pub async fn tell_all(bus: &dyn Bus, who: Debugged, minutes: u32, by: String) ->
 }
 
 /// Obeys both orders.
-pub fn register(desk: &mut Desk, tracer: &Tracer) {
+pub(crate) fn register(desk: &mut Desk, tracer: &Tracer) {
     let users = tracer.clone();
     desk.listen(move |TraceUser { user, minutes, by }| {
         trace(&users, Debugged::User(user), minutes, &by);

@@ -7,7 +7,7 @@ use super::question::{Nothing, Question};
 use crate::delivery::registry::Registry;
 
 /// What do you hold?
-pub struct Describe;
+pub(crate) struct Describe;
 
 impl Question for Describe {
     const KIND: &'static str = "instance.describe";
@@ -17,7 +17,7 @@ impl Question for Describe {
 
 /// What an instance holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holdings {
+pub(crate) struct Holdings {
     /// Its version.
     pub version: String,
     /// Logged-in sessions.
@@ -29,13 +29,13 @@ pub struct Holdings {
 }
 
 /// Answers [`Describe`].
-pub fn register(desk: &mut Desk, registry: &Registry) {
+pub(crate) fn register(desk: &mut Desk, registry: &Registry) {
     let registry = registry.clone();
     desk.answer::<Describe, _>(move |Nothing| std::future::ready(Ok(holdings(&registry))));
 }
 
 /// What this instance holds.
-pub fn holdings(registry: &Registry) -> Holdings {
+pub(crate) fn holdings(registry: &Registry) -> Holdings {
     let stats = registry.stats();
     Holdings {
         version: env!("CARGO_PKG_VERSION").into(),

@@ -21,7 +21,7 @@ type Handler = Box<dyn Fn(ControlMessage) -> BoxFuture<'static, Result<(), Refus
 
 /// The registered kinds.
 #[derive(Default)]
-pub struct Desk {
+pub(crate) struct Desk {
     kinds: HashMap<&'static str, Handler>,
     /// By the prefix of their kinds.
     families: Vec<(&'static str, Handler)>,
@@ -31,7 +31,7 @@ pub struct Desk {
 impl Desk {
     /// Answers `Q` by `answer`. If that refuses, or the question cannot be read, it stays unanswered, and the asker counts
     /// this instance as silent. A second registration of a kind replaces the first.
-    pub fn answer<Q, F>(&mut self, answer: impl Fn(Q::Ask) -> F + Send + Sync + 'static)
+    pub(crate) fn answer<Q, F>(&mut self, answer: impl Fn(Q::Ask) -> F + Send + Sync + 'static)
     where
         Q: Question,
         F: Future<Output = Result<Q::Answer, Refused>> + Send + 'static,
@@ -53,7 +53,7 @@ impl Desk {
     }
 
     /// Hands every `S` to `listen`. A second registration of a kind replaces the first.
-    pub fn listen<S, F>(&mut self, listen: impl Fn(S) -> F + Send + Sync + 'static)
+    pub(crate) fn listen<S, F>(&mut self, listen: impl Fn(S) -> F + Send + Sync + 'static)
     where
         S: Statement,
         F: Future<Output = Result<(), Refused>> + Send + 'static,
@@ -67,7 +67,7 @@ impl Desk {
 
     /// Hands every message whose kind begins with `prefix` to `handle`, unread: for a module that counts what it refuses
     /// itself.
-    pub fn family<F>(
+    pub(crate) fn family<F>(
         &mut self,
         prefix: &'static str,
         handle: impl Fn(ControlMessage) -> F + Send + Sync + 'static,
@@ -86,7 +86,7 @@ impl Desk {
 
     /// Handles one message. What cannot be read is dropped and logged, at most once a second for its kind. An unknown kind is
     /// ignored: a newer instance may say what this one does not know yet.
-    pub async fn handle(&self, message: ControlMessage) {
+    pub(crate) async fn handle(&self, message: ControlMessage) {
         let kind = message.kind.as_str();
         if let Some((kind, handler)) = self.kinds.get_key_value(kind) {
             if let Err(refused) = handler(message).await {
@@ -103,7 +103,8 @@ impl Desk {
     }
 
     /// The kinds that are registered one by one, sorted.
-    pub fn kinds(&self) -> Vec<&'static str> {
+    #[cfg(test)]
+    pub(crate) fn kinds(&self) -> Vec<&'static str> {
         let mut kinds: Vec<_> = self.kinds.keys().copied().collect();
         kinds.sort_unstable();
         kinds
@@ -112,7 +113,7 @@ impl Desk {
 
 /// Handles what other instances say and ask, in order; ends with the bus. A message that makes its handler panic is
 /// dropped, counted in `metrics` and named in the log by its kind.
-pub async fn serve(mut incoming: BoxStream<ControlMessage>, desk: Desk, metrics: Metrics) {
+pub(crate) async fn serve(mut incoming: BoxStream<ControlMessage>, desk: Desk, metrics: Metrics) {
     while let Some(message) = incoming.next().await {
         let kind = message.kind.clone();
         let handling = async {

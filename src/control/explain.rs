@@ -10,12 +10,12 @@ use crate::destination::{Path, Target};
 use crate::principal::UserName;
 
 /// Most sessions of each kind that one instance names.
-pub const NAMED_MAX: usize = 100;
+pub(crate) const NAMED_MAX: usize = 100;
 /// Most bytes of each of an answer's lists: well below what NATS carries, whatever its `max_payload`.
 const LIST_MAX_BYTES: usize = 128 << 10;
 
 /// Who of your sessions would get a notification?
-pub struct Explain;
+pub(crate) struct Explain;
 
 impl Question for Explain {
     const KIND: &'static str = "sessions.explain";
@@ -55,7 +55,7 @@ impl From<Notification> for Target {
 }
 
 /// Answers [`Explain`].
-pub fn register(desk: &mut Desk, registry: &Registry) {
+pub(crate) fn register(desk: &mut Desk, registry: &Registry) {
     let registry = registry.clone();
     desk.answer::<Explain, _>(move |notification| {
         let registry = registry.clone();
@@ -64,7 +64,7 @@ pub fn register(desk: &mut Desk, registry: &Registry) {
 }
 
 /// This instance's own answer, with its bounds.
-pub async fn explain(registry: &Registry, target: &Target) -> Explained {
+pub(crate) async fn explain(registry: &Registry, target: &Target) -> Explained {
     let mut explained = registry.explain(target, NAMED_MAX).await;
     // The counts beside the lists stay whole.
     fit(&mut explained.reached, LIST_MAX_BYTES);

@@ -10,7 +10,7 @@ use crate::telemetry::log_level;
 
 /// To every instance: log at another level for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetLevel {
+pub(crate) struct SetLevel {
     level: String,
     for_ms: u64,
     /// The operator who asked for it, for the logs of the instances that do it.
@@ -23,7 +23,7 @@ impl Statement for SetLevel {
 
 impl SetLevel {
     /// Log at `level` for `lasts`; `by` names the operator.
-    pub fn new(level: &str, lasts: Duration, by: &str) -> Self {
+    pub(crate) fn new(level: &str, lasts: Duration, by: &str) -> Self {
         Self {
             level: level.into(),
             for_ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX),
@@ -46,7 +46,7 @@ impl SetLevel {
 }
 
 /// Obeys [`SetLevel`].
-pub fn register(desk: &mut Desk) {
+pub(crate) fn register(desk: &mut Desk) {
     desk.listen(|order: SetLevel| {
         order.apply();
         std::future::ready(Ok(()))

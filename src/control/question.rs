@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Largest payload that is read where a kind sets no bound of its own: what NATS carries by default.
-pub const PAYLOAD_MAX_BYTES: usize = 1 << 20;
+pub(crate) const PAYLOAD_MAX_BYTES: usize = 1 << 20;
 
 /// A question that one instance asks another, and its answer. The kind and both payloads are the wire format: instances of
 /// different versions run together in one cluster, so a field may be added, never renamed or removed.
-pub trait Question {
+pub(crate) trait Question {
     /// The kind on the bus: lower-case words with dots, such as `sessions.list`.
     const KIND: &'static str;
     /// Largest question and largest answer that are read, in bytes.
@@ -24,7 +24,7 @@ pub trait Question {
 }
 
 /// Something that one instance tells all instances, itself included. Nobody answers.
-pub trait Statement: Payload {
+pub(crate) trait Statement: Payload {
     /// The kind on the bus, as [`Question::KIND`].
     const KIND: &'static str;
     /// Largest statement that is read, in bytes.
@@ -32,7 +32,7 @@ pub trait Statement: Payload {
 }
 
 /// What a control message carries: JSON of a serde type, or [`Nothing`].
-pub trait Payload: Sized + Send + 'static {
+pub(crate) trait Payload: Sized + Send + 'static {
     /// The bytes on the bus.
     fn to_payload(&self) -> Bytes;
     /// Reads them; `None` if they are not of this form.
@@ -53,7 +53,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {
 
 /// An empty payload: the kind says everything. Bytes that a later version sends are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Nothing;
+pub(crate) struct Nothing;
 
 impl Payload for Nothing {
     fn to_payload(&self) -> Bytes {
@@ -67,7 +67,7 @@ impl Payload for Nothing {
 
 /// Why a control message was dropped. Holds nothing of what it said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// More bytes than the kind allows.
     TooLarge {
         /// Bytes that came.
@@ -103,7 +103,7 @@ impl std::error::Error for Refused {}
 ///
 /// # Errors
 /// [`Refused::TooLarge`] before anything is parsed; [`Refused::Malformed`].
-pub fn read<T: Payload>(payload: &[u8], max: usize) -> Result<T, Refused> {
+pub(crate) fn read<T: Payload>(payload: &[u8], max: usize) -> Result<T, Refused> {
     if payload.len() > max {
         let size = payload.len();
         return Err(Refused::TooLarge { size, max });
@@ -112,7 +112,7 @@ pub fn read<T: Payload>(payload: &[u8], max: usize) -> Result<T, Refused> {
 }
 
 /// Cuts `list` to the leading items that fit into `max_bytes` of JSON, commas included; whether some were left out.
-pub fn fit<T: Serialize>(list: &mut Vec<T>, max_bytes: usize) -> bool {
+pub(crate) fn fit<T: Serialize>(list: &mut Vec<T>, max_bytes: usize) -> bool {
     let mut room = max_bytes;
     let fits = list.iter().take_while(|item| {
         let bytes = serde_json::to_vec(item).map_or(usize::MAX, |json| json.len().saturating_add(1));
@@ -132,7 +132,7 @@ pub fn fit<T: Serialize>(list: &mut Vec<T>, max_bytes: usize) -> bool {
 
 /// Checks the wire format of `T`: `text`, as an instance of another version sends it, is read and written back byte for byte.
 #[cfg(test)]
-pub fn keeps_the_wire<T: Payload>(text: &str) -> T {
+pub(crate) fn keeps_the_wire<T: Payload>(text: &str) -> T {
     let read = read::<T>(text.as_bytes(), PAYLOAD_MAX_BYTES);
     let read = read.unwrap_or_else(|refused| panic!("{text}: {refused}"));
     assert_eq!(read.to_payload(), text.as_bytes(), "{text}");

@@ -9,7 +9,7 @@ use crate::principal::UserName;
 use crate::telemetry::trace::decide::session_id;
 
 /// Do you hold this session, and whose is it?
-pub struct FindSession;
+pub(crate) struct FindSession;
 
 impl Question for FindSession {
     const KIND: &'static str = "sessions.user";
@@ -19,20 +19,20 @@ impl Question for FindSession {
 
 /// Which session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OfSession {
+pub(crate) struct OfSession {
     /// CONNECTED's `session`.
     pub session: String,
 }
 
 /// The answer to [`FindSession`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub(crate) struct Holder {
     /// Whose it is; `None` if the instance that answers does not hold it.
     pub user: Option<UserName>,
 }
 
 /// Answers [`FindSession`].
-pub fn register(desk: &mut Desk, registry: &Registry) {
+pub(crate) fn register(desk: &mut Desk, registry: &Registry) {
     let registry = registry.clone();
     desk.answer::<FindSession, _>(move |OfSession { session }| {
         let registry = registry.clone();

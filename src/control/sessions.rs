@@ -12,7 +12,7 @@ use crate::principal::UserName;
 const ANSWER_MAX_BYTES: usize = 256 << 10;
 
 /// Which sessions does this user have with you?
-pub struct ListSessions;
+pub(crate) struct ListSessions;
 
 impl Question for ListSessions {
     const KIND: &'static str = "sessions.list";
@@ -22,14 +22,14 @@ impl Question for ListSessions {
 
 /// Whose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OfUser {
+pub(crate) struct OfUser {
     /// The user.
     pub user: UserName,
 }
 
 /// The answer to [`ListSessions`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     /// The user's sessions on the instance that answers, oldest first.
     pub sessions: Vec<SessionView>,
     /// Whether some were left out.
@@ -39,7 +39,7 @@ pub struct Sessions {
 
 /// To every instance: close this user's sessions with 4403.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Disconnect {
+pub(crate) struct Disconnect {
     /// The user.
     pub user: UserName,
     /// The operator who asked for it, for the logs of the instances that do it.
@@ -51,7 +51,7 @@ impl Statement for Disconnect {
 }
 
 /// Answers [`ListSessions`] and obeys [`Disconnect`].
-pub fn register(desk: &mut Desk, registry: &Registry) {
+pub(crate) fn register(desk: &mut Desk, registry: &Registry) {
     let sessions = registry.clone();
     desk.answer::<ListSessions, _>(move |OfUser { user }| {
         let registry = sessions.clone();

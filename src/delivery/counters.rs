@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 
 /// The counters of the shards.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     pub(super) sessions: AtomicU64,
     pub(super) subscriptions: AtomicU64,
     pub(super) written: AtomicU64,

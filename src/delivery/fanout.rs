@@ -27,7 +27,7 @@ pub(super) mod write;
 impl Shard {
     /// Delivers notifications that were neighbours in the mailbox. Those with the same target go out together, in
     /// order; different targets have no order between them (docs/stomp.md, "Order").
-    pub fn deliver(&mut self, batch: &[Arc<Delivery>]) {
+    pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
         let now = Instant::now();
         for envelope in batch.iter().map(|delivery| &delivery.envelope) {
             if let Some(at) = envelope.arrival.at() {
@@ -115,7 +115,7 @@ impl Shard {
     }
 
     /// Delivers an answer to one session only, on its user's destination.
-    pub fn deliver_to(&mut self, slot: Slot, envelope: &Envelope) {
+    pub(super) fn deliver_to(&mut self, slot: Slot, envelope: &Envelope) {
         let Target::User { path, .. } = &envelope.target else {
             return;
         };

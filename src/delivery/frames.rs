@@ -15,7 +15,7 @@ use crate::envelope::Envelope;
 use crate::stomp::Version;
 
 /// The most frames in one write: two chunks each.
-pub const FRAMES_PER_WRITE: usize = CHUNKS_PER_CALL / 2;
+pub(super) const FRAMES_PER_WRITE: usize = CHUNKS_PER_CALL / 2;
 /// A shared part up to this size is copied behind its head: one chunk is cheaper for the kernel than two.
 const COPY_UP_TO_BYTES: usize = 4_096;
 
@@ -32,7 +32,7 @@ struct Frame {
 
 /// The frames of one write.
 #[derive(Default)]
-pub struct Frames {
+pub(super) struct Frames {
     scratch: Vec<u8>,
     frames: Vec<Frame>,
     chained_bytes: usize,
@@ -40,7 +40,7 @@ pub struct Frames {
 
 impl Frames {
     /// Removes the frames and keeps the memory, up to a bound.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.frames.clear();
         self.scratch.clear();
         self.scratch.shrink_to(FRAMES_PER_WRITE * COPY_UP_TO_BYTES);
@@ -48,24 +48,24 @@ impl Frames {
     }
 
     /// The total number of bytes.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.scratch.len() + self.chained_bytes
     }
 
     /// Records that all frames are in the kernel.
-    pub fn written(&self) {
+    pub(super) fn written(&self) {
         for trail in self.frames.iter().filter_map(|frame| frame.trail.as_ref()) {
             trail.written();
         }
     }
 
     /// Releases the trails: what is neither written nor waiting by now was dropped.
-    pub fn release_trails(&mut self) {
+    pub(super) fn release_trails(&mut self) {
         self.frames.iter_mut().for_each(|frame| frame.trail = None);
     }
 
     /// Adds one notification as the group `key` sees it, with its `trail` if it is recorded.
-    pub fn add(
+    pub(super) fn add(
         &mut self,
         envelope: &Envelope,
         key: &GroupKey,
@@ -93,7 +93,7 @@ impl Frames {
     }
 
     /// The chunks for the kernel, with neighbours joined. Returns how many entries of `into` are used.
-    pub fn slices<'a>(&'a self, into: &mut [IoSlice<'a>; CHUNKS_PER_CALL]) -> usize {
+    pub(super) fn slices<'a>(&'a self, into: &mut [IoSlice<'a>; CHUNKS_PER_CALL]) -> usize {
         let (mut count, mut start) = (0, 0);
         for frame in self.frames.iter().filter(|frame| !frame.rest.is_empty()) {
             into[count] = IoSlice::new(&self.scratch[start..frame.end]);
@@ -109,7 +109,11 @@ impl Frames {
     }
 
     /// The frames for an outbox. `shared` holds the copy of the buffer that the blocked sessions of one group share.
-    pub fn outgoing(&self, shared: &mut Option<Bytes>, subscription: u32) -> impl Iterator<Item = Outgoing> {
+    pub(super) fn outgoing(
+        &self,
+        shared: &mut Option<Bytes>,
+        subscription: u32,
+    ) -> impl Iterator<Item = Outgoing> {
         let copy = shared
             .get_or_insert_with(|| Bytes::copy_from_slice(&self.scratch))
             .clone();
@@ -126,7 +130,7 @@ impl Frames {
 }
 
 /// A notification with its shared part per version, made when the first group needs it.
-pub struct Encoded<'a> {
+pub(super) struct Encoded<'a> {
     /// The notification.
     pub envelope: &'a Envelope,
     /// Its trail through this instance, if it is recorded.
@@ -138,7 +142,7 @@ pub struct Encoded<'a> {
 
 impl<'a> Encoded<'a> {
     /// A notification of which nothing is encoded yet.
-    pub fn new(envelope: &'a Envelope) -> Self {
+    pub(super) fn new(envelope: &'a Envelope) -> Self {
         Self {
             envelope,
             trail: None,
@@ -148,7 +152,7 @@ impl<'a> Encoded<'a> {
     }
 
     /// The same, with the trail of its delivery.
-    pub fn of(delivery: &'a Delivery) -> Self {
+    pub(super) fn of(delivery: &'a Delivery) -> Self {
         Self {
             trail: delivery.trail.as_deref(),
             ..Self::new(&delivery.envelope)
@@ -156,7 +160,7 @@ impl<'a> Encoded<'a> {
     }
 
     /// The shared part for `version`.
-    pub fn rest(&mut self, version: Version, user_prefix: &Path) -> &Rest {
+    pub(super) fn rest(&mut self, version: Version, user_prefix: &Path) -> &Rest {
         let slot = match version {
             Version::V1_0 => &mut self.rests[0],
             Version::V1_1 => &mut self.rests[1],

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
 /// The length of a tick.
-pub const TICK_MS: u64 = 250;
+pub(super) const TICK_MS: u64 = 250;
 
 /// When the peer was last heard, in ticks of the registry's clock. Written by the session's task, read by the shard.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub struct Liveness {
 /// The number of ticks without a write after which a heart-beat is sent, if one every `every_ms` was promised: two
 /// ticks early, and at the latest at 0.8 of the time, since some clients give up at 1.5 times (STOMP rule B3). 0:
 /// never.
-pub fn send_after_ticks(every_ms: u64) -> u32 {
+pub(super) fn send_after_ticks(every_ms: u64) -> u32 {
     if every_ms == 0 {
         return 0;
     }
@@ -30,7 +30,7 @@ pub fn send_after_ticks(every_ms: u64) -> u32 {
 }
 
 /// `every_ms` in whole ticks, rounded up. 0: never.
-pub fn ticks_of(every_ms: u64) -> u32 {
+pub(super) fn ticks_of(every_ms: u64) -> u32 {
     u32::try_from(every_ms.div_ceil(TICK_MS))
         .unwrap_or(u32::MAX / 8)
         .min(u32::MAX / 8)
@@ -38,7 +38,7 @@ pub fn ticks_of(every_ms: u64) -> u32 {
 
 /// When the peer was heard, in ticks.
 #[derive(Debug, Clone, Copy)]
-pub struct Heard {
+pub(super) struct Heard {
     /// The last byte other than a pong.
     pub byte: u32,
     /// The last pong.
@@ -49,7 +49,7 @@ pub struct Heard {
 
 /// What to do about a peer's silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// Nothing. Look again at this tick.
     Look(u32),
     /// Send a WebSocket ping. Look again at this tick.
@@ -62,7 +62,7 @@ pub enum Verdict {
 /// a ping is sent. A pong within one period keeps the session for another 2.5, at most until `grace` ticks since the
 /// last byte other than a pong: browsers throttle a hidden tab's timers to one a minute while the tab is alive and
 /// answers pings.
-pub fn judge(now: u32, period: u32, grace: u32, heard: Heard) -> Verdict {
+pub(super) fn judge(now: u32, period: u32, grace: u32, heard: Heard) -> Verdict {
     let patience = period.saturating_mul(5) / 2;
     if now.wrapping_sub(heard.byte) < patience {
         return Verdict::Look(heard.byte + patience);

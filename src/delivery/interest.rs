@@ -10,20 +10,20 @@ use crate::destination::{Path, Target};
 use crate::principal::UserName;
 
 /// The most shards that a bit set can hold.
-pub const SHARDS_MAX: usize = 64;
+pub(super) const SHARDS_MAX: usize = 64;
 
 /// A set of shards.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ShardSet(u64);
+pub(super) struct ShardSet(u64);
 
 impl ShardSet {
     /// The shards in the set, lowest first.
-    pub fn iter(self) -> impl Iterator<Item = usize> {
+    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
         (0..SHARDS_MAX).filter(move |shard| self.0 & (1 << shard) != 0)
     }
 
     /// Whether the set is empty.
-    pub fn is_empty(self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
@@ -64,7 +64,7 @@ impl Users {
 /// of that destination or user, which queue behind it in the same mailbox: what a client sends right after it must
 /// not find nobody interested.
 #[derive(Debug)]
-pub struct Coming {
+pub(super) struct Coming {
     interest: Arc<Interest>,
     shard: u8,
     what: What,
@@ -108,14 +108,14 @@ impl Drop for Coming {
 
 /// Which shards have subscribers of a broadcast destination, and which have sessions of a user.
 #[derive(Debug, Default)]
-pub struct Interest {
+pub(super) struct Interest {
     broadcast: RwLock<HashMap<Path, Wanted>>,
     users: RwLock<Users>,
 }
 
 impl Interest {
     /// The shards that may have a session for `target`.
-    pub fn shards(&self, target: &Target) -> ShardSet {
+    pub(super) fn shards(&self, target: &Target) -> ShardSet {
         match target {
             Target::Broadcast(path) => {
                 ShardSet(self.broadcast.read().get(path).map_or(0, Wanted::all_shards))
@@ -125,12 +125,12 @@ impl Interest {
     }
 
     /// The shards that may have sessions of `user`.
-    pub fn shards_of_user(&self, user: &UserName) -> ShardSet {
+    pub(super) fn shards_of_user(&self, user: &UserName) -> ShardSet {
         self.users.read().shards(user)
     }
 
     /// Subscriptions to a broadcast destination, over all shards.
-    pub fn subscriptions(&self, path: &Path) -> usize {
+    pub(super) fn subscriptions(&self, path: &Path) -> usize {
         self.broadcast
             .read()
             .get(path)

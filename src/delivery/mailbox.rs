@@ -89,7 +89,7 @@ struct Attended {
 
 impl Mailbox {
     /// Starts the thread `name`, which serves `shard`. At most `capacity` commands wait for it.
-    pub fn start(shard: Shard, capacity: usize, name: String) -> std::io::Result<Self> {
+    pub(super) fn start(shard: Shard, capacity: usize, name: String) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         let shard = Arc::new(Mutex::new(Attended {
             shard,
@@ -116,7 +116,7 @@ impl Mailbox {
     }
 
     /// Queues `command`; waits if the mailbox is full.
-    pub fn send(&self, command: Command) -> Sending {
+    pub(super) fn send(&self, command: Command) -> Sending {
         let sending = self.queue(command);
         self.entrance.wake.0.unpark();
         sending
@@ -124,7 +124,7 @@ impl Mailbox {
 
     /// The same for a notification that nothing follows at once: delivers it here if that is little work and nobody
     /// else is at the shard.
-    pub fn send_alone(&self, delivery: Arc<Delivery>) -> Sending {
+    pub(super) fn send_alone(&self, delivery: Arc<Delivery>) -> Sending {
         let sending = self.queue(Command::Deliver(delivery));
         let is_done = self
             .shard
@@ -144,12 +144,12 @@ impl Mailbox {
     }
 
     /// Completes when the shard is gone.
-    pub async fn closed(&self) {
+    pub(super) async fn closed(&self) {
         self.entrance.queue.closed().await;
     }
 
     /// The clock's end.
-    pub fn tick_sender(&self) -> TickSender {
+    pub(super) fn tick_sender(&self) -> TickSender {
         TickSender {
             queue: self.entrance.queue.downgrade(),
             thread: self.entrance.wake.0.clone(),
@@ -159,7 +159,7 @@ impl Mailbox {
 
 impl TickSender {
     /// Tells the shard the time. Returns `false` if nobody else can reach it any more.
-    pub fn tick(&self, now: u32) -> bool {
+    pub(super) fn tick(&self, now: u32) -> bool {
         let Some(queue) = self.queue.upgrade() else {
             return false;
         };

@@ -17,25 +17,25 @@ use crate::stomp::Version;
 
 /// The place of a session. When the session ends, the next one takes its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot(u32);
+pub(super) struct Slot(u32);
 
 impl Slot {
     /// The slot of no session.
-    pub const NONE: Self = Self(u32::MAX);
+    pub(super) const NONE: Self = Self(u32::MAX);
 
     fn index(self) -> usize {
         self.0 as usize
     }
 
     #[cfg(test)]
-    pub fn of(index: u32) -> Self {
+    pub(super) fn of(index: u32) -> Self {
         Self(index)
     }
 }
 
 /// A slot for as long as one session holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tenancy {
+pub(super) struct Tenancy {
     /// The slot.
     pub slot: Slot,
     generation: u32,
@@ -43,13 +43,13 @@ pub struct Tenancy {
 
 impl Tenancy {
     #[cfg(test)]
-    pub fn of(slot: Slot) -> Self {
+    pub(super) fn of(slot: Slot) -> Self {
         Self { slot, generation: 0 }
     }
 }
 
 /// What a walk touches of a session.
-pub struct Hot {
+pub(super) struct Hot {
     /// The session's socket.
     pub socket: Arc<dyn TryWrite>,
     /// The tick of the last write that the kernel took whole.
@@ -59,7 +59,7 @@ pub struct Hot {
 }
 
 /// The rest of a session.
-pub struct Session {
+pub(super) struct Session {
     /// Its number in this process.
     pub key: SessionKey,
     /// Its write side.
@@ -85,7 +85,7 @@ pub struct Session {
 }
 
 /// One subscription.
-pub struct Subscribed {
+pub(super) struct Subscribed {
     /// The session's own number for it.
     pub number: u32,
     /// Its destination.
@@ -95,7 +95,7 @@ pub struct Subscribed {
 }
 
 /// The destination of a subscription.
-pub enum To {
+pub(super) enum To {
     /// A broadcast destination: the place among its members.
     Broadcast(Place),
     /// A destination of the session's own user.
@@ -111,7 +111,7 @@ pub enum To {
 
 impl Session {
     /// The session that `join` describes, with no subscription.
-    pub fn new(key: SessionKey, join: Join) -> Self {
+    pub(super) fn new(key: SessionKey, join: Join) -> Self {
         Self {
             key,
             outbox: join.outbox,
@@ -128,7 +128,7 @@ impl Session {
     }
 
     /// Its subscription at `place` is the member `member` of the same group from now on.
-    pub fn moved(&mut self, place: Place, member: u32) {
+    pub(super) fn moved(&mut self, place: Place, member: u32) {
         for held in &mut self.subscriptions {
             match &mut held.to {
                 To::Broadcast(at) if *at == place => at.member = member,
@@ -138,7 +138,7 @@ impl Session {
     }
 
     /// Its own number of its subscription among the members of `group`.
-    pub fn number_in(&self, group: GroupId) -> u32 {
+    pub(super) fn number_in(&self, group: GroupId) -> u32 {
         let mut held = self.subscriptions.iter();
         held.find(|held| matches!(held.to, To::Broadcast(place) if place.group == group))
             .map_or(0, |held| held.number)
@@ -147,7 +147,7 @@ impl Session {
 
 /// All sessions of one shard.
 #[derive(Default)]
-pub struct Roster {
+pub(super) struct Roster {
     hot: Vec<Hot>,
     /// Indexed by the same slots as `hot`. `None` if the slot is vacant.
     sessions: Vec<Option<Session>>,
@@ -160,7 +160,7 @@ pub struct Roster {
 
 impl Roster {
     /// Adds a session at tick `now`.
-    pub fn add(&mut self, session: Session, now: u32) -> Slot {
+    pub(super) fn add(&mut self, session: Session, now: u32) -> Slot {
         let (key, user) = (session.key, session.principal.user().clone());
         let hot = Hot {
             socket: session.outbox.socket().clone(),
@@ -186,7 +186,7 @@ impl Roster {
     }
 
     /// Removes the session at `slot`, if there is one: it is in no table afterwards.
-    pub fn remove(&mut self, slot: Slot) -> Option<Session> {
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Session> {
         let session = self.sessions[slot.index()].take()?;
         self.hot[slot.index()].socket = Arc::new(NoSocket);
         let generation = &mut self.generations[slot.index()];
@@ -204,35 +204,35 @@ impl Roster {
     }
 
     /// The slot of the session `key`.
-    pub fn slot(&self, key: SessionKey) -> Option<Slot> {
+    pub(super) fn slot(&self, key: SessionKey) -> Option<Slot> {
         self.by_key.get(&key).copied()
     }
 
     /// The session at `slot`.
-    pub fn get(&self, slot: Slot) -> Option<(&Hot, &Session)> {
+    pub(super) fn get(&self, slot: Slot) -> Option<(&Hot, &Session)> {
         let session = self.sessions[slot.index()].as_ref()?;
         Some((&self.hot[slot.index()], session))
     }
 
     /// The session at `slot`, to be changed.
-    pub fn get_mut(&mut self, slot: Slot) -> Option<(&mut Hot, &mut Session)> {
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<(&mut Hot, &mut Session)> {
         let session = self.sessions[slot.index()].as_mut()?;
         Some((&mut self.hot[slot.index()], session))
     }
 
     /// What a walk touches of the session at `slot`. The socket of a vacant slot accepts nothing.
     #[inline]
-    pub fn hot(&mut self, slot: Slot) -> &mut Hot {
+    pub(super) fn hot(&mut self, slot: Slot) -> &mut Hot {
         &mut self.hot[slot.index()]
     }
 
     /// The slots of the sessions of `user`, oldest first.
-    pub fn of_user(&self, user: &UserName) -> &[Slot] {
+    pub(super) fn of_user(&self, user: &UserName) -> &[Slot] {
         self.by_user.get(user).map_or(&[], Vec::as_slice)
     }
 
     /// All sessions.
-    pub fn iter(&self) -> impl Iterator<Item = (Slot, &Hot, &Session)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Hot, &Session)> {
         let beside = self.hot.iter().zip(&self.sessions);
         (0..)
             .zip(beside)
@@ -240,17 +240,17 @@ impl Roster {
     }
 
     /// The keys of all sessions, in no order.
-    pub fn keys(&self) -> impl Iterator<Item = SessionKey> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = SessionKey> {
         self.by_key.keys().copied()
     }
 
     /// The number of sessions.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.by_key.len()
     }
 
     /// The slot for as long as its present session has it.
-    pub fn tenancy(&self, slot: Slot) -> Tenancy {
+    pub(super) fn tenancy(&self, slot: Slot) -> Tenancy {
         Tenancy {
             slot,
             generation: self.generations[slot.index()],
@@ -258,7 +258,7 @@ impl Roster {
     }
 
     /// Whether the session of `tenancy` is still there.
-    pub fn is_current(&self, tenancy: Tenancy) -> bool {
+    pub(super) fn is_current(&self, tenancy: Tenancy) -> bool {
         self.generations[tenancy.slot.index()] == tenancy.generation
     }
 }
@@ -273,7 +273,7 @@ impl TryWrite for NoSocket {
 }
 
 /// The sizes of a session's place in the dense vector, of its entry beside that, and of one subscription of the entry.
-pub fn sizes() -> [usize; 3] {
+pub(super) fn sizes() -> [usize; 3] {
     [
         size_of::<Hot>(),
         size_of::<Option<Session>>(),

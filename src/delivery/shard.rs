@@ -60,7 +60,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub fn new(setting: Setting) -> Self {
+    pub(super) fn new(setting: Setting) -> Self {
         let now = setting.clock.load(Ordering::Relaxed);
         Self {
             setting,
@@ -74,7 +74,7 @@ impl Shard {
     }
 
     /// Whether a notification to `target` is so little work that its sender may do it.
-    pub fn is_little(&self, target: &Target) -> bool {
+    pub(super) fn is_little(&self, target: &Target) -> bool {
         match target {
             Target::Broadcast(_) => false,
             Target::User { user, .. } => self.roster.of_user(user).len() <= LITTLE_SESSIONS,
@@ -82,7 +82,7 @@ impl Shard {
     }
 
     /// Executes `command`. Call [`Shard::end_doomed`] afterwards.
-    pub fn handle(&mut self, command: Command) {
+    pub(super) fn handle(&mut self, command: Command) {
         match command {
             Command::Session(key, SessionCommand::Join(join, coming)) => {
                 self.join(key, *join);

@@ -14,14 +14,14 @@ const COMPACT_FROM: usize = 64;
 
 /// Which group of which topic. Valid while the group has a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GroupId {
+pub(super) struct GroupId {
     topic: u32,
     group: u32,
 }
 
 /// The place of a subscription. Valid until it is removed; compaction moves `member`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// The group.
     pub group: GroupId,
     /// The member within the group.
@@ -29,7 +29,7 @@ pub struct Place {
 }
 
 /// Sessions of one shard that share every byte of a notification.
-pub struct Group {
+pub(super) struct Group {
     /// What they share.
     pub key: GroupKey,
     /// Their slots, or [`Slot::NONE`] where a member left.
@@ -40,7 +40,7 @@ pub struct Group {
 impl Group {
     /// The members' slots, in the order they came.
     #[inline]
-    pub fn members(&self) -> impl Iterator<Item = Slot> {
+    pub(super) fn members(&self) -> impl Iterator<Item = Slot> {
         self.members.iter().copied().filter(|slot| *slot != Slot::NONE)
     }
 }
@@ -53,14 +53,14 @@ struct Topic {
 
 /// All broadcast destinations with subscribers.
 #[derive(Default)]
-pub struct Topics {
+pub(super) struct Topics {
     topics: Slab<Topic>,
     by_path: HashMap<Path, usize>,
 }
 
 impl Topics {
     /// The destination's groups, if anybody subscribes to it.
-    pub fn groups(&self, path: &Path) -> Option<impl Iterator<Item = (GroupId, &Group)>> {
+    pub(super) fn groups(&self, path: &Path) -> Option<impl Iterator<Item = (GroupId, &Group)>> {
         let index = *self.by_path.get(path)?;
         let groups = self.topics.get(index)?.groups.iter();
         let topic = index as u32;
@@ -71,18 +71,18 @@ impl Topics {
     }
 
     /// The destination of a group.
-    pub fn path(&self, group: GroupId) -> Option<&Path> {
+    pub(super) fn path(&self, group: GroupId) -> Option<&Path> {
         self.topics.get(group.topic as usize).map(|topic| &topic.path)
     }
 
     /// What the members of a group share.
-    pub fn key(&self, group: GroupId) -> Option<&GroupKey> {
+    pub(super) fn key(&self, group: GroupId) -> Option<&GroupKey> {
         let topic = self.topics.get(group.topic as usize)?;
         topic.groups.get(group.group as usize).map(|group| &group.key)
     }
 
     /// Adds a session's slot at the end of its group.
-    pub fn add(&mut self, path: &Path, key: GroupKey, session: Slot) -> Place {
+    pub(super) fn add(&mut self, path: &Path, key: GroupKey, session: Slot) -> Place {
         let index = *self.by_path.entry(path.clone()).or_insert_with(|| {
             self.topics.insert(Topic {
                 path: path.clone(),
@@ -112,7 +112,7 @@ impl Topics {
 
     /// Removes the subscription at `place`, leaving a hole, in O(1). `moved(slot, from, to)` is called for every
     /// member that a compaction moves, in order. Returns whether the destination has no subscriber left.
-    pub fn remove(&mut self, place: Place, mut moved: impl FnMut(Slot, u32, u32)) -> bool {
+    pub(super) fn remove(&mut self, place: Place, mut moved: impl FnMut(Slot, u32, u32)) -> bool {
         let GroupId { topic: index, group } = place.group;
         let Some(topic) = self.topics.get_mut(index as usize) else {
             return false;

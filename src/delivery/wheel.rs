@@ -8,7 +8,7 @@ const SLOTS: usize = 1_024;
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Duty {
+pub(super) enum Duty {
     /// Send a heart-beat unless something was sent.
     Send,
     /// Check whether the peer was heard.
@@ -17,7 +17,7 @@ pub enum Duty {
 
 /// One entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timer {
+pub(super) struct Timer {
     /// The session. Void once it has ended.
     pub session: Tenancy,
     /// The purpose.
@@ -28,7 +28,7 @@ pub struct Timer {
 const SPARES: usize = 4;
 
 /// The wheel.
-pub struct Wheel {
+pub(super) struct Wheel {
     slots: Vec<Vec<Timer>>,
     /// Vectors that empty slots reuse. If each slot kept its own, then after one turn the wheel would hold a timer's
     /// memory for every slot instead of every timer.
@@ -38,7 +38,7 @@ pub struct Wheel {
 
 impl Wheel {
     /// An empty wheel at tick `now`.
-    pub fn new(now: u32) -> Self {
+    pub(super) fn new(now: u32) -> Self {
         Self {
             slots: vec![Vec::new(); SLOTS],
             spares: Vec::with_capacity(SPARES),
@@ -47,12 +47,12 @@ impl Wheel {
     }
 
     /// The tick up to which everything was returned.
-    pub fn now(&self) -> u32 {
+    pub(super) fn now(&self) -> u32 {
         self.now
     }
 
     /// Makes `timer` due at tick `at`, or one turn from now if that is further away: its handler then reschedules it.
-    pub fn schedule(&mut self, at: u32, timer: Timer) {
+    pub(super) fn schedule(&mut self, at: u32, timer: Timer) {
         let at = at.clamp(self.now + 1, self.now + SLOTS as u32 - 1);
         let slot = &mut self.slots[at as usize % SLOTS];
         if slot.capacity() == 0
@@ -64,7 +64,7 @@ impl Wheel {
     }
 
     /// Steps to the next tick, up to `until`, and returns what is due there. `None` once `until` is reached.
-    pub fn step(&mut self, until: u32) -> Option<Vec<Timer>> {
+    pub(super) fn step(&mut self, until: u32) -> Option<Vec<Timer>> {
         if self.now >= until {
             return None;
         }
@@ -73,7 +73,7 @@ impl Wheel {
     }
 
     /// Keeps the memory of an emptied vector for a slot that fills next; only of a few.
-    pub fn recycle(&mut self, mut emptied: Vec<Timer>) {
+    pub(super) fn recycle(&mut self, mut emptied: Vec<Timer>) {
         if self.spares.len() < SPARES {
             emptied.clear();
             self.spares.push(emptied);

@@ -20,7 +20,7 @@ struct Unacknowledged {
 
 /// A MESSAGE behind the window.
 #[derive(Debug)]
-pub struct Held {
+pub(super) struct Held {
     /// Its id.
     pub id: MessageId,
     /// Its bytes.
@@ -29,7 +29,7 @@ pub struct Held {
 
 /// The window of one subscription.
 #[derive(Debug)]
-pub struct Window {
+pub(super) struct Window {
     prefetch: usize,
     cumulative: bool,
     unacknowledged: VecDeque<Unacknowledged>,
@@ -38,7 +38,7 @@ pub struct Window {
 
 impl Window {
     /// An empty window for at most `prefetch` (at least 1) unacknowledged MESSAGEs. `None` for ack mode `auto`.
-    pub fn new(ack: AckMode, prefetch: usize) -> Option<Self> {
+    pub(super) fn new(ack: AckMode, prefetch: usize) -> Option<Self> {
         let cumulative = match ack {
             AckMode::Auto => return None,
             AckMode::Client => true,
@@ -54,7 +54,7 @@ impl Window {
     }
 
     /// How many MESSAGEs may be sent at the moment: 0 while earlier ones wait.
-    pub fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         match self.held.is_empty() {
             true => self.prefetch.saturating_sub(self.unacknowledged.len()),
             false => 0,
@@ -62,13 +62,13 @@ impl Window {
     }
 
     /// Records that one MESSAGE was sent, with its `trail` if it is recorded.
-    pub fn sent(&mut self, id: MessageId, sent_at: Instant, trail: Option<Arc<dyn MessageTrail>>) {
+    pub(super) fn sent(&mut self, id: MessageId, sent_at: Instant, trail: Option<Arc<dyn MessageTrail>>) {
         self.unacknowledged
             .push_back(Unacknowledged { id, sent_at, trail });
     }
 
     /// Holds one MESSAGE. It replaces an earlier one with the same collapse key, whose bytes are returned.
-    pub fn hold(&mut self, held: Held) -> Option<usize> {
+    pub(super) fn hold(&mut self, held: Held) -> Option<usize> {
         let key = held.frame.collapse.clone();
         let index = key.and_then(|key| {
             self.held
@@ -81,7 +81,7 @@ impl Window {
     }
 
     /// The next MESSAGE that the window admits.
-    pub fn release(&mut self) -> Option<Held> {
+    pub(super) fn release(&mut self) -> Option<Held> {
         match self.unacknowledged.len() < self.prefetch {
             true => self.held.pop_front(),
             false => None,
@@ -91,7 +91,7 @@ impl Window {
     /// An ACK or NACK of `id`: of all up to it in mode `client`, of it alone otherwise (STOMP rule S7). Calls
     /// `handled` with the time and the trail of each. Returns how many there were: 0 if the id is unknown, or known
     /// no longer.
-    pub fn acknowledge(
+    pub(super) fn acknowledge(
         &mut self,
         id: &MessageId,
         now: Instant,
@@ -110,19 +110,19 @@ impl Window {
     }
 
     /// MESSAGEs that were sent and never acknowledged.
-    pub fn unacknowledged(&self) -> usize {
+    pub(super) fn unacknowledged(&self) -> usize {
         self.unacknowledged.len()
     }
 
     /// Tells the trails that nobody will acknowledge their MESSAGEs.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         for trail in self.unacknowledged.iter().filter_map(|sent| sent.trail.as_ref()) {
             trail.unacknowledged();
         }
     }
 
     /// The bytes that wait, and the number of their MESSAGEs.
-    pub fn held(&self) -> (usize, usize) {
+    pub(super) fn held(&self) -> (usize, usize) {
         (
             self.held.iter().map(|held| held.frame.len()).sum(),
             self.held.len(),

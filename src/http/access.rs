@@ -7,18 +7,18 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 mod config;
 
-pub use config::{Access, Config, Key, KeyDigest, Scope};
+pub(crate) use config::{Access, Config, Key, Scope};
 
 /// `[api]`, prepared for comparison.
 #[derive(Clone)]
-pub struct Policy {
+pub(crate) struct Policy {
     open: bool,
     keys: Arc<[Key]>,
 }
 
 impl Policy {
     /// The policy of `[api]`.
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             open: config.access == Access::Open,
             keys: config.keys.as_slice().into(),

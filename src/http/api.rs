@@ -26,7 +26,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 
 /// What the routes need of the rest of Herald. [`super::router::router`] takes it.
-pub struct State {
+pub(crate) struct State {
     /// Publishes notifications.
     pub publisher: Publisher,
     /// The connection to the other instances, and whether it is up.
@@ -60,7 +60,7 @@ pub struct State {
 }
 
 /// The state of all routes, with what `[http]` says about requests.
-pub struct Api {
+pub(crate) struct Api {
     pub(super) state: State,
     pub(super) body_reader: BodyReader,
     /// `http.origins`

@@ -12,7 +12,7 @@ use crate::presence::InstanceView;
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The answer of one other instance.
-pub struct Asked<'a, T> {
+pub(crate) struct Asked<'a, T> {
     /// The instance.
     pub instance: &'a InstanceView,
     /// The answer. `None` if nothing arrived within [`ASK_TIMEOUT`], or nothing readable.
@@ -20,7 +20,7 @@ pub struct Asked<'a, T> {
 }
 
 /// Asks all of `others` at the same time.
-pub async fn ask_others<'a, Q: Question>(
+pub(crate) async fn ask_others<'a, Q: Question>(
     bus: &dyn Bus,
     others: &'a [InstanceView],
     question: &Q::Ask,

@@ -14,7 +14,7 @@ use super::error::ApiError;
 
 /// A limit and the name of its setting.
 #[derive(Debug, Clone, Copy)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// For example `http.max_request_bytes`.
     pub name: &'static str,
     /// Its value.
@@ -23,7 +23,7 @@ pub struct Limit {
 
 /// A complete body. Its bytes count towards `http.buffered_request_bytes` until it is dropped.
 #[derive(Debug)]
-pub struct Buffered {
+pub(crate) struct Buffered {
     /// The body.
     pub bytes: Bytes,
     _permit: Option<OwnedSemaphorePermit>,
@@ -31,14 +31,14 @@ pub struct Buffered {
 
 /// Reads bodies within the bounds of `[http]`.
 #[derive(Debug, Clone)]
-pub struct BodyReader {
+pub(crate) struct BodyReader {
     room: Arc<Semaphore>,
     timeout: Duration,
 }
 
 impl BodyReader {
     /// A reader that holds at most `buffered_bytes` at the same time and waits `timeout` for each body.
-    pub fn new(buffered_bytes: usize, timeout: Duration) -> Self {
+    pub(crate) fn new(buffered_bytes: usize, timeout: Duration) -> Self {
         Self {
             room: Arc::new(Semaphore::new(buffered_bytes.min(Semaphore::MAX_PERMITS))),
             timeout,
@@ -46,7 +46,12 @@ impl BodyReader {
     }
 
     /// Reads a body of at most `limit`. A longer one that announces its length is refused unread.
-    pub async fn read(&self, headers: &HeaderMap, body: Body, limit: Limit) -> Result<Buffered, ApiError> {
+    pub(crate) async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        limit: Limit,
+    ) -> Result<Buffered, ApiError> {
         let too_large = |size_bytes| ApiError::TooLarge {
             limit: limit.name,
             limit_bytes: limit.bytes,
@@ -118,7 +123,7 @@ impl BodyReader {
 
 /// Refuses a body that does not declare itself JSON (`application/json`, `application/…+json`), or that is
 /// compressed.
-pub fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     require_plain(headers)?;
     let essence = headers
         .get(header::CONTENT_TYPE)
@@ -135,7 +140,7 @@ pub fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Refuses a compressed body: subscribers would get it without knowing that it is.
-pub fn require_plain(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn require_plain(headers: &HeaderMap) -> Result<(), ApiError> {
     let plain = headers
         .get_all(header::CONTENT_ENCODING)
         .iter()

@@ -18,7 +18,7 @@ use crate::ws::peer::Peer;
 /// Who sent a request, for the audit log and spans. The middleware of a guarded route puts
 /// it into the request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Caller {
+pub(crate) enum Caller {
     /// Nobody in particular (`api.access = "open"`).
     Anyone,
     /// The holder of the key with this name.
@@ -76,7 +76,7 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
 ///
 /// With `api.access = "open"`, publishing is never refused because of credentials, and no password is checked for it:
 /// only a valid key gives its holder a name.
-pub async fn authorize(
+pub(crate) async fn authorize(
     policy: &Policy,
     authenticator: &Authenticator,
     headers: &HeaderMap,
@@ -113,12 +113,12 @@ pub async fn authorize(
 }
 
 /// The client's address, which the listener has put into the request's extensions.
-pub fn address(request: &Request) -> IpAddr {
+pub(crate) fn address(request: &Request) -> IpAddr {
     address_of(request.extensions().get::<Peer>())
 }
 
 /// The same, from what the listener has put there.
-pub fn address_of(peer: Option<&Peer>) -> IpAddr {
+pub(crate) fn address_of(peer: Option<&Peer>) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address)
 }
 

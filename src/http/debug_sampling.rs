@@ -29,7 +29,7 @@ use crate::telemetry::trace::decide::{DEBUG_MINUTES_MAX, Debugged, session_id};
 /// The body of the route.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DebugRequest {
+pub(crate) struct DebugRequest {
     /// For how long; 0 ends it.
     #[serde(deserialize_with = "whole_minutes")]
     #[schema(minimum = 0, maximum = 60, example = 5)]
@@ -63,7 +63,7 @@ fn whole_minutes<'de, D: Deserializer<'de>>(json: D) -> Result<u32, D::Error> {
         refusals::OfPublish,
     )
 )]
-pub async fn put_debug_user(
+pub(crate) async fn put_debug_user(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,
@@ -92,7 +92,7 @@ pub async fn put_debug_user(
         refusals::OfPublish,
     )
 )]
-pub async fn put_debug_session(
+pub(crate) async fn put_debug_session(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,

@@ -13,7 +13,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ApiError {
+pub(crate) enum ApiError {
     /// The body is not JSON, or not UTF-8.
     Malformed(String),
     /// A part of the body breaks a rule.
@@ -67,11 +67,11 @@ pub enum ApiError {
 
 /// The last word of a refusal's `type`. A response carries it to [`super::observe`], which logs it.
 #[derive(Debug, Clone, Copy)]
-pub struct Refused(pub &'static str);
+pub(crate) struct Refused(pub &'static str);
 
 impl ApiError {
     /// An error about a part of the body that breaks a rule.
-    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(crate) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid {
             pointer: pointer.into(),
             detail: detail.into(),
@@ -80,7 +80,7 @@ impl ApiError {
     }
 
     /// A refused publish of the body at `pointer` (`None`: the request's own body).
-    pub fn from_publish(error: PublishError, pointer: Option<String>) -> Self {
+    pub(crate) fn from_publish(error: PublishError, pointer: Option<String>) -> Self {
         match error {
             PublishError::Unavailable => Self::BusUnavailable { published: 0 },
             PublishError::TooLarge { size, limit, which } => Self::TooLarge {
@@ -93,7 +93,7 @@ impl ApiError {
     }
 
     /// The HTTP status.
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) | Self::Invalid { .. } | Self::BadRequest(_) | Self::BodyBroken => {
                 StatusCode::BAD_REQUEST
@@ -132,12 +132,12 @@ impl ApiError {
     }
 
     /// The value of the metric label `reason`.
-    pub fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         self.kind().0.replace('-', "_")
     }
 
     /// The limit that was hit, if any. The response carries it to [`super::observe`], which counts it.
-    pub fn limit(&self) -> Option<Limit> {
+    pub(crate) fn limit(&self) -> Option<Limit> {
         match self {
             Self::TooLarge { limit, .. } => Limit::ALL.iter().copied().find(|known| known.name() == *limit),
             Self::Invalid { limit, .. } => *limit,
@@ -183,7 +183,7 @@ impl ApiError {
     }
 
     /// The body of the response.
-    pub fn problem(&self) -> Problem {
+    pub(crate) fn problem(&self) -> Problem {
         let (kind, title) = self.kind();
         let mut problem = Problem {
             kind: format!("urn:herald:problem:{kind}"),

@@ -22,7 +22,7 @@ use crate::principal::UserName;
 /// The query.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Question {
+pub(crate) struct Question {
     /// As in a notification: `/queue/…` or `/topic/…`; with `user` any path, with or without `/user` before it.
     #[param(example = "/queue/orders")]
     destination: String,
@@ -33,7 +33,7 @@ pub struct Question {
 
 /// Where a notification would go.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// The destination as a client subscribes to it.
     #[schema(example = "/user/queue/orders")]
     destination: String,
@@ -61,7 +61,7 @@ pub struct Explanation {
 
 /// One subscription that would get it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ReachedSession {
+pub(crate) struct ReachedSession {
     /// CONNECTED's `session`.
     session: String,
     /// The user.
@@ -85,7 +85,7 @@ pub struct ReachedSession {
 
 /// One session that would not.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct MissedSession {
+pub(crate) struct MissedSession {
     /// CONNECTED's `session`.
     session: String,
     /// The user.
@@ -112,7 +112,7 @@ pub struct MissedSession {
         refusals::OfUser,
     )
 )]
-pub async fn get_explain(
+pub(crate) async fn get_explain(
     State(api): State<Arc<Api>>,
     question: Result<Query<Question>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Explanation>, ApiError> {
@@ -132,7 +132,7 @@ pub async fn get_explain(
 }
 
 /// Asks every live instance about `target`.
-pub async fn explain(api: &Api, target: &Target) -> Explanation {
+pub(crate) async fn explain(api: &Api, target: &Target) -> Explanation {
     let state = &api.state;
     let (others, question) = (state.presence.others(), target.into());
     let (own, asked) = tokio::join!(

@@ -23,7 +23,7 @@ use crate::telemetry::metrics::{Format, Observed};
 
 /// Whether this instance can serve.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Health {
+pub(crate) struct Health {
     /// `UP` or `DOWN`.
     #[schema(example = "UP")]
     status: &'static str,
@@ -33,7 +33,7 @@ pub struct Health {
 
 /// The parts of a health.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Components {
+pub(crate) struct Components {
     /// `connected` or `disconnected`.
     bus: &'static str,
     /// `starting`, `running`, `not-ready` or `draining`.
@@ -69,7 +69,7 @@ fn health(api: &Api) -> (StatusCode, Json<Health>) {
 
 /// Says that the process is alive, whatever the bus does.
 #[utoipa::path(get, path = "/livez", tag = "health", security(()), responses((status = 200, description = "Alive", body = String)))]
-pub async fn livez() -> &'static str {
+pub(crate) async fn livez() -> &'static str {
     "ok\n"
 }
 
@@ -77,7 +77,7 @@ pub async fn livez() -> &'static str {
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, description = "Able to serve", body = Health),
         (status = 503, description = "Not able to serve", body = Health)))]
-pub async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
+pub(crate) async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
     health(&api)
 }
 
@@ -85,7 +85,7 @@ pub async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
 #[utoipa::path(get, path = "/manage/health", tag = "health", security(()),
     responses((status = 200, description = "Able to serve", body = Health),
         (status = 503, description = "Not able to serve", body = Health)))]
-pub async fn manage_health(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
+pub(crate) async fn manage_health(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
     health(&api)
 }
 
@@ -93,7 +93,7 @@ pub async fn manage_health(State(api): State<Arc<Api>>) -> (StatusCode, Json<Hea
 const OLDEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What is counted outside the metrics' own handles, at this moment.
-pub async fn observe(
+pub(crate) async fn observe(
     registry: &Registry,
     bus: &dyn Bus,
     presence: &Presence,
@@ -125,7 +125,7 @@ pub async fn observe(
         refusals::OfCredentials,
     )
 )]
-pub async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
     let state = &api.state;

@@ -16,7 +16,7 @@ use crate::presence::InstanceView;
 
 /// The live instances.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Instances {
+pub(crate) struct Instances {
     /// This one among them, sorted by name.
     instances: Vec<InstanceDescription>,
     /// Names of those that did not answer in time: what they hold is missing above.
@@ -25,7 +25,7 @@ pub struct Instances {
 
 /// One instance.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct InstanceDescription {
+pub(crate) struct InstanceDescription {
     /// `instance.name`
     #[schema(example = "herald-0")]
     name: String,
@@ -64,7 +64,7 @@ pub struct InstanceDescription {
         refusals::OfCredentials,
     )
 )]
-pub async fn list_instances(State(api): State<Arc<Api>>) -> Json<Instances> {
+pub(crate) async fn list_instances(State(api): State<Arc<Api>>) -> Json<Instances> {
     let state = &api.state;
     let (own, others): (Vec<_>, Vec<_>) = state
         .presence

@@ -16,7 +16,7 @@ const NAME_MAX_CHARS: usize = 64;
 /// # Errors
 /// [`ApiError::Malformed`] if the body is not JSON; [`ApiError::Invalid`] that points at the first member that `T`
 /// refuses or lacks.
-pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     object(text(body)?, "")
 }
 
@@ -24,7 +24,7 @@ pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
 ///
 /// # Errors
 /// [`ApiError::Malformed`] if it is not UTF-8.
-pub fn text(body: &[u8]) -> Result<&str, ApiError> {
+pub(crate) fn text(body: &[u8]) -> Result<&str, ApiError> {
     std::str::from_utf8(body).map_err(|_| {
         let utf16 = body.starts_with(b"\xFF\xFE") || body.starts_with(b"\xFE\xFF");
         ApiError::Malformed(match utf16 {
@@ -39,7 +39,7 @@ pub fn text(body: &[u8]) -> Result<&str, ApiError> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn object<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> Result<T, ApiError> {
+pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> Result<T, ApiError> {
     // A derived type would also accept an array of its fields in order.
     if !is_object(text) {
         return Err(well_formed(text)
@@ -57,7 +57,7 @@ fn is_object(text: &str) -> bool {
 ///
 /// # Errors
 /// [`ApiError::Malformed`] with the position of the fault.
-pub fn well_formed(text: &str) -> Result<(), ApiError> {
+pub(crate) fn well_formed(text: &str) -> Result<(), ApiError> {
     let Err(error) = serde_json::from_str::<&RawValue>(text) else {
         return Ok(());
     };

@@ -29,7 +29,7 @@ const LASTS_DEFAULT: Duration = Duration::from_secs(10 * 60);
 
 /// The log's level on one instance.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LogLevel {
+pub(crate) struct LogLevel {
     /// In force.
     #[schema(example = "herald=debug,info")]
     level: String,
@@ -47,7 +47,7 @@ pub struct LogLevel {
 /// A change of the log's level.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LogLevelRequest {
+pub(crate) struct LogLevelRequest {
     /// As `log.level`, but that no library may be named at `debug` or `trace`. At most 1,024 bytes.
     #[schema(example = "debug", max_length = 1_024)]
     level: String,
@@ -85,7 +85,7 @@ fn duration<'de, D: Deserializer<'de>>(json: D) -> Result<Option<HumanDuration>,
         refusals::OfCredentials,
     )
 )]
-pub async fn get_log(State(api): State<Arc<Api>>) -> Result<Json<LogLevel>, ApiError> {
+pub(crate) async fn get_log(State(api): State<Arc<Api>>) -> Result<Json<LogLevel>, ApiError> {
     let level = log_level::current().ok_or_else(|| ApiError::NotFound(LevelError::NoLog.to_string()))?;
     Ok(Json(view(&api, level)))
 }
@@ -104,7 +104,7 @@ pub async fn get_log(State(api): State<Arc<Api>>) -> Result<Json<LogLevel>, ApiE
         refusals::OfPublish,
     )
 )]
-pub async fn put_log(
+pub(crate) async fn put_log(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,

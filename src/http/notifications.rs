@@ -14,14 +14,14 @@ use crate::destination::Target;
 use crate::envelope::Envelope;
 use crate::publish::{Publishing, Source};
 
-pub mod message;
-pub mod publish;
-pub mod raw;
-pub mod request;
+pub(crate) mod message;
+pub(crate) mod publish;
+pub(crate) mod raw;
+pub(crate) mod request;
 
 /// The answer to a successful publish: with history off, handed to a live bus connection, at most once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     /// The notification's id: the publisher's own, or a new ULID.
     #[schema(example = "01JDEXAMPLE0000000000000000")]
     pub id: String,
@@ -33,7 +33,7 @@ pub struct Accepted {
 
 impl Accepted {
     /// The answer for `envelope`.
-    pub fn of(envelope: &Envelope) -> Self {
+    pub(crate) fn of(envelope: &Envelope) -> Self {
         let trace_id = envelope.trace.trace_id().filter(|_| envelope.trace.is_sampled());
         Self {
             id: envelope.id.as_str().into(),

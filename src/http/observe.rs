@@ -22,7 +22,7 @@ use crate::envelope::TraceContext;
 use crate::limit::Limit;
 
 /// The middleware of a group of routes: measures, and admits callers with `scope` (`None`: anyone).
-pub async fn around(
+pub(crate) async fn around(
     State((api, scope)): State<(Arc<Api>, Option<Scope>)>,
     request: Request,
     next: Next,
@@ -35,7 +35,7 @@ pub async fn around(
 
 /// The same where preflights are answered: they are handled between [`measure`] and this, so that a page can read a
 /// refusal.
-pub async fn guard(
+pub(crate) async fn guard(
     State((api, scope)): State<(Arc<Api>, Option<Scope>)>,
     request: Request,
     next: Next,
@@ -44,12 +44,12 @@ pub async fn guard(
 }
 
 /// Only measures.
-pub async fn measure(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+pub(crate) async fn measure(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     measured(&api, request, async |request| next.run(request).await).await
 }
 
 /// Answers a method that its path does not support, measured like any other request.
-pub async fn method_not_allowed(State(api): State<Arc<Api>>, request: Request) -> Response {
+pub(crate) async fn method_not_allowed(State(api): State<Arc<Api>>, request: Request) -> Response {
     measured(&api, request, async |request| {
         no_such_method(&api, &request).into_response()
     })
@@ -57,7 +57,7 @@ pub async fn method_not_allowed(State(api): State<Arc<Api>>, request: Request) -
 }
 
 /// The same inside [`measure`].
-pub async fn guard_method(State(api): State<Arc<Api>>, request: Request) -> ApiError {
+pub(crate) async fn guard_method(State(api): State<Arc<Api>>, request: Request) -> ApiError {
     no_such_method(&api, &request)
 }
 
@@ -66,7 +66,7 @@ fn no_such_method(api: &Api, request: &Request) -> ApiError {
 }
 
 /// Answers an unknown path, measured like any other request.
-pub async fn not_found(api: Arc<Api>, request: Request) -> Response {
+pub(crate) async fn not_found(api: Arc<Api>, request: Request) -> Response {
     measured(&api, request, async |_| {
         ApiError::NotFound("no such path; /api/openapi.json lists them".into()).into_response()
     })

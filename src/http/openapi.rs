@@ -57,7 +57,7 @@ impl Modify for Schemes {
 }
 
 /// The document that the routes are added to. Its server is `base`.
-pub fn document(base: &str) -> OpenApiRouter<Arc<Api>> {
+pub(crate) fn document(base: &str) -> OpenApiRouter<Arc<Api>> {
     let mut document = Document::openapi();
     let server = if base.is_empty() { "/" } else { base };
     document.servers = Some(vec![Server::new(server)]);
@@ -66,10 +66,10 @@ pub fn document(base: &str) -> OpenApiRouter<Arc<Api>> {
 
 /// A finished document, ready to be served.
 #[derive(Debug, Clone)]
-pub struct Rendered(Bytes);
+pub(crate) struct Rendered(Bytes);
 
 /// Renders `document`. The router's `{*name}` becomes OpenAPI's `{name}`.
-pub fn render(mut document: OpenApi) -> Rendered {
+pub(crate) fn render(mut document: OpenApi) -> Rendered {
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths
         .into_iter()

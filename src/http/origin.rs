@@ -46,7 +46,7 @@ pub(super) fn refusal(api: &Api, request: &Request) -> Option<ApiError> {
 }
 
 /// Answers preflights for `http.cors_origins`. `None` if the list is empty.
-pub fn cors(origins: &Origins) -> Option<CorsLayer> {
+pub(crate) fn cors(origins: &Origins) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }

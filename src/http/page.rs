@@ -46,7 +46,7 @@ pub enum Choice {
 
 /// The page for one configuration.
 #[derive(Debug, Clone)]
-pub enum Page {
+pub(crate) enum Page {
     /// The index, filled in.
     Built(Bytes),
     /// The program was built without the page.
@@ -58,7 +58,7 @@ pub enum Page {
 
 impl Page {
     /// Fills in what the page's client needs: the path of `/ws`, and the prefixes. `None` if `http.page` is `none`.
-    pub fn new(state: &State, config: &Config) -> Option<Self> {
+    pub(crate) fn new(state: &State, config: &Config) -> Option<Self> {
         match config.page {
             Choice::Full | Choice::Small => Some(Self::from_index(built::index(), state, config)),
             Choice::None => None,
@@ -110,7 +110,7 @@ fn escape(text: &str) -> String {
 }
 
 /// The page's routes under `base`. Its links are relative, so the page's own address ends in a slash.
-pub fn routes(base: &str, page: Page) -> Router {
+pub(crate) fn routes(base: &str, page: Page) -> Router {
     let file = |path: &str, kind: &'static str, content: Bytes| {
         let route = get(async move || answer(kind, ASK, content.clone()));
         Router::new().route(&format!("{base}{path}"), route)

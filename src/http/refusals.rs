@@ -27,13 +27,13 @@ const BODY: [Row; 3] = [
 ];
 
 /// Refusals of every route that requires credentials.
-pub struct OfCredentials;
+pub(crate) struct OfCredentials;
 
 /// Refusals of a route with a user in its path.
-pub struct OfUser;
+pub(crate) struct OfUser;
 
 /// Refusals of a route that publishes its body.
-pub struct OfPublish;
+pub(crate) struct OfPublish;
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 

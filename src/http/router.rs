@@ -17,7 +17,7 @@ use super::{
 };
 
 /// One router per port.
-pub struct Routers {
+pub(crate) struct Routers {
     /// For `http.listen`.
     pub main: Router,
     /// For `http.admin_listen`, if it is set.
@@ -27,7 +27,7 @@ pub struct Routers {
 /// Assembles the routes. `ws` holds `http.ws_path` and everything below it, without `http.base_path`, which is added
 /// to every route here. With `http.admin_listen` set, `/metrics`, health and debug routes are on that port only,
 /// there with and without the base path; the first two need no credentials.
-pub fn router(state: State, config: &Config, ws: Router) -> Routers {
+pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
     let page = page::Page::new(&state, config);
     let api = Arc::new(Api::new(state, config));
     let base = config.base_path.as_str();

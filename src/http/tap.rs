@@ -23,7 +23,7 @@ const SECONDS_MAX: u64 = 30;
 /// How to sample.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Params {
+pub(crate) struct Params {
     /// For how long, 1 to 30.
     #[serde(default = "default_seconds")]
     #[param(minimum = 1, maximum = 30, default = 2)]
@@ -36,7 +36,7 @@ fn default_seconds() -> u64 {
 
 /// What an instance fanned out in a time.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Tapped {
+pub(crate) struct Tapped {
     /// The instance that answers; the others have samples of their own.
     instance: String,
     /// How long it sampled.
@@ -50,7 +50,7 @@ pub struct Tapped {
 
 /// One destination.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TappedDestination {
+pub(crate) struct TappedDestination {
     /// As a client names it; `/user/…` is all users' together.
     #[schema(example = "/queue/orders")]
     destination: String,
@@ -60,7 +60,7 @@ pub struct TappedDestination {
 
 /// What was counted.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Counted {
+pub(crate) struct Counted {
     /// Notifications that came from the bus.
     notifications: u64,
     /// Those of them that no session of this instance wanted.
@@ -91,7 +91,7 @@ impl From<Count> for Counted {
         refusals::OfUser,
     )
 )]
-pub async fn tap(
+pub(crate) async fn tap(
     State(api): State<Arc<Api>>,
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Json<Tapped>, ApiError> {

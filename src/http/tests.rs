@@ -34,10 +34,10 @@ mod publishing;
 mod recording_bus;
 mod surroundings;
 
-pub use recording_bus::{MAX_BODY_BYTES, RecordingBus};
+pub(crate) use recording_bus::{MAX_BODY_BYTES, RecordingBus};
 
 /// An authenticator that knows nobody.
-pub fn authenticator() -> Arc<Authenticator> {
+pub(crate) fn authenticator() -> Arc<Authenticator> {
     let metrics = Metrics::new().expect("metrics");
     Authenticator::new(
         &crate::auth::Config::default(),
@@ -48,7 +48,7 @@ pub fn authenticator() -> Arc<Authenticator> {
 }
 
 /// A registry of its own, with nobody in it.
-pub fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     let settings = crate::delivery::registry::Settings {
         outbox_bytes: 1 << 20,
         outbox_total_bytes: 1 << 20,
@@ -60,7 +60,7 @@ pub fn registry() -> Registry {
 }
 
 /// The routes with what stands behind them.
-pub struct Fixture {
+pub(crate) struct Fixture {
     pub bus: Arc<RecordingBus>,
     pub main: Router,
     pub admin: Option<Router>,
@@ -69,18 +69,18 @@ pub struct Fixture {
 
 /// An answer, read.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub text: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .and_then(|value| value.to_str().ok())
@@ -90,11 +90,11 @@ impl Answer {
 
 impl Fixture {
     /// Anyone may publish; the key `admin` may everything.
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self::new(Access::Open, &Config::default())
     }
 
-    pub fn new(access: Access, config: &Config) -> Self {
+    pub(crate) fn new(access: Access, config: &Config) -> Self {
         let bus = Arc::new(RecordingBus::default());
         let dyn_bus: Arc<dyn Bus> = Arc::clone(&bus) as Arc<dyn Bus>;
         let instance = Instance::new(&crate::instance::Config {
@@ -153,24 +153,24 @@ impl Fixture {
         }
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         answer(&self.main, request).await
     }
 
     /// A GET as the bearer of `key`.
-    pub async fn get(&self, path: &str, key: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, key: &str) -> Answer {
         let request = Request::get(path).header("authorization", format!("Bearer {key}"));
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
     /// A POST of JSON as nobody in particular.
-    pub async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
         let request = Request::post(path).header("content-type", "application/json");
         self.send(request.body(body.into()).unwrap()).await
     }
 }
 
-pub async fn answer(router: &Router, request: Request<Body>) -> Answer {
+pub(crate) async fn answer(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();

@@ -19,11 +19,11 @@ const BAGGAGE: &str = "baggage";
 
 /// The request's own recorded server span: an extension of the response, for the log lines about the request.
 #[derive(Debug, Clone)]
-pub struct Recorded(pub Span);
+pub(crate) struct Recorded(pub Span);
 
 /// What a publisher's request says about the trace that it belongs to.
 #[derive(Debug, Clone, Default)]
-pub struct FromPublisher {
+pub(crate) struct FromPublisher {
     /// The decision. If sampled: a child of the request's server span.
     pub upstream: Upstream,
     /// `baggage`, if it is passed on.
@@ -32,7 +32,7 @@ pub struct FromPublisher {
 
 impl FromPublisher {
     /// `headers` with the request's `baggage`, unless they have one of their own or are too many.
-    pub fn with_baggage(&self, headers: Headers, limits: HeaderLimits) -> Headers {
+    pub(crate) fn with_baggage(&self, headers: Headers, limits: HeaderLimits) -> Headers {
         match &self.baggage {
             Some(text)
                 if headers.get(BAGGAGE).is_none()
@@ -76,7 +76,7 @@ impl FromRequestParts<Arc<Api>> for FromPublisher {
 
 /// Decides about a publish by `caller` that arrived at `start`, and begins its server span. If the answer is no,
 /// nothing is left in the request.
-pub fn begin(
+pub(crate) fn begin(
     tracer: &Tracer,
     request: &mut Request,
     caller: &Caller,

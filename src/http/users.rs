@@ -24,7 +24,7 @@ use crate::principal::UserName;
 
 /// Who is online.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct OnlineUsers {
+pub(crate) struct OnlineUsers {
     /// The users with a session anywhere in the cluster, sorted.
     #[schema(value_type = Vec<String>, example = json!(["alice", "bob"]))]
     users: Vec<Box<str>>,
@@ -34,7 +34,7 @@ pub struct OnlineUsers {
 
 /// One user's sessions.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct UserSessions {
+pub(crate) struct UserSessions {
     /// Who.
     user: String,
     /// Whether presence knows a session anywhere.
@@ -49,7 +49,7 @@ pub struct UserSessions {
 
 /// One session.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Session {
+pub(crate) struct Session {
     /// CONNECTED's `session`.
     session: String,
     /// The name of the instance that holds it.
@@ -76,7 +76,7 @@ pub struct Session {
         refusals::OfCredentials,
     )
 )]
-pub async fn list_users(State(api): State<Arc<Api>>) -> Json<OnlineUsers> {
+pub(crate) async fn list_users(State(api): State<Arc<Api>>) -> Json<OnlineUsers> {
     let users: Vec<Box<str>> = api
         .state
         .presence
@@ -102,7 +102,7 @@ pub async fn list_users(State(api): State<Arc<Api>>) -> Json<OnlineUsers> {
         refusals::OfUser,
     )
 )]
-pub async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<UserSessions>, ApiError> {
+pub(crate) async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<UserSessions>, ApiError> {
     let user = user_name(uri.path().strip_prefix("/api/v1/users/").unwrap_or_default())?;
     let state = &api.state;
     let (others, question) = (state.presence.others(), OfUser { user: user.clone() });
@@ -132,7 +132,7 @@ pub async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<User
         refusals::OfUser,
     )
 )]
-pub async fn delete_sessions(
+pub(crate) async fn delete_sessions(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,

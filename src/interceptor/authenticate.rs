@@ -10,11 +10,11 @@ use crate::principal::{Principal, ROLE_USER};
 use futures_util::future::BoxFuture;
 
 /// Requires the name and password of a user with `ROLE_USER`.
-pub struct Authenticate(Arc<Authenticator>);
+pub(crate) struct Authenticate(Arc<Authenticator>);
 
 impl Authenticate {
     /// A link that asks `authenticator`.
-    pub fn new(authenticator: Arc<Authenticator>) -> Self {
+    pub(crate) fn new(authenticator: Arc<Authenticator>) -> Self {
         Self(authenticator)
     }
 

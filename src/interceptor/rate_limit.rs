@@ -9,14 +9,14 @@ use crate::principal::Principal;
 use crate::setting::Rate;
 
 /// `limits.sends_per_user`
-pub struct RateLimit {
+pub(crate) struct RateLimit {
     rate: Rate,
     sends: Option<KeyedRate>,
 }
 
 impl RateLimit {
     /// A link that lets each user SEND at the rate `sends`.
-    pub fn new(sends: Rate) -> Self {
+    pub(crate) fn new(sends: Rate) -> Self {
         Self {
             rate: sends,
             sends: sends.quota().map(KeyedRate::new),

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv6Addr};
 /// An address as limits count it: IPv4 as it is, IPv6 by its /64, the smallest block that a customer is given (RFC
 /// 6177), so that nobody escapes a limit by taking another of 2^64 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AddressGroup(IpAddr);
+pub(crate) struct AddressGroup(IpAddr);
 
 impl AddressGroup {
     /// The group of `address`. An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) counts as the IPv4 address.
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
                 let network = address.to_bits() & !u128::from(u64::MAX);

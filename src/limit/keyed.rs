@@ -18,7 +18,7 @@ const SWEEP_MIN: usize = 1 << 10;
 
 /// A rate for each key. Keys are remembered by a hash under a key of this process: two of them share their rate with
 /// a probability of 1 in 2^64.
-pub struct KeyedRate<C: Clock = MonotonicClock> {
+pub(crate) struct KeyedRate<C: Clock = MonotonicClock> {
     limiter: RateLimiter<u64, HashMapStateStore<u64>, C, NoOpMiddleware<C::Instant>>,
     hashing: RandomState,
     keys_max: usize,
@@ -30,7 +30,7 @@ pub struct KeyedRate<C: Clock = MonotonicClock> {
 
 impl KeyedRate {
     /// A limiter with `quota` per key.
-    pub fn new(quota: Quota) -> Self {
+    pub(crate) fn new(quota: Quota) -> Self {
         Self::with(quota, MonotonicClock, KEYS_MAX)
     }
 }
@@ -50,7 +50,7 @@ impl<C: Clock> KeyedRate<C> {
     ///
     /// # Errors
     /// The time until the next unit is available.
-    pub fn check(&self, key: impl Hash) -> Result<(), Duration> {
+    pub(crate) fn check(&self, key: impl Hash) -> Result<(), Duration> {
         let checks = self.checks.fetch_add(1, Ordering::Relaxed) + 1;
         if checks == self.sweep_after.load(Ordering::Relaxed) {
             self.sweep();

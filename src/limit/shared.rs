@@ -8,10 +8,10 @@ use governor::Quota;
 /// The memory of one holder of a [`SharedRate`]: when its full burst will be available again, in ns since the limiter
 /// was made. The default, zero, has its full burst.
 #[derive(Debug, Default)]
-pub struct Memory(u64);
+pub(crate) struct Memory(u64);
 
 /// The limiter. Each holder brings its own [`Memory`].
-pub struct SharedRate {
+pub(crate) struct SharedRate {
     start: Instant,
     /// Time until the next unit is available, in ns.
     each_ns: u64,
@@ -21,7 +21,7 @@ pub struct SharedRate {
 
 impl SharedRate {
     /// A limiter with `quota` per memory.
-    pub fn new(quota: Quota) -> Self {
+    pub(crate) fn new(quota: Quota) -> Self {
         let each_ns = nanos(quota.replenish_interval().as_nanos()).max(1);
         Self {
             start: Instant::now(),
@@ -31,7 +31,7 @@ impl SharedRate {
     }
 
     /// Takes one unit of the rate of `memory`'s holder, and returns whether there was one.
-    pub fn passes(&self, memory: &mut Memory) -> bool {
+    pub(crate) fn passes(&self, memory: &mut Memory) -> bool {
         self.passes_at(nanos(self.start.elapsed().as_nanos()), memory)
     }
 

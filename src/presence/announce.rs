@@ -12,7 +12,7 @@ use crate::envelope::Envelope;
 use futures_util::future::BoxFuture;
 
 /// The subscribers on this instance.
-pub trait Subscribers: Send + Sync {
+pub(super) trait Subscribers: Send + Sync {
     /// How many subscriptions `path` has.
     fn count(&self, path: &Path) -> usize;
     /// Delivers a notification to them.

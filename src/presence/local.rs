@@ -9,7 +9,7 @@ use crate::principal::UserName;
 /// This instance's users. `told` is what has been published. `untold` is exactly the difference to who is here, so
 /// that changes need no queue while the bus is down: they cancel out in the set.
 #[derive(Debug, Default)]
-pub struct Local {
+pub(super) struct Local {
     users: HashMap<UserName, Entry>,
     untold: HashSet<UserName>,
     online: usize,
@@ -25,7 +25,7 @@ struct Entry {
 
 impl Local {
     /// Adds a session, and returns whether it is the user's first one here.
-    pub fn opened(&mut self, user: &UserName) -> bool {
+    pub(super) fn opened(&mut self, user: &UserName) -> bool {
         let entry = self.users.entry(user.clone()).or_default();
         entry.sessions = entry.sessions.saturating_add(1);
         if entry.sessions > 1 {
@@ -42,7 +42,7 @@ impl Local {
 
     /// Removes a session, and returns whether it was the user's last one here. A user who is not here is not an
     /// error.
-    pub fn closed(&mut self, user: &UserName) -> bool {
+    pub(super) fn closed(&mut self, user: &UserName) -> bool {
         let Some(entry) = self.users.get_mut(user).filter(|entry| entry.sessions > 0) else {
             return false;
         };
@@ -61,7 +61,7 @@ impl Local {
     }
 
     /// Removes all sessions and returns the users who were here.
-    pub fn close_all(&mut self) -> Vec<UserName> {
+    pub(super) fn close_all(&mut self) -> Vec<UserName> {
         let here = self.users.iter_mut().filter(|(_, entry)| entry.sessions > 0);
         let here: Vec<UserName> = here
             .map(|(user, entry)| {
@@ -77,7 +77,7 @@ impl Local {
 
     /// What the others must be told now: who came and who went. Both count as told afterwards. With `hold_went`,
     /// those who went stay untold.
-    pub fn take_untold(&mut self, hold_went: bool) -> (Vec<UserName>, Vec<UserName>) {
+    pub(super) fn take_untold(&mut self, hold_went: bool) -> (Vec<UserName>, Vec<UserName>) {
         let (mut came, mut went) = (Vec::new(), Vec::new());
         if self.untold.is_empty() {
             return (came, went);
@@ -102,33 +102,33 @@ impl Local {
     }
 
     /// Whether the user has a session here.
-    pub fn is_online(&self, user: &UserName) -> bool {
+    pub(super) fn is_online(&self, user: &UserName) -> bool {
         self.users.get(user).is_some_and(|entry| entry.sessions > 0)
     }
 
     /// How many users have a session here.
-    pub fn online(&self) -> usize {
+    pub(super) fn online(&self) -> usize {
         self.online
     }
 
     /// The number of the last published change.
-    pub fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         self.number
     }
 
     /// The number for the next change.
-    pub fn next_number(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
         self.number += 1;
         self.number
     }
 
     /// What the others have been told.
-    pub fn told(&self) -> Summary {
+    pub(super) fn told(&self) -> Summary {
         self.told
     }
 
     /// Whom the others have been told about, unsorted.
-    pub fn told_users(&self) -> Vec<UserName> {
+    pub(super) fn told_users(&self) -> Vec<UserName> {
         let told = self.users.iter().filter(|(_, entry)| entry.told);
         told.map(|(user, _)| user.clone()).collect()
     }

@@ -7,14 +7,14 @@ use crate::principal::UserName;
 /// The union of all instances' users. A change costs one step in a tree; the set is copied as a whole only when
 /// somebody asks for the list.
 #[derive(Debug, Default)]
-pub struct Online {
+pub(super) struct Online {
     holders: BTreeMap<UserName, u32>,
     version: u64,
 }
 
 impl Online {
     /// Another instance holds the user. Returns whether the user is new in the cluster.
-    pub fn add(&mut self, user: &UserName) -> bool {
+    pub(super) fn add(&mut self, user: &UserName) -> bool {
         if let Some(holders) = self.holders.get_mut(user) {
             *holders += 1;
             return false;
@@ -25,7 +25,7 @@ impl Online {
     }
 
     /// One instance no longer holds the user. Returns whether the user is now nowhere.
-    pub fn remove(&mut self, user: &UserName) -> bool {
+    pub(super) fn remove(&mut self, user: &UserName) -> bool {
         match self.holders.get_mut(user) {
             None => false,
             Some(1) => {
@@ -41,27 +41,27 @@ impl Online {
     }
 
     /// On how many instances the user is online.
-    pub fn holders(&self, user: &UserName) -> u32 {
+    pub(super) fn holders(&self, user: &UserName) -> u32 {
         self.holders.get(user).copied().unwrap_or(0)
     }
 
     /// Whether the user is online anywhere.
-    pub fn contains(&self, user: &UserName) -> bool {
+    pub(super) fn contains(&self, user: &UserName) -> bool {
         self.holders.contains_key(user)
     }
 
     /// The users, sorted.
-    pub fn users(&self) -> Vec<UserName> {
+    pub(super) fn users(&self) -> Vec<UserName> {
         self.holders.keys().cloned().collect()
     }
 
     /// The number of users.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.holders.len()
     }
 
     /// Grows with each change of the set.
-    pub fn version(&self) -> u64 {
+    pub(super) fn version(&self) -> u64 {
         self.version
     }
 }

@@ -20,7 +20,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(4);
 
 /// Another instance. Times count from this process's start.
 #[derive(Debug)]
-pub struct Peer {
+pub(super) struct Peer {
     /// Its name.
     pub name: Arc<str>,
     /// When it was last heard of.
@@ -49,7 +49,7 @@ enum Fetch {
 
 /// How the cluster's set changed when a snapshot replaced a peer's users.
 #[derive(Debug, Default)]
-pub struct Installed {
+pub(super) struct Installed {
     /// Users who were online nowhere before.
     pub appeared: Vec<UserName>,
     /// Users who are no longer at this peer.
@@ -58,7 +58,7 @@ pub struct Installed {
 
 /// What to do after a page.
 #[derive(Debug)]
-pub enum Progress {
+pub(super) enum Progress {
     /// Ask for the next page.
     Next(SnapshotRequest),
     /// Nothing: the snapshot is in place.
@@ -69,7 +69,7 @@ pub enum Progress {
 
 impl Peer {
     /// An instance heard of for the first time: every instance starts without changes and without users.
-    pub fn new(name: Arc<str>, now: Duration) -> Self {
+    pub(super) fn new(name: Arc<str>, now: Duration) -> Self {
         Self {
             name,
             heard: now,
@@ -83,13 +83,13 @@ impl Peer {
     }
 
     /// The users known there.
-    pub fn users(&self) -> &HashSet<UserName> {
+    pub(super) fn users(&self) -> &HashSet<UserName> {
         &self.held.users
     }
 
     /// Applies changes at once if they are the next ones. While a snapshot is being fetched, they are also kept for
     /// afterwards.
-    pub fn changed(&mut self, now: Duration, changes: Changes, online: &mut Online) {
+    pub(super) fn changed(&mut self, now: Duration, changes: Changes, online: &mut Online) {
         self.known = self.known.max(changes.number);
         if self.held.is_next(&changes) {
             self.held.apply(&changes, |user, came| {
@@ -108,7 +108,7 @@ impl Peer {
     }
 
     /// Compares a digest, and returns whether this peer is known as it describes itself.
-    pub fn compare(&mut self, now: Duration, digest: &Digest) -> bool {
+    pub(super) fn compare(&mut self, now: Duration, digest: &Digest) -> bool {
         self.known = self.known.max(digest.number);
         let same = digest.number == self.held.number && digest.summary == self.held.summary;
         if !same {
@@ -118,17 +118,17 @@ impl Peer {
     }
 
     /// Whether a fetch is due.
-    pub fn is_fetch_due(&self, now: Duration) -> bool {
+    pub(super) fn is_fetch_due(&self, now: Duration) -> bool {
         matches!(self.fetch, Fetch::Wanted { at, .. } if at <= now)
     }
 
     /// Whether a fetch is in progress.
-    pub fn is_fetching(&self) -> bool {
+    pub(super) fn is_fetching(&self) -> bool {
         matches!(self.fetch, Fetch::Asking { .. })
     }
 
     /// Begins the fetch that is due. Returns its round, which identifies it, and its first request.
-    pub fn begin_fetch(&mut self) -> (u64, SnapshotRequest) {
+    pub(super) fn begin_fetch(&mut self) -> (u64, SnapshotRequest) {
         let failures = match self.fetch {
             Fetch::Wanted { failures, .. } => failures,
             _ => 0,
@@ -146,7 +146,7 @@ impl Peer {
     }
 
     /// Takes a page of the fetch of `round`, or its failure. An answer to an earlier fetch is ignored.
-    pub fn page(
+    pub(super) fn page(
         &mut self,
         now: Duration,
         round: u64,
@@ -187,7 +187,7 @@ impl Peer {
     }
 
     /// Removes all users here, and returns those who are now nowhere.
-    pub fn dissolve(self, online: &mut Online) -> Vec<UserName> {
+    pub(super) fn dissolve(self, online: &mut Online) -> Vec<UserName> {
         let users = self.held.users.into_iter();
         users.filter(|user| online.remove(user)).collect()
     }

@@ -10,22 +10,22 @@ use crate::principal::UserName;
 mod text;
 
 use text::hex;
-pub use text::{InstanceName, Names, json_bytes};
+pub(super) use text::{InstanceName, Names, json_bytes};
 
 /// The most bytes of names in one message (docs/architecture.md, decision 8).
-pub const PAGE_MAX_BYTES: usize = 256 << 10;
+pub(super) const PAGE_MAX_BYTES: usize = 256 << 10;
 /// Room for everything in a message except the names.
-pub const HEAD_MAX_BYTES: usize = 2 << 10;
+pub(super) const HEAD_MAX_BYTES: usize = 2 << 10;
 /// The largest message that is read.
 const MESSAGE_MAX_BYTES: usize = PAGE_MAX_BYTES + HEAD_MAX_BYTES;
 /// The most users that one instance can report; far above the sessions that fit into one process.
-pub const INSTANCE_MAX_USERS: usize = 1 << 20;
+pub(super) const INSTANCE_MAX_USERS: usize = 1 << 20;
 /// The most instances that a view holds.
-pub const MAX_INSTANCES: usize = 1_024;
+pub(super) const MAX_INSTANCES: usize = 1_024;
 
 /// The users who came to and went from one instance since its last message of this kind.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Changes {
+pub(super) struct Changes {
     /// The sender.
     pub instance: InstanceId,
     /// Its name.
@@ -53,7 +53,7 @@ impl Statement for Changes {
 
 /// What an instance holds after the change that it names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Digest {
+pub(super) struct Digest {
     /// The sender.
     pub instance: InstanceId,
     /// Its name.
@@ -74,7 +74,7 @@ impl Statement for Digest {
 
 /// "I have told backends who went with that instance", sent by the surviving instance with the lowest id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Departed {
+pub(super) struct Departed {
     /// The sender.
     pub instance: InstanceId,
     /// The instance that is gone.
@@ -88,7 +88,7 @@ impl Statement for Departed {
 
 /// The last message of an instance that ends in order: it now holds nobody.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Goodbye {
+pub(super) struct Goodbye {
     /// The sender.
     pub instance: InstanceId,
 }
@@ -99,7 +99,7 @@ impl Statement for Goodbye {
 }
 
 /// Which users do you hold? Answered page by page.
-pub struct Snapshot;
+pub(super) struct Snapshot;
 
 impl Question for Snapshot {
     const KIND: &'static str = "presence.snapshot";
@@ -110,7 +110,7 @@ impl Question for Snapshot {
 
 /// Asks for one page of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SnapshotRequest {
+pub(super) struct SnapshotRequest {
     /// The asker has no use for a snapshot of an older change.
     pub at_least: u64,
     /// Where to continue. `None` asks for the first page.
@@ -120,7 +120,7 @@ pub struct SnapshotRequest {
 
 /// A position in one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
+pub(super) struct Cursor {
     /// The change that the snapshot was taken at.
     pub number: u64,
     /// The number of users before this page.
@@ -129,14 +129,14 @@ pub struct Cursor {
 
 /// The answer to [`SnapshotRequest`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SnapshotReply {
+pub(super) struct SnapshotReply {
     /// `None`: the snapshot that the cursor names is no longer kept; begin again.
     pub page: Option<Page>,
 }
 
 /// One page. All pages of one snapshot are of the same moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Page {
+pub(super) struct Page {
     /// The change that the snapshot was taken at.
     pub number: u64,
     /// The summary of the whole snapshot.
@@ -153,7 +153,7 @@ pub struct Page {
 /// A set of users in a few bytes: their number and the sum of their hashes, which depends on no order and costs one
 /// addition per change. The hash is the head of SHA-256: the same in every build, and hard to collide on purpose.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
+pub(super) struct Summary {
     /// The number of users.
     pub users: usize,
     /// The sum of their hashes, as text, since JSON numbers in other languages end at 53 bits.
@@ -163,13 +163,13 @@ pub struct Summary {
 
 impl Summary {
     /// Adds a user who was not in the set.
-    pub fn insert(&mut self, user: &UserName) {
+    pub(super) fn insert(&mut self, user: &UserName) {
         self.users += 1;
         self.hash = self.hash.wrapping_add(hash(user));
     }
 
     /// Removes a user who was in the set.
-    pub fn remove(&mut self, user: &UserName) {
+    pub(super) fn remove(&mut self, user: &UserName) {
         self.users = self.users.saturating_sub(1);
         self.hash = self.hash.wrapping_sub(hash(user));
     }

@@ -16,7 +16,7 @@ const SHARED_FOR: Duration = Duration::from_secs(1);
 
 /// The snapshots that are being read.
 #[derive(Debug, Default)]
-pub struct Snapshots {
+pub(super) struct Snapshots {
     kept: Vec<Kept>,
 }
 
@@ -32,7 +32,7 @@ struct Kept {
 impl Snapshots {
     /// Answers a request. `number` is the number of the last change; `take` returns the current state: the number of
     /// its last change, its summary, and the users in any order.
-    pub fn answer(
+    pub(super) fn answer(
         &mut self,
         now: Duration,
         request: &SnapshotRequest,
@@ -65,7 +65,7 @@ impl Snapshots {
     }
 
     /// Drops what nobody has asked for recently.
-    pub fn forget(&mut self, now: Duration) {
+    pub(super) fn forget(&mut self, now: Duration) {
         self.kept.retain(|kept| now.saturating_sub(kept.asked) < KEPT_FOR);
     }
 

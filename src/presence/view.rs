@@ -32,7 +32,7 @@ const MAX_FETCHES: usize = 4;
 
 /// The times of `[presence]` that the view needs.
 #[derive(Debug, Clone, Copy)]
-pub struct Timing {
+pub(super) struct Timing {
     /// `presence.digest_interval`.
     pub digest_interval: Duration,
     /// `presence.instance_timeout`.
@@ -41,7 +41,7 @@ pub struct Timing {
 
 /// The time of a call.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub(super) struct Moment {
     /// Since this process's start. Never goes back.
     pub now: Duration,
     /// The same moment as wall-clock time, in Unix ms.
@@ -53,7 +53,7 @@ pub struct Moment {
 /// Something to send. The order matters: backends are told before other instances are, or an instance could correct
 /// what has not been said yet.
 #[derive(Debug, Clone)]
-pub enum Output {
+pub(super) enum Output {
     /// For backends.
     Event(UserEvent),
     /// For every instance.
@@ -68,7 +68,7 @@ pub enum Output {
 
 /// A request for a page of another instance's snapshot. Its answer goes to [`View::answered`].
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub(super) struct Ask {
     /// The instance to ask.
     pub instance: InstanceId,
     /// The request.
@@ -77,7 +77,7 @@ pub struct Ask {
 }
 
 /// The view.
-pub struct View {
+pub(super) struct View {
     me: Instance,
     name: InstanceName,
     timing: Timing,
@@ -100,7 +100,7 @@ pub struct View {
 
 impl View {
     /// An instance that has just started: nobody online, no other instance known, the bus not connected.
-    pub fn new(me: Instance, timing: Timing) -> Self {
+    pub(super) fn new(me: Instance, timing: Timing) -> Self {
         Self {
             name: InstanceName::clean(&me.name),
             me,
@@ -122,52 +122,52 @@ impl View {
     }
 
     /// A session of `user` has logged in here.
-    pub fn opened(&mut self, user: &UserName) {
+    pub(super) fn opened(&mut self, user: &UserName) {
         if self.local.opened(user) {
             self.online.add(user);
         }
     }
 
     /// A session of `user` has ended here.
-    pub fn closed(&mut self, user: &UserName) {
+    pub(super) fn closed(&mut self, user: &UserName) {
         if self.local.closed(user) {
             self.online.remove(user);
         }
     }
 
     /// The users online in the cluster, sorted.
-    pub fn users(&self) -> Vec<UserName> {
+    pub(super) fn users(&self) -> Vec<UserName> {
         self.online.users()
     }
 
     /// Whether `user` is online in the cluster.
-    pub fn is_online(&self, user: &UserName) -> bool {
+    pub(super) fn is_online(&self, user: &UserName) -> bool {
         self.online.contains(user)
     }
 
     /// How many users are online in the cluster.
-    pub fn online(&self) -> usize {
+    pub(super) fn online(&self) -> usize {
         self.online.len()
     }
 
     /// Whether no live instance has a lower id.
-    pub fn is_first(&self) -> bool {
+    pub(super) fn is_first(&self) -> bool {
         let lowest = self.peers.keys().next();
         lowest.is_none_or(|lowest| *lowest > self.me.id)
     }
 
     /// Grows whenever the set of users online in the cluster changes.
-    pub fn version(&self) -> u64 {
+    pub(super) fn version(&self) -> u64 {
         self.online.version()
     }
 
     /// This instance.
-    pub fn own_id(&self) -> InstanceId {
+    pub(super) fn own_id(&self) -> InstanceId {
         self.me.id
     }
 
     /// The live instances, sorted by id.
-    pub fn instances(&self) -> Vec<InstanceView> {
+    pub(super) fn instances(&self) -> Vec<InstanceView> {
         let mut all: Vec<InstanceView> = self
             .peers
             .iter()
@@ -187,18 +187,18 @@ impl View {
     }
 
     /// The number of the last change that was told, for [`super::snapshot::Snapshots`].
-    pub fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         self.local.number()
     }
 
     /// What the others have been told up to [`View::number`], unsorted.
-    pub fn told(&self) -> (u64, Summary, Vec<UserName>) {
+    pub(super) fn told(&self) -> (u64, Summary, Vec<UserName>) {
         (self.local.number(), self.local.told(), self.local.told_users())
     }
 
     /// Advances time and returns what is to be sent now, in this order. Call it every `presence.batch`, and not
     /// before all output of the last call has been sent.
-    pub fn tick(&mut self, at: Moment) -> Vec<Output> {
+    pub(super) fn tick(&mut self, at: Moment) -> Vec<Output> {
         self.watch_link(at.now);
         if self.link.is_listening() {
             self.watch_silence(at);
@@ -216,7 +216,7 @@ impl View {
     }
 
     /// Ends this instance: nobody is here any more, and the result is all that remains to be said.
-    pub fn leave(&mut self, at: Moment) -> Vec<Output> {
+    pub(super) fn leave(&mut self, at: Moment) -> Vec<Output> {
         for user in self.local.close_all() {
             self.online.remove(&user);
         }
@@ -227,7 +227,7 @@ impl View {
     }
 
     /// The requests to make now.
-    pub fn asks(&mut self, now: Duration) -> Vec<Ask> {
+    pub(super) fn asks(&mut self, now: Duration) -> Vec<Ask> {
         if !self.link.is_connected() {
             return Vec::new();
         }
@@ -246,7 +246,7 @@ impl View {
     }
 
     /// Takes the answer to `ask`. `None`: there was none, or it could not be read.
-    pub fn answered(&mut self, now: Duration, ask: &Ask, reply: Option<SnapshotReply>) {
+    pub(super) fn answered(&mut self, now: Duration, ask: &Ask, reply: Option<SnapshotReply>) {
         let Some(peer) = self.peers.get_mut(&ask.instance) else {
             return;
         };

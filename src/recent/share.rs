@@ -20,7 +20,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Which bodies of this destination have you kept?
-pub struct ListRecent;
+pub(crate) struct ListRecent;
 
 impl Question for ListRecent {
     const KIND: &'static str = "recent.list";
@@ -31,7 +31,7 @@ impl Question for ListRecent {
 }
 
 /// The path of a broadcast destination as plain text: the one question that is not JSON.
-pub struct Destination(Path);
+pub(crate) struct Destination(Path);
 
 impl Payload for Destination {
     fn to_payload(&self) -> Bytes {
@@ -45,13 +45,13 @@ impl Payload for Destination {
 }
 
 /// Answers [`ListRecent`].
-pub fn register(desk: &mut Desk, recent: &Arc<Recent>) {
+pub(crate) fn register(desk: &mut Desk, recent: &Arc<Recent>) {
     let recent = Arc::clone(recent);
     desk.answer::<ListRecent, _>(move |Destination(path)| std::future::ready(Ok(recent.tell(&path))));
 }
 
 /// Asks one other instance for the newest bodies, once, soon after the start. Where there is none, nothing was missed.
-pub async fn learn(bus: Arc<dyn Bus>, presence: Arc<Presence>, recent: Arc<Recent>) {
+pub(crate) async fn learn(bus: Arc<dyn Bus>, presence: Arc<Presence>, recent: Arc<Recent>) {
     let mut missing: Vec<Path> = recent.paths().cloned().collect();
     for _ in 0..ATTEMPTS {
         if missing.is_empty() {

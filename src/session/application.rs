@@ -21,11 +21,11 @@ mod built_in;
 mod request;
 mod routes;
 
-pub use request::InFlight;
-pub use routes::{Config, Route};
+pub(crate) use request::InFlight;
+pub(crate) use routes::{Config, Route};
 
 /// The routes, ready to be served.
-pub struct Application {
+pub(crate) struct Application {
     /// `application.routes`
     pub routes: Vec<Route>,
     /// `application.errors`
@@ -38,7 +38,7 @@ pub struct Application {
 
 /// The sender.
 #[derive(Clone, Copy)]
-pub struct Sender<'a> {
+pub(crate) struct Sender<'a> {
     /// The session's user.
     pub user: &'a UserName,
     /// The session's id.
@@ -51,7 +51,7 @@ pub struct Sender<'a> {
 
 /// Whether the bus has accepted what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accepted {
+pub(crate) enum Accepted {
     /// It has: a receipt may be sent.
     Yes,
     /// It has not, and a MESSAGE on the errors destination says so: no receipt.
@@ -59,7 +59,7 @@ pub enum Accepted {
 }
 
 /// Executes the steps of a transaction, in order. `Err`: an ERROR that says how many were executed.
-pub async fn commit(
+pub(crate) async fn commit(
     context: &Arc<Context>,
     sender: Sender<'_>,
     steps: Vec<Step>,
@@ -85,7 +85,7 @@ pub async fn commit(
 }
 
 /// Executes one SEND. `Err`: an ERROR.
-pub async fn send(
+pub(crate) async fn send(
     context: &Arc<Context>,
     sender: Sender<'_>,
     mut send: Send,

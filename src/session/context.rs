@@ -21,7 +21,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 
 /// What a session needs of its instance.
-pub struct Context {
+pub(crate) struct Context {
     /// This instance.
     pub instance: Instance,
     /// The handle to the shards.
@@ -56,7 +56,7 @@ pub struct Context {
 
 /// The bounds of a connection, before and after login.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The decoder's bounds before login.
     pub before_login: stomp::Limits,
     /// The decoder's bounds after login.

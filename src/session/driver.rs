@@ -50,7 +50,7 @@ fn rate_penalty() -> Duration {
 /// **Size.** The future lives as long as its session, so what an idle session does not need stays out of it: whatever
 /// is done once is boxed and dropped, and the futures that stay are blocks returned by plain functions, since an
 /// `async fn` keeps its arguments a second time.
-pub fn serve(context: Arc<Context>, connection: Connection) -> impl Future<Output = ()> + Send {
+pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Future<Output = ()> + Send {
     let Connection {
         socket,
         leftover,

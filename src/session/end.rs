@@ -10,7 +10,7 @@ use crate::stomp::encoder::{ServerFrame, encode};
 use crate::telemetry::metrics::Metrics;
 
 /// How a session's reading half ended, and what it says last.
-pub struct End {
+pub(crate) struct End {
     /// Determines the close code, and whether anything is said.
     pub reason: CloseReason,
     /// Whole WebSocket messages: ERROR or RECEIPT, and Close.
@@ -18,12 +18,12 @@ pub struct End {
 }
 
 /// RECEIPT (STOMP rule R1).
-pub fn receipt_message(receipt: &str, version: Version) -> Bytes {
+pub(crate) fn receipt_message(receipt: &str, version: Version) -> Bytes {
     wire::message_of(&encode(&ServerFrame::Receipt { receipt_id: receipt }, version))
 }
 
 /// DISCONNECT: RECEIPT if asked, then Close (STOMP rule D1).
-pub fn farewell(receipt: Option<&str>, version: Version) -> End {
+pub(crate) fn farewell(receipt: Option<&str>, version: Version) -> End {
     let mut messages = Vec::new();
     messages.extend(receipt.map(|receipt| receipt_message(receipt, version)));
     let mut end = close_end(CloseReason::Normal);
@@ -35,13 +35,13 @@ pub fn farewell(receipt: Option<&str>, version: Version) -> End {
 }
 
 /// There is nobody left to say anything to.
-pub fn gone() -> End {
+pub(crate) fn gone() -> End {
     let (reason, messages) = (CloseReason::PeerGone, Vec::new());
     End { reason, messages }
 }
 
 /// Only a Close frame.
-pub fn close_end(reason: CloseReason) -> End {
+pub(crate) fn close_end(reason: CloseReason) -> End {
     End {
         reason,
         messages: vec![wire::close_frame(reason.code(), reason.words())],
@@ -49,7 +49,7 @@ pub fn close_end(reason: CloseReason) -> End {
 }
 
 /// ERROR, then Close (STOMP rules E1, E2). If a limit was hit, it is counted in `metrics`.
-pub fn error_end(refusal: Refusal, version: Version, metrics: &Metrics) -> End {
+pub(crate) fn error_end(refusal: Refusal, version: Version, metrics: &Metrics) -> End {
     if let Some(limit) = refusal.limit {
         metrics.limit_hit(limit);
     }

@@ -12,7 +12,7 @@ use crate::ws::reader::{Event, ReadError, Reader};
 
 /// One input.
 #[derive(Debug)]
-pub enum Input {
+pub(crate) enum Input {
     /// A whole STOMP frame.
     Frame(Frame),
     /// A WebSocket ping, to be answered with the same bytes.
@@ -28,7 +28,7 @@ pub enum Input {
 }
 
 /// The client's side of a connection.
-pub struct Inputs<'a> {
+pub(crate) struct Inputs<'a> {
     reader: Reader<'a>,
     decoder: Decoder,
     payload: Bytes,
@@ -40,7 +40,7 @@ pub struct Inputs<'a> {
 
 impl<'a> Inputs<'a> {
     /// Reads from `reader` with the decoder's bounds before login.
-    pub fn new(reader: Reader<'a>, limits: Limits, rates: &'a Rates) -> Self {
+    pub(crate) fn new(reader: Reader<'a>, limits: Limits, rates: &'a Rates) -> Self {
         Self {
             reader,
             decoder: Decoder::new(limits),
@@ -52,7 +52,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// Applies the rules after login: frames of `version`, other bounds.
-    pub fn logged_in(&mut self, version: Version, limits: Limits) {
+    pub(crate) fn logged_in(&mut self, version: Version, limits: Limits) {
         self.decoder.set_version(version);
         self.decoder.set_limits(limits);
         self.reader.set_max_message_bytes(limits.frame_bytes);
@@ -62,7 +62,7 @@ impl<'a> Inputs<'a> {
     /// The next input. `Err`: the client broke a rule or hit a limit, and the connection ends.
     ///
     /// Cancel-safe: all progress is in `self`.
-    pub async fn next(&mut self) -> Result<Input, Refusal> {
+    pub(crate) async fn next(&mut self) -> Result<Input, Refusal> {
         loop {
             if !self.payload.is_empty() {
                 let mut rest: &[u8] = &self.payload;
@@ -100,7 +100,7 @@ impl<'a> Inputs<'a> {
     /// [`next`](Self::next), and so does everything after it.
     ///
     /// Cancel-safe.
-    pub async fn next_but_frames(&mut self) -> Result<Input, Refusal> {
+    pub(crate) async fn next_but_frames(&mut self) -> Result<Input, Refusal> {
         if self.payload.is_empty() {
             let event = self.reader.next_control().await;
             if let Some(input) = self.on_event(event)? {

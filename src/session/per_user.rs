@@ -23,13 +23,13 @@ use crate::setting::{Limits, SessionsPerUserPolicy};
 use crate::stomp::Version;
 use crate::telemetry::metrics::Metrics;
 
-pub mod cluster;
+pub(crate) mod cluster;
 mod excess;
 mod protocol;
 
 /// The table, empty and unused without a limit. Cheap to clone.
 #[derive(Clone)]
-pub struct PerUser(Arc<Shared>);
+pub(crate) struct PerUser(Arc<Shared>);
 
 struct Shared {
     most: usize,
@@ -61,13 +61,13 @@ struct Seated {
 }
 
 /// One session's place among its user's, freed when dropped.
-pub struct Seat {
+pub(crate) struct Seat {
     shared: Arc<Shared>,
     seated: Arc<Seated>,
 }
 
 /// A session that gives way to another one of the same user.
-pub struct Superseded {
+pub(crate) struct Superseded {
     shared: Arc<Shared>,
     seated: Arc<Seated>,
     /// Whether it is told for the second time: it has been counted then.
@@ -76,7 +76,7 @@ pub struct Superseded {
 
 impl PerUser {
     /// From `[limits]`: `sessions_per_user` and its policy.
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self(Arc::new(Shared {
             most: limits.sessions_per_user,
             policy: limits.sessions_per_user_policy,
@@ -90,7 +90,7 @@ impl PerUser {
     ///
     /// # Errors
     /// With the policy `refuse`: ERROR, 1008.
-    pub fn admit(
+    pub(crate) fn admit(
         &self,
         user: &UserName,
         version: Version,
@@ -211,7 +211,7 @@ impl Shared {
 
 impl Seat {
     /// This session, if it has given way in the meantime. Ask once, after joining.
-    pub fn superseded(&self) -> Option<Superseded> {
+    pub(crate) fn superseded(&self) -> Option<Superseded> {
         let superseded = self.seated.superseded.load(Ordering::Acquire);
         superseded.then(|| Superseded {
             shared: Arc::clone(&self.shared),
@@ -223,7 +223,7 @@ impl Seat {
 
 impl Superseded {
     /// Closes it: ERROR, 4409; with the policy `refuse` 1008.
-    pub fn close(self, metrics: &Metrics) -> Sending {
+    pub(crate) fn close(self, metrics: &Metrics) -> Sending {
         let mut refusal = self.shared.refusal();
         refusal.limit.take_if(|_| self.again);
         let end = error_end(refusal, self.seated.version, metrics);

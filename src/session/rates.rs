@@ -9,7 +9,7 @@ use crate::setting::Rate;
 use crate::stomp::{Command, Frame};
 
 /// The limiters.
-pub struct Rates {
+pub(crate) struct Rates {
     sends: Limiter,
     subscribes: Limiter,
     control_frames: Limiter,
@@ -23,7 +23,7 @@ struct Limiter {
 
 /// One session's memory for [`Rates`].
 #[derive(Debug, Default)]
-pub struct Memories {
+pub(crate) struct Memories {
     sends: Memory,
     subscribes: Memory,
     control_frames: Memory,
@@ -31,7 +31,7 @@ pub struct Memories {
 
 impl Rates {
     /// From `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`.
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             sends: Limiter::new(Limit::SendsPerSession, limits.sends_per_session),
             subscribes: Limiter::new(Limit::SubscribesPerSession, limits.subscribes_per_session),
@@ -41,7 +41,7 @@ impl Rates {
 
     /// A STOMP frame arrived. Frames that neither send nor subscribe are bounded otherwise: by acknowledgement
     /// windows, transactions, and the rate of the SENDs in them.
-    pub fn frame(&self, memories: &mut Memories, frame: &Frame) -> Result<(), Refusal> {
+    pub(crate) fn frame(&self, memories: &mut Memories, frame: &Frame) -> Result<(), Refusal> {
         let checked = match frame.command {
             Command::Send => self.sends.check(&mut memories.sends, "SEND"),
             Command::Subscribe => self.subscribes.check(&mut memories.subscribes, "SUBSCRIBE"),
@@ -52,7 +52,7 @@ impl Rates {
     }
 
     /// A ping, a pong or an empty frame arrived.
-    pub fn control_frame(&self, memories: &mut Memories) -> Result<(), Refusal> {
+    pub(crate) fn control_frame(&self, memories: &mut Memories) -> Result<(), Refusal> {
         self.control_frames
             .check(&mut memories.control_frames, "pings, pongs and empty frames")
     }

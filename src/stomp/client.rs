@@ -13,8 +13,7 @@ use super::{Command, Headers, Version};
 
 /// The command of a server frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the specification's own words")]
-pub enum ServerCommand {
+pub(crate) enum ServerCommand {
     Connected,
     Message,
     Receipt,
@@ -30,7 +29,7 @@ impl ServerCommand {
     ];
 
     /// The command as it stands on the wire.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         let same = Self::ALL.iter().find(|(command, _)| *command == self);
         same.map_or("", |(_, text)| text)
     }
@@ -38,7 +37,7 @@ impl ServerCommand {
 
 /// One server frame.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ReceivedFrame {
+pub(crate) struct ReceivedFrame {
     /// The command.
     pub command: ServerCommand,
     /// Its headers, unescaped.
@@ -60,7 +59,7 @@ impl fmt::Debug for ReceivedFrame {
 
 /// The bytes of a client frame. A header that `version` cannot carry is left out as a whole. CONNECT is never
 /// escaped: pass [`Version::V1_0`].
-pub fn encode_client(command: Command, headers: &[(&str, &str)], version: Version) -> Vec<u8> {
+pub(crate) fn encode_client(command: Command, headers: &[(&str, &str)], version: Version) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
     out.extend_from_slice(command.as_str().as_bytes());
     out.push(b'\n');
@@ -76,7 +75,7 @@ pub fn encode_client(command: Command, headers: &[(&str, &str)], version: Versio
 ///
 /// # Errors
 /// The rule that the bytes break. An incomplete frame breaks [`Fault::NoNul`].
-pub fn decode_server(message: &mut &[u8], version: Version) -> Result<Option<ReceivedFrame>, Fault> {
+pub(crate) fn decode_server(message: &mut &[u8], version: Version) -> Result<Option<ReceivedFrame>, Fault> {
     let start = message.iter().position(|byte| !matches!(byte, b'\n' | b'\r' | 0));
     let Some(frame) = start.and_then(|start| message.get(start..)) else {
         *message = &[];

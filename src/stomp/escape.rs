@@ -8,7 +8,7 @@ use memchr::memchr;
 use super::Version;
 
 /// Appends `text`, a header's name or value, escaped as `version` requires.
-pub fn escape_into(out: &mut Vec<u8>, text: &str, version: Version) {
+pub(crate) fn escape_into(out: &mut Vec<u8>, text: &str, version: Version) {
     if version == Version::V1_0 {
         out.extend_from_slice(text.as_bytes());
         return;
@@ -37,14 +37,14 @@ pub fn escape_into(out: &mut Vec<u8>, text: &str, version: Version) {
 /// An escape that the session's version does not define: the character after the `\`, or `None` if the text ends
 /// there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadEscape(pub Option<char>);
+pub(crate) struct BadEscape(pub Option<char>);
 
 /// Appends `text`, a header's name or value as received, unescaped as `version` requires. The reverse of
 /// [`escape_into`].
 ///
 /// # Errors
 /// An escape that `version` does not define. `out` then holds what came before it.
-pub fn unescape_into(out: &mut String, text: &str, version: Version) -> Result<(), BadEscape> {
+pub(crate) fn unescape_into(out: &mut String, text: &str, version: Version) -> Result<(), BadEscape> {
     if version == Version::V1_0 {
         out.push_str(text);
         return Ok(());
@@ -72,7 +72,7 @@ pub fn unescape_into(out: &mut String, text: &str, version: Version) -> Result<(
 /// empty name or a NUL (clients cut frames there). 1.0 has no escapes, so it carries no LF at all and no `:` in a
 /// name. 1.0 and 1.1 cannot escape CR, so they carry none in a name; in a value a CR stands unescaped, where only LF
 /// ends a line.
-pub fn can_carry(name: &str, value: &str, version: Version) -> bool {
+pub(crate) fn can_carry(name: &str, value: &str, version: Version) -> bool {
     let has = |text: &str, bytes: &[u8]| text.bytes().any(|byte| bytes.contains(&byte));
     if name.is_empty() || has(name, b"\0") || has(value, b"\0") {
         return false;
@@ -87,7 +87,7 @@ pub fn can_carry(name: &str, value: &str, version: Version) -> bool {
 /// Appends the header line `name:value` LF, escaped as `version` requires, and returns whether it did. A header that
 /// `version` cannot carry (see [`can_carry`]) is left out as a whole, so that no text can turn into a header of its
 /// own.
-pub fn header_into(out: &mut Vec<u8>, name: &str, value: &str, version: Version) -> bool {
+pub(crate) fn header_into(out: &mut Vec<u8>, name: &str, value: &str, version: Version) -> bool {
     let carried = can_carry(name, value, version);
     if carried {
         escape_into(out, name, version);

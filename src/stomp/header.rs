@@ -110,7 +110,7 @@ pub(super) struct HeadRules {
 
 impl HeadRules {
     /// The rules of a session of `version`. `None` means before login, when the version is not known yet.
-    pub fn of(version: Option<Version>) -> Self {
+    pub(super) fn of(version: Option<Version>) -> Self {
         Self {
             crlf: matches!(version, None | Some(Version::V1_2)),
             escapes: version.unwrap_or(Version::V1_0),

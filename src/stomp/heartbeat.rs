@@ -6,13 +6,13 @@ use std::fmt;
 /// overflow.
 const PERIOD_MAX_MS: u64 = u32::MAX as u64;
 /// The shortest period that Herald offers. A client may ask for less: the period is the greater of the two offers.
-pub const FLOOR_MS: u64 = 1_000;
+pub(crate) const FLOOR_MS: u64 = 1_000;
 /// The most digits of a number. More are not a period but an attack on the parser.
 const DIGITS_MAX: usize = 20;
 
 /// A client's `heart-beat:cx,cy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ClientOffer {
+pub(crate) struct ClientOffer {
     /// cx: the client can send something this often. 0: it cannot.
     pub can_send_ms: u64,
     /// cy: the client wants something this often. 0: it does not.
@@ -21,7 +21,7 @@ pub struct ClientOffer {
 
 /// The server's `heart-beat:sx,sy` in CONNECTED. `Display` writes that value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ServerOffer {
+pub(crate) struct ServerOffer {
     /// sx: the server can send something this often. 0: it cannot.
     pub can_send_ms: u64,
     /// sy: the server wants something this often. 0: it does not.
@@ -39,7 +39,7 @@ pub struct Negotiated {
 
 /// A `heart-beat` header that is not two non-negative integers and a comma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadHeartBeat;
+pub(crate) struct BadHeartBeat;
 
 impl fmt::Display for BadHeartBeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,7 +54,7 @@ impl ClientOffer {
     ///
     /// # Errors
     /// Anything but two integers of at most 20 digits and a comma (C11).
-    pub fn parse(heart_beat: Option<&str>) -> Result<Self, BadHeartBeat> {
+    pub(crate) fn parse(heart_beat: Option<&str>) -> Result<Self, BadHeartBeat> {
         let Some(value) = heart_beat else {
             return Ok(Self::default());
         };
@@ -69,7 +69,7 @@ impl ClientOffer {
 impl ServerOffer {
     /// The configured periods, but never shorter than [`FLOOR_MS`]. The floor is part of what is advertised, so that
     /// the client knows it (B6).
-    pub fn new(can_send_ms: u64, wants_ms: u64) -> Self {
+    pub(crate) fn new(can_send_ms: u64, wants_ms: u64) -> Self {
         let floored = |period_ms| match period_ms {
             0 => 0,
             some => some.clamp(FLOOR_MS, PERIOD_MAX_MS),
@@ -90,7 +90,7 @@ impl fmt::Display for ServerOffer {
 /// For each direction: no heart-beats if one side cannot send them or the other does not want them, else the greater
 /// of both periods (B1). A 1.0 session has no heart-beats (B5): its offer is [`ClientOffer::default`], whatever its
 /// CONNECT says.
-pub fn negotiate(client: ClientOffer, server: ServerOffer) -> Negotiated {
+pub(crate) fn negotiate(client: ClientOffer, server: ServerOffer) -> Negotiated {
     let period_ms = |can_send_ms: u64, wants_ms: u64| match (can_send_ms, wants_ms) {
         (0, _) | (_, 0) => 0,
         (can_send_ms, wants_ms) => can_send_ms.max(wants_ms),

@@ -5,7 +5,7 @@ use super::caught_now;
 
 /// What a task does instead of its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Panics.
     Panic,
     /// Returns.
@@ -13,14 +13,14 @@ pub enum Fault {
 }
 
 /// What makes [`trip`] panic: a body, a kind of control message, a header's value.
-pub const POISON: &str = "test.poison";
+pub(crate) const POISON: &str = "test.poison";
 
 tokio::task_local! {
     static STRIKES: (&'static str, Fault);
 }
 
 /// Runs `work`; whichever [`Task`](super::Task) named `name` it starts meets `fault`.
-pub async fn strike<T>(name: &'static str, fault: Fault, work: impl Future<Output = T>) -> T {
+pub(crate) async fn strike<T>(name: &'static str, fault: Fault, work: impl Future<Output = T>) -> T {
     STRIKES.scope((name, fault), work).await
 }
 
@@ -38,7 +38,7 @@ pub(super) fn struck(name: &'static str, work: impl Future<Output = ()>) -> impl
 }
 
 /// The fault that work with this name is to meet, where it runs in the scope of [`strike`].
-pub fn meant_for(name: &str) -> Option<Fault> {
+pub(crate) fn meant_for(name: &str) -> Option<Fault> {
     let strike = STRIKES.try_with(|strike| *strike).ok();
     strike
         .filter(|(struck, _)| *struck == name)
@@ -46,7 +46,7 @@ pub fn meant_for(name: &str) -> Option<Fault> {
 }
 
 /// Panics if `text` is [`POISON`].
-pub fn trip(text: impl AsRef<[u8]>) {
+pub(crate) fn trip(text: impl AsRef<[u8]>) {
     assert!(text.as_ref() != POISON.as_bytes(), "poison, on purpose");
 }
 

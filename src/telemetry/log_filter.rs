@@ -57,7 +57,7 @@ as_text!(Level);
 /// # Errors
 /// What was expected. A word without `=` that is no level is refused too: `EnvFilter` would take `inof` for a target
 /// and silence all others.
-pub fn filter(level: &str) -> Result<EnvFilter, String> {
+pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
     let expected = |got: &str| {
         format!(
             "expected a level ({}) or target=level, several by commas, got {got:?}",
@@ -95,7 +95,7 @@ pub fn filter(level: &str) -> Result<EnvFilter, String> {
 }
 
 /// Whether `level` lets a library say what may hold a secret or a body: names it, or any target, at `debug` or `trace`.
-pub fn lets_libraries_talk(level: &str) -> bool {
+pub(crate) fn lets_libraries_talk(level: &str) -> bool {
     level
         .split(',')
         .filter_map(|word| word.rsplit_once('='))

@@ -41,7 +41,7 @@ impl Place {
 
 /// An extension of every request: the connection that it came on.
 #[derive(Debug, Clone)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// The client's address: the peer's, or what trusted proxies say.
     pub address: IpAddr,
     /// When the connection was accepted. For a later request on a connection, when the request arrived.

@@ -7,7 +7,7 @@ pub struct NotUtf8;
 
 /// The state between two pieces of one message.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Checker {
+pub(crate) struct Checker {
     carry: [u8; 3],
     carried: u8,
 }
@@ -18,7 +18,7 @@ impl Checker {
     ///
     /// # Errors
     /// [`NotUtf8`] at the first byte that no UTF-8 text can have there.
-    pub fn check(&mut self, piece: &[u8], last: bool) -> Result<(), NotUtf8> {
+    pub(crate) fn check(&mut self, piece: &[u8], last: bool) -> Result<(), NotUtf8> {
         let rest = self.complete_carried(piece)?;
         if let Err(error) = std::str::from_utf8(rest) {
             if error.error_len().is_some() {

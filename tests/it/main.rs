@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one file per promise, all over loopback.
 
+#![allow(unreachable_pub, reason = "a test has no callers")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -19,7 +19,7 @@ use crate::tls;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open connection.
-pub enum Connection {
+pub(super) enum Connection {
     /// In the clear.
     Plain(TcpStream),
     /// By TLS.
@@ -27,7 +27,7 @@ pub enum Connection {
 }
 
 /// Opens a connection. `Err` holds words for people that name the address.
-pub async fn connect(server: &Server) -> Result<Connection, String> {
+pub(super) async fn connect(server: &Server) -> Result<Connection, String> {
     let endpoint = &server.endpoint;
     let opening = async {
         let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;

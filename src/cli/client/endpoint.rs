@@ -4,7 +4,7 @@ use http::Uri;
 
 /// A host, its port, whether to use TLS, and the path before every route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub(super) struct Endpoint {
     /// A name or an address, without the brackets of an IPv6 address.
     pub host: String,
     /// The port.
@@ -20,7 +20,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// What was expected.
-    pub fn parse(url: &str) -> Result<Self, &'static str> {
+    pub(super) fn parse(url: &str) -> Result<Self, &'static str> {
         let uri: Uri = url
             .parse()
             .map_err(|_| "expected an URL such as http://127.0.0.1:8080")?;
@@ -50,7 +50,7 @@ impl Endpoint {
     }
 
     /// The form used in a `Host` header.
-    pub fn authority(&self) -> String {
+    pub(super) fn authority(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
             false => format!("{}:{}", self.host, self.port),

@@ -13,7 +13,7 @@ const DRAINED: Duration = Duration::from_secs(1);
 const SUCCESS: Duration = Duration::from_secs(10);
 
 /// Whether reconnecting can help.
-pub fn may_come_back(end: &End) -> bool {
+pub(super) fn may_come_back(end: &End) -> bool {
     match end {
         End::Lost(_) => true,
         End::NoUpgrade(status) => matches!(status.as_u16(), 429 | 502..=504),
@@ -24,14 +24,14 @@ pub fn may_come_back(end: &End) -> bool {
 
 /// How long to wait before the next attempt.
 #[derive(Debug, Default)]
-pub struct Backoff {
+pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// The pause after `end` of a session that lasted `lasted` (zero: there was none). `random` is from 0 to 1. Half
     /// of each pause is random, since all clients of an instance lose it at the same time.
-    pub fn after(&mut self, end: &End, lasted: Duration, random: f64) -> Duration {
+    pub(super) fn after(&mut self, end: &End, lasted: Duration, random: f64) -> Duration {
         if lasted >= SUCCESS {
             self.failures = 0;
         }

@@ -25,13 +25,13 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// One segment of a path.
-pub fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// An answer, read.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     /// Its status.
     pub status: StatusCode,
     body: Bytes,
@@ -50,7 +50,7 @@ impl Answer {
     ///
     /// # Errors
     /// The words of the refusal, or that the answer is not Herald's.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         if !self.status.is_success() {
             return Err(ClientError::Failure(self.refusal()));
         }
@@ -62,7 +62,7 @@ impl Answer {
     }
 
     /// A refusal in words: the status, what is wrong, and what to do.
-    pub fn refusal(&self) -> String {
+    pub(super) fn refusal(&self) -> String {
         let status = self.status;
         let words = match serde_json::from_slice::<Problem>(&self.body) {
             Ok(problem) => {
@@ -86,14 +86,14 @@ impl Answer {
 }
 
 /// A client of one Herald.
-pub struct Rest<'a> {
+pub(super) struct Rest<'a> {
     server: &'a Server,
     client: Option<HttpClient>,
 }
 
 impl<'a> Rest<'a> {
     /// Not connected yet.
-    pub fn new(server: &'a Server) -> Self {
+    pub(super) fn new(server: &'a Server) -> Self {
         Self { server, client: None }
     }
 
@@ -102,7 +102,7 @@ impl<'a> Rest<'a> {
     ///
     /// # Errors
     /// No connection, or no answer in time. A refusal counts as an answer.
-    pub async fn request(
+    pub(super) async fn request(
         &mut self,
         method: Method,
         path: &str,
@@ -131,7 +131,7 @@ impl<'a> Rest<'a> {
     ///
     /// # Errors
     /// As of [`Self::request`].
-    pub async fn get(&mut self, path: &str, wait: Duration) -> Result<Answer, ClientError> {
+    pub(super) async fn get(&mut self, path: &str, wait: Duration) -> Result<Answer, ClientError> {
         Box::pin(self.request(Method::GET, path, &[], Bytes::new(), wait)).await
     }
 

@@ -28,7 +28,7 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a session ended, or why there was none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// No connection, or it broke.
     Lost(String),
     /// The upgrade was refused.
@@ -56,7 +56,7 @@ impl fmt::Display for End {
 }
 
 /// An open session.
-pub struct Session {
+pub(super) struct Session {
     socket: WebSocketStream<Connection>,
     version: Version,
     /// The user as Herald names it.
@@ -107,7 +107,7 @@ impl Session {
     ///
     /// # Errors
     /// Why there is no session.
-    pub async fn open(server: &Server, ws_path: &str, login: &Login) -> Result<Self, End> {
+    pub(super) async fn open(server: &Server, ws_path: &str, login: &Login) -> Result<Self, End> {
         let connection = connection::connect(server).await.map_err(End::Lost)?;
         let opening = async {
             let socket = upgrade(server, ws_path, connection).await?;
@@ -161,7 +161,7 @@ impl Session {
     ///
     /// # Errors
     /// The session's end.
-    pub async fn subscribe(&mut self, id: &str, destination: &str, ack: &str) -> Result<(), End> {
+    pub(super) async fn subscribe(&mut self, id: &str, destination: &str, ack: &str) -> Result<(), End> {
         self.receipts += 1;
         let receipt = self.receipts.to_string();
         let headers = [
@@ -177,7 +177,7 @@ impl Session {
     ///
     /// # Errors
     /// The session's end.
-    pub async fn acknowledge(&mut self, ack: &str) -> Result<(), End> {
+    pub(super) async fn acknowledge(&mut self, ack: &str) -> Result<(), End> {
         self.send(Command::Ack, &[("id", ack)]).await
     }
 
@@ -186,7 +186,7 @@ impl Session {
     ///
     /// # Errors
     /// The session's end.
-    pub async fn next(&mut self) -> Result<ReceivedFrame, End> {
+    pub(super) async fn next(&mut self) -> Result<ReceivedFrame, End> {
         loop {
             let message = tokio::select! {
                 message = self.socket.next() => message,
@@ -225,7 +225,7 @@ impl Session {
     }
 
     /// Sends DISCONNECT and waits for its RECEIPT, within a bounded time. Frames in between are lost.
-    pub async fn close(mut self) {
+    pub(super) async fn close(mut self) {
         let goodbye = async {
             self.send(Command::Disconnect, &[("receipt", "bye")]).await?;
             while self.next().await?.headers.get("receipt-id") != Some("bye") {}

@@ -12,7 +12,7 @@ use crate::delivery::trail::Counts;
 
 /// The counts of one walk.
 #[derive(Default)]
-pub struct Tally {
+pub(super) struct Tally {
     /// In ack mode auto, every notification of a walk fares alike.
     auto: Counts,
     windowed: Counts,
@@ -20,7 +20,7 @@ pub struct Tally {
 
 impl Tally {
     /// Adds all of it to the shared counters.
-    pub fn add_to(&self, counters: &Counters) {
+    pub(super) fn add_to(&self, counters: &Counters) {
         for counts in [&self.auto, &self.windowed] {
             counters.written.fetch_add(counts.written, Ordering::Relaxed);
             counters.queued.fetch_add(counts.queued, Ordering::Relaxed);
@@ -29,7 +29,7 @@ impl Tally {
     }
 
     /// Counts a write to a subscription that acknowledges. A session that it ended is `doomed`.
-    pub fn count_windowed(
+    pub(super) fn count_windowed(
         &mut self,
         sent: Windowed,
         together: &[Encoded<'_>],
@@ -57,7 +57,7 @@ impl Tally {
     }
 
     /// Tells the deliveries, which all went to the same sessions, what became of them.
-    pub fn share(&self, together: &[Encoded<'_>]) {
+    pub(super) fn share(&self, together: &[Encoded<'_>]) {
         let frames = together.len().max(1) as u64;
         for trail in together.iter().filter_map(|encoded| encoded.trail) {
             trail.add(Counts {
@@ -70,7 +70,13 @@ impl Tally {
 
     /// Counts a write of this many `frames` to a subscription in ack mode auto. A session that it ended is `doomed`.
     #[inline]
-    pub fn count(&mut self, sent: Sent, frames: usize, slot: Slot, doomed: &mut Vec<(Slot, CloseReason)>) {
+    pub(super) fn count(
+        &mut self,
+        sent: Sent,
+        frames: usize,
+        slot: Slot,
+        doomed: &mut Vec<(Slot, CloseReason)>,
+    ) {
         match sent {
             Sent::Written => self.auto.written += frames as u64,
             Sent::Queued => self.auto.queued += frames as u64,

@@ -12,7 +12,7 @@ use crate::delivery::outbox::{Outbox, Outgoing, Pushed};
 use crate::delivery::roster::{Hot, Roster, Session, Slot};
 
 /// The outcome of one write to one session.
-pub enum Sent {
+pub(crate) enum Sent {
     /// In the kernel.
     Written,
     /// In the outbox, partly or completely.
@@ -22,7 +22,7 @@ pub enum Sent {
 }
 
 /// One encoded write, the same for many sessions.
-pub struct Write<'a> {
+pub(crate) struct Write<'a> {
     frames: &'a Frames,
     slices: &'a [IoSlice<'a>],
     bytes: usize,
@@ -31,7 +31,7 @@ pub struct Write<'a> {
 
 impl<'a> Write<'a> {
     /// `frames` as `slices`, at tick `now`.
-    pub fn new(frames: &'a Frames, slices: &'a [IoSlice<'a>], now: u32) -> Self {
+    pub(crate) fn new(frames: &'a Frames, slices: &'a [IoSlice<'a>], now: u32) -> Self {
         Self {
             frames,
             slices,
@@ -44,7 +44,7 @@ impl<'a> Write<'a> {
     /// its `number` of the subscription, and give it the frames that are `shared` between the blocked sessions of a
     /// group.
     #[inline]
-    pub fn send(
+    pub(crate) fn send(
         &self,
         roster: &mut Roster,
         slot: Slot,
@@ -64,7 +64,7 @@ impl<'a> Write<'a> {
 }
 
 /// Writes one frame to one session, or leaves it in the outbox.
-pub fn send_one(hot: &mut Hot, outbox: &Outbox, frame: Outgoing, tick: u32) -> Sent {
+pub(crate) fn send_one(hot: &mut Hot, outbox: &Outbox, frame: Outgoing, tick: u32) -> Sent {
     let slices = [IoSlice::new(&frame.head), IoSlice::new(&frame.rest)];
     let chunks = if frame.rest.is_empty() { 1 } else { 2 };
     match attempt(hot, &slices[..chunks], frame.len(), tick) {

@@ -20,28 +20,28 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Whether nothing waits, which also means that nothing is half-written.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
     /// The bytes that wait.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The MESSAGEs that wait.
-    pub fn messages(&self) -> u64 {
+    pub(super) fn messages(&self) -> u64 {
         let messages = self.frames.iter().filter(|frame| frame.subscription.is_some());
         messages.count() as u64
     }
 
     /// Since when the oldest frame has been waiting.
-    pub fn since(&self) -> Option<Instant> {
+    pub(super) fn since(&self) -> Option<Instant> {
         self.frames.front()?.since
     }
 
     /// Appends a frame. `begun` says that part of it is in the kernel; it must then be the only one.
-    pub fn push(&mut self, frame: Outgoing, begun: bool, ledger: &Ledger) {
+    pub(super) fn push(&mut self, frame: Outgoing, begun: bool, ledger: &Ledger) {
         ledger.queued_bytes.fetch_add(frame.len(), Ordering::Relaxed);
         self.bytes += frame.len();
         self.begun |= begun;
@@ -49,7 +49,7 @@ impl Queue {
     }
 
     /// The first chunks for the kernel. Returns how many entries of `into` are used.
-    pub fn slices<'a>(&'a self, into: &mut [IoSlice<'a>; CHUNKS_PER_CALL]) -> usize {
+    pub(super) fn slices<'a>(&'a self, into: &mut [IoSlice<'a>; CHUNKS_PER_CALL]) -> usize {
         let mut count = 0;
         let chunks = self.frames.iter().flat_map(|frame| [&frame.head, &frame.rest]);
         for (slice, chunk) in into.iter_mut().zip(chunks.filter(|chunk| !chunk.is_empty())) {
@@ -60,7 +60,7 @@ impl Queue {
     }
 
     /// Removes `n` written bytes from the front.
-    pub fn advance(&mut self, mut n: usize, ledger: &Ledger) {
+    pub(super) fn advance(&mut self, mut n: usize, ledger: &Ledger) {
         ledger.queued_bytes.fetch_sub(n, Ordering::Relaxed);
         self.bytes -= n;
         while n > 0 {
@@ -85,7 +85,7 @@ impl Queue {
 
     /// Keeps the frame that is begun and those of the others that `keep` selects. Returns the number of MESSAGEs
     /// dropped.
-    pub fn retain_unbegun(&mut self, ledger: &Ledger, keep: impl Fn(&Outgoing) -> bool) -> u64 {
+    pub(super) fn retain_unbegun(&mut self, ledger: &Ledger, keep: impl Fn(&Outgoing) -> bool) -> u64 {
         let (mut is_begun, mut dropped, mut bytes) = (self.begun, 0, 0);
         self.frames.retain(|frame| {
             let kept = std::mem::take(&mut is_begun) || keep(frame);
@@ -101,7 +101,7 @@ impl Queue {
     }
 
     /// Drops the waiting MESSAGE that `newer` replaces. Only frames with a key search.
-    pub fn collapse(&mut self, newer: &Outgoing, ledger: &Ledger) {
+    pub(super) fn collapse(&mut self, newer: &Outgoing, ledger: &Ledger) {
         if newer.collapse.is_none() {
             return;
         }
@@ -112,7 +112,7 @@ impl Queue {
     }
 
     /// Drops stale frames that are not begun. The clock is read only if something can become stale.
-    pub fn drop_expired(&mut self, ledger: &Ledger) {
+    pub(super) fn drop_expired(&mut self, ledger: &Ledger) {
         if self.frames.iter().all(|frame| frame.expires_at_ms.is_none()) {
             return;
         }

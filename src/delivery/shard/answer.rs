@@ -15,7 +15,7 @@ const SUBSCRIPTIONS_NAMED: usize = 16;
 
 impl Shard {
     /// The sessions of `user`.
-    pub fn sessions_of(&self, user: &UserName) -> Vec<SessionView> {
+    pub(crate) fn sessions_of(&self, user: &UserName) -> Vec<SessionView> {
         let slots = self.roster.of_user(user).iter();
         let sessions = slots.filter_map(|slot| self.roster.get(*slot));
         let views = sessions.map(|(_, session)| SessionView {
@@ -32,14 +32,14 @@ impl Shard {
     }
 
     /// The user of the session `id`. Walks every session: for rare needs.
-    pub fn user_of(&self, id: &str) -> Option<UserName> {
+    pub(crate) fn user_of(&self, id: &str) -> Option<UserName> {
         let mut sessions = self.roster.iter();
         let found = sessions.find(|(_, _, session)| *session.id == *id);
         found.map(|(_, _, session)| session.principal.user().clone())
     }
 
     /// How long the oldest frame of any session has been waiting; zero if none waits.
-    pub fn oldest_waiting(&self) -> Duration {
+    pub(crate) fn oldest_waiting(&self) -> Duration {
         let lagging = self.roster.iter().filter(|(_, hot, _)| hot.blocked);
         let oldest = lagging
             .filter_map(|(_, _, session)| session.outbox.waiting().1)
@@ -49,7 +49,7 @@ impl Shard {
 
     /// Which sessions would get a notification to `target`, and why not the others; at most `max` in each list. For a
     /// broadcast it walks every session: for rare needs.
-    pub fn explain(&self, target: &Target, max: usize) -> Explained {
+    pub(crate) fn explain(&self, target: &Target, max: usize) -> Explained {
         let mut explained = Explained::default();
         match target {
             Target::Broadcast(_) => {

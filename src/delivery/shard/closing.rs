@@ -36,7 +36,7 @@ impl Shard {
     }
 
     /// Ends the sessions that walks and heart-beats found lost, too slow or silent.
-    pub fn end_doomed(&mut self) {
+    pub(crate) fn end_doomed(&mut self) {
         while let Some((slot, reason)) = self.doomed.pop() {
             if reason == CloseReason::SlowConsumer && self.roster.get(slot).is_some() {
                 self.setting.counters.overflows.fetch_add(1, Ordering::Relaxed);

@@ -23,7 +23,7 @@ const DESTINATION: &str = "/queue/message";
 
 /// What the route takes. Unknown fields are ignored.
 #[derive(Deserialize, ToSchema)]
-pub struct ChatMessageRequest {
+pub(crate) struct ChatMessageRequest {
     /// The text.
     #[schema(example = "hi")]
     message: String,
@@ -44,7 +44,7 @@ pub struct ChatMessageRequest {
         refusals::OfPublish,
     )
 )]
-pub async fn post_message(
+pub(crate) async fn post_message(
     State(api): State<Arc<Api>>,
     publisher: FromPublisher,
     headers: HeaderMap,

@@ -29,7 +29,8 @@ use crate::ws::peer::Peer;
 /// The answer to a request that went as a whole.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum Published {
+#[expect(dead_code, reason = "describes the answer; `post_notifications` writes it")]
+pub(crate) enum Published {
     /// One.
     One(Accepted),
     /// Several, in their order.
@@ -39,7 +40,7 @@ pub enum Published {
 /// What became of one item of an array.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum Item {
+pub(crate) enum Item {
     /// It went.
     Accepted {
         /// 202
@@ -55,7 +56,7 @@ pub enum Item {
 /// How to publish.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Options {
+pub(crate) struct Options {
     /// Publish nothing, and say who would get it instead: one notification to at most one user, scope `admin`.
     #[serde(default)]
     dry_run: bool,
@@ -77,7 +78,7 @@ pub struct Options {
         refusals::OfPublish,
     )
 )]
-pub async fn post_notifications(
+pub(crate) async fn post_notifications(
     State(api): State<Arc<Api>>,
     publisher: FromPublisher,
     options: Result<Query<Options>, QueryRejection>,

@@ -42,7 +42,7 @@ const USERS: &str = "/api/v1/users/";
         refusals::OfPublish,
     )
 )]
-pub async fn post_broadcast(
+pub(crate) async fn post_broadcast(
     State(api): State<Arc<Api>>,
     publisher: FromPublisher,
     uri: Uri,
@@ -73,7 +73,7 @@ pub async fn post_broadcast(
         refusals::OfPublish,
     )
 )]
-pub async fn post_user(
+pub(crate) async fn post_user(
     State(api): State<Arc<Api>>,
     publisher: FromPublisher,
     uri: Uri,
@@ -132,7 +132,7 @@ fn illegal(error: DestinationError) -> ApiError {
 }
 
 /// Reads a user's name from a segment of the path.
-pub fn user_name(segment: &str) -> Result<UserName, ApiError> {
+pub(crate) fn user_name(segment: &str) -> Result<UserName, ApiError> {
     UserName::parse(&decode(segment)?).map_err(|error| ApiError::BadRequest(error.to_string()))
 }
 

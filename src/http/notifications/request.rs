@@ -23,9 +23,9 @@ mod capped;
 use capped::{Items, Members};
 
 /// The most notifications in one array (docs/rest.md).
-pub const NOTIFICATIONS_MAX: usize = 1_000;
+pub(crate) const NOTIFICATIONS_MAX: usize = 1_000;
 /// The most users of one notification (docs/rest.md).
-pub const USERS_MAX: usize = 1_000;
+pub(crate) const USERS_MAX: usize = 1_000;
 /// The most members of `headers` that are examined, passed on or not. `limits.headers` bounds those passed on.
 const HEADERS_SEEN_MAX: usize = 1_000;
 
@@ -39,7 +39,7 @@ const HEADERS_SEEN_MAX: usize = 1_000;
     pattern = r"^[^\u0000-\u001f\u007f-\u009f:]+$",
     example = "alice"
 )]
-pub struct User(UserName);
+pub(crate) struct User(UserName);
 
 impl TryFrom<String> for User {
     type Error = UserNameError;
@@ -52,7 +52,7 @@ impl TryFrom<String> for User {
 /// What the route takes, alone or in an array of at most 1,000.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NotificationRequest<'a> {
+pub(crate) struct NotificationRequest<'a> {
     /// `/queue/…` or `/topic/…`; with `user` or `users` any path, with or without `/user` before it.
     #[schema(example = "/queue/orders")]
     destination: String,
@@ -87,7 +87,7 @@ pub struct NotificationRequest<'a> {
 
 /// The rules that a notification is validated against.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules<'a> {
+pub(crate) struct Rules<'a> {
     /// `[destinations]`
     pub prefixes: &'a Prefixes,
     /// `limits.headers` and `limits.header_bytes`.
@@ -96,7 +96,7 @@ pub struct Rules<'a> {
 
 /// A valid notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notification {
+pub(crate) struct Notification {
     /// One broadcast, or each user's own; never empty.
     pub targets: Vec<Target>,
     /// The payload's JSON text.
@@ -113,7 +113,7 @@ pub struct Notification {
 
 /// The body of a request, not parsed yet.
 #[derive(Debug)]
-pub enum Batch<'a> {
+pub(crate) enum Batch<'a> {
     /// Anything but an array, as text. [`parse`] checks whether it is JSON at all.
     One(&'a str),
     /// An array's items.
@@ -181,7 +181,7 @@ fn ttl_ms<'de, D: Deserializer<'de>>(json: D) -> Result<Option<NonZeroU64>, D::E
 /// # Errors
 /// [`ApiError::Malformed`] if the body is not UTF-8 or an array that is not JSON, [`ApiError::Invalid`] if the array is
 /// too long.
-pub fn split(body: &[u8]) -> Result<Batch<'_>, ApiError> {
+pub(crate) fn split(body: &[u8]) -> Result<Batch<'_>, ApiError> {
     let text = json::text(body)?;
     if !text.trim_ascii_start().starts_with('[') {
         return Ok(Batch::One(text));
@@ -200,7 +200,7 @@ pub fn split(body: &[u8]) -> Result<Batch<'_>, ApiError> {
 ///
 /// # Errors
 /// As for [`json::object`], and [`ApiError::Invalid`] for what breaks `rules`.
-pub fn parse(text: &str, at: &str, rules: Rules<'_>) -> Result<Notification, ApiError> {
+pub(crate) fn parse(text: &str, at: &str, rules: Rules<'_>) -> Result<Notification, ApiError> {
     let request: NotificationRequest<'_> = json::object(text, at)?;
     let users = users(request.user, request.users, at)?;
     let destination = &*request.destination;

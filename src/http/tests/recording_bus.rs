@@ -15,9 +15,9 @@ use crate::envelope::Envelope;
 use crate::instance::InstanceId;
 
 /// Largest body it takes.
-pub const MAX_BODY_BYTES: usize = 1_000;
+pub(crate) const MAX_BODY_BYTES: usize = 1_000;
 
-pub struct RecordingBus {
+pub(crate) struct RecordingBus {
     pub published: Mutex<Vec<Envelope>>,
     pub said: Mutex<Vec<(String, Bytes)>>,
     /// After so many publishes the bus is gone.
@@ -42,17 +42,17 @@ impl Default for RecordingBus {
 
 impl RecordingBus {
     /// Loses the connection.
-    pub fn disconnect(&self) {
+    pub(crate) fn disconnect(&self) {
         self.health.send_replace(Health::Disconnected);
     }
 
     /// What `instance` answers to any question; others are silent.
-    pub fn answer(&self, instance: InstanceId, payload: Vec<u8>) {
+    pub(crate) fn answer(&self, instance: InstanceId, payload: Vec<u8>) {
         self.answers.lock().insert(instance, payload);
     }
 
     /// How many questions were asked.
-    pub fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         *self.asked.lock()
     }
 

@@ -7,7 +7,7 @@ use crate::principal::UserName;
 
 /// A set of users and the last change that it includes.
 #[derive(Debug, Default)]
-pub struct Held {
+pub(super) struct Held {
     /// The users.
     pub users: HashSet<UserName>,
     /// Their summary.
@@ -18,12 +18,12 @@ pub struct Held {
 
 impl Held {
     /// Whether `changes` follow directly.
-    pub fn is_next(&self, changes: &Changes) -> bool {
+    pub(super) fn is_next(&self, changes: &Changes) -> bool {
         self.number.checked_add(1) == Some(changes.number)
     }
 
     /// Applies the changes. `each` is told who really came (`true`) or went (`false`).
-    pub fn apply(&mut self, changes: &Changes, mut each: impl FnMut(&UserName, bool)) {
+    pub(super) fn apply(&mut self, changes: &Changes, mut each: impl FnMut(&UserName, bool)) {
         for user in changes.came.0.iter().chain(&changes.joined.0) {
             if self.users.len() < INSTANCE_MAX_USERS && self.users.insert(user.clone()) {
                 self.summary.insert(user);
@@ -42,7 +42,7 @@ impl Held {
 
 /// A snapshot of which some pages have been read.
 #[derive(Debug)]
-pub struct Gathered {
+pub(super) struct Gathered {
     /// The number of the change.
     pub number: u64,
     /// Their summary.
@@ -53,7 +53,7 @@ pub struct Gathered {
 
 /// Appends a page to the pages before it. `None` if it does not follow them, or if the whole does not match its
 /// summary.
-pub fn gather(before: Option<Gathered>, page: Page) -> Option<(Gathered, bool)> {
+pub(super) fn gather(before: Option<Gathered>, page: Page) -> Option<(Gathered, bool)> {
     let mut gathered = before.unwrap_or(Gathered {
         number: page.number,
         summary: page.summary,

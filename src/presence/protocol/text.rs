@@ -12,18 +12,18 @@ const INSTANCE_NAME_MAX_BYTES: usize = 255;
 
 /// User names in a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Names(pub Vec<UserName>);
+pub(crate) struct Names(pub Vec<UserName>);
 
 impl Names {
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 /// An upper bound of a name's bytes in a JSON array, including quotes and comma. A name has no control characters, so
 /// only `"` and `\` are escaped.
-pub fn json_bytes(user: &UserName) -> usize {
+pub(crate) fn json_bytes(user: &UserName) -> usize {
     let escaped = user
         .as_str()
         .bytes()
@@ -34,11 +34,11 @@ pub fn json_bytes(user: &UserName) -> usize {
 
 /// An instance's name as it travels. It is for people only, so it is cleaned and truncated rather than refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceName(pub Arc<str>);
+pub(crate) struct InstanceName(pub Arc<str>);
 
 impl InstanceName {
     /// `text` without control characters, truncated to 255 bytes.
-    pub fn clean(text: &str) -> Self {
+    pub(crate) fn clean(text: &str) -> Self {
         let mut kept = String::new();
         for c in text.chars().filter(|c| !c.is_control()) {
             if kept.len() + c.len_utf8() > INSTANCE_NAME_MAX_BYTES {
@@ -63,16 +63,16 @@ impl<'de> Deserialize<'de> for InstanceName {
 }
 
 /// A hash as 16 hex digits.
-pub mod hex {
+pub(super) mod hex {
     use super::*;
 
     /// Writes a hash.
-    pub fn serialize<S: Serializer>(hash: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(hash: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{hash:016x}"))
     }
 
     /// Reads a hash.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
         u64::from_str_radix(&text, 16).map_err(|_| de::Error::custom("no hash"))
     }

@@ -24,7 +24,7 @@ use crate::presence::{Config, Presence};
 
 /// The bus that all instances of a test share.
 #[derive(Default)]
-pub struct TestCluster {
+pub(super) struct TestCluster {
     members: Mutex<BTreeMap<InstanceId, Member>>,
     pub events: Mutex<Vec<UserEvent>>,
     pub messages: AtomicUsize,
@@ -42,7 +42,7 @@ impl Member {
 }
 
 /// One instance's connection.
-pub struct TestBus {
+pub(super) struct TestBus {
     cluster: Arc<TestCluster>,
     incoming: Mutex<Option<mpsc::Receiver<ControlMessage>>>,
     health: watch::Sender<Health>,
@@ -51,7 +51,7 @@ pub struct TestBus {
 }
 
 /// One instance: presence, its bus, and those who subscribe to the list.
-pub struct Node {
+pub(super) struct Node {
     pub presence: Arc<Presence>,
     pub bus: Arc<TestBus>,
     pub listeners: Arc<Listeners>,
@@ -61,7 +61,7 @@ pub struct Node {
 
 /// Stands for the registry.
 #[derive(Default)]
-pub struct Listeners {
+pub(super) struct Listeners {
     pub count: AtomicUsize,
     pub got: Mutex<Vec<(tokio::time::Instant, Envelope)>>,
 }
@@ -79,7 +79,7 @@ impl Subscribers for Listeners {
 
 impl TestCluster {
     /// Starts an instance as the app does: presence runs, and the relay hands it what comes in.
-    pub fn start(self: &Arc<Self>, name: &str, config: Config) -> Node {
+    pub(super) fn start(self: &Arc<Self>, name: &str, config: Config) -> Node {
         let instance = Instance {
             id: InstanceId::random(),
             name: name.into(),
@@ -124,7 +124,7 @@ impl TestCluster {
     }
 
     /// The events so far, as `+alice@a`.
-    pub fn told(&self) -> Vec<String> {
+    pub(super) fn told(&self) -> Vec<String> {
         let events = self.events.lock();
         let told = events.iter().map(|event| {
             let sign = if event.connected { '+' } else { '-' };
@@ -135,11 +135,11 @@ impl TestCluster {
 }
 
 impl TestBus {
-    pub fn cut(&self) {
+    pub(super) fn cut(&self) {
         self.health.send_replace(Health::Disconnected);
     }
 
-    pub fn mend(&self) {
+    pub(super) fn mend(&self) {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
         self.health.send_replace(Health::Connected);
     }

@@ -12,7 +12,7 @@ impl View {
     ///
     /// # Errors
     /// [`Refused::Bound`]: too many instances speak.
-    pub fn on_changes(&mut self, now: Duration, changes: Changes) -> Result<(), Refused> {
+    pub(crate) fn on_changes(&mut self, now: Duration, changes: Changes) -> Result<(), Refused> {
         if !self.heard(now, changes.instance, &changes.name)? {
             return Ok(());
         }
@@ -41,7 +41,7 @@ impl View {
     ///
     /// # Errors
     /// [`Refused::Bound`]: too many instances speak.
-    pub fn on_digest(&mut self, now: Duration, digest: &Digest) -> Result<(), Refused> {
+    pub(crate) fn on_digest(&mut self, now: Duration, digest: &Digest) -> Result<(), Refused> {
         if digest.instance == self.me.id {
             self.echo(now, digest.beat);
             return Ok(());
@@ -56,7 +56,7 @@ impl View {
     }
 
     /// Another instance has told backends who went with an instance that is gone.
-    pub fn on_departed(&mut self, departed: &Departed) {
+    pub(crate) fn on_departed(&mut self, departed: &Departed) {
         if departed.instance == self.me.id {
             return;
         }
@@ -67,7 +67,7 @@ impl View {
     }
 
     /// Another instance is ending.
-    pub fn on_goodbye(&mut self, now: Duration, goodbye: &Goodbye) {
+    pub(crate) fn on_goodbye(&mut self, now: Duration, goodbye: &Goodbye) {
         if goodbye.instance != self.me.id && self.peers.contains_key(&goodbye.instance) {
             self.depart(now, goodbye.instance, true);
         }

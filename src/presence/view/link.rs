@@ -57,7 +57,7 @@ pub(super) struct Departure {
 impl View {
     /// The bus connection came, went, or was replaced. `connection` names its present life. What was said on an old
     /// connection is not proven by anything that comes back on the new one.
-    pub fn connected(&mut self, now: Duration, connection: Option<u64>) {
+    pub(crate) fn connected(&mut self, now: Duration, connection: Option<u64>) {
         if self.link.connection != connection {
             self.link.connection = connection;
             self.link.echo_at = None;

@@ -24,7 +24,7 @@ use crate::telemetry::trace::{Span, Upstream, tracing_span};
 
 /// The session's requests that wait for their reply. Made when the first is sent.
 #[derive(Default)]
-pub struct InFlight(Option<Arc<Semaphore>>);
+pub(crate) struct InFlight(Option<Arc<Semaphore>>);
 
 impl InFlight {
     /// Waits until the session may have another request in flight. The semaphore is never closed, so there is always

@@ -37,7 +37,7 @@ const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Counts users' sessions together with the other instances.
-pub struct Cluster {
+pub(crate) struct Cluster {
     per_user: PerUser,
     bus: Arc<dyn Bus>,
     presence: Arc<Presence>,
@@ -53,7 +53,7 @@ type Answer = (InstanceId, Option<Seats>);
 
 impl Cluster {
     /// Over the instance's own table.
-    pub fn new(
+    pub(crate) fn new(
         per_user: PerUser,
         bus: Arc<dyn Bus>,
         presence: Arc<Presence>,
@@ -70,7 +70,7 @@ impl Cluster {
     }
 
     /// Counts after each login until `shutdown`. Without a limit there is nothing to count. Run it once.
-    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         if self.per_user.0.most == 0 {
             return shutdown.cancelled().await;
         }
@@ -85,7 +85,7 @@ impl Cluster {
     ///
     /// # Errors
     /// ERROR, 1008.
-    pub async fn admit(&self, seat: &Seat) -> Result<(), Refusal> {
+    pub(crate) async fn admit(&self, seat: &Seat) -> Result<(), Refusal> {
         if self.per_user.0.policy != SessionsPerUserPolicy::Refuse {
             return Ok(());
         }
@@ -102,7 +102,7 @@ impl Cluster {
     }
 
     /// Answers the counts of others, and closes sessions that give way.
-    pub fn register(self: &Arc<Self>, desk: &mut Desk) {
+    pub(crate) fn register(self: &Arc<Self>, desk: &mut Desk) {
         let cluster = Arc::clone(self);
         desk.answer::<CountSeats, _>(move |SeatsOf { users }| {
             let counted = match users.len() > USERS_MAX {

@@ -21,14 +21,14 @@ impl Step {
 
 /// Those that have begun and are neither committed nor aborted.
 #[derive(Default)]
-pub struct Transactions {
+pub(super) struct Transactions {
     open: Vec<Transaction>,
     bytes: usize,
 }
 
 impl Transactions {
     /// BEGIN.
-    pub fn begin(&mut self, id: &str, limits: &Limits) -> Result<(), Refusal> {
+    pub(super) fn begin(&mut self, id: &str, limits: &Limits) -> Result<(), Refusal> {
         if self.position(id).is_some() {
             return Err(malformed("BEGIN: header transaction names an open transaction"));
         }
@@ -47,7 +47,13 @@ impl Transactions {
     }
 
     /// A SEND, ACK or NACK that waits for its COMMIT (STOMP rule T2); `command` is its name.
-    pub fn add(&mut self, id: &str, command: &str, step: Step, limits: &Limits) -> Result<(), Refusal> {
+    pub(super) fn add(
+        &mut self,
+        id: &str,
+        command: &str,
+        step: Step,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
         let index = self.position(id).ok_or_else(|| unknown(command))?;
         let bytes = self.bytes.saturating_add(step.body_bytes());
         if self.open[index].steps.len() >= limits.transaction_actions {
@@ -68,17 +74,17 @@ impl Transactions {
     }
 
     /// COMMIT: gives what it held, in its order.
-    pub fn commit(&mut self, id: &str) -> Result<Vec<Step>, Refusal> {
+    pub(super) fn commit(&mut self, id: &str) -> Result<Vec<Step>, Refusal> {
         self.end(id, "COMMIT")
     }
 
     /// ABORT.
-    pub fn abort(&mut self, id: &str) -> Result<(), Refusal> {
+    pub(super) fn abort(&mut self, id: &str) -> Result<(), Refusal> {
         self.end(id, "ABORT").map(drop)
     }
 
     /// For a frame that names a transaction and has nothing to leave in it.
-    pub fn must_be_open(&self, id: &str, command: &str) -> Result<(), Refusal> {
+    pub(super) fn must_be_open(&self, id: &str, command: &str) -> Result<(), Refusal> {
         self.position(id).map(drop).ok_or_else(|| unknown(command))
     }
 

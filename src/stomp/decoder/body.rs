@@ -29,7 +29,7 @@ pub(super) struct PartialBody {
 impl PartialBody {
     /// The body of a frame whose head takes `head_bytes`. Refuses at once a `content-length` that is invalid or too
     /// large. `is_1_0` says that the session is of 1.0, where the body of a SUBSCRIBE is ignored (F5).
-    pub fn new(
+    pub(super) fn new(
         command: Command,
         headers: Headers,
         head_bytes: usize,
@@ -67,7 +67,7 @@ impl PartialBody {
     }
 
     /// Takes bytes from `input` up to and including the NUL and returns the body, or `None` when `input` is consumed.
-    pub fn take(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, DecodeError> {
+    pub(super) fn take(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, DecodeError> {
         let missing = match self.length {
             Some(length) => length - self.received,
             None => memchr(0, self.within_max(input)).unwrap_or(input.len()),
@@ -95,7 +95,7 @@ impl PartialBody {
     }
 
     /// The complete frame.
-    pub fn into_frame(self, body: Bytes) -> Frame {
+    pub(super) fn into_frame(self, body: Bytes) -> Frame {
         Frame {
             command: self.command,
             headers: self.headers,
@@ -138,7 +138,7 @@ impl PartialBody {
     }
 
     #[cfg(test)]
-    pub fn kept_capacity(&self) -> usize {
+    pub(super) fn kept_capacity(&self) -> usize {
         self.kept.capacity()
     }
 

@@ -27,7 +27,7 @@ impl PartialHead {
     /// Takes bytes from `input` up to and including the blank line and returns the complete head, or `None` when
     /// `input` is consumed. On a fault `input` is left as it is. Which fault is returned does not depend on how the
     /// bytes are cut.
-    pub fn take<'a>(
+    pub(super) fn take<'a>(
         &mut self,
         input: &mut &'a [u8],
         limits: &Limits,
@@ -79,7 +79,7 @@ impl PartialHead {
     }
 
     /// Everything received so far, including `input`: where the receipt of a fault may be found.
-    pub fn with<'a>(&self, input: &'a [u8]) -> Cow<'a, [u8]> {
+    pub(super) fn with<'a>(&self, input: &'a [u8]) -> Cow<'a, [u8]> {
         if self.kept.is_empty() {
             Cow::Borrowed(input)
         } else {

@@ -12,7 +12,7 @@ static START_SECONDS: LazyLock<f64> = LazyLock::new(|| {
 
 /// One reading. What cannot be read is absent.
 #[derive(Debug, Clone, Copy)]
-pub struct Process {
+pub(super) struct Process {
     /// Resident memory.
     pub resident_bytes: Option<u64>,
     /// Threads.
@@ -28,18 +28,18 @@ pub struct Process {
 }
 
 /// Remembers the start.
-pub fn note_start() {
+pub(super) fn note_start() {
     LazyLock::force(&START_SECONDS);
 }
 
 /// The start, in seconds since the epoch.
-pub fn start_seconds() -> f64 {
+pub(super) fn start_seconds() -> f64 {
     *START_SECONDS
 }
 
 impl Process {
     /// Reads `/proc/self`.
-    pub fn read() -> Self {
+    pub(super) fn read() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         Self {

@@ -55,7 +55,7 @@ impl Reader<'_> {
     }
 
     /// What `parse` makes of a variable; a warning and `None` if nothing.
-    pub fn one<T>(
+    pub(super) fn one<T>(
         &mut self,
         name: &'static str,
         expected: &str,
@@ -82,7 +82,7 @@ impl Reader<'_> {
     }
 
     /// Whether an `OTEL_…_EXPORTER` says `none`. Of the others Herald has OTLP alone.
-    pub fn is_none(&mut self, name: &'static str) -> bool {
+    pub(super) fn is_none(&mut self, name: &'static str) -> bool {
         let said = self.one(
             name,
             "otlp or none: Herald exports by OTLP alone",
@@ -108,7 +108,7 @@ impl Reader<'_> {
         None
     }
 
-    pub fn traces(&mut self, config: &TracingConfig) -> Option<Traces> {
+    pub(super) fn traces(&mut self, config: &TracingConfig) -> Option<Traces> {
         let (endpoint, said_by) = match &config.endpoint {
             Some(endpoint) => (endpoint.clone(), "tracing.endpoint"),
             None => [TRACES_ENDPOINT, ENDPOINT]
@@ -151,7 +151,7 @@ impl Reader<'_> {
         })
     }
 
-    pub fn push(&mut self, config: &MetricsConfig) -> Option<Push> {
+    pub(super) fn push(&mut self, config: &MetricsConfig) -> Option<Push> {
         let (endpoint, said_by) = match &config.endpoint {
             Some(endpoint) => (endpoint.clone(), "metrics.endpoint"),
             None => (self.endpoint(METRICS_ENDPOINT)?, METRICS_ENDPOINT),
@@ -210,7 +210,7 @@ impl Reader<'_> {
     }
 
     /// `OTEL_SERVICE_NAME` is stronger than `service.name` in `OTEL_RESOURCE_ATTRIBUTES`.
-    pub fn resource(&mut self) -> Vec<(String, String)> {
+    pub(super) fn resource(&mut self) -> Vec<(String, String)> {
         let mut pairs = match self.text(RESOURCE_ATTRIBUTES).map(|text| attributes(&text)) {
             Some(Some(pairs)) => pairs,
             Some(None) => {

@@ -13,7 +13,7 @@ use super::export::BATCH_MAX;
 use crate::telemetry::metrics::Metrics;
 
 /// Ended spans that wait for the exporting task.
-pub struct Queue {
+pub(super) struct Queue {
     waiting: Mutex<Vec<SpanData>>,
     limit: usize,
     /// Whether nobody takes spans out any more. Changes under `waiting`'s lock.
@@ -38,7 +38,7 @@ impl Queue {
     }
 
     /// Takes an ended span, or counts it as lost. Never waits: the lock is held for a copy of the span.
-    pub fn push(&self, span: SpanData) {
+    pub(super) fn push(&self, span: SpanData) {
         let mut waiting = self.waiting.lock();
         if self.closed.load(Ordering::Relaxed) {
             drop(waiting);

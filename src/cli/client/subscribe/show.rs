@@ -24,7 +24,7 @@ const OWN: [&str; 8] = [
 
 /// A MESSAGE as JSON. All values are texts, as on the wire.
 #[derive(Debug, Serialize)]
-pub struct Shown<'a> {
+pub(super) struct Shown<'a> {
     destination: &'a str,
     headers: BTreeMap<&'a str, &'a str>,
     /// The body, if it is UTF-8.
@@ -37,7 +37,7 @@ pub struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     /// What is shown of `frame`.
-    pub fn of(frame: &'a ReceivedFrame) -> Self {
+    pub(super) fn of(frame: &'a ReceivedFrame) -> Self {
         let body = std::str::from_utf8(&frame.body).ok();
         Self {
             destination: frame.headers.get("destination").unwrap_or_default(),
@@ -53,7 +53,7 @@ impl<'a> Shown<'a> {
 }
 
 /// For people: a line about the MESSAGE, its publisher's headers, its body.
-pub fn write(out: &mut impl Write, frame: &ReceivedFrame) -> std::io::Result<()> {
+pub(super) fn write(out: &mut impl Write, frame: &ReceivedFrame) -> std::io::Result<()> {
     let header = |name| one_line(frame.headers.get(name).unwrap_or_default());
     let time = time(frame.headers.get("timestamp"));
     writeln!(

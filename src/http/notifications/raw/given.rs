@@ -11,7 +11,7 @@ use crate::http::error::ApiError;
 
 /// Everything that may be said about a notification besides its destination.
 #[derive(Debug, Default)]
-pub struct Given {
+pub(super) struct Given {
     content_type: Option<Box<str>>,
     headers: Headers,
     id: Option<MessageId>,
@@ -21,7 +21,7 @@ pub struct Given {
 
 impl Given {
     /// Reads the request's headers. Refuses what breaks a rule, and never repeats a value.
-    pub fn read(headers: &HeaderMap, limits: HeaderLimits) -> Result<Self, ApiError> {
+    pub(super) fn read(headers: &HeaderMap, limits: HeaderLimits) -> Result<Self, ApiError> {
         Ok(Self {
             content_type: one(
                 headers,
@@ -55,7 +55,7 @@ impl Given {
     }
 
     /// Applies everything to `envelope`.
-    pub fn apply(self, envelope: &mut Envelope) {
+    pub(super) fn apply(self, envelope: &mut Envelope) {
         envelope.content_type = self.content_type;
         envelope.headers = self.headers;
         if let Some(id) = self.id {

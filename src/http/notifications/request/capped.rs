@@ -8,7 +8,7 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// The first `MAX` items of an array.
-pub struct Items<T, const MAX: usize> {
+pub(super) struct Items<T, const MAX: usize> {
     /// At most `MAX`.
     pub kept: Vec<T>,
     /// Whether there are more.
@@ -17,7 +17,7 @@ pub struct Items<T, const MAX: usize> {
 
 /// The first `MAX` members of an object of strings, in order; a repeated name appears twice.
 #[derive(Default)]
-pub struct Members<const MAX: usize> {
+pub(super) struct Members<const MAX: usize> {
     /// At most `MAX`.
     pub kept: Vec<(String, String)>,
     /// Whether there are more.

@@ -22,7 +22,7 @@ impl Collector {
     ///
     /// # Errors
     /// What was expected of the endpoint.
-    pub fn new(
+    pub(super) fn new(
         endpoint: &str,
         protocol: Protocol,
         timeout: Duration,
@@ -51,7 +51,7 @@ impl Collector {
     }
 
     /// Sends one request. To be bounded in time by the caller.
-    pub async fn send(&mut self, request: ExportMetricsServiceRequest) -> Result<(), String> {
+    pub(super) async fn send(&mut self, request: ExportMetricsServiceRequest) -> Result<(), String> {
         match self {
             Self::Grpc(client) => match client.export(request).await {
                 Ok(_) => Ok(()),
