@@ -8,6 +8,7 @@ mod fanout;
 mod newcomer;
 mod operators;
 mod outage;
+mod previous;
 mod quiet;
 mod requests;
 mod sessions_per_user;

@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,6 +25,7 @@ const SHOWN_LINES: usize = 60;
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct Launch {
+    program: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     /// Run in a shell before the program takes its place, such as `ulimit -n 40`.
@@ -34,6 +36,7 @@ impl Launch {
     /// `herald` with these arguments and nothing in its environment.
     pub fn new(arguments: &[&str]) -> Self {
         Self {
+            program: env!("CARGO_BIN_EXE_herald").into(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
             environment: Vec::new(),
             shell: None,
@@ -43,6 +46,12 @@ impl Launch {
     /// `herald serve --demo` on a port that the kernel chooses.
     pub fn demo() -> Self {
         Self::new(&["serve", "--demo"]).set("HERALD_HTTP__LISTEN", "127.0.0.1:0")
+    }
+
+    /// Another program than the one that was just built.
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = program.into();
+        self
     }
 
     pub fn argument(mut self, argument: &str) -> Self {
@@ -62,12 +71,12 @@ impl Launch {
     }
 
     fn spawn(&self) -> Running {
-        let binary = env!("CARGO_BIN_EXE_herald");
         let mut command = match &self.shell {
-            None => Command::new(binary),
+            None => Command::new(&self.program),
             Some(line) => {
                 let mut command = Command::new("sh");
-                command.args(["-c", &format!("{line} && exec \"$0\" \"$@\""), binary]);
+                command.args(["-c", &format!("{line} && exec \"$0\" \"$@\"")]);
+                command.arg(&self.program);
                 command
             }
         };
