@@ -74,8 +74,14 @@ pub trait Bus: Send + Sync + 'static {
     /// Tells backends that a user came or went (`herald.event.user.…`), at least once.
     fn publish_user_event<'a>(&'a self, event: &'a UserEvent) -> BoxFuture<'a, Result<(), PublishError>>;
 
-    /// Whether the bus is connected. Changes wake the receiver.
+    /// Whether the bus is connected, and receives everything that it should. Changes wake the receiver.
     fn health(&self) -> watch::Receiver<Health>;
+
+    /// What keeps the bus from working as it should, in words for `/readyz`, which anybody may read: no secret, no path of
+    /// a file, no user's name. Empty if all is well.
+    fn trouble(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The largest body that can be published at the moment: min(`limits.body_bytes`, the server's `max_payload` − 16
     /// KiB).
@@ -94,9 +100,9 @@ pub trait Bus: Send + Sync + 'static {
 /// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// Never connected yet, or lost and not back yet.
+    /// Never connected yet, lost and not back yet, or without a subscription that an instance needs.
     Disconnected,
-    /// Connected.
+    /// Connected, with every subscription in place.
     Connected,
 }
 
@@ -116,6 +122,10 @@ pub struct Stats {
     pub expired: u64,
     /// Notifications dropped because decoding one panicked.
     pub poisoned: u64,
+    /// Subscriptions that the server refuses at the moment, not since start. 1 stands for any number over its limit.
+    pub refused_subscriptions: u64,
+    /// Messages that the server refused to publish, for lack of a permission.
+    pub refused_publishes: u64,
 }
 
 /// Why a publish or the first half of a request was refused. None of it was queued.

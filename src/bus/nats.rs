@@ -38,7 +38,9 @@ mod link;
 mod log_limit;
 mod options;
 mod probe;
+mod rights;
 mod servers;
+mod verify;
 
 pub use options::ConnectError;
 pub use options::Identity;
@@ -94,7 +96,7 @@ impl NatsBus {
     ) -> Result<Arc<Self>, ConnectError> {
         let subjects = Subjects::new(&config.prefix);
         let addresses = config.url.as_ref().map_or(&[][..], Servers::addresses);
-        let link = Link::new();
+        let link = Link::new(&config.prefix);
         let events = link.clone();
         let options = options::options(identity, config, &instance.name).event_callback(move |event| {
             events.on_event(event);
@@ -305,6 +307,12 @@ impl Bus for NatsBus {
         self.connection.link.health()
     }
 
+    fn trouble(&self) -> Vec<String> {
+        let mut trouble = rights::words(&self.connection.client.refused_subscriptions());
+        trouble.extend(self.connection.link.refused_publishes.recent());
+        trouble
+    }
+
     fn max_body_bytes(&self) -> usize {
         self.body_limit().0
     }
@@ -317,6 +325,8 @@ impl Bus for NatsBus {
             undeliverable: link.undeliverable_count() + self.connection.malformed(),
             expired: self.expired.load(Ordering::Relaxed),
             poisoned: link.poisoned_count(),
+            refused_subscriptions: rights::count(&self.connection.client.refused_subscriptions()),
+            refused_publishes: self.connection.refused_publishes(),
         }
     }
 

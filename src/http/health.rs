@@ -38,6 +38,9 @@ pub(crate) struct Components {
     bus: &'static str,
     /// `starting`, `running`, `not-ready` or `draining`.
     phase: &'static str,
+    /// What keeps the bus from working as it should, such as a permission that NATS refuses. Left out if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trouble: Vec<String>,
 }
 
 fn health(api: &Api) -> (StatusCode, Json<Health>) {
@@ -57,6 +60,7 @@ fn health(api: &Api) -> (StatusCode, Json<Health>) {
                 Phase::NotReady => "not-ready",
                 Phase::Draining => "draining",
             },
+            trouble: api.state.bus.trouble(),
         },
     };
     let status = if up {

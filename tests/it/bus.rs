@@ -1,6 +1,7 @@
 //! The bus's contract: what `herald::bus::Bus` promises holds on every bus. One function per promise, each run over
 //! the embedded bus, over NATS, and over the bus that other tests make fail. What concerns only NATS is in
-//! `bus/nats.rs` (other clients), `bus/outage.rs` (loss and return) and `bus/access.rs` (credentials, TLS).
+//! `bus/nats.rs` (other clients), `bus/outage.rs` (loss and return), `bus/rights.rs` (permissions)
+//! and `bus/access.rs` (credentials, TLS).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ mod access;
 mod backend;
 mod nats;
 mod outage;
+mod rights;
 
 pub const LIMITS: Limits = Limits {
     body_bytes: ByteSize::kib(64),

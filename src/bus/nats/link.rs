@@ -14,24 +14,23 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::log_limit::OncePerSecond;
+use super::rights::{self, RefusedPublishes};
 use crate::bus::headers::Undeliverable;
 use crate::bus::requests::Requests;
+use crate::bus::subject::Prefix;
 use crate::bus::{Health, PublishError};
 
 /// How long a publish may wait for the connection to accept it: callers are answered within a second.
 pub(super) const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
-/// How long the server may take to return a message to us before that is reported and tried again.
-const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(2);
-/// Events may be lost in a flood of them: how often the state is checked regardless.
-const RESYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the client's callbacks use. Made before the client.
 pub(super) struct Link {
     health: watch::Sender<Health>,
-    changed: Notify,
+    pub(super) changed: Notify,
     pub(super) requests: Arc<Requests>,
     /// Cancelled when the bus drains.
     pub(super) closing: CancellationToken,
+    pub(super) refused_publishes: RefusedPublishes,
     slow_consumer_drops: AtomicU64,
     undeliverable: AtomicU64,
     poisoned: AtomicU64,
@@ -41,12 +40,14 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new() -> Arc<Self> {
+    /// `prefix`: `bus.prefix`.
+    pub(super) fn new(prefix: &Prefix) -> Arc<Self> {
         Arc::new(Self {
             health: watch::Sender::new(Health::Disconnected),
             changed: Notify::new(),
             requests: Requests::new(),
             closing: CancellationToken::new(),
+            refused_publishes: RefusedPublishes::new(prefix),
             slow_consumer_drops: AtomicU64::new(0),
             undeliverable: AtomicU64::new(0),
             poisoned: AtomicU64::new(0),
@@ -64,11 +65,14 @@ impl Link {
     pub(super) fn on_event(&self, event: Event) {
         match event {
             Event::Disconnected | Event::Closed => {
-                self.set_health(Health::Disconnected);
+                self.lost();
                 self.requests.fail_all();
             }
             Event::SlowConsumer(_) => self.dropped_by_slowness(),
+            // The watch reads them of the client, which forgets none, and reports them.
+            Event::ServerError(error) if rights::is_refused_subscription(&error) => {}
             Event::ServerError(error) => {
+                self.refused_publishes.note(&error);
                 if let Some(left_out) = self.error_log.pass() {
                     tracing::warn!(%error, left_out, "the NATS server refuses");
                 }
@@ -132,13 +136,18 @@ impl Link {
         self.undeliverable.load(Ordering::Relaxed)
     }
 
-    fn set_health(&self, health: Health) {
-        let changed = self.health.send_if_modified(|held| {
+    /// Sets the health; whether it was another.
+    pub(super) fn set_health(&self, health: Health) -> bool {
+        self.health.send_if_modified(|held| {
             let changed = *held != health;
             *held = health;
             changed
-        });
-        if changed && health == Health::Disconnected && !self.closing.is_cancelled() {
+        })
+    }
+
+    /// The connection is lost, or not there yet.
+    pub(super) fn lost(&self) {
+        if self.set_health(Health::Disconnected) && !self.closing.is_cancelled() {
             tracing::warn!("the connection to NATS is lost");
         }
     }
@@ -154,9 +163,12 @@ pub(super) struct Connection {
 impl Connection {
     /// Whether publishes are accepted: connected, subscriptions in place, not draining.
     pub(super) fn is_live(&self) -> bool {
-        *self.link.health.borrow() == Health::Connected
-            && !self.link.closing.is_cancelled()
-            && self.client.connection_state() == State::Connected
+        *self.link.health.borrow() == Health::Connected && !self.link.closing.is_cancelled() && self.is_up()
+    }
+
+    /// Whether the client is connected.
+    pub(super) fn is_up(&self) -> bool {
+        self.client.connection_state() == State::Connected
     }
 
     /// How often the connection came back, by the client's own count, which loses none.
@@ -220,69 +232,20 @@ impl Connection {
         self.hand_over(probe).await.is_ok() && waiting.wait(timeout).await.is_ok()
     }
 
-    /// Keeps the health current until the bus drains. Connected is reported only when the server is known to have the
-    /// subscriptions: whoever sees this instance ready may rely on it.
-    pub(super) async fn watch(self) {
-        let mut verified = 0;
-        while !self.link.closing.is_cancelled() {
-            let connects = self.connects();
-            let is_up = self.client.connection_state() == State::Connected;
-            if !is_up {
-                self.link.set_health(Health::Disconnected);
-            } else if verified != connects || *self.link.health.borrow() == Health::Disconnected {
-                // The second: an event of the loss that was handled later than the return.
-                if self.round_trip(ROUND_TRIP_TIMEOUT).await {
-                    verified = connects;
-                    self.say_connected(connects);
-                } else if self.client.connection_state() == State::Connected {
-                    tracing::warn!(
-                        "NATS is connected, but a message to our own inbox does not come back: \
-                         may this user publish and subscribe to _INBOX.> ?"
-                    );
-                }
-                continue;
-            }
-            // The client counts a connection a moment before it reports it.
-            let is_about_to_be_up = !is_up && verified != connects;
-            let pause = if is_about_to_be_up {
-                RESYNC_INTERVAL / 100
-            } else {
-                RESYNC_INTERVAL
-            };
-            tokio::select! {
-                () = self.link.changed.notified() => {}
-                () = self.link.closing.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-        self.link.set_health(Health::Disconnected);
-    }
-
-    fn say_connected(&self, connects: u64) {
-        if self.connects() != connects || self.client.connection_state() != State::Connected {
-            return;
-        }
-        let info = self.client.server_info();
-        tracing::info!(
-            server = info.server_name,
-            version = info.version,
-            max_payload_bytes = info.max_payload,
-            reconnects = self.reconnects(),
-            "connected to NATS"
-        );
-        if !info.headers {
-            tracing::warn!("this NATS server carries no headers: ids, content types and traces are lost");
-        }
-        self.link.set_health(Health::Connected);
-    }
-
     /// Messages that the client skipped because it could not read their subject or headers.
     pub(super) fn malformed(&self) -> u64 {
         let statistics = self.client.statistics();
         statistics.malformed_messages.load(Ordering::Relaxed)
     }
 
-    fn connects(&self) -> u64 {
+    /// Messages that the server refused to publish, by the client's own count.
+    pub(super) fn refused_publishes(&self) -> u64 {
+        let statistics = self.client.statistics();
+        statistics.refused_publishes.load(Ordering::Relaxed)
+    }
+
+    /// How often a connection was made.
+    pub(super) fn connects(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
     }
 }

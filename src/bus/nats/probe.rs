@@ -3,15 +3,20 @@
 
 use std::time::{Duration, Instant};
 
-use async_nats::Client;
+use async_nats::{Client, Subscriber};
 use serde::Deserialize;
 
 use super::options::{ConnectError, Identity};
+use super::rights;
 use super::servers::Servers;
 use crate::bus::Config;
+use crate::bus::subject::{Prefix, Subjects};
+use crate::instance::InstanceId;
 
 mod certificate;
 
+/// Messages that may wait per subscription; none is read.
+const SUBSCRIPTION_CAPACITY: usize = 16;
 /// For one question to a server.
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(1_000);
 
@@ -26,6 +31,8 @@ pub struct Probed {
     pub max_payload: usize,
     /// Whether JetStream is on; none: it does not say.
     pub jetstream: Option<bool>,
+    /// What the server refuses of the subscriptions that an instance needs, a line each.
+    pub refused: Vec<String>,
     /// How long what is published to one's own inbox takes to come back; none: it does not, and an instance would never
     /// get ready.
     pub round_trip: Option<Duration>,
@@ -42,12 +49,15 @@ pub struct Probed {
 pub async fn probe(config: &Config) -> Result<Vec<(String, Result<Probed, String>)>, ConnectError> {
     let mut found = Vec::new();
     for address in config.url.as_ref().map_or(&[][..], Servers::addresses) {
-        let options = Identity::read(config)?.0.name("herald doctor");
+        let options = Identity::read(config)?
+            .0
+            .name("herald doctor")
+            .subscription_capacity(SUBSCRIPTION_CAPACITY);
         let name = format!("{}:{}", address.host(), address.port());
         let outcome = match Box::pin(options.connect(address)).await {
             Ok(client) => {
                 let certificate = Box::pin(certificate::shown(config, address)).await;
-                Ok(Box::pin(ask(&client, certificate)).await)
+                Ok(Box::pin(ask(&client, config, certificate)).await)
             }
             Err(error) => Err(words(&error)),
         };
@@ -70,17 +80,37 @@ fn words(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn ask(client: &Client, certificate: Option<Vec<u8>>) -> Probed {
+async fn ask(client: &Client, config: &Config, certificate: Option<Vec<u8>>) -> Probed {
     let info = client.server_info();
+    let held = subscribe(client, &config.prefix).await;
+    // The server has handled the subscriptions before this is over.
+    let round_trip = round_trip(client).await;
+    let mut refused = client.refused_subscriptions();
+    drop(held);
+    // The round trip's own.
+    refused.subjects.retain(|subject| !subject.starts_with("_INBOX."));
     Probed {
+        refused: rights::words(&refused),
         name: info.server_name,
         version: info.version,
         max_payload: info.max_payload,
-        round_trip: round_trip(client).await,
+        round_trip,
         jetstream: jetstream(client).await,
         certificate,
         clock_ms: clock_ms(client).await,
     }
+}
+
+/// What an instance subscribes to. The rights to publish are not tried: others would see it.
+async fn subscribe(client: &Client, prefix: &Prefix) -> Vec<Subscriber> {
+    let subjects = Subjects::new(prefix);
+    let control = subjects.control(InstanceId::random());
+    let mut held = Vec::new();
+    for subject in subjects.notifications().into_iter().chain(control) {
+        let asked = tokio::time::timeout(QUESTION_TIMEOUT, client.subscribe(subject));
+        held.extend(asked.await.ok().and_then(Result::ok));
+    }
+    held
 }
 
 /// JetStream answers on its own subject, or nobody does.

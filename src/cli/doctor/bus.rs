@@ -71,6 +71,14 @@ fn judge(address: &str, server: &Probed, body_bytes: usize) -> Vec<Line> {
             "permit it to publish and subscribe _INBOX.>: docs/nats.md, Permissions",
         ),
     });
+    lines.push(match server.refused.is_empty() {
+        true => Line::ok("rights", "this user may subscribe to what an instance needs"),
+        false => Line::fail(
+            "rights",
+            server.refused.join("; "),
+            "grant it, or an instance never gets ready: docs/nats.md, Permissions",
+        ),
+    });
     if let Some(der) = &server.certificate {
         lines.push(certificates::shown(address, der));
     }
@@ -112,7 +120,7 @@ mod tests {
     #[test]
     fn a_server_is_judged_by_what_an_instance_needs() {
         #[track_caller]
-        fn check(server: Probed, expected: [Status; 3]) {
+        fn check(server: Probed, expected: [Status; 4]) {
             let lines = judge("127.0.0.1:4222", &server, 1_000 << 10);
             let found: Vec<_> = lines.iter().map(|line| line.status).collect();
             assert_eq!(found, expected, "{lines:?}");
@@ -121,20 +129,21 @@ mod tests {
             name: "n1".into(),
             version: "2.12.8".into(),
             max_payload: 1 << 20,
+            refused: Vec::new(),
             jetstream: None,
             round_trip: Some(Duration::from_millis(1)),
             certificate: None,
             clock_ms: None,
         };
         use Status::{Fail, Ok, Warn};
-        check(good.clone(), [Ok, Ok, Ok]);
+        check(good.clone(), [Ok, Ok, Ok, Ok]);
         let old = "2.9.1".into();
         check(
             Probed {
                 version: old,
                 ..good.clone()
             },
-            [Warn, Ok, Ok],
+            [Warn, Ok, Ok, Ok],
         );
         let small = 64 << 10;
         check(
@@ -142,14 +151,21 @@ mod tests {
                 max_payload: small,
                 ..good.clone()
             },
-            [Ok, Warn, Ok],
+            [Ok, Ok, Warn, Ok],
+        );
+        check(
+            Probed {
+                refused: vec!["herald.user.>".into()],
+                ..good.clone()
+            },
+            [Ok, Fail, Ok, Ok],
         );
         check(
             Probed {
                 round_trip: None,
                 ..good
             },
-            [Fail, Ok, Ok],
+            [Fail, Ok, Ok, Ok],
         );
         assert_eq!(release("2.12.8-beta"), Some((2, 12)));
         assert_eq!(release("x"), None);

@@ -22,6 +22,8 @@ pub(crate) struct RecordingBus {
     pub said: Mutex<Vec<(String, Bytes)>>,
     /// After so many publishes the bus is gone.
     pub fails_after: Mutex<Option<usize>>,
+    /// What it complains of.
+    pub trouble: Mutex<Vec<String>>,
     health: watch::Sender<Health>,
     answers: Mutex<HashMap<InstanceId, Vec<u8>>>,
     asked: Mutex<usize>,
@@ -33,6 +35,7 @@ impl Default for RecordingBus {
             published: Mutex::default(),
             said: Mutex::default(),
             fails_after: Mutex::default(),
+            trouble: Mutex::default(),
             health: watch::Sender::new(Health::Connected),
             answers: Mutex::default(),
             asked: Mutex::default(),
@@ -133,6 +136,10 @@ impl Bus for RecordingBus {
 
     fn max_body_bytes(&self) -> usize {
         MAX_BODY_BYTES
+    }
+
+    fn trouble(&self) -> Vec<String> {
+        self.trouble.lock().clone()
     }
 
     fn stats(&self) -> Stats {

@@ -166,6 +166,16 @@ async fn readiness_follows_bus_and_phase_and_liveness_neither() {
 }
 
 #[tokio::test]
+async fn readiness_names_what_the_bus_complains_of() {
+    let fixture = Fixture::open();
+    let components = async || fixture.get("/readyz", "").await.json()["components"].clone();
+    assert_eq!(components().await.get("trouble"), None);
+    let complaint = "NATS does not permit this user to subscribe to herald.user.>";
+    fixture.bus.trouble.lock().push(complaint.into());
+    assert_eq!(components().await["trouble"], serde_json::json!([complaint]));
+}
+
+#[tokio::test]
 async fn metrics_count_what_happened() {
     let fixture = Fixture::open();
     fixture.post("/api/v1/broadcast/queue/x", "x").await;

@@ -55,6 +55,10 @@ names! {
         "Messages from the bus with an illegal subject, path, header or size.";
     POISON_MESSAGES = "herald_poison_messages_total",
         "Messages from the bus dropped because handling one panicked, by kind.";
+    BUS_REFUSED_SUBSCRIPTIONS = "herald_bus_refused_subscriptions",
+        "Subscriptions of this instance that the bus refuses; it is not ready while there are any.";
+    BUS_REFUSED_PUBLISHES = "herald_bus_refused_publishes_total",
+        "Messages that the bus did not permit this instance to publish.";
     BUS_ROUND_TRIP_SECONDS = "herald_bus_round_trip_duration_seconds",
         "Time from a question to an instance over the bus to its answer, by whether it was this instance or another.";
     BUS_PROBE_FAILURES = "herald_bus_probe_failures_total",

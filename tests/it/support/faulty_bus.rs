@@ -187,6 +187,10 @@ impl Bus for FaultyBus {
         self.inner.max_body_bytes()
     }
 
+    fn trouble(&self) -> Vec<String> {
+        self.inner.trouble()
+    }
+
     fn stats(&self) -> Stats {
         self.inner.stats()
     }

@@ -29,14 +29,24 @@ impl NatsServer {
     /// A server with these lines of configuration in addition to its address.
     pub fn start_with(configuration: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        std::fs::write(directory.path().join("nats.conf"), configuration).expect("the configuration");
         let mut server = Self {
             child: None,
             port: ports::free(),
             directory,
         };
+        server.configure(configuration);
         server.restart();
         server
+    }
+
+    /// Replaces the lines that `start_with` was given; from the next start or [`NatsServer::reload`] on.
+    pub fn configure(&self, configuration: &str) {
+        std::fs::write(self.directory.path().join("nats.conf"), configuration).expect("the configuration");
+    }
+
+    /// Tells the running server to read its configuration again, which it does a moment later.
+    pub fn reload(&self) {
+        self.signal("-HUP");
     }
 
     pub fn url(&self) -> String {
@@ -90,8 +100,11 @@ impl NatsServer {
 
     /// Stops the process as if the machine hung (`true`), or lets it continue.
     pub fn set_frozen(&self, frozen: bool) {
+        self.signal(if frozen { "-STOP" } else { "-CONT" });
+    }
+
+    fn signal(&self, signal: &str) {
         let child = self.child.as_ref().expect("running");
-        let signal = if frozen { "-STOP" } else { "-CONT" };
         let status = Command::new("kill")
             .args([signal, &child.id().to_string()])
             .status();

@@ -27,10 +27,12 @@ use futures_util::future::TryFutureExt;
 use futures_util::{Sink, SinkExt as _, StreamExt};
 use portable_atomic::AtomicU64;
 use regex::Regex;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::sync::LazyLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -961,6 +963,23 @@ impl Client {
             .map_err(Into::into)
     }
 
+    /// The subscriptions that the server refused on the present connection. The server answers in order: once a message
+    /// published after a subscription has come back, the subscription's refusal stands here, too.
+    pub fn refused_subscriptions(&self) -> RefusedSubscriptions {
+        self.connection_stats.refused_subscriptions().clone()
+    }
+
+    /// Asks the server again for the subscriptions that this user was not permitted, on the same connection, and forgets
+    /// that they were refused. Permissions can be granted while the client is connected, by a reload of the server's
+    /// configuration, and the server does not keep what it refused. Subscriptions over the server's limit are repeated by
+    /// [`Client::force_reconnect`] alone.
+    pub async fn repeat_refused_subscriptions(&self) -> Result<(), ReconnectError> {
+        self.sender
+            .send(Command::RepeatRefused)
+            .await
+            .map_err(Into::into)
+    }
+
     /// Replaces the server pool used for reconnection attempts.
     ///
     /// The new pool takes effect on the next reconnect attempt; it does not
@@ -1347,4 +1366,31 @@ pub struct Statistics {
     pub connects: AtomicU64,
     /// Number of messages that were skipped, because their subject or their headers cannot be read.
     pub malformed_messages: AtomicU64,
+    /// Number of messages that the server refused to publish, because this user lacks the permission.
+    pub refused_publishes: AtomicU64,
+    pub(crate) refused_subscriptions: Mutex<RefusedSubscriptions>,
+}
+
+impl Statistics {
+    pub(crate) fn refused_subscriptions(&self) -> MutexGuard<'_, RefusedSubscriptions> {
+        self.refused_subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The subscriptions that the server refused on the present connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RefusedSubscriptions {
+    /// The subjects that this user may not subscribe to.
+    pub subjects: BTreeSet<String>,
+    /// There are more subscriptions than the server allows. It does not say which of them it refused.
+    pub over_limit: bool,
+}
+
+impl RefusedSubscriptions {
+    /// Whether the server refused none.
+    pub fn is_empty(&self) -> bool {
+        self.subjects.is_empty() && !self.over_limit
+    }
 }

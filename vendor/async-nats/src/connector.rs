@@ -259,9 +259,10 @@ impl Connector {
                             error,
                         ))
                     }
-                    other => {
+                    // The whole error: its kind alone does not say what is to be done.
+                    _ => {
                         self.events_tx
-                            .try_send(Event::ClientError(ClientError::Other(other.to_string())))
+                            .try_send(Event::ClientError(ClientError::Other(error.to_string())))
                             .ok();
                     }
                 },

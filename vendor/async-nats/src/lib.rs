@@ -256,8 +256,8 @@ mod options;
 
 pub use auth::Auth;
 pub use client::{
-    Client, PublishError, PublishErrorKind, Request, RequestError, RequestErrorKind,
-    ServerPoolError, ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, Statistics,
+    Client, PublishError, PublishErrorKind, RefusedSubscriptions, Request, RequestError,
+    RequestErrorKind, ServerPoolError, ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, Statistics,
     SubscribeError, SubscribeErrorKind,
 };
 pub use options::{AuthError, ConnectOptions};
@@ -422,6 +422,7 @@ pub(crate) enum Command {
         sid: Option<u64>,
     },
     Reconnect,
+    RepeatRefused,
     SetServerPool {
         servers: Vec<ServerAddr>,
         result: oneshot::Sender<Result<(), String>>,
@@ -732,6 +733,7 @@ impl ConnectionHandler {
             }
             ServerOp::Error(error) => {
                 debug!("received ERROR: {:?}", error);
+                self.note_refusal(&error);
                 self.connector
                     .events_tx
                     .try_send(Event::ServerError(error))
@@ -841,6 +843,25 @@ impl ConnectionHandler {
             _ => {
                 // TODO: don't ignore.
             }
+        }
+    }
+
+    /// Remembers what the server refuses: a subscription that it refused looks like one without messages.
+    fn note_refusal(&mut self, error: &ServerError) {
+        let ServerError::Other(text) = error else {
+            return;
+        };
+        let statistics = &self.connector.connect_stats;
+        if let Some(subject) = quoted_after(text, "permissions violation for subscription to ") {
+            let is_own = |subscription: &Subscription| subscription.subject.as_str() == subject;
+            if self.subscriptions.values().any(is_own) {
+                let mut refused = statistics.refused_subscriptions();
+                refused.subjects.insert(subject.to_owned());
+            }
+        } else if quoted_after(text, "permissions violation for publish to ").is_some() {
+            statistics.refused_publishes.add(1, Ordering::Relaxed);
+        } else if text.eq_ignore_ascii_case("maximum subscriptions exceeded") {
+            statistics.refused_subscriptions().over_limit = true;
         }
     }
 
@@ -992,6 +1013,20 @@ impl ConnectionHandler {
                 self.should_reconnect = true;
             }
 
+            Command::RepeatRefused => {
+                let refused =
+                    mem::take(&mut self.connector.connect_stats.refused_subscriptions().subjects);
+                for (sid, subscription) in &self.subscriptions {
+                    if refused.contains(subscription.subject.as_str()) {
+                        self.connection.enqueue_write_op(&ClientOp::Subscribe {
+                            sid: *sid,
+                            subject: subscription.subject.to_owned(),
+                            queue_group: subscription.queue_group.to_owned(),
+                        });
+                    }
+                }
+            }
+
             Command::SetServerPool { servers, result } => {
                 let _ = result.send(self.connector.set_server_pool(servers));
             }
@@ -1014,6 +1049,7 @@ impl ConnectionHandler {
         let (info, connection) = self.connector.connect().await?;
         self.connection = connection;
         let _ = self.info_sender.send(Some(info));
+        *self.connector.connect_stats.refused_subscriptions() = RefusedSubscriptions::default();
 
         self.subscriptions
             .retain(|_, subscription| !subscription.sender.is_closed());
@@ -1042,6 +1078,15 @@ impl ConnectionHandler {
         }
         Ok(())
     }
+}
+
+/// The first quoted text behind `prefix` (in lower case), if `text` begins with that, in any case.
+fn quoted_after<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+    let start = text.get(..prefix.len())?;
+    if !start.eq_ignore_ascii_case(prefix) {
+        return None;
+    }
+    text[prefix.len()..].strip_prefix('"')?.split('"').next()
 }
 
 /// Connects to NATS with specified options.

@@ -1,0 +1,158 @@
+//! What the NATS server refuses this instance: words for subscriptions, and the kinds of messages that it lately would
+//! not publish. No text here holds a whole subject of a publish, which may name a user.
+
+use std::time::{Duration, Instant};
+
+use async_nats::{RefusedSubscriptions, ServerError};
+use parking_lot::Mutex;
+
+use crate::bus::subject::Prefix;
+
+/// How long a refused publish is shown. The server says nothing of a publish that it takes, so that there is no end to
+/// be seen.
+const SHOWN: Duration = Duration::from_secs(60);
+/// What an instance publishes below its prefix.
+const KINDS: [&str; 5] = ["broadcast", "user", "app", "control", "event"];
+const INBOX: &str = "_INBOX.";
+
+/// How many subscriptions are refused; those over the server's limit, which it does not name, are 1.
+pub(super) fn count(refused: &RefusedSubscriptions) -> u64 {
+    refused.subjects.len() as u64 + u64::from(refused.over_limit)
+}
+
+/// One line for each refused subscription.
+pub(super) fn words(refused: &RefusedSubscriptions) -> Vec<String> {
+    let mut words: Vec<String> = refused
+        .subjects
+        .iter()
+        .map(|subject| format!("NATS does not permit this user to subscribe to {subject}"))
+        .collect();
+    if refused.over_limit {
+        words.push("NATS allows this user fewer subscriptions than an instance needs, which are five".into());
+    }
+    words
+}
+
+/// Whether the error is one of those that the client keeps as [`RefusedSubscriptions`].
+pub(super) fn is_refused_subscription(error: &ServerError) -> bool {
+    let ServerError::Other(text) = error else {
+        return false;
+    };
+    let text = text.to_ascii_lowercase();
+    text.starts_with("permissions violation for subscription to ") || text == "maximum subscriptions exceeded"
+}
+
+/// When the server last refused a publish of each kind.
+pub(super) struct RefusedPublishes {
+    prefix: Box<str>,
+    last: Mutex<[Option<Instant>; KINDS.len() + 1]>,
+}
+
+impl RefusedPublishes {
+    /// None yet.
+    pub(super) fn new(prefix: &Prefix) -> Self {
+        Self {
+            prefix: format!("{prefix}.").into(),
+            last: Mutex::default(),
+        }
+    }
+
+    /// Remembers `error`, if it is the refusal of a publish.
+    pub(super) fn note(&self, error: &ServerError) {
+        if let ServerError::Other(text) = error {
+            self.note_at(text, Instant::now());
+        }
+    }
+
+    fn note_at(&self, text: &str, now: Instant) {
+        const BEGINNING: &str = "permissions violation for publish to \"";
+        let Some((beginning, subject)) = text.split_at_checked(BEGINNING.len()) else {
+            return;
+        };
+        if !beginning.eq_ignore_ascii_case(BEGINNING) {
+            return;
+        }
+        let kind = match subject.strip_prefix(&*self.prefix) {
+            Some(below) => KINDS
+                .iter()
+                .position(|kind| below.strip_prefix(kind).is_some_and(|rest| rest.starts_with('.'))),
+            None => subject.starts_with(INBOX).then_some(KINDS.len()),
+        };
+        if let Some(kind) = kind {
+            self.last.lock()[kind] = Some(now);
+        }
+    }
+
+    /// One line for each kind of which a publish was refused within the last minute.
+    pub(super) fn recent(&self) -> Vec<String> {
+        self.recent_at(Instant::now())
+    }
+
+    fn recent_at(&self, now: Instant) -> Vec<String> {
+        let last = *self.last.lock();
+        let is_recent = |at: &Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < SHOWN);
+        let subjects = KINDS
+            .iter()
+            .map(|kind| format!("{}{kind}.>", self.prefix))
+            .chain([format!("{INBOX}>")]);
+        last.iter()
+            .zip(subjects)
+            .filter(|(at, _)| is_recent(at))
+            .map(|(_, subject)| {
+                format!("NATS did not permit this user to publish to {subject} within the last minute")
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_publishes_are_named_by_kind_for_a_minute() {
+        let refused = RefusedPublishes::new(&"ab".parse().unwrap());
+        let start = Instant::now();
+        for subject in [
+            "ab.user.alice.queue.x",
+            "_INBOX.01.02",
+            "ab.users.x",
+            "a.c.broadcast.x",
+            "elsewhere",
+        ] {
+            refused.note_at(
+                &format!("Permissions Violation for Publish to \"{subject}\""),
+                start,
+            );
+        }
+        refused.note_at("Permissions Violation for Subscription to \"ab.app.x\"", start);
+        refused.note_at("ä", start);
+        let shown = refused.recent_at(start + Duration::from_secs(59));
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert!(
+            shown[0].contains(" ab.user.> ") && shown[1].contains(" _INBOX.> "),
+            "{shown:?}"
+        );
+        assert!(refused.recent_at(start + SHOWN).is_empty());
+    }
+
+    #[test]
+    fn refused_subscriptions_are_the_clients_to_keep() {
+        for (text, expected) in [
+            ("Permissions Violation for Subscription to \"a.>\"", true),
+            (
+                "permissions violation for subscription to \"a.>\" (sid \"3\")",
+                true,
+            ),
+            ("maximum subscriptions exceeded", true),
+            ("Permissions Violation for Publish to \"a\"", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                is_refused_subscription(&ServerError::Other(text.into())),
+                expected,
+                "{text}"
+            );
+        }
+    }
+}
