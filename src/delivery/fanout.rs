@@ -15,6 +15,7 @@ use super::wire::{AckMode, GroupKey};
 use crate::destination::{Path, Target};
 use crate::envelope::{Envelope, MessageId};
 use crate::principal::UserName;
+use crate::task;
 
 use tally::Tally;
 use windowed::send_windowed;
@@ -63,7 +64,7 @@ impl Shard {
         }
     }
 
-    fn broadcast(&mut self, path: &Path, together: &mut [Encoded<'_>]) {
+    fn broadcast(&mut self, path: &Path, together: &mut Vec<Encoded<'_>>) {
         let mut tally = Tally::default();
         let (now, begun) = (self.wheel.now(), Instant::now());
         let Some(groups) = self.topics.groups(path) else {
@@ -71,6 +72,9 @@ impl Shard {
         };
         for (id, group) in groups {
             encode(&mut self.frames, together, &group.key, &self.setting, None);
+            if together.is_empty() {
+                return;
+            }
             // The subscription's number is the session's own. It is needed only if the session is blocked.
             let number = |session: &Session| session.number_in(id);
             if group.key.ack != AckMode::Auto {
@@ -101,7 +105,7 @@ impl Shard {
         }
     }
 
-    fn reach_user(&mut self, user: &UserName, path: &Path, together: &mut [Encoded<'_>]) {
+    fn reach_user(&mut self, user: &UserName, path: &Path, together: &mut Vec<Encoded<'_>>) {
         match self.roster.of_user(user) {
             // Usually one session: nothing to copy.
             &[slot] => self.reach_session(slot, path, together),
@@ -119,10 +123,10 @@ impl Shard {
         let Target::User { path, .. } = &envelope.target else {
             return;
         };
-        self.reach_session(slot, path, &mut [Encoded::new(envelope)]);
+        self.reach_session(slot, path, &mut vec![Encoded::new(envelope)]);
     }
 
-    fn reach_session(&mut self, slot: Slot, path: &Path, together: &mut [Encoded<'_>]) {
+    fn reach_session(&mut self, slot: Slot, path: &Path, together: &mut Vec<Encoded<'_>>) {
         let mut tally = Tally::default();
         let now = self.wheel.now();
         for encoded in together.iter_mut() {
@@ -149,6 +153,9 @@ impl Shard {
                 _ => continue,
             };
             encode(&mut self.frames, together, &key, &self.setting, Some(&session.id));
+            if together.is_empty() {
+                return;
+            }
             if windowed {
                 let ids = message_ids(together);
                 let sent = send_windowed(hot, session, number, &self.frames, &ids, now, Instant::now());
@@ -187,26 +194,48 @@ fn mark_of(target: &Target) -> u64 {
 
 /// Fills `frames` with the notifications as the group `key` sees them. A batch never holds more than fit. `session`
 /// is set if they are for one session only, on a user destination.
+///
+/// A notification that makes its encoding panic is taken out of `together` and reported: every instance gets it, and a
+/// shard that panics ends its instance. Encoding touches no session, so nothing is left half-done.
 fn encode(
     frames: &mut Frames,
-    together: &mut [Encoded<'_>],
+    together: &mut Vec<Encoded<'_>>,
     key: &GroupKey,
     setting: &Setting,
     session: Option<&str>,
 ) {
-    frames.clear();
-    for encoded in together {
-        let envelope = encoded.envelope;
-        let trail = match session {
-            Some(session) if encoded.traced => setting.trail.message(envelope, session),
-            Some(_) => None,
-            None => encoded.trail.and_then(|_| setting.trail.broadcast(envelope)),
-        };
-        frames.add(
-            envelope,
-            key,
-            encoded.rest(key.version, &setting.user_prefix),
-            trail,
-        );
+    loop {
+        frames.clear();
+        let mut at = 0;
+        let encoding = task::caught_now(|| {
+            for encoded in together.iter_mut() {
+                add(frames, encoded, key, setting, session);
+                at += 1;
+            }
+        });
+        if encoding.is_ok() {
+            return;
+        }
+        let poison = together.remove(at);
+        setting.trail.poisoned(&poison.envelope.id);
     }
+}
+
+fn add(
+    frames: &mut Frames,
+    encoded: &mut Encoded<'_>,
+    key: &GroupKey,
+    setting: &Setting,
+    session: Option<&str>,
+) {
+    let envelope = encoded.envelope;
+    #[cfg(test)]
+    task::faults::trip(&envelope.body);
+    let trail = match session {
+        Some(session) if encoded.traced => setting.trail.message(envelope, session),
+        Some(_) => None,
+        None => encoded.trail.and_then(|_| setting.trail.broadcast(envelope)),
+    };
+    let rest = encoded.rest(key.version, &setting.user_prefix);
+    frames.add(envelope, key, rest, trail);
 }

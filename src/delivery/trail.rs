@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::envelope::{Envelope, TraceContext};
+use crate::envelope::{Envelope, MessageId, TraceContext};
 use crate::limit::Limit;
 
 /// Follows the notifications of one instance. The shards' threads and the sessions' tasks call it: it must not wait. A
@@ -38,6 +38,9 @@ pub trait Trail: Send + Sync + 'static {
     fn bound_reached(&self, limit: Limit) {
         let _ = limit;
     }
+
+    /// The notification `id` was dropped, because encoding it panicked.
+    fn poisoned(&self, _id: &MessageId) {}
 
     /// Whether any notification is ever recorded. Asked once, at the start; if not, the methods below are never called.
     fn records(&self) -> bool {

@@ -16,6 +16,7 @@ use crate::stomp::Version;
 
 mod acknowledge;
 mod liveness;
+mod poison;
 mod slow;
 
 #[derive(Default)]

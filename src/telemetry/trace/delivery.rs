@@ -13,9 +13,9 @@ use super::data::{DataSpan, attributes};
 use super::decide::remote;
 use crate::delivery::trail::{Counts, MessageTrail, NotificationTrail, Trail};
 use crate::destination::Target;
-use crate::envelope::{Envelope, TraceContext};
+use crate::envelope::{Envelope, MessageId, TraceContext};
 use crate::limit::Limit;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Poison};
 
 mod message;
 
@@ -56,6 +56,11 @@ impl Trail for Recorder {
 
     fn bound_reached(&self, limit: Limit) {
         self.metrics.limit_hit(limit);
+    }
+
+    fn poisoned(&self, id: &MessageId) {
+        self.metrics.poisoned(Poison::Notification);
+        tracing::error!(%id, "a notification was dropped: encoding it panicked");
     }
 
     fn records(&self) -> bool {
