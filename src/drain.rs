@@ -14,6 +14,8 @@ use crate::setting::{Findings, HumanDuration};
 
 /// The interval between waves of session closes.
 const WAVE_INTERVAL: Duration = Duration::from_millis(100);
+/// How long an end at once waits for the log to write its last line.
+const LAST_LINE: Duration = Duration::from_millis(50);
 
 /// `[drain]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -80,22 +82,35 @@ pub enum Stop {
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+    user1: Signal,
+    user2: Signal,
 }
 
 impl StopSignals {
-    /// Catches SIGTERM and SIGINT from now on, for the life of the process. Returns the system's error on failure.
+    /// Catches SIGTERM and SIGINT from now on, for the life of the process, and SIGHUP, SIGUSR1 and SIGUSR2, which would end
+    /// it without a drain and are ignored. Returns the system's error on failure.
     pub fn catch() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 
     /// Waits for the next signal. Cancel-safe.
     pub async fn next(&mut self) -> Stop {
-        tokio::select! {
-            _ = self.terminate.recv() => Stop::Terminate,
-            _ = self.interrupt.recv() => Stop::Interrupt,
+        loop {
+            let signal = tokio::select! {
+                _ = self.terminate.recv() => return Stop::Terminate,
+                _ = self.interrupt.recv() => return Stop::Interrupt,
+                _ = self.hangup.recv() => "SIGHUP",
+                _ = self.user1.recv() => "SIGUSR1",
+                _ = self.user2.recv() => "SIGUSR2",
+            };
+            info!(signal, "a signal without a meaning here is ignored");
         }
     }
 
@@ -109,6 +124,8 @@ impl StopSignals {
         tokio::spawn(async move {
             self.next().await;
             warn!("second signal: ending at once");
+            // The log's own thread writes that line; this one waits for it no longer than people notice.
+            tokio::time::sleep(LAST_LINE).await;
             std::process::exit(1);
         });
         stop

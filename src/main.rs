@@ -56,7 +56,8 @@ fn run() -> Result<(), u8> {
 fn serve(flags: ConfigArgs) -> Result<(), u8> {
     let demo = flags.demo;
     let (Loaded { config, warnings, .. }, prepared) = prepare(flags)?;
-    telemetry::start(&config.log).map_err(|error| failure(&error))?;
+    // Last to go: what ends the program is logged as well.
+    let _log = telemetry::start(&config.log).map_err(|error| failure(&error))?;
     if demo {
         tracing::warn!(
             "--demo: users test1 to test10 and admin can log in with a known password, and anyone who reaches {} may publish; \

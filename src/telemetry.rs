@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::setting::Findings;
 use log_filter::Level;
+pub use logs::LogGuard;
 
 pub(crate) mod log_filter;
 pub mod log_level;
@@ -15,11 +16,12 @@ pub mod otlp;
 pub mod plan;
 pub mod trace;
 
-/// Begins to tell: the log of this process. Called once, by `main`.
+/// Begins the log of this process. Called once, by `main`, which keeps the result until it ends: dropping that writes what
+/// is still queued, for at most about a second.
 ///
 /// # Errors
-/// `log.level` does not parse, or the log was begun before.
-pub fn start(config: &LogConfig) -> Result<(), StartError> {
+/// The log was begun before.
+pub fn start(config: &LogConfig) -> Result<LogGuard, StartError> {
     logs::start(config)
 }
 
@@ -48,11 +50,14 @@ pub struct LogConfig {
     pub level: Level,
     /// `auto` (pretty on a terminal, JSON otherwise), `pretty` or `json`.
     pub format: LogFormat,
+    /// Lines that may wait for a reader of standard error. Further ones are dropped and counted.
+    pub queue_lines: usize,
 }
 
 impl LogConfig {
-    /// Checks that no library is let to say what may be secret.
+    /// Checks that the queue is bounded, and that no library may log what may be secret.
     pub fn check(&self, findings: &mut Findings) {
+        findings.within("log.queue_lines", self.queue_lines, 1, 1_000_000);
         if log_filter::lets_libraries_talk(self.level.as_str()) {
             findings.warn(
                 "log.level",
@@ -80,6 +85,7 @@ impl Default for LogConfig {
         Self {
             level: Level::default(),
             format: LogFormat::Auto,
+            queue_lines: 8_192,
         }
     }
 }

@@ -1,8 +1,13 @@
 //! The log: what tracing's events become. Lines go to standard error in either format, so that standard output belongs
 //! to what a subcommand prints. Knows nothing of what is told.
+//!
+//! **Nobody waits for a reader.** A thread of its own writes the lines, out of a bounded queue (`log.queue_lines`): a log
+//! driver or a terminal that stalls costs lines, which [`lost`] counts, and never a session.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::{Filter, SubscriberExt};
@@ -13,6 +18,19 @@ use super::{LogConfig, LogFormat, StartError, log_level, trace};
 use traced::{Ids, Traced};
 
 mod traced;
+
+/// Counts the lines that found the queue full. Set once, by [`start`].
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Keeps the log's thread. Dropping it writes what is queued, and gives up after about a second if nobody reads.
+#[derive(Debug)]
+#[must_use = "dropping it ends the log"]
+pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+
+/// Lines lost since the start, because nobody read standard error quickly enough.
+pub fn lost() -> u64 {
+    LOST.get().map_or(0, |counter| counter.dropped_lines() as u64)
+}
 
 /// Whether lines are for people.
 fn is_pretty(format: LogFormat, terminal: bool) -> bool {
@@ -59,19 +77,37 @@ where
 }
 
 /// Makes this process's log, and the layer that exports spans. Once: a second call fails.
-pub(super) fn start(config: &LogConfig) -> Result<(), StartError> {
+pub(super) fn start(config: &LogConfig) -> Result<LogGuard, StartError> {
     let filter = config.level.filter();
     let terminal = std::io::stderr().is_terminal();
     // https://no-color.org: set and not empty.
     let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (filter, handle) = reload::Layer::new(filter);
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(config.queue_lines)
+        .lossy(true)
+        .thread_name("herald-log")
+        .finish(std::io::stderr());
+    let counter = writer.error_counter();
     tracing_subscriber::registry()
-        .with(layer(config.format, terminal, coloured, std::io::stderr, filter))
+        .with(layer(config.format, terminal, coloured, writer, filter))
         .with(trace::layer())
         .try_init()
         .map_err(|_| StartError::Twice)?;
+    LOST.set(counter).map_err(|_| StartError::Twice)?;
     log_level::begun(handle, config.level.as_str());
-    Ok(())
+    log_panics();
+    Ok(LogGuard(guard))
+}
+
+/// Has a panic logged by its place alone: its words may quote a body, and the default hook would wait for a reader of
+/// standard error.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let place = panic.location().map(tracing::field::display);
+        tracing::error!(place, thread = thread.name(), "a thread panicked");
+    }));
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod cluster;
 mod explain;
 mod life;
 mod limits;
+mod log;
 mod login_queue;
 mod login_time;
 mod metrics;

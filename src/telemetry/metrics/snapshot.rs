@@ -120,6 +120,7 @@ pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry
             ("control", relayed.poison_control),
         ],
     )?;
+    snapshot.counter(names::LOG_LINES_LOST, crate::telemetry::logs::lost())?;
     snapshot.counter(names::HEARTBEAT_MISSES, delivery.pings)?;
     snapshot.counter(names::REAPED, delivery.reaped)?;
     snapshot.gauge(names::BUS_CONNECTED, observed.bus_connected.into())?;
