@@ -34,6 +34,13 @@ pub struct Config {
     pub nkey_file: Option<String>,
     /// A PEM file of the authorities to trust. Setting it requires TLS.
     pub ca_file: Option<String>,
+    /// A PEM file of the certificate to show to a server that verifies its clients, with its chain. Setting it requires
+    /// TLS.
+    pub cert_file: Option<String>,
+    /// A PEM file of the private key of `cert_file`.
+    pub key_file: Option<String>,
+    /// Whether to begin with TLS, for a server with `handshake_first`. Setting it requires TLS.
+    pub tls_first: bool,
     /// How long a backend may take to answer an application request.
     pub request_timeout: HumanDuration,
     /// The longest pause between attempts to reconnect.
@@ -65,6 +72,9 @@ impl Default for Config {
             nkey: None,
             nkey_file: None,
             ca_file: None,
+            cert_file: None,
+            key_file: None,
+            tls_first: false,
             request_timeout: HumanDuration::secs(5),
             reconnect_delay: HumanDuration::millis(500),
             ping_interval: HumanDuration::secs(5),
@@ -131,11 +141,18 @@ impl Config {
                 format!("expected one way to authenticate, got {}", ways.join(" and ")),
             );
         }
+        match (&self.cert_file, &self.key_file) {
+            (Some(_), None) => findings.error("bus.cert_file", "expected bus.key_file too"),
+            (None, Some(_)) => findings.error("bus.key_file", "expected bus.cert_file too"),
+            _ => {}
+        }
         if self.url.is_none() {
-            for key in ways
-                .into_iter()
-                .chain(self.ca_file.as_ref().map(|_| "bus.ca_file"))
-            {
+            let tls = [
+                self.ca_file.is_some().then_some("bus.ca_file"),
+                self.cert_file.is_some().then_some("bus.cert_file"),
+                self.tls_first.then_some("bus.tls_first"),
+            ];
+            for key in ways.into_iter().chain(tls.into_iter().flatten()) {
                 findings.warn(
                     key,
                     "has no effect: bus.url is not set, so the bus is the embedded one",

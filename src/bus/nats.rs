@@ -32,7 +32,9 @@ use control::Control;
 use incoming::Incoming;
 use link::{Connection, Link};
 
+mod causes;
 mod control;
+mod credentials;
 mod incoming;
 mod link;
 mod log_limit;
@@ -40,6 +42,7 @@ mod options;
 mod probe;
 mod rights;
 mod servers;
+mod tls;
 mod verify;
 
 pub use options::ConnectError;
@@ -96,7 +99,7 @@ impl NatsBus {
     ) -> Result<Arc<Self>, ConnectError> {
         let subjects = Subjects::new(&config.prefix);
         let addresses = config.url.as_ref().map_or(&[][..], Servers::addresses);
-        let link = Link::new(&config.prefix);
+        let link = Link::new(config);
         let events = link.clone();
         let options = options::options(identity, config, &instance.name).event_callback(move |event| {
             events.on_event(event);
@@ -308,7 +311,8 @@ impl Bus for NatsBus {
     }
 
     fn trouble(&self) -> Vec<String> {
-        let mut trouble = rights::words(&self.connection.client.refused_subscriptions());
+        let mut trouble: Vec<String> = self.connection.cause().into_iter().collect();
+        trouble.extend(rights::words(&self.connection.client.refused_subscriptions()));
         trouble.extend(self.connection.link.refused_publishes.recent());
         trouble
     }

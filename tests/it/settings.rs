@@ -71,6 +71,8 @@ const REFUSED: &[Case] = &[
     ("bus.url = 'nats://127.0.0.1'\nbus.token_file = '/nowhere'", None, "bus.token_file"),
     ("bus.url = 'nats://127.0.0.1'\nbus.nkey = 's3cret'", None, "bus.nkey"),
     ("bus.url = 'nats://127.0.0.1'\nbus.ca_file = 'DIR/users.toml'", None, "certificates in PEM"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.cert_file = '/nowhere'", None, "expected bus.key_file too"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.cert_file = '/nowhere'\nbus.key_file = '/nowhere'", None, "bus.cert_file"),
 ];
 
 struct Folder(tempfile::TempDir);

@@ -10,15 +10,16 @@ use async_nats::connection::State;
 use async_nats::message::OutboundMessage;
 use async_nats::{Client, Event, HeaderMap, Subscriber};
 use futures_util::StreamExt;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::causes::Causes;
 use super::log_limit::OncePerSecond;
 use super::rights::{self, RefusedPublishes};
 use crate::bus::headers::Undeliverable;
 use crate::bus::requests::Requests;
-use crate::bus::subject::Prefix;
-use crate::bus::{Health, PublishError};
+use crate::bus::{Config, Health, PublishError};
 
 /// How long a publish may wait for the connection to accept it: callers are answered within a second.
 pub(super) const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
@@ -31,6 +32,9 @@ pub(super) struct Link {
     /// Cancelled when the bus drains.
     pub(super) closing: CancellationToken,
     pub(super) refused_publishes: RefusedPublishes,
+    causes: Causes,
+    /// Why the last attempt to connect failed, if that is known.
+    cause: Mutex<Option<String>>,
     slow_consumer_drops: AtomicU64,
     undeliverable: AtomicU64,
     poisoned: AtomicU64,
@@ -40,14 +44,16 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// `prefix`: `bus.prefix`.
-    pub(super) fn new(prefix: &Prefix) -> Arc<Self> {
+    /// For a connection by these settings.
+    pub(super) fn new(config: &Config) -> Arc<Self> {
         Arc::new(Self {
             health: watch::Sender::new(Health::Disconnected),
             changed: Notify::new(),
             requests: Requests::new(),
             closing: CancellationToken::new(),
-            refused_publishes: RefusedPublishes::new(prefix),
+            refused_publishes: RefusedPublishes::new(&config.prefix),
+            causes: Causes::of(config),
+            cause: Mutex::new(None),
             slow_consumer_drops: AtomicU64::new(0),
             undeliverable: AtomicU64::new(0),
             poisoned: AtomicU64::new(0),
@@ -77,11 +83,7 @@ impl Link {
                     tracing::warn!(%error, left_out, "the NATS server refuses");
                 }
             }
-            Event::ClientError(error) => {
-                if let Some(left_out) = self.error_log.pass() {
-                    tracing::warn!(%error, left_out, "cannot reach NATS, trying again");
-                }
-            }
+            Event::ClientError(error) => self.not_reached(&error.to_string()),
             // Counted by the client itself, since events are dropped in a flood of them: see [`Connection::malformed`].
             Event::MalformedMessage(message) => {
                 self.log_undeliverable(Undeliverable::Malformed, &message.subject)
@@ -90,6 +92,23 @@ impl Link {
             Event::Connected | Event::Draining => {}
         }
         self.changed.notify_one();
+    }
+
+    /// An attempt to connect failed.
+    fn not_reached(&self, error: &str) {
+        let cause = self.causes.of_error(error);
+        if let Some(left_out) = self.error_log.pass() {
+            let cause = cause.as_deref();
+            tracing::warn!(%error, cause, left_out, "cannot reach NATS, trying again");
+        }
+        // A server that refuses a certificate may hang up before its reason is read; the next attempt reads it.
+        let says_nothing = ["reset", "roken pipe", "closed"]
+            .iter()
+            .any(|word| error.contains(word));
+        let mut held = self.cause.lock();
+        if cause.is_some() || held.is_none() || !says_nothing {
+            *held = cause;
+        }
     }
 
     /// A message found no room between the client and the reader.
@@ -236,6 +255,13 @@ impl Connection {
     pub(super) fn malformed(&self) -> u64 {
         let statistics = self.client.statistics();
         statistics.malformed_messages.load(Ordering::Relaxed)
+    }
+
+    /// Why there is no connection, if that is known.
+    pub(super) fn cause(&self) -> Option<String> {
+        let is_known_good = *self.link.health.borrow() == Health::Connected;
+        let cause = self.link.cause.lock();
+        cause.clone().filter(|_| !self.is_up() && !is_known_good)
     }
 
     /// Messages that the server refused to publish, by the client's own count.

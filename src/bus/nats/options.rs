@@ -1,15 +1,15 @@
-//! `[bus]` as options of the NATS client: credentials, TLS, pauses between attempts. Reads the files that the
-//! settings name; its errors name setting and file, never a secret. Knows no connection.
+//! `[bus]` as options of the NATS client, and the pauses between attempts. Reads the files that the settings name; its
+//! errors name setting and file, never a secret. Knows no connection.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::ConnectOptions;
 
+use super::credentials::Credentials;
+use super::tls;
 use crate::bus::Config;
-use crate::setting::Secret;
 
 /// How long one attempt to connect may take, including name resolution and TLS.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -105,72 +105,16 @@ impl Identity {
     /// # Errors
     /// A file that cannot be read or does not hold what it should, by its setting.
     pub fn read(config: &Config) -> Result<Self, ConnectError> {
-        let mut options = credentials(ConnectOptions::new(), config)?.connection_timeout(ATTEMPT_TIMEOUT);
-        if let Some(path) = &config.ca_file {
-            let pem = read("bus.ca_file", path)?;
-            if !pem.contains("-----BEGIN CERTIFICATE-----") {
-                return Err(ConnectError::Content {
-                    setting: "bus.ca_file",
-                    expected: "certificates in PEM",
-                });
-            }
-            options = options
-                .add_root_certificates(PathBuf::from(path))
-                .require_tls(true);
-        }
-        Ok(Self(options))
+        let credentials = Credentials::of(config);
+        // For its errors: the answer to a server is made for each connection.
+        credentials.auth(b"")?;
+        let options = credentials.options().connection_timeout(ATTEMPT_TIMEOUT);
+        Ok(Self(tls::apply(options, config)?))
     }
 }
 
-/// At most one way to prove who we are: the section's check lets no second one through.
-fn credentials(options: ConnectOptions, config: &Config) -> Result<ConnectOptions, ConnectError> {
-    if let Some(user) = &config.user {
-        let password = secret(&config.password, ("bus.password_file", &config.password_file))?;
-        return Ok(options.user_and_password(user.clone(), password.unwrap_or_default()));
-    }
-    if let Some(token) = secret(&config.token, ("bus.token_file", &config.token_file))? {
-        return Ok(options.token(token));
-    }
-    if let Some(seed) = secret(&config.nkey, ("bus.nkey_file", &config.nkey_file))? {
-        if !is_user_seed(&seed) {
-            return Err(ConnectError::Content {
-                setting: if config.nkey.is_some() {
-                    "bus.nkey"
-                } else {
-                    "bus.nkey_file"
-                },
-                expected: "the seed of a user's NKey (SU…)",
-            });
-        }
-        return Ok(options.nkey(seed));
-    }
-    if let Some(path) = &config.credentials_file {
-        let text = read("bus.credentials_file", path)?;
-        // The client's error is left out: it may repeat what it read.
-        return options.credentials(&text).map_err(|_| ConnectError::Content {
-            setting: "bus.credentials_file",
-            expected: "a user's JWT and NKey seed",
-        });
-    }
-    Ok(options)
-}
-
-/// A secret, from the setting itself or from the file that the second setting names, without the line's end.
-fn secret(
-    inline: &Option<Secret>,
-    (setting, file): (&'static str, &Option<String>),
-) -> Result<Option<String>, ConnectError> {
-    match (inline, file) {
-        (Some(secret), _) => Ok(Some(secret.expose().to_owned())),
-        (None, Some(path)) => {
-            let text = read(setting, path)?;
-            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
-        }
-        (None, None) => Ok(None),
-    }
-}
-
-fn read(setting: &'static str, path: &str) -> Result<String, ConnectError> {
+/// The text of the file that `setting` names.
+pub(super) fn read(setting: &'static str, path: &str) -> Result<String, ConnectError> {
     use std::io::Read;
 
     let error = |source| ConnectError::File {
@@ -186,11 +130,6 @@ fn read(setting: &'static str, path: &str) -> Result<String, ConnectError> {
         return Err(error(std::io::Error::other("over 256 KiB")));
     }
     Ok(text)
-}
-
-/// By form only; the client, too, would find out no earlier than at its first connection, and then try for ever.
-fn is_user_seed(seed: &str) -> bool {
-    seed.len() == 58 && seed.starts_with("SU") && seed.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'))
 }
 
 /// The pause before attempt `attempt` (from 1; the client counts anew after each success): short at first, since a

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use async_nats::{Client, Subscriber};
 use serde::Deserialize;
 
+use super::causes::Causes;
 use super::options::{ConnectError, Identity};
 use super::rights;
 use super::servers::Servers;
@@ -59,7 +60,13 @@ pub async fn probe(config: &Config) -> Result<Vec<(String, Result<Probed, String
                 let certificate = Box::pin(certificate::shown(config, address)).await;
                 Ok(Box::pin(ask(&client, config, certificate)).await)
             }
-            Err(error) => Err(words(&error)),
+            Err(error) => {
+                let error = words(&error);
+                Err(match Causes::of(config).of_error(&error) {
+                    Some(cause) => format!("{cause} ({error})"),
+                    None => error,
+                })
+            }
         };
         found.push((name, outcome));
     }

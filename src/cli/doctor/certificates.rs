@@ -17,7 +17,13 @@ const FILE_MAX_BYTES: u64 = 256 << 10;
 
 /// The lines about certificates; empty if the configuration names none.
 pub(super) fn look(config: &Config) -> Vec<Line> {
-    let files = config.bus.ca_file.iter().map(|path| ("bus.ca_file", path));
+    let files = [
+        ("bus.ca_file", &config.bus.ca_file),
+        ("bus.cert_file", &config.bus.cert_file),
+    ];
+    let files = files
+        .into_iter()
+        .filter_map(|(key, path)| Some((key, path.as_ref()?)));
     files.flat_map(|(key, path)| file(key, path)).collect()
 }
 

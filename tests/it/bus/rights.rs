@@ -29,7 +29,7 @@ async fn connect(server: &NatsServer) -> Arc<NatsBus> {
 }
 
 /// Waits until the bus complains of `what`, or of nothing if that is empty.
-async fn complains(bus: &dyn Bus, what: &str) {
+pub async fn complains(bus: &dyn Bus, what: &str) {
     let complaint = async {
         loop {
             let trouble = bus.trouble();

@@ -16,7 +16,7 @@ use crate::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::tls;
 use rustls_pki_types::pem::PemObject;
 use std::io::{self, BufReader, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// Loads client certificates from a `.pem` file.
@@ -25,15 +25,13 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 /// Can be used to parse only client certificates from .pem file containing both client key and certs.
 pub(crate) async fn load_certs(path: PathBuf) -> io::Result<Vec<CertificateDer<'static>>> {
     tokio::task::spawn_blocking(move || {
-        let file = std::fs::File::open(path)?;
+        let file = std::fs::File::open(&path).map_err(|err| named(&path, err))?;
         let reader = BufReader::new(file);
         CertificateDer::pem_reader_iter(reader)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| {
-                io::Error::new(
-                    ErrorKind::InvalidData,
-                    format!("could not load certificates: {}", e),
-                )
+                let error = format!("could not load certificates: {}", e);
+                named(&path, io::Error::new(ErrorKind::InvalidData, error))
             })
     })
     .await?
@@ -43,16 +41,19 @@ pub(crate) async fn load_certs(path: PathBuf) -> io::Result<Vec<CertificateDer<'
 /// Can be used to parse only client key from .pem file containing both client key and certs.
 pub(crate) async fn load_key(path: PathBuf) -> io::Result<PrivateKeyDer<'static>> {
     tokio::task::spawn_blocking(move || {
-        let file = std::fs::File::open(path)?;
+        let file = std::fs::File::open(&path).map_err(|err| named(&path, err))?;
         let mut reader = BufReader::new(file);
         PrivateKeyDer::from_pem_reader(&mut reader).map_err(|e| {
-            io::Error::new(
-                ErrorKind::InvalidData,
-                format!("could not load private key: {}", e),
-            )
+            let error = format!("could not load private key: {}", e);
+            named(&path, io::Error::new(ErrorKind::InvalidData, error))
         })
     })
     .await?
+}
+
+/// Puts the file's path in front of the error: several files are read.
+fn named(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 pub(crate) async fn config_tls(options: &ConnectorOptions) -> io::Result<ClientConfig> {
@@ -103,7 +104,9 @@ pub(crate) async fn config_tls(options: &ConnectorOptions) -> io::Result<ClientC
                     let cert = tls::load_certs(cert).await?;
                     builder
                         .with_client_auth_cert(cert, key)
-                        .map_err(|_| io::Error::other("could not add certificate or key"))
+                        .map_err(|err| {
+                            io::Error::other(format!("could not add certificate or key: {err}"))
+                        })
                 } else {
                     Err(io::Error::other("found certificate, but no key"))
                 }

@@ -3,6 +3,8 @@
 use std::io::Write;
 
 use super::*;
+use crate::bus::nats::credentials::Source;
+use crate::setting::Secret;
 
 const SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
 
@@ -76,8 +78,84 @@ fn each_way_to_prove_who_we_are() {
     ] {
         assert!(Identity::read(&config(set)).is_ok());
     }
-    let read = secret(&None, ("b", &Some(path))).unwrap();
-    assert_eq!(read.as_deref(), Some("s3cret"));
+    let read = Source::File("b", path).read().unwrap();
+    assert_eq!(read, "s3cret");
+}
+
+#[test]
+fn credentials_are_read_for_each_connection() {
+    let key = |seed: &str| nkeys::KeyPair::from_seed(seed).unwrap();
+    let other = nkeys::KeyPair::new_user();
+    let decorated = |seed: &str| {
+        format!(
+            "-----BEGIN NATS USER JWT-----\neyJ0.e-_.x\n------END NATS USER JWT------\n\n***** IMPORTANT *****\nkeep it\n\n\
+             -----BEGIN USER NKEY SEED-----\r\n{seed}\r\n------END USER NKEY SEED------\n"
+        )
+    };
+    let (mut held, path) = file("");
+    let mut write = |text: &str| {
+        held.as_file().set_len(0).unwrap();
+        std::io::Seek::rewind(&mut held).unwrap();
+        held.write_all(text.as_bytes()).unwrap();
+    };
+    let auth = |set: &dyn Fn(&mut Config)| Credentials::of(&config(set)).auth(b"nonce");
+    let token = |c: &mut Config| c.token_file = Some(path.clone());
+    let nkey = |c: &mut Config| c.nkey_file = Some(path.clone());
+    let credentials = |c: &mut Config| c.credentials_file = Some(path.clone());
+    for text in ["one", "two"] {
+        write(text);
+        assert_eq!(auth(&token).unwrap().token.as_deref(), Some(text));
+        assert!(auth(&nkey).is_err() && auth(&credentials).is_err());
+    }
+    for seed in [SEED, &other.seed().unwrap()] {
+        write(seed);
+        let answer = auth(&nkey).unwrap();
+        assert_eq!(answer.nkey, Some(key(seed).public_key()));
+        key(seed).verify(b"nonce", &answer.signature.unwrap()).unwrap();
+        write(&decorated(seed));
+        let answer = auth(&credentials).unwrap();
+        assert_eq!(answer.jwt.as_deref(), Some("eyJ0.e-_.x"));
+        key(seed).verify(b"nonce", &answer.signature.unwrap()).unwrap();
+    }
+    // An account's key is no user's.
+    write(&nkeys::KeyPair::new_account().seed().unwrap());
+    assert!(auth(&nkey).is_err());
+}
+
+#[test]
+fn a_certificate_needs_its_key() {
+    let tls_file = |name: &str| format!("{}/tests/it/support/nats_tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let pair = |certificate: &str, key: &str| {
+        let (certificate, key) = (tls_file(certificate), tls_file(key));
+        Identity::read(&config(|c| {
+            (c.cert_file, c.key_file) = (Some(certificate), Some(key))
+        }))
+        .map(|_| ())
+        .map_err(|error| error.to_string())
+    };
+    assert_eq!(pair("client.pem", "client-key.pem"), Ok(()));
+    for (certificate, key, words) in [
+        (
+            "client.pem",
+            "server-key.pem",
+            "bus.key_file: expected the private key of the certificate",
+        ),
+        (
+            "client.pem",
+            "client.pem",
+            "bus.key_file: expected a private key in PEM",
+        ),
+        (
+            "client-key.pem",
+            "client-key.pem",
+            "bus.cert_file: expected certificates",
+        ),
+        ("gone.pem", "client-key.pem", "bus.cert_file: cannot read"),
+        ("client.pem", "gone.pem", "bus.key_file: cannot read"),
+    ] {
+        let error = pair(certificate, key).unwrap_err();
+        assert!(error.starts_with(words), "{error}");
+    }
 }
 
 #[test]

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::bus::Config;
-use crate::tls;
+use crate::bus::nats::tls;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The server's first line.
@@ -34,25 +33,24 @@ async fn shake(config: &Config, address: &ServerAddr) -> Option<Vec<u8>> {
     }
     let stream = TcpStream::connect((address.host(), address.port())).await.ok()?;
     let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    (&mut stream)
-        .take(INFO_MAX_BYTES)
-        .read_line(&mut line)
-        .await
-        .ok()?;
-    let info: Info = serde_json::from_str(line.strip_prefix("INFO ")?.trim()).ok()?;
-    let is_wanted = config.ca_file.is_some() || address.tls_required();
-    let is_tls = info.tls_required || (info.tls_available && is_wanted);
-    if !is_tls {
-        return None;
+    if !config.tls_first {
+        let mut line = String::new();
+        (&mut stream)
+            .take(INFO_MAX_BYTES)
+            .read_line(&mut line)
+            .await
+            .ok()?;
+        let info: Info = serde_json::from_str(line.strip_prefix("INFO ")?.trim()).ok()?;
+        let is_wanted = config.ca_file.is_some() || config.cert_file.is_some() || address.tls_required();
+        let is_tls = info.tls_required || (info.tls_available && is_wanted);
+        if !is_tls {
+            return None;
+        }
     }
-    let mut roots = tls::system_roots();
-    if let Some(path) = &config.ca_file {
-        roots.add_parsable_certificates(CertificateDer::pem_file_iter(path).ok()?.flatten());
-    }
+    let tls = tls::client_config(config).ok()?;
     let name = ServerName::try_from(address.host().to_owned()).ok()?;
     // Nothing is left in the buffer: the server waits for the client.
-    let stream = TlsConnector::from(Arc::new(tls::client(roots).ok()?))
+    let stream = TlsConnector::from(Arc::new(tls))
         .connect(name, stream.into_inner())
         .await
         .ok()?;
