@@ -1,4 +1,5 @@
-//! All scenarios, one after the other, each as a process of its own: none inherits another's memory or descriptors.
+//! All scenarios, one after the other, each as a process of its own, so that none inherits another's memory or
+//! descriptors.
 
 use std::env;
 use std::process::Command;
@@ -8,7 +9,7 @@ use clap::Args;
 
 use crate::Outcome;
 
-/// One scenario a line, by its arguments.
+/// One scenario per line, by its arguments.
 const SCENARIOS: &[&str] = &[
     "run --sessions 1000",
     "run --sessions 5000",
@@ -33,7 +34,7 @@ pub struct Options {
     only: String,
 }
 
-/// Runs them all; one that fails does not keep the others from running.
+/// Runs them all. One that fails does not keep the others from running.
 pub fn run(options: &Options) -> Outcome<()> {
     let began = Instant::now();
     let mut failed = Vec::new();

@@ -1,5 +1,5 @@
-//! The attack on a server on loopback, as a process of its own: bounded in connections, rate and time. Each kind is a
-//! thread or a few, and comes from source addresses of its own, 127.0.2.1 and on, so that limits by address can be tried.
+//! The attack on a server on loopback, as a process of its own, bounded in connections, rate and time. Each kind is
+//! one or a few threads with source addresses of its own, 127.0.2.1 and on, so that limits per address can be tried.
 
 use std::env;
 use std::io::Read;
@@ -109,7 +109,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Those that there is some of.
+    /// The kinds with a number above 0.
     pub fn kinds(&self) -> Vec<Kind> {
         let kinds = Kind::value_variants().iter().copied();
         kinds.filter(|kind| self.connections(*kind) > 0).collect()
@@ -169,7 +169,7 @@ pub struct Order {
     options: Options,
 }
 
-/// An attack under way; killed when dropped.
+/// A running attack, killed when dropped.
 pub struct Running {
     child: Child,
 }
@@ -182,7 +182,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Waits for its end; gives what it says it did.
+    /// Waits for its end and returns its report.
     pub fn end(mut self) -> Outcome<String> {
         let mut report = String::new();
         if let Some(output) = &mut self.child.stdout {
@@ -213,7 +213,7 @@ pub fn start(options: &Options, kinds: &[Kind], to: SocketAddr, seconds: u64) ->
     Ok(Running { child })
 }
 
-/// Attacks, and says what it did, a line a kind.
+/// Attacks, and reports what it did, one line per kind.
 pub fn run(order: &Order) -> Outcome<()> {
     if !order.to.ip().is_loopback() {
         return Err("only a server on loopback".into());
@@ -248,7 +248,7 @@ pub fn run(order: &Order) -> Outcome<()> {
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// One kind's side of the attack: where to, from where, until when, and its counts.
+/// One kind's part of the attack: the target, the sources, the deadline, and its counts.
 struct Front {
     to: SocketAddr,
     end: Instant,
@@ -338,7 +338,7 @@ impl Pace {
         }
     }
 
-    /// Waits until `actions` more are due; what was missed is not made up for.
+    /// Waits until `actions` more are due. What was missed is not made up for.
     fn wait(&mut self, actions: u32) {
         self.due = (self.due + self.every * actions).max(Instant::now());
         if !self.every.is_zero() {

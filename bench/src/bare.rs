@@ -1,4 +1,4 @@
-//! The floor of a publish: an axum handler that parses the same JSON, answers as Herald does, and does nothing with it.
+//! The floor of a publish: an axum handler that parses the same JSON, answers as Herald does, and does nothing else.
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -25,7 +25,7 @@ struct Accepted {
     id: String,
 }
 
-/// Says its port on standard output, and serves until it is killed.
+/// Prints its port on standard output, and serves until it is killed.
 pub fn serve() -> Outcome<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -35,7 +35,7 @@ pub fn serve() -> Outcome<()> {
             println!("{}", listener.local_addr()?.port());
             std::io::stdout().flush()?;
             let listener = listener.tap_io(|stream| {
-                // Without it the answer only comes later.
+                // Without it the answer merely comes later.
                 let _ = stream.set_nodelay(true);
             });
             let router = Router::new().route("/api/v1/notifications", post(accept));

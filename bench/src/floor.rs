@@ -1,5 +1,5 @@
-//! The floor: one thread, blocking on its trigger, one non-blocking `write(2)` a socket. Sockets have the options that
-//! Herald's have. A trigger is a length (4 bytes, big-endian) and the bytes to write.
+//! The floor: one thread that blocks on its trigger and does one non-blocking `write(2)` per socket. Its sockets have
+//! the same options as Herald's. A trigger is a length (4 bytes, big-endian) and the bytes to write.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -13,7 +13,8 @@ const SEND_BYTES: usize = 128 * 1024;
 /// No frame of a run is longer.
 const FRAME_BYTES: usize = 1024 * 1024;
 
-/// Says its port on standard output, takes `sessions` connections and then the trigger's, and writes until that ends.
+/// Prints its port on standard output, accepts `sessions` connections and then the trigger's, and writes until that
+/// ends.
 pub fn serve(sessions: usize) -> Outcome<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("{}", listener.local_addr()?.port());

@@ -1,5 +1,5 @@
-//! What an attack costs everyone else: good sessions in quiet and under attack, in turns. Every notification must
-//! reach every good session, in order; what may suffer is time.
+//! What an attack costs everyone else: good sessions, in turns quiet and under attack. Every notification must reach
+//! every good session, in order; only time may suffer.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ mod publisher;
 use good::{Good, Tally};
 use publisher::Publisher;
 
-/// After an attack, the server has what is left of it to clear away: nothing is measured meanwhile.
+/// After an attack the server has to clear away what is left of it; nothing is measured meanwhile.
 const SETTLE: Duration = Duration::from_secs(3);
 const LOGIN_EVERY: Duration = Duration::from_millis(500);
 
@@ -55,7 +55,7 @@ pub struct Options {
     attack: attack::Options,
 }
 
-/// A stretch of the run: which notifications fall into it, and what else was seen.
+/// A phase of the run: which notifications belong to it, and what else was observed.
 struct Phase {
     name: String,
     first: usize,
@@ -66,7 +66,7 @@ struct Phase {
     report: String,
 }
 
-/// Runs everything and prints it. An error where a notification was lost or came out of order.
+/// Runs everything and prints it. Fails if a notification was lost or arrived out of order.
 pub fn run(options: &Options) -> Outcome<()> {
     let settings: Vec<(&str, &str)> = options
         .settings
@@ -78,7 +78,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     for number in 0..options.sessions {
         sockets.push(open(herald.address, number, "0,10000")?.0);
     }
-    // Every demo user has logged in: later logins of theirs with the right password need no hash.
+    // Every demo user has logged in: their later logins with the right password need no hash.
     let publisher = Publisher::start(&herald, Duration::from_millis(options.interval_ms))?;
     let good = Good::start(sockets, publisher.times())?;
     let mut phases = Vec::new();

@@ -1,5 +1,5 @@
-//! What idle sessions cost: resident memory, fresh and after heart-beats have used both their sides, and the CPU time of
-//! those heart-beats. Each session has two subscriptions, one of them to a user destination.
+//! What idle sessions cost: resident memory, fresh and after heart-beats have used both directions, and the CPU time
+//! of those heart-beats. Each session has two subscriptions, one of them to a user destination.
 
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -14,7 +14,7 @@ use crate::session::{DESTINATION, client_frame, open_with};
 
 /// Long enough for the last buffers of the logins to be freed.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Sessions whose clients beat at one moment; the moments are spread over the interval.
+/// Sessions whose clients beat at the same moment; the moments are spread over the interval.
 const GROUP: usize = 100;
 
 /// What is measured, and how much of it.
@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     )?;
     let user_destination = format!("/user{DESTINATION}");
     let destinations = [DESTINATION, &user_destination];
-    // Each user once: code, runtime and the memory of password hashing are there before the first session counts.
+    // Each user once: code, runtime and the memory of password hashing are in place before the first session counts.
     for number in 0..10 {
         open_with(herald.address, number, &heartbeat, &destinations)?;
     }
@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Outcome<()> {
             sockets.push(open_with(herald.address, number, &heartbeat, &destinations)?);
         }
         opened = upto;
-        // Its trigger is never pulled: the first socket's clone will do.
+        // Its trigger is never used: a clone of the first socket will do.
         let trigger = sockets.first().ok_or("a group without sockets")?.try_clone()?;
         beats
             .groups

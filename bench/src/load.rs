@@ -1,5 +1,5 @@
-//! The reading side: one thread, one epoll, and of each message only the WebSocket head is looked at, so that the load
-//! does not outweigh what it measures. Frames are counted, not bytes: one whose trace is recorded is longer by its
+//! The reading side: one thread, one epoll, and of each message only the WebSocket head is examined, so that the load
+//! does not outweigh what it measures. It counts frames, not bytes: a frame whose trace is recorded is longer by its
 //! `traceparent` than its neighbours. The sockets to all servers stay open; rounds go to one or another.
 
 use std::io::{ErrorKind, Read, Write};
@@ -14,7 +14,7 @@ use crate::session::connect;
 
 /// A notification that has not reached everyone by then ends the run.
 const LOST: Duration = Duration::from_secs(20);
-/// How long nothing may come before the first message counts as whole.
+/// How long nothing may arrive before the first message counts as complete.
 const QUIET: Duration = Duration::from_millis(500);
 
 struct Reader {
@@ -29,12 +29,12 @@ pub struct Audience {
     readers: Vec<Reader>,
     buffer: Vec<u8>,
     trigger: TcpStream,
-    /// Frames that each reader is to have got.
+    /// The frames that each reader should have received.
     expected: u64,
 }
 
 impl Audience {
-    /// Takes the sockets over. Nothing may be unread on them.
+    /// Takes over the sockets. Nothing may be unread on them.
     pub fn new(sockets: Vec<TcpStream>, trigger: TcpStream) -> Outcome<Self> {
         let poll = Poll::new()?;
         let mut readers = Vec::with_capacity(sockets.len());
@@ -58,7 +58,7 @@ impl Audience {
         })
     }
 
-    /// Sends one notification to every reader, and gives the frame as the first reader saw it.
+    /// Sends one notification to every reader, and returns the frame as the first reader saw it.
     pub fn learn(&mut self, triggers: &[Trigger]) -> Outcome<Vec<u8>> {
         let mut sample = Vec::new();
         self.pull(triggers)?;
@@ -89,14 +89,14 @@ impl Audience {
         }
     }
 
-    /// Bytes that all readers have got, WebSocket heads included.
+    /// The bytes that all readers have received, including WebSocket heads.
     pub fn received_bytes(&self) -> u64 {
         self.readers.iter().map(|reader| reader.frames.bytes).sum()
     }
 
-    /// Pulls the triggers, which make `frames` for every reader, and waits until every reader has them; adds each one's
-    /// latency, from the first trigger to its last frame. Answers are read behind the deliveries where one trigger is
-    /// all, so that reading them delays no reader.
+    /// Pulls the triggers, which make `frames` for every reader, and waits until every reader has them. Adds each
+    /// reader's latency, from the first trigger to its last frame. If there is only one trigger, answers are read
+    /// after the deliveries, so that reading them delays no reader.
     pub fn notify(
         &mut self,
         triggers: &[Trigger],
@@ -147,7 +147,7 @@ impl Audience {
         Ok(())
     }
 
-    /// Pulls each trigger once the one before is answered.
+    /// Pulls each trigger once the previous one is answered.
     fn pull(&mut self, triggers: &[Trigger]) -> Outcome<()> {
         for trigger in triggers {
             self.trigger.write_all(&trigger.bytes)?;
@@ -156,7 +156,7 @@ impl Audience {
         Ok(())
     }
 
-    /// Sends `frame` on every socket, and drops whatever came in; for heart-beats.
+    /// Sends `frame` on every socket, and drops whatever came in. For heart-beats.
     pub fn beat(&mut self, frame: &[u8]) -> Outcome<()> {
         for reader in &mut self.readers {
             reader.stream.write_all(frame)?;
@@ -184,15 +184,15 @@ impl Audience {
     }
 }
 
-/// What a reader has got: unmasked WebSocket frames, told apart by their heads alone.
+/// What a reader has received: unmasked WebSocket frames, delimited by their heads alone.
 #[derive(Default)]
 struct Frames {
-    /// Frames that are there as a whole.
+    /// Complete frames.
     whole: u64,
     bytes: u64,
-    /// Bytes of the frame under way that are still to come behind its head.
+    /// Bytes of the current frame still to come after its head.
     left: u64,
-    /// The head under way, where a read ended within one.
+    /// The current head, if a read ended within one.
     head: Vec<u8>,
 }
 
@@ -245,8 +245,8 @@ fn head(bytes: &[u8]) -> Option<(usize, u64)> {
     }
 }
 
-/// Reads what is there; gives how much. A read that does not fill the buffer has emptied the socket, which spares the
-/// second call that would only say so.
+/// Reads what is there and returns how much. A read that does not fill the buffer has emptied the socket, which saves
+/// the second call that would only say so.
 fn drain(reader: &mut Reader, buffer: &mut [u8]) -> Outcome<usize> {
     let mut total = 0;
     loop {
@@ -290,7 +290,7 @@ pub fn read_answers(publisher: &mut TcpStream, mut count: usize) -> Outcome<()> 
     }
 }
 
-/// The length of the whole answer that `bytes` begin with; none if it is not whole yet.
+/// The length of the complete answer that `bytes` begin with. `None` if it is incomplete.
 pub fn answer_length(bytes: &[u8]) -> Outcome<Option<usize>> {
     let Some(head_bytes) = memchr::memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4) else {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! The load program: what a delivery, a publish, a login and an idle session cost Herald, each next to a floor that no
-//! gateway can pass, such as one thread that does nothing but `write(2)` the same bytes to as many sockets. `slow`: what
-//! clients that do not read cost the others. `hostile`: what an attack does. Knows Herald from outside only, but for the
-//! sizes of its types.
+//! The load program: what a delivery, a publish, a login and an idle session cost Herald, each next to a floor that
+//! no gateway can pass, such as one thread that does nothing but `write(2)` the same bytes to as many sockets.
+//! `slow`: what clients that do not read cost the others. `hostile`: what an attack does. Knows Herald from outside
+//! only, except for the sizes of its types.
 
 #![allow(unreachable_pub, reason = "a program has no callers")]
 
@@ -31,7 +31,7 @@ mod storm;
 mod tracing;
 mod users;
 
-/// Whatever goes wrong ends the run with its words.
+/// An error ends the run with its words.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
 #[derive(Parser)]

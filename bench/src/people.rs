@@ -1,5 +1,5 @@
-//! Distinct users by the thousand: a users file of them, removed with the run, whose passwords cost as little to check as
-//! the run wants.
+//! Distinct users by the thousand: a users file of them, removed with the run, whose passwords cost as little to
+//! check as the run wants.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -16,14 +16,14 @@ pub const CHEAP_KIB: u32 = 8;
 
 /// The users file.
 pub struct People {
-    /// Where it is.
+    /// Its path.
     pub file: PathBuf,
     params: Params,
 }
 
-/// Checks whose time is taken together.
+/// Checks that are timed together.
 const CHECKS: u32 = 100;
-/// How often.
+/// How often they are timed.
 const TURNS: usize = 5;
 
 impl Drop for People {
@@ -59,7 +59,7 @@ impl People {
         Ok(Self { file, params })
     }
 
-    /// How much CPU time one check of a password takes, on a thread that does nothing else: the least of some turns, so
+    /// The CPU time of one check of a password, on a thread that does nothing else: the least of several turns, so
     /// that neighbours do not count.
     pub fn check_time(&self) -> Outcome<Duration> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 
-/// Start to readiness, at most.
+/// The longest time from start to readiness.
 const READY: Duration = Duration::from_secs(20);
 
 /// A server under measurement. Killed when dropped.
@@ -19,7 +19,7 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Where it says what it counts; the floor counts nothing.
+    /// Where it exposes its counters. The floor has none.
     admin: SocketAddr,
 }
 
@@ -120,17 +120,17 @@ impl Server {
         Ok(server)
     }
 
-    /// CPU time of the process so far.
+    /// The CPU time of the process so far.
     pub fn cpu(&self) -> Outcome<Duration> {
         cpu_of(&self.child.id().to_string())
     }
 
-    /// CPU time of the process's threads so far, by the scheduler's own clock: for turns too short for clock ticks. A thread
-    /// that has ended is missing.
+    /// The CPU time of the process's threads so far, by the scheduler's own clock: for turns too short for clock
+    /// ticks. A thread that has ended is missing.
     pub fn cpu_of_threads(&self) -> Outcome<Duration> {
         let mut nanos = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // One that ends meanwhile has no file.
+            // A thread that ends meanwhile has no file.
             let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else {
                 continue;
             };
@@ -162,7 +162,7 @@ impl Server {
         Ok(kib * 1024)
     }
 
-    /// One of Herald's metrics, without labels; `name` is what comes after `herald_`.
+    /// One of Herald's metrics, without labels. `name` is what follows `herald_`.
     pub fn metric(&self, name: &str) -> Outcome<f64> {
         let answer = get(self.admin, "/metrics")?;
         let value = answer
@@ -181,7 +181,7 @@ impl Server {
         Ok(value.trim().parse()?)
     }
 
-    /// Waits until a metric is `wanted`, at most `patience`; gives whether it came to be.
+    /// Waits until a metric is `wanted`, at most `patience`. Returns whether it was.
     pub fn until_metric(
         &self,
         name: &str,
@@ -202,7 +202,7 @@ impl Server {
 /// utime + stime of `/proc/<who>/stat`; in steps of a clock tick.
 pub fn cpu_of(who: &str) -> Outcome<Duration> {
     let stat = fs::read_to_string(format!("/proc/{who}/stat"))?;
-    // The name in parentheses may hold anything, blanks too.
+    // The name in parentheses may contain anything, including blanks.
     let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc stat")?;
     let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
     let user = times.next().ok_or("no utime in /proc stat")??;

@@ -81,7 +81,7 @@ struct Publisher {
     unread: Vec<u8>,
 }
 
-/// Answered POSTs a second.
+/// Answered POSTs per second.
 fn rate(server: &Server, options: &Options) -> Outcome<f64> {
     sleep(SETTLE);
     let request = notifications(server.address.port(), &[], options.body_bytes);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// What one round gave for one server.
+/// The result of one round for one server.
 pub struct Round {
-    /// CPU time of the server a delivery.
+    /// CPU time of the server per delivery.
     pub cpu_us: f64,
     load_cpu_us: f64,
     /// From the publish to each client's read.
@@ -12,7 +12,7 @@ pub struct Round {
 }
 
 impl Round {
-    /// Sums up a round's latencies.
+    /// Summarizes the latencies of a round.
     pub fn new(cpu_us: f64, load_cpu_us: f64, latencies: Vec<Duration>) -> Self {
         Self {
             cpu_us,
@@ -79,7 +79,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// Sums up.
+    /// Summarizes latencies.
     pub fn of(mut latencies: Vec<Duration>) -> Self {
         latencies.sort_unstable();
         let at = |share: f64| {

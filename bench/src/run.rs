@@ -1,5 +1,5 @@
-//! Broadcasts: Herald and the floor in turns, then the table. One notification at a time, or several at once: then the
-//! floor still writes each of them for itself, and Herald may write what waits for one session together.
+//! Broadcasts: Herald and the floor in turns, then the table. With several notifications at once, the floor still
+//! writes each of them separately, and Herald may write what waits for one session together.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -84,8 +84,8 @@ pub fn floor_of(sessions: usize, frame: &[u8]) -> Outcome<(Server, Audience)> {
     Ok((floor, audience))
 }
 
-/// Pulls the triggers, which make `frames` for every reader, `times` times: each after the one before has reached
-/// everyone and not before its time.
+/// Pulls the triggers, which make `frames` for every reader, `times` times: each after the previous has reached
+/// everyone, and not before its time.
 pub fn round(
     server: &Server,
     audience: &mut Audience,

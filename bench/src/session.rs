@@ -45,7 +45,7 @@ pub fn abort(stream: TcpStream) -> io::Result<()> {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO))
 }
 
-/// Logs in as one of the demo users and subscribes; gives the socket and the bytes read beyond the RECEIPT.
+/// Logs in as one of the demo users and subscribes. Returns the socket and the bytes read beyond the RECEIPT.
 pub fn open(to: SocketAddr, number: usize, heartbeat: &str) -> Outcome<(TcpStream, Vec<u8>)> {
     let mut dialogue = Dialogue::new(connect(to, number)?);
     dialogue.upgrade(to)?;
@@ -54,7 +54,7 @@ pub fn open(to: SocketAddr, number: usize, heartbeat: &str) -> Outcome<(TcpStrea
     Ok((dialogue.stream, dialogue.unread))
 }
 
-/// Logs in as one of the demo users and subscribes to all of `destinations`; gives the socket.
+/// Logs in as one of the demo users and subscribes to all of `destinations`. Returns the socket.
 pub fn open_with(
     to: SocketAddr,
     number: usize,
@@ -70,7 +70,7 @@ pub fn open_with(
     Ok(dialogue.stream)
 }
 
-/// Logs in as `user` and subscribes to its own `/queue/bench` behind the user prefix; gives the socket.
+/// Logs in as `user` and subscribes to its own `/queue/bench` behind the user prefix. Returns the socket.
 pub fn open_of(to: SocketAddr, number: usize, user: &str) -> Outcome<TcpStream> {
     let mut dialogue = Dialogue::new(connect(to, number)?);
     dialogue.upgrade(to)?;
@@ -82,7 +82,7 @@ pub fn open_of(to: SocketAddr, number: usize, user: &str) -> Outcome<TcpStream> 
     }
 }
 
-/// Logs in as `user`, subscribes to `/queue/bench` and to its own `/user/queue/bench`; gives the socket.
+/// Logs in as `user`, subscribes to `/queue/bench` and to its own `/user/queue/bench`. Returns the socket.
 pub fn open_both(to: SocketAddr, number: usize, user: &str) -> Outcome<TcpStream> {
     let mut dialogue = Dialogue::new(connect(to, number)?);
     dialogue.upgrade(to)?;
@@ -98,7 +98,7 @@ pub fn client_frame(payload: &[u8]) -> Vec<u8> {
     client_frame_of(0x81, payload)
 }
 
-/// Likewise, with the first byte given.
+/// The same, with a given first byte.
 pub fn client_frame_of(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match u16::try_from(payload.len()) {
@@ -117,7 +117,7 @@ pub fn client_frame_of(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Where the payload of the first unmasked frame in `bytes` begins and ends, if the frame is whole.
+/// The range of the payload of the first unmasked frame in `bytes`, if the frame is complete.
 pub fn server_frame(bytes: &[u8]) -> Option<(usize, usize)> {
     let (start, length): (usize, usize) = match bytes {
         [_, 127, a, b, c, d, e, f, g, h, ..] => (
@@ -132,7 +132,7 @@ pub fn server_frame(bytes: &[u8]) -> Option<(usize, usize)> {
     (bytes.len() >= end).then_some((start, end))
 }
 
-/// A connection and what was read from it beyond the last frame looked at.
+/// A connection and what was read from it beyond the last frame examined.
 pub struct Dialogue {
     /// The connection.
     pub stream: TcpStream,
@@ -140,7 +140,7 @@ pub struct Dialogue {
 }
 
 impl Dialogue {
-    /// Nothing said yet.
+    /// A connection on which nothing has been said.
     pub fn new(stream: TcpStream) -> Self {
         Self {
             stream,
@@ -189,7 +189,7 @@ impl Dialogue {
         Ok(self.stream.write_all(&client_frame(frame.as_bytes()))?)
     }
 
-    /// The next frame, but heart-beats, begins with `command`.
+    /// Expects the next frame, ignoring heart-beats, to begin with `command`.
     pub fn expect(&mut self, command: &str) -> Outcome<()> {
         loop {
             let (_, payload) = self.frame()?;
@@ -220,7 +220,7 @@ impl Dialogue {
         }
     }
 
-    /// Whether nothing is left of what was read.
+    /// Whether everything that was read has been used.
     pub fn is_between_frames(&self) -> bool {
         self.unread.is_empty()
     }

@@ -1,4 +1,4 @@
-//! A collector of the smallest kind: takes OTLP over HTTP, looks at nothing and says 200. Its CPU is the load's.
+//! A minimal collector: accepts OTLP over HTTP, examines nothing and says 200. Its CPU counts as load.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::Outcome;
 
-/// Most of a head that is read before its end.
+/// The most of a head that is read before its end.
 const HEAD_MAX_BYTES: usize = 16 * 1024;
 
 /// The collector; ends with the process.

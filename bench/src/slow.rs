@@ -1,5 +1,5 @@
-//! What slow clients cost the others: latencies beside clients that do not read, and the memory that it takes to close
-//! many of them.
+//! What slow clients cost the others: latencies beside clients that do not read, and the memory needed to close many
+//! of them.
 
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -41,7 +41,7 @@ pub struct Options {
     herald: Option<PathBuf>,
 }
 
-/// Runs both parts and prints them. Either is left out where its number of sessions is 0.
+/// Runs both parts and prints them. Either is left out if its number of sessions is 0.
 pub fn run(options: &Options) -> Outcome<()> {
     if options.sessions > 0 {
         beside_stuck(options)?;

@@ -1,5 +1,5 @@
-//! What tracing costs: four Heralds that differ in `tracing` alone take turns at the same work, broadcasts and arrays of
-//! notifications to single users. One of them is off as the first is: what the two differ by is the run's own error.
+//! What tracing costs: four Heralds that differ only in `tracing` take turns at the same work, broadcasts and arrays
+//! of notifications to single users. Two of them are off: their difference is the run's own error.
 
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -18,7 +18,7 @@ use crate::sink::Sink;
 
 /// Pause before a turn.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What MESSAGE is longer by where its trace is recorded: `traceparent:`, its value, an end of line.
+/// How much longer MESSAGE is if its trace is recorded: `traceparent:`, its value, an end of line.
 const TRACEPARENT_BYTES: f64 = 68.0;
 /// The kinds, and `tracing.ratio` of those that trace.
 const KINDS: [(&str, Option<&str>); 4] = [
@@ -65,7 +65,7 @@ struct Measured {
     arrays: Vec<Trigger>,
 }
 
-/// What one turn gave.
+/// The result of one turn.
 #[derive(Clone, Copy)]
 struct Turn {
     cpu_us: f64,
@@ -150,7 +150,8 @@ fn start(options: &Options, people: &People, collector: &str, ratio: Option<&str
 }
 
 impl Measured {
-    /// Notifies everyone `times` times, by broadcasts or by arrays, each time when all have got the one before.
+    /// Notifies everyone `times` times, by broadcasts or by arrays, each time after all have received the previous
+    /// one.
     fn turn(&mut self, by_arrays: bool, times: usize) -> Outcome<Turn> {
         sleep(PAUSE);
         self.audience.renew_trigger()?;
