@@ -8,7 +8,7 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let dist = root.join("ui/dist");
-    // A path that is missing would count as changed at every build.
+    // A missing path would count as changed at every build.
     let candidates = [dist.clone(), root.join("ui"), root.join("build.rs")];
     let watched = candidates.iter().find(|path| path.exists()).unwrap_or(&dist);
     println!("cargo::rerun-if-changed={}", watched.display());

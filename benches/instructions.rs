@@ -1,9 +1,9 @@
-//! The promise: a delivery, a head and a frame cost no more instructions than they do. Counted by valgrind's callgrind, so
-//! that a busy machine changes nothing: `cargo bench --bench instructions`. Without valgrind it says so and measures
-//! nothing.
+//! The promise: a delivery, a head and a frame cost no more instructions than they do today. Counted by valgrind's
+//! callgrind, so that a busy machine changes nothing: `cargo bench --bench instructions`. Without valgrind it says so
+//! and measures nothing.
 //!
-//! Each scenario runs twice, as a process of its own, with one amount of work and with twice as much: what both have in
-//! common (start, allocation of what is used) falls out of the difference.
+//! Each scenario runs twice, as a process of its own, with one amount of work and with twice as much: what both have
+//! in common (the start, allocation of what is reused) cancels out in the difference.
 
 #![allow(unreachable_pub, reason = "a benchmark has no callers")]
 
@@ -38,7 +38,7 @@ const SCENARIOS: &[(&str, u32, u64)] = &[
 
 /// Sessions of a broadcast.
 const SESSIONS: u32 = 1_000;
-/// Users of notifications to one user: more than are taken out of the mailbox together.
+/// Users who are notified one by one: more than are taken out of the mailbox together.
 const USERS: u32 = 64;
 
 fn main() -> ExitCode {
@@ -182,7 +182,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.block_on(future)
 }
 
-/// Asleep meanwhile: waiting must not count.
+/// Sleeps meanwhile: waiting must not count.
 fn wait(done: impl Fn() -> bool) {
     while !done() {
         std::thread::sleep(Duration::from_micros(200));

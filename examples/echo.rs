@@ -54,7 +54,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// Sends every message back as one frame; answers pings and closes.
+/// Sends every message back as one frame, and answers pings and closes.
 async fn echo(connection: Connection, max_message_bytes: usize) -> io::Result<()> {
     let socket = register(connection.socket)?;
     let mut reader = Reader::new(&socket, connection.leftover, max_message_bytes, &|| {});

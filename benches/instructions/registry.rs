@@ -1,5 +1,5 @@
-//! A registry and its sessions, without a socket: what is delivered is counted and thrown away. For the guards that count
-//! what a delivery costs (this benchmark, and `tests/allocations.rs`).
+//! A registry and its sessions without a socket: what is delivered is counted and discarded. For the guards that
+//! count what a delivery costs (this benchmark, and `tests/allocations.rs`).
 
 use std::error::Error;
 use std::io::{self, IoSlice};
@@ -16,7 +16,7 @@ use herald::destination::{Path, Target};
 use herald::principal::{Principal, UserName};
 use herald::stomp::Version;
 
-/// A socket that takes everything.
+/// A socket that accepts everything.
 struct Taking;
 
 impl TryWrite for Taking {
@@ -28,7 +28,7 @@ impl TryWrite for Taking {
 /// A registry with one shard and no session.
 ///
 /// # Errors
-/// No thread for the shard.
+/// No thread could be started for the shard.
 pub fn empty() -> Result<Registry, Box<dyn Error>> {
     let settings = Settings {
         outbox_bytes: 1 << 20,
@@ -40,7 +40,7 @@ pub fn empty() -> Result<Registry, Box<dyn Error>> {
     Ok(Registry::start(&Config::default(), settings, Arc::new(()))?)
 }
 
-/// Logs a session of `user` in that is subscribed to `target`. It is there when `registry.stats()` counts it.
+/// Logs in a session of `user` that is subscribed to `target`. It has joined when `registry.stats()` counts it.
 pub async fn subscribe(registry: &Registry, user: UserName, target: &Target) {
     let session = registry.session();
     let join = Join {

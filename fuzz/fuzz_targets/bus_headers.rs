@@ -1,5 +1,5 @@
-//! Promise: whatever headers a NATS publisher or backend sets, decoding them never panics, nothing that the filter forbids
-//! comes through, every limit holds, and what came through is the same after one more way over the bus.
+//! Promise: whatever headers a NATS publisher or backend sets, decoding them never panics, nothing that the filter
+//! forbids passes, every limit holds, and what passed is unchanged after another trip over the bus.
 //!
 //! Input: lines of `name:value`, an empty line, the body.
 
@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     let target = Target::Broadcast(path);
     let decoded = decode_envelope(target.clone(), Some(&headers), body.clone(), &LIMITS);
     if let Ok(mut envelope) = decoded {
-        // What goes out again is decided by the instance that sends it.
+        // The instance that sends a notification has decided about its trace.
         envelope.trace.decided = true;
         assert_fit(
             &envelope.headers,
@@ -55,7 +55,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(reply.error.is_none_or(|words| words.len() <= 1_024));
 });
 
-/// The headers as NATS's client would hand them over: trimmed, without what it takes for no header.
+/// The headers as the NATS client would return them: trimmed, without what it does not accept as a header.
 fn read(data: &[u8]) -> (HeaderMap, Bytes) {
     let mut headers = Vec::new();
     let mut rest = data;
@@ -75,7 +75,7 @@ fn header(line: &str) -> Option<(HeaderName, HeaderValue)> {
     Some((HeaderName::try_from(name).ok()?, value.trim().parse().ok()?))
 }
 
-/// What the receiving client makes of what the sending client writes.
+/// What the receiving client reads of what the sending client writes.
 fn over_the_wire(headers: &HeaderMap) -> HeaderMap {
     let lines = headers
         .iter()

@@ -1,5 +1,5 @@
-//! Promise: a target has one subject and a subject one target: what encoding writes, decoding reads back, and decoding
-//! takes nothing else. No target, however hostile its names, makes a subject that NATS reads in another way.
+//! Promise: a target has one subject and a subject one target: decoding reads back what encoding writes, and accepts
+//! nothing else. No target, however hostile its names, yields a subject that NATS reads differently.
 //!
 //! Input: a subject; or user and path, with a line break between them.
 
@@ -27,7 +27,7 @@ fuzz_target!(|text: &str| {
             assert_eq!(subjects.parse(&subject), Ok(target), "{subject}");
         }
     }
-    // No panic is all that is asked of it.
+    // It only must not panic.
     drop(Subjects::new(text));
 });
 

@@ -1,5 +1,5 @@
-//! Promise: any text as configuration file is taken or refused in words, never by a panic, and no word of the refusal, nor
-//! of `herald check`, is part of a secret.
+//! Promise: any text as a configuration file is accepted, or refused in words and never by a panic; and no word of
+//! the refusal, or of `herald check`, is part of a secret.
 //!
 //! Input: TOML; each `~` stands for a secret.
 
@@ -15,11 +15,11 @@ use tempfile::NamedTempFile;
 use toml::de::{DeTable, DeValue};
 
 const SECRET: &str = "pl4nted5ecret";
-/// Of that length a part of it is no accident.
+/// A part of this length cannot be an accident.
 const PART: usize = 6;
 
 thread_local! {
-    // In memory where there is such a place.
+    // In memory if there is such a place.
     static FILE: LazyCell<NamedTempFile> = LazyCell::new(|| {
         NamedTempFile::new_in("/dev/shm")
             .or_else(|_| NamedTempFile::new())
@@ -40,8 +40,8 @@ fuzz_target!(|text: &str| {
         };
         load(&arguments, [])
     });
-    // What stands where no secret belongs may be shown: a name, an address.
-    // Read as Herald does, which lets a number pass that is too large.
+    // A text where no secret belongs may be shown: a name, an address. Read as Herald does, which accepts a number
+    // that is too large.
     let shown = DeTable::parse(&text).is_ok_and(|table| {
         let table = table.into_inner();
         is_elsewhere(&mut Vec::new(), &DeValue::Table(table))
@@ -63,7 +63,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// Whether the secret stands in a key or in a value that is none.
+/// Whether the secret is in a key, or in a value that is not meant for one.
 fn is_elsewhere<'v>(path: &mut Vec<&'v str>, value: &'v DeValue<'v>) -> bool {
     match value {
         DeValue::Table(table) => table.iter().any(|(name, value)| {
@@ -85,13 +85,13 @@ fn is_secret(path: &[&str]) -> bool {
     )
 }
 
-/// Whether the secret stands where a host's name does.
+/// Whether the secret stands in the place of a host's name.
 fn is_host(url: Option<String>) -> bool {
     url.is_some_and(|hosts| part_in(&hosts).is_some())
 }
 
-/// The first part of the secret that stands in `text`. The fuzzer finds the secret's bytes by itself, and so also most of
-/// them: a name that holds a part is as little a leak as one that holds all of it.
+/// The first part of the secret that occurs in `text`. The fuzzer finds the secret's bytes by itself, and therefore
+/// most of them too: a name that contains a part is as little a leak as one that contains all of it.
 fn part_in(text: &str) -> Option<&'static str> {
     (0..=SECRET.len() - PART)
         .map(|at| &SECRET[at..at + PART])

@@ -1,5 +1,5 @@
-//! Promise: any first bytes of a client become a login attempt, a goodbye or a refusal in words, within the bounds before
-//! login; no word or debug line shows a credential; and what CONNECTED says is one frame.
+//! Promise: any first bytes of a client become a login attempt, a goodbye or a refusal in words, within the bounds
+//! before login; no word or debug line shows a credential; and CONNECTED is one frame.
 //!
 //! Input: the stream; each `~` stands for a secret.
 
@@ -62,7 +62,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Lets in whoever presents a name.
+/// Admits whoever presents a name.
 fn accept(handshake: Handshake, frame: &Frame) {
     let headers = ["X-Authorization", "Authorization"];
     let presented = headers.iter().find_map(|name| frame.headers.get(name));

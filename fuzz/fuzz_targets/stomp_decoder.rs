@@ -1,5 +1,5 @@
-//! Promise: whatever bytes a client sends and however they are cut, the decoder gives the same frames and the same fault,
-//! those that a second decoder written from the grammar alone gives; and it holds no more than its limits allow.
+//! Promise: whatever bytes a client sends and however they are cut, the decoder returns the same frames and the same
+//! fault as a second decoder written from the grammar alone; and it holds no more than its limits allow.
 //!
 //! Input: a character for version and limits (`0` to `;`), one for the cuts, then the stream.
 
@@ -24,7 +24,7 @@ enum End {
     HalfRead,
 }
 
-/// No input reaches these; a `content-length` may, where it is refused instead of waited for.
+/// No input reaches these limits. A `content-length` may, and is then refused instead of awaited.
 const ROOMY: Limits = Limits {
     frame_bytes: usize::MAX,
     headers: usize::MAX,
@@ -44,7 +44,8 @@ const TINY: Limits = Limits {
     body_bytes: 3,
 };
 
-/// Bytes that a decoder within [`SMALL`] limits holds at most: the head and its doubling, the parsed headers, the body.
+/// The most bytes that a decoder within [`SMALL`] limits holds: the head and its doubling, the parsed headers, the
+/// body.
 const SMALL_HOLDS_BYTES: usize = 1_024;
 
 fuzz_target!(|data: &[u8]| {
@@ -118,7 +119,7 @@ fn plain(frame: &stomp::Frame) -> Plain {
     )
 }
 
-/// Frames go as they come; what is left is the decoder's own.
+/// Frames are dropped as they come; what is left belongs to the decoder.
 fn assert_bounded(version: Option<Version>, limits: Limits, chunks: &[&[u8]]) {
     let memory = Memory::begin();
     let mut decoder = decoder(version, limits);

@@ -1,8 +1,9 @@
-//! Promise: on the head of a frame the guard says what RFC 6455 section 5 says, which stands here a second time; it says so
-//! as soon as the bytes show it and never changes its mind; and no message passes that is over its bound.
+//! Promise: for the head of a frame the guard decides as RFC 6455 section 5 does, which is written here a second
+//! time; it decides as soon as the bytes show it and never changes its mind; and no message passes that exceeds its
+//! bound.
 //!
-//! Input: a character whose double is the bound, then frames one after the other; of a payload that is not there, all
-//! that is there.
+//! Input: a character whose double is the bound, then frames one after the other. If a payload is incomplete, the
+//! rest of the input is all of it.
 
 #![no_main]
 
@@ -15,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let mut stream = stream;
-    // No panic is all that is asked of it.
+    // It only must not panic.
     only_pongs(stream);
     let max = usize::from(*max) * 2;
     let mut guard = Guard::new(max);
@@ -37,7 +38,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// What the guard says of ever more of the bytes; the close code instead of the refusal.
+/// The guard's decision for ever more of the bytes, with the close code in place of the refusal.
 fn grown(guard: &Guard, stream: &[u8]) -> Result<Option<Head>, u16> {
     let mut said = None;
     for length in 0..=stream.len().min(16) {
@@ -57,7 +58,7 @@ fn grown(guard: &Guard, stream: &[u8]) -> Result<Option<Head>, u16> {
     }
 }
 
-/// Last frame of its message, opcode, bytes of the head, bytes of the payload.
+/// Whether it is the last frame of its message, the opcode, the bytes of the head, the bytes of the payload.
 type Facts = (bool, u8, usize, usize);
 
 fn facts(head: Head) -> Facts {

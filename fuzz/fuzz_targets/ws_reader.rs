@@ -1,6 +1,6 @@
-//! Promise: whatever bytes come from a socket and however they are cut, guard and fastwebsockets give the same events and
-//! end with a close code that RFC 6455 allows; no message is over its bound, a text message is UTF-8; and a reader that
-//! waits holds no more than one message or control frame.
+//! Promise: whatever bytes come from a socket and however they are cut, guard and fastwebsockets yield the same
+//! events and end with a close code that RFC 6455 allows; no message exceeds its bound, a text message is UTF-8; and
+//! a waiting reader holds no more than one message or control frame.
 //!
 //! Input: a character whose double is the bound, one for the cuts, then the stream.
 
@@ -27,11 +27,11 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::unconstrained;
 
-/// What may end a connection: malformed, gone in the middle of a frame, not UTF-8, too large.
+/// The ways in which a connection may end: malformed, gone in the middle of a frame, not UTF-8, too large.
 const CODES: [u16; 4] = [1002, 1006, 1007, 1009];
-/// A control frame's payload is no message and has a bound of its own (RFC 6455 section 5.5).
+/// The payload of a control frame is not a message and has its own bound (RFC 6455 section 5.5).
 const CONTROL_MAX_BYTES: usize = 125;
-/// Beside the message and the doubling of a buffer that grows, a waiting reader holds the head.
+/// In addition to the message and the doubling of a growing buffer, a waiting reader holds the head.
 const SPARE_BYTES: usize = 2 * HEAD_MAX_BYTES + 64;
 /// A masked pong without payload.
 const PONG: &[u8] = b"\x8a\x80\0\0\0\0";
@@ -59,7 +59,7 @@ fuzz_target!(|data: &[u8]| {
     });
 });
 
-/// The events and, where it ended with a refusal, its close code.
+/// The events and, if it ended with a refusal, its close code.
 type Conversation = (Vec<Event>, Option<u16>);
 
 /// Both ends of a connection. A pair of Unix sockets reads and writes like TCP, and uses up no port.
@@ -99,7 +99,7 @@ async fn talk(leftover: &[u8], chunks: &[&[u8]], max: usize) -> Conversation {
     seen.finish()
 }
 
-/// Hands on every event that is there. False: the connection has ended.
+/// Passes on every event that is there. Returns `false` if the connection has ended.
 async fn drain(
     socket: &AsyncFd<Arc<PlainSocket>>,
     reader: &mut Reader<'_>,
@@ -114,13 +114,13 @@ async fn drain(
                     return false;
                 }
             }
-            // Only a reader that has read all that is there waits.
+            // Only a reader that has read everything waits.
             Poll::Pending => return true,
         }
     }
 }
 
-/// What came, checked as it comes.
+/// What arrived, checked on arrival.
 struct Seen {
     max: usize,
     events: Vec<Event>,
@@ -139,7 +139,7 @@ impl Seen {
         }
     }
 
-    /// False: nothing follows.
+    /// Returns `false` if nothing follows.
     fn take(&mut self, event: Result<Event, ReadError>) -> bool {
         let event = match event {
             Ok(event) => event,
@@ -179,11 +179,11 @@ impl Seen {
     }
 }
 
-/// Events go as they come; what is left is the reader's own.
+/// Events are dropped as they come; what is left belongs to the reader.
 async fn assert_bounded(chunks: &[&[u8]], max: usize) {
     let (mut client, socket) = pair();
     let mut reader = Reader::new(&socket, Bytes::new(), max, &|| {});
-    // One turn of the runtime, which frees what it had of the connections before.
+    // One turn of the runtime, which frees what it held of earlier connections.
     client.write_all(PONG).expect("the reader is there");
     drain(&socket, &mut reader, |event| event.is_ok()).await;
     let memory = Memory::begin();

@@ -1,11 +1,11 @@
-//! What the fuzz targets share: cutting a stream into chunks, and counting memory. Knows nothing of what is fuzzed.
+//! What the fuzz targets share: cutting a stream into chunks, and counting memory. Does not know what is fuzzed.
 
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// `input` in chunks, as a socket may give it: the low and the high half of `sizes`, each plus one, in turn.
+/// `input` in chunks, as a socket may return it: the low and the high half of `sizes`, each plus one, in turn.
 pub fn cut(mut input: &[u8], sizes: u8) -> Vec<&[u8]> {
     let mut chunks = Vec::new();
     for half in [sizes & 15, sizes >> 4].iter().cycle() {
@@ -19,7 +19,7 @@ pub fn cut(mut input: &[u8], sizes: u8) -> Vec<&[u8]> {
     chunks
 }
 
-/// The memory that a stretch of code holds and held, counted from its beginning. One at a time.
+/// The memory that a section of code holds and held, counted from its beginning. Only one at a time.
 pub struct Memory {
     before: usize,
 }
@@ -44,7 +44,7 @@ impl Memory {
     }
 }
 
-/// Whether words are fit for a log line, an ERROR's header and a Close frame: one line, and not of any length.
+/// Checks that words are fit for a log line, an ERROR's header and a Close frame: one line of bounded length.
 pub fn assert_words(words: &str) {
     assert!(!words.chars().any(char::is_control), "{words:?}");
     assert!(words.len() <= 1_024, "{words:?}");
