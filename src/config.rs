@@ -43,6 +43,8 @@ pub struct Config {
     pub application: crate::session::application::Config,
     /// `[limits]`
     pub limits: Limits,
+    /// `[demo]`
+    pub demo: crate::setting::Demo,
     /// `[heartbeat]`
     pub heartbeat: crate::session::HeartbeatConfig,
     /// `[delivery]`

@@ -2,6 +2,7 @@
 //! section finds wrong with itself. Knows no other module of Herald.
 
 mod address;
+mod demo;
 mod duration;
 mod findings;
 mod limits;
@@ -12,6 +13,7 @@ mod text;
 mod time_zone;
 
 pub use address::{address, optional_address};
+pub use demo::Demo;
 pub use duration::HumanDuration;
 pub use findings::{Finding, Findings};
 pub use limits::{Limits, SESSIONS_PER_USER_MAX, SessionsPerUserPolicy};

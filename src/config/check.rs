@@ -44,6 +44,16 @@ impl Config {
                 "nobody can log in: neither this nor auth.users is set",
             );
         }
+        if demo && !self.demo.exposed && !self.http.listen.ip().is_loopback() {
+            findings.error(
+                "demo.exposed",
+                format!(
+                    "--demo on {}: everybody knows the passwords of its users; expected true here, or a loopback address in \
+                     http.listen",
+                    self.http.listen
+                ),
+            );
+        }
         let may_publish = |role: &Role| matches!(role.as_str(), ROLE_PUBLISHER | ROLE_ADMIN);
         match self.api.access {
             // Who is in the users file is not known here.

@@ -47,6 +47,16 @@ fn taken(key: &str, values: &[&str]) {
     }
 }
 
+/// Everybody knows the demo's passwords: whoever exposes it must say so.
+#[test]
+fn the_demo_is_for_loopback_alone() {
+    for listen in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[2001:db8::1]:80"] {
+        let text = format!("http.listen = {listen:?}");
+        assert_eq!(found(&text, true).0, ["demo.exposed"], "{text}");
+        assert_eq!(found(&text, false).0, [""; 0], "{text}");
+    }
+}
+
 fn key(name: &str, sha256: &str) -> String {
     format!("[[api.keys]]\nname = {name:?}\nsha256 = {sha256:?}\n")
 }
@@ -161,7 +171,13 @@ fn what_is_allowed_but_looks_wrong_is_a_warning() {
     warns(&user("a", "'ROLE_USER'"), false, &["api.access"]);
     warns(&user("a", "'ROLE_USER', 'ROLE_PUBLISHER'"), false, &[]);
     warns("auth.users_file = 'x'", false, &[]);
-    warns("http.listen = '0.0.0.0:80'", true, &["api.access"]);
+    warns(
+        "http.listen = '0.0.0.0:80'\ndemo.exposed = true",
+        true,
+        &["api.access"],
+    );
+    warns("http.listen = '127.0.0.2:80'", true, &[]);
+    warns("http.listen = '[::1]:80'", true, &[]);
     warns("limits.body_bytes = '2MiB'", true, &["limits.body_bytes"]);
     warns("bus.token_file = 'x'", true, &["bus.token_file"]);
     warns("http.page = 'small'", true, &["http.page"]);
