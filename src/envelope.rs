@@ -18,6 +18,9 @@ pub use arrival::Arrival;
 pub use headers::{HeaderError, HeaderLimits, Headers, is_passed_on};
 pub use trace::TraceContext;
 
+/// What a notification, or a frame that waits to become one, takes in memory besides its texts and bytes.
+pub const OVERHEAD_BYTES: usize = 512;
+
 /// A notification's id: 1 to 64 of `[A-Za-z0-9._-]`, chosen by the publisher, or a ULID. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(Arc<str>);
@@ -128,6 +131,24 @@ impl Envelope {
         }
     }
 
+    /// The bytes that the notification takes in memory: body, headers, ids and a fixed part. Everything that bounds
+    /// waiting notifications by bytes counts this.
+    pub fn weight(&self) -> usize {
+        let (user, path) = match &self.target {
+            Target::User { user, path } => (user.as_str().len(), path),
+            Target::Broadcast(path) => (0, path),
+        };
+        OVERHEAD_BYTES
+            + self.body.len()
+            + self.headers.weight()
+            + self.trace.weight()
+            + self.id.as_str().len()
+            + path.as_str().len()
+            + user
+            + self.content_type.as_deref().map_or(0, str::len)
+            + self.collapse.as_deref().map_or(0, str::len)
+    }
+
     /// Whether the notification is stale at `now_ms` (Unix ms).
     pub fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_at_ms.is_some_and(|at| at <= now_ms)
@@ -156,6 +177,39 @@ pub fn unix_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_notification_weighs_all_that_it_holds() {
+        let limits = HeaderLimits {
+            count: 9,
+            bytes: 9_000,
+        };
+        let path = || crate::destination::Path::parse("/queue/x").unwrap();
+        let plain = || Envelope::new(Target::Broadcast(path()), "");
+        let least = plain().weight();
+        assert!(least >= OVERHEAD_BYTES);
+        let long = "x".repeat(1_000);
+        let change: [fn(&mut Envelope, &str); 5] = [
+            |envelope, long| envelope.body = long.to_owned().into(),
+            |envelope, long| envelope.content_type = Some(long.into()),
+            |envelope, long| envelope.collapse = Some(long.into()),
+            |envelope, long| envelope.trace.tracestate = Some(long.into()),
+            |envelope, long| envelope.trace.traceparent = Some(long.into()),
+        ];
+        for change in change {
+            let mut envelope = plain();
+            change(&mut envelope, &long);
+            assert_eq!(envelope.weight(), least + 1_000);
+        }
+        for (name, value) in [(&*long, ""), ("a", &*long)] {
+            let mut envelope = plain();
+            envelope.headers = Headers::from_publisher([(name, value)], limits).unwrap();
+            assert!(envelope.weight() >= least + 1_000);
+        }
+        let user = crate::principal::UserName::parse("anna").unwrap();
+        let to_user = Envelope::new(Target::User { user, path: path() }, "");
+        assert_eq!(to_user.weight(), least + 4);
+    }
 
     #[test]
     fn ids_follow_the_contract() {

@@ -51,6 +51,7 @@ limits! {
     BodyBytes = "limits.body_bytes",
     Headers = "limits.headers",
     HeaderBytes = "limits.header_bytes",
+    IdBytes = "limits.id_bytes",
     Subscriptions = "limits.subscriptions",
     Transactions = "limits.transactions",
     TransactionActions = "limits.transaction_actions",

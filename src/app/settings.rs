@@ -67,6 +67,7 @@ pub(super) fn rules(
             Box::new(authorize),
         ]),
         limits: state::Limits {
+            id_bytes: config.limits.id_bytes.0,
             subscriptions: config.limits.subscriptions,
             transactions: config.limits.transactions,
             transaction_actions: config.limits.transaction_actions,

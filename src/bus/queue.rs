@@ -11,9 +11,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::envelope::{Arrival, Envelope, unix_ms};
 
-/// What a queued notification costs in addition to its body and headers.
-const OVERHEAD_BYTES: usize = 512;
-
 /// The bus's end. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct QueueSender {
@@ -91,12 +88,7 @@ impl QueueSender {
     }
 
     fn cost(&self, envelope: &Envelope) -> u32 {
-        let headers: usize = envelope
-            .headers
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
-        u32::try_from(envelope.body.len() + headers + OVERHEAD_BYTES)
+        u32::try_from(envelope.weight())
             .unwrap_or(u32::MAX)
             .min(self.capacity_bytes)
     }

@@ -143,7 +143,7 @@ impl Registry {
             true => inner.trail.notification(&mut envelope),
             false => None,
         };
-        let bytes = u32::try_from(envelope.body.len())
+        let bytes = u32::try_from(envelope.weight())
             .unwrap_or(u32::MAX)
             .clamp(1, inner.delivery_bytes);
         let room = inner.in_flight.clone();

@@ -63,6 +63,9 @@ impl std::error::Error for HeaderError {}
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(Box<[(Box<str>, Box<str>)]>);
 
+/// What a header takes in memory besides its name and value: two pointers with lengths, two small allocations.
+const HEADER_OVERHEAD_BYTES: usize = 64;
+
 /// Names that are never passed on, in any case: secrets, headers that control a connection, and those that Herald
 /// itself writes on a MESSAGE.
 const NEVER_PASSED_ON: [&str; 16] = [
@@ -152,6 +155,12 @@ impl Headers {
         headers.push((name.into(), value.into()));
         headers.sort_unstable();
         Self(headers.into())
+    }
+
+    /// The bytes that they take in memory.
+    pub fn weight(&self) -> usize {
+        let each = |(name, value): (&str, &str)| name.len() + value.len() + HEADER_OVERHEAD_BYTES;
+        self.iter().map(each).sum()
     }
 
     /// Whether there are no headers.

@@ -71,6 +71,12 @@ impl TraceContext {
         self.traceparent.as_deref().and_then(|text| text.get(36..52))
     }
 
+    /// The bytes of its texts.
+    pub fn weight(&self) -> usize {
+        let texts = [&self.traceparent, &self.tracestate];
+        texts.into_iter().flatten().map(|text| text.len()).sum()
+    }
+
     /// The same context, marked as not recorded from here on. Allocates only if it was marked as recorded.
     pub fn unsampled(mut self) -> Self {
         if self.is_sampled()

@@ -7,6 +7,7 @@ use crate::auth::credentials::Credentials;
 use crate::auth::{AuthError, Authenticator};
 use crate::close_reason::CloseReason;
 use crate::principal::{Principal, ROLE_USER};
+use crate::setting::Secret;
 use futures_util::future::BoxFuture;
 
 /// Requires the name and password of a user with `ROLE_USER`.
@@ -57,21 +58,26 @@ impl Interceptor for Authenticate {
 }
 
 /// The first credential that is present decides, whether or not it is usable (docs/auth.md): a client that presents
-/// two different users must not log in as the one it did not mean.
+/// two different users must not log in as the one it did not mean. An empty one counts as absent: many clients send
+/// every header they know, whether or not they have a value for it.
 fn presented(attempt: &ConnectAttempt) -> Option<Credentials> {
-    if let Some(value) = attempt
-        .x_authorization
-        .as_ref()
-        .or(attempt.authorization.as_ref())
-    {
-        return Credentials::from_authorization(value.expose());
+    let x_authorization = not_blank(attempt.x_authorization.as_ref());
+    if let Some(value) = x_authorization.or_else(|| not_blank(attempt.authorization.as_ref())) {
+        return Credentials::from_authorization(value);
     }
-    match (&attempt.login, &attempt.passcode) {
-        (Some(login), Some(passcode)) => Credentials::new(login, passcode.expose()),
-        (None, None) => Credentials::from_basic(attempt.upgrade_authorization.as_ref()?.expose()),
+    let login = attempt.login.as_deref().filter(|text| !text.is_empty());
+    // Blanks may be a password.
+    let passcode = attempt.passcode.as_ref().map(Secret::expose);
+    match (login, passcode.filter(|text| !text.is_empty())) {
+        (Some(login), Some(passcode)) => Credentials::new(login, passcode),
+        (None, None) => Credentials::from_basic(not_blank(attempt.upgrade_authorization.as_ref())?),
         // Half a pair is present, which is unusable.
         _ => None,
     }
+}
+
+fn not_blank(value: Option<&Secret>) -> Option<&str> {
+    value.map(Secret::expose).filter(|text| !text.trim().is_empty())
 }
 
 fn refusal(error: AuthError) -> Reject {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::close_reason::CloseReason;
 use crate::delivery::command::{Acknowledgement, Subscription};
 use crate::destination::{Destination, Path};
-use crate::envelope::{Headers, TraceContext};
+use crate::envelope::{Headers, OVERHEAD_BYTES, TraceContext};
 use crate::interceptor::Reject;
 use crate::limit::Limit;
 
@@ -41,6 +41,28 @@ pub enum Step {
     Send(Send),
     /// An ACK or NACK.
     Acknowledge(Acknowledgement),
+}
+
+impl Step {
+    /// The bytes that the step takes in memory while it waits, as [`crate::envelope::Envelope::weight`] has it.
+    pub(super) fn weight(&self) -> usize {
+        let length = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
+        let held = match self {
+            Self::Send(send) => {
+                // The destination is held twice: as written and as understood.
+                2 * send.text.len()
+                    + send.body.len()
+                    + send.headers.weight()
+                    + send.trace.weight()
+                    + length(&send.content_type)
+                    + length(&send.correlation_id)
+                    + send.collapse.as_deref().map_or(0, str::len)
+                    + send.reply_to.as_ref().map_or(0, |path| path.as_str().len())
+            }
+            Self::Acknowledge(ack) => ack.message_id.as_str().len() + ack.trace.weight(),
+        };
+        OVERHEAD_BYTES + held
+    }
 }
 
 /// What the driver does for one frame. `receipt` is the frame's `receipt` header: a RECEIPT is sent when it is done.

@@ -8,6 +8,7 @@ use crate::close_reason::CloseReason;
 use crate::destination::{Destination, Prefixes};
 use crate::envelope::HeaderLimits;
 use crate::interceptor::Chain;
+use crate::limit::Limit;
 use crate::principal::Principal;
 use crate::stomp::{Command, Frame, Version};
 
@@ -31,6 +32,8 @@ pub struct Rules {
 /// The part of `[limits]` that a session's state keeps.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// `limits.id_bytes`
+    pub id_bytes: usize,
     /// `limits.subscriptions`
     pub subscriptions: usize,
     /// `limits.transactions`
@@ -148,6 +151,16 @@ fn required<'a>(frame: &'a Frame, name: &str) -> Result<&'a str, Refusal> {
             frame.command.as_str()
         ))),
     }
+}
+
+/// Checks the length of an id that the session keeps. Other ids need no bound of their own: a `receipt` is not kept, and
+/// a `correlation-id` counts in the bounds of what it waits with.
+fn check_id(command: &str, header: &str, id: &str, most: usize) -> Result<(), Refusal> {
+    if id.len() <= most {
+        return Ok(());
+    }
+    let message = format!("{command}: header {header} is over {most} bytes (limits.id_bytes)");
+    Err(Refusal::new(CloseReason::TooLarge, message).at(Limit::IdBytes))
 }
 
 fn malformed(message: impl Into<String>) -> Refusal {

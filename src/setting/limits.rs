@@ -16,13 +16,15 @@ pub struct Limits {
     pub headers: usize,
     /// The longest header: name plus value.
     pub header_bytes: ByteSize,
+    /// The longest id of a subscription or a transaction.
+    pub id_bytes: ByteSize,
     /// Subscriptions per session.
     pub subscriptions: usize,
     /// Open transactions per session.
     pub transactions: usize,
     /// Actions per transaction.
     pub transaction_actions: usize,
-    /// Bytes of all bodies in the open transactions of one session.
+    /// Bytes of all that waits in the open transactions of one session: bodies, headers, ids.
     pub transaction_bytes: ByteSize,
     /// MESSAGEs per subscription that may wait for their ACK. A SUBSCRIBE's `prefetch` may ask for fewer.
     pub unacknowledged: usize,
@@ -81,6 +83,7 @@ impl Limits {
         // A CONNECT with credentials has six headers, some with two spellings.
         findings.at_least("limits.headers", self.headers, 8);
         findings.at_least("limits.header_bytes", self.header_bytes, ByteSize(256));
+        findings.at_least("limits.id_bytes", self.id_bytes, ByteSize(64));
         findings.at_least("limits.subscriptions", self.subscriptions, 1);
         findings.at_least("limits.requests_in_flight", self.requests_in_flight, 1);
         findings.at_least("limits.outbox_bytes", self.outbox_bytes, ByteSize::kib(64));
@@ -138,6 +141,7 @@ impl Default for Limits {
             body_bytes: ByteSize::kib(1_000),
             headers: 64,
             header_bytes: ByteSize::kib(8),
+            id_bytes: ByteSize(255),
             subscriptions: 128,
             transactions: 16,
             transaction_actions: 1_024,

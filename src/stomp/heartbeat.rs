@@ -50,7 +50,8 @@ impl fmt::Display for BadHeartBeat {
 impl std::error::Error for BadHeartBeat {}
 
 impl ClientOffer {
-    /// Reads the header's value. A missing header means `0,0`. Periods over about 49 days count as 49 days.
+    /// Reads the header's value. A missing header means `0,0`. Blanks around a number are skipped, as clients write
+    /// them after the comma. Periods over about 49 days count as 49 days.
     ///
     /// # Errors
     /// Anything but two integers of at most 20 digits and a comma (C11).
@@ -59,9 +60,10 @@ impl ClientOffer {
             return Ok(Self::default());
         };
         let (can_send, wants) = value.split_once(',').ok_or(BadHeartBeat)?;
+        let period_ms = |number: &str| parse_period(number.trim_matches([' ', '\t']));
         Ok(Self {
-            can_send_ms: parse_period(can_send)?,
-            wants_ms: parse_period(wants)?,
+            can_send_ms: period_ms(can_send)?,
+            wants_ms: period_ms(wants)?,
         })
     }
 }
@@ -131,6 +133,9 @@ mod tests {
         check(Some("0,0"), Some((0, 0)));
         check(Some("10000,20000"), Some((10_000, 20_000)));
         check(Some("007,1"), Some((7, 1)));
+        check(Some("10000, 20000"), Some((10_000, 20_000)));
+        check(Some(" 10000,\t20000 "), Some((10_000, 20_000)));
+        check(Some("10000 ,20000"), Some((10_000, 20_000)));
         check(
             Some("99999999999999999999,18446744073709551615"),
             Some((PERIOD_MAX_MS, PERIOD_MAX_MS)),
@@ -145,8 +150,10 @@ mod tests {
             "-1,0",
             "+1,0",
             "1.5,0",
-            " 1,2",
-            "1, 2",
+            "1 0,2",
+            " ,2",
+            "\u{a0}1,2",
+            "\r1,2",
             "a,b",
             "１,2",
             "000000000000000000001,0",

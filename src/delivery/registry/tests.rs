@@ -136,16 +136,34 @@ impl Trail for Waits {
 /// The shard stands at a socket: what comes meanwhile fills the bound, and who would pass it waits and is counted.
 #[tokio::test]
 async fn who_waits_for_the_bound_on_what_is_under_way_is_counted() {
+    waits_behind(4, |target| Envelope::new(target, "1234")).await;
+    // Not by its body alone.
+    let long = "x".repeat(1_000);
+    waits_behind(2_000, |target| {
+        let limits = crate::envelope::HeaderLimits {
+            count: 9,
+            bytes: 9_000,
+        };
+        let mut envelope = Envelope::new(target, "");
+        envelope.headers = crate::envelope::Headers::from_publisher([("a", &*long)], limits).unwrap();
+        envelope
+    })
+    .await;
+    waits_behind(2_000, |target| Envelope::new(target, "").with_content_type(&long)).await;
+}
+
+/// Whether a second notification waits while the one that `first` makes fills `bound` bytes.
+async fn waits_behind(bound: usize, first: impl Fn(Target) -> Envelope) {
     let counted = Arc::new(Waits(AtomicU64::new(0)));
     let waits = || counted.0.load(Ordering::Relaxed);
-    let registry = registry_with(4, counted.clone());
+    let registry = registry_with(bound, counted.clone());
     let (opens, wait) = blocking::channel();
     let _alice = join(&registry, "alice", Arc::new(Gate(Mutex::new(wait)))).await;
     let target = Target::User {
         user: UserName::parse("alice").unwrap(),
         path: Path::parse("/queue/a").unwrap(),
     };
-    registry.deliver(Envelope::new(target.clone(), "1234")).await;
+    registry.deliver(first(target.clone())).await;
     assert_eq!(waits(), 0);
     let mut waiting = Box::pin(registry.deliver(Envelope::new(target, "1")));
     assert!(futures_util::poll!(&mut waiting).is_pending());

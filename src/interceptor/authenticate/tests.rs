@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::*;
 use crate::auth::{Config, LoginConfig, users};
 use crate::interceptor::Chain;
-use crate::setting::Secret;
 use crate::telemetry::metrics::Metrics;
 
 // base64 of test1:test, test2:test and test1:wrong.
@@ -79,7 +78,7 @@ async fn the_first_that_is_present_decides() {
     check(upgrade(), Some("test1")).await;
     check(nothing(), None).await;
     // Present and malformed, of another scheme, or wrong: what follows does not help.
-    for text in ["", "Bearer x", "Basic ???", WRONG] {
+    for text in ["Bearer x", "Basic ???", WRONG] {
         check(
             ConnectAttempt {
                 x_authorization: secret(text),
@@ -139,6 +138,52 @@ async fn the_first_that_is_present_decides() {
         None,
     )
     .await;
+}
+
+/// As clients send it that write every header they know: `login:` and `passcode:` beside the header that counts.
+#[tokio::test]
+async fn what_is_empty_counts_as_absent() {
+    let chain = chain(&LoginConfig::default());
+    let secret = |text: &str| Some(Secret::new(text));
+    let basic = || secret(&format!("Basic {TEST2}"));
+    let check = async |attempt: ConnectAttempt, expected: Option<&str>| {
+        let words = format!("{attempt:?}");
+        let found = chain.connect(&attempt).await.ok();
+        let found = found.as_ref().map(|principal| principal.user().as_str());
+        assert_eq!(found, expected, "{words}");
+    };
+    let pair = |login: &str, passcode: &str| ConnectAttempt {
+        login: Some(login.into()),
+        passcode: secret(passcode),
+        ..nothing()
+    };
+    let authorization = ConnectAttempt {
+        x_authorization: secret(""),
+        authorization: basic(),
+        ..pair("", "")
+    };
+    check(authorization, Some("test2")).await;
+    let pair_below_empty = ConnectAttempt {
+        x_authorization: secret(""),
+        authorization: secret(" "),
+        upgrade_authorization: secret(""),
+        ..pair("test3", "test")
+    };
+    check(pair_below_empty, Some("test3")).await;
+    let upgrade = |login: &str, passcode: &str| ConnectAttempt {
+        upgrade_authorization: basic(),
+        ..pair(login, passcode)
+    };
+    check(upgrade("", ""), Some("test2")).await;
+    // Half a pair is present.
+    check(upgrade("test3", ""), None).await;
+    check(upgrade("", "test"), None).await;
+    check(upgrade("", " "), None).await;
+    let empty = ConnectAttempt {
+        upgrade_authorization: secret(""),
+        ..pair("", "")
+    };
+    check(empty, None).await;
 }
 
 #[tokio::test]

@@ -53,15 +53,16 @@ pub(super) async fn request(
         .tracer
         .request(upstream, &send.text, sender.session, send.body.len());
     send.trace = trace;
+    // What waits for the reply keeps the ids that the answer repeats, and neither body nor headers.
     let request = AppRequest {
         path: path.clone(),
         user: sender.user.clone(),
         session: sender.session.into(),
         instance: (*context.instance.name).into(),
-        content_type: send.content_type.clone(),
-        headers: send.headers.clone(),
+        content_type: send.content_type.take(),
+        headers: std::mem::take(&mut send.headers),
         trace: send.trace.clone(),
-        body: send.body.clone(),
+        body: std::mem::take(&mut send.body),
     };
     let within = tracing_span(span.as_ref());
     match context.bus.request(&request).instrument(within).await {

@@ -32,7 +32,7 @@ impl Session {
             text: text.into(),
             content_type: content_type.map(Into::into),
             headers: own_headers(&frame, rules.limits.headers)?,
-            reply_to: self.reply_to(&frame, rules)?,
+            reply_to: self.reply_to(&frame, &destination, rules)?,
             collapse: collapse(&frame)?,
             correlation_id: frame.headers.get("correlation-id").map(Into::into),
             trace: TraceContext::from_lookup(|name| frame.headers.get(name)),
@@ -53,8 +53,15 @@ impl Session {
         }
     }
 
-    fn reply_to(&self, frame: &Frame, rules: &Rules) -> Result<Option<Path>, Refusal> {
-        let Some(text) = frame.headers.get("reply-to") else {
+    /// Where Herald sends the answer of an application destination. On any other SEND `reply-to` is a header between
+    /// clients, which Herald passes on without reading it.
+    fn reply_to(
+        &self,
+        frame: &Frame,
+        destination: &Destination,
+        rules: &Rules,
+    ) -> Result<Option<Path>, Refusal> {
+        let (Destination::Application(_), Some(text)) = (destination, frame.headers.get("reply-to")) else {
             return Ok(None);
         };
         match rules.prefixes.for_client(text, self.principal.user()) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Open, Rules, Session, malformed, required};
+use super::{Open, Rules, Session, check_id, malformed, required};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::Subscription;
 use crate::delivery::wire::AckMode;
@@ -24,6 +24,9 @@ impl Session {
             (None, Version::V1_0) => None,
             (None, _) => return Err(malformed("SUBSCRIBE: header id is missing")),
         };
+        if let Some(id) = &id {
+            check_id("SUBSCRIBE", "id", id, rules.limits.id_bytes)?;
+        }
         let taken = |open: &&Open| match &id {
             Some(id) => open.id.as_ref() == Some(id),
             None => open.id.is_none() && open.destination.as_deref() == Some(text),

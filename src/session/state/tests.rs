@@ -53,10 +53,11 @@ struct Fixture {
 fn fixture(version: Version) -> Fixture {
     let principal = Principal::new(UserName::parse("alice").unwrap(), ["ROLE_USER"]);
     let limits = Limits {
+        id_bytes: 64,
         subscriptions: 3,
         transactions: 2,
         transaction_actions: 2,
-        transaction_bytes: 10,
+        transaction_bytes: 1_500,
         body_bytes: 20,
         unacknowledged: 50,
         headers: HeaderLimits { count: 4, bytes: 100 },
@@ -245,6 +246,13 @@ fn a_send_is_filtered_and_bounded() {
         CloseReason::Forbidden,
         "reply-to",
     );
+    // Between clients it is a header as any other.
+    for destination in ["/queue/x", "/topic/x", "/user/queue/x"] {
+        let text = format!("SEND\ndestination:{destination}\nreply-to:/queue/anna\n\n");
+        let send = sent(f.ok(&text));
+        assert_eq!(send.reply_to, None, "{destination}");
+        assert_eq!(send.headers.get("reply-to"), Some("/queue/anna"), "{destination}");
+    }
     let send =
         sent(f.ok("SEND\ndestination:/chat/message\ncontent-type:text/plain\nauthorization:x\nown:1\n\nhi"));
     assert_eq!(
@@ -328,14 +336,47 @@ fn transactions_are_bounded_in_number_and_bytes() {
         CloseReason::Limit,
         "limits.transactions",
     );
-    f.ok("SEND\ndestination:/app/x\ntransaction:a\n\n123456789");
-    f.refused(
-        "SEND\ndestination:/app/x\ntransaction:b\n\n12",
-        CloseReason::Limit,
-        "limits.transaction_bytes",
-    );
-    f.ok("ABORT\ntransaction:a\n\n");
-    f.ok("SEND\ndestination:/app/x\ntransaction:b\n\n12");
+    // Each of these weighs more than half of what may be open, though none has a body of note.
+    let long = "x".repeat(90);
+    for held in [
+        format!("a:{long}\nb:{long}\nc:{long}\nd:{long}\n"),
+        format!("correlation-id:{}\n", "x".repeat(85)),
+        format!(
+            "content-type:text/{0}\nherald-collapse:{0}\na:{0}\n",
+            "x".repeat(80)
+        ),
+    ] {
+        let send = |transaction| format!("SEND\ndestination:/app/x\n{held}transaction:{transaction}\n\n1");
+        f.ok(&send("a"));
+        f.refused(&send("b"), CloseReason::Limit, "limits.transaction_bytes");
+        f.ok("ABORT\ntransaction:a\n\n");
+        f.ok(&send("b"));
+        f.ok("COMMIT\ntransaction:b\n\n");
+        f.ok("BEGIN\ntransaction:a\n\n");
+        f.ok("BEGIN\ntransaction:b\n\n");
+    }
+}
+
+#[test]
+fn ids_that_a_session_keeps_are_bounded() {
+    let (longest, long) = ("x".repeat(64), "x".repeat(65));
+    for version in Version::ALL {
+        let mut f = fixture(version);
+        f.ok(&format!("SUBSCRIBE\nid:{longest}\ndestination:/queue/x\n\n"));
+        f.ok(&format!("BEGIN\ntransaction:{longest}\n\n"));
+        f.refused(
+            &format!("SUBSCRIBE\nid:{long}\ndestination:/queue/x\n\n"),
+            CloseReason::TooLarge,
+            "SUBSCRIBE: header id is over 64 bytes (limits.id_bytes)",
+        );
+        f.refused(
+            &format!("BEGIN\ntransaction:{long}\n\n"),
+            CloseReason::TooLarge,
+            "BEGIN: header transaction is over 64 bytes (limits.id_bytes)",
+        );
+        // A receipt is not kept: its length is that of any header.
+        f.ok(&format!("ABORT\ntransaction:{longest}\nreceipt:{long}\n\n"));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The open transactions of one session (STOMP rules T1 to T3). Everything in them is bounded.
 
-use super::{Limits, Refusal, malformed};
+use super::{Limits, Refusal, check_id, malformed};
 use crate::close_reason::CloseReason;
 use crate::limit::Limit;
 use crate::session::action::Step;
@@ -8,15 +8,6 @@ use crate::session::action::Step;
 struct Transaction {
     id: Box<str>,
     steps: Vec<Step>,
-}
-
-impl Step {
-    fn body_bytes(&self) -> usize {
-        match self {
-            Self::Send(send) => send.body.len(),
-            Self::Acknowledge(_) => 0,
-        }
-    }
 }
 
 /// Those that have begun and are neither committed nor aborted.
@@ -32,6 +23,7 @@ impl Transactions {
         if self.position(id).is_some() {
             return Err(malformed("BEGIN: header transaction names an open transaction"));
         }
+        check_id("BEGIN", "transaction", id, limits.id_bytes)?;
         if self.open.len() >= limits.transactions {
             let message = format!(
                 "BEGIN: at most {} open transactions (limits.transactions)",
@@ -55,7 +47,7 @@ impl Transactions {
         limits: &Limits,
     ) -> Result<(), Refusal> {
         let index = self.position(id).ok_or_else(|| unknown(command))?;
-        let bytes = self.bytes.saturating_add(step.body_bytes());
+        let bytes = self.bytes.saturating_add(step.weight());
         if self.open[index].steps.len() >= limits.transaction_actions {
             let limit = limits.transaction_actions;
             let message =
@@ -91,7 +83,7 @@ impl Transactions {
     fn end(&mut self, id: &str, command: &str) -> Result<Vec<Step>, Refusal> {
         let index = self.position(id).ok_or_else(|| unknown(command))?;
         let steps = self.open.remove(index).steps;
-        self.bytes -= steps.iter().map(Step::body_bytes).sum::<usize>();
+        self.bytes -= steps.iter().map(Step::weight).sum::<usize>();
         Ok(steps)
     }
 

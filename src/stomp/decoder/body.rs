@@ -7,6 +7,7 @@ use super::Limits;
 use crate::stomp::error::{DecodeError, Fault};
 use crate::stomp::frame::{Command, Frame};
 use crate::stomp::header::Headers;
+use crate::stomp::version::Version;
 
 /// A frame whose head is complete and whose body may not be.
 pub(super) struct PartialBody {
@@ -20,6 +21,8 @@ pub(super) struct PartialBody {
     over: Fault,
     /// Whether the body is skipped.
     ignored: bool,
+    /// Whether it may hold nothing but ends of line.
+    blank: bool,
     /// How many of its bytes came in earlier calls.
     received: usize,
     /// Those bytes, unless the body is skipped.
@@ -28,7 +31,8 @@ pub(super) struct PartialBody {
 
 impl PartialBody {
     /// The body of a frame whose head takes `head_bytes`. Refuses at once a `content-length` that is invalid or too
-    /// large. `is_1_0` says that the session is of 1.0, where the body of a SUBSCRIBE is ignored (F5).
+    /// large. `is_1_0` says that the session is of 1.0, where the body of a SUBSCRIBE is ignored (F5). So are blank lines
+    /// behind a CONNECT that asks for 1.0.
     pub(super) fn new(
         command: Command,
         headers: Headers,
@@ -38,7 +42,9 @@ impl PartialBody {
     ) -> Result<Self, DecodeError> {
         let frame_room = limits.frame_bytes.checked_sub(head_bytes.saturating_add(1));
         let over_frame = Fault::FrameTooLarge(limits.frame_bytes);
-        let ignored = is_1_0 && command == Command::Subscribe;
+        let blank =
+            command.is_connect() && Version::negotiate(headers.get("accept-version")) == Some(Version::V1_0);
+        let ignored = blank || is_1_0 && command == Command::Subscribe;
         let may_have_body = ignored || command == Command::Send;
         let (max, over) = match frame_room {
             Some(_) if !may_have_body => (0, Fault::BodyNotAllowed(command)),
@@ -52,6 +58,7 @@ impl PartialBody {
             max,
             over,
             ignored,
+            blank,
             received: 0,
             kept: Vec::new(),
         };
@@ -73,6 +80,7 @@ impl PartialBody {
             None => memchr(0, self.within_max(input)).unwrap_or(input.len()),
         };
         let Some((chunk, behind)) = input.split_at_checked(missing) else {
+            self.check_blank(input)?;
             self.keep(input);
             *input = &[];
             return Ok(None);
@@ -80,6 +88,7 @@ impl PartialBody {
         if chunk.len() > self.max - self.received {
             return Err(self.fault(self.over.clone()));
         }
+        self.check_blank(chunk)?;
         match behind.split_first() {
             Some((0, behind)) => {
                 *input = behind;
@@ -107,6 +116,13 @@ impl PartialBody {
     fn within_max<'a>(&self, input: &'a [u8]) -> &'a [u8] {
         let room = (self.max - self.received).saturating_add(1);
         input.get(..room).unwrap_or(input)
+    }
+
+    fn check_blank(&self, chunk: &[u8]) -> Result<(), DecodeError> {
+        match self.blank && !chunk.iter().all(|byte| matches!(byte, b'\n' | b'\r')) {
+            true => Err(self.fault(Fault::BodyNotAllowed(self.command))),
+            false => Ok(()),
+        }
     }
 
     fn keep(&mut self, chunk: &[u8]) {

@@ -191,9 +191,21 @@ fn f5_only_send_has_a_body() {
             "",
         );
         check_fault(V1_2, format!("{text}\n\nx\0"), Fault::BodyNotAllowed(command));
+        let text = format!("{text}\naccept-version:1.1,1.2");
         check_fault(V1_2, format!("{text}\n\n\n\0"), Fault::BodyNotAllowed(command));
         let announced = format!("{text}\ncontent-length:1\n\n");
         check_fault(V1_1, announced, Fault::BodyNotAllowed(command));
+    }
+    // Blank lines behind a CONNECT that asks for 1.0 are ignored, and nothing else is.
+    for (command, text) in [(Command::Connect, "CONNECT"), (Command::Stomp, "STOMP")] {
+        for body in ["\n", "\r\n\n", "\n\n\n\n"] {
+            check(V1_2, &format!("{text}\n\n{body}\0"), text, &[], "");
+        }
+        for body in ["\nx\0", " \0", "\n\n\x01"] {
+            check_fault(V1_2, format!("{text}\n\n{body}"), Fault::BodyNotAllowed(command));
+        }
+        let long = format!("{text}\n\n{}", "\n".repeat(51));
+        check_fault(V1_2, long, Fault::BodyTooLarge(50));
     }
     check(V1_0, "SUBSCRIBE\n\nignored\0", "SUBSCRIBE", &[], "");
     check(

@@ -510,7 +510,7 @@ async fn t2_what_is_in_a_transaction_happens_at_its_commit() {
 async fn t3_the_end_of_a_session_aborts_its_transactions() {
     let app = App::with(|config| {
         config.limits.transaction_actions = 2;
-        config.limits.transaction_bytes.0 = 10;
+        config.limits.transaction_bytes.0 = 2_000;
     })
     .await;
     let mut client = subscribed(&app, "1.2", "0", "/queue/a").await;
@@ -533,8 +533,12 @@ async fn t3_the_end_of_a_session_aborts_its_transactions() {
     let three = format!("BEGIN\ntransaction:t\n\n\0{}{}{}", in_t(""), in_t(""), in_t(""));
     let words = "SEND: at most 2 frames in a transaction (limits.transaction_actions)";
     refuses_with(&app, "1.2", &three, words, 1008).await;
-    let long = format!("BEGIN\ntransaction:t\n\n\0{}", in_t("eleven byte"));
-    let words = "SEND: open transactions are over 10 bytes (limits.transaction_bytes)";
+    let long = format!("BEGIN\ntransaction:t\n\n\0{}", in_t(&"x".repeat(2_000)));
+    let words = "SEND: open transactions are over 2000 bytes (limits.transaction_bytes)";
+    refuses_with(&app, "1.2", &long, words, 1008).await;
+    // Headers weigh as much as a body.
+    let long = in_t("").replace("\n\n", &format!("\na:{}\n\n", "x".repeat(2_000)));
+    let long = format!("BEGIN\ntransaction:t\n\n\0{long}");
     refuses_with(&app, "1.2", &long, words, 1008).await;
 }
 

@@ -51,10 +51,19 @@ async fn c2_a_host_may_be_missing_and_means_nothing() {
 #[tokio::test]
 async fn c3_without_accept_version_it_is_1_0() {
     let app = start().await;
-    said(&app, "CONNECT\nlogin: test1\npasscode:\ttest\n\n\0")
-        .await
-        .expect(connected("1.0", "0,0"))
-        .await;
+    for frame in [
+        "CONNECT\nlogin: test1\npasscode:\ttest\n\n\0",
+        // Blank lines for a body, as clients of 1.0 send them.
+        "CONNECT\nlogin:test1\npasscode:test\n\n\n\0",
+        "CONNECT\nlogin:test1\npasscode:test\n\n\r\n\n\0\n",
+        "CONNECT\nlogin:test1\npasscode:test\ncontent-length:2\n\n\n\n\0",
+    ] {
+        said(&app, frame).await.expect(connected("1.0", "0,0")).await;
+    }
+    let error = "message:CONNECT must not have a body";
+    for frame in ["CONNECT\n\n\nx\0", "CONNECT\naccept-version:1.2\n\n\n\0"] {
+        said(&app, frame).await.expect_error(error, 1002).await;
+    }
 }
 
 #[tokio::test]
@@ -104,6 +113,17 @@ async fn c6_a_refused_connect_is_an_error_that_explains() {
         said(&app, frame)
             .await
             .expect_error("message:authentication failed", 4401)
+            .await;
+    }
+    // Headers without a value count as absent.
+    let basic = "CONNECT\naccept-version:1.2\nX-Authorization:\nAuthorization:Basic dGVzdDE6dGVzdA==\nlogin:\n\
+                 passcode:\n\n\0";
+    let pair =
+        "CONNECT\naccept-version:1.2\nX-Authorization:\nAuthorization:\nlogin:test1\npasscode:test\n\n\0";
+    for frame in [basic, pair] {
+        said(&app, frame)
+            .await
+            .expect(connected("1.2", "10000,10000"))
             .await;
     }
     let app = App::with(|config| config.limits.frame_bytes_before_login.0 = 100).await;
@@ -212,14 +232,16 @@ async fn c10_a_receipt_of_connect_is_ignored() {
 #[tokio::test]
 async fn c11_a_heart_beat_is_two_numbers_and_a_comma() {
     let app = start().await;
-    for value in ["", "1", "1,", ",1", "a,b", "-1,0", "1,2,3", "1.5,0", "1, 2"] {
+    for value in ["", "1", "1,", ",1", "a,b", "-1,0", "1,2,3", "1.5,0", "1 2,3"] {
         let frame = connect(ANNA, "1.2", &format!("heart-beat:{value}\n"));
         let error =
             "message:CONNECT: header heart-beat must be two non-negative integers with a comma between";
         said(&app, frame).await.expect_error(error, 1002).await;
     }
-    said(&app, connect(ANNA, "1.2", "heart-beat:0,99999999999999999999\n"))
-        .await
-        .expect(connected("1.2", "10000,10000"))
-        .await;
+    for value in ["0,99999999999999999999", "10000, 10000", " 0 ,\t0 "] {
+        said(&app, connect(ANNA, "1.2", &format!("heart-beat:{value}\n")))
+            .await
+            .expect(connected("1.2", "10000,10000"))
+            .await;
+    }
 }
