@@ -38,6 +38,8 @@ limits! {
     MaxRequestBytes = "http.max_request_bytes",
     BufferedRequestBytes = "http.buffered_request_bytes",
     Taps = "api.taps",
+    TargetsPerRequest = "api.targets_per_request",
+    TargetsPerCaller = "api.targets_per_caller",
     LoginQueue = "login.queue",
     LoginQueueTimeout = "login.queue_timeout",
     LoginDelay = "login.delay",

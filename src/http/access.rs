@@ -6,14 +6,18 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 mod config;
+mod targets;
 
 pub(crate) use config::{Access, Config, Key, Scope};
+pub(crate) use targets::{Payer, Targets};
 
 /// `[api]`, prepared for comparison.
 #[derive(Clone)]
 pub(crate) struct Policy {
     open: bool,
     keys: Arc<[Key]>,
+    /// How many targets a caller may publish to.
+    pub targets: Targets,
 }
 
 impl Policy {
@@ -22,6 +26,7 @@ impl Policy {
         Self {
             open: config.access == Access::Open,
             keys: config.keys.as_slice().into(),
+            targets: Targets::new(config),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::ws::peer::Peer;
 
 /// Who sent a request, for the audit log and spans. The middleware of a guarded route puts
 /// it into the request's extensions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Caller {
     /// Nobody in particular (`api.access = "open"`).
     Anyone,

@@ -1,6 +1,8 @@
 //! Every way in which a REST request can fail, and its representation: `application/problem+json` (RFC 9457). The
 //! only place that turns an error into a response. Never repeats a body, a header's value or a secret.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -61,6 +63,15 @@ pub(crate) enum ApiError {
     },
     /// A bound on concurrent work is reached, which the words name. Holds the limit if it has not been counted yet.
     Overloaded(&'static str, Option<Limit>),
+    /// More targets in one request than `api.targets_per_request`.
+    TooManyTargets {
+        /// The targets of the request.
+        targets: usize,
+        /// The limit.
+        allowed: usize,
+    },
+    /// More targets of one caller than `api.targets_per_caller`. Holds when the request would be admitted.
+    RateLimited(Duration),
     /// An internal error of Herald. The log has the cause.
     Internal,
 }
@@ -99,7 +110,8 @@ impl ApiError {
                 StatusCode::BAD_REQUEST
             }
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::TooManyTargets { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
@@ -118,6 +130,8 @@ impl ApiError {
             Self::BadRequest(_) => ("bad-request", "The path or a header is wrong"),
             Self::UnsupportedMediaType(_) => ("unsupported-media-type", "Wrong content type"),
             Self::TooLarge { .. } => ("too-large", "Too large"),
+            Self::TooManyTargets { .. } => ("too-many-targets", "Too many targets"),
+            Self::RateLimited(_) => ("rate-limited", "Too often"),
             Self::Unauthenticated => ("unauthenticated", "Not authenticated"),
             Self::Forbidden(_) => ("forbidden", "Not allowed"),
             Self::CrossSite => ("cross-site", "Refused from a foreign page"),
@@ -142,6 +156,8 @@ impl ApiError {
             Self::TooLarge { limit, .. } => Limit::ALL.iter().copied().find(|known| known.name() == *limit),
             Self::Invalid { limit, .. } => *limit,
             Self::BodyTimeout => Some(Limit::BodyTimeout),
+            Self::TooManyTargets { .. } => Some(Limit::TargetsPerRequest),
+            Self::RateLimited(_) => Some(Limit::TargetsPerCaller),
             Self::Overloaded(_, limit) => *limit,
             _ => None,
         }
@@ -165,6 +181,13 @@ impl ApiError {
                 Some(size) => format!("{size} bytes given, at most {limit_bytes} are allowed ({limit})"),
                 None => format!("at most {limit_bytes} bytes are allowed ({limit})"),
             },
+            Self::TooManyTargets { targets, allowed } => format!(
+                "{targets} targets given, at most {allowed} are allowed in a request (api.targets_per_request); nothing was \
+                 published"
+            ),
+            Self::RateLimited(_) => {
+                "too many targets of this caller (api.targets_per_caller); nothing was published, try again after Retry-After".into()
+            }
             Self::Unauthenticated => "credentials are missing or wrong".into(),
             Self::CrossSite => {
                 "this request may only come from pages of the host itself or of http.origins".into()
@@ -205,6 +228,9 @@ impl ApiError {
                 problem.limit_bytes = Some(*limit_bytes);
                 problem.pointer.clone_from(pointer);
             }
+            Self::TooManyTargets { .. } | Self::RateLimited(_) => {
+                problem.limit = self.limit().map(Limit::name)
+            }
             Self::BusUnavailable { published } if *published > 0 => problem.published = Some(*published),
             _ => {}
         }
@@ -228,6 +254,10 @@ impl IntoResponse for ApiError {
                 ] {
                     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 }
+            }
+            Self::RateLimited(wait) => {
+                let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+                headers.insert(header::RETRY_AFTER, seconds.into());
             }
             Self::BusUnavailable { .. } | Self::Overloaded(..) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);

@@ -70,6 +70,7 @@ impl Api {
         publisher: &FromPublisher,
         mut envelope: Envelope,
     ) -> Result<Accepted, ApiError> {
+        self.state.policy.targets.admit(publisher.payer.as_ref(), 1)?;
         let targets = [envelope.target.clone()];
         let mut publishing = self.begin(publisher, &targets, &mut envelope);
         let published = publishing.hand_over(&envelope).await;

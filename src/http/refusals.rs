@@ -26,6 +26,11 @@ const BODY: [Row; 3] = [
     ("415", "A content type or a coding that the route does not take"),
 ];
 
+const RATE: Row = (
+    "429",
+    "Over `api.targets_per_caller`; `Retry-After` says when to come again",
+);
+
 /// Refusals of every route that requires credentials.
 pub(crate) struct OfCredentials;
 
@@ -64,6 +69,6 @@ impl IntoResponses for OfUser {
 
 impl IntoResponses for OfPublish {
     fn responses() -> Responses {
-        problems(CREDENTIALS.into_iter().chain([VALUE]).chain(BODY))
+        problems(CREDENTIALS.into_iter().chain([VALUE]).chain(BODY).chain([RATE]))
     }
 }

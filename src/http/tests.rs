@@ -33,6 +33,7 @@ mod description;
 mod publishing;
 mod recording_bus;
 mod surroundings;
+mod targets;
 
 pub(crate) use recording_bus::{MAX_BODY_BYTES, RecordingBus};
 
@@ -95,6 +96,15 @@ impl Fixture {
     }
 
     pub(crate) fn new(access: Access, config: &Config) -> Self {
+        let api = ApiConfig {
+            access,
+            ..ApiConfig::default()
+        };
+        Self::with(api, config)
+    }
+
+    /// The same with other bounds than the defaults of `[api]`.
+    pub(crate) fn with(api: ApiConfig, config: &Config) -> Self {
         let bus = Arc::new(RecordingBus::default());
         let dyn_bus: Arc<dyn Bus> = Arc::clone(&bus) as Arc<dyn Bus>;
         let instance = Instance::new(&crate::instance::Config {
@@ -127,11 +137,7 @@ impl Fixture {
             authenticator: authenticator(),
             prefixes: Arc::new(Prefixes::default()),
             instance,
-            policy: Policy::new(&ApiConfig {
-                access,
-                keys,
-                ..ApiConfig::default()
-            }),
+            policy: Policy::new(&ApiConfig { keys, ..api }),
             metrics,
             tracer,
             phase: phase.subscribe(),

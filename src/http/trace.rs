@@ -10,9 +10,11 @@ use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 
+use super::access::Payer;
 use super::api::Api;
-use super::caller::Caller;
+use super::caller::{self, Caller};
 use crate::envelope::{HeaderLimits, Headers, TraceContext};
+use crate::limit::AddressGroup;
 use crate::telemetry::trace::{self, Span, Tracer, Upstream};
 
 const BAGGAGE: &str = "baggage";
@@ -28,6 +30,8 @@ pub(crate) struct FromPublisher {
     pub upstream: Upstream,
     /// `baggage`, if it is passed on.
     baggage: Option<Box<str>>,
+    /// Who is counted for its targets, if anybody is (`api.targets_per_caller`).
+    pub payer: Option<Payer>,
 }
 
 impl FromPublisher {
@@ -67,9 +71,16 @@ impl FromRequestParts<Arc<Api>> for FromPublisher {
             let text = lines(&parts.headers, BAGGAGE).join(",");
             is_baggage(&text).then(|| text.into())
         };
+        let payer = || match parts.extensions.get::<Caller>() {
+            None | Some(Caller::Anyone) => {
+                Payer::Address(AddressGroup::of(caller::address_of(parts.extensions.get())))
+            }
+            Some(caller) => Payer::Caller(caller.clone()),
+        };
         Ok(Self {
             upstream,
             baggage: tracer.carries_baggage().then(baggage).flatten(),
+            payer: api.state.policy.targets.are_metered().then(payer),
         })
     }
 }

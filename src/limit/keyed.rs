@@ -1,6 +1,7 @@
 //! One rate for each of many keys, in bounded memory. governor measures (GCRA). Knows nothing of what a key is.
 
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ const SWEEP_MIN: usize = 1 << 10;
 pub(crate) struct KeyedRate<C: Clock = MonotonicClock> {
     limiter: RateLimiter<u64, HashMapStateStore<u64>, C, NoOpMiddleware<C::Instant>>,
     hashing: RandomState,
+    burst: NonZeroU32,
     keys_max: usize,
     /// Checks since the last sweep, and how many are allowed before the next: as many as there were keys left, so
     /// that sweeping adds a constant cost to each check.
@@ -38,6 +40,7 @@ impl KeyedRate {
 impl<C: Clock> KeyedRate<C> {
     fn with(quota: Quota, clock: C, keys_max: usize) -> Self {
         Self {
+            burst: quota.burst_size(),
             limiter: RateLimiter::new(quota, HashMapStateStore::default(), clock),
             hashing: RandomState::new(),
             keys_max,
@@ -51,6 +54,15 @@ impl<C: Clock> KeyedRate<C> {
     /// # Errors
     /// The time until the next unit is available.
     pub(crate) fn check(&self, key: impl Hash) -> Result<(), Duration> {
+        self.check_many(key, 1)
+    }
+
+    /// Takes `units` of the rate of `key` at once, or none of them. More than a burst counts as a burst, since it could never
+    /// pass otherwise.
+    ///
+    /// # Errors
+    /// The time until they are available.
+    pub(crate) fn check_many(&self, key: impl Hash, units: u32) -> Result<(), Duration> {
         let checks = self.checks.fetch_add(1, Ordering::Relaxed) + 1;
         if checks == self.sweep_after.load(Ordering::Relaxed) {
             self.sweep();
@@ -59,9 +71,12 @@ impl<C: Clock> KeyedRate<C> {
         if self.limiter.len() >= self.keys_max {
             key %= SHARED;
         }
-        self.limiter
-            .check_key(&key)
-            .map_err(|until| until.wait_time_from(self.limiter.clock().now()))
+        let units = NonZeroU32::new(units).map_or(NonZeroU32::MIN, |units| units.min(self.burst));
+        match self.limiter.check_key_n(&key, units) {
+            Ok(checked) => checked.map_err(|until| until.wait_time_from(self.limiter.clock().now())),
+            // Only more than a burst has no capacity.
+            Err(_) => Err(Duration::ZERO),
+        }
     }
 
     /// Forgets the keys whose full burst is available again.

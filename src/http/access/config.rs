@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::setting::{Findings, as_text};
+use crate::setting::{Findings, Rate, as_text};
 
 /// `[api]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,6 +21,10 @@ pub struct Config {
     pub taps: usize,
     /// How many destinations one sample distinguishes.
     pub tap_destinations: usize,
+    /// Targets of one request: one for each broadcast and one for each user of a notification. Beyond it: 413.
+    pub targets_per_request: usize,
+    /// The rate of targets of one caller: of a key, of a user, or with `access = "open"` of an address. Beyond it: 429.
+    pub targets_per_caller: Rate,
 }
 
 impl Default for Config {
@@ -30,6 +34,8 @@ impl Default for Config {
             keys: Vec::new(),
             taps: 4,
             tap_destinations: 1_000,
+            targets_per_request: 10_000,
+            targets_per_caller: Rate::OFF,
         }
     }
 }
@@ -49,6 +55,7 @@ impl Config {
         }
         findings.within("api.taps", self.taps, 0, 64);
         findings.within("api.tap_destinations", self.tap_destinations, 1, 100_000);
+        findings.within("api.targets_per_request", self.targets_per_request, 1, 1_000_000);
     }
 }
 

@@ -105,8 +105,15 @@ pub(crate) async fn post_notifications(
     };
     match split(&body.bytes) {
         Ok(Batch::One(text)) => {
-            let parsed = parse(text, "", api.rules()).and_then(|parsed| api.require_bus().map(|()| parsed));
-            let outcome = match parsed {
+            let admitted = parse(text, "", api.rules()).and_then(|parsed| {
+                api.require_bus()?;
+                api.state
+                    .policy
+                    .targets
+                    .admit(publisher.payer.as_ref(), parsed.targets.len())?;
+                Ok(parsed)
+            });
+            let outcome = match admitted {
                 Ok(notification) => publish(&api, notification, &publisher, "").await,
                 Err(error) => Err(error),
             };
@@ -181,6 +188,14 @@ async fn publish_all(
         (at, parsed)
     };
     let parsed: Vec<_> = items.iter().enumerate().map(parse).collect();
+    let targets = parsed
+        .iter()
+        .filter_map(|(_, parsed)| parsed.as_ref().ok())
+        .map(|parsed| parsed.targets.len())
+        .sum();
+    if let Err(error) = api.state.policy.targets.admit(publisher.payer.as_ref(), targets) {
+        return api.counted(Err(error));
+    }
     let mut outcomes = Vec::with_capacity(items.len());
     let mut bus_is_gone = false;
     let mut went = 0_usize;
@@ -257,6 +272,8 @@ async fn publish(
     let mut publishing = api.begin(publisher, &notification.targets, &mut envelope);
     for (published, target) in notification.targets.into_iter().enumerate() {
         envelope.target = target;
+        // A thousand users on a bus that is always ready must not keep the thread to themselves.
+        tokio::task::coop::consume_budget().await;
         let handed_over = publishing.hand_over(&envelope).await;
         handed_over.map_err(
             |error| match ApiError::from_publish(error, Some(format!("{at}/payload"))) {
