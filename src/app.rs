@@ -100,6 +100,7 @@ struct Core {
 
 /// Binds, serves until a signal, drains. A signal while it binds ends it at once, in good order: nobody was served yet.
 pub async fn run(prepared: Prepared) -> Result<(), Error> {
+    listen::raise_open_files(&prepared.config.http);
     let mut signals =
         drain::StopSignals::catch().map_err(|error| Error::Failure(format!("signals: {error}")))?;
     let app = tokio::select! {

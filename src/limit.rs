@@ -1,12 +1,14 @@
-//! The names of all limits, for the metric that counts how often each is hit, and the limiters that enforce rates.
+//! The names of all limits, for the metric that counts how often each is hit, and the limiters that enforce rates and counts by address.
 //! Knows no value of a limit, and nothing of who enforces it.
 
 mod address;
 mod keyed;
+mod places;
 mod shared;
 
 pub(crate) use address::AddressGroup;
 pub(crate) use keyed::KeyedRate;
+pub(crate) use places::{AddressPlace, AddressPlaces};
 pub(crate) use shared::{Memory, SharedRate};
 
 macro_rules! limits {
@@ -34,6 +36,8 @@ macro_rules! limits {
 limits! {
     MaxConnections = "http.max_connections",
     HeaderTimeout = "http.header_timeout",
+    WriteTimeout = "http.write_timeout",
+    HeadBytes = "http.head_bytes",
     BodyTimeout = "http.body_timeout",
     MaxRequestBytes = "http.max_request_bytes",
     BufferedRequestBytes = "http.buffered_request_bytes",
@@ -46,6 +50,7 @@ limits! {
     LoginDelayed = "login.delayed",
     LoginDelayedPerAddress = "login.delayed_per_address",
     ConnectTimeout = "limits.connect_timeout",
+    HttpConnectionsPerAddress = "limits.http_connections_per_address",
     ConnectsPerAddress = "limits.connects_per_address",
     SessionsPerAddress = "limits.sessions_per_address",
     SessionsPerUser = "limits.sessions_per_user",

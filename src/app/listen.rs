@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
 
 use super::Error;
+use crate::http::listener::descriptors::OpenFiles;
 use crate::http::listener::{self, Options};
 use crate::http::{self, router::Routers};
 use crate::task::Task;
@@ -43,6 +45,31 @@ impl Bound {
             routers,
             options,
         }
+    }
+}
+
+/// Raises this process's limit of open files as far as it may, and logs what is in force and what it is for.
+pub(super) fn raise_open_files(config: &http::Config) {
+    let before = OpenFiles::now();
+    let files = OpenFiles::raise().unwrap_or_else(|error| {
+        warn!(%error, "the limit of open files cannot be raised");
+        before
+    });
+    let shares = files.shares(config.max_connections, config.admin_listen.is_some());
+    let (limit, was) = (files.soft.unwrap_or(u64::MAX), before.soft.unwrap_or(u64::MAX));
+    info!(
+        limit,
+        was,
+        connections = shares.main,
+        admin_connections = shares.admin,
+        "open files"
+    );
+    if shares.main < config.max_connections {
+        warn!(
+            "http.max_connections is {}, but the limit of open files ({limit}) leaves room for {} connections; raise it \
+             (LimitNOFILE, ulimit -n)",
+            config.max_connections, shares.main
+        );
     }
 }
 
@@ -83,7 +110,7 @@ impl Listening {
             routers,
             options,
         } = self;
-        let admin_options = options.clone().without_proxy_protocol();
+        let admin_options = options.clone().for_admin();
         let main = serve("listener", bound.main, routers.main, options, accepting);
         let admin = bound.admin.zip(routers.admin);
         let admin = admin

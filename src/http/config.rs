@@ -37,8 +37,14 @@ pub struct Config {
     pub origins: Origins,
     /// Origins whose preflights are answered.
     pub cors_origins: Origins,
-    /// The time from accept to a complete request head.
+    /// The time from accept, or from the first byte of a later request, to a complete request head.
     pub header_timeout: HumanDuration,
+    /// The time between an answer and the next request on the same connection.
+    pub idle_timeout: HumanDuration,
+    /// How long the peer of an HTTP connection may take no byte of what it is sent.
+    pub write_timeout: HumanDuration,
+    /// The longest request head. Beyond it: 431.
+    pub head_bytes: ByteSize,
     /// Connections at the same time. Beyond it: 503.
     pub max_connections: usize,
     /// The largest body of a JSON request. A raw body is bounded by `limits.body_bytes`.
@@ -67,6 +73,9 @@ impl Default for Config {
             origins: Origins::any(),
             cors_origins: Origins::default(),
             header_timeout: HumanDuration::secs(10),
+            idle_timeout: HumanDuration::secs(75),
+            write_timeout: HumanDuration::secs(30),
+            head_bytes: ByteSize::kib(16),
             max_connections: 100_000,
             max_request_bytes: ByteSize::mib(8),
             buffered_request_bytes: ByteSize::mib(64),
@@ -110,6 +119,15 @@ impl Config {
             );
         }
         findings.positive("http.header_timeout", self.header_timeout);
+        findings.positive("http.idle_timeout", self.idle_timeout);
+        findings.positive("http.write_timeout", self.write_timeout);
+        // hyper panics below 8 KiB.
+        findings.within(
+            "http.head_bytes",
+            self.head_bytes,
+            ByteSize::kib(8),
+            ByteSize::mib(1),
+        );
         findings.at_least("http.max_connections", self.max_connections, 1);
         findings.within(
             "http.max_request_bytes",

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, header};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 /// The most proxies in a row that are followed.
@@ -26,8 +26,21 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, String> {
         text.parse()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map(|network: IpNet| Self(network.trunc()))
+            .map(|network: IpNet| Self(canonical(network.trunc())))
             .map_err(|_| format!("expected a network such as 10.0.0.0/8 or an address, got {text:?}"))
+    }
+}
+
+/// An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`) as the IPv4 network: addresses are compared in that form.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = |network: Ipv6Net| {
+        let address = network.addr().to_ipv4_mapped()?;
+        let prefix = network.prefix_len().checked_sub(96)?;
+        Ipv4Net::new(address, prefix).ok().map(IpNet::V4)
+    };
+    match network {
+        IpNet::V6(network) => mapped(network).unwrap_or(IpNet::V6(network)),
+        IpNet::V4(_) => network,
     }
 }
 

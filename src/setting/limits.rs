@@ -40,6 +40,8 @@ pub struct Limits {
     pub socket_send_bytes: ByteSize,
     /// The time from TCP accept to CONNECTED. Only the client's part counts.
     pub connect_timeout: HumanDuration,
+    /// Connections of one address that are not WebSockets, at the same time. 0 means no limit.
+    pub http_connections_per_address: usize,
     /// WebSocket connections of one address at the same time. 0 means no limit.
     pub sessions_per_address: usize,
     /// The rate at which one address may open WebSocket connections.
@@ -153,6 +155,7 @@ impl Default for Limits {
             delivery_bytes: ByteSize::mib(64),
             socket_send_bytes: ByteSize::kib(128),
             connect_timeout: HumanDuration::secs(10),
+            http_connections_per_address: 0,
             sessions_per_address: 0,
             connects_per_address: Rate::OFF,
             sessions_per_user: 0,

@@ -28,11 +28,6 @@ impl Place {
         })))
     }
 
-    /// Whether a request has come on the connection.
-    pub fn is_used(&self) -> bool {
-        self.0.used.load(Ordering::Relaxed)
-    }
-
     /// Notes that a request has come. Returns whether one had come before.
     pub fn mark_used(&self) -> bool {
         self.0.used.swap(true, Ordering::Relaxed)

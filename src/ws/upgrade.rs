@@ -19,13 +19,14 @@ use http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use hyper_util::rt::TokioIo;
 use prometheus::IntGauge;
 use tokio::io::unix::AsyncFd;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::http_stream::HttpStream;
 use super::peer::{Peer, Place};
 use super::writer::PlainSocket;
+use crate::limit::AddressPlace;
 use crate::origins::Origins;
 use crate::problem::Problem;
 use crate::setting::Secret;
@@ -33,8 +34,6 @@ use crate::telemetry::metrics::Metrics;
 
 mod admission;
 mod handshake;
-
-use admission::Seat;
 
 pub use admission::Admission;
 
@@ -93,11 +92,13 @@ impl UpgradeState {
     }
 }
 
-/// The WebSocket endpoint at `path` (`http.ws_path`) and everything below it.
+/// The WebSocket endpoint at `path` (`http.ws_path`), with or without a `/` at its end, and everything below it.
 pub fn routes(path: &str, state: UpgradeState) -> Router {
-    let below = format!("{}/{{*below}}", path.trim_end_matches('/'));
+    let slash = format!("{path}/");
+    let below = format!("{path}/{{*below}}");
     Router::new()
         .route(path, any(upgrade))
+        .route(&slash, any(upgrade))
         .route(&below, any(upgrade))
         .with_state(state)
 }
@@ -174,7 +175,7 @@ fn run(
     arrival: Arrival,
     connect: Connect,
     open: IntGauge,
-    seat: Option<Seat>,
+    seat: Option<AddressPlace>,
 ) -> impl Future<Output = ()> + Send {
     let taking = Box::pin(take_out(upgraded));
     let arrived = Box::new((arrival, connect));
@@ -207,16 +208,14 @@ async fn take_out(upgraded: UpgradeFut) -> Result<(Arc<PlainSocket>, Bytes), Str
     let parts = websocket
         .into_inner()
         .into_inner()
-        .downcast::<TokioIo<TcpStream>>()
+        .downcast::<TokioIo<HttpStream>>()
         .map_err(|_| "not a plain TCP connection".to_owned())?;
     // A copy: hyper's buffer is freed with `parts`.
     let leftover = Bytes::copy_from_slice(&parts.read_buf);
+    let socket = parts.io.into_inner().into_socket();
+    let socket = socket.ok_or_else(|| "the connection is closed".to_owned())?;
     // It stays non-blocking.
-    let stream = parts
-        .io
-        .into_inner()
-        .into_std()
-        .map_err(|error| error.to_string())?;
+    let stream = socket.into_std().map_err(|error| error.to_string())?;
     Ok((Arc::new(PlainSocket(stream)), leftover))
 }
 

@@ -147,45 +147,6 @@ async fn a_start_without_users_says_so() {
 }
 
 #[tokio::test]
-async fn sessions_outlive_a_want_of_descriptors() {
-    let (_folder, launch) = with_key("");
-    let herald = Herald::start("few-descriptors", &launch.shell("ulimit -n 64")).await;
-    let mut browser = Browser::connect(herald.address, "test1").await;
-    browser.subscribe("/queue/x").await;
-    let mut held = Vec::new();
-    while herald.lines_with("cannot accept connections").is_empty() {
-        assert!(held.len() < 200, "nothing runs out");
-        // The kernel accepts connections for the program, which may not get to them.
-        held.push(
-            within("a connection", TcpStream::connect(herald.address))
-                .await
-                .unwrap(),
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let line = herald.logged("cannot accept connections").await;
-    assert!(line.contains("open files"), "{line}");
-    browser.subscribe("/queue/y").await;
-    // At most one line a second, however often it tries.
-    let begun = Instant::now();
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
-    let lines = herald.lines_with("cannot accept connections").len() as u64;
-    assert!(lines <= 2 + begun.elapsed().as_secs(), "{lines} lines");
-    held.clear();
-    until("it goes on", async || herald.get("/livez").await.status == 200).await;
-    let mut another = Browser::connect(herald.address, "test2").await;
-    another.subscribe("/queue/x").await;
-    herald.post("/api/v1/broadcast/queue/x", "text/plain", "on").await;
-    assert_eq!(browser.next().await.text(), "on");
-    assert_eq!(another.next().await.text(), "on");
-    let metrics = admin(&herald, "GET", "/metrics").await.text();
-    let pauses = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("herald_accept_pauses_total "));
-    assert!(pauses.unwrap().parse::<u64>().unwrap() > 0, "{pauses:?}");
-}
-
-#[tokio::test]
 async fn connections_over_the_limit_get_503() {
     let (_folder, launch) = with_key("[http]\nmax_connections = 3");
     let herald = Herald::start("full", &launch).await;

@@ -13,7 +13,9 @@
 mod bus;
 mod cli;
 mod cluster;
+mod descriptors;
 mod explain;
+mod http;
 mod life;
 mod limits;
 mod log;

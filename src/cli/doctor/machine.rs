@@ -3,13 +3,10 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
-use rustix::process::{Resource, getrlimit};
-
 use super::Line;
 use crate::config::Config;
+use crate::http::listener::descriptors::OpenFiles;
 
-/// Descriptors for other things than connections: the bus, files, the runtime.
-const SPARE: u64 = 64;
 /// A clock that is further off makes timestamps and expiries wrong.
 const CLOCK_OFF_MS: i64 = 500;
 
@@ -19,7 +16,12 @@ pub(super) fn look(config: &Config) -> Vec<Line> {
     if let Some(address) = config.http.admin_listen {
         lines.push(port("http.admin_listen", address));
     }
-    lines.push(descriptors(config.http.max_connections as u64));
+    let separate_admin = config.http.admin_listen.is_some();
+    lines.push(descriptors(
+        OpenFiles::now(),
+        config.http.max_connections,
+        separate_admin,
+    ));
     lines.push(Line::ok("time zone", config.application.time_zone.to_string()));
     lines
 }
@@ -47,22 +49,32 @@ fn port(key: &'static str, address: SocketAddr) -> Line {
     }
 }
 
-fn descriptors(connections: u64) -> Line {
-    let wanted = connections + SPARE;
-    match getrlimit(Resource::Nofile).current {
-        None => Line::ok("open files", "no limit"),
-        Some(limit) if limit >= wanted => Line::ok(
-            "open files",
-            format!("{limit}, enough for {connections} connections"),
-        ),
-        Some(limit) => Line::warn(
-            "open files",
-            format!("{limit}, while http.max_connections is {connections}"),
-            format!(
-                "ulimit -n {wanted} (LimitNOFILE={wanted} in a systemd unit), or a lower http.max_connections"
-            ),
-        ),
+/// `herald serve` raises its limit as far as it may, so the hard limit counts.
+fn descriptors(files: OpenFiles, wanted: usize, separate_admin: bool) -> Line {
+    const NAME: &str = "open files";
+    let raised = OpenFiles {
+        soft: files.hard,
+        ..files
+    };
+    let Some(limit) = files.hard else {
+        return Line::ok(NAME, "no limit");
+    };
+    let places = raised.shares(wanted, separate_admin).main;
+    if places >= wanted {
+        return Line::ok(NAME, format!("{limit}, enough for {wanted} connections"));
     }
+    // What is kept for other things is at most this much.
+    let enough = wanted.saturating_add(512);
+    Line::warn(
+        NAME,
+        format!(
+            "{limit}, which leaves room for {places} connections, while http.max_connections is {wanted}"
+        ),
+        format!(
+            "raise the hard limit: ulimit -Hn {enough} (LimitNOFILE={enough} in a systemd unit), or lower \
+             http.max_connections"
+        ),
+    )
 }
 
 /// The line about the clock, from how far somebody else's is ahead.
@@ -100,8 +112,13 @@ mod tests {
 
     #[test]
     fn descriptors_and_clock_warn() {
-        assert_eq!(descriptors(u64::MAX >> 2).status, Status::Warn);
-        assert_eq!(descriptors(1).status, Status::Ok);
+        let files = |hard| OpenFiles { soft: Some(64), hard };
+        assert_eq!(descriptors(files(None), usize::MAX, true).status, Status::Ok);
+        assert_eq!(descriptors(files(Some(1_024)), 768, false).status, Status::Ok);
+        let line = descriptors(files(Some(1_024)), 769, false);
+        assert_eq!(line.status, Status::Warn);
+        assert!(line.detail.contains("768 connections"), "{}", line.detail);
+        assert_eq!(descriptors(files(Some(1_024)), 768, true).status, Status::Warn);
         assert_eq!(clock(Some(-501)).status, Status::Warn);
         assert_eq!(clock(Some(500)).status, Status::Ok);
     }

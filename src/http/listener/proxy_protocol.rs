@@ -31,6 +31,11 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr
     let mut head = [0; HEAD_BYTES];
     stream.read_exact(&mut head).await?;
     // Checked before the length is believed: something other than the header may have come.
+    if head.starts_with(ppp::v1::PROTOCOL_PREFIX.as_bytes()) {
+        return Err(invalid(
+            "a PROXY protocol v1 header came, v2 is expected: configure the proxy to send v2",
+        ));
+    }
     if !head.starts_with(ppp::v2::PROTOCOL_PREFIX) {
         return Err(invalid("no PROXY protocol v2 header"));
     }

@@ -1,68 +1,76 @@
-//! Answers 503 to clients that come when `http.max_connections` is reached, without hyper and at a bounded cost.
-//! Knows no request: none is read.
+//! Answers clients that are not served, without hyper and at a bounded cost: no request of theirs is read. Knows no reason
+//! for a refusal.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-/// Refusals in progress at the same time. Beyond it, a connection is closed without an answer.
-const AT_ONCE: usize = 64;
+use crate::problem::Problem;
+
 /// How long a refusal may take, and how much of the request it reads and drops: closing with unread input would
 /// destroy the answer.
 const TIME: Duration = Duration::from_secs(1);
 const READ_MAX_BYTES: usize = 16 << 10;
 
-/// Answers 503 instead of serving.
+/// The whole answer that closes a connection, with an RFC 9457 body. Whoever is refused for want of a place may come again.
+pub(super) fn answer(status: StatusCode, detail: impl Into<String>) -> String {
+    let problem = Problem::of_status(status, detail);
+    let title = problem.title;
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    let retry = match status {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => "Retry-After: 5\r\n",
+        _ => "",
+    };
+    format!(
+        "HTTP/1.1 {} {title}\r\n{retry}Connection: close\r\nContent-Type: application/problem+json\r\n\
+         Cache-Control: no-store\r\nContent-Length: {}\r\n\r\n{body}",
+        status.as_u16(),
+        body.len()
+    )
+}
+
+/// Sends `answer` and closes. Whether or not the peer takes it, the connection is dropped.
+pub(super) async fn say(stream: TcpStream, answer: &str) {
+    let _ = timeout(TIME, send(stream, answer)).await;
+}
+
+/// Refuses clients, a bounded number at the same time; beyond it a connection is closed without an answer.
 pub(super) struct Refusals {
-    answer: Arc<str>,
     running: Arc<Semaphore>,
 }
 
 impl Refusals {
-    /// The words for a limit of `max_connections`.
-    pub(super) fn new(max_connections: usize) -> Self {
-        let body = serde_json::json!({
-            "type": "about:blank",
-            "title": "Service Unavailable",
-            "status": 503,
-            "detail": format!("http.max_connections ({max_connections}) is reached"),
-        })
-        .to_string();
-        let answer = format!(
-            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\
-             Content-Type: application/problem+json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
+    /// With room for so many at the same time.
+    pub(super) fn new(at_once: usize) -> Self {
         Self {
-            answer: answer.into(),
-            running: Arc::new(Semaphore::new(AT_ONCE)),
+            running: Arc::new(Semaphore::new(at_once)),
         }
     }
 
     /// Answers and closes, as a task of `tasks`.
-    pub(super) fn refuse(&self, stream: TcpStream, tasks: &TaskTracker) {
+    pub(super) fn refuse(&self, stream: TcpStream, answer: &Arc<str>, tasks: &TaskTracker) {
         let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() else {
             return;
         };
-        let answer = Arc::clone(&self.answer);
+        let answer = Arc::clone(answer);
         #[expect(
             clippy::disallowed_methods,
             reason = "one refused connection, bounded in time"
         )]
         tasks.spawn(async move {
-            // Whether or not the peer accepted the answer, the connection is dropped.
-            let _ = timeout(TIME, say(stream, &answer)).await;
+            say(stream, &answer).await;
             drop(permit);
         });
     }
 }
 
-async fn say(mut stream: TcpStream, answer: &str) -> std::io::Result<()> {
+async fn send(mut stream: TcpStream, answer: &str) -> std::io::Result<()> {
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
     let mut left = READ_MAX_BYTES;

@@ -10,6 +10,10 @@ use tokio::task::spawn_blocking;
 
 use super::*;
 use crate::http::proxies::ForwardedHeader;
+use crate::ws::peer::Peer;
+
+mod heads;
+mod pace;
 
 struct Running {
     address: SocketAddr,
@@ -19,11 +23,34 @@ struct Running {
     accepting: tokio::task::JoinHandle<()>,
 }
 
-async fn start(max_connections: usize, header_timeout: Duration) -> Running {
-    let router = Router::new().route("/", get(|| async { "hello" })).route(
-        "/peer",
-        get(|Extension(peer): Extension<Peer>| async move { peer.address.to_string() }),
-    );
+/// What is served where a test says nothing else: no time-out is ever reached.
+fn options() -> Options {
+    Options {
+        times: Times {
+            header: LONG,
+            idle: LONG,
+            write: LONG,
+        },
+        head_bytes: 16 << 10,
+        places: 10,
+        max_connections: 10,
+        refusals: 8,
+        per_address: 0,
+        socket_send_bytes: 128 << 10,
+        proxies: Proxies::new(&["127.0.0.2".parse().unwrap()], ForwardedHeader::XForwardedFor),
+        proxy_protocol: true,
+        admin_places: 0,
+    }
+}
+
+async fn start(options: Options) -> Running {
+    let router = Router::new()
+        .route("/", get(|| async { "hello" }).post(|body: String| async { body }))
+        .route("/big", get(|| async { vec![b'x'; BIG] }))
+        .route(
+            "/peer",
+            get(|Extension(peer): Extension<Peer>| async move { peer.address.to_string() }),
+        );
     let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let running = Running {
         address: listener.local_addr().unwrap(),
@@ -31,13 +58,6 @@ async fn start(max_connections: usize, header_timeout: Duration) -> Running {
         shutdown: CancellationToken::new(),
         tasks: TaskTracker::new(),
         accepting: tokio::spawn(async {}),
-    };
-    let options = Options {
-        header_timeout,
-        max_connections,
-        socket_send_bytes: 128 << 10,
-        proxies: Proxies::new(&["127.0.0.2".parse().unwrap()], ForwardedHeader::XForwardedFor),
-        proxy_protocol: true,
     };
     let (metrics, shutdown, tasks) = (
         running.metrics.clone(),
@@ -77,10 +97,16 @@ async fn keep(mut client: Client, request: &'static str) -> Client {
 const HELLO: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const HELLO_AND_CLOSE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 const LONG: Duration = Duration::from_secs(3_600);
+const BIG: usize = 2 << 20;
 
 #[tokio::test]
 async fn the_connection_beyond_the_cap_gets_503_and_the_place_comes_back() {
-    let running = start(1, LONG).await;
+    let running = start(Options {
+        places: 1,
+        max_connections: 1,
+        ..options()
+    })
+    .await;
     let first = keep(Client::connect(running.address).unwrap(), HELLO).await;
 
     let answer = ask(Client::connect(running.address).unwrap(), HELLO).await;
@@ -101,34 +127,8 @@ async fn the_connection_beyond_the_cap_gets_503_and_the_place_comes_back() {
 }
 
 #[tokio::test]
-async fn half_a_request_head_is_not_waited_for() {
-    let running = start(10, Duration::from_millis(50)).await;
-    let answer = ask(Client::connect(running.address).unwrap(), "GET / HTTP/1.1\r\nho").await;
-    assert!(!answer.contains("200"), "{answer}");
-    let hits = || running.metrics.limit_hits(Limit::HeaderTimeout);
-    assert_eq!(hits(), 1);
-    // One that has been of use may rest, and is closed without being counted.
-    let mut used = keep(Client::connect(running.address).unwrap(), HELLO).await;
-    let ended = spawn_blocking(move || used.read_to_end(&mut Vec::new()))
-        .await
-        .unwrap();
-    assert!(ended.is_ok(), "{ended:?}");
-    running.tasks.close();
-    running.tasks.wait().await;
-    assert_eq!(hits(), 1);
-}
-
-#[tokio::test]
-async fn a_long_head_is_refused() {
-    let running = start(10, LONG).await;
-    let long: &'static str = String::leak(format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(HEAD_MAX_BYTES)));
-    let answer = ask(Client::connect(running.address).unwrap(), long).await;
-    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
-}
-
-#[tokio::test]
 async fn requests_know_their_peer() {
-    let running = start(10, LONG).await;
+    let running = start(options()).await;
     let client = Client::connect(running.address).unwrap();
     let address = client.local_addr().unwrap().ip().to_string();
     let answer = ask(
@@ -141,7 +141,7 @@ async fn requests_know_their_peer() {
 
 #[tokio::test]
 async fn shutdown_frees_the_port_and_closes_idle_connections() {
-    let running = start(10, LONG).await;
+    let running = start(options()).await;
     let mut idle = keep(Client::connect(running.address).unwrap(), HELLO).await;
     running.shutdown.cancel();
     running.accepting.await.unwrap();
@@ -161,7 +161,7 @@ async fn sockets_are_prepared() {
     let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let _client = Client::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    prepare(&stream, 128 << 10).unwrap();
+    prepare(&stream, &options()).unwrap();
     let socket = SockRef::from(&stream);
     assert!(stream.nodelay().unwrap());
     assert!(socket.keepalive().unwrap());

@@ -21,6 +21,25 @@ fn check(header: ForwardedHeader, peer: &str, lines: &[(&str, &str)], expected: 
 }
 
 #[test]
+fn a_network_may_be_written_as_ipv6() {
+    let check = |network: &str, peer: &str, trusted: bool| {
+        let proxies = Proxies::new(&[network.parse().unwrap()], ForwardedHeader::XForwardedFor);
+        assert_eq!(proxies.trust(peer.parse().unwrap()), trusted, "{network} {peer}");
+    };
+    for network in ["::ffff:10.0.0.0/104", "::ffff:10.1.2.3/104", "10.0.0.0/8"] {
+        check(network, "10.255.0.1", true);
+        check(network, "::ffff:10.255.0.1", true);
+        check(network, "11.0.0.1", false);
+    }
+    check("::ffff:192.0.2.7", "192.0.2.7", true);
+    check("::ffff:192.0.2.7", "192.0.2.8", false);
+    check("::ffff:0:0/96", "192.0.2.7", true);
+    // It holds IPv6 addresses as well, and is none of IPv4.
+    check("::/0", "2001:db8::1", true);
+    check("::/0", "192.0.2.7", false);
+}
+
+#[test]
 fn x_forwarded_for() {
     let check = |peer: &str, lines: &[&str], expected: &str| {
         let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();

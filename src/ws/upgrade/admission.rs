@@ -1,19 +1,14 @@
 //! Whether an address may open another WebSocket: how many it has, and how fast it opens them. Knows no handshake.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
-use crate::limit::{AddressGroup, KeyedRate, Limit};
+use crate::limit::{AddressGroup, AddressPlace, AddressPlaces, KeyedRate, Limit};
 use crate::setting::Limits;
 use crate::setting::Rate;
 use crate::telemetry::metrics::Metrics;
 
-/// The table of counts is shrunk when it has room for this many more entries than it holds.
-const SPARE_MAX: usize = 1_024;
 /// When a client whose address has too many may ask again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -24,14 +19,9 @@ pub struct Admission(Arc<Inner>);
 struct Inner {
     connects: Rate,
     limiter: Option<KeyedRate>,
-    most: usize,
-    /// Never more entries than connections.
-    open: Mutex<HashMap<AddressGroup, usize>>,
+    open: AddressPlaces,
     metrics: Metrics,
 }
-
-/// An address's place for one connection, freed when dropped. `None` if nothing is counted.
-pub(super) struct Seat(Option<Box<(AddressGroup, Admission)>>);
 
 /// Why a WebSocket is not opened: 429.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,14 +36,13 @@ impl Admission {
         Self(Arc::new(Inner {
             connects: limits.connects_per_address,
             limiter: limits.connects_per_address.quota().map(KeyedRate::new),
-            most: limits.sessions_per_address,
-            open: Mutex::default(),
+            open: AddressPlaces::new(limits.sessions_per_address),
             metrics: metrics.clone(),
         }))
     }
 
     /// A place for another connection of `address`. An attempt counts for the rate even if there is none.
-    pub(super) fn admit(&self, address: IpAddr) -> Result<Seat, Refused> {
+    pub(super) fn admit(&self, address: IpAddr) -> Result<AddressPlace, Refused> {
         let inner = &*self.0;
         let group = AddressGroup::of(address);
         if let Some(limiter) = &inner.limiter {
@@ -61,17 +50,9 @@ impl Admission {
                 .check(group)
                 .map_err(|wait| self.refused(Limit::ConnectsPerAddress, &inner.connects.to_string(), wait))?;
         }
-        if inner.most == 0 {
-            return Ok(Seat(None));
-        }
-        let mut open = inner.open.lock();
-        let count = open.entry(group).or_default();
-        if *count >= inner.most {
-            drop(open);
-            return Err(self.refused(Limit::SessionsPerAddress, &inner.most.to_string(), RETRY_AFTER));
-        }
-        *count += 1;
-        Ok(Seat(Some(Box::new((group, self.clone())))))
+        let most = || inner.open.most().to_string();
+        let place = inner.open.take(address);
+        place.ok_or_else(|| self.refused(Limit::SessionsPerAddress, &most(), RETRY_AFTER))
     }
 
     fn refused(&self, limit: Limit, value: &str, retry_after: Duration) -> Refused {
@@ -79,25 +60,6 @@ impl Admission {
         Refused {
             detail: format!("{} ({value}) is reached by this address", limit.name()),
             retry_after,
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let Some((group, admission)) = self.0.take().map(|seat| *seat) else {
-            return;
-        };
-        let mut open = admission.0.open.lock();
-        if let Some(count) = open.get_mut(&group) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                open.remove(&group);
-            }
-        }
-        if open.capacity() > 4 * open.len() + SPARE_MAX {
-            let room = 2 * open.len();
-            open.shrink_to(room);
         }
     }
 }
@@ -117,36 +79,16 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_so_many_at_once_and_gets_its_places_back() {
-        let admission = admission(|limits| limits.sessions_per_address = 2);
-        let (one, other) = (address("2001:db8::1"), address("192.0.2.1"));
-        let seats = [admission.admit(one).unwrap(), admission.admit(one).unwrap()];
-        // The same customer, by another of its addresses.
-        let refused = admission.admit(address("2001:db8::2")).err().unwrap();
+    fn who_has_too_many_is_told_which_limit_it_is() {
+        let admission = admission(|limits| limits.sessions_per_address = 1);
+        let one = address("192.0.2.1");
+        let _place = admission.admit(one).unwrap();
+        let refused = admission.admit(one).err().unwrap();
         assert_eq!(
             refused.detail,
-            "limits.sessions_per_address (2) is reached by this address"
+            "limits.sessions_per_address (1) is reached by this address"
         );
-        assert!(admission.admit(other).is_ok());
         assert_eq!(admission.0.metrics.limit_hits(Limit::SessionsPerAddress), 1);
-        drop(seats);
-        assert!(admission.admit(one).is_ok());
-        assert!(
-            admission.0.open.lock().is_empty(),
-            "what nobody holds is not kept"
-        );
-    }
-
-    #[test]
-    fn the_table_gives_memory_back() {
-        let admission = admission(|limits| limits.sessions_per_address = 1);
-        let address = |n: u32| std::net::Ipv4Addr::from_bits(n).into();
-        let seats: Vec<Seat> = (0..20_000)
-            .map(|n| admission.admit(address(n)).unwrap())
-            .collect();
-        assert!(admission.0.open.lock().capacity() >= 20_000);
-        drop(seats);
-        assert!(admission.0.open.lock().capacity() <= 2 * SPARE_MAX);
     }
 
     #[test]
@@ -161,15 +103,5 @@ mod tests {
         );
         assert!(refused.retry_after > Duration::from_secs(8), "{refused:?}");
         assert!(admission.admit(address("192.0.2.2")).is_ok());
-    }
-
-    #[test]
-    fn without_limits_nothing_is_counted() {
-        let admission = admission(|_| {});
-        let seats: Vec<Seat> = (0..10_000)
-            .map(|_| admission.admit(address("::1")).unwrap())
-            .collect();
-        assert!(admission.0.open.lock().is_empty());
-        drop(seats);
     }
 }

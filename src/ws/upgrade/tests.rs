@@ -4,10 +4,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream as Client};
-use std::time::Duration;
 
-use axum::Router;
-use axum::routing::any;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -38,14 +35,16 @@ async fn start(origins: &str, max_connections: usize) -> Server {
     let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
     let origins = Origins::parse([origins]).unwrap();
     let state = UpgradeState::new(origins, connect, tasks.clone(), &metrics);
-    let router = Router::new().route("/ws", any(upgrade)).with_state(state);
+    let router = routes("/ws", state);
     let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
-    let options = Options {
-        header_timeout: Duration::from_secs(60),
+    let config = crate::http::Config {
         max_connections,
+        ..Default::default()
+    };
+    let options = Options {
         socket_send_bytes: 0,
-        ..Options::new(&Default::default(), &Default::default())
+        ..Options::new(&config, &Default::default())
     };
     let (of_metrics, of_tasks, of_shutdown) = (metrics.clone(), tasks.clone(), shutdown.clone());
     tokio::spawn(async move {
@@ -214,6 +213,9 @@ async fn the_arrival_tells_where_from_and_holds_the_place() {
     server.shutdown.cancel();
     server.tasks.close();
     server.tasks.wait().await;
+    // Nor does what bounds HTTP connections.
+    let timeout = socket2::SockRef::from(&connection.socket.0).tcp_user_timeout();
+    assert_eq!(timeout.unwrap(), None);
     (&connection.socket.0).write_all(b"hi").unwrap();
     let mut hi = [0; 2];
     answer.client.read_exact(&mut hi).unwrap();
