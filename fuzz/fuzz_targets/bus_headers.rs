@@ -9,9 +9,9 @@ use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use herald::bus::Limits;
 use herald::bus::headers::{decode_envelope, decode_reply, encode_envelope};
-use herald::setting::ByteSize;
 use herald::destination::{Path, Target};
 use herald::envelope::{HeaderLimits, Headers, is_content_type, is_passed_on};
+use herald::setting::ByteSize;
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: Limits = Limits {

@@ -9,11 +9,11 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use herald::auth::credentials::Credentials;
 use herald::close_reason::CloseReason;
-use herald::setting::Secret;
 use herald::instance::Instance;
 use herald::principal::{Principal, UserName};
 use herald::session::HeartbeatConfig;
 use herald::session::handshake::{First, Handshake};
+use herald::setting::Secret;
 use herald::stomp::{Decoder, Frame, Limits};
 use herald_fuzz::assert_words;
 use libfuzzer_sys::fuzz_target;

@@ -92,7 +92,12 @@ pub(super) fn connection_limits(config: &Config) -> context::Limits {
         before_login: decoder(before, before),
         // A frame is its body and as many headers as are allowed, bounded by a quarter of a MiB.
         after_login: decoder(
-            limits.body_bytes.0 + (limits.headers * limits.header_bytes.0).min(256 << 10),
+            limits.body_bytes.0.saturating_add(
+                limits
+                    .headers
+                    .saturating_mul(limits.header_bytes.0)
+                    .min(256 << 10),
+            ),
             limits.body_bytes.0,
         ),
         connect_timeout: limits.connect_timeout,

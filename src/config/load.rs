@@ -238,7 +238,11 @@ fn read_file(path: &Path, named_by: &str) -> Result<String, Problem> {
     let problem = |what: String| Problem {
         key: String::new(),
         origin: None,
-        message: format!("cannot read {} ({named_by}): {what}", path.display()),
+        // Escaped: a line break in the name must not look like a line of ours.
+        message: format!(
+            "cannot read {} ({named_by}): {what}",
+            path.to_string_lossy().escape_debug()
+        ),
     };
     let mut bytes = Vec::new();
     File::open(path)

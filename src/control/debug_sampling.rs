@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::tell;
 use super::desk::Desk;
-use super::question::{Refused, Statement};
+use super::question::{Refused, Statement, operator};
 use crate::bus::{Bus, PublishError};
 use crate::principal::UserName;
 use crate::telemetry::trace::Tracer;
@@ -21,6 +21,7 @@ pub(super) struct TraceUser {
     /// 0 ends it.
     minutes: u32,
     /// The operator who asked for it.
+    #[serde(deserialize_with = "operator")]
     by: String,
 }
 
@@ -37,6 +38,7 @@ pub(super) struct TraceSession {
     user: Option<UserName>,
     session: String,
     minutes: u32,
+    #[serde(deserialize_with = "operator")]
     by: String,
 }
 

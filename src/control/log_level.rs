@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::desk::Desk;
-use super::question::Statement;
+use super::question::{Statement, operator};
 use crate::telemetry::log_level;
 
 /// To every instance: log at another level for a while.
@@ -14,6 +14,7 @@ pub(crate) struct SetLevel {
     level: String,
     for_ms: u64,
     /// The operator who asked for it, for the logs of the instances that do it.
+    #[serde(deserialize_with = "operator")]
     by: String,
 }
 

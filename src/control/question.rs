@@ -4,11 +4,23 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::deceptive::is_deceptive;
 
 /// Largest payload that is read where a kind sets no bound of its own: what NATS carries by default.
 pub(crate) const PAYLOAD_MAX_BYTES: usize = 1 << 20;
+
+/// The most characters of an operator's name that a log line repeats: a key's name or a user's fits.
+const OPERATOR_MAX_CHARS: usize = 300;
+
+/// Reads who asked for something: for people only, so it is cut and cleaned rather than refused.
+pub(crate) fn operator<'de, D: Deserializer<'de>>(name: D) -> Result<String, D::Error> {
+    let name = String::deserialize(name)?;
+    let legible = name.chars().filter(|character| !is_deceptive(*character));
+    Ok(legible.take(OPERATOR_MAX_CHARS).collect())
+}
 
 /// A question that one instance asks another, and its answer. The kind and both payloads are the wire format: instances of
 /// different versions run together in one cluster, so a field may be added, never renamed or removed.
@@ -79,7 +91,7 @@ pub(crate) enum Refused {
     Malformed,
     /// A kind that this version does not know.
     UnknownKind,
-    /// A question that carries no way to answer it, or a statement that asks for an answer.
+    /// A question that carries no way to answer it.
     WrongForm,
     /// A bound of the module that the message is for, in words.
     Bound(&'static str),
@@ -91,7 +103,7 @@ impl fmt::Display for Refused {
             Self::TooLarge { size, max } => write!(f, "{size} bytes, at most {max} are taken"),
             Self::Malformed => f.write_str("not the JSON of its kind"),
             Self::UnknownKind => f.write_str("unknown kind"),
-            Self::WrongForm => f.write_str("a request where a statement was expected, or the reverse"),
+            Self::WrongForm => f.write_str("a question without a way to answer it"),
             Self::Bound(words) => f.write_str(words),
         }
     }

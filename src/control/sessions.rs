@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::desk::Desk;
-use super::question::{Question, Statement, fit};
+use super::question::{Question, Statement, fit, operator};
 use crate::close_reason::CloseReason;
 use crate::delivery::registry::{Registry, SessionView};
 use crate::principal::UserName;
@@ -43,6 +43,7 @@ pub(crate) struct Disconnect {
     /// The user.
     pub user: UserName,
     /// The operator who asked for it, for the logs of the instances that do it.
+    #[serde(deserialize_with = "operator")]
     pub by: String,
 }
 

@@ -96,3 +96,14 @@ fn names_and_paths_are_checked_as_they_are_read() {
         );
     }
 }
+
+#[test]
+fn an_operators_name_is_cut_and_forges_no_line() {
+    let told = |by: &str| {
+        let json = serde_json::json!({ "user": "anna", "by": by }).to_string();
+        serde_json::from_str::<Disconnect>(&json).unwrap().by
+    };
+    assert_eq!(told("key:ops"), "key:ops");
+    assert_eq!(told("a\nERROR forged\u{202e}"), "aERROR forged");
+    assert_eq!(told(&"ä".repeat(10_000)).chars().count(), 300);
+}

@@ -65,6 +65,8 @@ pub struct Limits {
 pub const SESSIONS_PER_USER_MAX: usize = 4_096;
 
 /// Beyond this a body is refused whatever the configuration says (docs/nats.md).
+/// The largest count that makes sense as a bound of one session.
+const COUNT_MAX: usize = 1_000_000;
 const BODY_MAX: ByteSize = ByteSize::kib(1_000);
 
 impl Limits {
@@ -83,11 +85,16 @@ impl Limits {
             );
         }
         // A CONNECT with credentials has six headers, some with two spellings.
-        findings.at_least("limits.headers", self.headers, 8);
-        findings.at_least("limits.header_bytes", self.header_bytes, ByteSize(256));
+        findings.within("limits.headers", self.headers, 8, 10_000);
+        findings.within(
+            "limits.header_bytes",
+            self.header_bytes,
+            ByteSize(256),
+            ByteSize::mib(1),
+        );
         findings.at_least("limits.id_bytes", self.id_bytes, ByteSize(64));
-        findings.at_least("limits.subscriptions", self.subscriptions, 1);
-        findings.at_least("limits.requests_in_flight", self.requests_in_flight, 1);
+        findings.within("limits.subscriptions", self.subscriptions, 1, COUNT_MAX);
+        findings.within("limits.requests_in_flight", self.requests_in_flight, 1, COUNT_MAX);
         findings.at_least("limits.outbox_bytes", self.outbox_bytes, ByteSize::kib(64));
         if self.outbox_total_bytes < self.outbox_bytes {
             findings.error(

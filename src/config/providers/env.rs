@@ -41,7 +41,7 @@ pub(in crate::config) fn read(
 
 fn setting(name: &str, value: OsString, schema: &Schema, source: &mut Source) -> Result<(), Problem> {
     let origin = name.escape_debug().to_string();
-    let lower = name.trim_start_matches(PREFIX).to_ascii_lowercase();
+    let lower = name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
     let path: Vec<&str> = lower.split(SEPARATOR).collect();
     let key = path.join(".");
     let problem = |message: &str| Problem::new(&key, &origin, message);

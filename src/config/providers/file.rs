@@ -63,7 +63,7 @@ impl Reader<'_> {
     /// The place of the byte `at`: the file and its line, counted from 1.
     fn origin(&self, at: usize) -> String {
         let line = self.line_starts.partition_point(|start| *start < at) + 1;
-        format!("{}:{line}", self.path)
+        format!("{}:{line}", self.path.escape_debug())
     }
 
     fn section<'t>(&mut self, path: &mut Vec<&'t str>, table: &'t DeTable<'t>) {

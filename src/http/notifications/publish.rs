@@ -55,6 +55,7 @@ pub(crate) enum Item {
 
 /// How to publish.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Options {
     /// Publish nothing, and say who would get it instead: one notification to at most one user, scope `admin`.
@@ -85,7 +86,8 @@ pub(crate) async fn post_notifications(
     request: Request,
 ) -> Result<Response, ApiError> {
     let Ok(Query(Options { dry_run })) = options else {
-        return Err(ApiError::BadRequest("dry_run must be true or false".into()));
+        let detail = "the query takes dry_run alone, which must be true or false; nothing was published";
+        return Err(ApiError::BadRequest(detail.into()));
     };
     // Taken apart here: extractors would copy what they extract.
     let (parts, body) = request.into_parts();

@@ -53,6 +53,19 @@ async fn a_request_has_a_bound() {
     }
 }
 
+/// `dryrun` for `dry_run` must not publish.
+#[tokio::test]
+async fn a_query_that_is_not_known_publishes_nothing() {
+    let fixture = Fixture::open();
+    for query in ["dryrun=true", "dry_run=yes", "dry_run=true&atomic=true", "x"] {
+        let answer = fixture
+            .post(&format!("{NOTIFICATIONS}?{query}"), notification(1))
+            .await;
+        assert_eq!(answer.status, 400, "{query}: {}", answer.text);
+        assert_eq!(published(&fixture), 0, "{query}");
+    }
+}
+
 #[tokio::test]
 async fn a_caller_has_a_rate_on_every_route() {
     let api = ApiConfig {

@@ -35,7 +35,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite};
 use tracing::trace;
 
-use crate::header::{HeaderMap, HeaderName, IntoHeaderValue};
+use crate::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::status::StatusCode;
 use crate::subject::Subject;
 use crate::{ClientOp, MalformedMessage, ServerError, ServerOp, Statistics};
@@ -813,7 +813,11 @@ fn parse_headers(
         }
         value.truncate(value.trim_end().len());
 
-        headers.append(name, value.into_header_value());
+        // Fallible: `lines` leaves a lone CR in a value, which a conversion that cannot fail panics on.
+        let value = value
+            .parse::<HeaderValue>()
+            .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err))?;
+        headers.append(name, value);
     }
 
     Ok((headers, status, description))
@@ -1149,6 +1153,9 @@ mod read_op {
             &b"NATS/1.0\r\nno colon\r\n\r\n"[..],
             b"NATS/1.0\r\nname with blanks: x\r\n\r\n",
             b"NATS/1.0\r\nname: \xE4\r\n\r\n",
+            b"NATS/1.0\r\nname: a\rb\r\n\r\n",
+            b"NATS/1.0\r\nname: a\r\n b\rc\r\n\r\n",
+            b"NATS/1.0\r\na\rb: c\r\n\r\n",
             b"NATS/1.0 99999\r\n\r\n",
             b"HTTP/1.1\r\n\r\n",
             b"",
