@@ -140,7 +140,7 @@ impl Audience {
         read_answers(&mut self.trigger, unanswered)
     }
 
-    /// Publishes over a new connection from here on: an idle one is closed by `http.header_timeout`. Not for the floor, which
+    /// Publishes over a new connection from here on: an idle one is closed by `http.idle_timeout`. Not for the floor, which
     /// ends with its trigger.
     pub fn renew_trigger(&mut self) -> Outcome<()> {
         self.trigger = connect(self.trigger.peer_addr()?, 0)?;
