@@ -112,6 +112,24 @@ pub enum Action {
         /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
     },
+    /// Another action, and what the client should know about its frame.
+    Noted {
+        /// The action: never another of this kind.
+        action: Box<Action>,
+        /// What it should know.
+        note: Note,
+    },
+}
+
+/// A frame that is legal and probably does not do what its client means: said on the errors destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The kind, for programs.
+    pub code: &'static str,
+    /// The same, for people.
+    pub message: String,
+    /// The frame's destination, as the client wrote it.
+    pub destination: Option<Box<str>>,
 }
 
 /// A frame that ends the session, and what its ERROR says.

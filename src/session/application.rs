@@ -21,6 +21,7 @@ mod built_in;
 mod request;
 mod routes;
 
+pub(crate) use answer::note;
 pub(crate) use request::InFlight;
 pub(crate) use routes::{Config, Route};
 

@@ -295,8 +295,14 @@ async fn on_frame(
             .with_label_values(&[frame.command.as_str()])
             .inc();
     }
-    let receipt = match session.on_frame(frame, &context.rules) {
+    let (action, note) = match session.on_frame(frame, &context.rules) {
+        Ok(Action::Noted { action, note }) => (Ok(*action), Some(note)),
+        action => (action, None),
+    };
+    let receipt = match action {
         Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
+        // Only one note to a frame.
+        Ok(Action::Noted { .. }) => None,
         Ok(Action::Done { receipt }) => receipt,
         Ok(Action::Subscribe {
             subscription,
@@ -331,6 +337,15 @@ async fn on_frame(
     };
     if let Some(receipt) = receipt {
         key.say(receipt_message(&receipt, version)).await;
+    }
+    if let Some(note) = note {
+        let sender = application::Sender {
+            user: session.principal().user(),
+            session: source.session_id,
+            trusted: source.trusted,
+            key,
+        };
+        application::note(context, sender, note).await;
     }
     None
 }

@@ -59,6 +59,13 @@ impl<'a> Inputs<'a> {
         self.message_limit = Limit::BodyBytes;
     }
 
+    /// Whether a CONNECT has come with all its headers and without its NUL.
+    pub(crate) fn awaits_nul_of_connect(&self) -> bool {
+        self.decoder
+            .awaits_nul()
+            .is_some_and(|command| command.is_connect())
+    }
+
     /// The next input. `Err`: the client broke a rule or hit a limit, and the connection ends.
     ///
     /// Cancel-safe: all progress is in `self`.

@@ -55,6 +55,8 @@ pub(super) struct Open {
     id: Option<Arc<str>>,
     /// Kept only where UNSUBSCRIBE may name it: in STOMP 1.0.
     destination: Option<Box<str>>,
+    /// Whether an ACK that names no subscription is worth a note: not without acknowledgements, and not twice.
+    to_be_noted: bool,
 }
 
 /// A session after login. Made by [`super::handshake`], so its principal is never optional.

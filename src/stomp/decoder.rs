@@ -7,7 +7,7 @@
 use std::{fmt, mem};
 
 use super::error::{DecodeError, Fault};
-use super::frame::Frame;
+use super::frame::{Command, Frame};
 use super::header::{HeadRules, parse_head, receipt_in};
 use super::version::Version;
 
@@ -93,6 +93,14 @@ impl Decoder {
     /// Whether nothing is half read: the next byte begins a frame or is a heart-beat.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Between)
+    }
+
+    /// The command of the frame of which nothing but the rest of its body and its NUL is missing.
+    pub fn awaits_nul(&self) -> Option<Command> {
+        match &self.state {
+            State::Body(body) => Some(body.command()),
+            _ => None,
+        }
     }
 
     /// Takes bytes from `input` until one frame is complete and leaves what follows it. Returns `None` when all of

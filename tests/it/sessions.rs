@@ -334,6 +334,67 @@ async fn a_backend_sees_who_asks_and_answers_the_asking_session_alone() {
 }
 
 #[tokio::test]
+async fn an_ack_of_a_message_id_is_reported_once_per_subscription() {
+    let app = App::start().await;
+    let mut client = app.session("1.2").await;
+    subscribe(&mut client, "0", "/user/queue/errors").await;
+    let with_acks =
+        |id: &str, ack: &str| format!("SUBSCRIBE\nid:{id}\ndestination:/queue/{id}\nack:{ack}\n\n\0");
+    // Without acknowledgements there is no window that could fill.
+    client.say("ACK\nid:01ARZ3NDEKTSV4RRFFQ69G5FAV\n\n\0").await;
+    for (id, ack, command) in [
+        ("a", "client", "ACK"),
+        ("b", "client-individual", "NACK"),
+        ("c", "client", "ACK"),
+    ] {
+        client.say(with_acks(id, ack)).await;
+        let ids = ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "1795000000000-7", "a.b"];
+        for id in ids {
+            client.say(format!("{command}\nid:{id}\n\n\0")).await;
+        }
+        let expected = json!({
+            "code": "unknown_ack",
+            "message": format!(
+                "{command}: header id must be the MESSAGE's header ack, not its message-id: nothing is acknowledged"
+            ),
+            "destination": null,
+            "correlation_id": null,
+        });
+        assert_eq!(json_on(&mut client, "/user/queue/errors").await, expected);
+        client.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_to_ones_own_name_is_explained() {
+    let app = App::start().await;
+    let mut client = app.session("1.2").await;
+    subscribe(&mut client, "0", "/user/queue/errors").await;
+    for (id, rest) in [("1", "queue/x"), ("2", "topic/a/b"), ("3", "x")] {
+        let destination = format!("/user/test1/{rest}");
+        subscribe(&mut client, id, &destination).await;
+        let said = json_on(&mut client, "/user/queue/errors").await;
+        let words = format!(
+            "SUBSCRIBE: /user/ is always your own: what is sent to you on /{rest} comes on /user/{rest}, and this \
+             subscription gets what is sent to you on /test1/{rest}"
+        );
+        assert_eq!(
+            (&said["code"], &said["message"]),
+            (&json!("own_name"), &json!(words))
+        );
+        assert_eq!(said["destination"], json!(destination));
+    }
+    for (id, destination) in [
+        ("4", "/user/test2/queue/x"),
+        ("5", "/user/test1"),
+        ("6", "/user/test10/x"),
+    ] {
+        subscribe(&mut client, id, destination).await;
+    }
+    client.expect_nothing().await;
+}
+
+#[tokio::test]
 async fn a_send_that_reaches_nobody_is_reported_on_the_errors_destination() {
     let app = App::with(|config| config.bus.request_timeout = HumanDuration::millis(50)).await;
     let mut client = app.session("1.2").await;

@@ -9,7 +9,7 @@ use crate::bus::PublishError;
 use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 use crate::publish;
-use crate::session::action::Send;
+use crate::session::action::{Note, Send};
 use crate::session::context::Context;
 
 /// What became of a SEND that did not reach its goal (docs/stomp.md).
@@ -47,6 +47,21 @@ pub(super) async fn report(context: &Context, sender: Sender<'_>, send: &Send, p
     let errors = context.application.errors.clone();
     answer_on(sender, send, errors, body.to_string().into()).await;
     Accepted::Reported
+}
+
+/// Tells the sender what a frame does not do.
+pub(crate) async fn note(context: &Context, sender: Sender<'_>, note: Note) {
+    let body = json!({
+        "code": note.code,
+        "message": note.message,
+        "destination": note.destination,
+        "correlation_id": null,
+    });
+    let user = sender.user.clone();
+    let path = context.application.errors.clone();
+    let target = Target::User { user, path };
+    let envelope = Envelope::new(target, body.to_string()).with_content_type("application/json");
+    sender.key.deliver(envelope).await;
 }
 
 async fn answer_on(sender: Sender<'_>, send: &Send, path: Path, body: Bytes) {

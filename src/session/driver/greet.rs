@@ -53,11 +53,17 @@ pub(super) async fn greet(
     key: SessionHandle,
 ) -> Result<Box<LoggedIn>, End> {
     let first = timeout_at(deadline, first_frame(context, inputs, outbox, socket));
-    let frame = first.await.unwrap_or_else(|_| {
-        let message = format!(
-            "no CONNECT within {} (limits.connect_timeout)",
-            context.limits.connect_timeout
-        );
+    let first = first.await;
+    let frame = first.unwrap_or_else(|_| {
+        let within = context.limits.connect_timeout;
+        let message = match inputs.awaits_nul_of_connect() {
+            false => format!("no CONNECT within {within} (limits.connect_timeout)"),
+            // React Native on Android cuts a text message at its NUL.
+            true => format!(
+                "a CONNECT came without the NUL that ends a frame, and no NUL within {within} (limits.connect_timeout): \
+                 where WebSocket text is cut at NUL, stompjs needs forceBinaryWSFrames"
+            ),
+        };
         let refusal = Refusal::new(CloseReason::HandshakeTimeout, message);
         Err(error_end(
             refusal.at(Limit::ConnectTimeout),

@@ -3,7 +3,7 @@
 use super::{Rules, Session, malformed, required};
 use crate::delivery::command::Acknowledgement;
 use crate::envelope::{MessageId, TraceContext};
-use crate::session::action::{Action, Refusal, Step};
+use crate::session::action::{Action, Note, Refusal, Step};
 use crate::stomp::{Command, Frame, Version};
 
 impl Session {
@@ -42,20 +42,49 @@ impl Session {
                 trace: TraceContext::from_lookup(|name| frame.headers.get(name)),
             }),
         };
-        match (frame.headers.get("transaction"), ack) {
+        let note = match (&ack, self.version, subscription) {
+            (None, Version::V1_2, None) => self.id_without_subscription(frame),
+            _ => None,
+        };
+        let action = match (frame.headers.get("transaction"), ack) {
             (Some(transaction), Some(ack)) => {
                 let command = frame.command.as_str();
                 self.transactions
                     .add(transaction, command, Step::Acknowledge(ack), &rules.limits)?;
-                Ok(Action::Done { receipt })
+                Action::Done { receipt }
             }
             (Some(transaction), None) => {
                 self.transactions
                     .must_be_open(transaction, frame.command.as_str())?;
-                Ok(Action::Done { receipt })
+                Action::Done { receipt }
             }
-            (None, Some(ack)) => Ok(Action::Acknowledge { ack, receipt }),
-            (None, None) => Ok(Action::Done { receipt }),
+            (None, Some(ack)) => Action::Acknowledge { ack, receipt },
+            (None, None) => Action::Done { receipt },
+        };
+        Ok(match note {
+            None => action,
+            Some(note) => Action::Noted {
+                action: Box::new(action),
+                note,
+            },
+        })
+    }
+
+    /// An id that is a `message-id` acknowledges nothing: said once per subscription, before its window is full and
+    /// nothing comes any more.
+    fn id_without_subscription(&mut self, frame: &Frame) -> Option<Note> {
+        MessageId::parse(frame.headers.get("id")?)?;
+        let mut due = false;
+        for open in &mut self.subscriptions {
+            due |= std::mem::take(&mut open.to_be_noted);
         }
+        let command = frame.command.as_str();
+        due.then(|| Note {
+            code: "unknown_ack",
+            message: format!(
+                "{command}: header id must be the MESSAGE's header ack, not its message-id: nothing is acknowledged"
+            ),
+            destination: None,
+        })
     }
 }

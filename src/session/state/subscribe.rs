@@ -6,9 +6,9 @@ use super::{Open, Rules, Session, check_id, malformed, required};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::Subscription;
 use crate::delivery::wire::AckMode;
-use crate::destination::Destination;
+use crate::destination::{Destination, Target};
 use crate::limit::Limit;
-use crate::session::action::{Action, Refusal};
+use crate::session::action::{Action, Note, Refusal};
 use crate::stomp::{Frame, Version};
 
 impl Session {
@@ -64,14 +64,16 @@ impl Session {
         }
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1);
+        let note = self.own_name(&target, text, rules);
         let destination = (self.version == Version::V1_0).then(|| text.into());
         crate::delivery::reserve_one(&mut self.subscriptions);
         self.subscriptions.push(Open {
             number,
             id: id.clone(),
             destination,
+            to_be_noted: ack != AckMode::Auto,
         });
-        Ok(Action::Subscribe {
+        let action = Action::Subscribe {
             subscription: Box::new(Subscription {
                 number,
                 id,
@@ -80,6 +82,31 @@ impl Session {
                 prefetch,
             }),
             receipt,
+        };
+        Ok(match note {
+            None => action,
+            Some(note) => Action::Noted {
+                action: Box::new(action),
+                note,
+            },
+        })
+    }
+
+    /// `/user/<own name>/queue/x`, which is `/queue/x` of that user with some brokers, is `/<own name>/queue/x` here.
+    fn own_name(&self, target: &Target, text: &str, rules: &Rules) -> Option<Note> {
+        let Target::User { user, path } = target else {
+            return None;
+        };
+        let rest = path.as_str().strip_prefix('/')?.strip_prefix(user.as_str())?;
+        let rest = rest.strip_prefix('/')?;
+        let prefix = &rules.prefixes.user_prefix;
+        Some(Note {
+            code: "own_name",
+            message: format!(
+                "SUBSCRIBE: {prefix}/ is always your own: what is sent to you on /{rest} comes on {prefix}/{rest}, and \
+                 this subscription gets what is sent to you on {path}"
+            ),
+            destination: Some(text.into()),
         })
     }
 

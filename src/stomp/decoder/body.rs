@@ -103,6 +103,11 @@ impl PartialBody {
         }
     }
 
+    /// The frame's command.
+    pub(super) fn command(&self) -> Command {
+        self.command
+    }
+
     /// The complete frame.
     pub(super) fn into_frame(self, body: Bytes) -> Frame {
         Frame {

@@ -142,6 +142,21 @@ async fn c6_a_refused_connect_is_an_error_that_explains() {
     let mut client = app.open().await;
     let error = "message:no CONNECT within 50ms (limits.connect_timeout)";
     client.expect_error(error, 1008).await;
+    let error = "message:a CONNECT came without the NUL that ends a frame, and no NUL within 50ms \
+                 (limits.connect_timeout): where WebSocket text is cut at NUL, stompjs needs forceBinaryWSFrames";
+    for version in ALL {
+        for command in ["CONNECT", "STOMP"] {
+            let frame = connect(ANNA, version, "").replace("CONNECT", command);
+            let cut = frame.trim_end_matches('\0');
+            said(&app, cut).await.expect_error(error, 1008).await;
+        }
+    }
+    // Half a head is no CONNECT.
+    let error = "message:no CONNECT within 50ms (limits.connect_timeout)";
+    said(&app, "CONNECT\nlogin:test1\n")
+        .await
+        .expect_error(error, 1008)
+        .await;
 }
 
 #[tokio::test]
