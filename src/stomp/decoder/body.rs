@@ -85,10 +85,12 @@ impl PartialBody {
             *input = &[];
             return Ok(None);
         };
-        if chunk.len() > self.max - self.received {
+        let room = self.max - self.received;
+        // In this order, so that the fault does not depend on how the bytes are cut.
+        self.check_blank(chunk.get(..room).unwrap_or(chunk))?;
+        if chunk.len() > room {
             return Err(self.fault(self.over.clone()));
         }
-        self.check_blank(chunk)?;
         match behind.split_first() {
             Some((0, behind)) => {
                 *input = behind;

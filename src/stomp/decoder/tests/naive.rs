@@ -71,8 +71,18 @@ fn next(version: Option<Version>, mut input: &[u8]) -> Step<'_> {
         Some(_) => return Step::Fault,
         None => None,
     };
-    let ignored = command == "SUBSCRIBE" && version == Some(Version::V1_0);
+    // Blank lines behind a CONNECT that offers 1.0 at most.
+    let offers = headers.iter().find(|(name, _)| name == "accept-version");
+    let offers = offers.map_or("1.0", |(_, value)| value);
+    let has = |version: &str| offers.split(',').any(|offered| offered.trim() == version);
+    let blank = matches!(&*command, "CONNECT" | "STOMP") && has("1.0") && !has("1.1") && !has("1.2");
+    let ignored = blank || command == "SUBSCRIBE" && version == Some(Version::V1_0);
     let may = command == "SEND" || ignored;
+    let nul = input.iter().position(|byte| *byte == 0);
+    let body = &input[..length.or(nul).unwrap_or(input.len()).min(input.len())];
+    if blank && body.iter().any(|byte| !b"\r\n".contains(byte)) {
+        return Step::Fault;
+    }
     let length = match length {
         Some(length) if length > 0 && !may => return Step::Fault,
         Some(length) => length,
