@@ -301,7 +301,6 @@ async fn on_frame(
     };
     let receipt = match action {
         Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
-        // Only one note to a frame.
         Ok(Action::Noted { .. }) => None,
         Ok(Action::Done { receipt }) => receipt,
         Ok(Action::Subscribe {
