@@ -40,6 +40,7 @@ mod link;
 mod log_limit;
 mod options;
 mod probe;
+mod replies;
 mod rights;
 mod servers;
 mod tls;
@@ -137,7 +138,7 @@ impl NatsBus {
         let client = &self.connection.client;
         let link = &self.connection.link;
         let inbox = subscribe(client, link.requests.wildcard()).await?;
-        self.start("bus replies", link::receive_replies(inbox, link.clone()));
+        self.start("bus replies", replies::receive(inbox, self.connection.clone()));
         let control_names = ["bus control to all", "bus control to this instance"];
         for (name, subject) in control_names.into_iter().zip(self.subjects.control(instance)) {
             let control = Control {
@@ -312,7 +313,7 @@ impl Bus for NatsBus {
 
     fn trouble(&self) -> Vec<String> {
         let mut trouble: Vec<String> = self.connection.cause().into_iter().collect();
-        trouble.extend(rights::words(&self.connection.client.refused_subscriptions()));
+        trouble.extend(self.connection.refused_words());
         trouble.extend(self.connection.link.refused_publishes.recent());
         trouble
     }
@@ -329,7 +330,7 @@ impl Bus for NatsBus {
             undeliverable: link.undeliverable_count() + self.connection.malformed(),
             expired: self.expired.load(Ordering::Relaxed),
             poisoned: link.poisoned_count(),
-            refused_subscriptions: rights::count(&self.connection.client.refused_subscriptions()),
+            refused_subscriptions: rights::count(&self.connection.refused_subscriptions()),
             refused_publishes: self.connection.refused_publishes(),
         }
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use async_nats::{Message, StatusCode};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use ulid::Ulid;
 
 use crate::bus::RequestError;
+use crate::bus::subject::{INBOX, Subjects};
 
 /// The most requests of one process that may wait at the same time: far above what sessions may have in flight, so
 /// that a fault there cannot grow without bound here.
@@ -19,9 +20,23 @@ const IN_FLIGHT_MAX: usize = 65_536;
 
 /// The waiters by reply.
 pub(super) struct Requests {
-    /// Ends in a dot. Random, so that nobody else's permission or guess matches it.
-    inbox: String,
+    /// Each ends in a dot. Random, so that nobody else's guess matches it.
+    own: String,
+    common: String,
+    inbox: watch::Sender<Inbox>,
     waiting: Mutex<HashMap<Ulid, oneshot::Sender<Message>>>,
+}
+
+/// Where replies are to come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inbox {
+    /// Below `<prefix>.reply`, which is for instances alone.
+    Own,
+    /// The next one is wanted, but not subscribed to yet.
+    CommonWanted,
+    /// Below `_INBOX`, which other NATS clients may be permitted to read. Only where the server refuses the first: for
+    /// servers whose permissions are still those of the release before it.
+    Common,
 }
 
 /// A waiting request. Dropping it forgets it.
@@ -32,17 +47,34 @@ pub(super) struct Waiting {
 }
 
 impl Requests {
-    /// A new inbox, `_INBOX.<random>.`.
-    pub(super) fn new() -> Arc<Self> {
+    /// New inboxes, `<prefix>.reply.<random>.` and `_INBOX.<random>.`; the first is used.
+    pub(super) fn new(subjects: &Subjects) -> Arc<Self> {
         Arc::new(Self {
-            inbox: format!("_INBOX.{}.", Ulid::new()),
+            own: format!("{}{}.", subjects.reply(), Ulid::new()),
+            common: format!("{INBOX}{}.", Ulid::new()),
+            inbox: watch::Sender::new(Inbox::Own),
             waiting: Mutex::new(HashMap::new()),
         })
     }
 
     /// The subject to subscribe to, once.
     pub(super) fn wildcard(&self) -> String {
-        format!("{}*", self.inbox)
+        format!("{}*", self.own)
+    }
+
+    /// The subject of [`Inbox::Common`].
+    pub(super) fn common_wildcard(&self) -> String {
+        format!("{}*", self.common)
+    }
+
+    /// Which inbox later requests name, and its changes.
+    pub(super) fn inbox(&self) -> watch::Receiver<Inbox> {
+        self.inbox.subscribe()
+    }
+
+    /// Changes the inbox of later requests. Replies to earlier ones are still taken.
+    pub(super) fn use_inbox(&self, inbox: Inbox) {
+        self.inbox.send_replace(inbox);
     }
 
     /// Registers a request before it is sent. `None`: too many wait.
@@ -66,7 +98,8 @@ impl Requests {
     pub(super) fn deliver(&self, message: Message) {
         let token = message
             .subject
-            .strip_prefix(&*self.inbox)
+            .strip_prefix(&*self.own)
+            .or_else(|| message.subject.strip_prefix(&*self.common))
             .and_then(|token| Ulid::from_string(token).ok());
         let waiter = token.and_then(|token| self.waiting.lock().remove(&token));
         if let Some(waiter) = waiter {
@@ -85,7 +118,11 @@ impl Requests {
 impl Waiting {
     /// The reply subject.
     pub(super) fn subject(&self) -> String {
-        format!("{}{}", self.requests.inbox, self.token)
+        let inbox = match *self.requests.inbox.borrow() {
+            Inbox::Own | Inbox::CommonWanted => &self.requests.own,
+            Inbox::Common => &self.requests.common,
+        };
+        format!("{inbox}{}", self.token)
     }
 
     /// Waits for the reply, at most `timeout`. The server itself answers for a subject without listeners.
@@ -113,6 +150,10 @@ mod tests {
 
     use super::*;
 
+    fn requests() -> Arc<Requests> {
+        Requests::new(&Subjects::new(&"herald".parse().unwrap()))
+    }
+
     const LONG: Duration = Duration::from_secs(5);
 
     fn message(subject: String, status: Option<StatusCode>) -> Message {
@@ -129,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reply_finds_its_request() {
-        let requests = Requests::new();
+        let requests = requests();
         let (first, second) = (requests.open().unwrap(), requests.open().unwrap());
         requests.deliver(message(second.subject(), Some(StatusCode::NO_RESPONDERS)));
         requests.deliver(message(first.subject(), None));
@@ -138,8 +179,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_change_of_inbox_loses_no_reply() {
+        let requests = requests();
+        let first = requests.open().unwrap();
+        let before = first.subject();
+        requests.use_inbox(Inbox::Common);
+        let second = requests.open().unwrap();
+        assert!(before.starts_with("herald.reply.") && second.subject().starts_with("_INBOX."));
+        requests.deliver(message(before, None));
+        requests.deliver(message(second.subject(), None));
+        assert!(first.wait(LONG).await.is_ok() && second.wait(LONG).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn a_lost_connection_ends_every_wait() {
-        let requests = Requests::new();
+        let requests = requests();
         let waiting = requests.open().unwrap();
         requests.fail_all();
         assert_eq!(waiting.wait(LONG).await.unwrap_err(), RequestError::Unavailable);
@@ -147,7 +201,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_left_behind() {
-        let requests = Requests::new();
+        let requests = requests();
         let late = requests.open().unwrap();
         let subject = late.subject();
         assert_eq!(late.wait(LONG).await.unwrap_err(), RequestError::Timeout);
@@ -155,12 +209,12 @@ mod tests {
         assert!(requests.waiting.lock().is_empty());
         requests.deliver(message(subject, None));
         requests.deliver(message("elsewhere".into(), None));
-        requests.deliver(message(format!("{}x", requests.inbox), None));
+        requests.deliver(message(format!("{}x", requests.own), None));
     }
 
     #[test]
     fn requests_in_flight_are_bounded() {
-        let requests = Requests::new();
+        let requests = requests();
         let held: Vec<_> = (0..IN_FLIGHT_MAX).map(|_| requests.open().unwrap()).collect();
         assert!(requests.open().is_none());
         drop(held);

@@ -27,7 +27,11 @@ pub struct Subjects {
     control_all: Box<str>,
     control_instance: Box<str>,
     event: Box<str>,
+    reply: Box<str>,
 }
+
+/// What the reply subjects of other NATS clients begin with, and those of instances where the server permits no others.
+pub const INBOX: &str = "_INBOX.";
 
 /// `bus.prefix`: the first token of every subject, 1 to 64 letters, digits, `-` and `_`, so that it needs no escape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +89,7 @@ impl Subjects {
             control_all: below("control.all"),
             control_instance: below("control.instance"),
             event: below("event"),
+            reply: below("reply"),
         }
     }
 
@@ -146,6 +151,16 @@ impl Subjects {
     pub fn user_event(&self, connected: bool) -> String {
         let what = if connected { "connected" } else { "disconnected" };
         format!("{}user.{what}", self.event)
+    }
+
+    /// What the reply subjects of instances begin with.
+    pub fn reply(&self) -> &str {
+        &self.reply
+    }
+
+    /// Whether an instance may have asked for a reply to `subject`; those of the release before say `_INBOX`.
+    pub fn is_reply(&self, subject: &str) -> bool {
+        subject.starts_with(&*self.reply) || subject.starts_with(INBOX)
     }
 
     /// The wildcards that an instance subscribes to for notifications: broadcasts and users.

@@ -60,6 +60,11 @@ impl Control {
     /// Starts a task that carries the answer back; only for a question to this instance alone.
     async fn responder(&self, message: &Message, unanswered: &Arc<Semaphore>) -> Option<Responder> {
         let reply = message.reply.clone()?;
+        // What instances know is for instances alone.
+        if !self.subjects.is_reply(&reply) {
+            self.connection.link.undeliverable(Undeliverable::Subject, &reply);
+            return None;
+        }
         let permit = unanswered.clone().acquire_owned().await.ok()?;
         let (sender, answer) = oneshot::channel();
         let connection = self.connection.clone();

@@ -8,8 +8,7 @@ use std::time::Duration;
 use async_nats::client::traits::Publisher;
 use async_nats::connection::State;
 use async_nats::message::OutboundMessage;
-use async_nats::{Client, Event, HeaderMap, Subscriber};
-use futures_util::StreamExt;
+use async_nats::{Client, Event, HeaderMap};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use super::log_limit::OncePerSecond;
 use super::rights::{self, RefusedPublishes};
 use crate::bus::headers::Undeliverable;
 use crate::bus::requests::Requests;
+use crate::bus::subject::Subjects;
 use crate::bus::{Config, Health, PublishError};
 
 /// How long a publish may wait for the connection to accept it: callers are answered within a second.
@@ -49,7 +49,7 @@ impl Link {
         Arc::new(Self {
             health: watch::Sender::new(Health::Disconnected),
             changed: Notify::new(),
-            requests: Requests::new(),
+            requests: Requests::new(&Subjects::new(&config.prefix)),
             closing: CancellationToken::new(),
             refused_publishes: RefusedPublishes::new(&config.prefix),
             causes: Causes::of(config),
@@ -273,15 +273,6 @@ impl Connection {
     /// How often a connection was made.
     pub(super) fn connects(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
-    }
-}
-
-/// Hands replies to their waiters until the bus drains.
-pub(super) async fn receive_replies(inbox: Subscriber, link: Arc<Link>) {
-    let closing = link.closing.clone();
-    let mut inbox = std::pin::pin!(inbox.take_until(closing.cancelled_owned()));
-    while let Some(message) = inbox.next().await {
-        link.requests.deliver(message);
     }
 }
 

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use async_nats::{Client, Subscriber};
 use serde::Deserialize;
+use ulid::Ulid;
 
 use super::causes::Causes;
 use super::options::{ConnectError, Identity};
 use super::rights;
 use super::servers::Servers;
 use crate::bus::Config;
-use crate::bus::subject::{Prefix, Subjects};
+use crate::bus::subject::{INBOX, Prefix, Subjects};
 use crate::instance::InstanceId;
 
 mod certificate;
@@ -37,6 +38,8 @@ pub struct Probed {
     /// How long what is published to one's own inbox takes to come back; none: it does not, and an instance would never
     /// get ready.
     pub round_trip: Option<Duration>,
+    /// Whether that was through `_INBOX`, since `<prefix>.reply.>` is not permitted.
+    pub common_inbox: bool,
     /// The certificate that it shows, in DER; none: the connection is in the clear.
     pub certificate: Option<Vec<u8>>,
     /// Its clock minus this one's in ms, give or take half the round trip; none: it may not be asked.
@@ -53,6 +56,7 @@ pub async fn probe(config: &Config) -> Result<Vec<(String, Result<Probed, String
         let options = Identity::read(config)?
             .0
             .name("herald doctor")
+            .custom_inbox_prefix(format!("{}.reply", config.prefix))
             .subscription_capacity(SUBSCRIPTION_CAPACITY);
         let name = format!("{}:{}", address.host(), address.port());
         let outcome = match Box::pin(options.connect(address)).await {
@@ -91,17 +95,23 @@ async fn ask(client: &Client, config: &Config, certificate: Option<Vec<u8>>) -> 
     let info = client.server_info();
     let held = subscribe(client, &config.prefix).await;
     // The server has handled the subscriptions before this is over.
-    let round_trip = round_trip(client).await;
+    let (mut round_trip, mut common_inbox) = (come_back(client, client.new_inbox()).await, false);
+    if round_trip.is_none() {
+        round_trip = come_back(client, format!("{INBOX}{}", Ulid::new())).await;
+        common_inbox = round_trip.is_some();
+    }
     let mut refused = client.refused_subscriptions();
     drop(held);
     // The round trip's own.
-    refused.subjects.retain(|subject| !subject.starts_with("_INBOX."));
+    let subjects = Subjects::new(&config.prefix);
+    refused.subjects.retain(|subject| !subjects.is_reply(subject));
     Probed {
         refused: rights::words(&refused),
         name: info.server_name,
         version: info.version,
         max_payload: info.max_payload,
         round_trip,
+        common_inbox,
         jetstream: jetstream(client).await,
         certificate,
         clock_ms: clock_ms(client).await,
@@ -150,8 +160,7 @@ async fn clock_ms(client: &Client) -> Option<i64> {
     Some(theirs.as_millisecond() - middle_ms)
 }
 
-async fn round_trip(client: &Client) -> Option<Duration> {
-    let inbox = client.new_inbox();
+async fn come_back(client: &Client, inbox: String) -> Option<Duration> {
     let came = async {
         let mut replies = client.subscribe(inbox.clone()).await.ok()?;
         let began = Instant::now();

@@ -1,19 +1,20 @@
 //! What the NATS server refuses this instance: words for subscriptions, and the kinds of messages that it lately would
 //! not publish. No text here holds a whole subject of a publish, which may name a user.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use async_nats::{RefusedSubscriptions, ServerError};
 use parking_lot::Mutex;
 
-use crate::bus::subject::Prefix;
+use crate::bus::subject::{INBOX, Prefix};
 
 /// How long a refused publish is shown. The server says nothing of a publish that it takes, so that there is no end to
 /// be seen.
 const SHOWN: Duration = Duration::from_secs(60);
 /// What an instance publishes below its prefix.
-const KINDS: [&str; 5] = ["broadcast", "user", "app", "control", "event"];
-const INBOX: &str = "_INBOX.";
+const KINDS: [&str; 6] = ["broadcast", "user", "app", "control", "event", REPLY];
+const REPLY: &str = "reply";
 
 /// How many subscriptions are refused; those over the server's limit, which it does not name, are 1.
 pub(super) fn count(refused: &RefusedSubscriptions) -> u64 {
@@ -25,12 +26,25 @@ pub(super) fn words(refused: &RefusedSubscriptions) -> Vec<String> {
     let mut words: Vec<String> = refused
         .subjects
         .iter()
-        .map(|subject| format!("NATS does not permit this user to subscribe to {subject}"))
+        .map(|subject| {
+            format!(
+                "NATS does not permit this user to subscribe to {}",
+                permission(subject)
+            )
+        })
         .collect();
     if refused.over_limit {
         words.push("NATS allows this user fewer subscriptions than an instance needs, which are five".into());
     }
     words
+}
+
+/// What a permission for `subject` may look like. An inbox is nobody's to know: it ends in a random token and `*`.
+fn permission(subject: &str) -> Cow<'_, str> {
+    let inbox = subject
+        .strip_suffix(".*")
+        .and_then(|inbox| inbox.rsplit_once('.'));
+    inbox.map_or(subject.into(), |(above, _)| format!("{above}.>").into())
 }
 
 /// Whether the error is one of those that the client keeps as [`RefusedSubscriptions`].
@@ -81,6 +95,14 @@ impl RefusedPublishes {
         if let Some(kind) = kind {
             self.last.lock()[kind] = Some(now);
         }
+    }
+
+    /// Whether a message to this instance's own inbox was refused of late.
+    pub(super) fn is_reply_refused(&self) -> bool {
+        let last = *self.last.lock();
+        let replies = KINDS.iter().zip(last).filter(|(kind, _)| **kind == REPLY);
+        let mut times = replies.filter_map(|(_, at)| at);
+        times.any(|at| at.elapsed() < SHOWN)
     }
 
     /// One line for each kind of which a publish was refused within the last minute.

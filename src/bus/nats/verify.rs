@@ -8,6 +8,7 @@ use async_nats::RefusedSubscriptions;
 use super::link::Connection;
 use super::rights;
 use crate::bus::Health;
+use crate::bus::requests::Inbox;
 
 /// How long the server may take to return a message to us before that is reported and tried again.
 const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -29,7 +30,7 @@ impl Connection {
         while !self.link.closing.is_cancelled() {
             let connects = self.connects();
             let is_up = self.is_up();
-            let refused = self.client.refused_subscriptions();
+            let refused = self.refused_subscriptions();
             if !is_up {
                 self.link.lost();
             } else if verified != connects
@@ -51,7 +52,7 @@ impl Connection {
                     }
                     Verified::Lost if self.is_up() => tracing::warn!(
                         "NATS is connected, but a message to our own inbox does not come back: \
-                         may this user publish and subscribe to _INBOX.> ?"
+                         may this user publish and subscribe to <bus.prefix>.reply.> ?"
                     ),
                     Verified::Lost => {}
                 }
@@ -88,8 +89,8 @@ impl Connection {
                 tracing::debug!(%error, "the NATS client has stopped");
             }
         }
-        let came_back = self.round_trip(ROUND_TRIP_TIMEOUT).await;
-        let refused = self.client.refused_subscriptions();
+        let came_back = self.round_trip_by_some_inbox().await;
+        let refused = self.refused_subscriptions();
         if !refused.is_empty() {
             Verified::Refused(refused)
         } else if came_back {
@@ -97,6 +98,56 @@ impl Connection {
         } else {
             Verified::Lost
         }
+    }
+
+    /// A round trip by the inbox in use; by the other one, where the server does not permit that.
+    async fn round_trip_by_some_inbox(&self) -> bool {
+        let requests = &self.link.requests;
+        let is_own = *requests.inbox().borrow() == Inbox::Own;
+        let mut came_back = self.round_trip(ROUND_TRIP_TIMEOUT).await;
+        if is_own && !came_back && self.is_own_inbox_refused() && self.use_common_inbox().await {
+            came_back = self.round_trip(ROUND_TRIP_TIMEOUT).await;
+            if came_back {
+                tracing::warn!(
+                    "NATS does not permit this user to publish and subscribe to <bus.prefix>.reply.>: replies come by \
+                     _INBOX, where other clients may read them; the next release will not be ready without that right"
+                );
+            }
+        } else if !is_own && came_back && !self.is_own_inbox_refused() {
+            // Perhaps it was granted meanwhile.
+            requests.use_inbox(Inbox::Own);
+            if !self.round_trip(ROUND_TRIP_TIMEOUT).await {
+                came_back = self.use_common_inbox().await && self.round_trip(ROUND_TRIP_TIMEOUT).await;
+            }
+        }
+        came_back
+    }
+
+    fn is_own_inbox_refused(&self) -> bool {
+        let refused = self.client.refused_subscriptions();
+        refused.subjects.contains(&self.link.requests.wildcard())
+            || self.link.refused_publishes.is_reply_refused()
+    }
+
+    /// What the server refuses of what this instance needs: not its own inbox, while it makes do with the other.
+    pub(super) fn refused_subscriptions(&self) -> RefusedSubscriptions {
+        let mut refused = self.client.refused_subscriptions();
+        if *self.link.requests.inbox().borrow() == Inbox::Common {
+            refused.subjects.remove(&self.link.requests.wildcard());
+        }
+        refused
+    }
+
+    /// The same for people, with a line about an inbox that others may read.
+    pub(super) fn refused_words(&self) -> Vec<String> {
+        let mut words = rights::words(&self.refused_subscriptions());
+        if *self.link.requests.inbox().borrow() == Inbox::Common {
+            words.push(
+                "NATS does not permit this user <bus.prefix>.reply.>: replies come by _INBOX, where others may read them"
+                    .into(),
+            );
+        }
+        words
     }
 
     /// Waits for `pause`, the end of the bus, or another connection.

@@ -68,9 +68,16 @@ fn judge(address: &str, server: &Probed, body_bytes: usize) -> Vec<Line> {
             format!(
                 "{address} ({name}, nats-server {version}) lets nothing through to this user's own inbox"
             ),
-            "permit it to publish and subscribe _INBOX.>: docs/nats.md, Permissions",
+            "permit it to publish and subscribe <bus.prefix>.reply.>: docs/nats.md, Permissions",
         ),
     });
+    if server.common_inbox {
+        lines.push(Line::warn(
+            "rights",
+            "replies come by _INBOX, where other clients of NATS may read them",
+            "permit this user to publish and subscribe <bus.prefix>.reply.>: docs/nats.md, Permissions",
+        ));
+    }
     lines.push(match server.refused.is_empty() {
         true => Line::ok("rights", "this user may subscribe to what an instance needs"),
         false => Line::fail(
@@ -130,6 +137,7 @@ mod tests {
             version: "2.12.8".into(),
             max_payload: 1 << 20,
             refused: Vec::new(),
+            common_inbox: false,
             jetstream: None,
             round_trip: Some(Duration::from_millis(1)),
             certificate: None,

@@ -100,7 +100,91 @@ async fn a_refused_subscription_to_control_heals() {
 
 #[tokio::test]
 async fn a_refused_subscription_to_the_inbox_heals() {
-    refused_until_granted("_INBOX.>", "subscribe to _INBOX.").await;
+    let server = NatsServer::start_with(&denying("subscribe", &["herald.reply.>", "_INBOX.>"]));
+    let bus = connect(&server).await;
+    complains(&*bus, "subscribe to _INBOX.").await;
+    assert_eq!(*bus.health().borrow(), Health::Disconnected);
+    server.configure(&denying("subscribe", &["other"]));
+    server.reload();
+    works(&*bus).await;
+}
+
+/// The reply subject that a backend sees.
+async fn replies_by(server: &NatsServer, bus: &dyn Bus) -> String {
+    let options = async_nats::ConnectOptions::with_user_and_password("herald".into(), "h".into());
+    let backend = options.connect(server.url()).await.unwrap();
+    let mut asked = backend.subscribe("herald.app.>").await.unwrap();
+    // Once this is here, the server has the subscription.
+    backend.publish("herald.app.probe", "".into()).await.unwrap();
+    next(&mut asked).await;
+    let pending = bus.request(&request("/x")).await.unwrap();
+    let reply = next(&mut asked).await.reply.unwrap();
+    backend.publish(reply.clone(), "answer".into()).await.unwrap();
+    assert_eq!(pending.reply().await.unwrap().body, "answer");
+    reply.to_string()
+}
+
+#[tokio::test]
+async fn replies_are_for_instances_alone() {
+    let server = NatsServer::start_with(&denying("subscribe", &["_INBOX.>"]));
+    let bus = connect(&server).await;
+    works(&*bus).await;
+    assert!(replies_by(&server, &*bus).await.starts_with("herald.reply."));
+}
+
+/// For this release: permissions as they were before it.
+async fn falls_back(verb: &str) {
+    let mut server = NatsServer::start_with(&denying(verb, &["herald.reply.>"]));
+    let bus = connect(&server).await;
+    until(&*bus, Health::Connected).await;
+    complains(&*bus, "replies come by _INBOX").await;
+    assert_eq!(bus.stats().refused_subscriptions, 0);
+    assert!(replies_by(&server, &*bus).await.starts_with("_INBOX."));
+    server.configure(&denying(verb, &["other"]));
+    server.kill();
+    until(&*bus, Health::Disconnected).await;
+    server.restart();
+    until(&*bus, Health::Connected).await;
+    if verb == "subscribe" {
+        assert!(replies_by(&server, &*bus).await.starts_with("herald.reply."));
+        assert_eq!(bus.trouble(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn without_the_right_to_hear_replies_there_is_inbox() {
+    falls_back("subscribe").await;
+}
+
+#[tokio::test]
+async fn without_the_right_to_reply_there_is_inbox() {
+    falls_back("publish").await;
+}
+
+/// A question that names another reply subject gets no answer: what instances know stays among them.
+#[tokio::test]
+async fn instances_answer_nowhere_else() {
+    let server = NatsServer::start_with("");
+    let instance = instance();
+    let bus = NatsBus::connect(&config(&server.url()), LIMITS, &instance)
+        .await
+        .unwrap();
+    until(&*bus, Health::Connected).await;
+    let mut control = bus.control_incoming().unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let question = format!("herald.control.instance.{}.test", instance.id);
+    for (reply, answered) in [
+        ("elsewhere.x", false),
+        ("herald.reply.x", true),
+        ("_INBOX.x", true),
+    ] {
+        client
+            .publish_with_reply(question.clone(), reply, "".into())
+            .await
+            .unwrap();
+        assert_eq!(next(&mut control).await.responder.is_some(), answered, "{reply}");
+    }
+    assert_eq!(bus.stats().undeliverable, 1);
 }
 
 #[tokio::test]
