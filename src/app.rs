@@ -16,6 +16,7 @@ use crate::bus::Bus;
 use crate::config::Config;
 use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
+use crate::envelope::BrowserBaggage;
 use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::presence::Presence;
@@ -87,6 +88,7 @@ struct Core {
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    baggage: BrowserBaggage,
     tap: Tap,
     cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
@@ -170,6 +172,7 @@ impl App {
             },
         )));
         let tap = Tap::new(config.api.taps, config.api.tap_destinations);
+        let baggage = BrowserBaggage::new(&config.tracing.baggage_to_browsers);
         let (phase, phase_seen) = watch::channel(Phase::Starting);
         let (sessions, draining) = (TaskTracker::new(), CancellationToken::new());
 
@@ -213,6 +216,7 @@ impl App {
                 errors: config.application.errors.clone(),
                 time_zone: config.application.time_zone.0.clone(),
                 recent: recent.clone(),
+                baggage: baggage.clone(),
             },
             metrics: metrics.clone(),
             tracer: tracer.clone(),
@@ -241,6 +245,7 @@ impl App {
             presence,
             registry,
             recent,
+            baggage,
             tap,
             cluster,
             authenticator,

@@ -11,10 +11,12 @@ use ulid::Ulid;
 use crate::destination::Target;
 
 mod arrival;
+mod baggage;
 mod headers;
 mod trace;
 
 pub use arrival::Arrival;
+pub use baggage::{BaggageKey, BrowserBaggage};
 pub use headers::{HeaderError, HeaderLimits, Headers, is_passed_on};
 pub use trace::TraceContext;
 

@@ -9,7 +9,7 @@ use tracing::error;
 use crate::bus::BoxStream;
 use crate::delivery::registry::Registry;
 use crate::destination::Target;
-use crate::envelope::Envelope;
+use crate::envelope::{BrowserBaggage, Envelope};
 use crate::presence::Presence;
 use crate::recent::Recent;
 use crate::tap::Tap;
@@ -26,6 +26,8 @@ pub(crate) struct Relay {
     pub tap: Tap,
     /// Who is online.
     pub presence: Arc<Presence>,
+    /// What of `baggage` sessions get.
+    pub baggage: BrowserBaggage,
     /// Counts what reaches nobody, and what made its handling panic.
     pub metrics: Metrics,
 }
@@ -54,9 +56,10 @@ impl Relay {
     }
 
     /// Handles one notification; `is_alone` if no other one waits behind it.
-    async fn hand_on(&self, envelope: Envelope, is_alone: bool) {
+    async fn hand_on(&self, mut envelope: Envelope, is_alone: bool) {
         #[cfg(test)]
         task::faults::trip(&envelope.body);
+        envelope.headers = self.baggage.filter(envelope.headers);
         self.recent.record(&envelope);
         if self.tap.is_open() {
             self.tap.record(&envelope, self.registry.is_wanted(&envelope));

@@ -20,6 +20,7 @@ impl Core {
         Relay {
             registry: self.registry.clone(),
             recent: self.recent.clone(),
+            baggage: self.baggage.clone(),
             tap: self.tap.clone(),
             presence: self.presence.clone(),
             metrics: self.metrics.clone(),

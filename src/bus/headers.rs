@@ -10,7 +10,7 @@
 //! | A header that is wrong | Then |
 //! |---|---|
 //! | `Herald-Id` missing or illegal | a fresh id |
-//! | `Herald-Timestamp` missing or no number | now |
+//! | `Herald-Timestamp` missing, no number or more than a minute ahead | now |
 //! | `Herald-Expires` no number | never stale |
 //! | `Herald-Collapse` over 128 bytes | no collapsing |
 //! | `Content-Type` illegal | none |
@@ -43,6 +43,8 @@ const TRACESTATE: &str = "tracestate";
 
 /// How many header names beyond `limits.headers` are examined before a message is refused: Herald's and NATS's own.
 const OWN_NAMES: usize = 32;
+/// How far ahead a `Herald-Timestamp` may be.
+const AHEAD_MAX_MS: u64 = 60_000;
 /// The longest `Herald-Error` that is passed on.
 const ERROR_MAX_BYTES: usize = 1_024;
 
@@ -121,10 +123,17 @@ pub fn decode_envelope(
             decided: number(TIMESTAMP).is_some(),
             ..headers.trace()
         },
-        timestamp_ms: number(TIMESTAMP).unwrap_or_else(envelope::unix_ms),
+        timestamp_ms: timestamp(number(TIMESTAMP), envelope::unix_ms()),
         expires_at_ms: number(EXPIRES),
         collapse: headers.get(COLLAPSE).and_then(envelope::collapse_key),
     })
+}
+
+/// When a notification was accepted, as `told` by its publisher, in milliseconds since 1970. A time that is far ahead
+/// would stay the newest for ever, so it becomes `now`; a minute is what clocks of a cluster may differ by.
+fn timestamp(told: Option<u64>, now: u64) -> u64 {
+    told.filter(|told| *told <= now.saturating_add(AHEAD_MAX_MS))
+        .unwrap_or(now)
 }
 
 /// The headers of an application request. `Herald-User`, `Herald-Session` and `Herald-Instance` are plain text in which `%`,

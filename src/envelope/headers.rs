@@ -157,6 +157,15 @@ impl Headers {
         Self(headers.into())
     }
 
+    /// The headers for which `value` gives a value, with that value. Names stay, and with them the order.
+    pub(super) fn filter_map(self, mut value: impl FnMut(&str, Box<str>) -> Option<Box<str>>) -> Self {
+        let kept = Vec::from(self.0).into_iter().filter_map(|(name, held)| {
+            let value = value(&name, held)?;
+            Some((name, value))
+        });
+        Self(kept.collect())
+    }
+
     /// The bytes that they take in memory.
     pub fn weight(&self) -> usize {
         let each = |(name, value): (&str, &str)| name.len() + value.len() + HEADER_OVERHEAD_BYTES;

@@ -10,7 +10,7 @@ use super::context::Context;
 use crate::bus::PublishError;
 use crate::delivery::registry::SessionHandle;
 use crate::destination::{Destination, Path};
-use crate::envelope::Envelope;
+use crate::envelope::{BrowserBaggage, Envelope};
 use crate::principal::UserName;
 use crate::publish::{Source, words};
 use crate::recent::Recent;
@@ -33,6 +33,8 @@ pub(crate) struct Application {
     pub errors: Path,
     /// `application.time_zone`
     pub time_zone: jiff::tz::TimeZone,
+    /// What of a reply's `baggage` the sender gets.
+    pub baggage: BrowserBaggage,
     /// The newest bodies.
     pub recent: Arc<Recent>,
 }

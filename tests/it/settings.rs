@@ -58,6 +58,7 @@ const REFUSED: &[Case] = &[
     ("metrics.endpoint = 'localhost:4317'", None, "a collector's address"),
     ("tracing.ratio = 1.5", None, "0.0 to 1.0"),
     ("application.time_zone = 'Mars/Base'", None, "an IANA time zone"),
+    ("tracing.baggage_to_browsers = ['a=1']", None, "a key of baggage"),
     // What spans sections.
     ("tracing.trust = ['key:nobody']", None, "one of api.keys"),
     ("presence.list_destination = '/app/x'", None, "a broadcast destination"),

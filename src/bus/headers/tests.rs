@@ -129,6 +129,22 @@ fn what_can_be_forgiven_is() {
 }
 
 #[test]
+fn a_time_far_ahead_is_now() {
+    let now = envelope::unix_ms();
+    let check = |told: u64, is_believed: bool| {
+        let envelope = decode(&map(&[("Herald-Timestamp", &told.to_string())])).unwrap();
+        let believed = envelope.timestamp_ms == told;
+        assert_eq!(believed, is_believed, "{told}");
+        assert!(believed || envelope.timestamp_ms.abs_diff(now) < 30_000, "{told}");
+    };
+    check(0, true);
+    check(now - 3_600_000, true);
+    check(now + 30_000, true);
+    check(now + 3_600_000, false);
+    check(u64::MAX, false);
+}
+
+#[test]
 fn what_passes_the_limits_is_undeliverable() {
     let check = |headers: &[(&str, &str)], expected: Option<Undeliverable>| {
         assert_eq!(decode(&map(headers)).err(), expected, "{headers:?}");

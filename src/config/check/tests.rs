@@ -296,6 +296,10 @@ fn bounds_fit_each_other() {
         ("tracing.endpoint = 'localhost:4317'", "tracing.endpoint"),
         ("tracing.trust = ['10.0.0.0/33']", "tracing.trust[0]"),
         ("tracing.trust = ['key:nobody']", "tracing.trust[0]"),
+        (
+            "tracing.baggage_to_browsers = ['a=1']",
+            "tracing.baggage_to_browsers[0]",
+        ),
         ("instance.name = \"a\\nb\"", "instance.name"),
         ("log.level = 'inof'", "log.level"),
     ] {

@@ -136,9 +136,10 @@ impl Waiting {
         let user = user.clone();
         let mut envelope = Envelope::new(Target::User { user, path }, reply.body);
         envelope.content_type = reply.content_type;
+        let headers = self.context.application.baggage.filter(reply.headers);
         envelope.headers = match &send.correlation_id {
-            Some(id) => reply.headers.with("correlation-id", id),
-            None => reply.headers,
+            Some(id) => headers.with("correlation-id", id),
+            None => headers,
         };
         envelope.trace = match reply.trace.trace_id() == send.trace.trace_id() {
             true => reply.trace,

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use super::decide::Trusted;
 use super::queue::Queue;
+use crate::envelope::BaggageKey;
 use crate::setting::HumanDuration;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp::Protocol;
@@ -46,6 +47,8 @@ pub struct Config {
     pub trust: Vec<Trusted>,
     /// Whether the `baggage` of a request goes on with its notification.
     pub baggage: bool,
+    /// Which members of a `baggage` browsers get.
+    pub baggage_to_browsers: Vec<BaggageKey>,
     /// Spans that wait for the collector; beyond them new ones are lost.
     pub queue: usize,
     /// How long ended spans wait for others to go with.
@@ -64,6 +67,7 @@ impl Default for Config {
             ratio: None,
             trust: Vec::new(),
             baggage: true,
+            baggage_to_browsers: Vec::new(),
             queue: 8_192,
             interval: HumanDuration::secs(1),
             timeout: None,
