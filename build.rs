@@ -1,5 +1,6 @@
 //! Compiles the page that `scripts/ui build` made (`ui/dist`) into the program. If it was not made, the build warns, and the program
-//! says at `/` how to get it. Knows no route: it writes a table of names and contents for `src/http/page/built.rs`.
+//! says at `/` how to get it. A program built without optimization reads the page from `ui/dist` when it starts, so that neither
+//! waits for the other. Knows no route: it writes what `src/http/page/built.rs` includes.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,11 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let dist = root.join("ui/dist");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("page.rs");
+    if env::var("OPT_LEVEL").is_ok_and(|level| level == "0") {
+        println!("cargo::rerun-if-changed=build.rs");
+        return fs::write(out, format!("Source::Folder({:?})", dist.to_string_lossy()));
+    }
     // A missing path would count as changed at every build.
     let candidates = [dist.clone(), root.join("ui"), root.join("build.rs")];
     let watched = candidates.iter().find(|path| path.exists()).unwrap_or(&dist);
@@ -22,7 +28,7 @@ fn main() -> io::Result<()> {
             "cargo::warning=Herald is built without its page: run `scripts/ui build` first to include it"
         );
     }
-    let mut table = String::from("&[\n");
+    let mut table = String::from("Source::Compiled(&[\n");
     for file in &files {
         let name = file
             .strip_prefix(&dist)
@@ -36,9 +42,8 @@ fn main() -> io::Result<()> {
             file.to_string_lossy()
         );
     }
-    table.push_str("]\n");
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    fs::write(out.join("page.rs"), table)
+    table.push_str("])\n");
+    fs::write(out, table)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

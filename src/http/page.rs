@@ -1,5 +1,5 @@
-//! The page at `/`: built from `ui/` and compiled in, without anything from the network and without inline script. A
-//! program that was built without it says there how to get it. Of the configuration it knows only what the page's own
+//! The page at `/`: built from `ui/`, without anything from the network and without inline script. A program that has no
+//! page says there how to get it. Of the configuration it knows only what the page's own
 //! client needs.
 
 use axum::Router;
@@ -14,11 +14,11 @@ use super::api::State;
 
 mod built;
 
-/// The answer of `/` and `/docs` in a program that was built before the page was.
+/// The answer of `/` and `/docs` in a program without the page.
 const HOW_TO_GET_IT: &str = concat!(
     "Herald ",
     env!("CARGO_PKG_VERSION"),
-    " is running, but it was built without its page.\n",
+    " is running, but without its page.\n",
     "To get the page, run scripts/ui build in Herald's sources (scripts/tools node fetches Node), then build Herald again.\n",
     "Everything else works: api/openapi.json describes the REST interface.\n",
 );
@@ -47,8 +47,12 @@ pub enum Choice {
 /// The page for one configuration.
 #[derive(Debug, Clone)]
 pub(crate) enum Page {
-    /// The index, filled in.
-    Built(Bytes),
+    /// The page as it was built.
+    Built {
+        /// Filled in.
+        index: Bytes,
+        assets: Vec<built::Asset>,
+    },
     /// The program was built without the page.
     Missing {
         /// Whether `/docs` is free: `http.ws_path` may be exactly that.
@@ -60,13 +64,13 @@ impl Page {
     /// Fills in what the page's client needs: the path of `/ws`, and the prefixes. `None` if `http.page` is `none`.
     pub(crate) fn new(state: &State, config: &Config) -> Option<Self> {
         match config.page {
-            Choice::Full | Choice::Small => Some(Self::from_index(built::index(), state, config)),
+            Choice::Full | Choice::Small => Some(Self::from_files(&built::Files::load(), state, config)),
             Choice::None => None,
         }
     }
 
-    fn from_index(index: Option<&str>, state: &State, config: &Config) -> Self {
-        let Some(index) = index else {
+    fn from_files(files: &built::Files, state: &State, config: &Config) -> Self {
+        let Some(index) = files.index() else {
             return Self::Missing {
                 docs: config.ws_path.as_str() != "/docs",
             };
@@ -96,7 +100,10 @@ impl Page {
         .fold(index.to_owned(), |page, (name, value)| {
             page.replace(name, &escape(value))
         });
-        Self::Built(index.into())
+        Self::Built {
+            index: index.into(),
+            assets: files.assets().collect(),
+        }
     }
 }
 
@@ -115,17 +122,20 @@ pub(crate) fn routes(base: &str, page: Page) -> Router {
         let route = get(async move || answer(kind, ASK, content.clone()));
         Router::new().route(&format!("{base}{path}"), route)
     };
-    let mut routes = match page {
-        Page::Built(index) => file("/", "text/html; charset=utf-8", index),
+    let (mut routes, assets) = match page {
+        Page::Built { index, assets } => (file("/", "text/html; charset=utf-8", index), assets),
         Page::Missing { docs } => {
             let paths = if docs { &["/", "/docs"][..] } else { &["/"] };
             let text = |path: &&str| file(path, "text/plain; charset=utf-8", HOW_TO_GET_IT.into());
             return with_redirect(base, paths.iter().map(text).fold(Router::new(), Router::merge));
         }
     };
-    for asset in built::assets() {
-        let route = get(async move |headers: HeaderMap| serve(asset, &headers));
-        routes = routes.route(&format!("{base}/{}", asset.name), route);
+    for asset in assets {
+        let path = format!("{base}/{}", asset.name);
+        routes = routes.route(
+            &path,
+            get(async move |headers: HeaderMap| serve(&asset, &headers)),
+        );
     }
     with_redirect(base, routes)
 }
@@ -139,9 +149,9 @@ fn with_redirect(base: &str, routes: Router) -> Router {
     routes.route(base, get(async move || Redirect::permanent(&slash)))
 }
 
-fn serve(asset: built::Asset, headers: &HeaderMap) -> Response {
+fn serve(asset: &built::Asset, headers: &HeaderMap) -> Response {
     let (content, coding) = asset.content(headers);
-    let mut response = answer(asset.kind, KEEP, Bytes::from_static(content));
+    let mut response = answer(asset.kind, KEEP, content);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if let Some(coding) = coding {

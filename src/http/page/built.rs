@@ -1,51 +1,99 @@
-//! The page that `scripts/ui build` made, if it was there when Herald was built. Knows only names and contents.
+//! The page that `scripts/ui build` made: compiled in, or read from its folder by a program built without optimization. Knows
+//! only names and contents.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fs, io};
 
 use axum::http::HeaderMap;
 use axum::http::header;
+use bytes::Bytes;
 
-/// Names below `ui/dist`, and contents. An asset's `.br` is the same, compressed. Empty if the page was not built.
-static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+/// Where the files of the page come from. `build.rs` chooses.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "a build has one of the two")]
+enum Source {
+    /// Names below `ui/dist`, and contents. Empty if the page was not built.
+    Compiled(&'static [(&'static str, &'static [u8])]),
+    /// The absolute path of `ui/dist`.
+    Folder(&'static str),
+}
+
+const SOURCE: Source = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+/// The files of one build. An asset's `.br` is the same asset, compressed.
+#[derive(Debug, Default)]
+pub(super) struct Files(BTreeMap<String, Bytes>);
 
 /// One asset, whose name contains its hash.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asset {
+#[derive(Debug, Clone)]
+pub(crate) struct Asset {
     /// For example `assets/index-Bsuh0SEJ.css`.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) kind: &'static str,
-    plain: &'static [u8],
-    brotli: Option<&'static [u8]>,
+    plain: Bytes,
+    brotli: Option<Bytes>,
 }
 
 impl Asset {
     /// The content in a coding that a client with `headers` accepts, and that coding.
-    pub(super) fn content(&self, headers: &HeaderMap) -> (&'static [u8], Option<&'static str>) {
-        match self.brotli {
-            Some(brotli) if takes_brotli(headers) => (brotli, Some("br")),
-            _ => (self.plain, None),
+    pub(super) fn content(&self, headers: &HeaderMap) -> (Bytes, Option<&'static str>) {
+        match &self.brotli {
+            Some(brotli) if takes_brotli(headers) => (brotli.clone(), Some("br")),
+            _ => (self.plain.clone(), None),
         }
     }
 }
 
-/// The page's HTML with its placeholders, or `None` if the page was not built.
-pub(super) fn index() -> Option<&'static str> {
-    std::str::from_utf8(find("index.html")?).ok()
-}
+impl Files {
+    /// The files that there are now: none if the page was not built, or if its folder cannot be read.
+    pub(super) fn load() -> Self {
+        match SOURCE {
+            Source::Compiled(files) => files
+                .iter()
+                .map(|(name, content)| ((*name).to_owned(), Bytes::from_static(content)))
+                .collect(),
+            Source::Folder(folder) => Self::read(Path::new(folder)).unwrap_or_default(),
+        }
+    }
 
-/// All assets.
-pub(super) fn assets() -> impl Iterator<Item = Asset> {
-    FILES.iter().filter_map(|(name, plain)| {
-        Some(Asset {
-            name,
-            kind: content_type(name)?,
-            plain,
-            brotli: find(&format!("{name}.br")),
+    /// `index.html` and the assets below `folder`.
+    fn read(folder: &Path) -> io::Result<Self> {
+        let index = (
+            "index.html".to_owned(),
+            fs::read(folder.join("index.html"))?.into(),
+        );
+        let mut files = Self([index].into());
+        for entry in fs::read_dir(folder.join("assets"))? {
+            let entry = entry?;
+            let name = format!("assets/{}", entry.file_name().to_string_lossy());
+            files.0.insert(name, fs::read(entry.path())?.into());
+        }
+        Ok(files)
+    }
+
+    /// The page's HTML with its placeholders, or `None` if the page was not built.
+    pub(super) fn index(&self) -> Option<&str> {
+        std::str::from_utf8(self.0.get("index.html")?).ok()
+    }
+
+    /// All assets.
+    pub(super) fn assets(&self) -> impl Iterator<Item = Asset> {
+        self.0.iter().filter_map(|(name, plain)| {
+            Some(Asset {
+                name: name.clone(),
+                kind: content_type(name)?,
+                plain: plain.clone(),
+                brotli: self.0.get(&format!("{name}.br")).cloned(),
+            })
         })
-    })
+    }
 }
 
-fn find(wanted: &str) -> Option<&'static [u8]> {
-    let (_, content) = FILES.iter().find(|(name, _)| *name == wanted)?;
-    Some(content)
+impl FromIterator<(String, Bytes)> for Files {
+    fn from_iter<I: IntoIterator<Item = (String, Bytes)>>(files: I) -> Self {
+        Self(files.into_iter().collect())
+    }
 }
 
 /// The types of the assets that a build makes; `None` for anything else.
@@ -97,6 +145,30 @@ mod tests {
         check("gzip, brx", false);
         check("", false);
         assert!(!takes_brotli(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_folder_is_read_like_what_is_compiled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Files::read(folder.path()).is_err(), "nothing is built yet");
+        let assets = folder.path().join("assets");
+        std::fs::create_dir(&assets).unwrap();
+        for (path, content) in [
+            (folder.path().join("index.html"), "index"),
+            (assets.join("a-1.js"), "script"),
+            (assets.join("a-1.js.br"), "compressed"),
+            (assets.join("notes.txt"), "no asset"),
+        ] {
+            std::fs::write(path, content).unwrap();
+        }
+        let files = Files::read(folder.path()).unwrap();
+        assert_eq!(files.index(), Some("index"));
+        let assets: Vec<_> = files.assets().collect();
+        let [script] = &assets[..] else {
+            panic!("{assets:?}")
+        };
+        assert_eq!(script.name, "assets/a-1.js");
+        assert_eq!(script.content(&HeaderMap::new()), ("script".into(), None));
     }
 
     #[test]
