@@ -1,146 +1,14 @@
 //! Destinations: what a client, a backend or a bus subject names, parsed and validated in one place (docs/stomp.md).
 //! Knows nothing of permissions, of STOMP frames or of NATS subjects.
 
-use std::fmt;
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use crate::deceptive::is_deceptive;
 use crate::principal::UserName;
 use crate::setting::Findings;
 
-/// The most segments of a path.
-pub const PATH_MAX_SEGMENTS: usize = 16;
-/// The longest segment, in bytes of UTF-8.
-pub const SEGMENT_MAX_BYTES: usize = 128;
-/// The longest path or destination, in bytes of UTF-8.
-pub const DESTINATION_MAX_BYTES: usize = 1_024;
+mod path;
 
-/// A validated path with its leading slash, such as `/queue/message`. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Path(Arc<str>);
-
-/// Why a text is not a valid path or destination. `Display` says what was expected, in words fit for a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DestinationError {
-    /// No leading slash.
-    NoLeadingSlash,
-    /// Two slashes in a row, a trailing slash, or an empty text.
-    EmptySegment,
-    /// More than [`PATH_MAX_SEGMENTS`] segments.
-    TooManySegments,
-    /// A segment longer than [`SEGMENT_MAX_BYTES`].
-    SegmentTooLong,
-    /// Longer than [`DESTINATION_MAX_BYTES`].
-    TooLong,
-    /// A control character, or one that could make a name look like another ([`is_deceptive`]).
-    Control,
-    /// A segment `.` or `..`, which HTTP clients and proxies resolve.
-    Dots,
-    /// A segment `*` or `**`: pattern subscriptions are not supported.
-    Pattern,
-    /// No configured prefix matches. Holds the prefixes that are configured.
-    UnknownPrefix(Arc<str>),
-}
-
-impl fmt::Display for DestinationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoLeadingSlash => f.write_str("a destination begins with '/'"),
-            Self::EmptySegment => f.write_str("a destination has no empty segments"),
-            Self::TooManySegments => write!(f, "a destination has at most {PATH_MAX_SEGMENTS} segments"),
-            Self::SegmentTooLong => {
-                write!(
-                    f,
-                    "a segment of a destination has at most {SEGMENT_MAX_BYTES} bytes"
-                )
-            }
-            Self::TooLong => write!(f, "a destination has at most {DESTINATION_MAX_BYTES} bytes"),
-            Self::Control => {
-                f.write_str("a destination has no control, bidirectional or invisible characters")
-            }
-            Self::Dots => f.write_str("a destination has no segment '.' or '..'"),
-            Self::Pattern => f.write_str("a destination has no segment '*' or '**'"),
-            Self::UnknownPrefix(expected) => write!(f, "a destination begins with one of {expected}"),
-        }
-    }
-}
-
-impl std::error::Error for DestinationError {}
-
-impl Path {
-    /// Checks `text`: a leading slash, 1 to 16 segments of 1 to 128 bytes of UTF-8, at most 1,024 bytes in all, no control,
-    /// bidirectional or invisible characters, no segment `*`, `**`, `.` or `..`.
-    pub fn parse(text: &str) -> Result<Self, DestinationError> {
-        if text.len() > DESTINATION_MAX_BYTES {
-            return Err(DestinationError::TooLong);
-        }
-        let inner = text.strip_prefix('/').ok_or(DestinationError::NoLeadingSlash)?;
-        let mut segments = 0;
-        for segment in inner.split('/') {
-            segments += 1;
-            match segment {
-                "" => return Err(DestinationError::EmptySegment),
-                "*" | "**" => return Err(DestinationError::Pattern),
-                "." | ".." => return Err(DestinationError::Dots),
-                long if long.len() > SEGMENT_MAX_BYTES => return Err(DestinationError::SegmentTooLong),
-                _ if segments > PATH_MAX_SEGMENTS => return Err(DestinationError::TooManySegments),
-                _ => {}
-            }
-        }
-        if text.chars().any(is_deceptive) {
-            return Err(DestinationError::Control);
-        }
-        Ok(Self(text.into()))
-    }
-
-    /// The path as text, with its leading slash.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The segments, without slashes; at least one.
-    pub fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0[1..].split('/')
-    }
-
-    /// What follows `prefix` and its slash, if anything does: `/chat/message` after `/chat` is `/message`.
-    pub fn after(&self, prefix: &Path) -> Option<Path> {
-        let rest = self.0.strip_prefix(prefix.as_str())?;
-        rest.starts_with('/').then(|| Path(rest.into()))
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0)
-    }
-}
-
-impl std::borrow::Borrow<str> for Path {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Serialize for Path {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Path {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
+pub use path::{DESTINATION_MAX_BYTES, DestinationError, PATH_MAX_SEGMENTS, Path, SEGMENT_MAX_BYTES};
 
 /// Where a notification goes: what the bus carries and `delivery/` matches against subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -274,39 +142,6 @@ impl Prefixes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(text: &str, expected: Result<&str, DestinationError>) {
-        assert_eq!(
-            Path::parse(text).as_ref().map(Path::as_str),
-            expected.as_ref().copied(),
-            "{text:?}"
-        );
-    }
-
-    #[test]
-    fn paths_follow_the_contract() {
-        use DestinationError as E;
-        check("/queue/message", Ok("/queue/message"));
-        check("/ä/ b", Ok("/ä/ b"));
-        check("queue", Err(E::NoLeadingSlash));
-        check("", Err(E::NoLeadingSlash));
-        check("/", Err(E::EmptySegment));
-        check("/a//b", Err(E::EmptySegment));
-        check("/a/", Err(E::EmptySegment));
-        check("/a/*", Err(E::Pattern));
-        check("/a/**", Err(E::Pattern));
-        check("/a\n", Err(E::Control));
-        check("/a\u{202e}b", Err(E::Control));
-        check("/a\u{200b}", Err(E::Control));
-        check("/\u{feff}a", Err(E::Control));
-        check("/a/.", Err(E::Dots));
-        check("/../a", Err(E::Dots));
-        check("/.a/..b/...", Ok("/.a/..b/..."));
-        check(&"/a".repeat(16), Ok(&"/a".repeat(16)));
-        check(&"/a".repeat(17), Err(E::TooManySegments));
-        check(&format!("/{}", "a".repeat(129)), Err(E::SegmentTooLong));
-        check(&format!("/{}", "ab/".repeat(400)), Err(E::TooLong));
-    }
 
     #[test]
     fn prefixes_decide_what_a_client_means() {
