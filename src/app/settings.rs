@@ -59,6 +59,8 @@ pub(super) fn rules(
     findings
         .into_result()
         .map_err(|finding| Error::Config(finding.to_string()))?;
+    let list = config.presence.list_destination.as_ref();
+    let authorize = authorize.with_built_in(config.application.built_in(list).flatten().collect());
     Ok(Rules {
         prefixes: config.destinations.clone(),
         chain: Chain::new(vec![

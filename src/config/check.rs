@@ -4,10 +4,10 @@
 use super::Config;
 use crate::destination::Path;
 use crate::http::access::Access;
-use crate::interceptor::authorize::Authorize;
 use crate::principal::{ROLE_ADMIN, ROLE_PUBLISHER, Role};
 use crate::setting::Findings;
 
+mod permissions;
 mod tracing;
 
 impl Config {
@@ -24,7 +24,7 @@ impl Config {
         self.destinations.check(&mut findings);
         self.application.check(&mut findings);
         self.broadcasts(&mut findings);
-        Authorize::new(&self.permissions, &self.destinations, &mut findings);
+        permissions::check(self, demo, &mut findings);
         self.limits.check(&mut findings);
         self.heartbeat.check(&mut findings);
         self.delivery.check(&mut findings);

@@ -9,8 +9,10 @@ use crate::principal::{Principal, Role};
 use crate::setting::Findings;
 use pattern::{Kind, Matcher};
 
+mod built_in;
 mod pattern;
 
+pub use built_in::{BuiltIn, Effect};
 pub use pattern::Pattern;
 
 /// `[permissions]`: who may SUBSCRIBE and SEND where. In each list the first rule whose destination matches decides.
@@ -39,9 +41,12 @@ pub struct Rule {
 pub struct Authorize {
     subscribe: Vec<Compiled>,
     send: Vec<Compiled>,
+    built_in: Vec<BuiltIn>,
 }
 
 struct Compiled {
+    /// The rule's place in its list.
+    index: usize,
     pattern: Matcher,
     roles: Vec<Role>,
 }
@@ -69,7 +74,14 @@ impl Authorize {
                 findings,
             ),
             send: compile("permissions.send", &config.send, prefixes, |_| Ok(()), findings),
+            built_in: Vec::new(),
         }
+    }
+
+    /// The same, knowing what SENDs to these application destinations do: they need what their effect needs.
+    pub fn with_built_in(mut self, built_in: Vec<BuiltIn>) -> Self {
+        self.built_in = built_in;
+        self
     }
 }
 
@@ -89,6 +101,7 @@ fn compile(
         let matcher = matcher.and_then(|matcher| Ok(fits(matcher.kind()).map(|()| matcher)?));
         match matcher {
             Ok(pattern) => compiled.push(Compiled {
+                index,
                 pattern,
                 roles: rule.roles.clone(),
             }),
@@ -140,7 +153,8 @@ impl Interceptor for Authorize {
             Destination::Target(Target::User { .. }) => return refuse("it is another user's"),
         };
         match (ask(&self.send, who, kind, path), kind) {
-            (Verdict::Permitted, _) | (Verdict::NoRule, Kind::Application) => Ok(()),
+            (Verdict::Permitted | Verdict::NoRule, Kind::Application) => self.effect(who, path, text),
+            (Verdict::Permitted, _) => Ok(()),
             (Verdict::NoRule, Kind::Broadcast) => refuse(
                 "a client sends to broadcast destinations only where a rule in permissions.send lets it",
             ),

@@ -23,6 +23,7 @@ mod login_queue;
 mod login_time;
 mod metrics;
 mod neighbour;
+mod routes;
 mod secrets;
 mod sessions;
 mod settings;

@@ -252,6 +252,45 @@ fn permissions_are_for_what_there_is() {
 }
 
 #[test]
+fn rules_say_what_they_seem_to_say() {
+    let text = |list: &str, destination: &str, roles: &str| {
+        format!(
+            "{}[[permissions.{list}]]\ndestination = '{destination}'\nroles = [{roles}]",
+            user("a", "'ROLE_USER', 'ROLE_PUBLISHER'")
+        )
+    };
+    // The default routes: broadcast to /queue/message, users of /queue/users, recent of /queue/message.
+    for (list, destination, roles, expected) in [
+        ("subscribe", "/queue/message", "", &[2][..]),
+        ("subscribe", "/queue/users", "", &[1]),
+        ("subscribe", "/queue/**", "", &[1, 2]),
+        ("subscribe", "/queue/**", "'ROLE_ADMIN'", &[]),
+        ("send", "/queue/*", "", &[0]),
+        ("send", "/queue/*", "'ROLE_ADMIN'", &[]),
+        ("send", "/topic/*", "", &[]),
+    ] {
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|index| format!("application.routes[{index}].path"))
+            .collect();
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        warns(&text(list, destination, roles), false, &expected);
+    }
+    // With open publishing the rules for SEND keep nobody out.
+    for (destination, roles, expected) in [
+        ("/queue/x", "'ROLE_ADMIN'", &["permissions.send[0]"][..]),
+        ("/queue/x", "'ROLE_ADMIN', 'ROLE_USER'", &[]),
+        ("/app/x", "'ROLE_ADMIN'", &[]),
+        ("/user/queue/x", "'ROLE_ADMIN'", &[]),
+    ] {
+        let rule = text("send", destination, roles);
+        warns(&format!("api.access = 'open'\n{rule}"), false, expected);
+        warns(&rule, true, expected);
+        warns(&rule, false, &[]);
+    }
+}
+
+#[test]
 fn routes_lead_somewhere() {
     refused("application.time_zone", &["Mars/Olympus"]);
     taken("application.time_zone", &["Europe/Berlin"]);

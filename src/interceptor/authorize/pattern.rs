@@ -96,6 +96,12 @@ fn split(text: &str) -> (&str, bool) {
 }
 
 impl Pattern {
+    /// Whether it is a broadcast destination under `prefixes`.
+    pub fn is_broadcast(&self, prefixes: &Prefixes) -> bool {
+        self.under(prefixes)
+            .is_ok_and(|matcher| matcher.kind == Kind::Broadcast)
+    }
+
     /// What the pattern means under `prefixes`, one of which it begins with; they take precedence as they do in a client's
     /// text.
     ///

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::destination::Path;
+use crate::interceptor::authorize::{BuiltIn, Effect};
 use crate::setting::{Findings, TimeZone};
 
 /// `[application]`
@@ -21,6 +22,17 @@ pub struct Config {
 const RECENT_MAX: usize = 1_000;
 
 impl Config {
+    /// What a SEND to each route does, in the order of the routes. `list` is where the list of online users is published
+    /// (`presence.list_destination`), which the `users` route answers with.
+    pub fn built_in(&self, list: Option<&Path>) -> impl Iterator<Item = Option<BuiltIn>> {
+        self.routes.iter().map(move |route| {
+            Some(BuiltIn {
+                path: route.path().clone(),
+                effect: route.effect(list)?,
+            })
+        })
+    }
+
     /// Checks that each route has a path of its own, and that what it remembers is bounded.
     pub fn check(&self, findings: &mut Findings) {
         let mut paths = Vec::new();
@@ -75,6 +87,15 @@ impl Route {
         match self {
             Self::Broadcast { destination, .. } | Self::Recent { destination, .. } => Some(destination),
             Self::Users { .. } => None,
+        }
+    }
+
+    /// What a SEND to it does to a broadcast destination. `None` if it concerns none.
+    fn effect(&self, list: Option<&Path>) -> Option<Effect> {
+        match self {
+            Self::Broadcast { destination, .. } => Some(Effect::Publishes(destination.clone())),
+            Self::Recent { destination, .. } => Some(Effect::Reads(destination.clone())),
+            Self::Users { .. } => list.cloned().map(Effect::Reads),
         }
     }
 

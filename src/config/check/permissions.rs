@@ -1,0 +1,49 @@
+//! Whether `[permissions]` says what it seems to say, given the built-in routes and `[api]`.
+
+use crate::config::Config;
+use crate::http::access::Access;
+use crate::interceptor::authorize::Authorize;
+use crate::principal::Role;
+use crate::setting::Findings;
+
+pub(super) fn check(config: &Config, demo: bool, findings: &mut Findings) {
+    let authorize = Authorize::new(&config.permissions, &config.destinations, findings);
+    routes_for_nobody(config, &authorize, findings);
+    if demo || config.api.access == Access::Open {
+        around_by_rest(config, findings);
+    }
+}
+
+/// A rule that lets nobody do what a built-in route does closes the route as well.
+fn routes_for_nobody(config: &Config, authorize: &Authorize, findings: &mut Findings) {
+    let list = config.presence.list_destination.as_ref();
+    for (index, built_in) in config.application.built_in(list).enumerate() {
+        let Some(built_in) = built_in else { continue };
+        if let Some(rule) = authorize.closed_to_everybody(&built_in.effect) {
+            findings.warn(
+                format!("application.routes[{index}].path"),
+                format!(
+                    "nobody may SEND to {}: {rule} lets nobody do what the route does",
+                    built_in.path
+                ),
+            );
+        }
+    }
+}
+
+/// The rules are for STOMP. With `api.access = "open"` whoever reaches the port publishes over REST instead.
+fn around_by_rest(config: &Config, findings: &mut Findings) {
+    let everybody = Role::user();
+    for (index, rule) in config.permissions.send.iter().enumerate() {
+        let limits = !rule.roles.contains(&everybody);
+        if limits && rule.destination.is_broadcast(&config.destinations) {
+            findings.warn(
+                format!("permissions.send[{index}]"),
+                format!(
+                    "does not keep anybody from publishing to {} over REST, where anyone may publish: api.access is open",
+                    rule.destination
+                ),
+            );
+        }
+    }
+}
