@@ -48,6 +48,7 @@ limits! {
     LoginQueueTimeout = "login.queue_timeout",
     LoginDelay = "login.delay",
     LoginDelayed = "login.delayed",
+    LoginUnfamiliarDelay = "login.unfamiliar_delay",
     LoginDelayedPerAddress = "login.delayed_per_address",
     ConnectTimeout = "limits.connect_timeout",
     HttpConnectionsPerAddress = "limits.http_connections_per_address",

@@ -102,6 +102,11 @@ pub struct LoginConfig {
     pub free_failures: u32,
     /// Failures from one address, of any users, before all logins from there are delayed.
     pub free_failures_per_address: u32,
+    /// Failures of one user within an hour, from all addresses, before logins of that user from addresses where it has never
+    /// succeeded wait for `unfamiliar_delay`.
+    pub free_failures_per_user: u32,
+    /// How long these wait. 0s: not at all.
+    pub unfamiliar_delay: HumanDuration,
     /// The first delay; each further failure doubles it. 0s: no delays.
     pub delay: HumanDuration,
     /// The longest delay.
@@ -148,6 +153,8 @@ impl Default for LoginConfig {
             cache_entries: 10_000,
             free_failures: 5,
             free_failures_per_address: 100,
+            free_failures_per_user: 50,
+            unfamiliar_delay: HumanDuration::secs(1),
             delay: HumanDuration::millis(250),
             delay_max: HumanDuration::secs(10),
             failures_half_life: HumanDuration::secs(600),

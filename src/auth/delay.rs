@@ -1,9 +1,11 @@
 //! Growing delays after failed logins: per address, and per user and address together. Never per user alone, which
-//! would let anyone lock a user out (docs/architecture.md, decision 6). Knows no password and no hash. A delayed
-//! login waits here before it takes a place in `login.queue`.
+//! would let anyone lock a user out (docs/architecture.md, decision 6); what a user's failures from everywhere mean is in
+//! [`by_user`]. Knows no password and no hash. A delayed login waits here before it takes a place in `login.queue`.
 //!
 //! An address counts only those failures that its user's own count lets pass freely, so that a delay for one user
-//! does not delay the others: one page that retries an old password forever does not slow down its whole office.
+//! does not delay the others: one page that retries an old password forever does not slow down its whole office. What
+//! counts for an IPv6 address counts for the /48 around it as well, at a tenth: whoever has a whole /48 has 65,536
+//! addresses here, and it may also be the /48 of many.
 //!
 //! Memory is bounded: a table of [`ENTRIES_MAX`] counts, of which the least used are evicted. Only a login that costs
 //! a hash adds a count, so evicting other counts costs as many hashes.
@@ -20,11 +22,17 @@ use tokio::time::{Instant, sleep};
 
 use super::LoginConfig;
 use crate::limit::{AddressGroup, Limit};
+use by_user::ByUser;
+
+mod by_user;
+mod hour;
 
 /// How many counts are kept, about 40 bytes each.
 const ENTRIES_MAX: usize = 1 << 16;
+/// How many failures within a /48 count as one of an address, and how many addresses' places it has.
+const SITE_WEIGHT: u32 = 10;
 
-/// The state of an address, or of a user at an address.
+/// The state of an address, of a /48, or of a user at an address.
 #[derive(Debug, Clone, Copy)]
 struct Failures {
     count: u32,
@@ -45,6 +53,17 @@ pub(super) struct Delays {
     delayed: Arc<Semaphore>,
     hashing: RandomState,
     table: Mutex<Cache<u64, Failures>>,
+    by_user: ByUser,
+}
+
+/// What a login counts for.
+#[derive(Clone, Copy)]
+struct Keys {
+    pair: u64,
+    address: u64,
+    /// IPv6 alone.
+    site: Option<u64>,
+    user: u64,
 }
 
 impl Delays {
@@ -60,7 +79,18 @@ impl Delays {
             delayed: Arc::new(Semaphore::new(config.delayed.min(Semaphore::MAX_PERMITS))),
             hashing: RandomState::new(),
             table: Mutex::new(Cache::new(ENTRIES_MAX)),
+            by_user: ByUser::new(config),
         })
+    }
+
+    fn keys(&self, address: IpAddr, user: &str) -> Keys {
+        let group = AddressGroup::of(address);
+        Keys {
+            pair: self.hashing.hash_one((group, user)),
+            address: self.hashing.hash_one(group),
+            site: group.site().map(|site| self.hashing.hash_one(site)),
+            user: self.hashing.hash_one(user),
+        }
     }
 
     /// Begins a login that will cost a hash. Until it is settled it counts as failed for its user and address, so
@@ -69,52 +99,71 @@ impl Delays {
     /// # Errors
     /// The limit on delayed logins that was reached.
     pub(super) fn begin(self: &Arc<Self>, address: IpAddr, user: &str) -> Result<Attempt, Limit> {
-        let group = AddressGroup::of(address);
+        let keys = self.keys(address, user);
         let mut attempt = Attempt {
-            pair: self.hashing.hash_one((group, user)),
-            address: self.hashing.hash_one(group),
+            keys,
             counts_for_address: true,
             delay: Duration::ZERO,
+            limit: Limit::LoginDelay,
+            counted: false,
             permit: None,
             delays: Arc::clone(self),
         };
         if self.first.is_zero() {
             return Ok(attempt);
         }
-        let of_pair = self.update(attempt.pair, |failures| failures.count);
+        let of_pair = self.failures(keys.pair);
         attempt.counts_for_address = of_pair < self.free;
-        let of_address = self.update(attempt.address, |failures| failures.count);
+        let of_address = self.failures(keys.address);
+        let of_site = keys.site.map_or(0, |site| self.failures(site) / SITE_WEIGHT);
         let delay = self
             .delay_after(of_pair, self.free)
-            .max(self.delay_after(of_address, self.free_per_address));
+            .max(self.delay_after(of_address.max(of_site), self.free_per_address));
         if !delay.is_zero() {
             let permit = Arc::clone(&self.delayed).try_acquire_owned();
             attempt.permit = Some(permit.map_err(|_| Limit::LoginDelayed)?);
-            let fits = self.update(attempt.address, |failures| {
-                failures.delayed = failures.delayed.saturating_add(1);
-                failures.delayed <= self.delayed_per_address
-            });
             attempt.delay = delay;
-            if !fits {
+            if !attempt.take_places() {
                 return Err(Limit::LoginDelayedPerAddress);
             }
         }
-        self.add_failure(attempt.pair);
+        let unfamiliar = self.by_user.begin(keys.user, keys.pair, Instant::now());
+        if let Some(wait) = unfamiliar.filter(|wait| *wait > delay) {
+            attempt.permit = attempt.permit.take().or_else(|| self.by_user.place());
+            if attempt.permit.is_some() {
+                attempt.delay = wait;
+                attempt.limit = Limit::LoginUnfamiliarDelay;
+            }
+        }
+        self.add_failure(keys.pair);
         Ok(attempt)
     }
 
-    /// Counts a failed login that cost no hash of its own: it waited for the outcome of an equal one.
+    /// Counts a failed login that cost no hash of its own: it waited for the outcome of an equal one. Its password was
+    /// tried by that one, which counts for the user.
     pub(super) fn failed(&self, address: IpAddr, user: &str) {
-        let group = AddressGroup::of(address);
-        if self.add_failure(self.hashing.hash_one((group, user))) <= self.free {
-            self.add_failure(self.hashing.hash_one(group));
+        let keys = self.keys(address, user);
+        if self.add_failure(keys.pair) <= self.free {
+            self.add_failure_of_address(keys);
         }
     }
 
     /// Counts a successful login that cost no hash of its own.
     pub(super) fn succeeded(&self, address: IpAddr, user: &str) {
-        let pair = self.hashing.hash_one((AddressGroup::of(address), user));
+        let pair = self.keys(address, user).pair;
         self.update(pair, |failures| failures.count = 0);
+        self.by_user.succeeded(pair);
+    }
+
+    fn failures(&self, key: u64) -> u32 {
+        self.update(key, |failures| failures.count)
+    }
+
+    fn add_failure_of_address(&self, keys: Keys) {
+        self.add_failure(keys.address);
+        if let Some(site) = keys.site {
+            self.add_failure(site);
+        }
     }
 
     /// Adds one failure and returns how many there are.
@@ -165,10 +214,12 @@ impl Delays {
 /// One login in progress. If it is dropped unsettled, it counts as failed for its user and address: its password may
 /// have been tried.
 pub(super) struct Attempt {
-    pair: u64,
-    address: u64,
+    keys: Keys,
     counts_for_address: bool,
     delay: Duration,
+    limit: Limit,
+    /// Whether it counts among the delayed logins of its address.
+    counted: bool,
     permit: Option<OwnedSemaphorePermit>,
     delays: Arc<Delays>,
 }
@@ -177,6 +228,11 @@ impl Attempt {
     /// How long the login has to wait.
     pub(super) fn delay(&self) -> Duration {
         self.delay
+    }
+
+    /// The limit that makes it wait, if it has to.
+    pub(super) fn limit(&self) -> Limit {
+        self.limit
     }
 
     /// Waits without taking a place in `login.queue` or a permit.
@@ -192,29 +248,59 @@ impl Attempt {
 
     /// The password was right: forgets the user's failures from this address, but not the address's own.
     pub(super) fn succeeded(self) {
-        self.delays.update(self.pair, |failures| failures.count = 0);
+        let (delays, keys) = (&self.delays, self.keys);
+        delays.update(keys.pair, |failures| failures.count = 0);
+        delays.by_user.not_failed(keys.user, Instant::now());
+        delays.by_user.succeeded(keys.pair);
     }
 
     /// The password was wrong.
     pub(super) fn failed(self) {
         if self.counts_for_address {
-            self.delays.add_failure(self.address);
+            self.delays.add_failure_of_address(self.keys);
         }
     }
 
     /// The password was not tried.
     pub(super) fn not_tried(self) {
-        self.delays.update(self.pair, |failures| {
+        self.delays.update(self.keys.pair, |failures| {
             failures.count = failures.count.saturating_sub(1)
         });
+        self.delays.by_user.not_failed(self.keys.user, Instant::now());
+    }
+
+    /// Counts it among the delayed logins of its address and /48. `false` if these have as many as they may.
+    fn take_places(&mut self) -> bool {
+        self.counted = true;
+        let most = self.delays.delayed_per_address;
+        let mut fit = true;
+        for (key, most) in self.places(most) {
+            fit &= self.delays.update(key, |failures| {
+                failures.delayed = failures.delayed.saturating_add(1);
+                failures.delayed <= most
+            });
+        }
+        fit
+    }
+
+    /// Its address and its /48, with how many delayed logins these may have.
+    fn places(&self, most: u32) -> impl Iterator<Item = (u64, u32)> + use<> {
+        let site = self
+            .keys
+            .site
+            .map(|site| (site, most.saturating_mul(SITE_WEIGHT)));
+        std::iter::once((self.keys.address, most)).chain(site)
     }
 
     fn give_back(&mut self) {
         self.permit = None;
-        if !std::mem::take(&mut self.delay).is_zero() {
-            self.delays.update(self.address, |failures| {
-                failures.delayed = failures.delayed.saturating_sub(1);
-            });
+        self.delay = Duration::ZERO;
+        if std::mem::take(&mut self.counted) {
+            for (key, _) in self.places(0) {
+                self.delays.update(key, |failures| {
+                    failures.delayed = failures.delayed.saturating_sub(1);
+                });
+            }
         }
     }
 }

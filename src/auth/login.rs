@@ -51,7 +51,7 @@ impl Gates {
         };
         match attempt {
             Some(attempt) if !attempt.delay().is_zero() => {
-                self.metrics.limit_hit(Limit::LoginDelay);
+                self.metrics.limit_hit(attempt.limit());
                 self.after_delay(attempt, credentials, stored, address).await
             }
             attempt => self.check(attempt, credentials, stored, address).await,

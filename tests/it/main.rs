@@ -15,6 +15,7 @@ mod cli;
 mod cluster;
 mod descriptors;
 mod explain;
+mod guessing;
 mod http;
 mod life;
 mod limits;

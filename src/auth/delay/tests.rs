@@ -14,6 +14,8 @@ fn delays(change: impl FnOnce(&mut LoginConfig)) -> Arc<Delays> {
         failures_half_life: HumanDuration::secs(600),
         delayed: 4,
         delayed_per_address: 3,
+        free_failures_per_user: 50,
+        unfamiliar_delay: HumanDuration::secs(0),
         ..LoginConfig::default()
     };
     change(&mut config);
@@ -112,4 +114,123 @@ async fn no_delays_where_they_are_switched_off() {
     let delays = delays(|config| config.delay = HumanDuration::secs(0));
     assert!((0..100).all(|_| fail(&delays, 1, "alice") == 0));
     assert_eq!(delays.table.lock().len(), 0);
+}
+
+fn v6(site: u16, network: u16) -> IpAddr {
+    std::net::Ipv6Addr::new(0x2001, 0xdb8, site, network, 0, 0, 0, 1).into()
+}
+
+/// The delay in seconds of a login of `user` that then fails.
+fn fail_from(delays: &Arc<Delays>, from: IpAddr, user: &str) -> u64 {
+    let attempt = delays.begin(from, user).unwrap();
+    let delay = attempt.delay().as_secs();
+    attempt.failed();
+    delay
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_48_counts_at_a_tenth() {
+    let delays = delays(|_| {});
+    // Six free failures of an address are sixty of its /48, wherever in it and whoever's.
+    let waited: Vec<u64> = (0..81)
+        .map(|n| fail_from(&delays, v6(1, n), &format!("user{n}")))
+        .collect();
+    assert_eq!(waited[..60], [0; 60]);
+    assert_eq!(waited[60..70], [1; 10]);
+    assert_eq!(waited[70..80], [2; 10]);
+    assert_eq!(waited[80], 4);
+    // An address of it that has failed by itself waits for whichever is longer; another /48 does not.
+    assert_eq!(fail_from(&delays, v6(2, 0), "alice"), 0);
+    // Of failures that are not free for their user none counts for the /48.
+    for _ in 0..1_000 {
+        delays.failed(v6(3, 0), "bob");
+    }
+    assert_eq!(fail_from(&delays, v6(3, 1), "bob"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_48_has_the_places_of_ten_addresses() {
+    let delays = delays(|config| {
+        config.free_failures = 0;
+        config.delayed = 1_000;
+    });
+    let begin = |site, network| delays.begin(v6(site, network), "alice");
+    let held: Vec<Attempt> = (0..30).map(|n| begin(1, n).unwrap()).collect();
+    assert_eq!(begin(1, 99).err(), Some(Limit::LoginDelayedPerAddress));
+    assert!(begin(2, 0).is_ok());
+    drop(held);
+    assert!(begin(1, 99).is_ok());
+}
+
+fn guarded() -> Arc<Delays> {
+    delays(|config| config.unfamiliar_delay = HumanDuration::secs(1))
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_from_everywhere_delay_a_user_where_it_has_never_succeeded() {
+    let delays = guarded();
+    let home = address(200);
+    delays.begin(home, "alice").unwrap().succeeded();
+    delays.succeeded(address(201), "alice");
+    let everywhere = |n: u16| v6(n, 0);
+    let waited: Vec<u64> = (0..60)
+        .map(|n| fail_from(&delays, everywhere(n), "alice"))
+        .collect();
+    assert_eq!((&waited[..50], &waited[50..]), (&[0; 50][..], &[1; 10][..]));
+    // Where it has succeeded nothing changes, nor for others.
+    assert_eq!(fail_from(&delays, home, "alice"), 0);
+    assert_eq!(fail_from(&delays, address(201), "alice"), 0);
+    assert_eq!(fail_from(&delays, everywhere(1), "bob"), 0);
+    // A right password from elsewhere waits once.
+    let mut attempt = delays.begin(address(202), "alice").unwrap();
+    assert_eq!(
+        (attempt.delay().as_secs(), attempt.limit()),
+        (1, Limit::LoginUnfamiliarDelay)
+    );
+    attempt.wait().await;
+    attempt.succeeded();
+    assert_eq!(fail_from(&delays, address(202), "alice"), 0);
+    // An unknown user is treated in the same way.
+    let waited: u64 = (0..51).map(|n| fail_from(&delays, everywhere(n), "nobody")).sum();
+    assert_eq!(waited, 1);
+    tokio::time::advance(Duration::from_secs(7_200)).await;
+    assert_eq!(fail_from(&delays, everywhere(99), "alice"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_did_not_fail_does_not_count_for_the_user() {
+    let delays = guarded();
+    for n in 0..100 {
+        delays.begin(v6(n, 0), "alice").unwrap().succeeded();
+        delays.begin(v6(n, 0), "alice").unwrap().not_tried();
+    }
+    assert_eq!(fail_from(&delays, address(1), "alice"), 0);
+    // At the same time: those under way count.
+    let open: Vec<Attempt> = (0..50)
+        .map(|n| delays.begin(v6(n, 1), "carol").unwrap())
+        .collect();
+    assert!(open.iter().all(|attempt| attempt.delay().is_zero()));
+    assert_eq!(fail_from(&delays, address(1), "carol"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_locked_out_however_many_guess() {
+    let delays = guarded();
+    for n in 0..50 {
+        fail_from(&delays, v6(n, 0), "alice");
+    }
+    // `login.delayed` of them wait; the next ones do not, and those of other users have their own places.
+    let guessers: Vec<Attempt> = (0..100)
+        .map(|n| delays.begin(v6(100 + n, 0), "alice").unwrap())
+        .collect();
+    let waiting = guessers
+        .iter()
+        .filter(|attempt| !attempt.delay().is_zero())
+        .count();
+    assert_eq!(waiting, 4);
+    assert!(delays.begin(address(1), "alice").is_ok());
+    for _ in 0..3 {
+        fail(&delays, 9, "bob");
+    }
+    assert_eq!(delays.delayed.available_permits(), 4);
 }
