@@ -12,6 +12,7 @@ mod bus;
 mod certificates;
 mod collector;
 mod machine;
+mod timeouts;
 mod users;
 
 /// The state of what was checked.
@@ -75,6 +76,9 @@ pub async fn run(loaded: &Loaded, demo: bool, json: bool) -> std::io::Result<boo
     printer.print(&configuration(loaded))?;
     let config = &loaded.config;
     for line in machine::look(config) {
+        printer.print(&line)?;
+    }
+    for line in timeouts::look(config) {
         printer.print(&line)?;
     }
     for line in users::look(config, demo) {

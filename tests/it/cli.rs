@@ -379,6 +379,9 @@ async fn the_doctor_tells_what_would_not_work() {
             ("port", "ok", "free"),
             ("bus", "ok", "embedded"),
             ("users", "ok", "--demo"),
+            ("idle", "ok", "http.idle_timeout"),
+            ("request head", "ok", "http.header_timeout"),
+            ("heart-beats", "ok", "heartbeat.send"),
         ],
     )
     .await;
@@ -395,12 +398,32 @@ async fn the_doctor_tells_what_would_not_work() {
     let files = doctor().set("HERALD_HTTP__MAX_CONNECTIONS", "4000000000");
     check(files, Some(0), &[("open files", "warn", "http.max_connections")]).await;
 
+    // Time-outs that those of a balancer, of Kubernetes or of a proxy cut short.
+    let hasty = doctor()
+        .set("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+        .set("HERALD_HTTP__IDLE_TIMEOUT", "5s")
+        .set("HERALD_HTTP__HEADER_TIMEOUT", "5m")
+        .set("HERALD_HEARTBEAT__SEND", "2m")
+        .set("HERALD_DRAIN__TIMEOUT", "40s");
+    check(
+        hasty,
+        Some(0),
+        &[
+            ("idle", "warn", "502"),
+            ("request head", "warn", "http.header_timeout"),
+            ("heart-beats", "warn", "60s"),
+            ("drain", "warn", "Kubernetes kills after 30s"),
+        ],
+    )
+    .await;
+
     let nats = NatsServer::start();
     let up = doctor().set("HERALD_BUS__URL", &nats.url());
     check(
         up,
         Some(0),
         &[
+            ("bus pings", "ok", "bus.ping_interval"),
             ("bus", "ok", "nats-server 2."),
             ("clock", "ok", "ms off"),
             ("JetStream", "ok", ""),
