@@ -13,11 +13,13 @@ use crate::destination::Target;
 mod arrival;
 mod baggage;
 mod headers;
+mod mark;
 mod trace;
 
 pub use arrival::Arrival;
 pub use baggage::{BaggageKey, BrowserBaggage};
 pub use headers::{HeaderError, HeaderLimits, Headers, is_passed_on};
+pub use mark::Mark;
 pub use trace::TraceContext;
 
 /// What a notification, or a frame that waits to become one, takes in memory besides its texts and bytes.

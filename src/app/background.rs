@@ -12,7 +12,7 @@ use super::tasks::Tasks;
 use super::{Core, Error};
 use crate::auth::Authenticator;
 use crate::close_reason::CloseReason;
-use crate::control::desk;
+use crate::control::{desk, trace_marks};
 use crate::delivery::registry::Registry;
 use crate::principal::UserName;
 use crate::probe;
@@ -37,6 +37,7 @@ impl Core {
             self.metrics.clone(),
             background.clone(),
         );
+        let marks = trace_marks::tell_own(self.bus.clone(), self.tracer.clone(), background.clone());
         let learn = recent::share::learn(self.bus.clone(), self.presence.clone(), self.recent.clone());
         let withdrawals = close_withdrawn(
             self.authenticator.withdrawn(),
@@ -59,6 +60,7 @@ impl Core {
         tasks.watch(Task::essential("sessions per user", counting));
         tasks.watch(Task::essential("withdrawals", withdrawals));
         tasks.watch(Task::essential("probe", probe));
+        tasks.watch(Task::essential("trace marks", marks));
         tasks.watch(Task::passing("recent bodies", learn));
         Ok(tasks)
     }

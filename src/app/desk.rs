@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Core;
 use crate::control::desk::Desk;
-use crate::control::{debug_sampling, describe, explain, log_level, session_user, sessions};
+use crate::control::{debug_sampling, describe, explain, log_level, session_user, sessions, trace_marks};
 use crate::delivery::registry::Registry;
 use crate::presence::Presence;
 use crate::probe;
@@ -55,6 +55,7 @@ fn desk(
     describe::register(&mut desk, registry);
     log_level::register(&mut desk);
     debug_sampling::register(&mut desk, tracer);
+    trace_marks::register(&mut desk, tracer);
     cluster.register(&mut desk);
     recent::share::register(&mut desk, recent);
     probe::register(&mut desk);
@@ -187,6 +188,7 @@ mod tests {
             "sessions.seats",
             "sessions.supersede",
             "sessions.user",
+            "tracing.mark",
             "tracing.session",
             "tracing.user",
         ];

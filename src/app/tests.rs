@@ -64,6 +64,7 @@ async fn an_instance_ends_with_each_task_that_it_needs_and_names_it() {
             "relay of control messages",
             "relay of notifications",
             "sessions per user",
+            "trace marks",
             "users file",
             "withdrawals",
         ]

@@ -15,6 +15,7 @@
 //! | `Herald-Collapse` over 128 bytes | no collapsing |
 //! | `Content-Type` illegal | none |
 //! | `traceparent` malformed | no trace, as the W3C asks |
+//! | `Herald-Decided` missing or malformed | no instance has decided to record it |
 //! | `Herald-Headers` no JSON object of strings, too many or too long headers | the notification is undeliverable |
 
 use async_nats::header::{HeaderName, HeaderValue};
@@ -24,7 +25,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::bus::{AppReply, AppRequest, Limits};
 use crate::destination::Target;
-use crate::envelope::{self, Arrival, Envelope, Headers, MessageId, TraceContext};
+use crate::envelope::{self, Arrival, Envelope, Headers, Mark, MessageId, TraceContext};
 
 mod extra;
 
@@ -33,6 +34,7 @@ const ID: &str = "Herald-Id";
 const TIMESTAMP: &str = "Herald-Timestamp";
 const EXPIRES: &str = "Herald-Expires";
 const COLLAPSE: &str = "Herald-Collapse";
+const DECIDED: &str = "Herald-Decided";
 const EXTRA: &str = "Herald-Headers";
 const USER: &str = "Herald-User";
 const SESSION: &str = "Herald-Session";
@@ -84,6 +86,9 @@ pub fn encode_envelope(envelope: &Envelope) -> HeaderMap {
     if let Some(key) = &envelope.collapse {
         out.plain(COLLAPSE, key);
     }
+    if let Some(mark) = envelope.trace.mark.filter(|_| envelope.trace.is_sampled()) {
+        out.plain(DECIDED, &mark.to_string());
+    }
     out.common(
         envelope.content_type.as_deref(),
         &envelope.trace,
@@ -119,8 +124,9 @@ pub fn decode_envelope(
         headers: headers.publishers_own(limits)?,
         body,
         trace: TraceContext {
-            // Only an instance of Herald says when it accepted a notification, and it has then decided.
+            // An instance of Herald says when it accepted a notification, and it has then decided.
             decided: number(TIMESTAMP).is_some(),
+            mark: headers.get(DECIDED).and_then(Mark::parse),
             ..headers.trace()
         },
         timestamp_ms: timestamp(number(TIMESTAMP), envelope::unix_ms()),

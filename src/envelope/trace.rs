@@ -1,5 +1,7 @@
 //! The trace context that a notification carries, as text (W3C Trace Context). Knows no span and no exporter.
 
+use super::Mark;
+
 /// The longest `tracestate` that is passed on (W3C Trace Context section 3.3.1.1: at least 512 characters).
 const TRACESTATE_MAX_BYTES: usize = 512;
 /// The most members of a `tracestate` (section 3.3.1.1).
@@ -13,8 +15,10 @@ pub struct TraceContext {
     /// `tracestate`, only together with a `traceparent`.
     pub tracestate: Option<Box<str>>,
     /// Whether an instance of Herald has already decided if this notification is traced. No other instance decides
-    /// again.
+    /// again. From NATS this is what its publisher says: that the decision was "recorded" is believed by its `mark`.
     pub decided: bool,
+    /// The mark of the instance that has decided to record it.
+    pub mark: Option<Mark>,
 }
 
 impl TraceContext {
@@ -28,7 +32,7 @@ impl TraceContext {
                     .map(str::trim)
                     .filter(|text| is_tracestate(text))
                     .map(Into::into),
-                decided: false,
+                ..Self::default()
             },
         }
     }
@@ -44,6 +48,7 @@ impl TraceContext {
             traceparent: Some(format!("00-{trace_id}-{span_id}-01").into()),
             tracestate,
             decided: true,
+            mark: None,
         }
     }
 
@@ -86,6 +91,7 @@ impl TraceContext {
             self.traceparent = Some(format!("{ids}00").into());
         }
         self.decided = true;
+        self.mark = None;
         self
     }
 }

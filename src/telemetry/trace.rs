@@ -14,9 +14,10 @@ use opentelemetry_sdk::trace::SdkTracer;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::destination::{Path, Target};
-use crate::envelope::TraceContext;
+use crate::envelope::{Mark, TraceContext};
 use crate::principal::UserName;
 use decide::{DebugSampling, Debugged, Sampler, Trust};
+use marks::Marks;
 use queue::Queue;
 
 mod data;
@@ -24,6 +25,7 @@ pub mod decide;
 pub mod delivery;
 pub mod export;
 mod layer;
+mod marks;
 mod messaging;
 mod queue;
 mod server;
@@ -45,6 +47,7 @@ struct Inner {
     trust: Trust,
     baggage: bool,
     debug: DebugSampling,
+    marks: Marks,
     user_prefix: Path,
 }
 
@@ -72,6 +75,7 @@ impl Tracer {
             trust,
             baggage,
             debug: DebugSampling::default(),
+            marks: Marks::default(),
             user_prefix,
         })))
     }
@@ -100,6 +104,26 @@ impl Tracer {
     pub fn debug(&self, who: Debugged, lasting: Duration) {
         if let Some(inner) = &self.0 {
             inner.debug.set(who, lasting, Instant::now());
+        }
+    }
+
+    /// The mark that this instance puts on what it records; `None` if nothing is ever traced.
+    pub fn own_mark(&self) -> Option<Mark> {
+        self.0.as_ref().map(|inner| inner.marks.own())
+    }
+
+    /// Another instance has told its mark: what bears it is recorded without a further decision.
+    pub fn heard_mark(&self, mark: Mark) {
+        if let Some(inner) = &self.0 {
+            inner.marks.heard(mark, Instant::now());
+        }
+    }
+
+    /// Returns once an instance is new. Cancel-safe.
+    pub async fn new_mark(&self) {
+        match &self.0 {
+            Some(inner) => inner.marks.news().await,
+            None => std::future::pending().await,
         }
     }
 

@@ -207,6 +207,7 @@ async fn everything_of_an_envelope_arrives(given: Given) {
     sent.collapse = Some("k ä".into());
     sent.trace = TraceContext {
         decided: true,
+        mark: Some(herald::envelope::Mark::random()),
         ..TraceContext::from_headers(
             Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
             Some("vendor=x"),

@@ -2,6 +2,7 @@
 //! harms nobody. Observed by a collector in the test's own process.
 
 mod baggage;
+mod decision;
 mod jaeger;
 mod tls;
 

@@ -58,6 +58,7 @@ fn an_envelope_comes_back_whole() {
     sent.collapse = Some("k ä".into());
     sent.trace = TraceContext {
         decided: true,
+        mark: Some(crate::envelope::Mark::random()),
         ..TraceContext::from_headers(Some(parent), Some("a=b"))
     };
     sent.headers = own(&[

@@ -141,7 +141,9 @@ impl Waiting {
             Some(id) => headers.with("correlation-id", id),
             None => headers,
         };
-        envelope.trace = match reply.trace.trace_id() == send.trace.trace_id() {
+        // A backend may end the recording of its request, and not begin one.
+        let goes_on = send.trace.is_sampled() && reply.trace.trace_id() == send.trace.trace_id();
+        envelope.trace = match goes_on {
             true => reply.trace,
             false => send.trace.clone(),
         };

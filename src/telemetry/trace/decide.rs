@@ -3,6 +3,7 @@
 //!
 //! The flag of a trusted sender's `traceparent` decides. Anybody may say "not recorded"; that somebody not trusted
 //! says "recorded" only lets the ratio decide, by a throw of its own and not by the trace's id, which its sender picks.
+//! Whether a decision that comes by the bus is an instance's is told by `marks`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,7 +19,7 @@ mod debug;
 
 pub use debug::{DEBUG_MAX, DEBUG_MINUTES_MAX, DebugSampling, Debugged, session_id};
 
-/// One entry of `tracing.trust`: a network, an address, or `key:` and the name of an API key.
+/// One entry of `tracing.trust`: a network, an address, `key:` and the name of an API key, or `nats`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Trusted {
@@ -26,12 +27,17 @@ pub enum Trusted {
     Network(IpNet),
     /// The bearer of the API key of this name.
     Key(Box<str>),
+    /// Whoever publishes straight to NATS.
+    Nats,
 }
 
 impl FromStr for Trusted {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text == "nats" {
+            return Ok(Self::Nats);
+        }
         if let Some(name) = text.strip_prefix("key:").filter(|name| !name.is_empty()) {
             return Ok(Self::Key(name.into()));
         }
@@ -39,7 +45,7 @@ impl FromStr for Trusted {
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
             .map(|network: IpNet| Self::Network(network.trunc()))
             .map_err(|_| {
-                format!("expected a network such as 10.0.0.0/8, an address or key:NAME, got {text:?}")
+                format!("expected a network such as 10.0.0.0/8, an address, key:NAME or nats, got {text:?}")
             })
     }
 }
@@ -63,6 +69,7 @@ impl fmt::Display for Trusted {
         match self {
             Self::Network(network) => network.fmt(f),
             Self::Key(name) => write!(f, "key:{name}"),
+            Self::Nats => f.write_str("nats"),
         }
     }
 }
@@ -83,6 +90,11 @@ impl Trust {
         self.0
             .iter()
             .any(|entry| matches!(entry, Trusted::Network(network) if network.contains(&address)))
+    }
+
+    /// Whether those are trusted who publish straight to NATS.
+    pub fn nats(&self) -> bool {
+        self.0.contains(&Trusted::Nats)
     }
 
     /// Whether the API key of this name is trusted.
@@ -207,6 +219,7 @@ mod tests {
         check("2001:db8::1", true);
         check("2001:db8::2", false);
         assert!(trust.key("orders") && !trust.key("other"));
+        assert!(!trust.nats() && Trust::new(&["nats".parse().unwrap()]).nats());
         for bad in ["", "key:", "orders", "10.0.0.0/33"] {
             assert!(bad.parse::<Trusted>().is_err(), "{bad}");
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
@@ -85,18 +85,23 @@ impl Trail for Recorder {
 
 impl Tracer {
     /// The `deliver` span of a notification that came by the bus and has a match here; `envelope` carries its context
-    /// from then on. If no instance has decided yet, as for direct publishers on NATS, this one does.
+    /// from then on. If no instance has decided yet, as for direct publishers on NATS, this one does. That one has decided
+    /// to record it is believed by its mark; that it has decided against it, from anybody.
     pub(in crate::telemetry) fn deliver(&self, envelope: &mut Envelope) -> Option<DeliverSpan> {
         let inner = self.0.as_ref()?;
         let trace = &envelope.trace;
-        let sampled = if trace.decided {
-            trace.is_sampled()
+        let is_sampled = trace.is_sampled();
+        let decided = trace.decided && (!is_sampled || inner.marks.knows(trace.mark, Instant::now()));
+        let sampled = if decided {
+            is_sampled
         } else {
-            // Whoever may publish on NATS is trusted there.
-            inner.sampler.decide(trace, true)
+            inner.sampler.decide(trace, inner.trust.nats())
                 || matches!(&envelope.target, Target::User { user, .. } if inner.debug.receives(user))
         };
         if !sampled {
+            if is_sampled {
+                envelope.trace = std::mem::take(&mut envelope.trace).unsampled();
+            }
             return None;
         }
         let destination = inner.destination(&envelope.target);

@@ -52,6 +52,8 @@ impl Tracer {
             Some(span) => span.context(),
             None => upstream.context.clone(),
         };
+        envelope.trace.decided = true;
+        envelope.trace.mark = Some(inner.marks.own());
         span
     }
 

@@ -129,10 +129,45 @@ fn a_decision_is_made_once() {
     let mut envelope = to_anna();
     assert!(tracer(0.0, &[]).deliver(&mut envelope).is_none());
     envelope.trace = given(SAMPLED);
-    assert!(
-        tracer(0.0, &[]).deliver(&mut envelope).is_some(),
-        "who publishes on NATS is trusted"
-    );
+    assert!(tracer(0.0, &["nats"]).deliver(&mut envelope).is_some());
+}
+
+#[test]
+fn a_decision_to_record_is_believed_from_instances_alone() {
+    let _listening = listen();
+    let publisher = tracer(0.0, &["::1"]);
+    let upstream = publisher.decide(given(SAMPLED), true, None);
+    let mut published = to_anna();
+    let targets = [published.target.clone()];
+    assert!(publisher.publish(&upstream, &targets, &mut published).is_some());
+    let mut direct = to_anna();
+    direct.trace = given(SAMPLED);
+    let mut dated = direct.clone();
+    dated.trace.decided = true;
+    let mut marked = dated.clone();
+    marked.trace.mark = Some(Mark::random());
+
+    let other = tracer(0.0, &[]);
+    for envelope in [&published, &direct, &dated, &marked] {
+        let mut envelope = envelope.clone();
+        assert!(other.deliver(&mut envelope).is_none());
+        // It goes on as what it is: not recorded.
+        assert!(!envelope.trace.is_sampled() && envelope.trace.trace_id() == Some(TRACE_ID));
+    }
+    other.heard_mark(publisher.own_mark().unwrap());
+    assert!(other.deliver(&mut published.clone()).is_some());
+    assert!(publisher.deliver(&mut published.clone()).is_some());
+    for envelope in [&direct, &dated, &marked] {
+        assert!(other.deliver(&mut envelope.clone()).is_none());
+        // Whoever is trusted forges nothing.
+        assert!(tracer(0.0, &["nats"]).deliver(&mut envelope.clone()).is_some());
+        // The ratio decides about the others.
+        assert!(tracer(1.0, &[]).deliver(&mut envelope.clone()).is_some());
+    }
+    // Nobody may take another's mark for what is not recorded, and nobody has to.
+    let mut refused = published;
+    refused.trace = refused.trace.unsampled();
+    assert!(tracer(1.0, &["nats"]).deliver(&mut refused).is_none());
 }
 
 #[test]
