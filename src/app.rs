@@ -19,6 +19,7 @@ use crate::drain::{self, Phase, Stop};
 use crate::envelope::BrowserBaggage;
 use crate::http::{self, listener};
 use crate::instance::Instance;
+use crate::limit::Total;
 use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::recent::Recent;
@@ -224,6 +225,7 @@ impl App {
             rates: Rates::new(&config.limits),
             per_user,
             cluster: cluster.clone(),
+            incoming: Total::new(config.limits.incoming_total_bytes.0),
             limits: connection_limits(&config),
             draining: draining.clone(),
         });

@@ -1,15 +1,18 @@
-//! The names of all limits, for the metric that counts how often each is hit, and the limiters that enforce rates and counts by address.
+//! The names of all limits, for the metric that counts how often each is hit, and the limiters that enforce rates, counts by address and
+//! sums over all holders.
 //! Knows no value of a limit, and nothing of who enforces it.
 
 mod address;
 mod keyed;
 mod places;
 mod shared;
+mod total;
 
 pub(crate) use address::AddressGroup;
 pub(crate) use keyed::KeyedRate;
 pub(crate) use places::{AddressPlace, AddressPlaces};
 pub(crate) use shared::{Memory, SharedRate};
+pub(crate) use total::{Share, Total};
 
 macro_rules! limits {
     ($($variant:ident = $name:literal,)*) => {
@@ -59,6 +62,8 @@ limits! {
     BodyBytes = "limits.body_bytes",
     Headers = "limits.headers",
     HeaderBytes = "limits.header_bytes",
+    FrameTimeout = "limits.frame_timeout",
+    IncomingTotalBytes = "limits.incoming_total_bytes",
     IdBytes = "limits.id_bytes",
     Subscriptions = "limits.subscriptions",
     Transactions = "limits.transactions",

@@ -13,6 +13,7 @@ use super::state::Rules;
 use crate::bus::Bus;
 use crate::delivery::registry::Registry;
 use crate::instance::Instance;
+use crate::limit::Total;
 use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::setting::HumanDuration;
@@ -42,12 +43,14 @@ pub(crate) struct Context {
     pub tracer: Tracer,
     /// What the server offers at CONNECT.
     pub heartbeat: HeartbeatConfig,
-    /// How often a session may do what.
+    /// How often a session may do what, and how slowly.
     pub rates: Rates,
     /// How many sessions a user may have.
     pub per_user: PerUser,
     /// The same in the whole cluster.
     pub cluster: Arc<Cluster>,
+    /// What the incomplete frames of all sessions hold (`limits.incoming_total_bytes`).
+    pub incoming: Arc<Total>,
     /// The bounds of a connection.
     pub limits: Limits,
     /// Cancelled when the instance drains: clients that have not logged in by then do so elsewhere.

@@ -12,25 +12,26 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info};
 
-use super::action::{Action, Refusal};
+use super::action::Refusal;
 use super::application;
 use super::context::Context;
-use super::end::{End, close_end, error_end, farewell, gone, receipt_message};
+use super::end::{End, close_end, error_end, gone};
 use super::input::{Input, Inputs};
 use super::per_user::Seat;
 use super::state::Session;
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
-use crate::stomp::{Command, Frame};
 use crate::task;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
 use crate::ws::upgrade::{Connection, register};
 use crate::ws::writer::{PlainSocket, flush_last, write_outbox};
 
+mod act;
 mod greet;
 
+use act::{Source, on_frame};
 use greet::{LoggedIn, greet};
 
 /// How long the last frames may take to reach the kernel.
@@ -71,8 +72,10 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
         };
         let heard = || outbox.liveness().heard.store(key.now(), Ordering::Relaxed);
         let (leftover, address, upgrade_authorization) = *opening;
-        let reader = Reader::new(socket, leftover, context.limits.before_login.frame_bytes, &heard);
-        let mut inputs = Inputs::new(reader, context.limits.before_login, &context.rates);
+        let limits = &context.limits;
+        let reader = Reader::new(socket, leftover, limits.before_login.frame_bytes, &heard)
+            .within(context.incoming.share());
+        let mut inputs = Inputs::new(reader, limits.before_login, &context.rates);
         let greeted = {
             let greeting = Box::pin(greet(
                 &context,
@@ -227,15 +230,6 @@ async fn finish(
     }
 }
 
-/// The session that frames come from, and its link to the shard that executes them.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    session_id: &'a str,
-    /// Whether its address may force its traces to be recorded.
-    trusted: bool,
-    key: &'a SessionHandle,
-}
-
 /// The reading half: receives frames and executes actions until the session has to end.
 fn read(
     context: &Arc<Context>,
@@ -272,110 +266,6 @@ fn read(
                 return end;
             }
         }
-    }
-}
-
-/// Executes one frame. Returns the session's end, if the frame causes it.
-async fn on_frame(
-    context: &Arc<Context>,
-    session: &mut Session,
-    source: Source<'_>,
-    outbox: &Outbox,
-    requests: &mut application::InFlight,
-    frame: Frame,
-) -> Option<End> {
-    let (version, key) = (session.version(), source.key);
-    #[cfg(test)]
-    task::faults::trip(&frame.body);
-    context.metrics.frames_in.inc();
-    if matches!(frame.command, Command::Ack | Command::Nack) {
-        context
-            .metrics
-            .acks
-            .with_label_values(&[frame.command.as_str()])
-            .inc();
-    }
-    let (action, note) = match session.on_frame(frame, &context.rules) {
-        Ok(Action::Noted { action, note }) => (Ok(*action), Some(note)),
-        action => (action, None),
-    };
-    let receipt = match action {
-        Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
-        Ok(Action::Noted { .. }) => None,
-        Ok(Action::Done { receipt }) => receipt,
-        Ok(Action::Subscribe {
-            subscription,
-            receipt,
-        }) => {
-            let receipt = receipt.map(|receipt| receipt_message(&receipt, version));
-            key.subscribe(subscription, receipt).await;
-            None
-        }
-        Ok(Action::Unsubscribe { number, receipt }) => {
-            let receipt = receipt.map(|receipt| receipt_message(&receipt, version));
-            key.unsubscribe(number, receipt).await;
-            None
-        }
-        Ok(Action::Acknowledge { ack, receipt }) => {
-            key.acknowledge(ack).await;
-            receipt
-        }
-        Ok(action @ (Action::Send { .. } | Action::Commit { .. })) => {
-            let sender = application::Sender {
-                user: session.principal().user(),
-                session: source.session_id,
-                trusted: source.trusted,
-                key,
-            };
-            match send(context, sender, outbox, action, requests).await {
-                Ok(receipt) => receipt,
-                Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
-            }
-        }
-        Ok(Action::Disconnect { receipt }) => return Some(farewell(receipt.as_deref(), version)),
-    };
-    if let Some(receipt) = receipt {
-        key.say(receipt_message(&receipt, version)).await;
-    }
-    if let Some(note) = note {
-        let sender = application::Sender {
-            user: session.principal().user(),
-            session: source.session_id,
-            trusted: source.trusted,
-            key,
-        };
-        application::note(context, sender, note).await;
-    }
-    None
-}
-
-/// Executes a SEND or COMMIT. Returns the receipt that is due.
-async fn send(
-    context: &Arc<Context>,
-    sender: application::Sender<'_>,
-    outbox: &Outbox,
-    action: Action,
-    requests: &mut application::InFlight,
-) -> Result<Option<Box<str>>, Refusal> {
-    let liveness = outbox.liveness();
-    // While Herald itself delays reading, the silence is not the client's.
-    liveness.paused.store(true, Ordering::Relaxed);
-    let (sent, receipt) = match action {
-        Action::Send { send, receipt } => {
-            (application::send(context, sender, *send, requests).await, receipt)
-        }
-        Action::Commit { steps, receipt } => (
-            application::commit(context, sender, steps, requests).await,
-            receipt,
-        ),
-        _ => (Ok(application::Accepted::Yes), None),
-    };
-    liveness.heard.store(sender.key.now(), Ordering::Relaxed);
-    liveness.paused.store(false, Ordering::Relaxed);
-    match sent {
-        Ok(application::Accepted::Yes) => Ok(receipt),
-        Ok(application::Accepted::Reported) => Ok(None),
-        Err(refusal) => Err(refusal.with_receipt(receipt.as_deref())),
     }
 }
 

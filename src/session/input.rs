@@ -1,6 +1,9 @@
 //! One stream of what a client sends: whole STOMP frames and the WebSocket events between them, read through reader
 //! and decoder at the rates that one session may have. Knows no state of the session.
 
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
 use bytes::{Buf, Bytes};
 
 use super::action::Refusal;
@@ -9,6 +12,10 @@ use crate::close_reason::CloseReason;
 use crate::limit::Limit;
 use crate::stomp::{Decoder, Fault, Frame, Limits, Version};
 use crate::ws::reader::{Event, ReadError, Reader};
+
+mod patience;
+
+use patience::Patience;
 
 /// One input.
 #[derive(Debug)]
@@ -34,8 +41,7 @@ pub(crate) struct Inputs<'a> {
     payload: Bytes,
     rates: &'a Rates,
     memories: Memories,
-    /// The limit on a WebSocket message.
-    message_limit: Limit,
+    patience: Patience,
 }
 
 impl<'a> Inputs<'a> {
@@ -47,7 +53,7 @@ impl<'a> Inputs<'a> {
             payload: Bytes::new(),
             rates,
             memories: Memories::default(),
-            message_limit: Limit::FrameBytesBeforeLogin,
+            patience: Patience::default(),
         }
     }
 
@@ -56,7 +62,6 @@ impl<'a> Inputs<'a> {
         self.decoder.set_version(version);
         self.decoder.set_limits(limits);
         self.reader.set_max_message_bytes(limits.frame_bytes);
-        self.message_limit = Limit::BodyBytes;
     }
 
     /// Whether a CONNECT has come with all its headers and without its NUL.
@@ -70,6 +75,7 @@ impl<'a> Inputs<'a> {
     ///
     /// Cancel-safe: all progress is in `self`.
     pub(crate) async fn next(&mut self) -> Result<Input, Refusal> {
+        self.patience.reads_again();
         loop {
             if !self.payload.is_empty() {
                 let mut rest: &[u8] = &self.payload;
@@ -78,6 +84,11 @@ impl<'a> Inputs<'a> {
                 self.payload.advance(taken);
                 match decoded {
                     Ok(Some(frame)) => {
+                        self.patience.frame_ended();
+                        // What is behind it waits in memory while Herald acts on it.
+                        if let Err(error) = self.reader.hold_beside(self.payload.len()) {
+                            return Err(self.refusal_of(&error));
+                        }
                         self.rates.frame(&mut self.memories, &frame)?;
                         return Ok(Input::Frame(frame));
                     }
@@ -96,7 +107,11 @@ impl<'a> Inputs<'a> {
                 }
             }
             self.payload = Bytes::new();
-            let event = self.reader.next().await;
+            let half_read = self.decoder.partial().map_or(0, |partial| partial.held);
+            if let Err(error) = self.reader.hold_beside(half_read) {
+                return Err(self.refusal_of(&error));
+            }
+            let event = poll_fn(|cx| self.poll_event(cx)).await?;
             if let Some(input) = self.on_event(event)? {
                 return Ok(input);
             }
@@ -117,6 +132,28 @@ impl<'a> Inputs<'a> {
         std::future::pending().await
     }
 
+    /// The next WebSocket event, unless an incomplete frame takes too long.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Event, ReadError>, Refusal>> {
+        if let Poll::Ready(event) = self.reader.poll_next(cx) {
+            if !self.reader.is_within_message() {
+                self.patience.message_ended();
+            }
+            return Poll::Ready(Ok(event));
+        }
+        let message = self.reader.unfinished_bytes();
+        // The rest of it may lie in the reader.
+        let rest = message.unwrap_or(0);
+        let frame = self.decoder.partial().map(|partial| partial.received + rest);
+        let (within, limit) = (self.rates.frame_timeout, Limit::FrameTimeout);
+        self.patience.poll(cx, within.0, message, frame).map(|()| {
+            let message = format!(
+                "a frame was incomplete {within} and 1s for each 16KiB after its first byte ({})",
+                limit.name()
+            );
+            Err(Refusal::new(CloseReason::Limit, message).at(limit))
+        })
+    }
+
     /// Handles a WebSocket event. `None`: it was data, which is now in `payload`.
     fn on_event(&mut self, event: Result<Event, ReadError>) -> Result<Option<Input>, Refusal> {
         let input = match event {
@@ -129,21 +166,29 @@ impl<'a> Inputs<'a> {
             Ok(Event::Pong) => Input::Pong,
             Ok(Event::Close(_)) => return Ok(Some(Input::Close)),
             Ok(Event::Eof) => return Ok(Some(Input::Gone)),
-            Err(error) => match error.close_reason() {
-                CloseReason::PeerGone => return Ok(Some(Input::Gone)),
-                reason => {
-                    let limit = (reason == CloseReason::TooLarge).then_some(self.message_limit);
-                    let message = match limit {
-                        Some(limit) => format!("{error} ({})", limit.name()),
-                        None => error.to_string(),
-                    };
-                    let refusal = Refusal::new(reason, message);
-                    return Err(Refusal { limit, ..refusal });
-                }
-            },
+            Err(error) if error.close_reason() == CloseReason::PeerGone => return Ok(Some(Input::Gone)),
+            Err(error) => return Err(self.refusal_of(&error)),
         };
         self.rates.control_frame(&mut self.memories)?;
         Ok(Some(input))
+    }
+
+    fn refusal_of(&self, error: &ReadError) -> Refusal {
+        let reason = error.close_reason();
+        let limit = match reason {
+            CloseReason::TooLarge if self.decoder.has_version() => Some(Limit::BodyBytes),
+            CloseReason::TooLarge => Some(Limit::FrameBytesBeforeLogin),
+            CloseReason::Overloaded => Some(Limit::IncomingTotalBytes),
+            _ => None,
+        };
+        let message = match limit {
+            Some(limit) => format!("{error} ({})", limit.name()),
+            None => error.to_string(),
+        };
+        Refusal {
+            limit,
+            ..Refusal::new(reason, message)
+        }
     }
 }
 

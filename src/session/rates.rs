@@ -1,11 +1,10 @@
-//! How often one session may do what: limiters that all sessions share, and 8 bytes of memory per session for each.
+//! How often one session may do what, and how slowly: limiters that all sessions share, and 8 bytes of memory per session for each.
 //! Knows no session's state and no socket. What a user may do over all sessions is in `interceptor/rate_limit`.
 
 use super::action::Refusal;
 use crate::close_reason::CloseReason;
 use crate::limit::{Limit, Memory, SharedRate};
-use crate::setting::Limits;
-use crate::setting::Rate;
+use crate::setting::{HumanDuration, Limits, Rate};
 use crate::stomp::{Command, Frame};
 
 /// The limiters.
@@ -13,6 +12,8 @@ pub(crate) struct Rates {
     sends: Limiter,
     subscribes: Limiter,
     control_frames: Limiter,
+    /// `limits.frame_timeout`
+    pub(super) frame_timeout: HumanDuration,
 }
 
 struct Limiter {
@@ -30,12 +31,13 @@ pub(crate) struct Memories {
 }
 
 impl Rates {
-    /// From `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`.
+    /// From `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`, `frame_timeout`.
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             sends: Limiter::new(Limit::SendsPerSession, limits.sends_per_session),
             subscribes: Limiter::new(Limit::SubscribesPerSession, limits.subscribes_per_session),
             control_frames: Limiter::new(Limit::ControlFramesPerSession, limits.control_frames_per_session),
+            frame_timeout: limits.frame_timeout,
         }
     }
 

@@ -16,6 +16,11 @@ pub struct Limits {
     pub headers: usize,
     /// The longest header: name plus value.
     pub header_bytes: ByteSize,
+    /// The time from the first byte of a STOMP frame, or of a WebSocket message, to its last: this long, and a second
+    /// for each 16 KiB of it.
+    pub frame_timeout: HumanDuration,
+    /// Bytes that all unfinished frames and messages together may hold.
+    pub incoming_total_bytes: ByteSize,
     /// The longest id of a subscription or a transaction.
     pub id_bytes: ByteSize,
     /// Subscriptions per session.
@@ -129,6 +134,17 @@ impl Limits {
             );
         }
         findings.positive("limits.connect_timeout", self.connect_timeout);
+        findings.positive("limits.frame_timeout", self.frame_timeout);
+        // A session may have an eighth.
+        if self.incoming_total_bytes.0 / 8 < self.body_bytes.0 {
+            findings.error(
+                "limits.incoming_total_bytes",
+                format!(
+                    "expected at least eight times limits.body_bytes ({}), got {}",
+                    self.body_bytes, self.incoming_total_bytes
+                ),
+            );
+        }
     }
 }
 
@@ -150,6 +166,8 @@ impl Default for Limits {
             body_bytes: ByteSize::kib(1_000),
             headers: 64,
             header_bytes: ByteSize::kib(8),
+            frame_timeout: HumanDuration::secs(30),
+            incoming_total_bytes: ByteSize::mib(256),
             id_bytes: ByteSize(255),
             subscriptions: 128,
             transactions: 16,

@@ -61,6 +61,15 @@ enum State {
     Ended,
 }
 
+/// What has arrived of a frame that is not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partial {
+    /// Its bytes so far.
+    pub received: usize,
+    /// The bytes that they take in memory.
+    pub held: usize,
+}
+
 /// Decodes the frames of one client. An idle decoder holds no heap memory.
 pub struct Decoder {
     limits: Limits,
@@ -85,6 +94,11 @@ impl Decoder {
         self.version = Some(version);
     }
 
+    /// Whether a version was set: the client has logged in.
+    pub fn has_version(&self) -> bool {
+        self.version.is_some()
+    }
+
     /// Applies `limits` from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
@@ -93,6 +107,15 @@ impl Decoder {
     /// Whether nothing is half read: the next byte begins a frame or is a heart-beat.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Between)
+    }
+
+    /// What has arrived of the current frame. `None` between two frames, and after a fault.
+    pub fn partial(&self) -> Option<Partial> {
+        match &self.state {
+            State::Head(head) => Some(head.partial()),
+            State::Body(body) => Some(body.partial()),
+            State::Between | State::BetweenAfterCr | State::Ended => None,
+        }
     }
 
     /// The command of the frame of which nothing but the rest of its body and its NUL is missing.

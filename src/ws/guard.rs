@@ -136,7 +136,8 @@ impl std::error::Error for Refusal {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Unfinished {
     text: bool,
-    bytes: usize,
+    /// Small, since every parked connection holds it. No message reaches 4 GiB.
+    bytes: u32,
 }
 
 /// The state between frames: which message is unfinished, and how many bytes of it have arrived. A few words: it
@@ -164,6 +165,11 @@ impl Guard {
     /// The bound of a message.
     pub fn max_message_bytes(&self) -> usize {
         self.max_message_bytes
+    }
+
+    /// The bytes of the message that has begun and not ended, as far as its frames are complete.
+    pub fn unfinished_bytes(&self) -> Option<usize> {
+        self.unfinished.map(|message| message.bytes as usize)
     }
 
     /// Judges the head that `bytes` begins with. `None`: nothing is wrong so far, but the head is incomplete. Changes
@@ -221,7 +227,9 @@ impl Guard {
         if !head.fin {
             self.unfinished = Some(Unfinished {
                 text: before.text,
-                bytes: before.bytes.saturating_add(head.payload_bytes),
+                bytes: before
+                    .bytes
+                    .saturating_add(u32::try_from(head.payload_bytes).unwrap_or(u32::MAX)),
             });
         }
         before.text
@@ -242,7 +250,7 @@ impl Guard {
     }
 
     fn check_total(&self, payload: u64) -> Result<(), Refusal> {
-        let before = self.unfinished.map_or(0, |message| message.bytes);
+        let before = self.unfinished_bytes().unwrap_or(0);
         let room = self.max_message_bytes.saturating_sub(before) as u64;
         if payload > room {
             return Err(self.too_large());

@@ -6,33 +6,30 @@
 //! grows as bytes arrive, not as the head claims.
 
 use std::cell::RefCell;
-use std::convert::Infallible;
-use std::future::{poll_fn, ready};
+use std::future::poll_fn;
 use std::io::{self, Read};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use fastwebsockets::{Role, WebSocketError};
 use futures_util::FutureExt;
 use tokio::io::unix::AsyncFd;
 use tokio::task::coop::consume_budget;
 
-use super::close::may_be_sent;
-use super::guard::{Guard, Head, MASK_BYTES, Opcode, only_pongs};
+use super::guard::{Guard, only_pongs};
 use super::utf8::Checker;
 use super::writer::PlainSocket;
+use crate::limit::Share;
 
 mod error;
+mod frames;
 
 pub use error::ReadError;
+use frames::Frames;
 
 /// The most that one `read` takes. There is one buffer per thread, whatever the number of connections.
 const SCRATCH_BYTES: usize = 64 << 10;
-
-/// Payloads up to this size are copied out of the read half's buffer, which would otherwise live as long as they do.
-const COPIED_MAX_BYTES: usize = 4 << 10;
 
 thread_local! {
     /// Borrowed only within one poll, never across an await.
@@ -74,7 +71,7 @@ impl std::ops::Deref for Payload {
     }
 }
 
-/// The reading side of one connection: about 100 bytes, and no more while parked.
+/// The reading side of one connection: less than 150 bytes, and no more while parked.
 pub struct Reader<'a> {
     socket: &'a AsyncFd<Arc<PlainSocket>>,
     /// Read but not yet taken: less than one frame while [`Reader::next`] waits.
@@ -83,6 +80,9 @@ pub struct Reader<'a> {
     has_taken: bool,
     frames: Frames,
     activity: &'a (dyn Fn() + Sync),
+    /// Bounds what is held: `pending`, and what the caller holds beside it.
+    share: Share,
+    beside_bytes: u32,
     ended: bool,
 }
 
@@ -105,7 +105,43 @@ impl<'a> Reader<'a> {
                 utf8: Checker::default(),
             },
             activity,
+            share: Share::default(),
+            beside_bytes: 0,
             ended: false,
+        }
+    }
+
+    /// The same, within `share` of what incomplete frames may take in memory.
+    pub(crate) fn within(mut self, share: Share) -> Self {
+        self.share = share;
+        self
+    }
+
+    /// Counts `bytes` that the caller holds of what it was given, instead of what it said before.
+    ///
+    /// # Errors
+    /// [`ReadError::NoRoom`]
+    pub(crate) fn hold_beside(&mut self, bytes: usize) -> Result<(), ReadError> {
+        // Of no more than a few MiB each.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        if bytes != self.beside_bytes {
+            self.beside_bytes = bytes;
+            self.hold(0)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a message has begun and not ended, as far as its frames are complete.
+    pub(crate) fn is_within_message(&self) -> bool {
+        self.frames.guard.unfinished_bytes().is_some()
+    }
+
+    /// The bytes that have arrived of a message or control frame that is not complete. `None` between two.
+    pub(crate) fn unfinished_bytes(&self) -> Option<usize> {
+        match self.frames.guard.unfinished_bytes() {
+            Some(bytes) => Some(bytes.saturating_add(self.pending.len())),
+            None if self.pending.is_empty() => None,
+            None => Some(self.pending.len()),
         }
     }
 
@@ -158,7 +194,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ReadError>> {
+    /// [`next`](Self::next) as a poll.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ReadError>> {
         if self.ended {
             return Poll::Ready(Ok(Event::Eof));
         }
@@ -168,6 +205,7 @@ impl<'a> Reader<'a> {
         if matches!(outcome, Ok(Event::Close(_) | Event::Eof) | Err(_)) {
             self.ended = true;
             self.pending = BytesMut::new();
+            let _less = self.hold(0);
         }
         Poll::Ready(outcome)
     }
@@ -213,7 +251,7 @@ impl<'a> Reader<'a> {
             };
         }
         if !self.pending.is_empty() {
-            self.pending.extend_from_slice(bytes);
+            self.keep(bytes)?;
             self.note_activity(&self.pending);
             let taken = self.frames.take(&self.pending)?;
             return Ok(taken.map(|(event, used)| {
@@ -227,9 +265,34 @@ impl<'a> Reader<'a> {
             Some((event, used)) => (Some(event), used),
             None => (None, 0),
         };
-        self.pending
-            .extend_from_slice(bytes.get(used..).unwrap_or_default());
+        self.keep(bytes.get(used..).unwrap_or_default())?;
         Ok(event)
+    }
+
+    /// Keeps the start of an incomplete frame, if there is room for it.
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.hold(bytes.len())?;
+        self.pending.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Counts what is held once `more` bytes are pending. A buffer that grows takes twice what it had.
+    fn hold(&mut self, more: usize) -> Result<(), ReadError> {
+        let (needed, capacity) = (self.pending.len() + more, self.pending.capacity());
+        let pending = match needed > capacity {
+            true => needed.max(capacity.saturating_mul(2)),
+            false => capacity,
+        };
+        match self
+            .share
+            .hold(pending.saturating_add(self.beside_bytes as usize))
+        {
+            true => Ok(()),
+            false => Err(ReadError::NoRoom),
+        }
     }
 
     fn note_activity(&self, from_frame: &[u8]) {
@@ -244,6 +307,8 @@ impl<'a> Reader<'a> {
         if self.pending.is_empty() {
             // Even an empty view would keep the buffer.
             self.pending = BytesMut::new();
+            // Less is never refused.
+            let _less = self.hold(0);
         }
     }
 
@@ -252,91 +317,8 @@ impl<'a> Reader<'a> {
     fn shrink_pending(&mut self) {
         if std::mem::take(&mut self.has_taken) && !self.pending.is_empty() {
             self.pending = BytesMut::from(&self.pending[..]);
+            let _less = self.hold(0);
         }
-    }
-}
-
-/// Turns the bytes of complete frames into events: the state between two frames.
-struct Frames {
-    guard: Guard,
-    utf8: Checker,
-}
-
-impl Frames {
-    /// The event of the frame that `bytes` begins with, and that frame's length. `None` if it is incomplete.
-    fn take(&mut self, bytes: &[u8]) -> Result<Option<(Event, usize)>, ReadError> {
-        let Some(head) = self.guard.inspect(bytes)? else {
-            return Ok(None);
-        };
-        let Some(frame) = bytes.get(..head.frame_bytes()) else {
-            return Ok(None);
-        };
-        let text = self.guard.advance(&head);
-        let payload = payload_of(frame, &head)?;
-        let event = match head.opcode {
-            Opcode::Ping => Event::Ping(payload),
-            Opcode::Pong => Event::Pong,
-            Opcode::Close => Event::Close(close_code(&payload)?),
-            Opcode::Continuation | Opcode::Text | Opcode::Binary => {
-                // fastwebsockets has already checked a text message of one frame.
-                if text && !(head.opcode == Opcode::Text && head.fin) {
-                    self.utf8.check(&payload, head.fin)?;
-                }
-                Event::Data(Payload {
-                    bytes: payload,
-                    text,
-                    last: head.fin,
-                })
-            }
-        };
-        Ok(Some((event, frame.len())))
-    }
-}
-
-/// The payload of a frame that is a single end of line: what an idle client sends (STOMP rule B2). Building a read
-/// half with its 8 KiB would be too much for it.
-fn heart_beat(frame: &[u8], head: &Head) -> Option<Bytes> {
-    let masked = frame.get(head.head_bytes.checked_sub(MASK_BYTES)?..)?;
-    let [key, _, _, _, byte] = masked.first_chunk()?;
-    (head.payload_bytes == 1 && key ^ byte == b'\n').then_some(Bytes::from_static(b"\n"))
-}
-
-/// Lets fastwebsockets parse and unmask exactly one complete frame, so that it neither waits nor leaves anything in
-/// the read half. Pongs and closes are answered here.
-fn payload_of(frame: &[u8], head: &Head) -> Result<Bytes, ReadError> {
-    if let Some(end_of_line) = heart_beat(frame, head) {
-        return Ok(end_of_line);
-    }
-    let (mut read_half, _) = fastwebsockets::after_handshake_split(frame, tokio::io::sink(), Role::Server);
-    read_half.set_auto_pong(false);
-    read_half.set_auto_close(false);
-    // fastwebsockets refuses sizes equal to its maximum.
-    read_half.set_max_message_size(head.payload_bytes.saturating_add(1));
-    let frame = read_half
-        .read_frame(&mut |_| ready(Ok::<_, Infallible>(())))
-        .now_or_never()
-        .unwrap_or(Err(WebSocketError::UnexpectedEOF))?;
-    Ok(match frame.payload {
-        fastwebsockets::Payload::Bytes(bytes) if bytes.len() > COPIED_MAX_BYTES => bytes.freeze(),
-        payload => Bytes::copy_from_slice(&payload),
-    })
-}
-
-/// RFC 6455 section 5.5.1: nothing, or a code and a reason in UTF-8.
-fn close_code(payload: &[u8]) -> Result<Option<u16>, ReadError> {
-    let Some((code, reason)) = payload.split_first_chunk::<2>() else {
-        return match payload.is_empty() {
-            true => Ok(None),
-            false => Err(ReadError::CloseTooShort),
-        };
-    };
-    let code = u16::from_be_bytes(*code);
-    if !may_be_sent(code) {
-        return Err(ReadError::CloseCode(code));
-    }
-    match std::str::from_utf8(reason) {
-        Ok(_) => Ok(Some(code)),
-        Err(_) => Err(ReadError::NotUtf8),
     }
 }
 

@@ -16,6 +16,7 @@ mod cluster;
 mod descriptors;
 mod explain;
 mod guessing;
+mod half_frames;
 mod http;
 mod life;
 mod limits;

@@ -321,6 +321,11 @@ fn bounds_fit_each_other() {
         ),
         ("limits.socket_send_bytes = '1B'", "limits.socket_send_bytes"),
         ("limits.connect_timeout = '0s'", "limits.connect_timeout"),
+        ("limits.frame_timeout = '0s'", "limits.frame_timeout"),
+        (
+            "limits.incoming_total_bytes = '7MiB'",
+            "limits.incoming_total_bytes",
+        ),
         ("limits.sessions_per_user = 4097", "limits.sessions_per_user"),
         ("heartbeat.send = '999ms'", "heartbeat.send"),
         ("heartbeat.receive = '1ms'", "heartbeat.receive"),

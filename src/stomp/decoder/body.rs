@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use memchr::memchr;
 
-use super::Limits;
+use super::{Limits, Partial};
 use crate::stomp::error::{DecodeError, Fault};
 use crate::stomp::frame::{Command, Frame};
 use crate::stomp::header::Headers;
@@ -13,6 +13,8 @@ use crate::stomp::version::Version;
 pub(super) struct PartialBody {
     command: Command,
     headers: Headers,
+    /// The bytes of command and headers.
+    head_bytes: usize,
     /// `content-length`. With `None` the first NUL ends the body (F10).
     length: Option<usize>,
     /// The most bytes that the body may have.
@@ -54,6 +56,7 @@ impl PartialBody {
         let mut partial = Self {
             command,
             headers,
+            head_bytes,
             length: None,
             max,
             over,
@@ -102,6 +105,14 @@ impl PartialBody {
                 *input = &[];
                 Ok(None)
             }
+        }
+    }
+
+    /// What has arrived of the frame.
+    pub(super) fn partial(&self) -> Partial {
+        Partial {
+            received: self.head_bytes.saturating_add(self.received),
+            held: self.head_bytes.saturating_add(self.kept.capacity()),
         }
     }
 

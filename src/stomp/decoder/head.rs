@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use super::Limits;
+use super::{Limits, Partial};
 use crate::stomp::error::{Fault, Quoted};
 
 /// The longest line that may be a command. A longer line is no command that Herald knows.
@@ -75,6 +75,14 @@ impl PartialHead {
             if self.lines - 1 > limits.headers {
                 return Err(Fault::TooManyHeaders(limits.headers));
             }
+        }
+    }
+
+    /// What has arrived.
+    pub(super) fn partial(&self) -> Partial {
+        Partial {
+            received: self.kept.len(),
+            held: self.kept.capacity(),
         }
     }
 

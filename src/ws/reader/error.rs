@@ -19,6 +19,8 @@ pub enum ReadError {
     CloseTooShort,
     /// A Close frame with a code that must not appear in one.
     CloseCode(u16),
+    /// An incomplete frame would take more memory than there is for those of all connections.
+    NoRoom,
     /// fastwebsockets refused a frame that the guard had passed.
     Frame(WebSocketError),
     /// The connection broke, or ended inside a frame.
@@ -31,6 +33,7 @@ impl ReadError {
         match self {
             Self::Refused(refusal) => refusal.close_reason(),
             Self::NotUtf8 => CloseReason::NotUtf8,
+            Self::NoRoom => CloseReason::Overloaded,
             Self::CloseTooShort | Self::CloseCode(_) | Self::Frame(_) => CloseReason::Malformed,
             Self::Io(_) => CloseReason::PeerGone,
         }
@@ -42,6 +45,7 @@ impl fmt::Display for ReadError {
         match self {
             Self::Refused(refusal) => refusal.fmt(f),
             Self::NotUtf8 => f.write_str("text is not UTF-8"),
+            Self::NoRoom => f.write_str("too many incomplete frames of all sessions, come again later"),
             Self::CloseTooShort => f.write_str("a Close frame's payload begins with two bytes of code"),
             Self::CloseCode(code) => write!(f, "a Close frame must not carry the code {code}"),
             Self::Frame(error) => write!(f, "malformed WebSocket frame: {error}"),

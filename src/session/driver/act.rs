@@ -1,0 +1,128 @@
+//! What one frame has done: `state` says what it asks for, and this carries it out. Knows no socket.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::delivery::outbox::Outbox;
+use crate::delivery::registry::SessionHandle;
+use crate::session::action::{Action, Refusal};
+use crate::session::application;
+use crate::session::context::Context;
+use crate::session::end::{End, error_end, farewell, receipt_message};
+use crate::session::state::Session;
+use crate::stomp::{Command, Frame};
+#[cfg(test)]
+use crate::task;
+
+/// The session that frames come from, and its link to the shard that executes them.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) session_id: &'a str,
+    /// Whether its address may force its traces to be recorded.
+    pub(super) trusted: bool,
+    pub(super) key: &'a SessionHandle,
+}
+
+/// Executes one frame. Returns the session's end, if the frame causes it.
+pub(super) async fn on_frame(
+    context: &Arc<Context>,
+    session: &mut Session,
+    source: Source<'_>,
+    outbox: &Outbox,
+    requests: &mut application::InFlight,
+    frame: Frame,
+) -> Option<End> {
+    let (version, key) = (session.version(), source.key);
+    #[cfg(test)]
+    task::faults::trip(&frame.body);
+    context.metrics.frames_in.inc();
+    if matches!(frame.command, Command::Ack | Command::Nack) {
+        context
+            .metrics
+            .acks
+            .with_label_values(&[frame.command.as_str()])
+            .inc();
+    }
+    let (action, note) = match session.on_frame(frame, &context.rules) {
+        Ok(Action::Noted { action, note }) => (Ok(*action), Some(note)),
+        action => (action, None),
+    };
+    let receipt = match action {
+        Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
+        Ok(Action::Noted { .. }) => None,
+        Ok(Action::Done { receipt }) => receipt,
+        Ok(Action::Subscribe {
+            subscription,
+            receipt,
+        }) => {
+            let receipt = receipt.map(|receipt| receipt_message(&receipt, version));
+            key.subscribe(subscription, receipt).await;
+            None
+        }
+        Ok(Action::Unsubscribe { number, receipt }) => {
+            let receipt = receipt.map(|receipt| receipt_message(&receipt, version));
+            key.unsubscribe(number, receipt).await;
+            None
+        }
+        Ok(Action::Acknowledge { ack, receipt }) => {
+            key.acknowledge(ack).await;
+            receipt
+        }
+        Ok(action @ (Action::Send { .. } | Action::Commit { .. })) => {
+            let sender = application::Sender {
+                user: session.principal().user(),
+                session: source.session_id,
+                trusted: source.trusted,
+                key,
+            };
+            match send(context, sender, outbox, action, requests).await {
+                Ok(receipt) => receipt,
+                Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
+            }
+        }
+        Ok(Action::Disconnect { receipt }) => return Some(farewell(receipt.as_deref(), version)),
+    };
+    if let Some(receipt) = receipt {
+        key.say(receipt_message(&receipt, version)).await;
+    }
+    if let Some(note) = note {
+        let sender = application::Sender {
+            user: session.principal().user(),
+            session: source.session_id,
+            trusted: source.trusted,
+            key,
+        };
+        application::note(context, sender, note).await;
+    }
+    None
+}
+
+/// Executes a SEND or COMMIT. Returns the receipt that is due.
+async fn send(
+    context: &Arc<Context>,
+    sender: application::Sender<'_>,
+    outbox: &Outbox,
+    action: Action,
+    requests: &mut application::InFlight,
+) -> Result<Option<Box<str>>, Refusal> {
+    let liveness = outbox.liveness();
+    // While Herald itself delays reading, the silence is not the client's.
+    liveness.paused.store(true, Ordering::Relaxed);
+    let (sent, receipt) = match action {
+        Action::Send { send, receipt } => {
+            (application::send(context, sender, *send, requests).await, receipt)
+        }
+        Action::Commit { steps, receipt } => (
+            application::commit(context, sender, steps, requests).await,
+            receipt,
+        ),
+        _ => (Ok(application::Accepted::Yes), None),
+    };
+    liveness.heard.store(sender.key.now(), Ordering::Relaxed);
+    liveness.paused.store(false, Ordering::Relaxed);
+    match sent {
+        Ok(application::Accepted::Yes) => Ok(receipt),
+        Ok(application::Accepted::Reported) => Ok(None),
+        Err(refusal) => Err(refusal.with_receipt(receipt.as_deref())),
+    }
+}
