@@ -3,12 +3,14 @@
 //! Knows no value of a limit, and nothing of who enforces it.
 
 mod address;
+mod crowd;
 mod keyed;
 mod places;
 mod shared;
 mod total;
 
 pub(crate) use address::AddressGroup;
+pub(crate) use crowd::Crowd;
 pub(crate) use keyed::KeyedRate;
 pub(crate) use places::{AddressPlace, AddressPlaces};
 pub(crate) use shared::{Memory, SharedRate};
@@ -41,6 +43,9 @@ limits! {
     HeaderTimeout = "http.header_timeout",
     WriteTimeout = "http.write_timeout",
     HeadBytes = "http.head_bytes",
+    HeadTotalBytes = "http.head_total_bytes",
+    Unauthenticated = "http.unauthenticated",
+    UnauthenticatedPerAddress = "http.unauthenticated_per_address",
     BodyTimeout = "http.body_timeout",
     MaxRequestBytes = "http.max_request_bytes",
     BufferedRequestBytes = "http.buffered_request_bytes",

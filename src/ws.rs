@@ -4,6 +4,7 @@
 pub mod close;
 pub mod guard;
 pub(crate) mod http_stream;
+pub(crate) mod newcomers;
 pub(crate) mod peer;
 pub mod reader;
 pub mod upgrade;

@@ -45,6 +45,14 @@ pub struct Config {
     pub write_timeout: HumanDuration,
     /// The longest request head. Beyond it: 431.
     pub head_bytes: ByteSize,
+    /// Bytes of all request heads that are not complete. Beyond it the oldest connection of the address that has most
+    /// goes: 503.
+    pub head_total_bytes: ByteSize,
+    /// Connections at the same time that have neither logged in nor ever sent a request. Beyond it the oldest of the
+    /// address that has most goes.
+    pub unauthenticated: usize,
+    /// Those of one address, beyond which its oldest goes. 0 means no limit.
+    pub unauthenticated_per_address: usize,
     /// Connections at the same time. Beyond it: 503.
     pub max_connections: usize,
     /// The largest body of a JSON request. A raw body is bounded by `limits.body_bytes`.
@@ -76,6 +84,9 @@ impl Default for Config {
             idle_timeout: HumanDuration::secs(75),
             write_timeout: HumanDuration::secs(30),
             head_bytes: ByteSize::kib(16),
+            head_total_bytes: ByteSize::mib(64),
+            unauthenticated: 20_000,
+            unauthenticated_per_address: 0,
             max_connections: 100_000,
             max_request_bytes: ByteSize::mib(8),
             buffered_request_bytes: ByteSize::mib(64),
@@ -128,6 +139,8 @@ impl Config {
             ByteSize::kib(8),
             ByteSize::mib(1),
         );
+        findings.at_least("http.head_total_bytes", self.head_total_bytes, self.head_bytes);
+        findings.at_least("http.unauthenticated", self.unauthenticated, 1);
         findings.at_least("http.max_connections", self.max_connections, 1);
         findings.within(
             "http.max_request_bytes",

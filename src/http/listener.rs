@@ -22,6 +22,7 @@ use crate::limit::{AddressPlaces, Limit};
 use crate::setting::Limits;
 use crate::telemetry::metrics::Metrics;
 use crate::ws::http_stream::Times;
+use crate::ws::newcomers::{Bounds, Newcomers};
 use crate::ws::peer::Place;
 
 pub mod descriptors;
@@ -54,6 +55,8 @@ pub struct Options {
     pub times: Times,
     /// `http.head_bytes`: the longest request head, and hyper's buffer per connection.
     pub head_bytes: usize,
+    /// Connections that wait for their client.
+    pub newcomers: Bounds,
     /// Connections at the same time: `http.max_connections`, or as many as there are descriptors for.
     pub places: usize,
     /// `http.max_connections`
@@ -84,6 +87,11 @@ impl Options {
                 write: http.write_timeout.0,
             },
             head_bytes: http.head_bytes.0,
+            newcomers: Bounds {
+                unauthenticated: http.unauthenticated,
+                per_address: http.unauthenticated_per_address,
+                head_bytes: http.head_total_bytes.0,
+            },
             places: shares.main,
             max_connections,
             refusals: shares.refusals,
@@ -145,7 +153,6 @@ pub async fn serve(
     tasks: &TaskTracker,
 ) {
     let places = Arc::new(Semaphore::new(options.places));
-    let refusals = Refusals::new(options.refusals);
     let full = refusal::answer(StatusCode::SERVICE_UNAVAILABLE, options.full()).into();
     let strangers = Arc::new(Strangers::default());
     let mut builder = http1::Builder::new();
@@ -154,6 +161,8 @@ pub async fn serve(
     let mut failures = Failures::new(metrics.clone());
     let shared = Arc::new(Shared {
         addresses: AddressPlaces::new(options.per_address),
+        newcomers: Newcomers::new(options.newcomers),
+        refusals: Refusals::new(options.refusals),
         options,
         builder,
         router,
@@ -162,6 +171,7 @@ pub async fn serve(
     });
     let Shared {
         options,
+        refusals,
         metrics,
         shutdown,
         ..

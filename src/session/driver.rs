@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::{debug, error, info};
 
 use super::action::Refusal;
@@ -32,7 +32,7 @@ mod act;
 mod greet;
 
 use act::{Source, on_frame};
-use greet::{LoggedIn, greet};
+use greet::{LoggedIn, Stranger, meet};
 
 /// How long the last frames may take to reach the kernel.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -60,9 +60,14 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
     let outbox = context.registry.outbox(socket.clone());
     let socket = register(socket);
     let key = context.registry.session();
-    let deadline = arrival.accepted_at + context.limits.connect_timeout.0;
     let place = arrival.permit;
-    let opening = Box::new((leftover, arrival.address, arrival.upgrade_authorization));
+    let stranger = Stranger {
+        deadline: arrival.accepted_at + context.limits.connect_timeout.0,
+        address: arrival.address,
+        upgrade_authorization: arrival.upgrade_authorization,
+        newcomer: arrival.newcomer,
+    };
+    let opening = Box::new((leftover, stranger));
     async move {
         // Freed with this block: the connection counts until its socket is closed.
         let _place = place;
@@ -71,40 +76,18 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
             Err(error) => return debug!(%error, "a connection could not be registered"),
         };
         let heard = || outbox.liveness().heard.store(key.now(), Ordering::Relaxed);
-        let (leftover, address, upgrade_authorization) = *opening;
+        let (leftover, stranger) = *opening;
         let limits = &context.limits;
         let reader = Reader::new(socket, leftover, limits.before_login.frame_bytes, &heard)
             .within(context.incoming.share());
         let mut inputs = Inputs::new(reader, limits.before_login, &context.rates);
-        let greeted = {
-            let greeting = Box::pin(greet(
-                &context,
-                &mut inputs,
-                &outbox,
-                socket,
-                deadline,
-                address,
-                upgrade_authorization,
-                key.clone(),
-            ));
-            tokio::select! {
-                greeted = task::caught(greeting) => greeted.unwrap_or_else(|_panic| {
-                    error!(%address, "a login panicked, its connection is closed");
-                    Err(close_end(CloseReason::Internal))
-                }),
-                () = context.draining.cancelled() => Err(close_end(CloseReason::Draining)),
-            }
+        let met = {
+            let meeting = meet(&context, &mut inputs, &outbox, socket, stranger, key.clone());
+            Box::pin(meeting).await
         };
-        let reason = match greeted {
-            Ok(logged_in) => run(&context, logged_in, &mut inputs, &outbox, socket).await,
-            Err(end) => {
-                if end.reason == CloseReason::RateLimited {
-                    Box::pin(sleep(rate_penalty())).await;
-                }
-                debug!(%address, reason = end.reason.label(), "connection ended before login");
-                outbox.close(end.reason, end.messages);
-                end.reason
-            }
+        let (reason, lingers) = match met {
+            Ok(logged_in) => (run(&context, logged_in, &mut inputs, &outbox, socket).await, true),
+            Err(dismissed) => (dismissed.reason, dismissed.lingers),
         };
         context.metrics.closes.with_label_values(&[reason.label()]).inc();
         if reason == CloseReason::SlowConsumer {
@@ -115,7 +98,8 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
         }
         drop(inputs);
         let ending = Box::pin(async {
-            if let Ok(Ok(())) = timeout(FLUSH_TIMEOUT, flush_last(socket, &outbox)).await {
+            let flushed = timeout(FLUSH_TIMEOUT, flush_last(socket, &outbox)).await;
+            if lingers && matches!(flushed, Ok(Ok(()))) {
                 linger(socket).await;
             }
         });

@@ -15,6 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::newcomers::Standing;
+use crate::limit::Limit;
+
+mod ahead;
+
+use ahead::Ahead;
+
 /// How long an HTTP connection may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
@@ -26,7 +33,7 @@ pub struct Times {
     pub write: Duration,
 }
 
-/// What took too long.
+/// Why a connection is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Late {
     /// A request head: [`Times::header`].
@@ -35,6 +42,8 @@ pub(crate) enum Late {
     Idle,
     /// The peer, in taking what it is sent: [`Times::write`].
     Write,
+    /// Not late, but one of too many that wait.
+    Evicted(Limit),
 }
 
 /// Where a connection stands, for whoever ends it when it is late. Only the connection's own task takes the lock.
@@ -47,6 +56,9 @@ pub(crate) struct Pace {
 #[derive(Debug)]
 struct State {
     phase: Phase,
+    ahead: Ahead,
+    /// Whether a request was answered.
+    answered: bool,
     /// Since when the peer takes nothing.
     stalled: Option<Instant>,
     /// Whether hyper refused a request head.
@@ -79,6 +91,8 @@ impl Pace {
         let phase = Phase::Head(accepted_at + times.header);
         let state = Mutex::new(State {
             phase,
+            ahead: Ahead::default(),
+            answered: false,
             stalled: None,
             refused: false,
             reset: false,
@@ -87,10 +101,31 @@ impl Pace {
         Arc::new(Self { times, state })
     }
 
-    /// Notes a complete request head.
-    pub(crate) fn begin(self: &Arc<Self>) -> Exchange {
-        self.state.lock().phase = Phase::InHand;
+    /// Notes a complete request head of at least `head_bytes`, which a body of `body_bytes` follows; `None`: one of
+    /// unknown length.
+    pub(crate) fn begin(self: &Arc<Self>, head_bytes: usize, body_bytes: Option<u64>) -> Exchange {
+        let mut state = self.state.lock();
+        state.phase = Phase::InHand;
+        state.ahead.begin(head_bytes, body_bytes);
+        drop(state);
         Exchange(Arc::clone(self))
+    }
+
+    /// How the connection stands among those that wait for their client.
+    pub(crate) fn standing(&self) -> Standing {
+        let state = self.state.lock();
+        match state.phase {
+            Phase::Head(_) | Phase::Idle(_) => Standing {
+                waits: !state.answered,
+                head_bytes: state.ahead.bytes(),
+            },
+            Phase::InHand | Phase::Answering { .. } => Standing::default(),
+        }
+    }
+
+    /// Keeps the socket when hyper lets it go, for an answer that is not hyper's.
+    pub(crate) fn refuse(&self) {
+        self.state.lock().refused = true;
     }
 
     /// When the connection will be late, and in what. `None` while a request is in hand whose answer the peer takes.
@@ -115,17 +150,21 @@ impl Pace {
         self.state.lock().reset = true;
     }
 
-    /// The socket, after hyper refused a request head and let it go. Its peer has had no answer.
+    /// The socket, after a request head was refused and hyper let it go. Its peer has had no answer.
     pub(crate) fn take_refused(&self) -> Option<TcpStream> {
         self.state.lock().returned.take()
     }
 
     fn has_read(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut state = self.state.lock();
+        state.ahead.read(bytes.len());
         // A line end between requests begins none (RFC 9112 section 2.2).
         if bytes.iter().all(|byte| b"\r\n".contains(byte)) {
             return;
         }
-        let mut state = self.state.lock();
         match state.phase {
             Phase::Idle(_) => state.phase = Phase::Head(Instant::now() + self.times.header),
             Phase::Answering { .. } => state.phase = Phase::Answering { more: true },
@@ -180,7 +219,10 @@ impl Pace {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.0.state.lock().phase = Phase::Answering { more: false };
+        let mut state = self.0.state.lock();
+        state.phase = Phase::Answering { more: false };
+        state.answered = true;
+        state.ahead.end();
     }
 }
 

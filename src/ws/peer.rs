@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::newcomers::Newcomers;
+
 /// A connection's place among `http.max_connections`, freed when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Place(Arc<Seat>);
@@ -41,6 +43,8 @@ pub(crate) struct Peer {
     pub address: IpAddr,
     /// When the connection was accepted. For a later request on a connection, when the request arrived.
     pub accepted_at: Instant,
+    /// Where a WebSocket is counted until its client logs in.
+    pub newcomers: Newcomers,
     /// The connection's place. Whoever outlives the request's connection, as a WebSocket does, keeps it.
     pub place: Place,
 }

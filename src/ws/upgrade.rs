@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::http_stream::HttpStream;
+use super::newcomers::{Newcomer, Standing};
 use super::peer::{Peer, Place};
 use super::writer::PlainSocket;
 use crate::limit::AddressPlace;
@@ -55,6 +56,8 @@ pub struct Arrival {
     pub upgrade_authorization: Option<Secret>,
     /// When the connection was accepted. For a connection that served requests before, when the upgrade arrived.
     pub accepted_at: Instant,
+    /// Its place among those that have not logged in.
+    pub(crate) newcomer: Newcomer,
     /// Held as long as the connection counts. Dropping it frees the place.
     pub permit: Place,
 }
@@ -132,6 +135,7 @@ pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) ->
         address: peer.address,
         upgrade_authorization: agreed.authorization,
         accepted_at: peer.accepted_at,
+        newcomer: peer.newcomers.arrived(peer.address, true),
         permit: peer.place,
     };
     #[expect(
@@ -183,7 +187,7 @@ fn run(
         // Held until the connection ends.
         let _seat = seat;
         let taken = taking.await;
-        let (arrival, connect) = *arrived;
+        let (mut arrival, connect) = *arrived;
         let (socket, leftover) = match taken {
             Ok(taken) => taken,
             Err(reason) => {
@@ -191,6 +195,10 @@ fn run(
                 return;
             }
         };
+        arrival.newcomer.stand(Standing {
+            waits: true,
+            head_bytes: 0,
+        });
         let _open = Open::count(open);
         let session = connect(Connection {
             socket,

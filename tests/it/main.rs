@@ -25,6 +25,7 @@ mod login_queue;
 mod login_time;
 mod metrics;
 mod neighbour;
+mod newcomers;
 mod routes;
 mod secrets;
 mod sessions;

@@ -321,6 +321,8 @@ fn bounds_fit_each_other() {
         ),
         ("limits.socket_send_bytes = '1B'", "limits.socket_send_bytes"),
         ("limits.connect_timeout = '0s'", "limits.connect_timeout"),
+        ("http.head_total_bytes = '15KiB'", "http.head_total_bytes"),
+        ("http.unauthenticated = 0", "http.unauthenticated"),
         ("limits.frame_timeout = '0s'", "limits.frame_timeout"),
         (
             "limits.incoming_total_bytes = '7MiB'",

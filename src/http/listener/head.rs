@@ -3,7 +3,7 @@
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
-use http::{HeaderMap, StatusCode, Version};
+use http::{HeaderMap, Request, StatusCode, Version};
 
 use crate::limit::Limit;
 
@@ -46,6 +46,19 @@ pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Refused
         (Some(only), None) if only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
         _ => Err(coding()),
     }
+}
+
+/// The bytes of a head as most clients write it: one space where there may be none or several.
+pub(super) fn bytes<B>(request: &Request<B>) -> usize {
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    let headers = request.headers().iter();
+    let lines: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    request.method().as_str().len() + path + "  HTTP/1.1\r\n\r\n".len() + lines
 }
 
 /// A host and perhaps a port, and no user (RFC 9110 section 7.2).

@@ -53,6 +53,13 @@ impl Refusals {
         }
     }
 
+    /// Answers and closes.
+    pub(super) async fn say(&self, stream: TcpStream, answer: &str) {
+        if let Ok(_permit) = self.running.try_acquire() {
+            say(stream, answer).await;
+        }
+    }
+
     /// Answers and closes, as a task of `tasks`.
     pub(super) fn refuse(&self, stream: TcpStream, answer: &Arc<str>, tasks: &TaskTracker) {
         let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() else {

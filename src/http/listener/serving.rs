@@ -25,12 +25,13 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
 
-use super::refusal::{self, say};
+use super::refusal::{self, Refusals, say};
 use super::{Options, head, proxy_protocol};
 use crate::limit::{AddressPlace, AddressPlaces, Limit};
 use crate::problem::Problem;
 use crate::telemetry::metrics::Metrics;
 use crate::ws::http_stream::{Exchange, HttpStream, Late, Pace};
+use crate::ws::newcomers::{Newcomer, Newcomers};
 use crate::ws::peer::{Peer, Place};
 
 /// What all connections of a listener share.
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     pub(super) builder: http1::Builder,
     pub(super) router: Router,
     pub(super) addresses: AddressPlaces,
+    pub(super) newcomers: Newcomers,
+    pub(super) refusals: Refusals,
     pub(super) metrics: Metrics,
     pub(super) shutdown: CancellationToken,
 }
@@ -86,11 +89,14 @@ impl Serving {
         let (address, accepted_at, place) = (self.address, self.accepted_at, self.place.clone());
         let shared = Arc::clone(&self.shared);
         let pace = Pace::new(shared.options.times, accepted_at);
+        let is_client = !shared.options.proxies.trust(address);
+        let mut newcomer = shared.newcomers.arrived(address, is_client);
         let stream = TokioIo::new(HttpStream::new(socket, Arc::clone(&pace)));
         let service = {
             let (serving, pace) = (Arc::new(self), Arc::clone(&pace));
-            service_fn(move |request| {
-                let exchange = pace.begin();
+            service_fn(move |request: Request<Incoming>| {
+                let body = hyper::body::Body::size_hint(request.body()).exact();
+                let exchange = pace.begin(head::bytes(&request), body);
                 let answer = serving.answer(request);
                 async move { Ok::<_, Infallible>(with(exchange, answer.await)) }
             })
@@ -100,8 +106,9 @@ impl Serving {
             let ended = {
                 let connection = pin!(connection);
                 let close = http1::UpgradeableConnection::graceful_shutdown;
-                drive(connection, close, &pace, &shared.shutdown).await
+                drive(connection, close, &pace, &mut newcomer, &shared.shutdown).await
             };
+            drop(newcomer);
             let limit = |limit| shared.metrics.limit_hit(limit);
             match ended {
                 Ok(Ok(())) => {}
@@ -111,8 +118,16 @@ impl Serving {
                         Late::Write => limit(Limit::WriteTimeout),
                         // As it should be for a connection that nobody needs any more.
                         Late::Idle => {}
+                        Late::Evicted(which) => limit(which),
                     }
                     debug!(%address, ?late, "HTTP connection ended");
+                    if let Late::Evicted(limit) = late
+                        && let Some(socket) = pace.take_refused()
+                    {
+                        let words = shared.newcomers.words(limit);
+                        let answer = refusal::answer(StatusCode::SERVICE_UNAVAILABLE, words);
+                        shared.refusals.say(socket, &answer).await;
+                    }
                 }
                 Ok(Err(error)) => {
                     debug!(%address, %error, "HTTP connection ended");
@@ -152,6 +167,7 @@ impl Serving {
         Peer {
             address: self.shared.options.proxies.client(self.address, headers),
             accepted_at: if used { Instant::now() } else { self.accepted_at },
+            newcomers: self.shared.newcomers.clone(),
             place: self.place.clone(),
         }
     }
@@ -164,11 +180,12 @@ pub(super) fn too_many(most: usize) -> String {
     refusal::answer(StatusCode::TOO_MANY_REQUESTS, detail)
 }
 
-/// Drives a connection until it ends by itself or is late. After `shutdown` it answers its current request and closes.
+/// Drives a connection until it ends by itself, is late, or has to go as a `newcomer`. After `shutdown` it answers its current request and closes.
 async fn drive<C: Future>(
     mut connection: Pin<&mut C>,
     close: impl Fn(Pin<&mut C>),
     pace: &Pace,
+    newcomer: &mut Newcomer,
     shutdown: &CancellationToken,
 ) -> Result<C::Output, Late> {
     let mut shutdown = pin!(shutdown.cancelled());
@@ -183,6 +200,13 @@ async fn drive<C: Future>(
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(Ok(ended));
+            }
+            newcomer.stand(pace.standing());
+            if let Poll::Ready(limit) = newcomer.poll_evicted(cx)
+                && pace.standing().is_newcomer()
+            {
+                pace.refuse();
+                return Poll::Ready(Err(Late::Evicted(limit)));
             }
             // What has just been read or written may have moved it.
             let Some((at, late)) = pace.deadline() else {

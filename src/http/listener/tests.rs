@@ -32,6 +32,11 @@ fn options() -> Options {
             write: LONG,
         },
         head_bytes: 16 << 10,
+        newcomers: Bounds {
+            unauthenticated: 100,
+            per_address: 0,
+            head_bytes: 1 << 20,
+        },
         places: 10,
         max_connections: 10,
         refusals: 8,

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument as _, info};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{Instrument as _, debug, error, info};
+
+use super::rate_penalty;
 
 use crate::close_reason::CloseReason;
 use crate::delivery::command::Join;
@@ -22,8 +24,10 @@ use crate::session::input::{Input, Inputs};
 use crate::session::per_user::Seat;
 use crate::session::state::Session;
 use crate::stomp::Version;
+use crate::task;
 use crate::telemetry::trace::{Span, Upstream, tracing_span};
 use crate::ws::close::pong_frame;
+use crate::ws::newcomers::Newcomer;
 use crate::ws::writer::{PlainSocket, flush};
 
 /// Before CONNECTED a client unescapes nothing (STOMP rules H3, H4).
@@ -37,12 +41,83 @@ pub(super) struct LoggedIn {
     pub seat: Option<Box<Seat>>,
 }
 
+/// The client of an open WebSocket that has not logged in.
+pub(super) struct Stranger {
+    /// By when CONNECT must have come.
+    pub deadline: Instant,
+    pub address: std::net::IpAddr,
+    pub upgrade_authorization: Option<crate::setting::Secret>,
+    /// Its place among those that wait for their client.
+    pub newcomer: Newcomer,
+}
+
+/// A stranger that did not become a session. Its last words are in the outbox.
+pub(super) struct Dismissed {
+    pub reason: CloseReason,
+    /// Whether what it still sends is read, so that it gets its last words.
+    pub lingers: bool,
+}
+
+/// Greets a stranger, unless the instance drains or the stranger is one of too many.
+pub(super) async fn meet(
+    context: &Context,
+    inputs: &mut Inputs<'_>,
+    outbox: &Arc<Outbox>,
+    socket: &AsyncFd<Arc<PlainSocket>>,
+    stranger: Stranger,
+    key: SessionHandle,
+) -> Result<Box<LoggedIn>, Dismissed> {
+    let Stranger {
+        deadline,
+        address,
+        upgrade_authorization,
+        newcomer,
+    } = stranger;
+    let mut lingers = true;
+    let greeting = Box::pin(greet(
+        context,
+        inputs,
+        outbox,
+        socket,
+        deadline,
+        address,
+        upgrade_authorization,
+        &newcomer,
+        key,
+    ));
+    let greeted = tokio::select! {
+        greeted = task::caught(greeting) => greeted.unwrap_or_else(|_panic| {
+            error!(%address, "a login panicked, its connection is closed");
+            Err(close_end(CloseReason::Internal))
+        }),
+        () = context.draining.cancelled() => Err(close_end(CloseReason::Draining)),
+        limit = newcomer.evicted() => {
+            // There may be many of them at once.
+            lingers = false;
+            let refusal = Refusal::new(CloseReason::Overloaded, newcomer.words(limit)).at(limit);
+            Err(error_end(refusal, BEFORE_LOGIN, &context.metrics))
+        }
+    };
+    drop(newcomer);
+    match greeted {
+        Ok(logged_in) => Ok(logged_in),
+        Err(End { reason, messages }) => {
+            if reason == CloseReason::RateLimited {
+                sleep(rate_penalty()).await;
+            }
+            debug!(%address, reason = reason.label(), "connection ended before login");
+            outbox.close(reason, messages);
+            Err(Dismissed { reason, lingers })
+        }
+    }
+}
+
 /// Everything before the session: CONNECT within the deadline, the interceptors, CONNECTED.
 #[expect(
     clippy::too_many_arguments,
     reason = "one call, from the function above; a struct would only rename them"
 )]
-pub(super) async fn greet(
+async fn greet(
     context: &Context,
     inputs: &mut Inputs<'_>,
     outbox: &Arc<Outbox>,
@@ -50,6 +125,7 @@ pub(super) async fn greet(
     deadline: Instant,
     address: std::net::IpAddr,
     upgrade_authorization: Option<crate::setting::Secret>,
+    newcomer: &Newcomer,
     key: SessionHandle,
 ) -> Result<Box<LoggedIn>, End> {
     let first = timeout_at(deadline, first_frame(context, inputs, outbox, socket));
@@ -71,6 +147,7 @@ pub(super) async fn greet(
             &context.metrics,
         ))
     })?;
+    newcomer.settle();
     context.metrics.frames_in.inc();
     let first = Handshake::on_first_frame(&frame, &context.heartbeat, address, upgrade_authorization);
     let upstream = begun(context, &frame, address);
