@@ -21,10 +21,14 @@ mod held;
 /// What an attacker does.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Request heads, a byte at a time.
+    /// Request heads that never end: some of a few bytes, some almost as long as they may be; then a byte at a time.
     Heads,
     /// Half a WebSocket frame, half a STOMP frame, half a body; then a byte at a time.
     Halves,
+    /// All of the largest frame but 40 bytes, in three ways; then a byte at a time.
+    HalfFrames,
+    /// Requests with large answers, 40 on each connection, of which none is read.
+    Reads,
     /// Connections that never log in, half of them upgraded.
     Connects,
     /// Logins with wrong passwords.
@@ -47,6 +51,8 @@ impl Kind {
         match self {
             Self::Heads => "heads",
             Self::Halves => "halves",
+            Self::HalfFrames => "half-frames",
+            Self::Reads => "reads",
             Self::Connects => "connects",
             Self::Passwords => "passwords",
             Self::Oversize => "oversize",
@@ -70,6 +76,12 @@ pub struct Options {
     /// Half frames at once.
     #[arg(long, default_value_t = 500)]
     halves: usize,
+    /// Sessions at once that have sent almost all of a large frame.
+    #[arg(long, default_value_t = 300)]
+    half_frames: usize,
+    /// Connections at once that ask and do not read.
+    #[arg(long, default_value_t = 60)]
+    reads: usize,
     /// Connections at once that never log in.
     #[arg(long, default_value_t = 10_000)]
     connects: usize,
@@ -124,6 +136,8 @@ impl Options {
         match kind {
             Kind::Heads => self.heads,
             Kind::Halves => self.halves,
+            Kind::HalfFrames => self.half_frames,
+            Kind::Reads => self.reads,
             Kind::Connects => self.connects,
             Kind::Passwords => self.passwords,
             Kind::Oversize => self.oversize,
@@ -139,6 +153,8 @@ impl Options {
             ("--attack-addresses", usize::from(self.addresses)),
             ("--heads", self.heads),
             ("--halves", self.halves),
+            ("--half-frames", self.half_frames),
+            ("--reads", self.reads),
             ("--connects", self.connects),
             ("--connects-per-second", self.connects_per_second as usize),
             ("--passwords", self.passwords),
@@ -273,6 +289,8 @@ impl Front {
         match kind {
             Kind::Heads => each(1, held::heads),
             Kind::Halves => each(1, held::halves),
+            Kind::HalfFrames => each(1, held::half_frames),
+            Kind::Reads => each(1, held::reads),
             Kind::Connects => each(1, held::connects),
             Kind::Passwords => each(4, churn::passwords),
             Kind::Oversize => each(count, churn::oversize),
@@ -290,10 +308,15 @@ impl Front {
     /// A connection from the next of the kind's addresses. A failure is counted, and costs a moment, so that a server
     /// that refuses is not asked in a tight loop.
     fn connect(&self) -> Option<std::net::TcpStream> {
+        self.connect_with(None)
+    }
+
+    /// The same with a receive buffer of `receive_bytes` where given.
+    fn connect_with(&self, receive_bytes: Option<usize>) -> Option<std::net::TcpStream> {
         let number = self.connected.fetch_add(1, Ordering::Relaxed);
         let last = 1 + (number % usize::from(self.addresses)) as u8;
         let source = Ipv4Addr::new(127, 0, self.third_octet, last);
-        let stream = crate::session::connect_from(self.to, source, None).ok();
+        let stream = crate::session::connect_from(self.to, source, receive_bytes).ok();
         if stream.is_none() {
             self.failed.fetch_add(1, Ordering::Relaxed);
             sleep(Duration::from_millis(10));
