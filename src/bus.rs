@@ -25,7 +25,7 @@ mod queue;
 mod requests;
 pub mod subject;
 
-pub use config::Config;
+pub use config::{Config, Unsigned};
 
 /// A boxed future, so that `dyn Bus` can be async.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -126,6 +126,21 @@ pub struct Stats {
     pub refused_subscriptions: u64,
     /// Messages that the server refused to publish, for lack of a permission.
     pub refused_publishes: u64,
+    /// Control messages without a good signature, whether they were refused or not.
+    pub unverified: Unverified,
+}
+
+/// Control messages without a good signature, by cause (docs/nats.md).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unverified {
+    /// No signature.
+    pub unsigned: u64,
+    /// A signature of no key of this instance, or of another message.
+    pub signature: u64,
+    /// A good signature, of a time more than 60 s from this instance's.
+    pub clock: u64,
+    /// A good signature that came before.
+    pub replayed: u64,
 }
 
 /// Why a publish or the first half of a request was refused. None of it was queued.

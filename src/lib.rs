@@ -25,6 +25,7 @@ pub mod delivery;
 pub mod destination;
 pub mod drain;
 pub mod envelope;
+pub(crate) mod file_watch;
 pub mod http;
 pub(crate) mod http_client;
 pub mod instance;

@@ -39,6 +39,10 @@ pub struct Config {
     pub cert_file: Option<String>,
     /// A PEM file of the private key of `cert_file`.
     pub key_file: Option<String>,
+    /// A file with one or two keys, a line each: control messages are signed with the first and believed by either.
+    pub control_key_file: Option<String>,
+    /// What becomes of control messages without a good signature, once there is a key.
+    pub control_unsigned: Unsigned,
     /// Whether to begin with TLS, for a server with `handshake_first`. Setting it requires TLS.
     pub tls_first: bool,
     /// How long a backend may take to answer an application request.
@@ -58,6 +62,17 @@ pub struct Config {
     pub incoming_bytes: ByteSize,
 }
 
+/// `bus.control_unsigned`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unsigned {
+    /// They are counted and handled, so that instances with and without a key are one cluster.
+    #[default]
+    Accept,
+    /// They are counted and dropped.
+    Refuse,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -74,6 +89,8 @@ impl Default for Config {
             ca_file: None,
             cert_file: None,
             key_file: None,
+            control_key_file: None,
+            control_unsigned: Unsigned::Accept,
             tls_first: false,
             request_timeout: HumanDuration::secs(5),
             reconnect_delay: HumanDuration::millis(500),
@@ -146,13 +163,17 @@ impl Config {
             (None, Some(_)) => findings.error("bus.key_file", "expected bus.cert_file too"),
             _ => {}
         }
+        if self.control_unsigned == Unsigned::Refuse && self.control_key_file.is_none() {
+            findings.error("bus.control_unsigned", "expected bus.control_key_file too");
+        }
         if self.url.is_none() {
-            let tls = [
+            let others = [
+                self.control_key_file.is_some().then_some("bus.control_key_file"),
                 self.ca_file.is_some().then_some("bus.ca_file"),
                 self.cert_file.is_some().then_some("bus.cert_file"),
                 self.tls_first.then_some("bus.tls_first"),
             ];
-            for key in ways.into_iter().chain(tls.into_iter().flatten()) {
+            for key in ways.into_iter().chain(others.into_iter().flatten()) {
                 findings.warn(
                     key,
                     "has no effect: bus.url is not set, so the bus is the embedded one",

@@ -211,6 +211,12 @@ fn escape(text: &str) -> String {
     format!("{first}{}{last}", utf8_percent_encode(text, ESCAPED))
 }
 
+/// One header of Herald's own text. `None` if NATS cannot hold it.
+pub(super) fn single(name: &str, value: &str) -> Option<HeaderMap> {
+    let mut writer = Writer::default();
+    writer.plain(name, value).then(|| writer.finish())
+}
+
 #[derive(Default)]
 struct Writer(Vec<(HeaderName, HeaderValue)>);
 

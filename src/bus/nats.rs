@@ -42,6 +42,7 @@ mod options;
 mod probe;
 mod replies;
 mod rights;
+mod seal;
 mod servers;
 mod tls;
 mod verify;
@@ -93,14 +94,14 @@ impl NatsBus {
     /// # Errors
     /// The client refuses to begin.
     pub async fn connect_as(
-        identity: Identity,
+        mut identity: Identity,
         config: &Config,
         limits: Limits,
         instance: &Instance,
     ) -> Result<Arc<Self>, ConnectError> {
         let subjects = Subjects::new(&config.prefix);
         let addresses = config.url.as_ref().map_or(&[][..], Servers::addresses);
-        let link = Link::new(config);
+        let link = Link::new(config, identity.control_keys.take());
         let events = link.clone();
         let options = options::options(identity, config, &instance.name).event_callback(move |event| {
             events.on_event(event);
@@ -125,6 +126,7 @@ impl NatsBus {
         };
         bus.subscribe(instance.id, &queue, &control_sender).await?;
         bus.start("bus connection", bus.connection.clone().watch());
+        bus.watch_control_keys();
         Ok(Arc::new(bus))
     }
 
@@ -166,6 +168,31 @@ impl NatsBus {
     fn start(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let task = Task::essential(name, self.running.track_future(work));
         self.tasks.lock().push(task);
+    }
+
+    /// Reads the keys of control messages again when their file changes.
+    fn watch_control_keys(&self) {
+        let link = self.connection.link.clone();
+        let Some(path) = link.seal.key_file() else { return };
+        self.start("bus control keys", async move {
+            let watch = link.seal.watch(path);
+            link.closing.run_until_cancelled(watch).await;
+        });
+    }
+
+    /// Sends a message to other instances, signed if there is a key.
+    async fn send_control(
+        &self,
+        subject: String,
+        reply: Option<String>,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        let headers = self
+            .connection
+            .link
+            .seal
+            .sign(&subject, reply.as_deref(), &payload);
+        self.send(subject, reply, headers, payload).await
     }
 
     /// The limit of a body, and the setting that it comes from.
@@ -261,7 +288,7 @@ impl Bus for NatsBus {
         payload: Bytes,
     ) -> BoxFuture<'a, Result<(), PublishError>> {
         debug_assert!(is_control_kind(kind), "{kind:?}");
-        Box::pin(self.send(self.subjects.control_all(kind), None, None, payload))
+        Box::pin(self.send_control(self.subjects.control_all(kind), None, payload))
     }
 
     fn control_request<'a>(
@@ -274,10 +301,10 @@ impl Bus for NatsBus {
         debug_assert!(is_control_kind(kind), "{kind:?}");
         Box::pin(async move {
             let requests = &self.connection.link.requests;
-            let waiting = requests.open().ok_or(RequestError::Unavailable)?;
+            let waiting = requests.open_to_instance().ok_or(RequestError::Unavailable)?;
             let subject = self.subjects.control_instance(instance, kind);
             let ask = async {
-                self.send(subject, Some(waiting.subject()), None, payload)
+                self.send_control(subject, Some(waiting.subject()), payload)
                     .await
                     .map_err(|_| RequestError::Unavailable)?;
                 Ok(waiting.wait(timeout).await?.payload)
@@ -315,6 +342,7 @@ impl Bus for NatsBus {
         let mut trouble: Vec<String> = self.connection.cause().into_iter().collect();
         trouble.extend(self.connection.refused_words());
         trouble.extend(self.connection.link.refused_publishes.recent());
+        trouble.extend(self.connection.link.seal.trouble());
         trouble
     }
 
@@ -332,6 +360,7 @@ impl Bus for NatsBus {
             poisoned: link.poisoned_count(),
             refused_subscriptions: rights::count(&self.connection.refused_subscriptions()),
             refused_publishes: self.connection.refused_publishes(),
+            unverified: link.seal.unverified(),
         }
     }
 

@@ -24,7 +24,13 @@ pub(super) struct Requests {
     own: String,
     common: String,
     inbox: watch::Sender<Inbox>,
-    waiting: Mutex<HashMap<Ulid, oneshot::Sender<Message>>>,
+    waiting: Mutex<HashMap<Ulid, Waiter>>,
+}
+
+struct Waiter {
+    sender: oneshot::Sender<Message>,
+    /// Whether an instance was asked: its answer is a control message.
+    of_instance: bool,
 }
 
 /// Where replies are to come in.
@@ -77,15 +83,24 @@ impl Requests {
         self.inbox.send_replace(inbox);
     }
 
-    /// Registers a request before it is sent. `None`: too many wait.
+    /// Registers a request to a backend before it is sent. `None`: too many wait.
     pub(super) fn open(self: &Arc<Self>) -> Option<Waiting> {
+        self.register(false)
+    }
+
+    /// The same for a question to an instance.
+    pub(super) fn open_to_instance(self: &Arc<Self>) -> Option<Waiting> {
+        self.register(true)
+    }
+
+    fn register(self: &Arc<Self>, of_instance: bool) -> Option<Waiting> {
         let (sender, reply) = oneshot::channel();
         let token = Ulid::new();
         let mut waiting = self.waiting.lock();
         if waiting.len() >= IN_FLIGHT_MAX {
             return None;
         }
-        waiting.insert(token, sender);
+        waiting.insert(token, Waiter { sender, of_instance });
         drop(waiting);
         Some(Waiting {
             requests: self.clone(),
@@ -94,17 +109,25 @@ impl Requests {
         })
     }
 
-    /// Hands a message of the inbox to its waiter. A late or unsolicited message is dropped.
-    pub(super) fn deliver(&self, message: Message) {
+    /// Hands a message of the inbox to its waiter. A late or unsolicited message is dropped; so is an answer to an instance's
+    /// question that `admits` refuses, and the waiter goes on waiting for the true one.
+    pub(super) fn deliver(&self, message: Message, admits: impl FnOnce(&Message) -> bool) {
         let token = message
             .subject
             .strip_prefix(&*self.own)
             .or_else(|| message.subject.strip_prefix(&*self.common))
             .and_then(|token| Ulid::from_string(token).ok());
-        let waiter = token.and_then(|token| self.waiting.lock().remove(&token));
+        let Some(token) = token else { return };
+        let of_instance = self.waiting.lock().get(&token).map(|waiter| waiter.of_instance);
+        // What the server itself says, that nobody listens, is signed by nobody.
+        let is_answer = message.status != Some(StatusCode::NO_RESPONDERS);
+        if of_instance == Some(true) && is_answer && !admits(&message) {
+            return;
+        }
+        let waiter = self.waiting.lock().remove(&token);
         if let Some(waiter) = waiter {
             // An error means that the waiter has just given up.
-            let _ = waiter.send(message);
+            let _ = waiter.sender.send(message);
         }
     }
 
@@ -172,10 +195,32 @@ mod tests {
     async fn a_reply_finds_its_request() {
         let requests = requests();
         let (first, second) = (requests.open().unwrap(), requests.open().unwrap());
-        requests.deliver(message(second.subject(), Some(StatusCode::NO_RESPONDERS)));
-        requests.deliver(message(first.subject(), None));
+        requests.deliver(
+            message(second.subject(), Some(StatusCode::NO_RESPONDERS)),
+            |_| unreachable!(),
+        );
+        requests.deliver(message(first.subject(), None), |_| unreachable!());
         assert_eq!(second.wait(LONG).await.unwrap_err(), RequestError::NoResponders);
         assert_eq!(first.wait(LONG).await.unwrap().payload, "answer");
+    }
+
+    #[tokio::test]
+    async fn a_refused_answer_does_not_end_the_wait_for_the_true_one() {
+        let requests = requests();
+        let asked = requests.open_to_instance().unwrap();
+        let answer = |payload| Message {
+            payload: Bytes::from_static(payload),
+            ..message(asked.subject(), None)
+        };
+        requests.deliver(answer(b"forged"), |_| false);
+        requests.deliver(answer(b"true"), |_| true);
+        assert_eq!(asked.wait(LONG).await.unwrap().payload, "true");
+        let unheard = requests.open_to_instance().unwrap();
+        requests.deliver(
+            message(unheard.subject(), Some(StatusCode::NO_RESPONDERS)),
+            |_| false,
+        );
+        assert_eq!(unheard.wait(LONG).await.unwrap_err(), RequestError::NoResponders);
     }
 
     #[tokio::test]
@@ -186,8 +231,8 @@ mod tests {
         requests.use_inbox(Inbox::Common);
         let second = requests.open().unwrap();
         assert!(before.starts_with("herald.reply.") && second.subject().starts_with("_INBOX."));
-        requests.deliver(message(before, None));
-        requests.deliver(message(second.subject(), None));
+        requests.deliver(message(before, None), |_| unreachable!());
+        requests.deliver(message(second.subject(), None), |_| unreachable!());
         assert!(first.wait(LONG).await.is_ok() && second.wait(LONG).await.is_ok());
     }
 
@@ -207,9 +252,9 @@ mod tests {
         assert_eq!(late.wait(LONG).await.unwrap_err(), RequestError::Timeout);
         drop(requests.open());
         assert!(requests.waiting.lock().is_empty());
-        requests.deliver(message(subject, None));
-        requests.deliver(message("elsewhere".into(), None));
-        requests.deliver(message(format!("{}x", requests.own), None));
+        requests.deliver(message(subject, None), |_| unreachable!());
+        requests.deliver(message("elsewhere".into(), None), |_| unreachable!());
+        requests.deliver(message(format!("{}x", requests.own), None), |_| unreachable!());
     }
 
     #[test]

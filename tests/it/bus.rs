@@ -1,7 +1,7 @@
 //! The bus's contract: what `herald::bus::Bus` promises holds on every bus. One function per promise, each run over
 //! the embedded bus, over NATS, and over the bus that other tests make fail. What concerns only NATS is in
-//! `bus/nats.rs` (other clients), `bus/outage.rs` (loss and return), `bus/rights.rs` (permissions)
-//! and `bus/access.rs` (credentials, TLS).
+//! `bus/nats.rs` (other clients), `bus/outage.rs` (loss and return), `bus/rights.rs` (permissions),
+//! `bus/access.rs` (credentials, TLS) and `bus/seal.rs` (signed control messages).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ mod backend;
 mod nats;
 mod outage;
 mod rights;
+mod seal;
 
 pub const LIMITS: Limits = Limits {
     body_bytes: ByteSize::kib(64),

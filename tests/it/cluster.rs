@@ -12,4 +12,5 @@ mod previous;
 mod quiet;
 mod requests;
 mod sessions_per_user;
+mod signed;
 mod users_file;

@@ -42,6 +42,8 @@ const REFUSED: &[Case] = &[
     ("bus.url = 'http://a'", None, "nats://host:port"),
     ("bus.prefix = 'a.b'", None, "one NATS token"),
     ("bus.user = 'x'", None, "bus.password"),
+    ("bus.control_unsigned = 'drop'", None, "expected accept or refuse"),
+    ("bus.control_unsigned = 'refuse'", None, "bus.control_key_file too"),
     ("bus.token = 'x'\nbus.token_file = 'x'", None, "got both"),
     ("login.cache_entries = 1000001", None, "login.cache_entries"),
     ("login.permits = 0", None, "expected 1 to 1024"),
@@ -74,6 +76,11 @@ const REFUSED: &[Case] = &[
     ("auth.users_file = 'DIR/users.toml'", None, "user number 1"),
     ("bus.url = 'nats://127.0.0.1'\nbus.token_file = '/nowhere'", None, "bus.token_file"),
     ("bus.url = 'nats://127.0.0.1'\nbus.nkey = 's3cret'", None, "bus.nkey"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = '/nowhere'", None, "bus.control_key_file"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = 'DIR'", None, "bus.control_key_file"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = 'DIR/empty'", None, "the file is empty"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = 'DIR/short'", None, "at least 32 characters"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = 'DIR/three'", None, "more lines"),
     ("bus.url = 'nats://127.0.0.1'\nbus.ca_file = 'DIR/users.toml'", None, "certificates in PEM"),
     ("bus.url = 'nats://127.0.0.1'\nbus.cert_file = '/nowhere'", None, "expected bus.key_file too"),
     ("bus.url = 'nats://127.0.0.1'\nbus.cert_file = '/nowhere'\nbus.key_file = '/nowhere'", None, "bus.cert_file"),
@@ -84,6 +91,10 @@ struct Folder(tempfile::TempDir);
 impl Folder {
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
+        folder.write("empty", "\n");
+        folder.write("short", "s3cret");
+        let key = |letter: &str| format!("s3cret{}\n", letter.repeat(32));
+        folder.write("three", &(key("a") + &key("b") + &key("c")));
         folder.write("users.toml", "[[users]]\nname = 'a'\npassword = 's3cret'\n");
         folder
     }

@@ -20,7 +20,15 @@ pub struct Floor {
 pub const FLOORS: &[Floor] = &[
     Floor {
         name: "Ground",
-        modules: &["setting", "deceptive", "limit", "task", "tls", "http_client"],
+        modules: &[
+            "setting",
+            "deceptive",
+            "limit",
+            "task",
+            "tls",
+            "http_client",
+            "file_watch",
+        ],
         broken: ("src/limit.rs", "use crate::destination::Path;"),
     },
     Floor {

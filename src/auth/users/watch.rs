@@ -1,24 +1,12 @@
-//! Watches the users file and makes the store reload it. Watches the parent folder, since editors and Kubernetes
-//! replace files by renames and symbolic links, and also polls the file for cases without events (links that lead
-//! elsewhere, file systems without events). Knows nothing of the file's content.
+//! Makes the store reload the users file when it changes. Knows nothing of the file's content.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
-use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::{UserStore, UsersError, file};
-
-/// The file is read after it has been left alone for this long, so that a writer in place is not caught halfway.
-const QUIET: Duration = Duration::from_millis(200);
-/// The file is read at the latest after this long.
-const RESTLESS: Duration = Duration::from_secs(5);
-/// How often the file is polled without an event.
-const POLL: Duration = Duration::from_secs(30);
+use crate::file_watch::FileWatch;
 
 /// What was last seen of the file, so that each state of it is loaded, or complained about, once.
 #[derive(PartialEq, Eq)]
@@ -38,34 +26,11 @@ impl Seen {
 /// # Cancel safety
 /// May be dropped at any await: a reload is one step without one.
 pub(in crate::auth) async fn run(store: Arc<UserStore>, path: Arc<Path>, content: Vec<u8>) {
-    let changed = Arc::new(Notify::new());
-    let _watcher = match watch(&path, Arc::clone(&changed)) {
-        Ok(watcher) => Some(watcher),
-        Err(error) => {
-            tracing::warn!(
-                file = %path.display(), %error,
-                "the users file cannot be watched, it is looked at every {}s instead", POLL.as_secs()
-            );
-            None
-        }
-    };
+    let mut watch = FileWatch::new(&path, "the users file");
     let mut seen = Seen::content(&content);
     drop(content);
-    let mut poll = interval_at(Instant::now() + POLL, POLL);
-    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The file may have changed between its first reading and the start of the watch.
-    let mut look_now = true;
     loop {
-        if !look_now {
-            tokio::select! {
-                () = changed.notified() => {
-                    let deadline = Instant::now() + RESTLESS;
-                    while timeout(QUIET, changed.notified()).await.is_ok() && Instant::now() < deadline {}
-                }
-                _ = poll.tick() => {}
-            }
-        }
-        look_now = false;
+        watch.changed().await;
         let (store, path) = (Arc::clone(&store), Arc::clone(&path));
         match tokio::task::spawn_blocking(move || look(&store, &path, seen)).await {
             Ok(now) => seen = now,
@@ -108,22 +73,6 @@ fn look(store: &UserStore, path: &Path, seen: Seen) -> Seen {
         }
     }
     now
-}
-
-fn watch(path: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading the file is an event too, which must not cause the next reading. An error (lost events) is a reason
-        // to look.
-        if !matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(_))) {
-            changed.notify_one();
-        }
-    })?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    Ok(watcher)
 }
 
 #[cfg(test)]

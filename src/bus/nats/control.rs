@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::message::OutboundMessage;
 use async_nats::{Message, Subscriber};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -45,6 +46,9 @@ impl Control {
                     .undeliverable(Undeliverable::Subject, &message.subject);
                 continue;
             };
+            if !self.connection.link.seal.admits(&message, kind) {
+                continue;
+            }
             let message = ControlMessage {
                 kind: kind.to_owned(),
                 responder: self.responder(&message, &unanswered).await,
@@ -66,7 +70,7 @@ impl Control {
             return None;
         }
         let permit = unanswered.clone().acquire_owned().await.ok()?;
-        let (sender, answer) = oneshot::channel();
+        let (sender, answer) = oneshot::channel::<Bytes>();
         let connection = self.connection.clone();
         #[expect(clippy::disallowed_methods, reason = "one answer, bounded in time")]
         self.tasks.spawn(async move {
@@ -78,10 +82,10 @@ impl Control {
                 return;
             };
             let answer = OutboundMessage {
+                headers: connection.link.seal.sign(&reply, None, &payload),
                 subject: reply,
                 reply: None,
                 payload,
-                headers: None,
             };
             if let Err(error) = connection.send(answer).await {
                 tracing::debug!(%error, "an answer to another instance was not sent");

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::causes::Causes;
 use super::log_limit::OncePerSecond;
 use super::rights::{self, RefusedPublishes};
+use super::seal::{ControlKeys, Seal};
 use crate::bus::headers::Undeliverable;
 use crate::bus::requests::Requests;
 use crate::bus::subject::Subjects;
@@ -32,6 +33,7 @@ pub(super) struct Link {
     /// Cancelled when the bus drains.
     pub(super) closing: CancellationToken,
     pub(super) refused_publishes: RefusedPublishes,
+    pub(super) seal: Seal,
     causes: Causes,
     /// Why the last attempt to connect failed, if that is known.
     cause: Mutex<Option<String>>,
@@ -44,14 +46,15 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// For a connection by these settings.
-    pub(super) fn new(config: &Config) -> Arc<Self> {
+    /// For a connection by these settings and with these keys.
+    pub(super) fn new(config: &Config, control_keys: Option<ControlKeys>) -> Arc<Self> {
         Arc::new(Self {
             health: watch::Sender::new(Health::Disconnected),
             changed: Notify::new(),
             requests: Requests::new(&Subjects::new(&config.prefix)),
             closing: CancellationToken::new(),
             refused_publishes: RefusedPublishes::new(&config.prefix),
+            seal: Seal::new(control_keys, config.control_unsigned),
             causes: Causes::of(config),
             cause: Mutex::new(None),
             slow_consumer_drops: AtomicU64::new(0),

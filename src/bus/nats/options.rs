@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::ConnectOptions;
 
 use super::credentials::Credentials;
+use super::seal::ControlKeys;
 use super::tls;
 use crate::bus::Config;
 
@@ -87,7 +88,7 @@ impl ConnectError {
 pub(super) fn options(identity: Identity, config: &Config, instance_name: &str) -> ConnectOptions {
     let longest = config.reconnect_delay.0;
     identity
-        .0
+        .options
         .name(format!("herald {instance_name}"))
         .retry_on_initial_connect()
         .reconnect_delay_callback(move |attempt| pause(attempt, longest, random()))
@@ -96,8 +97,12 @@ pub(super) fn options(identity: Identity, config: &Config, instance_name: &str) 
         .subscription_capacity(config.subscription_capacity.max(1))
 }
 
-/// Who Herald is to the server, and whom it trusts to be it: what the files hold that the settings name.
-pub struct Identity(pub(super) ConnectOptions);
+/// Who Herald is to the server and to other instances, and whom it trusts to be the server: what the files hold that the
+/// settings name.
+pub struct Identity {
+    pub(super) options: ConnectOptions,
+    pub(super) control_keys: Option<ControlKeys>,
+}
 
 impl Identity {
     /// Reads the files that `[bus]` names. Blocks on them; opens no connection.
@@ -109,7 +114,10 @@ impl Identity {
         // For its errors: the answer to a server is made for each connection.
         credentials.auth(b"")?;
         let options = credentials.options().connection_timeout(ATTEMPT_TIMEOUT);
-        Ok(Self(tls::apply(options, config)?))
+        Ok(Self {
+            options: tls::apply(options, config)?,
+            control_keys: ControlKeys::read(config)?,
+        })
     }
 }
 

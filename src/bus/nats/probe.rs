@@ -54,7 +54,7 @@ pub async fn probe(config: &Config) -> Result<Vec<(String, Result<Probed, String
     let mut found = Vec::new();
     for address in config.url.as_ref().map_or(&[][..], Servers::addresses) {
         let options = Identity::read(config)?
-            .0
+            .options
             .name("herald doctor")
             .custom_inbox_prefix(format!("{}.reply", config.prefix))
             .subscription_capacity(SUBSCRIPTION_CAPACITY);

@@ -24,7 +24,7 @@ pub(super) async fn receive(inbox: Subscriber, connection: Connection) {
         let wanted = tokio::select! {
             message = inboxes.next() => match message {
                 Some(message) => {
-                    link.requests.deliver(message);
+                    link.requests.deliver(message, |answer| link.seal.admits(answer, "answer"));
                     false
                 }
                 None => return,

@@ -180,6 +180,7 @@ fn what_is_allowed_but_looks_wrong_is_a_warning() {
     warns("http.listen = '[::1]:80'", true, &[]);
     warns("limits.body_bytes = '2MiB'", true, &["limits.body_bytes"]);
     warns("bus.token_file = 'x'", true, &["bus.token_file"]);
+    warns("bus.control_key_file = 'x'", true, &["bus.control_key_file"]);
     warns("http.page = 'small'", true, &["http.page"]);
     warns("log.level = 'info,async_nats=trace'", true, &["log.level"]);
 }
@@ -202,6 +203,8 @@ fn the_way_to_nats() {
     check("bus.password_file = 'x'", &["bus.password_file"]);
     check("bus.password = 'x'", &["bus.password"]);
     check("bus.token = 'x'\nbus.credentials_file = 'x'", &["bus.token"]);
+    check("bus.control_unsigned = 'refuse'", &["bus.control_unsigned"]);
+    check("bus.control_unsigned = 'drop'", &["bus.control_unsigned"]);
     check("bus.subscription_capacity = 0", &["bus.subscription_capacity"]);
     check("bus.embedded_capacity = 1048577", &["bus.embedded_capacity"]);
 }

@@ -61,6 +61,8 @@ names! {
         "Subscriptions of this instance that the bus refuses; it is not ready while there are any.";
     BUS_REFUSED_PUBLISHES = "herald_bus_refused_publishes_total",
         "Messages that the bus did not permit this instance to publish.";
+    CONTROL_UNVERIFIED = "herald_control_unverified_total",
+        "Messages from other instances without a good signature, by cause; only bus.control_unsigned = refuse drops them.";
     BUS_ROUND_TRIP_SECONDS = "herald_bus_round_trip_duration_seconds",
         "Time from a question to an instance over the bus to its answer, by whether it was this instance or another.";
     BUS_PROBE_FAILURES = "herald_bus_probe_failures_total",

@@ -129,6 +129,16 @@ pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry
     snapshot.counter(names::BUS_UNDELIVERABLE, bus.undeliverable)?;
     snapshot.gauge(names::BUS_REFUSED_SUBSCRIPTIONS, bus.refused_subscriptions)?;
     snapshot.counter(names::BUS_REFUSED_PUBLISHES, bus.refused_publishes)?;
+    snapshot.counters(
+        names::CONTROL_UNVERIFIED,
+        "cause",
+        &[
+            ("unsigned", bus.unverified.unsigned),
+            ("signature", bus.unverified.signature),
+            ("clock", bus.unverified.clock),
+            ("replayed", bus.unverified.replayed),
+        ],
+    )?;
     snapshot.gauge(names::USERS_ONLINE, observed.users_online as u64)?;
     snapshot.gauge(names::INSTANCES, observed.instances as u64)?;
     snapshot.counter(names::PRESENCE_REFUSED, observed.presence_refused)?;

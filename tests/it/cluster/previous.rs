@@ -56,6 +56,21 @@ async fn both(settings: &[(&str, &str)]) -> Cluster {
     cluster
 }
 
+/// The same while the key of control messages is rolled out: the newer one signs, the older one knows no signatures.
+async fn both_and_one_signs() -> (Cluster, tempfile::NamedTempFile) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "k".repeat(48)).expect("the key");
+    let program = previous_program().await;
+    let mut cluster = Cluster::start_with(0, &[]).await;
+    let older = cluster.launch().program(program);
+    let path = file.path().to_str().expect("UTF-8");
+    let newer = cluster.launch().set("HERALD_BUS__CONTROL_KEY_FILE", path);
+    let (older, newer) = tokio::join!(Herald::start("old", &older), Herald::start("new", &newer));
+    cluster.instances = vec![older, newer];
+    cluster.until_known(2).await;
+    (cluster, file)
+}
+
 /// Each instance with the other one, in both directions.
 fn pairs(cluster: &Cluster) -> [(&Herald, &Herald); 2] {
     let [older, newer] = &cluster.instances[..] else {
@@ -131,8 +146,17 @@ async fn both_see_who_is_online() {
 
 #[tokio::test]
 async fn an_operator_at_either_ends_sessions_at_both() {
-    let cluster = both(&[]).await;
-    for (asked, _) in pairs(&cluster) {
+    ends_sessions_at_both(&both(&[]).await).await;
+}
+
+#[tokio::test]
+async fn an_operator_ends_sessions_at_both_while_only_one_signs() {
+    let (cluster, _key) = both_and_one_signs().await;
+    ends_sessions_at_both(&cluster).await;
+}
+
+async fn ends_sessions_at_both(cluster: &Cluster) {
+    for (asked, _) in pairs(cluster) {
         let mut ended = Vec::new();
         for herald in &cluster.instances {
             ended.push(Browser::connect(herald.address, "test1").await);
@@ -151,7 +175,16 @@ async fn an_operator_at_either_ends_sessions_at_both() {
 
 #[tokio::test]
 async fn either_answers_for_both() {
-    let cluster = both(&[]).await;
+    answers_for_both(&both(&[]).await).await;
+}
+
+#[tokio::test]
+async fn either_answers_for_both_while_only_one_signs() {
+    let (cluster, _key) = both_and_one_signs().await;
+    answers_for_both(&cluster).await;
+}
+
+async fn answers_for_both(cluster: &Cluster) {
     let mut browsers = Vec::new();
     for herald in &cluster.instances {
         let mut browser = Browser::connect(herald.address, "test1").await;

@@ -1,0 +1,119 @@
+//! The file of `bus.control_key_file`: one key a line, one or two of them. Errors name what is wrong, never a key. Knows no
+//! message.
+
+use sha2::{Digest, Sha256};
+
+use super::mac::Key;
+use crate::bus::nats::options::{ConnectError, read};
+
+/// The setting that names the file.
+pub(super) const SETTING: &str = "bus.control_key_file";
+/// What 16 random bytes in hex have: fewer can be guessed.
+const KEY_MIN_BYTES: usize = 32;
+const KEY_MAX_BYTES: usize = 256;
+
+/// What the file holds: the key that signs, and perhaps one more that is believed.
+pub(super) struct Keys {
+    keys: Vec<Key>,
+    /// Of their text, to tell whether they have changed.
+    digest: [u8; 32],
+}
+
+impl Keys {
+    /// Reads the file at `path`. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be read, or does not hold one or two keys.
+    pub(super) fn read(path: &str) -> Result<Self, ConnectError> {
+        Self::parse(&read(SETTING, path)?).map_err(|expected| ConnectError::Content {
+            setting: SETTING,
+            expected,
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        let lines: Vec<&str> = lines.take(3).collect();
+        match lines.as_slice() {
+            [] => return Err("one or two keys, a line each, and the file is empty"),
+            [_] => {}
+            [first, second] if first == second => {
+                return Err("two different keys, and both lines are the same");
+            }
+            [_, _] => {}
+            _ => return Err("one or two keys, a line each, and the file has more lines"),
+        }
+        if lines.iter().any(|line| line.len() < KEY_MIN_BYTES) {
+            return Err("keys of at least 32 characters (openssl rand -hex 32), and one is shorter");
+        }
+        if lines.iter().any(|line| line.len() > KEY_MAX_BYTES) {
+            return Err("keys of at most 256 characters, and one is longer");
+        }
+        // A comment or a sentence is no secret.
+        if lines
+            .iter()
+            .any(|line| !line.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return Err("keys of visible ASCII characters without blanks, and one has others");
+        }
+        let keys = lines.iter().filter_map(|line| Key::new(line.as_bytes()));
+        Ok(Self {
+            keys: keys.collect(),
+            digest: Sha256::digest(lines.join("\n")).into(),
+        })
+    }
+
+    /// The key that signs: the first.
+    pub(super) fn signing(&self) -> Option<&Key> {
+        self.keys.first()
+    }
+
+    /// Every key that is believed.
+    pub(super) fn all(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Whether both hold the same keys in the same order.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_or_two_keys() {
+        let (one, two) = ("a".repeat(KEY_MIN_BYTES), "b".repeat(KEY_MAX_BYTES));
+        for (text, count) in [
+            (one.clone(), 1),
+            (format!("{one}\n"), 1),
+            (format!("{one}\r\n{two}\r\n"), 2),
+            (format!("\n{one}\n\n{two}"), 2),
+        ] {
+            assert_eq!(
+                Keys::parse(&text).map(|keys| keys.all().len()),
+                Ok(count),
+                "{text}"
+            );
+        }
+        for (text, words) in [
+            (String::new(), "empty"),
+            (" \n\n".into(), "empty"),
+            (format!("{one}\n{two}\n{one}c"), "more lines"),
+            (format!("{one}\n{one}"), "the same"),
+            (format!("{one}\n{}", "b".repeat(KEY_MIN_BYTES - 1)), "shorter"),
+            (format!("{two}b"), "longer"),
+            (format!("# {one}"), "blanks"),
+            (format!(" {one}"), "blanks"),
+            (format!("{one}ä"), "others"),
+        ] {
+            let error = Keys::parse(&text).map(drop).unwrap_err();
+            assert!(
+                error.contains(words) && !error.contains("aaaa"),
+                "{text}: {error}"
+            );
+        }
+    }
+}
