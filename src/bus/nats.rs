@@ -38,6 +38,7 @@ mod credentials;
 mod incoming;
 mod link;
 mod log_limit;
+mod open;
 mod options;
 mod probe;
 mod replies;
@@ -341,6 +342,7 @@ impl Bus for NatsBus {
     fn trouble(&self) -> Vec<String> {
         let mut trouble: Vec<String> = self.connection.cause().into_iter().collect();
         trouble.extend(self.connection.refused_words());
+        trouble.extend(self.connection.open_words());
         trouble.extend(self.connection.link.refused_publishes.recent());
         trouble.extend(self.connection.link.seal.trouble());
         trouble

@@ -1,7 +1,8 @@
 //! The bus's contract: what `herald::bus::Bus` promises holds on every bus. One function per promise, each run over
 //! the embedded bus, over NATS, and over the bus that other tests make fail. What concerns only NATS is in
 //! `bus/nats.rs` (other clients), `bus/outage.rs` (loss and return), `bus/rights.rs` (permissions),
-//! `bus/access.rs` (credentials, TLS) and `bus/seal.rs` (signed control messages).
+//! `bus/access.rs` (credentials, TLS), `bus/open.rs` (a server without credentials) and `bus/seal.rs` (signed control
+//! messages).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::support::within;
 mod access;
 mod backend;
 mod nats;
+mod open;
 mod outage;
 mod rights;
 mod seal;

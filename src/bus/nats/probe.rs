@@ -8,6 +8,7 @@ use serde::Deserialize;
 use ulid::Ulid;
 
 use super::causes::Causes;
+use super::open;
 use super::options::{ConnectError, Identity};
 use super::rights;
 use super::servers::Servers;
@@ -40,6 +41,8 @@ pub struct Probed {
     pub round_trip: Option<Duration>,
     /// Whether that was through `_INBOX`, since `<prefix>.reply.>` is not permitted.
     pub common_inbox: bool,
+    /// Whether it lets in whoever reaches it.
+    pub open: bool,
     /// The certificate that it shows, in DER; none: the connection is in the clear.
     pub certificate: Option<Vec<u8>>,
     /// Its clock minus this one's in ms, give or take half the round trip; none: it may not be asked.
@@ -107,6 +110,7 @@ async fn ask(client: &Client, config: &Config, certificate: Option<Vec<u8>>) -> 
     refused.subjects.retain(|subject| !subjects.is_reply(subject));
     Probed {
         refused: rights::words(&refused),
+        open: open::is_open(&info),
         name: info.server_name,
         version: info.version,
         max_payload: info.max_payload,

@@ -178,6 +178,9 @@ impl Connection {
         if !info.headers {
             tracing::warn!("this NATS server carries no headers: ids, content types and traces are lost");
         }
+        if let Some(words) = self.open_words() {
+            tracing::warn!("{words}");
+        }
         self.link.set_health(Health::Connected);
     }
 }

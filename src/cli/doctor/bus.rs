@@ -86,6 +86,13 @@ fn judge(address: &str, server: &Probed, body_bytes: usize) -> Vec<Line> {
             "grant it, or an instance never gets ready: docs/nats.md, Permissions",
         ),
     });
+    if server.open {
+        lines.push(Line::warn(
+            "credentials",
+            format!("{address} asks for none: whoever reaches it can forge notifications and end sessions"),
+            "give it users and permissions: docs/nats.md, Permissions",
+        ));
+    }
     if let Some(der) = &server.certificate {
         lines.push(certificates::shown(address, der));
     }
@@ -138,6 +145,7 @@ mod tests {
             max_payload: 1 << 20,
             refused: Vec::new(),
             common_inbox: false,
+            open: false,
             jetstream: None,
             round_trip: Some(Duration::from_millis(1)),
             certificate: None,

@@ -315,6 +315,9 @@ pub struct ServerInfo {
     /// If this is set, then the server must authenticate using TLS.
     #[serde(default)]
     pub tls_required: bool,
+    /// If this is set, then the server verifies the certificates of its clients.
+    #[serde(default)]
+    pub tls_verify: bool,
     /// Maximum payload size that the server will accept.
     #[serde(default)]
     pub max_payload: usize,
