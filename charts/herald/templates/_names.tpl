@@ -64,6 +64,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (ne .Values.bus.auth "none") (not .Values.bus.secret.name) }}
 {{- fail (printf "bus.secret.name: bus.auth %q needs a Secret" .Values.bus.auth) }}
 {{- end }}
+{{- if and (eq .Values.bus.controlUnsigned "refuse") (not .Values.bus.controlKey.name) }}
+{{- fail "bus.controlKey.name: bus.controlUnsigned \"refuse\" needs a Secret with a key" }}
+{{- end }}
 {{- if and .Values.autoscaling.enabled (not .Values.autoscaling.sessionsPerInstance) (not .Values.autoscaling.cpuPercent) }}
 {{- fail "autoscaling: sessionsPerInstance and cpuPercent cannot both be 0" }}
 {{- end }}

@@ -97,8 +97,8 @@ test('one instance with the embedded bus', { timeout: 120_000 }, async (t) => {
 });
 
 test('what else the values can give a pod: a path, a tracing collector, variables, volumes, two Services', { timeout: 120_000 }, async (t) => {
-  // All but a NATS with credentials and a CA, and an image by its digest, which only a registry can give.
-  const settings = ['bus.url=', 'bus.auth=none', 'bus.secret.name=', 'bus.ca.name=', 'autoscaling.enabled=false', 'replicaCount=1', 'image.digest='];
+  // All but a NATS with credentials, a CA and a control key, and an image by its digest, which only a registry can give.
+  const settings = ['bus.url=', 'bus.auth=none', 'bus.secret.name=', 'bus.ca.name=', 'bus.controlKey.name=', 'bus.controlUnsigned=accept', 'autoscaling.enabled=false', 'replicaCount=1', 'image.digest='];
   const manifests = await render('charts/herald/ci/everything.yaml', ...settings);
   assert.equal(manifests('Service').length, 2);
   const name = await network(t, 'chart-everything');
@@ -111,7 +111,7 @@ test('what else the values can give a pod: a path, a tracing collector, variable
   assert.equal(code, 0, await pod.logs());
 });
 
-test('two instances over NATS with a password and users from Secrets', { timeout: 180_000 }, async (t) => {
+test('two instances over NATS with a password, a control key and users from Secrets', { timeout: 180_000 }, async (t) => {
   const manifests = await render('charts/herald/ci/several.yaml');
   const [folder, name] = [scratch(t), await network(t, 'chart-several')];
   const nats = JSON.parse(await docker('image', 'ls', '--format', '"{{.Repository}}:{{.Tag}}"', '--filter', 'reference=nats'));
@@ -124,7 +124,8 @@ test('two instances over NATS with a password and users from Secrets', { timeout
   const user = (name) => `[[users]]\nname = "${name}"\npassword = '${hash(`${name}'s`)}'\nroles = ["ROLE_USER", "ROLE_PUBLISHER"]\n`;
   const alice = user('alice');
   const users = new Volume(folder, { 'users.toml': alice });
-  const secret = { 'herald-nats': new Volume(folder, { password: 'khidden' }), 'herald-users': users };
+  const control = new Volume(folder, { 'control-key': `${'a'.repeat(32)}\n` });
+  const secret = { 'herald-nats': new Volume(folder, { password: 'khidden' }), 'herald-control': control, 'herald-users': users };
   const pods = await deploy(manifests, { network: name, folder, volumes: { secret } });
   assert.equal(pods.length, 2);
 
@@ -150,6 +151,14 @@ test('two instances over NATS with a password and users from Secrets', { timeout
       await until('an answer', () => browser.connects.items.length || browser.errors.items.length);
       await browser.client.deactivate({ force: true });
       return browser.connects.items.length > 0;
+    }, 60_000);
+  });
+
+  await t.test('a changed control key is read by running pods', async () => {
+    control.change({ 'control-key': `${'b'.repeat(32)}\n${'a'.repeat(32)}\n` });
+    await until('both pods have read it', async () => {
+      const logs = await Promise.all(pods.map((pod) => pod.logs()));
+      return logs.every((log) => log.includes('the control keys were read again'));
     }, 60_000);
   });
 
