@@ -31,6 +31,7 @@ use crate::session::rates::Rates;
 use crate::setting::Findings;
 use crate::tap::Tap;
 use crate::task;
+use crate::telemetry::audit::{Audit, AuditGuard};
 use crate::telemetry::metrics::{Metrics, otlp};
 use crate::telemetry::plan::Plan;
 use crate::telemetry::trace::Tracer;
@@ -89,6 +90,9 @@ struct Core {
     presence: Arc<Presence>,
     registry: Registry,
     recent: Arc<Recent>,
+    audit: Audit,
+    /// Dropped last: what is still queued is written then.
+    _audit_guard: AuditGuard,
     baggage: BrowserBaggage,
     tap: Tap,
     cluster: Arc<Cluster>,
@@ -172,6 +176,8 @@ impl App {
                 _ => None,
             },
         )));
+        let (audit, audit_guard) = Audit::start(&config.audit, &instance.name)
+            .map_err(|error| Error::Config(format!("audit.file: {error}")))?;
         let tap = Tap::new(config.api.taps, config.api.tap_destinations);
         let baggage = BrowserBaggage::new(&config.tracing.baggage_to_browsers);
         let (phase, phase_seen) = watch::channel(Phase::Starting);
@@ -195,6 +201,7 @@ impl App {
             header_limits,
             time_zone: config.application.time_zone.0.clone(),
             tap: tap.clone(),
+            audit: audit.clone(),
             list_destination: config.presence.list_destination.clone(),
         };
         let per_user = PerUser::new(&config.limits);
@@ -247,6 +254,8 @@ impl App {
             presence,
             registry,
             recent,
+            audit,
+            _audit_guard: audit_guard,
             baggage,
             tap,
             cluster,

@@ -115,9 +115,11 @@ fn exit_code(error: &clap::Error) -> u8 {
     }
 }
 
-/// Says on standard error why the program ends. Unlike `eprintln!` it does not panic when nobody reads.
+/// Says on standard error why the program ends, without anything that a terminal would obey. Unlike `eprintln!` it does not
+/// panic when nobody reads.
 pub fn complain(message: &dyn std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "herald: {message}");
+    let message = message.to_string();
+    let _ = writeln!(std::io::stderr().lock(), "herald: {}", paint::printable(&message));
 }
 
 #[cfg(test)]

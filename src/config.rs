@@ -57,6 +57,8 @@ pub struct Config {
     pub metrics: crate::telemetry::metrics::otlp::Config,
     /// `[log]`
     pub log: crate::telemetry::LogConfig,
+    /// `[audit]`
+    pub audit: crate::telemetry::audit::Config,
     /// `[tracing]`
     pub tracing: crate::telemetry::trace::export::Config,
 }

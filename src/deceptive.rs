@@ -1,5 +1,8 @@
-//! Characters that let one name look like another: they show nothing, or change the direction of what follows. Pure;
-//! knows no name.
+//! Characters that let one name or one line look like another: they show nothing, end a line, or change the direction of
+//! what follows. Pure; knows no name and no line.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// Whether `character` is one that no name may contain: a control character, a bidirectional control (Unicode
 /// Standard Annex #9), or a character that takes no room and joins nothing. ZWNJ and ZWJ (U+200C, U+200D) are not among
@@ -21,9 +24,60 @@ pub(crate) fn is_deceptive(character: char) -> bool {
         )
 }
 
+/// `json`, a finished text of JSON on one line, with every such character as `\u…`. They only stand within strings
+/// there, whose values do not change.
+pub(crate) fn escaped_json(json: &str) -> Cow<'_, str> {
+    escaped(json, is_deceptive, |escaped, character| {
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a String cannot fail.
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    })
+}
+
+/// `text` with every such character but those in `kept` as Rust writes it: `\n`, `\u{202e}`.
+pub(crate) fn escaped_text<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
+    let is_bad = |character| is_deceptive(character) && !kept.contains(&character);
+    escaped(text, is_bad, |escaped, character| {
+        let _ = match character {
+            '\n' | '\r' | '\t' => write!(escaped, "{}", character.escape_default()),
+            _ => write!(escaped, "{}", character.escape_unicode()),
+        };
+    })
+}
+
+fn escaped(text: &str, is_bad: impl Fn(char) -> bool, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
+    if !text.chars().any(&is_bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match is_bad(character) {
+            true => escape(&mut escaped, character),
+            false => escaped.push(character),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escapes_show_what_stands_there_and_change_no_value() {
+        let hostile = "a\n\u{1b}[31m\u{7f}\u{9b}\u{202e}\u{2028}\u{e0041}\"ä";
+        let json = serde_json::to_string(&[hostile]).unwrap();
+        let shown = escaped_json(&json);
+        assert!(!shown.chars().any(is_deceptive), "{shown}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), [hostile]);
+        assert_eq!(
+            escaped_text(hostile, &[]),
+            "a\\n\\u{1b}[31m\\u{7f}\\u{9b}\\u{202e}\\u{2028}\\u{e0041}\"ä"
+        );
+        assert!(escaped_text("a\nb\r", &['\n']).starts_with("a\nb\\r"));
+        assert!(matches!(escaped_text("plain ä", &[]), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn names_of_people_pass_and_tricks_do_not() {

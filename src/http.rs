@@ -4,6 +4,7 @@
 pub(crate) mod access;
 pub(crate) mod api;
 pub(crate) mod ask;
+mod audit;
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod config;

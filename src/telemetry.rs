@@ -8,6 +8,8 @@ use crate::setting::Findings;
 use log_filter::Level;
 pub use logs::LogGuard;
 
+pub mod audit;
+mod lines;
 pub(crate) mod log_filter;
 pub mod log_level;
 pub mod logs;

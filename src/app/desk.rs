@@ -12,6 +12,7 @@ use crate::probe;
 use crate::recent::{self, Recent};
 use crate::relay::Relay;
 use crate::session::per_user::cluster::Cluster;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::trace::Tracer;
 
 impl Core {
@@ -35,6 +36,7 @@ impl Core {
             &self.cluster,
             &self.recent,
             &self.tracer,
+            &self.audit,
         )
     }
 }
@@ -46,15 +48,16 @@ fn desk(
     cluster: &Arc<Cluster>,
     recent: &Arc<Recent>,
     tracer: &Tracer,
+    audit: &Audit,
 ) -> Desk {
     let mut desk = Desk::default();
     presence.register(&mut desk);
-    sessions::register(&mut desk, registry);
+    sessions::register(&mut desk, registry, audit);
     session_user::register(&mut desk, registry);
     explain::register(&mut desk, registry);
     describe::register(&mut desk, registry);
-    log_level::register(&mut desk);
-    debug_sampling::register(&mut desk, tracer);
+    log_level::register(&mut desk, audit);
+    debug_sampling::register(&mut desk, tracer, audit);
     trace_marks::register(&mut desk, tracer);
     cluster.register(&mut desk);
     recent::share::register(&mut desk, recent);
@@ -81,6 +84,11 @@ mod tests {
     use crate::telemetry::metrics::Metrics;
 
     fn made() -> Desk {
+        let (audit, _guard, _) = Audit::kept();
+        made_with(&audit)
+    }
+
+    fn made_with(audit: &Audit) -> Desk {
         let registry = crate::http::tests::registry();
         let instance = Instance::new(&crate::instance::Config::default());
         let limits = bus::Limits {
@@ -108,7 +116,7 @@ mod tests {
         envelope.timestamp_ms = 5;
         recent.record(&envelope);
         let (cluster, recent) = (Arc::new(cluster), Arc::new(recent));
-        desk(&registry, &presence, &cluster, &recent, &Tracer::default())
+        desk(&registry, &presence, &cluster, &recent, &Tracer::default(), audit)
     }
 
     async fn ask(desk: &Desk, kind: &str, payload: impl Into<Bytes>) -> Option<Bytes> {
@@ -172,6 +180,55 @@ mod tests {
             let answered = ask(&desk, kind, question).await;
             assert_eq!(answered.as_deref(), Some(answer.as_bytes()), "{kind} {question}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_instances_are_told_for_an_operator_is_audited_and_forges_no_line() {
+        let (audit, _guard, kept) = Audit::kept();
+        let desk = made_with(&audit);
+        let forged = "key:x\n{\"event\":\"tap\",\"who\":\"key:y\"}\r\u{1b}[2K\u{202e}\u{2028}";
+        let by = serde_json::to_string(forged).unwrap();
+        for (number, (kind, order, event, what)) in [
+            (
+                "sessions.disconnect",
+                r#""user":"anna""#,
+                "disconnect-user",
+                r#"{"user":"anna"}"#,
+            ),
+            (
+                "tracing.user",
+                r#""user":"anna","minutes":5"#,
+                "debug-sampling",
+                r#"{"user":"anna","for_seconds":300}"#,
+            ),
+            (
+                "tracing.session",
+                r#""session":"01JDEXAMPRE0000000000000AA","minutes":0"#,
+                "debug-sampling",
+                r#"{"session":"01JDEXAMPRE0000000000000AA","for_seconds":0}"#,
+            ),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            ask(&desk, kind, format!(r#"{{{order},"by":{by}}}"#)).await;
+            let lines = kept.lines(number + 1);
+            assert_eq!(lines.len(), number + 1, "{lines:?}");
+            let line = &lines[number];
+            assert_eq!(
+                (&line["event"], &line["outcome"]),
+                (&event.into(), &"done".into())
+            );
+            let what: serde_json::Value = serde_json::from_str(what).unwrap();
+            assert_eq!(line["what"], what);
+            assert!(line["who"].as_str().unwrap().starts_with("key:x{"), "{line}");
+        }
+        assert!(
+            !kept
+                .text()
+                .lines()
+                .any(|line| line.chars().any(crate::deceptive::is_deceptive))
+        );
     }
 
     #[tokio::test]

@@ -55,6 +55,8 @@ impl Prepared {
         for warning in &plan.warnings {
             findings.warn(warning.variable, format!("{}; ignored", warning.message));
         }
+        let noted = findings.errors.len();
+        config.audit.check_file(findings);
         let users = match KnownUsers::open(&config.auth, &config.login) {
             Ok(users) => users,
             Err(error) => {
@@ -63,7 +65,7 @@ impl Prepared {
             }
         };
         users.check(&config.auth, findings);
-        Some(Self {
+        (findings.errors.len() == noted).then_some(Self {
             config,
             identity: None,
             users,

@@ -19,11 +19,12 @@ impl Core {
             self.registry.clone(),
             self.bus.clone(),
             self.presence.clone(),
+            self.audit.clone(),
             self.instance.clone(),
         );
         let observe = Arc::new(move || {
-            let (registry, bus, presence, instance) = sources.clone();
-            Box::pin(async move { health::observe(&registry, &*bus, &presence, &instance).await })
+            let (registry, bus, presence, audit, instance) = sources.clone();
+            Box::pin(async move { health::observe(&registry, &*bus, &presence, &audit, &instance).await })
                 as futures_util::future::BoxFuture<'static, _>
         });
         let (metrics, background) = (self.metrics.clone(), background.clone());

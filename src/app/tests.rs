@@ -116,6 +116,7 @@ struct Serving {
     bus: Arc<EmbeddedBus>,
     registry: Registry,
     presence: Arc<Presence>,
+    audit: Audit,
     instance: Instance,
     metrics: Metrics,
     _run: JoinHandle<Result<(), Error>>,
@@ -131,6 +132,7 @@ impl Serving {
             bus,
             registry: core.registry.clone(),
             presence: core.presence.clone(),
+            audit: core.audit.clone(),
             instance: core.instance.clone(),
             metrics: core.metrics.clone(),
             _run: tokio::spawn(app.run(pending())),
@@ -139,7 +141,14 @@ impl Serving {
 
     /// The value of a series of `/metrics`.
     async fn metric(&self, series: &str) -> f64 {
-        let observed = health::observe(&self.registry, &*self.bus, &self.presence, &self.instance).await;
+        let observed = health::observe(
+            &self.registry,
+            &*self.bus,
+            &self.presence,
+            &self.audit,
+            &self.instance,
+        )
+        .await;
         let text = self.metrics.render(&observed, Format::Text).unwrap();
         let line = text
             .lines()

@@ -1,14 +1,13 @@
 //! Text for people: coloured on a terminal (anstream honours `NO_COLOR`), and without anything that a terminal would
 //! obey, since bodies and names come from strangers.
 
-use std::fmt::Write as _;
 use std::io::Write;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::deceptive::is_deceptive;
+use crate::deceptive::{escaped_json, escaped_text};
 
 /// Destinations and names.
 pub(super) const NAME: Style = AnsiColor::Cyan.on_default().bold();
@@ -23,18 +22,7 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// `text` with control characters shown as escapes, except ends of line and tabs.
 pub(super) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' | '\t' => shown.push(character),
-            _ if is_deceptive(character) => {
-                // Writing to a String cannot fail.
-                let _ = write!(shown, "{}", character.escape_unicode());
-            }
-            _ => shown.push(character),
-        }
-    }
-    shown
+    escaped_text(text, &['\n', '\t']).into_owned()
 }
 
 /// The same on one line.
@@ -81,21 +69,7 @@ pub(super) fn json_line(value: &impl serde::Serialize) -> std::io::Result<()> {
 /// which changes no value.
 fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
     let text = serde_json::to_string(value)?;
-    if !text.chars().any(is_deceptive) {
-        return Ok(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if is_deceptive(character) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                // Writing to a String cannot fail.
-                let _ = write!(escaped, "\\u{unit:04x}");
-            }
-        } else {
-            escaped.push(character);
-        }
-    }
-    Ok(escaped)
+    Ok(escaped_json(&text).into_owned())
 }
 
 /// A progress bar for work of known length, drawn only on the standard error of a terminal.
@@ -111,12 +85,13 @@ pub(super) fn bar(what: &str, length: u64) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deceptive::is_deceptive;
 
     #[test]
     fn a_terminal_has_nothing_to_obey() {
         assert_eq!(
             printable("a\u{1b}[31mb\r\u{9b}c\u{202e}d\ne\tä"),
-            "a\\u{1b}[31mb\\u{d}\\u{9b}c\\u{202e}d\ne\tä"
+            "a\\u{1b}[31mb\\r\\u{9b}c\\u{202e}d\ne\tä"
         );
         assert_eq!(one_line("a\nb"), "a\\nb");
         let hostile = "\u{9b}31m\u{7f}\u{202e}\u{1b}ä";

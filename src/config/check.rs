@@ -32,6 +32,7 @@ impl Config {
         self.drain.check(&mut findings);
         tracing::check(self, &mut findings);
         self.log.check(&mut findings);
+        self.audit.check(&mut findings);
         findings
     }
 

@@ -10,6 +10,8 @@ use super::desk::Desk;
 use super::question::{Refused, Statement, operator};
 use crate::bus::{Bus, PublishError};
 use crate::principal::UserName;
+use crate::telemetry::audit::Audit;
+use crate::telemetry::audit::event::{Event, What};
 use crate::telemetry::trace::Tracer;
 use crate::telemetry::trace::decide::{DEBUG_MINUTES_MAX, Debugged, session_id};
 
@@ -71,14 +73,14 @@ pub(crate) async fn tell_all(
     }
 }
 
-/// Obeys both orders.
-pub(crate) fn register(desk: &mut Desk, tracer: &Tracer) {
-    let users = tracer.clone();
+/// Obeys both orders, which `audit` is told.
+pub(crate) fn register(desk: &mut Desk, tracer: &Tracer, audit: &Audit) {
+    let users = (tracer.clone(), audit.clone());
     desk.listen(move |TraceUser { user, minutes, by }| {
         trace(&users, Debugged::User(user), minutes, &by);
         std::future::ready(Ok(()))
     });
-    let sessions = tracer.clone();
+    let sessions = (tracer.clone(), audit.clone());
     desk.listen(move |order: TraceSession| {
         let traced = session_id(&order.session).ok_or(Refused::Malformed).map(|id| {
             let who = Debugged::Session { id, user: order.user };
@@ -89,10 +91,23 @@ pub(crate) fn register(desk: &mut Desk, tracer: &Tracer) {
 }
 
 /// Longer than an hour is an hour.
-fn trace(tracer: &Tracer, who: Debugged, minutes: u32, by: &str) {
+fn trace((tracer, audit): &(Tracer, Audit), who: Debugged, minutes: u32, by: &str) {
     let minutes = minutes.min(DEBUG_MINUTES_MAX);
     let lasting = Duration::from_secs(u64::from(minutes) * 60);
-    tracing::info!(target: "herald::audit", action = "debug-sampling", %by, ?who, ?lasting,
-        "tracing notifications of a user or a session on this instance");
+    audit.done(Event::DebugSampling, by, &what(&who, minutes));
     tracer.debug(who, lasting);
+}
+
+/// The order, as the audit tells of it.
+pub(crate) fn what(who: &Debugged, minutes: u32) -> What {
+    let mut what = match who {
+        Debugged::User(user) => What::user(user.as_str()),
+        Debugged::Session { id, user } => What {
+            user: user.as_ref().map(|user| user.as_str().into()),
+            session: Some(id.clone()),
+            ..What::default()
+        },
+    };
+    what.for_seconds = Some(u64::from(minutes) * 60);
+    what
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::desk::Desk;
 use super::question::{Statement, operator};
+use crate::telemetry::audit::Audit;
+use crate::telemetry::audit::event::{Event, What};
 use crate::telemetry::log_level;
 
 /// To every instance: log at another level for a while.
@@ -33,11 +35,15 @@ impl SetLevel {
     }
 
     /// Checked as if an operator had asked here.
-    fn apply(self) {
+    fn apply(self, audit: &Audit) {
         match log_level::set(&self.level, Duration::from_millis(self.for_ms)) {
             Ok(_) => {
-                tracing::info!(target: "herald::audit", action = "set-log-level", by = self.by, to = self.level,
-                    for_ms = self.for_ms, "the log's level is changed on every instance")
+                let what = What {
+                    level: Some(self.level.into()),
+                    for_seconds: Some(self.for_ms.div_ceil(1_000)),
+                    ..What::default()
+                };
+                audit.done(Event::SetLogLevel, &self.by, &what);
             }
             Err(error) => {
                 tracing::warn!(%error, "another instance asks for a log level that cannot be set")
@@ -46,10 +52,11 @@ impl SetLevel {
     }
 }
 
-/// Obeys [`SetLevel`].
-pub(crate) fn register(desk: &mut Desk) {
-    desk.listen(|order: SetLevel| {
-        order.apply();
+/// Obeys [`SetLevel`], which `audit` is told.
+pub(crate) fn register(desk: &mut Desk, audit: &Audit) {
+    let audit = audit.clone();
+    desk.listen(move |order: SetLevel| {
+        order.apply(&audit);
         std::future::ready(Ok(()))
     });
 }

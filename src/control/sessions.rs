@@ -7,6 +7,8 @@ use super::question::{Question, Statement, fit, operator};
 use crate::close_reason::CloseReason;
 use crate::delivery::registry::{Registry, SessionView};
 use crate::principal::UserName;
+use crate::telemetry::audit::Audit;
+use crate::telemetry::audit::event::{Event, What};
 
 /// Most bytes of sessions in one answer: well below what NATS carries, whatever its `max_payload`.
 const ANSWER_MAX_BYTES: usize = 256 << 10;
@@ -51,19 +53,18 @@ impl Statement for Disconnect {
     const KIND: &'static str = "sessions.disconnect";
 }
 
-/// Answers [`ListSessions`] and obeys [`Disconnect`].
-pub(crate) fn register(desk: &mut Desk, registry: &Registry) {
+/// Answers [`ListSessions`] and obeys [`Disconnect`], which `audit` is told.
+pub(crate) fn register(desk: &mut Desk, registry: &Registry, audit: &Audit) {
     let sessions = registry.clone();
     desk.answer::<ListSessions, _>(move |OfUser { user }| {
         let registry = sessions.clone();
         async move { Ok(answer(registry.sessions_of(&user).await, ANSWER_MAX_BYTES)) }
     });
-    let registry = registry.clone();
+    let (registry, audit) = (registry.clone(), audit.clone());
     desk.listen(move |Disconnect { user, by }| {
         let registry = registry.clone();
+        audit.done(Event::DisconnectUser, &by, &What::user(user.as_str()));
         async move {
-            tracing::info!(target: "herald::audit", action = "disconnect-user", by = %by, user = %user,
-                "closing a user's sessions on this instance");
             registry.close_user(&user, CloseReason::Disconnected).await;
             Ok(())
         }

@@ -22,6 +22,7 @@ use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::tap::Tap;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 
@@ -55,6 +56,8 @@ pub(crate) struct State {
     pub time_zone: jiff::tz::TimeZone,
     /// Samples what this instance fans out.
     pub tap: Tap,
+    /// Told of what operators do.
+    pub audit: Audit,
     /// `presence.list_destination`, for the page.
     pub list_destination: Option<Path>,
 }

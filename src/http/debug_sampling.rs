@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::api::Api;
 use super::ask::ask_others;
+use super::audit::Deed;
 use super::body::require_json;
 use super::caller::Caller;
 use super::error::ApiError;
@@ -20,7 +21,7 @@ use super::json;
 use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
-use crate::control::debug_sampling::tell_all;
+use crate::control::debug_sampling::{tell_all, what};
 use crate::control::session_user::{FindSession, OfSession};
 use crate::principal::UserName;
 use crate::problem::Problem;
@@ -66,6 +67,7 @@ fn whole_minutes<'de, D: Deserializer<'de>>(json: D) -> Result<u32, D::Error> {
 pub(crate) async fn put_debug_user(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    Extension(deed): Extension<Deed>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -73,7 +75,7 @@ pub(crate) async fn put_debug_user(
     let segment = uri.path().strip_prefix("/api/v1/debug/users/");
     let user = user_name(segment.unwrap_or_default())?;
     let minutes = minutes(&api, &headers, body).await?;
-    tell(&api, &caller, &Debugged::User(user), minutes).await
+    tell(&api, &caller, &deed, Debugged::User(user), minutes).await
 }
 
 /// Traces what one session sends, and what is sent on its user's own destinations, as for a user. Which session it is: the
@@ -95,6 +97,7 @@ pub(crate) async fn put_debug_user(
 pub(crate) async fn put_debug_session(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    Extension(deed): Extension<Deed>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -108,7 +111,7 @@ pub(crate) async fn put_debug_session(
         0 => None,
         _ => Some(holder(&api, &id).await?),
     };
-    tell(&api, &caller, &Debugged::Session { id, user }, minutes).await
+    tell(&api, &caller, &deed, Debugged::Session { id, user }, minutes).await
 }
 
 /// Reads the body, and refuses if tracing is off.
@@ -150,23 +153,18 @@ async fn holder(api: &Api, session: &str) -> Result<UserName, ApiError> {
 }
 
 /// Tells every instance.
-async fn tell(api: &Api, caller: &Caller, who: &Debugged, minutes: u32) -> Result<StatusCode, ApiError> {
-    let told = async {
-        api.require_bus()?;
-        let told = tell_all(&*api.state.bus, who.clone(), minutes, caller.to_string()).await;
-        told.map_err(|error| ApiError::from_publish(error, None))
-    };
-    let told = told.await;
-    tracing::info!(
-        target: "herald::audit",
-        action = "debug-sampling",
-        caller = %caller,
-        who = ?who,
-        minutes,
-        outcome = if told.is_ok() { "accepted" } else { "refused" },
-        "an operator has a user or a session traced"
-    );
-    told.map(|()| StatusCode::ACCEPTED)
+async fn tell(
+    api: &Api,
+    caller: &Caller,
+    deed: &Deed,
+    who: Debugged,
+    minutes: u32,
+) -> Result<StatusCode, ApiError> {
+    deed.is(what(&who, minutes));
+    api.require_bus()?;
+    let told = tell_all(&*api.state.bus, who, minutes, caller.to_string()).await;
+    told.map_err(|error| ApiError::from_publish(error, None))?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 #[cfg(test)]

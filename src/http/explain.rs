@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Query, State};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::api::Api;
 use super::ask::{Asked, ask_others};
+use super::audit::Deed;
 use super::error::ApiError;
 use super::notifications::request::User;
 use super::refusals;
@@ -18,6 +19,7 @@ use crate::control::explain::{self as control, Explain};
 use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
 use crate::destination::Target;
 use crate::principal::UserName;
+use crate::telemetry::audit::event::What;
 
 /// The query.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -114,6 +116,7 @@ pub(crate) struct MissedSession {
 )]
 pub(crate) async fn get_explain(
     State(api): State<Arc<Api>>,
+    Extension(deed): Extension<Deed>,
     question: Result<Query<Question>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Explanation>, ApiError> {
     let Query(question) = question.map_err(|_| {
@@ -128,6 +131,15 @@ pub(crate) async fn get_explain(
         }
     };
     let target = target.map_err(|error| ApiError::BadRequest(format!("destination: {error}")))?;
+    let (user, path) = match &target {
+        Target::Broadcast(path) => (None, path),
+        Target::User { user, path } => (Some(user.as_str().into()), path),
+    };
+    deed.is(What {
+        user,
+        destination: Some(path.to_string().into()),
+        ..What::default()
+    });
     Ok(Json(explain(&api, &target).await))
 }
 

@@ -19,6 +19,7 @@ use crate::delivery::registry::Registry;
 use crate::drain::Phase;
 use crate::instance::Instance;
 use crate::presence::Presence;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::{Format, Observed};
 
 /// Whether this instance can serve.
@@ -101,6 +102,7 @@ pub(crate) async fn observe(
     registry: &Registry,
     bus: &dyn Bus,
     presence: &Presence,
+    audit: &Audit,
     instance: &Instance,
 ) -> Observed {
     let oldest = tokio::time::timeout(OLDEST_TIMEOUT, registry.oldest_waiting());
@@ -112,6 +114,7 @@ pub(crate) async fn observe(
         users_online: presence.online(),
         instances: presence.instances().len(),
         presence_refused: presence.refused(),
+        audit_lost: audit.lost(),
         instance: Arc::clone(&instance.name),
     }
 }
@@ -133,7 +136,14 @@ pub(crate) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> 
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
     let state = &api.state;
-    let observed = observe(&state.registry, &*state.bus, &state.presence, &state.instance).await;
+    let observed = observe(
+        &state.registry,
+        &*state.bus,
+        &state.presence,
+        &state.audit,
+        &state.instance,
+    )
+    .await;
     let metrics = state.metrics.clone();
     // Reading /proc and encoding take milliseconds with many open descriptors: not on the runtime's threads.
     let rendered = tokio::task::spawn_blocking(move || metrics.render(&observed, format)).await;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::api::Api;
+use super::audit::Deed;
 use super::body::require_json;
 use super::caller::Caller;
 use super::error::ApiError;
@@ -22,6 +23,7 @@ use super::refusals;
 use crate::control::ask::tell;
 use crate::control::log_level::SetLevel;
 use crate::setting::HumanDuration;
+use crate::telemetry::audit::event::What;
 use crate::telemetry::log_level::{self, Level, LevelError};
 
 /// How long a change lasts if it does not say.
@@ -107,6 +109,7 @@ pub(crate) async fn get_log(State(api): State<Arc<Api>>) -> Result<Json<LogLevel
 pub(crate) async fn put_log(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    Extension(deed): Extension<Deed>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -117,9 +120,12 @@ pub(crate) async fn put_log(
     let lasts = request.lasts.map_or(LASTS_DEFAULT, |lasts| lasts.0);
     let all = request.instances == Some(Instances::All);
     log_level::check(&level, lasts).map_err(refused)?;
-    tracing::info!(target: "herald::audit", action = "set-log-level", caller = %caller, to = level,
-        lasts_ms = lasts.as_millis() as u64, all,
-        "an operator changes the log's level");
+    deed.is(What {
+        level: Some(level.as_str().into()),
+        for_seconds: Some(lasts.as_secs()),
+        instances: Some(if all { "all" } else { "own" }),
+        ..What::default()
+    });
     if !all {
         let set = log_level::set(&level, lasts).map_err(refused)?;
         return Ok(Json(view(&api, set)).into_response());

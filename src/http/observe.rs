@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use super::access::Scope;
 use super::api::Api;
+use super::audit::{self, Guard};
 use super::caller::{address, authorize};
 use super::error::{ApiError, Refused};
 use super::origin;
@@ -21,14 +22,14 @@ use super::trace::{self, Recorded, method};
 use crate::envelope::TraceContext;
 use crate::limit::Limit;
 
-/// The middleware of a group of routes: measures, and admits callers with `scope` (`None`: anyone).
+/// The middleware of a group of routes: measures, and admits those whom `guard` lets pass.
 pub(crate) async fn around(
-    State((api, scope)): State<(Arc<Api>, Option<Scope>)>,
+    State((api, guard)): State<(Arc<Api>, Guard)>,
     request: Request,
     next: Next,
 ) -> Response {
     measured(&api, request, async |request| {
-        admit(&api, scope, request, next).await
+        admit(&api, guard, request, next).await
     })
     .await
 }
@@ -36,11 +37,11 @@ pub(crate) async fn around(
 /// The same where preflights are answered: they are handled between [`measure`] and this, so that a page can read a
 /// refusal.
 pub(crate) async fn guard(
-    State((api, scope)): State<(Arc<Api>, Option<Scope>)>,
+    State((api, guard)): State<(Arc<Api>, Guard)>,
     request: Request,
     next: Next,
 ) -> Response {
-    admit(&api, scope, request, next).await
+    admit(&api, guard, request, next).await
 }
 
 /// Only measures.
@@ -73,16 +74,16 @@ pub(crate) async fn not_found(api: Arc<Api>, request: Request) -> Response {
     .await
 }
 
-async fn admit(api: &Api, scope: Option<Scope>, request: Request, next: Next) -> Response {
-    match (origin::refusal(api, &request), scope) {
+async fn admit(api: &Api, guard: Guard, request: Request, next: Next) -> Response {
+    match (origin::refusal(api, &request), guard.scope()) {
         (Some(error), _) => error.into_response(),
-        (None, Some(scope)) => require(api, scope, request, next).await,
+        (None, Some(scope)) => require(api, scope, guard, request, next).await,
         (None, None) => next.run(request).await,
     }
 }
 
 /// Stands before every route that requires `scope`. Runs before any byte of the body is read.
-async fn require(api: &Api, scope: Scope, mut request: Request, next: Next) -> Response {
+async fn require(api: &Api, scope: Scope, guard: Guard, mut request: Request, next: Next) -> Response {
     let address = address(&request);
     let state = &api.state;
     // The clock is read here, so that a login is part of the span.
@@ -98,6 +99,9 @@ async fn require(api: &Api, scope: Scope, mut request: Request, next: Next) -> R
     {
         Ok(caller) => {
             tracing::Span::current().record("caller", tracing::field::display(&caller));
+            if let Guard::Admin(event) = guard {
+                return audit::told(&state.audit, event, &caller, address, request, next).await;
+            }
             let begun = start.and_then(|at| trace::begin(&state.tracer, &mut request, &caller, address, at));
             request.extensions_mut().insert(caller);
             let Some(span) = begun else {

@@ -8,13 +8,14 @@ use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access::Scope;
 use super::api::{Api, State};
+use super::audit::Guard;
 use super::notifications::{message, publish, raw};
 use super::origin::cors;
 use super::{
     Config, debug_sampling, explain, health, instances, log_level, observe, openapi, page, tap, users,
 };
+use crate::telemetry::audit::event::Event;
 
 /// One router per port.
 pub(crate) struct Routers {
@@ -31,19 +32,25 @@ pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
     let page = page::Page::new(&state, config);
     let api = Arc::new(Api::new(state, config));
     let base = config.base_path.as_str();
-    let open = |routes| around(routes, &api, None);
-    let guarded = |routes, scope| around(routes, &api, Some(scope));
+    let open = |routes| around(routes, &api, Guard::Open);
+    let admin_routes = |routes: Vec<AdminRoutes>| {
+        routes
+            .into_iter()
+            .fold(OpenApiRouter::new(), |all, (event, routes)| {
+                all.merge(around(routes, &api, Guard::Admin(event)))
+            })
+    };
 
     let mut documented = openapi::document(base)
-        .merge(guarded(publish_routes(), Scope::Publish))
-        .merge(guarded(read_routes(), Scope::Read))
-        .merge(guarded(admin_routes(), Scope::Admin));
+        .merge(around(publish_routes(), &api, Guard::Publish))
+        .merge(around(read_routes(), &api, Guard::Read))
+        .merge(admin_routes(operators_routes()));
     let separate = config.admin_listen.is_some();
     if !separate {
         documented = documented
             .merge(open(health_routes()))
-            .merge(guarded(metrics_routes(), Scope::Read))
-            .merge(guarded(debug_routes(), Scope::Admin));
+            .merge(around(metrics_routes(), &api, Guard::Read))
+            .merge(admin_routes(debug_routes()));
     }
     let (routes, document) = documented.split_for_parts();
     let document = openapi::render(document);
@@ -61,7 +68,7 @@ pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
         .fallback(not_found.clone());
     let admin = separate.then(|| {
         let (routes, _) = open(health_routes().merge(metrics_routes()))
-            .merge(guarded(debug_routes(), Scope::Admin))
+            .merge(admin_routes(debug_routes()))
             .split_for_parts();
         let routes = with_layers(routes, &api);
         let below_base = if base.is_empty() {
@@ -90,20 +97,31 @@ fn read_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(users::get_user))
 }
 
-fn admin_routes() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new()
-        .routes(routes!(users::delete_sessions))
-        .routes(routes!(tap::tap))
-        .routes(routes!(explain::get_explain))
-        .routes(routes!(instances::list_instances))
+/// Routes for operators, by what the audit calls their use.
+type AdminRoutes = (Event, OpenApiRouter<Arc<Api>>);
+
+fn operators_routes() -> Vec<AdminRoutes> {
+    let one = |routes| OpenApiRouter::new().routes(routes);
+    vec![
+        (Event::DisconnectUser, one(routes!(users::delete_sessions))),
+        (Event::Tap, one(routes!(tap::tap))),
+        (Event::Explain, one(routes!(explain::get_explain))),
+        (Event::ListInstances, one(routes!(instances::list_instances))),
+    ]
 }
 
 /// They require the scope on either port: reaching a port for operators does not make a caller one.
-fn debug_routes() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new()
-        .routes(routes!(log_level::get_log, log_level::put_log))
-        .routes(routes!(debug_sampling::put_debug_user))
-        .routes(routes!(debug_sampling::put_debug_session))
+fn debug_routes() -> Vec<AdminRoutes> {
+    let one = |routes| OpenApiRouter::new().routes(routes);
+    vec![
+        (Event::GetLogLevel, one(routes!(log_level::get_log))),
+        (Event::SetLogLevel, one(routes!(log_level::put_log))),
+        (Event::DebugSampling, one(routes!(debug_sampling::put_debug_user))),
+        (
+            Event::DebugSampling,
+            one(routes!(debug_sampling::put_debug_session)),
+        ),
+    ]
 }
 
 fn health_routes() -> OpenApiRouter<Arc<Api>> {
@@ -117,9 +135,9 @@ fn metrics_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new().routes(routes!(health::metrics))
 }
 
-/// What surrounds a group of routes that require `scope`.
-fn around(routes: OpenApiRouter<Arc<Api>>, api: &Arc<Api>, scope: Option<Scope>) -> OpenApiRouter<Arc<Api>> {
-    let state = (Arc::clone(api), scope);
+/// What surrounds a group of routes that `guard` stands before.
+fn around(routes: OpenApiRouter<Arc<Api>>, api: &Arc<Api>, guard: Guard) -> OpenApiRouter<Arc<Api>> {
+    let state = (Arc::clone(api), guard);
     match api.cors_origins.is_empty() {
         true => routes.route_layer(from_fn_with_state(state, observe::around)),
         false => routes.route_layer(from_fn_with_state(state, observe::guard)),

@@ -4,18 +4,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::api::Api;
+use super::audit::Deed;
 use super::error::ApiError;
 use super::refusals;
 use crate::drain::Phase;
 use crate::limit::Limit;
 use crate::tap::Count;
+use crate::telemetry::audit::event::What;
 
 /// Shorter than proxies wait for an answer.
 const SECONDS_MAX: u64 = 30;
@@ -93,6 +95,7 @@ impl From<Count> for Counted {
 )]
 pub(crate) async fn tap(
     State(api): State<Arc<Api>>,
+    Extension(deed): Extension<Deed>,
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Json<Tapped>, ApiError> {
     let seconds = params.map_or(0, |Query(params)| params.seconds);
@@ -101,6 +104,10 @@ pub(crate) async fn tap(
             "seconds must be a whole number from 1 to {SECONDS_MAX}"
         )));
     }
+    deed.is(What {
+        for_seconds: Some(seconds),
+        ..What::default()
+    });
     let state = &api.state;
     let sampling = state.tap.begin().ok_or(ApiError::Overloaded(
         "as many samples as are allowed are being taken (api.taps)",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -24,9 +24,12 @@ use crate::instance::Instance;
 use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::setting::ByteSize;
+use crate::telemetry::audit::kept::Kept;
+use crate::telemetry::audit::{Audit, AuditGuard};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 
+mod audited;
 mod bodies;
 mod browsers;
 mod description;
@@ -66,6 +69,9 @@ pub(crate) struct Fixture {
     pub main: Router,
     pub admin: Option<Router>,
     pub phase: watch::Sender<Phase>,
+    /// What the audit says.
+    pub audited: Kept,
+    _audit_guard: AuditGuard,
 }
 
 /// An answer, read.
@@ -127,6 +133,7 @@ impl Fixture {
             crate::presence::Config::default(),
         );
         let phase = watch::Sender::new(Phase::Running);
+        let (audit, audit_guard, audited) = Audit::kept();
         let (metrics, tracer) = (Metrics::new().unwrap(), Tracer::default());
         let publisher = Publisher::new(dyn_bus.clone(), tracer.clone(), metrics.clone(), MAX_BODY_BYTES);
         let state = State {
@@ -144,6 +151,7 @@ impl Fixture {
             header_limits: HeaderLimits { count: 4, bytes: 64 },
             time_zone: jiff::tz::TimeZone::UTC,
             tap: crate::tap::Tap::new(1, 8),
+            audit,
             list_destination: None,
         };
         let ws = Router::new().route(
@@ -156,6 +164,8 @@ impl Fixture {
             main,
             admin,
             phase,
+            audited,
+            _audit_guard: audit_guard,
         }
     }
 

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::api::Api;
 use super::ask::{Asked, ask_others};
+use super::audit::Deed;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::notifications::raw::user_name;
@@ -21,6 +22,7 @@ use crate::control::sessions::{Disconnect, ListSessions, OfUser, Sessions};
 use crate::delivery::registry::SessionView;
 use crate::instance::{Instance, InstanceId};
 use crate::principal::UserName;
+use crate::telemetry::audit::event::What;
 
 /// Who is online.
 #[derive(Debug, Serialize, ToSchema)]
@@ -135,6 +137,7 @@ pub(crate) async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Js
 pub(crate) async fn delete_sessions(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    Extension(deed): Extension<Deed>,
     uri: Uri,
 ) -> Result<StatusCode, ApiError> {
     let segment = uri
@@ -143,25 +146,15 @@ pub(crate) async fn delete_sessions(
         .and_then(|rest| rest.strip_suffix("/sessions"))
         .unwrap_or_default();
     let user = user_name(segment)?;
-    let told = async {
-        api.require_bus()?;
-        let order = Disconnect {
-            user: user.clone(),
-            by: caller.to_string(),
-        };
-        let told = tell(&*api.state.bus, &order).await;
-        told.map_err(|error| ApiError::from_publish(error, None))
+    deed.is(What::user(user.as_str()));
+    api.require_bus()?;
+    let order = Disconnect {
+        user,
+        by: caller.to_string(),
     };
-    let told = told.await;
-    tracing::info!(
-        target: "herald::audit",
-        action = "disconnect-user",
-        caller = %caller,
-        user = %user,
-        outcome = if told.is_ok() { "accepted" } else { "refused" },
-        "an operator disconnects a user"
-    );
-    told.map(|()| StatusCode::ACCEPTED)
+    let told = tell(&*api.state.bus, &order).await;
+    told.map_err(|error| ApiError::from_publish(error, None))?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 fn gather(

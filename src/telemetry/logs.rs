@@ -7,29 +7,30 @@
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use super::lines::{self, Lines, Lost};
 use super::{LogConfig, LogFormat, StartError, log_level, trace};
-use traced::{Ids, Traced};
+use traced::{Form, Traced};
 
 mod traced;
 
-/// Counts the lines that found the queue full. Set once, by [`start`].
-static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+/// Counts the lines that were lost. Set once, by [`start`].
+static LOST: OnceLock<Lost> = OnceLock::new();
 
 /// Keeps the log's thread. Dropping it writes what is queued, and gives up after about a second if nobody reads.
 #[derive(Debug)]
 #[must_use = "dropping it ends the log"]
-pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] lines::Guard);
 
 /// Lines lost since the start, because nobody read standard error quickly enough.
 pub fn lost() -> u64 {
-    LOST.get().map_or(0, |counter| counter.dropped_lines() as u64)
+    LOST.get().map_or(0, Lost::count)
 }
 
 /// Whether lines are for people.
@@ -59,18 +60,22 @@ where
     let filter = level.and(not_exported.with_max_level_hint(LevelFilter::TRACE));
     let layer = fmt::layer().with_writer(writer);
     if is_pretty(format, terminal) {
-        let (format, ids) = (format::format().compact().with_ansi(coloured), Ids::Text);
-        let layer = layer.with_ansi(coloured);
+        let (format, form) = (
+            format::format().compact().with_ansi(coloured),
+            Form::Text { coloured },
+        );
+        let fields = format::debug_fn(traced::field).delimited(" ");
+        let layer = layer.with_ansi(coloured).fmt_fields(fields);
         layer
-            .event_format(Traced { format, ids })
+            .event_format(Traced { format, form })
             .with_filter(filter)
             .boxed()
     } else {
         let format = format::format().json().flatten_event(true);
         let format = format.with_current_span(true).with_span_list(false);
-        let (layer, ids) = (layer.json(), Ids::Json);
+        let (layer, form) = (layer.json(), Form::Json);
         layer
-            .event_format(Traced { format, ids })
+            .event_format(Traced { format, form })
             .with_filter(filter)
             .boxed()
     }
@@ -83,18 +88,13 @@ pub(super) fn start(config: &LogConfig) -> Result<LogGuard, StartError> {
     // https://no-color.org: set and not empty.
     let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (filter, handle) = reload::Layer::new(filter);
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(config.queue_lines)
-        .lossy(true)
-        .thread_name("herald-log")
-        .finish(std::io::stderr());
-    let counter = writer.error_counter();
+    let (Lines { writer, lost }, guard) = lines::queue(std::io::stderr(), "herald-log", config.queue_lines);
     tracing_subscriber::registry()
         .with(layer(config.format, terminal, coloured, writer, filter))
         .with(trace::layer())
         .try_init()
         .map_err(|_| StartError::Twice)?;
-    LOST.set(counter).map_err(|_| StartError::Twice)?;
+    LOST.set(lost).map_err(|_| StartError::Twice)?;
     log_level::begun(handle, config.level.as_str());
     log_panics();
     Ok(LogGuard(guard))
@@ -136,12 +136,17 @@ mod tests {
 
     /// What `say` logs under `level`.
     fn logged(format: LogFormat, level: &str, say: impl FnOnce()) -> String {
+        logged_in(format, false, level, say)
+    }
+
+    /// The same, coloured or not.
+    fn logged_in(format: LogFormat, coloured: bool, level: &str, say: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
         let layer = layer(
             format,
             false,
-            false,
+            coloured,
             move || writer.clone(),
             level.parse::<Level>().unwrap().filter(),
         );
@@ -188,6 +193,41 @@ mod tests {
         assert_eq!(line["port"], 8080);
         assert_eq!(line["level"], "INFO");
         assert_eq!(line["span"]["user"], "alice");
+    }
+
+    #[test]
+    fn no_value_ends_its_line_or_has_a_terminal_obey() {
+        const HOSTILE: &str =
+            "a\n2026-11-24T12:00:00Z  INFO forged\r\u{1b}[2K\u{9b}31m\u{202e}\u{2028}\u{7f}\u{e0041}ä";
+        let say = || {
+            let span = tracing::info_span!("session", user = %HOSTILE);
+            span.in_scope(
+                || tracing::info!(by = HOSTILE, shown = %HOSTILE, debugged = ?HOSTILE, "{HOSTILE}"),
+            );
+        };
+        for (format, coloured) in [
+            (LogFormat::Pretty, false),
+            (LogFormat::Pretty, true),
+            (LogFormat::Json, false),
+        ] {
+            let lines = logged_in(format, coloured, "info", say);
+            let line = lines.strip_suffix('\n').unwrap();
+            let colours = line.replace("\u{1b}[", "");
+            let shown = if coloured { colours.as_str() } else { line };
+            assert!(
+                !shown.chars().any(crate::deceptive::is_deceptive),
+                "{format:?} {coloured}: {line:?}"
+            );
+            assert!(!line.contains("\u{1b}[2K"), "{line:?}");
+            assert!(line.contains('ä') && line.contains("forged"), "{line:?}");
+            if format == LogFormat::Json {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!(
+                    (&line["by"], &line["message"]),
+                    (&HOSTILE.into(), &HOSTILE.into())
+                );
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, its futures live once, and its tasks end with its runtime"
 )]
 
+mod audit;
 mod bus;
 mod cli;
 mod cluster;

@@ -351,6 +351,7 @@ fn bounds_fit_each_other() {
         ),
         ("instance.name = \"a\\nb\"", "instance.name"),
         ("log.level = 'inof'", "log.level"),
+        ("audit.file = ''", "audit.file"),
     ] {
         check(text, &[key]);
     }

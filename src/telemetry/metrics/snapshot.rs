@@ -27,6 +27,8 @@ pub struct Observed {
     pub instances: usize,
     /// Presence messages that could not be read.
     pub presence_refused: u64,
+    /// Lines of the audit that were lost.
+    pub audit_lost: u64,
     /// This instance's name.
     pub instance: Arc<str>,
 }
@@ -121,6 +123,7 @@ pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry
         ],
     )?;
     snapshot.counter(names::LOG_LINES_LOST, crate::telemetry::logs::lost())?;
+    snapshot.counter(names::AUDIT_LOST, observed.audit_lost)?;
     snapshot.counter(names::HEARTBEAT_MISSES, delivery.pings)?;
     snapshot.counter(names::REAPED, delivery.reaped)?;
     snapshot.gauge(names::BUS_CONNECTED, observed.bus_connected.into())?;

@@ -27,6 +27,7 @@ fn observed() -> Observed {
         users_online: 5,
         instances: 2,
         presence_refused: 0,
+        audit_lost: 0,
         instance: "a \"b\"".into(),
     }
 }

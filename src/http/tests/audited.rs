@@ -1,0 +1,178 @@
+//! Promise: whatever an operator asks for is told to the audit in one line, with who, what and the outcome, and nobody
+//! else's request is.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::telemetry::audit::event::Event;
+
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+
+fn request(method: &str, path: &str, key: &str, body: &'static str) -> Request<Body> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json")
+        .header("traceparent", TRACEPARENT);
+    request.body(Body::from(body)).unwrap()
+}
+
+#[tokio::test]
+async fn every_request_to_a_route_of_operators_is_one_line() {
+    let fixture = Fixture::new(Access::Keys, &Config::default());
+    let rows: [(&str, &str, &str, u16, Value); 11] = [
+        (
+            "DELETE",
+            "/api/v1/users/%C3%A4%20b/sessions",
+            "",
+            202,
+            json!({"event": "disconnect-user", "what": {"user": "ä b"}, "outcome": "accepted"}),
+        ),
+        (
+            "DELETE",
+            "/api/v1/users/a%0Ab/sessions",
+            "",
+            400,
+            json!({"event": "disconnect-user", "outcome": "refused", "reason": "bad-request"}),
+        ),
+        (
+            "GET",
+            "/api/v1/tap?seconds=1",
+            "",
+            200,
+            json!({"event": "tap", "what": {"for_seconds": 1}, "outcome": "accepted"}),
+        ),
+        (
+            "GET",
+            "/api/v1/tap?seconds=99",
+            "",
+            400,
+            json!({"event": "tap", "outcome": "refused", "reason": "bad-request"}),
+        ),
+        (
+            "GET",
+            "/api/v1/explain?destination=/queue/x&user=u",
+            "",
+            200,
+            json!({"event": "explain", "what": {"user": "u", "destination": "/queue/x"}, "outcome": "accepted"}),
+        ),
+        (
+            "GET",
+            "/api/v1/instances",
+            "",
+            200,
+            json!({"event": "list-instances", "outcome": "accepted"}),
+        ),
+        (
+            "GET",
+            "/api/v1/debug/log",
+            "",
+            404,
+            json!({"event": "get-log-level", "outcome": "refused", "reason": "not-found"}),
+        ),
+        (
+            "PUT",
+            "/api/v1/debug/log",
+            r#"{"level":"debug","for":"90s","instances":"all"}"#,
+            202,
+            json!({"event": "set-log-level", "what": {"level": "debug", "for_seconds": 90, "instances": "all"},
+                "outcome": "accepted"}),
+        ),
+        (
+            "PUT",
+            "/api/v1/debug/log",
+            r#"{"level":"inof"}"#,
+            400,
+            json!({"event": "set-log-level", "outcome": "refused", "reason": "invalid-value"}),
+        ),
+        (
+            "PUT",
+            "/api/v1/debug/users/u",
+            r#"{"minutes":5}"#,
+            404,
+            json!({"event": "debug-sampling", "outcome": "refused", "reason": "not-found"}),
+        ),
+        (
+            "PUT",
+            "/api/v1/debug/sessions/x",
+            r#"{"minutes":5}"#,
+            400,
+            json!({"event": "debug-sampling", "outcome": "refused", "reason": "bad-request"}),
+        ),
+    ];
+    let mut events = BTreeSet::new();
+    for (number, (method, path, body, status, expected)) in rows.into_iter().enumerate() {
+        let answer = fixture.send(request(method, path, "admin", body)).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
+        let lines = fixture.audited.lines(number + 1);
+        assert_eq!(lines.len(), number + 1);
+        let mut line = lines.last().unwrap().clone();
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(&line[name], value, "{method} {path}");
+        }
+        assert_eq!(
+            (
+                &line["who"],
+                &line["address"],
+                &line["trace_id"],
+                &line["instance"]
+            ),
+            (
+                &json!("key:admin"),
+                &json!("0.0.0.0"),
+                &json!("4bf92f3577b34da6a3ce929d0e0e4736"),
+                &json!("test")
+            )
+        );
+        let members = line.as_object_mut().unwrap();
+        for name in [
+            "time", "event", "who", "address", "outcome", "trace_id", "instance", "target",
+        ] {
+            assert!(members.remove(name).is_some(), "{name}");
+        }
+        assert!(
+            members.keys().all(|name| expected.get(name).is_some()),
+            "{members:?}"
+        );
+        events.insert(expected["event"].as_str().unwrap().to_owned());
+    }
+    let all = Event::ALL.map(|event| json!(event).as_str().unwrap().to_owned());
+    assert_eq!(events, all.into_iter().collect(), "no event without a route");
+    // The document knows no other route of operators: each of its paths was asked for above.
+    let document = fixture.get("/api/openapi.json", "admin").await.json();
+    let paths = document["paths"].as_object().unwrap();
+    let of_operators = paths.values().flat_map(|path| path.as_object().unwrap().values());
+    let count = of_operators
+        .filter(|route| route["security"][0]["key"] == json!(["admin"]))
+        .count();
+    assert_eq!(count, 8);
+    // Nobody else's: no publisher's, no reader's, and no stranger's.
+    let lines = fixture.audited.lines(0).len();
+    for (method, path, key) in [
+        ("POST", "/api/v1/broadcast/queue/x", "publish"),
+        ("GET", "/api/v1/users", "read"),
+        ("GET", "/metrics", "read"),
+        ("DELETE", "/api/v1/users/u/sessions", "read"),
+        ("DELETE", "/api/v1/users/u/sessions", "wrong"),
+    ] {
+        fixture.send(request(method, path, key, "x")).await;
+    }
+    fixture
+        .send(request("GET", "/api/v1/instances", "admin", ""))
+        .await;
+    assert_eq!(fixture.audited.lines(lines + 1).len(), lines + 1);
+}
+
+#[tokio::test]
+async fn an_operator_who_leaves_before_the_answer_is_told_of() {
+    let fixture = Fixture::new(Access::Keys, &Config::default());
+    let asked = fixture.send(request("GET", "/api/v1/tap?seconds=30", "admin", ""));
+    let gone = tokio::time::timeout(std::time::Duration::from_millis(50), asked).await;
+    assert!(gone.is_err());
+    let line = &fixture.audited.lines(1)[0];
+    assert_eq!(
+        (&line["event"], &line["what"], &line["outcome"]),
+        (&json!("tap"), &json!({"for_seconds": 30}), &json!("unanswered"))
+    );
+}
