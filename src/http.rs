@@ -12,6 +12,7 @@ pub(crate) mod debug_sampling;
 pub(crate) mod error;
 pub(crate) mod explain;
 pub(crate) mod health;
+pub(crate) mod hosts;
 pub(crate) mod instances;
 pub(crate) mod json;
 pub mod listener;

@@ -134,6 +134,11 @@ impl Origins {
         self.allows(origin) || own()
     }
 
+    /// Whether every origin is allowed: `*`.
+    pub fn has_any(&self) -> bool {
+        self.any
+    }
+
     /// Whether `origin` is listed, by itself or by its domain, and not merely by `*`. `null` never is: any sandboxed
     /// page has it.
     pub fn lists_by_name(&self, origin: &str) -> bool {
@@ -179,9 +184,14 @@ impl Pattern {
     }
 }
 
+/// Whether `text` is one origin, as a browser writes it; `null` is none.
+pub(crate) fn is_origin(text: &str) -> bool {
+    Pattern::parse(text).is_some_and(|origin| !origin.below)
+}
+
 /// Whether `origin` is that of a page of `host`, a `Host` header. Schemes are not compared: TLS may end before
 /// Herald.
-fn is_of_host(origin: &str, host: &str) -> bool {
+pub(crate) fn is_of_host(origin: &str, host: &str) -> bool {
     origin.split_once("://").is_some_and(|(scheme, _)| {
         let page = Pattern::parse(origin).filter(|page| !page.below);
         page.is_some() && page == Pattern::parse(&format!("{scheme}://{host}"))

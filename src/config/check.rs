@@ -75,6 +75,13 @@ impl Config {
                         "api.access",
                         format!("open: whoever reaches {} may publish", self.http.listen),
                     );
+                    if self.http.hosts.is_empty() {
+                        findings.warn(
+                            "http.hosts",
+                            "api.access is open: name the hosts by which browsers come, or a page of any site may publish \
+                             through theirs (DNS rebinding)",
+                        );
+                    }
                 }
             }
         }

@@ -11,6 +11,7 @@ use super::Config;
 use super::access::Policy;
 use super::body::{BodyReader, Buffered, Limit};
 use super::error::ApiError;
+use super::origin::Pages;
 use crate::auth::Authenticator;
 use crate::bus::Bus;
 use crate::delivery::registry::Registry;
@@ -18,7 +19,6 @@ use crate::destination::{Path, Prefixes};
 use crate::drain::Phase;
 use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
-use crate::origins::Origins;
 use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::tap::Tap;
@@ -66,10 +66,8 @@ pub(crate) struct State {
 pub(crate) struct Api {
     pub(super) state: State,
     pub(super) body_reader: BodyReader,
-    /// `http.origins`
-    pub(super) origins: Origins,
-    /// `http.cors_origins`
-    pub(super) cors_origins: Origins,
+    /// Which pages may change state.
+    pub(super) pages: Pages,
     max_request_bytes: usize,
 }
 
@@ -79,8 +77,7 @@ impl Api {
         Self {
             state,
             body_reader: BodyReader::new(config.buffered_request_bytes.0, config.body_timeout.0),
-            origins: config.origins.clone(),
-            cors_origins: config.cors_origins.clone(),
+            pages: Pages::new(config),
             max_request_bytes: config.max_request_bytes.0,
         }
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::hosts::HostPattern;
 use super::page;
 use super::proxies::{ForwardedHeader, Network};
 use crate::origins::Origins;
@@ -35,6 +36,8 @@ pub struct Config {
     /// Origins that may open `/ws` and change state, in addition to pages of the host itself: `*`, exact, or
     /// `https://*.example.com`.
     pub origins: Origins,
+    /// Hosts by which browsers may change state. Empty: those that nobody else's DNS can make lead here (docs/rest.md).
+    pub hosts: Vec<HostPattern>,
     /// Origins whose preflights are answered.
     pub cors_origins: Origins,
     /// The time from accept, or from the first byte of a later request, to a complete request head.
@@ -79,6 +82,7 @@ impl Default for Config {
             page: page::Choice::Full,
             trace_url: TraceUrl::default(),
             origins: Origins::any(),
+            hosts: Vec::new(),
             cors_origins: Origins::default(),
             header_timeout: HumanDuration::secs(10),
             idle_timeout: HumanDuration::secs(75),

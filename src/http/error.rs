@@ -48,6 +48,8 @@ pub(crate) enum ApiError {
     Forbidden(&'static str),
     /// A browser's request from another site's page.
     CrossSite,
+    /// A page's request for a host that this server does not go by.
+    Misdirected(&'static str),
     /// No such route.
     NotFound(String),
     /// The route does not have this method.
@@ -75,6 +77,9 @@ pub(crate) enum ApiError {
     /// An internal error of Herald. The log has the cause.
     Internal,
 }
+
+/// How a request without credentials is asked for a key.
+pub(super) const BEARER: &str = "Bearer realm=\"herald\"";
 
 /// The last word of a refusal's `type`. A response carries it to [`super::observe`], which logs it.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +119,7 @@ impl ApiError {
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -135,6 +141,7 @@ impl ApiError {
             Self::Unauthenticated => ("unauthenticated", "Not authenticated"),
             Self::Forbidden(_) => ("forbidden", "Not allowed"),
             Self::CrossSite => ("cross-site", "Refused from a foreign page"),
+            Self::Misdirected(_) => ("misdirected", "Not a host of this server"),
             Self::NotFound(_) => ("not-found", "Not found"),
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
             Self::BodyTimeout => ("body-timeout", "The body came too slowly"),
@@ -169,9 +176,10 @@ impl ApiError {
             | Self::Invalid { detail, .. }
             | Self::BadRequest(detail)
             | Self::NotFound(detail) => detail.clone(),
-            Self::UnsupportedMediaType(detail) | Self::Forbidden(detail) | Self::Overloaded(detail, _) => {
-                (*detail).into()
-            }
+            Self::UnsupportedMediaType(detail)
+            | Self::Forbidden(detail)
+            | Self::Misdirected(detail)
+            | Self::Overloaded(detail, _) => (*detail).into(),
             Self::TooLarge {
                 limit,
                 limit_bytes,
@@ -190,7 +198,9 @@ impl ApiError {
             }
             Self::Unauthenticated => "credentials are missing or wrong".into(),
             Self::CrossSite => {
-                "this request may only come from pages of the host itself or of http.origins".into()
+                "this request may only come from pages of the host itself, as Host names it, or of http.origins; without \
+                 Sec-Fetch-Site, as over plain HTTP, * does not count there"
+                    .into()
             }
             Self::MethodNotAllowed => "this path has other methods, see Allow".into(),
             Self::BodyTimeout => "the body did not arrive within http.body_timeout".into(),
@@ -248,10 +258,7 @@ impl IntoResponse for ApiError {
         let headers = response.headers_mut();
         match self {
             Self::Unauthenticated => {
-                for challenge in [
-                    "Bearer realm=\"herald\"",
-                    "Basic realm=\"herald\", charset=\"UTF-8\"",
-                ] {
+                for challenge in [BEARER, "Basic realm=\"herald\", charset=\"UTF-8\""] {
                     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 }
             }

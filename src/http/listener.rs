@@ -168,6 +168,7 @@ pub async fn serve(
         router,
         metrics,
         shutdown,
+        port: listener.local_addr().map_or(0, |address| address.port()),
     });
     let Shared {
         options,
@@ -206,6 +207,7 @@ pub async fn serve(
         };
         let connection = Serving {
             address: address.ip().to_canonical(),
+            direct: !options.proxies.trust(address.ip()),
             accepted_at: Instant::now(),
             place,
             shared: Arc::clone(&shared),

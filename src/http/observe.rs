@@ -86,6 +86,7 @@ async fn admit(api: &Api, guard: Guard, request: Request, next: Next) -> Respons
 async fn require(api: &Api, scope: Scope, guard: Guard, mut request: Request, next: Next) -> Response {
     let address = address(&request);
     let state = &api.state;
+    let from_page = origin::is_of_browser(request.headers());
     // The clock is read here, so that a login is part of the span.
     let start = (scope == Scope::Publish && state.tracer.is_on()).then(SystemTime::now);
     match authorize(
@@ -98,6 +99,9 @@ async fn require(api: &Api, scope: Scope, guard: Guard, mut request: Request, ne
     .await
     {
         Ok(caller) => {
+            if let Some(error) = origin::rebound(&api.pages, &request, &caller) {
+                return error.into_response();
+            }
             tracing::Span::current().record("caller", tracing::field::display(&caller));
             if let Guard::Admin(event) = guard {
                 return audit::told(&state.audit, event, &caller, address, request, next).await;
@@ -112,7 +116,7 @@ async fn require(api: &Api, scope: Scope, guard: Guard, mut request: Request, ne
             response.extensions_mut().insert(Recorded(span));
             response
         }
-        Err(error) => error.into_response(),
+        Err(error) => origin::challenge(error.into_response(), from_page),
     }
 }
 

@@ -1,48 +1,166 @@
-//! Browsers: which pages may change state here, and whose preflights are answered (docs/rest.md, "Browsers"). Knows
-//! no route and no credentials.
+//! Browsers: which pages may change state here, whose preflights are answered, and what a page is asked for that has no
+//! credentials (docs/rest.md, "Browsers"). Knows no route and checks no credentials.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::response::Response;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::Config;
 use super::api::Api;
-use super::error::ApiError;
-use crate::origins::Origins;
+use super::caller::Caller;
+use super::error::{ApiError, BEARER};
+use super::hosts::{self, HostPattern};
+use crate::origins::{Origins, is_of_host, is_origin};
+use crate::ws::peer::Peer;
 
-/// Permits a state-changing request unless a browser says that another site's page sent it. Clients that are not
-/// browsers send neither header and pass.
-///
-/// A page whose origin is listed by name in `http.cors_origins` is permitted: otherwise answering its preflights
-/// would be useless. `*` in `http.origins` (the default, for `/ws`) does not admit another site's page.
-fn judge(method: &Method, headers: &HeaderMap, origins: &Origins, cors: &Origins) -> Result<(), ApiError> {
-    if method.is_safe() {
-        return Ok(());
+/// Which pages may change state: `http.origins`, `http.cors_origins` and `http.hosts`.
+pub(super) struct Pages {
+    pub(super) origins: Origins,
+    pub(super) cors_origins: Origins,
+    hosts: Vec<HostPattern>,
+}
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What a browser says about where a request comes from. No script can write either header.
+struct Said<'a> {
+    /// `Origin`; empty if there are several or it is not ASCII, which no browser sends.
+    origin: Option<&'a str>,
+    site: Option<Site>,
+}
+
+/// `Sec-Fetch-Site` (W3C Fetch Metadata), which browsers send to `https` and this machine alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Site {
+    Cross,
+    /// The same origin, the same site, or the user.
+    Own,
+    Unknown,
+}
+
+impl<'a> Said<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let origin = headers.contains_key(header::ORIGIN);
+        let sites = headers.get_all(SEC_FETCH_SITE).iter().map(|site| {
+            let is = |word: &str| site.as_bytes().eq_ignore_ascii_case(word.as_bytes());
+            match () {
+                () if is("cross-site") => Site::Cross,
+                () if is("same-origin") || is("same-site") || is("none") => Site::Own,
+                () => Site::Unknown,
+            }
+        });
+        Self {
+            origin: origin.then(|| only(headers, header::ORIGIN).unwrap_or_default()),
+            site: sites.reduce(|one, other| if one == other { one } else { Site::Cross }),
+        }
     }
-    let origin = headers
-        .get(header::ORIGIN)
-        .map(|value| value.to_str().unwrap_or(""));
-    if origin.is_some_and(|origin| cors.lists_by_name(origin)) {
-        return Ok(());
+}
+
+/// The value of a header that must not appear twice.
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+impl Pages {
+    /// From `[http]`.
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            origins: config.origins.clone(),
+            cors_origins: config.cors_origins.clone(),
+            hosts: config.hosts.clone(),
+        }
     }
-    let cross_site = headers
-        .get(HeaderName::from_static("sec-fetch-site"))
-        .is_some_and(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"));
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    if cross_site || !origins.allows_at(origin, host) {
-        return Err(ApiError::CrossSite);
+
+    /// Permits a state-changing request unless a browser says that another site's page sent it, or does not say that
+    /// none did. Clients that are not browsers send neither header and pass.
+    ///
+    /// A page whose origin is listed by name in `http.cors_origins` is permitted: otherwise answering its preflights
+    /// would be useless. `*` in `http.origins` (the default, for `/ws`) only admits what the browser calls the same site.
+    /// `null` is nobody's: every sandboxed page has it.
+    fn judge(&self, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
+        if method.is_safe() {
+            return Ok(());
+        }
+        let said = Said::of(headers);
+        if said.origin.is_none() && said.site.is_none() {
+            return Ok(());
+        }
+        let host = only(headers, header::HOST);
+        if !self.hosts.is_empty() && !host.is_some_and(|host| hosts::lists(&self.hosts, host)) {
+            return Err(ApiError::Misdirected(
+                "the Host of this page's request is not among http.hosts of the server",
+            ));
+        }
+        let Some(origin) = said.origin else {
+            return match said.site {
+                Some(Site::Cross) => Err(ApiError::CrossSite),
+                _ => Ok(()),
+            };
+        };
+        let own = || host.is_some_and(|host| is_of_host(origin, host));
+        let passes = self.cors_origins.lists_by_name(origin)
+            || match said.site {
+                Some(Site::Cross) => false,
+                Some(Site::Own) if self.origins.has_any() => is_origin(origin),
+                _ => self.origins.lists_by_name(origin) || own(),
+            };
+        passes.then_some(()).ok_or(ApiError::CrossSite)
     }
-    Ok(())
+
+    /// Refuses the page of a host that may be this one by a stranger's DNS (DNS rebinding), where the network is all that
+    /// such a request is trusted for: `caller` has shown no key.
+    ///
+    /// Only while `http.hosts` does not say which names are this server's. What then tells a stranger's page from one of
+    /// a drop-in deployment is what the stranger cannot change: DNS gives no certificate, so that the page came over plain
+    /// HTTP; and it moves a name, not a port, so that the page's port is the one that the browser is connected to here.
+    /// The pages of a deployment are served by what stands before Herald, on a port of its own.
+    fn is_rebound(&self, headers: &HeaderMap, port: Option<u16>, caller: &Caller) -> bool {
+        let said = Said::of(headers);
+        let (None | Some(Site::Unknown), Some(origin), Some(port)) = (said.site, said.origin, port) else {
+            return false;
+        };
+        let by_name = |origins: &Origins| origins.lists_by_name(origin);
+        self.hosts.is_empty()
+            && *caller == Caller::Anyone
+            && hosts::rebindable(origin) == Some(port)
+            && !by_name(&self.origins)
+            && !by_name(&self.cors_origins)
+    }
 }
 
 /// The check that every request must pass: `None`, or the refusal.
 pub(super) fn refusal(api: &Api, request: &Request) -> Option<ApiError> {
-    judge(
-        request.method(),
-        request.headers(),
-        &api.origins,
-        &api.cors_origins,
-    )
-    .err()
+    api.pages.judge(request.method(), request.headers()).err()
+}
+
+/// The check that a request must pass beside, once it is known who sends it: `None`, or the refusal.
+pub(super) fn rebound(pages: &Pages, request: &Request, caller: &Caller) -> Option<ApiError> {
+    let port = request.extensions().get::<Peer>().and_then(|peer| peer.port);
+    let refused = !request.method().is_safe() && pages.is_rebound(request.headers(), port, caller);
+    refused.then_some(ApiError::Misdirected(
+        "a page reached this server under a name that may be a stranger's, over plain HTTP and without a key; if the name is \
+         yours, list it in http.hosts",
+    ))
+}
+
+/// Whether a browser sent these headers for a page, as far as they say so.
+pub(super) fn is_of_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
+}
+
+/// A refusal for missing credentials asks a page for a key alone: a browser that is asked for a password keeps it, and sends
+/// it with whatever another page has it send.
+pub(super) fn challenge(mut response: Response, from_page: bool) -> Response {
+    if from_page && response.headers().contains_key(header::WWW_AUTHENTICATE) {
+        // In place of both.
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(BEARER));
+    }
+    response
 }
 
 /// Answers preflights for `http.cors_origins`. `None` if the list is empty.
@@ -71,46 +189,4 @@ pub(crate) fn cors(origins: &Origins) -> Option<CorsLayer> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn origins(patterns: &[&str]) -> Origins {
-        Origins::parse(patterns).unwrap()
-    }
-
-    #[test]
-    fn foreign_pages_change_nothing() {
-        let check =
-            |listed: &[&str], cors: &[&str], site: Option<&str>, origin: Option<&str>, passes: bool| {
-                let mut headers = HeaderMap::new();
-                headers.insert(header::HOST, "herald.example".parse().unwrap());
-                if let Some(site) = site {
-                    headers.insert("sec-fetch-site", site.parse().unwrap());
-                }
-                if let Some(origin) = origin {
-                    headers.insert(header::ORIGIN, origin.parse().unwrap());
-                }
-                let judged = |method| judge(&method, &headers, &origins(listed), &origins(cors)).is_ok();
-                assert_eq!(
-                    judged(Method::POST),
-                    passes,
-                    "{listed:?} {cors:?} {site:?} {origin:?}"
-                );
-                assert!(judged(Method::GET));
-            };
-        let (own, evil) = (Some("https://herald.example"), Some("https://evil.example"));
-        check(&["*"], &[], None, None, true);
-        check(&["*"], &[], Some("cross-site"), evil, false);
-        check(&["*"], &[], Some("cross-site"), None, false);
-        check(&["https://evil.example"], &[], Some("cross-site"), evil, false);
-        check(&["*"], &[], Some("same-origin"), own, true);
-        check(&["*"], &[], None, evil, true);
-        check(&[], &[], None, evil, false);
-        check(&[], &[], None, Some("null"), false);
-        check(&[], &[], None, own, true);
-        check(&[], &[], None, Some("https://herald.example:443"), true);
-        check(&[], &[], None, Some("https://herald.example:444"), false);
-        check(&[], &["https://evil.example"], Some("cross-site"), evil, true);
-        check(&["*"], &["*"], Some("cross-site"), evil, false);
-    }
-}
+mod tests;

@@ -20,6 +20,10 @@ const CREDENTIALS: [Row; 3] = [
     ),
 ];
 const VALUE: Row = ("400", "The path, a header or the body is wrong");
+const HOST: Row = (
+    "421",
+    "A page's request for a host that this server does not go by; see `http.hosts`",
+);
 const BODY: [Row; 3] = [
     ("408", "The body took longer than `http.body_timeout`"),
     ("413", "Over the limit that `limit` names"),
@@ -63,12 +67,18 @@ impl IntoResponses for OfCredentials {
 
 impl IntoResponses for OfUser {
     fn responses() -> Responses {
-        problems(CREDENTIALS.into_iter().chain([VALUE]))
+        problems(CREDENTIALS.into_iter().chain([VALUE, HOST]))
     }
 }
 
 impl IntoResponses for OfPublish {
     fn responses() -> Responses {
-        problems(CREDENTIALS.into_iter().chain([VALUE]).chain(BODY).chain([RATE]))
+        problems(
+            CREDENTIALS
+                .into_iter()
+                .chain([VALUE, HOST])
+                .chain(BODY)
+                .chain([RATE]),
+        )
     }
 }

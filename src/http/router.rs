@@ -138,7 +138,7 @@ fn metrics_routes() -> OpenApiRouter<Arc<Api>> {
 /// What surrounds a group of routes that `guard` stands before.
 fn around(routes: OpenApiRouter<Arc<Api>>, api: &Arc<Api>, guard: Guard) -> OpenApiRouter<Arc<Api>> {
     let state = (Arc::clone(api), guard);
-    match api.cors_origins.is_empty() {
+    match api.pages.cors_origins.is_empty() {
         true => routes.route_layer(from_fn_with_state(state, observe::around)),
         false => routes.route_layer(from_fn_with_state(state, observe::guard)),
     }
@@ -148,7 +148,7 @@ fn around(routes: OpenApiRouter<Arc<Api>>, api: &Arc<Api>, guard: Guard) -> Open
 /// are answered at all.
 fn with_layers(routes: Router<Arc<Api>>, api: &Arc<Api>) -> Router {
     let state = || Arc::clone(api);
-    match cors(&api.cors_origins) {
+    match cors(&api.pages.cors_origins) {
         None => routes.method_not_allowed_fallback(observe::method_not_allowed),
         Some(cors) => routes
             .method_not_allowed_fallback(observe::guard_method)

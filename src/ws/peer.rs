@@ -41,6 +41,8 @@ impl Place {
 pub(crate) struct Peer {
     /// The client's address: the peer's, or what trusted proxies say.
     pub address: IpAddr,
+    /// The port of this server that the client itself connected to, as far as it can be seen; none: a proxy stands between.
+    pub port: Option<u16>,
     /// When the connection was accepted. For a later request on a connection, when the request arrived.
     pub accepted_at: Instant,
     /// Where a WebSocket is counted until its client logs in.

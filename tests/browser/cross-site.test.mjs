@@ -111,6 +111,26 @@ test('by default another site publishes nothing, by no kind of request', async (
   assert.deepEqual(await watcher.locator('#stream pre').allInnerTexts(), ['own']);
 });
 
+test('over plain HTTP neither what the browser leaves unsaid nor a rebound name lets a stranger publish', async (t) => {
+  const herald = await Herald.start(t);
+  const { url, requests } = await startRecorder(t, herald);
+  const raw = '/api/v1/broadcast/queue/message';
+  const behindProxy = `http://chat.example:${new URL(url).port}`;
+  const evil = await startSite(t, 'evil.example');
+  const foreign = await openPage(t, evil);
+  await request(foreign, behindProxy + raw, { ...simple, credentials: 'include' });
+  assert.deepEqual(await requests.next(), { method: 'POST', url: raw, site: undefined, origin: evil, status: 403 });
+
+  const own = { ...simple, mode: 'cors' };
+  const rebound = await openPage(t, `http://evil.example:${herald.port}/`);
+  assert.equal(await request(rebound, raw, own), 421);
+  // The pages of a drop-in deployment come from the port of what serves them.
+  const dropIn = await openPage(t, `${behindProxy}/`);
+  assert.equal(await request(dropIn, raw, own), 202);
+  const { site, status } = await requests.next();
+  assert.deepEqual([site, status], [undefined, 202]);
+});
+
 test('another origin of the same site is let in by `*`, and not by a list without it', async (t) => {
   const site = await startSite(t, '127.0.0.1');
   const friend = await startSite(t, '127.0.0.1');

@@ -36,6 +36,8 @@ before(async () => {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      // Names of the network, which no browser takes for this machine.
+      '--host-resolver-rules=MAP *.example 127.0.0.1',
     ],
   });
 });

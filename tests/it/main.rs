@@ -31,6 +31,7 @@ mod routes;
 mod secrets;
 mod sessions;
 mod settings;
+mod sites;
 mod slow;
 mod stomp;
 mod support;

@@ -32,6 +32,7 @@ const REFUSED: &[Case] = &[
     ("http.trace_url = 'javascript:alert({trace_id})'", None, "http.trace_url"),
     ("http.origins = ['*', 'example.com']", None, "http.origins[1]"),
     ("http.cors_origins = ['https://a/']", None, "http.cors_origins[0]"),
+    ("http.hosts = ['a.example', 'http://b.example']", None, "http.hosts[1]"),
     ("http.trusted_proxies = ['10.0.0.0/33']", None, "http.trusted_proxies[0]"),
     ("http.proxy_protocol = true", None, "http.trusted_proxies"),
     ("http.max_request_bytes = '65MiB'", None, "http.max_request_bytes"),

@@ -174,8 +174,10 @@ fn what_is_allowed_but_looks_wrong_is_a_warning() {
     warns(
         "http.listen = '0.0.0.0:80'\ndemo.exposed = true",
         true,
-        &["api.access"],
+        &["api.access", "http.hosts"],
     );
+    let known = "http.listen = '0.0.0.0:80'\nhttp.hosts = ['chat.example']\ndemo.exposed = true";
+    warns(known, true, &["api.access"]);
     warns("http.listen = '127.0.0.2:80'", true, &[]);
     warns("http.listen = '[::1]:80'", true, &[]);
     warns("limits.body_bytes = '2MiB'", true, &["limits.body_bytes"]);

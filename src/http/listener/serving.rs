@@ -44,11 +44,15 @@ pub(super) struct Shared {
     pub(super) refusals: Refusals,
     pub(super) metrics: Metrics,
     pub(super) shutdown: CancellationToken,
+    /// The port that it listens on.
+    pub(super) port: u16,
 }
 
 /// One connection while hyper has it.
 pub(super) struct Serving {
     pub(super) address: IpAddr,
+    /// Whether the connection is the client's own, and not that of one of `http.trusted_proxies`.
+    pub(super) direct: bool,
     pub(super) accepted_at: Instant,
     pub(super) place: Place,
     pub(super) shared: Arc<Shared>,
@@ -166,6 +170,7 @@ impl Serving {
         let used = self.place.mark_used();
         Peer {
             address: self.shared.options.proxies.client(self.address, headers),
+            port: self.direct.then_some(self.shared.port),
             accepted_at: if used { Instant::now() } else { self.accepted_at },
             newcomers: self.shared.newcomers.clone(),
             place: self.place.clone(),
