@@ -66,6 +66,7 @@ impl Kind {
 
 /// How much of each kind. A rate of 0 is full speed, a number of connections of 0 is none.
 #[derive(Args, Clone, Copy, Debug)]
+#[group(id = "attack")]
 pub struct Options {
     /// Source addresses of each kind.
     #[arg(long = "attack-addresses", default_value_t = 16)]
