@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::setting::Findings;
 
+pub(crate) mod acks;
 pub mod command;
 pub(crate) mod counters;
 pub(crate) mod explain;

@@ -82,4 +82,5 @@ limits! {
     SendsPerUser = "limits.sends_per_user",
     SubscribesPerSession = "limits.subscribes_per_session",
     ControlFramesPerSession = "limits.control_frames_per_session",
+    IdleFramesPerSession = "limits.idle_frames_per_session",
 }

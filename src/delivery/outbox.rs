@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 pub use super::outgoing::Outgoing;
 
+use super::acks::Acks;
 use super::heartbeat::Liveness;
 use super::ledger::Ledger;
 use crate::close_reason::CloseReason;
@@ -89,6 +90,7 @@ pub struct Outbox {
     ledger: Arc<Ledger>,
     limit_bytes: usize,
     liveness: Liveness,
+    acks: Acks,
     inner: Mutex<Inner>,
 }
 
@@ -109,6 +111,7 @@ impl Outbox {
             ledger,
             limit_bytes,
             liveness: Liveness::default(),
+            acks: Acks::default(),
             inner: Mutex::new(inner),
         }
     }
@@ -126,6 +129,11 @@ impl Outbox {
     /// When the peer was last heard.
     pub fn liveness(&self) -> &Liveness {
         &self.liveness
+    }
+
+    /// What the shard knows of acknowledgements.
+    pub fn acks(&self) -> &Acks {
+        &self.acks
     }
 
     /// A push by the session's task, before login.

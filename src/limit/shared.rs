@@ -30,16 +30,20 @@ impl SharedRate {
         }
     }
 
-    /// Takes one unit of the rate of `memory`'s holder, and returns whether there was one.
-    pub(crate) fn passes(&self, memory: &mut Memory) -> bool {
-        self.passes_at(nanos(self.start.elapsed().as_nanos()), memory)
+    /// Takes `units` of the rate of `memory`'s holder at once, or none of them, and returns whether they were there. More
+    /// than a burst counts as a burst, since it could never pass otherwise.
+    pub(crate) fn passes_many(&self, memory: &mut Memory, units: u32) -> bool {
+        self.passes_at(nanos(self.start.elapsed().as_nanos()), memory, units)
     }
 
-    fn passes_at(&self, now_ns: u64, memory: &mut Memory) -> bool {
+    fn passes_at(&self, now_ns: u64, memory: &mut Memory, units: u32) -> bool {
         let full_at = memory.0.max(now_ns);
-        let passes = full_at - now_ns <= self.ahead_ns;
+        let all_ns = self.ahead_ns.saturating_add(self.each_ns);
+        let ns = self.each_ns.saturating_mul(units.into()).min(all_ns);
+        let then = full_at.saturating_add(ns);
+        let passes = then - now_ns <= all_ns;
         if passes {
-            memory.0 = full_at.saturating_add(self.each_ns);
+            memory.0 = then;
         }
         passes
     }
@@ -66,7 +70,7 @@ mod tests {
     fn each_memory_has_its_burst_and_then_its_rate() {
         let rate = SharedRate::new(Rate::per_second(10, 3).quota().unwrap());
         let (mut one, mut other) = (Memory::default(), Memory::default());
-        let at = |ms: u64, memory: &mut Memory| rate.passes_at(ms * 1_000_000, memory);
+        let at = |ms: u64, memory: &mut Memory| rate.passes_at(ms * 1_000_000, memory, 1);
         assert_eq!(
             std::array::from_fn(|_| at(0, &mut one)),
             [true, true, true, false, false]
@@ -84,8 +88,8 @@ mod tests {
     fn the_clock_runs() {
         let rate = SharedRate::new(Quota::with_period(Duration::from_nanos(1)).unwrap());
         let mut memory = Memory::default();
-        assert!(rate.passes(&mut memory));
-        while !rate.passes(&mut memory) {}
+        assert!(rate.passes_many(&mut memory, 1));
+        while !rate.passes_many(&mut memory, 1) {}
     }
 
     proptest! {
@@ -93,7 +97,10 @@ mod tests {
         fn it_judges_as_governor_does(
             period_ns in prop_oneof![1_u64..50, 1_000_u64..2_000_000, Just(1_000_000_000)],
             burst in 1_u32..20,
-            waits in prop::collection::vec(prop_oneof![Just(0_u64), 1_u64..100, 1_u64..4_000_000, Just(30_000_000_000)], 1..60),
+            waits in prop::collection::vec(
+                (prop_oneof![Just(0_u64), 1_u64..100, 1_u64..4_000_000, Just(30_000_000_000)], 1_u32..25),
+                1..60,
+            ),
         ) {
             let quota = Quota::with_period(Duration::from_nanos(period_ns)).unwrap();
             let quota = quota.allow_burst(NonZeroU32::new(burst).unwrap());
@@ -101,10 +108,12 @@ mod tests {
             let governor = RateLimiter::direct_with_clock(quota, clock.clone());
             let rate = SharedRate::new(quota);
             let (mut memory, mut now_ns) = (Memory::default(), 0);
-            for wait in waits {
+            for (wait, units) in waits {
                 clock.advance(Duration::from_nanos(wait));
                 now_ns += wait;
-                prop_assert_eq!(rate.passes_at(now_ns, &mut memory), governor.check().is_ok(), "at {} ns", now_ns);
+                let capped = NonZeroU32::new(units.min(burst)).unwrap();
+                let expected = governor.check_n(capped).unwrap().is_ok();
+                prop_assert_eq!(rate.passes_at(now_ns, &mut memory, units), expected, "at {} ns", now_ns);
             }
         }
     }

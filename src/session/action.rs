@@ -67,8 +67,15 @@ impl Step {
 
 /// What the driver does for one frame. `receipt` is the frame's `receipt` header: a RECEIPT is sent when it is done.
 pub enum Action {
-    /// Nothing but the receipt: BEGIN, ABORT, an ACK of something unknown, or a frame that waits in its transaction.
+    /// Nothing but the receipt: BEGIN, or a frame that waits in its transaction.
     Done {
+        /// The frame's `receipt` header.
+        receipt: Option<Box<str>>,
+    },
+    /// The same, and so many ACKs and NACKs have settled nothing: one of something unknown, or those of an ABORT.
+    Idle {
+        /// How many.
+        frames: u32,
         /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
     },

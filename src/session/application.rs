@@ -8,6 +8,8 @@ use tracing::info;
 use super::action::{Refusal, Send, Step};
 use super::context::Context;
 use crate::bus::PublishError;
+use crate::delivery::acks::Acks;
+use crate::delivery::command::Acknowledgement;
 use crate::delivery::registry::SessionHandle;
 use crate::destination::{Destination, Path};
 use crate::envelope::{BrowserBaggage, Envelope};
@@ -65,6 +67,7 @@ pub(crate) enum Accepted {
 pub(crate) async fn commit(
     context: &Arc<Context>,
     sender: Sender<'_>,
+    acks: &Acks,
     steps: Vec<Step>,
     requests: &mut InFlight,
 ) -> Result<Accepted, Refusal> {
@@ -72,7 +75,7 @@ pub(crate) async fn commit(
     let mut accepted = Accepted::Yes;
     for (gone, step) in steps.into_iter().enumerate() {
         match step {
-            Step::Acknowledge(ack) => sender.key.acknowledge(ack).await,
+            Step::Acknowledge(ack) => acknowledge(sender.key, acks, ack).await,
             Step::Send(sent) => match send(context, sender, sent, requests).await {
                 Ok(Accepted::Yes) => {}
                 Ok(Accepted::Reported) => accepted = Accepted::Reported,
@@ -85,6 +88,14 @@ pub(crate) async fn commit(
         }
     }
     Ok(accepted)
+}
+
+/// Executes an ACK or NACK. While no MESSAGE waits for one it does not reach the shard.
+pub(crate) async fn acknowledge(key: &SessionHandle, acks: &Acks, ack: Acknowledgement) {
+    match acks.can_settle() {
+        true => key.acknowledge(ack).await,
+        false => acks.miss(1),
+    }
 }
 
 /// Executes one SEND. `Err`: an ERROR.

@@ -230,6 +230,10 @@ fn read(
         loop {
             let handling = match inputs.next().await {
                 Ok(Input::Frame(frame)) => {
+                    // What earlier frames turned out to be; this one is answered.
+                    if let Err(refusal) = inputs.idle(outbox.acks().take_missed(), &frame) {
+                        return error_end(refusal, session.version(), &context.metrics);
+                    }
                     let requests = &mut requests;
                     Box::pin(on_frame(context, session, source, outbox, requests, frame))
                 }

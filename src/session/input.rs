@@ -17,6 +17,10 @@ mod patience;
 
 use patience::Patience;
 
+/// A WebSocket frame below this that completes no STOMP frame, such as a heart-beat, counts as one that settles nothing.
+/// Larger ones are pieces of a large frame, which its bytes bound.
+const SMALL_BYTES: usize = 1_024;
+
 /// One input.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -42,6 +46,8 @@ pub(crate) struct Inputs<'a> {
     rates: &'a Rates,
     memories: Memories,
     patience: Patience,
+    /// Whether the last WebSocket frame was small and has completed no STOMP frame yet.
+    fruitless: bool,
 }
 
 impl<'a> Inputs<'a> {
@@ -54,6 +60,7 @@ impl<'a> Inputs<'a> {
             rates,
             memories: Memories::default(),
             patience: Patience::default(),
+            fruitless: false,
         }
     }
 
@@ -62,6 +69,18 @@ impl<'a> Inputs<'a> {
         self.decoder.set_version(version);
         self.decoder.set_limits(limits);
         self.reader.set_max_message_bytes(limits.frame_bytes);
+    }
+
+    /// So many earlier frames have settled nothing.
+    ///
+    /// # Errors
+    /// Beyond the rate of such frames, in answer to `frame`.
+    pub(crate) fn idle(&mut self, frames: u32, frame: &Frame) -> Result<(), Refusal> {
+        match frames {
+            0 => Ok(()),
+            _ => (self.rates.idle(&mut self.memories, frames))
+                .map_err(|refusal| refusal.with_receipt(frame.headers.get("receipt"))),
+        }
     }
 
     /// Whether a CONNECT has come with all its headers and without its NUL.
@@ -84,6 +103,7 @@ impl<'a> Inputs<'a> {
                 self.payload.advance(taken);
                 match decoded {
                     Ok(Some(frame)) => {
+                        self.fruitless = false;
                         self.patience.frame_ended();
                         // What is behind it waits in memory while Herald acts on it.
                         if let Err(error) = self.reader.hold_beside(self.payload.len()) {
@@ -91,6 +111,9 @@ impl<'a> Inputs<'a> {
                         }
                         self.rates.frame(&mut self.memories, &frame)?;
                         return Ok(Input::Frame(frame));
+                    }
+                    Ok(None) if std::mem::take(&mut self.fruitless) => {
+                        self.rates.idle(&mut self.memories, 1)?
                     }
                     Ok(None) => {}
                     Err(error) => {
@@ -159,6 +182,7 @@ impl<'a> Inputs<'a> {
         let input = match event {
             Ok(Event::Data(payload)) if payload.is_empty() => Input::Empty,
             Ok(Event::Data(payload)) => {
+                self.fruitless = payload.len() < SMALL_BYTES;
                 self.payload = payload.bytes;
                 return Ok(None);
             }

@@ -7,11 +7,15 @@ use crate::limit::{Limit, Memory, SharedRate};
 use crate::setting::{HumanDuration, Limits, Rate};
 use crate::stomp::{Command, Frame};
 
+/// What [`Rates::idle`] counts, in an ERROR.
+const IDLE: &str = "frames that settle nothing";
+
 /// The limiters.
 pub(crate) struct Rates {
     sends: Limiter,
     subscribes: Limiter,
     control_frames: Limiter,
+    idle_frames: Limiter,
     /// `limits.frame_timeout`
     pub(super) frame_timeout: HumanDuration,
 }
@@ -28,29 +32,38 @@ pub(crate) struct Memories {
     sends: Memory,
     subscribes: Memory,
     control_frames: Memory,
+    idle_frames: Memory,
 }
 
 impl Rates {
-    /// From `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`, `frame_timeout`.
+    /// From `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`, `idle_frames_per_session`,
+    /// `frame_timeout`.
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             sends: Limiter::new(Limit::SendsPerSession, limits.sends_per_session),
             subscribes: Limiter::new(Limit::SubscribesPerSession, limits.subscribes_per_session),
             control_frames: Limiter::new(Limit::ControlFramesPerSession, limits.control_frames_per_session),
+            idle_frames: Limiter::new(Limit::IdleFramesPerSession, limits.idle_frames_per_session),
             frame_timeout: limits.frame_timeout,
         }
     }
 
-    /// A STOMP frame arrived. Frames that neither send nor subscribe are bounded otherwise: by acknowledgement
-    /// windows, transactions, and the rate of the SENDs in them.
+    /// A STOMP frame arrived. A COMMIT or ABORT needs its BEGIN; whether an ACK or NACK is idle is known later.
     pub(crate) fn frame(&self, memories: &mut Memories, frame: &Frame) -> Result<(), Refusal> {
         let checked = match frame.command {
             Command::Send => self.sends.check(&mut memories.sends, "SEND"),
             Command::Subscribe => self.subscribes.check(&mut memories.subscribes, "SUBSCRIBE"),
             Command::Unsubscribe => self.subscribes.check(&mut memories.subscribes, "UNSUBSCRIBE"),
+            Command::Begin => self.idle_frames.check(&mut memories.idle_frames, IDLE),
             _ => Ok(()),
         };
         checked.map_err(|refusal| refusal.with_receipt(frame.headers.get("receipt")))
+    }
+
+    /// So many ACKs and NACKs have settled nothing, or WebSocket frames have completed no STOMP frame.
+    pub(crate) fn idle(&self, memories: &mut Memories, frames: u32) -> Result<(), Refusal> {
+        self.idle_frames
+            .check_many(&mut memories.idle_frames, frames, IDLE)
     }
 
     /// A ping, a pong or an empty frame arrived.
@@ -70,8 +83,12 @@ impl Limiter {
     }
 
     fn check(&self, memory: &mut Memory, what: &str) -> Result<(), Refusal> {
+        self.check_many(memory, 1, what)
+    }
+
+    fn check_many(&self, memory: &mut Memory, units: u32, what: &str) -> Result<(), Refusal> {
         match &self.limiter {
-            Some(limiter) if !limiter.passes(memory) => {
+            Some(limiter) if !limiter.passes_many(memory, units) => {
                 let message = format!("{what}: more than {} ({})", self.rate, self.limit.name());
                 Err(Refusal::new(CloseReason::RateLimited, message).at(self.limit))
             }

@@ -127,8 +127,8 @@ impl Session {
                 Ok(Action::Commit { steps, receipt })
             }
             Command::Abort => {
-                self.transactions.abort(required(&frame, "transaction")?)?;
-                Ok(Action::Done { receipt })
+                let frames = self.transactions.abort(required(&frame, "transaction")?)?;
+                Ok(Action::Idle { frames, receipt })
             }
             Command::Disconnect => Ok(Action::Disconnect { receipt }),
         }

@@ -63,6 +63,8 @@ pub struct Limits {
     pub subscribes_per_session: Rate,
     /// The rate of pings, pongs and empty frames of one connection.
     pub control_frames_per_session: Rate,
+    /// The rate of one session's frames that settle nothing.
+    pub idle_frames_per_session: Rate,
 }
 
 /// The largest value of `limits.sessions_per_user`: the sessions of one user must fit into one message between
@@ -189,6 +191,7 @@ impl Default for Limits {
             sends_per_user: Rate::per_second(1_000, 10_000),
             subscribes_per_session: Rate::per_second(50, 500),
             control_frames_per_session: Rate::per_second(50, 500),
+            idle_frames_per_session: Rate::per_second(1_000, 10_000),
         }
     }
 }

@@ -19,6 +19,7 @@ mod explain;
 mod guessing;
 mod half_frames;
 mod http;
+mod idle_frames;
 mod life;
 mod limits;
 mod log;

@@ -43,6 +43,7 @@ pub(super) fn send_windowed(
     for (frame, id) in frames.outgoing(&mut None, number).zip(ids) {
         if window.room() > 0 {
             let trail = frame.trail.clone();
+            outbox.acks().awaits();
             match send_one(hot, outbox, frame, tick) {
                 Sent::Written => done.written += 1,
                 Sent::Queued => done.queued += 1,

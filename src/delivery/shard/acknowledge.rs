@@ -19,7 +19,7 @@ impl Shard {
         };
         let now = Instant::now();
         let counters = &self.setting.counters;
-        let mut freed = false;
+        let mut settled = 0;
         // Only STOMP 1.0 names no subscription: the message's id then decides among the session's few.
         for held in &mut session.subscriptions {
             let named = ack.subscription.is_none_or(|number| number == held.number);
@@ -41,10 +41,14 @@ impl Shard {
                 &counters.refused
             };
             counter.fetch_add(count as u64, Ordering::Relaxed);
-            freed |= count > 0;
+            settled += count;
         }
-        if freed {
-            self.release(slot, now);
+        match settled {
+            0 => session.outbox.acks().miss(1),
+            _ => {
+                session.outbox.acks().settled(settled);
+                self.release(slot, now);
+            }
         }
     }
 
@@ -67,6 +71,7 @@ impl Shard {
                     continue;
                 }
                 let trail = frame.trail.clone();
+                outbox.acks().awaits();
                 match send_one(hot, outbox, frame, tick) {
                     Sent::Written => written += 1,
                     Sent::Queued => queued += 1,
@@ -93,6 +98,7 @@ impl Shard {
         let dropped = &outbox.ledger().dropped;
         dropped.fetch_add(messages as u64, Ordering::Relaxed);
         window.end();
+        outbox.acks().settled(window.unacknowledged());
         let unacknowledged = &self.setting.counters.unacknowledged;
         unacknowledged.fetch_add(window.unacknowledged() as u64, Ordering::Relaxed);
     }

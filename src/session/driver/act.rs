@@ -51,6 +51,10 @@ pub(super) async fn on_frame(
         Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
         Ok(Action::Noted { .. }) => None,
         Ok(Action::Done { receipt }) => receipt,
+        Ok(Action::Idle { frames, receipt }) => {
+            outbox.acks().miss(frames);
+            receipt
+        }
         Ok(Action::Subscribe {
             subscription,
             receipt,
@@ -65,7 +69,7 @@ pub(super) async fn on_frame(
             None
         }
         Ok(Action::Acknowledge { ack, receipt }) => {
-            key.acknowledge(ack).await;
+            application::acknowledge(key, outbox.acks(), ack).await;
             receipt
         }
         Ok(action @ (Action::Send { .. } | Action::Commit { .. })) => {
@@ -113,7 +117,7 @@ async fn send(
             (application::send(context, sender, *send, requests).await, receipt)
         }
         Action::Commit { steps, receipt } => (
-            application::commit(context, sender, steps, requests).await,
+            application::commit(context, sender, outbox.acks(), steps, requests).await,
             receipt,
         ),
         _ => (Ok(application::Accepted::Yes), None),

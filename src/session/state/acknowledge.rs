@@ -56,10 +56,10 @@ impl Session {
             (Some(transaction), None) => {
                 self.transactions
                     .must_be_open(transaction, frame.command.as_str())?;
-                Action::Done { receipt }
+                Action::Idle { frames: 1, receipt }
             }
             (None, Some(ack)) => Action::Acknowledge { ack, receipt },
-            (None, None) => Action::Done { receipt },
+            (None, None) => Action::Idle { frames: 1, receipt },
         };
         Ok(match note {
             None => action,

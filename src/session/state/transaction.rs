@@ -70,9 +70,11 @@ impl Transactions {
         self.end(id, "COMMIT")
     }
 
-    /// ABORT.
-    pub(super) fn abort(&mut self, id: &str) -> Result<(), Refusal> {
-        self.end(id, "ABORT").map(drop)
+    /// ABORT. Returns how many ACKs and NACKs never came into effect.
+    pub(super) fn abort(&mut self, id: &str) -> Result<u32, Refusal> {
+        let steps = self.end(id, "ABORT")?;
+        let acks = steps.iter().filter(|step| matches!(step, Step::Acknowledge(_)));
+        Ok(u32::try_from(acks.count()).unwrap_or(u32::MAX))
     }
 
     /// For a frame that names a transaction and has nothing to leave in it.

@@ -62,6 +62,35 @@ fn a_window_lets_prefetch_messages_pass_and_the_rest_in_order_as_they_are_acknow
     }
 }
 
+/// A session's task asks its shard no more than it must: it knows when an ACK can settle nothing.
+#[test]
+fn the_task_knows_whether_an_ack_can_settle_anything_and_how_many_did_not() {
+    let mut f = Fixture::new();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/x");
+    acknowledging(&mut f, &client, &target, AckMode::Client, 2);
+    let acks = |client: &Client| {
+        (
+            client.outbox.acks().can_settle(),
+            client.outbox.acks().take_missed(),
+        )
+    };
+    assert_eq!(acks(&client), (false, 0));
+    f.deliver((0..4).map(|n| numbered(&target, n)));
+    ack(&mut f, &client, "never");
+    ack(&mut f, &client, "m0");
+    ack(&mut f, &client, "m0");
+    assert_eq!(acks(&client), (true, 2));
+    ack(&mut f, &client, "m2");
+    assert_eq!(acks(&client), (true, 0), "what was held is outstanding now");
+    ack(&mut f, &client, "m3");
+    assert_eq!(acks(&client), (false, 0));
+    f.deliver([numbered(&target, 4)]);
+    assert_eq!(acks(&client), (true, 0));
+    f.handle(Command::Session(client.key, SessionCommand::Unsubscribe(0, None)));
+    assert_eq!(acks(&client), (false, 0));
+}
+
 #[test]
 fn who_never_acknowledges_is_a_slow_consumer_and_gives_everything_back() {
     let mut f = Fixture::new();

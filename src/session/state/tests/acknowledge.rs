@@ -6,7 +6,7 @@ use super::*;
 fn an_ack_names_its_subscription_and_waits_in_its_transaction() {
     let ack = |action| match action {
         Action::Acknowledge { ack, .. } => Some((ack.subscription, ack.message_id.to_string(), ack.positive)),
-        Action::Done { .. } | Action::Noted { .. } => None,
+        Action::Done { .. } | Action::Idle { .. } | Action::Noted { .. } => None,
         _ => panic!("neither"),
     };
     let mut f = fixture(Version::V1_2);
