@@ -86,8 +86,14 @@ pub trait Interceptor: Send + Sync + 'static {
         Ok(())
     }
 
-    /// At SEND. Must not allocate unless it refuses.
-    fn send(&self, _who: &Principal, _destination: &Destination, _text: &str) -> Result<(), Reject> {
+    /// At SEND. `bytes`: of its headers and its body. Must not allocate unless it refuses.
+    fn send(
+        &self,
+        _who: &Principal,
+        _destination: &Destination,
+        _text: &str,
+        _bytes: usize,
+    ) -> Result<(), Reject> {
         Ok(())
     }
 
@@ -131,10 +137,16 @@ impl Chain {
     }
 
     /// Asks every link at SEND.
-    pub fn send(&self, who: &Principal, destination: &Destination, text: &str) -> Result<(), Reject> {
+    pub fn send(
+        &self,
+        who: &Principal,
+        destination: &Destination,
+        text: &str,
+        bytes: usize,
+    ) -> Result<(), Reject> {
         self.0
             .iter()
-            .try_for_each(|link| link.send(who, destination, text))
+            .try_for_each(|link| link.send(who, destination, text, bytes))
     }
 
     /// Tells every link that a session has ended.

@@ -2,6 +2,7 @@
 //! where the bus keeps no history. Filled by `relay`; [`share`] lets a new instance learn from another. Knows no session.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,19 +17,57 @@ pub(crate) mod share;
 
 /// The most bytes of bodies kept for one destination.
 pub(crate) const BYTES_MAX: usize = 512 << 10;
+/// A larger body is kept alone, and is not told to other instances: it would not fit into a message between them.
+const TOLD_MAX: usize = 1 << 20;
 
 /// One body and when Herald accepted it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Kept {
     id: Box<str>,
     timestamp_ms: u64,
     body: Bytes,
+    /// The body as JSON, made when the first answer needs it, outside of the ring's lock.
+    json: Arc<OnceLock<Bytes>>,
+}
+
+impl Kept {
+    fn new(id: Box<str>, timestamp_ms: u64, body: Bytes) -> Self {
+        let json = Arc::default();
+        Self {
+            id,
+            timestamp_ms,
+            body,
+            json,
+        }
+    }
+
+    /// A body that is valid JSON as it is, any other as a string.
+    fn json(&self) -> &Bytes {
+        self.json.get_or_init(|| {
+            #[cfg(test)]
+            tests::RENDERED.with(|rendered| rendered.set(rendered.get() + 1));
+            match serde_json::from_slice::<&RawValue>(&self.body) {
+                Ok(json) => self.body.slice_ref(json.get().as_bytes()),
+                Err(_) => {
+                    let text = String::from_utf8_lossy(&self.body);
+                    serde_json::Value::from(text).to_string().into()
+                }
+            }
+        })
+    }
 }
 
 struct Ring {
     path: Path,
     count: usize,
-    bodies: Mutex<VecDeque<Kept>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    bodies: VecDeque<Kept>,
+    /// The answers of this instant, by their count: one for each route that has asked, and none once a body has come.
+    answers: Vec<(usize, Bytes)>,
 }
 
 /// The rings, one per destination that a route asks for.
@@ -53,7 +92,7 @@ impl Recent {
                 None => rings.push(Ring {
                     path,
                     count,
-                    bodies: Mutex::default(),
+                    held: Mutex::default(),
                 }),
             }
         }
@@ -71,41 +110,49 @@ impl Recent {
             return;
         };
         let Some(ring) = self.ring(path) else { return };
-        let kept = Kept {
-            id: envelope.id.as_str().into(),
-            timestamp_ms: envelope.timestamp_ms,
-            // A copy: the body may be a slice of a much larger read buffer.
-            body: Bytes::copy_from_slice(&envelope.body),
-        };
-        let mut bodies = ring.bodies.lock();
-        bodies.push_back(kept);
-        trim(&mut bodies, ring.count);
+        // A copy: the body may be a slice of a much larger read buffer.
+        let body = Bytes::copy_from_slice(&envelope.body);
+        let kept = Kept::new(envelope.id.as_str().into(), envelope.timestamp_ms, body);
+        let held = &mut *ring.held.lock();
+        held.answers.clear();
+        held.bodies.push_back(kept);
+        trim(&mut held.bodies, ring.count);
     }
 
     /// The newest `count` bodies, oldest first, as a JSON array. A body that is valid JSON stands as it is, any other
-    /// as a string.
+    /// as a string. The answer is kept until the next body comes, and each body's JSON as long as the body, so that
+    /// asking costs next to nothing.
     pub(crate) fn as_json_array(&self, path: &Path, count: usize) -> Bytes {
-        let bodies: Vec<Bytes> = self.ring(path).map_or_else(Vec::new, |ring| {
-            let bodies = ring.bodies.lock();
-            bodies
-                .iter()
-                .skip(bodies.len().saturating_sub(count))
-                .map(|kept| kept.body.clone())
-                .collect()
-        });
-        let mut out = String::from("[");
-        for (index, body) in bodies.iter().enumerate() {
+        let Some(ring) = self.ring(path) else {
+            return Bytes::from_static(b"[]");
+        };
+        let kept: Vec<Kept> = {
+            let held = ring.held.lock();
+            if let Some((_, answer)) = held.answers.iter().find(|(of, _)| *of == count) {
+                return answer.clone();
+            }
+            let skipped = held.bodies.len().saturating_sub(count);
+            held.bodies.iter().skip(skipped).cloned().collect()
+        };
+        let bytes: usize = kept.iter().map(|kept| kept.json().len() + 1).sum();
+        let mut answer = Vec::with_capacity(bytes + 2);
+        answer.push(b'[');
+        for (index, kept) in kept.iter().enumerate() {
             if index > 0 {
-                out.push(',');
+                answer.push(b',');
             }
-            let text = String::from_utf8_lossy(body);
-            match serde_json::from_str::<&RawValue>(&text) {
-                Ok(json) => out.push_str(json.get()),
-                Err(_) => out.push_str(&serde_json::Value::from(text.as_ref()).to_string()),
-            }
+            answer.extend_from_slice(kept.json());
         }
-        out.push(']');
-        out.into()
+        answer.push(b']');
+        let answer = Bytes::from(answer);
+        let held = &mut *ring.held.lock();
+        // Unless another body has come, or another session has answered meanwhile.
+        let newest = |bodies: Option<&Kept>| bodies.map(|kept| Arc::as_ptr(&kept.json));
+        let is_current = newest(held.bodies.back()) == newest(kept.last());
+        if is_current && held.answers.iter().all(|(of, _)| *of != count) {
+            held.answers.push((count, answer.clone()));
+        }
+        answer
     }
 
     /// What is kept for `path`, oldest first, for another instance.
@@ -116,7 +163,12 @@ impl Recent {
                 timestamp_ms: kept.timestamp_ms,
                 body: STANDARD.encode(&kept.body),
             };
-            ring.bodies.lock().iter().map(told).collect()
+            let held = ring.held.lock();
+            held.bodies
+                .iter()
+                .filter(|kept| kept.body.len() <= TOLD_MAX)
+                .map(told)
+                .collect()
         })
     }
 
@@ -126,21 +178,18 @@ impl Recent {
         let Some(ring) = self.ring(path) else {
             return;
         };
-        let mut bodies = ring.bodies.lock();
+        let Held { bodies, answers } = &mut *ring.held.lock();
+        answers.clear();
         for told in told {
             let Ok(body) = STANDARD.decode(&told.body) else {
                 continue;
             };
             if !bodies.iter().any(|kept| kept.id == told.id) {
-                bodies.push_back(Kept {
-                    id: told.id,
-                    timestamp_ms: told.timestamp_ms,
-                    body: body.into(),
-                });
+                bodies.push_back(Kept::new(told.id, told.timestamp_ms, body.into()));
             }
         }
         bodies.make_contiguous().sort_by_key(|kept| kept.timestamp_ms);
-        trim(&mut bodies, ring.count);
+        trim(bodies, ring.count);
     }
 
     fn ring(&self, path: &Path) -> Option<&Ring> {
@@ -157,7 +206,14 @@ fn trim(bodies: &mut VecDeque<Kept>, count: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// How many bodies were made JSON.
+        pub(super) static RENDERED: Cell<usize> = const { Cell::new(0) };
+    }
 
     fn envelope(body: &str, timestamp_ms: u64) -> Envelope {
         let mut envelope = Envelope::new(
@@ -180,6 +236,38 @@ mod tests {
             "[{\"a\": 1},\"plain \\\"text\\\"\",[]]"
         );
         assert_eq!(recent.as_json_array(&path, 1), "[[]]");
+    }
+
+    #[test]
+    fn an_answer_is_kept_until_a_body_comes_and_each_body_is_rendered_once() {
+        let path = Path::parse("/queue/m").unwrap();
+        let recent = Recent::new([(path.clone(), 3)]);
+        let ask = |count| recent.as_json_array(&path, count);
+        assert_eq!(ask(3), "[]");
+        recent.record(&envelope("1", 1));
+        recent.record(&envelope("a", 2));
+        let first = ask(3);
+        assert_eq!(first, "[1,\"a\"]");
+        assert_eq!(ask(3).as_ptr(), first.as_ptr(), "the same bytes");
+        assert_eq!(ask(1), "[\"a\"]");
+        recent.record(&envelope("3", 3));
+        assert_eq!((ask(3), ask(1)), ("[1,\"a\",3]".into(), "[3]".into()));
+        recent.record(&envelope("4", 4));
+        assert_eq!(ask(3), "[\"a\",3,4]");
+        assert_eq!(RENDERED.get(), 4);
+        let other = Recent::new([(path.clone(), 3)]);
+        other.record(&envelope("0", 0));
+        recent.learn(&path, other.tell(&path));
+        assert_eq!(ask(3), "[\"a\",3,4]");
+    }
+
+    #[test]
+    fn what_is_told_fits_into_a_message() {
+        let path = Path::parse("/queue/m").unwrap();
+        let recent = Recent::new([(path.clone(), 3)]);
+        recent.record(&envelope(&"x".repeat(TOLD_MAX + 1), 1));
+        assert_eq!(recent.as_json_array(&path, 3).len(), TOLD_MAX + 5);
+        assert!(recent.tell(&path).is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! section finds wrong with itself. Knows no other module of Herald.
 
 mod address;
+mod byte_rate;
 mod demo;
 mod duration;
 mod findings;
@@ -13,6 +14,7 @@ mod text;
 mod time_zone;
 
 pub use address::{address, optional_address};
+pub use byte_rate::ByteRate;
 pub use demo::Demo;
 pub use duration::HumanDuration;
 pub use findings::{Finding, Findings};

@@ -65,7 +65,7 @@ pub(super) fn rules(
         prefixes: config.destinations.clone(),
         chain: Chain::new(vec![
             Box::new(Authenticate::new(authenticator.clone())),
-            Box::new(RateLimit::new(config.limits.sends_per_user)),
+            Box::new(RateLimit::new(&config.limits)),
             Box::new(authorize),
         ]),
         limits: state::Limits {
@@ -78,6 +78,7 @@ pub(super) fn rules(
             unacknowledged: config.limits.unacknowledged,
             headers,
         },
+        routes: config.application.body_limits(),
     })
 }
 

@@ -1,6 +1,11 @@
 //! The promise: an instance does not serve on without a task that it needs, and a message or a session that makes its
 //! handler panic costs that one alone. Tasks are struck by name, in a whole instance.
 
+#![allow(
+    clippy::large_futures,
+    reason = "a test's futures hold a whole configuration and live once"
+)]
+
 use std::future::{pending, ready};
 use std::time::Duration;
 

@@ -144,7 +144,13 @@ impl Interceptor for Authorize {
         }
     }
 
-    fn send(&self, who: &Principal, destination: &Destination, text: &str) -> Result<(), Reject> {
+    fn send(
+        &self,
+        who: &Principal,
+        destination: &Destination,
+        text: &str,
+        _bytes: usize,
+    ) -> Result<(), Reject> {
         let refuse = |why: &str| Err(refusal("SEND", text, why));
         let (kind, path) = match destination {
             Destination::Application(path) => (Kind::Application, path),

@@ -4,9 +4,11 @@
 use super::action::Refusal;
 use crate::close_reason::CloseReason;
 use crate::limit::{Limit, Memory, SharedRate};
-use crate::setting::{HumanDuration, Limits, Rate};
+use crate::setting::{ByteRate, HumanDuration, Limits, Rate};
 use crate::stomp::{Command, Frame};
 
+/// What a frame that sends nothing may have in headers: an ACK is free, and half a MiB of headers beside it is not.
+const FREE_BYTES: usize = 1_024;
 /// What [`Rates::idle`] counts, in an ERROR.
 const IDLE: &str = "frames that settle nothing";
 
@@ -16,8 +18,15 @@ pub(crate) struct Rates {
     subscribes: Limiter,
     control_frames: Limiter,
     idle_frames: Limiter,
+    send_bytes: ByteLimiter,
     /// `limits.frame_timeout`
     pub(super) frame_timeout: HumanDuration,
+}
+
+/// `limits.send_bytes_per_session`
+struct ByteLimiter {
+    rate: ByteRate,
+    limiter: Option<SharedRate>,
 }
 
 struct Limiter {
@@ -29,33 +38,57 @@ struct Limiter {
 /// One session's memory for [`Rates`].
 #[derive(Debug, Default)]
 pub(crate) struct Memories {
-    sends: Memory,
+    sending: Option<Box<Sending>>,
     subscribes: Memory,
     control_frames: Memory,
     idle_frames: Memory,
 }
 
+/// The part of it that most sessions never need: they only listen.
+#[derive(Debug, Default)]
+struct Sending {
+    sends: Memory,
+    bytes: Memory,
+}
+
 impl Rates {
     /// From `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`, `idle_frames_per_session`,
-    /// `frame_timeout`.
+    /// `send_bytes_per_session`, `frame_timeout`.
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             sends: Limiter::new(Limit::SendsPerSession, limits.sends_per_session),
             subscribes: Limiter::new(Limit::SubscribesPerSession, limits.subscribes_per_session),
             control_frames: Limiter::new(Limit::ControlFramesPerSession, limits.control_frames_per_session),
             idle_frames: Limiter::new(Limit::IdleFramesPerSession, limits.idle_frames_per_session),
+            send_bytes: ByteLimiter {
+                rate: limits.send_bytes_per_session,
+                limiter: limits.send_bytes_per_session.quota().map(SharedRate::new),
+            },
             frame_timeout: limits.frame_timeout,
         }
     }
 
-    /// A STOMP frame arrived. A COMMIT or ABORT needs its BEGIN; whether an ACK or NACK is idle is known later.
+    /// A STOMP frame arrived. A SEND counts with its headers and its body; of any other frame counts what is beyond
+    /// [`FREE_BYTES`]. A COMMIT or ABORT needs its BEGIN; whether an ACK or NACK is idle is known later.
     pub(crate) fn frame(&self, memories: &mut Memories, frame: &Frame) -> Result<(), Refusal> {
         let checked = match frame.command {
-            Command::Send => self.sends.check(&mut memories.sends, "SEND"),
+            Command::Send => self.sends.check(&mut memories.sending().sends, "SEND"),
             Command::Subscribe => self.subscribes.check(&mut memories.subscribes, "SUBSCRIBE"),
             Command::Unsubscribe => self.subscribes.check(&mut memories.subscribes, "UNSUBSCRIBE"),
             Command::Begin => self.idle_frames.check(&mut memories.idle_frames, IDLE),
             _ => Ok(()),
+        };
+        let all = frame.headers.bytes() + frame.body.len();
+        let bytes = match frame.command {
+            Command::Send => all,
+            _ => all.saturating_sub(FREE_BYTES),
+        };
+        let checked = match bytes {
+            0 => checked,
+            _ => checked.and_then(|()| {
+                let memory = &mut memories.sending().bytes;
+                self.send_bytes.check(memory, frame.command, bytes)
+            }),
         };
         checked.map_err(|refusal| refusal.with_receipt(frame.headers.get("receipt")))
     }
@@ -70,6 +103,25 @@ impl Rates {
     pub(crate) fn control_frame(&self, memories: &mut Memories) -> Result<(), Refusal> {
         self.control_frames
             .check(&mut memories.control_frames, "pings, pongs and empty frames")
+    }
+}
+
+impl Memories {
+    fn sending(&mut self) -> &mut Sending {
+        self.sending.get_or_insert_with(Box::default)
+    }
+}
+
+impl ByteLimiter {
+    fn check(&self, memory: &mut Memory, command: Command, bytes: usize) -> Result<(), Refusal> {
+        match &self.limiter {
+            Some(limiter) if !limiter.passes_many(memory, ByteRate::units(bytes)) => {
+                let (command, limit) = (command.as_str(), Limit::SendBytesPerSession);
+                let message = format!("{command}: more than {} ({})", self.rate, limit.name());
+                Err(Refusal::new(CloseReason::RateLimited, message).at(limit))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::action::{Action, Refusal};
 use crate::close_reason::CloseReason;
-use crate::destination::{Destination, Prefixes};
+use crate::destination::{Destination, Path, Prefixes};
 use crate::envelope::HeaderLimits;
 use crate::interceptor::Chain;
 use crate::limit::Limit;
@@ -27,6 +27,8 @@ pub struct Rules {
     pub chain: Chain,
     /// The bounds.
     pub limits: Limits,
+    /// Application destinations whose bodies have a bound of their own: `application.routes.body_bytes`.
+    pub routes: Box<[(Path, usize)]>,
 }
 
 /// The part of `[limits]` that a session's state keeps.

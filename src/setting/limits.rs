@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Findings, HumanDuration, Rate};
+use super::{ByteRate, ByteSize, Findings, HumanDuration, Rate};
 
 /// `[limits]`: every bound on what a client or a publisher may cost. docs/limits.md says what happens at each bound.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,6 +59,10 @@ pub struct Limits {
     pub sends_per_session: Rate,
     /// The rate of SENDs of one user, over all of the user's sessions on this instance.
     pub sends_per_user: Rate,
+    /// The rate of bytes that one session sends.
+    pub send_bytes_per_session: ByteRate,
+    /// The rate of bytes in the SENDs of one user, over all of the user's sessions on this instance.
+    pub send_bytes_per_user: ByteRate,
     /// The rate of SUBSCRIBEs and UNSUBSCRIBEs of one session.
     pub subscribes_per_session: Rate,
     /// The rate of pings, pongs and empty frames of one connection.
@@ -67,13 +71,16 @@ pub struct Limits {
     pub idle_frames_per_session: Rate,
 }
 
+/// What a session may send, and a user: thousands of small notifications a second, or some large ones in a row.
+const SEND_BYTES: ByteRate = ByteRate::per_second(ByteSize::mib(4), ByteSize::mib(32));
+
 /// The largest value of `limits.sessions_per_user`: the sessions of one user must fit into one message between
 /// instances.
 pub const SESSIONS_PER_USER_MAX: usize = 4_096;
 
-/// Beyond this a body is refused whatever the configuration says (docs/nats.md).
 /// The largest count that makes sense as a bound of one session.
 const COUNT_MAX: usize = 1_000_000;
+/// Beyond this a body is refused whatever the configuration says (docs/nats.md).
 const BODY_MAX: ByteSize = ByteSize::kib(1_000);
 
 impl Limits {
@@ -189,6 +196,8 @@ impl Default for Limits {
             sessions_per_user_policy: SessionsPerUserPolicy::Newest,
             sends_per_session: Rate::per_second(200, 2_000),
             sends_per_user: Rate::per_second(1_000, 10_000),
+            send_bytes_per_session: SEND_BYTES,
+            send_bytes_per_user: SEND_BYTES,
             subscribes_per_session: Rate::per_second(50, 500),
             control_frames_per_session: Rate::per_second(50, 500),
             idle_frames_per_session: Rate::per_second(1_000, 10_000),

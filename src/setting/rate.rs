@@ -22,10 +22,35 @@ struct Limited {
     burst: NonZeroU32,
 }
 
+/// What a rate counts in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
+pub(super) enum Unit {
     Second,
     Minute,
+}
+
+impl Unit {
+    pub(super) fn period(self) -> Duration {
+        match self {
+            Self::Second => Duration::from_secs(1),
+            Self::Minute => Duration::from_secs(60),
+        }
+    }
+
+    pub(super) fn letter(self) -> char {
+        match self {
+            Self::Second => 's',
+            Self::Minute => 'm',
+        }
+    }
+
+    pub(super) fn parse(letter: &str) -> Option<Self> {
+        match letter {
+            "s" => Some(Self::Second),
+            "m" => Some(Self::Minute),
+            _ => None,
+        }
+    }
 }
 
 impl Rate {
@@ -47,11 +72,7 @@ impl Rate {
     /// The quota for a limiter, or `None` if there is no limit.
     pub fn quota(self) -> Option<Quota> {
         let Limited { count, unit, burst } = self.0?;
-        let period = match unit {
-            Unit::Second => Duration::from_secs(1),
-            Unit::Minute => Duration::from_secs(60),
-        };
-        Quota::with_period(period / count.get()).map(|quota| quota.allow_burst(burst))
+        Quota::with_period(unit.period() / count.get()).map(|quota| quota.allow_burst(burst))
     }
 }
 
@@ -59,13 +80,7 @@ impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             None => f.write_str("off"),
-            Some(Limited { count, unit, burst }) => {
-                let unit = match unit {
-                    Unit::Second => "s",
-                    Unit::Minute => "m",
-                };
-                write!(f, "{count}/{unit} burst {burst}")
-            }
+            Some(Limited { count, unit, burst }) => write!(f, "{count}/{} burst {burst}", unit.letter()),
         }
     }
 }
@@ -92,11 +107,7 @@ fn parse(text: &str) -> Option<Rate> {
         _ => return None,
     };
     let (count, unit) = rate.split_once('/')?;
-    let unit = match unit {
-        "s" => Unit::Second,
-        "m" => Unit::Minute,
-        _ => return None,
-    };
+    let unit = Unit::parse(unit)?;
     let count = number(count)?;
     let burst = burst.map_or(Some(count), number)?;
     Some(Rate(Some(Limited { count, unit, burst })))

@@ -40,6 +40,11 @@ impl Headers {
         self.ends.len()
     }
 
+    /// The bytes of all names and values.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()

@@ -12,6 +12,7 @@
 
 mod audit;
 mod bus;
+mod byte_rates;
 mod cli;
 mod cluster;
 mod descriptors;

@@ -21,6 +21,7 @@ const REFUSED: &[Case] = &[
     ("drain.timeout = 25", None, "a text in quotes"),
     ("drain.timeout = '25 parsecs'", None, "a duration such as"),
     ("limits.sends_per_user = '20/h'", None, "a rate such as"),
+    ("limits.send_bytes_per_session = '4MB/s'", None, "a rate such as 4MiB/s"),
     ("limits.body_bytes = '10kb'\nlimits.headers = 'many'", None, "2 errors"),
     ("", Some(("HERALD_HTTP__LISTEM", "x")), "HERALD_HTTP__LISTEM"),
     ("", Some(("HERALD_API__KEYS", "x")), "in the configuration file only"),

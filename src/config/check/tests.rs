@@ -333,6 +333,18 @@ fn bounds_fit_each_other() {
             "limits.incoming_total_bytes = '7MiB'",
             "limits.incoming_total_bytes",
         ),
+        (
+            "limits.send_bytes_per_session = '4MiB'",
+            "limits.send_bytes_per_session",
+        ),
+        (
+            "limits.send_bytes_per_user = '1B/s'",
+            "limits.send_bytes_per_user",
+        ),
+        (
+            "limits.idle_frames_per_session = '20'",
+            "limits.idle_frames_per_session",
+        ),
         ("limits.sessions_per_user = 4097", "limits.sessions_per_user"),
         ("heartbeat.send = '999ms'", "heartbeat.send"),
         ("heartbeat.receive = '1ms'", "heartbeat.receive"),

@@ -39,7 +39,7 @@ fn check(config: &str, command: &str, text: &str, roles: &str, expected: Result<
     let who = Principal::new(alice, roles.split(' '));
     let found = match command {
         "SUBSCRIBE" => authorize.subscribe(&who, &destination, text),
-        _ => authorize.send(&who, &destination, text),
+        _ => authorize.send(&who, &destination, text, 0),
     };
     let expected = expected.map_err(|why| {
         let message = format!("{command} to {text} is not permitted: {why}");
@@ -133,7 +133,7 @@ fn a_built_in_route_needs_what_its_effect_needs() {
     let check = |rules: &str, text: &str, roles: &str, expected: Option<&str>| {
         let destination = Prefixes::default().for_client(text, &alice).unwrap();
         let who = Principal::new(alice.clone(), roles.split(' '));
-        let refused = authorize(rules).send(&who, &destination, text).err();
+        let refused = authorize(rules).send(&who, &destination, text, 0).err();
         let expected = expected.map(|why| format!("SEND to {text} is not permitted: {why}"));
         assert_eq!(refused.map(|reject| reject.message), expected, "{text} {roles}");
     };
@@ -175,7 +175,7 @@ fn another_users_destination_is_refused_however_it_was_made() {
     });
     for result in [
         authorize.subscribe(&alice, &bobs, "/user/queue/x"),
-        authorize.send(&alice, &bobs, "/user/queue/x"),
+        authorize.send(&alice, &bobs, "/user/queue/x", 0),
     ] {
         assert!(result.unwrap_err().message.ends_with("it is another user's"));
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::destination::Path;
 use crate::interceptor::authorize::{BuiltIn, Effect};
-use crate::setting::{Findings, TimeZone};
+use crate::setting::{ByteSize, Findings, TimeZone};
 
 /// `[application]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,6 +16,13 @@ pub struct Config {
     pub errors: Path,
     /// The built-in routes.
     pub routes: Vec<Route>,
+}
+
+/// `body_bytes` of a route that does not say it: a chat message is short, and goes to everybody.
+const BODY_BYTES: ByteSize = ByteSize::kib(64);
+
+fn body_bytes() -> ByteSize {
+    BODY_BYTES
 }
 
 /// The most bodies that a `recent` route answers with.
@@ -41,12 +48,22 @@ impl Config {
             if let Route::Recent { count, .. } = route {
                 findings.within(&at("count"), *count, 1, RECENT_MAX);
             }
+            findings.at_least(&at("body_bytes"), route.body_bytes(), ByteSize(1));
             let path = route.path();
             if paths.contains(&path) {
                 findings.error(at("path"), format!("another route has {path} too"));
             }
             paths.push(path);
         }
+    }
+
+    /// The largest body of a SEND to each route, by the route's path.
+    pub fn body_limits(&self) -> Box<[(Path, usize)]> {
+        let limits = self
+            .routes
+            .iter()
+            .map(|route| (route.path().clone(), route.body_bytes().0));
+        limits.collect()
     }
 }
 
@@ -60,6 +77,9 @@ pub enum Route {
         path: Path,
         /// The destination.
         destination: Path,
+        /// The largest body of a SEND.
+        #[serde(default = "body_bytes")]
+        body_bytes: ByteSize,
     },
     /// Answers with the JSON array of the users online in the cluster.
     Users {
@@ -67,6 +87,9 @@ pub enum Route {
         path: Path,
         /// The sender's user destination for the answer, without the user prefix.
         reply: Path,
+        /// The largest body of a SEND.
+        #[serde(default = "body_bytes")]
+        body_bytes: ByteSize,
     },
     /// Answers with the JSON array of the newest bodies of a broadcast destination, oldest first.
     Recent {
@@ -78,6 +101,9 @@ pub enum Route {
         count: usize,
         /// The sender's user destination for the answer, without the user prefix.
         reply: Path,
+        /// The largest body of a SEND.
+        #[serde(default = "body_bytes")]
+        body_bytes: ByteSize,
     },
 }
 
@@ -96,6 +122,15 @@ impl Route {
             Self::Broadcast { destination, .. } => Some(Effect::Publishes(destination.clone())),
             Self::Recent { destination, .. } => Some(Effect::Reads(destination.clone())),
             Self::Users { .. } => list.cloned().map(Effect::Reads),
+        }
+    }
+
+    /// The largest body of a SEND to the route.
+    pub fn body_bytes(&self) -> ByteSize {
+        match self {
+            Self::Broadcast { body_bytes, .. }
+            | Self::Users { body_bytes, .. }
+            | Self::Recent { body_bytes, .. } => *body_bytes,
         }
     }
 

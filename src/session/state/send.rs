@@ -21,9 +21,14 @@ impl Session {
         let destination = self.destination("SEND", text, rules)?;
         rules
             .chain
-            .send(&self.principal, &destination, text)
+            .send(
+                &self.principal,
+                &destination,
+                text,
+                frame.headers.bytes() + frame.body.len(),
+            )
             .map_err(Refusal::from)?;
-        check_body(frame.body.len(), rules.limits.body_bytes)?;
+        check_body(frame.body.len(), &destination, rules)?;
         let content_type = frame.headers.get("content-type").filter(|text| !text.is_empty());
         if content_type.is_some_and(|text| !is_content_type(text)) {
             return Err(malformed("SEND: header content-type is no media type"));
@@ -77,12 +82,21 @@ impl Session {
     }
 }
 
-fn check_body(bytes: usize, most: usize) -> Result<(), Refusal> {
+/// A built-in route may bound its bodies further.
+fn check_body(bytes: usize, destination: &Destination, rules: &Rules) -> Result<(), Refusal> {
+    let of_route = match destination {
+        Destination::Application(path) => rules.routes.iter().find(|(route, _)| route == path),
+        Destination::Target(_) => None,
+    };
+    let (most, limit) = match of_route {
+        Some((_, most)) if *most < rules.limits.body_bytes => (*most, Limit::RouteBodyBytes),
+        _ => (rules.limits.body_bytes, Limit::BodyBytes),
+    };
     if bytes <= most {
         return Ok(());
     }
-    let message = format!("SEND: the body is over {most} bytes (limits.body_bytes)");
-    Err(Refusal::new(CloseReason::TooLarge, message).at(Limit::BodyBytes))
+    let message = format!("SEND: the body is over {most} bytes ({})", limit.name());
+    Err(Refusal::new(CloseReason::TooLarge, message).at(limit))
 }
 
 /// The client's own headers, filtered.

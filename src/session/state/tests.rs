@@ -33,7 +33,7 @@ impl Interceptor for NoSecrets {
         }
     }
 
-    fn send(&self, _: &Principal, _: &Destination, text: &str) -> Result<(), Reject> {
+    fn send(&self, _: &Principal, _: &Destination, text: &str, _: usize) -> Result<(), Reject> {
         match text.contains("secret") {
             true => Err(Reject::new(
                 CloseReason::Forbidden,
@@ -76,6 +76,7 @@ fn fixture(version: Version) -> Fixture {
             prefixes: Prefixes::default(),
             chain,
             limits,
+            routes: [(Path::parse("/short").unwrap(), 5)].into(),
         },
         decoder,
     }
@@ -376,6 +377,21 @@ fn ids_that_a_session_keeps_are_bounded() {
         );
         // A receipt is not kept: its length is that of any header.
         f.ok(&format!("ABORT\ntransaction:{longest}\nreceipt:{long}\n\n"));
+    }
+}
+
+#[test]
+fn a_built_in_route_bounds_its_bodies_further() {
+    let mut f = fixture(Version::V1_2);
+    f.ok("BEGIN\ntransaction:t\n\n");
+    for transaction in ["", "transaction:t\n"] {
+        f.ok(&format!("SEND\ndestination:/app/short\n{transaction}\n12345"));
+        f.refused(
+            &format!("SEND\ndestination:/chat/short\n{transaction}\n123456"),
+            CloseReason::TooLarge,
+            "SEND: the body is over 5 bytes (application.routes.body_bytes)",
+        );
+        f.ok(&format!("SEND\ndestination:/app/other\n{transaction}\n123456"));
     }
 }
 
