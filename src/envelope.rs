@@ -12,12 +12,14 @@ use crate::destination::Target;
 
 mod arrival;
 mod baggage;
+mod collapse;
 mod headers;
 mod mark;
 mod trace;
 
 pub use arrival::Arrival;
 pub use baggage::{BaggageKey, BrowserBaggage};
+pub use collapse::{CollapseKey, PublisherKind};
 pub use headers::{HeaderError, HeaderLimits, Headers, is_passed_on};
 pub use mark::Mark;
 pub use trace::TraceContext;
@@ -98,7 +100,7 @@ pub struct Envelope {
     pub expires_at_ms: Option<u64>,
     /// The collapse key: a newer notification with the same target and key replaces this one while it waits for a
     /// session.
-    pub collapse: Option<Arc<str>>,
+    pub collapse: Option<CollapseKey>,
     /// When the notification reached this instance, for measurements.
     pub arrival: Arrival,
 }
@@ -150,20 +152,13 @@ impl Envelope {
             + path.as_str().len()
             + user
             + self.content_type.as_deref().map_or(0, str::len)
-            + self.collapse.as_deref().map_or(0, str::len)
+            + self.collapse.as_ref().map_or(0, |key| key.as_str().len())
     }
 
     /// Whether the notification is stale at `now_ms` (Unix ms).
     pub fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_at_ms.is_some_and(|at| at <= now_ms)
     }
-}
-
-/// A collapse key: 1 to 128 bytes of text without control characters, not counting outer blanks. `None` if `text`
-/// breaks that rule.
-pub fn collapse_key(text: &str) -> Option<Arc<str>> {
-    let text = text.trim();
-    ((1..=128).contains(&text.len()) && !text.chars().any(char::is_control)).then(|| text.into())
 }
 
 /// Whether `text` is a valid content type: 1 to 256 visible characters and blanks.
@@ -193,10 +188,9 @@ mod tests {
         let least = plain().weight();
         assert!(least >= OVERHEAD_BYTES);
         let long = "x".repeat(1_000);
-        let change: [fn(&mut Envelope, &str); 5] = [
+        let change: [fn(&mut Envelope, &str); 4] = [
             |envelope, long| envelope.body = long.to_owned().into(),
             |envelope, long| envelope.content_type = Some(long.into()),
-            |envelope, long| envelope.collapse = Some(long.into()),
             |envelope, long| envelope.trace.tracestate = Some(long.into()),
             |envelope, long| envelope.trace.traceparent = Some(long.into()),
         ];
@@ -205,6 +199,9 @@ mod tests {
             change(&mut envelope, &long);
             assert_eq!(envelope.weight(), least + 1_000);
         }
+        let mut keyed = plain();
+        keyed.collapse = CollapseKey::of_backend(&long[..128]);
+        assert_eq!(keyed.weight(), least + 128);
         for (name, value) in [(&*long, ""), ("a", &*long)] {
             let mut envelope = plain();
             envelope.headers = Headers::from_publisher([(name, value)], limits).unwrap();

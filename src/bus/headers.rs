@@ -25,7 +25,9 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::bus::{AppReply, AppRequest, Limits};
 use crate::destination::Target;
-use crate::envelope::{self, Arrival, Envelope, Headers, Mark, MessageId, TraceContext};
+use crate::envelope::{
+    self, Arrival, CollapseKey, Envelope, Headers, Mark, MessageId, PublisherKind, TraceContext,
+};
 
 mod extra;
 
@@ -34,6 +36,10 @@ const ID: &str = "Herald-Id";
 const TIMESTAMP: &str = "Herald-Timestamp";
 const EXPIRES: &str = "Herald-Expires";
 const COLLAPSE: &str = "Herald-Collapse";
+/// Beside a collapse key: `client` if the key is one of a client's SEND. Written by instances alone; what else publishes
+/// here is a backend. Versions that do not know it keep one kind of keys.
+const PUBLISHER: &str = "Herald-Publisher";
+const CLIENT: &str = "client";
 const DECIDED: &str = "Herald-Decided";
 const EXTRA: &str = "Herald-Headers";
 const USER: &str = "Herald-User";
@@ -84,7 +90,10 @@ pub fn encode_envelope(envelope: &Envelope) -> HeaderMap {
         out.plain(EXPIRES, &at.to_string());
     }
     if let Some(key) = &envelope.collapse {
-        out.plain(COLLAPSE, key);
+        out.plain(COLLAPSE, key.as_str());
+        if key.publisher() == PublisherKind::Client {
+            out.plain(PUBLISHER, CLIENT);
+        }
     }
     if let Some(mark) = envelope.trace.mark.filter(|_| envelope.trace.is_sampled()) {
         out.plain(DECIDED, &mark.to_string());
@@ -131,7 +140,9 @@ pub fn decode_envelope(
         },
         timestamp_ms: timestamp(number(TIMESTAMP), envelope::unix_ms()),
         expires_at_ms: number(EXPIRES),
-        collapse: headers.get(COLLAPSE).and_then(envelope::collapse_key),
+        collapse: headers
+            .get(COLLAPSE)
+            .and_then(|text| CollapseKey::parse(text, headers.publisher())),
     })
 }
 
@@ -280,6 +291,13 @@ impl<'a> Reader<'a> {
         let exact = self.0.iter().find(|(held, _)| *held == name);
         let any = || self.0.iter().find(|(held, _)| held.eq_ignore_ascii_case(name));
         exact.or_else(any).map(|(_, value)| *value)
+    }
+
+    fn publisher(&self) -> PublisherKind {
+        match self.get(PUBLISHER) {
+            Some(CLIENT) => PublisherKind::Client,
+            _ => PublisherKind::Backend,
+        }
     }
 
     fn content_type(&self) -> Option<Box<str>> {

@@ -11,7 +11,7 @@ use super::outbox::{CHUNKS_PER_CALL, Outgoing};
 use super::trail::{MessageTrail, NotificationTrail};
 use super::wire::{self, GroupKey, Rest};
 use crate::destination::Path;
-use crate::envelope::Envelope;
+use crate::envelope::{CollapseKey, Envelope};
 use crate::stomp::Version;
 
 /// The most frames in one write: two chunks each.
@@ -26,7 +26,7 @@ struct Frame {
     /// Chained after the range. Empty if it was copied into it.
     rest: Bytes,
     expires_at_ms: Option<u64>,
-    collapse: Option<Arc<str>>,
+    collapse: Option<CollapseKey>,
     trail: Option<Arc<dyn MessageTrail>>,
 }
 

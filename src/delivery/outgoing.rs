@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::trail::MessageTrail;
+use crate::envelope::CollapseKey;
 
 /// One whole WebSocket message that has to wait: a head of its own and a rest that may be shared.
 #[derive(Debug, Clone)]
@@ -19,7 +20,7 @@ pub struct Outgoing {
     /// When to drop the frame unwritten, in Unix ms.
     pub expires_at_ms: Option<u64>,
     /// A newer MESSAGE of the same subscription with the same key replaces it while it waits.
-    pub collapse: Option<Arc<str>>,
+    pub collapse: Option<CollapseKey>,
     /// Its trail if it is recorded: the session's own on user destinations, one for all sessions on broadcasts.
     pub trail: Option<Arc<dyn MessageTrail>>,
     /// Since when it has been waiting in an outbox, which sets this.

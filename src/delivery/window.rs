@@ -191,7 +191,7 @@ mod tests {
     fn a_newer_message_takes_the_place_of_a_held_one_with_its_key() {
         let mut window = window(AckMode::Client, &["a", "b", "c"]);
         let frame = |bytes: &'static [u8]| Outgoing {
-            collapse: Some("k".into()),
+            collapse: crate::envelope::CollapseKey::of_backend("k"),
             ..Outgoing::plain(Bytes::from_static(bytes))
         };
         assert_eq!(

@@ -1,13 +1,11 @@
 //! What a frame asks for once it has been understood and permitted. Pure data between `state` and `driver`.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::close_reason::CloseReason;
 use crate::delivery::command::{Acknowledgement, Subscription};
 use crate::destination::{Destination, Path};
-use crate::envelope::{Headers, OVERHEAD_BYTES, TraceContext};
+use crate::envelope::{CollapseKey, Headers, OVERHEAD_BYTES, TraceContext};
 use crate::interceptor::Reject;
 use crate::limit::Limit;
 
@@ -25,7 +23,7 @@ pub struct Send {
     /// `correlation-id`, repeated in the answer.
     pub correlation_id: Option<Box<str>>,
     /// `herald-collapse`
-    pub collapse: Option<Arc<str>>,
+    pub collapse: Option<CollapseKey>,
     /// `reply-to`: one of the sender's user destinations, without the user prefix.
     pub reply_to: Option<Path>,
     /// The body.
@@ -56,7 +54,7 @@ impl Step {
                     + send.trace.weight()
                     + length(&send.content_type)
                     + length(&send.correlation_id)
-                    + send.collapse.as_deref().map_or(0, str::len)
+                    + send.collapse.as_ref().map_or(0, |key| key.as_str().len())
                     + send.reply_to.as_ref().map_or(0, |path| path.as_str().len())
             }
             Self::Acknowledge(ack) => ack.message_id.as_str().len() + ack.trace.weight(),

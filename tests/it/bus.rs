@@ -207,7 +207,7 @@ async fn everything_of_an_envelope_arrives(given: Given) {
     sent.id = MessageId::parse("my.own-id_1").unwrap();
     sent.timestamp_ms = 1_700_000_000_000;
     sent.expires_at_ms = Some(u64::MAX);
-    sent.collapse = Some("k ä".into());
+    sent.collapse = herald::envelope::CollapseKey::parse("k ä", herald::envelope::PublisherKind::Client);
     sent.trace = TraceContext {
         decided: true,
         mark: Some(herald::envelope::Mark::random()),

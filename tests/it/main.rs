@@ -15,6 +15,7 @@ mod bus;
 mod byte_rates;
 mod cli;
 mod cluster;
+mod collapse;
 mod descriptors;
 mod explain;
 mod guessing;

@@ -55,7 +55,7 @@ fn an_envelope_comes_back_whole() {
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let mut sent = Envelope::new(target(), "body").with_content_type("text/plain;x=ä");
     sent.expires_at_ms = Some(17);
-    sent.collapse = Some("k ä".into());
+    sent.collapse = envelope::CollapseKey::of_backend("k ä");
     sent.trace = TraceContext {
         decided: true,
         mark: Some(crate::envelope::Mark::random()),
@@ -73,6 +73,31 @@ fn an_envelope_comes_back_whole() {
     assert!(wire.get("out").is_none() && wire.get("lines").is_none());
     let received = decode_envelope(target(), Some(&over_the_wire(&wire)), sent.body.clone(), &LIMITS);
     assert_eq!(received, Ok(sent));
+}
+
+/// The key is where older versions look for it, and whose it is stands beside it.
+#[test]
+fn a_clients_collapse_key_is_told_from_a_backends() {
+    let key = |kind| envelope::CollapseKey::parse("k", kind);
+    for (kind, told) in [
+        (PublisherKind::Client, Some("client")),
+        (PublisherKind::Backend, None),
+    ] {
+        let mut sent = Envelope::new(target(), "b");
+        sent.collapse = key(kind);
+        let wire = encode_envelope(&sent);
+        assert_eq!(wire.get("Herald-Collapse").map(HeaderValue::as_str), Some("k"));
+        assert_eq!(wire.get("Herald-Publisher").map(HeaderValue::as_str), told);
+        assert_eq!(decode(&over_the_wire(&wire)).unwrap().collapse, key(kind));
+    }
+    // A client's own header of that name is none of Herald's.
+    let mut sent = Envelope::new(target(), "b");
+    sent.headers = own(&[("Herald-Publisher", "backend"), ("herald-collapse", "x")]);
+    sent.collapse = key(PublisherKind::Client);
+    assert_eq!(
+        decode(&encode_envelope(&sent)).unwrap().collapse,
+        key(PublisherKind::Client)
+    );
 }
 
 #[test]

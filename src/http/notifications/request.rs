@@ -2,7 +2,6 @@
 //! expresses. Every refusal points at what is wrong without repeating it. Knows no bus and no HTTP.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -12,7 +11,7 @@ use utoipa::openapi::{ArrayBuilder, OneOfBuilder, Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::destination::{Prefixes, Target};
-use crate::envelope::{HeaderLimits, Headers, MessageId, collapse_key};
+use crate::envelope::{CollapseKey, HeaderLimits, Headers, MessageId};
 use crate::http::error::ApiError;
 use crate::http::json;
 use crate::limit::Limit;
@@ -82,7 +81,7 @@ pub(crate) struct NotificationRequest<'a> {
     /// A newer notification to the same destination with the same key takes its place while it waits for a slow reader.
     #[serde(default, deserialize_with = "collapse")]
     #[schema(value_type = Option<String>, required = false, min_length = 1, max_length = 128, example = "order-17")]
-    collapse: Option<Arc<str>>,
+    collapse: Option<CollapseKey>,
 }
 
 /// The rules that a notification is validated against.
@@ -108,7 +107,7 @@ pub(crate) struct Notification {
     /// Milliseconds until it is stale.
     pub ttl_ms: Option<u64>,
     /// The key by which newer notifications replace it.
-    pub collapse: Option<Arc<str>>,
+    pub collapse: Option<CollapseKey>,
 }
 
 /// The body of a request, not parsed yet.
@@ -152,10 +151,10 @@ fn id<'de, D: Deserializer<'de>>(json: D) -> Result<Option<MessageId>, D::Error>
     checked(json, MessageId::parse, "must be 1 to 64 of A-Z a-z 0-9 . _ -")
 }
 
-fn collapse<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Arc<str>>, D::Error> {
+fn collapse<'de, D: Deserializer<'de>>(json: D) -> Result<Option<CollapseKey>, D::Error> {
     checked(
         json,
-        collapse_key,
+        CollapseKey::of_backend,
         "must be 1 to 128 bytes without control characters",
     )
 }

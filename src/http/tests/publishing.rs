@@ -67,7 +67,7 @@ async fn a_payload_keeps_its_bytes() {
         [("a", "1"), ("b", "2")]
     );
     assert_eq!(envelope.expires_at_ms, Some(envelope.timestamp_ms + 1_000));
-    assert_eq!(envelope.collapse.as_deref(), Some("k"));
+    assert_eq!(envelope.collapse, crate::envelope::CollapseKey::of_backend("k"));
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn what_is_said_of_a_raw_body_stands_in_headers() {
         (StatusCode::ACCEPTED, Some("order-7"))
     );
     let envelope = only(&fixture);
-    assert_eq!(envelope.collapse.as_deref(), Some("k"));
+    assert_eq!(envelope.collapse, crate::envelope::CollapseKey::of_backend("k"));
     let left_ms = envelope.expires_at_ms.unwrap() - envelope.timestamp_ms;
     assert!((59_000..=61_000).contains(&left_ms), "{left_ms}");
     let headers: Vec<_> = envelope.headers.iter().collect();

@@ -1,11 +1,11 @@
 //! SEND: its destination, its body and its headers. Pure, as the rest of [`super`].
 
-use std::sync::Arc;
-
 use super::{Rules, Session, malformed, required};
 use crate::close_reason::CloseReason;
 use crate::destination::{Destination, Path, Target};
-use crate::envelope::{HeaderError, HeaderLimits, Headers, TraceContext, collapse_key, is_content_type};
+use crate::envelope::{
+    CollapseKey, HeaderError, HeaderLimits, Headers, PublisherKind, TraceContext, is_content_type,
+};
 use crate::limit::Limit;
 use crate::session::action::{Action, Refusal, Send, Step};
 use crate::stomp::Frame;
@@ -113,9 +113,9 @@ fn own_headers(frame: &Frame, limits: HeaderLimits) -> Result<Headers, Refusal> 
     })
 }
 
-fn collapse(frame: &Frame) -> Result<Option<Arc<str>>, Refusal> {
+fn collapse(frame: &Frame) -> Result<Option<CollapseKey>, Refusal> {
     let key = frame.headers.get("herald-collapse").map(|text| {
-        collapse_key(text).ok_or_else(|| {
+        CollapseKey::parse(text, PublisherKind::Client).ok_or_else(|| {
             malformed("SEND: header herald-collapse must have 1 to 128 bytes without control characters")
         })
     });

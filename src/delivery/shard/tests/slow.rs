@@ -1,6 +1,7 @@
 //! Promise: a session that does not read costs only itself, and what it reads at last is whole and in order.
 
 use super::*;
+use crate::envelope::PublisherKind;
 
 #[test]
 fn a_blocked_session_gets_every_byte_in_order_once_it_reads() {
@@ -60,21 +61,24 @@ fn a_newer_message_with_the_same_key_takes_the_place_of_a_waiting_one() {
     let target = broadcast("/queue/x");
     f.subscribe(&client, 0, target.clone());
     client.pipe.room.store(1, Ordering::Relaxed);
-    let keyed = |body, key: &str| Envelope {
-        collapse: Some(key.into()),
+    let of = |kind, body, key: &str| Envelope {
+        collapse: crate::envelope::CollapseKey::parse(key, kind),
         ..note(&target, body)
     };
+    let keyed = |body, key| of(PublisherKind::Backend, body, key);
     f.deliver([note(&target, "begun;")]);
     f.deliver([keyed("old;", "k")]);
     f.deliver([keyed("other;", "j")]);
     f.deliver([keyed("new;", "k")]);
+    // A client's key is another one.
+    f.deliver([of(PublisherKind::Client, "mine;", "k")]);
     client.pipe.room.store(1 << 20, Ordering::Relaxed);
     while !client.outbox.is_drained() {
         client.outbox.write_waiting().unwrap();
     }
     let text = client.pipe.text();
     assert!(!text.contains("old;"), "{text}");
-    let order = [text.find("begun;"), text.find("other;"), text.find("new;")];
+    let order = ["begun;", "other;", "new;", "mine;"].map(|body| text.find(body));
     assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
     assert_eq!(f.ledger.collapsed.load(Ordering::Relaxed), 1);
 }

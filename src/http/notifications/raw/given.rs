@@ -2,11 +2,10 @@
 //! (docs/nats.md). Knows no destination and no body.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use crate::envelope::{Envelope, HeaderLimits, Headers, MessageId, collapse_key, is_content_type, unix_ms};
+use crate::envelope::{CollapseKey, Envelope, HeaderLimits, Headers, MessageId, is_content_type, unix_ms};
 use crate::http::error::ApiError;
 
 /// Everything that may be said about a notification besides its destination.
@@ -16,7 +15,7 @@ pub(super) struct Given {
     headers: Headers,
     id: Option<MessageId>,
     ttl_ms: Option<u64>,
-    collapse: Option<Arc<str>>,
+    collapse: Option<CollapseKey>,
 }
 
 impl Given {
@@ -49,7 +48,7 @@ impl Given {
                 headers,
                 "Herald-Collapse",
                 "1 to 128 bytes without control characters",
-                |value| collapse_key(std::str::from_utf8(value.as_bytes()).ok()?),
+                |value| CollapseKey::of_backend(std::str::from_utf8(value.as_bytes()).ok()?),
             )?,
         })
     }
