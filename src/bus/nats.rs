@@ -115,7 +115,11 @@ impl NatsBus {
         let (queue, incoming) = queue(usize::MAX, config.incoming_bytes.0);
         let (control_sender, control) = mpsc::channel(control::QUEUE_CAPACITY);
         let bus = Self {
-            connection: Connection { client, link },
+            connection: Connection {
+                client,
+                link,
+                body_bytes: limits.body_bytes.0,
+            },
             subjects,
             limits,
             request_timeout: config.request_timeout.0,

@@ -26,6 +26,7 @@ impl Config {
         self.broadcasts(&mut findings);
         permissions::check(self, demo, &mut findings);
         self.limits.check(&mut findings);
+        self.large_bodies(&mut findings);
         self.heartbeat.check(&mut findings);
         self.delivery.check(&mut findings);
         self.presence.check(&mut findings);
@@ -84,6 +85,17 @@ impl Config {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether a JSON request can hold the largest body. What NATS lets pass is known once it is connected.
+    fn large_bodies(&self, findings: &mut Findings) {
+        let (request, body) = (self.http.max_request_bytes, self.limits.body_bytes);
+        if request < body {
+            findings.warn(
+                "http.max_request_bytes",
+                format!("{request} is less than limits.body_bytes ({body}): a JSON request has no room for such a payload"),
+            );
         }
     }
 

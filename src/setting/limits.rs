@@ -80,8 +80,8 @@ pub const SESSIONS_PER_USER_MAX: usize = 4_096;
 
 /// The largest count that makes sense as a bound of one session.
 const COUNT_MAX: usize = 1_000_000;
-/// Beyond this a body is refused whatever the configuration says (docs/nats.md).
-const BODY_MAX: ByteSize = ByteSize::kib(1_000);
+/// The largest `limits.body_bytes`: with a NATS server's `max_payload` of 8 MiB it leaves room for the headers.
+const BODY_MAX: ByteSize = ByteSize::kib(8_000);
 
 impl Limits {
     /// Checks that the bounds are sane and fit each other.
@@ -91,13 +91,8 @@ impl Limits {
             self.frame_bytes_before_login,
             ByteSize(512),
         );
-        findings.at_least("limits.body_bytes", self.body_bytes, ByteSize(1));
-        if self.body_bytes > BODY_MAX {
-            findings.warn(
-                "limits.body_bytes",
-                format!("{BODY_MAX} is the most that is accepted; more has no effect"),
-            );
-        }
+        findings.within("limits.body_bytes", self.body_bytes, ByteSize(1), BODY_MAX);
+        self.check_room_for_bodies(findings);
         // A CONNECT with credentials has six headers, some with two spellings.
         findings.within("limits.headers", self.headers, 8, 10_000);
         findings.within(
@@ -153,6 +148,31 @@ impl Limits {
                     self.body_bytes, self.incoming_total_bytes
                 ),
             );
+        }
+    }
+
+    /// What is smaller than `limits.body_bytes` bounds a body, too, where it holds one.
+    fn check_room_for_bodies(&self, findings: &mut Findings) {
+        let room = [
+            (
+                "limits.transaction_bytes",
+                self.transaction_bytes,
+                "a SEND of such a body does not fit into a transaction",
+            ),
+            (
+                "limits.outbox_bytes",
+                self.outbox_bytes,
+                "such a body closes each session that has not taken what came before it",
+            ),
+        ];
+        for (key, bytes, what) in room {
+            if bytes < self.body_bytes {
+                let body = self.body_bytes;
+                findings.warn(
+                    key,
+                    format!("{bytes} is less than limits.body_bytes ({body}): {what}"),
+                );
+            }
         }
     }
 }

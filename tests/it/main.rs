@@ -22,6 +22,7 @@ mod guessing;
 mod half_frames;
 mod http;
 mod idle_frames;
+mod large_bodies;
 mod life;
 mod limits;
 mod log;

@@ -56,6 +56,7 @@ const REFUSED: &[Case] = &[
     ("audit.file = ''", None, "or - for standard error"),
     ("audit.file = '/nowhere/audit'", None, "no such folder"),
     ("audit.file = '/proc'", None, "expected a file"),
+    ("limits.body_bytes = '8MiB'", None, "expected 1B to 8000KiB"),
     ("limits.headers = 9007199254740993", None, "expected 8 to 10000"),
     ("limits.header_bytes = '9GiB'", None, "expected 256B to 1MiB"),
     ("limits.subscriptions = 9223372036854775807", None, "expected 1 to 1000000"),
@@ -150,7 +151,11 @@ async fn what_check_warns_of_serve_warns_of_with_the_same_words() {
             "OTEL_TRACES_SAMPLER",
         ),
         ("http.page = 'small'", None, "http.page"),
-        ("limits.body_bytes = '2MiB'", None, "limits.body_bytes"),
+        (
+            "http.max_request_bytes = '999KiB'",
+            None,
+            "http.max_request_bytes",
+        ),
     ] {
         let (code, said) = folder.launch("check", text, variable).run().await;
         assert_eq!(code, Some(0), "{said}");

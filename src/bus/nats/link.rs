@@ -180,6 +180,8 @@ impl Link {
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) link: Arc<Link>,
+    /// `limits.body_bytes`
+    pub(super) body_bytes: usize,
 }
 
 impl Connection {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::RefusedSubscriptions;
 
+use super::HEADER_RESERVE_BYTES;
 use super::link::Connection;
 use super::rights;
 use crate::bus::Health;
@@ -175,6 +176,14 @@ impl Connection {
             reconnects = self.reconnects(),
             "connected to NATS"
         );
+        let room = info.max_payload.saturating_sub(HEADER_RESERVE_BYTES);
+        if room < self.body_bytes {
+            tracing::warn!(
+                max_payload_bytes = info.max_payload,
+                body_bytes = self.body_bytes,
+                "this NATS server lets bodies of at most {room} bytes pass, less than limits.body_bytes: raise its max_payload"
+            );
+        }
         if !info.headers {
             tracing::warn!("this NATS server carries no headers: ids, content types and traces are lost");
         }

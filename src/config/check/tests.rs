@@ -180,7 +180,27 @@ fn what_is_allowed_but_looks_wrong_is_a_warning() {
     warns(known, true, &["api.access"]);
     warns("http.listen = '127.0.0.2:80'", true, &[]);
     warns("http.listen = '[::1]:80'", true, &[]);
-    warns("limits.body_bytes = '2MiB'", true, &["limits.body_bytes"]);
+    warns("limits.body_bytes = '2MiB'", true, &[]);
+    warns(
+        "limits.transaction_bytes = '999KiB'",
+        true,
+        &["limits.transaction_bytes"],
+    );
+    warns(
+        "http.max_request_bytes = '999KiB'",
+        true,
+        &["http.max_request_bytes"],
+    );
+    warns(
+        "limits.body_bytes = '8000KiB'",
+        true,
+        &["limits.transaction_bytes", "limits.outbox_bytes"],
+    );
+    warns(
+        "limits.body_bytes = '8000KiB'\nlimits.outbox_bytes = '16MiB'\nlimits.transaction_bytes = '16MiB'",
+        true,
+        &[],
+    );
     warns("bus.token_file = 'x'", true, &["bus.token_file"]);
     warns("bus.control_key_file = 'x'", true, &["bus.control_key_file"]);
     warns("http.page = 'small'", true, &["http.page"]);
@@ -317,6 +337,8 @@ fn routes_lead_somewhere() {
 #[test]
 fn bounds_fit_each_other() {
     for (text, key) in [
+        ("limits.body_bytes = '8001KiB'", "limits.body_bytes"),
+        ("limits.body_bytes = '0B'", "limits.body_bytes"),
         ("limits.outbox_bytes = '63KiB'", "limits.outbox_bytes"),
         ("limits.outbox_total_bytes = '1MiB'", "limits.outbox_total_bytes"),
         ("limits.delivery_bytes = '64KiB'", "limits.delivery_bytes"),
