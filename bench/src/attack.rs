@@ -17,6 +17,7 @@ use crate::Outcome;
 mod churn;
 mod flood;
 mod held;
+mod useless;
 
 /// What an attacker does.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +40,10 @@ pub enum Kind {
     Subscribes,
     /// WebSocket pings without end.
     Pings,
+    /// ACKs of an id that never was.
+    Acks,
+    /// Bodies for the chat, as many and as large as they may be, and larger.
+    Bytes,
     /// Connections reset as they come, in the upgrade, and after login.
     Resets,
     /// No attack: threads that only take CPU time, as the attacker does on a machine that it shares with the server.
@@ -58,6 +63,8 @@ impl Kind {
             Self::Oversize => "oversize",
             Self::Subscribes => "subscribes",
             Self::Pings => "pings",
+            Self::Acks => "acks",
+            Self::Bytes => "bytes",
             Self::Resets => "resets",
             Self::Burn => "burn",
         }
@@ -104,6 +111,12 @@ pub struct Options {
     /// Sessions that flood with pings.
     #[arg(long, default_value_t = 8)]
     pings: usize,
+    /// Sessions that flood with ACKs of nothing.
+    #[arg(long, default_value_t = 8)]
+    acks: usize,
+    /// Sessions that flood the chat with bytes.
+    #[arg(long, default_value_t = 8)]
+    bytes: usize,
     /// Frames a second of each flooding session.
     #[arg(long, default_value_t = 0)]
     flood_per_second: u32,
@@ -144,6 +157,8 @@ impl Options {
             Kind::Oversize => self.oversize,
             Kind::Subscribes => self.subscribes,
             Kind::Pings => self.pings,
+            Kind::Acks => self.acks,
+            Kind::Bytes => self.bytes,
             Kind::Resets => self.resets,
             Kind::Burn => self.burn,
         }
@@ -163,6 +178,8 @@ impl Options {
             ("--oversize-per-second", self.oversize_per_second as usize),
             ("--subscribes", self.subscribes),
             ("--pings", self.pings),
+            ("--acks", self.acks),
+            ("--bytes", self.bytes),
             ("--flood-per-second", self.flood_per_second as usize),
             ("--resets", self.resets),
             ("--resets-per-second", self.resets_per_second as usize),
@@ -297,6 +314,8 @@ impl Front {
             Kind::Oversize => each(count, churn::oversize),
             Kind::Subscribes => each(count, flood::subscribes),
             Kind::Pings => each(count, flood::pings),
+            Kind::Acks => each(count, useless::acks),
+            Kind::Bytes => each(count, useless::bytes),
             Kind::Resets => each(count, churn::resets),
             Kind::Burn => each(count, burn),
         }
