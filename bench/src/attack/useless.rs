@@ -27,7 +27,8 @@ pub(super) fn acks(front: &Front, options: &Options, number: usize) {
     );
 }
 
-/// Bodies for the chat, which everybody here subscribes to: as large as its route takes, or as `limits.body_bytes` does.
+/// Bodies for the chat, which everybody here subscribes to, by one user: as large as its route takes, or as
+/// `limits.body_bytes` does.
 pub(super) fn bytes(front: &Front, options: &Options, number: usize) {
     let body = match number % 2 {
         0 => "x".repeat(SMALL_BYTES),
@@ -37,7 +38,7 @@ pub(super) fn bytes(front: &Front, options: &Options, number: usize) {
         front,
         options,
         &Flood {
-            user: 1 + number % 10,
+            user: 6,
             first: client_frame(b"SUBSCRIBE\nid:s\ndestination:/queue/message\n\n\0"),
             frames: client_frame(format!("SEND\ndestination:/chat/message\n\n{body}\0").as_bytes()),
             together: 1,
