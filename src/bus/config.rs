@@ -164,7 +164,10 @@ impl Config {
             _ => {}
         }
         if self.control_unsigned == Unsigned::Refuse && self.control_key_file.is_none() {
-            findings.error("bus.control_unsigned", "expected bus.control_key_file too");
+            findings.error(
+                "bus.control_unsigned",
+                "takes effect only with bus.control_key_file; set that too",
+            );
         }
         if self.url.is_none() {
             let others = [

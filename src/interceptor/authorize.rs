@@ -175,10 +175,16 @@ impl Interceptor for Authorize {
 fn wanted(roles: &[Role]) -> String {
     match roles {
         [] => "nobody may".to_owned(),
-        [role] => format!("it takes {role}"),
+        roles => format!("it takes {}", some(roles)),
+    }
+}
+
+fn some(roles: &[Role]) -> String {
+    match roles {
+        [role] => role.to_string(),
         roles => {
             let roles: Vec<&str> = roles.iter().map(Role::as_str).collect();
-            format!("it takes one of {}", roles.join(", "))
+            format!("one of {}", roles.join(", "))
         }
     }
 }

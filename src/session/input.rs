@@ -170,7 +170,7 @@ impl<'a> Inputs<'a> {
         let (within, limit) = (self.rates.frame_timeout, Limit::FrameTimeout);
         self.patience.poll(cx, within.0, message, frame).map(|()| {
             let message = format!(
-                "a frame was incomplete {within} and 1s for each 16KiB after its first byte ({})",
+                "a frame was not complete within {within}, plus 1s for each 16KiB, of its first byte ({})",
                 limit.name()
             );
             Err(Refusal::new(CloseReason::Limit, message).at(limit))

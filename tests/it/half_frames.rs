@@ -10,8 +10,7 @@ use crate::support::client::{
 };
 use crate::support::cluster::until;
 
-const TOO_SLOW: &str =
-    "message:a frame was incomplete 500ms and 1s for each 16KiB after its first byte (limits.frame_timeout)";
+const TOO_SLOW: &str = "message:a frame was not complete within 500ms, plus 1s for each 16KiB, of its first byte (limits.frame_timeout)";
 const NO_ROOM: &str =
     "message:too many incomplete frames of all sessions, come again later (limits.incoming_total_bytes)";
 

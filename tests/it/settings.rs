@@ -45,7 +45,7 @@ const REFUSED: &[Case] = &[
     ("bus.prefix = 'a.b'", None, "one NATS token"),
     ("bus.user = 'x'", None, "bus.password"),
     ("bus.control_unsigned = 'drop'", None, "expected accept or refuse"),
-    ("bus.control_unsigned = 'refuse'", None, "bus.control_key_file too"),
+    ("bus.control_unsigned = 'refuse'", None, "takes effect only with bus.control_key_file; set that too"),
     ("bus.token = 'x'\nbus.token_file = 'x'", None, "got both"),
     ("login.cache_entries = 1000001", None, "login.cache_entries"),
     ("login.permits = 0", None, "expected 1 to 1024"),

@@ -40,7 +40,7 @@ pub(super) fn words(refused: &RefusedSubscriptions) -> Vec<String> {
 }
 
 /// What a permission for `subject` may look like. An inbox is nobody's to know: it ends in a random token and `*`.
-fn permission(subject: &str) -> Cow<'_, str> {
+pub(super) fn permission(subject: &str) -> Cow<'_, str> {
     let inbox = subject
         .strip_suffix(".*")
         .and_then(|inbox| inbox.rsplit_once('.'));
@@ -117,7 +117,14 @@ impl RefusedPublishes {
             .iter()
             .map(|kind| format!("{}{kind}.>", self.prefix))
             .chain([format!("{INBOX}>")]);
+        // Whoever may use the reply subject needs no inbox.
+        let is_reply_refused = KINDS
+            .iter()
+            .zip(&last)
+            .any(|(kind, at)| *kind == REPLY && is_recent(at));
+        let needed = if is_reply_refused { KINDS.len() } else { last.len() };
         last.iter()
+            .take(needed)
             .zip(subjects)
             .filter(|(at, _)| is_recent(at))
             .map(|(_, subject)| {
@@ -156,6 +163,9 @@ mod tests {
             "{shown:?}"
         );
         assert!(refused.recent_at(start + SHOWN).is_empty());
+        refused.note_at("Permissions Violation for Publish to \"ab.reply.01.02\"", start);
+        let shown = refused.recent_at(start);
+        assert!(shown.len() == 2 && shown[1].contains(" ab.reply.> "), "{shown:?}");
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Cause {
             Self::Unsigned => "without a signature",
             Self::Signature => "whose signature is of no key in bus.control_key_file",
             Self::Clock => "signed more than 60 s before or after this instance's time",
-            Self::Replayed => "that came before",
+            Self::Replayed => "that was received before (a replay)",
         }
     }
 }
@@ -220,8 +220,11 @@ impl Seal {
         });
         let mut lines: Vec<String> = causes
             .map(|cause| {
-                let words = cause.words();
-                format!("control messages {words} came within the last minute, and were {done}")
+                let what = match cause {
+                    Cause::Replayed => "repeated control messages (replays)".to_owned(),
+                    _ => format!("control messages {}", cause.words()),
+                };
+                format!("{what} came within the last minute, and were {done}")
             })
             .collect();
         let skew = *self.skew.lock();

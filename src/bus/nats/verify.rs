@@ -53,7 +53,8 @@ impl Connection {
                     }
                     Verified::Lost if self.is_up() => tracing::warn!(
                         "NATS is connected, but a message to our own inbox does not come back: \
-                         may this user publish and subscribe to <bus.prefix>.reply.> ?"
+                         may this user publish and subscribe to {} ?",
+                        rights::permission(&self.link.requests.wildcard())
                     ),
                     Verified::Lost => {}
                 }
@@ -110,14 +111,16 @@ impl Connection {
             came_back = self.round_trip(ROUND_TRIP_TIMEOUT).await;
             if came_back {
                 tracing::warn!(
-                    "NATS does not permit this user to publish and subscribe to <bus.prefix>.reply.>: replies come by \
-                     _INBOX, where other clients may read them; the next release will not be ready without that right"
+                    "NATS does not permit this user to publish and subscribe to {}: replies come by _INBOX, where other \
+                     clients may read them; the next release will not be ready without that right",
+                    rights::permission(&requests.wildcard())
                 );
             }
-        } else if !is_own && came_back && !self.is_own_inbox_refused() {
-            // Perhaps it was granted meanwhile.
+        } else if !is_own && !self.is_own_inbox_refused() {
+            // Perhaps it was granted meanwhile, and it alone.
             requests.use_inbox(Inbox::Own);
-            if !self.round_trip(ROUND_TRIP_TIMEOUT).await {
+            came_back = self.round_trip(ROUND_TRIP_TIMEOUT).await;
+            if !came_back {
                 came_back = self.use_common_inbox().await && self.round_trip(ROUND_TRIP_TIMEOUT).await;
             }
         }
@@ -130,11 +133,14 @@ impl Connection {
             || self.link.refused_publishes.is_reply_refused()
     }
 
-    /// What the server refuses of what this instance needs: not its own inbox, while it makes do with the other.
+    /// What the server refuses of what this instance needs: not its own inbox, while it makes do with the other, and never
+    /// the other, which nobody needs who has the first.
     pub(super) fn refused_subscriptions(&self) -> RefusedSubscriptions {
+        let requests = &self.link.requests;
         let mut refused = self.client.refused_subscriptions();
-        if *self.link.requests.inbox().borrow() == Inbox::Common {
-            refused.subjects.remove(&self.link.requests.wildcard());
+        let is_common_refused = refused.subjects.remove(&requests.common_wildcard());
+        if *requests.inbox().borrow() == Inbox::Common && !is_common_refused {
+            refused.subjects.remove(&requests.wildcard());
         }
         refused
     }
@@ -142,11 +148,12 @@ impl Connection {
     /// The same for people, with a line about an inbox that others may read.
     pub(super) fn refused_words(&self) -> Vec<String> {
         let mut words = rights::words(&self.refused_subscriptions());
-        if *self.link.requests.inbox().borrow() == Inbox::Common {
-            words.push(
-                "NATS does not permit this user <bus.prefix>.reply.>: replies come by _INBOX, where others may read them"
-                    .into(),
-            );
+        let requests = &self.link.requests;
+        if *requests.inbox().borrow() == Inbox::Common && *self.link.health().borrow() == Health::Connected {
+            words.push(format!(
+                "NATS does not permit this user {}: replies come by _INBOX, where others may read them",
+                rights::permission(&requests.wildcard())
+            ));
         }
         words
     }

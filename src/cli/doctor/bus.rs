@@ -25,7 +25,7 @@ pub(super) async fn look(config: &Config) -> (Vec<Line>, Option<i64>) {
     let mut lines = Vec::new();
     for (address, outcome) in &found {
         match outcome {
-            Ok(server) => lines.extend(judge(address, server, config.limits.body_bytes.0)),
+            Ok(server) => lines.extend(judge(address, server, config)),
             Err(words) => lines.push(Line::warn(
                 "bus",
                 format!("{address} cannot be used: {words}"),
@@ -41,7 +41,12 @@ pub(super) async fn look(config: &Config) -> (Vec<Line>, Option<i64>) {
     (lines, clock_ms)
 }
 
-fn judge(address: &str, server: &Probed, body_bytes: usize) -> Vec<Line> {
+fn judge(address: &str, server: &Probed, config: &Config) -> Vec<Line> {
+    let body_bytes = config.limits.body_bytes.0;
+    let replies = format!(
+        "permit this user to publish and subscribe {}.reply.>: docs/nats.md, Permissions",
+        config.bus.prefix
+    );
     let (name, version) = (&server.name, &server.version);
     let mut lines = Vec::new();
     lines.push(match server.round_trip {
@@ -68,14 +73,14 @@ fn judge(address: &str, server: &Probed, body_bytes: usize) -> Vec<Line> {
             format!(
                 "{address} ({name}, nats-server {version}) lets nothing through to this user's own inbox"
             ),
-            "permit it to publish and subscribe <bus.prefix>.reply.>: docs/nats.md, Permissions",
+            &replies,
         ),
     });
     if server.common_inbox {
         lines.push(Line::warn(
             "rights",
             "replies come by _INBOX, where other clients of NATS may read them",
-            "permit this user to publish and subscribe <bus.prefix>.reply.>: docs/nats.md, Permissions",
+            &replies,
         ));
     }
     lines.push(match server.refused.is_empty() {
@@ -135,7 +140,7 @@ mod tests {
     fn a_server_is_judged_by_what_an_instance_needs() {
         #[track_caller]
         fn check(server: Probed, expected: [Status; 4]) {
-            let lines = judge("127.0.0.1:4222", &server, 1_000 << 10);
+            let lines = judge("127.0.0.1:4222", &server, &Config::default());
             let found: Vec<_> = lines.iter().map(|line| line.status).collect();
             assert_eq!(found, expected, "{lines:?}");
         }

@@ -100,7 +100,15 @@ fn head(config: &Config) -> Line {
 fn heartbeats(config: &Config) -> Line {
     const NAME: &str = "heart-beats";
     let (send, receive) = (config.heartbeat.send, config.heartbeat.receive);
-    let detail = format!("one each {send} (heartbeat.send), wanted each {receive} (heartbeat.receive)");
+    let sent = match send.0.is_zero() {
+        true => "none sent".to_owned(),
+        false => format!("one every {send}"),
+    };
+    let wanted = match receive.0.is_zero() {
+        true => "none wanted".to_owned(),
+        false => format!("one wanted every {receive}"),
+    };
+    let detail = format!("{sent} (heartbeat.send), {wanted} (heartbeat.receive)");
     if send.0.is_zero() || send.0 >= BALANCER {
         return Line::warn(
             NAME,

@@ -2,7 +2,7 @@
 //! client would need to do it by itself, so that no route leads around a rule. Without a rule nothing is needed. Knows
 //! no route's configuration and no answer.
 
-use super::{Authorize, Compiled, Kind, Reject, Verdict, ask, refusal, wanted};
+use super::{Authorize, Compiled, Kind, Reject, Verdict, ask, refusal, some};
 use crate::destination::Path;
 use crate::principal::Principal;
 
@@ -51,7 +51,11 @@ impl Authorize {
             Verdict::Permitted | Verdict::NoRule => Ok(()),
             Verdict::Refused(roles) => {
                 let (command, needed) = (effect.command(), effect.destination());
-                let why = format!("it needs {command} to {needed}, and {}", wanted(roles));
+                let which = match roles {
+                    [] => "which nobody may do".to_owned(),
+                    roles => format!("which requires {}", some(roles)),
+                };
+                let why = format!("it needs {command} to {needed}, {which}");
                 Err(refusal("SEND", text, &why))
             }
         }

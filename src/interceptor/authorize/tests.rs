@@ -137,16 +137,16 @@ fn a_built_in_route_needs_what_its_effect_needs() {
         let expected = expected.map(|why| format!("SEND to {text} is not permitted: {why}"));
         assert_eq!(refused.map(|reject| reject.message), expected, "{text} {roles}");
     };
-    let admin = "it needs SUBSCRIBE to /queue/message, and it takes ROLE_ADMIN";
+    let admin = "it needs SUBSCRIBE to /queue/message, which requires ROLE_ADMIN";
     for text in ["/chat/init/messages", "/app/init/messages"] {
         check(RULES, text, "ROLE_USER", Some(admin));
         check(RULES, text, "ROLE_USER ROLE_ADMIN", None);
     }
-    let nobody = "it needs SUBSCRIBE to /queue/users, and nobody may";
+    let nobody = "it needs SUBSCRIBE to /queue/users, which nobody may do";
     check(RULES, "/chat/who", "ROLE_USER ROLE_ADMIN", Some(nobody));
     // Both rules count: the one for the route itself first.
     check(RULES, "/chat/strict", "ROLE_A", Some("it takes ROLE_ADMIN"));
-    let send = "it needs SEND to /queue/message, and it takes one of ROLE_A, ROLE_B";
+    let send = "it needs SEND to /queue/message, which requires one of ROLE_A, ROLE_B";
     check(RULES, "/chat/strict", "ROLE_ADMIN", Some(send));
     check(RULES, "/chat/strict", "ROLE_ADMIN ROLE_B", None);
     // Where no rule names the destination, and for what is no built-in route, nothing more is needed.

@@ -102,11 +102,32 @@ async fn a_refused_subscription_to_control_heals() {
 async fn a_refused_subscription_to_the_inbox_heals() {
     let server = NatsServer::start_with(&denying("subscribe", &["herald.reply.>", "_INBOX.>"]));
     let bus = connect(&server).await;
-    complains(&*bus, "subscribe to _INBOX.").await;
-    assert_eq!(*bus.health().borrow(), Health::Disconnected);
-    server.configure(&denying("subscribe", &["other"]));
+    names_the_reply_subject_alone(&*bus, "subscribe to herald.reply.>").await;
+    // What was named is enough.
+    server.configure(&denying("subscribe", &["_INBOX.>"]));
     server.reload();
     works(&*bus).await;
+    assert!(replies_by(&server, &*bus).await.starts_with("herald.reply."));
+}
+
+#[tokio::test]
+async fn a_refused_publish_to_the_inbox_is_named() {
+    let server = NatsServer::start_with(&denying("publish", &["herald.reply.>", "_INBOX.>"]));
+    let bus = connect(&server).await;
+    names_the_reply_subject_alone(&*bus, "publish to herald.reply.>").await;
+}
+
+/// Nobody needs `_INBOX` who is granted the reply subject: also once that was tried, nothing tells people to grant it.
+async fn names_the_reply_subject_alone(bus: &dyn Bus, what: &str) {
+    complains(bus, what).await;
+    let end = tokio::time::Instant::now() + Duration::from_secs(5);
+    while tokio::time::Instant::now() < end {
+        let trouble = bus.trouble();
+        assert!(!trouble.iter().any(|line| line.contains("_INBOX")), "{trouble:?}");
+        assert_eq!(*bus.health().borrow(), Health::Disconnected);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    complains(bus, what).await;
 }
 
 /// The reply subject that a backend sees.

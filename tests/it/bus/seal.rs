@@ -271,7 +271,11 @@ async fn a_disconnect_that_was_overheard_works_once() {
     member.says("real").await;
     member.hears("real").await;
     assert_eq!(member.unverified().replayed, 1);
-    complains(&*member.bus, "that came before").await;
+    complains(
+        &*member.bus,
+        "repeated control messages (replays) came within the last minute",
+    )
+    .await;
 }
 
 #[tokio::test]
