@@ -1,6 +1,7 @@
 //! Who has how much of something by address, and who goes first where all together have too much. Pure; knows no value of a
 //! limit, and nothing of what is had.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::AddressGroup;
@@ -10,7 +11,7 @@ use super::AddressGroup;
 pub(crate) struct Crowd<T> {
     weight: usize,
     groups: BTreeMap<AddressGroup, Group<T>>,
-    by_weight: BTreeSet<(usize, AddressGroup)>,
+    by_weight: BTreeSet<Rank>,
 }
 
 #[derive(Debug)]
@@ -18,6 +19,18 @@ struct Group<T> {
     weight: usize,
     /// By age.
     members: BTreeMap<u64, (usize, T)>,
+}
+
+/// The last one goes first: by weight, and at the same weight by the age of its oldest member. No address is worse than
+/// another, or whoever has the better ones could keep all others out.
+type Rank = (usize, Reverse<u64>, AddressGroup);
+
+impl<T> Group<T> {
+    /// `None` if it has no members.
+    fn rank(&self, address: AddressGroup) -> Option<Rank> {
+        let (oldest, _) = self.members.first_key_value()?;
+        Some((self.weight, Reverse(*oldest), address))
+    }
 }
 
 /// A member: its address, and a number that is smaller the older it is.
@@ -54,32 +67,36 @@ impl<T> Crowd<T> {
             weight: 0,
             members: BTreeMap::new(),
         });
-        let before = group.weight;
+        let before = group.rank(address);
         let member = group.members.entry(number).or_insert_with(|| (0, value()));
         let old = std::mem::replace(&mut member.0, weight);
         group.weight = group.weight - old + weight;
         self.weight = self.weight - old + weight;
-        self.by_weight.remove(&(before, address));
-        self.by_weight.insert((group.weight, address));
+        let after = group.rank(address);
+        if before != after {
+            before.map(|rank| self.by_weight.remove(&rank));
+            self.by_weight.extend(after);
+        }
     }
 
     /// Takes a member out, if it is one.
     pub(crate) fn remove(&mut self, (address, number): Member) -> Option<T> {
         let group = self.groups.get_mut(&address)?;
+        let before = group.rank(address);
         let (weight, value) = group.members.remove(&number)?;
-        self.by_weight.remove(&(group.weight, address));
+        before.map(|rank| self.by_weight.remove(&rank));
         self.weight -= weight;
         group.weight -= weight;
-        match group.members.is_empty() {
-            true => drop(self.groups.remove(&address)),
-            false => drop(self.by_weight.insert((group.weight, address))),
+        match group.rank(address) {
+            None => drop(self.groups.remove(&address)),
+            Some(rank) => drop(self.by_weight.insert(rank)),
         }
         Some(value)
     }
 
-    /// The address whose members weigh most.
+    /// The address whose members weigh most; of several the one with the oldest member.
     pub(crate) fn heaviest(&self) -> Option<AddressGroup> {
-        self.by_weight.last().map(|(_, address)| *address)
+        self.by_weight.last().map(|(_, _, address)| *address)
     }
 
     /// Takes out the oldest member of `address`.
@@ -117,6 +134,25 @@ mod tests {
         assert!(crowd.groups.is_empty() && crowd.by_weight.is_empty());
     }
 
+    /// Whichever addresses the newcomers have.
+    #[test]
+    fn of_equals_the_oldest_goes() {
+        for lasts in [[1, 2, 3, 4], [4, 3, 2, 1], [2, 4, 1, 3]] {
+            let mut crowd = Crowd::default();
+            for (number, last) in (0..).zip(lasts) {
+                crowd.set((address(last), number), 7, || number);
+            }
+            assert_eq!(crowd.heaviest(), Some(address(lasts[0])), "{lasts:?}");
+            // One that is older, but says only now that it waits, comes next; with a younger one it weighs more.
+            crowd.remove((address(lasts[0]), 0));
+            crowd.set((address(lasts[3]), 3), 0, || 3);
+            crowd.set((address(lasts[3]), 0), 7, || 0);
+            assert_eq!(crowd.heaviest(), Some(address(lasts[3])), "{lasts:?}");
+            crowd.set((address(lasts[2]), 9), 1, || 9);
+            assert_eq!(crowd.heaviest(), Some(address(lasts[2])), "{lasts:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn the_sums_are_those_of_the_members(steps in prop::collection::vec((0_u8..4, 0_u64..6, 0_usize..9), 1..80)) {
@@ -133,8 +169,12 @@ mod tests {
                 for last in 0..4 {
                     prop_assert_eq!(crowd.weight_of(address(last)), of(last));
                 }
-                let most = (0..4).map(of).max();
-                prop_assert_eq!(crowd.heaviest().map(|heaviest| crowd.weight_of(heaviest)).unwrap_or(0), most.unwrap_or(0));
+                let oldest = |last| model.keys().filter(|(a, _)| *a == address(last)).map(|(_, number)| *number).min();
+                let most = (0..4)
+                    .filter_map(|last| Some((of(last), Reverse(oldest(last)?))))
+                    .max();
+                let heaviest = crowd.heaviest().and_then(|heaviest| (0..4).find(|last| address(*last) == heaviest));
+                prop_assert_eq!(heaviest.and_then(|last| Some((of(last), Reverse(oldest(last)?)))), most);
                 prop_assert_eq!(crowd.by_weight.len(), crowd.groups.len());
             }
         }

@@ -286,6 +286,26 @@ mod tests {
         assert_eq!((crowds.waiting.weight(), crowds.heads.weight()), (0, 0));
     }
 
+    /// Strangers at many addresses, each with as much as the newcomer, whether theirs are the lower or the higher ones.
+    #[test]
+    fn of_addresses_that_have_the_same_the_oldest_goes() {
+        for (strangers, late) in [([1, 2, 3], 9), ([7, 8, 9], 1), ([9, 7, 8], 1)] {
+            let at = |last: u8| format!("192.0.2.{last}");
+            let newcomers_by_number = newcomers(3, 0, 1_000);
+            let all = strangers.map(|last| stand(&newcomers_by_number, &at(last), 0));
+            let newcomer = stand(&newcomers_by_number, &at(late), 0);
+            let gone = Some(Limit::Unauthenticated);
+            let expected = [gone, None, None, None];
+            assert_eq!(evicted(&[&all[0], &all[1], &all[2], &newcomer]), expected);
+            let newcomers_by_head = newcomers(100, 0, 1_000);
+            let all = strangers.map(|last| stand(&newcomers_by_head, &at(last), 300));
+            let newcomer = stand(&newcomers_by_head, &at(late), 300);
+            let gone = Some(Limit::HeadTotalBytes);
+            let expected = [gone, None, None, None];
+            assert_eq!(evicted(&[&all[0], &all[1], &all[2], &newcomer]), expected);
+        }
+    }
+
     #[test]
     fn one_address_may_have_so_many() {
         let newcomers = newcomers(100, 2, 1_000);

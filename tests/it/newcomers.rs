@@ -93,6 +93,31 @@ async fn the_oldest_of_the_address_that_has_most_goes() {
     assert!(is_served(&mut other, REQUEST).await);
 }
 
+/// Strangers with one connection each at more addresses than there are places, lower and higher ones than the newcomer's.
+#[tokio::test]
+async fn of_addresses_that_have_one_each_the_oldest_goes() {
+    for (strangers, newcomer) in [(10..22, 200), (110..122, 9)] {
+        let app = with(4, 1 << 20).await;
+        let limit = "http.unauthenticated";
+        let mut all = Vec::new();
+        // In this order: each question comes from a newcomer, too, after which one fewer waits.
+        for last in strangers {
+            all.push(stranger(&app, last, b"").await);
+            hits(&app, limit).await;
+        }
+        let before = hits(&app, limit).await;
+        let mut newcomer = stranger(&app, newcomer, b"").await;
+        until("one to go for the newcomer", async || {
+            hits(&app, limit).await > before
+        })
+        .await;
+        assert!(is_served(&mut newcomer, REQUEST).await);
+        for gone in all.iter_mut().take(4) {
+            assert!(rest(gone).await.contains("(http.unauthenticated)"));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_websocket_without_a_login_is_one_of_them() {
     let app = with(3, 1 << 20).await;
