@@ -22,6 +22,7 @@ use super::state::Session;
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
+use crate::limit::AddressGroup;
 use crate::task;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
@@ -79,7 +80,7 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
         let (leftover, stranger) = *opening;
         let limits = &context.limits;
         let reader = Reader::new(socket, leftover, limits.before_login.frame_bytes, &heard)
-            .within(context.incoming.share());
+            .within(context.incoming.share(&AddressGroup::of(stranger.address)));
         let mut inputs = Inputs::new(reader, limits.before_login, &context.rates);
         let met = {
             let meeting = meet(&context, &mut inputs, &outbox, socket, stranger, key.clone());

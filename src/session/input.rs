@@ -10,6 +10,7 @@ use super::action::Refusal;
 use super::rates::{Memories, Rates};
 use crate::close_reason::CloseReason;
 use crate::limit::Limit;
+use crate::principal::UserName;
 use crate::stomp::{Decoder, Fault, Frame, Limits, Version};
 use crate::ws::reader::{Event, ReadError, Reader};
 
@@ -64,8 +65,9 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Applies the rules after login: frames of `version`, other bounds.
-    pub(crate) fn logged_in(&mut self, version: Version, limits: Limits) {
+    /// Applies the rules after login: frames of `version`, other bounds, and what is unfinished counts as `user`'s.
+    pub(crate) fn logged_in(&mut self, user: &UserName, version: Version, limits: Limits) {
+        self.reader.belong_to(user);
         self.decoder.set_version(version);
         self.decoder.set_limits(limits);
         self.reader.set_max_message_bytes(limits.frame_bytes);

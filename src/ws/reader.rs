@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::hash::Hash;
 use std::io::{self, Read};
 use std::pin::pin;
 use std::sync::Arc;
@@ -115,6 +116,11 @@ impl<'a> Reader<'a> {
     pub(crate) fn within(mut self, share: Share) -> Self {
         self.share = share;
         self
+    }
+
+    /// Counts what is held as `owner`'s from now on.
+    pub(crate) fn belong_to(&mut self, owner: &impl Hash) {
+        self.share.belong_to(owner);
     }
 
     /// Counts `bytes` that the caller holds of what it was given, instead of what it said before.

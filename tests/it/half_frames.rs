@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use crate::support::app::{ANNA, App, BEN};
+use crate::support::app::{ANNA, App, BEN, connect};
 use crate::support::client::{
-    BINARY, BINARY_START, Client, LAST, MORE, Message, PING, TEXT, TEXT_START, frame,
+    BINARY, BINARY_START, Client, LAST, MORE, Message, PING, Socket, TEXT, TEXT_START, frame,
 };
 use crate::support::cluster::until;
 
@@ -200,5 +200,75 @@ async fn all_of_them_together_hold_so_much() {
         again.write(start).await;
         again.write(rest).await;
         again.expect_receipt("r").await;
+    }
+}
+
+/// Begins `start` and waits until that has been judged. Whether it is held.
+async fn holds(client: &mut Client, start: &[u8]) -> bool {
+    client.write(frame(BINARY, start)).await;
+    client.try_write(frame(PING, b"?")).await;
+    matches!(client.next().await, Message::Pong(_))
+}
+
+/// One user takes what it can get with ever smaller pieces. Everybody else's frames may come in pieces all the same.
+#[tokio::test]
+async fn one_user_takes_no_more_than_a_quarter() {
+    let app = App::with(|config| {
+        config.limits.body_bytes.0 = 64 << 10;
+        config.limits.incoming_total_bytes.0 = 1 << 20;
+    })
+    .await;
+    let (mut size, mut held, mut holders) = (60_000, 0, Vec::new());
+    while size > 500 {
+        let mut holder = app.session("1.2").await;
+        match holds(&mut holder, &most_of_a_send(size, 1)).await {
+            true => held += size,
+            false => size = size * 3 / 4,
+        }
+        holders.push(holder);
+    }
+    assert!((128 << 10..256 << 10).contains(&held), "{held}");
+    for kind in 0..4 {
+        let mut other = app.session_of(BEN, "1.2").await;
+        let (start, rest) = holding(kind);
+        other.write(start).await;
+        other.write(rest).await;
+        other.expect_receipt("r").await;
+    }
+}
+
+/// The same by address for those who have not logged in.
+#[tokio::test]
+async fn strangers_at_one_address_take_no_more_than_a_quarter() {
+    let app = App::with(|config| {
+        config.limits.body_bytes.0 = 16 << 10;
+        config.limits.incoming_total_bytes.0 = 128 << 10;
+    })
+    .await;
+    let (mut size, mut held, mut holders) = (7_000, 0, Vec::new());
+    while size > 500 {
+        let (mut holder, _) = Socket::at(app.address).from([127, 0, 0, 2]).open().await;
+        let start = format!("CONNECT\nlogin:{}", "x".repeat(size));
+        match holds(&mut holder, start.as_bytes()).await {
+            true => held += size,
+            false => size = size * 3 / 4,
+        }
+        holders.push(holder);
+    }
+    assert!((16 << 10..32 << 10).contains(&held), "{held}");
+    // What it held before its login counts for its user afterwards, and is given back.
+    for _ in 0..10 {
+        let mut newcomer = app.open().await;
+        let whole = connect(ANNA, "1.2", &format!("padding:{}\n", "x".repeat(5_000)));
+        let (start, rest) = whole.split_at(4_000);
+        assert!(holds(&mut newcomer, start.as_bytes()).await);
+        let behind = most_of_a_send(6_000, 10);
+        newcomer
+            .write(frame(BINARY, &[rest.as_bytes(), &behind].concat()))
+            .await;
+        newcomer.expect("CONNECTED\n…").await;
+        let rest = b"xxxxxxxxxx\0BEGIN\ntransaction:t\nreceipt:r\n\n\0";
+        newcomer.write(frame(BINARY, rest)).await;
+        newcomer.expect_receipt("r").await;
     }
 }

@@ -201,7 +201,7 @@ async fn greet(
     if let Some(span) = &span {
         span.connected(user.as_str(), &session_id);
     }
-    inputs.logged_in(version, context.limits.after_login);
+    inputs.logged_in(&user, version, context.limits.after_login);
     let join = Box::new(Join {
         outbox: outbox.clone(),
         session: session_id.into(),

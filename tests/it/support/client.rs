@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::within;
 
@@ -27,6 +27,7 @@ pub const MASK: [u8; 4] = [0xA1, 0x5B, 0x00, 0xFF];
 /// A WebSocket about to be opened.
 pub struct Socket {
     address: SocketAddr,
+    from: [u8; 4],
     path: String,
     headers: String,
 }
@@ -37,9 +38,16 @@ impl Socket {
         let (path, headers) = ("/ws".into(), String::new());
         Self {
             address,
+            from: [127, 0, 0, 1],
             path,
             headers,
         }
+    }
+
+    /// From this IPv4 address.
+    pub fn from(mut self, address: [u8; 4]) -> Self {
+        self.from = address;
+        self
     }
 
     pub fn path(mut self, path: &str) -> Self {
@@ -54,7 +62,9 @@ impl Socket {
 
     /// The open socket, if there is one, and the head of the answer.
     pub async fn open(self) -> (Client, String) {
-        let mut stream = within("a connection", TcpStream::connect(self.address))
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((self.from, 0).into()).unwrap();
+        let mut stream = within("a connection", socket.connect(self.address))
             .await
             .unwrap();
         stream.set_nodelay(true).unwrap();
