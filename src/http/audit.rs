@@ -1,11 +1,10 @@
-//! Operators' requests, told to the audit: every route that requires `admin` has an event, and every request that such a
-//! route takes gets one line, whatever came of it. Knows no route.
+//! Operators' requests, told to the audit: whatever requires `admin`, a route or a part of one, has an event, and every
+//! request that is let in there gets one line, whatever came of it. Knows no route.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::Request;
-use axum::middleware::Next;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use parking_lot::Mutex;
 
@@ -16,7 +15,8 @@ use crate::envelope::TraceContext;
 use crate::telemetry::audit::event::{Event, Outcome, What};
 use crate::telemetry::audit::{Audit, Entry};
 
-/// Who may use a route. An operator's cannot be made without what the audit calls it.
+/// Who may use a route, or a part of one. An operator's cannot be named without what the audit calls it, and
+/// [`super::caller::authorize`] takes nothing else: whoever is let in as an operator is told of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Guard {
     /// Anyone.
@@ -52,7 +52,12 @@ impl Deed {
     }
 }
 
-/// The line of a request, written when this is dropped: with the request, whoever gave up on it.
+/// The duty to tell the audit of a request that was let in: none unless as an operator's. The line is written when this
+/// is dropped: with the request, whoever gave up on it.
+#[must_use = "dropping it writes the line, as of a request without an answer"]
+pub(crate) struct Told<'a>(Option<Pending<'a>>);
+
+/// What the line says.
 struct Pending<'a> {
     audit: &'a Audit,
     event: Event,
@@ -61,6 +66,49 @@ struct Pending<'a> {
     deed: Deed,
     trace: TraceContext,
     answered: Option<(Outcome, Option<&'static str>)>,
+}
+
+impl<'a> Told<'a> {
+    /// Of a request with `headers` that `guard` has let in.
+    pub(super) fn of(
+        audit: &'a Audit,
+        guard: Guard,
+        caller: &Caller,
+        address: IpAddr,
+        headers: &HeaderMap,
+    ) -> Self {
+        let Guard::Admin(event) = guard else {
+            return Self(None);
+        };
+        let traceparent = headers.get("traceparent");
+        let traceparent = traceparent.and_then(|value| value.to_str().ok());
+        Self(Some(Pending {
+            audit,
+            event,
+            who: caller.to_string(),
+            address,
+            deed: Deed::default(),
+            trace: TraceContext::from_headers(traceparent, None),
+            answered: None,
+        }))
+    }
+
+    /// Where its handler says what it is about. `None`: nobody will be told.
+    pub(super) fn deed(&self) -> Option<Deed> {
+        self.0.as_ref().map(|pending| pending.deed.clone())
+    }
+
+    /// Tells what the answer was.
+    pub(super) fn answered(mut self, response: &Response) {
+        if let Some(pending) = &mut self.0 {
+            let reason = response.extensions().get::<Refused>();
+            let outcome = match response.status().is_success() {
+                true => Outcome::Accepted,
+                false => Outcome::Refused,
+            };
+            pending.answered = Some((outcome, reason.map(|Refused(reason)| *reason)));
+        }
+    }
 }
 
 impl Drop for Pending<'_> {
@@ -76,39 +124,4 @@ impl Drop for Pending<'_> {
             trace_id: self.trace.trace_id(),
         });
     }
-}
-
-/// Answers an operator's request, and tells `audit` of it.
-pub(super) async fn told(
-    audit: &Audit,
-    event: Event,
-    caller: &Caller,
-    address: IpAddr,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let traceparent = request.headers().get("traceparent");
-    let traceparent = traceparent.and_then(|value| value.to_str().ok());
-    let mut pending = Pending {
-        audit,
-        event,
-        who: caller.to_string(),
-        address,
-        deed: Deed::default(),
-        trace: TraceContext::from_headers(traceparent, None),
-        answered: None,
-    };
-    request.extensions_mut().insert(caller.clone());
-    request.extensions_mut().insert(pending.deed.clone());
-    let response = next.run(request).await;
-    let reason = response
-        .extensions()
-        .get::<Refused>()
-        .map(|Refused(reason)| *reason);
-    let outcome = match response.status().is_success() {
-        true => Outcome::Accepted,
-        false => Outcome::Refused,
-    };
-    pending.answered = Some((outcome, reason));
-    response
 }

@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 
 use super::access::{Policy, Scope};
+use super::api::State;
+use super::audit::{Guard, Told};
 use super::error::ApiError;
 use crate::auth::credentials::Credentials;
 use crate::auth::{AuthError, Authenticator};
@@ -34,6 +37,43 @@ impl fmt::Display for Caller {
             Self::Key(name) => write!(f, "key:{name}"),
             Self::User(name) => write!(f, "user:{name}"),
         }
+    }
+}
+
+/// A caller who was let in.
+pub(crate) struct Admitted<'a> {
+    /// Who.
+    pub caller: Caller,
+    /// What the audit is told of it.
+    pub told: Told<'a>,
+}
+
+/// Why a caller was not let in.
+#[derive(Debug)]
+pub(crate) struct Denied {
+    /// The answer.
+    pub error: ApiError,
+    /// Who it was, if that was proven.
+    pub caller: Option<Caller>,
+}
+
+impl From<ApiError> for Denied {
+    fn from(error: ApiError) -> Self {
+        Self { error, caller: None }
+    }
+}
+
+/// Who sent a request that was refused, as far as it is known: an extension of the response, for the log.
+#[derive(Debug, Clone)]
+pub(super) struct Known(pub Caller);
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        let mut response = self.error.into_response();
+        if let Some(caller) = self.caller {
+            response.extensions_mut().insert(Known(caller));
+        }
+        response
     }
 }
 
@@ -72,39 +112,71 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
     }
 }
 
-/// Decides on one request.
+/// Decides on one request from `address` with `headers` to what `guard` stands before. The only way to the scope `admin`: it
+/// gives nobody in without what the audit is told.
+///
+/// # Errors
+/// The credentials are missing, wrong or not enough, or could not be checked now.
+pub(crate) async fn authorize<'a>(
+    state: &'a State,
+    guard: Guard,
+    headers: &HeaderMap,
+    address: IpAddr,
+) -> Result<Admitted<'a>, Denied> {
+    let caller = match guard.scope() {
+        None => Caller::Anyone,
+        Some(scope) => granted(&state.policy, &state.authenticator, headers, address, scope).await?,
+    };
+    let told = Told::of(&state.audit, guard, &caller, address, headers);
+    Ok(Admitted { caller, told })
+}
+
+/// Who has `scope`.
 ///
 /// With `api.access = "open"`, publishing is never refused because of credentials, and no password is checked for it:
 /// only a valid key gives its holder a name.
-pub(crate) async fn authorize(
+async fn granted(
     policy: &Policy,
     authenticator: &Authenticator,
     headers: &HeaderMap,
     address: IpAddr,
     scope: Scope,
-) -> Result<Caller, ApiError> {
+) -> Result<Caller, Denied> {
+    let denied = |caller, words| Denied {
+        error: ApiError::Forbidden(words),
+        caller: Some(caller),
+    };
     let open = policy.is_open() && scope == Scope::Publish;
     let granted = match presented(headers) {
         Presented::Bearer(token) => match policy.key(token) {
-            Some(key) if key.grants(scope) => Ok(Caller::Key(Arc::clone(&key.name))),
-            Some(_) => Err(ApiError::Forbidden("the key does not have the scope for this")),
-            None => Err(ApiError::Unauthenticated),
+            Some(key) => {
+                let caller = Caller::Key(Arc::clone(&key.name));
+                match key.grants(scope) {
+                    true => Ok(caller),
+                    false => Err(denied(caller, "the key does not have the scope for this")),
+                }
+            }
+            None => Err(ApiError::Unauthenticated.into()),
         },
         Presented::Basic(text) if !open => {
             let credentials = Credentials::from_basic(text).ok_or(ApiError::Unauthenticated)?;
             match authenticator.verify(&credentials, address).await {
-                Ok(principal) if role_grants(&principal, scope) => {
-                    Ok(Caller::User(principal.user().as_str().into()))
+                Ok(principal) => {
+                    let caller = Caller::User(principal.user().as_str().into());
+                    match role_grants(&principal, scope) {
+                        true => Ok(caller),
+                        false => Err(denied(caller, "the user does not have the role for this")),
+                    }
                 }
-                Ok(_) => Err(ApiError::Forbidden("the user does not have the role for this")),
-                Err(AuthError::Failed) => Err(ApiError::Unauthenticated),
+                Err(AuthError::Failed) => Err(ApiError::Unauthenticated.into()),
                 Err(AuthError::Overloaded(_)) => Err(ApiError::Overloaded(
                     "too many logins wait (login.queue, login.queue_timeout, login.delayed, login.delayed_per_address)",
                     None,
-                )),
+                )
+                .into()),
             }
         }
-        _ => Err(ApiError::Unauthenticated),
+        _ => Err(ApiError::Unauthenticated.into()),
     };
     match granted {
         Err(_) if open => Ok(Caller::Anyone),

@@ -131,16 +131,21 @@ pub(crate) async fn get_explain(
         }
     };
     let target = target.map_err(|error| ApiError::BadRequest(format!("destination: {error}")))?;
-    let (user, path) = match &target {
+    deed.is(about(&target));
+    Ok(Json(explain(&api, &target).await))
+}
+
+/// What the audit is told of a question about `target`.
+pub(super) fn about(target: &Target) -> What {
+    let (user, path) = match target {
         Target::Broadcast(path) => (None, path),
         Target::User { user, path } => (Some(user.as_str().into()), path),
     };
-    deed.is(What {
+    What {
         user,
         destination: Some(path.to_string().into()),
         ..What::default()
-    });
-    Ok(Json(explain(&api, &target).await))
+    }
 }
 
 /// Asks every live instance about `target`.

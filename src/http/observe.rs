@@ -12,10 +12,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
-use super::access::Scope;
 use super::api::Api;
-use super::audit::{self, Guard};
-use super::caller::{address, authorize};
+use super::audit::Guard;
+use super::caller::{Admitted, Known, address, authorize};
 use super::error::{ApiError, Refused};
 use super::origin;
 use super::trace::{self, Recorded, method};
@@ -75,49 +74,52 @@ pub(crate) async fn not_found(api: Arc<Api>, request: Request) -> Response {
 }
 
 async fn admit(api: &Api, guard: Guard, request: Request, next: Next) -> Response {
-    match (origin::refusal(api, &request), guard.scope()) {
+    match (origin::refusal(api, &request), guard) {
         (Some(error), _) => error.into_response(),
-        (None, Some(scope)) => require(api, scope, guard, request, next).await,
-        (None, None) => next.run(request).await,
+        (None, Guard::Open) => next.run(request).await,
+        (None, _) => require(api, guard, request, next).await,
     }
 }
 
-/// Stands before every route that requires `scope`. Runs before any byte of the body is read.
-async fn require(api: &Api, scope: Scope, guard: Guard, mut request: Request, next: Next) -> Response {
+/// Stands before every route that requires a scope. Runs before any byte of the body is read.
+async fn require(api: &Api, guard: Guard, mut request: Request, next: Next) -> Response {
     let address = address(&request);
     let state = &api.state;
     let from_page = origin::is_of_browser(request.headers());
     // The clock is read here, so that a login is part of the span.
-    let start = (scope == Scope::Publish && state.tracer.is_on()).then(SystemTime::now);
-    match authorize(
-        &state.policy,
-        &state.authenticator,
-        request.headers(),
-        address,
-        scope,
-    )
-    .await
-    {
-        Ok(caller) => {
-            if let Some(error) = origin::rebound(&api.pages, &request, &caller) {
-                return error.into_response();
-            }
+    let start = (matches!(guard, Guard::Publish) && state.tracer.is_on()).then(SystemTime::now);
+    let Admitted { caller, told } = match authorize(state, guard, request.headers(), address).await {
+        Ok(admitted) => admitted,
+        Err(denied) => return origin::challenge(denied.into_response(), from_page),
+    };
+    let known = Known(caller.clone());
+    let mut response = match origin::rebound(&api.pages, &request, &caller) {
+        Some(error) => error.into_response(),
+        None => {
             tracing::Span::current().record("caller", tracing::field::display(&caller));
-            if let Guard::Admin(event) = guard {
-                return audit::told(&state.audit, event, &caller, address, request, next).await;
-            }
             let begun = start.and_then(|at| trace::begin(&state.tracer, &mut request, &caller, address, at));
             request.extensions_mut().insert(caller);
-            let Some(span) = begun else {
-                return next.run(request).await;
-            };
-            let mut response = next.run(request).instrument(span.tracing().clone()).await;
-            span.answered(response.status().as_u16());
-            response.extensions_mut().insert(Recorded(span));
-            response
+            if let Some(deed) = told.deed() {
+                request.extensions_mut().insert(deed);
+            }
+            match begun {
+                None => next.run(request).await,
+                Some(span) => {
+                    let mut response = next.run(request).instrument(span.tracing().clone()).await;
+                    span.answered(response.status().as_u16());
+                    response.extensions_mut().insert(Recorded(span));
+                    response
+                }
+            }
         }
-        Err(error) => origin::challenge(error.into_response(), from_page),
+    };
+    told.answered(&response);
+    // A handler that asked for more than the route does may know better.
+    let extensions = response.extensions_mut();
+    if extensions.get::<Refused>().is_some() && extensions.get::<Known>().is_none() {
+        extensions.insert(known);
     }
+    response
 }
 
 async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
@@ -131,6 +133,7 @@ async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request)
         caller = tracing::field::Empty
     );
     let traceparent = request.headers().get("traceparent").cloned();
+    let address = address(&request);
     let started = Instant::now();
     let mut response = answer(request).instrument(span.clone()).await;
     set_headers(response.headers_mut());
@@ -159,9 +162,18 @@ async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request)
         let trace_id = publishers.trace_id();
         // Refused reads and unknown paths are scanner noise: log them at debug.
         let is_noise = method == "GET" || route == "none";
+        let known = response.extensions().get::<Known>();
+        let caller = known.map(|Known(caller)| tracing::field::display(caller));
+        macro_rules! tell {
+            ($level:ident) => {
+                tracing::$level!(
+                    method, route, status, reason, caller, %address, trace_id, "a request was refused"
+                )
+            };
+        }
         in_trace(&|| match is_noise {
-            false => tracing::info!(method, route, status, reason, trace_id, "a request was refused"),
-            true => tracing::debug!(method, route, status, reason, trace_id, "a request was refused"),
+            false => tell!(info),
+            true => tell!(debug),
         });
     }
     if let Some(limit) = response.extensions().get::<Limit>() {

@@ -125,6 +125,61 @@ async fn what_waits_is_written_once_somebody_reads() {
 }
 
 #[tokio::test]
+async fn a_request_refused_for_who_sends_it_is_logged_with_caller_and_address() {
+    const PATH: &str = "/api/v1/users/test1/sessions";
+    let herald = Herald::start("log-refused", &Launch::demo()).await;
+    let basic = |credentials: &str| {
+        use base64::Engine as _;
+        let text = base64::engine::general_purpose::STANDARD.encode(credentials);
+        format!("Basic {text}")
+    };
+    let origin = ("Origin", "http://evil.example");
+    // Known once the credentials are good, and nothing of them stands there before.
+    for (credentials, more, reason, caller) in [
+        ("test1:test", None, "forbidden", Some("user:test1")),
+        ("test1:s3cret", None, "unauthenticated", None),
+        ("nobody:s3cret", None, "unauthenticated", None),
+        ("admin:test", Some(origin), "cross-site", None),
+    ] {
+        let credentials = basic(credentials);
+        let mut headers = vec![("Authorization", credentials.as_str())];
+        headers.extend(more);
+        let seen = herald.lines_with("a request was refused").len();
+        assert!(herald.request("DELETE", PATH, &headers, b"").await.status >= 400);
+        until("its line", async || {
+            herald.lines_with("a request was refused").len() > seen
+        })
+        .await;
+        let text = herald.lines_with("a request was refused").remove(seen);
+        let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            (
+                line["reason"].as_str(),
+                line["caller"].as_str(),
+                line["address"].as_str()
+            ),
+            (Some(reason), caller, Some("127.0.0.1")),
+            "{text}"
+        );
+        assert!(!text.contains("s3cret") && !text.contains(&credentials), "{text}");
+    }
+    // A dry run asks for more than its route does.
+    let headers = [
+        ("Authorization", &*basic("test2:test")),
+        ("Content-Type", "application/json"),
+    ];
+    let path = "/api/v1/notifications?dry_run=true";
+    assert_eq!(herald.request("POST", path, &headers, b"{}").await.status, 403);
+    until("its line", async || {
+        herald
+            .lines_with("a request was refused")
+            .iter()
+            .any(|line| line.contains(r#""caller":"user:test2""#))
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn signals_that_ask_for_nothing_are_ignored_with_a_line() {
     let herald = Herald::start("signals", &Launch::demo()).await;
     let mut listener = Browser::connect(herald.address, "test1").await;

@@ -33,7 +33,7 @@ async fn check(access: Access, authorization: Option<&str>, scope: Scope, expect
     }
     let policy = Policy::new(&config(access));
     let authenticator = crate::http::tests::authenticator();
-    let got = authorize(
+    let got = granted(
         &policy,
         &authenticator,
         &headers,
@@ -42,7 +42,7 @@ async fn check(access: Access, authorization: Option<&str>, scope: Scope, expect
     )
     .await
     .map(|caller| caller.to_string())
-    .map_err(|error| error.status().as_u16());
+    .map_err(|denied| denied.error.status().as_u16());
     assert_eq!(
         got,
         expected.map(Into::into),

@@ -15,15 +15,17 @@ use super::Accepted;
 use super::request::{Batch, Notification, Rules, parse, split};
 use crate::chat_message::CONTENT_TYPE;
 use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
-use crate::http::access::Scope;
 use crate::http::api::Api;
+use crate::http::audit::{Deed, Guard};
 use crate::http::body::require_json;
-use crate::http::caller;
+use crate::http::caller::{Admitted, address_of, authorize};
 use crate::http::error::ApiError;
-use crate::http::explain::{Explanation, explain};
+use crate::http::explain::{Explanation, about, explain};
+use crate::http::origin;
 use crate::http::refusals;
 use crate::http::trace::FromPublisher;
 use crate::problem::Problem;
+use crate::telemetry::audit::event::Event;
 use crate::ws::peer::Peer;
 
 /// The answer to a request that went as a whole.
@@ -93,9 +95,7 @@ pub(crate) async fn post_notifications(
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
     if dry_run {
-        return self::dry_run(&api, parts.extensions.get(), headers, body)
-            .await
-            .map(IntoResponse::into_response);
+        return Ok(self::dry_run(&api, parts.extensions.get(), headers, body).await);
     }
     let read = async {
         require_json(headers)?;
@@ -129,22 +129,27 @@ pub(crate) async fn post_notifications(
     }
 }
 
+/// Says who would get a notification, to an operator.
+async fn dry_run(api: &Api, peer: Option<&Peer>, headers: &HeaderMap, body: Body) -> Response {
+    // The route is open to publishers; which sessions exist is not.
+    let guard = Guard::Admin(Event::Explain);
+    let told = match authorize(&api.state, guard, headers, address_of(peer)).await {
+        Ok(Admitted { told, .. }) => told,
+        Err(denied) => return origin::challenge(denied.into_response(), origin::is_of_browser(headers)),
+    };
+    let explained = explain_body(api, &told.deed().unwrap_or_default(), headers, body).await;
+    let response = explained.into_response();
+    told.answered(&response);
+    response
+}
+
 /// Validates as if it were to be published, and says who would get it.
-async fn dry_run(
+async fn explain_body(
     api: &Api,
-    peer: Option<&Peer>,
+    deed: &Deed,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Json<Explanation>, ApiError> {
-    // The route is open to publishers; which sessions exist is not.
-    caller::authorize(
-        &api.state.policy,
-        &api.state.authenticator,
-        headers,
-        caller::address_of(peer),
-        Scope::Admin,
-    )
-    .await?;
     require_json(headers)?;
     let body = api.read_json(headers, body).await?;
     let Batch::One(text) = split(&body.bytes)? else {
@@ -156,7 +161,10 @@ async fn dry_run(
     let notification = parse(text, "", api.rules())?;
     api.check_size(notification.payload.len(), "/payload")?;
     match &notification.targets[..] {
-        [target] => Ok(Json(explain(api, target).await)),
+        [target] => {
+            deed.is(about(target));
+            Ok(Json(explain(api, target).await))
+        }
         _ => Err(ApiError::invalid("/users", "a dry run takes one user")),
     }
 }

@@ -21,7 +21,7 @@ fn request(method: &str, path: &str, key: &str, body: &'static str) -> Request<B
 #[tokio::test]
 async fn every_request_to_a_route_of_operators_is_one_line() {
     let fixture = Fixture::new(Access::Keys, &Config::default());
-    let rows: [(&str, &str, &str, u16, Value); 11] = [
+    let rows: [(&str, &str, &str, u16, Value); 14] = [
         (
             "DELETE",
             "/api/v1/users/%C3%A4%20b/sessions",
@@ -56,6 +56,27 @@ async fn every_request_to_a_route_of_operators_is_one_line() {
             "",
             200,
             json!({"event": "explain", "what": {"user": "u", "destination": "/queue/x"}, "outcome": "accepted"}),
+        ),
+        (
+            "POST",
+            "/api/v1/notifications?dry_run=true",
+            r#"{"destination":"/queue/x","user":"u","payload":1}"#,
+            200,
+            json!({"event": "explain", "what": {"user": "u", "destination": "/queue/x"}, "outcome": "accepted"}),
+        ),
+        (
+            "POST",
+            "/api/v1/notifications?dry_run=true",
+            "[]",
+            400,
+            json!({"event": "explain", "outcome": "refused", "reason": "invalid-value"}),
+        ),
+        (
+            "POST",
+            "/api/v1/notifications?dry_run=true",
+            r#"{"destination":"nowhere","payload":1}"#,
+            400,
+            json!({"event": "explain", "outcome": "refused", "reason": "invalid-value"}),
         ),
         (
             "GET",
@@ -155,6 +176,8 @@ async fn every_request_to_a_route_of_operators_is_one_line() {
         ("GET", "/metrics", "read"),
         ("DELETE", "/api/v1/users/u/sessions", "read"),
         ("DELETE", "/api/v1/users/u/sessions", "wrong"),
+        ("POST", "/api/v1/notifications?dry_run=true", "publish"),
+        ("POST", "/api/v1/notifications?dry_run=false", "admin"),
     ] {
         fixture.send(request(method, path, key, "x")).await;
     }
@@ -162,6 +185,30 @@ async fn every_request_to_a_route_of_operators_is_one_line() {
         .send(request("GET", "/api/v1/instances", "admin", ""))
         .await;
     assert_eq!(fixture.audited.lines(lines + 1).len(), lines + 1);
+}
+
+#[tokio::test]
+async fn where_anyone_may_publish_a_dry_run_is_told_of_its_operator() {
+    let fixture = Fixture::open();
+    let dry_run = |key| {
+        request(
+            "POST",
+            "/api/v1/notifications?dry_run=true",
+            key,
+            r#"{"destination":"/queue/x","payload":1}"#,
+        )
+    };
+    for key in ["", "wrong"] {
+        assert_eq!(fixture.send(dry_run(key)).await.status, 401);
+    }
+    assert_eq!(fixture.send(dry_run("read")).await.status, 403);
+    assert_eq!(fixture.send(dry_run("admin")).await.status, 200);
+    let lines = fixture.audited.lines(1);
+    assert_eq!(lines.len(), 1);
+    assert_eq!(
+        (&lines[0]["who"], &lines[0]["event"]),
+        (&json!("key:admin"), &json!("explain"))
+    );
 }
 
 #[tokio::test]
