@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::lines::{self, Lines};
 use crate::deceptive::escaped_json;
 use crate::setting::Findings;
+use complaint::Complaint;
 use event::{Event, Outcome, What};
 use file::Appended;
 pub use file::Output;
 
+mod complaint;
 pub mod event;
 mod file;
 
@@ -44,12 +46,22 @@ impl Config {
         findings.within("audit.queue_lines", self.queue_lines, 1, 1_000_000);
     }
 
-    /// Checks that lines can be appended to the file. Makes none. Blocks on the file system.
+    /// Checks that lines can be appended to the file. Leaves none behind. Blocks on the file system.
     pub fn check_file(&self, findings: &mut Findings) {
         if let Output::File(path) = &self.file
             && let Err(error) = file::check(path)
         {
             findings.error("audit.file", error.to_string());
+        }
+    }
+}
+
+/// Tells the log that a line could not be written, once a minute.
+fn complainant() -> impl FnMut(&std::io::Error) + Send {
+    let mut complaint = Complaint::default();
+    move |error| {
+        if let Some(left_out) = complaint.pass() {
+            tracing::warn!(%error, left_out, "a line of the audit cannot be written and is lost (audit.file)");
         }
     }
 }
@@ -112,8 +124,10 @@ impl Audit {
     pub fn start(config: &Config, instance: &Arc<str>) -> Result<(Self, AuditGuard), FileError> {
         const THREAD: &str = "herald-audit";
         let (lines, guard) = match &config.file {
-            Output::Stderr => lines::queue(std::io::stderr(), THREAD, config.queue_lines),
-            Output::File(path) => lines::queue(Appended::open(path)?, THREAD, config.queue_lines),
+            Output::Stderr => lines::queue(std::io::stderr(), THREAD, config.queue_lines, complainant()),
+            Output::File(path) => {
+                lines::queue(Appended::open(path)?, THREAD, config.queue_lines, complainant())
+            }
         };
         let instance = instance.clone();
         Ok((Self { lines, instance }, AuditGuard(guard)))
@@ -216,7 +230,7 @@ pub(crate) mod kept {
         /// Writes to what it gives.
         pub(crate) fn kept() -> (Self, AuditGuard, Kept) {
             let kept = Kept::default();
-            let (lines, guard) = lines::queue(kept.clone(), "audit", 64);
+            let (lines, guard) = lines::queue(kept.clone(), "audit", 64, |_| {});
             let instance = "test".into();
             (Self { lines, instance }, AuditGuard(guard), kept)
         }

@@ -36,11 +36,18 @@ impl Lost {
     }
 }
 
-/// Has a thread `name` write lines to `out`, of which at most `most` wait.
-pub(super) fn queue(out: impl Write + Send + 'static, name: &str, most: usize) -> (Lines, Guard) {
+/// Has a thread `name` write lines to `out`, of which at most `most` wait. It tells `refused` of every write that fails: the log's
+/// must not end in the log.
+pub(super) fn queue(
+    out: impl Write + Send + 'static,
+    name: &str,
+    most: usize,
+    refused: impl FnMut(&io::Error) + Send + 'static,
+) -> (Lines, Guard) {
     let not_written = Arc::new(AtomicU64::new(0));
     let out = WholeLines {
         out,
+        refused,
         not_written: not_written.clone(),
         torn: false,
     };
@@ -58,14 +65,15 @@ pub(super) fn queue(out: impl Write + Send + 'static, name: &str, most: usize) -
 }
 
 /// Counts lines that cannot be written, of which the appender tells nobody.
-struct WholeLines<W> {
+struct WholeLines<W, R> {
     out: W,
+    refused: R,
     not_written: Arc<AtomicU64>,
     /// A part of the last line may be there: the next one must not continue it.
     torn: bool,
 }
 
-impl<W: Write> Write for WholeLines<W> {
+impl<W: Write, R: FnMut(&io::Error)> Write for WholeLines<W, R> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.write_all(line).map(|()| line.len())
     }
@@ -78,9 +86,10 @@ impl<W: Write> Write for WholeLines<W> {
         };
         match ended.and_then(|()| self.out.write_all(line)) {
             Ok(()) => self.torn = false,
-            Err(_) => {
+            Err(error) => {
                 self.torn = true;
                 self.not_written.fetch_add(1, Ordering::Relaxed);
+                (self.refused)(&error);
             }
         }
         Ok(())
@@ -127,12 +136,15 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_counted_and_spoils_no_other_line() {
         let written = Arc::new(Mutex::new(Vec::new()));
+        let kinds = Arc::new(Mutex::new(Vec::new()));
+        let told = kinds.clone();
         let disk = Disk {
             written: written.clone(),
             room: 6,
             refusals: 2,
         };
-        let (Lines { mut writer, lost }, guard) = queue(disk, "test", 8);
+        let (Lines { mut writer, lost }, guard) =
+            queue(disk, "test", 8, move |error| told.lock().push(error.kind()));
         for line in ["one\n", "two\n", "three\n", "four\n"] {
             writer.write_all(line.as_bytes()).unwrap();
         }
@@ -141,5 +153,6 @@ mod tests {
             (lost.count(), &*String::from_utf8_lossy(&written.lock())),
             (2, "one\ntw\nfour\n")
         );
+        assert_eq!(*kinds.lock(), [io::ErrorKind::StorageFull; 2]);
     }
 }

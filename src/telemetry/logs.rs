@@ -88,7 +88,8 @@ pub(super) fn start(config: &LogConfig) -> Result<LogGuard, StartError> {
     // https://no-color.org: set and not empty.
     let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (filter, handle) = reload::Layer::new(filter);
-    let (Lines { writer, lost }, guard) = lines::queue(std::io::stderr(), "herald-log", config.queue_lines);
+    let (Lines { writer, lost }, guard) =
+        lines::queue(std::io::stderr(), "herald-log", config.queue_lines, |_| {});
     tracing_subscriber::registry()
         .with(layer(config.format, terminal, coloured, writer, filter))
         .with(trace::layer())

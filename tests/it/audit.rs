@@ -138,3 +138,43 @@ async fn a_full_disk_costs_lines_which_are_counted_and_nothing_else() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_write_that_fails_is_said_once_in_a_while_with_its_cause() {
+    let launch = Launch::demo().set("HERALD_AUDIT__FILE", "/dev/full");
+    let herald = Herald::start("audit-full-said", &launch).await;
+    for user in ["test1", "test2", "test3"] {
+        assert_eq!(disconnect(&herald, user).await.status, 202);
+    }
+    let line = herald.logged("a line of the audit cannot be written").await;
+    assert!(line.contains("No space left") && line.contains("WARN"), "{line}");
+    until("all are lost", async || {
+        let metrics = herald.request("GET", "/metrics", &[ADMIN], b"").await;
+        let text = metrics.text();
+        text.lines().any(|line| line == "herald_audit_lost_total 6")
+    })
+    .await;
+    assert_eq!(
+        herald.lines_with("a line of the audit cannot be written").len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_rotation_that_leaves_no_place_for_a_new_file_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, moved) = (folder.path().join("audit.log"), folder.path().join("audit.log.1"));
+    let launch = Launch::demo().set("HERALD_AUDIT__FILE", path.to_str().unwrap());
+    let herald = Herald::start("audit-stuck", &launch).await;
+    std::fs::rename(&path, &moved).unwrap();
+    // Root may write to every folder, but a folder is no file.
+    std::fs::create_dir(&path).unwrap();
+    for user in ["test1", "test2"] {
+        assert_eq!(disconnect(&herald, user).await.status, 202);
+    }
+    let line = herald.logged("audit.file was moved").await;
+    assert!(line.contains("expected a file"), "{line}");
+    // Nothing is lost.
+    assert_eq!(file_lines(&moved, 4).await.len(), 4);
+    assert_eq!(herald.lines_with("audit.file was moved").len(), 1);
+}

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::FileError;
+use super::complaint::Complaint;
 use crate::setting::as_text;
 
 /// `audit.file`
@@ -47,26 +48,48 @@ as_text!(Output);
 /// Who may read a file that is made: its owner, and its group.
 const MODE: u32 = 0o640;
 
-/// Whether lines can be appended to `path`, or a file be made there. Makes none.
+/// Whether lines can be appended to `path`, or a file be made there. Leaves none behind: where there is none, it makes one
+/// of another name beside it and removes that, since an instance may be about to make its own.
 pub(super) fn check(path: &Path) -> Result<(), FileError> {
     match path.metadata() {
         Ok(metadata) => {
             refuse_other_kinds(path, &metadata)?;
-            let opened = OpenOptions::new().append(true).open(path);
-            opened.map(drop).map_err(|error| refused(path, &error))
+            open(path).map(drop)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            match folder.is_none_or(Path::is_dir) {
-                true => Ok(()),
-                false => Err(FileError(format!(
-                    "{}: there is no such folder",
-                    folder.unwrap_or(path).display()
-                ))),
+            let folder = folder.unwrap_or(Path::new("."));
+            if let Ok(target) = path.read_link() {
+                // It is made where the link leads. No circle: that is an error of its own.
+                return check(&folder.join(target));
             }
+            if !folder.is_dir() {
+                let words = format!("{}: there is no such folder", folder.display());
+                return Err(FileError(words));
+            }
+            if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+                return Err(not_appended_to(path));
+            }
+            try_folder(folder).map_err(|error| refused(path, &error))
         }
         Err(error) => Err(refused(path, &error)),
     }
+}
+
+/// Makes a file in `folder`, and removes it.
+fn try_folder(folder: &Path) -> io::Result<()> {
+    let name = format!(".herald-check-{}-{:x}", std::process::id(), fastrand::u64(..));
+    let tried = folder.join(name);
+    let mut options = OpenOptions::new();
+    options.append(true).create_new(true).mode(MODE).open(&tried)?;
+    std::fs::remove_file(&tried)
+}
+
+fn not_appended_to(path: &Path) -> FileError {
+    FileError(format!(
+        "{}: expected a file that can be appended to, or - for standard error",
+        path.display()
+    ))
 }
 
 fn refused(path: &Path, error: &io::Error) -> FileError {
@@ -78,10 +101,7 @@ fn refuse_other_kinds(path: &Path, metadata: &Metadata) -> Result<(), FileError>
     let kind = metadata.file_type();
     match kind.is_file() || kind.is_char_device() {
         true => Ok(()),
-        false => Err(FileError(format!(
-            "{}: expected a file that can be appended to, or - for standard error",
-            path.display()
-        ))),
+        false => Err(not_appended_to(path)),
     }
 }
 
@@ -98,6 +118,7 @@ fn open(path: &Path) -> Result<File, FileError> {
 pub(super) struct Appended {
     path: PathBuf,
     file: File,
+    complaint: Complaint,
 }
 
 impl Appended {
@@ -107,6 +128,7 @@ impl Appended {
         Ok(Self {
             path: path.into(),
             file,
+            complaint: Complaint::default(),
         })
     }
 
@@ -120,7 +142,15 @@ impl Appended {
         match open(&self.path) {
             Ok(file) => self.file = file,
             // Moved away: it is still there to be read.
-            Err(_) if ours.nlink() > 0 => {}
+            Err(error) if ours.nlink() > 0 => {
+                if let Some(left_out) = self.complaint.pass() {
+                    tracing::warn!(
+                        %error,
+                        left_out,
+                        "audit.file was moved, and none can be made in its place: lines go on to the moved one"
+                    );
+                }
+            }
             Err(error) => return Err(io::Error::other(error)),
         }
         Ok(())
@@ -185,12 +215,19 @@ mod tests {
         std::fs::write(inside("file"), "").unwrap();
         assert_eq!(check(&inside("file")), Ok(()));
         assert_eq!(check(&inside("new")), Ok(()));
-        assert!(!inside("new").exists());
+        std::os::unix::fs::symlink("elsewhere", inside("link")).unwrap();
+        assert_eq!(check(&inside("link")), Ok(()));
+        let names = std::fs::read_dir(folder.path()).unwrap();
+        assert_eq!(names.count(), 2, "the file and the link alone");
         assert_eq!(check(Path::new("/dev/null")), Ok(()));
         for (path, words) in [
             (inside("none/new"), "no such folder"),
             (inside("file/new"), "Not a directory"),
             (folder.path().into(), "expected a file"),
+            (inside("new/"), "expected a file"),
+            // Nobody makes files there, not even root.
+            ("/proc/audit".into(), "/proc/audit: "),
+            ("/sys/audit".into(), "/sys/audit: "),
         ] {
             let error = check(&path).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

@@ -1,0 +1,42 @@
+//! Limits a line of the log about the audit, which whoever fills a disk could provoke at will, to one a minute. Knows nothing of
+//! what is said.
+
+use std::time::{Duration, Instant};
+
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Admits one line a minute, and counts the others.
+#[derive(Debug, Default)]
+pub(super) struct Complaint {
+    said: Option<Instant>,
+    left_out: u64,
+}
+
+impl Complaint {
+    /// `Some`: say it. Holds how many were left out since the last one.
+    pub(super) fn pass(&mut self) -> Option<u64> {
+        self.pass_at(Instant::now())
+    }
+
+    fn pass_at(&mut self, now: Instant) -> Option<u64> {
+        if self.said.is_some_and(|said| now.duration_since(said) < PAUSE) {
+            self.left_out += 1;
+            return None;
+        }
+        self.said = Some(now);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_a_minute() {
+        let mut complaint = Complaint::default();
+        let start = Instant::now();
+        let said = [0, 1, 59, 60, 150].map(|seconds| complaint.pass_at(start + Duration::from_secs(seconds)));
+        assert_eq!(said, [Some(0), None, None, Some(2), Some(0)]);
+    }
+}
