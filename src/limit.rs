@@ -75,6 +75,7 @@ limits! {
     Transactions = "limits.transactions",
     TransactionActions = "limits.transaction_actions",
     TransactionBytes = "limits.transaction_bytes",
+    TransactionTotalBytes = "limits.transaction_total_bytes",
     RequestsInFlight = "limits.requests_in_flight",
     OutboxBytes = "limits.outbox_bytes",
     OutboxTotalBytes = "limits.outbox_total_bytes",

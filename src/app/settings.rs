@@ -12,6 +12,7 @@ use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
 use crate::interceptor::rate_limit::RateLimit;
+use crate::limit::Total;
 use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::setting::Findings;
@@ -74,6 +75,7 @@ pub(super) fn rules(
             transactions: config.limits.transactions,
             transaction_actions: config.limits.transaction_actions,
             transaction_bytes: config.limits.transaction_bytes.0,
+            transaction_total: Total::new(config.limits.transaction_total_bytes.0),
             body_bytes: config.limits.body_bytes.0,
             unacknowledged: config.limits.unacknowledged,
             headers,

@@ -8,7 +8,7 @@ use crate::close_reason::CloseReason;
 use crate::destination::{Destination, Path, Prefixes};
 use crate::envelope::HeaderLimits;
 use crate::interceptor::Chain;
-use crate::limit::Limit;
+use crate::limit::{Limit, Total};
 use crate::principal::Principal;
 use crate::stomp::{Command, Frame, Version};
 
@@ -32,7 +32,7 @@ pub struct Rules {
 }
 
 /// The part of `[limits]` that a session's state keeps.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// `limits.id_bytes`
     pub id_bytes: usize,
@@ -44,6 +44,8 @@ pub struct Limits {
     pub transaction_actions: usize,
     /// `limits.transaction_bytes`
     pub transaction_bytes: usize,
+    /// What the open transactions of all sessions hold (`limits.transaction_total_bytes`).
+    pub(crate) transaction_total: Arc<Total>,
     /// `limits.body_bytes`
     pub body_bytes: usize,
     /// `limits.unacknowledged`
@@ -120,8 +122,11 @@ impl Session {
             Command::Unsubscribe => self.unsubscribe(&frame, receipt),
             Command::Ack | Command::Nack => self.acknowledge(&frame, rules, receipt),
             Command::Begin => {
-                self.transactions
-                    .begin(required(&frame, "transaction")?, &rules.limits)?;
+                self.transactions.begin(
+                    required(&frame, "transaction")?,
+                    self.principal.user(),
+                    &rules.limits,
+                )?;
                 Ok(Action::Done { receipt })
             }
             Command::Commit => {

@@ -31,6 +31,8 @@ pub struct Limits {
     pub transaction_actions: usize,
     /// Bytes of all that waits in the open transactions of one session: bodies, headers, ids.
     pub transaction_bytes: ByteSize,
+    /// The same of all sessions together.
+    pub transaction_total_bytes: ByteSize,
     /// MESSAGEs per subscription that may wait for their ACK. A SUBSCRIBE's `prefetch` may ask for fewer.
     pub unacknowledged: usize,
     /// Application requests of one session that wait for their reply.
@@ -139,15 +141,18 @@ impl Limits {
         }
         findings.positive("limits.connect_timeout", self.connect_timeout);
         findings.positive("limits.frame_timeout", self.frame_timeout);
-        // A session may have an eighth.
-        if self.incoming_total_bytes.0 / 8 < self.body_bytes.0 {
-            findings.error(
-                "limits.incoming_total_bytes",
-                format!(
-                    "expected at least eight times limits.body_bytes ({}), got {}",
-                    self.body_bytes, self.incoming_total_bytes
-                ),
-            );
+        // Of each one holder may have an eighth.
+        for (key, total) in [
+            ("limits.incoming_total_bytes", self.incoming_total_bytes),
+            ("limits.transaction_total_bytes", self.transaction_total_bytes),
+        ] {
+            if total.0 / 8 < self.body_bytes.0 {
+                let body = self.body_bytes;
+                findings.error(
+                    key,
+                    format!("expected at least eight times limits.body_bytes ({body}), got {total}"),
+                );
+            }
         }
     }
 
@@ -202,6 +207,7 @@ impl Default for Limits {
             transactions: 16,
             transaction_actions: 1_024,
             transaction_bytes: ByteSize::mib(4),
+            transaction_total_bytes: ByteSize::mib(256),
             unacknowledged: 1_000,
             requests_in_flight: 8,
             outbox_bytes: ByteSize::mib(2),

@@ -40,4 +40,5 @@ mod slow;
 mod stomp;
 mod support;
 mod tracing;
+mod transactions;
 mod websocket;

@@ -356,6 +356,10 @@ fn bounds_fit_each_other() {
             "limits.incoming_total_bytes",
         ),
         (
+            "limits.transaction_total_bytes = '7MiB'",
+            "limits.transaction_total_bytes",
+        ),
+        (
             "limits.send_bytes_per_session = '4MiB'",
             "limits.send_bytes_per_session",
         ),

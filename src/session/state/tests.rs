@@ -58,6 +58,7 @@ fn fixture(version: Version) -> Fixture {
         transactions: 2,
         transaction_actions: 2,
         transaction_bytes: 1_500,
+        transaction_total: Total::new(usize::MAX),
         body_bytes: 20,
         unacknowledged: 50,
         headers: HeaderLimits { count: 4, bytes: 100 },

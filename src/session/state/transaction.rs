@@ -2,12 +2,16 @@
 
 use super::{Limits, Refusal, check_id, malformed};
 use crate::close_reason::CloseReason;
-use crate::limit::Limit;
+use crate::limit::{Limit, Share};
+use crate::principal::UserName;
 use crate::session::action::Step;
 
 struct Transaction {
     id: Box<str>,
     steps: Vec<Step>,
+    /// What the steps hold of `limits.transaction_total_bytes`. Here, so that a session without one keeps nothing for it.
+    share: Share,
+    bytes: usize,
 }
 
 /// Those that have begun and are neither committed nor aborted.
@@ -18,8 +22,8 @@ pub(super) struct Transactions {
 }
 
 impl Transactions {
-    /// BEGIN.
-    pub(super) fn begin(&mut self, id: &str, limits: &Limits) -> Result<(), Refusal> {
+    /// BEGIN in a session of `owner`.
+    pub(super) fn begin(&mut self, id: &str, owner: &UserName, limits: &Limits) -> Result<(), Refusal> {
         if self.position(id).is_some() {
             return Err(malformed("BEGIN: header transaction names an open transaction"));
         }
@@ -34,6 +38,8 @@ impl Transactions {
         self.open.push(Transaction {
             id: id.into(),
             steps: Vec::new(),
+            share: limits.transaction_total.share(owner),
+            bytes: 0,
         });
         Ok(())
     }
@@ -47,8 +53,10 @@ impl Transactions {
         limits: &Limits,
     ) -> Result<(), Refusal> {
         let index = self.position(id).ok_or_else(|| unknown(command))?;
-        let bytes = self.bytes.saturating_add(step.weight());
-        if self.open[index].steps.len() >= limits.transaction_actions {
+        let weight = step.weight();
+        let bytes = self.bytes.saturating_add(weight);
+        let transaction = &mut self.open[index];
+        if transaction.steps.len() >= limits.transaction_actions {
             let limit = limits.transaction_actions;
             let message =
                 format!("{command}: at most {limit} frames in a transaction (limits.transaction_actions)");
@@ -60,8 +68,19 @@ impl Transactions {
                 format!("{command}: open transactions are over {limit} bytes (limits.transaction_bytes)");
             return Err(Refusal::new(CloseReason::Limit, message).at(Limit::TransactionBytes));
         }
+        // No more than `bytes`.
+        let held = transaction.bytes + weight;
+        if !transaction.share.hold(held) {
+            let limit = Limit::TransactionTotalBytes;
+            let message = format!(
+                "{command}: too many open transactions of all sessions, come again later ({})",
+                limit.name()
+            );
+            return Err(Refusal::new(CloseReason::Overloaded, message).at(limit));
+        }
+        transaction.bytes = held;
+        transaction.steps.push(step);
         self.bytes = bytes;
-        self.open[index].steps.push(step);
         Ok(())
     }
 
@@ -84,9 +103,9 @@ impl Transactions {
 
     fn end(&mut self, id: &str, command: &str) -> Result<Vec<Step>, Refusal> {
         let index = self.position(id).ok_or_else(|| unknown(command))?;
-        let steps = self.open.remove(index).steps;
-        self.bytes -= steps.iter().map(Step::weight).sum::<usize>();
-        Ok(steps)
+        let ended = self.open.remove(index);
+        self.bytes -= ended.bytes;
+        Ok(ended.steps)
     }
 
     fn position(&self, id: &str) -> Option<usize> {
