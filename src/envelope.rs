@@ -15,6 +15,7 @@ mod baggage;
 mod collapse;
 mod headers;
 mod mark;
+mod position;
 mod trace;
 
 pub use arrival::Arrival;
@@ -22,6 +23,7 @@ pub use baggage::{BaggageKey, BrowserBaggage};
 pub use collapse::{CollapseKey, PublisherKind};
 pub use headers::{HeaderError, HeaderLimits, Headers, is_passed_on};
 pub use mark::Mark;
+pub use position::{Kind, NoPosition, Position, Unrecovered};
 pub use trace::TraceContext;
 
 /// What a notification, or a frame that waits to become one, takes in memory besides its texts and bytes.
@@ -59,21 +61,6 @@ impl fmt::Display for MessageId {
 impl fmt::Debug for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Where a bus that keeps history has stored a notification. Rendered `<epoch>-<sequence>` as `message-id`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// The life of the stream, which begins with its creation.
-    pub epoch: u64,
-    /// The stream's sequence number.
-    pub sequence: u64,
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.epoch, self.sequence)
     }
 }
 
