@@ -20,10 +20,14 @@ use crate::task::Task;
 pub(crate) mod config;
 pub mod embedded;
 pub mod headers;
+pub(crate) mod history;
 pub mod nats;
 mod queue;
+pub(crate) mod reader;
+pub(crate) mod replay;
 mod requests;
 pub mod subject;
+pub(crate) mod tail;
 
 pub use config::{Config, Unsigned};
 

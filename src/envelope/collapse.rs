@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// Who publishes. A key belongs to its kind: no client can replace what a backend has published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PublisherKind {
     /// By a SEND.
     Client,
@@ -12,7 +12,7 @@ pub enum PublisherKind {
 }
 
 /// A key of one kind of publishers. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CollapseKey {
     publisher: PublisherKind,
     text: Arc<str>,

@@ -1,0 +1,87 @@
+//! What the parts of history have in common: a stored message as [`super::tail`] and [`super::replay`] see it, what a stream
+//! says about itself, how a replay ends. Knows no NATS, no session, no clock and no runtime.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use crate::destination::Target;
+use crate::envelope::{CollapseKey, Envelope};
+
+pub(crate) use crate::envelope::{Position, Unrecovered};
+
+/// A message that a stream keeps. In the program `Arc<Envelope>`; tests have a smaller one.
+pub(crate) trait Stored: Clone {
+    /// What a newer message has to share with this one to replace it, besides the target.
+    type Key: Eq + Hash;
+
+    /// What a subscription names.
+    type Target: Clone + Eq + Hash + fmt::Debug;
+
+    /// Where the message goes.
+    fn target(&self) -> &Self::Target;
+
+    /// The bytes that the message takes in memory.
+    fn weight(&self) -> usize;
+
+    /// Whether the message is stale at `now_ms` (Unix ms), and is not sent any more.
+    fn is_stale(&self, now_ms: u64) -> bool;
+
+    /// The collapse key: of the messages of one target with the same key, only the newest is sent.
+    fn collapse(&self) -> Option<&Self::Key>;
+}
+
+impl Stored for Arc<Envelope> {
+    type Key = CollapseKey;
+    type Target = Target;
+
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn weight(&self) -> usize {
+        Envelope::weight(self)
+    }
+
+    fn is_stale(&self, now_ms: u64) -> bool {
+        self.is_expired(now_ms)
+    }
+
+    fn collapse(&self) -> Option<&CollapseKey> {
+        self.collapse.as_ref()
+    }
+}
+
+/// What a stream says about itself (`STREAM.INFO`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct StreamInfo {
+    /// The stream's life: its creation and generation in one number.
+    pub epoch: u64,
+    /// The first sequence that it has. `last + 1` if it is empty.
+    pub first: u64,
+    /// The last sequence that it ever had. 0 if it never had one.
+    pub last: u64,
+    /// NATS's time stamp of the message at `last`, in ns since 1970, if it is known.
+    pub last_stamp: Option<u64>,
+    /// Whether the stream's leader says so. Without clusters always `true`.
+    pub is_leaders: bool,
+}
+
+/// How much a replay may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Caps {
+    /// `history.replay_messages`.
+    pub messages: usize,
+    /// `history.replay_bytes`. One message always fits.
+    pub bytes: usize,
+}
+
+impl Caps {
+    /// The most messages that are looked at for one replay, those included that are stale or replaced by newer ones.
+    pub(crate) fn messages_read(self) -> usize {
+        self.messages.saturating_mul(4)
+    }
+}
+
+/// How a replay ends: everything that was missed and is still to be sent, oldest first, or why not. Never a part.
+pub(crate) type Outcome<M> = Result<Vec<M>, Unrecovered>;

@@ -1,0 +1,189 @@
+//! The newest messages of a stream in this instance's memory, where nearly every resume finds what it missed. Knows no NATS,
+//! no clock, no lock and no session; its owner locks it.
+//!
+//! **Contiguous.** The tail holds every sequence from [`Tail::first`] to [`Tail::last`] of one epoch: a message, or the
+//! knowledge that there is none to be delivered ([`Tail::pass`]). What does not continue it empties it. So a resume whose
+//! position is at `first − 1` or behind needs nothing else.
+//!
+//! **Cost.** Each entry knows the sequence of the one before it with the same target, and a map the newest of each target.
+//! Pushing and evicting are O(1); reading is O(what is found), newest first.
+
+#![cfg_attr(not(test), expect(dead_code, reason = "driven by the shells that follow"))]
+
+use std::collections::{HashMap, VecDeque};
+
+use super::history::{Position, Stored};
+
+/// What an entry costs besides its message: itself, and its share of the map.
+pub(crate) const ENTRY_BYTES: usize = 96;
+
+/// The newest messages of one stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Tail<M: Stored> {
+    epoch: u64,
+    /// The sequence of the first entry; without entries the next sequence.
+    first: u64,
+    entries: VecDeque<Entry<M>>,
+    /// The sequence of the newest entry of each target.
+    newest: HashMap<M::Target, u64>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+/// One sequence.
+#[derive(Debug, Clone, Hash)]
+struct Entry<M> {
+    /// `None` for what cannot be delivered.
+    message: Option<M>,
+    /// The sequence of the newest entry before this one with the same target; 0 if there was none. It may be evicted.
+    previous: u64,
+    bytes: usize,
+}
+
+impl<M: Stored> Tail<M> {
+    /// An empty tail behind `base`, which will hold at most `bytes_max` bytes, or one message.
+    pub(crate) fn new(base: Position, bytes_max: usize) -> Self {
+        Self {
+            epoch: base.epoch,
+            first: base.sequence.saturating_add(1),
+            entries: VecDeque::new(),
+            newest: HashMap::new(),
+            bytes: 0,
+            bytes_max,
+        }
+    }
+
+    /// Empties the tail. It continues behind `base`: the instance lost what came before, or the epoch is new.
+    pub(crate) fn begin(&mut self, base: Position) {
+        *self = Self::new(base, self.bytes_max);
+    }
+
+    /// Adds the message stored at `sequence`.
+    pub(crate) fn push(&mut self, sequence: u64, message: M) {
+        let bytes = ENTRY_BYTES.saturating_add(message.weight());
+        self.continue_at(sequence);
+        let previous = self
+            .newest
+            .insert(message.target().clone(), sequence)
+            .unwrap_or(0);
+        self.add(Entry {
+            message: Some(message),
+            previous,
+            bytes,
+        });
+    }
+
+    /// Notes that nothing at `sequence` is to be delivered: what is stored there cannot be decoded, or was stale.
+    pub(crate) fn pass(&mut self, sequence: u64) {
+        self.continue_at(sequence);
+        self.add(Entry {
+            message: None,
+            previous: 0,
+            bytes: ENTRY_BYTES,
+        });
+    }
+
+    /// Forgets everything below `sequence`: the stream was purged. Does not move [`Tail::last`] unless all of it goes.
+    pub(crate) fn cut(&mut self, sequence: u64) {
+        while self.first < sequence && !self.entries.is_empty() {
+            self.evict();
+        }
+        self.first = self.first.max(sequence);
+    }
+
+    /// The epoch of all that is held.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The first sequence held; the next one if nothing is held. A position at or behind `first − 1` finds all behind it
+    /// here.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The last sequence held, or that in front of the next one if nothing is held.
+    pub(crate) fn last(&self) -> u64 {
+        self.first
+            .saturating_add(self.entries.len() as u64)
+            .saturating_sub(1)
+    }
+
+    /// The bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many sequences are held.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The oldest message held and its sequence.
+    pub(crate) fn oldest(&self) -> Option<(u64, &M)> {
+        let messages = self.entries.iter().zip(self.first..);
+        messages
+            .filter_map(|(entry, sequence)| Some((sequence, entry.message.as_ref()?)))
+            .next()
+    }
+
+    /// The messages to `target` behind `after`, up to `until` and it included, newest first. Those of `after` that are
+    /// evicted are missing: compare with [`Tail::first`].
+    pub(crate) fn newest_first(
+        &self,
+        target: &M::Target,
+        after: u64,
+        until: u64,
+    ) -> impl Iterator<Item = (u64, &M)> {
+        let mut at = self.newest.get(target).copied().unwrap_or(0);
+        std::iter::from_fn(move || {
+            loop {
+                if at <= after {
+                    return None;
+                }
+                let sequence = at;
+                let entry = self
+                    .entries
+                    .get(usize::try_from(at.checked_sub(self.first)?).ok()?)?;
+                at = entry.previous;
+                if sequence <= until {
+                    return Some((sequence, entry.message.as_ref()?));
+                }
+            }
+        })
+    }
+
+    /// Empties the tail unless `sequence` is the next one.
+    fn continue_at(&mut self, sequence: u64) {
+        if sequence != self.last().saturating_add(1) {
+            self.begin(Position {
+                epoch: self.epoch,
+                sequence: sequence.saturating_sub(1),
+            });
+        }
+    }
+
+    fn add(&mut self, entry: Entry<M>) {
+        self.bytes = self.bytes.saturating_add(entry.bytes);
+        self.entries.push_back(entry);
+        while self.bytes > self.bytes_max && self.entries.len() > 1 {
+            self.evict();
+        }
+    }
+
+    fn evict(&mut self) {
+        let Some(entry) = self.entries.pop_front() else {
+            return;
+        };
+        if let Some(message) = &entry.message
+            && self.newest.get(message.target()) == Some(&self.first)
+        {
+            self.newest.remove(message.target());
+        }
+        self.bytes -= entry.bytes;
+        self.first += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+use std::hash::{Hash, Hasher};
+
+use super::*;
+
+impl<M: Stored + Hash> Hash for Tail<M>
+where
+    M::Target: Ord,
+{
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut newest: Vec<_> = self.newest.iter().collect();
+        newest.sort();
+        (self.epoch, self.first, &self.entries, newest).hash(state);
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word(char, usize);
+
+impl Stored for Word {
+    type Key = &'static str;
+    type Target = char;
+
+    fn target(&self) -> &char {
+        &self.0
+    }
+
+    fn weight(&self) -> usize {
+        self.1
+    }
+
+    fn is_stale(&self, _: u64) -> bool {
+        false
+    }
+
+    fn collapse(&self) -> Option<&&'static str> {
+        None
+    }
+}
+
+const BASE: Position = Position {
+    epoch: 7,
+    sequence: 3,
+};
+
+fn filled(text: &str, entries: usize) -> Tail<Word> {
+    let mut tail = Tail::new(BASE, entries * (ENTRY_BYTES + 10));
+    for (letter, sequence) in text.chars().zip(4..) {
+        match letter {
+            '.' => tail.pass(sequence),
+            letter => tail.push(sequence, Word(letter, 10)),
+        }
+    }
+    tail
+}
+
+fn found(tail: &Tail<Word>, target: char, after: u64, until: u64) -> Vec<u64> {
+    tail.newest_first(&target, after, until)
+        .map(|(sequence, _)| sequence)
+        .collect()
+}
+
+#[test]
+fn a_target_is_read_newest_first_between_two_positions() {
+    let tail = filled("abab.ba", 9);
+    assert_eq!((tail.first(), tail.last(), tail.len()), (4, 10, 7));
+    assert_eq!(found(&tail, 'a', 3, 10), [10, 6, 4]);
+    assert_eq!(found(&tail, 'a', 4, 9), [6]);
+    assert_eq!(found(&tail, 'b', 0, u64::MAX), [9, 7, 5]);
+    assert!(found(&tail, 'c', 0, u64::MAX).is_empty() && found(&tail, 'b', 9, 10).is_empty());
+}
+
+#[test]
+fn the_oldest_go_when_bytes_run_out_and_leave_nothing_in_the_map() {
+    let mut tail = filled("abcbb", 3);
+    assert_eq!((tail.first(), tail.last()), (6, 8));
+    assert_eq!(tail.newest.len(), 2);
+    assert_eq!(found(&tail, 'b', 0, 9), [8, 7]);
+    assert!(found(&tail, 'a', 0, 9).is_empty());
+    // One that is larger than everything still is the tail.
+    tail.push(9, Word('x', 10_000));
+    assert_eq!(
+        (tail.first(), tail.last(), tail.len(), tail.newest.len()),
+        (9, 9, 1, 1)
+    );
+    tail.push(10, Word('y', 0));
+    assert_eq!((tail.first(), tail.bytes()), (10, ENTRY_BYTES));
+}
+
+#[test]
+fn what_does_not_continue_the_tail_empties_it() {
+    for (sequence, is_pass) in [(7, false), (5, false), (7, true)] {
+        let mut tail = filled("ab", 9);
+        match is_pass {
+            true => tail.pass(sequence),
+            false => tail.push(sequence, Word('a', 1)),
+        }
+        assert_eq!((tail.first(), tail.last(), tail.len()), (sequence, sequence, 1));
+    }
+    let mut tail = filled("ab", 9);
+    tail.begin(Position {
+        epoch: 8,
+        sequence: 1,
+    });
+    assert_eq!(
+        (tail.epoch(), tail.first(), tail.last(), tail.bytes()),
+        (8, 2, 1, 0)
+    );
+    assert!(tail.newest.is_empty());
+}
+
+#[test]
+fn a_purge_cuts_the_tail_where_the_stream_begins() {
+    let mut tail = filled("aba", 9);
+    tail.cut(6);
+    assert_eq!((tail.first(), tail.last()), (6, 6));
+    assert_eq!(found(&tail, 'a', 0, 9), [6]);
+    assert!(found(&tail, 'b', 0, 9).is_empty());
+    tail.cut(7);
+    assert_eq!((tail.first(), tail.last(), tail.newest.len()), (7, 6, 0));
+    tail.push(7, Word('b', 1));
+    assert_eq!((tail.first(), tail.last()), (7, 7));
+}
+
+#[test]
+fn the_oldest_message_is_named_behind_what_was_passed() {
+    assert_eq!(filled("..ab", 9).oldest(), Some((6, &Word('a', 10))));
+    assert_eq!(filled("..", 9).oldest(), None);
+}
