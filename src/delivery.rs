@@ -14,6 +14,7 @@ pub(crate) mod counters;
 pub(crate) mod explain;
 mod fanout;
 mod frames;
+pub(crate) mod heads;
 mod heartbeat;
 mod interest;
 pub(crate) mod ledger;

@@ -27,6 +27,7 @@ use crate::destination::{Path, Target};
 mod acknowledge;
 mod answer;
 mod closing;
+pub(crate) mod held;
 mod timers;
 
 /// Notifications that are delivered together.
