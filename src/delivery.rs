@@ -30,6 +30,9 @@ mod wheel;
 mod window;
 pub mod wire;
 
+#[cfg(test)]
+pub(crate) use shard::held;
+
 /// `[delivery]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -1,5 +1,6 @@
 use super::*;
 
+pub(crate) mod mutants;
 
 const EPOCH: u64 = 7;
 

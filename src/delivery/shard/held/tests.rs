@@ -1,5 +1,6 @@
 use super::*;
 
+pub(crate) mod mutants;
 
 type Words = Holding<u8, &'static str, &'static str>;
 

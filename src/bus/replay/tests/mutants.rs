@@ -1,0 +1,36 @@
+//! Wrong versions of single steps of a replay, which the model (`session/recovery/tests/model`) must find out.
+
+use super::*;
+
+/// Begins a replay, but reads the stream although the tail reaches back exactly to `after`: `<` for `<=`.
+pub(crate) fn begin_without_the_tails_edge<M: Stored>(
+    tail: &Tail<M>,
+    request: Request<M::Target>,
+    storage: Storage,
+) -> Replay<M> {
+    match request.after.sequence + 1 == tail.first() && request.after.epoch == tail.epoch() {
+        true => Replay::Reading(Box::new(Reading::new(tail, request, storage))),
+        false => begin(tail, request, storage),
+    }
+}
+
+/// Begins a replay, but trusts the tail one sequence further back than it reaches.
+pub(crate) fn begin_one_too_far_back<M: Stored>(
+    tail: &Tail<M>,
+    mut request: Request<M::Target>,
+    storage: Storage,
+) -> Replay<M> {
+    if request.after.sequence + 2 == tail.first() {
+        request.after.sequence += 1;
+    }
+    begin(tail, request, storage)
+}
+
+impl<M: Stored> Reading<M> {
+    /// Takes what the tail has now for what it had when the replay began.
+    pub(crate) fn take_tail_late(&mut self, tail: &Tail<M>) {
+        let mut request = self.request.clone();
+        request.after.sequence = request.after.sequence.max(self.to);
+        self.tail = from_tail(tail, &request);
+    }
+}

@@ -1,0 +1,446 @@
+//! The cases: which faults happen in a walk, which rule is left out, and what is expected.
+
+use super::world::{Client, Counts, Record, Run, Session, State, Stream, run};
+
+/// One walk.
+pub(super) struct Case {
+    pub name: &'static str,
+    pub expect: Expect,
+    pub size: Size,
+    pub run: Run,
+}
+
+/// What a walk has to find.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expect {
+    Holds,
+    /// A fault whose words begin like this.
+    Fails(&'static str),
+}
+
+/// Where a case runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// In every run of the tests.
+    Small,
+    /// In `scripts/test-all`, all states.
+    Large,
+    /// In `scripts/test-all`, as many states as fit.
+    Vast,
+}
+
+impl Size {
+    pub(super) fn states(self) -> usize {
+        match self {
+            Self::Small | Self::Large => 10_000_000,
+            Self::Vast => 2_000_000,
+        }
+    }
+}
+
+pub(super) fn initial(run: &Run) -> State {
+    let mut state = State {
+        stream: Stream {
+            first: 1,
+            first_follower: 1,
+            ..Stream::default()
+        },
+        records: [Record::default(); _],
+        published: 0,
+        instances: [None, None],
+        session: Session::default(),
+        client: Client::default(),
+        used: Counts::default(),
+        is_broken: false,
+    };
+    for x in 0..run.instances {
+        state.start(x, run);
+        state.create(x, true, run);
+    }
+    state
+}
+
+fn shard() -> Run {
+    Run {
+        most: Counts {
+            disconnect: 2,
+            local: 1,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn tail() -> Run {
+    Run {
+        is_fine: false,
+        messages: 4,
+        tail: 1,
+        most: Counts {
+            disconnect: 2,
+            evict: 2,
+            faults: 2,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn tail_fine() -> Run {
+    Run {
+        tail: 1,
+        most: Counts {
+            disconnect: 2,
+            evict: 1,
+            local: 1,
+            faults: 1,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn reader() -> Run {
+    Run {
+        is_fine: false,
+        messages: 4,
+        tail: 1,
+        polls: true,
+        most: Counts {
+            disconnect: 1,
+            evict: 2,
+            consumer_dies: 1,
+            message_lost: 1,
+            faults: 3,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn reader_fine() -> Run {
+    Run {
+        tail: 1,
+        most: Counts {
+            disconnect: 1,
+            evict: 1,
+            consumer_dies: 1,
+            faults: 2,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn epoch() -> Run {
+    Run {
+        is_fine: false,
+        messages: 4,
+        tail: 2,
+        most: Counts {
+            disconnect: 1,
+            recreate: 1,
+            consumer_dies: 1,
+            faults: 2,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn epoch_fine() -> Run {
+    Run {
+        tail: 2,
+        most: Counts {
+            disconnect: 1,
+            recreate: 1,
+            local: 1,
+            faults: 1,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn roll() -> Run {
+    Run {
+        is_fine: false,
+        messages: 4,
+        tail: 2,
+        is_strict: false,
+        most: Counts {
+            disconnect: 2,
+            rollback: 1,
+            faults: 1,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn two() -> Run {
+    Run {
+        is_fine: false,
+        instances: 2,
+        tail: 1,
+        most: Counts {
+            disconnect: 2,
+            evict: 1,
+            consumer_dies: 1,
+            faults: 1,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn two_epochs() -> Run {
+    Run {
+        is_fine: false,
+        instances: 2,
+        tail: 2,
+        most: Counts {
+            disconnect: 1,
+            recreate: 1,
+            faults: 1,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn two_roll() -> Run {
+    Run {
+        is_fine: false,
+        instances: 2,
+        messages: 4,
+        pattern: Some("AAAA"),
+        tail: 2,
+        is_strict: false,
+        most: Counts {
+            disconnect: 1,
+            rollback: 1,
+            faults: 1,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn two_deaths() -> Run {
+    Run {
+        is_fine: false,
+        instances: 2,
+        tail: 2,
+        prefill: 2,
+        most: Counts {
+            disconnect: 1,
+            death: 2,
+            faults: 2,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn info() -> Run {
+    Run {
+        is_fine: false,
+        info_at_once: false,
+        pattern: Some("AAA"),
+        tail: 2,
+        most: Counts {
+            disconnect: 1,
+            looks: 1,
+            consumer_dies: 1,
+            evict: 1,
+            faults: 2,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn without_epochs() -> Run {
+    Run {
+        is_fine: false,
+        instances: 2,
+        pattern: Some("ABA"),
+        tail: 1,
+        prefill: 1,
+        polls: true,
+        most: Counts {
+            disconnect: 1,
+            evict: 1,
+            purge: 1,
+            consumer_dies: 1,
+            message_lost: 1,
+            death: 1,
+            faults: 2,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+fn all_faults(instances: usize, faults: u8) -> Run {
+    Run {
+        is_fine: false,
+        instances,
+        messages: if instances == 1 { 4 } else { 3 },
+        pattern: Some("AAAA"),
+        tail: 1,
+        prefill: 1,
+        is_strict: false,
+        rollback_alone: true,
+        most: Counts {
+            disconnect: 1,
+            local: if instances == 1 { 1 } else { 0 },
+            evict: 1,
+            purge: 1,
+            recreate: 1,
+            rollback: 1,
+            consumer_dies: 1,
+            death: 1,
+            faults,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
+/// Replicas that expire at different times.
+fn apart(slack: u64, from: Run) -> Run {
+    Run {
+        apart: true,
+        is_replicated: true,
+        slack,
+        ..from
+    }
+}
+
+/// Followers that lag.
+fn lagging(from: Run) -> Run {
+    Run {
+        lags: true,
+        is_replicated: true,
+        prefill: 1,
+        ..from
+    }
+}
+
+fn without(wrong: &'static str, from: Run) -> Run {
+    Run { wrong, ..from }
+}
+
+/// The same with the messages that `pattern` names: enough for a short way to a fault.
+fn brief(pattern: &'static str, from: Run) -> Run {
+    Run {
+        messages: pattern.len() as u8,
+        pattern: Some(pattern),
+        ..from
+    }
+}
+
+/// The same with these faults alone.
+fn only(most: Counts, from: Run) -> Run {
+    Run { most, ..from }
+}
+
+/// All cases.
+#[rustfmt::skip]
+pub(super) fn cases() -> Vec<Case> {
+    use Expect::{Fails, Holds};
+    use Size::{Large, Small, Vast};
+    let case = |name, size, expect, run| Case { name, expect, size, run };
+    let two_messages = || Run { messages: 2, ..shard() };
+    let late = Run { is_strict: false, ..reader() };
+    vec![
+        // The rules as they are.
+        case("ok/shard", Large, Holds, shard()),
+        case("ok/shard-2", Small, Holds, Run { messages: 2, ..shard() }),
+        case("ok/shard-by-a", Large, Holds, Run { bystander_a: true, most: Counts { bystander_leaves: 1, ..shard().most }, ..shard() }),
+        case("ok/shard-alone", Large, Holds, Run { bystander_b: false, ..shard() }),
+        case("ok/shard-4", Large, Holds, Run { messages: 4, ..shard() }),
+        case("ok/shard-equality-wait", Large, Holds, without("waits-for-equality", shard())),
+        case("ok/shard-two-locals", Large, Holds, Run { most: Counts { local: 2, ..shard().most }, ..shard() }),
+        case("ok/shard-local-carries-done", Large, Holds, without("local-carries-done", shard())),
+        case("ok/shard-local-carries-done-not-raised", Large, Holds, without("local-carries-done-not-raised", shard())),
+        case("ok/shard-held-cap", Large, Holds, Run { held_cap: 1, ..shard() }),
+        case("ok/shard-replay-cap", Large, Holds, Run { cap: 1, most: Counts { read_fails: 1, ..shard().most }, ..shard() }),
+        case("ok/tail", Large, Holds, tail()),
+        case("ok/tail-3", Small, Holds, Run { page: 1, ..brief("ABA", tail()) }),
+        case("ok/tail-pages", Large, Holds, Run { page: 1, messages: 5, pattern: Some("AABAA"), ..tail() }),
+        case("ok/tail-purge", Large, Holds, Run { most: Counts { purge: 1, ..tail().most }, ..tail() }),
+        case("ok/tail-2", Large, Holds, Run { tail: 2, ..tail() }),
+        case("ok/tail-fine", Large, Holds, tail_fine()),
+        case("ok/reader", Large, Holds, reader()),
+        case("ok/reader-3", Small, Holds, brief("AAA", only(Counts { faults: 2, ..reader().most }, reader()))),
+        case("ok/reader-fine", Large, Holds, reader_fine()),
+        case("ok/reader-info3", Large, Holds, info()),
+        case("ok/epoch", Large, Holds, epoch()),
+        case("ok/epoch-2", Small, Holds, Run { messages: 2, most: Counts { faults: 1, ..epoch().most }, ..epoch() }),
+        case("ok/epoch-fine", Large, Holds, epoch_fine()),
+        case("ok/roll", Large, Holds, roll()),
+        case("ok/roll-3", Small, Holds, Run { messages: 3, pattern: Some("AAA"), most: Counts { disconnect: 1, ..roll().most }, ..roll() }),
+        case("ok/two", Large, Holds, two()),
+        case("ok/two-2", Small, Holds, brief("AA", only(Counts { disconnect: 1, ..two().most }, two()))),
+        case("ok/two-epoch", Vast, Holds, two_epochs()),
+        case("ok/two-roll", Vast, Holds, two_roll()),
+        case("ok/two-death", Large, Holds, two_deaths()),
+        case("ok/replicas-apart", Large, Holds, apart(2, tail())),
+        case("ok/replicas-apart-reader", Vast, Holds, apart(2, reader())),
+        case("ok/replicas-lag", Large, Holds, lagging(tail())),
+        case("ok/replicas-lag-pages", Large, Holds, Run { page: 1, ..lagging(tail()) }),
+        case("ok/replicas-lag-3", Small, Holds, Run { page: 1, ..lagging(brief("AAA", tail())) }),
+        case("ok/replicas-lag-apart", Large, Holds, apart(2, Run { page: 1, ..lagging(tail()) })),
+        case("all/without-epochs", Large, Holds, without_epochs()),
+        case("all/one-fault-two-instances", Large, Holds, all_faults(2, 1)),
+        case("all/two-faults-one-instance", Large, Holds, all_faults(1, 2)),
+        // Wrong versions.
+        case("mutant/info-before-pages", Small, Fails("HOLE"), without("info-before-pages", brief("AAA", tail()))),
+        case("mutant/j0-without-seen", Small, Fails("SILENT HOLE"), without("j0-without-seen", two_messages())),
+        case("mutant/receipt-position-j", Small, Fails("HOLE"), without("receipt-position-j", two_messages())),
+        case("mutant/announce-behind-wait", Small, Fails("SILENT HOLE"), without("announce-behind-wait", Run { bystander_b: false, most: Counts { disconnect: 1, ..Counts::default() }, ..two_messages() })),
+        case("mutant/tail-less", Small, Fails("FALSE ALARM"), without("tail-less", brief("AAA", tail()))),
+        case("mutant/tail-off-by-one", Small, Fails("HOLE"), without("tail-off-by-one", brief("AAA", tail()))),
+        case("mutant/info-less", Small, Fails("FALSE ALARM"), without("info-less", brief("AAA", tail()))),
+        case("mutant/info-off-by-one", Small, Fails("HOLE"), without("info-off-by-one", brief("AAA", tail()))),
+        case("mutant/replay-without-until", Small, Fails("TWICE"), without("replay-without-until", two_messages())),
+        case("mutant/replay-before-receipt", Small, Fails("ORDER"), without("replay-before-receipt", two_messages())),
+        case("mutant/held-before-replay", Small, Fails("HOLE"), without("held-before-replay", two_messages())),
+        case("mutant/held-dropped", Small, Fails("SILENT HOLE"), without("held-dropped", two_messages())),
+        case("mutant/done-before-put", Small, Fails("TWICE"), without("done-before-put", two_messages())),
+        case("mutant/begun-behind-interest", Small, Fails("SILENT HOLE"), without("begun-behind-interest", Run { bystander_b: false, ..two_messages() })),
+        case("mutant/stale-follower", Small, Fails("HOLE"), Run { lags: true, ..brief("AAA", tail()) }),
+        case("mutant/overflow-position-j", Small, Fails("SILENT HOLE"), without("overflow-position-j", Run { held_cap: 1, ..two_messages() })),
+        case("mutant/local-overtakes-hold", Small, Fails("ORDER"), without("local-overtakes-hold", two_messages())),
+        // Earlier wordings of the rules.
+        case("literal/local-max(done,seen)", Small, Fails("HOLE"), without("local-takes-done", shard())),
+        case("literal/local-seen-not-raised", Small, Fails("FALSE ALARM"), without("local-seen-not-raised", shard())),
+        case("literal/held-interest", Large, Fails("SILENT HOLE"), without("held-interest", Run { bystander_a: true, most: Counts { bystander_leaves: 1, ..shard().most }, ..shard() })),
+        case("literal/held-interest-2", Small, Fails("SILENT HOLE"), without("held-interest", Run { bystander_a: true, bystander_b: false, pattern: Some("AA"), messages: 2, most: Counts { bystander_leaves: 1, disconnect: 1, ..Counts::default() }, ..shard() })),
+        case("literal/pages-then-tail", Small, Fails("HOLE"), without("pages-then-tail", brief("AAA", tail()))),
+        case("literal/hole-delivers-before-info", Large, Fails("SILENT HOLE"), without("hole-does-not-wait", late.clone())),
+        case("literal/broken-closes-in-waves", Large, Fails("SILENT HOLE"), without("waves-without-cut", late)),
+        case("literal/quiet-hole", Small, Fails("SILENT HOLE"), without("quiet-hole", reader())),
+        case("literal/epoch-without-pairs", Large, Fails(""), without("epochs-not-compared", Run { is_strict: false, ..epoch_fine() })),
+        case("literal/replay-without-epoch", Large, Fails(""), without("replay-without-epoch", Run { is_strict: false, ..epoch() })),
+        case("literal/no-info-after-create", Small, Fails("HOLE"), without("no-vetting", epoch())),
+        case("literal/no-info-after-create-said-late", Large, Holds, without("no-vetting", Run { is_strict: false, ..epoch() })),
+        case("literal/rollback-passed-head", Large, Fails("SILENT HOLE"), without("no-overlap", Run { is_fair: true, ..roll() })),
+        case("literal/rollback-passed-head-two", Large, Fails("SILENT HOLE"), without("no-overlap", Run { is_fair: true, ..two_roll() })),
+        case("literal/old-info-judges-a-hole", Small, Fails("SILENT HOLE"), without("inner-hole-goes-on", Run { is_strict: false, ..info() })),
+        case("literal/rollback-at-receipt", Small, Fails("FALSE ALARM"), without("judged-at-receipt", info())),
+        case("literal/replicas-apart-inner-hole-goes-on", Small, Fails("HOLE"), without("inner-hole-goes-on", apart(0, brief("AAA", tail())))),
+        case("literal/replicas-apart-replay", Small, Fails("HOLE"), without("pages-without-overlap", apart(0, brief("AAA", tail())))),
+        case("literal/replicas-apart-overlap-alone", Small, Fails("HOLE"), apart(0, brief("AAA", tail()))),
+        case("literal/rollback-and-death-4", Large, Fails("SILENT HOLE"), Run { instances: 1, is_fair: true, most: Counts { death: 1, faults: 2, ..two_roll().most }, ..two_roll() }),
+        case("literal/hole-delivers-before-info-3", Small, Fails("SILENT HOLE"), without("hole-does-not-wait", brief("AAAA", only(Counts { disconnect: 1, evict: 2, consumer_dies: 1, faults: 3, ..Counts::default() }, Run { is_strict: false, polls: false, ..reader() })))),
+        case("literal/broken-closes-in-waves-3", Small, Fails("SILENT HOLE"), without("waves-without-cut", brief("AAA", only(Counts { disconnect: 1, evict: 2, faults: 2, ..Counts::default() }, Run { is_strict: false, polls: false, ..reader() })))),
+        case("literal/epoch-without-pairs-2", Small, Fails(""), without("epochs-not-compared", brief("AAA", only(Counts { local: 0, ..epoch_fine().most }, Run { is_strict: false, ..epoch_fine() })))),
+        case("literal/replay-without-epoch-3", Small, Fails(""), without("replay-without-epoch", brief("AAA", Run { is_strict: false, ..epoch() }))),
+        case("literal/rollback-passed-head-4", Small, Fails("SILENT HOLE"), without("no-overlap", brief("AAAA", Run { is_fair: true, ..roll() }))),
+        case("literal/rollback-and-death", Small, Fails("SILENT HOLE"), brief("AAA", Run { instances: 1, is_fair: true, most: Counts { death: 1, faults: 2, disconnect: 0, ..two_roll().most }, ..two_roll() })),
+    ]
+}

@@ -1,0 +1,393 @@
+//! From the queue to the client: the relay with the real [`Head`](crate::delivery::heads::Head), and the shard with the
+//! real [`Holding`].
+
+use std::rc::Rc;
+
+use super::world::{
+    CLIENT, Checked, Command, Driver, Frame, FrameKind, Held, How, Item, Kindly, Pos, Run, State, Subscribed,
+    at,
+};
+use crate::bus::history::{Position, Unrecovered};
+use crate::delivery::held::{Bound, Released, Waiting};
+use crate::envelope::Kind;
+
+const KIND: Kind = Kind::User;
+
+impl From<Unrecovered> for How {
+    fn from(reason: Unrecovered) -> Self {
+        match reason {
+            Unrecovered::EpochChanged => Self::EpochChanged,
+            Unrecovered::PositionExpired => Self::Expired,
+            Unrecovered::TooMany => Self::TooMany,
+            Unrecovered::HistoryOff | Unrecovered::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+fn reason(how: How) -> Unrecovered {
+    match how {
+        How::EpochChanged => Unrecovered::EpochChanged,
+        How::Expired => Unrecovered::PositionExpired,
+        How::TooMany => Unrecovered::TooMany,
+        _ => Unrecovered::Unavailable,
+    }
+}
+
+/// The later one by sequence alone, in the epoch of `one`.
+fn by_sequence(one: Position, other: Position) -> Position {
+    Position {
+        epoch: one.epoch,
+        sequence: one.sequence.max(other.sequence),
+    }
+}
+
+impl State {
+    /// The relay's next step for one item; all of them where steps are coarse.
+    pub(super) fn relay(&mut self, x: usize, run: &Run) {
+        loop {
+            let records = self.records;
+            let session_is_there = self.session.subscribed != Subscribed::No
+                || matches!(
+                    self.session.driver,
+                    Driver::AwaitsHold | Driver::Replays | Driver::Reads | Driver::Releases
+                );
+            let instance = self.up(x);
+            let late = run.wrong == "begun-behind-interest";
+            let is_wanted = |instance: &super::world::Instance, item: Item| match item.is_broken {
+                true => true,
+                false if records[item.id as usize].to_a => instance.interest || instance.coming,
+                false => run.bystander_b,
+            };
+            match instance.relay {
+                0 => {
+                    let Some(item) = instance.queue.pop() else { return };
+                    (instance.item, instance.relay) = (item, 1);
+                    match late {
+                        true => instance.is_wanted = is_wanted(instance, item),
+                        false => instance.head.begun = at(item.e, item.s),
+                    }
+                }
+                1 => {
+                    let item = instance.item;
+                    instance.relay = 2;
+                    match late {
+                        true => instance.head.begun = at(item.e, item.s),
+                        false => instance.is_wanted = is_wanted(instance, item),
+                    }
+                    if run.wrong == "done-before-put" {
+                        instance.head.done = at(item.e, item.s);
+                    }
+                }
+                _ => {
+                    let Item { is_broken, e, s, id } = instance.item;
+                    let what = match is_broken {
+                        true => Kindly::Cut,
+                        false => Kindly::Deliver,
+                    };
+                    let mut dooms = false;
+                    if is_broken && run.wrong == "waves-without-cut" {
+                        dooms = session_is_there;
+                        Rc::make_mut(&mut instance.holding).saw(KIND, at(e, s));
+                    } else if instance.is_wanted {
+                        instance.mailbox.push(Command {
+                            what,
+                            e,
+                            s,
+                            id,
+                            ..Command::default()
+                        });
+                    }
+                    instance.head.done = at(e, s);
+                    instance.relay = 0;
+                    instance.item = Item::default();
+                    instance.is_wanted = false;
+                    self.session.is_doomed |= dooms;
+                    return;
+                }
+            }
+            if run.is_fine {
+                return;
+            }
+        }
+    }
+
+    /// The shard takes its next command.
+    pub(super) fn shard(&mut self, x: usize, run: &Run) -> Checked {
+        let instance = self.up(x);
+        let Some(command) = instance.mailbox.pop() else {
+            return Ok(());
+        };
+        let position = at(command.e, command.s);
+        match command.what {
+            Kindly::Deliver => self.shard_delivers(x, command, run),
+            Kindly::Subscribe | Kindly::Hold => {
+                let holding = Rc::make_mut(&mut instance.holding);
+                let seen = holding.seen(KIND);
+                match run.wrong {
+                    "j0-without-seen" => holding.pretend_seen(KIND, position),
+                    "epochs-not-compared" => holding.pretend_seen(KIND, by_sequence(position, seen)),
+                    _ => {}
+                }
+                let begun = match run.wrong {
+                    "epochs-not-compared" => by_sequence(position, seen),
+                    _ => position,
+                };
+                instance.interest = true;
+                let bound = Bound {
+                    messages: run.held_cap,
+                    bytes: usize::MAX,
+                };
+                let begins = match command.what {
+                    Kindly::Subscribe => holding.begins(KIND, begun),
+                    _ => holding.hold(CLIENT, KIND, true, begun, bound),
+                };
+                if matches!(
+                    run.wrong,
+                    "local-seen-not-raised" | "local-carries-done-not-raised"
+                ) {
+                    holding.pretend_seen(KIND, seen);
+                }
+                if command.what == Kindly::Hold {
+                    if run.wrong == "held-interest" {
+                        instance.coming = false;
+                    }
+                    self.session.subscribed = Subscribed::Held;
+                    self.session.begins = begins;
+                    self.session.driver = Driver::Replays;
+                    return Ok(());
+                }
+                instance.coming = false;
+                let pos = instance.pos(begins);
+                self.session.subscribed = Subscribed::Live;
+                self.say_receipt(pos, command.how, run)
+            }
+            Kindly::Release => self.shard_releases(x, command, run),
+            Kindly::Local => self.shard_answers(x, position, run),
+            Kindly::Cut => {
+                let _waited = Rc::make_mut(&mut instance.holding).cut(KIND, position);
+                if self.session.subscribed != Subscribed::No {
+                    instance_forgets(self, x);
+                    self.session.subscribed = Subscribed::Cut;
+                    self.session.is_doomed = true;
+                }
+                Ok(())
+            }
+            Kindly::BystanderLeaves => {
+                let is_live = self.session.subscribed == Subscribed::Live;
+                let instance = self.up(x);
+                instance.bystander = false;
+                instance.interest &= is_live;
+                Ok(())
+            }
+        }
+    }
+
+    fn shard_delivers(&mut self, x: usize, command: Command, run: &Run) -> Checked {
+        let position = at(command.e, command.s);
+        let is_live = self.session.subscribed == Subscribed::Live;
+        let to_a = self.records[command.id as usize].to_a;
+        let pos = self.pos_of(command.id, command.e);
+        let instance = self.up(x);
+        let holding = Rc::make_mut(&mut instance.holding);
+        match run.wrong {
+            "epochs-not-compared" => {
+                let seen = by_sequence(position, holding.seen(KIND));
+                holding.pretend_seen(KIND, seen);
+            }
+            _ => holding.saw(KIND, position),
+        }
+        if !holding.is_empty() {
+            holding.offer(
+                &to_a,
+                0,
+                |_| true,
+                || Held {
+                    id: command.id,
+                    e: command.e,
+                    s: command.s,
+                },
+            );
+        }
+        if to_a && is_live {
+            return self.say_message(pos, command.id, run);
+        }
+        Ok(())
+    }
+
+    fn shard_answers(&mut self, x: usize, carried: Position, run: &Run) -> Checked {
+        let subscribed = self.session.subscribed;
+        let instance = self.up(x);
+        let seen = instance.holding.seen(KIND);
+        let position = match run.wrong {
+            "local-takes-done" => instance.head.done.max(seen),
+            "local-carries-done" | "local-carries-done-not-raised" => carried.max(seen),
+            _ => seen,
+        };
+        let pos = instance.pos(position);
+        let is_written = match subscribed {
+            Subscribed::No | Subscribed::Cut => false,
+            Subscribed::Live => true,
+            Subscribed::Held if run.wrong == "local-overtakes-hold" => true,
+            Subscribed::Held => {
+                let holding = Rc::make_mut(&mut instance.holding);
+                let is_kept = holding.answer(CLIENT, Held::default()).is_none();
+                if run.wrong.starts_with("local-") {
+                    holding.pretend_answered_at(CLIENT, position);
+                }
+                !is_kept
+            }
+        };
+        match is_written {
+            true => self.say_local(pos, run),
+            false => Ok(()),
+        }
+    }
+
+    fn shard_releases(&mut self, x: usize, command: Command, run: &Run) -> Checked {
+        let after = self.session.after.unwrap_or_default();
+        let list = command.list;
+        let outcome = match command.how {
+            How::Recovered => Ok(list
+                .iter()
+                .map(|id| Held {
+                    id: *id,
+                    ..Held::default()
+                })
+                .collect()),
+            how => Err(reason(how)),
+        };
+        let instance = self.up(x);
+        let holding = Rc::make_mut(&mut instance.holding);
+        let mut after_position = after.position();
+        if run.wrong == "replay-without-epoch"
+            && let Some(begins) = holding.begins_at(CLIENT)
+        {
+            after_position.epoch = begins.epoch;
+        }
+        let begins = holding.begins_at(CLIENT);
+        let Some(mut released) = holding.release(CLIENT, after_position, outcome) else {
+            return Ok(());
+        };
+        instance.coming = false;
+        instance.interest = true;
+        self.session.subscribed = Subscribed::Live;
+        self.session.after = None;
+        self.session.begins = Position::default();
+        let has_overflowed =
+            released.receipt.outcome == Err(Unrecovered::TooMany) && command.how != How::TooMany;
+        let begins = begins.unwrap_or_default();
+        let is_wrong_position = match run.wrong {
+            "receipt-position-j" => released.receipt.outcome.is_ok(),
+            "overflow-position-j" => has_overflowed,
+            _ => false,
+        };
+        if is_wrong_position {
+            released.receipt.position = begins;
+        }
+        self.write_released(x, released, begins, after, run)
+    }
+
+    fn write_released(
+        &mut self,
+        x: usize,
+        released: Released<Held>,
+        begins: Position,
+        after: Pos,
+        run: &Run,
+    ) -> Checked {
+        let Released {
+            receipt,
+            replay,
+            held,
+        } = released;
+        let how = match receipt.outcome {
+            Ok(_) => How::Recovered,
+            Err(reason) => reason.into(),
+        };
+        let pos = match receipt.position == after.position() && !replay.is_empty() {
+            true => after,
+            false => self.up(x).pos(receipt.position),
+        };
+        let e = begins.epoch as u8;
+        let replays = |state: &mut Self| -> Checked {
+            for message in &replay {
+                let pos = state.pos_of(message.id, e);
+                state.say_message(pos, message.id, run)?;
+            }
+            Ok(())
+        };
+        let helds = |state: &mut Self| -> Checked {
+            for waiting in &held {
+                match waiting {
+                    Waiting::Notification(message) => {
+                        let pos = state.pos_of(message.id, message.e);
+                        state.say_message(pos, message.id, run)?;
+                    }
+                    Waiting::Local(position, _) => {
+                        let pos = state.up(x).pos(*position);
+                        state.say_local(pos, run)?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        match run.wrong {
+            "replay-before-receipt" => {
+                replays(self)?;
+                self.say_receipt(pos, how, run)?;
+                helds(self)
+            }
+            "held-before-replay" => {
+                self.say_receipt(pos, how, run)?;
+                helds(self)?;
+                replays(self)
+            }
+            "held-dropped" => {
+                self.say_receipt(pos, how, run)?;
+                replays(self)
+            }
+            _ => {
+                self.say_receipt(pos, how, run)?;
+                replays(self)?;
+                helds(self)
+            }
+        }
+    }
+
+    fn say_receipt(&mut self, pos: Pos, how: How, run: &Run) -> Checked {
+        let frame = Frame {
+            kind: FrameKind::Receipt,
+            pos,
+            how,
+            id: 0,
+        };
+        self.say(frame, run)
+    }
+
+    fn say_message(&mut self, pos: Pos, id: u8, run: &Run) -> Checked {
+        let frame = Frame {
+            kind: FrameKind::Message,
+            pos,
+            id,
+            how: How::Fresh,
+        };
+        self.say(frame, run)
+    }
+
+    fn say_local(&mut self, pos: Pos, run: &Run) -> Checked {
+        let frame = Frame {
+            kind: FrameKind::Local,
+            pos,
+            id: 0,
+            how: How::Fresh,
+        };
+        self.say(frame, run)
+    }
+}
+
+/// The client's subscription is in no index any more.
+fn instance_forgets(state: &mut State, x: usize) {
+    let instance = state.up(x);
+    instance.interest = instance.bystander;
+    instance.coming = false;
+}

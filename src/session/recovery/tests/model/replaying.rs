@@ -1,0 +1,162 @@
+//! The replay: the real [`replay`](crate::bus::replay), asking servers that may lag or have expired more than others.
+
+use std::rc::Rc;
+
+use super::world::{Checked, Driver, How, Note, Run, SEQUENCES, State};
+use crate::bus::history::{Caps, StreamInfo, Unrecovered};
+use crate::bus::replay::tests::mutants;
+use crate::bus::replay::{Ask, Page, Replay, Request, Storage, begin};
+
+impl State {
+    pub(super) fn replay(&mut self, x: usize, run: &Run) -> Checked {
+        let after = self.session.after.unwrap_or_default();
+        let until = self.session.begins;
+        let info = self.stream.info();
+        let tail = self.up(x).tail.clone();
+        self.session.tail_first = tail.first() as u8;
+        let mut request = Request {
+            target: true,
+            after: after.position(),
+            until,
+            caps: Caps {
+                messages: run.cap,
+                bytes: usize::MAX,
+            },
+            now_ms: 0,
+        };
+        let is_within = request.after.sequence + 1 >= tail.first();
+        match run.wrong {
+            "replay-without-epoch" => {
+                request.after.epoch = tail.epoch();
+                request.until.epoch = tail.epoch();
+                self.session.begins.epoch = tail.epoch();
+            }
+            "replay-without-until" if is_within => request.until.sequence = SEQUENCES as u64,
+            "info-before-pages" => self.session.early = Some(info),
+            _ => {}
+        }
+        let storage = match run.is_replicated {
+            true => Storage::Replicated { slack: run.slack },
+            false => Storage::Single,
+        };
+        let replay = match run.wrong {
+            "tail-less" => mutants::begin_without_the_tails_edge(&tail, request, storage),
+            "tail-off-by-one" => mutants::begin_one_too_far_back(&tail, request, storage),
+            _ => begin(&tail, request, storage),
+        };
+        match replay {
+            Replay::Done(outcome) => self.replayed(outcome, run),
+            Replay::Reading(reading) => {
+                self.session.reading = Some(Rc::new(*reading));
+                self.session.driver = Driver::Reads;
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers the reading's next question by a server whose stream is from `first` to `last`.
+    pub(super) fn read(&mut self, x: usize, first: u8, last: u8, run: &Run) -> Checked {
+        let stream = self.stream;
+        let mut reading = self.session.reading.take().ok_or("STUCK: nothing is read")?;
+        let to_target = |state: &Self, target: bool, from: u8| -> Vec<u8> {
+            let stored = (from.max(first)..=last).filter(|s| stream.log[*s as usize] != 0);
+            stored
+                .filter(|s| state.records[stream.log[*s as usize] as usize].to_a == target)
+                .collect()
+        };
+        let asked = match reading.ask() {
+            Ask::Back { target, witness } => Asked::Back(
+                to_target(self, *target, 0).last().map(|s| u64::from(*s)),
+                to_target(self, *witness, 0).last().map(|s| u64::from(*s)),
+            ),
+            Ask::Page { target, from } => {
+                let mut found = to_target(self, *target, from as u8);
+                let is_last = found.len() <= run.page;
+                found.truncate(run.page);
+                if run.wrong == "pages-without-overlap" {
+                    let after = self.session.after.unwrap_or_default();
+                    found.retain(|s| *s != after.s);
+                }
+                let messages = found
+                    .iter()
+                    .map(|s| (u64::from(*s), Some(self.note(stream.log[*s as usize]))));
+                Asked::Page(Page {
+                    messages: messages.collect(),
+                    is_last,
+                })
+            }
+            Ask::Info => Asked::Info(self.read_info(run)),
+        };
+        let own = Rc::make_mut(&mut reading);
+        let outcome = match asked {
+            Asked::Back(target, witness) => {
+                own.back(target, witness);
+                None
+            }
+            Asked::Page(page) => own.page(page),
+            Asked::Info(info) => {
+                if run.wrong == "pages-then-tail" {
+                    own.take_tail_late(&self.up(x).tail);
+                }
+                own.info(info)
+            }
+        };
+        match outcome {
+            Some(outcome) => self.replayed(outcome, run),
+            None => {
+                self.session.reading = Some(reading);
+                Ok(())
+            }
+        }
+    }
+
+    fn read_info(&self, run: &Run) -> StreamInfo {
+        let mut info = self.stream.info();
+        match run.wrong {
+            "info-before-pages" => info.first = self.session.early.map_or(info.first, |early| early.first),
+            "info-less" => info.first += 1,
+            "info-off-by-one" => info.first -= 1,
+            "replay-without-epoch" => {
+                info.epoch = self.session.begins.epoch;
+                info.last = u64::MAX;
+            }
+            _ => {}
+        }
+        info
+    }
+
+    pub(super) fn replayed(&mut self, outcome: Result<Vec<Note>, Unrecovered>, run: &Run) -> Checked {
+        let after = self.session.after.unwrap_or_default();
+        let was_expired = outcome == Err(Unrecovered::PositionExpired) && !self.is_broken;
+        if outcome == Err(Unrecovered::EpochChanged) && !self.is_broken {
+            return Err("FALSE ALARM: epoch-changed, but nothing happened to the stream".into());
+        }
+        if was_expired && self.session.tail_first <= after.s + 1 {
+            return Err("FALSE ALARM: position-expired, but the tail had it".into());
+        }
+        if was_expired && !run.is_replicated && self.stream.first <= after.s + 1 {
+            return Err("FALSE ALARM: position-expired, but nothing is lost".into());
+        }
+        let session = &mut self.session;
+        session.reading = None;
+        session.early = None;
+        session.tail_first = 0;
+        session.driver = Driver::Releases;
+        session.list = Default::default();
+        session.how = match outcome {
+            Ok(notes) => {
+                notes.iter().for_each(|note| session.list.push(note.id));
+                How::Recovered
+            }
+            Err(reason) => reason.into(),
+        };
+        Ok(())
+    }
+}
+
+/// An answer to a reading.
+enum Asked {
+    Back(Option<u64>, Option<u64>),
+    Page(Page<Note>),
+    Info(StreamInfo),
+}
