@@ -77,6 +77,75 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        name: "the pure parts of history know no NATS, no runtime, no I/O and no lock",
+        within: &[
+            "src/bus/history",
+            "src/bus/reader",
+            "src/bus/replay",
+            "src/bus/tail",
+        ],
+        bans: Ban::Paths(&[
+            "async_nats",
+            "crate::bus::nats",
+            "crate::bus::requests",
+            "futures_util",
+            "parking_lot",
+            "std::fs",
+            "std::io",
+            "std::net",
+            "std::thread",
+            "tokio",
+            "tokio_util",
+        ]),
+        broken: ("src/bus/reader.rs", "use super::requests::Requests;"),
+        ..RULE
+    },
+    Rule {
+        name: "the pure parts of history are not async",
+        within: &[
+            "src/bus/history",
+            "src/bus/reader",
+            "src/bus/replay",
+            "src/bus/tail",
+            "src/session/recovery",
+        ],
+        bans: Ban::Words(&["async", "await"]),
+        broken: ("src/bus/replay.rs", "async fn page() {}"),
+        ..RULE
+    },
+    Rule {
+        name: "the pure parts of history have no clock: time is a parameter",
+        within: &[
+            "src/bus/history",
+            "src/bus/reader",
+            "src/bus/replay",
+            "src/bus/tail",
+            "src/delivery/heads",
+            "src/delivery/shard/held",
+            "src/session/recovery",
+        ],
+        bans: CLOCKS,
+        broken: (
+            "src/bus/reader.rs",
+            "fn f() { let _ = std::time::Instant::now(); }",
+        ),
+        ..RULE
+    },
+    Rule {
+        name: "session/recovery is pure: no runtime, no socket, no bus but what a stream says of itself",
+        within: &["src/session/recovery"],
+        bans: Ban::Paths(&[
+            "crate::bus",
+            "crate::delivery::registry",
+            "crate::ws",
+            "tokio",
+            "tokio_util",
+        ]),
+        allows: &["crate::bus::history"],
+        broken: ("src/session/recovery.rs", "use crate::bus::Bus;"),
+        ..RULE
+    },
+    Rule {
         name: "async-nats only under bus/",
         except: &["src/bus"],
         bans: Ban::Paths(&["async_nats"]),
