@@ -33,4 +33,17 @@ impl<M: Stored> Reading<M> {
         request.after.sequence = request.after.sequence.max(self.to);
         self.tail = from_tail(tail, &request);
     }
+
+    /// Takes the word of a replica that proved nothing.
+    pub(crate) fn back_unproven(&mut self, target: Option<u64>) {
+        let witness = self.witness.as_ref().map(|(sequence, _)| *sequence);
+        self.back(target, witness);
+    }
+
+    /// Takes what came back once for something that stays.
+    pub(crate) fn back_for_good(&mut self, target: Option<u64>, witness: Option<u64>) {
+        let was_met = self.is_met;
+        self.back(target, witness);
+        self.is_met = was_met;
+    }
 }

@@ -45,4 +45,13 @@ impl<K: Copy + Eq + Hash, T: Clone + Eq + Hash, M> Holding<K, T, M> {
             *position = at;
         }
     }
+
+    /// The position of the first answer that is held back.
+    pub(crate) fn answered_at(&self, key: K) -> Option<Position> {
+        let mut waiting = self.held.get(&key)?.waiting.iter();
+        waiting.find_map(|waiting| match waiting {
+            Waiting::Local(position, _) => Some(*position),
+            Waiting::Notification(_) => None,
+        })
+    }
 }

@@ -415,6 +415,9 @@ pub(super) fn cases() -> Vec<Case> {
         case("mutant/stale-follower", Small, Fails("HOLE"), Run { lags: true, ..brief("AAA", tail()) }),
         case("mutant/overflow-position-j", Small, Fails("SILENT HOLE"), without("overflow-position-j", Run { held_cap: 1, ..two_messages() })),
         case("mutant/local-overtakes-hold", Small, Fails("ORDER"), without("local-overtakes-hold", two_messages())),
+        case("mutant/overflow-answer-leads-back", Small, Fails("TWICE"), without("overflow-answer-leads-back", Run { held_cap: 1, ..two_messages() })),
+        case("mutant/back-unproven", Small, Fails("HOLE"), without("back-unproven", lagging(brief("AAA", tail())))),
+        case("mutant/back-for-good", Small, Fails("HOLE"), without("back-for-good", lagging(brief("AAB", tail())))),
         // Earlier wordings of the rules.
         case("literal/local-max(done,seen)", Small, Fails("HOLE"), without("local-takes-done", shard())),
         case("literal/local-seen-not-raised", Small, Fails("FALSE ALARM"), without("local-seen-not-raised", shard())),

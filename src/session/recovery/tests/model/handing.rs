@@ -265,6 +265,7 @@ impl State {
             after_position.epoch = begins.epoch;
         }
         let begins = holding.begins_at(CLIENT);
+        let answered = holding.answered_at(CLIENT);
         let Some(mut released) = holding.release(CLIENT, after_position, outcome) else {
             return Ok(());
         };
@@ -283,6 +284,13 @@ impl State {
         };
         if is_wrong_position {
             released.receipt.position = begins;
+        }
+        if run.wrong == "overflow-answer-leads-back" {
+            for waiting in &mut released.held {
+                if let (Waiting::Local(position, _), Some(answered)) = (waiting, answered) {
+                    *position = answered;
+                }
+            }
         }
         self.write_released(x, released, begins, after, run)
     }

@@ -90,7 +90,11 @@ impl State {
         let own = Rc::make_mut(&mut reading);
         let outcome = match asked {
             Asked::Back(target, witness) => {
-                own.back(target, witness);
+                match run.wrong {
+                    "back-unproven" => own.back_unproven(target),
+                    "back-for-good" => own.back_for_good(target, witness),
+                    _ => own.back(target, witness),
+                }
                 None
             }
             Asked::Page(page) => own.page(page),
