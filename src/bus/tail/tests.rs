@@ -1,5 +1,7 @@
 use std::hash::{Hash, Hasher};
 
+use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+
 use super::*;
 
 impl<M: Stored + Hash> Hash for Tail<M>
@@ -125,4 +127,34 @@ fn a_purge_cuts_the_tail_where_the_stream_begins() {
 fn the_oldest_message_is_named_behind_what_was_passed() {
     assert_eq!(filled("..ab", 9).oldest(), Some((6, &Word('a', 10))));
     assert_eq!(filled("..", 9).oldest(), None);
+}
+
+proptest! {
+    /// Against a plain list of everything that was pushed.
+    #[test]
+    fn a_tail_finds_what_a_list_would(
+        letters in proptest::collection::vec("[abc.]", 0..60),
+        entries in 1_usize..12,
+        (after, until) in (0_u64..70, 0_u64..70),
+    ) {
+        let text = letters.concat();
+        let tail = filled(&text, entries);
+        let stored: Vec<(u64, char)> = (4..).zip(text.chars()).collect();
+        let kept = stored.len().min(entries);
+        let has_passed = text.contains('.');
+        // Sequences without a message are smaller, so more of them may be kept.
+        prop_assert!(has_passed || tail.len() == kept);
+        prop_assert!(tail.len() >= kept);
+        prop_assert_eq!(tail.last(), 3 + stored.len() as u64);
+        for target in ['a', 'b', 'c'] {
+            let found = |(sequence, letter): &&(u64, char)| {
+                *letter == target && *sequence > after && *sequence <= until && *sequence >= tail.first()
+            };
+            let expected: Vec<u64> = stored.iter().rev().filter(found).map(|(sequence, _)| *sequence).collect();
+            prop_assert_eq!(self::found(&tail, target, after, until), expected);
+        }
+        let held: Vec<char> = stored.iter().filter(|(at, _)| *at >= tail.first()).map(|(_, to)| *to).collect();
+        let targets: std::collections::HashSet<char> = held.into_iter().filter(|letter| *letter != '.').collect();
+        prop_assert_eq!(tail.newest.len(), targets.len(), "nothing is left of what is evicted");
+    }
 }
