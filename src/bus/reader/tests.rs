@@ -316,6 +316,17 @@ fn a_silent_consumer_is_given_up_but_not_while_its_messages_are_kept() {
 }
 
 #[test]
+fn a_lost_connection_gives_the_consumer_up_and_what_is_kept_of_it() {
+    let mut f = Fixture::following();
+    assert_eq!(f.message(1, 14), Verdict::Wait);
+    let said = f.reader.reset(Cause::Disconnected);
+    assert_eq!(said, Said::Reset(Cause::Disconnected));
+    assert!(!f.reader.is_waiting() && !f.pass(0).info);
+    assert_eq!(f.reader.reset(Cause::Disconnected), Said::Nothing);
+    assert_eq!(f.pass(100).create.unwrap().from, 10);
+}
+
+#[test]
 fn a_heartbeat_shows_what_was_lost_on_its_way() {
     for last in [0, 2] {
         let mut f = Fixture::following();

@@ -8,7 +8,7 @@ impl<K: Hash + Ord, T: Hash + Ord, M: Hash> Hash for Holding<K, T, M> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.seen_broadcast, self.seen_user).hash(state);
         let mut held: Vec<_> = self.held.iter().collect();
-        held.sort_by(|(one, _), (other, _)| one.cmp(other));
+        held.sort_by_key(|(key, _)| *key);
         for (key, held) in held {
             (key, held.kind, &held.target, held.begins, &held.waiting).hash(state);
             (held.notifications, held.bytes, held.bound, held.has_overflowed).hash(state);
@@ -23,13 +23,6 @@ impl<K: Copy + Eq + Hash, T: Clone + Eq + Hash, M> Holding<K, T, M> {
     /// Sets what the shard has seen, at will; nothing if `position` is the default.
     pub(crate) fn pretend_seen(&mut self, kind: Kind, position: Position) {
         *self.seen_mut(kind) = Some(position).filter(|position| *position != Position::default());
-    }
-
-    /// Sets where a held subscription begins, at will.
-    pub(crate) fn pretend_begins(&mut self, key: K, position: Position) {
-        if let Some(held) = self.held.get_mut(&key) {
-            held.begins = position;
-        }
     }
 
     /// Where a held subscription begins.

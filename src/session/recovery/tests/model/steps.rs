@@ -256,14 +256,11 @@ impl Steps<'_> {
             || is_quiet;
         let (now, life) = (stream.info(), stream.life());
         match instance.looking {
-            None if run.info_at_once => {
-                if is_needed {
-                    self.step(("INFO", at, 0), true, |state| {
-                        let asked = state.up(x).reader.ask();
-                        state.informed(x, asked, now, life, run)
-                    });
-                }
-            }
+            None if run.info_at_once && !is_needed => {}
+            None if run.info_at_once => self.step(("INFO", at, 0), true, |state| {
+                let asked = state.up(x).reader.ask();
+                state.informed(x, asked, now, life, run)
+            }),
             None if is_needed => self.step(("INFO is asked", at, 0), true, |state| {
                 state.look(x);
                 Ok(())

@@ -343,7 +343,7 @@ impl Instance {
 
     /// Notes in which life a position is true.
     pub(super) fn note_life(&mut self, e: u8, s: u8, life: u8) {
-        if life % 8 != 0 && !self.lives.iter().any(|known| *known == (e, s, life)) {
+        if !life.is_multiple_of(8) && !self.lives.iter().any(|known| *known == (e, s, life)) {
             self.lives.push((e, s, life));
         }
     }
