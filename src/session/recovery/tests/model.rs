@@ -7,8 +7,8 @@
 //! are in [`promise`].
 //!
 //! Each rule has a wrong version that must be found out ([`cases`]). `HERALD_MODEL=<part of a name>` runs the cases of that
-//! name and prints states and times; `HERALD_MODEL_TRACE=1` prints the shortest way to each fault. Cases whose states are many
-//! run in `scripts/test-all` (`--ignored`).
+//! name, `HERALD_MODEL_STATES` bounds them, `HERALD_MODEL_TRACE=1` prints the shortest way to each fault, and `--nocapture`
+//! shows states and times. Cases whose states are many run in `scripts/test-all` (`--ignored`).
 
 use std::collections::{HashMap, hash_map::Entry};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher};
@@ -198,7 +198,8 @@ fn check(is_wanted: impl Fn(&Case) -> bool) {
             None => "holds".into(),
         };
         let is_expected = match (case.expect, &report.fault) {
-            (Expect::Holds, None) => true,
+            // Only what is marked so may end before all states are walked.
+            (Expect::Holds, None) => !report.is_cut_short || case.size == Size::Vast || most.is_some(),
             (Expect::Fails(words), Some((fault, _))) => fault.starts_with(words),
             _ => false,
         };

@@ -32,8 +32,8 @@ pub(super) enum Size {
 impl Size {
     pub(super) fn states(self) -> usize {
         match self {
-            Self::Small | Self::Large => 10_000_000,
-            Self::Vast => 2_000_000,
+            Self::Small | Self::Large => 12_000_000,
+            Self::Vast => 4_000_000,
         }
     }
 }
@@ -394,7 +394,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("ok/replicas-lag-pages", Large, Holds, Run { page: 1, ..lagging(tail()) }),
         case("ok/replicas-lag-3", Small, Holds, Run { page: 1, ..lagging(brief("AAA", tail())) }),
         case("ok/replicas-lag-apart", Large, Holds, apart(2, Run { page: 1, ..lagging(tail()) })),
-        case("all/without-epochs", Large, Holds, without_epochs()),
+        case("all/without-epochs", Vast, Holds, without_epochs()),
         case("all/one-fault-two-instances", Large, Holds, all_faults(2, 1)),
         case("all/two-faults-one-instance", Large, Holds, all_faults(1, 2)),
         // Wrong versions.
