@@ -1,3 +1,5 @@
+//! Tests of the reader: each event, by a clock that the test moves. How events interleave is the model's (`session/recovery/tests/model`).
+
 use super::*;
 
 pub(crate) mod mutants;

@@ -1,3 +1,5 @@
+//! Tests of a replay: what each answer leads to, and what bounds it. How it meets a living stream is the model's (`session/recovery/tests/model`).
+
 use super::*;
 
 pub(crate) mod mutants;

@@ -1,3 +1,5 @@
+//! Tests of the tail, chosen and against a plain list.
+
 use std::hash::{Hash, Hasher};
 
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};

@@ -1,3 +1,5 @@
+//! Tests of the steps of a resume, and the model of all of it.
+
 use super::*;
 
 mod model;

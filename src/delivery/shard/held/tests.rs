@@ -1,3 +1,5 @@
+//! Tests of what is held: order, bounds and positions, without a shard.
+
 use super::*;
 
 pub(crate) mod mutants;
