@@ -32,7 +32,7 @@ pub(super) enum Size {
 impl Size {
     pub(super) fn states(self) -> usize {
         match self {
-            Self::Small | Self::Large => 12_000_000,
+            Self::Small | Self::Large => 20_000_000,
             Self::Vast => 4_000_000,
         }
     }
@@ -389,12 +389,12 @@ pub(super) fn cases() -> Vec<Case> {
         case("ok/two-roll", Vast, Holds, two_roll()),
         case("ok/two-death", Large, Holds, two_deaths()),
         case("ok/replicas-apart", Large, Holds, apart(2, tail())),
-        case("ok/replicas-apart-reader", Vast, Holds, apart(2, reader())),
+        case("ok/replicas-apart-reader", Large, Holds, apart(2, reader())),
         case("ok/replicas-lag", Large, Holds, lagging(tail())),
         case("ok/replicas-lag-pages", Large, Holds, Run { page: 1, ..lagging(tail()) }),
         case("ok/replicas-lag-3", Small, Holds, Run { page: 1, ..lagging(brief("AAA", tail())) }),
         case("ok/replicas-lag-apart", Large, Holds, apart(2, Run { page: 1, ..lagging(tail()) })),
-        case("all/without-epochs", Vast, Holds, without_epochs()),
+        case("all/without-epochs", Large, Holds, without_epochs()),
         case("all/one-fault-two-instances", Large, Holds, all_faults(2, 1)),
         case("all/two-faults-one-instance", Large, Holds, all_faults(1, 2)),
         // Wrong versions.
