@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Browser, Herald, Inbox, post, startNats, startNginx } from './support.mjs';
+import { Browser, Herald, Inbox, LARGE_CHAT, post, startNats, startNginx } from './support.mjs';
 
 async function behindNginx(t) {
   const nats = await startNats(t);
@@ -12,6 +12,7 @@ async function behindNginx(t) {
       HERALD_BUS__URL: nats.url,
       HERALD_INSTANCE__NAME: name,
       HERALD_HTTP__BASE_PATH: '/backend',
+      ...LARGE_CHAT,
     });
   const instances = { one: await start('one'), two: await start('two') };
   const port = await startNginx(t, Object.values(instances));

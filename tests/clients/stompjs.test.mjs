@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Browser, Herald, Inbox, base64, post, until } from './support.mjs';
+import { Browser, Herald, Inbox, LARGE_CHAT, base64, post, until } from './support.mjs';
 
 test('logs in as the browser does, and learns who and where it is', async (t) => {
   const herald = await Herald.start(t, { HERALD_INSTANCE__NAME: 'one' });
@@ -122,7 +122,7 @@ test('binary bodies arrive byte for byte', async (t) => {
 });
 
 test('a large body goes out in split frames and comes back whole', async (t) => {
-  const herald = await Herald.start(t);
+  const herald = await Herald.start(t, LARGE_CHAT);
   const browser = await Browser.connect(t, herald.ws, { splitLargeFrames: true });
   const inbox = await browser.subscribe('/queue/message');
   // Two-byte letters, so that frames are split inside what UTF-8 writes as one letter's bytes.

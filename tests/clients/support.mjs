@@ -145,6 +145,9 @@ async function status(url) {
   }
 }
 
+/** Settings under which the chat takes large messages: by default its route takes 64 KiB. */
+export const LARGE_CHAT = { HERALD_CONFIG: path.join(root, 'tests/clients/large-chat.toml') };
+
 /** One Herald with demo users on a free port, ready. `settings` are `HERALD_…` variables. */
 export class Herald {
   static async start(t, settings = {}) {
