@@ -34,7 +34,12 @@ fuzz_target!(|data: &[u8]| {
             envelope.content_type.as_deref(),
             &envelope.body,
         );
-        assert!(envelope.collapse.as_ref().is_none_or(|key| key.as_str().len() <= 128));
+        assert!(
+            envelope
+                .collapse
+                .as_ref()
+                .is_none_or(|key| key.as_str().len() <= 128)
+        );
         let again = over_the_wire(&encode_envelope(&envelope));
         let again = decode_envelope(target, Some(&again), envelope.body.clone(), &LIMITS);
         assert_eq!(again, Ok(envelope));
