@@ -33,6 +33,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// The number of notifications counted.
 const TIMES: usize = 50;
+/// How often they are counted. The least counts: the test harness allocates meanwhile, when it reports another test.
+const ROUNDS: usize = 5;
 
 fn path() -> Path {
     Path::parse("/queue/bench").unwrap()
@@ -52,7 +54,7 @@ async fn delivered(registry: &Registry, target: &Target, members: u64) {
     }
 }
 
-/// The allocations of all threads during [`TIMES`] notifications to `members` sessions.
+/// The least allocations of all threads during [`TIMES`] notifications to `members` sessions.
 fn allocations(target: &Target, members: u64) -> usize {
     let registry = registry::empty().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -67,12 +69,18 @@ fn allocations(target: &Target, members: u64) -> usize {
         for _ in 0..3 {
             delivered(&registry, target, members).await;
         }
-        let before = ALLOCATOR.stats();
-        for _ in 0..TIMES {
-            delivered(&registry, target, members).await;
+        let mut least = usize::MAX;
+        for _ in 0..ROUNDS {
+            let before = ALLOCATOR.stats();
+            for _ in 0..TIMES {
+                delivered(&registry, target, members).await;
+            }
+            let after = ALLOCATOR.stats();
+            let made =
+                (after.allocations - before.allocations) + (after.reallocations - before.reallocations);
+            least = least.min(made);
         }
-        let after = ALLOCATOR.stats();
-        (after.allocations - before.allocations) + (after.reallocations - before.reallocations)
+        least
     })
 }
 
@@ -127,11 +135,15 @@ fn a_heart_beat_is_read_without_an_allocation() {
         };
         // What a thread makes once is made here.
         beat().await;
-        let before = ALLOCATOR.stats();
-        for _ in 0..TIMES {
-            beat().await;
+        let mut least = usize::MAX;
+        for _ in 0..ROUNDS {
+            let before = ALLOCATOR.stats();
+            for _ in 0..TIMES {
+                beat().await;
+            }
+            least = least.min(ALLOCATOR.stats().allocations - before.allocations);
         }
-        ALLOCATOR.stats().allocations - before.allocations
+        least
     });
     assert_eq!(made, 0, "{made} allocations for {TIMES} heart-beats");
 }
