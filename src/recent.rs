@@ -45,7 +45,7 @@ impl Kept {
     fn json(&self) -> &Bytes {
         self.json.get_or_init(|| {
             #[cfg(test)]
-            tests::RENDERED.with(|rendered| rendered.set(rendered.get() + 1));
+            tests::rendered();
             match serde_json::from_slice::<&RawValue>(&self.body) {
                 Ok(json) => self.body.slice_ref(json.get().as_bytes()),
                 Err(_) => {
@@ -66,8 +66,19 @@ struct Ring {
 #[derive(Default)]
 struct Held {
     bodies: VecDeque<Kept>,
-    /// The answers of this instant, by their count: one for each route that has asked, and none once a body has come.
+    /// The answers of this instant, by their count: one for each route that has asked, and none once `bodies` changed.
     answers: Vec<(usize, Bytes)>,
+    /// How often `bodies` changed: an answer that was made meanwhile is not kept.
+    changes: u64,
+}
+
+impl Held {
+    /// The bodies, to be changed.
+    fn bodies_mut(&mut self) -> &mut VecDeque<Kept> {
+        self.answers.clear();
+        self.changes += 1;
+        &mut self.bodies
+    }
 }
 
 /// The rings, one per destination that a route asks for.
@@ -113,10 +124,10 @@ impl Recent {
         // A copy: the body may be a slice of a much larger read buffer.
         let body = Bytes::copy_from_slice(&envelope.body);
         let kept = Kept::new(envelope.id.as_str().into(), envelope.timestamp_ms, body);
-        let held = &mut *ring.held.lock();
-        held.answers.clear();
-        held.bodies.push_back(kept);
-        trim(&mut held.bodies, ring.count);
+        let mut held = ring.held.lock();
+        let bodies = held.bodies_mut();
+        bodies.push_back(kept);
+        trim(bodies, ring.count);
     }
 
     /// The newest `count` bodies, oldest first, as a JSON array. A body that is valid JSON stands as it is, any other
@@ -126,13 +137,13 @@ impl Recent {
         let Some(ring) = self.ring(path) else {
             return Bytes::from_static(b"[]");
         };
-        let kept: Vec<Kept> = {
+        let (kept, changes): (Vec<Kept>, u64) = {
             let held = ring.held.lock();
             if let Some((_, answer)) = held.answers.iter().find(|(of, _)| *of == count) {
                 return answer.clone();
             }
             let skipped = held.bodies.len().saturating_sub(count);
-            held.bodies.iter().skip(skipped).cloned().collect()
+            (held.bodies.iter().skip(skipped).cloned().collect(), held.changes)
         };
         let bytes: usize = kept.iter().map(|kept| kept.json().len() + 1).sum();
         let mut answer = Vec::with_capacity(bytes + 2);
@@ -147,9 +158,7 @@ impl Recent {
         let answer = Bytes::from(answer);
         let held = &mut *ring.held.lock();
         // Unless another body has come, or another session has answered meanwhile.
-        let newest = |bodies: Option<&Kept>| bodies.map(|kept| Arc::as_ptr(&kept.json));
-        let is_current = newest(held.bodies.back()) == newest(kept.last());
-        if is_current && held.answers.iter().all(|(of, _)| *of != count) {
+        if held.changes == changes && held.answers.iter().all(|(of, _)| *of != count) {
             held.answers.push((count, answer.clone()));
         }
         answer
@@ -178,8 +187,8 @@ impl Recent {
         let Some(ring) = self.ring(path) else {
             return;
         };
-        let Held { bodies, answers } = &mut *ring.held.lock();
-        answers.clear();
+        let mut held = ring.held.lock();
+        let bodies = held.bodies_mut();
         for told in told {
             let Ok(body) = STANDARD.decode(&told.body) else {
                 continue;
@@ -206,13 +215,23 @@ fn trim(bodies: &mut VecDeque<Kept>, count: usize) {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     use super::*;
 
     thread_local! {
         /// How many bodies were made JSON.
-        pub(super) static RENDERED: Cell<usize> = const { Cell::new(0) };
+        static RENDERED: Cell<usize> = const { Cell::new(0) };
+        /// What happens while the next one is.
+        static MEANWHILE: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+    }
+
+    /// Called whenever a body is made JSON.
+    pub(super) fn rendered() {
+        RENDERED.set(RENDERED.get() + 1);
+        if let Some(meanwhile) = MEANWHILE.take() {
+            meanwhile();
+        }
     }
 
     fn envelope(body: &str, timestamp_ms: u64) -> Envelope {
@@ -259,6 +278,20 @@ mod tests {
         other.record(&envelope("0", 0));
         recent.learn(&path, other.tell(&path));
         assert_eq!(ask(3), "[\"a\",3,4]");
+    }
+
+    #[test]
+    fn an_answer_from_before_a_change_is_not_kept() {
+        let path = Path::parse("/queue/m").unwrap();
+        let recent = Arc::new(Recent::new([(path.clone(), 5)]));
+        recent.record(&envelope("2", 2));
+        let learner = Recent::new([(path.clone(), 5)]);
+        learner.record(&envelope("1", 1));
+        let told = learner.tell(&path);
+        let (learning, of) = (recent.clone(), path.clone());
+        MEANWHILE.set(Some(Box::new(move || learning.learn(&of, told))));
+        assert_eq!(recent.as_json_array(&path, 5), "[2]");
+        assert_eq!(recent.as_json_array(&path, 5), "[1,2]");
     }
 
     #[test]
