@@ -5,18 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::auth::Authenticator;
-use crate::bus::Bus;
+use crate::bus::{Bus, History};
 use crate::config::Config;
 use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
-use crate::envelope::BrowserBaggage;
+use crate::envelope::{BrowserBaggage, Kind};
 use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::limit::Total;
@@ -24,7 +24,7 @@ use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::recent::Recent;
 use crate::session::application::{Application, Route};
-use crate::session::context::Context;
+use crate::session::context::{Context, RESUMES_AT_ONCE};
 use crate::session::driver;
 use crate::session::per_user::{PerUser, cluster::Cluster};
 use crate::session::rates::Rates;
@@ -158,8 +158,14 @@ impl App {
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
         let (tracer, exporter) = start_tracing(&config, &plan, &instance, &metrics)?;
         let trail = Arc::new(Recorder::new(metrics.clone(), tracer.clone()));
-        let registry = Registry::start(&config.delivery, registry_settings(&config), trail)
+        let kept = bus.history().map(History::kept).unwrap_or_default();
+        let registry = Registry::start(&config.delivery, registry_settings(&config, kept), trail)
             .map_err(|error| Error::Failure(format!("shards: {error}")))?;
+        for kind in Kind::ALL {
+            if let Some(history) = bus.history() {
+                registry.passed(kind, history.base(kind));
+            }
+        }
         let presence = Arc::new(Presence::new(
             instance.clone(),
             bus.clone(),
@@ -234,6 +240,7 @@ impl App {
             cluster: cluster.clone(),
             incoming: Total::new(config.limits.incoming_total_bytes.0),
             limits: connection_limits(&config),
+            resumes: Semaphore::new(RESUMES_AT_ONCE),
             draining: draining.clone(),
         });
         let connect = Arc::new(move |connection| {

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use futures_util::Stream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::destination::Path;
-use crate::envelope::{Envelope, Headers, TraceContext};
+use crate::envelope::{Envelope, Headers, Kind, Position, TraceContext};
 use crate::instance::InstanceId;
 use crate::principal::UserName;
 use crate::setting::ByteSize;
@@ -20,7 +21,7 @@ use crate::task::Task;
 pub(crate) mod config;
 pub mod embedded;
 pub mod headers;
-pub(crate) mod history;
+pub mod history;
 pub mod nats;
 mod queue;
 pub(crate) mod reader;
@@ -30,6 +31,7 @@ pub mod subject;
 pub(crate) mod tail;
 
 pub use config::{Config, Unsigned};
+pub use history::{History, TailStats};
 
 /// A boxed future, so that `dyn Bus` can be async.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -41,16 +43,21 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 /// Every method that publishes answers within a second: while the bus is not connected it refuses before anything is
 /// queued (docs/rest.md).
 pub trait Bus: Send + Sync + 'static {
-    /// Publishes a notification. `Ok` means that it was handed to a live connection, at most once. Order: two calls
-    /// from one task, the second after the first returned, reach every instance in that order if their target is the
-    /// same.
-    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>>;
+    /// Publishes a notification. `Ok` means that it is stored, and where, if history keeps its target; else that it was
+    /// handed to a live connection, at most once. Order: two calls from one task, the second after the first returned,
+    /// reach every instance in that order if their target is the same; all that is kept has one order for all.
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>>;
 
     /// Every notification that any instance or backend publishes, including this instance's own. Taken once, by
     /// `relay`; later calls return `None`. The stream is not polled faster than its items are handled, so a slow
     /// instance makes the bus wait, and the bus's own bounds apply. After [`Bus::drain`] it yields what waits, and
     /// ends.
-    fn incoming(&self) -> Option<BoxStream<Envelope>>;
+    fn incoming(&self) -> Option<BoxStream<Incoming>>;
+
+    /// What the bus keeps. `None`: nothing, and no notification has a position.
+    fn history(&self) -> Option<&dyn History> {
+        None
+    }
 
     /// Sends an application request to a backend. The outer result says whether the bus has the request. The reply is
     /// awaited separately, and is [`RequestError::Timeout`] after `bus.request_timeout`.
@@ -101,6 +108,24 @@ pub trait Bus: Send + Sync + 'static {
     fn drain(&self) -> BoxFuture<'_, ()>;
 }
 
+/// A notification that the bus has taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Where it is stored. `None` if its target is not kept.
+    pub position: Option<Position>,
+    /// Whether it had been stored before, under the same key: this is the first one's position.
+    pub duplicate: bool,
+}
+
+/// What the bus gives to the relay, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A notification to be delivered.
+    Notification(Arc<Envelope>),
+    /// Nothing is to be delivered of what is stored at this position: it was stale.
+    Passed(Kind, Position),
+}
+
 /// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
@@ -132,6 +157,8 @@ pub struct Stats {
     pub refused_publishes: u64,
     /// Control messages without a good signature, whether they were refused or not.
     pub unverified: Unverified,
+    /// What history holds in this instance's memory at the moment, in the order of [`Kind::ALL`].
+    pub tails: [TailStats; 2],
 }
 
 /// Control messages without a good signature, by cause (docs/nats.md).

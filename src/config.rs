@@ -31,6 +31,8 @@ pub struct Config {
     pub api: crate::http::access::Config,
     /// `[bus]`
     pub bus: crate::bus::Config,
+    /// `[history]`
+    pub history: crate::bus::history::Config,
     /// `[auth]`
     pub auth: crate::auth::Config,
     /// `[login]`

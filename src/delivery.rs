@@ -30,7 +30,6 @@ mod wheel;
 mod window;
 pub mod wire;
 
-#[cfg(test)]
 pub(crate) use shard::held;
 
 /// `[delivery]`

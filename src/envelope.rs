@@ -2,6 +2,7 @@
 //! on NATS the body is the payload and the rest is subject and headers; in STOMP it is a MESSAGE.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,7 @@ mod arrival;
 mod baggage;
 mod collapse;
 mod headers;
+mod kept;
 mod mark;
 mod position;
 mod trace;
@@ -22,6 +24,7 @@ pub use arrival::Arrival;
 pub use baggage::{BaggageKey, BrowserBaggage};
 pub use collapse::{CollapseKey, PublisherKind};
 pub use headers::{HeaderError, HeaderLimits, Headers, is_passed_on};
+pub use kept::Kept;
 pub use mark::Mark;
 pub use position::{Kind, NoPosition, Position, Unrecovered};
 pub use trace::TraceContext;
@@ -71,8 +74,10 @@ pub struct Envelope {
     pub id: MessageId,
     /// The target.
     pub target: Target,
-    /// Where the bus stored it. `None` without history.
+    /// Where the bus stored it. `None` without history. Of what an instance made itself: how far it had come then.
     pub position: Option<Position>,
+    /// Of what an instance made itself behind `position`: a number that tells such messages apart.
+    pub local: Option<NonZeroU64>,
     /// The publisher's `Content-Type`, without control characters. With `None` the body decides.
     pub content_type: Option<Box<str>>,
     /// The publisher's own headers.
@@ -99,6 +104,7 @@ impl Envelope {
             id: MessageId::random(),
             target,
             position: None,
+            local: None,
             content_type: None,
             headers: Headers::default(),
             body: body.into(),
@@ -119,9 +125,23 @@ impl Envelope {
     /// The value of `message-id`: the position if there is one, else the id.
     pub fn message_id(&self) -> MessageId {
         match self.position {
-            Some(position) => MessageId(position.to_string().into()),
+            Some(_) => MessageId(self.message_id_text().to_string().into()),
             None => self.id.clone(),
         }
+    }
+
+    /// The same as text: `<epoch>-<sequence>`, `<epoch>-<sequence>.<n>` of what an instance made itself, or the id.
+    pub fn message_id_text(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| match (self.position, self.local) {
+            (Some(position), Some(local)) => write!(f, "{position}.{local}"),
+            (Some(position), None) => write!(f, "{position}"),
+            (None, _) => f.write_str(self.id.as_str()),
+        })
+    }
+
+    /// Where the bus stored it, and in which stream.
+    pub fn stored_at(&self) -> Option<(Kind, Position)> {
+        Some((Kind::of(&self.target), self.position?))
     }
 
     /// The bytes that the notification takes in memory: body, headers, ids and a fixed part. Everything that bounds

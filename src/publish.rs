@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tracing::Instrument as _;
 
-use crate::bus::{Bus, Health, PublishError};
+use crate::bus::{Bus, Health, PublishError, Published};
 use crate::close_reason::CloseReason;
 use crate::destination::Target;
 use crate::envelope::Envelope;
@@ -144,16 +144,16 @@ impl Publishing<'_> {
         self.span.as_ref()
     }
 
-    /// Hands the notification to the bus, for the target that it names now.
+    /// Hands the notification to the bus, for the target that it names now. Returns where it is kept.
     ///
     /// # Errors
     /// The bus did not take it.
-    pub(crate) async fn hand_over(&mut self, envelope: &Envelope) -> Result<(), PublishError> {
+    pub(crate) async fn hand_over(&mut self, envelope: &Envelope) -> Result<Published, PublishError> {
         let begun = Instant::now();
         let handing_over = self.publisher.bus.publish(envelope);
         let published = handing_over.instrument(tracing_span(self.span.as_ref())).await;
         match &published {
-            Ok(()) => {
+            Ok(_) => {
                 let metrics = &self.publisher.metrics;
                 let histogram = match self.source {
                     Source::Rest => &metrics.publish_rest,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::{FutureExt, StreamExt};
 use tracing::error;
 
-use crate::bus::BoxStream;
+use crate::bus::{BoxStream, Incoming};
 use crate::delivery::registry::Registry;
 use crate::destination::Target;
 use crate::envelope::{BrowserBaggage, Envelope};
@@ -36,30 +36,41 @@ impl Relay {
     /// Hands every notification to the sessions of this instance, in the bus's order; ends with the bus. A full shard makes
     /// this wait, and with it the bus. A notification that makes its handling panic is dropped, counted and named in the
     /// log: every instance gets it, and it must not end them all.
-    pub(crate) async fn run(self, mut incoming: BoxStream<Envelope>) {
+    pub(crate) async fn run(self, mut incoming: BoxStream<Incoming>) {
         let mut ahead = None;
         loop {
             let next = match ahead.take() {
-                Some(envelope) => Some(envelope),
+                Some(next) => Some(next),
                 None => incoming.next().await,
             };
-            let Some(envelope) = next else { return };
+            let Some(next) = next else { return };
             // If the stream has ended, it says so once more above.
             ahead = incoming.next().now_or_never().flatten();
-            let id = envelope.id.clone();
+            let envelope = match next {
+                Incoming::Notification(envelope) => envelope,
+                Incoming::Passed(kind, position) => {
+                    self.registry.passed(kind, position);
+                    continue;
+                }
+            };
+            let (id, stored) = (envelope.id.clone(), envelope.stored_at());
             let handling = self.hand_on(envelope, ahead.is_none());
             if task::caught(handling).await.is_err() {
                 self.metrics.poisoned(Poison::Notification);
                 error!(%id, "a notification was dropped: handling it panicked");
+                // Whoever subscribes waits for what was begun.
+                if let Some((kind, position)) = stored {
+                    self.registry.passed(kind, position);
+                }
             }
         }
     }
 
     /// Handles one notification; `is_alone` if no other one waits behind it.
-    async fn hand_on(&self, mut envelope: Envelope, is_alone: bool) {
+    async fn hand_on(&self, mut envelope: Arc<Envelope>, is_alone: bool) {
         #[cfg(test)]
         task::faults::trip(&envelope.body);
-        envelope.headers = self.baggage.filter(envelope.headers);
+        self.baggage.filter_in(&mut envelope);
         self.recent.record(&envelope);
         if self.tap.is_open() {
             self.tap.record(&envelope, self.registry.is_wanted(&envelope));

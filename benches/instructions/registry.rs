@@ -36,6 +36,7 @@ pub fn empty() -> Result<Registry, Box<dyn Error>> {
         delivery_bytes: 1 << 20,
         hidden_tab_grace: Duration::from_secs(300),
         user_prefix: Path::parse("/user")?,
+        kept: Default::default(),
     };
     Ok(Registry::start(&Config::default(), settings, Arc::new(()))?)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::settings::header_limits;
 use super::{Error, Prepared};
-use crate::bus::embedded::EmbeddedBus;
+use crate::bus::embedded::{EmbeddedBus, Keeping};
 use crate::bus::nats::NatsBus;
 use crate::bus::{self, Bus};
 use crate::instance::Instance;
@@ -17,7 +17,13 @@ pub(super) async fn connect_bus(prepared: &mut Prepared, instance: &Instance) ->
         headers: header_limits(config),
     };
     match prepared.identity.take() {
-        None => Ok(EmbeddedBus::new(&config.bus, limits, instance.id)),
+        None => {
+            let keeping = Keeping::of(&config.history, &config.destinations, config.limits.outbox_bytes);
+            Ok(match keeping {
+                Some(keeping) => EmbeddedBus::with_history(&config.bus, limits, instance.id, keeping),
+                None => EmbeddedBus::new(&config.bus, limits, instance.id),
+            })
+        }
         Some(identity) => {
             let bus = Box::pin(NatsBus::connect_as(identity, &config.bus, limits, instance)).await;
             Ok(bus.map_err(|error| Error::Config(error.to_string()))?)

@@ -6,7 +6,7 @@ use super::Error;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::delivery::registry;
-use crate::envelope::HeaderLimits;
+use crate::envelope::{HeaderLimits, Kept};
 use crate::instance::Instance;
 use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
@@ -40,13 +40,14 @@ pub(super) fn start_tracing(
         .map_err(|error| Error::Config(error.to_string()))
 }
 
-pub(super) fn registry_settings(config: &Config) -> registry::Settings {
+pub(super) fn registry_settings(config: &Config, kept: Kept) -> registry::Settings {
     registry::Settings {
         outbox_bytes: config.limits.outbox_bytes.0,
         outbox_total_bytes: config.limits.outbox_total_bytes.0,
         delivery_bytes: config.limits.delivery_bytes.0,
         hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
         user_prefix: config.destinations.user_prefix.clone(),
+        kept,
     }
 }
 

@@ -38,7 +38,7 @@ async fn all_that_runs(users: &tempfile::NamedTempFile) -> App {
     config.auth.users_file = Some(users.path().to_str().unwrap().into());
     config.metrics.endpoint = Some("http://127.0.0.1:1".into());
     config.delivery.shards = 1;
-    App::bind(config, false).await.unwrap()
+    Box::pin(App::bind(config, false)).await.unwrap()
 }
 
 #[tokio::test]
@@ -110,7 +110,9 @@ async fn bind(configure: impl FnOnce(&mut Config)) -> (App, Arc<EmbeddedBus>) {
         headers: header_limits(&config),
     };
     let bus = EmbeddedBus::new(&config.bus, limits, instance.id);
-    let app = App::bind_on(config, true, instance, bus.clone()).await.unwrap();
+    let app = Box::pin(App::bind_on(config, true, instance, bus.clone()))
+        .await
+        .unwrap();
     (app, bus)
 }
 

@@ -8,14 +8,20 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::queue::{NotQueued, QueueSender, QueueStream, queue};
+use super::queue::{NotQueued, QueueSender, QueueStream, Room, queue};
 use super::{
-    AppReply, AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, Limits, PendingReply,
-    PublishError, RequestError, Responder, Stats, UserEvent,
+    AppReply, AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, History, Incoming,
+    Limits, PendingReply, PublishError, Published, RequestError, Responder, Stats, UserEvent,
 };
 use crate::envelope::{Arrival, Envelope};
 use crate::instance::InstanceId;
 use crate::task::Task;
+
+mod memory;
+
+pub use memory::Keeping;
+
+use memory::Memory;
 
 /// How long a publisher waits for a slow reader. It must be answered within a second.
 const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
@@ -30,6 +36,8 @@ pub struct EmbeddedBus {
     instance: InstanceId,
     limits: Limits,
     request_timeout: Duration,
+    /// What is kept, if anything is.
+    memory: Option<Memory>,
     /// `None` once drained, so that the readers' streams end.
     open: RwLock<Option<Open>>,
     incoming: Mutex<Option<QueueStream>>,
@@ -47,14 +55,29 @@ struct Open {
 }
 
 impl EmbeddedBus {
-    /// A bus for the instance `instance`, connected until it drains.
+    /// A bus for the instance `instance`, connected until it drains, without history.
     pub fn new(config: &Config, limits: Limits, instance: InstanceId) -> Arc<Self> {
+        Self::make(config, limits, instance, None)
+    }
+
+    /// The same, which keeps what `keeping` says in memory, from now on.
+    pub fn with_history(
+        config: &Config,
+        limits: Limits,
+        instance: InstanceId,
+        keeping: Keeping,
+    ) -> Arc<Self> {
+        Self::make(config, limits, instance, Some(Memory::new(keeping)))
+    }
+
+    fn make(config: &Config, limits: Limits, instance: InstanceId, memory: Option<Memory>) -> Arc<Self> {
         let (queue, incoming) = queue(config.embedded_capacity, config.incoming_bytes.0);
         let (control_queue, control) = mpsc::channel(CONTROL_CAPACITY);
         Arc::new(Self {
             instance,
             limits,
             request_timeout: config.request_timeout.0,
+            memory,
             open: RwLock::new(Some(Open {
                 queue,
                 control: control_queue,
@@ -82,6 +105,24 @@ impl EmbeddedBus {
         self.open.read().clone().ok_or(PublishError::Unavailable)
     }
 
+    /// Takes `arrived` in, and keeps it if its target is kept.
+    fn put(&self, arrived: Envelope, room: Room<'_>) -> Published {
+        let kept = self
+            .memory
+            .as_ref()
+            .filter(|memory| memory.keeps(&arrived.target));
+        match kept {
+            Some(memory) => Published {
+                position: Some(memory.put(arrived, room)),
+                duplicate: false,
+            },
+            None => {
+                room.put(Arc::new(arrived));
+                Published::default()
+            }
+        }
+    }
+
     async fn push_control(&self, message: ControlMessage) -> Result<(), PublishError> {
         let Open { control, .. } = self.accept(message.payload.len())?;
         match tokio::time::timeout(PUBLISH_TIMEOUT, control.send(message)).await {
@@ -93,31 +134,42 @@ impl EmbeddedBus {
 }
 
 impl Bus for EmbeddedBus {
-    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
-        let queue = match self.accept(envelope.body.len()) {
-            // While there is room, neither a clock nor a place in a queue is needed. Nobody is overtaken: room that
-            // becomes free goes to those that wait.
-            Ok(Open { queue, .. }) => {
-                let mut arrived = envelope.clone();
-                arrived.arrival = Arrival::now();
-                match queue.try_push(arrived) {
-                    Ok(()) | Err(NotQueued::Closed) => return Box::pin(std::future::ready(Ok(()))),
-                    Err(NotQueued::Full) => queue,
-                }
-            }
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
+        let Open { queue, .. } = match self.accept(envelope.body.len()) {
+            Ok(open) => open,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
+        let mut arrived = envelope.clone();
+        // Including a wait for room, as on NATS it includes the wait in the queue.
+        arrived.arrival = Arrival::now();
+        let weight = arrived.weight();
+        // While there is room, neither a clock nor a place in a queue is needed. Nobody is overtaken: room that becomes
+        // free goes to those that wait.
+        match queue.try_room(weight) {
+            Ok(room) => {
+                let published = self.put(arrived, room);
+                return Box::pin(std::future::ready(Ok(published)));
+            }
+            Err(NotQueued::Closed) => return Box::pin(std::future::ready(Ok(Published::default()))),
+            Err(NotQueued::Full) => {}
+        }
         Box::pin(async move {
-            match tokio::time::timeout(PUBLISH_TIMEOUT, queue.push(envelope.clone())).await {
-                Ok(Ok(()) | Err(NotQueued::Closed)) => Ok(()),
+            match tokio::time::timeout(PUBLISH_TIMEOUT, queue.room(weight)).await {
+                Ok(Ok(room)) => Ok(self.put(arrived, room)),
+                Ok(Err(NotQueued::Closed)) => Ok(Published::default()),
                 Ok(Err(NotQueued::Full)) | Err(_) => Err(PublishError::Unavailable),
             }
         })
     }
 
-    fn incoming(&self) -> Option<BoxStream<Envelope>> {
+    fn incoming(&self) -> Option<BoxStream<Incoming>> {
         let stream = self.incoming.lock().take()?;
         Some(Box::pin(stream))
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        let memory = self.memory.as_ref()?;
+        Some(memory)
     }
 
     fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>> {
@@ -209,6 +261,7 @@ impl Bus for EmbeddedBus {
     fn stats(&self) -> Stats {
         Stats {
             expired: self.expired.load(Ordering::Relaxed),
+            tails: self.memory.as_ref().map(Memory::tails).unwrap_or_default(),
             ..Stats::default()
         }
     }

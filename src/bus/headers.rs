@@ -129,6 +129,7 @@ pub fn decode_envelope(
             .unwrap_or_else(MessageId::random),
         target,
         position: None,
+        local: None,
         content_type: headers.content_type(),
         headers: headers.publishers_own(limits)?,
         body,

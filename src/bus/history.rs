@@ -1,4 +1,4 @@
-//! What the parts of history have in common: a stored message as [`super::tail`] and [`super::replay`] see it, what a stream
+//! What the parts of history have in common: what a bus offers that keeps it ([`History`]), a stored message as [`super::tail`] and [`super::replay`] see it, what a stream
 //! says about itself, how a replay ends. Knows no NATS, no session, no clock and no runtime.
 
 use std::fmt;
@@ -6,9 +6,44 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::destination::Target;
-use crate::envelope::{CollapseKey, Envelope};
+use crate::envelope::{CollapseKey, Envelope, Kept};
 
-pub(crate) use crate::envelope::{Position, Unrecovered};
+use super::BoxFuture;
+
+pub use super::replay::Request;
+pub use crate::envelope::{Kind, Position, Unrecovered};
+
+pub mod config;
+
+pub use config::Config;
+
+/// A bus that keeps what it carries. Positions of different [`Kind`]s have nothing to do with each other.
+pub trait History: Send + Sync {
+    /// Which targets are kept.
+    fn kept(&self) -> Kept;
+
+    /// How much one replay may send.
+    fn caps(&self) -> Caps;
+
+    /// The position in front of the first message of `kind` that [`Bus::incoming`](super::Bus::incoming) will give. For the
+    /// start: asked before anything is read there.
+    fn base(&self, kind: Kind) -> Position;
+
+    /// What the stream of `kind` says about itself. `None`: it cannot be read now.
+    fn info(&self, kind: Kind) -> BoxFuture<'_, Option<StreamInfo>>;
+
+    /// Everything that a subscription missed, or why not; never a part.
+    fn replay(&self, request: Request<Target>) -> BoxFuture<'_, Outcome<Arc<Envelope>>>;
+}
+
+/// What one kind's newest notifications take in an instance's memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TailStats {
+    /// How many are held.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
 
 /// A message that a stream keeps. In the program `Arc<Envelope>`; tests have a smaller one.
 pub(crate) trait Stored: Clone {
@@ -54,7 +89,7 @@ impl Stored for Arc<Envelope> {
 
 /// What a stream says about itself (`STREAM.INFO`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct StreamInfo {
+pub struct StreamInfo {
     /// The stream's life: its creation and generation in one number.
     pub epoch: u64,
     /// The first sequence that it has. `last + 1` if it is empty.
@@ -69,7 +104,7 @@ pub(crate) struct StreamInfo {
 
 /// How much a replay may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Caps {
+pub struct Caps {
     /// `history.replay_messages`.
     pub messages: usize,
     /// `history.replay_bytes`. One message always fits.
@@ -78,10 +113,10 @@ pub(crate) struct Caps {
 
 impl Caps {
     /// The most messages that are looked at for one replay, those included that are stale or replaced by newer ones.
-    pub(crate) fn messages_read(self) -> usize {
+    pub fn messages_read(self) -> usize {
         self.messages.saturating_mul(4)
     }
 }
 
 /// How a replay ends: everything that was missed and is still to be sent, oldest first, or why not. Never a part.
-pub(crate) type Outcome<M> = Result<Vec<M>, Unrecovered>;
+pub type Outcome<M> = Result<Vec<M>, Unrecovered>;

@@ -23,7 +23,7 @@ use super::queue::{QueueSender, QueueStream, queue};
 use super::subject::{Subjects, is_control_kind};
 use super::{
     AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, Limits, PendingReply,
-    PublishError, RequestError, Stats, UserEvent, headers,
+    PublishError, Published, RequestError, Stats, UserEvent, headers,
 };
 use crate::envelope::Envelope;
 use crate::instance::{Instance, InstanceId};
@@ -250,16 +250,17 @@ struct UserEventJson<'a> {
 }
 
 impl Bus for NatsBus {
-    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
         Box::pin(async move {
             let subject = self.subjects.target(&envelope.target);
             let headers = headers::encode_envelope(envelope);
             self.send(subject, None, Some(headers), envelope.body.clone())
-                .await
+                .await?;
+            Ok(Published::default())
         })
     }
 
-    fn incoming(&self) -> Option<BoxStream<Envelope>> {
+    fn incoming(&self) -> Option<BoxStream<super::Incoming>> {
         let stream = self.incoming.lock().take()?;
         Some(Box::pin(stream))
     }
@@ -367,6 +368,7 @@ impl Bus for NatsBus {
             refused_subscriptions: rights::count(&self.connection.refused_subscriptions()),
             refused_publishes: self.connection.refused_publishes(),
             unverified: link.seal.unverified(),
+            tails: Default::default(),
         }
     }
 

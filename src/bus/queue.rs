@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::envelope::{Arrival, Envelope, unix_ms};
+use super::Incoming;
+use crate::envelope::{Envelope, Kind, unix_ms};
 
 /// The bus's end. Cheap to clone.
 #[derive(Clone)]
@@ -26,8 +27,14 @@ pub(super) struct QueueStream {
 }
 
 struct Item {
-    envelope: Envelope,
+    envelope: Arc<Envelope>,
     _bytes: OwnedSemaphorePermit,
+}
+
+/// Room in a queue, for one notification.
+pub(super) struct Room<'a> {
+    place: mpsc::Permit<'a, Item>,
+    bytes: OwnedSemaphorePermit,
 }
 
 /// Why a notification was not queued.
@@ -59,38 +66,46 @@ pub(super) fn queue(messages: usize, bytes: usize) -> (QueueSender, QueueStream)
 impl QueueSender {
     /// Queues `envelope` unless the queue is full.
     pub(super) fn try_push(&self, envelope: Envelope) -> Result<(), NotQueued> {
-        let cost = self.cost(&envelope);
-        let permit = self.free_bytes.clone().try_acquire_many_owned(cost);
-        let item = Item {
-            envelope,
-            _bytes: permit.map_err(|_| NotQueued::Full)?,
-        };
-        self.items.try_send(item).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => NotQueued::Full,
-            mpsc::error::TrySendError::Closed(_) => NotQueued::Closed,
-        })
+        self.try_room(envelope.weight())?.put(Arc::new(envelope));
+        Ok(())
     }
 
-    /// Queues `envelope`, waiting while the queue is full.
+    /// Room for a notification of `weight` bytes, unless the queue is full.
+    pub(super) fn try_room(&self, weight: usize) -> Result<Room<'_>, NotQueued> {
+        let bytes = self.free_bytes.clone().try_acquire_many_owned(self.cost(weight));
+        let bytes = bytes.map_err(|_| NotQueued::Full)?;
+        match self.items.try_reserve() {
+            Ok(place) => Ok(Room { place, bytes }),
+            Err(mpsc::error::TrySendError::Full(())) => Err(NotQueued::Full),
+            Err(mpsc::error::TrySendError::Closed(())) => Err(NotQueued::Closed),
+        }
+    }
+
+    /// The same, waiting while the queue is full.
     ///
     /// # Cancel safety
-    /// If dropped before it is ready, it has queued nothing.
-    pub(super) async fn push(&self, mut envelope: Envelope) -> Result<(), NotQueued> {
-        let cost = self.cost(&envelope);
-        // Including the wait for room, as on NATS it includes the wait in the queue.
-        envelope.arrival = Arrival::now();
-        let permit = self.free_bytes.clone().acquire_many_owned(cost).await;
-        let item = Item {
-            envelope,
-            _bytes: permit.map_err(|_| NotQueued::Closed)?,
-        };
-        self.items.send(item).await.map_err(|_| NotQueued::Closed)
+    /// If dropped before it is ready, it has taken nothing.
+    pub(super) async fn room(&self, weight: usize) -> Result<Room<'_>, NotQueued> {
+        let bytes = self
+            .free_bytes
+            .clone()
+            .acquire_many_owned(self.cost(weight))
+            .await;
+        let bytes = bytes.map_err(|_| NotQueued::Closed)?;
+        let place = self.items.reserve().await.map_err(|_| NotQueued::Closed)?;
+        Ok(Room { place, bytes })
     }
 
-    fn cost(&self, envelope: &Envelope) -> u32 {
-        u32::try_from(envelope.weight())
-            .unwrap_or(u32::MAX)
-            .min(self.capacity_bytes)
+    fn cost(&self, weight: usize) -> u32 {
+        u32::try_from(weight).unwrap_or(u32::MAX).min(self.capacity_bytes)
+    }
+}
+
+impl Room<'_> {
+    /// Queues `envelope`, whose weight the room was asked for. The order of the queue is the order of these calls.
+    pub(super) fn put(self, envelope: Arc<Envelope>) {
+        let _bytes = self.bytes;
+        self.place.send(Item { envelope, _bytes });
     }
 }
 
@@ -102,15 +117,21 @@ impl QueueStream {
 }
 
 impl Stream for QueueStream {
-    type Item = Envelope;
+    type Item = Incoming;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
         loop {
-            match std::task::ready!(self.items.poll_recv(cx)) {
-                Some(item) if item.envelope.is_expired(unix_ms()) => {
-                    self.expired.fetch_add(1, Ordering::Relaxed);
-                }
-                item => return Poll::Ready(item.map(|item| item.envelope)),
+            let Some(Item { envelope, .. }) = std::task::ready!(self.items.poll_recv(cx)) else {
+                return Poll::Ready(None);
+            };
+            if envelope.expires_at_ms.is_none() || !envelope.is_expired(unix_ms()) {
+                return Poll::Ready(Some(Incoming::Notification(envelope)));
+            }
+            self.expired.fetch_add(1, Ordering::Relaxed);
+            // Whoever subscribes behind it must not wait for it.
+            if let Some(position) = envelope.position {
+                let kind = Kind::of(&envelope.target);
+                return Poll::Ready(Some(Incoming::Passed(kind, position)));
             }
         }
     }
@@ -122,6 +143,7 @@ mod tests {
 
     use super::*;
     use crate::destination::{Path, Target};
+    use crate::envelope::Position;
 
     fn envelope(body_bytes: usize) -> Envelope {
         Envelope::new(
@@ -141,11 +163,12 @@ mod tests {
         // Larger than the whole queue: fits an empty one, and nothing beside it.
         assert_eq!(sender.try_push(envelope(20_000)), Ok(()));
         assert_eq!(sender.try_push(envelope(0)), Err(NotQueued::Full));
-        assert!(sender.push(envelope(0)).now_or_never().is_none());
+        let weight = envelope(0).weight();
+        assert!(sender.room(weight).now_or_never().is_none());
         stream.next().await.unwrap();
-        assert_eq!(sender.push(envelope(0)).await, Ok(()));
+        sender.room(weight).await.ok().unwrap().put(Arc::new(envelope(0)));
         drop(stream);
-        assert_eq!(sender.push(envelope(0)).await, Err(NotQueued::Closed));
+        assert_eq!(sender.room(weight).await.err(), Some(NotQueued::Closed));
     }
 
     #[tokio::test]
@@ -155,10 +178,21 @@ mod tests {
         let mut stale = envelope(1);
         stale.expires_at_ms = Some(1);
         let fresh = envelope(2);
-        sender.try_push(stale).unwrap();
+        sender.try_push(stale.clone()).unwrap();
         sender.try_push(fresh.clone()).unwrap();
-        assert_eq!(stream.next().await, Some(fresh));
+        assert_eq!(stream.next().await, Some(Incoming::Notification(fresh.into())));
         assert_eq!(expired.load(Ordering::Relaxed), 1);
+        // What has a position is not passed over in silence.
+        let position = Position {
+            epoch: 1,
+            sequence: 2,
+        };
+        stale.position = Some(position);
+        sender.try_push(stale).unwrap();
+        assert_eq!(
+            stream.next().await,
+            Some(Incoming::Passed(Kind::Broadcast, position))
+        );
         drop(sender);
         assert_eq!(stream.next().await, None);
     }

@@ -20,7 +20,10 @@
 //!   first sequence has to be in front of `after` by `slack` sequences. A later page that does not begin as asked means that
 //!   the position expired.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "driven by the shells that follow"))]
+#![cfg_attr(
+    not(test),
+    expect(dead_code, reason = "history over NATS, which follows, needs the rest")
+)]
 
 use std::collections::HashSet;
 
@@ -29,7 +32,7 @@ use super::tail::Tail;
 
 /// What is to be replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Request<T> {
+pub struct Request<T> {
     /// The target subscribed to.
     pub target: T,
     /// The client's position: it has everything up to here.

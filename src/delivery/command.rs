@@ -11,11 +11,12 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::interest::Coming;
 use super::outbox::Outbox;
 use super::shard::Shard;
+use super::shard::held::Bound;
 use super::trail::NotificationTrail;
 use super::wire::AckMode;
 use crate::close_reason::CloseReason;
 use crate::destination::Target;
-use crate::envelope::{Envelope, MessageId, TraceContext};
+use crate::envelope::{Envelope, MessageId, Position, TraceContext, Unrecovered};
 use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
 
@@ -59,6 +60,62 @@ pub struct Subscription {
     pub prefetch: usize,
 }
 
+/// The RECEIPT of a SUBSCRIBE. Of a destination that history keeps it says where the subscription begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The frame's `receipt` header.
+    pub id: Box<str>,
+    /// Why the client's `last-message-id` cannot be followed, if it had one.
+    pub refused: Option<Unrecovered>,
+}
+
+impl From<&str> for Receipt {
+    fn from(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            refused: None,
+        }
+    }
+}
+
+/// A SUBSCRIBE on its way to its shard.
+pub(super) struct Subscribe {
+    /// The subscription.
+    pub subscription: Subscription,
+    /// Its RECEIPT, if the client wants one.
+    pub receipt: Option<Receipt>,
+    /// Its announcement: dropped once the index knows the subscription itself.
+    pub coming: Option<Coming>,
+    /// Where history keeps the destination: what had begun when the interest was announced, and is in every mailbox by now.
+    pub begun: Option<Position>,
+}
+
+/// A SUBSCRIBE whose replay is still to be read: what comes meanwhile waits.
+pub(super) struct Hold {
+    /// The subscription.
+    pub subscription: Subscription,
+    /// Kept until the subscription has joined its group.
+    pub coming: Option<Coming>,
+    /// As [`Subscribe::begun`].
+    pub begun: Position,
+    /// How much may wait.
+    pub bound: Bound,
+    /// Gets the position at which the subscription's live part begins.
+    pub begins: oneshot::Sender<Position>,
+}
+
+/// The end of a replay: what was held is sent behind it.
+pub struct Release {
+    /// The client's position.
+    pub after: Position,
+    /// What the client missed, oldest first, or why that cannot be said.
+    pub outcome: Result<Vec<Arc<Envelope>>, Unrecovered>,
+    /// The frame's `receipt` header.
+    pub receipt: Box<str>,
+    /// The bytes that were taken of the outbox for all of it ([`Outbox::hold`]).
+    pub room: usize,
+}
+
 /// An ACK or NACK.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgement {
@@ -76,7 +133,7 @@ pub struct Acknowledgement {
 /// becomes free and its trail ends.
 pub struct Delivery {
     /// The notification.
-    pub envelope: Envelope,
+    pub envelope: Arc<Envelope>,
     /// Its trail, if it is recorded.
     pub trail: Option<Box<dyn NotificationTrail>>,
     pub(super) _permit: Option<OwnedSemaphorePermit>,
@@ -117,7 +174,11 @@ pub(super) enum SessionCommand {
     /// The session logged in.
     Join(Box<Join>, Option<Coming>),
     /// The session is subscribed, and then the receipt goes out, before its first MESSAGE (STOMP rule R3).
-    Subscribe(Box<Subscription>, Option<Bytes>, Option<Coming>),
+    Subscribe(Box<Subscribe>),
+    /// The session is subscribed, and what comes for it waits for its [`SessionCommand::Release`].
+    Hold(Box<Hold>),
+    /// The receipt of a subscription that is held goes out, then the replay, then what was held.
+    Release(Box<Release>),
     /// The subscription with this number ends, what waits for it is dropped, and then the receipt goes out.
     Unsubscribe(u32, Option<Bytes>),
     /// The client has handled, or refuses, what it was sent.

@@ -13,6 +13,8 @@ pub enum Way {
     Queued,
     /// It would be held until the client acknowledges: the maximum number of MESSAGEs is unacknowledged.
     Held,
+    /// It would wait until the subscription's replay has been sent: the client has just come back.
+    Resuming,
 }
 
 /// Why a session would not get the notification.

@@ -29,8 +29,34 @@ impl Shard {
     /// Delivers notifications that were neighbours in the mailbox. Those with the same target go out together, in
     /// order; different targets have no order between them (docs/stomp.md, "Order").
     pub(super) fn deliver(&mut self, batch: &[Arc<Delivery>]) {
+        // What an instance makes itself gets its position from each shard.
+        let is_own =
+            |envelope: &Envelope| envelope.position.is_none() && self.setting.kept.holds(&envelope.target);
+        if batch.iter().any(|delivery| is_own(&delivery.envelope)) {
+            let own: Vec<bool> = batch.iter().map(|delivery| is_own(&delivery.envelope)).collect();
+            for (delivery, is_own) in batch.iter().zip(own) {
+                match is_own {
+                    true => self.deliver_own(delivery),
+                    false => self.deliver_stored(std::slice::from_ref(delivery)),
+                }
+            }
+            return;
+        }
+        self.deliver_stored(batch);
+    }
+
+    fn deliver_own(&mut self, delivery: &Delivery) {
+        let mut envelope = Envelope::clone(&delivery.envelope);
+        self.resuming.place(&mut envelope);
+        let envelope = Arc::new(envelope);
+        self.resuming.offer(&envelope);
+        self.reach(&envelope.target, &mut vec![Encoded::instead(&envelope, delivery)]);
+    }
+
+    fn deliver_stored(&mut self, batch: &[Arc<Delivery>]) {
         let now = Instant::now();
         for envelope in batch.iter().map(|delivery| &delivery.envelope) {
+            self.resuming.saw(envelope);
             if let Some(at) = envelope.arrival.at() {
                 let after = now.saturating_duration_since(at);
                 self.setting.trail.reached_shard(after, &envelope.trace);
@@ -54,13 +80,19 @@ impl Shard {
             for ((delivery, done), mark) in batch.iter().zip(&mut done).zip(&marks).skip(at) {
                 if *mark == own && !*done && delivery.envelope.target == *target {
                     *done = true;
+                    // Before the topic is looked for: it may be that nobody else wants it.
+                    self.resuming.offer(&delivery.envelope);
                     together.push(Encoded::of(delivery));
                 }
             }
-            match target {
-                Target::Broadcast(path) => self.broadcast(path, &mut together),
-                Target::User { user, path } => self.reach_user(user, path, &mut together),
-            }
+            self.reach(target, &mut together);
+        }
+    }
+
+    fn reach(&mut self, target: &Target, together: &mut Vec<Encoded<'_>>) {
+        match target {
+            Target::Broadcast(path) => self.broadcast(path, together),
+            Target::User { user, path } => self.reach_user(user, path, together),
         }
     }
 
@@ -119,7 +151,7 @@ impl Shard {
     }
 
     /// Delivers an answer to one session only, on its user's destination.
-    pub(super) fn deliver_to(&mut self, slot: Slot, envelope: &Envelope) {
+    pub(super) fn deliver_to(&mut self, slot: Slot, envelope: &Arc<Envelope>) {
         let Target::User { path, .. } = &envelope.target else {
             return;
         };
@@ -128,53 +160,85 @@ impl Shard {
 
     fn reach_session(&mut self, slot: Slot, path: &Path, together: &mut Vec<Encoded<'_>>) {
         let mut tally = Tally::default();
-        let now = self.wheel.now();
-        for encoded in together.iter_mut() {
-            encoded.traced = self.setting.records && encoded.envelope.trace.is_sampled();
-        }
         let session = self.roster.get(slot);
         let subscriptions = session.map_or(0, |(_, session)| session.subscriptions.len());
         for index in 0..subscriptions {
-            let Some((hot, session)) = self.roster.get_mut(slot) else {
-                break;
-            };
-            let held = &session.subscriptions[index];
-            let (number, windowed) = (held.number, held.window.is_some());
-            let key = match &held.to {
-                To::User {
-                    path: wanted,
-                    id,
-                    ack,
-                } if wanted == path => GroupKey {
-                    subscription: id.clone(),
-                    version: session.version,
-                    ack: *ack,
-                },
-                _ => continue,
-            };
-            encode(&mut self.frames, together, &key, &self.setting, Some(&session.id));
-            if together.is_empty() {
-                return;
+            let wants = |to: &To| matches!(to, To::User { path: wanted, .. } if wanted == path);
+            let session = self.roster.get(slot);
+            if session.is_some_and(|(_, session)| wants(&session.subscriptions[index].to)) {
+                self.reach_subscription(slot, index, together, &mut tally);
             }
-            if windowed {
-                let ids = message_ids(together);
-                let sent = send_windowed(hot, session, number, &self.frames, &ids, now, Instant::now());
-                self.frames.release_trails();
-                tally.count_windowed(sent, together, slot, &mut self.doomed);
-                continue;
-            }
-            let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
-            let count = self.frames.slices(&mut slices);
-            let write = Write::new(&self.frames, &slices[..count], now);
-            let sent = write.send(&mut self.roster, slot, &mut None, |_| number);
-            if let Sent::Written = sent {
-                self.frames.written();
-            }
-            self.frames.release_trails();
-            tally.count(sent, together.len(), slot, &mut self.doomed);
         }
         tally.share(together);
         tally.add_to(&self.setting.counters);
+    }
+
+    /// Writes to one subscription of one session, in order. There may be more than one write holds.
+    pub(super) fn write_run(&mut self, slot: Slot, number: u32, run: &[Arc<Envelope>]) {
+        for together in run.chunks(BATCH_MAX) {
+            let session = self.roster.get(slot);
+            let index = session.and_then(|(_, session)| {
+                let mut subscriptions = session.subscriptions.iter();
+                subscriptions.position(|held| held.number == number)
+            });
+            let Some(index) = index else { return };
+            let mut tally = Tally::default();
+            let mut together: Vec<Encoded<'_>> = together.iter().map(Encoded::new).collect();
+            self.reach_subscription(slot, index, &mut together, &mut tally);
+            tally.add_to(&self.setting.counters);
+        }
+    }
+
+    fn reach_subscription(
+        &mut self,
+        slot: Slot,
+        index: usize,
+        together: &mut Vec<Encoded<'_>>,
+        tally: &mut Tally,
+    ) {
+        let now = self.wheel.now();
+        let Some((hot, session)) = self.roster.get_mut(slot) else {
+            return;
+        };
+        let held = &session.subscriptions[index];
+        let (number, windowed) = (held.number, held.window.is_some());
+        let (key, own_session) = match &held.to {
+            To::User { id, ack, .. } => {
+                for encoded in together.iter_mut() {
+                    encoded.traced = self.setting.records && encoded.envelope.trace.is_sampled();
+                }
+                let key = GroupKey {
+                    subscription: id.clone(),
+                    version: session.version,
+                    ack: *ack,
+                };
+                (key, Some(&*session.id))
+            }
+            To::Broadcast(place) => match self.topics.key(place.group) {
+                Some(key) => (key.clone(), None),
+                None => return,
+            },
+        };
+        encode(&mut self.frames, together, &key, &self.setting, own_session);
+        if together.is_empty() {
+            return;
+        }
+        if windowed {
+            let ids = message_ids(together);
+            let sent = send_windowed(hot, session, number, &self.frames, &ids, now, Instant::now());
+            self.frames.release_trails();
+            tally.count_windowed(sent, together, slot, &mut self.doomed);
+            return;
+        }
+        let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
+        let count = self.frames.slices(&mut slices);
+        let write = Write::new(&self.frames, &slices[..count], now);
+        let sent = write.send(&mut self.roster, slot, &mut None, |_| number);
+        if let Sent::Written = sent {
+            self.frames.written();
+        }
+        self.frames.release_trails();
+        tally.count(sent, together.len(), slot, &mut self.doomed);
     }
 }
 

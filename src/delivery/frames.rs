@@ -132,7 +132,7 @@ impl Frames {
 /// A notification with its shared part per version, made when the first group needs it.
 pub(super) struct Encoded<'a> {
     /// The notification.
-    pub envelope: &'a Envelope,
+    pub envelope: &'a Arc<Envelope>,
     /// Its trail through this instance, if it is recorded.
     pub trail: Option<&'a dyn NotificationTrail>,
     /// Whether the MESSAGE of each session has a trail of its own.
@@ -142,7 +142,7 @@ pub(super) struct Encoded<'a> {
 
 impl<'a> Encoded<'a> {
     /// A notification of which nothing is encoded yet.
-    pub(super) fn new(envelope: &'a Envelope) -> Self {
+    pub(super) fn new(envelope: &'a Arc<Envelope>) -> Self {
         Self {
             envelope,
             trail: None,
@@ -156,6 +156,14 @@ impl<'a> Encoded<'a> {
         Self {
             trail: delivery.trail.as_deref(),
             ..Self::new(&delivery.envelope)
+        }
+    }
+
+    /// `envelope` in place of that of `delivery`, whose trail it follows.
+    pub(super) fn instead(envelope: &'a Arc<Envelope>, delivery: &'a Delivery) -> Self {
+        Self {
+            trail: delivery.trail.as_deref(),
+            ..Self::new(envelope)
         }
     }
 

@@ -7,8 +7,6 @@
 //! finished ([`Head::has_finished`]), and sends the command with it: whatever was begun earlier stands in front of the command
 //! in the mailbox, and whatever begins later finds the interest announced. Waiting for `begun == done` would starve under load.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "driven by the shells that follow"))]
-
 use parking_lot::Mutex;
 
 use crate::envelope::{Kind, Position};

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::command::{Command, Delivery, SessionKey, Which, Whom};
 use super::counters::{Counters, Stats};
 use super::explain::Explained;
+use super::heads::Head;
 use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::mailbox::Mailbox;
@@ -18,7 +19,7 @@ use super::shard::{Setting, Shard};
 use super::trail::Trail;
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Kept, Kind, Position};
 use crate::limit::Limit;
 use crate::principal::UserName;
 
@@ -27,8 +28,10 @@ pub use super::mailbox::Sending;
 pub use session::SessionHandle;
 
 use clock::start_clock;
+use progress::Progress;
 
 mod clock;
+mod progress;
 mod session;
 
 /// What the registry takes from other sections of the configuration than its own [`super::Config`].
@@ -44,6 +47,8 @@ pub struct Settings {
     pub hidden_tab_grace: Duration,
     /// `destinations.user_prefix`
     pub user_prefix: Path,
+    /// What the bus keeps history of. Call [`Registry::passed`] for both kinds before anybody subscribes.
+    pub kept: Kept,
 }
 
 /// Sends commands to the shards and reads what they count.
@@ -65,6 +70,8 @@ struct Inner {
     records: bool,
     delivery_bytes: u32,
     in_flight: Arc<Semaphore>,
+    kept: Kept,
+    progress: Progress,
 }
 
 impl Registry {
@@ -87,6 +94,7 @@ impl Registry {
                 counters: counters.clone(),
                 clock: clock.clone(),
                 user_prefix: settings.user_prefix.clone(),
+                kept: settings.kept.clone(),
                 grace_ticks: super::heartbeat::ticks_of(settings.hidden_tab_grace.as_millis() as u64),
                 records: trail.records(),
                 trail: trail.clone(),
@@ -111,6 +119,8 @@ impl Registry {
             trail,
             delivery_bytes,
             in_flight: Arc::new(Semaphore::new(delivery_bytes as usize)),
+            kept: settings.kept,
+            progress: Progress::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -121,52 +131,79 @@ impl Registry {
     /// `limits.delivery_bytes` are in flight. Returns whether any session here may want it.
     ///
     /// Order: if a second call begins after the first returned, every session gets its notification second. Each
-    /// shard's mailbox keeps that order.
-    pub async fn deliver(&self, envelope: Envelope) -> bool {
-        self.hand_over(envelope, false).await
+    /// shard's mailbox keeps that order. What history keeps comes from one task for each kind, in the order of its
+    /// positions.
+    pub async fn deliver(&self, envelope: impl Into<Arc<Envelope>>) -> bool {
+        self.hand_over(envelope.into(), false).await
     }
 
     /// The same for a notification that no other follows at once: it may be delivered when this returns.
-    pub async fn deliver_alone(&self, envelope: Envelope) -> bool {
-        self.hand_over(envelope, true).await
+    pub async fn deliver_alone(&self, envelope: impl Into<Arc<Envelope>>) -> bool {
+        self.hand_over(envelope.into(), true).await
     }
 
-    async fn hand_over(&self, mut envelope: Envelope, alone: bool) -> bool {
+    async fn hand_over(&self, mut envelope: Arc<Envelope>, alone: bool) -> bool {
         let inner = &*self.inner;
+        // Begun before anybody is asked who wants it, finished when the last mailbox has it: see `heads`.
+        let handing_over = envelope.stored_at();
+        if let Some((kind, position)) = handing_over {
+            inner.progress.begin(kind, position);
+        }
         let shards = inner.interest.shards(&envelope.target);
-        if shards.is_empty() {
+        let is_wanted = !shards.is_empty();
+        if is_wanted {
+            inner.counters.matched.fetch_add(1, Ordering::Relaxed);
+            let trail = match inner.records {
+                true => inner.trail.notification(&mut envelope),
+                false => None,
+            };
+            let bytes = u32::try_from(envelope.weight())
+                .unwrap_or(u32::MAX)
+                .clamp(1, inner.delivery_bytes);
+            let room = inner.in_flight.clone();
+            // The semaphore is never closed.
+            let permit = match room.clone().try_acquire_many_owned(bytes) {
+                Err(_) => {
+                    inner.trail.bound_reached(Limit::DeliveryBytes);
+                    room.acquire_many_owned(bytes).await.ok()
+                }
+                permit => permit.ok(),
+            };
+            let delivery = Arc::new(Delivery {
+                envelope,
+                trail,
+                _permit: permit,
+            });
+            for shard in shards.iter() {
+                match alone {
+                    true => inner.shards[shard].send_alone(delivery.clone()).await,
+                    false => self.send(shard, Command::Deliver(delivery.clone())).await,
+                }
+            }
+        } else {
             inner.counters.unmatched.fetch_add(1, Ordering::Relaxed);
-            return false;
         }
-        inner.counters.matched.fetch_add(1, Ordering::Relaxed);
-        let trail = match inner.records {
-            true => inner.trail.notification(&mut envelope),
-            false => None,
-        };
-        let bytes = u32::try_from(envelope.weight())
-            .unwrap_or(u32::MAX)
-            .clamp(1, inner.delivery_bytes);
-        let room = inner.in_flight.clone();
-        // The semaphore is never closed.
-        let permit = match room.clone().try_acquire_many_owned(bytes) {
-            Err(_) => {
-                inner.trail.bound_reached(Limit::DeliveryBytes);
-                room.acquire_many_owned(bytes).await.ok()
-            }
-            permit => permit.ok(),
-        };
-        let delivery = Arc::new(Delivery {
-            envelope,
-            trail,
-            _permit: permit,
-        });
-        for shard in shards.iter() {
-            match alone {
-                true => inner.shards[shard].send_alone(delivery.clone()).await,
-                false => self.send(shard, Command::Deliver(delivery.clone())).await,
-            }
+        if let Some((kind, position)) = handing_over {
+            inner.progress.finish(kind, position);
         }
-        true
+        is_wanted
+    }
+
+    /// Nothing is to be delivered of what is stored at `position`, or this instance begins behind it.
+    pub fn passed(&self, kind: Kind, position: Position) {
+        self.inner.progress.begin(kind, position);
+        self.inner.progress.finish(kind, position);
+    }
+
+    /// How far this instance has come with `kind`.
+    pub(crate) fn head(&self, kind: Kind) -> Head {
+        self.inner.progress.head(kind)
+    }
+
+    /// Shows `is_enough` how far this instance has come with `kind`, now and whenever it has come further, until that
+    /// returns `true`.
+    pub(crate) async fn head_until(&self, kind: Kind, is_enough: impl FnMut(Head) -> bool) {
+        self.inner.progress.until(kind, is_enough).await;
     }
 
     /// Whether a session here may want it.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
-use super::command::{Command, Join, SessionCommand, SessionKey, Subscription, Whom};
+use super::command::{Command, Join, SessionCommand, SessionKey, Subscribe, Subscription, Whom};
 use super::counters::Counters;
 use super::fanout::write::{Sent, send_one};
 use super::frames::Frames;
@@ -23,11 +23,15 @@ use super::window::Window;
 use super::wire::GroupKey;
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
+use crate::envelope::Kept;
+
+use resume::Resuming;
 
 mod acknowledge;
 mod answer;
 mod closing;
 pub(crate) mod held;
+mod resume;
 mod timers;
 
 /// Notifications that are delivered together.
@@ -42,6 +46,7 @@ pub(super) struct Setting {
     pub counters: Arc<Counters>,
     pub clock: Arc<AtomicU32>,
     pub user_prefix: Path,
+    pub kept: Kept,
     pub grace_ticks: u32,
     pub trail: Arc<dyn Trail>,
     /// Whether `trail` records any notification.
@@ -58,6 +63,8 @@ pub(super) struct Shard {
     pub(super) doomed: Vec<(Slot, CloseReason)>,
     /// Sessions to be closed by a drain, shuffled once.
     leaving: Vec<SessionKey>,
+    /// Subscriptions that wait for their replay, and how far this shard has come with what history keeps.
+    pub(super) resuming: Resuming,
 }
 
 impl Shard {
@@ -71,6 +78,7 @@ impl Shard {
             frames: Frames::default(),
             doomed: Vec::new(),
             leaving: Vec::new(),
+            resuming: Resuming::default(),
         }
     }
 
@@ -112,15 +120,29 @@ impl Shard {
         match command {
             // Its key is never reused, so it is not in the roster yet.
             SessionCommand::Join(..) => {}
-            SessionCommand::Subscribe(subscription, receipt, coming) => {
-                self.subscribe(slot, *subscription, receipt);
+            SessionCommand::Subscribe(subscribe) => {
+                let Subscribe {
+                    subscription,
+                    receipt,
+                    coming,
+                    begun,
+                } = *subscribe;
+                let begins = begun.map(|begun| self.resuming.begins(&subscription.target, begun));
+                self.subscribe(slot, subscription);
                 // The index now knows the subscription itself.
                 drop(coming);
+                // After the index knows, or a client that publishes on its RECEIPT would be dropped as unwanted; before
+                // any MESSAGE, since only the shard writes (STOMP rule R3).
+                if let Some(receipt) = receipt {
+                    self.say_begun(slot, &receipt, begins);
+                }
             }
+            SessionCommand::Hold(hold) => self.hold(slot, *hold),
+            SessionCommand::Release(release) => self.release_held(slot, *release),
             SessionCommand::Unsubscribe(number, receipt) => self.unsubscribe(slot, number, receipt),
             SessionCommand::Acknowledge(ack) => self.acknowledge(slot, &ack),
             SessionCommand::Say(bytes) => self.say(slot, bytes),
-            SessionCommand::Deliver(envelope) => self.deliver_to(slot, &envelope),
+            SessionCommand::Deliver(envelope) => self.answer(slot, *envelope),
             SessionCommand::Drained => self.drained(slot),
             SessionCommand::Close(reason, last_messages) => self.end(slot, reason, last_messages),
             SessionCommand::Leave => self.end(slot, CloseReason::PeerGone, []),
@@ -138,7 +160,7 @@ impl Shard {
         self.say(slot, connected);
     }
 
-    fn subscribe(&mut self, slot: Slot, subscription: Subscription, receipt: Option<Bytes>) {
+    fn subscribe(&mut self, slot: Slot, subscription: Subscription) {
         let Some((_, session)) = self.roster.get_mut(slot) else {
             return;
         };
@@ -169,11 +191,6 @@ impl Shard {
             .counters
             .subscriptions
             .fetch_add(1, Ordering::Relaxed);
-        // After the index knows, or a client that publishes on its RECEIPT would be dropped as unwanted; before any
-        // MESSAGE, since only the shard writes (STOMP rule R3).
-        if let Some(receipt) = receipt {
-            self.say(slot, receipt);
-        }
     }
 
     fn unsubscribe(&mut self, slot: Slot, number: u32, receipt: Option<Bytes>) {

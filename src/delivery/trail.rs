@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::envelope::{Envelope, MessageId, TraceContext};
+use crate::envelope::{Envelope, MessageId, TraceContext, Unrecovered};
 use crate::limit::Limit;
 
 /// Follows the notifications of one instance. The shards' threads and the sessions' tasks call it: it must not wait. A
@@ -39,6 +39,11 @@ pub trait Trail: Send + Sync + 'static {
         let _ = limit;
     }
 
+    /// A subscription with `last-message-id` has begun: this many MESSAGEs were replayed, or none for a reason.
+    fn resumed(&self, outcome: Result<usize, Unrecovered>) {
+        let _ = outcome;
+    }
+
     /// The notification `id` was dropped, because encoding it panicked.
     fn poisoned(&self, _id: &MessageId) {}
 
@@ -49,7 +54,7 @@ pub trait Trail: Send + Sync + 'static {
 
     /// A notification came from the bus and matches here. `Some` if it is recorded: `envelope` then carries the
     /// context under which this instance records it.
-    fn notification(&self, envelope: &mut Envelope) -> Option<Box<dyn NotificationTrail>> {
+    fn notification(&self, envelope: &mut Arc<Envelope>) -> Option<Box<dyn NotificationTrail>> {
         let _ = envelope;
         None
     }

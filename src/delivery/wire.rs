@@ -65,10 +65,11 @@ pub fn rest(envelope: &Envelope, version: Version, user_prefix: &Path, traced: b
         }
     }
     out.extend_from_slice(b"\nmessage-id:");
-    match envelope.position {
-        Some(position) => display_into(&mut out, position),
-        None => out.extend_from_slice(envelope.id.as_str().as_bytes()),
+    if envelope.position.is_some() {
+        display_into(&mut out, envelope.message_id_text());
+        out.extend_from_slice(b"\nherald-id:");
     }
+    out.extend_from_slice(envelope.id.as_str().as_bytes());
     out.push(b'\n');
     let content_type = envelope.content_type.as_deref().unwrap_or(match body_is_utf8 {
         true => "text/plain;charset=UTF-8",
@@ -105,10 +106,7 @@ pub fn rest(envelope: &Envelope, version: Version, user_prefix: &Path, traced: b
 
 /// The value of MESSAGE's `ack` header: unique in a session, equal across the sessions of a group.
 fn ack_value(envelope: &Envelope, subscription: &str) -> String {
-    match envelope.position {
-        Some(position) => format!("{position};{subscription}"),
-        None => format!("{};{subscription}", envelope.id),
-    }
+    format!("{};{subscription}", envelope.message_id_text())
 }
 
 /// Appends the group's head for a notification whose shared part is `rest`. `traceparent` is the session's own.
@@ -150,6 +148,11 @@ pub fn message_of(frame: &[u8]) -> Bytes {
     websocket_head_into(&mut out, std::str::from_utf8(frame).is_ok(), frame.len());
     out.extend_from_slice(frame);
     out.into()
+}
+
+/// RECEIPT (STOMP rule R1) with further `headers`, as one WebSocket message.
+pub fn receipt(receipt_id: &str, headers: &[(&str, &str)], version: Version) -> Bytes {
+    message_of(&encode(&ServerFrame::Receipt { receipt_id, headers }, version))
 }
 
 /// A heart-beat: LF as a message of its own (STOMP rules B2, W4).

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::Headers;
+use super::{Envelope, Headers};
 use crate::setting::as_text;
 
 const BAGGAGE: &str = "baggage";
@@ -60,6 +60,14 @@ impl BrowserBaggage {
                 .map(Into::into),
             false => Some(value),
         })
+    }
+
+    /// The same in place. A notification that is shared is copied only if it has baggage.
+    pub fn filter_in(&self, envelope: &mut Arc<Envelope>) {
+        if envelope.headers.iter().any(|(name, _)| is_baggage(name)) {
+            let envelope = Arc::make_mut(envelope);
+            envelope.headers = self.filter(std::mem::take(&mut envelope.headers));
+        }
     }
 
     /// The listed members of `list`.

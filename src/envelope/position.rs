@@ -134,6 +134,15 @@ pub enum Unrecovered {
 }
 
 impl Unrecovered {
+    /// All reasons.
+    pub const ALL: [Self; 5] = [
+        Self::EpochChanged,
+        Self::PositionExpired,
+        Self::TooMany,
+        Self::HistoryOff,
+        Self::Unavailable,
+    ];
+
     /// The value of the `reason` header.
     pub fn as_str(self) -> &'static str {
         match self {

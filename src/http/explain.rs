@@ -74,7 +74,8 @@ pub(crate) struct ReachedSession {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     subscription: Option<String>,
-    /// `at_once`; `queued`: behind what waits for a slow reader; `held`: until the client acknowledges earlier ones.
+    /// `at_once`; `queued`: behind what waits for a slow reader; `held`: until the client acknowledges earlier ones;
+    /// `resuming`: behind what the client missed.
     #[schema(example = "at_once")]
     way: &'static str,
     /// Bytes that wait for the session.
@@ -202,6 +203,7 @@ fn reached_session(instance: &str, reached: Reached) -> ReachedSession {
         subscription: reached.subscription,
         way: match reached.way {
             Way::AtOnce => "at_once",
+            Way::Resuming => "resuming",
             Way::Queued => "queued",
             Way::Held => "held",
         },

@@ -11,7 +11,7 @@ use super::api::Api;
 use super::error::ApiError;
 use super::trace::FromPublisher;
 use crate::destination::Target;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Position};
 use crate::publish::{Publishing, Source};
 
 pub(crate) mod message;
@@ -19,12 +19,21 @@ pub(crate) mod publish;
 pub(crate) mod raw;
 pub(crate) mod request;
 
-/// The answer to a successful publish: with history off, handed to a live bus connection, at most once.
+/// The answer to a successful publish: where history keeps the destination, it is kept; else it was handed to a live bus
+/// connection, at most once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Accepted {
     /// The notification's id: the publisher's own, or a new ULID.
     #[schema(example = "01JDEXAMPLE0000000000000000")]
     pub id: String,
+    /// Where it is kept: the `message-id` of its MESSAGE. Not there where history does not keep the destination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "1764344293261000-4711")]
+    pub position: Option<String>,
+    /// The same of each user, in the order of `users`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub positions: Option<Vec<String>>,
     /// The trace's id, if it is recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "4bf92f3577b34da6a3ce929d0e0e4736")]
@@ -32,11 +41,18 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
-    /// The answer for `envelope`.
-    pub(crate) fn of(envelope: &Envelope) -> Self {
+    /// The answer for `envelope`, which went to each of `positions`, if it is kept.
+    pub(crate) fn of(envelope: &Envelope, positions: &[Position]) -> Self {
         let trace_id = envelope.trace.trace_id().filter(|_| envelope.trace.is_sampled());
+        let (position, positions) = match positions {
+            [] => (None, None),
+            [position] => (Some(position.to_string()), None),
+            several => (None, Some(several.iter().map(ToString::to_string).collect())),
+        };
         Self {
             id: envelope.id.as_str().into(),
+            position,
+            positions,
             trace_id: trace_id.map(Into::into),
         }
     }
@@ -74,8 +90,8 @@ impl Api {
         let targets = [envelope.target.clone()];
         let mut publishing = self.begin(publisher, &targets, &mut envelope);
         let published = publishing.hand_over(&envelope).await;
-        published.map_err(|error| ApiError::from_publish(error, None))?;
-        Ok(Accepted::of(&envelope))
+        let published = published.map_err(|error| ApiError::from_publish(error, None))?;
+        Ok(Accepted::of(&envelope, published.position.as_slice()))
     }
 
     /// Counts a publish by its outcome, and returns that.

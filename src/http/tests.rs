@@ -59,6 +59,7 @@ pub(crate) fn registry() -> Registry {
         delivery_bytes: 1 << 20,
         hidden_tab_grace: std::time::Duration::from_secs(300),
         user_prefix: Prefixes::default().user_prefix,
+        kept: Default::default(),
     };
     Registry::start(&crate::delivery::Config::default(), settings, Arc::new(())).expect("a shard")
 }

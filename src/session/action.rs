@@ -83,6 +83,8 @@ pub enum Action {
         subscription: Box<Subscription>,
         /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
+        /// The frame's `last-message-id` header. If it has one, it has a receipt.
+        after: Option<Box<str>>,
     },
     /// Unsubscribe.
     Unsubscribe {

@@ -153,5 +153,5 @@ async fn publish(
         tracing_span(span).in_scope(|| info!(reason, id = %envelope.id, trace_id, "a SEND was refused"));
     }
     publisher.count(Source::Stomp, refused);
-    outcome
+    outcome.map(drop)
 }

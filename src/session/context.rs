@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::HeartbeatConfig;
@@ -20,6 +21,9 @@ use crate::setting::HumanDuration;
 use crate::stomp;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
+
+/// How many subscriptions resume at the same time; each takes a millisecond.
+pub(crate) const RESUMES_AT_ONCE: usize = 64;
 
 /// What a session needs of its instance.
 pub(crate) struct Context {
@@ -53,6 +57,8 @@ pub(crate) struct Context {
     pub incoming: Arc<Total>,
     /// The bounds of a connection.
     pub limits: Limits,
+    /// How many subscriptions may resume at once: each takes more of the outboxes' common bound than most need.
+    pub resumes: Semaphore,
     /// Cancelled when the instance drains: clients that have not logged in by then do so elsewhere.
     pub draining: CancellationToken,
 }

@@ -23,6 +23,7 @@ use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
 use crate::limit::AddressGroup;
+use crate::stomp::Frame;
 use crate::task;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
@@ -31,8 +32,9 @@ use crate::ws::writer::{PlainSocket, flush_last, write_outbox};
 
 mod act;
 mod greet;
+mod resume;
 
-use act::{Source, on_frame};
+use act::{Reading, Source, on_frame};
 use greet::{LoggedIn, Stranger, meet};
 
 /// How long the last frames may take to reach the kernel.
@@ -224,19 +226,30 @@ fn read(
     outbox: &Outbox,
 ) -> impl Future<Output = End> + Send {
     let mut requests = application::InFlight::default();
+    let mut later: Option<Box<Frame>> = None;
     async move {
         if let Err(reject) = context.rules.chain.joined(session.principal()) {
             return error_end(reject.into(), session.version(), &context.metrics);
         }
         loop {
-            let handling = match inputs.next().await {
+            let input = async {
+                match later.take() {
+                    Some(frame) => Ok(Input::Frame(*frame)),
+                    None => inputs.next().await,
+                }
+            };
+            let handling = match input.await {
                 Ok(Input::Frame(frame)) => {
                     // What earlier frames turned out to be; this one is answered.
                     if let Err(refusal) = inputs.idle(outbox.acks().take_missed(), &frame) {
                         return error_end(refusal, session.version(), &context.metrics);
                     }
-                    let requests = &mut requests;
-                    Box::pin(on_frame(context, session, source, outbox, requests, frame))
+                    let reading = Reading {
+                        requests: &mut requests,
+                        inputs,
+                        later: &mut later,
+                    };
+                    Box::pin(on_frame(context, session, source, outbox, reading, frame))
                 }
                 Ok(Input::Ping(payload)) => {
                     source.key.say(pong_frame(&payload)).await;

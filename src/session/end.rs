@@ -19,7 +19,7 @@ pub(crate) struct End {
 
 /// RECEIPT (STOMP rule R1).
 pub(crate) fn receipt_message(receipt: &str, version: Version) -> Bytes {
-    wire::message_of(&encode(&ServerFrame::Receipt { receipt_id: receipt }, version))
+    wire::receipt(receipt, &[], version)
 }
 
 /// DISCONNECT: RECEIPT if asked, then Close (STOMP rule D1).

@@ -14,8 +14,6 @@
 //! If the session ends at any step, Leave is all that is needed. The position of the client has not moved before it reads
 //! the RECEIPT.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "driven by the shells that follow"))]
-
 use crate::bus::history::StreamInfo;
 use crate::delivery::heads::Head;
 use crate::envelope::{Position, Unrecovered};

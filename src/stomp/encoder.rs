@@ -16,6 +16,8 @@ pub enum ServerFrame<'a> {
     Receipt {
         /// The value of the frame's `receipt` header.
         receipt_id: &'a str,
+        /// Additional headers, such as `position`.
+        headers: &'a [(&'a str, &'a str)],
     },
     /// The last frame of a session (E1, E2).
     Error {
@@ -48,9 +50,10 @@ pub fn encode(frame: &ServerFrame<'_>, version: Version) -> Vec<u8> {
             headers_into(&mut out, headers, Version::V1_0);
             body_into(&mut out, b"");
         }
-        ServerFrame::Receipt { receipt_id } => {
+        ServerFrame::Receipt { receipt_id, headers } => {
             out.extend_from_slice(b"RECEIPT\n");
             headers_into(&mut out, &[("receipt-id", receipt_id)], version);
+            headers_into(&mut out, headers, version);
             body_into(&mut out, b"");
         }
         ServerFrame::Error {
@@ -137,7 +140,10 @@ mod tests {
 
     #[test]
     fn a_receipt_repeats_the_id_escaped_again() {
-        let frame = ServerFrame::Receipt { receipt_id: "a:b\r" };
+        let frame = ServerFrame::Receipt {
+            receipt_id: "a:b\r",
+            headers: &[],
+        };
         check(&frame, Version::V1_0, "RECEIPT\nreceipt-id:a:b\r\n\n\0");
         check(&frame, Version::V1_1, "RECEIPT\nreceipt-id:a\\cb\r\n\n\0");
         check(&frame, Version::V1_2, "RECEIPT\nreceipt-id:a\\cb\\r\n\n\0");

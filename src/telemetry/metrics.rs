@@ -10,6 +10,7 @@ use prometheus::{
 };
 
 use crate::close_reason::CloseReason;
+use crate::envelope::Unrecovered;
 use crate::limit::Limit;
 use names::Name;
 use timing::Exemplars;
@@ -100,6 +101,10 @@ pub struct Metrics {
     pub ack: Timing,
     /// ACK and NACK frames, by `kind`.
     pub acks: IntCounterVec,
+    /// Subscriptions that came with `last-message-id`, by `outcome`: `recovered`, or the reason; [`Metrics::resumed`] counts.
+    resumes: IntCounterVec,
+    /// MESSAGEs that were replayed, by `source`: `tail`.
+    replayed: IntCounterVec,
     /// Notifications to users without a session anywhere; this instance counts them for the cluster, or another does.
     pub offline: IntCounter,
     /// Messages whose handling panicked, by [`Poison`]; the bus counts those that it could not even decode.
@@ -210,6 +215,8 @@ impl Metrics {
             outbox_wait,
             ack,
             acks: make.counters(names::ACKS, &["kind"])?,
+            resumes: make.counters(names::RESUMES, &["outcome"])?,
+            replayed: make.counters(names::REPLAYED, &["source"])?,
             offline: deliveries_offline,
             poisoned: [
                 poisoned.clone(),
@@ -234,6 +241,15 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// Counts a subscription that came with `last-message-id`: how many MESSAGEs were replayed, or why none.
+    pub fn resumed(&self, outcome: Result<usize, Unrecovered>) {
+        let label = outcome.err().map_or("recovered", Unrecovered::as_str);
+        self.resumes.with_label_values(&[label]).inc();
+        self.replayed
+            .with_label_values(&["tail"])
+            .inc_by(outcome.unwrap_or(0) as u64);
+    }
+
     /// A rate over a series that appears with its first event misses that event.
     fn show_all_from_the_start(&self) {
         for reason in CloseReason::ALL {
@@ -241,6 +257,11 @@ impl Metrics {
         }
         for reason in ["queue", "export", "shutdown"] {
             self.spans_lost.with_label_values(&[reason]);
+        }
+        self.replayed.with_label_values(&["tail"]);
+        self.resumes.with_label_values(&["recovered"]);
+        for reason in Unrecovered::ALL {
+            self.resumes.with_label_values(&[reason.as_str()]);
         }
         for limit in Limit::ALL {
             self.limit_hits.with_label_values(&[limit.name()]);

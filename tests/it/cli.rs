@@ -65,7 +65,7 @@ async fn what_is_published_arrives_as_it_was_given() {
     assert_eq!(answers, [wanted("test1"), wanted("test2")], "{ended:?}");
     let message = browser.next().await;
     let header = |name| message.header(name).unwrap_or("none");
-    assert_eq!((&*message.text(), header("message-id")), ("{}", "order-7"));
+    assert_eq!((&*message.text(), header("herald-id")), ("{}", "order-7"));
     assert_eq!(
         (header("content-type"), header("kind"), header("note")),
         ("application/json", "order", "a:b")

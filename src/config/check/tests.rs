@@ -398,3 +398,29 @@ fn bounds_fit_each_other() {
     check("limits.socket_send_bytes = '0B'", &[]);
     check("heartbeat.send = '0s'", &[]);
 }
+
+/// History: what cannot be kept, and what could never be replayed.
+#[test]
+fn history_keeps_what_there_is() {
+    const NATS: &str = "bus.url = \"nats://127.0.0.1:4222\"\n";
+    check(&format!("{NATS}history.enabled = true"), &["history.enabled"]);
+    check(&format!("{NATS}history.enabled = false"), &[]);
+    check(NATS, &[]);
+    check("history.enabled = true", &[]);
+    check("history.broadcast = []", &[]);
+    check("history.broadcast = [\"/topic\"]", &[]);
+    check("history.broadcast = [\"/elsewhere\"]", &["history.broadcast[0]"]);
+    check(
+        "history.broadcast = [\"/queue\", \"/queue\"]",
+        &["history.broadcast[1]"],
+    );
+    for (key, bad) in [
+        ("history.tail_bytes", "\"1KiB\""),
+        ("history.replay_messages", "0"),
+        ("history.replay_messages", "100001"),
+        ("history.replay_bytes", "\"0B\""),
+        ("history.replay_bytes", "\"1GiB\""),
+    ] {
+        check(&format!("{key} = {bad}"), &[key]);
+    }
+}

@@ -6,6 +6,11 @@ use super::{Inner, Outbox, SHARE_OF_FREE};
 use crate::limit::Limit;
 
 impl Outbox {
+    /// The most bytes that may wait (`limits.outbox_bytes`).
+    pub fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
     /// For a slow consumer: the bound that it exceeded, and how many bytes that is.
     pub fn passed(&self) -> (Limit, usize) {
         match self.inner.lock().passed {

@@ -3,12 +3,18 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::{Registry, Sending};
 use crate::close_reason::CloseReason;
-use crate::delivery::command::{Acknowledgement, Command, Join, SessionCommand, SessionKey, Subscription};
+use crate::delivery::command::{
+    Acknowledgement, Command, Hold, Join, Receipt, Release, SessionCommand, SessionKey, Subscribe,
+    Subscription,
+};
+use crate::delivery::interest::Coming;
+use crate::delivery::shard::held::Bound;
 use crate::destination::Target;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Kind, Position};
 
 /// One session's link to its shard. The shard's mailbox keeps the order: what the session sends arrives in order.
 #[derive(Clone)]
@@ -31,14 +37,61 @@ impl SessionHandle {
     }
 
     /// Subscribes. `receipt` is sent before the first MESSAGE. Notifications published from now on reach the
-    /// subscription.
-    pub fn subscribe(&self, subscription: Box<Subscription>, receipt: Option<Bytes>) -> Sending {
-        let coming = match &subscription.target {
+    /// subscription; where history keeps the destination, those behind the receipt's `position`, which is decided by the
+    /// rule of [`crate::delivery::heads`].
+    pub async fn subscribe(&self, subscription: Box<Subscription>, receipt: Option<Receipt>) {
+        let coming = self.announce(&subscription.target);
+        let begun = match self.registry.inner.kept.holds(&subscription.target) {
+            true => Some(self.begun(Kind::of(&subscription.target)).await),
+            false => None,
+        };
+        let subscribe = Subscribe {
+            subscription: *subscription,
+            receipt,
+            coming,
+            begun,
+        };
+        self.send(SessionCommand::Subscribe(Box::new(subscribe))).await;
+    }
+
+    /// Subscribes to a destination that history keeps: what comes waits within `bound` until [`SessionHandle::release`].
+    /// Returns the position at which the live part begins; `None` if the session has ended.
+    pub(crate) async fn hold(&self, subscription: Box<Subscription>, bound: Bound) -> Option<Position> {
+        let coming = self.announce(&subscription.target);
+        let begun = self.begun(Kind::of(&subscription.target)).await;
+        let (begins, answer) = oneshot::channel();
+        let hold = Hold {
+            subscription: *subscription,
+            coming,
+            begun,
+            bound,
+            begins,
+        };
+        self.send(SessionCommand::Hold(Box::new(hold))).await;
+        answer.await.ok()
+    }
+
+    /// Sends the receipt, the replay and what was held; from then on the subscription is like any other.
+    pub(crate) fn release(&self, release: Release) -> Sending {
+        self.send(SessionCommand::Release(Box::new(release)))
+    }
+
+    fn announce(&self, target: &Target) -> Option<Coming> {
+        match target {
             Target::Broadcast(path) => Some(self.registry.inner.interest.announce(self.shard(), path)),
             // The session itself is in the index.
             Target::User { .. } => None,
-        };
-        self.send(SessionCommand::Subscribe(subscription, receipt, coming))
+        }
+    }
+
+    /// What has begun by now. Returns once every mailbox has it. To wait until nothing is under way would take for ever
+    /// under load.
+    async fn begun(&self, kind: Kind) -> Position {
+        let begun = self.registry.head(kind).begun;
+        self.registry
+            .head_until(kind, |head| head.has_finished(begun))
+            .await;
+        begun
     }
 
     /// Ends the subscription `number`. `receipt` is sent after its last MESSAGE.

@@ -39,6 +39,7 @@ fn registry_of(config: &crate::delivery::Config, delivery_bytes: usize, trail: A
         delivery_bytes,
         hidden_tab_grace: Duration::from_secs(300),
         user_prefix: Path::parse("/user").unwrap(),
+        kept: Default::default(),
     };
     Registry::start(config, settings, trail).unwrap()
 }

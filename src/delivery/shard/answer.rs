@@ -85,6 +85,20 @@ impl Shard {
                 }
             }
         }
+        if let Some(resuming) = self.resuming.waiting(session.key, target) {
+            is_reached = true;
+            into.reached_count += 1;
+            if into.reached.len() < max {
+                into.reached.push(Reached {
+                    session: session.id.to_string(),
+                    user: session.principal.user().to_string(),
+                    subscription: resuming.id.as_deref().map(ToOwned::to_owned),
+                    way: Way::Resuming,
+                    waiting_bytes: session.outbox.waiting().0 as u64,
+                    unacknowledged: None,
+                });
+            }
+        }
         if !is_reached {
             into.missed_count += 1;
             if into.missed.len() < max {

@@ -31,6 +31,7 @@ impl Shard {
         for held in session.subscriptions {
             self.leave_topic(held, &session.outbox);
         }
+        self.resuming.leave(session.key);
         self.setting.counters.sessions.fetch_sub(1, Ordering::Relaxed);
         session.outbox.close(reason, last_frames);
     }

@@ -15,7 +15,10 @@
 //! **Cut.** What this instance lost ([`Holding::cut`]) ends every subscription of the kind, held or live, at its place in the
 //! mailbox: no MESSAGE and no local answer for it any more, and its release gives nothing.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "driven by the shells that follow"))]
+#![cfg_attr(
+    not(test),
+    expect(dead_code, reason = "history over NATS, which follows, needs the rest")
+)]
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -23,7 +26,7 @@ use std::hash::Hash;
 use crate::envelope::{Kind, Position, Unrecovered};
 
 /// How much may be held back for one subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Bound {
     /// The most notifications.
     pub messages: usize,

@@ -10,14 +10,28 @@ use crate::delivery::command::Delivery;
 use crate::delivery::ledger::Ledger;
 use crate::delivery::outbox::{Pushed, TryWrite};
 use crate::delivery::wire::AckMode;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Position};
 use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
 
 mod acknowledge;
 mod liveness;
 mod poison;
+mod resume;
 mod slow;
+
+fn subscribe_command(
+    subscription: Subscription,
+    receipt: Option<&str>,
+    begun: Option<Position>,
+) -> SessionCommand {
+    SessionCommand::Subscribe(Box::new(Subscribe {
+        subscription,
+        receipt: receipt.map(Into::into),
+        coming: None,
+        begun,
+    }))
+}
 
 #[derive(Default)]
 struct Pipe {
@@ -73,6 +87,7 @@ impl Fixture {
             counters: Arc::default(),
             clock: clock.clone(),
             user_prefix: Path::parse("/user").unwrap(),
+            kept: Kept::default(),
             grace_ticks: 1_200,
             trail: Arc::new(()),
             records: false,
@@ -122,8 +137,7 @@ impl Fixture {
             ack: AckMode::Auto,
             prefetch: 1,
         };
-        let receipt = Some(Bytes::from(format!("RECEIPT-{number};")));
-        let command = SessionCommand::Subscribe(Box::new(subscription), receipt, None);
+        let command = subscribe_command(subscription, Some(&format!("RECEIPT-{number};")), None);
         self.handle(Command::Session(client.key, command));
     }
 
@@ -132,7 +146,7 @@ impl Fixture {
             .into_iter()
             .map(|envelope| {
                 Arc::new(Delivery {
-                    envelope,
+                    envelope: Arc::new(envelope),
                     trail: None,
                     _permit: None,
                 })

@@ -111,8 +111,13 @@ fn a_position_stands_as_message_id() {
         sequence: 9,
     });
     let (_, text) = message(&envelope, &key(Version::V1_2, AckMode::Client));
-    assert!(text.contains("\nmessage-id:3-9\n"));
+    assert!(text.contains(&format!("\nmessage-id:3-9\nherald-id:{}\n", envelope.id)));
     assert!(text.contains("\nack:3-9;s\\c1\n"));
+    // What an instance makes itself has a number behind it.
+    envelope.local = std::num::NonZeroU64::new(4);
+    let (_, text) = message(&envelope, &key(Version::V1_2, AckMode::Client));
+    assert!(text.contains("\nmessage-id:3-9.4\n") && text.contains("\nack:3-9.4;s\\c1\n"));
+    assert_eq!(envelope.message_id().as_str(), "3-9.4");
 }
 
 #[test]

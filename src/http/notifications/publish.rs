@@ -270,6 +270,7 @@ async fn publish(
         id: notification.id.unwrap_or_else(MessageId::random),
         target: first.clone(),
         position: None,
+        local: None,
         content_type: Some(CONTENT_TYPE.into()),
         headers: notification.headers,
         body: notification.payload,
@@ -280,17 +281,19 @@ async fn publish(
         arrival: Arrival::default(),
     };
     let mut publishing = api.begin(publisher, &notification.targets, &mut envelope);
+    let mut positions = Vec::new();
     for (published, target) in notification.targets.into_iter().enumerate() {
         envelope.target = target;
         // A thousand users on a bus that is always ready must not keep the thread to themselves.
         tokio::task::coop::consume_budget().await;
         let handed_over = publishing.hand_over(&envelope).await;
-        handed_over.map_err(
-            |error| match ApiError::from_publish(error, Some(format!("{at}/payload"))) {
+        let taken = handed_over.map_err(|error| {
+            match ApiError::from_publish(error, Some(format!("{at}/payload"))) {
                 ApiError::BusUnavailable { .. } => ApiError::BusUnavailable { published },
                 error => error,
-            },
-        )?;
+            }
+        })?;
+        positions.extend(taken.position);
     }
-    Ok(Accepted::of(&envelope))
+    Ok(Accepted::of(&envelope, &positions))
 }

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::bus::{
-    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, PendingReply, PublishError, RequestError,
-    Stats, UserEvent,
+    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, Incoming, PendingReply, PublishError,
+    Published, RequestError, Stats, UserEvent,
 };
 use crate::envelope::Envelope;
 use crate::instance::InstanceId;
@@ -81,11 +81,11 @@ impl RecordingBus {
 }
 
 impl Bus for RecordingBus {
-    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
-        Box::pin(async { self.take(envelope) })
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
+        Box::pin(async { self.take(envelope).map(|()| Published::default()) })
     }
 
-    fn incoming(&self) -> Option<BoxStream<Envelope>> {
+    fn incoming(&self) -> Option<BoxStream<Incoming>> {
         None
     }
 

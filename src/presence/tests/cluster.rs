@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{
-    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, PendingReply, PublishError, RequestError,
-    Responder, Stats, UserEvent,
+    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, Incoming, PendingReply, PublishError,
+    Published, RequestError, Responder, Stats, UserEvent,
 };
 use crate::destination::Path;
 use crate::envelope::Envelope;
@@ -155,11 +155,11 @@ impl TestBus {
 }
 
 impl Bus for TestBus {
-    fn publish<'a>(&'a self, _envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
+    fn publish<'a>(&'a self, _envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
         panic!("presence publishes no notification");
     }
 
-    fn incoming(&self) -> Option<BoxStream<Envelope>> {
+    fn incoming(&self) -> Option<BoxStream<Incoming>> {
         None
     }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::resume::{self, Resume};
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
 use crate::session::action::{Action, Refusal};
 use crate::session::application;
 use crate::session::context::Context;
 use crate::session::end::{End, error_end, farewell, receipt_message};
+use crate::session::input::Inputs;
 use crate::session::state::Session;
 use crate::stomp::{Command, Frame};
 #[cfg(test)]
@@ -23,26 +25,27 @@ pub(super) struct Source<'a> {
     pub(super) key: &'a SessionHandle,
 }
 
+/// What the reading half has of its own.
+pub(super) struct Reading<'a, 'i> {
+    pub(super) requests: &'a mut application::InFlight,
+    pub(super) inputs: &'a mut Inputs<'i>,
+    /// A frame that was read ahead, and comes next.
+    pub(super) later: &'a mut Option<Box<Frame>>,
+}
+
 /// Executes one frame. Returns the session's end, if the frame causes it.
 pub(super) async fn on_frame(
     context: &Arc<Context>,
     session: &mut Session,
     source: Source<'_>,
     outbox: &Outbox,
-    requests: &mut application::InFlight,
+    reading: Reading<'_, '_>,
     frame: Frame,
 ) -> Option<End> {
     let (version, key) = (session.version(), source.key);
     #[cfg(test)]
     task::faults::trip(&frame.body);
-    context.metrics.frames_in.inc();
-    if matches!(frame.command, Command::Ack | Command::Nack) {
-        context
-            .metrics
-            .acks
-            .with_label_values(&[frame.command.as_str()])
-            .inc();
-    }
+    count_frame(context, &frame);
     let (action, note) = match session.on_frame(frame, &context.rules) {
         Ok(Action::Noted { action, note }) => (Ok(*action), Some(note)),
         action => (action, None),
@@ -58,9 +61,27 @@ pub(super) async fn on_frame(
         Ok(Action::Subscribe {
             subscription,
             receipt,
+            after: None,
         }) => {
-            let receipt = receipt.map(|receipt| receipt_message(&receipt, version));
-            key.subscribe(subscription, receipt).await;
+            key.subscribe(subscription, receipt.as_deref().map(Into::into))
+                .await;
+            None
+        }
+        Ok(Action::Subscribe {
+            subscription,
+            receipt,
+            after: Some(after),
+        }) => {
+            let resume = Resume {
+                subscription,
+                receipt: receipt.unwrap_or_default(),
+                after,
+            };
+            // Boxed, or the future of every other frame would have its size.
+            let resuming = Box::pin(resume::resume(context, session, source, outbox, reading, resume));
+            if let Some(end) = resuming.await {
+                return Some(end);
+            }
             None
         }
         Ok(Action::Unsubscribe { number, receipt }) => {
@@ -79,7 +100,7 @@ pub(super) async fn on_frame(
                 trusted: source.trusted,
                 key,
             };
-            match send(context, sender, outbox, action, requests).await {
+            match send(context, sender, outbox, action, reading.requests).await {
                 Ok(receipt) => receipt,
                 Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
             }
@@ -99,6 +120,15 @@ pub(super) async fn on_frame(
         application::note(context, sender, note).await;
     }
     None
+}
+
+/// Counts a frame of a client's.
+pub(super) fn count_frame(context: &Context, frame: &Frame) {
+    context.metrics.frames_in.inc();
+    if matches!(frame.command, Command::Ack | Command::Nack) {
+        let kind = [frame.command.as_str()];
+        context.metrics.acks.with_label_values(&kind).inc();
+    }
 }
 
 /// Executes a SEND or COMMIT. Returns the receipt that is due.

@@ -39,6 +39,12 @@ impl Session {
             };
             return Err(malformed(format!("SUBSCRIBE: {what} a live subscription")));
         }
+        let after: Option<Box<str>> = frame.headers.get("last-message-id").map(Into::into);
+        if after.is_some() && receipt.is_none() {
+            return Err(malformed(
+                "SUBSCRIBE: header last-message-id needs a header receipt: the RECEIPT says whether the gap was closed",
+            ));
+        }
         let ack = ack_mode(frame, self.version)?;
         let prefetch = prefetch(frame, rules.limits.unacknowledged)?;
         let destination = self.destination("SUBSCRIBE", text, rules)?;
@@ -82,6 +88,7 @@ impl Session {
                 prefetch,
             }),
             receipt,
+            after,
         };
         Ok(match note {
             None => action,

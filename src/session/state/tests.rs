@@ -160,8 +160,9 @@ fn subscribe_needs_destination_and_id_and_a_legal_ack_mode() {
         Action::Subscribe {
             subscription,
             receipt,
+            after,
         } => {
-            assert_eq!(receipt.as_deref(), Some("r"));
+            assert_eq!((receipt.as_deref(), after), (Some("r"), None));
             assert_eq!(subscription.ack, AckMode::Client);
             let user = UserName::parse("alice").unwrap();
             let path = crate::destination::Path::parse("/queue/x").unwrap();

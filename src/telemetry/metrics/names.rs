@@ -81,6 +81,11 @@ names! {
         "Time that one shard took to write a broadcast, with its neighbours in the mailbox, to all its subscribers.";
     DELIVERIES = "herald_deliveries_total",
         "MESSAGEs by what became of them; offline counts notifications to a user without a session anywhere.";
+    RESUMES = "herald_resumes_total",
+        "Subscriptions that came with last-message-id, by outcome: recovered, or why not.";
+    REPLAYED = "herald_replayed_total", "MESSAGEs replayed to sessions that came back, by where they were read.";
+    TAIL_BYTES = "herald_tail_bytes", "Bytes that history holds in memory, by kind of notification.";
+    TAIL_MESSAGES = "herald_tail_messages", "Notifications that history holds in memory, by kind.";
     OUTBOX_BYTES = "herald_outbox_bytes", "Bytes that wait in outboxes.";
     OUTBOX_OLDEST_AGE = "herald_outbox_oldest_age_seconds",
         "Age of the oldest MESSAGE that waits in an outbox; 0 if none does.";

@@ -8,6 +8,7 @@ use prometheus::{Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVe
 
 use super::names::{self, Name};
 use super::process::Process;
+use crate::envelope::Kind;
 use crate::{bus, delivery};
 
 /// What others count themselves, read for one scrape.
@@ -58,6 +59,15 @@ impl Snapshot {
         let counter = IntCounter::new(name.name, name.help)?;
         counter.inc_by(value);
         self.add(counter)
+    }
+
+    fn gauges(&self, name: Name, label: &str, values: &[(&str, u64)]) -> Result<(), prometheus::Error> {
+        let gauges = IntGaugeVec::new(Opts::new(name.name, name.help), &[label])?;
+        for (labelled, value) in values {
+            let gauge = gauges.with_label_values(&[*labelled]);
+            gauge.set(i64::try_from(*value).unwrap_or(i64::MAX));
+        }
+        self.add(gauges)
     }
 
     fn seconds(&self, name: Name, value: f64) -> Result<(), prometheus::Error> {
@@ -122,6 +132,12 @@ pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry
             ("control", relayed.poison_control),
         ],
     )?;
+    let by_kind = |value: fn(&bus::TailStats) -> u64| -> Vec<(&str, u64)> {
+        let kinds = Kind::ALL.iter().zip(&bus.tails);
+        kinds.map(|(kind, tail)| (kind.as_str(), value(tail))).collect()
+    };
+    snapshot.gauges(names::TAIL_BYTES, "kind", &by_kind(|tail| tail.bytes))?;
+    snapshot.gauges(names::TAIL_MESSAGES, "kind", &by_kind(|tail| tail.messages))?;
     snapshot.counter(names::LOG_LINES_LOST, crate::telemetry::logs::lost())?;
     snapshot.counter(names::AUDIT_LOST, observed.audit_lost)?;
     snapshot.counter(names::HEARTBEAT_MISSES, delivery.pings)?;

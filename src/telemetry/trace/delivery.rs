@@ -13,7 +13,7 @@ use super::data::{DataSpan, attributes};
 use super::decide::remote;
 use crate::delivery::trail::{Counts, MessageTrail, NotificationTrail, Trail};
 use crate::destination::Target;
-use crate::envelope::{Envelope, MessageId, TraceContext};
+use crate::envelope::{Envelope, MessageId, TraceContext, Unrecovered};
 use crate::limit::Limit;
 use crate::telemetry::metrics::{Metrics, Poison};
 
@@ -67,7 +67,11 @@ impl Trail for Recorder {
         self.tracer.is_on()
     }
 
-    fn notification(&self, envelope: &mut Envelope) -> Option<Box<dyn NotificationTrail>> {
+    fn resumed(&self, outcome: Result<usize, Unrecovered>) {
+        self.metrics.resumed(outcome);
+    }
+
+    fn notification(&self, envelope: &mut Arc<Envelope>) -> Option<Box<dyn NotificationTrail>> {
         let span = self.tracer.deliver(envelope)?;
         Some(Box::new(span))
     }
@@ -87,7 +91,7 @@ impl Tracer {
     /// The `deliver` span of a notification that came by the bus and has a match here; `envelope` carries its context
     /// from then on. If no instance has decided yet, as for direct publishers on NATS, this one does. That one has decided
     /// to record it is believed by its mark; that it has decided against it, from anybody.
-    pub(in crate::telemetry) fn deliver(&self, envelope: &mut Envelope) -> Option<DeliverSpan> {
+    pub(in crate::telemetry) fn deliver(&self, envelope: &mut Arc<Envelope>) -> Option<DeliverSpan> {
         let inner = self.0.as_ref()?;
         let trace = &envelope.trace;
         let is_sampled = trace.is_sampled();
@@ -100,6 +104,7 @@ impl Tracer {
         };
         if !sampled {
             if is_sampled {
+                let envelope = Arc::make_mut(envelope);
                 envelope.trace = std::mem::take(&mut envelope.trace).unsampled();
             }
             return None;
@@ -122,7 +127,8 @@ impl Tracer {
             SystemTime::now(),
             attributes,
         );
-        envelope.trace = span.context();
+        // Copied only now, where history holds it as well.
+        Arc::make_mut(envelope).trace = span.context();
         Some(DeliverSpan {
             span,
             written: AtomicU64::new(0),

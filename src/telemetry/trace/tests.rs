@@ -1,5 +1,6 @@
 //! What is not sampled leaves nothing behind; what is has the right parents, and says what became of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::{SpanId, SpanKind};
@@ -70,6 +71,15 @@ fn attribute(span: &SpanData, name: &str) -> Option<String> {
     found.map(|held| held.value.to_string())
 }
 
+impl Tracer {
+    fn delivers(&self, envelope: &mut Envelope) -> Option<delivery::DeliverSpan> {
+        let mut shared = Arc::new(envelope.clone());
+        let span = self.deliver(&mut shared);
+        *envelope = Envelope::clone(&shared);
+        span
+    }
+}
+
 #[test]
 fn off_changes_nothing() {
     let tracer = Tracer::default();
@@ -77,7 +87,7 @@ fn off_changes_nothing() {
     assert_eq!((upstream.sampled, upstream.context.decided), (false, false));
     let mut envelope = to_anna();
     assert!(tracer.publish(&upstream, &[], &mut envelope).is_none());
-    assert!(tracer.deliver(&mut envelope).is_none());
+    assert!(tracer.delivers(&mut envelope).is_none());
     assert!(tracer.send(&envelope, "s").is_none());
     assert_eq!(envelope.trace, given(SAMPLED));
 }
@@ -91,7 +101,7 @@ fn an_unsampled_context_passes_on_unchanged_and_makes_no_span() {
     assert!(tracer.publish(&upstream, &[], &mut envelope).is_none());
     assert_eq!(envelope.trace.traceparent.as_deref(), Some(&*unsampled));
     assert_eq!(envelope.trace.tracestate.as_deref(), Some("v=1"));
-    assert!(tracer.deliver(&mut envelope).is_none());
+    assert!(tracer.delivers(&mut envelope).is_none());
     assert!(ended(&tracer).is_empty());
 }
 
@@ -117,19 +127,19 @@ fn a_decision_is_made_once() {
     // Published by an instance that decided against it, without a context: the bus says that much.
     let mut envelope = to_anna();
     envelope.trace.decided = true;
-    assert!(everything.deliver(&mut envelope).is_none());
+    assert!(everything.delivers(&mut envelope).is_none());
     // Published straight to NATS.
     let mut envelope = to_anna();
-    let span = everything.deliver(&mut envelope).unwrap();
+    let span = everything.delivers(&mut envelope).unwrap();
     assert!(envelope.trace.is_sampled());
     span.add(counts(1, 0));
     drop(span);
     let spans = ended(&everything);
     assert_eq!(spans[0].parent_span_id, SpanId::INVALID);
     let mut envelope = to_anna();
-    assert!(tracer(0.0, &[]).deliver(&mut envelope).is_none());
+    assert!(tracer(0.0, &[]).delivers(&mut envelope).is_none());
     envelope.trace = given(SAMPLED);
-    assert!(tracer(0.0, &["nats"]).deliver(&mut envelope).is_some());
+    assert!(tracer(0.0, &["nats"]).delivers(&mut envelope).is_some());
 }
 
 #[test]
@@ -150,24 +160,24 @@ fn a_decision_to_record_is_believed_from_instances_alone() {
     let other = tracer(0.0, &[]);
     for envelope in [&published, &direct, &dated, &marked] {
         let mut envelope = envelope.clone();
-        assert!(other.deliver(&mut envelope).is_none());
+        assert!(other.delivers(&mut envelope).is_none());
         // It goes on as what it is: not recorded.
         assert!(!envelope.trace.is_sampled() && envelope.trace.trace_id() == Some(TRACE_ID));
     }
     other.heard_mark(publisher.own_mark().unwrap());
-    assert!(other.deliver(&mut published.clone()).is_some());
-    assert!(publisher.deliver(&mut published.clone()).is_some());
+    assert!(other.delivers(&mut published.clone()).is_some());
+    assert!(publisher.delivers(&mut published.clone()).is_some());
     for envelope in [&direct, &dated, &marked] {
-        assert!(other.deliver(&mut envelope.clone()).is_none());
+        assert!(other.delivers(&mut envelope.clone()).is_none());
         // Whoever is trusted forges nothing.
-        assert!(tracer(0.0, &["nats"]).deliver(&mut envelope.clone()).is_some());
+        assert!(tracer(0.0, &["nats"]).delivers(&mut envelope.clone()).is_some());
         // The ratio decides about the others.
-        assert!(tracer(1.0, &[]).deliver(&mut envelope.clone()).is_some());
+        assert!(tracer(1.0, &[]).delivers(&mut envelope.clone()).is_some());
     }
     // Nobody may take another's mark for what is not recorded, and nobody has to.
     let mut refused = published;
     refused.trace = refused.trace.unsampled();
-    assert!(tracer(1.0, &["nats"]).deliver(&mut refused).is_none());
+    assert!(tracer(1.0, &["nats"]).delivers(&mut refused).is_none());
 }
 
 #[test]
@@ -194,9 +204,9 @@ fn a_user_under_debug_sampling_is_traced_whatever_the_ratio() {
     assert_eq!(envelope.trace.trace_id(), Some(TRACE_ID));
     assert!(envelope.trace.is_sampled());
     let mut direct = to_anna();
-    assert!(tracer.deliver(&mut direct).is_some());
+    assert!(tracer.delivers(&mut direct).is_some());
     tracer.debug(Debugged::User(user("anna")), Duration::ZERO);
-    assert!(tracer.deliver(&mut to_anna()).is_none());
+    assert!(tracer.delivers(&mut to_anna()).is_none());
 }
 
 #[test]
@@ -217,7 +227,7 @@ fn a_notification_to_a_user_is_one_tree() {
     let mut envelope = to_anna();
     let targets = [envelope.target.clone()];
     let publish = tracer.publish(&upstream, &targets, &mut envelope).unwrap();
-    let deliver = tracer.deliver(&mut envelope).unwrap();
+    let deliver = tracer.delivers(&mut envelope).unwrap();
     let send = tracer.send(&envelope, "session-1").unwrap();
     assert!(
         send.own_traceparent()
@@ -282,7 +292,7 @@ fn a_notification_to_a_user_is_one_tree() {
 fn what_goes_wrong_is_said() {
     let tracer = tracer(1.0, &[]);
     let mut envelope = to_anna();
-    let deliver = tracer.deliver(&mut envelope).unwrap();
+    let deliver = tracer.delivers(&mut envelope).unwrap();
     let lost = tracer.send(&envelope, "s").unwrap();
     let silent = tracer.send(&envelope, "s").unwrap();
     let refused = tracer.send(&envelope, "s").unwrap();

@@ -9,7 +9,7 @@ use herald::bus::{Bus, Config, Health};
 use herald::setting::Secret;
 
 use super::rights::complains;
-use super::{LIMITS, broadcast, config, instance, next, until};
+use super::{LIMITS, broadcast, config, heard, instance, next, until};
 use crate::support::nats::NatsServer;
 use crate::support::tls::tls_file;
 
@@ -25,7 +25,7 @@ async fn works(config: &Config) {
     until(&*bus, Health::Connected).await;
     let mut incoming = bus.incoming().unwrap();
     bus.publish(&broadcast("in")).await.unwrap();
-    assert_eq!(next(&mut incoming).await.body, "in");
+    assert_eq!(heard(&mut incoming).await.body, "in");
 }
 
 async fn does_not_work(config: &Config) {
@@ -110,7 +110,7 @@ async fn the_documented_permissions_are_enough() {
         .publish("herald.broadcast.queue.x", "allowed".into())
         .await
         .unwrap();
-    assert_eq!(next(&mut incoming).await.body, "allowed");
+    assert_eq!(heard(&mut incoming).await.body, "allowed");
     bus.control_publish("real", "".into()).await.unwrap();
     assert_eq!(next(&mut control).await.kind, "real");
     let event = herald::bus::UserEvent {
@@ -170,7 +170,7 @@ async fn heals(mut server: NatsServer, with: Config, write: impl FnOnce(), confi
     assert_eq!((bus.trouble(), bus.stats().reconnects), (vec![], 1));
     let mut incoming = bus.incoming().unwrap();
     bus.publish(&broadcast("in")).await.unwrap();
-    assert_eq!(next(&mut incoming).await.body, "in");
+    assert_eq!(heard(&mut incoming).await.body, "in");
 }
 
 fn held_by(held: &tempfile::NamedTempFile) -> Option<String> {

@@ -11,7 +11,7 @@ use herald::principal::UserName;
 use herald::setting::ByteSize;
 
 use super::backend::headers;
-use super::{LIMITS, broadcast, config, instance, nats_bus, next, path, until};
+use super::{LIMITS, broadcast, config, heard, instance, nats_bus, next, path, until};
 use crate::support::nats::{NatsServer, RawPublisher};
 use crate::support::within;
 
@@ -28,7 +28,7 @@ async fn every_instance_gets_every_message() {
     for incoming in [&mut at_first, &mut at_second] {
         let mut got = Vec::new();
         for _ in 0..sent.len() {
-            got.push(next(incoming).await);
+            got.push(heard(incoming).await);
         }
         // Two publishers: there is no order between them.
         got.sort_by(|a, b| a.body.cmp(&b.body));
@@ -50,7 +50,7 @@ async fn a_plain_client_reaches_browsers() {
         .publish("herald.broadcast.queue.message", r#"{"message":"hi"}"#.into())
         .await
         .unwrap();
-    let plain = next(&mut incoming).await;
+    let plain = heard(&mut incoming).await;
     assert_eq!(plain.target, Target::Broadcast(path("/queue/message")));
     assert_eq!(plain.body, r#"{"message":"hi"}"#);
     assert_eq!(plain.id.as_str().len(), 26);
@@ -66,7 +66,7 @@ async fn a_plain_client_reaches_browsers() {
         .publish_with_headers("herald.user.a%2Eb.queue.orders", own, "o".into())
         .await
         .unwrap();
-    let with_headers = next(&mut incoming).await;
+    let with_headers = heard(&mut incoming).await;
     let target = Target::User {
         user: UserName::parse("a.b").unwrap(),
         path: path("/queue/orders"),
@@ -138,7 +138,7 @@ async fn what_cannot_be_delivered_is_counted_and_costs_only_itself() {
         .await
         .unwrap();
     for _ in 0..2 {
-        assert_eq!(next(&mut incoming).await.body, "good");
+        assert_eq!(heard(&mut incoming).await.body, "good");
     }
     let stats = bus.stats();
     assert_eq!(
@@ -180,11 +180,11 @@ async fn what_the_client_cannot_read_is_counted_and_costs_only_itself() {
             raw.publish(subject, block, b"body").await;
         }
         raw.publish(b"herald.broadcast.queue.x", b"", b"good").await;
-        assert_eq!(next(&mut incoming).await.body, "good");
+        assert_eq!(heard(&mut incoming).await.body, "good");
     }
     // The two subscriptions have no order between them: wait for the one to the users' subjects as well.
     raw.publish(b"herald.user.alice.queue.x", b"", b"good").await;
-    assert_eq!(next(&mut incoming).await.body, "good");
+    assert_eq!(heard(&mut incoming).await.body, "good");
     let stats = bus.stats();
     assert_eq!((stats.undeliverable, stats.reconnects), (220, 0));
 }
@@ -201,7 +201,7 @@ async fn the_servers_limit_is_named_when_it_is_the_smaller_one() {
     let size = limit + 1;
     assert_eq!(refused, Err(PublishError::TooLarge { size, limit, which }));
     bus.publish(&broadcast(vec![0; limit])).await.unwrap();
-    assert_eq!(next(&mut incoming).await.body.len(), limit);
+    assert_eq!(heard(&mut incoming).await.body.len(), limit);
 
     // Headers that exceed the reserve are refused too, and the connection survives.
     let values: Vec<_> = (0..8).map(|n| (format!("h{n}"), "v".repeat(4_000))).collect();
@@ -215,7 +215,7 @@ async fn the_servers_limit_is_named_when_it_is_the_smaller_one() {
     );
     envelope.body = Bytes::new();
     bus.publish(&envelope).await.unwrap();
-    assert_eq!(next(&mut incoming).await, envelope);
+    assert_eq!(heard(&mut incoming).await, envelope);
     assert_eq!(bus.stats().reconnects, 0);
 }
 
@@ -240,9 +240,9 @@ async fn a_slow_instance_is_bounded_in_bytes_and_counts_what_it_drops() {
     };
     within("the drops", counted).await;
     for _ in 0..7 {
-        next(&mut unread).await;
+        heard(&mut unread).await;
     }
     assert_eq!(slow.stats().slow_consumer_drops, 93);
     slow.publish(&broadcast("after")).await.unwrap();
-    assert_eq!(next(&mut unread).await.body, "after");
+    assert_eq!(heard(&mut unread).await.body, "after");
 }

@@ -8,7 +8,7 @@ use herald::bus::nats::NatsBus;
 use herald::bus::{Bus, Config, Health, PublishError};
 use herald::setting::Secret;
 
-use super::{LIMITS, broadcast, config, instance, next, request, until};
+use super::{LIMITS, broadcast, config, heard, instance, next, request, until};
 use crate::support::nats::NatsServer;
 
 /// A server whose one user may not `verb` (`publish`, `subscribe`) the subjects.
@@ -58,7 +58,7 @@ async fn works(bus: &dyn Bus) {
     assert_eq!(bus.stats().refused_subscriptions, 0);
     let mut incoming = bus.incoming().unwrap();
     bus.publish(&broadcast("in")).await.unwrap();
-    assert_eq!(next(&mut incoming).await.body, "in");
+    assert_eq!(heard(&mut incoming).await.body, "in");
     let mut control = bus.control_incoming().unwrap();
     bus.control_publish("real", "".into()).await.unwrap();
     assert_eq!(next(&mut control).await.kind, "real");

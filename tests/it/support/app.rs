@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use herald::bus::Limits;
-use herald::bus::embedded::EmbeddedBus;
+use herald::bus::embedded::{EmbeddedBus, Keeping};
 use herald::config::Config;
 use herald::drain::Stop;
 use herald::envelope::HeaderLimits;
@@ -50,8 +50,17 @@ impl App {
         Self::with(|_| {}).await
     }
 
-    /// The same, with a configuration adjusted by `configure`.
+    /// The same, with a configuration adjusted by `configure`. Without history, so that frames can be told byte by byte.
     pub async fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::make(configure, false).await
+    }
+
+    /// The same, with the history that `[history]` asks for, as in the program.
+    pub async fn keeping(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::make(configure, true).await
+    }
+
+    async fn make(configure: impl FnOnce(&mut Config), keeps: bool) -> Self {
         // As `telemetry::start` does in the program; once for all instances of this process.
         static LISTENING: std::sync::Once = std::sync::Once::new();
         LISTENING.call_once(|| {
@@ -78,7 +87,11 @@ impl App {
                 bytes: config.limits.header_bytes.0,
             },
         };
-        let backends = EmbeddedBus::new(&config.bus, limits, instance.id);
+        let keeping = Keeping::of(&config.history, &config.destinations, config.limits.outbox_bytes);
+        let backends = match keeping.filter(|_| keeps) {
+            Some(keeping) => EmbeddedBus::with_history(&config.bus, limits, instance.id, keeping),
+            None => EmbeddedBus::new(&config.bus, limits, instance.id),
+        };
         let bus = FaultyBus::new(backends.clone());
         let app = herald::app::App::bind_on(config, true, instance, bus.clone())
             .await

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use herald::bus::{
-    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, PendingReply, PublishError, RequestError,
-    Stats, UserEvent,
+    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, History, Incoming, PendingReply,
+    PublishError, Published, RequestError, Stats, UserEvent,
 };
 use herald::envelope::Envelope;
 use herald::instance::InstanceId;
@@ -113,7 +113,7 @@ impl FaultyBus {
 }
 
 impl Bus for FaultyBus {
-    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), PublishError>> {
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
         Box::pin(async move {
             let left = self.left.load(Ordering::SeqCst);
             if left == 0 {
@@ -126,8 +126,12 @@ impl Bus for FaultyBus {
         })
     }
 
-    fn incoming(&self) -> Option<BoxStream<Envelope>> {
+    fn incoming(&self) -> Option<BoxStream<Incoming>> {
         self.inner.incoming()
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        self.inner.history()
     }
 
     fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>> {

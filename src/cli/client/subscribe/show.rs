@@ -11,10 +11,11 @@ use crate::cli::paint::{DIM, NAME, one_line, printable};
 use crate::stomp::client::ReceivedFrame;
 
 /// The headers that Herald itself writes on a MESSAGE; the others are the publisher's.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "subscription",
     "destination",
     "message-id",
+    "herald-id",
     "content-type",
     "content-length",
     "timestamp",

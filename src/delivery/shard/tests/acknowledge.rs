@@ -10,7 +10,7 @@ fn acknowledging(f: &mut Fixture, client: &Client, target: &Target, ack: AckMode
         ack,
         prefetch,
     };
-    let command = SessionCommand::Subscribe(Box::new(subscription), None, None);
+    let command = subscribe_command(subscription, None, None);
     f.handle(Command::Session(client.key, command));
 }
 
