@@ -20,6 +20,7 @@ mod descriptors;
 mod explain;
 mod guessing;
 mod half_frames;
+mod history;
 mod http;
 mod idle_frames;
 mod large_bodies;
