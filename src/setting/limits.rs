@@ -73,8 +73,9 @@ pub struct Limits {
     pub idle_frames_per_session: Rate,
 }
 
-/// What a session may send, and a user: thousands of small notifications a second, or some large ones in a row.
-const SEND_BYTES: ByteRate = ByteRate::per_second(ByteSize::mib(4), ByteSize::mib(32));
+/// What a session may send, and a user: thousands of small notifications a second, or some large ones in a row. A burst
+/// of 32 MiB through the chat held up everybody's notifications for 0.1 s (docs/performance.md).
+const SEND_BYTES: ByteRate = ByteRate::per_second(ByteSize::mib(4), ByteSize::mib(8));
 
 /// The largest value of `limits.sessions_per_user`: the sessions of one user must fit into one message between
 /// instances.
