@@ -6,7 +6,12 @@ import { defineConfig } from 'vitest/config';
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 export default defineConfig({
-  resolve: { alias: { '@herald/react': source('clients/react/src/index.ts') } },
+  resolve: {
+    alias: {
+      '@herald/client': source('clients/client/src/index.ts'),
+      '@herald/react': source('clients/react/src/index.ts'),
+    },
+  },
   test: {
     include: ['{ui,clients/*}/test/**/*.test.{ts,tsx}'],
     environment: 'happy-dom',

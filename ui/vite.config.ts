@@ -32,7 +32,12 @@ export default defineConfig({
   // Relative: the page works below any `http.base_path`.
   base: './',
   plugins: [react(), brotli()],
-  resolve: { alias: { '@herald/react': source('../clients/react/src/index.ts') } },
+  resolve: {
+    alias: {
+      '@herald/client': source('../clients/client/src/index.ts'),
+      '@herald/react': source('../clients/react/src/index.ts'),
+    },
+  },
   build: {
     target: 'es2022',
     // Inlined assets would be `data:` URLs, which the Content-Security-Policy allows for images alone.

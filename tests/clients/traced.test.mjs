@@ -3,24 +3,13 @@
 // `ack` span is linked to it. Needs Jaeger; scripts/tools gets it.
 
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { test } from 'node:test';
 import { context } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { BasicTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import { transformSync } from 'amaro';
-import { Browser, Herald, Inbox, here, post, startJaeger, until } from './support.mjs';
-
-/** The package as it is published but for its types, among the libraries that it imports. */
-async function traced(t) {
-  const source = readFileSync(path.resolve(here, '../../clients/ts/src/index.ts'), 'utf8');
-  const file = path.join(here, 'node_modules', `.herald-tracing-${process.pid}.mjs`);
-  t.after(() => rmSync(file, { force: true }));
-  writeFileSync(file, transformSync(source, { mode: 'strip-only' }).code);
-  return (await import(file)).traced;
-}
+import { fromSource } from './packages.mjs';
+import { Browser, Herald, Inbox, post, startJaeger, until } from './support.mjs';
 
 /** A page's SDK, which sends what it ends to `jaeger` at once. */
 function sdk(t, jaeger) {
@@ -38,7 +27,7 @@ test("the browser's span and Herald's are one trace, linked both ways", { timeou
     HERALD_TRACING__PROTOCOL: 'http/protobuf',
     HERALD_TRACING__INTERVAL: '50ms',
   });
-  const [wrap, tracer] = [await traced(t), sdk(t, jaeger)];
+  const [{ traced: wrap }, tracer] = [await fromSource(t, 'ts'), sdk(t, jaeger)];
   const browser = await Browser.connect(t, herald.ws, { user: 'test2' });
   const handled = new Inbox('a handled MESSAGE');
   const answers = { ack: (message) => message.ack(), nack: (message) => message.nack() };

@@ -4,7 +4,7 @@
 import { MantineProvider } from '@mantine/core';
 import { act, render, screen } from '@testing-library/react';
 import { expect, test, vi } from 'vitest';
-import { server } from '../../clients/react/test/server';
+import { server } from '../../clients/client/test/server';
 import { App } from '../src/App';
 import { readSettings } from '../src/settings';
 
@@ -31,7 +31,7 @@ const state = () => document.querySelector('#state')?.textContent;
 test('a login leads to the feed; it shows what arrives, once', async () => {
   await enter();
   expect(state()).toBe('test1 on one');
-  act(() => server.message('/queue/message', '{"hello":1}'));
+  act(() => server.publish('/queue/message', '{"hello":1}'));
   await pass(50);
   expect(document.querySelector('#stream')?.textContent).toContain('{"hello":1}');
   expect(screen.getByText(/^1 received/)).toBeTruthy();
@@ -45,7 +45,7 @@ test('a wrong password leads back to the form', async () => {
 
 test('a restart is no error: the bar counts down, the feed stays, the page comes back', async () => {
   await enter();
-  act(() => server.message('/queue/message', 'before'));
+  act(() => server.publish('/queue/message', 'before'));
   await pass(50);
   await act(async () => server.last.end(1001));
   await pass();

@@ -16,7 +16,7 @@ use crate::session::{
 
 /// Who was refused and is stubborn comes again after this, and up to as much later.
 const SOON: Duration = Duration::from_millis(500);
-/// Who was told nothing waits this and a random part of a ceiling that doubles, as `clients/react` does.
+/// Who was told nothing waits this and a random part of a ceiling that doubles, as `clients/client` does.
 const FLOOR: Duration = Duration::from_millis(200);
 const CEILING: Duration = Duration::from_millis(500);
 const CEILING_MAX: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub struct Storm {
 /// When a client that was refused comes again.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Again {
-    /// When the ERROR's `retry-after-ms` says; without it as `clients/react` does: exponential back-off, full jitter.
+    /// When the ERROR's `retry-after-ms` says; without it as `clients/client` does: exponential back-off, full jitter.
     Told,
     /// Within half a second to a second, whatever it was told.
     Soon,

@@ -1,6 +1,14 @@
-/** The connection in React: a provider and two hooks. Knows `connection.ts` and no page. */
+/** The connection in React: a provider and two hooks. Knows `@herald/client` and no page. */
 
-import type { StompHeaders } from '@stomp/stompjs';
+import {
+  type Gap,
+  HeraldConnection,
+  type HeraldOptions,
+  type HeraldState,
+  type MessageHandler,
+  type SendOptions,
+  type StompHeaders,
+} from '@herald/client';
 import {
   createContext,
   type ReactNode,
@@ -11,34 +19,42 @@ import {
   useState,
   useSyncExternalStore,
 } from 'react';
-import { HeraldConnection, type HeraldOptions, type HeraldState, type MessageHandler } from './connection.js';
 
 const HeraldContext = createContext<HeraldConnection | null>(null);
 
-/** Keeps one connection for all below it, from mount to unmount. New `url`, `user` or `password`: a new connection. */
+/**
+ * Keeps one connection for all below it, from mount to unmount. New `url`, `user` or `password`: a new connection. The
+ * functions may be new ones at each render.
+ */
 export function HeraldProvider({ children, ...options }: HeraldOptions & { children: ReactNode }) {
   const { url, user, password } = options;
-  const rest = useRef(options);
-  const connection = useMemo(
-    () => new HeraldConnection({ ...rest.current, url, user, password }),
-    [url, user, password],
-  );
+  const latest = useRef(options);
+  useEffect(() => {
+    latest.current = options;
+  });
+  const connection = useMemo(() => {
+    const { getToken } = latest.current;
+    return new HeraldConnection({
+      ...latest.current,
+      url,
+      user,
+      password,
+      getToken: getToken && (() => (latest.current.getToken ?? getToken)()),
+      onGap: (gap) => latest.current.onGap?.(gap),
+      onReconnect: (returned) => latest.current.onReconnect?.(returned),
+    });
+  }, [url, user, password]);
   useEffect(() => {
     connection.start();
-    // Who closes the laptop or loses the network need not sit a long wait out.
-    window.addEventListener('online', connection.retryNow);
-    return () => {
-      window.removeEventListener('online', connection.retryNow);
-      void connection.stop();
-    };
+    return () => void connection.stop();
   }, [connection]);
   return <HeraldContext.Provider value={connection}>{children}</HeraldContext.Provider>;
 }
 
 /** What {@link useHerald} gives. */
 export interface Herald extends HeraldState {
-  /** SENDs; done when the server has processed it. */
-  send: (destination: string, body: string, headers?: StompHeaders) => Promise<void>;
+  /** SENDs; done when the server has processed it. While the connection is away it fails, or waits with `away: 'wait'`. */
+  send: (destination: string, body: string, options?: SendOptions) => Promise<void>;
   /** Makes the next attempt now. */
   retryNow: () => void;
 }
@@ -50,7 +66,7 @@ export function useHerald(): Herald {
   return useMemo(
     () => ({
       ...state,
-      send: (destination, body, headers) => connection.send(destination, body, headers),
+      send: (destination, body, options) => connection.send(destination, body, options),
       retryNow: connection.retryNow,
     }),
     [connection, state],
@@ -61,6 +77,8 @@ export function useHerald(): Herald {
 export interface SubscriptionOptions {
   /** Headers of SUBSCRIBE, such as `{ ack: 'client-individual' }`. Read when the subscription begins. */
   headers?: StompHeaders;
+  /** Something may have been missed, and will not come: load the state anew. May be a new function at each render. */
+  onGap?: (gap: Gap) => void;
 }
 
 /** What {@link useSubscription} gives. */
@@ -92,6 +110,7 @@ export function useSubscription(
     const { headers } = latest.current.options;
     return connection.subscribe(destination, (message) => latest.current.handler(message), {
       headers,
+      onGap: (gap) => latest.current.options.onGap?.(gap),
       onRefused: setRefused,
     });
   }, [connection, destination]);

@@ -1,15 +1,17 @@
 /** React hooks for Herald: see README.md. */
 
-export type { IMessage } from '@stomp/stompjs';
-export { type Backoff, backoffDelayMs, DEFAULT_BACKOFF } from './backoff.js';
-export { type AfterClose, afterClose, closeWords } from './closes.js';
 export {
+  type Gap,
   HeraldConnection,
   type HeraldOptions,
   type HeraldState,
   type HeraldStatus,
+  type IMessage,
   type MessageHandler,
-} from './connection.js';
+  type Returned,
+  SendError,
+  type SendOptions,
+} from '@herald/client';
 export {
   type Herald,
   HeraldProvider,

@@ -4,8 +4,8 @@
 import { act, render, screen } from '@testing-library/react';
 import { StrictMode, useState } from 'react';
 import { expect, test, vi } from 'vitest';
+import { server } from '../../client/test/server.js';
 import { HeraldProvider, useHerald, useSubscription } from '../src/index.js';
-import { server } from './server.js';
 
 const pass = (ms = 5) => act(() => vi.advanceTimersByTimeAsync(ms));
 
@@ -33,13 +33,13 @@ test('a message shows, through a loss and in the newest handler', async () => {
   expect(text()).toBe('connecting open');
   await pass();
   expect(text()).toBe('connected one joined');
-  act(() => server.message('/queue/a', 'first'));
-  act(() => server.message('/queue/a', 'second'));
+  act(() => server.publish('/queue/a', 'first'));
+  act(() => server.publish('/queue/a', 'second'));
   expect(text()).toBe('connected one joined first second');
   await act(async () => server.last.end(1006));
   expect(text()).toBe('reconnecting one open first second');
   await pass(1_000);
-  act(() => server.message('/queue/a', 'third'));
+  act(() => server.publish('/queue/a', 'third'));
   expect(text()).toBe('connected one joined first second third');
 });
 

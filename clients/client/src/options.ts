@@ -1,0 +1,46 @@
+/** Where to connect, and as whom. Knows no connection. */
+
+import type { StompHeaders } from '@stomp/stompjs';
+import type { Backoff } from './backoff.js';
+import type { Returned } from './returning.js';
+import type { Gap } from './subscription.js';
+
+export interface HeraldOptions {
+  /** Such as `wss://example.com/ws`. */
+  url: string;
+  user?: string;
+  password?: string;
+  /** In place of user and password: asked before each attempt. If it fails, the attempt has failed. */
+  getToken?: () => string | Promise<string>;
+  /** Something may have been missed, and will not come: load the state anew. Once for each destination. */
+  onGap?: (gap: Gap) => void;
+  /** The connection is back after a loss, and every subscription with it. What was missed follows. */
+  onReconnect?: (returned: Returned) => void;
+  backoff?: Backoff;
+  /** From the opening of the socket to CONNECTED, and for `getToken`; default 10,000. */
+  connectTimeoutMs?: number;
+  /** Default 10,000. */
+  heartbeatMs?: number;
+  /** Opens the socket; default: the browser's own. For programs outside browsers, and for tests. */
+  webSocket?: (url: string, protocols: string[]) => WebSocket;
+}
+
+/** Headers of CONNECT. */
+export async function connectHeaders(options: HeraldOptions): Promise<StompHeaders> {
+  const { user, password, getToken, connectTimeoutMs = 10_000 } = options;
+  if (getToken) return { Authorization: `Bearer ${await inTime(getToken, connectTimeoutMs)}` };
+  return { ...(user !== undefined && { login: user }), ...(password !== undefined && { passcode: password }) };
+}
+
+/** What `ask` gives, unless it takes too long. */
+async function inTime<T>(ask: () => T | Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([ask(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,101 @@
+/** SENDs whose RECEIPT is still to come, and those that wait for the connection. Knows stompjs's client and no connection state. */
+
+import type { Client, StompHeaders } from '@stomp/stompjs';
+
+/** Why a `send` failed. */
+export type SendFailure =
+  /** There is no connection; nothing was sent. */
+  | 'away'
+  /** Too many wait already; nothing was sent. */
+  | 'full'
+  /** The connection was stopped or has ended; nothing was sent. */
+  | 'ended'
+  /** The server refused it, and says why. */
+  | 'refused'
+  /** The connection was lost before the answer came: it may have arrived. It is not sent again by itself. */
+  | 'lost';
+
+export class SendError extends Error {
+  readonly failure: SendFailure;
+
+  constructor(failure: SendFailure, message: string) {
+    super(message);
+    this.name = 'SendError';
+    this.failure = failure;
+  }
+}
+
+export interface SendOptions {
+  headers?: StompHeaders;
+  /** While there is no connection: fail at once (`refuse`, the default), or be sent with the next (`wait`). */
+  away?: 'refuse' | 'wait';
+}
+
+interface Pending {
+  destination: string;
+  body: string;
+  headers: StompHeaders;
+  resolve: () => void;
+  reject: (error: SendError) => void;
+}
+
+/** How many may wait for a connection. */
+const MOST_WAITING = 100;
+
+/** See the file's head. */
+export class Sends {
+  #waiting: Pending[] = [];
+  #unanswered = new Map<string, Pending>();
+  #receipts = 0;
+
+  /** Sends by `client`, or waits, or fails. */
+  send(client: Client | undefined, destination: string, body: string, options: SendOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const pending = { destination, body, headers: options.headers ?? {}, resolve, reject };
+      if (client) this.#write(client, pending);
+      else if (options.away !== 'wait') reject(new SendError('away', 'Not connected.'));
+      else if (this.#waiting.length >= MOST_WAITING) reject(new SendError('full', 'Too much waits to be sent.'));
+      else this.#waiting.push(pending);
+    });
+  }
+
+  /** There is a connection: what has waited goes out, in order. */
+  flush(client: Client): void {
+    for (const pending of this.#waiting.splice(0)) this.#write(client, pending);
+  }
+
+  /** Fails the one that the server refused. Returns whether it was one of these. */
+  refuse(receipt: string, reason: string): boolean {
+    const pending = this.#unanswered.get(receipt);
+    this.#unanswered.delete(receipt);
+    pending?.reject(new SendError('refused', reason));
+    return pending !== undefined;
+  }
+
+  /** The connection is gone. */
+  lose(): void {
+    const unanswered = [...this.#unanswered.values()];
+    this.#unanswered.clear();
+    for (const { reject } of unanswered) {
+      reject(new SendError('lost', 'The connection was lost before the answer came.'));
+    }
+  }
+
+  /** There will be no connection. */
+  end(reason: string): void {
+    this.lose();
+    for (const { reject } of this.#waiting.splice(0)) reject(new SendError('ended', reason));
+  }
+
+  #write(client: Client, pending: Pending): void {
+    this.#receipts += 1;
+    const receipt = `send-${this.#receipts}`;
+    this.#unanswered.set(receipt, pending);
+    client.watchForReceipt(receipt, () => {
+      this.#unanswered.delete(receipt);
+      pending.resolve();
+    });
+    const headers = { 'content-type': 'text/plain;charset=UTF-8', ...pending.headers, receipt };
+    client.publish({ destination: pending.destination, body: pending.body, headers });
+  }
+}
