@@ -64,3 +64,30 @@ test('disconnected by an operator: back at the form, and not connected again', a
   expect(screen.getByRole('alert').textContent).toBe('An operator has disconnected this user.');
   expect(server.sockets).toHaveLength(1);
 });
+
+const away = () => document.querySelector('#away')?.textContent;
+
+test('what came while the connection was away shows, and the line says that it is all here', async () => {
+  await enter();
+  expect(away()).toBe('');
+  server.drop();
+  for (let n = 0; n < 12; n += 1) server.publish('/queue/message', `missed ${n}`);
+  await pass(1_000);
+  expect(away()).toMatch(/^12 missed while away \(0\.\d s\), all here\.$/);
+  expect(document.querySelector('#stream')?.textContent).toContain('missed 11');
+  expect(screen.getByText(/^12 received/)).toBeTruthy();
+  server.drop();
+  await pass();
+  expect(away()).toBe('');
+  await pass(1_000);
+  expect(away()).toMatch(/^Nothing missed while away/);
+});
+
+test('a gap is said, with the destinations of the feed and why', async () => {
+  await enter();
+  server.restart();
+  await pass(1_000);
+  expect(away()).toMatch(
+    /^Gap: reload what depends on \/queue\/message, \/user\/queue\/orders\. .* Herald has restarted, and its history with it\.$/,
+  );
+});

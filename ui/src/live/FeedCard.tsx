@@ -8,6 +8,7 @@ import { clock } from '../format';
 import { Json } from '../Json';
 import type { Settings } from '../settings';
 import { TraceLink } from '../TraceLink';
+import { Away } from './Away';
 
 interface Props {
   settings: Settings;
@@ -72,6 +73,7 @@ export function FeedCard({ settings, feed, onError }: Props) {
           />
         ))}
       </ul>
+      <Away destinations={destinations} />
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
       <div className="scroll" role="log" aria-label="Notifications, newest first" tabIndex={0}>
         <ol className="stream" id="stream">
