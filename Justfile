@@ -101,6 +101,11 @@ bench *options:
     cargo build --release --bin herald --bin herald-bench
     "${CARGO_TARGET_DIR:-target}/release/herald-bench" all {{options}}
 
+# What history promises, while processes and connections fail: short or long (docs/reliability.md)
+reliability form="short":
+    cargo build --bin herald --bin herald-check
+    scripts/reliability {{form}}
+
 # Instructions of the hot path, counted by valgrind, against what they may be
 instructions:
     cargo bench --bench instructions

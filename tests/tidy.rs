@@ -167,6 +167,11 @@ fn what_a_path_means_is_seen_wherever_it_stands() {
         ("bench/src/a/b.rs", "use super::c::D;", "herald_bench::a::c::D"),
         ("bench/src/a.rs", "use crate::b;", "herald_bench::b"),
         (
+            "bench/check/src/a/b.rs",
+            "use super::c::D;",
+            "herald_check::a::c::D",
+        ),
+        (
             "bench/src/a.rs",
             "use herald::b as x; fn f() { x::c() }",
             "crate::b::c",

@@ -314,6 +314,13 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        name: "the checker knows Herald from outside only",
+        within: &["bench/check"],
+        bans: Ban::Paths(&["crate"]),
+        broken: ("bench/check/src/frame.rs", "use herald::stomp::frame::Frame;"),
+        ..RULE
+    },
+    Rule {
         name: "interceptors see who and what, never a socket or an outbox",
         within: &["src/interceptor"],
         bans: Ban::Paths(&[
@@ -457,7 +464,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "names say what a thing is: never manager, helper, util or service",
-        within: &["src", "bench/src", "tests", "examples"],
+        within: &["src", "bench/src", "bench/check/src", "tests", "examples"],
         bans: Ban::Naming(&[
             "manager", "managers", "helper", "helpers", "util", "utils", "utility", "service", "services",
         ]),

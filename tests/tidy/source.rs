@@ -58,7 +58,7 @@ impl Source {
     pub fn external_names(&self) -> HashSet<&str> {
         self.paths
             .iter()
-            .filter(|path| !path.text.starts_with("crate::") && !path.text.starts_with("herald_bench::"))
+            .filter(|path| !OWN_ROOTS.contains(&split(&path.text).0))
             .flat_map(|path| path.text.split("::"))
             .collect()
     }
@@ -69,9 +69,14 @@ pub fn is_test_file(file: &str) -> bool {
     file.starts_with("tests/") || file.ends_with("/tests.rs") || file.contains("/tests/")
 }
 
-/// What `crate` means in `file`: the load program is a crate of its own.
+/// What `crate` may mean.
+const OWN_ROOTS: [&str; 3] = ["crate", "herald_bench", "herald_check"];
+
+/// What `crate` means in `file`: the load program and the checker are crates of their own.
 fn root_of(file: &str) -> &'static str {
-    if file.starts_with("bench/") {
+    if file.starts_with("bench/check/") {
+        "herald_check"
+    } else if file.starts_with("bench/") {
         "herald_bench"
     } else {
         "crate"
@@ -83,6 +88,7 @@ fn module_of(file: &str) -> Vec<String> {
     let inner = file
         .strip_prefix("src/")
         .or_else(|| file.strip_prefix("bench/src/"))
+        .or_else(|| file.strip_prefix("bench/check/src/"))
         .and_then(|path| path.strip_suffix(".rs"))
         .unwrap_or("main");
     let mut module = vec![root_of(file).to_owned()];

@@ -1,0 +1,174 @@
+//! Publishes by REST, one request after the other, and repeats what was not answered 202. Each repeat is an attempt with
+//! an id of its own, so that what is stored twice by a repeat is told from what Herald doubles.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::recorded::{Answer, Position};
+use crate::world::World;
+
+/// Longer than any answer takes: `history.publish_timeout` is 10 s.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// From a refusal to the repeat.
+const REPEAT: Duration = Duration::from_millis(100);
+/// Who is further behind than this does not catch up.
+const BEHIND: Duration = Duration::from_secs(1);
+
+/// Publishes on connections that stay.
+#[derive(Clone)]
+pub struct Publisher {
+    world: Arc<World>,
+    number: u32,
+    client: Client<HttpConnector, Full<Bytes>>,
+    random: fastrand::Rng,
+}
+
+impl Publisher {
+    /// The `number`th.
+    pub fn new(world: Arc<World>, number: u32) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self {
+            random: fastrand::Rng::with_seed(world.seed ^ (u64::from(number) << 40) ^ 1),
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            number,
+            world,
+        }
+    }
+
+    /// The same, under another number.
+    pub fn numbered(mut self, number: u32) -> Self {
+        self.number = number;
+        self
+    }
+
+    /// Publishes to targets in `from..to`, so many a second, until the run says it is enough.
+    pub async fn run(mut self, from: u32, to: u32, per_second: f64, most: usize) {
+        let mut due = Instant::now();
+        while self.world.publishing.load(Ordering::Relaxed) {
+            let count = self.random.usize(1..=most);
+            let targets: Vec<u32> = (0..count).map(|_| self.random.u32(from..to)).collect();
+            self.publish(targets).await;
+            due += Duration::from_secs_f64(count as f64 / per_second);
+            due = due.max(Instant::now().checked_sub(BEHIND).unwrap_or(due));
+            sleep_until(due).await;
+        }
+    }
+
+    /// Publishes one to each target, in this order, and repeats what is not stored until the run says it is enough.
+    async fn publish(&mut self, mut targets: Vec<u32>) {
+        loop {
+            let answers = self.once(&targets).await;
+            let again = targets.iter().zip(answers);
+            let again = again.filter(|(_, answer)| !matches!(answer, Answer::Stored(_)));
+            targets = again.map(|(target, _)| *target).collect();
+            if targets.is_empty() || !self.world.publishing.load(Ordering::Relaxed) {
+                return;
+            }
+            sleep(REPEAT).await;
+        }
+    }
+
+    /// Publishes one to `target` until it is stored.
+    pub async fn last(mut self, target: u32, deadline: Instant) -> Option<(u32, Position)> {
+        while Instant::now() < deadline {
+            if let Some(Answer::Stored(position)) = self.once(&[target]).await.first() {
+                return Some((target, *position));
+            }
+            sleep(REPEAT).await;
+        }
+        None
+    }
+
+    /// One request.
+    async fn once(&mut self, targets: &[u32]) -> Vec<Answer> {
+        let ids: Vec<u32> = targets
+            .iter()
+            .map(|target| self.world.attempt(self.number, *target))
+            .collect();
+        let items: Vec<String> = ids
+            .iter()
+            .zip(targets)
+            .map(|(id, target)| self.item(*id, *target))
+            .collect();
+        let body = match items.as_slice() {
+            [one] => one.clone(),
+            items => format!("[{}]", items.join(",")),
+        };
+        let answers = match timeout(PATIENCE, self.post(body)).await {
+            Ok(Some((status, body))) => self.read(status, &body, ids.len()),
+            Ok(None) | Err(_) => vec![Answer::Unknown; ids.len()],
+        };
+        for (id, answer) in ids.iter().zip(&answers) {
+            self.world.answered(*id, *answer);
+        }
+        answers
+    }
+
+    fn item(&self, id: u32, target: u32) -> String {
+        let payload = self.world.body_of(id);
+        let target = self.world.targets.get(target as usize);
+        let (destination, user) = target.map_or(("", None), |target| {
+            (target.destination.as_str(), target.user.as_ref())
+        });
+        let user = user.map_or_else(String::new, |user| format!("\"user\":\"{user}\","));
+        format!("{{\"id\":\"a{id}\",{user}\"destination\":\"{destination}\",\"payload\":{payload}}}")
+    }
+
+    async fn post(&mut self, body: String) -> Option<(StatusCode, Bytes)> {
+        let door = self.world.door(&mut self.random)?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("http://{door}/api/v1/notifications"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .ok()?;
+        let answer = self.client.request(request).await.ok()?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.ok()?;
+        Some((status, body.to_bytes()))
+    }
+
+    /// What an answer says of each item.
+    fn read(&self, status: StatusCode, body: &[u8], count: usize) -> Vec<Answer> {
+        let value: Value = serde_json::from_slice(body).unwrap_or_default();
+        match value.as_array() {
+            Some(items) if items.len() == count => items
+                .iter()
+                .map(|item| self.read_one(item["status"].as_u64().unwrap_or_default(), item))
+                .collect(),
+            _ => vec![self.read_one(u64::from(status.as_u16()), &value); count],
+        }
+    }
+
+    fn read_one(&self, status: u64, value: &Value) -> Answer {
+        let kind = value["type"].as_str().unwrap_or_default();
+        match status {
+            202 => {
+                let position = value["position"].as_str().and_then(Position::parse);
+                if position.is_none() {
+                    self.world.complain(format!("a 202 without a position: {value}"));
+                }
+                position.map_or(Answer::Unknown, Answer::Stored)
+            }
+            503 if kind.ends_with(":outcome-unknown") => Answer::Unknown,
+            408 | 429 | 503 | 507 => Answer::Refused,
+            500.. => Answer::Unknown,
+            _ => {
+                self.world
+                    .complain(format!("a publish was answered {status}: {value}"));
+                Answer::Refused
+            }
+        }
+    }
+}
