@@ -2,46 +2,11 @@
 // back it calls a gap.
 
 import assert from 'node:assert/strict';
-import net from 'node:net';
 import { test } from 'node:test';
+import { Way } from '../clients/way.mjs';
 import { Herald, enter, joined, lookAt, notification, openPage, post } from './support.mjs';
 
 const SUBSCRIBED = ['/queue/message', '/user/queue/orders'];
-
-/** A way to `herald` that can be cut: every connection at once, and none comes about until it is mended. */
-async function startWay(t, herald) {
-  const sockets = new Set();
-  let isCut = false;
-  const server = net.createServer((near) => {
-    if (isCut) return near.destroy();
-    const far = net.connect(herald.port, '127.0.0.1');
-    for (const [socket, other] of [[near, far], [far, near]]) {
-      sockets.add(socket);
-      socket.on('error', () => {});
-      socket.on('close', () => {
-        sockets.delete(socket);
-        other.destroy();
-      });
-      socket.pipe(other);
-    }
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const cut = () => {
-    isCut = true;
-    for (const socket of sockets) socket.destroy();
-  };
-  t.after(() => {
-    cut();
-    server.close();
-  });
-  return {
-    http: `http://127.0.0.1:${server.address().port}`,
-    cut,
-    mend: () => {
-      isCut = false;
-    },
-  };
-}
 
 async function publish(herald, destination, payload, user) {
   const answer = await post(`${herald.http}/api/v1/notifications`, { destination, payload, ...(user && { user }) });
@@ -50,7 +15,7 @@ async function publish(herald, destination, payload, user) {
 
 test('what was missed while the connection was cut is here, once and in order', async (t) => {
   const herald = await Herald.start(t);
-  const way = await startWay(t, herald);
+  const way = await Way.start(t, herald.port);
   const page = await openPage(t, `${way.http}/`);
   await enter(page);
   await publish(herald, '/queue/message', { seen: 0 });

@@ -7,6 +7,7 @@ import { before, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { fromSource } from './packages.mjs';
 import { Herald, Inbox, here, post, until } from './support.mjs';
+import { Way } from './way.mjs';
 
 let HeraldConnection;
 before(async () => {
@@ -129,6 +130,20 @@ test('the instance is killed, and its history with it: the page is told, comes b
   await publish(herald, '/queue/orders', 2, 'test1');
   assert.equal(await orders.next(), '2');
   assert.deepEqual(page.connection.state().returned.gaps, [{ destination: ORDERS, reason: 'epoch-changed' }]);
+});
+
+test('a connection that swallows bytes is replaced, and what it has swallowed comes', async (t) => {
+  const herald = await Herald.start(t, { HERALD_HEARTBEAT__SEND: '1s', HERALD_HEARTBEAT__RECEIVE: '1s' });
+  const way = await Way.start(t, herald.port);
+  const page = new Page(t, way, { heartbeatMs: 1_000 });
+  const [orders] = await page.listen(ORDERS);
+  await publish(herald, '/queue/orders', 1, 'test1');
+  await orders.next();
+  way.swallow();
+  await publish(herald, '/queue/orders', 2, 'test1');
+  assert.equal(await orders.next(), '2');
+  assert.ok(page.connections > 1);
+  assert.deepEqual(page.gaps.items, []);
 });
 
 test('more than a resume may replay is a gap, and nothing of it comes', async (t) => {
