@@ -7,6 +7,8 @@ import { Client, type IFrame, type StompHeaders } from '@stomp/stompjs';
 import { backoffDelayMs } from './backoff.js';
 import { afterClose, type Closed, problemOf, retryAfterMs } from './closes.js';
 import { connectHeaders, type HeraldOptions } from './options.js';
+import type { Returned } from './returning.js';
+import { SavedPositions } from './saved.js';
 import { SendError, type SendOptions, Sends } from './sends.js';
 import { type HeraldState, INITIAL } from './state.js';
 import { alone, type Gap, type MessageHandler } from './subscription.js';
@@ -48,14 +50,17 @@ export class HeraldConnection {
 
   constructor(options: HeraldOptions) {
     this.#options = options;
-    this.#subscriptions = new Subscriptions({
-      onJoined: (joined) => this.#update({ ...this.#state, joined }),
-      onGap: (gap) => options.onGap?.(gap),
-      onReturned: (returned, first) => {
+    const { url, user, resume, onGap, onReconnect } = options;
+    const told = {
+      onJoined: (joined: readonly string[]) => this.#update({ ...this.#state, joined }),
+      onGap: (gap: Gap) => onGap?.(gap),
+      onReturned: (returned: Returned, first: boolean) => {
         this.#update({ ...this.#state, returned });
-        if (first) alone(() => options.onReconnect?.(returned));
+        if (first) alone(() => onReconnect?.(returned));
       },
-    });
+    };
+    const saved = resume === 'session' ? new SavedPositions(`${url} ${user ?? ''}`) : undefined;
+    this.#subscriptions = new Subscriptions(told, saved);
   }
 
   /** Tells of each change of {@link state}; returns the way to end that. */
@@ -95,6 +100,7 @@ export class HeraldConnection {
       () => clearInterval(idle),
       watchWake({
         onOnline: (changed) => (changed ? this.#doubt(client) : this.retryNow()),
+        onHide: () => this.#subscriptions.save(),
         onVisible: () => (this.#isSilent() ? this.#doubt(client) : this.retryNow()),
       }),
     ];

@@ -16,6 +16,11 @@ export interface HeraldOptions {
   onGap?: (gap: Gap) => void;
   /** The connection is back after a loss, and every subscription with it. What was missed follows. */
   onReconnect?: (returned: Returned) => void;
+  /**
+   * How long a subscription resumes: as long as the page lives (`memory`, the default), or also when it is loaded anew in the
+   * same tab (`session`), for pages that do not load their whole state then.
+   */
+  resume?: 'memory' | 'session';
   backoff?: Backoff;
   /** From the opening of the socket to CONNECTED, and for `getToken`; default 10,000. */
   connectTimeoutMs?: number;

@@ -51,6 +51,17 @@ export class Subscription {
     this.position = new Position(headers.ack as AckMode | undefined);
   }
 
+  /** Under which its position is saved over a reload of the page. */
+  get name(): string {
+    return `${this.destination} ${this.headers.ack ?? 'auto'}`;
+  }
+
+  /** It goes on where it was before the page was loaded anew. */
+  resumeFrom(position: string): void {
+    this.position.begin(position);
+    this.hasJoined = true;
+  }
+
   /** Headers of the next SUBSCRIBE: from where it left off, if it can. */
   subscribeHeaders(receipt: string): StompHeaders {
     const from = this.position.at;

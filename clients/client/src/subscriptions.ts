@@ -3,6 +3,7 @@
 
 import type { Client, IMessage, StompHeaders } from '@stomp/stompjs';
 import { type Returned, Returning } from './returning.js';
+import type { SavedPositions } from './saved.js';
 import { alone, type Gap, type Listener, Subscription } from './subscription.js';
 
 /** What is to be told of them. */
@@ -20,14 +21,17 @@ const IDLE_MS = 600_000;
 /** See the file's head. */
 export class Subscriptions {
   readonly #told: Told;
+  readonly #saved?: SavedPositions;
   readonly #all = new Map<string, Subscription>();
   /** While it is connected. */
   #client?: Client;
   #returning?: Returning;
   #ids = 0;
 
-  constructor(told: Told) {
+  /** With `saved` they go on where they were before the page was loaded anew. */
+  constructor(told: Told, saved?: SavedPositions) {
     this.#told = told;
+    this.#saved = saved;
   }
 
   /** Returns the way to end it. All who bring no headers share one SUBSCRIBE. */
@@ -38,6 +42,8 @@ export class Subscriptions {
     const subscription = known ?? new Subscription(`sub-${this.#ids}`, destination, headers);
     subscription.listeners.add(listener);
     if (!known) {
+      const before = this.#saved?.take(subscription.name);
+      if (before !== undefined) subscription.resumeFrom(before);
       this.#all.set(key, subscription);
       if (this.#client?.connected) this.#join(this.#client, subscription);
     }
@@ -68,8 +74,20 @@ export class Subscriptions {
     }
   }
 
+  /** The page goes, perhaps to be loaded anew. */
+  save(): void {
+    const positions = new Map<string, string | undefined>();
+    for (const { name, position } of this.#all.values()) {
+      // Of several that are not equally far none is saved.
+      positions.set(name, positions.has(name) && positions.get(name) !== position.at ? undefined : position.at);
+    }
+    const known = [...positions].flatMap(([name, at]) => (at === undefined ? [] : [[name, at]]));
+    this.#saved?.save(Object.fromEntries(known));
+  }
+
   /** There is no next, until somebody starts anew. */
   end(): void {
+    this.save();
     this.leaveAll();
     this.#returning = undefined;
   }
@@ -129,6 +147,9 @@ export class Subscriptions {
 
   #remove(key: string, subscription: Subscription): void {
     this.#all.delete(key);
+    const { heardAt, name, position } = subscription;
+    // Frameworks mount twice in development.
+    if (heardAt === 0 && position.at !== undefined) this.#saved?.giveBack(name, position.at);
     if (this.#client?.connected) subscription.handle?.unsubscribe();
     subscription.handle = undefined;
     this.#tellJoined();

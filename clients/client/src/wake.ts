@@ -1,17 +1,20 @@
-/** When a browser's network or the page itself comes back. Knows no connection; outside browsers it is silent. */
+/** When a browser's network or the page itself goes or comes back. Knows no connection; outside browsers it is silent. */
 
 export interface Wake {
   /** The browser has a network again; `changed` if it had said before that it has none. */
   onOnline: (changed: boolean) => void;
   /** The page is seen again, maybe after a sleep. */
   onVisible: () => void;
+  /** The page goes, perhaps to be loaded anew. */
+  onHide: () => void;
 }
 
-/** Tells of both until the function that this returns is called. */
-export function watchWake({ onOnline, onVisible }: Wake): () => void {
+/** Tells of them until the function that this returns is called. */
+export function watchWake({ onOnline, onVisible, onHide }: Wake): () => void {
   if (typeof window === 'undefined' || typeof document === 'undefined') return () => {};
   let offline = false;
   const events: [EventTarget, string, () => void][] = [
+    [window, 'pagehide', onHide],
     [
       window,
       'offline',

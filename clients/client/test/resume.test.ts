@@ -229,3 +229,52 @@ test('a subscription that hears nothing for ten minutes moves on, and misses not
   expect([bodies, gaps]).toEqual([['heard'], []]);
   expect(returns).toHaveLength(1);
 });
+
+test('a page that is loaded anew resumes if it wants to, each subscription at its own position', async () => {
+  const load = async (resume?: 'session', user = 'test1') => {
+    const bodies: string[] = [];
+    const gaps: Gap[] = [];
+    const connection = start({ resume, user, onGap: (gap) => gaps.push(gap) });
+    connection.subscribe('/queue/a', ({ body }) => bodies.push(body));
+    connection.subscribe('/queue/b', ({ body }) => bodies.push(body), { headers: { ack: 'client' } });
+    await settle();
+    return { bodies, gaps };
+  };
+  const unload = async () => {
+    window.dispatchEvent(new Event('pagehide'));
+    // Nothing of the page is left but its storage.
+    const saved = sessionStorage.getItem('herald ws://h/ws test1');
+    for (const connection of started.splice(0)) void connection.stop();
+    await settle();
+    if (saved !== null) sessionStorage.setItem('herald ws://h/ws test1', saved);
+  };
+  expect((await load('session')).bodies).toEqual([]);
+  server.publish('/queue/a', 'heard');
+  server.publish('/queue/b', 'not acknowledged');
+  await unload();
+  server.publish('/queue/a', 'missed');
+  expect((await load('session', 'another')).bodies).toEqual([]);
+  for (const connection of started.splice(0)) void connection.stop();
+  expect(await load('session')).toEqual({ bodies: ['missed', 'not acknowledged'], gaps: [] });
+  await unload();
+  server.restart();
+  const { gaps } = await load('session');
+  expect(gaps.map(({ reason }) => reason)).toEqual(['epoch-changed', 'epoch-changed']);
+  await unload();
+  server.publish('/queue/a', 'missed again');
+  expect(await load()).toEqual({ bodies: [], gaps: [] });
+  sessionStorage.clear();
+});
+
+test('storage that is broken or forbidden is no storage', async () => {
+  sessionStorage.setItem('herald ws://h/ws test1', '{"/queue/a auto":7,');
+  vi.spyOn(Storage.prototype, 'setItem').mockImplementation(() => {
+    throw new Error('full');
+  });
+  const connection = start({ resume: 'session' });
+  connection.subscribe('/queue/a', () => {});
+  await settle();
+  expect(connection.state().joined).toEqual(['/queue/a']);
+  await connection.stop();
+  sessionStorage.clear();
+});

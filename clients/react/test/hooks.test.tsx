@@ -96,3 +96,77 @@ test('outside a provider the hooks say what is missing', () => {
   vi.spyOn(console, 'error').mockImplementation(() => {});
   expect(() => render(<Feed destination="/queue/a" />)).toThrow('HeraldProvider');
 });
+
+function Bell({ tell }: { tell: (words: string) => void }) {
+  useSubscription('/queue/a', () => {}, { onGap: ({ reason }) => tell(`bell: ${reason}`) });
+  return null;
+}
+
+test('components that listen to one destination share its SUBSCRIBE; a gap is told to the newest functions', async () => {
+  const told: string[] = [];
+  const tree = (round: number) => {
+    const tell = (words: string) => void told.push(`${round} ${words}`);
+    const getToken = () => {
+      tell('token');
+      return 'token';
+    };
+    return (
+      <HeraldProvider
+        url="ws://h/ws"
+        getToken={getToken}
+        onGap={({ destination }) => tell(`page: ${destination}`)}
+        onReconnect={({ gaps }) => tell(`back: ${gaps.length}`)}
+      >
+        <Bell tell={tell} />
+        <Feed destination="/queue/a" />
+      </HeraldProvider>
+    );
+  };
+  const { rerender } = render(tree(1));
+  await pass();
+  expect(server.last.subscribed).toEqual(['/queue/a']);
+  rerender(tree(2));
+  await act(async () => server.restart());
+  await pass(1_000);
+  expect(told).toEqual(['1 token', '2 token', '2 bell: epoch-changed', '2 page: /queue/a', '2 back: 1']);
+});
+
+function Say() {
+  const { send } = useHerald();
+  return <button type="button" onClick={() => send('/app/x', 'waited', { away: 'wait' })} />;
+}
+
+test('a send may wait for the connection', async () => {
+  render(
+    <HeraldProvider url="ws://h/ws" user="test1" password="test">
+      <Say />
+    </HeraldProvider>,
+  );
+  await pass();
+  await act(async () => server.drop());
+  act(() => screen.getByRole('button').click());
+  await pass(1_000);
+  expect(server.sent.map(({ body }) => body)).toEqual(['waited']);
+});
+
+test('in strict mode, too, a page that is loaded anew resumes', async () => {
+  const load = () =>
+    render(
+      <StrictMode>
+        <HeraldProvider url="ws://h/ws" user="test1" password="test" resume="session">
+          <Feed destination="/queue/a" />
+        </HeraldProvider>
+      </StrictMode>,
+    );
+  const { unmount } = load();
+  await pass();
+  window.dispatchEvent(new Event('pagehide'));
+  const saved = sessionStorage.getItem('herald ws://h/ws test1') ?? '';
+  unmount();
+  sessionStorage.setItem('herald ws://h/ws test1', saved);
+  server.publish('/queue/a', 'missed');
+  load();
+  await pass();
+  expect(text()).toBe('connected one joined missed');
+  sessionStorage.clear();
+});
