@@ -23,6 +23,7 @@ pub mod embedded;
 pub mod headers;
 pub mod history;
 pub mod nats;
+mod publish;
 mod queue;
 pub(crate) mod reader;
 pub(crate) mod replay;
@@ -32,6 +33,7 @@ pub(crate) mod tail;
 
 pub use config::{Config, Unsigned};
 pub use history::{History, TailStats};
+pub use publish::{Content, Key, PublishError, Published};
 
 /// A boxed future, so that `dyn Bus` can be async.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -41,12 +43,35 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 /// The bus as every other module sees it.
 ///
 /// Every method that publishes answers within a second: while the bus is not connected it refuses before anything is
-/// queued (docs/rest.md).
+/// queued (docs/rest.md). With history over NATS, what is kept is answered within `history.publish_timeout`.
 pub trait Bus: Send + Sync + 'static {
     /// Publishes a notification. `Ok` means that it is stored, and where, if history keeps its target; else that it was
     /// handed to a live connection, at most once. Order: two calls from one task, the second after the first returned,
     /// reach every instance in that order if their target is the same; all that is kept has one order for all.
-    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>>;
+    ///
+    /// With a `key`, which is for what is kept alone, a repeat is not stored again within `history.duplicate_window`: it is
+    /// answered as the first one was, as a duplicate. Where its [`Content`] is another, it is [`PublishError::KeyReused`].
+    fn publish_once<'a>(
+        &'a self,
+        envelope: &'a Envelope,
+        key: Option<Key>,
+    ) -> BoxFuture<'a, Result<Published, PublishError>>;
+
+    /// The same without a key.
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
+        self.publish_once(envelope, None)
+    }
+
+    /// Publishes all of these or none, in their order and with nobody's in between. Where all of them are known by their
+    /// keys they are duplicates; where some are, [`PublishError::KeyReused`].
+    ///
+    /// `None`: this bus cannot, or not these: history has to keep them all, and they have to be of one [`Kind`].
+    fn publish_atomic<'a>(
+        &'a self,
+        _batch: &'a [(Envelope, Option<Key>)],
+    ) -> Option<BoxFuture<'a, Result<Vec<Published>, PublishError>>> {
+        None
+    }
 
     /// Every notification that any instance or backend publishes, including this instance's own. Taken once, by
     /// `relay`; later calls return `None`. The stream is not polled faster than its items are handled, so a slow
@@ -108,15 +133,6 @@ pub trait Bus: Send + Sync + 'static {
     fn drain(&self) -> BoxFuture<'_, ()>;
 }
 
-/// A notification that the bus has taken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Published {
-    /// Where it is stored. `None` if its target is not kept.
-    pub position: Option<Position>,
-    /// Whether it had been stored before, under the same key: this is the first one's position.
-    pub duplicate: bool,
-}
-
 /// What the bus gives to the relay, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
@@ -173,38 +189,6 @@ pub struct Unverified {
     /// A good signature that came before.
     pub replayed: u64,
 }
-
-/// Why a publish or the first half of a request was refused. None of it was queued.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PublishError {
-    /// Not connected, or the connection did not accept it within a second.
-    Unavailable,
-    /// The body exceeds the limit. Holds its size, the limit and the name of the setting.
-    TooLarge {
-        /// The actual number of bytes.
-        size: usize,
-        /// The number of bytes allowed.
-        limit: usize,
-        /// `limits.body_bytes`, or `max_payload of the NATS server`.
-        which: &'static str,
-    },
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable => f.write_str("the bus is not connected"),
-            Self::TooLarge { size, limit, which } => {
-                write!(
-                    f,
-                    "the body has {size} bytes, at most {limit} are allowed ({which})"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for PublishError {}
 
 /// Why a request got no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -52,6 +52,7 @@ limits! {
     Taps = "api.taps",
     TargetsPerRequest = "api.targets_per_request",
     TargetsPerCaller = "api.targets_per_caller",
+    HistoryKeys = "history.keys",
     LoginQueue = "login.queue",
     LoginQueueTimeout = "login.queue_timeout",
     LoginDelay = "login.delay",

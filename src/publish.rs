@@ -58,6 +58,26 @@ pub(crate) fn words(error: &PublishError) -> Words {
             code: "unavailable",
             close: CloseReason::BusUnavailable,
         },
+        PublishError::Unknown => Words {
+            reason: "outcome_unknown",
+            code: "outcome_unknown",
+            close: CloseReason::BusUnavailable,
+        },
+        PublishError::Full => Words {
+            reason: "history_full",
+            code: "history_full",
+            close: CloseReason::Overloaded,
+        },
+        PublishError::KeyReused => Words {
+            reason: "idempotency_key_reused",
+            code: "idempotency_key_reused",
+            close: CloseReason::Forbidden,
+        },
+        PublishError::TooMany { .. } => Words {
+            reason: "overloaded",
+            code: "overloaded",
+            close: CloseReason::Overloaded,
+        },
         PublishError::TooLarge { .. } => Words {
             reason: "too_large",
             code: "too_large",

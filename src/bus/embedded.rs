@@ -10,13 +10,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::queue::{NotQueued, QueueSender, QueueStream, Room, queue};
 use super::{
-    AppReply, AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, History, Incoming,
+    AppReply, AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, History, Incoming, Key,
     Limits, PendingReply, PublishError, Published, RequestError, Responder, Stats, UserEvent,
 };
-use crate::envelope::{Arrival, Envelope};
+use crate::envelope::{Arrival, Envelope, Kind};
 use crate::instance::InstanceId;
 use crate::task::Task;
 
+mod keys;
 mod memory;
 
 pub use memory::Keeping;
@@ -106,21 +107,32 @@ impl EmbeddedBus {
     }
 
     /// Takes `arrived` in, and keeps it if its target is kept.
-    fn put(&self, arrived: Envelope, room: Room<'_>) -> Published {
+    fn put(&self, arrived: Envelope, key: Option<Key>, room: Room<'_>) -> Result<Published, PublishError> {
         let kept = self
             .memory
             .as_ref()
             .filter(|memory| memory.keeps(&arrived.target));
-        match kept {
-            Some(memory) => Published {
+        match (kept, key) {
+            (Some(memory), Some(key)) => memory.put_once(key, arrived, room),
+            (Some(memory), None) => Ok(Published {
                 position: Some(memory.put(arrived, room)),
                 duplicate: false,
-            },
-            None => {
+            }),
+            (None, _) => {
                 room.put(Arc::new(arrived));
-                Published::default()
+                Ok(Published::default())
             }
         }
+    }
+
+    /// The kind that all of `batch` are of, and the history that keeps them.
+    fn kind_of(&self, batch: &[(Envelope, Option<Key>)]) -> Option<(&Memory, Kind)> {
+        let memory = self.memory.as_ref()?;
+        let kind = Kind::of(&batch.first()?.0.target);
+        let mut targets = batch.iter().map(|(envelope, _)| &envelope.target);
+        targets
+            .all(|target| memory.keeps(target) && Kind::of(target) == kind)
+            .then_some((memory, kind))
     }
 
     async fn push_control(&self, message: ControlMessage) -> Result<(), PublishError> {
@@ -134,7 +146,11 @@ impl EmbeddedBus {
 }
 
 impl Bus for EmbeddedBus {
-    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
+    fn publish_once<'a>(
+        &'a self,
+        envelope: &'a Envelope,
+        key: Option<Key>,
+    ) -> BoxFuture<'a, Result<Published, PublishError>> {
         let Open { queue, .. } = match self.accept(envelope.body.len()) {
             Ok(open) => open,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
@@ -147,18 +163,45 @@ impl Bus for EmbeddedBus {
         // free goes to those that wait.
         match queue.try_room(weight) {
             Ok(room) => {
-                let published = self.put(arrived, room);
-                return Box::pin(std::future::ready(Ok(published)));
+                let published = self.put(arrived, key, room);
+                return Box::pin(std::future::ready(published));
             }
             Err(NotQueued::Closed) => return Box::pin(std::future::ready(Ok(Published::default()))),
             Err(NotQueued::Full) => {}
         }
         Box::pin(async move {
             match tokio::time::timeout(PUBLISH_TIMEOUT, queue.room(weight)).await {
-                Ok(Ok(room)) => Ok(self.put(arrived, room)),
+                Ok(Ok(room)) => self.put(arrived, key, room),
                 Ok(Err(NotQueued::Closed)) => Ok(Published::default()),
                 Ok(Err(NotQueued::Full)) | Err(_) => Err(PublishError::Unavailable),
             }
+        })
+    }
+
+    fn publish_atomic<'a>(
+        &'a self,
+        batch: &'a [(Envelope, Option<Key>)],
+    ) -> Option<BoxFuture<'a, Result<Vec<Published>, PublishError>>> {
+        let (memory, kind) = self.kind_of(batch)?;
+        let largest = batch.iter().map(|(envelope, _)| envelope.body.len()).max();
+        let queue = match self.accept(largest.unwrap_or_default()) {
+            Ok(Open { queue, .. }) => queue,
+            Err(error) => return Some(Box::pin(std::future::ready(Err(error)))),
+        };
+        let weights = batch.iter().map(|(envelope, _)| envelope.weight());
+        let bytes = weights.fold(0, usize::saturating_add);
+        queue.holds(batch.len(), bytes).then(|| -> BoxFuture<'a, _> {
+            let mut arrived = batch.to_vec();
+            let now = Arrival::now();
+            for (envelope, _) in &mut arrived {
+                envelope.arrival = now;
+            }
+            Box::pin(async move {
+                match tokio::time::timeout(PUBLISH_TIMEOUT, queue.rooms(arrived.len(), bytes)).await {
+                    Ok(Ok(rooms)) => memory.put_all(kind, arrived, rooms),
+                    Ok(Err(_)) | Err(_) => Err(PublishError::Unavailable),
+                }
+            })
         })
     }
 

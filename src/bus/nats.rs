@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::queue::{QueueSender, QueueStream, queue};
 use super::subject::{Subjects, is_control_kind};
 use super::{
-    AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, Limits, PendingReply,
+    AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, Key, Limits, PendingReply,
     PublishError, Published, RequestError, Stats, UserEvent, headers,
 };
 use crate::envelope::Envelope;
@@ -48,8 +48,7 @@ mod servers;
 mod tls;
 mod verify;
 
-pub use options::ConnectError;
-pub use options::Identity;
+pub use options::{ConnectError, Identity};
 pub use probe::{Probed, probe};
 pub use servers::Servers;
 
@@ -250,13 +249,16 @@ struct UserEventJson<'a> {
 }
 
 impl Bus for NatsBus {
-    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
+    fn publish_once<'a>(
+        &'a self,
+        envelope: &'a Envelope,
+        _key: Option<Key>,
+    ) -> BoxFuture<'a, Result<Published, PublishError>> {
         Box::pin(async move {
-            let subject = self.subjects.target(&envelope.target);
-            let headers = headers::encode_envelope(envelope);
-            self.send(subject, None, Some(headers), envelope.body.clone())
-                .await?;
-            Ok(Published::default())
+            let to = self.subjects.target(&envelope.target);
+            let headers = Some(headers::encode_envelope(envelope));
+            let sent = self.send(to, None, headers, envelope.body.clone()).await;
+            sent.map(|()| Published::default())
         })
     }
 

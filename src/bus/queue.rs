@@ -37,6 +37,13 @@ pub(super) struct Room<'a> {
     bytes: OwnedSemaphorePermit,
 }
 
+/// Room in a queue, for several notifications.
+pub(super) struct Rooms<'a> {
+    places: mpsc::PermitIterator<'a, Item>,
+    bytes: OwnedSemaphorePermit,
+    capacity_bytes: u32,
+}
+
 /// Why a notification was not queued.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotQueued {
@@ -96,8 +103,44 @@ impl QueueSender {
         Ok(Room { place, bytes })
     }
 
+    /// Whether the empty queue has room for so many notifications of so many bytes.
+    pub(super) fn holds(&self, number: usize, bytes: usize) -> bool {
+        number <= self.items.max_capacity() && bytes <= self.capacity_bytes as usize
+    }
+
+    /// Room for as many at once, which the queue [holds](Self::holds), waiting while it is full.
+    ///
+    /// # Cancel safety
+    /// If dropped before it is ready, it has taken nothing.
+    pub(super) async fn rooms(&self, number: usize, bytes: usize) -> Result<Rooms<'_>, NotQueued> {
+        let capacity_bytes = self.capacity_bytes;
+        let bytes = self.free_bytes.clone().acquire_many_owned(self.cost(bytes)).await;
+        let bytes = bytes.map_err(|_| NotQueued::Closed)?;
+        let places = self.items.reserve_many(number).await;
+        let places = places.map_err(|_| NotQueued::Closed)?;
+        Ok(Rooms {
+            places,
+            bytes,
+            capacity_bytes,
+        })
+    }
+
     fn cost(&self, weight: usize) -> u32 {
-        u32::try_from(weight).unwrap_or(u32::MAX).min(self.capacity_bytes)
+        cost(weight, self.capacity_bytes)
+    }
+}
+
+fn cost(weight: usize, capacity_bytes: u32) -> u32 {
+    u32::try_from(weight).unwrap_or(u32::MAX).min(capacity_bytes)
+}
+
+impl Rooms<'_> {
+    /// Queues `envelope`, as [`Room::put`] does. Called once for each weight that room was asked for.
+    pub(super) fn put(&mut self, envelope: Arc<Envelope>) {
+        let cost = cost(envelope.weight(), self.capacity_bytes) as usize;
+        if let (Some(place), Some(_bytes)) = (self.places.next(), self.bytes.split(cost)) {
+            place.send(Item { envelope, _bytes });
+        }
     }
 }
 

@@ -63,6 +63,18 @@ pub(crate) enum ApiError {
         /// For how many users it was published before the bus refused.
         published: usize,
     },
+    /// The bus did not say whether it is stored. Of the notifications for several users, some were published before.
+    OutcomeUnknown {
+        /// For how many users it was surely published before.
+        published: usize,
+    },
+    /// History has no room. Of the notifications for several users, some may have been published before.
+    HistoryFull {
+        /// For how many users it was published before.
+        published: usize,
+    },
+    /// The `Idempotency-Key` stands for another notification. Holds a JSON pointer to this one.
+    KeyReused(String),
     /// A bound on concurrent work is reached, which the words name. Holds the limit if it has not been counted yet.
     Overloaded(&'static str, Option<Limit>),
     /// More targets in one request than `api.targets_per_request`.
@@ -99,6 +111,10 @@ impl ApiError {
     pub(crate) fn from_publish(error: PublishError, pointer: Option<String>) -> Self {
         match error {
             PublishError::Unavailable => Self::BusUnavailable { published: 0 },
+            PublishError::Unknown => Self::OutcomeUnknown { published: 0 },
+            PublishError::Full => Self::HistoryFull { published: 0 },
+            PublishError::KeyReused => Self::KeyReused(pointer.unwrap_or_default()),
+            PublishError::TooMany { limit } => Self::Overloaded(limit.name(), Some(limit)),
             PublishError::TooLarge { size, limit, which } => Self::TooLarge {
                 limit: which,
                 limit_bytes: limit,
@@ -123,7 +139,11 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BusUnavailable { .. } | Self::Overloaded(..) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BusUnavailable { .. } | Self::OutcomeUnknown { .. } | Self::Overloaded(..) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::HistoryFull { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            Self::KeyReused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -147,6 +167,12 @@ impl ApiError {
             Self::BodyTimeout => ("body-timeout", "The body came too slowly"),
             Self::BodyBroken => ("incomplete-body", "The body is incomplete"),
             Self::BusUnavailable { .. } => ("bus-unavailable", "The bus is not connected"),
+            Self::OutcomeUnknown { .. } => ("outcome-unknown", "Perhaps published"),
+            Self::HistoryFull { .. } => ("history-full", "History is full"),
+            Self::KeyReused(_) => (
+                "idempotency-key-reused",
+                "The key stands for another notification",
+            ),
             Self::Overloaded(..) => ("overloaded", "Too much at once"),
             Self::Internal => ("internal", "Internal error"),
         }
@@ -211,6 +237,20 @@ impl ApiError {
             Self::BusUnavailable { published } => {
                 format!("published for the first {published} users only; the bus refused the rest")
             }
+            Self::OutcomeUnknown { published: 0 } => {
+                "perhaps published; repeated with the same Idempotency-Key it is not published twice".into()
+            }
+            Self::OutcomeUnknown { published } => format!(
+                "published for the first {published} users, and perhaps for the next; repeated with the same Idempotency-Key \
+                 it is not published twice"
+            ),
+            Self::HistoryFull { published: 0 } => "nothing was published; history has no room".into(),
+            Self::HistoryFull { published } => {
+                format!("published for the first {published} users only; history has no room for the rest")
+            }
+            Self::KeyReused(_) => {
+                "another destination, id or body was published with this Idempotency-Key; this one was not".into()
+            }
             Self::Internal => "the log has the cause".into(),
         }
     }
@@ -241,7 +281,14 @@ impl ApiError {
             Self::TooManyTargets { .. } | Self::RateLimited(_) => {
                 problem.limit = self.limit().map(Limit::name)
             }
-            Self::BusUnavailable { published } if *published > 0 => problem.published = Some(*published),
+            Self::BusUnavailable { published }
+            | Self::OutcomeUnknown { published }
+            | Self::HistoryFull { published }
+                if *published > 0 =>
+            {
+                problem.published = Some(*published);
+            }
+            Self::KeyReused(pointer) => problem.pointer = Some(pointer.clone()),
             _ => {}
         }
         problem
@@ -266,7 +313,7 @@ impl IntoResponse for ApiError {
                 let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
-            Self::BusUnavailable { .. } | Self::Overloaded(..) => {
+            Self::BusUnavailable { .. } | Self::OutcomeUnknown { .. } | Self::Overloaded(..) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
             _ => {}

@@ -105,10 +105,10 @@ async fn send(presence: &Presence, unsent: &mut VecDeque<Output>) -> bool {
     while let Some(output) = unsent.front() {
         match publish(presence, output).await {
             Ok(()) => {}
-            Err(PublishError::Unavailable) => return false,
             Err(error @ PublishError::TooLarge { .. }) => {
                 tracing::error!(%error, "the bus does not take a presence message");
             }
+            Err(_) => return false,
         }
         unsent.pop_front();
     }

@@ -280,7 +280,13 @@ impl Metrics {
             }
         }
         for source in ["rest", "stomp"] {
-            for reason in ["bus_unavailable", "too_large"] {
+            for reason in [
+                "bus_unavailable",
+                "too_large",
+                "outcome_unknown",
+                "history_full",
+                "overloaded",
+            ] {
                 self.publish_refused.with_label_values(&[source, reason]);
             }
         }

@@ -1,19 +1,23 @@
 //! History of the embedded bus in memory: the tails of both kinds are the store. Knows no session and no reader of the bus.
 //!
 //! **Order.** Under one lock of its kind a notification gets its sequence, stands in the tail and is queued: the order of the
-//! positions is the order in which the relay gets them.
+//! positions is the order in which the relay gets them. What has a key is looked up and noted under another lock, which is
+//! taken first and held until it is stored: of two repeats at the same time one is stored.
 //!
 //! **Epoch.** One a process's start: whoever comes with a position of an earlier one is told so, since nothing of it is left.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::bus::queue::Room;
+use super::keys::Keys;
+use crate::bus::queue::{Room, Rooms};
 use crate::bus::replay::{Replay, Storage, begin};
 use crate::bus::tail::Tail;
-use crate::bus::{BoxFuture, History, TailStats, history};
+use crate::bus::{BoxFuture, Content, History, Key, PublishError, Published, TailStats, history};
 use crate::destination::{Prefixes, Target};
 use crate::envelope::{Envelope, Kept, Kind, Position, Unrecovered, unix_ms};
 use crate::setting::ByteSize;
@@ -31,6 +35,10 @@ pub struct Keeping {
     pub bytes: usize,
     /// How much one resume may replay.
     pub caps: Caps,
+    /// For how long keys are known.
+    pub duplicate_window: Duration,
+    /// How many keys are known at most.
+    pub keys: usize,
 }
 
 impl Keeping {
@@ -43,6 +51,8 @@ impl Keeping {
                 messages: config.replay_messages,
                 bytes: config.replay_bytes(outbox_bytes).0,
             },
+            duplicate_window: config.duplicate_window.0,
+            keys: config.keys,
         })
     }
 }
@@ -52,6 +62,7 @@ pub(super) struct Memory {
     keeping: Keeping,
     broadcast: Mutex<Tail<Arc<Envelope>>>,
     user: Mutex<Tail<Arc<Envelope>>>,
+    keys: Mutex<Keys>,
 }
 
 impl Memory {
@@ -62,6 +73,7 @@ impl Memory {
         Self {
             broadcast: tail(epoch),
             user: tail(epoch + EPOCHS_PER_MS / 2),
+            keys: Mutex::new(Keys::new(keeping.duplicate_window, keeping.keys)),
             keeping,
         }
     }
@@ -72,19 +84,74 @@ impl Memory {
     }
 
     /// Keeps `envelope` and queues it. Returns where it stands.
-    pub(super) fn put(&self, mut envelope: Envelope, room: Room<'_>) -> Position {
-        // A body may be a small part of a large request, which would stay in memory with it, uncounted.
-        envelope.body = Bytes::copy_from_slice(&envelope.body);
+    pub(super) fn put(&self, envelope: Envelope, room: Room<'_>) -> Position {
+        let envelope = standalone(envelope);
         let mut tail = self.tail(Kind::of(&envelope.target)).lock();
-        let position = Position {
-            epoch: tail.epoch(),
-            sequence: tail.last() + 1,
-        };
-        envelope.position = Some(position);
-        let envelope = Arc::new(envelope);
-        tail.push(position.sequence, envelope.clone());
-        room.put(envelope);
-        position
+        push(&mut tail, envelope, |envelope| room.put(envelope))
+    }
+
+    /// The same, unless it was published with this key before.
+    pub(super) fn put_once(
+        &self,
+        key: Key,
+        envelope: Envelope,
+        room: Room<'_>,
+    ) -> Result<Published, PublishError> {
+        let (content, now) = (Content::of(&envelope), Instant::now());
+        let mut keys = self.keys.lock();
+        if let Some(first) = keys.find(key, content, now)? {
+            return Ok(first);
+        }
+        keys.room(1)?;
+        let position = self.put(envelope, room);
+        keys.note(key, content, position, now);
+        Ok(Published {
+            position: Some(position),
+            duplicate: false,
+        })
+    }
+
+    /// Keeps and queues all of `batch`, which are of `kind`, or none of them. Where all are known by their keys, they are
+    /// duplicates.
+    pub(super) fn put_all(
+        &self,
+        kind: Kind,
+        batch: Vec<(Envelope, Option<Key>)>,
+        mut rooms: Rooms<'_>,
+    ) -> Result<Vec<Published>, PublishError> {
+        let now = Instant::now();
+        let known_by = |(envelope, key): &(Envelope, Option<Key>)| Some(((*key)?, Content::of(envelope)));
+        let known_by: Vec<_> = batch.iter().map(known_by).collect();
+        let mut keys = self.keys.lock();
+        let found: Vec<Published> = known_by
+            .iter()
+            .flatten()
+            .filter_map(|(key, content)| keys.find(*key, *content, now).transpose())
+            .collect::<Result<_, _>>()?;
+        if found.len() == batch.len() {
+            return Ok(found);
+        }
+        let distinct: HashSet<Key> = known_by.iter().flatten().map(|(key, _)| *key).collect();
+        if !found.is_empty() || distinct.len() < known_by.iter().flatten().count() {
+            return Err(PublishError::KeyReused);
+        }
+        keys.room(distinct.len())?;
+        let batch: Vec<_> = batch
+            .into_iter()
+            .map(|(envelope, _)| standalone(envelope))
+            .collect();
+        let mut tail = self.tail(kind).lock();
+        let published = batch.into_iter().zip(known_by).map(|(envelope, known_by)| {
+            let position = push(&mut tail, envelope, |envelope| rooms.put(envelope));
+            if let Some((key, content)) = known_by {
+                keys.note(key, content, position, now);
+            }
+            Published {
+                position: Some(position),
+                duplicate: false,
+            }
+        });
+        Ok(published.collect())
     }
 
     /// What is held.
@@ -104,6 +171,29 @@ impl Memory {
             Kind::User => &self.user,
         }
     }
+}
+
+/// A body may be a small part of a large request, which would stay in memory with it, uncounted.
+fn standalone(mut envelope: Envelope) -> Envelope {
+    envelope.body = Bytes::copy_from_slice(&envelope.body);
+    envelope
+}
+
+/// Gives `envelope` the next position of `tail`, keeps it there and queues it.
+fn push(
+    tail: &mut Tail<Arc<Envelope>>,
+    mut envelope: Envelope,
+    queue: impl FnOnce(Arc<Envelope>),
+) -> Position {
+    let position = Position {
+        epoch: tail.epoch(),
+        sequence: tail.last() + 1,
+    };
+    envelope.position = Some(position);
+    let envelope = Arc::new(envelope);
+    tail.push(position.sequence, envelope.clone());
+    queue(envelope);
+    position
 }
 
 impl History for Memory {

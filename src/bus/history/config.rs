@@ -4,12 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::destination::{Path, Prefixes};
 use crate::envelope::Kept;
-use crate::setting::{ByteSize, Findings};
+use crate::setting::{ByteSize, Findings, HumanDuration};
 
 /// The most messages that one replay may be allowed to send.
 const REPLAY_MESSAGES_MAX: usize = 100_000;
 /// The least memory, so that one message of the largest usual size leaves room for others.
 const TAIL_BYTES_MIN: ByteSize = ByteSize::mib(1);
+/// The least and the longest time for which a repeat is known.
+const DUPLICATE_WINDOW: [HumanDuration; 2] = [HumanDuration::secs(1), HumanDuration::secs(24 * 3_600)];
+/// The most keys that may be known: 150 MiB of them.
+const KEYS_MAX: usize = 1_000_000;
 
 /// `[history]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +32,10 @@ pub struct Config {
     /// The most bytes that one resume replays; one message always fits. `None`: the smaller of 512 KiB and a quarter of
     /// `limits.outbox_bytes`.
     pub replay_bytes: Option<ByteSize>,
+    /// For how long a repeat with the same `Idempotency-Key` is known as one.
+    pub duplicate_window: HumanDuration,
+    /// The most keys that the embedded bus knows within that time.
+    pub keys: usize,
 }
 
 impl Default for Config {
@@ -39,6 +47,8 @@ impl Default for Config {
             tail_bytes: None,
             replay_messages: 1_000,
             replay_bytes: None,
+            duplicate_window: HumanDuration::secs(120),
+            keys: 65_536,
         }
     }
 }
@@ -98,6 +108,9 @@ impl Config {
             1,
             REPLAY_MESSAGES_MAX,
         );
+        let [least, longest] = DUPLICATE_WINDOW;
+        findings.within("history.duplicate_window", self.duplicate_window, least, longest);
+        findings.within("history.keys", self.keys, 1, KEYS_MAX);
         if let Some(bytes) = self.replay_bytes
             && (bytes.0 == 0 || bytes > outbox_bytes)
         {

@@ -416,6 +416,10 @@ fn history_keeps_what_there_is() {
     );
     for (key, bad) in [
         ("history.tail_bytes", "\"1KiB\""),
+        ("history.duplicate_window", "\"999ms\""),
+        ("history.duplicate_window", "\"25h\""),
+        ("history.keys", "0"),
+        ("history.keys", "1000001"),
         ("history.replay_messages", "0"),
         ("history.replay_messages", "100001"),
         ("history.replay_bytes", "\"0B\""),

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::bus::{
-    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, Incoming, PendingReply, PublishError,
+    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, Incoming, Key, PendingReply, PublishError,
     Published, RequestError, Stats, UserEvent,
 };
 use crate::envelope::Envelope;
@@ -81,7 +81,11 @@ impl RecordingBus {
 }
 
 impl Bus for RecordingBus {
-    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
+    fn publish_once<'a>(
+        &'a self,
+        envelope: &'a Envelope,
+        _: Option<Key>,
+    ) -> BoxFuture<'a, Result<Published, PublishError>> {
         Box::pin(async { self.take(envelope).map(|()| Published::default()) })
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{
-    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, Incoming, PendingReply, PublishError,
+    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, Incoming, Key, PendingReply, PublishError,
     Published, RequestError, Responder, Stats, UserEvent,
 };
 use crate::destination::Path;
@@ -155,7 +155,11 @@ impl TestBus {
 }
 
 impl Bus for TestBus {
-    fn publish<'a>(&'a self, _envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
+    fn publish_once<'a>(
+        &'a self,
+        _envelope: &'a Envelope,
+        _: Option<Key>,
+    ) -> BoxFuture<'a, Result<Published, PublishError>> {
         panic!("presence publishes no notification");
     }
 

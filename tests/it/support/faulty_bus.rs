@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use herald::bus::{
-    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, History, Incoming, PendingReply,
+    AppRequest, BoxFuture, BoxStream, Bus, ControlMessage, Health, History, Incoming, Key, PendingReply,
     PublishError, Published, RequestError, Stats, UserEvent,
 };
 use herald::envelope::Envelope;
@@ -113,7 +113,11 @@ impl FaultyBus {
 }
 
 impl Bus for FaultyBus {
-    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
+    fn publish_once<'a>(
+        &'a self,
+        envelope: &'a Envelope,
+        key: Option<Key>,
+    ) -> BoxFuture<'a, Result<Published, PublishError>> {
         Box::pin(async move {
             let left = self.left.load(Ordering::SeqCst);
             if left == 0 {
@@ -122,8 +126,19 @@ impl Bus for FaultyBus {
                 self.left.store(left - 1, Ordering::SeqCst);
             }
             self.check()?;
-            self.inner.publish(envelope).await
+            self.inner.publish_once(envelope, key).await
         })
+    }
+
+    fn publish_atomic<'a>(
+        &'a self,
+        batch: &'a [(Envelope, Option<Key>)],
+    ) -> Option<BoxFuture<'a, Result<Vec<Published>, PublishError>>> {
+        let publish = self.inner.publish_atomic(batch)?;
+        Some(Box::pin(async move {
+            self.check()?;
+            publish.await
+        }))
     }
 
     fn incoming(&self) -> Option<BoxStream<Incoming>> {
