@@ -33,6 +33,15 @@ test('what was missed while the connection was cut is here, once and in order', 
   const bodies = await page.locator('#stream li').allInnerTexts();
   const shown = (name) => bodies.flatMap((text) => text.match(new RegExp(`"${name}":\\s*(\\d)`))?.[1] ?? []).join('');
   assert.deepEqual([bodies.length, shown('missed'), shown('order')], [13, '543210', '543210']);
+  const operator = await openPage(t, `${herald.http}/`);
+  await enter(operator, 'admin');
+  await operator.getByRole('tab', { name: 'Operator' }).click();
+  // The feed's two, and those of the page itself.
+  await operator.locator('#resumes', { hasText: /^\d resumes: \d recovered$/ }).waitFor();
+  const kept = operator.locator('#history tbody tr');
+  await kept.filter({ hasText: /user––6/ }).waitFor();
+  await kept.filter({ hasText: /broadcast––7/ }).waitFor();
+  await lookAt(operator, 'history', { colorScheme: 'light', width: operator.viewportSize().width, fullPage: true });
   await lookAt(page, 'away', { colorScheme: 'light', width: page.viewportSize().width });
 });
 

@@ -48,6 +48,23 @@ export interface Point {
   percentiles: Map<string, { p50: number | null; p95: number | null; p99: number | null }>;
 }
 
+/** What an instance says of history, by kind of notification. */
+export interface KindOfHistory {
+  kind: string;
+  /** The last sequence it has read, and what it has yet to read; with the embedded bus it is its own stream. */
+  head?: number;
+  lag?: number;
+  /** In its memory. */
+  messages: number;
+  storedBytes: number;
+}
+
+export interface History {
+  kinds: KindOfHistory[];
+  /** How subscriptions fared that came back, by outcome. */
+  resumes: [outcome: string, count: number][];
+}
+
 /** What is known of one instance from its own `/metrics`. */
 export interface Seen {
   instance: string;
@@ -61,6 +78,7 @@ export interface Seen {
   busConnected: boolean;
   inRate: number | null;
   outRate: number | null;
+  history: History;
 }
 
 interface Past {
@@ -110,6 +128,7 @@ export class Meter {
       outRate: rate(last, { at, scrape }, 'herald_deliveries_total', ({ outcome }) =>
         ['written', 'queued'].includes(outcome ?? ''),
       ),
+      history: historyOf(scrape),
     });
     past.push({ at, scrape });
     while (past.length > 2 && (past[1]?.at ?? at) < at - WINDOW_S) past.shift();
@@ -146,6 +165,21 @@ export class Meter {
     const window = merge(windows);
     return { p50: quantile(0.5, window), p95: quantile(0.95, window), p99: quantile(0.99, window) };
   }
+}
+
+function historyOf(scrape: Scrape): History {
+  const of = (name: string, kind: string) => scrape.get(name)?.find(({ labels }) => labels.kind === kind)?.value;
+  const kinds = (scrape.get('herald_tail_messages') ?? []).map(({ labels: { kind = '' }, value }) => {
+    // 0 without a stream.
+    const head = of('herald_history_head', kind) || undefined;
+    const lag = head === undefined ? undefined : of('herald_history_lag_messages', kind);
+    return { kind, head, lag, messages: value, storedBytes: of('herald_tail_bytes', kind) ?? 0 };
+  });
+  const resumes = (scrape.get('herald_resumes_total') ?? []).map(({ labels, value }): [string, number] => [
+    labels.outcome ?? '',
+    value,
+  ]);
+  return { kinds, resumes };
 }
 
 function rate(last: Past | undefined, now: Past, name: string, wanted?: Latency['wanted']): number | null {

@@ -4,6 +4,7 @@
 import { expect, test } from 'vitest';
 import { Meter } from '../src/meter';
 import { buckets, merge, parseMetrics, quantile, since, sum } from '../src/metrics';
+import { resumeWords } from '../src/operator/History';
 
 test('the text format is read, labels and escapes included', () => {
   const scrape = parseMetrics(
@@ -151,4 +152,48 @@ test('percentiles are those of the last seconds', () => {
   for (let at = 4; at <= 40; at += 2) meter.add(text({ instance: 'one', acks: [110, 110] }), at);
   expect(last()?.p50).toBeNull();
   expect(meter.latencies.map(({ name }) => name)).toEqual(['herald_ack_duration_seconds']);
+});
+
+test('history: what each instance keeps, how far it is where there is a stream, and how resumes fared', () => {
+  const meter = new Meter();
+  const text = (name: string, head: number) =>
+    [
+      `herald_instance_info{name="${name}"} 1`,
+      'herald_tail_messages{kind="broadcast"} 3',
+      'herald_tail_messages{kind="user"} 0',
+      'herald_tail_bytes{kind="broadcast"} 300',
+      `herald_history_head{kind="broadcast"} ${head}`,
+      'herald_history_lag_messages{kind="broadcast"} 2',
+      'herald_resumes_total{outcome="recovered"} 5',
+      'herald_resumes_total{outcome="too-many"} 1',
+    ].join('\n');
+  meter.add(text('embedded', 0), 1);
+  meter.add(text('streaming', 17), 1);
+  const [embedded, streaming] = meter.instances.map(({ history }) => history);
+  expect(embedded?.kinds).toEqual([
+    { kind: 'broadcast', messages: 3, storedBytes: 300 },
+    { kind: 'user', messages: 0, storedBytes: 0 },
+  ]);
+  expect(streaming?.kinds[0]).toEqual({ kind: 'broadcast', head: 17, lag: 2, messages: 3, storedBytes: 300 });
+  expect(embedded?.resumes).toEqual([
+    ['recovered', 5],
+    ['too-many', 1],
+  ]);
+  meter.add('herald_instance_info{name="old"} 1', 1);
+  expect(meter.instances.find(({ instance }) => instance === 'old')?.history).toEqual({ kinds: [], resumes: [] });
+});
+
+test.each([
+  [[], '0 resumes'],
+  [[['recovered', 0]], '0 resumes'],
+  [[['recovered', 1]], '1 resume: 1 recovered'],
+  [
+    [
+      ['too-many', 1],
+      ['recovered', 2],
+    ],
+    '3 resumes: 2 recovered, 1 too-many',
+  ],
+] as [[string, number][], string][])('%j: %s', (resumes, words) => {
+  expect(resumeWords(new Map(resumes))).toBe(words);
 });

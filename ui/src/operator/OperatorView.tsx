@@ -1,4 +1,5 @@
-/** What an operator sees (ROLE_ADMIN): figures and plots, instances, users and their sessions, the last notifications. */
+/** What an operator sees (ROLE_ADMIN): figures and plots, instances, users and their sessions, the last
+ *  notifications, history. */
 
 import { NativeSelect } from '@mantine/core';
 import { useMemo, useState } from 'react';
@@ -6,6 +7,7 @@ import type { Api } from '../api';
 import type { Feed } from '../feed';
 import { duration, rate } from '../format';
 import type { Settings } from '../settings';
+import { History } from './History';
 import { Instances } from './Instances';
 import { Plot } from './Plot';
 import { Recent, type Sent } from './Recent';
@@ -106,6 +108,7 @@ export function OperatorView({ api, settings, user, feed }: Props) {
       <Users api={api} />
       <Send api={api} settings={settings} onSent={(one) => setSent((all) => [one, ...all].slice(0, 50))} />
       <Recent settings={settings} feed={feed} sent={sent} />
+      {seen.some(({ history }) => history.kinds.length > 0) && <History seen={seen} />}
     </div>
   );
 }
