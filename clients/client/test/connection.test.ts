@@ -302,6 +302,7 @@ test('what may wait is sent with the next connection, in order and behind the su
 });
 
 test('the token is asked for at each attempt, and a failure to get one is a failed attempt', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.999);
   const tokens = ['token', new Error('no network'), 'token', 'token'];
   const getToken = vi.fn(async () => {
     const token = tokens.shift();
