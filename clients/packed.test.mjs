@@ -43,24 +43,27 @@ function borrow(name) {
 
 const PAGE = `
 const connection = new HeraldConnection({ url: 'ws://h/ws', webSocket: new FakeServer().webSocket });
-console.log(connection.state().status, typeof HeraldProvider, typeof provideHerald);
+console.log(connection.state().status, ...[HeraldProvider, provideHerald, traced].map((it) => typeof it));
 `;
 
 test('packed, they run and have types in both kinds of modules', () => {
-  const folders = ['client', 'react', 'vue'].map(install);
-  for (const name of ['@stomp/stompjs', 'react', '@types/react', 'csstype', 'vue', '@vue']) borrow(name);
+  const folders = ['client', 'react', 'vue', 'tracing'].map(install);
+  for (const name of ['@stomp/stompjs', 'react', '@types/react', 'csstype', 'vue', '@vue', '@opentelemetry'])
+    borrow(name);
   const imports = [
     ['HeraldConnection', '@herald/client'],
     ['FakeServer', '@herald/client/testing'],
     ['HeraldProvider', '@herald/react'],
     ['provideHerald', '@herald/vue'],
+    ['traced', '@herald/tracing'],
   ];
   const esm = imports.map(([what, from]) => `import { ${what} } from '${from}';`).join('\n') + PAGE;
   const cjs = imports.map(([what, from]) => `const { ${what} } = require('${from}');`).join('\n') + PAGE;
   for (const [file, text] of Object.entries({ 'page.mjs': esm, 'page.cjs': cjs, 'page.mts': esm, 'page.cts': esm })) {
     writeFileSync(path.join(user, file), text);
   }
-  for (const file of ['page.mjs', 'page.cjs']) assert.equal(run('node', [file]), 'idle function function\n', file);
+  for (const file of ['page.mjs', 'page.cjs'])
+    assert.equal(run('node', [file]), 'idle function function function\n', file);
   const strict = ['--noEmit', '--strict', '--lib', 'es2022,dom', '--types', '', '--module', 'nodenext'];
   run(path.join(modules, '.bin/tsc'), [...strict, '--target', 'es2022', 'page.mts', 'page.cts']);
 

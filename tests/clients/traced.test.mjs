@@ -27,7 +27,7 @@ test("the browser's span and Herald's are one trace, linked both ways", { timeou
     HERALD_TRACING__PROTOCOL: 'http/protobuf',
     HERALD_TRACING__INTERVAL: '50ms',
   });
-  const [{ traced: wrap }, tracer] = [await fromSource(t, 'ts'), sdk(t, jaeger)];
+  const [{ traced: wrap }, tracer] = [await fromSource(t, 'tracing'), sdk(t, jaeger)];
   const browser = await Browser.connect(t, herald.ws, { user: 'test2' });
   const handled = new Inbox('a handled MESSAGE');
   const answers = { ack: (message) => message.ack(), nack: (message) => message.nack() };
