@@ -10,7 +10,7 @@ mod shared;
 mod total;
 
 pub(crate) use address::AddressGroup;
-pub(crate) use crowd::Crowd;
+pub(crate) use crowd::{Crowd, Member};
 pub(crate) use keyed::KeyedRate;
 pub(crate) use places::{AddressPlace, AddressPlaces};
 pub(crate) use shared::{Memory, SharedRate};

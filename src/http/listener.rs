@@ -18,13 +18,14 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::proxies::Proxies;
-use crate::limit::{AddressPlaces, Limit};
+use crate::limit::AddressPlaces;
 use crate::setting::Limits;
 use crate::telemetry::metrics::Metrics;
 use crate::ws::http_stream::Times;
 use crate::ws::newcomers::{Bounds, Newcomers};
 use crate::ws::peer::Place;
 
+mod arriving;
 pub mod descriptors;
 mod failures;
 mod head;
@@ -32,6 +33,7 @@ mod proxy_protocol;
 mod refusal;
 mod serving;
 
+use arriving::Arriving;
 use descriptors::OpenFiles;
 use failures::{Failures, Strangers};
 use refusal::{Refusals, say};
@@ -153,7 +155,7 @@ pub async fn serve(
     tasks: &TaskTracker,
 ) {
     let places = Arc::new(Semaphore::new(options.places));
-    let full = refusal::answer(StatusCode::SERVICE_UNAVAILABLE, options.full()).into();
+    let full: Arc<str> = refusal::answer(StatusCode::SERVICE_UNAVAILABLE, options.full()).into();
     let strangers = Arc::new(Strangers::default());
     let mut builder = http1::Builder::new();
     // All times are watched by `serving`; hyper's own time-out does not know a request's first byte.
@@ -171,11 +173,7 @@ pub async fn serve(
         port: listener.local_addr().map_or(0, |address| address.port()),
     });
     let Shared {
-        options,
-        refusals,
-        metrics,
-        shutdown,
-        ..
+        options, shutdown, ..
     } = &*shared;
     loop {
         let accepted = tokio::select! {
@@ -199,35 +197,15 @@ pub async fn serve(
             debug!(%address, %error, "gone before it was served");
             continue;
         }
-        let Some(place) = Place::take(&places) else {
-            metrics.connections_refused.inc();
-            metrics.limit_hit(Limit::MaxConnections);
-            refusals.refuse(stream, &full, tasks);
-            continue;
-        };
-        let connection = Serving {
-            address: address.ip().to_canonical(),
-            direct: !options.proxies.trust(address.ip()),
+        let arriving = Arriving {
+            stream,
+            address: address.ip(),
             accepted_at: Instant::now(),
-            place,
             shared: Arc::clone(&shared),
         };
-        if options.proxy_protocol && options.proxies.trust(address.ip()) {
-            let strangers = Arc::clone(&strangers);
-            #[expect(clippy::disallowed_methods, reason = "one connection")]
-            tasks.spawn(async move {
-                let (mut stream, shared) = (stream, Arc::clone(&connection.shared));
-                match connection.introduced(&mut stream).await {
-                    Ok(connection) => serve_one(connection, stream).await,
-                    Err(error) => {
-                        shared.metrics.proxy_protocol_refused.inc();
-                        strangers.note(address.ip(), &error);
-                    }
-                }
-            });
-        } else {
-            #[expect(clippy::disallowed_methods, reason = "one connection")]
-            tasks.spawn(serve_one(connection, stream));
+        match Place::take(&places) {
+            Some(place) => arriving.serve(place, &strangers, tasks),
+            None => arriving.wait(&places, &strangers, &full, tasks),
         }
     }
 }

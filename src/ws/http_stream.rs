@@ -42,7 +42,7 @@ pub(crate) enum Late {
     Idle,
     /// The peer, in taking what it is sent: [`Times::write`].
     Write,
-    /// Not late, but one of too many that wait.
+    /// Not late, but one of too many that wait, or in the place of one that has more to do.
     Evicted(Limit),
 }
 
@@ -57,8 +57,8 @@ pub(crate) struct Pace {
 struct State {
     phase: Phase,
     ahead: Ahead,
-    /// Whether a request was answered.
-    answered: bool,
+    /// How many requests were answered.
+    answers: u64,
     /// Since when the peer takes nothing.
     stalled: Option<Instant>,
     /// Whether hyper refused a request head.
@@ -92,7 +92,7 @@ impl Pace {
         let state = Mutex::new(State {
             phase,
             ahead: Ahead::default(),
-            answered: false,
+            answers: 0,
             stalled: None,
             refused: false,
             reset: false,
@@ -116,8 +116,10 @@ impl Pace {
         let state = self.state.lock();
         match state.phase {
             Phase::Head(_) | Phase::Idle(_) => Standing {
-                waits: !state.answered,
+                waits: state.answers == 0,
                 head_bytes: state.ahead.bytes(),
+                idle: true,
+                answers: state.answers,
             },
             Phase::InHand | Phase::Answering { .. } => Standing::default(),
         }
@@ -221,7 +223,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.phase = Phase::Answering { more: false };
-        state.answered = true;
+        state.answers += 1;
         state.ahead.end();
     }
 }

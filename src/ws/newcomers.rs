@@ -1,6 +1,7 @@
 //! Connections that wait for their client: for the head of a request, or for a login. Where there are too many of them, or
-//! their unfinished heads take too much, the oldest of the address that has most goes. Knows neither HTTP nor STOMP; a
-//! connection says how it stands, and hears that it has to go.
+//! their unfinished heads take too much, or another connection needs a place and all are taken, the one of the address
+//! that has most that has waited for longest goes. Knows neither HTTP nor STOMP; a connection says how it stands, and
+//! hears that it has to go.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -11,7 +12,7 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
-use crate::limit::{AddressGroup, Crowd, Limit};
+use crate::limit::{AddressGroup, Crowd, Limit, Member};
 
 /// How many newcomers there may be.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +42,16 @@ struct Crowds {
     waiting: Crowd<Arc<Ears>>,
     /// Each weighs the bytes of its unfinished head.
     heads: Crowd<Arc<Ears>>,
+    /// All that have nothing to do, whether they were ever answered or not. Each weighs one.
+    idle: Crowd<Arc<Ears>>,
+}
+
+impl Crowds {
+    fn remove(&mut self, member: Member) {
+        self.waiting.remove(member);
+        self.heads.remove(member);
+        self.idle.remove(member);
+    }
 }
 
 /// By which a connection hears that it has to go.
@@ -51,11 +62,19 @@ struct Ears {
     settled: AtomicBool,
 }
 
+impl Ears {
+    fn hear(&self, limit: Limit) {
+        *self.evicted.lock() = Some(limit);
+        self.waker.wake();
+    }
+}
+
 /// One connection, which is forgotten when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
     newcomers: Newcomers,
     address: AddressGroup,
+    /// Smaller than those of all that came, or began to wait again, later.
     number: u64,
     /// Whether `http.unauthenticated_per_address` holds for its address.
     is_client: bool,
@@ -70,12 +89,26 @@ pub(crate) struct Standing {
     pub(crate) waits: bool,
     /// The bytes of a request head that is not complete.
     pub(crate) head_bytes: usize,
+    /// Whether it has neither a request in hand nor a session: always where it waits.
+    pub(crate) idle: bool,
+    /// How many of its requests were answered, so that it is seen to have had one in hand.
+    pub(crate) answers: u64,
 }
 
 impl Standing {
-    /// Whether the connection may have to go.
-    pub(crate) fn is_newcomer(self) -> bool {
-        self != Self::default()
+    /// Whether the connection has to go where `limit` wants it to.
+    pub(crate) fn goes_by(self, limit: Limit) -> bool {
+        match limit {
+            Limit::HeadTotalBytes => self.head_bytes > 0,
+            Limit::MaxConnections => self.idle,
+            _ => self.waits,
+        }
+    }
+
+    /// Whether the client expects an answer. One that was answered and asks for nothing finds its connection closed, as
+    /// after `http.idle_timeout`: it might take an answer for that to its next request.
+    pub(crate) fn is_told(self) -> bool {
+        self.waits || self.head_bytes > 0
     }
 }
 
@@ -95,11 +128,28 @@ impl Newcomers {
         Newcomer {
             newcomers: self.clone(),
             address: AddressGroup::of(address),
-            number: self.0.arrivals.fetch_add(1, Ordering::Relaxed),
+            number: self.next_number(),
             is_client,
             stands: Standing::default(),
             ears: Arc::default(),
         }
+    }
+
+    fn next_number(&self) -> u64 {
+        self.0.arrivals.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Has one idle connection go, so that its place comes free soon. `false`: there is none.
+    pub(crate) fn make_room(&self) -> bool {
+        let mut crowds = self.0.crowds.lock();
+        let heaviest = crowds.idle.heaviest();
+        let Some((member, ears)) = heaviest.and_then(|address| crowds.idle.remove_oldest(address)) else {
+            return false;
+        };
+        crowds.remove(member);
+        drop(crowds);
+        ears.hear(Limit::MaxConnections);
+        true
     }
 
     /// What a client is told that has to go because of `limit`.
@@ -111,6 +161,12 @@ impl Newcomers {
                 "connections of this address without a request or a login",
                 bounds.per_address,
             ),
+            Limit::MaxConnections => {
+                return format!(
+                    "another connection needs the place of this one ({})",
+                    limit.name()
+                );
+            }
             _ => ("connections without a request or a login", bounds.unauthenticated),
         };
         format!("more than {most} {what} ({})", limit.name())
@@ -124,46 +180,56 @@ impl Newcomer {
             return;
         }
         let grows = (standing.waits && !self.stands.waits) || standing.head_bytes > self.stands.head_bytes;
+        let before = (self.address, self.number);
+        if !self.stands.idle || standing.answers != self.stands.answers {
+            // It begins to wait now, whenever it came.
+            self.number = self.newcomers.next_number();
+        }
         self.stands = standing;
         let member = (self.address, self.number);
         let mut evicted = Vec::new();
         {
             let mut crowds = self.newcomers.0.crowds.lock();
+            if member != before {
+                crowds.remove(before);
+            }
             let ears = || Arc::clone(&self.ears);
             crowds.waiting.set(member, usize::from(standing.waits), ears);
             crowds.heads.set(member, standing.head_bytes, ears);
+            crowds.idle.set(member, usize::from(standing.idle), ears);
             if grows {
                 self.evict(&mut crowds, &mut evicted);
             }
         }
         for (ears, limit) in evicted {
-            *ears.evicted.lock() = Some(limit);
-            ears.waker.wake();
+            ears.hear(limit);
         }
     }
 
     /// Takes out whoever has to go.
     fn evict(&self, crowds: &mut Crowds, evicted: &mut Vec<(Arc<Ears>, Limit)>) {
-        let Crowds { waiting, heads } = crowds;
         let bounds = &self.newcomers.0.bounds;
-        while heads.weight() > bounds.head_bytes
-            && let Some((member, ears)) = heads.heaviest().and_then(|address| heads.remove_oldest(address))
+        let oldest_of_most = |crowd: &mut Crowd<Arc<Ears>>| {
+            let heaviest = crowd.heaviest()?;
+            crowd.remove_oldest(heaviest)
+        };
+        while crowds.heads.weight() > bounds.head_bytes
+            && let Some((member, ears)) = oldest_of_most(&mut crowds.heads)
         {
-            waiting.remove(member);
+            crowds.remove(member);
             evicted.push((ears, Limit::HeadTotalBytes));
         }
-        let own =
-            self.is_client && bounds.per_address > 0 && waiting.weight_of(self.address) > bounds.per_address;
-        if own && let Some((member, ears)) = waiting.remove_oldest(self.address) {
-            heads.remove(member);
+        let own = self.is_client
+            && bounds.per_address > 0
+            && crowds.waiting.weight_of(self.address) > bounds.per_address;
+        if own && let Some((member, ears)) = crowds.waiting.remove_oldest(self.address) {
+            crowds.remove(member);
             evicted.push((ears, Limit::UnauthenticatedPerAddress));
         }
-        while waiting.weight() > bounds.unauthenticated
-            && let Some((member, ears)) = waiting
-                .heaviest()
-                .and_then(|address| waiting.remove_oldest(address))
+        while crowds.waiting.weight() > bounds.unauthenticated
+            && let Some((member, ears)) = oldest_of_most(&mut crowds.waiting)
         {
-            heads.remove(member);
+            crowds.remove(member);
             evicted.push((ears, Limit::Unauthenticated));
         }
     }
@@ -205,11 +271,9 @@ impl Newcomer {
     }
 
     fn forget(&self) {
-        if self.stands.is_newcomer() {
+        if self.stands != Standing::default() {
             let member = (self.address, self.number);
-            let mut crowds = self.newcomers.0.crowds.lock();
-            crowds.waiting.remove(member);
-            crowds.heads.remove(member);
+            self.newcomers.0.crowds.lock().remove(member);
         }
     }
 }
@@ -221,116 +285,4 @@ impl Drop for Newcomer {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    const WAITS: Standing = Standing {
-        waits: true,
-        head_bytes: 0,
-    };
-
-    fn newcomers(unauthenticated: usize, per_address: usize, head_bytes: usize) -> Newcomers {
-        Newcomers::new(Bounds {
-            unauthenticated,
-            per_address,
-            head_bytes,
-        })
-    }
-
-    fn stand(newcomers: &Newcomers, address: &str, head_bytes: usize) -> Newcomer {
-        let mut newcomer = newcomers.arrived(address.parse().unwrap(), true);
-        newcomer.stand(Standing { head_bytes, ..WAITS });
-        newcomer
-    }
-
-    /// Why each has to go.
-    fn evicted<const N: usize>(all: &[&Newcomer; N]) -> [Option<Limit>; N] {
-        all.map(|newcomer| newcomer.evicted().now_or_never())
-    }
-
-    #[test]
-    fn the_oldest_of_the_address_that_has_most_goes() {
-        let newcomers = newcomers(3, 0, 100);
-        let lonely = stand(&newcomers, "192.0.2.1", 0);
-        let first = stand(&newcomers, "2001:db8::1", 0);
-        let second = stand(&newcomers, "2001:db8::2", 0);
-        assert_eq!(evicted(&[&lonely, &first, &second]), [None; 3]);
-        let third = stand(&newcomers, "192.0.2.2", 0);
-        let gone = Some(Limit::Unauthenticated);
-        assert_eq!(
-            evicted(&[&lonely, &first, &second, &third]),
-            [None, gone, None, None]
-        );
-        assert_eq!(
-            newcomers.words(Limit::Unauthenticated),
-            "more than 3 connections without a request or a login (http.unauthenticated)"
-        );
-    }
-
-    #[test]
-    fn heads_are_weighed() {
-        let newcomers = newcomers(100, 0, 1_000);
-        let many = [(); 4].map(|()| stand(&newcomers, "192.0.2.1", 1));
-        let mut large = stand(&newcomers, "192.0.2.2", 900);
-        assert_eq!(evicted(&[&many[0], &large]), [None; 2]);
-        let small = stand(&newcomers, "192.0.2.3", 200);
-        let gone = Some(Limit::HeadTotalBytes);
-        assert_eq!(evicted(&[&many[0], &large, &small]), [None, gone, None]);
-        // It is forgotten, and stays so.
-        large.stand(Standing::default());
-        drop(large);
-        drop((many, small));
-        let crowds = newcomers.0.crowds.lock();
-        assert_eq!((crowds.waiting.weight(), crowds.heads.weight()), (0, 0));
-    }
-
-    /// Strangers at many addresses, each with as much as the newcomer, whether theirs are the lower or the higher ones.
-    #[test]
-    fn of_addresses_that_have_the_same_the_oldest_goes() {
-        for (strangers, late) in [([1, 2, 3], 9), ([7, 8, 9], 1), ([9, 7, 8], 1)] {
-            let at = |last: u8| format!("192.0.2.{last}");
-            let newcomers_by_number = newcomers(3, 0, 1_000);
-            let all = strangers.map(|last| stand(&newcomers_by_number, &at(last), 0));
-            let newcomer = stand(&newcomers_by_number, &at(late), 0);
-            let gone = Some(Limit::Unauthenticated);
-            let expected = [gone, None, None, None];
-            assert_eq!(evicted(&[&all[0], &all[1], &all[2], &newcomer]), expected);
-            let newcomers_by_head = newcomers(100, 0, 1_000);
-            let all = strangers.map(|last| stand(&newcomers_by_head, &at(last), 300));
-            let newcomer = stand(&newcomers_by_head, &at(late), 300);
-            let gone = Some(Limit::HeadTotalBytes);
-            let expected = [gone, None, None, None];
-            assert_eq!(evicted(&[&all[0], &all[1], &all[2], &newcomer]), expected);
-        }
-    }
-
-    #[test]
-    fn one_address_may_have_so_many() {
-        let newcomers = newcomers(100, 2, 1_000);
-        let all = [(); 3].map(|()| stand(&newcomers, "192.0.2.1", 0));
-        let gone = Some(Limit::UnauthenticatedPerAddress);
-        assert_eq!(evicted(&[&all[0], &all[1], &all[2]]), [gone, None, None]);
-        // Not a proxy, which is no client.
-        let proxied = [(); 4].map(|()| {
-            let mut newcomer = newcomers.arrived("192.0.2.9".parse().unwrap(), false);
-            newcomer.stand(WAITS);
-            newcomer
-        });
-        assert_eq!(evicted(&[&proxied[0]]), [None]);
-    }
-
-    #[test]
-    fn who_has_come_to_an_end_of_waiting_stays() {
-        let newcomers = newcomers(1, 0, 1_000);
-        let settled = stand(&newcomers, "192.0.2.1", 0);
-        settled.settle();
-        let first = stand(&newcomers, "192.0.2.1", 0);
-        assert_eq!(evicted(&[&settled, &first]), [None; 2]);
-        // Even where it was evicted a moment before.
-        let second = stand(&newcomers, "192.0.2.1", 0);
-        first.settle();
-        assert_eq!(evicted(&[&settled, &first, &second]), [None; 3]);
-    }
-}
+mod tests;

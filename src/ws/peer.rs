@@ -23,11 +23,19 @@ struct Seat {
 impl Place {
     /// The next free place of `places`, or `None` if all are taken.
     pub fn take(places: &Arc<Semaphore>) -> Option<Self> {
-        let permit = Arc::clone(places).try_acquire_owned().ok()?;
-        Some(Self(Arc::new(Seat {
+        Arc::clone(places).try_acquire_owned().ok().map(Self::of)
+    }
+
+    /// The same, as soon as one is free. Those who wait take their turns. `None`: `places` is closed.
+    pub(crate) async fn wait(places: Arc<Semaphore>) -> Option<Self> {
+        places.acquire_owned().await.ok().map(Self::of)
+    }
+
+    fn of(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(Seat {
             _permit: permit,
             used: AtomicBool::new(false),
-        })))
+        }))
     }
 
     /// Notes that a request has come. Returns whether one had come before.

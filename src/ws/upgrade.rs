@@ -197,7 +197,8 @@ fn run(
         };
         arrival.newcomer.stand(Standing {
             waits: true,
-            head_bytes: 0,
+            idle: true,
+            ..Standing::default()
         });
         let _open = Open::count(open);
         let session = connect(Connection {

@@ -9,13 +9,12 @@ use crate::support::cluster_client::Browser;
 use crate::support::process::{Herald, Launch};
 use crate::support::within;
 
-/// As many connections as an instance takes, and the refusal that the next one gets.
-async fn fill(herald: &Herald) -> (Vec<TcpStream>, String) {
+/// As many sessions as an instance takes, and the refusal that the next client gets: none of them makes room.
+async fn fill(herald: &Herald) -> (Vec<Browser>, String) {
     let mut held = Vec::new();
     let refusal = within("a refusal", async {
         loop {
-            held.push(TcpStream::connect(herald.address).await.unwrap());
-            // Connections wait for `accept`; a request comes behind them.
+            held.push(Browser::connect(herald.address, "test2").await);
             let answer = herald.get("/livez").await;
             if answer.status == 503 {
                 return answer.text();

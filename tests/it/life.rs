@@ -150,11 +150,11 @@ async fn a_start_without_users_says_so() {
 async fn connections_over_the_limit_get_503() {
     let (_folder, launch) = with_key("[http]\nmax_connections = 3");
     let herald = Herald::start("full", &launch).await;
-    // A session keeps its place, and so does a connection that says nothing.
+    // Sessions keep their places.
     let mut browser = Browser::connect(herald.address, "test1").await;
-    let silent = [
-        TcpStream::connect(herald.address).await.unwrap(),
-        TcpStream::connect(herald.address).await.unwrap(),
+    let others = [
+        Browser::connect(herald.address, "test2").await,
+        Browser::connect(herald.address, "test2").await,
     ];
     let refused = async {
         loop {
@@ -169,7 +169,7 @@ async fn connections_over_the_limit_get_503() {
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     assert!(answer.text().contains("http.max_connections (3)"), "{answer:?}");
     browser.subscribe("/queue/x").await;
-    drop(silent);
+    drop(others);
     until("a free place", async || herald.get("/livez").await.status == 200).await;
     let metrics = admin(&herald, "GET", "/metrics").await.text();
     assert!(

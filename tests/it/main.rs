@@ -32,6 +32,7 @@ mod login_time;
 mod metrics;
 mod neighbour;
 mod newcomers;
+mod places;
 mod routes;
 mod secrets;
 mod sessions;

@@ -13,6 +13,7 @@ pub mod jaeger;
 pub mod nats;
 pub mod ports;
 pub mod process;
+pub mod stranger;
 pub mod tls;
 
 /// The output of `future`. Fails the test with `what` if it takes half a minute: the machine may be slow and busy.

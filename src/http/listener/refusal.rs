@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -60,9 +60,14 @@ impl Refusals {
         }
     }
 
+    /// The right to keep one client that has no place yet, if not too many are being kept or refused.
+    pub(super) fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.running).try_acquire_owned().ok()
+    }
+
     /// Answers and closes, as a task of `tasks`.
     pub(super) fn refuse(&self, stream: TcpStream, answer: &Arc<str>, tasks: &TaskTracker) {
-        let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() else {
+        let Some(permit) = self.permit() else {
             return;
         };
         let answer = Arc::clone(answer);

@@ -90,7 +90,8 @@ impl Serving {
     /// Serves requests until the connection ends or becomes a WebSocket. A plain function returns the block, so that what
     /// only the start needs is not kept.
     pub(super) fn run(self, socket: TcpStream) -> impl Future<Output = ()> + Send + use<> {
-        let (address, accepted_at, place) = (self.address, self.accepted_at, self.place.clone());
+        let (address, accepted_at) = (self.address, self.accepted_at);
+        let mut place = Some(self.place.clone());
         let shared = Arc::clone(&self.shared);
         let pace = Pace::new(shared.options.times, accepted_at);
         let is_client = !shared.options.proxies.trust(address);
@@ -113,6 +114,10 @@ impl Serving {
                 drive(connection, close, &pace, &mut newcomer, &shared.shutdown).await
             };
             drop(newcomer);
+            if matches!(ended, Err(Late::Evicted(_))) {
+                // Whoever needs it does not wait until this one has taken its answer.
+                place = None;
+            }
             let limit = |limit| shared.metrics.limit_hit(limit);
             match ended {
                 Ok(Ok(())) => {}
@@ -206,11 +211,16 @@ async fn drive<C: Future>(
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(Ok(ended));
             }
-            newcomer.stand(pace.standing());
-            if let Poll::Ready(limit) = newcomer.poll_evicted(cx)
-                && pace.standing().is_newcomer()
-            {
-                pace.refuse();
+            let standing = pace.standing();
+            newcomer.stand(standing);
+            while let Poll::Ready(limit) = newcomer.poll_evicted(cx) {
+                if !standing.goes_by(limit) {
+                    newcomer.stand(standing);
+                    continue;
+                }
+                if standing.is_told() {
+                    pace.refuse();
+                }
                 return Poll::Ready(Err(Late::Evicted(limit)));
             }
             // What has just been read or written may have moved it.

@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::*;
 use crate::http::proxies::ForwardedHeader;
+use crate::limit::Limit;
 use crate::ws::peer::Peer;
 
 mod heads;
@@ -99,6 +100,20 @@ async fn keep(mut client: Client, request: &'static str) -> Client {
     .unwrap()
 }
 
+/// Begins a request whose body does not come, so that the connection is not idle.
+async fn busy(mut client: Client) -> Client {
+    spawn_blocking(move || {
+        let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n";
+        client.write_all(head).unwrap();
+        let mut status = [0; 12];
+        client.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 100");
+        client
+    })
+    .await
+    .unwrap()
+}
+
 const HELLO: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const HELLO_AND_CLOSE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 const LONG: Duration = Duration::from_secs(3_600);
@@ -112,7 +127,7 @@ async fn the_connection_beyond_the_cap_gets_503_and_the_place_comes_back() {
         ..options()
     })
     .await;
-    let first = keep(Client::connect(running.address).unwrap(), HELLO).await;
+    let first = busy(Client::connect(running.address).unwrap()).await;
 
     let answer = ask(Client::connect(running.address).unwrap(), HELLO).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
@@ -129,6 +144,43 @@ async fn the_connection_beyond_the_cap_gets_503_and_the_place_comes_back() {
             break;
         }
     }
+}
+
+/// However often: each finds its place at once, and is not told to come again.
+#[tokio::test]
+async fn an_idle_connection_gives_its_place_up() {
+    let running = start(Options {
+        places: 3,
+        max_connections: 3,
+        ..options()
+    })
+    .await;
+    let mut busy = busy(Client::connect(running.address).unwrap()).await;
+    let mut kept = Vec::new();
+    for _ in 0..10 {
+        kept.push(keep(Client::connect(running.address).unwrap(), HELLO).await);
+    }
+    assert_eq!(running.metrics.limit_hits(Limit::MaxConnections), 8);
+    assert_eq!(running.metrics.connections_refused.get(), 0);
+    spawn_blocking(move || {
+        for mut gone in kept.into_iter().take(8) {
+            let mut rest = String::new();
+            gone.read_to_string(&mut rest).unwrap();
+            assert!(
+                rest.ends_with("\r\n\r\nhello"),
+                "the answer, and no other: {rest}"
+            );
+        }
+        busy.write_all(b"12345").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"200 OK") {
+            let mut byte = [0];
+            busy.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
+        }
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
