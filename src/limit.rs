@@ -14,7 +14,7 @@ pub(crate) use crowd::{Crowd, Member};
 pub(crate) use keyed::KeyedRate;
 pub(crate) use places::{AddressPlace, AddressPlaces};
 pub(crate) use shared::{Memory, SharedRate};
-pub(crate) use total::{Share, Total};
+pub(crate) use total::{Account, Share, Total, is_within_share};
 
 macro_rules! limits {
     ($($variant:ident = $name:literal,)*) => {

@@ -65,7 +65,7 @@ impl Stats {
         Self {
             sessions: get(&counters.sessions),
             subscriptions: get(&counters.subscriptions),
-            outbox_bytes: ledger.queued_bytes.load(Ordering::Relaxed) as u64,
+            outbox_bytes: ledger.queued_bytes() as u64,
             written: get(&counters.written),
             queued: get(&counters.queued),
             dropped: get(&counters.dropped) + get(&ledger.dropped),

@@ -32,9 +32,6 @@ mod queue;
 /// The most chunks passed to the kernel in one call. The rest waits for the next call.
 pub const CHUNKS_PER_CALL: usize = 64;
 
-/// A session may have at most this fraction (one in eight) of the bytes left of `limits.outbox_total_bytes`.
-const SHARE_OF_FREE: usize = 8;
-
 /// The only way from `delivery/` to a socket. Implemented by `ws/writer`.
 pub trait TryWrite: Send + Sync + 'static {
     /// Writes as much of `chunks`, in order, as the kernel accepts at once. Never blocks, never raises a signal.
@@ -190,7 +187,7 @@ impl Outbox {
             return Pushed::Overflow;
         }
         inner.held_bytes += bytes;
-        self.ledger.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.ledger.queued.add(inner.queue.account, bytes);
         Pushed::Queued
     }
 
@@ -199,7 +196,7 @@ impl Outbox {
         let mut inner = self.inner.lock();
         let bytes = bytes.min(inner.held_bytes);
         inner.held_bytes -= bytes;
-        self.ledger.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.ledger.queued.remove(inner.queue.account, bytes);
     }
 
     /// Ends the session in one step: a slow consumer's queue is cut behind the frame already begun, then
@@ -212,7 +209,7 @@ impl Outbox {
         }
         inner.state = State::Closing(reason);
         let held_bytes = std::mem::take(&mut inner.held_bytes);
-        self.ledger.queued_bytes.fetch_sub(held_bytes, Ordering::Relaxed);
+        self.ledger.queued.remove(inner.queue.account, held_bytes);
         if matches!(reason, CloseReason::SlowConsumer | CloseReason::PeerGone) {
             let dropped = inner.queue.retain_unbegun(&self.ledger, |_| false);
             self.ledger.dropped.fetch_add(dropped, Ordering::Relaxed);
@@ -262,7 +259,7 @@ impl Outbox {
         let waits = !inner.queue.is_empty();
         if !waits && inner.owes_drained {
             inner.owes_drained = false;
-            inner.queue = Queue::default();
+            inner.queue.shrink();
             return Poll::Ready(Next::Drained);
         }
         inner.wake_on_push = !waits;
@@ -297,7 +294,7 @@ impl Drop for Outbox {
     fn drop(&mut self) {
         let inner = self.inner.get_mut();
         let bytes = inner.queue.bytes() + inner.held_bytes;
-        self.ledger.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.ledger.queued.remove(inner.queue.account, bytes);
         let lost = inner.queue.messages();
         self.ledger.dropped.fetch_add(lost, Ordering::Relaxed);
     }

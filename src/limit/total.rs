@@ -16,6 +16,10 @@ const SHARE_OF_HOLDER: usize = 2;
 /// share a share; nobody can choose whom to meet.
 const COUNTS: u16 = 1 << 15;
 
+/// Where an owner is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Account(u16);
+
 /// What all holders together have, and may have.
 #[derive(Debug)]
 pub(crate) struct Total {
@@ -40,29 +44,71 @@ impl Total {
     pub(crate) fn share(self: &Arc<Self>, owner: &impl Hash) -> Share {
         Share {
             total: Some(Arc::clone(self)),
-            count: self.count(owner),
+            account: self.account(owner),
             bytes: 0,
         }
     }
 
     /// Where `owner` is counted.
-    fn count(&self, owner: &impl Hash) -> u16 {
+    pub(crate) fn account(&self, owner: &impl Hash) -> Account {
         // The remainder is below `COUNTS`.
-        (self.hasher.hash_one(owner) % u64::from(COUNTS)) as u16
+        Account((self.hasher.hash_one(owner) % u64::from(COUNTS)) as u16)
+    }
+
+    fn of(&self, account: Account) -> Option<&AtomicUsize> {
+        self.by_owner.get(usize::from(account.0))
     }
 
     /// The bytes that are held now.
-    #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
+
+    /// The bytes that may be held.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// For holders that count for themselves: the owner of `account` has `bytes` more, however many it may have.
+    pub(crate) fn add(&self, account: Account, bytes: usize) {
+        // To the owner's first, so that nobody takes it for somebody else's meanwhile.
+        if let Some(owner) = self.of(account) {
+            owner.fetch_add(bytes, Ordering::Relaxed);
+        }
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The owner of `account` has `bytes` fewer, which it had.
+    pub(crate) fn remove(&self, account: Account, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(owner) = self.of(account) {
+            owner.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// How many bytes more the holders of one owner may have together: a quarter of what all others leave, less what
+    /// they have.
+    pub(crate) fn left(&self, account: Account) -> usize {
+        let of_owner = self.of(account).map_or(0, |owner| owner.load(Ordering::Relaxed));
+        self.owners_part(of_owner, self.held()).saturating_sub(of_owner)
+    }
+
+    fn owners_part(&self, of_owner: usize, held: usize) -> usize {
+        let of_others = held.saturating_sub(of_owner);
+        self.limit.saturating_sub(of_others) / SHARE_OF_OWNER
+    }
+}
+
+/// Whether a holder may come to have `bytes`, `left` being what its owner has left when this one has nothing.
+pub(crate) fn is_within_share(bytes: usize, left: usize) -> bool {
+    bytes <= left / SHARE_OF_HOLDER
 }
 
 /// What one holder has of a [`Total`], given back when dropped. The default is bounded by nothing and counts nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Share {
     total: Option<Arc<Total>>,
-    count: u16,
+    account: Account,
     bytes: u32,
 }
 
@@ -86,13 +132,10 @@ impl Share {
         // Added first, so that two holders cannot both take the last of it; to the owner's first, so that what another
         // holder adds meanwhile is not taken for somebody else's.
         let of_owner = owner.fetch_add(more, Ordering::Relaxed);
-        let of_others = total
-            .held
-            .fetch_add(more, Ordering::Relaxed)
-            .saturating_sub(of_owner);
-        let may_have = total.limit.saturating_sub(of_others) / SHARE_OF_OWNER;
+        let held = total.held.fetch_add(more, Ordering::Relaxed);
+        let may_have = total.owners_part(of_owner, held);
         let left = may_have.saturating_sub(of_owner.saturating_sub(before));
-        let taken = bytes <= left / SHARE_OF_HOLDER;
+        let taken = is_within_share(bytes, left);
         match taken {
             true => self.bytes = wanted,
             false => {
@@ -108,27 +151,23 @@ impl Share {
         let Some(total) = self.total.clone() else { return };
         let bytes = self.bytes;
         self.give_back(bytes);
-        self.count = total.count(owner);
-        if let Some((total, owner)) = self.counts() {
-            owner.fetch_add(bytes as usize, Ordering::Relaxed);
-            total.held.fetch_add(bytes as usize, Ordering::Relaxed);
-        }
+        self.account = total.account(owner);
+        total.add(self.account, bytes as usize);
         self.bytes = bytes;
     }
 
     /// All that is held, and what its owner holds of it. `None`: nothing is counted.
     fn counts(&self) -> Option<(&Total, &AtomicUsize)> {
         let total = self.total.as_deref()?;
-        Some((total, total.by_owner.get(usize::from(self.count))?))
+        Some((total, total.of(self.account)?))
     }
 
     fn give_back(&mut self, bytes: u32) {
         if bytes == 0 {
             return;
         }
-        if let Some((total, owner)) = self.counts() {
-            total.held.fetch_sub(bytes as usize, Ordering::Relaxed);
-            owner.fetch_sub(bytes as usize, Ordering::Relaxed);
+        if let Some(total) = &self.total {
+            total.remove(self.account, bytes as usize);
         }
         self.bytes -= bytes;
     }
@@ -146,7 +185,7 @@ mod tests {
 
     /// Two owners that are counted apart.
     fn owners(total: &Total) -> (u32, u32) {
-        let other = (2..).find(|other| total.count(other) != total.count(&1));
+        let other = (2..).find(|other| total.account(other) != total.account(&1));
         (1, other.unwrap())
     }
 

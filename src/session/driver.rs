@@ -61,6 +61,7 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
         arrival,
     } = connection;
     let outbox = context.registry.outbox(socket.clone());
+    outbox.belong_to(&AddressGroup::of(arrival.address));
     let socket = register(socket);
     let key = context.registry.session();
     let place = arrival.permit;

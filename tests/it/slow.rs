@@ -146,6 +146,54 @@ async fn who_never_reads_is_closed_alone() {
     .await;
 }
 
+/// However many sessions a user has: all that wait for them together leave most of the room to others.
+#[tokio::test]
+async fn many_deaf_sessions_of_a_user_close_none_of_others() {
+    let app = app(|config| {
+        config.limits.outbox_bytes = ByteSize::kib(256);
+        config.limits.outbox_total_bytes = ByteSize::mib(1);
+        config.delivery.shards = 1;
+    })
+    .await;
+    let mut deaf = Vec::new();
+    for _ in 0..40 {
+        let mut one = SlowClient::log_in(app.address, ANNA).await;
+        one.subscribe("0", "/user/queue/own").await;
+        deaf.push(one);
+    }
+    let mut other = SlowClient::log_in(app.address, BEN).await;
+    other.subscribe("0", DESTINATION).await;
+    let own = notification("/queue/own", &text(0, BODY_BYTES), ",\"user\":\"test1\"");
+    let filling = async {
+        while app.metric(OVERFLOWS).await == 0.0 {
+            publish(&app, std::slice::from_ref(&own)).await;
+        }
+    };
+    within("one of them to be closed", filling).await;
+    // One shard: what was published before has come.
+    publish_numbers(&app, 0..1).await;
+    assert!(is_number(&other.body().await, 0));
+    let before = (app.metric(OVERFLOWS).await, app.metric(WAITING).await);
+    // The other falls behind for a moment.
+    let mut number = 0;
+    while app.metric(WAITING).await < before.1 + f64::from(48 << 10) {
+        number += 1;
+        assert!(number < 1_000, "nothing waits");
+        let delivered = deliveries(&app).await;
+        publish_numbers(&app, number..number + 1).await;
+        let seen = async { while deliveries(&app).await == delivered {} };
+        within("the delivery", seen).await;
+        assert_eq!(app.metric(OVERFLOWS).await, before.0, "after {number}");
+    }
+    for number in 1..=number {
+        assert!(is_number(&other.body().await, number), "{number}");
+    }
+}
+
+async fn deliveries(app: &App) -> f64 {
+    app.metric(QUEUED).await + app.metric(WRITTEN).await + app.metric(DROPPED).await
+}
+
 #[tokio::test]
 async fn who_reads_too_late_is_told_all_the_same() {
     let app = app(|config| config.limits.outbox_bytes = ByteSize::kib(64)).await;

@@ -1,9 +1,9 @@
-//! The bounds on what waits in an outbox: the session's own and the process's. Knows no queue.
+//! The bounds on what waits in an outbox: the session's own and, by user, the process's. Knows no queue.
 
-use std::sync::atomic::Ordering;
+use std::hash::Hash;
 
-use super::{Inner, Outbox, SHARE_OF_FREE};
-use crate::limit::Limit;
+use super::{Inner, Outbox};
+use crate::limit::{Limit, is_within_share};
 
 impl Outbox {
     /// The most bytes that may wait (`limits.outbox_bytes`).
@@ -11,26 +11,36 @@ impl Outbox {
         self.limit_bytes
     }
 
+    /// What waits here belongs to `owner` from now on: an address before login, then a user.
+    pub(crate) fn belong_to(&self, owner: &impl Hash) {
+        let account = self.ledger.queued.account(owner);
+        let mut inner = self.inner.lock();
+        let bytes = inner.queue.bytes() + inner.held_bytes;
+        self.ledger.queued.remove(inner.queue.account, bytes);
+        self.ledger.queued.add(account, bytes);
+        inner.queue.account = account;
+    }
+
     /// For a slow consumer: the bound that it exceeded, and how many bytes that is.
     pub fn passed(&self) -> (Limit, usize) {
         match self.inner.lock().passed {
             Limit::OutboxBytes => (Limit::OutboxBytes, self.limit_bytes),
-            all => (all, self.ledger.limit_bytes),
+            all => (all, self.ledger.queued.limit()),
         }
     }
 
     /// Whether `bytes` more would exceed a bound, which is then recorded.
     pub(super) fn is_over(&self, inner: &mut Inner, bytes: usize) -> bool {
-        let total = self.ledger.queued_bytes.load(Ordering::Relaxed);
-        let free = self.ledger.limit_bytes.saturating_sub(total);
+        let left = self.ledger.queued.left(inner.queue.account);
         let own = inner.queue.bytes() + inner.held_bytes;
-        // The less is left, the less one session may have: many that never read are closed while there is room for a
-        // session that falls behind for a moment, instead of whichever comes first once everything is taken.
-        let limit = self.limit_bytes.min(free / SHARE_OF_FREE);
-        inner.passed = match own > 0 && own + bytes > self.limit_bytes {
+        let is_over_own = own > 0 && own + bytes > self.limit_bytes;
+        // The less its user has left, the less one session may have: many that never read are closed while there is room
+        // for a session that falls behind for a moment, instead of whichever comes first once everything is taken.
+        let is_over_share = own > 0 && !is_within_share(own + bytes, left + own);
+        inner.passed = match is_over_own {
             true => Limit::OutboxBytes,
             false => Limit::OutboxTotalBytes,
         };
-        (own > 0 && own + bytes > limit) || bytes > free
+        is_over_own || is_over_share || bytes > left
     }
 }

@@ -9,11 +9,14 @@ use std::time::Instant;
 use super::{CHUNKS_PER_CALL, Outgoing};
 use crate::delivery::ledger::Ledger;
 use crate::envelope::unix_ms;
+use crate::limit::Account;
 
 #[derive(Default)]
 pub(super) struct Queue {
     frames: VecDeque<Outgoing>,
     bytes: usize,
+    /// Whose bytes these are.
+    pub(super) account: Account,
     /// Whether part of the front frame is in the kernel: it must then be finished, whatever happens.
     begun: bool,
 }
@@ -42,10 +45,15 @@ impl Queue {
 
     /// Appends a frame. `begun` says that part of it is in the kernel; it must then be the only one.
     pub(super) fn push(&mut self, frame: Outgoing, begun: bool, ledger: &Ledger) {
-        ledger.queued_bytes.fetch_add(frame.len(), Ordering::Relaxed);
+        ledger.queued.add(self.account, frame.len());
         self.bytes += frame.len();
         self.begun |= begun;
         self.frames.push_back(frame);
+    }
+
+    /// Gives the memory of an empty queue back.
+    pub(super) fn shrink(&mut self) {
+        self.frames = VecDeque::new();
     }
 
     /// The first chunks for the kernel. Returns how many entries of `into` are used.
@@ -61,7 +69,7 @@ impl Queue {
 
     /// Removes `n` written bytes from the front.
     pub(super) fn advance(&mut self, mut n: usize, ledger: &Ledger) {
-        ledger.queued_bytes.fetch_sub(n, Ordering::Relaxed);
+        ledger.queued.remove(self.account, n);
         self.bytes -= n;
         while n > 0 {
             let Some(front) = self.frames.front_mut() else {
@@ -96,7 +104,7 @@ impl Queue {
             kept
         });
         self.bytes -= bytes;
-        ledger.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        ledger.queued.remove(self.account, bytes);
         dropped
     }
 

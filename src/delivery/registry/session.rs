@@ -31,6 +31,7 @@ impl SessionHandle {
     /// Logs in: CONNECTED is written, and from here on the shard is the writer. Notifications published to the user
     /// from now on follow it.
     pub fn join(&self, join: Box<Join>) -> Sending {
+        join.outbox.belong_to(join.principal.user());
         let interest = &self.registry.inner.interest;
         let coming = interest.announce_login(self.shard(), join.principal.user());
         self.send(SessionCommand::Join(join, Some(coming)))

@@ -40,10 +40,7 @@ fn a_window_lets_prefetch_messages_pass_and_the_rest_in_order_as_they_are_acknow
         acknowledging(&mut f, &client, &target, AckMode::ClientIndividual, 2);
         f.deliver((0..5).map(|n| numbered(&target, n)));
         assert_eq!(client.pipe.count("body-"), 2);
-        assert!(
-            f.ledger.queued_bytes.load(Ordering::Relaxed) > 0,
-            "what is held counts"
-        );
+        assert!(f.ledger.queued_bytes() > 0, "what is held counts");
         ack(&mut f, &client, "m1");
         assert_eq!(client.pipe.count("body-"), 3);
         ack(&mut f, &client, "m1");
@@ -55,7 +52,7 @@ fn a_window_lets_prefetch_messages_pass_and_the_rest_in_order_as_they_are_acknow
         let text = client.pipe.text();
         let order: Vec<_> = (0..6).map(|n| text.find(&format!("body-{n};"))).collect();
         assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
-        assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(f.ledger.queued_bytes(), 0);
         assert_eq!(f.shard.setting.counters.acknowledged.load(Ordering::Relaxed), 5);
         f.handle(Command::Session(client.key, SessionCommand::Leave));
         assert_eq!(f.shard.setting.counters.unacknowledged.load(Ordering::Relaxed), 1);
@@ -102,5 +99,5 @@ fn who_never_acknowledges_is_a_slow_consumer_and_gives_everything_back() {
     }
     assert_eq!(client.outbox.closing(), Some(CloseReason::SlowConsumer));
     client.outbox.write_waiting().unwrap();
-    assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
+    assert_eq!(f.ledger.queued_bytes(), 0);
 }

@@ -51,7 +51,7 @@ fn a_slow_consumer_is_closed_and_the_others_get_everything() {
     }
     assert_eq!(slow.pipe.count("ERROR\nmessage:slow consumer\\c over "), 1);
     assert_eq!(slow.pipe.count(&body), 0);
-    assert_eq!(f.ledger.queued_bytes.load(Ordering::Relaxed), 0);
+    assert_eq!(f.ledger.queued_bytes(), 0);
 }
 
 #[test]
