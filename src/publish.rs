@@ -86,6 +86,15 @@ pub(crate) fn words(error: &PublishError) -> Words {
     }
 }
 
+/// The setting that sets the limit which `error` is about, if it is about one.
+pub(crate) fn limit_of(error: &PublishError) -> Option<&'static str> {
+    match error {
+        PublishError::TooLarge { which, .. } => Some(which),
+        PublishError::TooMany { limit } => Some(limit.name()),
+        _ => None,
+    }
+}
+
 impl Publisher {
     /// On `bus`; `body_bytes` is `limits.body_bytes`.
     pub(crate) fn new(bus: Arc<dyn Bus>, tracer: Tracer, metrics: Metrics, body_bytes: usize) -> Self {

@@ -14,7 +14,7 @@ use crate::delivery::registry::SessionHandle;
 use crate::destination::{Destination, Path};
 use crate::envelope::{BrowserBaggage, Envelope};
 use crate::principal::UserName;
-use crate::publish::{Source, words};
+use crate::publish::{Source, limit_of, words};
 use crate::recent::Recent;
 use crate::telemetry::trace::{Upstream, tracing_span};
 
@@ -150,7 +150,9 @@ async fn publish(
         let span = publishing.span();
         // If the SEND is not recorded here, the client's own trace is the one to look for.
         let trace_id = envelope.trace.trace_id().filter(|_| span.is_none());
-        tracing_span(span).in_scope(|| info!(reason, id = %envelope.id, trace_id, "a SEND was refused"));
+        let limit = outcome.as_ref().err().and_then(limit_of);
+        tracing_span(span)
+            .in_scope(|| info!(reason, limit, id = %envelope.id, trace_id, "a SEND was refused"));
     }
     publisher.count(Source::Stomp, refused);
     outcome.map(drop)

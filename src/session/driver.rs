@@ -22,7 +22,7 @@ use super::state::Session;
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
-use crate::limit::AddressGroup;
+use crate::limit::{AddressGroup, Limit};
 use crate::stomp::Frame;
 use crate::task;
 use crate::ws::close::{linger, pong_frame};
@@ -144,8 +144,8 @@ fn run(
                 superseded.close(&context.metrics).await;
             }
         });
-        let reason = match task::caught(beginning).await {
-            Err(_panic) => after_panic(&session_id),
+        let (reason, limit) = match task::caught(beginning).await {
+            Err(_panic) => (after_panic(&session_id), None),
             Ok(()) => {
                 let writing = task::caught(write_outbox(socket, outbox, || key.drained()));
                 let source = Source {
@@ -163,11 +163,13 @@ fn run(
                             let reason = after_panic(&session_id);
                             error_end(Refusal::new(reason, reason.words()), version, &context.metrics)
                         });
-                        Box::pin(finish(outbox, &key, end, writing.as_mut())).await
+                        let (own, limit) = (end.reason, end.limit);
+                        let reason = Box::pin(finish(outbox, &key, end, writing.as_mut())).await;
+                        (reason, limit.filter(|_| reason == own))
                     }
                     closed = &mut writing => match closed {
-                        Ok(closed) => closed.unwrap_or(CloseReason::PeerGone),
-                        Err(_panic) => after_panic(&session_id),
+                        Ok(closed) => (closed.unwrap_or(CloseReason::PeerGone), None),
+                        Err(_panic) => (after_panic(&session_id), None),
                     },
                 }
             }
@@ -181,8 +183,21 @@ fn run(
             error!(session = %session_id, "an interceptor panicked at a session's end");
         }
         let user = principal.user();
-        info!(%user, session = %session_id, reason = reason.label(), code = reason.code(), "session ended");
+        let limit = limit.or_else(|| limit_of(reason, outbox)).map(Limit::name);
+        info!(
+            %user, session = %session_id, reason = reason.label(), code = reason.code(), limit, "session ended"
+        );
         reason
+    }
+}
+
+/// The limit because of which others have closed a session.
+fn limit_of(reason: CloseReason, outbox: &Outbox) -> Option<Limit> {
+    match reason {
+        CloseReason::SlowConsumer => Some(outbox.passed().0),
+        // By the two policies of what gives way.
+        CloseReason::Superseded | CloseReason::Limit => Some(Limit::SessionsPerUser),
+        _ => None,
     }
 }
 

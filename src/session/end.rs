@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::action::Refusal;
 use crate::close_reason::CloseReason;
 use crate::delivery::wire;
+use crate::limit::Limit;
 use crate::stomp::Version;
 use crate::stomp::encoder::{ServerFrame, encode};
 use crate::telemetry::metrics::Metrics;
@@ -13,6 +14,8 @@ use crate::telemetry::metrics::Metrics;
 pub(crate) struct End {
     /// Determines the close code, and whether anything is said.
     pub reason: CloseReason,
+    /// The limit that was hit, if one was.
+    pub limit: Option<Limit>,
     /// Whole WebSocket messages: ERROR or RECEIPT, and Close.
     pub messages: Vec<Bytes>,
 }
@@ -28,22 +31,23 @@ pub(crate) fn farewell(receipt: Option<&str>, version: Version) -> End {
     messages.extend(receipt.map(|receipt| receipt_message(receipt, version)));
     let mut end = close_end(CloseReason::Normal);
     messages.append(&mut end.messages);
-    End {
-        reason: CloseReason::Normal,
-        messages,
-    }
+    End { messages, ..end }
 }
 
 /// There is nobody left to say anything to.
 pub(crate) fn gone() -> End {
-    let (reason, messages) = (CloseReason::PeerGone, Vec::new());
-    End { reason, messages }
+    End {
+        reason: CloseReason::PeerGone,
+        limit: None,
+        messages: Vec::new(),
+    }
 }
 
 /// Only a Close frame.
 pub(crate) fn close_end(reason: CloseReason) -> End {
     End {
         reason,
+        limit: None,
         messages: vec![wire::close_frame(reason.code(), reason.words())],
     }
 }
@@ -70,6 +74,7 @@ pub(crate) fn error_end(refusal: Refusal, version: Version, metrics: &Metrics) -
     let close = wire::close_frame(refusal.reason.code(), &refusal.message);
     End {
         reason: refusal.reason,
+        limit: refusal.limit,
         messages: vec![wire::message_of(&error), close],
     }
 }

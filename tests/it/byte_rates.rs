@@ -1,31 +1,15 @@
 //! The promise: how many bytes a client may send is bounded beside how many frames: by session, by user, and by built-in
 //! route. Who passes a bound is told which, and subscribers do not notice. Runs the built program.
 
-use std::fmt::Write as _;
-
-use crate::support::cluster::{admin, admin_key, until};
+use crate::support::alone;
+use crate::support::cluster::{admin, until};
 use crate::support::cluster_client::Browser;
-use crate::support::process::{Herald, Launch};
+use crate::support::process::Herald;
 
 /// An instance where users may SEND to `/queue/…`.
 async fn herald(settings: &[(&str, &str)], file: &str) -> (tempfile::TempDir, Herald) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("herald.toml");
-    let mut text = String::from(file);
-    write!(
-        text,
-        "\n[[permissions.send]]\ndestination = \"/queue/**\"\nroles = [\"ROLE_USER\"]\n{}",
-        admin_key()
-    )
-    .unwrap();
-    std::fs::write(&path, text).unwrap();
-    let launch = Launch::demo()
-        .argument("--config")
-        .argument(path.to_str().unwrap());
-    let launch = settings
-        .iter()
-        .fold(launch, |launch, (name, value)| launch.set(name, value));
-    (folder, Herald::start("bytes", &launch).await)
+    let may_send = "[[permissions.send]]\ndestination = \"/queue/**\"\nroles = [\"ROLE_USER\"]\n";
+    alone::herald("bytes", settings, &format!("{file}\n{may_send}")).await
 }
 
 async fn ended(herald: &Herald, browser: &mut Browser, code: u16, words: &str, limit: &str) {

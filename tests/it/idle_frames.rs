@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use crate::support::cluster::{admin, admin_key, until};
+use crate::support::alone;
+use crate::support::cluster::{admin, until};
 use crate::support::cluster_client::{Browser, Event};
-use crate::support::process::{Herald, Launch};
+use crate::support::process::Herald;
 use crate::support::within;
 
 const WORDS: &str = "frames that settle nothing: more than 1/m burst 20 (limits.idle_frames_per_session)";
@@ -14,14 +15,8 @@ const BEGUN: u8 = 0x01;
 const MORE: u8 = 0x00;
 
 async fn herald() -> (tempfile::TempDir, Herald) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("herald.toml");
-    std::fs::write(&path, admin_key()).unwrap();
-    let launch = Launch::demo()
-        .argument("--config")
-        .argument(path.to_str().unwrap())
-        .set("HERALD_LIMITS__IDLE_FRAMES_PER_SESSION", "1/m burst 20");
-    (folder, Herald::start("idle", &launch).await)
+    let settings = [("HERALD_LIMITS__IDLE_FRAMES_PER_SESSION", "1/m burst 20")];
+    alone::herald("idle", &settings, "").await
 }
 
 /// A session with a subscription in this ack mode, and `messages` MESSAGEs for it: their `ack` headers.

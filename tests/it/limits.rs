@@ -4,9 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::cluster::{admin, admin_key, until};
+use crate::support::alone;
+use crate::support::cluster::{admin, until};
 use crate::support::cluster_client::{Browser, End};
-use crate::support::process::{Herald, Launch};
+use crate::support::process::Herald;
 
 mod raw;
 
@@ -21,17 +22,7 @@ type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8]);
 
 /// An instance with these settings, whose operators' key has scope read.
 async fn herald(settings: &[(&str, &str)]) -> (tempfile::TempDir, Herald) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("herald.toml");
-    std::fs::write(&path, admin_key()).unwrap();
-    let launch = Launch::demo()
-        .argument("--config")
-        .argument(path.to_str().unwrap());
-    let launch = settings
-        .iter()
-        .fold(launch, |launch, (name, value)| launch.set(name, value));
-    let herald = Herald::start("limits", &launch).await;
-    (folder, herald)
+    alone::herald("limits", settings, "").await
 }
 
 /// How often a limit was hit.

@@ -30,6 +30,7 @@ mod log;
 mod login_queue;
 mod login_time;
 mod metrics;
+mod named_limits;
 mod neighbour;
 mod newcomers;
 mod places;

@@ -13,7 +13,7 @@ use crate::support::app::{ADMIN, ANNA, App, BEN};
 use crate::support::process;
 use crate::support::within;
 
-mod client;
+pub mod client;
 
 use client::{Found, SlowClient};
 

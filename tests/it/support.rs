@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+pub mod alone;
 pub mod app;
 pub mod client;
 pub mod cluster;

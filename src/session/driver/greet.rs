@@ -101,11 +101,16 @@ pub(super) async fn meet(
     drop(newcomer);
     match greeted {
         Ok(logged_in) => Ok(logged_in),
-        Err(End { reason, messages }) => {
+        Err(End {
+            reason,
+            limit,
+            messages,
+        }) => {
             if reason == CloseReason::RateLimited {
                 sleep(rate_penalty()).await;
             }
-            debug!(%address, reason = reason.label(), "connection ended before login");
+            let limit = limit.map(Limit::name);
+            debug!(%address, reason = reason.label(), limit, "connection ended before login");
             outbox.close(reason, messages);
             Err(Dismissed { reason, lingers })
         }
@@ -244,7 +249,8 @@ async fn authenticate(
     span: &mut Option<Span>,
 ) -> Result<crate::principal::Principal, End> {
     context.rules.chain.connect(attempt).await.map_err(|reject| {
-        info!(address = %attempt.address, reason = reject.reason.label(), "login refused");
+        let limit = reject.limit.map(Limit::name);
+        info!(address = %attempt.address, reason = reject.reason.label(), limit, "login refused");
         failed(span, reject.reason, &reject.message);
         error_end(reject.into(), BEFORE_LOGIN, &context.metrics)
     })

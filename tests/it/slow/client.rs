@@ -58,7 +58,12 @@ impl SlowClient {
             "SUBSCRIBE\nid:{id}\ndestination:{destination}\nreceipt:{id}\n\n\0"
         ))
         .await;
-        assert_eq!(self.frame().await, format!("RECEIPT\nreceipt-id:{id}\n\n\0"));
+        let receipt = self.frame().await;
+        // Where there is a history, the position follows.
+        assert!(
+            receipt.starts_with(&format!("RECEIPT\nreceipt-id:{id}\n")),
+            "{receipt}"
+        );
     }
 
     /// Sends a STOMP frame, masked with zeros.
