@@ -11,6 +11,7 @@ use super::api::Api;
 use super::caller::Caller;
 use super::error::{ApiError, BEARER};
 use super::hosts::{self, HostPattern};
+use super::notifications::raw::given;
 use crate::origins::{Origins, is_of_host, is_origin};
 use crate::ws::peer::Peer;
 
@@ -163,6 +164,16 @@ pub(super) fn challenge(mut response: Response, from_page: bool) -> Response {
     response
 }
 
+/// What requests are read for besides [`given::OWN`], and pages may set. Where a header is not taken, its answer says so.
+const READ: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+];
+
 /// Answers preflights for `http.cors_origins`. `None` if the list is empty.
 pub(crate) fn cors(origins: &Origins) -> Option<CorsLayer> {
     if origins.is_empty() {
@@ -176,13 +187,7 @@ pub(crate) fn cors(origins: &Origins) -> Option<CorsLayer> {
         CorsLayer::new()
             .allow_origin(allowed)
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-            .allow_headers([
-                header::AUTHORIZATION,
-                header::CONTENT_TYPE,
-                HeaderName::from_static("traceparent"),
-                HeaderName::from_static("tracestate"),
-                HeaderName::from_static("baggage"),
-            ])
+            .allow_headers(READ.into_iter().chain(given::OWN).collect::<Vec<_>>())
             .expose_headers([header::RETRY_AFTER])
             .max_age(std::time::Duration::from_secs(600)),
     )

@@ -23,7 +23,7 @@ use crate::http::trace::FromPublisher;
 use crate::principal::UserName;
 use given::Given;
 
-mod given;
+pub(in crate::http) mod given;
 
 const BROADCAST: &str = "/api/v1/broadcast/";
 const USERS: &str = "/api/v1/users/";

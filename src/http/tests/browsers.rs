@@ -71,6 +71,26 @@ async fn preflights_are_answered_for_the_listed_alone() {
         (StatusCode::OK, "https://app.example")
     );
     assert!(listed.header("access-control-allow-methods").contains("POST"));
+    // Every header that a request may say something by.
+    let permitted = listed.header("access-control-allow-headers").to_ascii_lowercase();
+    let permitted: Vec<&str> = permitted.split(',').map(str::trim).collect();
+    for name in [
+        "Authorization",
+        "Content-Type",
+        "Herald-Id",
+        "Herald-Ttl-Ms",
+        "Herald-Collapse",
+        "Herald-Headers",
+        "Idempotency-Key",
+        "traceparent",
+        "tracestate",
+        "baggage",
+    ] {
+        assert!(
+            permitted.contains(&&*name.to_ascii_lowercase()),
+            "{name}: {permitted:?}"
+        );
+    }
     let other = fixture.send(preflight("https://evil.example")).await;
     assert_eq!(other.header("access-control-allow-origin"), "");
 

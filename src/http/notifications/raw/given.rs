@@ -3,10 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::envelope::{CollapseKey, Envelope, HeaderLimits, Headers, MessageId, is_content_type, unix_ms};
 use crate::http::error::ApiError;
+
+/// The headers of Herald's own that are read here, which other sites' pages need permission to set.
+pub(crate) const OWN: [HeaderName; 4] = [
+    HeaderName::from_static("herald-id"),
+    HeaderName::from_static("herald-ttl-ms"),
+    HeaderName::from_static("herald-collapse"),
+    HeaderName::from_static("herald-headers"),
+];
 
 /// Everything that may be said about a notification besides its destination.
 #[derive(Debug, Default)]
