@@ -119,6 +119,9 @@ pub trait Bus: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// How many other instances there are at the moment, told whenever the number changes.
+    fn others(&self, _count: usize) {}
+
     /// The largest body that can be published at the moment: min(`limits.body_bytes`, the server's `max_payload` − 16
     /// KiB).
     fn max_body_bytes(&self) -> usize;

@@ -347,12 +347,11 @@ impl Bus for NatsBus {
     }
 
     fn trouble(&self) -> Vec<String> {
-        let mut trouble: Vec<String> = self.connection.cause().into_iter().collect();
-        trouble.extend(self.connection.refused_words());
-        trouble.extend(self.connection.open_words());
-        trouble.extend(self.connection.link.refused_publishes.recent());
-        trouble.extend(self.connection.link.seal.trouble());
-        trouble
+        self.connection.trouble()
+    }
+
+    fn others(&self, count: usize) {
+        self.connection.link.seal.others(count);
     }
 
     fn max_body_bytes(&self) -> usize {

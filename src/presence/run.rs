@@ -34,6 +34,7 @@ pub(super) async fn drive(presence: &Presence, shutdown: CancellationToken) {
     let mut health_ended = false;
     let mut unsent = VecDeque::new();
     let mut answers: Answers<'_> = FuturesUnordered::new();
+    let mut others = 0;
     loop {
         let mut due = false;
         tokio::select! {
@@ -62,6 +63,10 @@ pub(super) async fn drive(presence: &Presence, shutdown: CancellationToken) {
             answers.push(Box::pin(fetch(presence, ask)));
         }
         presence.snapshots.lock().forget(now);
+        let seen = presence.with_view(|view| view.others());
+        if std::mem::replace(&mut others, seen) != seen {
+            presence.bus.others(seen);
+        }
     }
     drop(answers);
     leave(presence, unsent).await;

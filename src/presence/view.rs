@@ -166,6 +166,11 @@ impl View {
         self.me.id
     }
 
+    /// How many live instances there are besides this one.
+    pub(super) fn others(&self) -> usize {
+        self.peers.len()
+    }
+
     /// The live instances, sorted by id.
     pub(super) fn instances(&self) -> Vec<InstanceView> {
         let mut all: Vec<InstanceView> = self

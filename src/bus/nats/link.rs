@@ -195,6 +195,16 @@ impl Connection {
         self.client.connection_state() == State::Connected
     }
 
+    /// What keeps it from working as it should ([`crate::bus::Bus::trouble`]).
+    pub(super) fn trouble(&self) -> Vec<String> {
+        let mut trouble: Vec<String> = self.cause().into_iter().collect();
+        trouble.extend(self.refused_words());
+        trouble.extend(self.open_words());
+        trouble.extend(self.link.refused_publishes.recent());
+        trouble.extend(self.link.seal.trouble());
+        trouble
+    }
+
     /// How often the connection came back, by the client's own count, which loses none.
     pub(super) fn reconnects(&self) -> u64 {
         self.connects().saturating_sub(1)

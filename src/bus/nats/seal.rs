@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::{HeaderMap, Message};
@@ -29,6 +29,10 @@ const WINDOW_MS: u64 = 60_000;
 const SKEW_NAMED_MS: u64 = 30_000;
 /// How long what happened is shown in `/readyz`.
 const SHOWN: Duration = Duration::from_secs(60);
+
+/// What the log and `/readyz` say where instances believe whoever reaches the control subjects.
+const OPEN: &str = "there are other instances, and bus.control_key_file is not set: whoever may publish to the control \
+                    subjects on NATS passes for one (docs/nats.md, Control messages)";
 
 /// Why a message has no good signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +94,10 @@ impl ControlKeys {
 pub(super) struct Seal {
     /// `None`: nothing is signed, and nothing is asked for.
     keys: Option<Held>,
+    /// How many other instances there are.
+    others: AtomicUsize,
+    /// Whether the log has said that they trust whoever reaches NATS.
+    warned: AtomicBool,
     unsigned: Unsigned,
     replays: Mutex<Replays>,
     tallies: [Tally; CAUSES.len()],
@@ -113,11 +121,26 @@ impl Seal {
                 now: RwLock::new(Arc::new(keys)),
                 is_fit: AtomicBool::new(true),
             }),
+            others: AtomicUsize::new(0),
+            warned: AtomicBool::new(false),
             unsigned,
             replays: Mutex::default(),
             tallies: Default::default(),
             skew: Mutex::new(None),
         }
+    }
+
+    /// How many other instances there are now. The first without a key here is worth a warning.
+    pub(super) fn others(&self, count: usize) {
+        self.others.store(count, Ordering::Relaxed);
+        if self.is_open() && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{OPEN}");
+        }
+    }
+
+    /// Whether there are instances to give orders to, and no key to tell theirs from anybody's.
+    fn is_open(&self) -> bool {
+        self.keys.is_none() && self.others.load(Ordering::Relaxed) > 0
     }
 
     /// The headers of a message to other instances; none without a key.
@@ -227,6 +250,7 @@ impl Seal {
                 format!("{what} came within the last minute, and were {done}")
             })
             .collect();
+        lines.extend(self.is_open().then(|| OPEN.to_owned()));
         let skew = *self.skew.lock();
         if let Some((_, ms)) = skew.filter(|(at, _)| is_recent(at)) {
             let side = if ms < 0 { "behind" } else { "ahead of" };

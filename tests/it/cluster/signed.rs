@@ -8,6 +8,8 @@ use crate::support::cluster_client::Browser;
 
 const SUBJECT: &str = "herald.control.all.sessions.disconnect";
 
+const NO_KEY: &str = "bus.control_key_file is not set";
+
 /// Two instances with one key.
 async fn cluster(unsigned: &str) -> (Cluster, tempfile::NamedTempFile) {
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -47,7 +49,28 @@ async fn until_counted(cluster: &Cluster) {
             trouble.contains("control messages without a signature"),
             "{trouble}"
         );
+        assert!(!trouble.contains(NO_KEY), "{trouble}");
+        assert_eq!(herald.lines_with(NO_KEY), Vec::<String>::new());
     }
+}
+
+/// The first of them was alone at its start.
+#[tokio::test]
+async fn several_instances_without_a_key_are_named() {
+    let mut cluster = Cluster::start(1).await;
+    let trouble = cluster.instances[0].get("/readyz").await.text();
+    assert!(!trouble.contains(NO_KEY), "{trouble}");
+    cluster.add("second").await;
+    for herald in &cluster.instances {
+        herald.logged(NO_KEY).await;
+        let ready = herald.get("/readyz").await;
+        assert_eq!(ready.status, 200, "{}", ready.text());
+        let trouble = ready.json()["components"]["trouble"].to_string();
+        assert!(trouble.contains(NO_KEY), "{trouble}");
+    }
+    // Only a warning.
+    let answer = admin(&cluster.instances[0], "GET", "/api/v1/instances").await;
+    assert_eq!(answer.json()["instances"].as_array().map(Vec::len), Some(2));
 }
 
 #[tokio::test]
