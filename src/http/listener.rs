@@ -67,6 +67,8 @@ pub struct Options {
     pub refusals: usize,
     /// `limits.http_connections_per_address`; 0 means no limit.
     pub per_address: usize,
+    /// How much a client may still send of a request that was answered: twice `http.max_request_bytes`.
+    pub linger_bytes: usize,
     /// `limits.socket_send_bytes`; 0 leaves it to the kernel.
     pub socket_send_bytes: usize,
     /// `http.trusted_proxies` and `http.forwarded_header`
@@ -98,6 +100,12 @@ impl Options {
             max_connections,
             refusals: shares.refusals,
             per_address: limits.http_connections_per_address,
+            // Room for the head, and for how a body is cut into chunks.
+            linger_bytes: http
+                .max_request_bytes
+                .0
+                .saturating_mul(2)
+                .saturating_add(64 << 10),
             socket_send_bytes: limits.socket_send_bytes.0,
             proxies: Proxies::new(&http.trusted_proxies, http.forwarded_header),
             proxy_protocol: http.proxy_protocol,

@@ -67,6 +67,8 @@ struct State {
     reset: bool,
     /// The socket of a refused head, which hyper has let go.
     returned: Option<TcpStream>,
+    /// The same where the client has its answer and still sends.
+    answered_early: Option<TcpStream>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +99,7 @@ impl Pace {
             refused: false,
             reset: false,
             returned: None,
+            answered_early: None,
         });
         Arc::new(Self { times, state })
     }
@@ -155,6 +158,12 @@ impl Pace {
     /// The socket, after a request head was refused and hyper let it go. Its peer has had no answer.
     pub(crate) fn take_refused(&self) -> Option<TcpStream> {
         self.state.lock().returned.take()
+    }
+
+    /// The socket, where a request was answered before all of its body had come and hyper let the connection go. If it were
+    /// closed at once, what is still to come would make the kernel destroy the answer.
+    pub(crate) fn take_answered_early(&self) -> Option<TcpStream> {
+        self.state.lock().answered_early.take()
     }
 
     fn has_read(&self, bytes: &[u8]) {
@@ -269,6 +278,9 @@ impl Drop for HttpStream {
             true => options.set_linger(Some(Duration::ZERO)),
             false => options.set_tcp_user_timeout(Some(self.pace.times.write)),
         };
+        if state.answers > 0 && state.ahead.is_owed() && !state.reset {
+            state.answered_early = Some(socket);
+        }
     }
 }
 

@@ -34,6 +34,7 @@ mod named_limits;
 mod neighbour;
 mod newcomers;
 mod places;
+mod refused_bodies;
 mod routes;
 mod secrets;
 mod sessions;

@@ -40,6 +40,25 @@ pub(super) async fn say(stream: TcpStream, answer: &str) {
     let _ = timeout(TIME, send(stream, answer)).await;
 }
 
+/// How long a client may still send the body of a request that was answered.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Reads and drops what the client of `stream` still sends, up to `bytes` of it, so that it gets to read its answer: many
+/// clients send all before they read anything.
+pub(super) async fn linger(mut stream: TcpStream, bytes: usize) {
+    let discarding = async {
+        let mut left = bytes;
+        let mut dropped = vec![0; READ_MAX_BYTES];
+        while left > 0 {
+            match stream.read(&mut dropped).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => left = left.saturating_sub(read),
+            }
+        }
+    };
+    let _ = timeout(LINGER, discarding).await;
+}
+
 /// Refuses clients, a bounded number at the same time; beyond it a connection is closed without an answer.
 pub(super) struct Refusals {
     running: Arc<Semaphore>,

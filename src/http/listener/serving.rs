@@ -120,7 +120,12 @@ impl Serving {
             }
             let limit = |limit| shared.metrics.limit_hit(limit);
             match ended {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => {
+                    if let Some(socket) = pace.take_answered_early() {
+                        let lingering = refusal::linger(socket, shared.options.linger_bytes);
+                        Box::pin(shared.shutdown.run_until_cancelled(lingering)).await;
+                    }
+                }
                 Err(late) => {
                     match late {
                         Late::Header => limit(Limit::HeaderTimeout),

@@ -42,6 +42,7 @@ fn options() -> Options {
         max_connections: 10,
         refusals: 8,
         per_address: 0,
+        linger_bytes: 1 << 20,
         socket_send_bytes: 128 << 10,
         proxies: Proxies::new(&["127.0.0.2".parse().unwrap()], ForwardedHeader::XForwardedFor),
         proxy_protocol: true,

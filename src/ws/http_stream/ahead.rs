@@ -11,6 +11,8 @@ pub(super) struct Ahead {
     body: usize,
     /// Whether its length is unknown.
     chunked: bool,
+    /// How much of the last request's body its client still sends, answered or not; a body of unknown length has no end.
+    owed: usize,
 }
 
 impl Ahead {
@@ -19,8 +21,14 @@ impl Ahead {
         self.bytes
     }
 
+    /// Whether the client still sends the body of a request, as far as can be known.
+    pub(super) fn is_owed(&self) -> bool {
+        self.owed > 0
+    }
+
     /// So many were read.
     pub(super) fn read(&mut self, bytes: usize) {
+        self.owed = self.owed.saturating_sub(bytes);
         let body = self.body.min(bytes);
         self.body -= body;
         self.last_read = bytes - body;
@@ -32,6 +40,11 @@ impl Ahead {
         // What is behind the head came with the last read.
         self.bytes = self.bytes.saturating_sub(head).min(self.last_read);
         self.chunked = body.is_none();
+        self.owed = usize::MAX;
+        if let Some(body) = body {
+            let body = usize::try_from(body).unwrap_or(usize::MAX);
+            self.owed = body.saturating_sub(self.bytes);
+        }
         let body = usize::try_from(body.unwrap_or(0)).unwrap_or(usize::MAX);
         let here = body.min(self.bytes);
         self.bytes -= here;
@@ -72,6 +85,32 @@ mod tests {
         ahead.read(20);
         ahead.begin(520, Some(0));
         assert_eq!(ahead.bytes(), 0);
+    }
+
+    #[test]
+    fn a_body_is_owed_until_it_has_come_whatever_was_answered() {
+        let mut ahead = Ahead::default();
+        ahead.read(110);
+        ahead.begin(100, Some(50));
+        ahead.end();
+        assert!(ahead.is_owed());
+        ahead.read(39);
+        assert!(ahead.is_owed());
+        ahead.read(1);
+        assert!(!ahead.is_owed());
+        // One that came with its head, and one whose length is not known.
+        ahead.read(150);
+        ahead.begin(100, Some(50));
+        assert!(!ahead.is_owed());
+        ahead.end();
+        ahead.read(100);
+        ahead.begin(100, None);
+        ahead.end();
+        ahead.read(1 << 30);
+        assert!(ahead.is_owed());
+        ahead.read(100);
+        ahead.begin(100, Some(0));
+        assert!(!ahead.is_owed());
     }
 
     #[test]
