@@ -21,6 +21,8 @@ mod users;
 pub enum Status {
     /// As it should be.
     Ok,
+    /// It could not be looked at, and an instance does not need it.
+    Unseen,
     /// An instance would run, but something may be missed.
     Warn,
     /// An instance would not start, or would not get ready.
@@ -48,6 +50,13 @@ impl Line {
             status: Status::Ok,
             detail: detail.into(),
             advice: None,
+        }
+    }
+
+    fn unseen(check: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status: Status::Unseen,
+            ..Self::ok(check, detail)
         }
     }
 
@@ -123,6 +132,7 @@ impl Printer {
         }
         let (word, style) = match line.status {
             Status::Ok => ("ok  ", paint::GOOD),
+            Status::Unseen => ("--  ", paint::DIM),
             Status::Warn => ("warn", paint::WARN),
             Status::Fail => ("fail", paint::BAD),
         };

@@ -1,6 +1,7 @@
 //! Every way in which a REST request can fail, and its representation: `application/problem+json` (RFC 9457). The
 //! only place that turns an error into a response. Never repeats a body, a header's value or a secret.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -49,7 +50,7 @@ pub(crate) enum ApiError {
     /// A browser's request from another site's page.
     CrossSite,
     /// A page's request for a host that this server does not go by.
-    Misdirected(&'static str),
+    Misdirected(Cow<'static, str>),
     /// No such route.
     NotFound(String),
     /// The route does not have this method.
@@ -204,8 +205,8 @@ impl ApiError {
             | Self::NotFound(detail) => detail.clone(),
             Self::UnsupportedMediaType(detail)
             | Self::Forbidden(detail)
-            | Self::Misdirected(detail)
             | Self::Overloaded(detail, _) => (*detail).into(),
+            Self::Misdirected(detail) => detail.clone().into_owned(),
             Self::TooLarge {
                 limit,
                 limit_bytes,

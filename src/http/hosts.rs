@@ -87,6 +87,13 @@ pub(super) fn rebindable(origin: &str) -> Option<u16> {
     }
 }
 
+/// The name in `origin`, as `http.hosts` takes it.
+pub(super) fn name_of(origin: &str) -> Option<String> {
+    let url = Url::parse(origin).ok()?;
+    let name = url.host()?.to_string();
+    Some(name.strip_suffix('.').unwrap_or(&name).to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,8 @@
 //! Browsers: which pages may change state here, whose preflights are answered, and what a page is asked for that has no
 //! credentials (docs/rest.md, "Browsers"). Knows no route and checks no credentials.
 
+use std::borrow::Cow;
+
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
@@ -92,7 +94,7 @@ impl Pages {
         let host = only(headers, header::HOST);
         if !self.hosts.is_empty() && !host.is_some_and(|host| hosts::lists(&self.hosts, host)) {
             return Err(ApiError::Misdirected(
-                "the Host of this page's request is not among http.hosts of the server",
+                "the Host of this page's request is not among http.hosts of the server".into(),
             ));
         }
         let Some(origin) = said.origin else {
@@ -141,10 +143,15 @@ pub(super) fn refusal(api: &Api, request: &Request) -> Option<ApiError> {
 pub(super) fn rebound(pages: &Pages, request: &Request, caller: &Caller) -> Option<ApiError> {
     let port = request.extensions().get::<Peer>().and_then(|peer| peer.port);
     let refused = !request.method().is_safe() && pages.is_rebound(request.headers(), port, caller);
-    refused.then_some(ApiError::Misdirected(
-        "a page reached this server under a name that may be a stranger's, over plain HTTP and without a key; if the name is \
-         yours, list it in http.hosts",
-    ))
+    refused.then(|| {
+        let name = Said::of(request.headers()).origin.and_then(hosts::name_of);
+        let name = name.unwrap_or_default();
+        ApiError::Misdirected(Cow::Owned(format!(
+            "a page reached this server as {name}, a name that may be a stranger's, over plain HTTP and without a key; if \
+             it is yours, set http.hosts = [\"{name}\"] (HERALD_HTTP__HOSTS={name}), with every other name and address \
+             by which pages reach this server"
+        )))
+    })
 }
 
 /// Whether a browser sent these headers for a page, as far as they say so.

@@ -116,7 +116,10 @@ fn judge(address: &str, server: &Probed, config: &Config) -> Vec<Line> {
     lines.push(match server.jetstream {
         Some(true) => Line::ok("JetStream", "on; Herald does not need it"),
         Some(false) => Line::ok("JetStream", "off; Herald does not need it"),
-        None => Line::ok("JetStream", "this user may not ask; Herald does not need it"),
+        None => Line::unseen(
+            "JetStream",
+            "not seen: this user may not ask; Herald does not need it",
+        ),
     });
     lines
 }
@@ -156,15 +159,15 @@ mod tests {
             certificate: None,
             clock_ms: None,
         };
-        use Status::{Fail, Ok, Warn};
-        check(good.clone(), [Ok, Ok, Ok, Ok]);
+        use Status::{Fail, Ok, Unseen, Warn};
+        check(good.clone(), [Ok, Ok, Ok, Unseen]);
         let old = "2.9.1".into();
         check(
             Probed {
                 version: old,
                 ..good.clone()
             },
-            [Warn, Ok, Ok, Ok],
+            [Warn, Ok, Ok, Unseen],
         );
         let small = 64 << 10;
         check(
@@ -172,21 +175,21 @@ mod tests {
                 max_payload: small,
                 ..good.clone()
             },
-            [Ok, Ok, Warn, Ok],
+            [Ok, Ok, Warn, Unseen],
         );
         check(
             Probed {
                 refused: vec!["herald.user.>".into()],
                 ..good.clone()
             },
-            [Ok, Fail, Ok, Ok],
+            [Ok, Fail, Ok, Unseen],
         );
         check(
             Probed {
                 round_trip: None,
                 ..good
             },
-            [Fail, Ok, Ok, Ok],
+            [Fail, Ok, Ok, Unseen],
         );
         assert_eq!(release("2.12.8-beta"), Some((2, 12)));
         assert_eq!(release("x"), None);

@@ -80,7 +80,10 @@ fn descriptors(files: OpenFiles, wanted: usize, separate_admin: bool) -> Line {
 /// The line about the clock, from how far somebody else's is ahead.
 pub(super) fn clock(ahead_ms: Option<i64>) -> Line {
     match ahead_ms {
-        None => Line::ok("clock", "nobody here to compare it with"),
+        None => Line::unseen(
+            "clock",
+            "not seen: neither NATS nor a collector says what time it is there",
+        ),
         Some(ms) if ms.abs() <= CLOCK_OFF_MS => Line::ok("clock", format!("{ms} ms off the others'")),
         Some(ms) => Line::warn(
             "clock",
@@ -121,5 +124,6 @@ mod tests {
         assert_eq!(descriptors(files(Some(1_024)), 768, true).status, Status::Warn);
         assert_eq!(clock(Some(-501)).status, Status::Warn);
         assert_eq!(clock(Some(500)).status, Status::Ok);
+        assert_eq!(clock(None).status, Status::Unseen);
     }
 }
