@@ -74,6 +74,9 @@ pub struct Options {
     /// The history is so small that positions expire: sessions may be told so.
     #[arg(long)]
     pub expire: bool,
+    /// Repeat what is not answered 202 under one `Idempotency-Key`: no attempt may be stored twice.
+    #[arg(long)]
+    pub keys: bool,
     /// Draws the same faults again.
     #[arg(long)]
     pub seed: Option<u64>,

@@ -1,6 +1,7 @@
 //! Publishes by REST, one request after the other, and repeats what was not answered 202. Each repeat is an attempt with
 //! an id of its own, so that what is stored twice by a repeat is told from what Herald doubles.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct Publisher {
     number: u32,
     client: Client<HttpConnector, Full<Bytes>>,
     random: fastrand::Rng,
+    /// The instance that it publishes at, until one does not answer as it should.
+    door: Option<SocketAddr>,
 }
 
 impl Publisher {
@@ -43,6 +46,7 @@ impl Publisher {
             client: Client::builder(TokioExecutor::new()).build(connector),
             number,
             world,
+            door: None,
         }
     }
 
@@ -65,15 +69,21 @@ impl Publisher {
         }
     }
 
-    /// Publishes one to each target, in this order, and repeats what is not stored until the run says it is enough.
+    /// Publishes one to each target, in this order, and repeats what is not stored until the run says it is enough: as
+    /// other attempts, or with `--keys` the same request under its key.
     async fn publish(&mut self, mut targets: Vec<u32>) {
+        let mut ids = self.attempts(&targets);
         loop {
-            let answers = self.once(&targets).await;
-            let again = targets.iter().zip(answers);
-            let again = again.filter(|(_, answer)| !matches!(answer, Answer::Stored(_)));
-            targets = again.map(|(target, _)| *target).collect();
-            if targets.is_empty() || !self.world.publishing.load(Ordering::Relaxed) {
+            let answers = self.once(&ids, &targets).await;
+            let is_stored = |answer: &Answer| matches!(answer, Answer::Stored(_));
+            if answers.iter().all(is_stored) || !self.world.publishing.load(Ordering::Relaxed) {
                 return;
+            }
+            if !self.world.options.keys {
+                let again = targets.iter().zip(&answers);
+                let again = again.filter(|(_, answer)| !is_stored(answer));
+                targets = again.map(|(target, _)| *target).collect();
+                ids = self.attempts(&targets);
             }
             sleep(REPEAT).await;
         }
@@ -82,7 +92,8 @@ impl Publisher {
     /// Publishes one to `target` until it is stored.
     pub async fn last(mut self, target: u32, deadline: Instant) -> Option<(u32, Position)> {
         while Instant::now() < deadline {
-            if let Some(Answer::Stored(position)) = self.once(&[target]).await.first() {
+            let ids = self.attempts(&[target]);
+            if let Some(Answer::Stored(position)) = self.once(&ids, &[target]).await.first() {
                 return Some((target, *position));
             }
             sleep(REPEAT).await;
@@ -90,25 +101,30 @@ impl Publisher {
         None
     }
 
-    /// One request.
-    async fn once(&mut self, targets: &[u32]) -> Vec<Answer> {
-        let ids: Vec<u32> = targets
-            .iter()
+    fn attempts(&self, targets: &[u32]) -> Vec<u32> {
+        let attempts = targets.iter();
+        attempts
             .map(|target| self.world.attempt(self.number, *target))
-            .collect();
-        let items: Vec<String> = ids
-            .iter()
-            .zip(targets)
-            .map(|(id, target)| self.item(*id, *target))
-            .collect();
+            .collect()
+    }
+
+    /// One request.
+    async fn once(&mut self, ids: &[u32], targets: &[u32]) -> Vec<Answer> {
+        let items = ids.iter().zip(targets);
+        let items: Vec<String> = items.map(|(id, target)| self.item(*id, *target)).collect();
         let body = match items.as_slice() {
             [one] => one.clone(),
             items => format!("[{}]", items.join(",")),
         };
-        let answers = match timeout(PATIENCE, self.post(body)).await {
+        let key = ids.first().filter(|_| self.world.options.keys);
+        let key = key.map(|first| format!("{}-{first}", self.world.seed));
+        let answers = match timeout(PATIENCE, self.post(body, key)).await {
             Ok(Some((status, body))) => self.read(status, &body, ids.len()),
             Ok(None) | Err(_) => vec![Answer::Unknown; ids.len()],
         };
+        if answers.iter().any(|answer| !matches!(answer, Answer::Stored(_))) {
+            self.door = None;
+        }
         for (id, answer) in ids.iter().zip(&answers) {
             self.world.answered(*id, *answer);
         }
@@ -125,14 +141,17 @@ impl Publisher {
         format!("{{\"id\":\"a{id}\",{user}\"destination\":\"{destination}\",\"payload\":{payload}}}")
     }
 
-    async fn post(&mut self, body: String) -> Option<(StatusCode, Bytes)> {
-        let door = self.world.door(&mut self.random)?;
-        let request = Request::builder()
+    async fn post(&mut self, body: String, key: Option<String>) -> Option<(StatusCode, Bytes)> {
+        let door = self.door.or_else(|| self.world.door(&mut self.random))?;
+        self.door = Some(door);
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("http://{door}/api/v1/notifications"))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .ok()?;
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).ok()?;
         let answer = self.client.request(request).await.ok()?;
         let status = answer.status();
         let body = answer.into_body().collect().await.ok()?;

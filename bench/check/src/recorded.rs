@@ -88,6 +88,8 @@ pub struct Attempt {
     pub at_ms: u32,
     /// What became of it.
     pub answer: Answer,
+    /// It was sent before, under the same key.
+    pub repeated: bool,
 }
 
 /// What a frame, or the end of a connection, says of a subscription.

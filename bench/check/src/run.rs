@@ -22,7 +22,7 @@ use crate::verdict::{self, Verdict};
 use crate::world::{BROADCAST, World};
 
 /// Who publishes to users, each one after the other.
-const PUBLISHERS: u32 = 8;
+const PUBLISHERS: u32 = 16;
 /// Until all sessions are live, and until all have everything.
 const SETTLE: Duration = Duration::from_secs(90);
 /// A double may come behind the last message.

@@ -101,16 +101,31 @@ impl World {
             publisher,
             at_ms: self.now_ms(),
             answer: Answer::Unknown,
+            repeated: false,
         });
         id
     }
 
     /// Records what became of it.
     pub fn answered(&self, id: u32, answer: Answer) {
+        // Repeated under its key it may have been answered before.
+        let mut before = Answer::Unknown;
         if let Some(attempt) = self.attempts.lock().get_mut(id as usize) {
-            attempt.answer = answer;
+            before = attempt.answer;
+            match (before, answer) {
+                (Answer::Stored(first), Answer::Stored(second)) if first != second => {
+                    self.complain(format!(
+                        "attempt {id} was said to be at {first}, then at {second}"
+                    ));
+                }
+                (Answer::Stored(_), _) => {}
+                // An attempt before may be stored.
+                (Answer::Unknown, Answer::Refused) if self.options.keys && attempt.repeated => {}
+                _ => attempt.answer = answer,
+            }
+            attempt.repeated = true;
         }
-        if matches!(answer, Answer::Stored(_)) {
+        if matches!(answer, Answer::Stored(_)) && !matches!(before, Answer::Stored(_)) {
             self.stored.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -18,6 +18,7 @@ fn stored(target: u32, sequence: u64) -> Attempt {
         publisher: 0,
         at_ms: 0,
         answer: Answer::Stored(at(sequence)),
+        repeated: false,
     }
 }
 
