@@ -43,7 +43,10 @@ async fn herald(name: &str, nats: Option<&NatsServer>, more: &[(&str, &str)]) ->
         .argument(path.to_str().unwrap())
         .set("HERALD_LIMITS__BODY_BYTES", "8000KiB")
         .set("HERALD_LIMITS__OUTBOX_BYTES", "32MiB")
-        .set("HERALD_LIMITS__TRANSACTION_BYTES", "32MiB");
+        .set("HERALD_LIMITS__TRANSACTION_BYTES", "32MiB")
+        // A few such bodies in a row.
+        .set("HERALD_LIMITS__SEND_BYTES_PER_SESSION", "off")
+        .set("HERALD_LIMITS__SEND_BYTES_PER_USER", "off");
     if let Some(nats) = nats {
         launch = launch.set("HERALD_BUS__URL", &nats.url());
     }
