@@ -812,6 +812,34 @@ impl Client {
                 sid,
                 subject,
                 queue_group: None,
+                takes_malformed: false,
+                sender,
+            })
+            .await?;
+
+        Ok(Subscriber::new(sid, self.sender.clone(), receiver))
+    }
+
+    /// Subscribes to a subject, and takes messages whose headers cannot be read as well: without a body, with the lines of
+    /// their header blocks that can be read, and with the status [`StatusCode::MALFORMED`](crate::StatusCode::MALFORMED). For
+    /// whoever must know that there is a message: a reader of a stream, whose place in the stream would be a gap otherwise.
+    pub async fn subscribe_with_malformed<S: ToSubject>(
+        &self,
+        subject: S,
+    ) -> Result<Subscriber, SubscribeError> {
+        let subject = self
+            .validate_subscribe_subject(subject)
+            .map_err(|e| SubscribeError::with_source(SubscribeErrorKind::InvalidSubject, e))?;
+
+        let sid = self.next_subscription_id.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = mpsc::channel(self.subscription_capacity);
+
+        self.sender
+            .send(Command::Subscribe {
+                sid,
+                subject,
+                queue_group: None,
+                takes_malformed: true,
                 sender,
             })
             .await?;
@@ -861,6 +889,7 @@ impl Client {
                 sid,
                 subject,
                 queue_group: Some(queue_group),
+                takes_malformed: false,
                 sender,
             })
             .await?;

@@ -208,6 +208,9 @@ impl Connection {
         let sid = line.sid;
         let names = line.names();
         let subject_lossy = String::from_utf8_lossy(line.subject).into_owned();
+        let reply_lossy = line
+            .reply
+            .map(|reply| String::from_utf8_lossy(reply).into_owned());
 
         self.read_buf.advance(len + 2);
         let header = self.read_buf.split_to(header_len);
@@ -226,6 +229,9 @@ impl Connection {
                     sid,
                     subject: subject_lossy,
                     reason: error.to_string(),
+                    reply: reply_lossy,
+                    header: header.freeze(),
+                    length: total_len,
                 })));
             }
         };
@@ -765,6 +771,11 @@ fn parse_headers(
     header: &[u8],
 ) -> io::Result<(HeaderMap, Option<StatusCode>, Option<String>)> {
     let invalid = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
+    // The server takes off the last line end and writes headers of its own there, so such a block reads differently by
+    // the way that it comes.
+    if !header.ends_with(b"\r\n\r\n") {
+        return Err(invalid("the header block does not end in an empty line"));
+    }
     let mut lines = str::from_utf8(header)
         .map_err(|_| invalid("header isn't valid utf-8"))?
         .lines()
@@ -821,6 +832,23 @@ fn parse_headers(
     }
 
     Ok((headers, status, description))
+}
+
+/// The lines of a malformed header block that can be read, without its status.
+pub(crate) fn readable_headers(header: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in header.split(|byte| *byte == b'\n') {
+        let Some((name, value)) = str::from_utf8(line).ok().and_then(|line| line.split_once(':')) else {
+            continue;
+        };
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_str(name),
+            value.trim().parse::<HeaderValue>(),
+        ) {
+            headers.append(name, value);
+        }
+    }
+    headers
 }
 
 #[cfg(test)]
@@ -1158,6 +1186,7 @@ mod read_op {
             b"NATS/1.0\r\na\rb: c\r\n\r\n",
             b"NATS/1.0 99999\r\n\r\n",
             b"HTTP/1.1\r\n\r\n",
+            b"NATS/1.0\r\ncut: off\r\n",
             b"",
         ] {
             let mut message = format!("HMSG FOO 1 {} {}\r\n", block.len(), block.len() + 2).into_bytes();
@@ -1166,6 +1195,16 @@ mod read_op {
             let skipped = skipped_then_next(&message).await;
             assert_eq!((skipped.sid, skipped.subject.as_str()), (1, "FOO"));
         }
+    }
+
+    #[test]
+    fn readable_lines_of_a_malformed_block_are_kept() {
+        let headers = super::readable_headers(
+            b"NATS/1.0 x\r\nno colon\r\na b: c\r\nname: \xE4\r\nNats-Sequence:  7 \r\nlone: a\rb\r\n\r\n",
+        );
+        assert_eq!(headers.get("Nats-Sequence").unwrap().as_str(), "7");
+        assert_eq!(headers.len(), 1);
+        assert_eq!(super::readable_headers(b"").len(), 0);
     }
 
     #[tokio::test]

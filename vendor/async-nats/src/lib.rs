@@ -386,6 +386,25 @@ pub struct MalformedMessage {
     pub subject: String,
     /// What is malformed.
     pub reason: String,
+    /// For those that take malformed messages: the reply subject, the header block and the length.
+    pub(crate) reply: Option<String>,
+    pub(crate) header: Bytes,
+    pub(crate) length: usize,
+}
+
+impl MalformedMessage {
+    /// What can be read of the message, as one without a body. Leaves the rest for the event.
+    fn message(&mut self) -> Message {
+        Message {
+            subject: self.subject.as_str().into(),
+            reply: self.reply.take().map(Subject::from),
+            payload: Bytes::new(),
+            headers: Some(connection::readable_headers(&self.header)),
+            status: Some(StatusCode::MALFORMED),
+            description: None,
+            length: self.length,
+        }
+    }
 }
 
 /// An alias. This is done to avoid breaking changes
@@ -412,6 +431,7 @@ pub(crate) enum Command {
         sid: u64,
         subject: Subject,
         queue_group: Option<String>,
+        takes_malformed: bool,
         sender: mpsc::Sender<Message>,
     },
     Unsubscribe {
@@ -463,6 +483,7 @@ struct Subscription {
     subject: Subject,
     sender: mpsc::Sender<Message>,
     queue_group: Option<String>,
+    takes_malformed: bool,
     delivered: u64,
     max: Option<u64>,
 }
@@ -823,12 +844,19 @@ impl ConnectionHandler {
                     }
                 }
             }
-            ServerOp::Malformed(malformed) => {
+            ServerOp::Malformed(mut malformed) => {
                 debug!("skipped a malformed message: {malformed:?}");
                 self.connector
                     .connect_stats
                     .malformed_messages
                     .add(1, Ordering::Relaxed);
+                if let Some(subscription) = self.subscriptions.get_mut(&malformed.sid) {
+                    if subscription.takes_malformed {
+                        // Full or closed: as with any other message, the reader sees that it is missing.
+                        subscription.sender.try_send(malformed.message()).ok();
+                    }
+                }
+                malformed.header = Bytes::new();
                 self.connector
                     .events_tx
                     .try_send(Event::MalformedMessage(malformed))
@@ -916,9 +944,11 @@ impl ConnectionHandler {
                 sid,
                 subject,
                 queue_group,
+                takes_malformed,
                 sender,
             } => {
                 let subscription = Subscription {
+                    takes_malformed,
                     sender,
                     delivered: 0,
                     max: None,

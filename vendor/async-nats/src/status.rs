@@ -260,6 +260,9 @@ impl StatusCode {
     pub const NOT_FOUND: StatusCode = StatusCode(new_nonzero_u16(404));
     pub const TIMEOUT: StatusCode = StatusCode(new_nonzero_u16(408));
     pub const NO_RESPONDERS: StatusCode = StatusCode(new_nonzero_u16(503));
+    /// Not of the protocol: a message that [`Client::subscribe_with_malformed`](crate::Client::subscribe_with_malformed)
+    /// passes on although its headers cannot be read.
+    pub const MALFORMED: StatusCode = StatusCode(new_nonzero_u16(999));
     pub const REQUEST_TERMINATED: StatusCode = StatusCode(new_nonzero_u16(409));
     /// A pull request on a pinned client consumer does not hold the current pin.
     pub const PIN_ID_MISMATCH: StatusCode = StatusCode(new_nonzero_u16(423));
