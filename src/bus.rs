@@ -20,6 +20,7 @@ use crate::task::Task;
 
 pub(crate) mod config;
 pub mod embedded;
+pub(crate) mod feed;
 pub mod headers;
 pub mod history;
 pub mod nats;

@@ -26,10 +26,11 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::bus::{AppReply, AppRequest, Limits};
 use crate::destination::Target;
 use crate::envelope::{
-    self, Arrival, CollapseKey, Envelope, Headers, Mark, MessageId, PublisherKind, TraceContext,
+    self, Arrival, CollapseKey, Envelope, Headers, Mark, MessageId, Position, PublisherKind, TraceContext,
 };
 
 mod extra;
+pub(in crate::bus) mod stream;
 
 const CONTENT_TYPE: &str = "Content-Type";
 const ID: &str = "Herald-Id";
@@ -145,6 +146,29 @@ pub fn decode_envelope(
             .get(COLLAPSE)
             .and_then(|text| CollapseKey::parse(text, headers.publisher())),
     })
+}
+
+/// The notification of a message that is stored at `position`. One whose publisher gave it no id is called by its position,
+/// so that it has the same id at every instance.
+pub fn decode_stored(
+    target: Target,
+    headers: Option<&HeaderMap>,
+    body: Bytes,
+    limits: &Limits,
+    position: Position,
+) -> Result<Envelope, Undeliverable> {
+    let mut envelope = decode_envelope(target, headers, body, limits)?;
+    envelope.position = Some(position);
+    let is_named = match headers {
+        Some(headers) => Reader::new(headers, limits)?
+            .get(ID)
+            .is_some_and(|id| MessageId::parse(id).is_some()),
+        None => false,
+    };
+    if !is_named {
+        envelope.id = envelope.message_id();
+    }
+    Ok(envelope)
 }
 
 /// When a notification was accepted, as `told` by its publisher, in milliseconds since 1970. A time that is far ahead

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::message::OutboundMessage;
-use async_nats::{Client, HeaderMap, Subscriber};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -31,12 +31,22 @@ use crate::task::Task;
 use control::Control;
 use incoming::Incoming;
 use link::{Connection, Link};
+use subscribe::{subscribe, subscribe_for_streams};
 
+mod api;
 mod causes;
 mod control;
 mod credentials;
+mod decode;
+mod direct;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the bus uses it once history is wired")
+)]
+mod history;
 mod incoming;
 mod link;
+mod live;
 mod log_limit;
 mod open;
 mod options;
@@ -45,6 +55,9 @@ mod replies;
 mod rights;
 mod seal;
 mod servers;
+mod store;
+mod streams;
+mod subscribe;
 mod tls;
 mod verify;
 
@@ -58,8 +71,6 @@ const WHICH_SETTING: &str = "limits.body_bytes";
 const WHICH_SERVER: &str = "max_payload of the NATS server";
 /// Each of the two steps of [`Bus::drain`].
 const DRAIN_STEP_TIMEOUT: Duration = Duration::from_millis(900);
-/// The time until the client, which cannot be full yet, has accepted a subscription.
-const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A [`Bus`] over a NATS server or cluster.
 pub struct NatsBus {
@@ -143,7 +154,7 @@ impl NatsBus {
     ) -> Result<(), ConnectError> {
         let client = &self.connection.client;
         let link = &self.connection.link;
-        let inbox = subscribe(client, link.requests.wildcard()).await?;
+        let inbox = subscribe_for_streams(client, link.requests.wildcard()).await?;
         self.start("bus replies", replies::receive(inbox, self.connection.clone()));
         let control_names = ["bus control to all", "bus control to this instance"];
         for (name, subject) in control_names.into_iter().zip(self.subjects.control(instance)) {
@@ -230,13 +241,6 @@ impl NatsBus {
                 headers,
             })
             .await
-    }
-}
-
-async fn subscribe(client: &Client, subject: String) -> Result<Subscriber, ConnectError> {
-    match tokio::time::timeout(SUBSCRIBE_TIMEOUT, client.subscribe(subject)).await {
-        Ok(Ok(subscriber)) => Ok(subscriber),
-        _ => Err(ConnectError::Stopped),
     }
 }
 

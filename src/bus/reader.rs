@@ -32,8 +32,6 @@
 //! than what was read *when the INFO was asked*, twice, a second apart. The shell then raises the stream's generation, and
 //! with it the epoch, for every instance.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "driven by the shells that follow"))]
-
 use std::time::{Duration, Instant};
 
 use super::history::{Position, StreamInfo};

@@ -20,11 +20,6 @@
 //!   first sequence has to be in front of `after` by `slack` sequences. A later page that does not begin as asked means that
 //!   the position expired.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "history over NATS, which follows, needs the rest")
-)]
-
 use std::collections::HashSet;
 
 use super::history::{Caps, Outcome, Position, Stored, StreamInfo, Unrecovered};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::{Message, StatusCode};
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use ulid::Ulid;
 
 use crate::bus::RequestError;
@@ -27,12 +27,6 @@ pub(super) struct Requests {
     waiting: Mutex<HashMap<Ulid, Waiter>>,
 }
 
-struct Waiter {
-    sender: oneshot::Sender<Message>,
-    /// Whether an instance was asked: its answer is a control message.
-    of_instance: bool,
-}
-
 /// Where replies are to come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inbox {
@@ -45,11 +39,34 @@ pub(super) enum Inbox {
     Common,
 }
 
-/// A waiting request. Dropping it forgets it.
-pub(super) struct Waiting {
+/// Who waits for a reply.
+enum Waiter {
+    /// For one reply, which ends the wait.
+    One {
+        reply: oneshot::Sender<Message>,
+        /// Whether an instance was asked: its answer is a control message.
+        of_instance: bool,
+    },
+    /// For several. Who waits knows which is the last.
+    Many(mpsc::Sender<Message>),
+}
+
+/// A request's place among those that wait. Dropping it forgets the request.
+struct Place {
     requests: Arc<Requests>,
     token: Ulid,
+}
+
+/// A waiting request. Dropping it forgets it.
+pub(super) struct Waiting {
+    place: Place,
     reply: oneshot::Receiver<Message>,
+}
+
+/// A request that gets several replies. Dropping it forgets it.
+pub(super) struct WaitingForMany {
+    place: Place,
+    replies: mpsc::Receiver<Message>,
 }
 
 impl Requests {
@@ -95,22 +112,48 @@ impl Requests {
 
     fn register(self: &Arc<Self>, of_instance: bool) -> Option<Waiting> {
         let (sender, reply) = oneshot::channel();
+        let place = self.enter(Waiter::One {
+            reply: sender,
+            of_instance,
+        })?;
+        Some(Waiting { place, reply })
+    }
+
+    /// Registers a request that gets several replies, of which at most `capacity` may wait to be read. `None`: too many
+    /// requests wait.
+    pub(super) fn open_for_many(self: &Arc<Self>, capacity: usize) -> Option<WaitingForMany> {
+        let (sender, replies) = mpsc::channel(capacity.max(1));
+        let place = self.enter(Waiter::Many(sender))?;
+        Some(WaitingForMany { place, replies })
+    }
+
+    fn enter(self: &Arc<Self>, waiter: Waiter) -> Option<Place> {
         let token = Ulid::new();
         let mut waiting = self.waiting.lock();
         if waiting.len() >= IN_FLIGHT_MAX {
             return None;
         }
-        waiting.insert(token, Waiter { sender, of_instance });
+        waiting.insert(token, waiter);
         drop(waiting);
-        Some(Waiting {
+        Some(Place {
             requests: self.clone(),
             token,
-            reply,
         })
     }
 
+    /// A new subject of this instance's own, in the inbox in use, to subscribe to by itself.
+    pub(super) fn own_subject(&self, name: &str) -> String {
+        let inbox = match *self.inbox.borrow() {
+            Inbox::Own | Inbox::CommonWanted => &self.own,
+            Inbox::Common => &self.common,
+        };
+        // One token deeper than a reply's, so that the inbox's own subscription does not get it as well.
+        format!("{inbox}{}.{name}", Ulid::new())
+    }
+
     /// Hands a message of the inbox to its waiter. A late or unsolicited message is dropped; so is an answer to an instance's
-    /// question that `admits` refuses, and the waiter goes on waiting for the true one.
+    /// question that `admits` refuses, and the waiter goes on waiting for the true one. Who waits for many and does not read
+    /// them is given up, as the reader can tell.
     pub(super) fn deliver(&self, message: Message, admits: impl FnOnce(&Message) -> bool) {
         let token = message
             .subject
@@ -118,16 +161,34 @@ impl Requests {
             .or_else(|| message.subject.strip_prefix(&*self.common))
             .and_then(|token| Ulid::from_string(token).ok());
         let Some(token) = token else { return };
-        let of_instance = self.waiting.lock().get(&token).map(|waiter| waiter.of_instance);
+        let of_instance = {
+            let waiting = self.waiting.lock();
+            match waiting.get(&token) {
+                Some(Waiter::One { of_instance, .. }) => *of_instance,
+                Some(Waiter::Many(replies)) => {
+                    if replies.try_send(message).is_ok() {
+                        return;
+                    }
+                    drop(waiting);
+                    self.waiting.lock().remove(&token);
+                    return;
+                }
+                None => return,
+            }
+        };
+        // What the client could not read says nothing to who waits for one reply alone.
+        if message.status == Some(StatusCode::MALFORMED) {
+            return;
+        }
         // What the server itself says, that nobody listens, is signed by nobody.
         let is_answer = message.status != Some(StatusCode::NO_RESPONDERS);
-        if of_instance == Some(true) && is_answer && !admits(&message) {
+        if of_instance && is_answer && !admits(&message) {
             return;
         }
         let waiter = self.waiting.lock().remove(&token);
-        if let Some(waiter) = waiter {
+        if let Some(Waiter::One { reply, .. }) = waiter {
             // An error means that the waiter has just given up.
-            let _ = waiter.sender.send(message);
+            let _ = reply.send(message);
         }
     }
 
@@ -141,15 +202,16 @@ impl Requests {
 impl Waiting {
     /// The reply subject.
     pub(super) fn subject(&self) -> String {
-        let inbox = match *self.requests.inbox.borrow() {
-            Inbox::Own | Inbox::CommonWanted => &self.requests.own,
-            Inbox::Common => &self.requests.common,
-        };
-        format!("{inbox}{}", self.token)
+        self.place.subject()
     }
 
     /// Waits for the reply, at most `timeout`. The server itself answers for a subject without listeners.
     pub(super) async fn wait(mut self, timeout: Duration) -> Result<Message, RequestError> {
+        self.wait_on(timeout).await
+    }
+
+    /// The same; after [`RequestError::Timeout`], and only then, it may be waited for again.
+    pub(super) async fn wait_on(&mut self, timeout: Duration) -> Result<Message, RequestError> {
         match tokio::time::timeout(timeout, &mut self.reply).await {
             Err(_) => Err(RequestError::Timeout),
             Ok(Err(_)) => Err(RequestError::Unavailable),
@@ -161,7 +223,32 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl WaitingForMany {
+    /// The reply subject.
+    pub(super) fn subject(&self) -> String {
+        self.place.subject()
+    }
+
+    /// The next reply, or the server's own word that there is none, as it comes. The caller bounds the time.
+    ///
+    /// # Cancel safety
+    /// If dropped before it is ready, no reply is lost.
+    pub(super) async fn next(&mut self) -> Result<Message, RequestError> {
+        self.replies.recv().await.ok_or(RequestError::Unavailable)
+    }
+}
+
+impl Place {
+    fn subject(&self) -> String {
+        let inbox = match *self.requests.inbox.borrow() {
+            Inbox::Own | Inbox::CommonWanted => &self.requests.own,
+            Inbox::Common => &self.requests.common,
+        };
+        format!("{inbox}{}", self.token)
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         self.requests.waiting.lock().remove(&self.token);
     }
@@ -255,6 +342,50 @@ mod tests {
         requests.deliver(message(subject, None), |_| unreachable!());
         requests.deliver(message("elsewhere".into(), None), |_| unreachable!());
         requests.deliver(message(format!("{}x", requests.own), None), |_| unreachable!());
+    }
+
+    #[tokio::test]
+    async fn many_replies_come_in_order_until_the_request_is_dropped() {
+        let requests = requests();
+        let mut many = requests.open_for_many(3).unwrap();
+        let subject = many.subject();
+        for status in [None, Some(StatusCode::TIMEOUT), Some(StatusCode::NO_RESPONDERS)] {
+            requests.deliver(message(subject.clone(), status), |_| unreachable!());
+        }
+        assert_eq!(many.next().await.unwrap().status, None);
+        assert_eq!(many.next().await.unwrap().status, Some(StatusCode::TIMEOUT));
+        assert_eq!(many.next().await.unwrap().status, Some(StatusCode::NO_RESPONDERS));
+        drop(many);
+        assert!(requests.waiting.lock().is_empty());
+        requests.deliver(message(subject, None), |_| unreachable!());
+    }
+
+    #[tokio::test]
+    async fn replies_that_nobody_reads_end_the_request() {
+        let requests = requests();
+        let mut many = requests.open_for_many(2).unwrap();
+        for _ in 0..3 {
+            requests.deliver(message(many.subject(), None), |_| unreachable!());
+        }
+        assert!(requests.waiting.lock().is_empty());
+        assert!(many.next().await.is_ok() && many.next().await.is_ok());
+        assert_eq!(many.next().await.unwrap_err(), RequestError::Unavailable);
+        let mut lost = requests.open_for_many(2).unwrap();
+        requests.fail_all();
+        assert_eq!(lost.next().await.unwrap_err(), RequestError::Unavailable);
+    }
+
+    #[test]
+    fn a_subject_of_its_own_is_no_reply() {
+        let requests = requests();
+        let live = requests.own_subject("live");
+        assert!(live.starts_with(&requests.own) && live.ends_with(".live"));
+        assert_eq!(
+            live.split('.').count(),
+            requests.wildcard().split('.').count() + 1
+        );
+        requests.use_inbox(Inbox::Common);
+        assert!(requests.own_subject("live").starts_with(&requests.common));
     }
 
     #[test]

@@ -168,6 +168,13 @@ impl Subjects {
         [format!("{}>", self.broadcast), format!("{}>", self.user)]
     }
 
+    /// The wildcard of broadcasts below `prefix`.
+    pub fn broadcasts_below(&self, prefix: &Path) -> String {
+        let mut subject = with_path(self.broadcast.to_string(), prefix);
+        subject.push_str(".>");
+        subject
+    }
+
     /// The wildcards that an instance subscribes to for control: messages to all, and questions to itself.
     pub fn control(&self, instance: InstanceId) -> [String; 2] {
         [

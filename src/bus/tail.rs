@@ -8,11 +8,6 @@
 //! **Cost.** Each entry knows the sequence of the one before it with the same target, and a map the newest of each target.
 //! Pushing and evicting are O(1); reading is O(what is found), newest first.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "history over NATS, which follows, needs the rest")
-)]
-
 use std::collections::{HashMap, VecDeque};
 
 use super::history::{Position, Stored};

@@ -46,7 +46,7 @@ impl Keeping {
     pub fn of(config: &history::Config, prefixes: &Prefixes, outbox_bytes: ByteSize) -> Option<Self> {
         config.is_enabled(false).then(|| Self {
             kept: config.kept(prefixes),
-            bytes: config.tail_bytes().0,
+            bytes: config.tail_bytes(false).0,
             caps: Caps {
                 messages: config.replay_messages,
                 bytes: config.replay_bytes(outbox_bytes).0,

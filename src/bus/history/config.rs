@@ -1,19 +1,30 @@
-//! `[history]`: what is kept, and what it may cost. Knows no NATS connection and no session.
+//! `[history]`: what is kept, how long, and what it may cost. Knows no NATS connection and no session.
+//!
+//! A setting that means nothing for the bus in use is an error: whoever writes it believes something that is not so. A value
+//! that equals its default says nothing, and is let through.
+
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::destination::{Path, Prefixes};
 use crate::envelope::Kept;
-use crate::setting::{ByteSize, Findings, HumanDuration};
+use crate::setting::{ByteSize, Findings, HumanDuration, as_text};
 
+/// The most direct gets at once, and publishes that wait for their acknowledgement.
+const READS_MAX: usize = 1_024;
+const PUBLISHES_MAX: usize = 65_536;
 /// The most messages that one replay may be allowed to send.
 const REPLAY_MESSAGES_MAX: usize = 100_000;
-/// The least memory, so that one message of the largest usual size leaves room for others.
-const TAIL_BYTES_MIN: ByteSize = ByteSize::mib(1);
 /// The least and the longest time for which a repeat is known.
 const DUPLICATE_WINDOW: [HumanDuration; 2] = [HumanDuration::secs(1), HumanDuration::secs(24 * 3_600)];
 /// The most keys that may be known: 150 MiB of them.
 const KEYS_MAX: usize = 1_000_000;
+/// The least bytes of a stream, so that one message of the largest size leaves room for others.
+const STREAM_BYTES_MIN: ByteSize = ByteSize::mib(1);
+/// What the bytes of publishes that wait for their acknowledgement are bounded by, beside `history.publishes`.
+pub(crate) const PUBLISHES_BYTES: ByteSize = ByteSize::mib(64);
 
 /// `[history]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,7 +36,24 @@ pub struct Config {
     pub broadcast: Option<Vec<Path>>,
     /// Whether notifications to users are kept.
     pub user: bool,
-    /// Memory for what is kept, half of it for broadcasts and half for notifications to users. `None`: 32 MiB.
+    /// How long broadcasts are kept.
+    pub broadcast_age: HumanDuration,
+    /// The most bytes of broadcasts that are kept.
+    pub broadcast_bytes: ByteSize,
+    /// How long notifications to users are kept.
+    pub user_age: HumanDuration,
+    /// The most bytes of notifications to users that are kept.
+    pub user_bytes: ByteSize,
+    /// Where NATS stores the streams.
+    pub storage: Storage,
+    /// On how many NATS servers each stream is stored.
+    pub replicas: Replicas,
+    /// Whether Herald creates and updates the streams. `false`: they must be there and fit.
+    pub manage: bool,
+    /// The JetStream domain.
+    pub domain: Option<Domain>,
+    /// Memory for the newest messages, half of it for broadcasts and half for notifications to users. `None`: 32 MiB with the
+    /// embedded bus, whose history it is; 64 MiB with NATS, where most resumes find there what they missed.
     pub tail_bytes: Option<ByteSize>,
     /// The most messages that one resume replays.
     pub replay_messages: usize,
@@ -36,6 +64,12 @@ pub struct Config {
     pub duplicate_window: HumanDuration,
     /// The most keys that the embedded bus knows within that time.
     pub keys: usize,
+    /// How many resumes read from NATS at the same time.
+    pub reads: usize,
+    /// How long a publish may wait until it is stored.
+    pub publish_timeout: HumanDuration,
+    /// How many publishes may wait until they are stored. Beyond it a publish is refused at once.
+    pub publishes: usize,
 }
 
 impl Default for Config {
@@ -44,11 +78,22 @@ impl Default for Config {
             enabled: None,
             broadcast: None,
             user: true,
+            broadcast_age: HumanDuration::secs(3_600),
+            broadcast_bytes: ByteSize::mib(256),
+            user_age: HumanDuration::secs(86_400),
+            user_bytes: ByteSize::mib(1_024),
+            storage: Storage::default(),
+            replicas: Replicas::default(),
+            manage: true,
+            domain: None,
             tail_bytes: None,
             replay_messages: 1_000,
             replay_bytes: None,
             duplicate_window: HumanDuration::secs(120),
             keys: 65_536,
+            reads: 8,
+            publish_timeout: HumanDuration::secs(10),
+            publishes: 4_096,
         }
     }
 }
@@ -69,9 +114,10 @@ impl Config {
         Kept::new(self.kept_prefixes(prefixes), self.user)
     }
 
-    /// The bytes of memory for what is kept.
-    pub fn tail_bytes(&self) -> ByteSize {
-        self.tail_bytes.unwrap_or(ByteSize::mib(32))
+    /// The bytes of memory for the newest messages, half of them for broadcasts and half for notifications to users.
+    pub fn tail_bytes(&self, is_nats: bool) -> ByteSize {
+        let default = if is_nats { 64 } else { 32 };
+        self.tail_bytes.unwrap_or(ByteSize::mib(default))
     }
 
     /// The most bytes that one resume replays.
@@ -80,8 +126,9 @@ impl Config {
         self.replay_bytes.unwrap_or(default)
     }
 
-    /// Checks the bounds, and whether the bus in use can keep anything; `is_nats`: `bus.url` is set.
+    /// Checks the bounds, and that every setting means something for the bus in use.
     pub fn check(&self, is_nats: bool, prefixes: &Prefixes, outbox_bytes: ByteSize, findings: &mut Findings) {
+        self.check_meaning(is_nats, findings);
         if is_nats && self.is_enabled(is_nats) {
             findings.error(
                 "history.enabled",
@@ -89,19 +136,29 @@ impl Config {
                  in memory)",
             );
         }
-        let own: &[Path] = self.broadcast.as_deref().unwrap_or_default();
-        for (index, kept) in own.iter().enumerate() {
+        for (index, kept) in self.broadcast.iter().flatten().enumerate() {
             let key = format!("history.broadcast[{index}]");
             if !prefixes.broadcast_prefixes.contains(kept) {
                 findings.error(
                     key,
                     format!("expected one of destinations.broadcast_prefixes, got {kept}"),
                 );
-            } else if own[..index].contains(kept) {
+            } else if self
+                .broadcast
+                .iter()
+                .flatten()
+                .take(index)
+                .any(|other| other == kept)
+            {
                 findings.error(key, format!("{kept} is there twice"));
             }
         }
-        findings.at_least("history.tail_bytes", self.tail_bytes(), TAIL_BYTES_MIN);
+        findings.positive("history.broadcast_age", self.broadcast_age);
+        findings.positive("history.user_age", self.user_age);
+        findings.positive("history.publish_timeout", self.publish_timeout);
+        findings.at_least("history.broadcast_bytes", self.broadcast_bytes, STREAM_BYTES_MIN);
+        findings.at_least("history.user_bytes", self.user_bytes, STREAM_BYTES_MIN);
+        findings.at_least("history.tail_bytes", self.tail_bytes(is_nats), STREAM_BYTES_MIN);
         findings.within(
             "history.replay_messages",
             self.replay_messages,
@@ -111,6 +168,8 @@ impl Config {
         let [least, longest] = DUPLICATE_WINDOW;
         findings.within("history.duplicate_window", self.duplicate_window, least, longest);
         findings.within("history.keys", self.keys, 1, KEYS_MAX);
+        findings.within("history.reads", self.reads, 1, READS_MAX);
+        findings.within("history.publishes", self.publishes, 1, PUBLISHES_MAX);
         if let Some(bytes) = self.replay_bytes
             && (bytes.0 == 0 || bytes > outbox_bytes)
         {
@@ -119,5 +178,140 @@ impl Config {
                 format!("expected 1B to limits.outbox_bytes ({outbox_bytes}), got {bytes}"),
             );
         }
+        if !is_nats {
+            return;
+        }
+        let least = HumanDuration(self.publish_timeout.0.saturating_mul(2));
+        if self.duplicate_window < least {
+            findings.error(
+                "history.duplicate_window",
+                format!("expected at least twice history.publish_timeout, which is {least}: a repeat must be known as one"),
+            );
+        }
+        if !self.user && self.kept_prefixes(prefixes).is_empty() && self.is_enabled(is_nats) {
+            findings.error(
+                "history.enabled",
+                "nothing is kept: history.user is false and history.broadcast is empty",
+            );
+        }
+    }
+
+    fn check_meaning(&self, is_nats: bool, findings: &mut Findings) {
+        if is_nats {
+            return;
+        }
+        let default = Self::default();
+        let changes = [
+            ("storage", self.storage != default.storage),
+            ("replicas", self.replicas != default.replicas),
+            ("manage", self.manage != default.manage),
+            ("domain", self.domain.is_some()),
+            ("reads", self.reads != default.reads),
+            ("publish_timeout", self.publish_timeout != default.publish_timeout),
+            ("publishes", self.publishes != default.publishes),
+            ("broadcast_age", self.broadcast_age != default.broadcast_age),
+            ("broadcast_bytes", self.broadcast_bytes != default.broadcast_bytes),
+            ("user_age", self.user_age != default.user_age),
+            ("user_bytes", self.user_bytes != default.user_bytes),
+            ("duplicate_window", self.duplicate_window != default.duplicate_window),
+        ];
+        for (name, is_set) in changes {
+            if is_set {
+                findings.error(
+                    format!("history.{name}"),
+                    "means nothing for the embedded bus: it is for NATS, and bus.url is not set",
+                );
+            }
+        }
     }
 }
+
+/// `history.storage`: where NATS keeps a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// On disk.
+    #[default]
+    File,
+    /// In memory: gone when the servers that hold it are. Reads by subject are linear, so only for some 100,000 messages.
+    Memory,
+}
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Memory => "memory",
+        })
+    }
+}
+
+impl FromStr for Storage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "file" => Ok(Self::File),
+            "memory" => Ok(Self::Memory),
+            _ => Err(format!("expected file or memory, got {text:?}")),
+        }
+    }
+}
+
+as_text!(Storage);
+
+/// `history.replicas`: 1, 3 or 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Replicas(u8);
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl TryFrom<u8> for Replicas {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        match number {
+            1 | 3 | 5 => Ok(Self(number)),
+            _ => Err(format!("expected 1, 3 or 5, got {number}")),
+        }
+    }
+}
+
+impl From<Replicas> for u8 {
+    fn from(replicas: Replicas) -> u8 {
+        replicas.0
+    }
+}
+
+/// `history.domain`: a JetStream domain, one NATS token of 1 to 64 letters, digits, `-` and `_`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain(Box<str>);
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Domain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        match (1..=64).contains(&text.len()) && text.bytes().all(legal) {
+            true => Ok(Self(text.into())),
+            false => Err(format!(
+                "expected one NATS token: 1 to 64 letters, digits, - or _, got {text:?}"
+            )),
+        }
+    }
+}
+
+as_text!(Domain);
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ pub(super) async fn receive(inbox: Subscriber, connection: Connection) {
             continue;
         }
         if !has_common {
-            match super::subscribe(&connection.client, link.requests.common_wildcard()).await {
+            match super::subscribe_for_streams(&connection.client, link.requests.common_wildcard()).await {
                 Ok(inbox) => inboxes.push(inbox),
                 Err(error) => {
                     tracing::debug!(%error, "no other inbox");

@@ -1,0 +1,77 @@
+//! Stored messages become notifications; what cannot is counted and named. Knows no consumer and no direct get.
+
+use std::sync::Arc;
+
+use async_nats::{HeaderMap, StatusCode};
+use bytes::Bytes;
+
+use super::link::Link;
+use crate::bus::Limits;
+use crate::bus::headers::{Undeliverable, decode_stored};
+use crate::bus::subject::Subjects;
+use crate::envelope::{Envelope, Position};
+use crate::task;
+
+/// Decodes what streams hold. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Decoder {
+    pub(super) subjects: Subjects,
+    pub(super) limits: Limits,
+    pub(super) link: Arc<Link>,
+}
+
+/// A message as it is stored.
+pub(super) struct Raw {
+    pub(super) subject: String,
+    pub(super) headers: Option<HeaderMap>,
+    pub(super) status: Option<StatusCode>,
+    pub(super) payload: Bytes,
+}
+
+impl Raw {
+    /// About the bytes that it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        let headers = self.headers.iter().flat_map(HeaderMap::iter);
+        let lines = headers.flat_map(|(name, values)| {
+            let name: &str = name.as_ref();
+            values.iter().map(|value| name.len() + value.as_str().len())
+        });
+        crate::envelope::OVERHEAD_BYTES + self.subject.len() + self.payload.len() + lines.sum::<usize>()
+    }
+}
+
+impl Decoder {
+    /// The notification stored at `position`. `None`: it cannot be delivered, which is counted and logged.
+    pub(super) fn decode(&self, raw: Raw, position: Position) -> Option<Arc<Envelope>> {
+        let Raw {
+            subject,
+            headers,
+            status,
+            payload,
+        } = raw;
+        // The client has counted it and said so.
+        if status == Some(StatusCode::MALFORMED) {
+            return None;
+        }
+        let decoded = task::caught_now(|| {
+            #[cfg(test)]
+            task::faults::trip(&payload);
+            let target = self
+                .subjects
+                .parse(&subject)
+                .map_err(|_| Undeliverable::Subject)?;
+            decode_stored(target, headers.as_ref(), payload, &self.limits, position)
+        });
+        match decoded {
+            Ok(Ok(envelope)) => Some(Arc::new(envelope)),
+            Ok(Err(kind)) => {
+                self.link.undeliverable(kind, &subject);
+                None
+            }
+            Err(_panic) => {
+                self.link.poisoned(&subject);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Reads what a subscription missed and the tail does not have: does what `bus/replay` asks for, bounded in time. Knows no
+//! session; what proves that nothing is missing is decided there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Direct, PAGE_MESSAGES};
+use crate::bus::history::{Outcome, Position, Unrecovered};
+use crate::bus::nats::api::ApiFailure;
+use crate::bus::nats::decode::Decoder;
+use crate::bus::nats::streams::{Plan, Stream};
+use crate::bus::replay::{Ask, Page, Reading};
+use crate::envelope::Envelope;
+
+/// For one replay, its wait for a turn included.
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Before a question that failed, or that a replica behind the others answered, is asked again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+impl Direct {
+    /// Reads until the replay has its outcome. `told` gets each answer about the stream itself.
+    pub(in crate::bus::nats) async fn resume(
+        &self,
+        plan: &Plan,
+        epoch: u64,
+        reading: Box<Reading<Arc<Envelope>>>,
+        decoder: &Decoder,
+        told: impl Fn(&Stream),
+    ) -> Outcome<Arc<Envelope>> {
+        let whole = async {
+            let Some(_turn) = self.turn().await else {
+                return Err(Unrecovered::Unavailable);
+            };
+            self.read_to_the_end(plan, epoch, reading, decoder, told).await
+        };
+        let ended = tokio::time::timeout(REPLAY_TIMEOUT, whole).await;
+        ended.unwrap_or(Err(Unrecovered::Unavailable))
+    }
+
+    async fn read_to_the_end(
+        &self,
+        plan: &Plan,
+        epoch: u64,
+        mut reading: Box<Reading<Arc<Envelope>>>,
+        decoder: &Decoder,
+        told: impl Fn(&Stream),
+    ) -> Outcome<Arc<Envelope>> {
+        let mut is_repeated = false;
+        loop {
+            let answered = match reading.ask() {
+                Ask::Back { target, witness } => {
+                    if is_repeated {
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    is_repeated = true;
+                    let (target, witness) =
+                        (decoder.subjects.target(target), decoder.subjects.target(witness));
+                    self.back(plan, &target, &witness).await.map(|(target, witness)| {
+                        reading.back(target, witness);
+                        None
+                    })
+                }
+                Ask::Page { target, from } => {
+                    let subject = decoder.subjects.target(target);
+                    self.page(plan, from, &subject, PAGE_MESSAGES).await.map(|page| {
+                        let decode = |(mark, raw): (crate::bus::reader::Mark, _)| {
+                            let sequence = mark.sequence;
+                            (sequence, decoder.decode(raw, Position { epoch, sequence }))
+                        };
+                        reading.page(Page {
+                            messages: page.messages.into_iter().map(decode).collect(),
+                            is_last: page.is_last,
+                        })
+                    })
+                }
+                Ask::Info => self.api.stream(plan).await.map(|stream| {
+                    told(&stream);
+                    reading.info(stream.info)
+                }),
+            };
+            match answered {
+                Ok(Some(outcome)) => return outcome,
+                Ok(None) => {}
+                // The connection is gone, and with it perhaps the server: who resumes asks again.
+                Err(ApiFailure::Unavailable) => return Err(Unrecovered::Unavailable),
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
+
+    /// The last sequences of both subjects, as one replica has them.
+    async fn back(
+        &self,
+        plan: &Plan,
+        target: &str,
+        witness: &str,
+    ) -> Result<(Option<u64>, Option<u64>), ApiFailure> {
+        let both = [target, witness];
+        let subjects = if target == witness { &both[..1] } else { &both[..] };
+        let page = self.last_of(plan, subjects).await?;
+        let last = |subject: &str| {
+            let found = page.messages.iter().filter(|(_, raw)| raw.subject == subject);
+            found.map(|(mark, _)| mark.sequence).max()
+        };
+        Ok((last(target), last(witness)))
+    }
+}

@@ -1,0 +1,383 @@
+//! History over NATS, as the bus uses it: a stream for each kind that is kept, its live reader, publishes into it and reads
+//! out of it. The only part of `bus/nats` that knows all of these; none of them knows it. Knows no session.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+
+use super::api::Api;
+use super::decode::Decoder;
+use super::direct::Direct;
+use super::link::Connection;
+use super::live::Live;
+use super::store::{Item, Store, StoreError};
+use super::streams::{Plan, Version};
+use crate::bus::feed::{Feed, feed};
+use crate::bus::history::config::{Config, Replicas};
+use crate::bus::history::{Caps, Kind, Outcome, Position, Unrecovered};
+use crate::bus::reader::Cause;
+use crate::bus::replay::{self, Replay, Request, Storage};
+use crate::bus::subject::{Prefix, Subjects};
+use crate::bus::tail::Tail;
+use crate::bus::{Limits, headers};
+use crate::destination::{Path, Target};
+use crate::envelope::{Envelope, unix_ms};
+
+mod kept;
+
+use kept::KeptKind;
+
+/// What a bus with history consists of.
+pub(super) struct NatsHistory {
+    api: Api,
+    store: Store,
+    direct: Direct,
+    decoder: Decoder,
+    kept_prefixes: Vec<Path>,
+    is_replicated: bool,
+    kinds: Vec<KeptKind>,
+}
+
+/// Where a publish is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Published {
+    pub(super) position: Position,
+    /// Whether an earlier publish with the same id stored it.
+    pub(super) is_duplicate: bool,
+}
+
+/// Counts of one kind since the start, and where its reader is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct KindStats {
+    pub(super) head: u64,
+    pub(super) pending: u64,
+    pub(super) resets_by_gap: u64,
+    pub(super) resets_by_silence: u64,
+    pub(super) resets_by_connection: u64,
+    pub(super) polled: u64,
+    pub(super) holes: u64,
+    pub(super) broken: u64,
+    pub(super) expired: u64,
+    pub(super) tail_bytes: usize,
+    pub(super) tail_messages: usize,
+    pub(super) has_drift: bool,
+}
+
+/// What a bus says about itself to make one of these.
+pub(super) struct Setup<'s> {
+    pub(super) connection: Connection,
+    pub(super) prefix: &'s Prefix,
+    pub(super) subjects: &'s Subjects,
+    pub(super) limits: Limits,
+    pub(super) config: &'s Config,
+    /// The prefixes whose broadcasts are kept.
+    pub(super) kept: &'s [Path],
+    /// `bus.incoming_bytes`, for each kind.
+    pub(super) incoming_bytes: usize,
+}
+
+impl NatsHistory {
+    /// Nothing runs yet: see [`NatsHistory::readers`].
+    pub(super) fn new(setup: Setup<'_>) -> Self {
+        let Setup {
+            connection,
+            prefix,
+            subjects,
+            limits,
+            config,
+            kept,
+            incoming_bytes,
+        } = setup;
+        let api = Api::new(connection.clone(), config.domain.as_ref());
+        let tail_bytes = config.tail_bytes(true).0 / 2;
+        let kinds = Plan::all(config, kept, prefix, subjects).into_iter().map(|plan| {
+            let (sender, receiver) = feed(incoming_bytes);
+            KeptKind {
+                plan: Arc::new(plan),
+                state: Arc::default(),
+                tail: Arc::new(Mutex::new(Tail::new(Position::default(), tail_bytes))),
+                tail_bytes,
+                stale: receiver.expired(),
+                feed: Mutex::new((Some(sender), Some(receiver))),
+                epoch_subject: subjects.control_all("history.epoch"),
+            }
+        });
+        Self {
+            kinds: kinds.collect(),
+            store: Store::new(connection.clone(), config.publishes, config.publish_timeout.0),
+            direct: Direct::new(api.clone(), config.reads),
+            decoder: Decoder {
+                subjects: subjects.clone(),
+                limits,
+                link: connection.link,
+            },
+            kept_prefixes: kept.to_vec(),
+            is_replicated: config.replicas > Replicas::default(),
+            api,
+        }
+    }
+
+    /// The live readers, to be run until the drain, by their names. Once; later calls give none.
+    pub(super) fn readers(&self) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
+        let readers = self.kinds.iter().filter_map(|kept| {
+            let live = Live {
+                feed: kept.feed.lock().0.take()?,
+                plan: kept.plan.clone(),
+                api: self.api.clone(),
+                direct: self.direct.clone(),
+                decoder: self.decoder.clone(),
+                tail: kept.tail.clone(),
+                tail_bytes: kept.tail_bytes,
+                state: kept.state.clone(),
+                epoch_subject: kept.epoch_subject.clone(),
+            };
+            let name = match kept.plan.kind {
+                Kind::Broadcast => "bus history of broadcasts",
+                Kind::User => "bus history of users",
+            };
+            let reader: BoxFuture<'static, ()> = Box::pin(live.run());
+            Some((name, reader))
+        });
+        readers.collect()
+    }
+
+    /// What the reader of `kind` gives on. Taken once; `None` also where nothing of the kind is kept.
+    pub(super) fn feed(&self, kind: Kind) -> Option<Feed> {
+        self.kept(kind)?.feed.lock().1.take()
+    }
+
+    /// The kind of the stream that keeps what goes to `target`, if one does.
+    pub(super) fn keeps(&self, target: &Target) -> Option<Kind> {
+        let kind = Kind::of(target);
+        let is_kept = match target {
+            Target::Broadcast(path) => self
+                .kept_prefixes
+                .iter()
+                .any(|prefix| path.after(prefix).is_some()),
+            Target::User { .. } => true,
+        };
+        (is_kept && self.kept(kind).is_some()).then_some(kind)
+    }
+
+    /// Publishes what a stream keeps ([`NatsHistory::keeps`]). `id`, of ASCII graphic characters, is what a repeat is known
+    /// by.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; within `history.publish_timeout`.
+    pub(super) async fn publish(&self, envelope: &Envelope, id: String) -> Result<Published, StoreError> {
+        let kept = self
+            .known(Kind::of(&envelope.target))
+            .ok_or(StoreError::Unavailable)?;
+        let (epoch, item) = (kept.epoch(), self.item(envelope, id));
+        let stored = self.store.publish(&kept.plan, &kept.state.look, item).await?;
+        Ok(kept.published(epoch, stored))
+    }
+
+    /// Publishes several notifications in their order, each with its id, all kept. Those of one kind are stored in that
+    /// order; what that takes is said with [`StoreError::OrderChanged`].
+    pub(super) async fn publish_all(
+        &self,
+        all: &[(&Envelope, String)],
+    ) -> Vec<Result<Published, StoreError>> {
+        let mut outcomes: Vec<Result<Published, StoreError>> =
+            all.iter().map(|_| Err(StoreError::Unavailable)).collect();
+        for kept in self.kinds.iter().filter(|kept| kept.is_known()) {
+            let epoch = kept.epoch();
+            let (mut places, mut items) = (Vec::new(), Vec::new());
+            for (index, (envelope, id)) in all.iter().enumerate() {
+                if Kind::of(&envelope.target) == kept.plan.kind {
+                    places.push(index);
+                    items.push(self.item(envelope, id.clone()));
+                }
+            }
+            let stored = self.store.publish_all(&kept.plan, &kept.state.look, items).await;
+            for (index, stored) in places.into_iter().zip(stored) {
+                if let Some(outcome) = outcomes.get_mut(index) {
+                    *outcome = stored.map(|stored| kept.published(epoch, stored));
+                }
+            }
+        }
+        outcomes
+    }
+
+    /// Publishes several notifications of one kind, all or none, in their order and with nobody's in between.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; [`StoreError::Unavailable`] also where NATS has no atomic batches, which
+    /// [`NatsHistory::is_atomic`] tells before.
+    pub(super) async fn publish_atomic(
+        &self,
+        kind: Kind,
+        all: &[(&Envelope, String)],
+    ) -> Result<Vec<Published>, StoreError> {
+        // A server that knows no batches would store each message by itself.
+        let kept = self
+            .known(kind)
+            .filter(|_| self.is_atomic(kind))
+            .ok_or(StoreError::Unavailable)?;
+        if all.iter().any(|(envelope, _)| Kind::of(&envelope.target) != kind) {
+            return Err(StoreError::Unavailable);
+        }
+        let epoch = kept.epoch();
+        let items = all
+            .iter()
+            .map(|(envelope, id)| self.item(envelope, id.clone()))
+            .collect();
+        let stored = self
+            .store
+            .publish_atomic(&kept.plan, &kept.state.look, items)
+            .await?;
+        Ok(stored
+            .into_iter()
+            .map(|stored| kept.published(epoch, stored))
+            .collect())
+    }
+
+    /// Whether the stream of `kind` takes atomic batches.
+    pub(super) fn is_atomic(&self, kind: Kind) -> bool {
+        let stream = self.kept(kind).and_then(|kept| kept.state.stream());
+        self.api.version() >= Version::ATOMIC
+            && stream.is_some_and(|stream| {
+                stream
+                    .config
+                    .get("allow_atomic")
+                    .is_some_and(|allowed| *allowed == true)
+            })
+    }
+
+    /// The notification that is stored at `position`. `None`: it is not there any more, or cannot be decoded.
+    ///
+    /// # Errors
+    /// The stream cannot be read now.
+    pub(super) async fn stored_at(
+        &self,
+        kind: Kind,
+        position: Position,
+    ) -> Result<Option<Arc<Envelope>>, Unrecovered> {
+        let kept = self.kept(kind).ok_or(Unrecovered::HistoryOff)?;
+        let _turn = self.direct.turn().await.ok_or(Unrecovered::Unavailable)?;
+        let page = self.direct.page(&kept.plan, position.sequence, ">", 1).await;
+        let page = page.map_err(|_| Unrecovered::Unavailable)?;
+        let found = page
+            .messages
+            .into_iter()
+            .find(|(mark, _)| mark.sequence == position.sequence);
+        Ok(found.and_then(|(_, raw)| self.decoder.decode(raw, position)))
+    }
+
+    /// What was stored for `target` behind `after`, up to `until` and it included; or why that is not known whole.
+    pub(super) async fn replay(
+        &self,
+        target: &Target,
+        after: Position,
+        until: Position,
+        caps: Caps,
+    ) -> Outcome<Arc<Envelope>> {
+        let Some(kept) = self.keeps(target).and_then(|kind| self.kept(kind)) else {
+            return Err(Unrecovered::HistoryOff);
+        };
+        let request = Request {
+            target: target.clone(),
+            after,
+            until,
+            caps,
+            now_ms: unix_ms(),
+        };
+        let storage = match self.is_replicated {
+            true => Storage::Replicated {
+                slack: kept.state.slack(),
+            },
+            false => Storage::Single,
+        };
+        let begun = replay::begin(&kept.tail.lock(), request, storage);
+        match begun {
+            Replay::Done(outcome) => outcome,
+            Replay::Reading(reading) => {
+                self.direct
+                    .resume(&kept.plan, until.epoch, reading, &self.decoder, |stream| {
+                        kept.state.noted(stream.info.first)
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Has the reader of `kind` look at its stream now: another instance says that its epoch is another (`history.epoch`).
+    pub(super) fn look(&self, kind: Kind) {
+        if let Some(kept) = self.kept(kind) {
+            kept.state.look.notify_one();
+        }
+    }
+
+    /// What keeps this instance from being ready, for `/readyz`.
+    pub(super) fn trouble(&self) -> Vec<String> {
+        self.kinds.iter().flat_map(|kept| kept.state.trouble()).collect()
+    }
+
+    /// The limits of streams that are not the configuration's, for people.
+    pub(super) fn drift(&self) -> Vec<String> {
+        self.kinds.iter().flat_map(|kept| kept.state.drift()).collect()
+    }
+
+    /// Waits until every reader has caught up.
+    pub(super) async fn caught_up(&self) {
+        for kept in &self.kinds {
+            let mut caught_up = kept.state.is_caught_up();
+            // An error: the reader is gone, which somebody else watches.
+            let _ = caught_up.wait_for(|is_caught_up| *is_caught_up).await;
+        }
+    }
+
+    /// How many publishes wait, and how many were repeated since the start.
+    pub(super) fn publishes(&self) -> (usize, u64) {
+        (self.store.waiting(), self.store.repeated())
+    }
+
+    /// The counts of `kind`.
+    pub(super) fn stats(&self, kind: Kind) -> Option<KindStats> {
+        let KeptKind {
+            state, tail, stale, ..
+        } = self.kept(kind)?;
+        let (tail_bytes, tail_messages) = {
+            let tail = tail.lock();
+            (tail.bytes(), tail.len())
+        };
+        Some(KindStats {
+            head: state.head.load(Ordering::Relaxed),
+            pending: state.pending.load(Ordering::Relaxed),
+            resets_by_gap: state.resets(Cause::Gap),
+            resets_by_silence: state.resets(Cause::Silent),
+            resets_by_connection: state.resets(Cause::Disconnected),
+            polled: state.polled.load(Ordering::Relaxed),
+            holes: state.holes.load(Ordering::Relaxed),
+            broken: state.broken.load(Ordering::Relaxed),
+            expired: state.expired.load(Ordering::Relaxed) + stale.load(Ordering::Relaxed),
+            tail_bytes,
+            tail_messages,
+            has_drift: !state.drift().is_empty(),
+        })
+    }
+
+    fn kept(&self, kind: Kind) -> Option<&KeptKind> {
+        self.kinds.iter().find(|kept| kept.plan.kind == kind)
+    }
+
+    /// The same, once its stream has been seen.
+    fn known(&self, kind: Kind) -> Option<&KeptKind> {
+        self.kept(kind).filter(|kept| kept.is_known())
+    }
+
+    fn item(&self, envelope: &Envelope, id: String) -> Item {
+        Item {
+            subject: self.decoder.subjects.target(&envelope.target),
+            headers: headers::encode_envelope(envelope),
+            payload: envelope.body.clone(),
+            id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! What belongs to one kind's history: its stream, its reader's state, its tail. Knows no request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::Published;
+use crate::bus::feed::{Feed, FeedSender};
+use crate::bus::history::Position;
+use crate::bus::nats::live::{SharedTail, State};
+use crate::bus::nats::store::Stored;
+use crate::bus::nats::streams::Plan;
+
+/// One kind's history.
+pub(super) struct KeptKind {
+    pub(super) plan: Arc<Plan>,
+    pub(super) state: Arc<State>,
+    pub(super) tail: SharedTail,
+    pub(super) tail_bytes: usize,
+    pub(super) feed: Mutex<(Option<FeedSender>, Option<Feed>)>,
+    /// Counts what was stale when the relay reached it.
+    pub(super) stale: Arc<AtomicU64>,
+    pub(super) epoch_subject: String,
+}
+
+impl KeptKind {
+    /// The stream's epoch as it is known now.
+    pub(super) fn epoch(&self) -> u64 {
+        self.state.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Whether the stream's epoch is known, without which there are no positions.
+    pub(super) fn is_known(&self) -> bool {
+        self.epoch() != 0
+    }
+
+    /// Turns JetStream's answer into a position, and lets the reader know what it has to see. `epoch` was taken before the
+    /// message was sent: a stream that is another meanwhile makes a position that nobody resumes from, and never one in the
+    /// wrong place.
+    pub(super) fn published(&self, epoch: u64, stored: Stored) -> Published {
+        let Stored {
+            sequence,
+            is_duplicate,
+        } = stored;
+        self.state.acked.fetch_max(sequence, Ordering::Relaxed);
+        Published {
+            position: Position { epoch, sequence },
+            is_duplicate,
+        }
+    }
+}

@@ -1,0 +1,585 @@
+//! History against real servers: `cargo test --lib bus::nats::history -- --ignored`. They want `nats-server` in `.tools/bin`, or
+//! in `$HERALD_TOOLS/bin`.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::bus::Bus;
+use crate::bus::feed::Fed;
+use crate::bus::history::config::Storage as StoredIn;
+use crate::bus::nats::NatsBus;
+use crate::bus::reader::Broken;
+use crate::destination::Prefixes;
+use crate::envelope::HeaderLimits;
+use crate::instance::{Instance, InstanceId};
+use crate::principal::UserName;
+use crate::setting::ByteSize;
+
+mod faults;
+mod foreign;
+mod server;
+
+use server::Servers;
+
+/// What takes longer is a fault.
+const LONG: Duration = Duration::from_secs(60);
+
+/// An instance: its bus, its history, and what its relay is given.
+struct Herald {
+    bus: Arc<NatsBus>,
+    history: Arc<NatsHistory>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for Herald {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+impl Herald {
+    /// Boxed: the client's attempt to connect is large.
+    fn start<'s>(
+        servers: &'s Servers,
+        change: impl FnOnce(&mut Config, &mut usize) + Send + 's,
+    ) -> BoxFuture<'s, Self> {
+        Box::pin(Self::start_now(servers, change))
+    }
+
+    async fn start_now(servers: &Servers, change: impl FnOnce(&mut Config, &mut usize)) -> Self {
+        let config = crate::bus::Config {
+            url: Some(servers.urls().parse().unwrap()),
+            ..Default::default()
+        };
+        let mut history = Config {
+            enabled: Some(true),
+            ..Config::default()
+        };
+        let mut incoming_bytes = 64 << 20;
+        change(&mut history, &mut incoming_bytes);
+        let limits = Limits {
+            body_bytes: ByteSize::mib(1),
+            headers: HeaderLimits {
+                count: 64,
+                bytes: 8 << 10,
+            },
+        };
+        let instance = Instance {
+            id: InstanceId::random(),
+            name: "test".into(),
+        };
+        let bus = Box::pin(NatsBus::connect(&config, limits, &instance))
+            .await
+            .unwrap();
+        drop(bus.incoming());
+        let history = Arc::new(NatsHistory::new(Setup {
+            connection: bus.connection.clone(),
+            prefix: &config.prefix,
+            subjects: &bus.subjects,
+            limits,
+            config: &history,
+            kept: history.kept_prefixes(&Prefixes::default()),
+            incoming_bytes,
+        }));
+        let tasks = history
+            .readers()
+            .into_iter()
+            .map(|(_, reader)| tokio::spawn(reader))
+            .collect();
+        Self { bus, history, tasks }
+    }
+
+    async fn ready(self) -> Self {
+        within(self.history.caught_up()).await;
+        assert_eq!(self.history.trouble(), Vec::<String>::new());
+        self
+    }
+
+    async fn until_connected(&self) {
+        let mut health = self.bus.health();
+        within(health.wait_for(|health| *health == crate::bus::Health::Connected))
+            .await
+            .unwrap();
+    }
+
+    fn api(&self) -> &Api {
+        &self.history.api
+    }
+
+    /// Asks JetStream something that Herald does not.
+    async fn ask(&self, verb: &str, body: Value) -> Value {
+        self.api().ask(verb, "HERALD_USER", &body, LONG).await.unwrap()
+    }
+
+    async fn publish(&self, user: &str, body: &str) -> Result<Published, StoreError> {
+        let envelope = to_user(user, body);
+        let id = envelope.id.to_string();
+        self.history.publish(&envelope, id).await
+    }
+
+    fn stats(&self) -> KindStats {
+        self.history.stats(Kind::User).unwrap()
+    }
+
+    fn collect(&self, kind: Kind) -> Seen {
+        Seen::of(self.history.feed(kind).unwrap())
+    }
+}
+
+/// What the relay was given, as it comes.
+struct Seen {
+    all: Arc<Mutex<Vec<Fed>>>,
+    changed: Arc<tokio::sync::Notify>,
+}
+
+impl Seen {
+    fn of(mut feed: Feed) -> Self {
+        let seen = Self {
+            all: Arc::default(),
+            changed: Arc::default(),
+        };
+        let (all, changed) = (seen.all.clone(), seen.changed.clone());
+        tokio::spawn(async move {
+            while let Some(fed) = feed.next().await {
+                all.lock().push(fed);
+                changed.notify_one();
+            }
+        });
+        seen
+    }
+
+    async fn until(&self, enough: impl Fn(&[Fed]) -> bool) -> Vec<Fed> {
+        let waited = async {
+            loop {
+                let changed = self.changed.notified();
+                if enough(&self.all.lock()) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        match tokio::time::timeout(LONG, waited).await {
+            Ok(()) => self.all.lock().clone(),
+            Err(_) => panic!(
+                "only {:?} came",
+                self.all.lock().iter().rev().take(3).collect::<Vec<_>>()
+            ),
+        }
+    }
+
+    async fn until_position(&self, position: Position) -> Vec<Fed> {
+        self.until(|all| all.last().is_some_and(|fed| at(fed) >= position))
+            .await
+    }
+
+    fn broken(&self) -> Vec<Broken> {
+        let all = self.all.lock();
+        all.iter()
+            .filter_map(|fed| {
+                if let Fed::Broken(broken) = fed {
+                    Some(*broken)
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// The bodies by their positions. Panics where one comes twice or out of order.
+    fn bodies(&self) -> BTreeMap<Position, String> {
+        let mut bodies = BTreeMap::new();
+        for fed in self.all.lock().iter() {
+            if let Fed::Notification(envelope) = fed {
+                let position = envelope.position.unwrap();
+                let is_last = bodies.last_key_value().is_none_or(|(last, _)| *last < position);
+                assert!(is_last, "{position} comes behind {:?}", bodies.last_key_value());
+                bodies.insert(position, String::from_utf8_lossy(&envelope.body).into_owned());
+            }
+        }
+        bodies
+    }
+}
+
+fn at(fed: &Fed) -> Position {
+    match fed {
+        Fed::Notification(envelope) => envelope.position.unwrap(),
+        Fed::Passed(position) | Fed::CaughtUp(position) => *position,
+        Fed::Broken(broken) => broken.base,
+    }
+}
+
+fn within<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let bounded = tokio::time::timeout(LONG, Box::pin(work));
+    async { bounded.await.expect("in time") }
+}
+
+fn target(user: &str) -> Target {
+    Target::User {
+        user: UserName::parse(user).unwrap(),
+        path: Path::parse("/queue/orders").unwrap(),
+    }
+}
+
+fn to_user(user: &str, body: &str) -> Envelope {
+    Envelope::new(target(user), body.to_owned())
+}
+
+const CAPS: Caps = Caps {
+    messages: 100_000,
+    bytes: 1 << 30,
+};
+
+/// A body, and what became of it.
+type Tried = (String, Result<Published, StoreError>);
+
+/// Publishes until told to stop, `tasks` at once, and checks afterwards what became of each.
+struct Load {
+    stop: tokio_util::sync::CancellationToken,
+    tasks: Vec<tokio::task::JoinHandle<Vec<Tried>>>,
+    began: Instant,
+}
+
+impl Load {
+    fn start(herald: &Herald, tasks: usize, pause: Duration) -> Self {
+        let stop = tokio_util::sync::CancellationToken::new();
+        let tasks = (0..tasks).map(|task| {
+            let (history, stop) = (herald.history.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut outcomes = Vec::new();
+                for number in 0.. {
+                    if stop.is_cancelled() {
+                        break;
+                    }
+                    let body = format!("{task}-{number}");
+                    let envelope = to_user("anna", &body);
+                    let outcome = history.publish(&envelope, envelope.id.to_string()).await;
+                    if outcome.is_err() {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    outcomes.push((body, outcome));
+                    tokio::time::sleep(pause).await;
+                }
+                outcomes
+            })
+        });
+        Self {
+            tasks: tasks.collect(),
+            stop,
+            began: Instant::now(),
+        }
+    }
+
+    /// Ends it, and checks: each acknowledged message was delivered at its position, once; each task's in its order; nothing
+    /// that is surely not stored was delivered; nothing is broken.
+    async fn check(self, herald: &Herald, seen: &Seen, what: &str) {
+        self.stop.cancel();
+        let mut outcomes = Vec::new();
+        for task in self.tasks {
+            outcomes.push(task.await.unwrap());
+        }
+        let last = outcomes
+            .iter()
+            .flatten()
+            .filter_map(|(_, outcome)| outcome.as_ref().ok())
+            .map(|p| p.position)
+            .max();
+        seen.until_position(last.expect("one was stored")).await;
+        // What is unknown may come behind it.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let bodies = seen.bodies();
+        let distinct: HashSet<&String> = bodies.values().collect();
+        assert_eq!(distinct.len(), bodies.len(), "{what}: stored twice");
+        let (mut acked, mut unknown, mut refused) = (0, 0, 0);
+        for outcomes in &outcomes {
+            let mut before = Position::default();
+            for (body, outcome) in outcomes {
+                match outcome {
+                    Ok(published) => {
+                        acked += 1;
+                        assert_eq!(
+                            bodies.get(&published.position),
+                            Some(body),
+                            "{what}: acked and lost"
+                        );
+                        assert!(published.position > before, "{what}: order");
+                        before = published.position;
+                    }
+                    Err(StoreError::Unknown) => unknown += 1,
+                    Err(_) => {
+                        refused += 1;
+                        assert!(
+                            !distinct.contains(body),
+                            "{what}: {body} was refused and delivered"
+                        );
+                    }
+                }
+            }
+        }
+        let (_, repeated) = herald.history.publishes();
+        eprintln!(
+            "{what}: {acked} acked, 0 lost, 0 doubled, {unknown} unknown, {refused} refused, {} delivered, {repeated} \
+             repeats in {:.1} s; {:?}",
+            bodies.len(),
+            self.began.elapsed().as_secs_f32(),
+            herald.stats()
+        );
+        assert_eq!(seen.broken(), [], "{what}");
+        assert_eq!(herald.bus.stats().slow_consumer_drops, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants nats-server"]
+async fn what_is_stored_is_seen_at_its_position() {
+    for storage in [StoredIn::File, StoredIn::Memory] {
+        let servers = Servers::single("");
+        let herald = Herald::start(&servers, |config, _| config.storage = storage)
+            .await
+            .ready()
+            .await;
+        let (users, broadcasts) = (herald.collect(Kind::User), herald.collect(Kind::Broadcast));
+        let load = Load::start(&herald, 16, Duration::ZERO);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        load.check(&herald, &users, &format!("steady, {storage}")).await;
+        let broadcast = Envelope::new(Target::Broadcast(Path::parse("/topic/x").unwrap()), "all");
+        let published = herald.history.publish(&broadcast, "b".into()).await.unwrap();
+        let again = herald.history.publish(&broadcast, "b".into()).await.unwrap();
+        assert!(!published.is_duplicate && again.is_duplicate && again.position == published.position);
+        let all = broadcasts.until_position(published.position).await;
+        assert!(matches!(all[0], Fed::CaughtUp(_)) && all.len() == 2, "{all:?}");
+        let stored = herald
+            .history
+            .stored_at(Kind::Broadcast, published.position)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((&stored.body[..], stored.id == broadcast.id), (&b"all"[..], true));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants nats-server"]
+async fn arrays_keep_their_order_and_batches_are_whole() {
+    for (servers, replicas) in [(Servers::single(""), 1), (Servers::cluster(), 3)] {
+        let herald = Herald::start(&servers, |config, _| {
+            config.replicas = Replicas::try_from(replicas).unwrap()
+        })
+        .await;
+        arrays_and_batches(herald.ready().await).await;
+    }
+}
+
+async fn arrays_and_batches(herald: Herald) {
+    let seen = herald.collect(Kind::User);
+    let envelopes: Vec<Envelope> = (0..1_000)
+        .map(|number| to_user("anna", &format!("a{number}")))
+        .collect();
+    let all: Vec<(&Envelope, String)> = envelopes.iter().map(|e| (e, e.id.to_string())).collect();
+    let began = Instant::now();
+    let outcomes = herald.history.publish_all(&all).await;
+    eprintln!(
+        "an array of 1,000: {:?}, {:?}",
+        began.elapsed(),
+        herald.history.publishes()
+    );
+    let positions: Vec<u64> = outcomes
+        .iter()
+        .map(|o| o.as_ref().unwrap().position.sequence)
+        .collect();
+    assert!(positions.is_sorted());
+    let again = herald.history.publish_all(&all).await;
+    assert!(again.iter().zip(&outcomes).all(|(again, first)| {
+        let (again, first) = (again.as_ref().unwrap(), first.as_ref().unwrap());
+        again.is_duplicate && again.position == first.position
+    }));
+    let envelopes: Vec<Envelope> = (0..1_000)
+        .map(|number| to_user("anna", &format!("b{number}")))
+        .collect();
+    let all: Vec<(&Envelope, String)> = envelopes.iter().map(|e| (e, e.id.to_string())).collect();
+    assert!(herald.history.is_atomic(Kind::User));
+    let load = Load::start(&herald, 4, Duration::ZERO);
+    let began = Instant::now();
+    let stored = herald.history.publish_atomic(Kind::User, &all).await.unwrap();
+    eprintln!("a batch of 1,000: {:?}", began.elapsed());
+    let first = stored[0].position.sequence;
+    assert!(
+        stored
+            .iter()
+            .zip(first..)
+            .all(|(stored, expected)| stored.position.sequence == expected)
+    );
+    load.check(&herald, &seen, "beside a batch").await;
+    let bodies = seen.bodies();
+    for (number, stored) in stored.iter().enumerate() {
+        assert_eq!(bodies[&stored.position], format!("b{number}"));
+    }
+    assert_eq!(
+        herald.history.publish_atomic(Kind::User, &all).await,
+        Err(StoreError::Duplicate)
+    );
+    // Where the ids of a batch are stored can be asked, and the question stores nothing.
+    let last = herald
+        .api()
+        .stream(&herald.history.kinds[1].plan)
+        .await
+        .unwrap()
+        .info
+        .last;
+    for (id, is_known) in [(&all[999].1, true), (&"never".to_owned(), false)] {
+        let answer = herald
+            .history
+            .store
+            .stored_for_test(&herald.history.kinds[1].plan, id)
+            .await;
+        assert_eq!(answer, is_known.then_some(stored[999].position.sequence));
+    }
+    assert_eq!(
+        herald
+            .api()
+            .stream(&herald.history.kinds[1].plan)
+            .await
+            .unwrap()
+            .info
+            .last,
+        last
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants nats-server"]
+async fn a_replay_is_complete_from_the_tail_and_from_the_stream() {
+    let servers = Servers::single("");
+    let herald = Herald::start(&servers, |config, _| config.tail_bytes = Some(ByteSize::mib(1)))
+        .await
+        .ready()
+        .await;
+    let seen = herald.collect(Kind::User);
+    let envelopes: Vec<Envelope> = (0..6_000)
+        .map(|n| to_user(["anna", "ben"][n % 2], &format!("{n}")))
+        .collect();
+    let mut positions = Vec::new();
+    for part in envelopes.chunks(1_000) {
+        let all: Vec<(&Envelope, String)> = part.iter().map(|e| (e, e.id.to_string())).collect();
+        positions.extend(
+            herald
+                .history
+                .publish_all(&all)
+                .await
+                .into_iter()
+                .map(|o| o.unwrap().position),
+        );
+    }
+    let until = *positions.last().unwrap();
+    seen.until_position(until).await;
+    for (user, offset) in [("anna", 0), ("ben", 1)] {
+        for after in [0, 1, 100, 2_999, 5_500, 5_990, 5_999] {
+            let began = Instant::now();
+            let got = within(
+                herald
+                    .history
+                    .replay(&target(user), positions[after], until, CAPS),
+            )
+            .await
+            .unwrap();
+            let expected: Vec<Position> = positions
+                .iter()
+                .skip(offset)
+                .step_by(2)
+                .copied()
+                .filter(|p| *p > positions[after])
+                .collect();
+            let got: Vec<Position> = got.iter().map(|e| e.position.unwrap()).collect();
+            assert_eq!(got, expected, "{user} {after}");
+            eprintln!("replay of {}: {:?}", got.len(), began.elapsed());
+        }
+    }
+    let few = Caps {
+        messages: 10,
+        bytes: 1 << 20,
+    };
+    assert_eq!(
+        herald
+            .history
+            .replay(&target("anna"), positions[0], until, few)
+            .await
+            .unwrap_err(),
+        Unrecovered::TooMany
+    );
+    let other = Position {
+        epoch: 1,
+        ..positions[0]
+    };
+    assert_eq!(
+        herald
+            .history
+            .replay(&target("anna"), other, until, CAPS)
+            .await
+            .unwrap_err(),
+        Unrecovered::EpochChanged
+    );
+    herald
+        .ask("STREAM.PURGE", json!({"seq": positions[50].sequence}))
+        .await;
+    assert_eq!(
+        herald
+            .history
+            .replay(&target("anna"), positions[0], until, CAPS)
+            .await
+            .unwrap_err(),
+        Unrecovered::PositionExpired
+    );
+    // Another instance fills its tail at its start.
+    let second = Herald::start(&servers, |_, _| {}).await.ready().await;
+    assert_eq!(second.stats().tail_messages, 5_950);
+    let got = second
+        .history
+        .replay(&target("anna"), positions[4_500], until, CAPS)
+        .await
+        .unwrap();
+    assert_eq!(got.len(), 749);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants nats-server"]
+async fn a_slow_relay_is_served_slower_and_nothing_is_dropped() {
+    let servers = Servers::single("");
+    let herald = Herald::start(&servers, |config, incoming| {
+        (*incoming, config.tail_bytes) = (1 << 20, Some(ByteSize::mib(1)));
+    })
+    .await
+    .ready()
+    .await;
+    let mut feed = herald.history.feed(Kind::User).unwrap();
+    let mut last = Position::default();
+    for part in 0..200 {
+        let envelopes: Vec<Envelope> = (0..1_000)
+            .map(|n| to_user("anna", &format!("{part}-{n:<200}")))
+            .collect();
+        let all: Vec<(&Envelope, String)> = envelopes.iter().map(|e| (e, e.id.to_string())).collect();
+        for outcome in herald.history.publish_all(&all).await {
+            last = outcome.unwrap().position;
+        }
+    }
+    let before = herald.stats();
+    assert!(before.head < 20_000, "{before:?}");
+    let began = Instant::now();
+    let mut next = 1;
+    while next <= last.sequence {
+        match within(feed.next()).await.unwrap() {
+            Fed::Notification(envelope) => {
+                assert_eq!(envelope.position.unwrap().sequence, next);
+                next += 1;
+            }
+            Fed::CaughtUp(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let after = herald.stats();
+    eprintln!("200,000 caught up in {:?}; {after:?}", began.elapsed());
+    assert_eq!(herald.bus.stats().slow_consumer_drops, 0);
+    assert_eq!((after.resets_by_gap, after.broken), (0, 0));
+}

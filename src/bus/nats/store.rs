@@ -1,0 +1,195 @@
+//! Publishing into a stream: a publish is done once JetStream says where it stored it. An attempt without an answer is
+//! repeated under the same id, which JetStream knows again, until `history.publish_timeout` is over; what that comes to is
+//! decided by [`repeats`] alone. Knows no HTTP and no reader.
+//!
+//! Bounded by `history.publishes` and 64 MiB that wait for their answers; beyond, a publish is refused before it costs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_nats::message::OutboundMessage;
+use async_nats::{HeaderMap, Message};
+use bytes::Bytes;
+use serde::Deserialize;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+
+use super::api::{self, ApiFailure};
+use super::link::Connection;
+use super::streams::Plan;
+use crate::bus::headers::stream::for_stream;
+use crate::bus::history::config::PUBLISHES_BYTES;
+use crate::bus::requests::Waiting;
+use crate::bus::{PublishError, RequestError};
+
+mod array;
+mod atomic;
+mod repeats;
+
+pub(super) use repeats::StoreError;
+use repeats::{Answer, Next, Repeats};
+
+/// Publishes into streams and waits until they are stored.
+pub(super) struct Store {
+    connection: Connection,
+    timeout: Duration,
+    /// Publishes that may wait, and their bytes.
+    publishes: usize,
+    places: Semaphore,
+    bytes: Semaphore,
+    repeated: AtomicU64,
+}
+
+/// A message to be stored.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) subject: String,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Bytes,
+    /// By which JetStream knows a repeat: ASCII graphic characters.
+    pub(super) id: String,
+}
+
+/// Where a message is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// The sequence.
+    pub(super) sequence: u64,
+    /// Whether it was stored before: by an earlier publish with its id, not by an earlier attempt of this one.
+    pub(super) is_duplicate: bool,
+}
+
+/// JetStream's answer to a publish.
+#[derive(Debug, Deserialize)]
+struct PubAck {
+    seq: u64,
+    #[serde(default)]
+    duplicate: bool,
+}
+
+/// What a publish takes of what may wait.
+struct Room<'s>(#[expect(dead_code, reason = "held")] [SemaphorePermit<'s>; 2]);
+
+impl Store {
+    /// A store by this connection: `publishes` may wait for at most `timeout`.
+    pub(super) fn new(connection: Connection, publishes: usize, timeout: Duration) -> Self {
+        let publishes = publishes.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            connection,
+            timeout,
+            publishes,
+            places: Semaphore::new(publishes),
+            bytes: Semaphore::new(PUBLISHES_BYTES.0),
+            repeated: AtomicU64::new(0),
+        }
+    }
+
+    /// How many publishes were repeated since the start.
+    pub(super) fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
+    }
+
+    /// How many publishes wait for their answers.
+    pub(super) fn waiting(&self) -> usize {
+        self.publishes - self.places.available_permits().min(self.publishes)
+    }
+
+    /// Stores one message. `look` is told where the stream may not be there.
+    ///
+    /// # Cancel safety
+    /// If dropped before it is ready, the message may be stored or not.
+    pub(super) async fn publish(
+        &self,
+        plan: &Plan,
+        look: &Notify,
+        mut item: Item,
+    ) -> Result<Stored, StoreError> {
+        let _room = self.room(1, item.weight())?;
+        for_stream(&mut item.headers, &plan.name, &item.id);
+        let mut repeats = Repeats::new(Instant::now(), self.timeout);
+        loop {
+            let answer = match self.send(&item).await {
+                Ok(waiting) => heard(waiting.wait(repeats.patience(Instant::now())).await),
+                Err(error) => self.not_sent(error),
+            };
+            match repeats.answered(answer, Instant::now()) {
+                Next::Done(outcome) => return outcome,
+                Next::Again { after } => self.before_repeat(after, &repeats, look).await,
+            }
+        }
+    }
+
+    async fn before_repeat(&self, after: Duration, repeats: &Repeats, look: &Notify) {
+        self.repeated.fetch_add(1, Ordering::Relaxed);
+        if repeats.may_be_missing() {
+            look.notify_one();
+        }
+        tokio::time::sleep(after).await;
+    }
+
+    /// Room for so many publishes.
+    fn room(&self, publishes: usize, bytes: usize) -> Result<Room<'_>, StoreError> {
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        // One always fits.
+        let bytes = number(bytes.min(PUBLISHES_BYTES.0));
+        let places = self.places.try_acquire_many(number(publishes));
+        let bytes = self.bytes.try_acquire_many(bytes);
+        match (places, bytes) {
+            (Ok(places), Ok(bytes)) => Ok(Room([places, bytes])),
+            _ => Err(StoreError::Unavailable),
+        }
+    }
+
+    /// What it means that the connection did not take a message.
+    fn not_sent(&self, error: PublishError) -> Answer {
+        match error {
+            PublishError::Unavailable if self.connection.is_live() => Answer::Stalled,
+            PublishError::Unavailable => Answer::NotSent,
+            PublishError::TooLarge { size, limit, which } => Answer::TooLarge { size, limit, which },
+        }
+    }
+
+    /// Hands the message to the connection; the answer is awaited separately.
+    async fn send(&self, item: &Item) -> Result<Waiting, PublishError> {
+        let waiting = self
+            .connection
+            .link
+            .requests
+            .open()
+            .ok_or(PublishError::Unavailable)?;
+        self.connection
+            .send(OutboundMessage {
+                subject: item.subject.as_str().into(),
+                reply: Some(waiting.subject().into()),
+                payload: item.payload.clone(),
+                headers: Some(item.headers.clone()),
+            })
+            .await?;
+        Ok(waiting)
+    }
+}
+
+impl Item {
+    fn weight(&self) -> usize {
+        let headers = self.headers.iter().flat_map(|(name, values)| {
+            let name: &str = name.as_ref();
+            values.iter().map(|value| name.len() + value.as_str().len())
+        });
+        crate::envelope::OVERHEAD_BYTES + self.subject.len() + self.payload.len() + headers.sum::<usize>()
+    }
+}
+
+/// What came as an answer.
+fn heard(reply: Result<Message, RequestError>) -> Answer {
+    match reply {
+        Err(RequestError::NoResponders) => Answer::NoResponders,
+        Err(RequestError::Timeout | RequestError::Unavailable) => Answer::None,
+        Ok(message) => match api::read::<PubAck>(&message.payload) {
+            Ok(ack) => Answer::Stored(Stored {
+                sequence: ack.seq,
+                is_duplicate: ack.duplicate,
+            }),
+            Err(ApiFailure::Refused(refusal)) => Answer::Refused(refusal),
+            Err(_) => Answer::None,
+        },
+    }
+}

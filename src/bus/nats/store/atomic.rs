@@ -1,0 +1,156 @@
+//! Several messages that are stored whole or not at all, in order, and nobody's in between: JetStream's atomic batches.
+//!
+//! The last message commits the batch and is the only one whose answer counts. Without an answer the whole is repeated as a
+//! batch of its own; if JetStream then says that it knows one of the ids, the first batch was stored, and a question for the
+//! last id says where. That question can store nothing.
+
+use std::time::Instant;
+
+use async_nats::message::OutboundMessage;
+use bytes::Bytes;
+use tokio::sync::Notify;
+use ulid::Ulid;
+
+use super::{Answer, Item, Next, Repeats, Store, StoreError, Stored, heard};
+use crate::bus::PublishError;
+use crate::bus::headers::stream::{Batch, asking_for, for_stream, in_batch};
+use crate::bus::nats::streams::Plan;
+use crate::bus::requests::Waiting;
+
+/// The most messages of a batch; JetStream's own limit.
+pub(in crate::bus::nats) const BATCH_MAX: usize = 1_000;
+/// JetStream's code for a batch that holds the id of a message that is stored.
+const CONTAINS_DUPLICATE: u32 = 10_201;
+/// Too many batches are open.
+const TOO_MANY_BATCHES: u32 = 10_210;
+/// A part of the batch did not arrive, or came too late.
+const INCOMPLETE: u32 = 10_176;
+
+impl Store {
+    /// Stores all messages or none, at sequences that follow one another. Where each is stored.
+    ///
+    /// # Cancel safety
+    /// If dropped before it is ready, all may be stored or none.
+    pub(in crate::bus::nats) async fn publish_atomic(
+        &self,
+        plan: &Plan,
+        look: &Notify,
+        mut items: Vec<Item>,
+    ) -> Result<Vec<Stored>, StoreError> {
+        if items.len() > BATCH_MAX {
+            return Err(StoreError::TooLarge {
+                size: items.len(),
+                limit: BATCH_MAX,
+                which: "messages of an atomic batch",
+            });
+        }
+        let bytes = items.iter().map(Item::weight).fold(0, usize::saturating_add);
+        let _room = self.room(items.len(), bytes)?;
+        for item in &mut items {
+            for_stream(&mut item.headers, &plan.name, &item.id);
+        }
+        let Some(last) = items.last().cloned() else {
+            return Ok(Vec::new());
+        };
+        let mut repeats = Repeats::new(Instant::now(), self.timeout);
+        loop {
+            let answer = match self.send_batch(&items).await {
+                Ok(waiting) => heard(waiting.wait(repeats.patience(Instant::now())).await),
+                Err(error) => self.not_sent(error),
+            };
+            let answer = match answer {
+                Answer::Refused(refusal) if refusal.err_code == CONTAINS_DUPLICATE => {
+                    if !repeats.is_unknown() {
+                        return Err(StoreError::Duplicate);
+                    }
+                    // The earlier attempt is stored, whole; its last message says where.
+                    match self.stored(plan, &last, &repeats).await {
+                        Answer::Refused(_) => return Err(StoreError::Unknown),
+                        answer => answer,
+                    }
+                }
+                // Nothing of it is stored, and the next may be.
+                Answer::Refused(refusal) if [TOO_MANY_BATCHES, INCOMPLETE].contains(&refusal.err_code) => {
+                    Answer::NoResponders
+                }
+                answer => answer,
+            };
+            match repeats.answered(answer, Instant::now()) {
+                Next::Done(Ok(stored)) => return Ok(sequences(stored.sequence, items.len())),
+                Next::Done(Err(error)) => return Err(error),
+                Next::Again { after } => self.before_repeat(after, &repeats, look).await,
+            }
+        }
+    }
+
+    /// Sends the whole batch; the answer to its last message is awaited separately.
+    async fn send_batch(&self, items: &[Item]) -> Result<Waiting, PublishError> {
+        let id = Ulid::new().to_string();
+        let link = &self.connection.link;
+        let commit = link.requests.open().ok_or(PublishError::Unavailable)?;
+        for (index, item) in items.iter().enumerate() {
+            let is_last = index + 1 == items.len();
+            let mut headers = item.headers.clone();
+            let batch = Batch {
+                id: &id,
+                number: index + 1,
+                is_last,
+            };
+            in_batch(&mut headers, batch);
+            let message = OutboundMessage {
+                subject: item.subject.as_str().into(),
+                reply: is_last.then(|| commit.subject().into()),
+                payload: item.payload.clone(),
+                headers: Some(headers),
+            };
+            self.connection.send(message).await?;
+        }
+        Ok(commit)
+    }
+
+    /// Asks where the message with the item's id is stored. A refusal: it is not.
+    async fn stored(&self, plan: &Plan, item: &Item, repeats: &Repeats) -> Answer {
+        let question = Item {
+            subject: item.subject.clone(),
+            headers: asking_for(&plan.name, &item.id),
+            payload: Bytes::new(),
+            id: item.id.clone(),
+        };
+        match self.send(&question).await {
+            Ok(waiting) => heard(waiting.wait(repeats.patience(Instant::now())).await),
+            Err(error) => self.not_sent(error),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// Where the message with this id is stored.
+    pub(in crate::bus::nats) async fn stored_for_test(&self, plan: &Plan, id: &str) -> Option<u64> {
+        let item = Item {
+            subject: "herald.user.anna.x".into(),
+            headers: async_nats::HeaderMap::new(),
+            payload: Bytes::new(),
+            id: id.into(),
+        };
+        match self
+            .stored(plan, &item, &Repeats::new(Instant::now(), self.timeout))
+            .await
+        {
+            Answer::Stored(stored) => Some(stored.sequence),
+            Answer::Refused(_) => None,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The sequences of a batch whose last message is at `last`.
+fn sequences(last: u64, count: usize) -> Vec<Stored> {
+    let first = (last + 1).saturating_sub(count as u64);
+    (first..=last)
+        .map(|sequence| Stored {
+            sequence,
+            is_duplicate: false,
+        })
+        .collect()
+}
