@@ -33,7 +33,7 @@ pub mod subject;
 pub(crate) mod tail;
 
 pub use config::{Config, Unsigned};
-pub use history::{History, TailStats};
+pub use history::{History, StreamStats, TailStats};
 pub use publish::{Content, Key, PublishError, Published};
 
 /// A boxed future, so that `dyn Bus` can be async.
@@ -80,6 +80,12 @@ pub trait Bus: Send + Sync + 'static {
     /// ends.
     fn incoming(&self) -> Option<BoxStream<Incoming>>;
 
+    /// What the bus keeps of `kind`, in the order of its positions, where that comes beside [`Bus::incoming`], so that
+    /// neither kind makes the other wait. Taken once; `None`: whatever there is comes there. Ends as that does.
+    fn kept_incoming(&self, _kind: Kind) -> Option<BoxStream<Incoming>> {
+        None
+    }
+
     /// What the bus keeps. `None`: nothing, and no notification has a position.
     fn history(&self) -> Option<&dyn History> {
         None
@@ -114,6 +120,11 @@ pub trait Bus: Send + Sync + 'static {
     /// Whether the bus is connected, and receives everything that it should. Changes wake the receiver.
     fn health(&self) -> watch::Receiver<Health>;
 
+    /// Whether an instance on this bus can serve: connected, and with everything that history needs.
+    fn is_ready(&self) -> bool {
+        *self.health().borrow() == Health::Connected
+    }
+
     /// What keeps the bus from working as it should, in words for `/readyz`, which anybody may read: no secret, no path of
     /// a file, no user's name. Empty if all is well.
     fn trouble(&self) -> Vec<String> {
@@ -142,8 +153,11 @@ pub trait Bus: Send + Sync + 'static {
 pub enum Incoming {
     /// A notification to be delivered.
     Notification(Arc<Envelope>),
-    /// Nothing is to be delivered of what is stored at this position: it was stale.
+    /// Nothing is to be delivered of what is stored at this position: it was stale, or it is where this instance begins.
     Passed(Kind, Position),
+    /// What lies in front of this position is lost for this instance, or the epoch is another: whoever is subscribed to this
+    /// kind has to come back and be told.
+    Broken(Kind, Position),
 }
 
 /// The state of the connection.
@@ -179,6 +193,10 @@ pub struct Stats {
     pub unverified: Unverified,
     /// What history holds in this instance's memory at the moment, in the order of [`Kind::ALL`].
     pub tails: [TailStats; 2],
+    /// How streams are read, in the same order. Zero without any.
+    pub streams: [StreamStats; 2],
+    /// Publishes into streams that were tried again.
+    pub publish_repeats: u64,
 }
 
 /// Control messages without a good signature, by cause (docs/nats.md).

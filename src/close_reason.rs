@@ -25,7 +25,9 @@ pub enum CloseReason {
     Overloaded,
     /// The client reads more slowly than Herald writes, and its outbox is full.
     SlowConsumer,
-    /// A SEND that the bus could not accept.
+    /// This instance missed notifications for good: whoever comes back is told so.
+    HistoryGap,
+    /// A SEND that the bus could not accept, or a SUBSCRIBE that it could not begin.
     BusUnavailable,
     /// Neither heart-beats nor pongs.
     Silence,
@@ -45,7 +47,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, for metrics that want every label present from the start.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Normal,
         Self::Draining,
         Self::Malformed,
@@ -56,6 +58,7 @@ impl CloseReason {
         Self::TooLarge,
         Self::Overloaded,
         Self::SlowConsumer,
+        Self::HistoryGap,
         Self::BusUnavailable,
         Self::Silence,
         Self::HandshakeTimeout,
@@ -78,7 +81,7 @@ impl CloseReason {
             Self::Forbidden | Self::Limit | Self::RateLimited | Self::HandshakeTimeout => 1008,
             Self::TooLarge => 1009,
             Self::Internal => 1011,
-            Self::Overloaded | Self::SlowConsumer | Self::BusUnavailable => 1013,
+            Self::Overloaded | Self::SlowConsumer | Self::HistoryGap | Self::BusUnavailable => 1013,
             Self::NotAuthenticated => 4401,
             Self::Disconnected => 4403,
             Self::Silence => 4408,
@@ -100,6 +103,7 @@ impl CloseReason {
             Self::TooLarge => "too large",
             Self::Overloaded => "overloaded",
             Self::SlowConsumer => "slow consumer",
+            Self::HistoryGap => "history gap, reconnect",
             Self::BusUnavailable => "bus unavailable",
             Self::Silence => "no heart-beat",
             Self::HandshakeTimeout => "CONNECT took too long",
@@ -124,6 +128,7 @@ impl CloseReason {
             Self::TooLarge => "too_large",
             Self::Overloaded => "overloaded",
             Self::SlowConsumer => "slow_consumer",
+            Self::HistoryGap => "history_gap",
             Self::BusUnavailable => "bus_unavailable",
             Self::Silence => "silence",
             Self::HandshakeTimeout => "handshake_timeout",
@@ -142,6 +147,7 @@ impl CloseReason {
             Self::Draining
                 | Self::Overloaded
                 | Self::SlowConsumer
+                | Self::HistoryGap
                 | Self::BusUnavailable
                 | Self::Silence
                 | Self::PeerGone

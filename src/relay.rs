@@ -52,6 +52,10 @@ impl Relay {
                     self.registry.passed(kind, position);
                     continue;
                 }
+                Incoming::Broken(kind, base) => {
+                    self.registry.cut(kind, base).await;
+                    continue;
+                }
             };
             let (id, stored) = (envelope.id.clone(), envelope.stored_at());
             let handling = self.hand_on(envelope, ahead.is_none());

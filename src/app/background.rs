@@ -2,6 +2,7 @@
 //! what it does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -14,11 +15,15 @@ use crate::auth::Authenticator;
 use crate::close_reason::CloseReason;
 use crate::control::{desk, trace_marks};
 use crate::delivery::registry::Registry;
+use crate::envelope::Kind;
 use crate::principal::UserName;
 use crate::probe;
 use crate::recent;
 use crate::task::Task;
 
+/// In how many waves the sessions that a gap ends are closed, and the time between two.
+const GAP_WAVES: usize = 100;
+const GAP_WAVE_INTERVAL: Duration = Duration::from_millis(50);
 /// The name of presence's task, whose end the drain waits for.
 pub(super) const PRESENCE: &str = "presence";
 
@@ -28,6 +33,14 @@ impl Core {
         let taken = || Error::Failure("the bus's incoming side is taken already".into());
         let notifications = self.bus.incoming().ok_or_else(taken)?;
         let notifications = self.relay().run(notifications);
+        let kept = Kind::ALL.map(|kind| {
+            let name = match kind {
+                Kind::Broadcast => "relay of kept broadcasts",
+                Kind::User => "relay of kept notifications to users",
+            };
+            let incoming = self.bus.kept_incoming(kind)?;
+            Some(Task::essential(name, self.relay().run(incoming)))
+        });
         let control = self.bus.control_incoming().ok_or_else(taken)?;
         let control = desk::serve(control, self.desk(), self.metrics.clone());
         let probe = probe::probe(
@@ -55,6 +68,13 @@ impl Core {
         let presence = self.presence.clone().run(background.clone());
         let counting = self.cluster.clone().run(background.clone());
         tasks.watch(Task::essential("relay of notifications", notifications));
+        if kept.iter().any(Option::is_some) {
+            let gaps = close_gaps(self.registry.clone());
+            tasks.watch(Task::essential("history gaps", gaps));
+        }
+        for task in kept.into_iter().flatten() {
+            tasks.watch(task);
+        }
         tasks.watch(Task::essential("relay of control messages", control));
         tasks.watch(Task::essential(PRESENCE, presence));
         tasks.watch(Task::essential("sessions per user", counting));
@@ -63,6 +83,22 @@ impl Core {
         tasks.watch(Task::essential("trace marks", marks));
         tasks.watch(Task::passing("recent bodies", learn));
         Ok(tasks)
+    }
+}
+
+/// Closes, in waves, the sessions that lost subscriptions to a gap in the history: they all come back.
+async fn close_gaps(registry: Registry) {
+    loop {
+        registry.was_cut().await;
+        let mut wave = 1;
+        loop {
+            let left = registry.close_cut(wave).await;
+            if left == 0 {
+                break;
+            }
+            wave = wave.max(left.div_ceil(GAP_WAVES));
+            tokio::time::sleep(GAP_WAVE_INTERVAL).await;
+        }
     }
 }
 

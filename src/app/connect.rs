@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::settings::header_limits;
 use super::{Error, Prepared};
 use crate::bus::embedded::{EmbeddedBus, Keeping};
-use crate::bus::nats::NatsBus;
+use crate::bus::nats::{Keep, NatsBus};
 use crate::bus::{self, Bus};
 use crate::instance::Instance;
 
@@ -25,7 +25,9 @@ pub(super) async fn connect_bus(prepared: &mut Prepared, instance: &Instance) ->
             })
         }
         Some(identity) => {
-            let bus = Box::pin(NatsBus::connect_as(identity, &config.bus, limits, instance)).await;
+            let keep = Keep::of(&config.history, &config.destinations, config.limits.outbox_bytes);
+            let bus = NatsBus::connect_as(identity, &config.bus, limits, instance, keep);
+            let bus = Box::pin(bus).await;
             Ok(bus.map_err(|error| Error::Config(error.to_string()))?)
         }
     }

@@ -45,6 +45,25 @@ pub struct TailStats {
     pub bytes: u64,
 }
 
+/// How one kind's stream is read, and what that came to since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StreamStats {
+    /// The last sequence that was read.
+    pub head: u64,
+    /// How many messages the stream has yet to send.
+    pub lag: u64,
+    /// How often a consumer was given up: for a gap, for its silence, for a lost connection.
+    pub resets: [u64; 3],
+    /// Reads without a consumer.
+    pub polled: u64,
+    /// Gaps in the stream's sequences, until it was known whether anything is lost.
+    pub holes: u64,
+    /// How often something was lost for good, or the stream was another.
+    pub broken: u64,
+    /// Whether the stream has other limits than the configuration says.
+    pub has_drift: bool,
+}
+
 /// A message that a stream keeps. In the program `Arc<Envelope>`; tests have a smaller one.
 pub(crate) trait Stored: Clone {
     /// What a newer message has to share with this one to replace it, besides the target.

@@ -1,4 +1,5 @@
-//! The bus over NATS: core subjects, at most once, no stream. Knows the client, by its parts below, and no STOMP.
+//! The bus over NATS: core subjects, at most once, and, where [`Keep`] says so, streams ([`history`]). Knows the client, by its
+//! parts below, and no STOMP.
 //!
 //! * **One subscription per kind and instance, no queue group** (`<prefix>.broadcast.>`, `<prefix>.user.>`, control to all,
 //!   control to this instance, one reply inbox): five in all, whatever the number of users.
@@ -11,27 +12,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::message::OutboundMessage;
-use async_nats::HeaderMap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
-use super::queue::{QueueSender, QueueStream, queue};
+use super::queue::{QueueStream, queue};
 use super::subject::{Subjects, is_control_kind};
 use super::{
-    AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, Key, Limits, PendingReply,
-    PublishError, Published, RequestError, Stats, UserEvent, headers,
+    AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, History, Key, Limits,
+    PendingReply, PublishError, Published, RequestError, Stats, UserEvent, headers,
 };
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Kind};
 use crate::instance::{Instance, InstanceId};
 use crate::task::Task;
-use control::Control;
-use incoming::Incoming;
+use kept::Keeper;
 use link::{Connection, Link};
-use subscribe::{subscribe, subscribe_for_streams};
+use subscribe::subscribe_for_streams;
 
 mod api;
 mod causes;
@@ -41,10 +38,11 @@ mod decode;
 mod direct;
 #[cfg_attr(
     not(test),
-    expect(dead_code, reason = "the bus uses it once history is wired")
+    expect(dead_code, reason = "arrays go one by one until REST pipelines them")
 )]
 mod history;
 mod incoming;
+mod kept;
 mod link;
 mod live;
 mod log_limit;
@@ -54,6 +52,7 @@ mod probe;
 mod replies;
 mod rights;
 mod seal;
+mod sending;
 mod servers;
 mod store;
 mod streams;
@@ -61,6 +60,7 @@ mod subscribe;
 mod tls;
 mod verify;
 
+pub use kept::Keep;
 pub use options::{ConnectError, Identity};
 pub use probe::{Probed, probe};
 pub use servers::Servers;
@@ -79,6 +79,8 @@ pub struct NatsBus {
     limits: Limits,
     request_timeout: Duration,
     incoming: Mutex<Option<QueueStream>>,
+    /// What is kept, if anything is.
+    history: Option<Arc<Keeper>>,
     control: Mutex<Option<mpsc::Receiver<ControlMessage>>>,
     expired: Arc<AtomicU64>,
     tasks: Mutex<Vec<Task>>,
@@ -97,10 +99,10 @@ impl NatsBus {
         limits: Limits,
         instance: &Instance,
     ) -> Result<Arc<Self>, ConnectError> {
-        Self::connect_as(Identity::read(config)?, config, limits, instance).await
+        Self::connect_as(Identity::read(config)?, config, limits, instance, None).await
     }
 
-    /// The same, with what [`Identity::read`] has read before.
+    /// The same, with what [`Identity::read`] has read before, and with the history that `keep` asks for.
     ///
     /// # Errors
     /// The client refuses to begin.
@@ -109,6 +111,7 @@ impl NatsBus {
         config: &Config,
         limits: Limits,
         instance: &Instance,
+        keep: Option<Keep<'_>>,
     ) -> Result<Arc<Self>, ConnectError> {
         let subjects = Subjects::new(&config.prefix);
         let addresses = config.url.as_ref().map_or(&[][..], Servers::addresses);
@@ -124,12 +127,19 @@ impl NatsBus {
             .map_err(ConnectError::Client)?;
         let (queue, incoming) = queue(usize::MAX, config.incoming_bytes.0);
         let (control_sender, control) = mpsc::channel(control::QUEUE_CAPACITY);
+        let connection = Connection {
+            client,
+            link,
+            body_bytes: limits.body_bytes.0,
+        };
+        let core = keep.as_ref().map_or_else(
+            || subjects.notifications().into(),
+            |keep| keep.not_kept(&subjects),
+        );
+        let history = keep.map(|keep| Arc::new(Keeper::new(&keep, &connection, &subjects, config, limits)));
         let bus = Self {
-            connection: Connection {
-                client,
-                link,
-                body_bytes: limits.body_bytes.0,
-            },
+            connection,
+            history,
             subjects,
             limits,
             request_timeout: config.request_timeout.0,
@@ -139,45 +149,13 @@ impl NatsBus {
             tasks: Mutex::default(),
             running: TaskTracker::new(),
         };
-        bus.subscribe(instance.id, &queue, &control_sender).await?;
+        bus.subscribe(instance.id, &core, &queue, &control_sender).await?;
+        for (name, reader) in bus.history.iter().flat_map(|history| history.readers()) {
+            bus.start(name, reader);
+        }
         bus.start("bus connection", bus.connection.clone().watch());
         bus.watch_control_keys();
         Ok(Arc::new(bus))
-    }
-
-    /// Requests every subscription. The client repeats them after each reconnect.
-    async fn subscribe(
-        &self,
-        instance: InstanceId,
-        queue: &QueueSender,
-        control: &mpsc::Sender<ControlMessage>,
-    ) -> Result<(), ConnectError> {
-        let client = &self.connection.client;
-        let link = &self.connection.link;
-        let inbox = subscribe_for_streams(client, link.requests.wildcard()).await?;
-        self.start("bus replies", replies::receive(inbox, self.connection.clone()));
-        let control_names = ["bus control to all", "bus control to this instance"];
-        for (name, subject) in control_names.into_iter().zip(self.subjects.control(instance)) {
-            let control = Control {
-                subjects: self.subjects.clone(),
-                instance,
-                connection: self.connection.clone(),
-                queue: control.clone(),
-                tasks: self.running.clone(),
-            };
-            self.start(name, control.run(subscribe(client, subject).await?));
-        }
-        let names = ["bus notifications to all", "bus notifications to users"];
-        for (name, subject) in names.into_iter().zip(self.subjects.notifications()) {
-            let incoming = Incoming {
-                subjects: self.subjects.clone(),
-                limits: self.limits,
-                queue: queue.clone(),
-                link: link.clone(),
-            };
-            self.start(name, incoming.run(subscribe(client, subject).await?));
-        }
-        Ok(())
     }
 
     fn start(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
@@ -194,71 +172,19 @@ impl NatsBus {
             link.closing.run_until_cancelled(watch).await;
         });
     }
-
-    /// Sends a message to other instances, signed if there is a key.
-    async fn send_control(
-        &self,
-        subject: String,
-        reply: Option<String>,
-        payload: Bytes,
-    ) -> Result<(), PublishError> {
-        let headers = self
-            .connection
-            .link
-            .seal
-            .sign(&subject, reply.as_deref(), &payload);
-        self.send(subject, reply, headers, payload).await
-    }
-
-    /// The limit of a body, and the setting that it comes from.
-    fn body_limit(&self) -> (usize, &'static str) {
-        let by_server = self
-            .connection
-            .client
-            .max_payload()
-            .saturating_sub(HEADER_RESERVE_BYTES);
-        if by_server < self.limits.body_bytes.0 {
-            (by_server, WHICH_SERVER)
-        } else {
-            (self.limits.body_bytes.0, WHICH_SETTING)
-        }
-    }
-
-    async fn send(
-        &self,
-        subject: String,
-        reply: Option<String>,
-        headers: Option<HeaderMap>,
-        payload: Bytes,
-    ) -> Result<(), PublishError> {
-        let (limit, which) = self.body_limit();
-        super::check_size(payload.len(), limit, which)?;
-        self.connection
-            .send(OutboundMessage {
-                subject: subject.into(),
-                reply: reply.map(Into::into),
-                payload,
-                headers,
-            })
-            .await
-    }
-}
-
-/// The JSON of `<prefix>.event.user.…`.
-#[derive(Serialize)]
-struct UserEventJson<'a> {
-    user: &'a str,
-    instance: &'a str,
-    time: u64,
 }
 
 impl Bus for NatsBus {
     fn publish_once<'a>(
         &'a self,
         envelope: &'a Envelope,
-        _key: Option<Key>,
+        key: Option<Key>,
     ) -> BoxFuture<'a, Result<Published, PublishError>> {
         Box::pin(async move {
+            if let Some(history) = self.keeper(&envelope.target) {
+                self.check_size(envelope)?;
+                return history.publish(envelope, key).await;
+            }
             let to = self.subjects.target(&envelope.target);
             let headers = Some(headers::encode_envelope(envelope));
             let sent = self.send(to, None, headers, envelope.body.clone()).await;
@@ -266,9 +192,32 @@ impl Bus for NatsBus {
         })
     }
 
+    fn publish_atomic<'a>(
+        &'a self,
+        batch: &'a [(Envelope, Option<Key>)],
+    ) -> Option<BoxFuture<'a, Result<Vec<Published>, PublishError>>> {
+        let history = self.history.as_ref()?;
+        let kind = history.kind_of(batch)?;
+        Some(Box::pin(async move {
+            batch
+                .iter()
+                .try_for_each(|(envelope, _)| self.check_size(envelope))?;
+            history.publish_atomic(kind, batch).await
+        }))
+    }
+
     fn incoming(&self) -> Option<BoxStream<super::Incoming>> {
         let stream = self.incoming.lock().take()?;
         Some(Box::pin(stream))
+    }
+
+    fn kept_incoming(&self, kind: Kind) -> Option<BoxStream<super::Incoming>> {
+        self.history.as_ref()?.incoming(kind)
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        let history = self.history.as_deref()?;
+        Some(history)
     }
 
     fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>> {
@@ -334,15 +283,9 @@ impl Bus for NatsBus {
 
     fn publish_user_event<'a>(&'a self, event: &'a UserEvent) -> BoxFuture<'a, Result<(), PublishError>> {
         Box::pin(async move {
-            let json = serde_json::to_vec(&UserEventJson {
-                user: event.user.as_str(),
-                instance: &event.instance,
-                time: event.time_ms,
-            });
-            // Two strings and a number: writing them to memory cannot fail.
-            let payload = json.map_err(|_| PublishError::Unavailable)?;
+            let payload = sending::user_event(event).ok_or(PublishError::Unavailable)?;
             let subject = self.subjects.user_event(event.connected);
-            self.send(subject, None, None, payload.into()).await
+            self.send(subject, None, None, payload).await
         })
     }
 
@@ -350,8 +293,17 @@ impl Bus for NatsBus {
         self.connection.link.health()
     }
 
+    fn is_ready(&self) -> bool {
+        let is_ready = |history: &Arc<Keeper>| history.trouble().is_empty();
+        *self.health().borrow() == Health::Connected && self.history.as_ref().is_none_or(is_ready)
+    }
+
     fn trouble(&self) -> Vec<String> {
-        self.connection.trouble()
+        let mut trouble = self.connection.trouble();
+        if self.connection.is_up() {
+            trouble.extend(self.history.iter().flat_map(|history| history.trouble()));
+        }
+        trouble
     }
 
     fn others(&self, count: usize) {
@@ -364,7 +316,7 @@ impl Bus for NatsBus {
 
     fn stats(&self) -> Stats {
         let link = &self.connection.link;
-        Stats {
+        let stats = Stats {
             reconnects: self.connection.reconnects(),
             slow_consumer_drops: link.slow_consumer_drops(),
             undeliverable: link.undeliverable_count() + self.connection.malformed(),
@@ -373,7 +325,11 @@ impl Bus for NatsBus {
             refused_subscriptions: rights::count(&self.connection.refused_subscriptions()),
             refused_publishes: self.connection.refused_publishes(),
             unverified: link.seal.unverified(),
-            tails: Default::default(),
+            ..Stats::default()
+        };
+        match &self.history {
+            Some(history) => history.stats(stats),
+            None => stats,
         }
     }
 

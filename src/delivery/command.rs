@@ -16,7 +16,7 @@ use super::trail::NotificationTrail;
 use super::wire::AckMode;
 use crate::close_reason::CloseReason;
 use crate::destination::Target;
-use crate::envelope::{Envelope, MessageId, Position, TraceContext, Unrecovered};
+use crate::envelope::{Envelope, Kind, MessageId, Position, TraceContext, Unrecovered};
 use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
 
@@ -161,6 +161,8 @@ pub(super) enum Command {
     Session(SessionKey, SessionCommand),
     /// A notification for every session that wants it.
     Deliver(Arc<Delivery>),
+    /// What lies in front of this position of a kind is lost: every subscription of the kind ends here.
+    Cut(Kind, Position),
     /// Ends these sessions.
     End(Whom, CloseReason),
     /// A question about the shard's state. The closure itself sends the answer.
@@ -203,6 +205,8 @@ pub(super) enum Whom {
     Where(Which),
     /// About this many, picked at random. Answers how many are left.
     Some(usize, oneshot::Sender<usize>),
+    /// About this many of those that lost a subscription by a [`Command::Cut`]. Answers how many are left.
+    Cut(usize, oneshot::Sender<usize>),
 }
 
 /// A question: it reads the shard and changes nothing.

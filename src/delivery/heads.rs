@@ -21,6 +21,11 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Whether anything is known of the kind: before that nobody can be told where a subscription begins.
+    pub(crate) fn has_begun(self) -> bool {
+        self.done.epoch != 0
+    }
+
     /// Whether every mailbox has `begun`, which was read as [`Head::begun`] earlier. Compares sequences within an epoch
     /// only: one handing over ends before the next begins, so another epoch begun means that all before it is finished.
     pub(crate) fn has_finished(self, begun: Position) -> bool {

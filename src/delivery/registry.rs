@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::command::{Command, Delivery, SessionKey, Which, Whom};
 use super::counters::{Counters, Stats};
@@ -72,6 +72,8 @@ struct Inner {
     in_flight: Arc<Semaphore>,
     kept: Kept,
     progress: Progress,
+    /// There are sessions that a cut took a subscription from.
+    cut: Notify,
 }
 
 impl Registry {
@@ -121,6 +123,7 @@ impl Registry {
             in_flight: Arc::new(Semaphore::new(delivery_bytes as usize)),
             kept: settings.kept,
             progress: Progress::default(),
+            cut: Notify::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -193,6 +196,42 @@ impl Registry {
     pub fn passed(&self, kind: Kind, position: Position) {
         self.inner.progress.begin(kind, position);
         self.inner.progress.finish(kind, position);
+    }
+
+    /// What lies in front of `base` is lost for this instance: every subscription of `kind` ends, and its session is to be
+    /// closed by [`Registry::close_cut`].
+    pub async fn cut(&self, kind: Kind, base: Position) {
+        self.inner.progress.begin(kind, base);
+        for shard in self.shards() {
+            self.send(shard, Command::Cut(kind, base)).await;
+        }
+        // Only now: whoever reads the new epoch as handed over finds that every shard has seen it.
+        self.inner.progress.finish(kind, base);
+        self.inner.cut.notify_one();
+    }
+
+    /// Waits until [`Registry::cut`] has taken subscriptions from sessions. One may wait.
+    pub async fn was_cut(&self) {
+        self.inner.cut.notified().await;
+    }
+
+    /// Closes about `count` of the sessions that lost a subscription by [`Registry::cut`]. Returns how many are left.
+    pub async fn close_cut(&self, count: usize) -> usize {
+        let each = count.div_ceil(self.inner.shards.len());
+        let mut left = 0;
+        for shard in self.shards() {
+            let (sender, receiver) = oneshot::channel();
+            let whom = Whom::Cut(each, sender);
+            self.send(shard, Command::End(whom, CloseReason::HistoryGap))
+                .await;
+            left += receiver.await.unwrap_or(0);
+        }
+        left
+    }
+
+    /// Whether it is known where a subscription to `target` begins: always where it is not kept.
+    pub(crate) fn has_begun(&self, target: &Target) -> bool {
+        !self.inner.kept.holds(target) || self.head(Kind::of(target)).has_begun()
     }
 
     /// How far this instance has come with `kind`.

@@ -30,6 +30,7 @@ use resume::Resuming;
 mod acknowledge;
 mod answer;
 mod closing;
+mod cut;
 pub(crate) mod held;
 mod resume;
 mod timers;
@@ -63,6 +64,8 @@ pub(super) struct Shard {
     pub(super) doomed: Vec<(Slot, CloseReason)>,
     /// Sessions to be closed by a drain, shuffled once.
     leaving: Vec<SessionKey>,
+    /// Sessions that a cut took a subscription from, to be closed.
+    cut_off: Vec<SessionKey>,
     /// Subscriptions that wait for their replay, and how far this shard has come with what history keeps.
     pub(super) resuming: Resuming,
 }
@@ -78,6 +81,7 @@ impl Shard {
             frames: Frames::default(),
             doomed: Vec::new(),
             leaving: Vec::new(),
+            cut_off: Vec::new(),
             resuming: Resuming::default(),
         }
     }
@@ -111,6 +115,10 @@ impl Shard {
                 // It is not an error if the asker is gone.
                 let _ = left.send(self.close_some(count, reason));
             }
+            Command::End(Whom::Cut(count, left), reason) => {
+                let _ = left.send(self.close_cut(count, reason));
+            }
+            Command::Cut(kind, base) => self.cut(kind, base),
             Command::Ask(question) => question(self),
             Command::Tick(now) => self.tick(now),
         }

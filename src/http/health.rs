@@ -47,7 +47,7 @@ pub(crate) struct Components {
 fn health(api: &Api) -> (StatusCode, Json<Health>) {
     let bus = *api.state.bus.health().borrow();
     let phase = *api.state.phase.borrow();
-    let up = bus == BusHealth::Connected && phase == Phase::Running;
+    let up = api.state.bus.is_ready() && phase == Phase::Running;
     let health = Health {
         status: if up { "UP" } else { "DOWN" },
         components: Components {
@@ -78,7 +78,7 @@ pub(crate) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Says whether this instance can serve: bus connected, and not draining.
+/// Says whether this instance can serve: bus connected, history read, and not draining.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, description = "Able to serve", body = Health),
         (status = 503, description = "Not able to serve", body = Health)))]

@@ -82,7 +82,7 @@ pub async fn next<T>(stream: &mut (impl Stream<Item = T> + Unpin)) -> T {
 pub async fn heard(incoming: &mut (impl Stream<Item = Incoming> + Unpin)) -> Envelope {
     match next(incoming).await {
         Incoming::Notification(envelope) => Envelope::clone(&envelope),
-        passed @ Incoming::Passed(..) => panic!("{passed:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

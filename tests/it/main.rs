@@ -42,6 +42,7 @@ mod settings;
 mod sites;
 mod slow;
 mod stomp;
+mod streams;
 mod support;
 mod tracing;
 mod transactions;

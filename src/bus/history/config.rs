@@ -129,13 +129,6 @@ impl Config {
     /// Checks the bounds, and that every setting means something for the bus in use.
     pub fn check(&self, is_nats: bool, prefixes: &Prefixes, outbox_bytes: ByteSize, findings: &mut Findings) {
         self.check_meaning(is_nats, findings);
-        if is_nats && self.is_enabled(is_nats) {
-            findings.error(
-                "history.enabled",
-                "history over NATS comes with a later version: expected false, or no bus.url (the embedded bus keeps history \
-                 in memory)",
-            );
-        }
         for (index, kept) in self.broadcast.iter().flatten().enumerate() {
             let key = format!("history.broadcast[{index}]");
             if !prefixes.broadcast_prefixes.contains(kept) {
@@ -213,7 +206,6 @@ impl Config {
             ("broadcast_bytes", self.broadcast_bytes != default.broadcast_bytes),
             ("user_age", self.user_age != default.user_age),
             ("user_bytes", self.user_bytes != default.user_bytes),
-            ("duplicate_window", self.duplicate_window != default.duplicate_window),
         ];
         for (name, is_set) in changes {
             if is_set {

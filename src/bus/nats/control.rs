@@ -1,4 +1,4 @@
-//! What instances say to all and ask each other, over NATS. Knows no kind of message by name.
+//! What instances say to all and ask each other, over NATS. Knows no kind of message by name but the one that is the bus's own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use super::kept::{EPOCH_KIND, Keeper};
 use super::link::Connection;
 use crate::bus::headers::Undeliverable;
 use crate::bus::subject::{Subjects, is_control_kind};
@@ -30,6 +31,8 @@ pub(super) struct Control {
     pub(super) connection: Connection,
     pub(super) queue: mpsc::Sender<ControlMessage>,
     pub(super) tasks: TaskTracker,
+    /// Who is to look at a stream when another instance says that its epoch is another.
+    pub(super) history: Option<Arc<Keeper>>,
 }
 
 impl Control {
@@ -47,6 +50,12 @@ impl Control {
                 continue;
             };
             if !self.connection.link.seal.admits(&message, kind) {
+                continue;
+            }
+            if kind == EPOCH_KIND {
+                self.history
+                    .iter()
+                    .for_each(|history| history.look(&message.payload));
                 continue;
             }
             let message = ControlMessage {

@@ -10,20 +10,21 @@ use parking_lot::Mutex;
 use super::api::Api;
 use super::decode::Decoder;
 use super::direct::Direct;
+use super::kept::EPOCH_KIND;
 use super::link::Connection;
 use super::live::Live;
 use super::store::{Item, Store, StoreError};
 use super::streams::{Plan, Version};
 use crate::bus::feed::{Feed, feed};
 use crate::bus::history::config::{Config, Replicas};
-use crate::bus::history::{Caps, Kind, Outcome, Position, Unrecovered};
+use crate::bus::history::{Kind, Outcome, Position, StreamInfo, Unrecovered};
 use crate::bus::reader::Cause;
 use crate::bus::replay::{self, Replay, Request, Storage};
 use crate::bus::subject::{Prefix, Subjects};
 use crate::bus::tail::Tail;
 use crate::bus::{Limits, headers};
 use crate::destination::{Path, Target};
-use crate::envelope::{Envelope, unix_ms};
+use crate::envelope::Envelope;
 
 mod kept;
 
@@ -101,7 +102,7 @@ impl NatsHistory {
                 tail_bytes,
                 stale: receiver.expired(),
                 feed: Mutex::new((Some(sender), Some(receiver))),
-                epoch_subject: subjects.control_all("history.epoch"),
+                epoch_subject: subjects.control_all(EPOCH_KIND),
             }
         });
         Self {
@@ -267,24 +268,20 @@ impl NatsHistory {
         Ok(found.and_then(|(_, raw)| self.decoder.decode(raw, position)))
     }
 
-    /// What was stored for `target` behind `after`, up to `until` and it included; or why that is not known whole.
-    pub(super) async fn replay(
-        &self,
-        target: &Target,
-        after: Position,
-        until: Position,
-        caps: Caps,
-    ) -> Outcome<Arc<Envelope>> {
-        let Some(kept) = self.keeps(target).and_then(|kind| self.kept(kind)) else {
+    /// What the stream of `kind` says about itself. `None`: it cannot be asked now.
+    pub(super) async fn info(&self, kind: Kind) -> Option<StreamInfo> {
+        let kept = self.kept(kind)?;
+        let stream = self.api.stream(&kept.plan).await.ok()?;
+        kept.state.noted(stream.info.first);
+        Some(stream.info)
+    }
+
+    /// What was stored for a target behind a position, up to another and it included; or why that is not known whole.
+    pub(super) async fn replay(&self, request: Request<Target>) -> Outcome<Arc<Envelope>> {
+        let Some(kept) = self.keeps(&request.target).and_then(|kind| self.kept(kind)) else {
             return Err(Unrecovered::HistoryOff);
         };
-        let request = Request {
-            target: target.clone(),
-            after,
-            until,
-            caps,
-            now_ms: unix_ms(),
-        };
+        let until = request.until;
         let storage = match self.is_replicated {
             true => Storage::Replicated {
                 slack: kept.state.slack(),

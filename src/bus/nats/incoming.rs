@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
+use futures_util::stream::select_all;
 
 use super::link::Link;
 use crate::bus::Limits;
@@ -17,7 +18,7 @@ use crate::bus::subject::Subjects;
 use crate::envelope::Envelope;
 use crate::task;
 
-/// Turns one subscription's messages into queued notifications.
+/// Turns the messages of subscriptions of one kind into queued notifications.
 pub(super) struct Incoming {
     pub(super) subjects: Subjects,
     pub(super) limits: Limits,
@@ -26,8 +27,9 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// Runs until the bus drains or the reader is gone. The order of the subscription is kept: one task, one queue.
-    pub(super) async fn run(self, mut subscription: Subscriber) {
+    /// Runs until the bus drains or the reader is gone. The order of each subscription is kept: one task, one queue.
+    pub(super) async fn run(self, subscriptions: Vec<Subscriber>) {
+        let mut subscription = select_all(subscriptions);
         let mut closing = std::pin::pin!(self.link.closing.clone().cancelled_owned());
         loop {
             // Messages first: what arrived before the bus drains is passed on.

@@ -15,6 +15,8 @@ const SHOWN: Duration = Duration::from_secs(60);
 /// What an instance publishes below its prefix.
 const KINDS: [&str; 6] = ["broadcast", "user", "app", "control", "event", REPLY];
 const REPLY: &str = "reply";
+/// What history asks JetStream by, and answers its flow control by.
+const JETSTREAM: &str = "$JS.";
 
 /// How many subscriptions are refused; those over the server's limit, which it does not name, are 1.
 pub(super) fn count(refused: &RefusedSubscriptions) -> u64 {
@@ -60,6 +62,7 @@ pub(super) fn is_refused_subscription(error: &ServerError) -> bool {
 pub(super) struct RefusedPublishes {
     prefix: Box<str>,
     last: Mutex<[Option<Instant>; KINDS.len() + 1]>,
+    jetstream: Mutex<Option<Instant>>,
 }
 
 impl RefusedPublishes {
@@ -68,6 +71,7 @@ impl RefusedPublishes {
         Self {
             prefix: format!("{prefix}.").into(),
             last: Mutex::default(),
+            jetstream: Mutex::default(),
         }
     }
 
@@ -85,6 +89,9 @@ impl RefusedPublishes {
         };
         if !beginning.eq_ignore_ascii_case(BEGINNING) {
             return;
+        }
+        if subject.starts_with(JETSTREAM) {
+            *self.jetstream.lock() = Some(now);
         }
         let kind = match subject.strip_prefix(&*self.prefix) {
             Some(below) => KINDS
@@ -123,9 +130,9 @@ impl RefusedPublishes {
             .zip(&last)
             .any(|(kind, at)| *kind == REPLY && is_recent(at));
         let needed = if is_reply_refused { KINDS.len() } else { last.len() };
-        last.iter()
-            .take(needed)
-            .zip(subjects)
+        let jetstream = (*self.jetstream.lock(), format!("{JETSTREAM}>"));
+        let last = last.into_iter().take(needed).zip(subjects);
+        last.chain([jetstream])
             .filter(|(at, _)| is_recent(at))
             .map(|(_, subject)| {
                 format!("NATS did not permit this user to publish to {subject} within the last minute")
@@ -145,6 +152,7 @@ mod tests {
         for subject in [
             "ab.user.alice.queue.x",
             "_INBOX.01.02",
+            "$JS.API.STREAM.INFO.AB_USER",
             "ab.users.x",
             "a.c.broadcast.x",
             "elsewhere",
@@ -157,15 +165,17 @@ mod tests {
         refused.note_at("Permissions Violation for Subscription to \"ab.app.x\"", start);
         refused.note_at("ä", start);
         let shown = refused.recent_at(start + Duration::from_secs(59));
-        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert_eq!(shown.len(), 3, "{shown:?}");
         assert!(
-            shown[0].contains(" ab.user.> ") && shown[1].contains(" _INBOX.> "),
+            shown[0].contains(" ab.user.> ")
+                && shown[1].contains(" _INBOX.> ")
+                && shown[2].contains(" $JS.> "),
             "{shown:?}"
         );
         assert!(refused.recent_at(start + SHOWN).is_empty());
         refused.note_at("Permissions Violation for Publish to \"ab.reply.01.02\"", start);
         let shown = refused.recent_at(start);
-        assert!(shown.len() == 2 && shown[1].contains(" ab.reply.> "), "{shown:?}");
+        assert!(shown.len() == 3 && shown[1].contains(" ab.reply.> "), "{shown:?}");
     }
 
     #[test]

@@ -142,9 +142,9 @@ impl Store {
     /// What it means that the connection did not take a message.
     fn not_sent(&self, error: PublishError) -> Answer {
         match error {
-            PublishError::Unavailable if self.connection.is_live() => Answer::Stalled,
-            PublishError::Unavailable => Answer::NotSent,
             PublishError::TooLarge { size, limit, which } => Answer::TooLarge { size, limit, which },
+            _ if self.connection.is_live() => Answer::Stalled,
+            _ => Answer::NotSent,
         }
     }
 

@@ -403,7 +403,21 @@ fn bounds_fit_each_other() {
 #[test]
 fn history_keeps_what_there_is() {
     const NATS: &str = "bus.url = \"nats://127.0.0.1:4222\"\n";
-    check(&format!("{NATS}history.enabled = true"), &["history.enabled"]);
+    check(&format!("{NATS}history.enabled = true"), &[]);
+    check(
+        &format!("{NATS}history.enabled = true\nhistory.user = false\nhistory.broadcast = []"),
+        &["history.enabled"],
+    );
+    check("history.storage = \"memory\"", &["history.storage"]);
+    for (key, bad) in [
+        ("history.user_age", "\"0s\""),
+        ("history.user_bytes", "\"1KiB\""),
+        ("history.reads", "0"),
+        ("history.publishes", "65537"),
+        ("history.duplicate_window", "\"19s\""),
+    ] {
+        check(&format!("{NATS}{key} = {bad}"), &[key]);
+    }
     check(&format!("{NATS}history.enabled = false"), &[]);
     check(NATS, &[]);
     check("history.enabled = true", &[]);

@@ -77,7 +77,7 @@ impl Shard {
         self.roster.len()
     }
 
-    fn end_with_words(&mut self, slot: Slot, reason: CloseReason) {
+    pub(super) fn end_with_words(&mut self, slot: Slot, reason: CloseReason) {
         let Some((_, session)) = self.roster.get(slot) else {
             return;
         };

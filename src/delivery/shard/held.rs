@@ -15,11 +15,6 @@
 //! **Cut.** What this instance lost ([`Holding::cut`]) ends every subscription of the kind, held or live, at its place in the
 //! mailbox: no MESSAGE and no local answer for it any more, and its release gives nothing.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "history over NATS, which follows, needs the rest")
-)]
-
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -105,6 +100,7 @@ impl<K: Copy + Eq + Hash, T: Clone + Eq + Hash, M> Holding<K, T, M> {
     }
 
     /// Whether this subscription waits.
+    #[cfg(test)]
     pub(crate) fn holds(&self, key: K) -> bool {
         self.held.contains_key(&key)
     }

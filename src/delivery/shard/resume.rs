@@ -60,6 +60,15 @@ impl Resuming {
         envelope.local = NonZeroU64::new(self.local);
     }
 
+    /// Everything of `kind` in front of `base` is lost. Returns the sessions whose subscriptions waited; they wait no more.
+    pub(super) fn cut(&mut self, kind: Kind, base: Position) -> Vec<SessionKey> {
+        let keys = self.holding.cut(kind, base);
+        for key in &keys {
+            self.pending.remove(key);
+        }
+        keys
+    }
+
     /// The session has ended.
     pub(super) fn leave(&mut self, key: SessionKey) {
         if self.pending.remove(&key).is_some() {

@@ -15,6 +15,7 @@ use crate::principal::{Principal, UserName};
 use crate::stomp::Version;
 
 mod acknowledge;
+mod cut;
 mod liveness;
 mod poison;
 mod resume;

@@ -61,6 +61,16 @@ pub(super) async fn on_frame(
         Ok(Action::Subscribe {
             subscription,
             receipt,
+            ..
+        }) if !context.registry.has_begun(&subscription.target)
+            && !Box::pin(resume::has_begun(context, key, outbox, &subscription.target)).await =>
+        {
+            let refusal = resume::not_begun().with_receipt(receipt.as_deref());
+            return Some(error_end(refusal, version, &context.metrics));
+        }
+        Ok(Action::Subscribe {
+            subscription,
+            receipt,
             after: None,
         }) => {
             key.subscribe(subscription, receipt.as_deref().map(Into::into))

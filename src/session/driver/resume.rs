@@ -15,8 +15,10 @@ use crate::bus::History;
 use crate::bus::history::{Outcome, Request};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::{Receipt, Release, Subscription};
+use crate::delivery::heads::Head;
 use crate::delivery::held::Bound;
 use crate::delivery::outbox::{Outbox, Pushed};
+use crate::delivery::registry::SessionHandle;
 use crate::destination::Target;
 use crate::envelope::{Envelope, Kind, Unrecovered, unix_ms};
 use crate::session::action::{Action, Refusal};
@@ -28,6 +30,8 @@ use crate::session::state::Session;
 use crate::stomp::{Command, Frame};
 use crate::ws::close::pong_frame;
 
+/// How long a subscription may wait until this instance has read what its stream has, after its start or without JetStream.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long this instance may be behind the one that gave the position.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a client may take to make room in its outbox.
@@ -44,6 +48,30 @@ pub(super) struct Resume {
     pub(super) receipt: Box<str>,
     /// Its `last-message-id` header.
     pub(super) after: Box<str>,
+}
+
+/// Waits until it is known where a subscription to `target`, which history keeps, begins. `false`: it took too long.
+pub(super) async fn has_begun(
+    context: &Context,
+    key: &SessionHandle,
+    outbox: &Outbox,
+    target: &Target,
+) -> bool {
+    let liveness = outbox.liveness();
+    liveness.paused.store(true, Ordering::Relaxed);
+    let begun = context.registry.head_until(Kind::of(target), Head::has_begun);
+    let has_begun = timeout(BEGIN_TIMEOUT, begun).await.is_ok();
+    liveness.heard.store(key.now(), Ordering::Relaxed);
+    liveness.paused.store(false, Ordering::Relaxed);
+    has_begun
+}
+
+/// The end of a session whose subscription cannot begin: it is to come back, perhaps to another instance.
+pub(super) fn not_begun() -> Refusal {
+    Refusal::new(
+        CloseReason::BusUnavailable,
+        "SUBSCRIBE: history cannot be read now, reconnect",
+    )
 }
 
 /// Resumes a subscription. Returns the session's end, if it comes to that.

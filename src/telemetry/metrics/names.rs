@@ -84,6 +84,15 @@ names! {
     RESUMES = "herald_resumes_total",
         "Subscriptions that came with last-message-id, by outcome: recovered, or why not.";
     REPLAYED = "herald_replayed_total", "MESSAGEs replayed to sessions that came back, by where they were read.";
+    HISTORY_HEAD = "herald_history_head", "The last sequence read of the stream, by kind; 0 with the embedded bus.";
+    HISTORY_LAG = "herald_history_lag_messages", "Stored messages that this instance has yet to read, by kind.";
+    HISTORY_RESETS = "herald_history_resets_total", "Consumers given up, by cause.";
+    HISTORY_POLLED = "herald_history_polled_total", "Reads of a stream without a consumer.";
+    HISTORY_HOLES = "herald_history_holes_total", "Gaps in a stream's sequences that were looked into.";
+    HISTORY_BROKEN = "herald_history_broken_total",
+        "Losses for good, or streams that became others: sessions were closed.";
+    HISTORY_DRIFT = "herald_history_config_drift", "Streams with other limits than the configuration says.";
+    PUBLISH_REPEATS = "herald_publish_repeats_total", "Publishes into a stream that were tried again.";
     TAIL_BYTES = "herald_tail_bytes", "Bytes that history holds in memory, by kind of notification.";
     TAIL_MESSAGES = "herald_tail_messages", "Notifications that history holds in memory, by kind.";
     OUTBOX_BYTES = "herald_outbox_bytes", "Bytes that wait in outboxes.";

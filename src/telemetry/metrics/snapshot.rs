@@ -138,6 +138,29 @@ pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry
     };
     snapshot.gauges(names::TAIL_BYTES, "kind", &by_kind(|tail| tail.bytes))?;
     snapshot.gauges(names::TAIL_MESSAGES, "kind", &by_kind(|tail| tail.messages))?;
+    let streams = |value: fn(&bus::StreamStats) -> u64| -> Vec<(&str, u64)> {
+        let kinds = Kind::ALL.iter().zip(&bus.streams);
+        kinds
+            .map(|(kind, stream)| (kind.as_str(), value(stream)))
+            .collect()
+    };
+    let total = |value: fn(&bus::StreamStats) -> u64| bus.streams.iter().map(value).sum::<u64>();
+    snapshot.gauges(names::HISTORY_HEAD, "kind", &streams(|stream| stream.head))?;
+    snapshot.gauges(names::HISTORY_LAG, "kind", &streams(|stream| stream.lag))?;
+    snapshot.counters(
+        names::HISTORY_RESETS,
+        "cause",
+        &[
+            ("gap", total(|stream| stream.resets[0])),
+            ("silence", total(|stream| stream.resets[1])),
+            ("connection", total(|stream| stream.resets[2])),
+        ],
+    )?;
+    snapshot.counter(names::HISTORY_POLLED, total(|stream| stream.polled))?;
+    snapshot.counter(names::HISTORY_HOLES, total(|stream| stream.holes))?;
+    snapshot.counter(names::HISTORY_BROKEN, total(|stream| stream.broken))?;
+    snapshot.gauge(names::HISTORY_DRIFT, total(|stream| stream.has_drift.into()))?;
+    snapshot.counter(names::PUBLISH_REPEATS, bus.publish_repeats)?;
     snapshot.counter(names::LOG_LINES_LOST, crate::telemetry::logs::lost())?;
     snapshot.counter(names::AUDIT_LOST, observed.audit_lost)?;
     snapshot.counter(names::HEARTBEAT_MISSES, delivery.pings)?;

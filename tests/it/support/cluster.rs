@@ -30,6 +30,25 @@ impl Cluster {
 
     /// The same with these variables.
     pub async fn start_with(count: usize, settings: &[(&str, &str)]) -> Self {
+        Self::start_on(NatsServer::start(), count, settings).await
+    }
+
+    /// The same with history, on a server with JetStream and the permissions of docs/nats.md.
+    pub async fn start_keeping(count: usize, settings: &[(&str, &str)]) -> Self {
+        let keeping = [
+            ("HERALD_HISTORY__ENABLED", "true"),
+            ("HERALD_BUS__USER", "herald"),
+            ("HERALD_BUS__PASSWORD", "h"),
+        ];
+        Self::start_on(
+            NatsServer::start_documented(),
+            count,
+            &[&keeping, settings].concat(),
+        )
+        .await
+    }
+
+    async fn start_on(nats: NatsServer, count: usize, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("herald.toml"), admin_key()).expect("the configuration");
         let settings = settings
@@ -37,7 +56,7 @@ impl Cluster {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let mut cluster = Self {
-            nats: NatsServer::start(),
+            nats,
             instances: Vec::new(),
             settings,
             folder,

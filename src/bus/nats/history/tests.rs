@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::bus::Bus;
 use crate::bus::feed::Fed;
+use crate::bus::history::Caps;
 use crate::bus::history::config::Storage as StoredIn;
 use crate::bus::nats::NatsBus;
 use crate::bus::reader::Broken;
 use crate::destination::Prefixes;
-use crate::envelope::HeaderLimits;
+use crate::envelope::{HeaderLimits, unix_ms};
 use crate::instance::{Instance, InstanceId};
 use crate::principal::UserName;
 use crate::setting::ByteSize;
@@ -226,6 +227,16 @@ fn target(user: &str) -> Target {
 
 fn to_user(user: &str, body: &str) -> Envelope {
     Envelope::new(target(user), body.to_owned())
+}
+
+fn request(user: &str, after: Position, until: Position, caps: Caps) -> Request<Target> {
+    Request {
+        target: target(user),
+        after,
+        until,
+        caps,
+        now_ms: unix_ms(),
+    }
 }
 
 const CAPS: Caps = Caps {
@@ -481,7 +492,7 @@ async fn a_replay_is_complete_from_the_tail_and_from_the_stream() {
             let got = within(
                 herald
                     .history
-                    .replay(&target(user), positions[after], until, CAPS),
+                    .replay(request(user, positions[after], until, CAPS)),
             )
             .await
             .unwrap();
@@ -504,7 +515,7 @@ async fn a_replay_is_complete_from_the_tail_and_from_the_stream() {
     assert_eq!(
         herald
             .history
-            .replay(&target("anna"), positions[0], until, few)
+            .replay(request("anna", positions[0], until, few))
             .await
             .unwrap_err(),
         Unrecovered::TooMany
@@ -516,7 +527,7 @@ async fn a_replay_is_complete_from_the_tail_and_from_the_stream() {
     assert_eq!(
         herald
             .history
-            .replay(&target("anna"), other, until, CAPS)
+            .replay(request("anna", other, until, CAPS))
             .await
             .unwrap_err(),
         Unrecovered::EpochChanged
@@ -527,7 +538,7 @@ async fn a_replay_is_complete_from_the_tail_and_from_the_stream() {
     assert_eq!(
         herald
             .history
-            .replay(&target("anna"), positions[0], until, CAPS)
+            .replay(request("anna", positions[0], until, CAPS))
             .await
             .unwrap_err(),
         Unrecovered::PositionExpired
@@ -537,7 +548,7 @@ async fn a_replay_is_complete_from_the_tail_and_from_the_stream() {
     assert_eq!(second.stats().tail_messages, 5_950);
     let got = second
         .history
-        .replay(&target("anna"), positions[4_500], until, CAPS)
+        .replay(request("anna", positions[4_500], until, CAPS))
         .await
         .unwrap();
     assert_eq!(got.len(), 749);

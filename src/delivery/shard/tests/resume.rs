@@ -12,23 +12,23 @@ const BOUND: Bound = Bound {
     bytes: 1 << 20,
 };
 
-fn at(sequence: u64) -> Position {
+pub(super) fn at(sequence: u64) -> Position {
     Position { epoch: 7, sequence }
 }
 
-fn stored(target: &Target, sequence: u64) -> Envelope {
+pub(super) fn stored(target: &Target, sequence: u64) -> Envelope {
     let mut envelope = note(target, &format!("body-{sequence};"));
     envelope.position = Some(at(sequence));
     envelope
 }
 
-fn keeping() -> Fixture {
+pub(super) fn keeping() -> Fixture {
     let mut f = Fixture::new();
     f.shard.setting.kept = Kept::new(&[Path::parse("/queue").unwrap()], true);
     f
 }
 
-fn subscription(number: u32, target: &Target) -> Subscription {
+pub(super) fn subscription(number: u32, target: &Target) -> Subscription {
     Subscription {
         number,
         id: Some(format!("sub-{number}").into()),
@@ -40,7 +40,7 @@ fn subscription(number: u32, target: &Target) -> Subscription {
 
 impl Fixture {
     /// Holds a subscription. Returns where its live part begins.
-    fn hold(&mut self, client: &Client, target: &Target, begun: u64) -> Option<Position> {
+    pub(super) fn hold(&mut self, client: &Client, target: &Target, begun: u64) -> Option<Position> {
         let (begins, mut answer) = oneshot::channel();
         let hold = Hold {
             subscription: subscription(0, target),
@@ -54,7 +54,12 @@ impl Fixture {
         answer.try_recv().ok()
     }
 
-    fn release(&mut self, client: &Client, after: u64, outcome: Result<Vec<Envelope>, Unrecovered>) {
+    pub(super) fn release(
+        &mut self,
+        client: &Client,
+        after: u64,
+        outcome: Result<Vec<Envelope>, Unrecovered>,
+    ) {
         let release = Release {
             after: at(after),
             outcome: outcome.map(|missed| missed.into_iter().map(Arc::new).collect()),

@@ -59,7 +59,7 @@ async fn a_memory_stream_that_is_gone_is_made_anew_and_its_loss_is_said() {
     seen.until_position(after.position).await;
     let replayed = herald
         .history
-        .replay(&target("anna"), before.position, after.position, CAPS)
+        .replay(request("anna", before.position, after.position, CAPS))
         .await;
     assert_eq!(replayed.unwrap_err(), Unrecovered::EpochChanged);
     // The tail is of the new life.
@@ -67,7 +67,7 @@ async fn a_memory_stream_that_is_gone_is_made_anew_and_its_loss_is_said() {
     seen.until_position(more.position).await;
     let replayed = herald
         .history
-        .replay(&target("anna"), after.position, more.position, CAPS)
+        .replay(request("anna", after.position, more.position, CAPS))
         .await
         .unwrap();
     assert_eq!(replayed[0].position, Some(more.position));
@@ -256,7 +256,7 @@ async fn a_replay_is_complete_or_says_so_while_replicas_lag() {
         let until = *positions.last().unwrap();
         seen.until_position(until).await;
         let after = positions[positions.len().saturating_sub(60)];
-        match within(herald.history.replay(&target("anna"), after, until, CAPS)).await {
+        match within(herald.history.replay(request("anna", after, until, CAPS))).await {
             Ok(got) => {
                 let got: Vec<Position> = got.iter().map(|e| e.position.unwrap()).collect();
                 let expected: Vec<Position> = positions

@@ -203,7 +203,7 @@ async fn what_cannot_be_read_is_passed_once_and_no_reader_stands_still() {
     seen.until_position(until).await;
     let got = herald
         .history
-        .replay(&target("anna"), first.position, until, CAPS)
+        .replay(request("anna", first.position, until, CAPS))
         .await
         .unwrap();
     let got: Vec<String> = got

@@ -1,0 +1,91 @@
+//! Sending on core NATS, within the limits of a body, and what goes out as JSON. Knows no subscription.
+
+use async_nats::HeaderMap;
+use async_nats::message::OutboundMessage;
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::kept::Keeper;
+use super::{HEADER_RESERVE_BYTES, NatsBus, WHICH_SERVER, WHICH_SETTING};
+use crate::bus::{PublishError, UserEvent, check_size};
+use crate::destination::Target;
+use crate::envelope::Envelope;
+
+/// The JSON of `<prefix>.event.user.…`.
+#[derive(Serialize)]
+struct UserEventJson<'a> {
+    user: &'a str,
+    instance: &'a str,
+    time: u64,
+}
+
+/// The payload of a user's event.
+pub(super) fn user_event(event: &UserEvent) -> Option<Bytes> {
+    let json = serde_json::to_vec(&UserEventJson {
+        user: event.user.as_str(),
+        instance: &event.instance,
+        time: event.time_ms,
+    });
+    // Two strings and a number: writing them to memory cannot fail.
+    json.ok().map(Into::into)
+}
+
+impl NatsBus {
+    /// Sends a message to other instances, signed if there is a key.
+    pub(super) async fn send_control(
+        &self,
+        subject: String,
+        reply: Option<String>,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        let headers = self
+            .connection
+            .link
+            .seal
+            .sign(&subject, reply.as_deref(), &payload);
+        self.send(subject, reply, headers, payload).await
+    }
+
+    /// The limit of a body, and the setting that it comes from.
+    pub(super) fn body_limit(&self) -> (usize, &'static str) {
+        let by_server = self
+            .connection
+            .client
+            .max_payload()
+            .saturating_sub(HEADER_RESERVE_BYTES);
+        if by_server < self.limits.body_bytes.0 {
+            (by_server, WHICH_SERVER)
+        } else {
+            (self.limits.body_bytes.0, WHICH_SETTING)
+        }
+    }
+
+    pub(super) fn check_size(&self, envelope: &Envelope) -> Result<(), PublishError> {
+        let (limit, which) = self.body_limit();
+        check_size(envelope.body.len(), limit, which)
+    }
+
+    /// Who keeps what goes to `target`.
+    pub(super) fn keeper(&self, target: &Target) -> Option<&Keeper> {
+        self.history.as_deref().filter(|history| history.keeps(target))
+    }
+
+    pub(super) async fn send(
+        &self,
+        subject: String,
+        reply: Option<String>,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        let (limit, which) = self.body_limit();
+        check_size(payload.len(), limit, which)?;
+        self.connection
+            .send(OutboundMessage {
+                subject: subject.into(),
+                reply: reply.map(Into::into),
+                payload,
+                headers,
+            })
+            .await
+    }
+}
