@@ -8,6 +8,9 @@ use super::problem::{Problem, list, push_segment};
 /// Keys whose elements have secrets or structure that an environment variable cannot hold well.
 const FILE_ONLY: [&str; 2] = ["api.keys", "auth.users"];
 
+/// Lists whose default is another key's value: as defaults they are nothing.
+const LISTS_BY_DEFAULT_NONE: [&str; 1] = ["history.broadcast"];
+
 /// The tree of keys.
 pub(super) struct Schema {
     root: Value,
@@ -51,6 +54,7 @@ impl Schema {
             Value::Dict(_, dict) if dict.is_empty() => Node::Scalar,
             Value::Dict(..) => Node::Section,
             Value::Array(..) => Node::List,
+            _ if LISTS_BY_DEFAULT_NONE.contains(&path.join(".").as_str()) => Node::List,
             _ => Node::Scalar,
         })
     }

@@ -115,6 +115,7 @@ fn values_of_variables_become_what_the_key_takes() {
             "HERALD_HTTP__CORS_ORIGINS",
             r#"["https://a.example","https://b.example"]"#,
         ),
+        ("HERALD_HISTORY__BROADCAST", "/queue, /topic"),
         ("HERALD_PRESENCE__LIST_DESTINATION", ""),
         ("HERALD_BUS__CA_FILE", ""),
         ("HERALD_HTTP__BASE_PATH", ""),
@@ -133,6 +134,9 @@ fn values_of_variables_become_what_the_key_takes() {
     let origins = Origins::parse(["https://a.example", "https://b.example"]).unwrap();
     assert_eq!(config.http.origins, origins);
     assert_eq!(config.http.cors_origins, origins);
+    let kept = config.history.broadcast.unwrap_or_default();
+    let kept: Vec<_> = kept.iter().map(ToString::to_string).collect();
+    assert_eq!(kept, ["/queue", "/topic"]);
     assert_eq!(config.presence.list_destination, None);
     assert_eq!(config.bus.ca_file, None);
     assert_eq!(config.http.base_path.as_str(), "");
