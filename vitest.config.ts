@@ -17,5 +17,7 @@ export default defineConfig({
     environment: 'happy-dom',
     setupFiles: [source('ui/test/setup.ts')],
     restoreMocks: true,
+    // The first test of a file renders all of Mantine, on a machine that may be busy with ten other things.
+    testTimeout: 60_000,
   },
 });
