@@ -6,7 +6,7 @@ import path from 'node:path';
 import { before, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { fromSource } from './packages.mjs';
-import { Herald, Inbox, here, post, until } from './support.mjs';
+import { Herald, Inbox, here, post, startNats, until } from './support.mjs';
 import { Way } from './way.mjs';
 
 let HeraldConnection;
@@ -133,6 +133,29 @@ test('the instance is killed, and its history with it: the page is told, comes b
   await publish(herald, '/queue/orders', 2, 'test1');
   assert.equal(await orders.next(), '2');
   assert.deepEqual(page.connection.state().returned.gaps, [{ destination: ORDERS, reason: 'epoch-changed' }]);
+});
+
+test('the instance is killed, and the page goes on at another, over a history on NATS: nothing is lost or doubled', async (t) => {
+  const nats = await startNats(t, { jetstream: true });
+  const settings = { HERALD_BUS__URL: nats.url, HERALD_HISTORY__ENABLED: 'true' };
+  const [first, second] = [await Herald.start(t, settings), await Herald.start(t, settings)];
+  // As a balancer does: to the one that is left.
+  let now = first;
+  const page = new Page(t, first, { webSocket: (_, protocols) => new WebSocket(now.ws, protocols) });
+  const [orders, news] = await page.listen(ORDERS, NEWS);
+  const wanted = Array.from({ length: 60 }, (_, n) => `${n}`);
+  for (const n of wanted) {
+    if (n === '30') {
+      await first.kill();
+      now = second;
+    }
+    await Promise.all([publish(second, '/queue/orders', Number(n), 'test1'), publish(second, NEWS, Number(n))]);
+  }
+  await orders.next((body) => body === '59');
+  await news.next((body) => body === '59');
+  assert.deepEqual(orders.items, wanted);
+  assert.deepEqual(news.items, wanted);
+  assert.deepEqual(page.gaps.items, []);
 });
 
 test('a connection that swallows bytes is replaced, and what it has swallowed comes', async (t) => {

@@ -194,10 +194,13 @@ export class Herald {
   }
 }
 
-/** A NATS server of its own, with its `url`. */
-export async function startNats(t) {
+/** A NATS server of its own, with its `url`; with JetStream in a folder of its own if `jetstream`. */
+export async function startNats(t, { jetstream = false } = {}) {
   const port = await freePort();
-  const nats = new Child(t, tool('nats-server'), ['-a', '127.0.0.1', '-p', String(port)]);
+  const folder = jetstream ? mkdtempSync(path.join(os.tmpdir(), 'herald-jetstream-')) : undefined;
+  if (folder) t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const more = folder ? ['-js', '-sd', folder] : [];
+  const nats = new Child(t, tool('nats-server'), ['-a', '127.0.0.1', '-p', String(port), ...more]);
   await until('nats-server listens', () => {
     nats.assertAlive();
     return nats.log.includes('Server is ready');
