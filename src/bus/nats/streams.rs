@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use ulid::Ulid;
 
 use super::api::{Api, ApiFailure, CHANGE_TIMEOUT, QUESTION_TIMEOUT};
 use crate::bus::history::config::{Config, Storage};
@@ -26,6 +27,8 @@ pub(super) use compare::{Report, Version};
 
 /// The key of the generation in a stream's metadata.
 const GENERATION: &str = "herald.generation";
+/// The key of what the request to make a stream was, in its metadata.
+const REQUEST: &str = "herald.request";
 /// JetStream's code for "stream not found".
 const NOT_FOUND: u32 = 10_059;
 /// JetStream's code for a stream of that name with another configuration.
@@ -125,6 +128,19 @@ impl Plan {
         wanted
     }
 
+    /// The configuration of a new stream, which no other request has: to another equal one a cluster would answer as if it
+    /// had not been there, and give the stream a later `created`, and so another epoch, once its servers start again.
+    fn new_stream(&self, version: Version) -> Map<String, Value> {
+        let mut config = self.wanted(version);
+        config.insert("name".into(), json!(self.name));
+        let metadata = json!({
+            GENERATION: self.first_generation().to_string(),
+            REQUEST: Ulid::new().to_string(),
+        });
+        config.insert("metadata".into(), metadata);
+        config
+    }
+
     /// The generation of a new stream.
     fn first_generation(&self) -> u64 {
         match self.kind {
@@ -161,19 +177,13 @@ impl Api {
     }
 
     /// The stream, made if it is not there, and changed if `may_change` and it is not what it has to be. Whether it is
-    /// then, [`Plan::compare`] tells. Instances may do this at the same time: equal ones do not disturb each other.
+    /// then, [`Plan::compare`] tells. Instances may do this at the same time: one of them makes it.
     pub(super) async fn ensure(&self, plan: &Plan, may_change: bool) -> Result<Stream, ApiFailure> {
         let version = self.version();
         let found = match self.stream(plan).await {
             Err(ApiFailure::Refused(refusal)) if refusal.err_code == NOT_FOUND && plan.manage => {
-                let mut config = plan.wanted(version);
-                config.insert("name".into(), json!(plan.name));
-                config.insert(
-                    "metadata".into(),
-                    json!({ GENERATION: plan.first_generation().to_string() }),
-                );
-                match self.change("STREAM.CREATE", plan, config).await {
-                    // Another instance with another configuration was faster: its stream is compared as any other.
+                match self.change("STREAM.CREATE", plan, plan.new_stream(version)).await {
+                    // Another instance was faster: its stream is compared as any other.
                     Err(ApiFailure::Refused(refusal)) if refusal.err_code == IN_USE => {
                         self.stream(plan).await?
                     }

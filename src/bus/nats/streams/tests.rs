@@ -51,6 +51,17 @@ fn what_herald_made_fits() {
     }
 }
 
+/// A cluster gives a stream another `created`, and so another epoch, if it is asked twice to make the same.
+#[test]
+fn no_two_requests_to_make_a_stream_are_equal() {
+    for plan in plans(|_| {}) {
+        let (first, second) = (plan.new_stream(NEW), plan.new_stream(NEW));
+        assert_ne!(first, second);
+        assert_eq!(plan.generation(&first), plan.generation(&second));
+        assert!(plan.compare(&first, NEW).is_empty());
+    }
+}
+
 #[test]
 fn a_window_longer_than_the_age_is_cut_to_it_and_named_if_repeats_need_more() {
     let plan = &plans(|c| c.broadcast_age = HumanDuration::secs(60))[0];
