@@ -13,6 +13,7 @@ pub(crate) mod error;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod hosts;
+pub(crate) mod idempotency;
 pub(crate) mod instances;
 pub(crate) mod json;
 pub mod listener;

@@ -2,11 +2,11 @@
 //! Knows no HTTP and no session.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
 
-use crate::bus::{Bus, Health, PublishError, Published};
+use crate::bus::{Bus, Health, Key, PublishError, Published};
 use crate::close_reason::CloseReason;
 use crate::destination::Target;
 use crate::envelope::Envelope;
@@ -167,36 +167,68 @@ impl Publisher {
     }
 }
 
+impl<'a> Publisher {
+    /// Hands `batch` to the bus, all or nothing. `publishings` are those of its notifications, each with the number of the
+    /// targets that it has there. `None`: the bus cannot publish these as one.
+    pub(crate) async fn hand_over_all(
+        &self,
+        publishings: &mut [(Publishing<'a>, usize)],
+        batch: &[(Envelope, Option<Key>)],
+    ) -> Option<Result<Vec<Published>, PublishError>> {
+        let begun = Instant::now();
+        let published = self.bus.publish_atomic(batch)?.await;
+        let (lasted, error) = (begun.elapsed(), published.as_ref().err());
+        let mut first = 0;
+        for (publishing, targets) in publishings {
+            if let Some((envelope, _)) = batch.get(first) {
+                publishing.note(lasted, envelope, error);
+            }
+            first += *targets;
+        }
+        Some(published)
+    }
+}
+
 impl Publishing<'_> {
     /// The `publish` span, for log lines about this notification; `None` if it is not recorded.
     pub(crate) fn span(&self) -> Option<&Span> {
         self.span.as_ref()
     }
 
-    /// Hands the notification to the bus, for the target that it names now. Returns where it is kept.
+    /// Hands the notification to the bus, for the target that it names now, with the key by which a repeat is known. Returns
+    /// where it is kept.
     ///
     /// # Errors
     /// The bus did not take it.
-    pub(crate) async fn hand_over(&mut self, envelope: &Envelope) -> Result<Published, PublishError> {
+    pub(crate) async fn hand_over(
+        &mut self,
+        envelope: &Envelope,
+        key: Option<Key>,
+    ) -> Result<Published, PublishError> {
         let begun = Instant::now();
-        let handing_over = self.publisher.bus.publish(envelope);
+        let handing_over = self.publisher.bus.publish_once(envelope, key);
         let published = handing_over.instrument(tracing_span(self.span.as_ref())).await;
-        match &published {
-            Ok(_) => {
+        self.note(begun.elapsed(), envelope, published.as_ref().err());
+        published
+    }
+
+    /// Notes what became of `envelope`, and how long that took.
+    fn note(&mut self, lasted: Duration, envelope: &Envelope, error: Option<&PublishError>) {
+        match error {
+            None => {
                 let metrics = &self.publisher.metrics;
                 let histogram = match self.source {
                     Source::Rest => &metrics.publish_rest,
                     Source::Stomp => &metrics.publish_stomp,
                 };
-                histogram.observe(begun.elapsed(), envelope.trace.recorded_id());
+                histogram.observe(lasted, envelope.trace.recorded_id());
             }
-            Err(error) => {
+            Some(error) => {
                 if let Some(span) = &mut self.span {
                     span.fail(words(error).reason, error.to_string());
                 }
             }
         }
-        published
     }
 }
 
@@ -233,7 +265,7 @@ mod tests {
                 let target = Target::Broadcast(Path::parse("/queue/x").unwrap());
                 let mut envelope = Envelope::new(target.clone(), vec![b'x'; bytes]);
                 let mut publishing = publisher.begin(source, &Upstream::default(), &[target], &mut envelope);
-                let outcome = publishing.hand_over(&envelope).await;
+                let outcome = publishing.hand_over(&envelope, None).await;
                 let refused = outcome.as_ref().err().map(|error| words(error).reason);
                 assert_eq!(refused, expected);
                 publisher.count(source, refused);

@@ -125,6 +125,16 @@ impl ApiError {
         }
     }
 
+    /// The same, of a notification that had been published for so many of its users before.
+    pub(crate) fn after(self, published: usize) -> Self {
+        match self {
+            Self::BusUnavailable { .. } => Self::BusUnavailable { published },
+            Self::OutcomeUnknown { .. } => Self::OutcomeUnknown { published },
+            Self::HistoryFull { .. } => Self::HistoryFull { published },
+            other => other,
+        }
+    }
+
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {

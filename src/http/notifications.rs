@@ -9,11 +9,14 @@ use utoipa::ToSchema;
 
 use super::api::Api;
 use super::error::ApiError;
+use super::idempotency::Idempotency;
 use super::trace::FromPublisher;
+use crate::bus::Published;
 use crate::destination::Target;
-use crate::envelope::{Envelope, Position};
+use crate::envelope::{Envelope, Kept, Position};
 use crate::publish::{Publishing, Source};
 
+mod array;
 pub(crate) mod message;
 pub(crate) mod publish;
 pub(crate) mod raw;
@@ -34,6 +37,10 @@ pub(crate) struct Accepted {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub positions: Option<Vec<String>>,
+    /// `true` if all of it had been published before, with the same `Idempotency-Key`; else not there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub duplicate: bool,
     /// The trace's id, if it is recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "4bf92f3577b34da6a3ce929d0e0e4736")]
@@ -41,10 +48,11 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
-    /// The answer for `envelope`, which went to each of `positions`, if it is kept.
-    pub(crate) fn of(envelope: &Envelope, positions: &[Position]) -> Self {
+    /// The answer for `envelope`, which went to each of its targets as `published` says.
+    pub(crate) fn of(envelope: &Envelope, published: &[Published]) -> Self {
         let trace_id = envelope.trace.trace_id().filter(|_| envelope.trace.is_sampled());
-        let (position, positions) = match positions {
+        let positions: Vec<Position> = published.iter().filter_map(|one| one.position).collect();
+        let (position, positions) = match &positions[..] {
             [] => (None, None),
             [position] => (Some(position.to_string()), None),
             several => (None, Some(several.iter().map(ToString::to_string).collect())),
@@ -53,6 +61,7 @@ impl Accepted {
             id: envelope.id.as_str().into(),
             position,
             positions,
+            duplicate: !published.is_empty() && published.iter().all(|one| one.duplicate),
             trace_id: trace_id.map(Into::into),
         }
     }
@@ -80,18 +89,32 @@ impl Api {
             .begin(Source::Rest, upstream, targets, envelope)
     }
 
-    /// Publishes the request's own body to one target.
+    /// What history keeps. `None`: it is off.
+    fn kept(&self) -> Option<Kept> {
+        self.state.bus.history().map(|history| history.kept())
+    }
+
+    /// Publishes the request's own body to one target; `has_id`: with an id that the publisher gave it.
     pub(super) async fn publish_one(
         &self,
         publisher: &FromPublisher,
         mut envelope: Envelope,
+        has_id: bool,
     ) -> Result<Accepted, ApiError> {
+        let once = publisher.once()?;
+        if once.is_some() {
+            Idempotency::check_kept(self.kept().as_ref(), &envelope.target, None)?;
+        }
+        if let (Some(once), false) = (once, has_id) {
+            envelope.id = once.id(0);
+        }
         self.state.policy.targets.admit(publisher.payer.as_ref(), 1)?;
         let targets = [envelope.target.clone()];
         let mut publishing = self.begin(publisher, &targets, &mut envelope);
-        let published = publishing.hand_over(&envelope).await;
+        let key = once.map(|once| once.key(0, &envelope.target));
+        let published = publishing.hand_over(&envelope, key).await;
         let published = published.map_err(|error| ApiError::from_publish(error, None))?;
-        Ok(Accepted::of(&envelope, published.position.as_slice()))
+        Ok(Accepted::of(&envelope, &[published]))
     }
 
     /// Counts a publish by its outcome, and returns that.

@@ -35,6 +35,11 @@ const RATE: Row = (
     "Over `api.targets_per_caller`; `Retry-After` says when to come again",
 );
 
+const STORE: [Row; 2] = [
+    ("422", "The `Idempotency-Key` stands for another notification"),
+    ("507", "History has no room"),
+];
+
 /// Refusals of every route that requires credentials.
 pub(crate) struct OfCredentials;
 
@@ -78,7 +83,8 @@ impl IntoResponses for OfPublish {
                 .into_iter()
                 .chain([VALUE, HOST])
                 .chain(BODY)
-                .chain([RATE]),
+                .chain([RATE])
+                .chain(STORE),
         )
     }
 }

@@ -13,6 +13,8 @@ use axum::http::{HeaderMap, HeaderName, Method, header};
 use super::access::Payer;
 use super::api::Api;
 use super::caller::{self, Caller};
+use super::error::ApiError;
+use super::idempotency::Idempotency;
 use crate::envelope::{HeaderLimits, Headers, TraceContext};
 use crate::limit::AddressGroup;
 use crate::telemetry::trace::{self, Span, Tracer, Upstream};
@@ -30,11 +32,25 @@ pub(crate) struct FromPublisher {
     pub upstream: Upstream,
     /// `baggage`, if it is passed on.
     baggage: Option<Box<str>>,
+    /// Its `Idempotency-Key`, or what is wrong with that: see [`FromPublisher::once`].
+    key: Option<Result<Idempotency, ApiError>>,
     /// Who is counted for its targets, if anybody is (`api.targets_per_caller`).
     pub payer: Option<Payer>,
 }
 
 impl FromPublisher {
+    /// The request's `Idempotency-Key`, if it has one.
+    ///
+    /// # Errors
+    /// It is none that may be.
+    pub(crate) fn once(&self) -> Result<Option<&Idempotency>, ApiError> {
+        match &self.key {
+            None => Ok(None),
+            Some(Ok(key)) => Ok(Some(key)),
+            Some(Err(error)) => Err(error.clone()),
+        }
+    }
+
     /// `headers` with the request's `baggage`, unless they have one of their own or are too many.
     pub(crate) fn with_baggage(&self, headers: Headers, limits: HeaderLimits) -> Headers {
         match &self.baggage {
@@ -79,6 +95,7 @@ impl FromRequestParts<Arc<Api>> for FromPublisher {
         };
         Ok(Self {
             upstream,
+            key: Idempotency::read(&parts.headers, parts.extensions.get()).transpose(),
             baggage: tracer.carries_baggage().then(baggage).flatten(),
             payer: api.state.policy.targets.are_metered().then(payer),
         })

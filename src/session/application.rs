@@ -11,7 +11,7 @@ use crate::bus::PublishError;
 use crate::delivery::acks::Acks;
 use crate::delivery::command::Acknowledgement;
 use crate::delivery::registry::SessionHandle;
-use crate::destination::{Destination, Path};
+use crate::destination::{Destination, Path, Target};
 use crate::envelope::{BrowserBaggage, Envelope};
 use crate::principal::UserName;
 use crate::publish::{Source, limit_of, words};
@@ -19,6 +19,7 @@ use crate::recent::Recent;
 use crate::telemetry::trace::{Upstream, tracing_span};
 
 mod answer;
+mod batch;
 mod built_in;
 mod request;
 mod routes;
@@ -63,7 +64,8 @@ pub(crate) enum Accepted {
     Reported,
 }
 
-/// Executes the steps of a transaction, in order. `Err`: an ERROR that says how many were executed.
+/// Executes the steps of a transaction, in order. Where the bus can publish its SENDs as one batch, they go before the rest
+/// and as a whole; else `Err`, an ERROR, says how many were executed.
 pub(crate) async fn commit(
     context: &Arc<Context>,
     sender: Sender<'_>,
@@ -72,8 +74,19 @@ pub(crate) async fn commit(
     requests: &mut InFlight,
 ) -> Result<Accepted, Refusal> {
     let all = steps.len();
+    let steps = match batch::publish(context, sender, steps).await {
+        Ok(steps) => steps,
+        Err(error) => {
+            let message = match error {
+                PublishError::Unknown => format!("COMMIT: {error}"),
+                _ => format!("COMMIT: none of {all} frames went: {error}"),
+            };
+            return Err(Refusal::new(words(&error).close, message));
+        }
+    };
     let mut accepted = Accepted::Yes;
-    for (gone, step) in steps.into_iter().enumerate() {
+    let first = all - steps.len();
+    for (gone, step) in (first..).zip(steps) {
         match step {
             Step::Acknowledge(ack) => acknowledge(sender.key, acks, ack).await,
             Step::Send(sent) => match send(context, sender, sent, requests).await {
@@ -105,16 +118,10 @@ pub(crate) async fn send(
     mut send: Send,
     requests: &mut InFlight,
 ) -> Result<Accepted, Refusal> {
-    let trace = std::mem::take(&mut send.trace);
-    let upstream = context
-        .tracer
-        .decide(trace, sender.trusted, Some((sender.user, sender.session)));
+    let upstream = upstream(context, sender, &mut send);
     match &send.destination {
         Destination::Target(target) => {
-            let mut envelope = Envelope::new(target.clone(), send.body);
-            envelope.content_type = send.content_type;
-            envelope.headers = send.headers;
-            envelope.collapse = send.collapse;
+            let mut envelope = envelope(target.clone(), send);
             let published = publish(context, &upstream, &mut envelope).await;
             published.map_err(|error| Refusal::new(words(&error).close, format!("SEND: {error}")))?;
             Ok(Accepted::Yes)
@@ -135,6 +142,23 @@ pub(crate) async fn send(
     }
 }
 
+/// The decision about the trace of a SEND.
+fn upstream(context: &Context, sender: Sender<'_>, send: &mut Send) -> Upstream {
+    let trace = std::mem::take(&mut send.trace);
+    context
+        .tracer
+        .decide(trace, sender.trusted, Some((sender.user, sender.session)))
+}
+
+/// What a SEND to `target` publishes.
+fn envelope(target: Target, send: Send) -> Envelope {
+    let mut envelope = Envelope::new(target, send.body);
+    envelope.content_type = send.content_type;
+    envelope.headers = send.headers;
+    envelope.collapse = send.collapse;
+    envelope
+}
+
 /// Publishes what a client sent, with its trace and counts.
 async fn publish(
     context: &Context,
@@ -144,7 +168,7 @@ async fn publish(
     let publisher = &context.publisher;
     let targets = [envelope.target.clone()];
     let mut publishing = publisher.begin(Source::Stomp, upstream, &targets, envelope);
-    let outcome = publishing.hand_over(envelope).await;
+    let outcome = publishing.hand_over(envelope, None).await;
     let refused = outcome.as_ref().err().map(|error| words(error).reason);
     if let Some(reason) = refused {
         let span = publishing.span();

@@ -22,6 +22,7 @@ mod guessing;
 mod half_frames;
 mod history;
 mod http;
+mod idempotency;
 mod idle_frames;
 mod large_bodies;
 mod life;

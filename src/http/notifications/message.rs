@@ -60,6 +60,11 @@ async fn handle(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
+    if publisher.once()?.is_some() {
+        let detail = "header Idempotency-Key is not for this route, whose message has the time in it: POST \
+                      /api/v1/notifications takes it";
+        return Err(ApiError::BadRequest(detail.into()));
+    }
     require_json(headers)?;
     let body = api.read_json(headers, body).await?;
     let ChatMessageRequest { message, user } = json::read(&body.bytes)?;
@@ -71,5 +76,5 @@ async fn handle(
         .map_err(|_| ApiError::NotFound(format!("{DESTINATION} is no broadcast destination here")))?;
     let now = jiff::Timestamp::now().to_zoned(api.state.time_zone.clone());
     let envelope = Envelope::new(target, chat_message(&message, &user, &now)).with_content_type(CONTENT_TYPE);
-    api.publish_one(publisher, envelope).await
+    api.publish_one(publisher, envelope, false).await
 }

@@ -6,13 +6,13 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Accepted;
 use super::request::{Batch, Notification, Rules, parse, split};
+use super::{Accepted, array};
 use crate::chat_message::CONTENT_TYPE;
 use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
 use crate::http::api::Api;
@@ -21,6 +21,7 @@ use crate::http::body::require_json;
 use crate::http::caller::{Admitted, address_of, authorize};
 use crate::http::error::ApiError;
 use crate::http::explain::{Explanation, about, explain};
+use crate::http::idempotency::Idempotency;
 use crate::http::origin;
 use crate::http::refusals;
 use crate::http::trace::FromPublisher;
@@ -63,15 +64,24 @@ pub(crate) struct Options {
     /// Publish nothing, and say who would get it instead: one notification to at most one user, scope `admin`.
     #[serde(default)]
     dry_run: bool,
+    /// Publish all of an array and all users of each, or nothing: at most 1,000 targets, all broadcasts or all users, which
+    /// history keeps.
+    #[serde(default)]
+    atomic: bool,
 }
 
 /// Publishes one notification (202) or an array in its order (202 if all went, else 207 with each item's own status).
+/// With `atomic=true` an array goes as a whole or not at all, and no other publisher's notification comes in between.
 /// With `dry_run=true` nothing is published, and the answer says who would get it (200).
 #[utoipa::path(
     post,
     path = "/api/v1/notifications",
     tag = "publish",
-    params(Options),
+    params(
+        Options,
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key is published once, for \
+            `history.duplicate_window`: 1 to 255 visible ASCII characters. Only where history keeps the destination"),
+    ),
     request_body = Batch,
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
@@ -87,9 +97,13 @@ pub(crate) async fn post_notifications(
     options: Result<Query<Options>, QueryRejection>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let Ok(Query(Options { dry_run })) = options else {
-        let detail = "the query takes dry_run alone, which must be true or false; nothing was published";
-        return Err(ApiError::BadRequest(detail.into()));
+    let (dry_run, atomic) = match options {
+        Ok(Query(Options { dry_run, atomic })) if !(dry_run && atomic) => (dry_run, atomic),
+        _ => {
+            let detail =
+                "the query takes dry_run or atomic, which must be true or false; nothing was published";
+            return Err(ApiError::BadRequest(detail.into()));
+        }
     };
     // Taken apart here: extractors would copy what they extract.
     let (parts, body) = request.into_parts();
@@ -98,6 +112,7 @@ pub(crate) async fn post_notifications(
         return Ok(self::dry_run(&api, parts.extensions.get(), headers, body).await);
     }
     let read = async {
+        publisher.once()?;
         require_json(headers)?;
         api.read_json(headers, body).await
     };
@@ -106,6 +121,7 @@ pub(crate) async fn post_notifications(
         Err(error) => return api.counted(Err(error)),
     };
     match split(&body.bytes) {
+        Ok(batch) if atomic => array::publish_atomic(&api, &batch, &publisher).await,
         Ok(Batch::One(text)) => {
             let admitted = parse(text, "", api.rules()).and_then(|parsed| {
                 api.require_bus()?;
@@ -116,13 +132,13 @@ pub(crate) async fn post_notifications(
                 Ok(parsed)
             });
             let outcome = match admitted {
-                Ok(notification) => publish(&api, notification, &publisher, "").await,
+                Ok(notification) => publish(&api, notification, &publisher, 0, "").await,
                 Err(error) => Err(error),
             };
             api.counted(outcome).map(IntoResponse::into_response)
         }
         Ok(Batch::Many(items)) => match api.require_bus() {
-            Ok(()) => publish_all(&api, &items, &publisher).await,
+            Ok(()) => array::publish_all(&api, &items, &publisher).await,
             Err(error) => api.counted(Err(error)),
         },
         Err(error) => api.counted(Err(error)),
@@ -171,12 +187,12 @@ async fn explain_body(
 
 impl Api {
     /// Refuses a body that the bus would refuse.
-    fn check_size(&self, size: usize, pointer: &str) -> Result<(), ApiError> {
+    pub(super) fn check_size(&self, size: usize, pointer: &str) -> Result<(), ApiError> {
         let fits = self.state.publisher.check_size(size);
         fits.map_err(|error| ApiError::from_publish(error, Some(pointer.into())))
     }
 
-    fn rules(&self) -> Rules<'_> {
+    pub(super) fn rules(&self) -> Rules<'_> {
         Rules {
             prefixes: &self.state.prefixes,
             headers: self.state.header_limits,
@@ -184,116 +200,62 @@ impl Api {
     }
 }
 
-/// All are checked first and then handed to the bus one after the other, which keeps their order; without a pause, so
-/// that neither the relay nor a shard falls asleep between two of them. Once the bus refuses, the rest is not tried,
-/// so that the answer comes within about a second.
-async fn publish_all(
-    api: &Arc<Api>,
-    items: &[&serde_json::value::RawValue],
-    publisher: &FromPublisher,
-) -> Result<Response, ApiError> {
-    let parse = |(index, raw): (usize, &&serde_json::value::RawValue)| {
-        let at = format!("/{index}");
-        let parsed = parse(raw.get(), &at, api.rules());
-        (at, parsed)
-    };
-    let parsed: Vec<_> = items.iter().enumerate().map(parse).collect();
-    let targets = parsed
-        .iter()
-        .filter_map(|(_, parsed)| parsed.as_ref().ok())
-        .map(|parsed| parsed.targets.len())
-        .sum();
-    if let Err(error) = api.state.policy.targets.admit(publisher.payer.as_ref(), targets) {
-        return api.counted(Err(error));
-    }
-    let mut outcomes = Vec::with_capacity(items.len());
-    let mut bus_is_gone = false;
-    let mut went = 0_usize;
-    for (at, parsed) in parsed {
-        let outcome = match parsed {
-            Ok(_) if bus_is_gone => Err(ApiError::BusUnavailable { published: 0 }),
-            Ok(notification) => publish(api, notification, publisher, &at).await,
-            Err(error) => Err(error),
-        };
-        match &outcome {
-            Ok(_) => went += 1,
-            Err(ApiError::BusUnavailable { published }) => {
-                bus_is_gone = true;
-                went += published;
-            }
-            Err(_) => {}
-        }
-        outcomes.push(api.counted(outcome));
-    }
-    if bus_is_gone && went == 0 {
-        return Err(ApiError::BusUnavailable { published: 0 });
-    }
-    let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-    if refused > 0 {
-        // If the request is not recorded here, the publisher's trace is the one to look for.
-        let trace = &publisher.upstream.context;
-        let trace_id = trace.trace_id().filter(|_| !publisher.upstream.sampled);
-        tracing::info!(
-            refused,
-            of = outcomes.len(),
-            trace_id,
-            "notifications of an array were refused"
-        );
-    }
-    let status = if outcomes.iter().all(Result::is_ok) {
-        StatusCode::ACCEPTED
-    } else {
-        StatusCode::MULTI_STATUS
-    };
-    let items: Vec<Item> = outcomes
-        .into_iter()
-        .map(|outcome| match outcome {
-            Ok(accepted) => Item::Accepted {
-                status: StatusCode::ACCEPTED.as_u16(),
-                accepted,
-            },
-            Err(error) => Item::Refused(error.problem()),
-        })
-        .collect();
-    Ok((status, Json(items)).into_response())
-}
-
-async fn publish(
+/// The notification as it goes to its first target. It is the request's number `item`.
+///
+/// # Errors
+/// Its `Idempotency-Key` is none, or is of no use for it. `at` is the JSON pointer to it.
+pub(super) fn envelope(
     api: &Api,
-    notification: Notification,
+    notification: &Notification,
     publisher: &FromPublisher,
+    item: usize,
     at: &str,
-) -> Result<Accepted, ApiError> {
+) -> Result<Envelope, ApiError> {
     let now = unix_ms();
     let first = notification.targets.first().ok_or(ApiError::Internal)?;
-    let mut envelope = Envelope {
-        id: notification.id.unwrap_or_else(MessageId::random),
+    let once = publisher.once()?;
+    if once.is_some() {
+        let pointer = Some(format!("{at}/destination"));
+        Idempotency::check_kept(api.kept().as_ref(), first, pointer)?;
+    }
+    let id = notification.id.clone().or_else(|| Some(once?.id(item)));
+    Ok(Envelope {
+        id: id.unwrap_or_else(MessageId::random),
         target: first.clone(),
         position: None,
         local: None,
         content_type: Some(CONTENT_TYPE.into()),
-        headers: notification.headers,
-        body: notification.payload,
+        headers: notification.headers.clone(),
+        body: notification.payload.clone(),
         trace: TraceContext::default(),
         timestamp_ms: now,
         expires_at_ms: notification.ttl_ms.map(|ttl| now.saturating_add(ttl)),
-        collapse: notification.collapse,
+        collapse: notification.collapse.clone(),
         arrival: Arrival::default(),
-    };
+    })
+}
+
+/// Publishes the request's notification number `item` to each of its targets.
+pub(super) async fn publish(
+    api: &Api,
+    notification: Notification,
+    publisher: &FromPublisher,
+    item: usize,
+    at: &str,
+) -> Result<Accepted, ApiError> {
+    let mut envelope = envelope(api, &notification, publisher, item, at)?;
+    let once = publisher.once()?;
     let mut publishing = api.begin(publisher, &notification.targets, &mut envelope);
-    let mut positions = Vec::new();
-    for (published, target) in notification.targets.into_iter().enumerate() {
+    let mut published = Vec::with_capacity(notification.targets.len());
+    for target in notification.targets {
+        let key = once.map(|once| once.key(item, &target));
         envelope.target = target;
         // A thousand users on a bus that is always ready must not keep the thread to themselves.
         tokio::task::coop::consume_budget().await;
-        let handed_over = publishing.hand_over(&envelope).await;
-        let taken = handed_over.map_err(|error| {
-            match ApiError::from_publish(error, Some(format!("{at}/payload"))) {
-                ApiError::BusUnavailable { .. } => ApiError::BusUnavailable { published },
-                error => error,
-            }
-        })?;
-        positions.extend(taken.position);
+        let handed_over = publishing.hand_over(&envelope, key).await;
+        published.push(handed_over.map_err(|error| {
+            ApiError::from_publish(error, Some(format!("{at}/payload"))).after(published.len())
+        })?);
     }
-    Ok(Accepted::of(&envelope, &positions))
+    Ok(Accepted::of(&envelope, &published))
 }

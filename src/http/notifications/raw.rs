@@ -94,13 +94,14 @@ async fn handle(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
+    publisher.once()?;
     require_plain(headers)?;
     let given = Given::read(headers, api.state.header_limits)?;
     api.require_bus()?;
     let body = api.body_reader.read(headers, body, api.raw_limit()).await?;
     let mut envelope = Envelope::new(target, body.bytes.clone());
-    given.apply(&mut envelope);
-    api.publish_one(publisher, envelope).await
+    let has_id = given.apply(&mut envelope);
+    api.publish_one(publisher, envelope, has_id).await
 }
 
 impl Api {

@@ -1,6 +1,7 @@
 //! Promise: what a publisher hands in reaches the bus as it was meant, in its order, and the answer tells the truth.
 
 use super::*;
+use crate::bus::PublishError;
 use crate::destination::Target;
 use crate::envelope::Envelope;
 
@@ -243,6 +244,72 @@ async fn a_bus_lost_midway_is_told_exactly() {
     check(0, one, 503, &[]).await;
     let users = r#"{"destination":"/queue/x","users":["a","b","c"],"payload":1}"#;
     assert_eq!(check(2, users, 503, &[]).await.json()["published"], 2);
+}
+
+#[tokio::test]
+async fn what_history_cannot_do_is_told_apart() {
+    let one = r#"{"destination":"/queue/x","payload":1}"#;
+    let users = r#"{"destination":"/queue/x","users":["a","b"],"payload":1}"#;
+    for (error, status, kind, retry_after) in [
+        (PublishError::Unavailable, 503, "bus-unavailable", "1"),
+        (PublishError::Unknown, 503, "outcome-unknown", "1"),
+        (PublishError::Full, 507, "history-full", ""),
+        (PublishError::KeyReused, 422, "idempotency-key-reused", ""),
+        (
+            PublishError::TooMany {
+                limit: crate::limit::Limit::HistoryKeys,
+            },
+            503,
+            "overloaded",
+            "1",
+        ),
+    ] {
+        let fixture = Fixture::open();
+        *fixture.bus.fails_with.lock() = error;
+        *fixture.bus.fails_after.lock() = Some(0);
+        let answer = fixture.post("/api/v1/notifications", one).await;
+        assert_eq!(answer.status, status, "{kind}");
+        assert_eq!(answer.json()["type"], format!("urn:herald:problem:{kind}"));
+        assert_eq!(answer.header("retry-after"), retry_after, "{kind}");
+        // Of an array it is said where it stands. Behind an unknown outcome nothing is tried.
+        *fixture.bus.fails_after.lock() = Some(1);
+        let answer = fixture
+            .post("/api/v1/notifications", format!("[{one},{one}]"))
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()[0]["status"]),
+            (207, &202.into()),
+            "{kind}"
+        );
+        assert_eq!(answer.json()[1]["status"], status, "{kind}");
+        fixture.bus.published.lock().clear();
+        let answer = fixture.post("/api/v1/notifications", users).await;
+        let published = match kind {
+            "overloaded" | "idempotency-key-reused" => Value::Null,
+            _ => 1.into(),
+        };
+        assert_eq!(answer.json()["published"], published, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_perhaps_went_is_never_told_as_nothing() {
+    let one = r#"{"destination":"/queue/x","payload":1}"#;
+    let fixture = Fixture::open();
+    *fixture.bus.fails_with.lock() = PublishError::Unknown;
+    *fixture.bus.fails_after.lock() = Some(0);
+    let answer = fixture
+        .post("/api/v1/notifications", format!("[{one},{one}]"))
+        .await;
+    assert_eq!(answer.status, 207, "{}", answer.text);
+    let kinds = [0, 1].map(|item| answer.json()[item]["type"].clone());
+    assert_eq!(
+        kinds,
+        [
+            "urn:herald:problem:outcome-unknown",
+            "urn:herald:problem:bus-unavailable"
+        ]
+    );
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub(crate) struct RecordingBus {
     pub said: Mutex<Vec<(String, Bytes)>>,
     /// After so many publishes the bus is gone.
     pub fails_after: Mutex<Option<usize>>,
+    /// How it refuses then.
+    pub fails_with: Mutex<PublishError>,
     /// What it complains of.
     pub trouble: Mutex<Vec<String>>,
     health: watch::Sender<Health>,
@@ -35,6 +37,7 @@ impl Default for RecordingBus {
             published: Mutex::default(),
             said: Mutex::default(),
             fails_after: Mutex::default(),
+            fails_with: Mutex::new(PublishError::Unavailable),
             trouble: Mutex::default(),
             health: watch::Sender::new(Health::Connected),
             answers: Mutex::default(),
@@ -66,7 +69,7 @@ impl RecordingBus {
             .lock()
             .is_some_and(|after| published.len() >= after)
         {
-            return Err(PublishError::Unavailable);
+            return Err(self.fails_with.lock().clone());
         }
         if envelope.body.len() > MAX_BODY_BYTES {
             return Err(PublishError::TooLarge {

@@ -68,6 +68,16 @@ impl FaultyBus {
         self.left.store(publishes, Ordering::SeqCst);
     }
 
+    /// Counts so many publishes.
+    fn take(&self, publishes: usize) {
+        let left = self.left.load(Ordering::SeqCst);
+        if left < publishes {
+            self.set_down(true);
+        } else if left < usize::MAX {
+            self.left.store(left - publishes, Ordering::SeqCst);
+        }
+    }
+
     /// Adds another instance to the cluster. Questions to it about sessions come here, and wait for as long as the
     /// test lets them; it answers nothing else.
     pub fn with_neighbour(&self) -> mpsc::Receiver<Asked> {
@@ -119,12 +129,7 @@ impl Bus for FaultyBus {
         key: Option<Key>,
     ) -> BoxFuture<'a, Result<Published, PublishError>> {
         Box::pin(async move {
-            let left = self.left.load(Ordering::SeqCst);
-            if left == 0 {
-                self.set_down(true);
-            } else if left < usize::MAX {
-                self.left.store(left - 1, Ordering::SeqCst);
-            }
+            self.take(1);
             self.check()?;
             self.inner.publish_once(envelope, key).await
         })
@@ -136,6 +141,7 @@ impl Bus for FaultyBus {
     ) -> Option<BoxFuture<'a, Result<Vec<Published>, PublishError>>> {
         let publish = self.inner.publish_atomic(batch)?;
         Some(Box::pin(async move {
+            self.take(batch.len());
             self.check()?;
             publish.await
         }))

@@ -61,15 +61,17 @@ impl Given {
         })
     }
 
-    /// Applies everything to `envelope`.
-    pub(super) fn apply(self, envelope: &mut Envelope) {
+    /// Applies everything to `envelope`. Whether an id was given.
+    pub(super) fn apply(self, envelope: &mut Envelope) -> bool {
         envelope.content_type = self.content_type;
         envelope.headers = self.headers;
+        let has_id = self.id.is_some();
         if let Some(id) = self.id {
             envelope.id = id;
         }
         envelope.expires_at_ms = self.ttl_ms.map(|ttl| unix_ms().saturating_add(ttl));
         envelope.collapse = self.collapse;
+        has_id
     }
 }
 
