@@ -17,6 +17,7 @@ mod endpoint;
 pub mod publish;
 mod reconnect;
 mod rest;
+mod resume;
 mod session;
 pub mod subscribe;
 pub mod tap;

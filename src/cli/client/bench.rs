@@ -168,7 +168,7 @@ async fn open_all(
 
 async fn open_one(args: &BenchArgs, server: &Server, login: &Login) -> Result<Session, End> {
     let mut session = Session::open(server, &args.ws_path, login).await?;
-    session.subscribe("0", &args.destination, "auto").await?;
+    session.subscribe("0", &args.destination, "auto", None).await?;
     while session.next().await?.command != ServerCommand::Receipt {}
     Ok(session)
 }

@@ -47,6 +47,10 @@ pub struct PublishArgs {
     /// While an earlier one with this key waits for a slow session, this one takes its place.
     #[arg(long, value_name = "KEY")]
     pub collapse: Option<String>,
+    /// By which Herald knows a repeat of this command, and publishes it once: 1 to 255 visible ASCII characters. Only where
+    /// history keeps the destination.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
     /// Prints the answers as JSON, one a line.
     #[arg(long)]
     pub json: bool,
@@ -58,6 +62,9 @@ pub struct PublishArgs {
 #[derive(Debug, Deserialize)]
 struct Accepted {
     id: String,
+    position: Option<String>,
+    #[serde(default)]
+    duplicate: bool,
     trace_id: Option<String>,
 }
 
@@ -68,6 +75,10 @@ struct Published<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
 }
@@ -115,6 +126,8 @@ fn print(args: &PublishArgs, user: Option<&str>, accepted: Accepted) -> std::io:
             destination: &args.destination,
             user,
             id: accepted.id,
+            position: accepted.position,
+            duplicate: accepted.duplicate,
             trace_id: accepted.trace_id,
         });
     }
@@ -122,12 +135,16 @@ fn print(args: &PublishArgs, user: Option<&str>, accepted: Accepted) -> std::io:
     let destination = paint::one_line(&args.destination);
     let whom = user.map_or(String::new(), |user| format!(" for {}", paint::one_line(user)));
     let id = paint::one_line(&accepted.id);
+    let done = match accepted.duplicate {
+        true => "published before",
+        false => "published",
+    };
     let trace = accepted
         .trace_id
         .map_or(String::new(), |id| format!("  trace {}", paint::one_line(&id)));
     writeln!(
         anstream::stdout().lock(),
-        "{good}published{good:#} {name}{destination}{name:#}{whom}  {dim}{id}{trace}{dim:#}"
+        "{good}{done}{good:#} {name}{destination}{name:#}{whom}  {dim}{id}{trace}{dim:#}"
     )
 }
 
@@ -161,6 +178,13 @@ fn headers(args: &PublishArgs) -> Result<Vec<(HeaderName, HeaderValue)>, ClientE
     }
     if let Some(text) = &args.collapse {
         add(HeaderName::from_static("herald-collapse"), "--collapse", text)?;
+    }
+    if let Some(text) = &args.idempotency_key {
+        add(
+            HeaderName::from_static("idempotency-key"),
+            "--idempotency-key",
+            text,
+        )?;
     }
     if !args.header.is_empty() {
         let mut object = serde_json::Map::new();

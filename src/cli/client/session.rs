@@ -65,7 +65,6 @@ pub(super) struct Session {
     pub instance: String,
     beat: Beat,
     error: Option<String>,
-    receipts: u64,
 }
 
 /// What the heart-beat requires of both sides.
@@ -131,7 +130,6 @@ impl Session {
             instance: String::new(),
             beat: Beat::agreed(None, now),
             error: None,
-            receipts: 0,
         };
         let heartbeat = format!("{HEARTBEAT_MS},{HEARTBEAT_MS}");
         let headers = [
@@ -157,19 +155,25 @@ impl Session {
         Ok(session)
     }
 
-    /// Subscribes. The RECEIPT with this number arrives once the subscription is in force.
+    /// Subscribes, behind the position `after` if there is one. The RECEIPT with this id arrives once the subscription is in
+    /// force.
     ///
     /// # Errors
     /// The session's end.
-    pub(super) async fn subscribe(&mut self, id: &str, destination: &str, ack: &str) -> Result<(), End> {
-        self.receipts += 1;
-        let receipt = self.receipts.to_string();
-        let headers = [
+    pub(super) async fn subscribe(
+        &mut self,
+        id: &str,
+        destination: &str,
+        ack: &str,
+        after: Option<&str>,
+    ) -> Result<(), End> {
+        let mut headers = vec![
             ("id", id),
             ("destination", destination),
             ("ack", ack),
-            ("receipt", &*receipt),
+            ("receipt", id),
         ];
+        headers.extend(after.map(|after| ("last-message-id", after)));
         self.send(Command::Subscribe, &headers).await
     }
 

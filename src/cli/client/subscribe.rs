@@ -1,4 +1,4 @@
-//! `herald subscribe`: prints what arrives at destinations, and reconnects after a loss.
+//! `herald subscribe`: prints what arrives at destinations, reconnects after a loss, and has what it missed sent to it.
 
 use std::io::Write;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 
 use super::reconnect::{Backoff, may_come_back};
+use super::resume::{Places, position};
 use super::session::{End, Session};
 use super::{ClientError, Login, Server, ServerArgs, paint};
 use crate::stomp::client::{ReceivedFrame, ServerCommand};
@@ -42,6 +43,10 @@ pub struct SubscribeArgs {
     /// What to subscribe to: /queue/…, /topic/…, or /user/… for one's own.
     #[arg(required = true)]
     pub destinations: Vec<String>,
+    /// Begins behind this position: the message-id of a MESSAGE, or what an earlier run said. Given several times, they are
+    /// those of the destinations, in their order.
+    #[arg(long, value_name = "POSITION", value_parser = position)]
+    pub from: Vec<String>,
     /// Whether each MESSAGE is acknowledged once it is printed.
     #[arg(long, value_enum, default_value_t)]
     pub ack: AckMode,
@@ -88,11 +93,13 @@ impl From<std::io::Error> for Stop {
 pub async fn run(args: SubscribeArgs) -> Result<(), ClientError> {
     let server = Server::new(&args.server)?;
     let login = server.require_login()?;
+    let places = Places::new(args.destinations.len(), &args.from)?;
     let mut following = Following {
         args: &args,
         server: &server,
         login,
         left: args.count,
+        places,
     };
     let mut backoff = Backoff::default();
     let mut had_one = false;
@@ -128,6 +135,8 @@ struct Following<'a> {
     login: &'a Login,
     /// How many messages are left to print. `None` means no end.
     left: Option<u64>,
+    /// How far each destination has been read.
+    places: Places,
 }
 
 impl Following<'_> {
@@ -163,8 +172,9 @@ impl Following<'_> {
             let destinations = &self.args.destinations;
             for (id, destination) in destinations.iter().enumerate() {
                 let id = id.to_string();
+                let after = self.places.after(&id);
                 session
-                    .subscribe(&id, destination, self.args.ack.as_str())
+                    .subscribe(&id, destination, self.args.ack.as_str(), after)
                     .await
                     .map_err(end)?;
             }
@@ -174,6 +184,7 @@ impl Following<'_> {
                 match frame.command {
                     ServerCommand::Receipt => {
                         receipts += 1;
+                        self.resumed(&frame)?;
                         if receipts == destinations.len() {
                             *is_subscribed = true;
                             self.greet(session);
@@ -198,6 +209,23 @@ impl Following<'_> {
         paint::notice(paint::GOOD, &text);
     }
 
+    /// Says how a subscription that came with a position was resumed.
+    fn resumed(&mut self, receipt: &ReceivedFrame) -> Result<(), Stop> {
+        let Some((place, resumed)) = self.places.answered(receipt) else {
+            return Ok(());
+        };
+        let destination = self.args.destinations.get(place).map_or("", String::as_str);
+        if self.args.json {
+            paint::json_line(&resumed.as_json(destination))?;
+        }
+        let style = match resumed.is_recovered() {
+            true => paint::GOOD,
+            false => paint::WARN,
+        };
+        paint::notice(style, &format!("{destination}: {resumed}"));
+        Ok(())
+    }
+
     /// Prints first and acknowledges then: a user who interrupts in between has seen the message.
     async fn message(&mut self, session: &mut Session, frame: &ReceivedFrame) -> Result<(), Stop> {
         if self.args.json {
@@ -207,6 +235,7 @@ impl Following<'_> {
             show::write(&mut out, frame)?;
             out.flush()?;
         }
+        self.places.has_come(frame);
         if let Some(ack) = frame.headers.get("ack") {
             session.acknowledge(ack).await.map_err(end)?;
         }
