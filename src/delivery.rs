@@ -30,6 +30,7 @@ mod wheel;
 mod window;
 pub mod wire;
 
+pub(crate) use shard::closing::retry_after_ms;
 pub(crate) use shard::held;
 
 /// `[delivery]`

@@ -29,7 +29,7 @@ use resume::Resuming;
 
 mod acknowledge;
 mod answer;
-mod closing;
+pub(crate) mod closing;
 mod cut;
 pub(crate) mod held;
 mod resume;

@@ -174,18 +174,27 @@ pub fn close_frame(code: u16, words: &str) -> Bytes {
     out.freeze()
 }
 
+/// The header of an ERROR that says when to come again.
+pub(crate) const RETRY_AFTER_MS: &str = "retry-after-ms";
+
 /// The last frames of a session that a shard ends: ERROR and Close. A draining instance sends only Close, since
-/// nothing is wrong; a peer that is gone is sent nothing. `words` give the reason.
-pub fn last_words(reason: CloseReason, words: &str, version: Version) -> Vec<Bytes> {
+/// nothing is wrong; a peer that is gone is sent nothing. `words` give the reason, `retry_after_ms` when to come again.
+pub fn last_words(
+    reason: CloseReason,
+    words: &str,
+    retry_after_ms: Option<&str>,
+    version: Version,
+) -> Vec<Bytes> {
     let close = || close_frame(reason.code(), words);
     match reason {
         CloseReason::PeerGone => Vec::new(),
         CloseReason::Normal | CloseReason::Draining => vec![close()],
         _ => {
+            let retry_after = retry_after_ms.map(|ms| (RETRY_AFTER_MS, ms));
             let error = ServerFrame::Error {
                 message: words,
                 receipt_id: None,
-                headers: &[],
+                headers: retry_after.as_slice(),
                 body: "",
             };
             vec![message_of(&encode(&error, version)), close()]

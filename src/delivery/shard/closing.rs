@@ -12,6 +12,16 @@ use crate::delivery::roster::Slot;
 use crate::delivery::wire;
 use crate::principal::{Principal, UserName};
 
+/// When a session comes again that was too slow: long enough to spread many of them, short enough for a history that is short.
+const RETRY_AFTER_MS: std::ops::RangeInclusive<u32> = 500..=4_500;
+
+/// When a client should come again that is closed for `reason`, in ms, if that is known: to each one another time. What closes
+/// one slow consumer closes many, and what they missed is read again for each.
+pub(crate) fn retry_after_ms(reason: CloseReason) -> Option<String> {
+    let is_behind = matches!(reason, CloseReason::SlowConsumer | CloseReason::HistoryGap);
+    is_behind.then(|| fastrand::u32(RETRY_AFTER_MS).to_string())
+}
+
 impl Shard {
     /// Ends the session at `slot`, if there is one: the slot is then free, and its outbox closed behind
     /// `last_frames`.
@@ -88,7 +98,8 @@ impl Shard {
             }
             _ => Cow::Borrowed(reason.words()),
         };
-        let last_words = wire::last_words(reason, &words, session.version);
+        let retry_after_ms = retry_after_ms(reason);
+        let last_words = wire::last_words(reason, &words, retry_after_ms.as_deref(), session.version);
         self.end(slot, reason, last_words);
     }
 }

@@ -14,11 +14,13 @@ use super::act::{Reading, Source, count_frame};
 use crate::bus::History;
 use crate::bus::history::{Outcome, Request};
 use crate::close_reason::CloseReason;
+use crate::delivery;
 use crate::delivery::command::{Receipt, Release, Subscription};
 use crate::delivery::heads::Head;
 use crate::delivery::held::Bound;
 use crate::delivery::outbox::{Outbox, Pushed};
 use crate::delivery::registry::SessionHandle;
+use crate::delivery::wire::RETRY_AFTER_MS;
 use crate::destination::Target;
 use crate::envelope::{Envelope, Kind, Unrecovered, unix_ms};
 use crate::session::action::{Action, Refusal};
@@ -187,7 +189,10 @@ async fn steps(
                     CloseReason::SlowConsumer.words(),
                     limit.name()
                 );
-                let refusal = Refusal::new(CloseReason::SlowConsumer, message).with_receipt(Some(&receipt));
+                let mut refusal =
+                    Refusal::new(CloseReason::SlowConsumer, message).with_receipt(Some(&receipt));
+                let retry_after = delivery::retry_after_ms(CloseReason::SlowConsumer);
+                refusal.headers.extend(retry_after.map(|ms| (RETRY_AFTER_MS, ms)));
                 return Some(error_end(refusal, session.version(), &context.metrics));
             }
         }
