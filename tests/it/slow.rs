@@ -184,18 +184,19 @@ async fn many_deaf_sessions_of_a_user_close_none_of_others() {
     // One shard: what was published before has come.
     publish_numbers(&app, 0..1).await;
     assert!(is_number(&other.body().await, 0));
-    let before = (app.metric(OVERFLOWS).await, app.metric(WAITING).await);
-    // The other falls behind for a moment.
+    let before = app.metric(QUEUED).await;
+    // The other falls behind for a moment: about half of what it may have waits for it. Not by the bytes that wait, since the
+    // kernel may take some of the deaf ones' meanwhile.
     let mut number = 0;
-    while app.metric(WAITING).await < before.1 + f64::from(48 << 10) {
+    while app.metric(QUEUED).await < before + 11.0 {
         number += 1;
         assert!(number < 1_000, "nothing waits");
         let delivered = deliveries(&app).await;
         publish_numbers(&app, number..number + 1).await;
         let seen = async { while deliveries(&app).await == delivered {} };
         within("the delivery", seen).await;
-        assert_eq!(app.metric(OVERFLOWS).await, before.0, "after {number}");
     }
+    // It was not closed: everything comes.
     for number in 1..=number {
         assert!(is_number(&other.body().await, number), "{number}");
     }
