@@ -188,8 +188,9 @@ async fn an_outage_of_nats_under_load() {
                 told.refused
             );
             assert!(told.accepted.len() > 50, "{who}: no load");
+            // Within a second, and what a machine adds that runs all tests at once.
             assert!(
-                told.refused > 50 && told.slowest_refusal < Duration::from_secs(1),
+                told.refused > 50 && told.slowest_refusal < Duration::from_secs(2),
                 "{who}: {:?}",
                 told.slowest_refusal
             );

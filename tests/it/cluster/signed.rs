@@ -97,6 +97,7 @@ async fn a_forged_disconnect_is_refused_and_an_operators_is_not() {
     let answer = admin(here, "DELETE", "/api/v1/users/test1/sessions").await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     assert_eq!(browser.end().await.code, 4403);
+    here.logged("refused a control message").await;
     assert_eq!(here.lines_with("refused a control message").len(), 1);
 }
 
