@@ -111,6 +111,11 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 /** What everybody must be able to read: nothing sticks out of the page, and axe has nothing to say. */
 export async function lookAt(page, name, { colorScheme, width, fullPage = false }) {
+  // What has just come fades in, and is not to be judged before.
+  await page.evaluate(async () => {
+    const ending = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity);
+    await Promise.allSettled(ending.map(({ finished }) => finished));
+  });
   if (pictures) {
     await page.evaluate(() => scrollTo(0, 0));
     mkdirSync(pictures, { recursive: true });
