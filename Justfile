@@ -7,10 +7,10 @@ _list:
 demo:
     scripts/demo
 
-# A local cluster as plain processes: NATS, two instances, nginx, and what is installed of Jaeger and Prometheus
-cluster-up:
+# A local cluster as plain processes: NATS (--nats 3: three), two instances, nginx, and what is installed of Jaeger and Prometheus
+cluster-up *options:
     scripts/tools nats-server nginx prometheus
-    scripts/cluster up
+    scripts/cluster up {{options}}
 
 # Ends it; --volumes removes its data
 cluster-down *options:
@@ -20,13 +20,13 @@ cluster-down *options:
 cluster-logs *name:
     scripts/cluster logs {{name}}
 
-# Ends instance 1 or 2 without a goodbye
-cluster-kill instance:
-    scripts/cluster kill {{instance}}
+# Ends instance 1 or 2 without a goodbye, or a NATS server: nats, nats 2
+cluster-kill +part:
+    scripts/cluster kill {{part}}
 
 # Brings it back
-cluster-start instance:
-    scripts/cluster start {{instance}}
+cluster-start +part:
+    scripts/cluster start {{part}}
 
 # The same cluster, and Grafana, in containers
 compose-up *options:
@@ -40,13 +40,13 @@ compose-down *options:
 compose-logs *name:
     scripts/compose logs {{name}}
 
-# Ends instance 1 or 2 without a goodbye
-compose-kill instance:
-    scripts/compose kill {{instance}}
+# Ends instance 1 or 2 without a goodbye, or a NATS server: nats, nats 2
+compose-kill +part:
+    scripts/compose kill {{part}}
 
 # Brings it back
-compose-start instance:
-    scripts/compose start {{instance}}
+compose-start +part:
+    scripts/compose start {{part}}
 
 # Everything that must hold before a change is taken
 test:

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Which port each part of a cluster of processes has. Knows nothing of what runs there. Sourced by scripts/cluster with
-# $state, the cluster's folder.
+# $state, the cluster's folder, and $servers, how many NATS servers there are.
 
 # Name and usual port. CLUSTER_PORT_<NAME> sets one; CLUSTER_PORTS=free lets the cluster choose all others itself.
 ports=(
@@ -10,6 +10,8 @@ ports=(
     jaeger=16686 jaeger_grpc=16685 jaeger_otlp=4317 jaeger_health=13133
     prometheus=9090
 )
+# Of the second and third NATS server, and of the routes between all three.
+three=(nats_route=6222 nats_2=4223 nats_2_monitor=8223 nats_2_route=6223 nats_3=4224 nats_3_monitor=8224 nats_3_route=6224)
 declare -A port
 
 # Free ports below those that the kernel gives to clients, from a random one on.
@@ -23,6 +25,7 @@ free_port() {
 # For a new cluster: from the environment and the table, kept in $state/ports for all that comes later.
 choose_ports() {
     local entry name variable
+    [ "$servers" != 3 ] || ports+=("${three[@]}")
     for entry in "${ports[@]}"; do
         name=${entry%=*}
         variable=CLUSTER_PORT_${name^^}

@@ -21,8 +21,8 @@ export const installed = (name) =>
 export const NUMBERS = { one: 1, two: 2 };
 
 export class Cluster {
-  /** Started and ready. `settings` are `HERALD_…` variables for both instances. */
-  static async start(t, settings = {}) {
+  /** Started and ready. `settings` are `HERALD_…` variables for both instances, `words` those behind `up`. */
+  static async start(t, settings = {}, words = []) {
     const cluster = new Cluster();
     cluster.settings = settings;
     cluster.state = mkdtempSync(path.join(os.tmpdir(), 'herald-cluster-'));
@@ -31,7 +31,7 @@ export class Cluster {
       if (process.env.HERALD_TEST_LOGS) for (const log of cluster.logs()) t.diagnostic(log);
       rmSync(cluster.state, { recursive: true, force: true });
     });
-    cluster.printed = await cluster.command('up');
+    cluster.printed = await cluster.command('up', ...words);
     cluster.ports = Object.fromEntries(
       readFileSync(path.join(cluster.state, 'ports'), 'utf8')
         .trim()

@@ -1,6 +1,6 @@
 // The promise: `scripts/cluster up` starts a whole cluster from the files that containers use, what it prints works as it
-// stands, an instance can be killed and brought back, and `down` leaves nothing running. Prometheus and Jaeger take part if
-// scripts/tools has got them.
+// stands, an instance can be killed and brought back, and `down` leaves nothing running. With `--nats 3` history stands on
+// three servers, and one may go. Prometheus and Jaeger take part if scripts/tools has got them.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -117,6 +117,48 @@ test('one command starts a cluster that publishes, fails over and ends', { timeo
   await t.test('down leaves nothing', async () => {
     const pids = cluster.pids();
     assert.ok(pids.length >= 4, `${pids}`);
+    await cluster.command('down');
+    assert.deepEqual(pids.filter(alive), []);
+  });
+});
+
+test('with three NATS servers history stands on all, and one of them may go', { timeout: 240_000 }, async (t) => {
+  const cluster = await Cluster.start(t, {}, ['--nats', '3']);
+  const streams = async (monitor) => {
+    const answer = await (await fetch(`${cluster.url(monitor)}/jsz?streams=1&config=1`)).json();
+    return answer.account_details.flatMap((account) => account.stream_detail);
+  };
+  const browser = await Browser.connect(t, `ws://127.0.0.1:${cluster.ports.nginx}/ws`, { origin: cluster.url() });
+  const inbox = await browser.subscribe('/queue/message');
+  const published = async (message, key) =>
+    (await post(`${cluster.url()}/api/v1/broadcast/queue/message`, JSON.stringify({ message }), { 'Content-Type': 'application/json', 'Idempotency-Key': key }))
+      .status;
+  assert.equal(await published('with all', 'k1'), 202);
+  assert.equal(JSON.parse((await inbox.next()).body).message, 'with all');
+
+  let leader;
+  await t.test('each stream has three replicas', async () => {
+    const found = await streams('nats_monitor');
+    assert.deepEqual(found.map(({ name, config }) => `${name} ${config.num_replicas}`).toSorted(), ['HERALD_BROADCAST 3', 'HERALD_USER 3']);
+    leader = found.find(({ name }) => name === 'HERALD_BROADCAST').cluster.leader;
+    assert.match(leader, /^nats-[123]$/);
+  });
+
+  await t.test('the server that leads is killed: what is published meanwhile arrives, once', async () => {
+    const number = leader.at(-1);
+    await cluster.command('kill', 'nats', number);
+    await until('a publish with two servers', async () => (await published('with two', 'k2')) === 202, 60_000);
+    assert.equal(JSON.parse((await inbox.next(() => true, 30_000)).body).message, 'with two');
+    await cluster.command('start', 'nats', number);
+    const status = await cluster.command('status');
+    assert.equal(status.match(/nats:\/\/127/g)?.length, 3, status);
+    await until('a publish with all again', async () => (await published('with all again', 'k3')) === 202, 60_000);
+    assert.equal(JSON.parse((await inbox.next(() => true, 30_000)).body).message, 'with all again');
+  });
+
+  await t.test('down leaves nothing', async () => {
+    const pids = cluster.pids();
+    assert.ok(pids.length >= 6, `${pids}`);
     await cluster.command('down');
     assert.deepEqual(pids.filter(alive), []);
   });

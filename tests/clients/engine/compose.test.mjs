@@ -1,6 +1,6 @@
 // The promise: `just compose-up` comes up from the files as they stand, everything that it prints works, an instance that
-// is killed costs nobody more than a moment, and `compose-down` leaves nothing. Runs in the engine of scripts/engine,
-// which has the images; Grafana alone has no stand-in and is left out.
+// is killed costs nobody more than a moment, and `compose-down` leaves nothing. With `--nats 3` a NATS server may go. Runs
+// in the engine of scripts/engine, which has the images; Grafana alone has no stand-in and is left out.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -187,4 +187,22 @@ test('the composed cluster comes up, does what it promises, and goes', { timeout
     assert.equal(await docker('volume', 'ls', '--quiet'), '');
     assert.doesNotMatch(await docker('network', 'ls', '--format', '{{.Name}}'), /^herald/m);
   });
+});
+
+test('with --nats 3 history stands on three servers, and one of them may go', { timeout: 300_000 }, async (t) => {
+  t.after(() => just('compose-down', '--volumes'));
+  try {
+    await just('compose-up', '--nats', '3', '--no-build', 'herald-1');
+    const { account_details } = await json('http://127.0.0.1:8222/jsz?streams=1&config=1');
+    const streams = account_details.flatMap((account) => account.stream_detail);
+    assert.deepEqual(streams.map(({ name, config }) => `${name} ${config.num_replicas}`).toSorted(), ['HERALD_BROADCAST 3', 'HERALD_USER 3']);
+    await just('compose-kill', 'nats', '2');
+    const publish = () => post(`${instances.one.url}/api/v1/broadcast/queue/message`, '{}', { 'Content-Type': 'application/json', 'Idempotency-Key': 'k' });
+    await until('a publish with two servers', async () => (await publish()).status === 202, 60_000);
+    await just('compose-start', 'nats', '2');
+    await until('the server is back', async () => (await json('http://127.0.0.1:8223/healthz')).status === 'ok', 60_000);
+  } catch (error) {
+    await logs(t);
+    throw error;
+  }
 });
