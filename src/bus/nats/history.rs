@@ -248,6 +248,13 @@ impl NatsHistory {
             })
     }
 
+    /// Whether the stream of `kind` is known and takes no atomic batches. As long as it is not known, a batch is
+    /// [`StoreError::Unavailable`], which passes.
+    pub(super) fn refuses_batches(&self, kind: Kind) -> bool {
+        let is_known = self.kept(kind).is_none_or(|kept| kept.state.stream().is_some());
+        is_known && !self.is_atomic(kind)
+    }
+
     /// The notification that is stored at `position`. `None`: it is not there any more, or cannot be decoded.
     ///
     /// # Errors

@@ -126,7 +126,7 @@ impl Keeper {
         let fits = |(envelope, key): &(Envelope, Option<Key>)| {
             key.is_none() && self.history.keeps(&envelope.target) == Some(kind)
         };
-        (self.history.is_atomic(kind) && batch.iter().all(fits)).then_some(kind)
+        (!self.history.refuses_batches(kind) && batch.iter().all(fits)).then_some(kind)
     }
 
     /// Stores a batch of `kind`, all or nothing.

@@ -31,6 +31,10 @@ async fn without_jetstream_an_instance_says_so_and_sends_its_sessions_away() {
     assert_eq!(until_said(&herald, "JetStream does not answer").await, 503);
     // Nothing is taken from a publisher that would not be stored.
     assert_eq!(attempt(&herald, None, NEWS, "x").await.status, 503);
+    // Nor as a whole: nobody knows yet whether the stream takes batches, so this passes too.
+    let batch = json!([{"destination": NEWS, "payload": "x"}]).to_string();
+    let route = "/api/v1/notifications?atomic=true";
+    assert_eq!(herald.post(route, "application/json", batch).await.status, 503);
     let mut browser = Browser::connect(herald.address, "test1").await;
     let headers = [("id", "0"), ("destination", NEWS)];
     browser.frame("SUBSCRIBE", &headers, b"").await;
