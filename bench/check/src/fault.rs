@@ -30,11 +30,14 @@ impl Draw {
         let random = &mut self.random;
         if self.bag.is_empty() {
             self.bag = match (options.servers, options.forget) {
-                (0, false) => (0..=3).collect(),
-                (0, true) => vec![1, 4, 5],
-                _ => (0..=12).collect(),
+                (0, false) => (0..=4).collect(),
+                (0, true) => vec![1, 5, 6],
+                _ if options.rollback => vec![1, 5, 14, 15],
+                _ => (0..=13).collect(),
             };
             random.shuffle(&mut self.bag);
+            // The last ones are drawn first: what a short run is about comes in any case.
+            self.bag.sort_by_key(|number| *number >= 14);
         }
         let instance = random.usize(..options.instances);
         let server = random.usize(..options.servers.max(1));
@@ -49,16 +52,19 @@ impl Draw {
                 percent: 40,
             },
             2 => Fault::HangClients { instance, ms },
-            3 => Fault::Pause { instance, ms },
-            4 => Fault::Kill { instance, ms: ms / 4 },
-            5 => Fault::Restart { instance },
-            6 => Fault::CutBus { instance },
-            7 => Fault::HangBus { instance, ms: 2 * ms },
-            8 => Fault::KillNats { server, ms },
-            9 => Fault::RestartNats { server },
-            10 => Fault::PauseNats { server, ms: 2 * ms },
-            11 => Fault::KillAll,
-            _ => Fault::KillAllNats,
+            3 => Fault::LoseAnswers { instance, ms: ms / 4 },
+            4 => Fault::Pause { instance, ms },
+            5 => Fault::Kill { instance, ms: ms / 4 },
+            6 => Fault::Restart { instance },
+            7 => Fault::CutBus { instance },
+            8 => Fault::HangBus { instance, ms: 2 * ms },
+            9 => Fault::KillNats { server, ms },
+            10 => Fault::RestartNats { server },
+            11 => Fault::PauseNats { server, ms: 2 * ms },
+            12 => Fault::KillAll,
+            13 => Fault::KillAllNats,
+            14 => Fault::PutBackNats { ms },
+            _ => Fault::EmptyNats,
         }
     }
 }
@@ -70,6 +76,8 @@ pub enum Fault {
     CutClients { instance: usize, percent: u8 },
     /// Nothing passes between an instance and its clients.
     HangClients { instance: usize, ms: u64 },
+    /// What clients and publishers send arrives, and nothing that an instance answers.
+    LoseAnswers { instance: usize, ms: u64 },
     /// SIGSTOP, then SIGCONT.
     Pause { instance: usize, ms: u64 },
     /// `kill -9`, and a new start later.
@@ -90,6 +98,10 @@ pub enum Fault {
     KillAll,
     /// `kill -9` of all NATS servers, and a new start at once.
     KillAllNats,
+    /// All that NATS has stored is copied, and some time later put back.
+    PutBackNats { ms: u64 },
+    /// All that NATS has stored is deleted.
+    EmptyNats,
 }
 
 impl fmt::Display for Fault {
@@ -100,6 +112,9 @@ impl fmt::Display for Fault {
             }
             Self::HangClients { instance, ms } => {
                 write!(f, "hold the connections of herald-{} for {ms} ms", instance + 1)
+            }
+            Self::LoseAnswers { instance, ms } => {
+                write!(f, "lose what herald-{} answers for {ms} ms", instance + 1)
             }
             Self::Pause { instance, ms } => write!(f, "stop herald-{} for {ms} ms", instance + 1),
             Self::Kill { instance, ms } => write!(f, "kill herald-{} for {ms} ms", instance + 1),
@@ -117,6 +132,8 @@ impl fmt::Display for Fault {
             Self::PauseNats { server, ms } => write!(f, "stop nats-{} for {ms} ms", server + 1),
             Self::KillAll => write!(f, "kill all instances"),
             Self::KillAllNats => write!(f, "kill all NATS servers"),
+            Self::PutBackNats { ms } => write!(f, "put NATS back to a state of {ms} ms before"),
+            Self::EmptyNats => write!(f, "delete what NATS has stored"),
         }
     }
 }
@@ -127,6 +144,7 @@ impl Fault {
         match self {
             Self::CutClients { .. } => "clients cut",
             Self::HangClients { .. } => "clients held",
+            Self::LoseAnswers { .. } => "answers lost",
             Self::Pause { .. } => "instance stopped",
             Self::Kill { .. } => "instance killed",
             Self::Restart { .. } => "instance restarted",
@@ -137,7 +155,15 @@ impl Fault {
             Self::PauseNats { .. } => "NATS server stopped",
             Self::KillAll => "all instances killed",
             Self::KillAllNats => "all NATS servers killed",
+            Self::PutBackNats { .. } => "NATS put back",
+            Self::EmptyNats => "NATS emptied",
         }
+    }
+
+    /// Whether what is stored may be gone afterwards, by the plan of the run.
+    pub fn ends_history(self, options: &Options) -> bool {
+        let with_process = matches!(self, Self::Kill { .. } | Self::Restart { .. } | Self::KillAll);
+        matches!(self, Self::PutBackNats { .. } | Self::EmptyNats) || (options.servers == 0 && with_process)
     }
 
     /// Does it, and heals it.
@@ -154,7 +180,31 @@ impl Fault {
 
     async fn hurt(self, plant: &mut Plant) -> Outcome<()> {
         let none = || format!("{self:?}: nobody is there");
-        let Plant { instances, servers } = plant;
+        match self {
+            Self::PutBackNats { ms } => {
+                plant.stop_nats(Signal::TERM).await?;
+                plant.keep_stores()?;
+                plant.start_nats()?;
+                plant.ready().await?;
+                sleep(millis(ms)).await;
+                plant.stop_nats(Signal::KILL).await?;
+                plant.put_back_stores()?;
+                return plant.start_nats();
+            }
+            Self::EmptyNats => {
+                plant.stop_nats(Signal::KILL).await?;
+                plant.empty_stores()?;
+                return plant.start_nats();
+            }
+            Self::KillAllNats => {
+                plant.stop_nats(Signal::KILL).await?;
+                return plant.start_nats();
+            }
+            _ => {}
+        }
+        let Plant {
+            instances, servers, ..
+        } = plant;
         match self {
             Self::CutClients { instance, percent } => {
                 instances.get(instance).ok_or_else(none)?.door.cut(percent);
@@ -165,6 +215,14 @@ impl Fault {
                     .ok_or_else(none)?
                     .door
                     .hang(millis(ms))
+                    .await;
+            }
+            Self::LoseAnswers { instance, ms } => {
+                instances
+                    .get(instance)
+                    .ok_or_else(none)?
+                    .door
+                    .deafen(millis(ms))
                     .await;
             }
             Self::Pause { instance, ms } => {
@@ -218,14 +276,7 @@ impl Fault {
                     instance.process.start()?;
                 }
             }
-            Self::KillAllNats => {
-                for server in servers.iter_mut() {
-                    server.end(Signal::KILL).await?;
-                }
-                for server in servers {
-                    server.start()?;
-                }
-            }
+            Self::KillAllNats | Self::PutBackNats { .. } | Self::EmptyNats => {}
         }
         Ok(())
     }
@@ -256,9 +307,10 @@ mod tests {
     #[test]
     fn a_seed_draws_the_same_faults_and_each_sort_in_turn() {
         for (arguments, count, sorts) in [
-            (&[][..], 4, 3),
+            (&[][..], 5, 4),
             (&["--forget"], 3, 3),
-            (&["--nats", "3", "--instances", "3"], 13, 12),
+            (&["--nats", "3", "--instances", "3"], 14, 13),
+            (&["--nats", "1", "--rollback"], 4, 4),
         ] {
             let faults = drawn(arguments, count);
             assert_eq!(faults, drawn(arguments, count));

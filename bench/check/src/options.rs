@@ -77,6 +77,15 @@ pub struct Options {
     /// Repeat what is not answered 202 under one `Idempotency-Key`: no attempt may be stored twice.
     #[arg(long)]
     pub keys: bool,
+    /// Publish half of the arrays as a whole: all of one is stored or nothing, one behind the other.
+    #[arg(long)]
+    pub atomic: bool,
+    /// Give a third of the notifications to users a short `ttl_ms`, and a third a `collapse` key.
+    #[arg(long)]
+    pub fleeting: bool,
+    /// Put NATS back to a state that was copied before, or take all that it stored: sessions must be told so.
+    #[arg(long)]
+    pub rollback: bool,
     /// Draws the same faults again.
     #[arg(long)]
     pub seed: Option<u64>,
@@ -100,6 +109,12 @@ impl Options {
             Some("`rolling` needs --nats: on the embedded bus a restart ends the history")
         } else if self.forget && !embedded {
             Some("--forget is for the embedded bus alone: with --nats no fault ends the history")
+        } else if self.rollback && embedded {
+            Some("--rollback needs --nats: what is put back is the folder of its streams")
+        } else if self.keys && (self.atomic || self.rollback) {
+            Some(
+                "--keys goes neither with --atomic, which NATS refuses, nor with --rollback, which takes known keys away",
+            )
         } else if self.array == 0 || self.array > 1_000 {
             Some("--array must be 1 to 1000")
         } else {
@@ -110,11 +125,12 @@ impl Options {
     /// What Herald may say instead of recovering.
     pub fn allowed(&self, rolling: bool) -> Allowed {
         Allowed {
-            epoch_changed: self.forget,
+            epoch_changed: self.forget || self.rollback,
             expired: self.expire,
             too_many: self.expire,
             // While NATS is away a position outside of the tail cannot be judged.
             unavailable: self.servers > 0 && !rolling,
+            every_outcome_is_known: self.keys,
         }
     }
 

@@ -2,7 +2,9 @@
 //! settings alone.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 
@@ -32,12 +34,21 @@ pub struct Plant {
     pub instances: Vec<Instance>,
     /// The NATS servers; none: the embedded bus.
     pub servers: Vec<Process>,
+    /// Where each of them stores, and where a copy of it is kept.
+    stores: Vec<Store>,
+}
+
+/// The folder of a server's streams.
+#[derive(Debug)]
+struct Store {
+    path: PathBuf,
+    copy: PathBuf,
 }
 
 impl Plant {
     /// Starts all, and waits until all is ready.
     pub async fn start(options: &Options, users: &[String], folder: &Path) -> Outcome<Self> {
-        let (mut servers, addresses) = nats(options, folder)?;
+        let (mut servers, stores, addresses) = nats(options, folder)?;
         for server in &mut servers {
             server.start()?;
         }
@@ -93,7 +104,11 @@ impl Plant {
                 to_nats,
             });
         }
-        let mut plant = Self { instances, servers };
+        let mut plant = Self {
+            instances,
+            servers,
+            stores,
+        };
         plant.ready().await?;
         Ok(plant)
     }
@@ -105,6 +120,48 @@ impl Plant {
         }
         for instance in &mut self.instances {
             instance.process.ready().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends all NATS servers.
+    pub async fn stop_nats(&mut self, signal: Signal) -> Outcome<()> {
+        for server in &mut self.servers {
+            server.end(signal).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts them again.
+    pub fn start_nats(&mut self) -> Outcome<()> {
+        for server in &mut self.servers {
+            server.start()?;
+        }
+        Ok(())
+    }
+
+    /// Copies what the servers have stored. They must not run.
+    pub fn keep_stores(&self) -> Outcome<()> {
+        for store in &self.stores {
+            remove(&store.copy)?;
+            copy(&store.path, &store.copy)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the copies in the place of what the servers have stored.
+    pub fn put_back_stores(&self) -> Outcome<()> {
+        self.empty_stores()?;
+        for store in &self.stores {
+            std::fs::rename(&store.copy, &store.path)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what the servers have stored.
+    pub fn empty_stores(&self) -> Outcome<()> {
+        for store in &self.stores {
+            remove(&store.path)?;
         }
         Ok(())
     }
@@ -123,8 +180,30 @@ fn replicas(servers: usize) -> usize {
     if servers >= 3 { 3 } else { 1 }
 }
 
-/// The servers, and where clients reach them.
-fn nats(options: &Options, folder: &Path) -> Outcome<(Vec<Process>, Vec<SocketAddr>)> {
+fn remove(folder: &Path) -> std::io::Result<()> {
+    match folder.exists() {
+        true => std::fs::remove_dir_all(folder),
+        false => Ok(()),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
+/// The servers, where they store, and where clients reach them.
+#[allow(clippy::type_complexity, reason = "read once")]
+fn nats(options: &Options, folder: &Path) -> Outcome<(Vec<Process>, Vec<Store>, Vec<SocketAddr>)> {
     let mut ports = Vec::new();
     for _ in 0..options.servers {
         ports.push((free_port()?, free_port()?, free_port()?));
@@ -133,7 +212,7 @@ fn nats(options: &Options, folder: &Path) -> Outcome<(Vec<Process>, Vec<SocketAd
         .iter()
         .map(|(_, _, route)| format!("nats://{route}"))
         .collect();
-    let mut servers = Vec::new();
+    let (mut servers, mut stores) = (Vec::new(), Vec::new());
     for (number, (client, monitor, route)) in ports.iter().enumerate() {
         let name = format!("nats-{}", number + 1);
         let store = folder.join(format!("{name}-store"));
@@ -149,6 +228,10 @@ fn nats(options: &Options, folder: &Path) -> Outcome<(Vec<Process>, Vec<SocketAd
                 routes.join(", ")
             ));
         }
+        stores.push(Store {
+            path: store,
+            copy: folder.join(format!("{name}-copy")),
+        });
         let file = folder.join(format!("{name}.conf"));
         std::fs::write(&file, text)?;
         servers.push(Process::new(
@@ -160,7 +243,8 @@ fn nats(options: &Options, folder: &Path) -> Outcome<(Vec<Process>, Vec<SocketAd
             Readiness::Healthz(*monitor),
         ));
     }
-    Ok((servers, ports.into_iter().map(|(client, _, _)| client).collect()))
+    let addresses = ports.into_iter().map(|(client, _, _)| client).collect();
+    Ok((servers, stores, addresses))
 }
 
 /// All users, with a password that costs next to nothing to check.

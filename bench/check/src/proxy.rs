@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -17,10 +17,22 @@ const DIAL: Duration = Duration::from_secs(5);
 /// What connections are to do.
 #[derive(Debug, Clone, Copy, Default)]
 struct Order {
-    /// Nothing is forwarded; who waits is cut afterwards.
-    hung: bool,
+    /// What is not forwarded; who waits is cut afterwards.
+    hung: Hung,
     /// How many of a hundred connections end now.
     percent: u8,
+}
+
+/// What waits in a proxy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Hung {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What comes from the server.
+    Answers,
+    /// All.
+    All,
 }
 
 /// One address that forwards to another.
@@ -43,15 +55,23 @@ impl Proxy {
 
     /// Ends so many of a hundred connections, by RST.
     pub fn cut(&self, percent: u8) {
-        self.orders.send_replace(Order { hung: false, percent });
+        let hung = Hung::Nothing;
+        self.orders.send_replace(Order { hung, percent });
+    }
+
+    /// Forwards to the server, and nothing back, for a time, then ends every connection: what was asked is done, and
+    /// nobody is told.
+    pub async fn deafen(&self, time: Duration) {
+        self.hold(Hung::Answers, time).await;
     }
 
     /// Forwards nothing for a time, as a network that drops all does, then ends every connection.
     pub async fn hang(&self, time: Duration) {
-        self.orders.send_replace(Order {
-            hung: true,
-            percent: 0,
-        });
+        self.hold(Hung::All, time).await;
+    }
+
+    async fn hold(&self, hung: Hung, time: Duration) {
+        self.orders.send_replace(Order { hung, percent: 0 });
         tokio::time::sleep(time).await;
         self.cut(100);
     }
@@ -72,7 +92,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, orders: watch::Receiv
 }
 
 async fn forward(mut client: TcpStream, target: SocketAddr, mut orders: watch::Receiver<Order>) {
-    if orders.wait_for(|order| !order.hung).await.is_err() {
+    if orders.wait_for(|order| order.hung != Hung::All).await.is_err() {
         return;
     }
     let Ok(Ok(mut server)) = timeout(DIAL, TcpStream::connect(target)).await else {
@@ -81,19 +101,28 @@ async fn forward(mut client: TcpStream, target: SocketAddr, mut orders: watch::R
     };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let cut = {
-        let mut copying = pin!(copy_bidirectional(&mut client, &mut server));
+        let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
+        let mut asking = pin!(pass(from_client, to_server));
+        let mut answering = pin!(pass(from_server, to_client));
+        let (mut asks, mut answers) = (true, true);
+        let mut is_deaf = orders.borrow_and_update().hung == Hung::Answers;
         loop {
+            if !asks && (!answers || is_deaf) {
+                break is_deaf;
+            }
             tokio::select! {
-                _ = &mut copying => break false,
+                () = &mut asking, if asks => asks = false,
+                () = &mut answering, if answers && !is_deaf => answers = false,
                 changed = orders.changed() => {
                     let order = *orders.borrow_and_update();
-                    if order.hung {
-                        let _ = orders.wait_for(|order| !order.hung).await;
+                    if order.hung == Hung::All {
+                        let _ = orders.wait_for(|order| order.hung == Hung::Nothing).await;
                         break true;
                     }
-                    if changed.is_err() || fastrand::u8(..100) < order.percent {
+                    if changed.is_err() || is_deaf || fastrand::u8(..100) < order.percent {
                         break true;
                     }
+                    is_deaf = order.hung == Hung::Answers;
                 }
             }
         }
@@ -102,6 +131,12 @@ async fn forward(mut client: TcpStream, target: SocketAddr, mut orders: watch::R
         reset(&client);
         reset(&server);
     }
+}
+
+/// One direction, to its end.
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let _ = copy(&mut from, &mut to).await;
+    let _ = to.shutdown().await;
 }
 
 /// Has the connection end by RST when it is dropped: what is under way is gone.
@@ -155,5 +190,25 @@ mod tests {
 
         let mut next = TcpStream::connect(proxy.address).await.unwrap();
         assert_eq!(says(&mut next).await.unwrap(), b'x');
+    }
+
+    #[tokio::test]
+    async fn who_is_deafened_asks_and_hears_nothing() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let proxy = Proxy::to(listener.local_addr().unwrap()).await.unwrap();
+        let mut client = TcpStream::connect(proxy.address).await.unwrap();
+        client.write_all(b"a").await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        assert_eq!(server.read_u8().await.unwrap(), b'a');
+        let deaf = proxy.deafen(Duration::from_millis(500));
+        let (_, ()) = tokio::join!(deaf, async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            server.write_all(b"c").await.unwrap();
+            client.write_all(b"b").await.unwrap();
+            assert_eq!(server.read_u8().await.unwrap(), b'b');
+            let answer = timeout(Duration::from_millis(100), client.read_u8()).await;
+            assert!(answer.is_err(), "an answer came through");
+        });
+        assert!(client.read_u8().await.is_err());
     }
 }

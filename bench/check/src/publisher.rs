@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::recorded::{Answer, Position};
+use crate::recorded::{Answer, Batch, Position, Terms};
 use crate::world::World;
 
 /// Longer than any answer takes: `history.publish_timeout` is 10 s.
@@ -24,6 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const REPEAT: Duration = Duration::from_millis(100);
 /// Who is further behind than this does not catch up.
 const BEHIND: Duration = Duration::from_secs(1);
+/// With `--keys` an outcome is found out before the run ends, if it takes no longer than this.
+const UNTIL_KNOWN: Duration = Duration::from_secs(60);
+
+/// What one request publishes.
+struct Order {
+    ids: Vec<u32>,
+    targets: Vec<u32>,
+    terms: Vec<Terms>,
+}
 
 /// Publishes on connections that stay.
 #[derive(Clone)]
@@ -70,20 +79,27 @@ impl Publisher {
     }
 
     /// Publishes one to each target, in this order, and repeats what is not stored until the run says it is enough: as
-    /// other attempts, or with `--keys` the same request under its key.
-    async fn publish(&mut self, mut targets: Vec<u32>) {
-        let mut ids = self.attempts(&targets);
+    /// other attempts, or with `--keys` the same request under its key until its outcome is known.
+    async fn publish(&mut self, targets: Vec<u32>) {
+        let mut order = self.order(targets, true);
+        let mut deadline = None;
         loop {
-            let answers = self.once(&ids, &targets).await;
+            let answers = self.once(&order).await;
             let is_stored = |answer: &Answer| matches!(answer, Answer::Stored(_));
-            if answers.iter().all(is_stored) || !self.world.publishing.load(Ordering::Relaxed) {
+            if answers.iter().all(is_stored) {
                 return;
             }
-            if !self.world.options.keys {
-                let again = targets.iter().zip(&answers);
+            let keys = self.world.options.keys;
+            if !self.world.publishing.load(Ordering::Relaxed) {
+                let deadline = *deadline.get_or_insert(Instant::now() + UNTIL_KNOWN);
+                if !keys || Instant::now() > deadline {
+                    return;
+                }
+            }
+            if !keys {
+                let again = order.targets.iter().zip(&answers);
                 let again = again.filter(|(_, answer)| !is_stored(answer));
-                targets = again.map(|(target, _)| *target).collect();
-                ids = self.attempts(&targets);
+                order = self.order(again.map(|(target, _)| *target).collect(), true);
             }
             sleep(REPEAT).await;
         }
@@ -92,8 +108,8 @@ impl Publisher {
     /// Publishes one to `target` until it is stored.
     pub async fn last(mut self, target: u32, deadline: Instant) -> Option<(u32, Position)> {
         while Instant::now() < deadline {
-            let ids = self.attempts(&[target]);
-            if let Some(Answer::Stored(position)) = self.once(&ids, &[target]).await.first() {
+            let order = self.order(vec![target], false);
+            if let Some(Answer::Stored(position)) = self.once(&order).await.first() {
                 return Some((target, *position));
             }
             sleep(REPEAT).await;
@@ -101,24 +117,55 @@ impl Publisher {
         None
     }
 
-    fn attempts(&self, targets: &[u32]) -> Vec<u32> {
-        let attempts = targets.iter();
-        attempts
-            .map(|target| self.world.attempt(self.number, *target))
-            .collect()
+    /// Records one attempt for each target.
+    fn order(&mut self, targets: Vec<u32>, may_have_terms: bool) -> Order {
+        let options = &self.world.options;
+        let is_batch = may_have_terms && options.atomic && targets.len() > 1 && self.random.bool();
+        let fleeting = may_have_terms && options.fleeting;
+        let mut order = Order {
+            ids: Vec::with_capacity(targets.len()),
+            terms: Vec::with_capacity(targets.len()),
+            targets,
+        };
+        for (target, index) in order.targets.iter().zip(0..) {
+            let mut terms = Terms::default();
+            match fleeting.then(|| self.random.u8(..6)) {
+                Some(0 | 1) => terms.ttl_ms = Some(self.random.u32(50..3_000)),
+                Some(2 | 3) => terms.collapse = Some(self.random.u8(..2)),
+                _ => {}
+            }
+            let first = order.ids.first().copied();
+            let id = self.world.attempt(self.number, *target, |id| {
+                terms.batch = is_batch.then_some(Batch {
+                    first: first.unwrap_or(id),
+                    index,
+                });
+                terms
+            });
+            order.ids.push(id);
+            order.terms.push(terms);
+        }
+        order
     }
 
     /// One request.
-    async fn once(&mut self, ids: &[u32], targets: &[u32]) -> Vec<Answer> {
-        let items = ids.iter().zip(targets);
-        let items: Vec<String> = items.map(|(id, target)| self.item(*id, *target)).collect();
+    async fn once(&mut self, order: &Order) -> Vec<Answer> {
+        let ids = &order.ids;
+        let items = ids.iter().zip(&order.targets).zip(&order.terms);
+        let items: Vec<String> = items
+            .map(|((id, target), terms)| self.item(*id, *target, *terms))
+            .collect();
         let body = match items.as_slice() {
             [one] => one.clone(),
             items => format!("[{}]", items.join(",")),
         };
+        let query = match order.terms.first() {
+            Some(Terms { batch: Some(_), .. }) => "?atomic=true",
+            _ => "",
+        };
         let key = ids.first().filter(|_| self.world.options.keys);
         let key = key.map(|first| format!("{}-{first}", self.world.seed));
-        let answers = match timeout(PATIENCE, self.post(body, key)).await {
+        let answers = match timeout(PATIENCE, self.post(body, query, key)).await {
             Ok(Some((status, body))) => self.read(status, &body, ids.len()),
             Ok(None) | Err(_) => vec![Answer::Unknown; ids.len()],
         };
@@ -131,22 +178,25 @@ impl Publisher {
         answers
     }
 
-    fn item(&self, id: u32, target: u32) -> String {
+    fn item(&self, id: u32, target: u32, terms: Terms) -> String {
         let payload = self.world.body_of(id);
         let target = self.world.targets.get(target as usize);
         let (destination, user) = target.map_or(("", None), |target| {
             (target.destination.as_str(), target.user.as_ref())
         });
         let user = user.map_or_else(String::new, |user| format!("\"user\":\"{user}\","));
-        format!("{{\"id\":\"a{id}\",{user}\"destination\":\"{destination}\",\"payload\":{payload}}}")
+        let ttl = terms.ttl_ms.map(|ttl| format!("\"ttl_ms\":{ttl},"));
+        let collapse = terms.collapse.map(|key| format!("\"collapse\":\"{key}\","));
+        let terms = ttl.unwrap_or_default() + &collapse.unwrap_or_default();
+        format!("{{\"id\":\"a{id}\",{user}{terms}\"destination\":\"{destination}\",\"payload\":{payload}}}")
     }
 
-    async fn post(&mut self, body: String, key: Option<String>) -> Option<(StatusCode, Bytes)> {
+    async fn post(&mut self, body: String, query: &str, key: Option<String>) -> Option<(StatusCode, Bytes)> {
         let door = self.door.or_else(|| self.world.door(&mut self.random))?;
         self.door = Some(door);
         let mut request = Request::builder()
             .method(Method::POST)
-            .uri(format!("http://{door}/api/v1/notifications"))
+            .uri(format!("http://{door}/api/v1/notifications{query}"))
             .header(header::CONTENT_TYPE, "application/json");
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);

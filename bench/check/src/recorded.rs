@@ -90,6 +90,30 @@ pub struct Attempt {
     pub answer: Answer,
     /// It was sent before, under the same key.
     pub repeated: bool,
+    /// When its publisher was told that it is stored.
+    pub stored_ms: Option<u32>,
+    /// What it was sent with.
+    pub terms: Terms,
+}
+
+/// What a publisher asks for besides the place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Stale after so many milliseconds.
+    pub ttl_ms: Option<u32>,
+    /// A newer one with this key, to the same target, may take its place.
+    pub collapse: Option<u8>,
+    /// All of a batch is stored or nothing, one behind the other.
+    pub batch: Option<Batch>,
+}
+
+/// A place in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// The attempt that is the first of it.
+    pub first: u32,
+    /// How many of it are in front of this one.
+    pub index: u32,
 }
 
 /// What a frame, or the end of a connection, says of a subscription.
@@ -108,6 +132,8 @@ pub enum Event {
         position: Position,
         /// How many messages it says are replayed.
         replayed: u32,
+        /// When the SUBSCRIBE was sent, in milliseconds since the start of the run.
+        asked_ms: u32,
     },
     /// RECEIPT with `recovered:false`.
     Gap {
@@ -154,6 +180,15 @@ pub struct Subscription {
     pub live: bool,
 }
 
+/// A fault that takes a history away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndOfHistory {
+    /// When it began, in milliseconds since the start of the run.
+    pub began_ms: u32,
+    /// Until then a 202 may name a position of the history before.
+    pub in_doubt_until_ms: u32,
+}
+
 /// A whole run.
 #[derive(Debug, Default)]
 pub struct Recorded {
@@ -165,6 +200,8 @@ pub struct Recorded {
     pub subscriptions: Vec<Subscription>,
     /// Faults, with the milliseconds of their beginning.
     pub faults: Vec<(u32, String)>,
+    /// Faults that take histories away.
+    pub ends_of_history: Vec<EndOfHistory>,
     /// What must not happen and no position shows: an answer, an ERROR or a frame that has no place in this run.
     pub complaints: Vec<String>,
 }

@@ -20,6 +20,15 @@ impl fmt::Display for Report {
         row("outcome unknown", verdict.unknown)?;
         row("  of these stored all the same", verdict.unknown_but_stored)?;
         row("delivered", verdict.delivered)?;
+        for (name, count) in [
+            ("left out: stale or replaced", verdict.left_out),
+            ("batches stored", verdict.batches),
+            ("told of the history before", verdict.told_of_before),
+        ] {
+            if count > 0 {
+                row(name, count)?;
+            }
+        }
         row("subscriptions cut off", verdict.cut_off)?;
         row("resumed, recovered", verdict.recovered)?;
         row("  replayed", verdict.replayed)?;
@@ -41,11 +50,17 @@ impl fmt::Display for Report {
         for (how, count) in &self.closes {
             row(&format!("connection: {how}"), *count)?;
         }
-        if let Some(first) = verdict.violations.first() {
-            writeln!(f, "\nFirst violation ({}): {}", first.wrong.words(), first.words)?;
-            for violation in verdict.violations.iter().skip(1).take(4) {
+        for wrong in Wrong::ALL {
+            let mut of_sort = verdict
+                .violations
+                .iter()
+                .filter(|violation| violation.wrong == wrong);
+            if let Some(first) = of_sort.next() {
+                writeln!(f, "\nFirst violation ({}): {}", wrong.words(), first.words)?;
+            }
+            for violation in of_sort {
                 let line = violation.words.lines().next().unwrap_or_default();
-                writeln!(f, "Another ({}): {line}", violation.wrong.words())?;
+                writeln!(f, "Another ({}): {line}", wrong.words())?;
             }
         }
         Ok(())

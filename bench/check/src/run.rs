@@ -16,7 +16,7 @@ use crate::fault::{Draw, Fault};
 use crate::options::Options;
 use crate::plant::Plant;
 use crate::publisher::Publisher;
-use crate::recorded::{Position, Recorded, Subscription};
+use crate::recorded::{EndOfHistory, Position, Recorded, Subscription};
 use crate::session::{self, user_name};
 use crate::verdict::{self, Verdict};
 use crate::world::{BROADCAST, World};
@@ -27,6 +27,8 @@ const PUBLISHERS: u32 = 16;
 const SETTLE: Duration = Duration::from_secs(90);
 /// A double may come behind the last message.
 const LINGER: Duration = Duration::from_millis(500);
+/// How long an instance may take until it knows that a stream is another one: it looks every ten seconds.
+const UNTIL_NOTICED_MS: u32 = 11_000;
 /// What start and end may take beyond the time of the faults.
 const AROUND: Duration = Duration::from_secs(600);
 
@@ -118,7 +120,7 @@ async fn steps(options: Options, rolling: bool, seed: u64, folder: &Folder) -> O
 fn judged(
     world: &World,
     subscriptions: Vec<Subscription>,
-    faults: Vec<(u32, Fault)>,
+    faults: Vec<Done>,
     allowed: verdict::Allowed,
     took: Duration,
 ) -> Outcome<Report> {
@@ -129,12 +131,24 @@ fn judged(
         subscriptions,
         faults: faults
             .iter()
-            .map(|(at_ms, fault)| (*at_ms, fault.to_string()))
+            .map(|(at_ms, _, fault)| (*at_ms, fault.to_string()))
+            .collect(),
+        ends_of_history: faults
+            .iter()
+            .filter(|(_, _, fault)| fault.ends_history(&world.options))
+            .map(|(began_ms, over_ms, _)| EndOfHistory {
+                began_ms: *began_ms,
+                in_doubt_until_ms: match world.options.servers {
+                    // With the history its process is gone.
+                    0 => *began_ms,
+                    _ => over_ms.saturating_add(UNTIL_NOTICED_MS),
+                },
+            })
             .collect(),
         complaints,
     };
     let mut sorts = BTreeMap::new();
-    for (_, fault) in faults {
+    for (_, _, fault) in faults {
         *sorts.entry(fault.sort()).or_default() += 1;
     }
     Ok(Report {
@@ -166,22 +180,30 @@ fn publishers(world: &Arc<World>) -> Vec<JoinHandle<()>> {
     publishers
 }
 
+/// A fault, when it began and when all was ready again.
+type Done = (u32, u32, Fault);
+
+async fn apply(world: &World, plant: &mut Plant, fault: Fault) -> Outcome<Done> {
+    let began = world.now_ms();
+    eprintln!("{began:>8} ms  {fault}");
+    fault.apply(plant).await?;
+    Ok((began, world.now_ms(), fault))
+}
+
 /// Faults, one after the other, until the time is over or enough is stored.
-async fn fail(world: &World, plant: &mut Plant) -> Outcome<Vec<(u32, Fault)>> {
+async fn fail(world: &World, plant: &mut Plant) -> Outcome<Vec<Done>> {
     let mut draw = Draw::new(world.seed);
     let (until, pause) = bounds(world);
     let mut faults = Vec::new();
     while go_on(world, until, pause).await {
         let fault = draw.next(&world.options);
-        faults.push((world.now_ms(), fault));
-        eprintln!("{:>8} ms  {fault}", world.now_ms());
-        fault.apply(plant).await?;
+        faults.push(apply(world, plant, fault).await?);
     }
     Ok(faults)
 }
 
 /// Each instance once, and all again until the time is over or enough is stored.
-async fn roll(world: &World, plant: &mut Plant) -> Outcome<Vec<(u32, Fault)>> {
+async fn roll(world: &World, plant: &mut Plant) -> Outcome<Vec<Done>> {
     let (until, pause) = bounds(world);
     // Whoever was drained is back before the next one is.
     let pause = pause + world.options.reconnect();
@@ -191,10 +213,7 @@ async fn roll(world: &World, plant: &mut Plant) -> Outcome<Vec<(u32, Fault)>> {
             if !go_on(world, until, pause).await && round > 0 {
                 return Ok(faults);
             }
-            let fault = Fault::Restart { instance };
-            faults.push((world.now_ms(), fault));
-            eprintln!("{:>8} ms  {fault}", world.now_ms());
-            fault.apply(plant).await?;
+            faults.push(apply(world, plant, Fault::Restart { instance }).await?);
         }
     }
     Ok(faults)

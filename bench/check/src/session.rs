@@ -56,6 +56,8 @@ struct Place {
     at: Option<Position>,
     /// What was sent as `last-message-id` on this connection.
     sent: Option<Position>,
+    /// When.
+    asked_ms: u32,
     /// Its RECEIPT has come on this connection.
     live: bool,
     entries: Vec<Entry>,
@@ -68,6 +70,7 @@ impl Place {
             destination,
             at: None,
             sent: None,
+            asked_ms: 0,
             live: false,
             entries: Vec::new(),
         }
@@ -250,9 +253,11 @@ impl Client {
             3 => "client-individual",
             _ => "auto",
         };
+        let asked_ms = self.world.now_ms();
         let Some(place) = self.places.get_mut(number) else {
             return String::new();
         };
+        place.asked_ms = asked_ms;
         place.sent = place.at;
         let after = place
             .at
@@ -266,13 +271,16 @@ impl Client {
     fn receipt(&mut self, frame: &Frame) {
         let position = frame.get("position").and_then(Position::parse);
         let number = frame.number("receipt-id").unwrap_or(u32::MAX) as usize;
-        let sent = self.places.get(number).and_then(|place| place.sent);
+        let place = self.places.get(number);
+        let asked_ms = place.map_or(0, |place| place.asked_ms);
+        let sent = place.and_then(|place| place.sent);
         let event = match (sent, frame.get("recovered"), position) {
             (None, None, Some(position)) => Event::Began { position },
             (Some(from), Some("true"), Some(position)) => Event::Resumed {
                 from,
                 position,
                 replayed: frame.number("replayed").unwrap_or_default(),
+                asked_ms,
             },
             (Some(from), Some("false"), position) => Event::Gap {
                 from,

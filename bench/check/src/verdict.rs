@@ -5,17 +5,18 @@
 //! connections, while the answers say `recovered:true`. In a chain each notification that is stored for the destination
 //! behind the beginning comes once and in order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::recorded::{Answer, Event, Kind, Position, Recorded, Subscription};
+use crate::recorded::{Answer, Attempt, Event, Kind, Position, Recorded, Subscription};
 
+mod batch;
 mod walk;
 
 #[cfg(test)]
 mod tests;
 
-/// The most violations that are kept in words; all are counted.
-const MOST_KEPT: usize = 20;
+/// The most violations of a sort that are kept in words; all are counted.
+const MOST_KEPT: u64 = 5;
 
 /// What the plan of a run lets Herald say instead of recovering.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +29,8 @@ pub struct Allowed {
     pub too_many: bool,
     /// The history could not be read for a while.
     pub unavailable: bool,
+    /// Everything was repeated under its key until it was stored: no other outcome is one.
+    pub every_outcome_is_known: bool,
 }
 
 impl Allowed {
@@ -59,6 +62,10 @@ pub enum Wrong {
     RefusedButDelivered,
     /// Delivered to somebody else, or two notifications at one position.
     Misplaced,
+    /// A batch that is stored in part, or with something in between.
+    Torn,
+    /// Stale or replaced when it was replayed.
+    Stale,
     /// Not live again by the end.
     StoodStill,
     /// An answer or a frame that has no place in the run.
@@ -67,7 +74,7 @@ pub enum Wrong {
 
 impl Wrong {
     /// All, in the order of the report.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Lost,
         Self::FalselyRecovered,
         Self::Doubled,
@@ -75,6 +82,8 @@ impl Wrong {
         Self::FalseGap,
         Self::RefusedButDelivered,
         Self::Misplaced,
+        Self::Torn,
+        Self::Stale,
         Self::StoodStill,
         Self::Unexpected,
     ];
@@ -89,6 +98,8 @@ impl Wrong {
             Self::FalseGap => "gaps without a reason",
             Self::RefusedButDelivered => "refused but delivered",
             Self::Misplaced => "misplaced",
+            Self::Torn => "batches torn",
+            Self::Stale => "replayed though stale or replaced",
             Self::StoodStill => "stood still",
             Self::Unexpected => "unexpected answers",
         }
@@ -125,6 +136,12 @@ pub struct Verdict {
     pub cut_off: u64,
     /// `recovered:false`, by reason.
     pub gaps: BTreeMap<String, u64>,
+    /// Stored, and rightly not sent: stale by then, or replaced by a newer one.
+    pub left_out: u64,
+    /// Batches that are stored.
+    pub batches: u64,
+    /// Answered 202 with a position of the history before, while it was being replaced.
+    pub told_of_before: u64,
     /// Gaps in which nothing was stored for that destination.
     pub gaps_of_nothing: u64,
     /// How many of each.
@@ -135,8 +152,9 @@ pub struct Verdict {
 
 impl Verdict {
     fn violation(&mut self, wrong: Wrong, words: impl FnOnce() -> String) {
-        *self.wrong.entry(wrong).or_default() += 1;
-        if self.violations.len() < MOST_KEPT {
+        let count = self.wrong.entry(wrong).or_default();
+        *count += 1;
+        if *count <= MOST_KEPT {
             let words = words();
             self.violations.push(Violation { wrong, words });
         }
@@ -148,9 +166,14 @@ impl Verdict {
     }
 }
 
-/// What each destination's history must contain: by target, in order.
+/// What the histories must contain.
 struct Stored {
+    /// By target, in order.
     by_target: Vec<Vec<Position>>,
+    /// Which attempt is there.
+    at: HashMap<(Kind, Position), u32>,
+    /// Nobody has seen these: they have to be there because another one of their batch is.
+    inferred: HashSet<(Kind, Position)>,
 }
 
 /// Judges a run.
@@ -159,19 +182,33 @@ pub fn judge(run: &Recorded, allowed: Allowed) -> Verdict {
     for complaint in &run.complaints {
         verdict.violation(Wrong::Unexpected, || complaint.clone());
     }
-    count_attempts(run, &mut verdict);
+    count_attempts(run, allowed, &mut verdict);
     let stored = place(run, &mut verdict);
     publishers_order(run, &mut verdict);
     for subscription in &run.subscriptions {
-        let expected = stored.by_target.get(subscription.target as usize);
-        let expected = expected.map(Vec::as_slice).unwrap_or_default();
-        walk::walk(run, subscription, expected, allowed, &mut verdict);
+        walk::walk(run, subscription, &stored, allowed, &mut verdict);
     }
     verdict
 }
 
-fn count_attempts(run: &Recorded, verdict: &mut Verdict) {
-    for attempt in &run.attempts {
+/// Whether the history was being replaced when the attempt was answered: the position may be of the one before, from which
+/// nobody resumes.
+fn in_doubt(run: &Recorded, attempt: &Attempt) -> bool {
+    let mut ends = run.ends_of_history.iter();
+    attempt
+        .stored_ms
+        .is_some_and(|stored_ms| ends.any(|end| (end.began_ms..end.in_doubt_until_ms).contains(&stored_ms)))
+}
+
+fn count_attempts(run: &Recorded, allowed: Allowed, verdict: &mut Verdict) {
+    for (attempt, id) in run.attempts.iter().zip(0_u32..) {
+        let is_stored = matches!(attempt.answer, Answer::Stored(_));
+        if allowed.every_outcome_is_known && !is_stored {
+            let at_ms = attempt.at_ms;
+            verdict.violation(Wrong::Unexpected, || {
+                format!("attempt {id}, sent at {at_ms} ms, was repeated under its key and never answered 202")
+            });
+        }
         match attempt.answer {
             Answer::Stored(_) => verdict.stored += 1,
             Answer::Refused => verdict.refused += 1,
@@ -201,14 +238,23 @@ fn place(run: &Recorded, verdict: &mut Verdict) -> Stored {
         let known = run.attempts.get(*attempt as usize);
         known.is_some_and(|known| known.target == subscription.target)
     });
-    let all = told.chain(seen.map(|(attempt, position, _)| (attempt, position)));
-    for (id, position) in all {
+    let seen = seen.map(|(attempt, position, _)| (attempt, position, false));
+    for (id, position, is_told) in seen.chain(told.map(|(id, position)| (id, position, true))) {
         let (Some(attempt), Some(place)) = (run.attempts.get(id as usize), places.get_mut(id as usize))
         else {
             continue;
         };
         match *place {
             Some(first) if first == position => continue,
+            Some(first) if is_told && in_doubt(run, attempt) && position.epoch < first.epoch => {
+                verdict.told_of_before += 1;
+                continue;
+            }
+            None if is_told && in_doubt(run, attempt) => {
+                // Nobody has seen it: where it is, nobody knows.
+                verdict.told_of_before += 1;
+                continue;
+            }
             Some(first) => {
                 verdict.violation(Wrong::Doubled, || {
                     format!("attempt {id} is stored at {first} and at {position}")
@@ -242,20 +288,25 @@ fn place(run: &Recorded, verdict: &mut Verdict) -> Stored {
             });
         }
     }
+    let inferred = batch::check(run, &mut places, &mut at, verdict);
     let mut by_target = vec![Vec::new(); run.targets.len()];
-    for ((_, position), id) in at {
+    for ((_, position), id) in &at {
         let target = run
             .attempts
-            .get(id as usize)
+            .get(*id as usize)
             .map(|attempt| attempt.target as usize);
         if let Some(positions) = target.and_then(|target| by_target.get_mut(target)) {
-            positions.push(position);
+            positions.push(*position);
         }
     }
     for positions in &mut by_target {
         positions.sort_unstable();
     }
-    Stored { by_target }
+    Stored {
+        by_target,
+        at,
+        inferred,
+    }
 }
 
 /// Of two publishes of one publisher, the second sent after the first was answered, the first is stored first.
@@ -269,6 +320,7 @@ fn publishers_order(run: &Recorded, verdict: &mut Verdict) {
         };
         let before = last.insert((attempt.publisher, target.kind()), (id, position));
         if let Some((first, before)) = before
+            && !in_doubt(run, attempt)
             && before.epoch == position.epoch
             && before >= position
         {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::options::Options;
-use crate::recorded::{Answer, Attempt, Position, Target};
+use crate::recorded::{Answer, Attempt, Position, Target, Terms};
 
 /// The broadcast that everybody listens to.
 pub const BROADCAST: u32 = 0;
@@ -93,7 +93,7 @@ impl World {
     }
 
     /// Records an attempt that is about to be sent. Returns its id.
-    pub fn attempt(&self, publisher: u32, target: u32) -> u32 {
+    pub fn attempt(&self, publisher: u32, target: u32, terms: impl FnOnce(u32) -> Terms) -> u32 {
         let mut attempts = self.attempts.lock();
         let id = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
         attempts.push(Attempt {
@@ -102,6 +102,8 @@ impl World {
             at_ms: self.now_ms(),
             answer: Answer::Unknown,
             repeated: false,
+            stored_ms: None,
+            terms: terms(id),
         });
         id
     }
@@ -122,6 +124,9 @@ impl World {
                 // An attempt before may be stored.
                 (Answer::Unknown, Answer::Refused) if self.options.keys && attempt.repeated => {}
                 _ => attempt.answer = answer,
+            }
+            if matches!(answer, Answer::Stored(_)) && attempt.stored_ms.is_none() {
+                attempt.stored_ms = Some(self.now_ms());
             }
             attempt.repeated = true;
         }

@@ -13,6 +13,11 @@ fn what_cannot_be_checked_is_refused() {
         ),
         (&["faults", "--sessions", "0"], "at least 1"),
         (&["faults", "--array", "1001"], "1 to 1000"),
+        (&["faults", "--rollback"], "--rollback needs --nats"),
+        (
+            &["faults", "--nats", "1", "--keys", "--atomic"],
+            "--keys goes neither with",
+        ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_herald-check"))
             .args(arguments)

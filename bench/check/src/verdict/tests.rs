@@ -1,7 +1,9 @@
 //! The checker must fail: a right run passes, and each way of being wrong is seen and called by its name.
 
 use super::*;
-use crate::recorded::{Attempt, Entry, Target};
+use crate::recorded::{Attempt, EndOfHistory, Entry, Target, Terms};
+
+mod terms;
 
 const HISTORY: u64 = 7_000;
 
@@ -19,6 +21,8 @@ fn stored(target: u32, sequence: u64) -> Attempt {
         at_ms: 0,
         answer: Answer::Stored(at(sequence)),
         repeated: false,
+        stored_ms: None,
+        terms: Terms::default(),
     }
 }
 
@@ -34,6 +38,7 @@ fn resumed(from: u64, replayed: u32) -> Event {
         from: at(from),
         position: at(from),
         replayed,
+        asked_ms: 0,
     }
 }
 
@@ -143,6 +148,7 @@ fn a_receipt_that_skips_is_falsely_recovered() {
         from: at(2),
         position: at(4),
         replayed: 1,
+        asked_ms: 0,
     };
     found(&run(events), &[Wrong::FalselyRecovered]);
 }
@@ -286,7 +292,12 @@ fn a_gap_ends_a_chain_and_wants_a_reason() {
         epoch_changed: true,
         ..Allowed::default()
     };
-    assert_eq!(judge(&run(events), allowed).wrong[&Wrong::FalseGap], 1);
+    let mut same = run(events);
+    same.ends_of_history = vec![EndOfHistory {
+        began_ms: 0,
+        in_doubt_until_ms: 0,
+    }];
+    assert_eq!(judge(&same, allowed).wrong[&Wrong::FalseGap], 1);
 }
 
 #[test]

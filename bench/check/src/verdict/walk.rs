@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Allowed, Verdict, Wrong, context};
-use crate::recorded::{Event, Position, Recorded, Subscription};
+use super::{Allowed, Stored, Verdict, Wrong, context};
+use crate::recorded::{Attempt, Event, Kind, Position, Recorded, Subscription, Target};
+
+/// Clocks are read a little before and behind what they time.
+const SLACK_MS: u32 = 100;
 
 /// From one beginning on, while the answers say `recovered:true`.
 struct Chain {
@@ -13,10 +16,43 @@ struct Chain {
     at: Position,
     /// The last position that a frame said; behind `at` only where something is wrong.
     said: Position,
-    /// How many messages the last RECEIPT said are replayed, and how many came since; `None`: not resumed yet.
-    replay: Option<(u32, u32)>,
+    /// What the last RECEIPT said is replayed; `None`: not resumed yet.
+    replay: Option<Replay>,
     /// Stored and passed over, by position, with the entry that passed them.
     missing: BTreeMap<Position, Missing>,
+}
+
+/// What follows a RECEIPT. A run keeps replays so small that each goes as one piece: nothing gets stale on its way.
+struct Replay {
+    /// How many messages it says are replayed.
+    replayed: u32,
+    /// How many came since.
+    came: u32,
+    /// When it was asked for.
+    asked_ms: u32,
+    /// The `collapse` keys that came.
+    keys: Vec<u8>,
+}
+
+impl Replay {
+    /// Takes the next message. Says why it should not have been replayed.
+    fn takes(&mut self, attempt: &Attempt) -> Option<&'static str> {
+        self.came += 1;
+        if self.came > self.replayed {
+            return None;
+        }
+        let stale_ms = attempt.stored_ms.zip(attempt.terms.ttl_ms);
+        let stale_ms = stale_ms.map(|(stored, ttl)| stored.saturating_add(ttl));
+        if stale_ms.is_some_and(|stale_ms| stale_ms.saturating_add(SLACK_MS) < self.asked_ms) {
+            return Some("was stale when it was asked for");
+        }
+        let key = attempt.terms.collapse?;
+        if self.keys.contains(&key) {
+            return Some("has the key of an earlier one of the same replay");
+        }
+        self.keys.push(key);
+        None
+    }
 }
 
 struct Missing {
@@ -39,8 +75,13 @@ impl Chain {
 struct Walk<'a> {
     run: &'a Recorded,
     subscription: &'a Subscription,
+    /// Which order it belongs to.
+    kind: Kind,
     /// What is stored for its destination, in order.
     expected: &'a [Position],
+    stored: &'a Stored,
+    /// How many histories have ended for it.
+    epochs: usize,
     allowed: Allowed,
     verdict: &'a mut Verdict,
     chain: Option<Chain>,
@@ -50,14 +91,19 @@ struct Walk<'a> {
 pub(super) fn walk(
     run: &Recorded,
     subscription: &Subscription,
-    expected: &[Position],
+    stored: &Stored,
     allowed: Allowed,
     verdict: &mut Verdict,
 ) {
+    let expected = stored.by_target.get(subscription.target as usize);
+    let target = run.targets.get(subscription.target as usize);
     let mut walk = Walk {
         run,
         subscription,
-        expected,
+        kind: target.map_or(Kind::Broadcast, Target::kind),
+        expected: expected.map(Vec::as_slice).unwrap_or_default(),
+        stored,
+        epochs: 0,
         allowed,
         verdict,
         chain: None,
@@ -93,10 +139,17 @@ impl Walk<'_> {
                 from,
                 position,
                 replayed,
+                asked_ms,
             } => {
                 self.verdict.recovered += 1;
                 self.verdict.replayed += u64::from(*replayed);
-                self.resumed(number, *from, *position, *replayed);
+                let replay = Replay {
+                    replayed: *replayed,
+                    came: 0,
+                    asked_ms: *asked_ms,
+                    keys: Vec::new(),
+                };
+                self.resumed(number, *from, *position, replay);
             }
             Event::Gap {
                 from,
@@ -111,7 +164,7 @@ impl Walk<'_> {
         }
     }
 
-    fn resumed(&mut self, number: usize, from: Position, position: Position, replayed: u32) {
+    fn resumed(&mut self, number: usize, from: Position, position: Position, replay: Replay) {
         let said = self.chain.as_ref().map(|chain| chain.said);
         if said != Some(from) {
             self.wrong(
@@ -137,7 +190,7 @@ impl Walk<'_> {
         self.pass_over_up_to(position, number, Wrong::FalselyRecovered);
         if let Some(chain) = &mut self.chain {
             (chain.at, chain.said) = (from.max(position), position);
-            chain.replay = Some((replayed, 0));
+            chain.replay = Some(replay);
         }
     }
 
@@ -155,6 +208,30 @@ impl Walk<'_> {
                 number,
                 &format!("was told of a gap ({reason}) that this run has no reason for"),
             );
+        }
+        if reason == "epoch-changed" && self.allowed.epoch_changed {
+            self.epochs += 1;
+            let at_ms = self
+                .subscription
+                .entries
+                .get(number)
+                .map_or(0, |entry| entry.at_ms);
+            let ends = &self.run.ends_of_history;
+            let ended = ends.iter().filter(|end| end.began_ms <= at_ms).count();
+            // Instances learn of it at different times, and each says what it knows.
+            if ends
+                .iter()
+                .any(|end| (end.began_ms..end.in_doubt_until_ms).contains(&at_ms))
+            {
+                self.epochs = self.epochs.min(ended);
+            }
+            if self.epochs > ended {
+                self.wrong(
+                    Wrong::FalseGap,
+                    number,
+                    "was told that its history had ended more often than one did",
+                );
+            }
         }
         self.end_chain();
         self.chain = position.map(Chain::new);
@@ -200,9 +277,21 @@ impl Walk<'_> {
         }
         let other_history = position.epoch != chain.at.epoch;
         // What is missing in front of the first message behind a replay is missing from the replay.
-        let in_replay = chain.replay.is_some_and(|(replayed, came)| came <= replayed);
-        if let Some((_, came)) = &mut chain.replay {
-            *came += 1;
+        let in_replay = chain
+            .replay
+            .as_ref()
+            .is_some_and(|replay| replay.came <= replay.replayed);
+        let stale = chain
+            .replay
+            .as_mut()
+            .zip(self.run.attempts.get(attempt as usize))
+            .and_then(|(replay, attempt)| replay.takes(attempt));
+        if let Some(why) = stale {
+            self.wrong(
+                Wrong::Stale,
+                number,
+                &format!("was sent attempt {attempt}, which {why}"),
+            );
         }
         if other_history {
             self.wrong(
@@ -247,10 +336,48 @@ impl Walk<'_> {
 
     /// What is missing now never comes.
     fn end_chain(&mut self) {
-        let missing = self.chain.take().map(|chain| chain.missing).unwrap_or_default();
+        let Some(Chain { missing, at, .. }) = self.chain.take() else {
+            return;
+        };
         for (position, Missing { entry, wrong }) in missing {
+            if self.is_left_out(position, entry, at) {
+                self.verdict.left_out += 1;
+                continue;
+            }
+            let is_inferred = self.stored.inferred.contains(&(self.kind, position));
+            let wrong = if is_inferred { Wrong::Torn } else { wrong };
             self.wrong(wrong, entry, &format!("never got {position}"));
         }
+    }
+
+    /// Whether what is at `position` need not have come, passed over at `entry` by a chain that came to `at`: it was stale by
+    /// then, or a newer one has its key.
+    fn is_left_out(&self, position: Position, entry: usize, at: Position) -> bool {
+        let attempt_at = |position: Position| {
+            let id = self.stored.at.get(&(self.kind, position))?;
+            self.run.attempts.get(*id as usize)
+        };
+        let Some(attempt) = attempt_at(position) else {
+            return false;
+        };
+        let passed_ms = self
+            .subscription
+            .entries
+            .get(entry)
+            .map_or(u32::MAX, |entry| entry.at_ms);
+        if let Some(ttl) = attempt.terms.ttl_ms
+            && attempt.at_ms.saturating_add(ttl) <= passed_ms
+        {
+            return true;
+        }
+        let key = attempt.terms.collapse;
+        let behind = self.expected.partition_point(|stored| *stored <= position);
+        let mut newer = self.expected.iter().skip(behind);
+        key.is_some()
+            && newer
+                .by_ref()
+                .take_while(|newer| **newer <= at)
+                .any(|newer| attempt_at(*newer).is_some_and(|newer| newer.terms.collapse == key))
     }
 
     fn wrong(&mut self, wrong: Wrong, entry: usize, words: &str) {
