@@ -318,6 +318,45 @@ async fn a_subscription_says_what_it_missed_and_begins_where_it_is_told() {
     assert!(bad.code == USAGE && bad.error.contains("--from"), "{bad:?}");
 }
 
+/// The connection is cut, not the instance: what came meanwhile comes once it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_was_cut_off_gets_what_it_missed() {
+    let (_folder, herald) = demo().await;
+    let proxy = crate::support::cut::Proxy::to(herald.address).await;
+    let cli = Cli::of(&herald, "subscribe /topic/news -n 4 --json");
+    let subscribed = cli
+        .set("HERALD_URL", &format!("http://{}", proxy.address()))
+        .start();
+    assert!(subscribed.error().contains("subscribed to /topic/news"));
+    let publish = async |body: &[u8]| {
+        let answer = herald
+            .request("POST", "/api/v1/broadcast/topic/news", &[], body)
+            .await;
+        assert_eq!(answer.status, 202);
+    };
+    publish(b"one").await;
+    assert_eq!(json(&subscribed.out())["body"], "one");
+    proxy.cut().await;
+    publish(b"two").await;
+    publish(b"three").await;
+    proxy.mend();
+    let told = std::iter::repeat_with(|| subscribed.error()).find(|line| line.contains("recovered"));
+    assert_eq!(
+        told.as_deref(),
+        Some("/topic/news: recovered, 2 missed while away")
+    );
+    assert_eq!(json(&subscribed.out())["replayed"], "2");
+    let bodies = [
+        json(&subscribed.out())["body"].clone(),
+        json(&subscribed.out())["body"].clone(),
+    ];
+    assert_eq!(bodies, ["two", "three"]);
+    // Live again, from there on.
+    publish(b"four").await;
+    assert_eq!(json(&subscribed.out())["body"], "four");
+    assert_eq!(subscribed.code(), Some(0));
+}
+
 #[tokio::test]
 async fn a_subscription_ends_when_asked_to_or_when_coming_back_cannot_help() {
     let (_folder, herald) = demo().await;

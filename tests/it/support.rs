@@ -9,6 +9,7 @@ pub mod client;
 pub mod cluster;
 pub mod cluster_client;
 pub mod collector;
+pub mod cut;
 pub mod faulty_bus;
 pub mod jaeger;
 pub mod nats;
