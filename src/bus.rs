@@ -63,6 +63,31 @@ pub trait Bus: Send + Sync + 'static {
         self.publish_once(envelope, None)
     }
 
+    /// Publishes several, each with its outcome, in their order: over NATS all are on their way at once. What is kept is
+    /// stored in that order, for each [`Kind`]; where an answer that was lost or came late turns it round, that is said
+    /// ([`PublishError::OrderChanged`]). Once the bus is not connected or does not say what became of one, the rest may be
+    /// [`PublishError::Unavailable`] untried.
+    fn publish_all<'a>(
+        &'a self,
+        all: &'a [(Envelope, Option<Key>)],
+    ) -> BoxFuture<'a, Vec<Result<Published, PublishError>>> {
+        Box::pin(async move {
+            let mut outcomes = Vec::with_capacity(all.len());
+            for (envelope, key) in all {
+                // Many on a bus that is always ready must not keep the thread to themselves.
+                tokio::task::coop::consume_budget().await;
+                let outcome = self.publish_once(envelope, *key).await;
+                let is_over = matches!(outcome, Err(PublishError::Unavailable | PublishError::Unknown));
+                outcomes.push(outcome);
+                if is_over {
+                    break;
+                }
+            }
+            outcomes.resize_with(all.len(), || Err(PublishError::Unavailable));
+            outcomes
+        })
+    }
+
     /// Publishes all of these or none, in their order and with nobody's in between. Where all of them are known by their
     /// keys they are duplicates; where some are, [`PublishError::KeyReused`].
     ///

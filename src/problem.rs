@@ -32,10 +32,14 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub limit_bytes: Option<usize>,
-    /// For how many of several users it was published before the bus refused.
+    /// For how many of several users it was published, though not for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub published: Option<usize>,
+    /// Where what is not in its order is kept, for each of its users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub positions: Option<Vec<String>>,
 }
 
 impl Problem {
@@ -50,6 +54,7 @@ impl Problem {
             limit: None,
             limit_bytes: None,
             published: None,
+            positions: None,
         }
     }
 }

@@ -73,6 +73,11 @@ pub(crate) fn words(error: &PublishError) -> Words {
             code: "idempotency_key_reused",
             close: CloseReason::Forbidden,
         },
+        PublishError::OrderChanged { .. } => Words {
+            reason: "order_changed",
+            code: "order_changed",
+            close: CloseReason::BusUnavailable,
+        },
         PublishError::TooMany { .. } => Words {
             reason: "overloaded",
             code: "overloaded",
@@ -187,6 +192,17 @@ impl<'a> Publisher {
         }
         Some(published)
     }
+
+    /// Hands `batch` to the bus in its order, each for itself; an outcome for each, and how long all took, which each is to
+    /// be [told](Publishing::note).
+    pub(crate) async fn hand_over_each(
+        &self,
+        batch: &[(Envelope, Option<Key>)],
+    ) -> (Vec<Result<Published, PublishError>>, Duration) {
+        let begun = Instant::now();
+        let outcomes = self.bus.publish_all(batch).await;
+        (outcomes, begun.elapsed())
+    }
 }
 
 impl Publishing<'_> {
@@ -213,7 +229,7 @@ impl Publishing<'_> {
     }
 
     /// Notes what became of `envelope`, and how long that took.
-    fn note(&mut self, lasted: Duration, envelope: &Envelope, error: Option<&PublishError>) {
+    pub(crate) fn note(&mut self, lasted: Duration, envelope: &Envelope, error: Option<&PublishError>) {
         match error {
             None => {
                 let metrics = &self.publisher.metrics;

@@ -36,10 +36,6 @@ mod control;
 mod credentials;
 mod decode;
 mod direct;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "arrays go one by one until REST pipelines them")
-)]
 mod history;
 mod incoming;
 mod kept;
@@ -189,6 +185,36 @@ impl Bus for NatsBus {
             let headers = Some(headers::encode_envelope(envelope));
             let sent = self.send(to, None, headers, envelope.body.clone()).await;
             sent.map(|()| Published::default())
+        })
+    }
+
+    fn publish_all<'a>(
+        &'a self,
+        all: &'a [(Envelope, Option<Key>)],
+    ) -> BoxFuture<'a, Vec<Result<Published, PublishError>>> {
+        Box::pin(async move {
+            let mut outcomes: Vec<_> = all.iter().map(|_| Err(PublishError::Unavailable)).collect();
+            let (mut places, mut kept) = (Vec::new(), Vec::new());
+            let mut is_over = false;
+            for (place, ((envelope, key), outcome)) in all.iter().zip(&mut outcomes).enumerate() {
+                if let Err(error) = self.check_size(envelope) {
+                    *outcome = Err(error);
+                } else if self.keeper(&envelope.target).is_some() {
+                    places.push(place);
+                    kept.push((envelope, *key));
+                } else if !is_over {
+                    *outcome = self.publish_once(envelope, None).await;
+                    is_over = matches!(outcome, Err(PublishError::Unavailable));
+                }
+            }
+            if let Some(history) = self.history.as_ref().filter(|_| !kept.is_empty()) {
+                for (place, stored) in places.into_iter().zip(history.publish_all(&kept).await) {
+                    if let Some(outcome) = outcomes.get_mut(place) {
+                        *outcome = stored;
+                    }
+                }
+            }
+            outcomes
         })
     }
 

@@ -65,7 +65,7 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 16] {
 }
 
 /// Why a publish or the first half of a request was refused. None of it was queued or stored, but perhaps where it says
-/// [`PublishError::Unknown`].
+/// [`PublishError::Unknown`], and surely where it says [`PublishError::OrderChanged`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishError {
     /// Not connected, or the connection did not accept it within a second; with history, not stored in time.
@@ -76,6 +76,11 @@ pub enum PublishError {
     Full,
     /// The key stands for another notification, or for a part of these alone.
     KeyReused,
+    /// Stored, but not where it stands in its array: behind a later one, or in front of an earlier one.
+    OrderChanged {
+        /// Where it is stored.
+        position: Position,
+    },
     /// Too many at once.
     TooMany {
         /// The bound.
@@ -101,6 +106,7 @@ impl fmt::Display for PublishError {
             Self::KeyReused => {
                 f.write_str("the idempotency key stands for another notification; it is not stored")
             }
+            Self::OrderChanged { position } => write!(f, "it is stored out of its order, at {position}"),
             Self::TooMany { limit } => write!(f, "too many at once ({}); it is not stored", limit.name()),
             Self::TooLarge { size, limit, which } => {
                 write!(

@@ -59,23 +59,24 @@ pub(crate) enum ApiError {
     BodyTimeout,
     /// The client went away in the middle of its body.
     BodyBroken,
-    /// The bus is not connected. Of the notifications for several users, some may have been published before.
-    BusUnavailable {
-        /// For how many users it was published before the bus refused.
-        published: usize,
-    },
-    /// The bus did not say whether it is stored. Of the notifications for several users, some were published before.
-    OutcomeUnknown {
-        /// For how many users it was surely published before.
-        published: usize,
-    },
-    /// History has no room. Of the notifications for several users, some may have been published before.
-    HistoryFull {
-        /// For how many users it was published before.
-        published: usize,
-    },
+    /// The bus is not connected, or could not store it in time.
+    BusUnavailable,
+    /// The bus did not say whether it is stored.
+    OutcomeUnknown,
+    /// History has no room.
+    HistoryFull,
     /// The `Idempotency-Key` stands for another notification. Holds a JSON pointer to this one.
     KeyReused(String),
+    /// Of a notification to several users: published for some, and for the others not.
+    Partly {
+        /// For how many it was surely published.
+        published: usize,
+        /// Why not for the others.
+        error: Box<ApiError>,
+    },
+    /// An item of an array is stored, but behind one that follows it or in front of one that precedes it. Holds the positions
+    /// of all its targets.
+    OrderChanged(Vec<String>),
     /// A bound on concurrent work is reached, which the words name. Holds the limit if it has not been counted yet.
     Overloaded(&'static str, Option<Limit>),
     /// More targets in one request than `api.targets_per_request`.
@@ -111,10 +112,11 @@ impl ApiError {
     /// A refused publish of the body at `pointer` (`None`: the request's own body).
     pub(crate) fn from_publish(error: PublishError, pointer: Option<String>) -> Self {
         match error {
-            PublishError::Unavailable => Self::BusUnavailable { published: 0 },
-            PublishError::Unknown => Self::OutcomeUnknown { published: 0 },
-            PublishError::Full => Self::HistoryFull { published: 0 },
+            PublishError::Unavailable => Self::BusUnavailable,
+            PublishError::Unknown => Self::OutcomeUnknown,
+            PublishError::Full => Self::HistoryFull,
             PublishError::KeyReused => Self::KeyReused(pointer.unwrap_or_default()),
+            PublishError::OrderChanged { position } => Self::OrderChanged(vec![position.to_string()]),
             PublishError::TooMany { limit } => Self::Overloaded(limit.name(), Some(limit)),
             PublishError::TooLarge { size, limit, which } => Self::TooLarge {
                 limit: which,
@@ -125,13 +127,14 @@ impl ApiError {
         }
     }
 
-    /// The same, of a notification that had been published for so many of its users before.
-    pub(crate) fn after(self, published: usize) -> Self {
-        match self {
-            Self::BusUnavailable { .. } => Self::BusUnavailable { published },
-            Self::OutcomeUnknown { .. } => Self::OutcomeUnknown { published },
-            Self::HistoryFull { .. } => Self::HistoryFull { published },
-            other => other,
+    /// The same, of a notification that was published for so many of its users.
+    pub(crate) fn beside(self, published: usize) -> Self {
+        match published {
+            0 => self,
+            _ => Self::Partly {
+                published,
+                error: Box::new(self),
+            },
         }
     }
 
@@ -150,10 +153,12 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BusUnavailable { .. } | Self::OutcomeUnknown { .. } | Self::Overloaded(..) => {
+            Self::BusUnavailable | Self::OutcomeUnknown | Self::Overloaded(..) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::HistoryFull { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            Self::HistoryFull => StatusCode::INSUFFICIENT_STORAGE,
+            Self::OrderChanged(_) => StatusCode::CONFLICT,
+            Self::Partly { error, .. } => error.status(),
             Self::KeyReused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -177,9 +182,11 @@ impl ApiError {
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
             Self::BodyTimeout => ("body-timeout", "The body came too slowly"),
             Self::BodyBroken => ("incomplete-body", "The body is incomplete"),
-            Self::BusUnavailable { .. } => ("bus-unavailable", "The bus is not connected"),
-            Self::OutcomeUnknown { .. } => ("outcome-unknown", "Perhaps published"),
-            Self::HistoryFull { .. } => ("history-full", "History is full"),
+            Self::BusUnavailable => ("bus-unavailable", "The bus is not connected"),
+            Self::OutcomeUnknown => ("outcome-unknown", "Perhaps published"),
+            Self::HistoryFull => ("history-full", "History is full"),
+            Self::OrderChanged(_) => ("order-changed", "Published out of order"),
+            Self::Partly { error, .. } => error.kind(),
             Self::KeyReused(_) => (
                 "idempotency-key-reused",
                 "The key stands for another notification",
@@ -203,6 +210,7 @@ impl ApiError {
             Self::TooManyTargets { .. } => Some(Limit::TargetsPerRequest),
             Self::RateLimited(_) => Some(Limit::TargetsPerCaller),
             Self::Overloaded(_, limit) => *limit,
+            Self::Partly { error, .. } => error.limit(),
             _ => None,
         }
     }
@@ -242,22 +250,16 @@ impl ApiError {
             Self::MethodNotAllowed => "this path has other methods, see Allow".into(),
             Self::BodyTimeout => "the body did not arrive within http.body_timeout".into(),
             Self::BodyBroken => "the body ended before its announced length".into(),
-            Self::BusUnavailable { published: 0 } => {
-                "nothing was published; try again after Retry-After".into()
-            }
-            Self::BusUnavailable { published } => {
-                format!("published for the first {published} users only; the bus refused the rest")
-            }
-            Self::OutcomeUnknown { published: 0 } => {
+            Self::BusUnavailable => "nothing was published; try again after Retry-After".into(),
+            Self::OutcomeUnknown => {
                 "perhaps published; repeated with the same Idempotency-Key it is not published twice".into()
             }
-            Self::OutcomeUnknown { published } => format!(
-                "published for the first {published} users, and perhaps for the next; repeated with the same Idempotency-Key \
-                 it is not published twice"
-            ),
-            Self::HistoryFull { published: 0 } => "nothing was published; history has no room".into(),
-            Self::HistoryFull { published } => {
-                format!("published for the first {published} users only; history has no room for the rest")
+            Self::HistoryFull => "nothing was published; history has no room".into(),
+            Self::OrderChanged(_) => {
+                "published, but not in the array's order: an item behind it comes first, or one in front of it last".into()
+            }
+            Self::Partly { published, error } => {
+                format!("published for {published} of its users; for the others: {}", error.detail())
             }
             Self::KeyReused(_) => {
                 "another destination, id or body was published with this Idempotency-Key; this one was not".into()
@@ -292,13 +294,14 @@ impl ApiError {
             Self::TooManyTargets { .. } | Self::RateLimited(_) => {
                 problem.limit = self.limit().map(Limit::name)
             }
-            Self::BusUnavailable { published }
-            | Self::OutcomeUnknown { published }
-            | Self::HistoryFull { published }
-                if *published > 0 =>
-            {
-                problem.published = Some(*published);
+            Self::Partly { published, error } => {
+                problem = Problem {
+                    detail: problem.detail,
+                    published: Some(*published),
+                    ..error.problem()
+                };
             }
+            Self::OrderChanged(positions) => problem.positions = Some(positions.clone()),
             Self::KeyReused(pointer) => problem.pointer = Some(pointer.clone()),
             _ => {}
         }
@@ -314,7 +317,11 @@ impl IntoResponse for ApiError {
         }
         response.extensions_mut().insert(Refused(self.kind().0));
         let headers = response.headers_mut();
-        match self {
+        let cause = match self {
+            Self::Partly { error, .. } => *error,
+            other => other,
+        };
+        match cause {
             Self::Unauthenticated => {
                 for challenge in [BEARER, "Basic realm=\"herald\", charset=\"UTF-8\""] {
                     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -324,7 +331,7 @@ impl IntoResponse for ApiError {
                 let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
-            Self::BusUnavailable { .. } | Self::OutcomeUnknown { .. } | Self::Overloaded(..) => {
+            Self::BusUnavailable | Self::OutcomeUnknown | Self::Overloaded(..) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
             _ => {}

@@ -21,6 +21,7 @@ pub(crate) mod message;
 pub(crate) mod publish;
 pub(crate) mod raw;
 pub(crate) mod request;
+mod several;
 
 /// The answer to a successful publish: where history keeps the destination, it is kept; else it was handed to a live bus
 /// connection, at most once.

@@ -163,6 +163,7 @@ macro_rules! on_every_bus {
 
 on_every_bus! {
     order_per_target_is_kept_under_load
+    several_go_in_their_order_each_for_itself
     everything_of_an_envelope_arrives
     stale_notifications_do_not_arrive
     streams_are_taken_once
@@ -209,6 +210,32 @@ async fn order_per_target_is_kept_under_load(given: Given) {
     }
     publisher.await.unwrap();
     assert_eq!(given.bus.stats().slow_consumer_drops, 0);
+}
+
+async fn several_go_in_their_order_each_for_itself(given: Given) {
+    let mut incoming = given.bus.incoming().unwrap();
+    let mut all: Vec<_> = (0..300)
+        .map(|number: u32| (broadcast(number.to_string()), None))
+        .collect();
+    all[100].0 = broadcast(vec![b'x'; LIMITS.body_bytes.0 + 1]);
+    let outcomes = within("the outcomes", given.bus.publish_all(&all)).await;
+    assert_eq!(outcomes.len(), all.len());
+    for (number, (outcome, (envelope, _))) in outcomes.iter().zip(&all).enumerate() {
+        if number == 100 {
+            assert!(
+                matches!(outcome, Err(PublishError::TooLarge { .. })),
+                "{outcome:?}"
+            );
+            continue;
+        }
+        // No history, so no position.
+        assert_eq!(*outcome, Ok(herald::bus::Published::default()), "{number}");
+        assert_eq!(heard(&mut incoming).await.body, envelope.body);
+    }
+    assert_eq!(within("nothing", given.bus.publish_all(&[])).await, []);
+    given.bus.drain().await;
+    let outcomes = within("the refusals", given.bus.publish_all(&all[..2])).await;
+    assert_eq!(outcomes, [const { Err(PublishError::Unavailable) }; 2]);
 }
 
 async fn everything_of_an_envelope_arrives(given: Given) {

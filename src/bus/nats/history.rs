@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 
 use super::api::Api;
@@ -27,6 +27,7 @@ use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 
 mod kept;
+mod stored;
 
 use kept::KeptKind;
 
@@ -45,8 +46,12 @@ pub(super) struct NatsHistory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Published {
     pub(super) position: Position,
+    /// Whether it was stored before: by an earlier publish with the same id, or by an earlier attempt of this one.
+    pub(super) is_known: bool,
     /// Whether an earlier publish with the same id stored it.
     pub(super) is_duplicate: bool,
+    /// Whether it is stored out of the order of its array.
+    pub(super) is_misplaced: bool,
 }
 
 /// Counts of one kind since the start, and where its reader is.
@@ -177,27 +182,34 @@ impl NatsHistory {
     }
 
     /// Publishes several notifications in their order, each with its id, all kept. Those of one kind are stored in that
-    /// order; what that takes is said with [`StoreError::OrderChanged`].
+    /// order; what is not says so ([`Published::is_misplaced`]).
     pub(super) async fn publish_all(
         &self,
         all: &[(&Envelope, String)],
     ) -> Vec<Result<Published, StoreError>> {
         let mut outcomes: Vec<Result<Published, StoreError>> =
             all.iter().map(|_| Err(StoreError::Unavailable)).collect();
-        for kept in self.kinds.iter().filter(|kept| kept.is_known()) {
-            let epoch = kept.epoch();
-            let (mut places, mut items) = (Vec::new(), Vec::new());
-            for (index, (envelope, id)) in all.iter().enumerate() {
-                if Kind::of(&envelope.target) == kept.plan.kind {
-                    places.push(index);
-                    items.push(self.item(envelope, id.clone()));
+        let stored = self
+            .kinds
+            .iter()
+            .filter(|kept| kept.is_known())
+            .map(async |kept| {
+                let epoch = kept.epoch();
+                let (mut places, mut items) = (Vec::new(), Vec::new());
+                for (index, (envelope, id)) in all.iter().enumerate() {
+                    if Kind::of(&envelope.target) == kept.plan.kind {
+                        places.push(index);
+                        items.push(self.item(envelope, id.clone()));
+                    }
                 }
-            }
-            let stored = self.store.publish_all(&kept.plan, &kept.state.look, items).await;
-            for (index, stored) in places.into_iter().zip(stored) {
-                if let Some(outcome) = outcomes.get_mut(index) {
-                    *outcome = stored.map(|stored| kept.published(epoch, stored));
-                }
+                let stored = self.store.publish_all(&kept.plan, &kept.state.look, items).await;
+                let published =
+                    move |stored: Result<_, _>| stored.map(|stored| kept.published(epoch, stored));
+                places.into_iter().zip(stored.into_iter().map(published))
+            });
+        for (index, published) in join_all(stored).await.into_iter().flatten() {
+            if let Some(outcome) = outcomes.get_mut(index) {
+                *outcome = published;
             }
         }
         outcomes
@@ -255,26 +267,6 @@ impl NatsHistory {
         is_known && !self.is_atomic(kind)
     }
 
-    /// The notification that is stored at `position`. `None`: it is not there any more, or cannot be decoded.
-    ///
-    /// # Errors
-    /// The stream cannot be read now.
-    pub(super) async fn stored_at(
-        &self,
-        kind: Kind,
-        position: Position,
-    ) -> Result<Option<Arc<Envelope>>, Unrecovered> {
-        let kept = self.kept(kind).ok_or(Unrecovered::HistoryOff)?;
-        let _turn = self.direct.turn().await.ok_or(Unrecovered::Unavailable)?;
-        let page = self.direct.page(&kept.plan, position.sequence, ">", 1).await;
-        let page = page.map_err(|_| Unrecovered::Unavailable)?;
-        let found = page
-            .messages
-            .into_iter()
-            .find(|(mark, _)| mark.sequence == position.sequence);
-        Ok(found.and_then(|(_, raw)| self.decoder.decode(raw, position)))
-    }
-
     /// What the stream of `kind` says about itself. `None`: it cannot be asked now.
     pub(super) async fn info(&self, kind: Kind) -> Option<StreamInfo> {
         let kept = self.kept(kind)?;
@@ -321,11 +313,13 @@ impl NatsHistory {
     }
 
     /// The limits of streams that are not the configuration's, for people.
+    #[cfg(test)]
     pub(super) fn drift(&self) -> Vec<String> {
         self.kinds.iter().flat_map(|kept| kept.state.drift()).collect()
     }
 
     /// Waits until every reader has caught up.
+    #[cfg(test)]
     pub(super) async fn caught_up(&self) {
         for kept in &self.kinds {
             let mut caught_up = kept.state.is_caught_up();

@@ -1,6 +1,7 @@
 //! Between the bus and its history: which subjects stay on core NATS, what a publish into a stream comes to, and what a reader
 //! gives on, in the bus's words. Knows no session.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -107,38 +108,95 @@ impl Keeper {
         key: Option<Key>,
     ) -> Result<Published, PublishError> {
         let stored = self.history.publish(envelope, id(key)).await.map_err(refusal)?;
-        let published = published(stored);
-        if published.duplicate && key.is_some() {
-            let kind = Kind::of(&envelope.target);
-            // What is not there any more cannot be compared, and what cannot be read now is stored all the same.
-            let first = self.history.stored_at(kind, stored.position).await.ok().flatten();
-            if first.is_some_and(|first| Content::of(&first) != Content::of(envelope)) {
-                return Err(PublishError::KeyReused);
-            }
-        }
-        Ok(published)
+        let mut outcomes = self.told(&[(envelope, key)], vec![Ok(stored)]).await;
+        outcomes.pop().unwrap_or(Err(PublishError::Unknown))
     }
 
-    /// The kind of a batch that can be stored whole or not at all: all of it is kept, of one kind, and without keys, by which
-    /// JetStream would refuse all where it knows one.
+    /// Stores several, which are kept, in their order, each for itself.
+    pub(super) async fn publish_all(
+        &self,
+        all: &[(&Envelope, Option<Key>)],
+    ) -> Vec<Result<Published, PublishError>> {
+        let with_ids: Vec<(&Envelope, String)> =
+            all.iter().map(|(envelope, key)| (*envelope, id(*key))).collect();
+        let stored = self.history.publish_all(&with_ids).await;
+        self.told(
+            all,
+            stored.into_iter().map(|stored| stored.map_err(refusal)).collect(),
+        )
+        .await
+    }
+
+    /// The kind of a batch that can be stored whole or not at all: all of it is kept, and of one kind.
     pub(super) fn kind_of(&self, batch: &[(Envelope, Option<Key>)]) -> Option<Kind> {
         let kind = batch.first().map(|(envelope, _)| Kind::of(&envelope.target))?;
-        let fits = |(envelope, key): &(Envelope, Option<Key>)| {
-            key.is_none() && self.history.keeps(&envelope.target) == Some(kind)
-        };
+        let fits =
+            |(envelope, _): &(Envelope, Option<Key>)| self.history.keeps(&envelope.target) == Some(kind);
         (!self.history.refuses_batches(kind) && batch.iter().all(fits)).then_some(kind)
     }
 
-    /// Stores a batch of `kind`, all or nothing.
+    /// Stores a batch of `kind`, all or nothing, once for all repeats with the same keys.
     pub(super) async fn publish_atomic(
         &self,
         kind: Kind,
         batch: &[(Envelope, Option<Key>)],
     ) -> Result<Vec<Published>, PublishError> {
-        let all: Vec<(&Envelope, String)> =
+        let keys: Vec<Key> = batch.iter().filter_map(|(_, key)| *key).collect();
+        // JetStream would refuse the whole without saying why.
+        if keys.iter().collect::<HashSet<_>>().len() < keys.len() {
+            return Err(PublishError::KeyReused);
+        }
+        let with_ids: Vec<(&Envelope, String)> =
             batch.iter().map(|(envelope, key)| (envelope, id(*key))).collect();
-        let stored = self.history.publish_atomic(kind, &all).await.map_err(refusal)?;
-        Ok(stored.into_iter().map(published).collect())
+        let stored = self
+            .history
+            .publish_atomic(kind, &with_ids)
+            .await
+            .map_err(refusal)?;
+        let all: Vec<_> = batch.iter().map(|(envelope, key)| (envelope, *key)).collect();
+        let outcomes = self.told(&all, stored.into_iter().map(Ok).collect()).await;
+        outcomes.into_iter().collect()
+    }
+
+    /// What the outcomes of `all` mean for who publishes. What JetStream knew by a publisher's key is compared with what is
+    /// stored: what is not there any more cannot be, and what cannot be read now is stored all the same.
+    async fn told(
+        &self,
+        all: &[(&Envelope, Option<Key>)],
+        stored: Vec<Result<Stored, PublishError>>,
+    ) -> Vec<Result<Published, PublishError>> {
+        let mut first = HashMap::new();
+        for kind in Kind::ALL {
+            let known: Vec<Position> = all
+                .iter()
+                .zip(&stored)
+                .filter(|((envelope, key), _)| key.is_some() && Kind::of(&envelope.target) == kind)
+                .filter_map(|(_, stored)| stored.as_ref().ok().filter(|stored| stored.is_known))
+                .map(|stored| stored.position)
+                .collect();
+            if !known.is_empty() {
+                first.extend(self.history.stored_at(kind, known).await);
+            }
+        }
+        let told = |((envelope, key), stored): (&(&Envelope, Option<Key>), Result<Stored, PublishError>)| {
+            let stored = stored?;
+            let first = key
+                .and_then(|_| first.get(&stored.position))
+                .filter(|_| stored.is_known);
+            if first.is_some_and(|first| Content::of(first) != Content::of(envelope)) {
+                return Err(PublishError::KeyReused);
+            }
+            match stored.is_misplaced {
+                true => Err(PublishError::OrderChanged {
+                    position: stored.position,
+                }),
+                false => Ok(Published {
+                    position: Some(stored.position),
+                    duplicate: stored.is_duplicate,
+                }),
+            }
+        };
+        all.iter().zip(stored).map(told).collect()
     }
 
     /// What the reader of `kind` gives on. Taken once.
@@ -226,19 +284,12 @@ fn id(key: Option<Key>) -> String {
     key.map_or_else(|| Ulid::new().to_string(), |key| key.to_string())
 }
 
-fn published(stored: Stored) -> Published {
-    Published {
-        position: Some(stored.position),
-        duplicate: stored.is_duplicate,
-    }
-}
-
 /// What it means for who publishes.
 fn refusal(error: StoreError) -> PublishError {
     match error {
         StoreError::Unavailable => PublishError::Unavailable,
-        // Stored, but not as it was asked for: who repeats it with its key learns where.
-        StoreError::Unknown | StoreError::OrderChanged(_) | StoreError::Duplicate => PublishError::Unknown,
+        StoreError::Unknown => PublishError::Unknown,
+        StoreError::Duplicate => PublishError::KeyReused,
         StoreError::Full => PublishError::Full,
         StoreError::TooLarge { size, limit, which } => PublishError::TooLarge { size, limit, which },
     }

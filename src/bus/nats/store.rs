@@ -50,12 +50,16 @@ pub(super) struct Item {
 }
 
 /// Where a message is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Stored {
     /// The sequence.
     pub(super) sequence: u64,
-    /// Whether it was stored before: by an earlier publish with its id, not by an earlier attempt of this one.
+    /// Whether JetStream knew its id: it was stored before, by an earlier publish or by an earlier attempt of this one.
+    pub(super) is_known: bool,
+    /// Whether an earlier publish stored it. Not where an attempt of this one was not answered, which most likely did.
     pub(super) is_duplicate: bool,
+    /// Whether it is not where its place in the array is: an item behind it is stored in front of it, or the other way round.
+    pub(super) is_misplaced: bool,
 }
 
 /// JetStream's answer to a publish.
@@ -126,7 +130,7 @@ impl Store {
         tokio::time::sleep(after).await;
     }
 
-    /// Room for so many publishes.
+    /// Room for so many publishes, or refuses.
     fn room(&self, publishes: usize, bytes: usize) -> Result<Room<'_>, StoreError> {
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         // One always fits.
@@ -186,7 +190,9 @@ fn heard(reply: Result<Message, RequestError>) -> Answer {
         Ok(message) => match api::read::<PubAck>(&message.payload) {
             Ok(ack) => Answer::Stored(Stored {
                 sequence: ack.seq,
+                is_known: ack.duplicate,
                 is_duplicate: ack.duplicate,
+                is_misplaced: false,
             }),
             Err(ApiFailure::Refused(refusal)) => Answer::Refused(refusal),
             Err(_) => Answer::None,

@@ -1,4 +1,4 @@
-//! Several notifications in one request: one after the other, each with its own outcome, or as a whole.
+//! Several notifications in one request: in their order, each with its own outcome, or as a whole.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 
 use super::Accepted;
-use super::publish::{Item, envelope, publish};
+use super::publish::{Item, envelope};
 use super::request::{Batch, Notification, parse};
+use super::several::publish_each;
 use crate::bus::Key;
 use crate::envelope::Envelope;
 use crate::http::api::Api;
@@ -20,9 +21,8 @@ use crate::publish::Publishing;
 /// The most targets of a request that goes as a whole: as many as JetStream takes in one batch.
 const ATOMIC_TARGETS_MAX: usize = 1_000;
 
-/// All are checked first and then handed to the bus one after the other, which keeps their order; without a pause, so
-/// that neither the relay nor a shard falls asleep between two of them. Once the bus refuses or does not say what became of
-/// one, the rest is not tried, so that the answer comes in time.
+/// All are checked first and then handed to the bus together, which keeps their order; without a pause, so that neither the
+/// relay nor a shard falls asleep between two of them.
 pub(super) async fn publish_all(
     api: &Arc<Api>,
     items: &[&RawValue],
@@ -42,32 +42,19 @@ pub(super) async fn publish_all(
     if let Err(error) = api.state.policy.targets.admit(publisher.payer.as_ref(), targets) {
         return api.counted(Err(error));
     }
-    let mut outcomes = Vec::with_capacity(items.len());
-    let mut bus_is_gone = false;
-    let mut went = 0_usize;
-    for (item, (at, parsed)) in parsed.into_iter().enumerate() {
-        let outcome = match parsed {
-            Ok(_) if bus_is_gone => Err(ApiError::BusUnavailable { published: 0 }),
-            Ok(notification) => publish(api, notification, publisher, item, &at).await,
-            Err(error) => Err(error),
-        };
-        match &outcome {
-            Ok(_) => went += 1,
-            Err(ApiError::BusUnavailable { published }) => {
-                bus_is_gone = true;
-                went += published;
-            }
-            // Perhaps it went.
-            Err(ApiError::OutcomeUnknown { published }) => {
-                bus_is_gone = true;
-                went += published + 1;
-            }
-            Err(_) => {}
-        }
-        outcomes.push(api.counted(outcome));
-    }
-    if bus_is_gone && went == 0 {
-        return Err(ApiError::BusUnavailable { published: 0 });
+    let outcomes = publish_each(api, parsed, publisher).await;
+    let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| api.counted(outcome)).collect();
+    let is_gone = |outcome: &Result<_, ApiError>| matches!(outcome, Err(ApiError::BusUnavailable));
+    // Of the others nothing went, or perhaps.
+    let went = |outcome: &Result<_, ApiError>| match outcome {
+        Ok(_) => true,
+        Err(error) => matches!(
+            error,
+            ApiError::OutcomeUnknown | ApiError::Partly { .. } | ApiError::OrderChanged(_)
+        ),
+    };
+    if outcomes.iter().any(is_gone) && !outcomes.iter().any(went) {
+        return Err(ApiError::BusUnavailable);
     }
     let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
     if refused > 0 {
@@ -188,7 +175,7 @@ async fn all_or_nothing(
     let published = api.state.publisher.hand_over_all(&mut publishings, &batch).await;
     let published = published.ok_or_else(|| {
         let detail = "atomic=true wants notifications that history keeps, all of them broadcasts or all of them to users, and \
-                      a bus with room for them at once; over NATS without Idempotency-Key; nothing was published";
+                      a bus that takes so much as one (NATS 2.12.1 or later); nothing was published";
         ApiError::invalid("", detail)
     })?;
     let published = published.map_err(|error| ApiError::from_publish(error, None))?;

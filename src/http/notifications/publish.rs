@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::request::{Batch, Notification, Rules, parse, split};
+use super::several::publish_each;
 use super::{Accepted, array};
 use crate::chat_message::CONTENT_TYPE;
 use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
@@ -132,7 +133,7 @@ pub(crate) async fn post_notifications(
                 Ok(parsed)
             });
             let outcome = match admitted {
-                Ok(notification) => publish(&api, notification, &publisher, 0, "").await,
+                Ok(notification) => publish(&api, notification, &publisher).await,
                 Err(error) => Err(error),
             };
             api.counted(outcome).map(IntoResponse::into_response)
@@ -235,27 +236,20 @@ pub(super) fn envelope(
     })
 }
 
-/// Publishes the request's notification number `item` to each of its targets.
-pub(super) async fn publish(
+/// Publishes the request's only notification to each of its targets.
+async fn publish(
     api: &Api,
     notification: Notification,
     publisher: &FromPublisher,
-    item: usize,
-    at: &str,
 ) -> Result<Accepted, ApiError> {
-    let mut envelope = envelope(api, &notification, publisher, item, at)?;
-    let once = publisher.once()?;
+    let [target] = &notification.targets[..] else {
+        let mut outcomes = publish_each(api, vec![(String::new(), Ok(notification))], publisher).await;
+        return outcomes.pop().unwrap_or(Err(ApiError::Internal));
+    };
+    let mut envelope = envelope(api, &notification, publisher, 0, "")?;
+    let key = publisher.once()?.map(|once| once.key(0, target));
     let mut publishing = api.begin(publisher, &notification.targets, &mut envelope);
-    let mut published = Vec::with_capacity(notification.targets.len());
-    for target in notification.targets {
-        let key = once.map(|once| once.key(item, &target));
-        envelope.target = target;
-        // A thousand users on a bus that is always ready must not keep the thread to themselves.
-        tokio::task::coop::consume_budget().await;
-        let handed_over = publishing.hand_over(&envelope, key).await;
-        published.push(handed_over.map_err(|error| {
-            ApiError::from_publish(error, Some(format!("{at}/payload"))).after(published.len())
-        })?);
-    }
-    Ok(Accepted::of(&envelope, &published))
+    let published = publishing.hand_over(&envelope, key).await;
+    let published = published.map_err(|error| ApiError::from_publish(error, Some("/payload".into())))?;
+    Ok(Accepted::of(&envelope, &[published]))
 }

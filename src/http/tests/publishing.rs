@@ -3,7 +3,8 @@
 use super::*;
 use crate::bus::PublishError;
 use crate::destination::Target;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Position};
+use serde_json::json;
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -284,12 +285,43 @@ async fn what_history_cannot_do_is_told_apart() {
         assert_eq!(answer.json()[1]["status"], status, "{kind}");
         fixture.bus.published.lock().clear();
         let answer = fixture.post("/api/v1/notifications", users).await;
-        let published = match kind {
-            "overloaded" | "idempotency-key-reused" => Value::Null,
-            _ => 1.into(),
-        };
-        assert_eq!(answer.json()["published"], published, "{kind}");
+        assert_eq!(answer.json()["published"], 1, "{kind}");
+        assert_eq!(answer.header("retry-after"), retry_after, "{kind}");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("published for 1 of its users"), "{detail}");
     }
+}
+
+#[tokio::test]
+async fn what_is_stored_out_of_order_says_where() {
+    let fixture = Fixture::open();
+    let position = Position {
+        epoch: 7,
+        sequence: 9,
+    };
+    *fixture.bus.fails_with.lock() = PublishError::OrderChanged { position };
+    *fixture.bus.fails_after.lock() = Some(1);
+    let one = r#"{"destination":"/queue/x","payload":1}"#;
+    let answer = fixture
+        .post("/api/v1/notifications", format!("[{one},{one},{one}]"))
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()[0]["status"]),
+        (207, &202.into())
+    );
+    for item in [1, 2] {
+        let item = answer.json()[item].clone();
+        assert_eq!(
+            (&item["status"], &item["positions"]),
+            (&409.into(), &json!(["7-9"]))
+        );
+        assert_eq!(item["type"], "urn:herald:problem:order-changed");
+    }
+    // The users of a single notification are in no order.
+    fixture.bus.published.lock().clear();
+    let users = r#"{"destination":"/queue/x","users":["a","b"],"payload":1}"#;
+    let answer = fixture.post("/api/v1/notifications", users).await;
+    assert_eq!(answer.status, 202, "{}", answer.json());
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::support::nats::{NatsServer, RawPublisher};
 use crate::support::within;
 
 /// Asks JetStream as an operator would.
-async fn ask(nats: &NatsServer, subject: &'static str, question: Value) -> Value {
+pub(super) async fn ask(nats: &NatsServer, subject: &'static str, question: Value) -> Value {
     let client = async_nats::connect(nats.url()).await.unwrap();
     let answer = within(
         "JetStream's answer",

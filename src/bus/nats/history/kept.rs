@@ -39,14 +39,13 @@ impl KeptKind {
     /// message was sent: a stream that is another meanwhile makes a position that nobody resumes from, and never one in the
     /// wrong place.
     pub(super) fn published(&self, epoch: u64, stored: Stored) -> Published {
-        let Stored {
-            sequence,
-            is_duplicate,
-        } = stored;
+        let sequence = stored.sequence;
         self.state.acked.fetch_max(sequence, Ordering::Relaxed);
         Published {
             position: Position { epoch, sequence },
-            is_duplicate,
+            is_known: stored.is_known,
+            is_duplicate: stored.is_duplicate,
+            is_misplaced: stored.is_misplaced,
         }
     }
 }

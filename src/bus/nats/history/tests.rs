@@ -364,9 +364,9 @@ async fn what_is_stored_is_seen_at_its_position() {
         assert!(matches!(all[0], Fed::CaughtUp(_)) && all.len() == 2, "{all:?}");
         let stored = herald
             .history
-            .stored_at(Kind::Broadcast, published.position)
+            .stored_at(Kind::Broadcast, [published.position])
             .await
-            .unwrap()
+            .remove(&published.position)
             .unwrap();
         assert_eq!((&stored.body[..], stored.id == broadcast.id), (&b"all"[..], true));
     }
@@ -428,8 +428,29 @@ async fn arrays_and_batches(herald: Herald) {
     for (number, stored) in stored.iter().enumerate() {
         assert_eq!(bodies[&stored.position], format!("b{number}"));
     }
+    // The whole again is known by all of its ids; some of them are a part of something else.
+    let again = herald.history.publish_atomic(Kind::User, &all).await.unwrap();
+    for (again, first) in again.iter().zip(&stored) {
+        assert!(
+            again.is_duplicate && again.position == first.position,
+            "{again:?}"
+        );
+    }
+    let read = herald
+        .history
+        .stored_at(Kind::User, again.iter().map(|again| again.position))
+        .await;
+    for ((envelope, _), again) in all.iter().zip(&again) {
+        assert_eq!(read[&again.position].body, envelope.body);
+    }
+    let more = to_user("anna", "more");
+    let with_more: Vec<_> = all[..3]
+        .iter()
+        .cloned()
+        .chain([(&more, "new".to_owned())])
+        .collect();
     assert_eq!(
-        herald.history.publish_atomic(Kind::User, &all).await,
+        herald.history.publish_atomic(Kind::User, &with_more).await,
         Err(StoreError::Duplicate)
     );
     // Where the ids of a batch are stored can be asked, and the question stores nothing.

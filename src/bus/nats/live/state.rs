@@ -124,6 +124,7 @@ impl State {
     }
 
     /// Whether the tail has everything that the stream had at the start, and its changes.
+    #[cfg(test)]
     pub(in crate::bus::nats) fn is_caught_up(&self) -> watch::Receiver<bool> {
         self.caught_up.subscribe()
     }

@@ -3,17 +3,22 @@
 //! An item is repeated only while no later one is stored: then it would come behind it. What cannot be repeated is unknown if
 //! an attempt of it was not answered, and not stored otherwise. In the end sequences have to grow as the array does; where one
 //! does not (a paused leader that stored an early attempt late), its item says so: order is never turned round silently.
+//! A long array goes in parts; once one is not stored, later parts are not tried.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::{Answer, Item, Next, Repeats, Store, StoreError, Stored, heard};
+use super::{Answer, Item, Next, Repeats, Room, Store, StoreError, Stored, heard};
 use crate::bus::RequestError;
 use crate::bus::headers::stream::for_stream;
 use crate::bus::history::config::PUBLISHES_BYTES;
 use crate::bus::nats::streams::Plan;
 use crate::bus::requests::Waiting;
+
+/// One array takes at most this part of what may wait for answers, so that it leaves room for others.
+const SHARE: usize = 4;
 
 /// One message of an array, and what is known of it.
 struct Place {
@@ -35,19 +40,45 @@ impl Store {
     ) -> Vec<Result<Stored, StoreError>> {
         let began = Instant::now();
         let mut outcomes = Vec::with_capacity(items.len());
-        let mut items = items.into_iter().peekable();
-        while items.peek().is_some() {
-            let (mut part, mut bytes) = (Vec::new(), 0_usize);
-            while let Some(item) = items.next_if(|item| {
-                part.is_empty() || (part.len() < self.publishes && bytes + item.weight() <= PUBLISHES_BYTES.0)
-            }) {
-                bytes += item.weight();
-                part.push(item);
+        let mut items = VecDeque::from(items);
+        while let Some((part, _room)) = self.part(&mut items) {
+            let outcome = self.publish_part(plan, look, part, began).await;
+            let is_over = |outcome: &Result<Stored, StoreError>| {
+                matches!(outcome, Err(StoreError::Unavailable | StoreError::Unknown))
+            };
+            let is_over = outcome.iter().any(is_over) || began.elapsed() >= self.timeout;
+            outcomes.extend(outcome);
+            if is_over {
+                break;
             }
-            outcomes.extend(self.publish_part(plan, look, part, bytes, began).await);
         }
+        // Untried: there is no room, the rest failed, or the time is over.
+        outcomes.extend(items.iter().map(|_| Err(StoreError::Unavailable)));
         in_order(&mut outcomes);
         outcomes
+    }
+
+    /// The next items that may wait for their answers at once, with the room that they take: at most a share of what may wait
+    /// in all, and as many as there is room for beside the others. `None`: none is left, or there is no room at all.
+    fn part(&self, items: &mut VecDeque<Item>) -> Option<(Vec<Item>, Room<'_>)> {
+        let (most, most_bytes) = ((self.publishes / SHARE).max(1), PUBLISHES_BYTES.0 / SHARE);
+        let mut sums = Vec::new();
+        let mut bytes = 0_usize;
+        for item in items.iter().take(most) {
+            bytes += item.weight();
+            if bytes > most_bytes && !sums.is_empty() {
+                break;
+            }
+            sums.push(bytes);
+        }
+        let mut count = sums.len();
+        while let Some(bytes) = count.checked_sub(1).and_then(|last| sums.get(last)) {
+            if let Ok(room) = self.room(count, *bytes) {
+                return Some((items.drain(..count).collect(), room));
+            }
+            count /= 2;
+        }
+        None
     }
 
     /// Stores what may wait for answers at once.
@@ -56,13 +87,8 @@ impl Store {
         plan: &Plan,
         look: &Notify,
         items: Vec<Item>,
-        bytes: usize,
         began: Instant,
     ) -> Vec<Result<Stored, StoreError>> {
-        let _room = match self.room(items.len(), bytes) {
-            Ok(room) => room,
-            Err(error) => return items.iter().map(|_| Err(error.clone())).collect(),
-        };
         let mut places: Vec<Place> = items
             .into_iter()
             .map(|mut item| {
@@ -164,22 +190,23 @@ async fn hear(mut sent: Vec<(usize, Result<Waiting, Answer>)>, places: &[Place])
     answers
 }
 
-/// Turns what is stored in front of what precedes it into an error that says so.
+/// Marks what is stored in another order than the array's. Where an earlier publish stored a part of it, what that left out
+/// stands behind all of it.
 fn in_order(outcomes: &mut [Result<Stored, StoreError>]) {
     let mut highest = 0;
-    for outcome in outcomes {
-        // A duplicate stands where it was stored first, whatever this array says.
-        let Ok(Stored {
-            sequence,
-            is_duplicate: false,
-        }) = *outcome
-        else {
-            continue;
-        };
-        if sequence <= highest {
-            *outcome = Err(StoreError::OrderChanged(sequence));
+    for stored in outcomes.iter_mut().flatten() {
+        stored.is_misplaced = stored.sequence <= highest;
+        highest = highest.max(stored.sequence);
+    }
+    let mut lowest = u64::MAX;
+    for stored in outcomes.iter_mut().flatten().rev() {
+        if stored.is_duplicate {
+            // It stands where it was stored first, whatever this array says; what is new beside it is in the wrong place.
+            stored.is_misplaced = false;
+            lowest = lowest.min(stored.sequence);
+        } else {
+            stored.is_misplaced |= stored.sequence > lowest;
         }
-        highest = highest.max(sequence);
     }
 }
 
@@ -187,27 +214,41 @@ fn in_order(outcomes: &mut [Result<Stored, StoreError>]) {
 mod tests {
     use super::*;
 
+    /// Which of these sequences are said to be misplaced; negative ones were stored before.
+    fn misplaced(sequences: &[i64]) -> Vec<i64> {
+        let stored = |sequence: &i64| match sequence {
+            0 => Err(StoreError::Unknown),
+            _ => Ok(Stored {
+                sequence: sequence.unsigned_abs(),
+                is_duplicate: *sequence < 0,
+                ..Stored::default()
+            }),
+        };
+        let mut outcomes: Vec<_> = sequences.iter().map(stored).collect();
+        in_order(&mut outcomes);
+        let said = sequences.iter().zip(outcomes);
+        said.filter(|(_, outcome)| outcome.as_ref().is_ok_and(|stored| stored.is_misplaced))
+            .map(|(sequence, _)| *sequence)
+            .collect()
+    }
+
     #[test]
     fn what_is_stored_out_of_order_says_so() {
-        let at = |sequence| {
-            Ok(Stored {
-                sequence,
-                is_duplicate: false,
-            })
-        };
-        let mut outcomes = vec![
-            at(5),
-            at(9),
-            Err(StoreError::Unknown),
-            at(8),
-            Ok(Stored {
-                sequence: 2,
-                is_duplicate: true,
-            }),
-            at(10),
-        ];
-        in_order(&mut outcomes);
-        assert_eq!(outcomes[3], Err(StoreError::OrderChanged(8)));
-        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 4);
+        for (sequences, expected) in [
+            (&[][..], &[][..]),
+            (&[5, 6, 0, 9], &[]),
+            // A paused leader stored an early attempt late.
+            (&[5, 9, 0, 8, 10], &[8]),
+            // A repeat of the whole, or of what went at first, is in order.
+            (&[-5, -6, -9], &[]),
+            (&[-5, -6, 9, 10], &[]),
+            // What it completes stands behind what was stored before, and who was told of that order may repeat it.
+            (&[-5, 9, -6, 10], &[9]),
+            (&[-5, -9, -6, -10], &[]),
+            // Somebody else has repeated it at the same time.
+            (&[-7, 6, 8], &[6]),
+        ] {
+            assert_eq!(misplaced(sequences), expected, "{sequences:?}");
+        }
     }
 }

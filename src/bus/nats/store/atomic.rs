@@ -1,8 +1,8 @@
 //! Several messages that are stored whole or not at all, in order, and nobody's in between: JetStream's atomic batches.
 //!
 //! The last message commits the batch and is the only one whose answer counts. Without an answer the whole is repeated as a
-//! batch of its own; if JetStream then says that it knows one of the ids, the first batch was stored, and a question for the
-//! last id says where. That question can store nothing.
+//! batch of its own. If JetStream says that it knows one of the ids, nothing of the batch is stored; questions, which can store
+//! nothing either, then tell which ids it knows: all of them, if an earlier attempt or an earlier publish stored the whole.
 
 use std::time::Instant;
 
@@ -49,9 +49,9 @@ impl Store {
         for item in &mut items {
             for_stream(&mut item.headers, &plan.name, &item.id);
         }
-        let Some(last) = items.last().cloned() else {
+        if items.is_empty() {
             return Ok(Vec::new());
-        };
+        }
         let mut repeats = Repeats::new(Instant::now(), self.timeout);
         loop {
             let answer = match self.send_batch(&items).await {
@@ -60,13 +60,16 @@ impl Store {
             };
             let answer = match answer {
                 Answer::Refused(refusal) if refusal.err_code == CONTAINS_DUPLICATE => {
-                    if !repeats.is_unknown() {
-                        return Err(StoreError::Duplicate);
-                    }
-                    // The earlier attempt is stored, whole; its last message says where.
-                    match self.stored(plan, &last, &repeats).await {
-                        Answer::Refused(_) => return Err(StoreError::Unknown),
-                        answer => answer,
+                    match self.known(plan, &items, &repeats).await {
+                        Ok(sequences) if sequences.len() == items.len() => {
+                            let is_duplicate = !repeats.is_unknown();
+                            return Ok(known(&sequences, is_duplicate));
+                        }
+                        // Forgotten in between: the next may be stored.
+                        Ok(sequences) if sequences.is_empty() => Answer::NoResponders,
+                        Ok(_) if repeats.is_unknown() => return Err(StoreError::Unknown),
+                        Ok(_) => return Err(StoreError::Duplicate),
+                        Err(answer) => answer,
                     }
                 }
                 // Nothing of it is stored, and the next may be.
@@ -108,18 +111,28 @@ impl Store {
         Ok(commit)
     }
 
-    /// Asks where the message with the item's id is stored. A refusal: it is not.
-    async fn stored(&self, plan: &Plan, item: &Item, repeats: &Repeats) -> Answer {
-        let question = Item {
-            subject: item.subject.clone(),
-            headers: asking_for(&plan.name, &item.id),
-            payload: Bytes::new(),
-            id: item.id.clone(),
-        };
-        match self.send(&question).await {
-            Ok(waiting) => heard(waiting.wait(repeats.patience(Instant::now())).await),
-            Err(error) => self.not_sent(error),
+    /// Asks which of the items are stored, by their ids: the sequences of those that are.
+    async fn known(&self, plan: &Plan, items: &[Item], repeats: &Repeats) -> Result<Vec<u64>, Answer> {
+        let mut asked = Vec::with_capacity(items.len());
+        for item in items {
+            let question = Item {
+                subject: item.subject.clone(),
+                headers: asking_for(&plan.name, &item.id),
+                payload: Bytes::new(),
+                id: item.id.clone(),
+            };
+            let waiting = self.send(&question).await;
+            asked.push(waiting.map_err(|error| self.not_sent(error))?);
         }
+        let mut sequences = Vec::with_capacity(items.len());
+        for waiting in asked {
+            match heard(waiting.wait(repeats.patience(Instant::now())).await) {
+                Answer::Stored(stored) => sequences.push(stored.sequence),
+                Answer::Refused(refusal) if refusal.code < 500 => {}
+                answer => return Err(answer),
+            }
+        }
+        Ok(sequences)
     }
 }
 
@@ -133,15 +146,21 @@ impl Store {
             payload: Bytes::new(),
             id: id.into(),
         };
-        match self
-            .stored(plan, &item, &Repeats::new(Instant::now(), self.timeout))
-            .await
-        {
-            Answer::Stored(stored) => Some(stored.sequence),
-            Answer::Refused(_) => None,
-            other => panic!("{other:?}"),
-        }
+        let repeats = Repeats::new(Instant::now(), self.timeout);
+        let known = self.known(plan, &[item], &repeats).await.unwrap();
+        known.first().copied()
     }
+}
+
+/// What an earlier publish or attempt stored at these sequences.
+fn known(sequences: &[u64], is_duplicate: bool) -> Vec<Stored> {
+    let stored = |sequence: &u64| Stored {
+        sequence: *sequence,
+        is_known: true,
+        is_duplicate,
+        is_misplaced: false,
+    };
+    sequences.iter().map(stored).collect()
 }
 
 /// The sequences of a batch whose last message is at `last`.
@@ -150,7 +169,7 @@ fn sequences(last: u64, count: usize) -> Vec<Stored> {
     (first..=last)
         .map(|sequence| Stored {
             sequence,
-            is_duplicate: false,
+            ..Stored::default()
         })
         .collect()
 }

@@ -51,9 +51,7 @@ pub(in crate::bus::nats) enum StoreError {
         /// Where the limit comes from.
         which: &'static str,
     },
-    /// Stored, but in front of one that precedes it in its array. Holds the sequence.
-    OrderChanged(u64),
-    /// Surely not stored: some message of the batch was stored before, by its id.
+    /// Surely not stored: some messages of the batch were stored before, by their ids, and not all of them.
     Duplicate,
 }
 
@@ -66,7 +64,6 @@ impl fmt::Display for StoreError {
             Self::TooLarge { size, limit, which } => {
                 write!(f, "it has {size} bytes, at most {limit} are allowed ({which})")
             }
-            Self::OrderChanged(sequence) => write!(f, "it is stored out of its order, at {sequence}"),
             Self::Duplicate => f.write_str("a part of the batch was stored before; nothing is stored now"),
         }
     }
@@ -213,7 +210,9 @@ mod tests {
     fn stored(is_duplicate: bool) -> Answer {
         Answer::Stored(Stored {
             sequence: 7,
+            is_known: is_duplicate,
             is_duplicate,
+            is_misplaced: false,
         })
     }
 
@@ -252,12 +251,15 @@ mod tests {
 
     #[test]
     fn each_answer_means_what_the_table_says() {
-        let at = |is_duplicate| {
-            Ok(Stored {
-                sequence: 7,
-                is_duplicate,
-            })
+        let at = |is_duplicate| match stored(is_duplicate) {
+            Answer::Stored(stored) => Ok(stored),
+            other => panic!("{other:?}"),
         };
+        // Known, by an earlier attempt.
+        let own = at(true).map(|stored| Stored {
+            is_duplicate: false,
+            ..stored
+        });
         let unavailable = || Some(Err(StoreError::Unavailable));
         let unknown = || Some(Err(StoreError::Unknown));
         let cases = [
@@ -265,7 +267,7 @@ mod tests {
             (vec![stored(true)], vec![], Some(at(true))),
             (vec![Answer::NotSent], vec![], unavailable()),
             // Its own repeat is no duplicate; one after a sure refusal is.
-            (vec![Answer::None, stored(true)], vec![0], Some(at(false))),
+            (vec![Answer::None, stored(true)], vec![0], Some(own.clone())),
             (
                 vec![Answer::NoResponders, stored(true)],
                 vec![100],
@@ -274,7 +276,7 @@ mod tests {
             (
                 vec![Answer::None, Answer::NotSent, stored(true)],
                 vec![0, 100],
-                Some(at(false)),
+                Some(own),
             ),
             (
                 vec![refused(400, 10_158), refused(429, 10_167), stored(false)],

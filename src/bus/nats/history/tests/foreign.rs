@@ -178,9 +178,9 @@ async fn what_cannot_be_read_is_passed_once_and_no_reader_stands_still() {
     };
     let raw = herald
         .history
-        .stored_at(Kind::User, raw_at)
+        .stored_at(Kind::User, [raw_at])
         .await
-        .unwrap()
+        .remove(&raw_at)
         .unwrap();
     assert_eq!(raw.id.to_string(), raw_at.to_string());
     // Whoever reads it again passes it again.
