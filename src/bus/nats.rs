@@ -58,7 +58,7 @@ mod verify;
 
 pub use kept::Keep;
 pub use options::{ConnectError, Identity};
-pub use probe::{Probed, probe};
+pub use probe::{Account, Found, Probed, ProbedHistory, ProbedStream, StreamState, probe};
 pub use servers::Servers;
 
 /// What the server's `max_payload` must hold in addition to the body.

@@ -11,6 +11,7 @@ use crate::config::{Config, Loaded};
 mod bus;
 mod certificates;
 mod collector;
+mod history;
 mod machine;
 mod timeouts;
 mod users;

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { WebSocket } from 'ws';
@@ -142,6 +143,30 @@ test('with three NATS servers history stands on all, and one of them may go', { 
     assert.deepEqual(found.map(({ name, config }) => `${name} ${config.num_replicas}`).toSorted(), ['HERALD_BROADCAST 3', 'HERALD_USER 3']);
     leader = found.find(({ name }) => name === 'HERALD_BROADCAST').cluster.leader;
     assert.match(leader, /^nats-[123]$/);
+  });
+
+  await t.test('the doctor sees the cluster, and a server of it that is gone', async () => {
+    const replicas = async () => {
+      const env = {
+        ...process.env,
+        HERALD_BUS__URL: `nats://127.0.0.1:${cluster.ports.nats}`,
+        HERALD_BUS__USER: 'herald',
+        HERALD_BUS__PASSWORD_FILE: path.join(cluster.state, 'secrets/nats-herald-password'),
+        HERALD_HISTORY__ENABLED: 'true',
+        HERALD_HISTORY__REPLICAS: '3',
+      };
+      const herald = process.env.HERALD_BIN ?? path.resolve(here, '../../target/debug/herald');
+      // It ends with 1 while a stream has no leader.
+      const { stdout } = await run(herald, ['doctor', '--demo', '--json', '--listen', '127.0.0.1:0'], { env }).catch((error) => error);
+      const lines = stdout.trim().split('\n').map((line) => JSON.parse(line));
+      return lines.find(({ check }) => check === 'replicas');
+    };
+    await until('all replicas are current', async () => (await replicas()).status === 'ok', 60_000);
+    assert.match((await replicas()).detail, /3, in the cluster herald/);
+    const other = leader === 'nats-3' ? '2' : '3';
+    await cluster.command('kill', 'nats', other);
+    await until('the doctor misses it', async () => (await replicas()).detail.includes(`nats-${other}`), 60_000);
+    await cluster.command('start', 'nats', other);
   });
 
   await t.test('the server that leads is killed: what is published meanwhile arrives, once', async () => {

@@ -8,7 +8,9 @@ use crate::support::cluster_client::{Browser, Frame};
 use crate::support::nats::NatsServer;
 use crate::support::process::{Answer, Herald, Launch};
 
+mod doctor;
 mod keys;
+mod permitted;
 mod resume;
 mod unfit;
 

@@ -54,6 +54,14 @@ pub(super) struct Refusal {
     pub(super) description: String,
 }
 
+/// What the subject of each question begins with.
+pub(super) fn prefix(domain: Option<&Domain>) -> String {
+    match domain {
+        Some(domain) => format!("$JS.{domain}.API."),
+        None => "$JS.API.".to_owned(),
+    }
+}
+
 impl fmt::Display for ApiFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -75,13 +83,9 @@ impl fmt::Display for ApiFailure {
 impl Api {
     /// JetStream of `domain`, or of the server's own account.
     pub(super) fn new(connection: Connection, domain: Option<&Domain>) -> Self {
-        let prefix = match domain {
-            Some(domain) => format!("$JS.{domain}.API."),
-            None => "$JS.API.".to_owned(),
-        };
         Self {
             connection,
-            prefix: prefix.into(),
+            prefix: prefix(domain).into(),
         }
     }
 

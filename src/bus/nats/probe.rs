@@ -8,6 +8,7 @@ use serde::Deserialize;
 use ulid::Ulid;
 
 use super::causes::Causes;
+use super::kept::Keep;
 use super::open;
 use super::options::{ConnectError, Identity};
 use super::rights;
@@ -17,6 +18,9 @@ use crate::bus::subject::{INBOX, Prefix, Subjects};
 use crate::instance::InstanceId;
 
 mod certificate;
+mod history;
+
+pub use history::{Account, Found, ProbedHistory, ProbedStream, StreamState};
 
 /// Messages that may wait per subscription; none is read.
 const SUBSCRIPTION_CAPACITY: usize = 16;
@@ -47,14 +51,20 @@ pub struct Probed {
     pub certificate: Option<Vec<u8>>,
     /// Its clock minus this one's in ms, give or take half the round trip; none: it may not be asked.
     pub clock_ms: Option<i64>,
+    /// What it has for history; none: nothing is to be kept, or another server of the same cluster has said it.
+    pub history: Option<ProbedHistory>,
 }
 
-/// Looks at each server; its address stands beside what was found, or the words for why nothing was.
+/// Looks at each server; its address stands beside what was found, or the words for why nothing was. The first that can be
+/// reached is asked for what `keep` needs.
 ///
 /// # Errors
 /// What waiting could not mend, as of a start.
-pub async fn probe(config: &Config) -> Result<Vec<(String, Result<Probed, String>)>, ConnectError> {
-    let mut found = Vec::new();
+pub async fn probe(
+    config: &Config,
+    keep: Option<&Keep<'_>>,
+) -> Result<Vec<(String, Result<Probed, String>)>, ConnectError> {
+    let mut found: Vec<(String, Result<Probed, String>)> = Vec::new();
     for address in config.url.as_ref().map_or(&[][..], Servers::addresses) {
         let options = Identity::read(config)?
             .options
@@ -65,7 +75,8 @@ pub async fn probe(config: &Config) -> Result<Vec<(String, Result<Probed, String
         let outcome = match Box::pin(options.connect(address)).await {
             Ok(client) => {
                 let certificate = Box::pin(certificate::shown(config, address)).await;
-                Ok(Box::pin(ask(&client, config, certificate)).await)
+                let keep = keep.filter(|_| found.iter().all(|(_, outcome)| outcome.is_err()));
+                Ok(Box::pin(ask(&client, config, keep, certificate)).await)
             }
             Err(error) => {
                 let error = words(&error);
@@ -94,13 +105,18 @@ fn words(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn ask(client: &Client, config: &Config, certificate: Option<Vec<u8>>) -> Probed {
+async fn ask(
+    client: &Client,
+    config: &Config,
+    keep: Option<&Keep<'_>>,
+    certificate: Option<Vec<u8>>,
+) -> Probed {
     let info = client.server_info();
     let held = subscribe(client, &config.prefix).await;
     // The server has handled the subscriptions before this is over.
-    let (mut round_trip, mut common_inbox) = (come_back(client, client.new_inbox()).await, false);
+    let (mut round_trip, mut common_inbox) = (come_back_by(client, false).await, false);
     if round_trip.is_none() {
-        round_trip = come_back(client, format!("{INBOX}{}", Ulid::new())).await;
+        round_trip = come_back_by(client, true).await;
         common_inbox = round_trip.is_some();
     }
     let mut refused = client.refused_subscriptions();
@@ -108,6 +124,11 @@ async fn ask(client: &Client, config: &Config, certificate: Option<Vec<u8>>) -> 
     // The round trip's own.
     let subjects = Subjects::new(&config.prefix);
     refused.subjects.retain(|subject| !subjects.is_reply(subject));
+    // Without a way back nothing is known of what was refused.
+    let history = match keep.filter(|_| round_trip.is_some()) {
+        Some(keep) => Some(Box::pin(history::look(client, config, keep, common_inbox)).await),
+        None => None,
+    };
     Probed {
         refused: rights::words(&refused),
         open: open::is_open(&info),
@@ -119,6 +140,7 @@ async fn ask(client: &Client, config: &Config, certificate: Option<Vec<u8>>) -> 
         jetstream: jetstream(client).await,
         certificate,
         clock_ms: clock_ms(client).await,
+        history,
     }
 }
 
@@ -162,6 +184,15 @@ async fn clock_ms(client: &Client) -> Option<i64> {
     let middle_ms = (began.as_millisecond() + ended.as_millisecond()) / 2;
     let theirs: jiff::Timestamp = answer.server.time.parse().ok()?;
     Some(theirs.as_millisecond() - middle_ms)
+}
+
+/// How long a message takes to an inbox of one's own and back; none: it does not come.
+async fn come_back_by(client: &Client, common_inbox: bool) -> Option<Duration> {
+    let inbox = match common_inbox {
+        true => format!("{INBOX}{}", Ulid::new()),
+        false => client.new_inbox(),
+    };
+    come_back(client, inbox).await
 }
 
 async fn come_back(client: &Client, inbox: String) -> Option<Duration> {

@@ -30,7 +30,7 @@ const GENERATION: &str = "herald.generation";
 /// The key of what the request to make a stream was, in its metadata.
 const REQUEST: &str = "herald.request";
 /// JetStream's code for "stream not found".
-const NOT_FOUND: u32 = 10_059;
+pub(super) const NOT_FOUND: u32 = 10_059;
 /// JetStream's code for a stream of that name with another configuration.
 const IN_USE: u32 = 10_058;
 
@@ -270,7 +270,7 @@ struct ClusterAnswer {
 }
 
 impl Stream {
-    fn read(answer: InfoAnswer, plan: &Plan) -> Result<Self, ApiFailure> {
+    pub(super) fn read(answer: InfoAnswer, plan: &Plan) -> Result<Self, ApiFailure> {
         let InfoAnswer {
             config,
             created,

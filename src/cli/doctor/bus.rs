@@ -1,13 +1,15 @@
 //! The bus: each server of `bus.url`, as an instance would meet it.
 
-use super::{Line, Status, certificates};
-use crate::bus::nats::{Probed, probe};
+use super::{Line, Status, certificates, history};
+use crate::bus::nats::{Keep, Probed, probe};
 use crate::config::Config;
 
 /// What a message needs in addition to its body.
 const HEADER_RESERVE_BYTES: usize = 16 << 10;
 /// The release that the permissions and headers used by Herald need.
 const LEAST: (u32, u32) = (2, 10);
+/// The release that history needs.
+const LEAST_OF_HISTORY: (u32, u32) = (2, 11);
 
 /// The lines about the bus, and how far the first server's clock is ahead.
 pub(super) async fn look(config: &Config) -> (Vec<Line>, Option<i64>) {
@@ -15,7 +17,8 @@ pub(super) async fn look(config: &Config) -> (Vec<Line>, Option<i64>) {
         let detail = "embedded: this instance alone, and no backends on NATS (bus.url is not set)";
         return (vec![Line::ok("bus", detail)], None);
     }
-    let found = match probe(&config.bus).await {
+    let keep = Keep::of(&config.history, &config.destinations, config.limits.outbox_bytes);
+    let found = match probe(&config.bus, keep.as_ref()).await {
         Ok(found) => found,
         Err(error) => return (vec![Line::fail("bus", error.to_string(), "mend [bus]")], None),
     };
@@ -48,6 +51,7 @@ fn judge(address: &str, server: &Probed, config: &Config) -> Vec<Line> {
         config.bus.prefix
     );
     let (name, version) = (&server.name, &server.version);
+    let is_history = config.history.is_enabled(true);
     let mut lines = Vec::new();
     lines.push(match server.round_trip {
         Some(took) => {
@@ -59,7 +63,13 @@ fn judge(address: &str, server: &Probed, config: &Config) -> Vec<Line> {
             };
             let ms = took.as_secs_f64() * 1_000.0;
             let detail = format!("{address} is {name}, nats-server {version}, {ms:.1} ms there and back");
-            match release(version) >= Some(LEAST) {
+            let release = release(version);
+            match release >= Some(LEAST) {
+                _ if is_history && release < Some(LEAST_OF_HISTORY) => Line::fail(
+                    "bus",
+                    format!("{detail}; history needs 2.11"),
+                    "take nats-server 2.11 or newer, or set history.enabled = false",
+                ),
                 true => Line::ok("bus", detail),
                 false => Line::warn(
                     "bus",
@@ -113,15 +123,25 @@ fn judge(address: &str, server: &Probed, config: &Config) -> Vec<Line> {
             "raise max_payload in the server's configuration, or lower limits.body_bytes",
         ),
     });
-    lines.push(match server.jetstream {
+    match &server.history {
+        Some(history) => lines.extend(history::judge(history, config)),
+        // Another server has said it.
+        None if is_history => {}
+        None => lines.push(unneeded(server.jetstream)),
+    }
+    lines
+}
+
+/// JetStream without history.
+fn unneeded(jetstream: Option<bool>) -> Line {
+    match jetstream {
         Some(true) => Line::ok("JetStream", "on; Herald does not need it"),
         Some(false) => Line::ok("JetStream", "off; Herald does not need it"),
         None => Line::unseen(
             "JetStream",
             "not seen: this user may not ask; Herald does not need it",
         ),
-    });
-    lines
+    }
 }
 
 /// `2.12.8` → (2, 12).
@@ -158,6 +178,7 @@ mod tests {
             round_trip: Some(Duration::from_millis(1)),
             certificate: None,
             clock_ms: None,
+            history: None,
         };
         use Status::{Fail, Ok, Unseen, Warn};
         check(good.clone(), [Ok, Ok, Ok, Unseen]);

@@ -42,16 +42,17 @@ impl NatsServer {
     /// A server with JetStream, which keeps its files until this is dropped, and with these lines in addition.
     pub fn start_with_jetstream(configuration: &str) -> Self {
         let mut server = Self::start_with("");
-        let store = server.directory.path().join("jetstream");
-        server.configure(&format!(
-            "jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 4GB }}\n{configuration}"
-        ));
-        server.restart();
+        server.grant(configuration);
         server
     }
 
     /// A server as docs/nats.md describes it, with JetStream: the user `herald` has the password `h`, `orders` has `o`.
     pub fn start_documented() -> Self {
+        Self::start_with_jetstream(&Self::documented())
+    }
+
+    /// The lines of configuration for that.
+    pub fn documented() -> String {
         let page = std::fs::read_to_string(format!("{}/docs/nats.md", env!("CARGO_MANIFEST_DIR")))
             .expect("docs/nats.md");
         let (_, rest) = page
@@ -59,7 +60,20 @@ impl NatsServer {
             .expect("the permissions in docs/nats.md");
         let (permissions, _) = rest.split_once("```").expect("their end");
         let permissions = permissions.replace("$HERALD_PASSWORD", "h");
-        Self::start_with_jetstream(&permissions.replace("$ORDERS_PASSWORD", "o"))
+        permissions.replace("$ORDERS_PASSWORD", "o")
+    }
+
+    /// Starts again with JetStream and these lines.
+    pub fn grant(&mut self, configuration: &str) {
+        self.configure_jetstream(configuration);
+        self.restart();
+    }
+
+    fn configure_jetstream(&self, configuration: &str) {
+        let store = self.directory.path().join("jetstream");
+        self.configure(&format!(
+            "jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 4GB }}\n{configuration}"
+        ));
     }
 
     /// Replaces the lines that `start_with` was given; from the next start or [`NatsServer::reload`] on.
