@@ -62,6 +62,10 @@ pub struct StreamStats {
     pub broken: u64,
     /// Whether the stream has other limits than the configuration says.
     pub has_drift: bool,
+    /// The bytes that the stream holds.
+    pub stored_bytes: u64,
+    /// The most that it may hold; 0: no bound, or not known yet.
+    pub stored_bytes_max: u64,
 }
 
 /// A message that a stream keeps. In the program `Arc<Envelope>`; tests have a smaller one.

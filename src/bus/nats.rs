@@ -328,6 +328,8 @@ impl Bus for NatsBus {
         let mut trouble = self.connection.trouble();
         if self.connection.is_up() {
             trouble.extend(self.history.iter().flat_map(|history| history.trouble()));
+            // A warning: the instance is ready all the same.
+            trouble.extend(self.history.iter().flat_map(|history| history.drift()));
         }
         trouble
     }

@@ -69,6 +69,8 @@ pub(super) struct KindStats {
     pub(super) tail_bytes: usize,
     pub(super) tail_messages: usize,
     pub(super) has_drift: bool,
+    pub(super) stored_bytes: u64,
+    pub(super) stored_bytes_max: u64,
 }
 
 /// What a bus says about itself to make one of these.
@@ -313,7 +315,6 @@ impl NatsHistory {
     }
 
     /// The limits of streams that are not the configuration's, for people.
-    #[cfg(test)]
     pub(super) fn drift(&self) -> Vec<String> {
         self.kinds.iter().flat_map(|kept| kept.state.drift()).collect()
     }
@@ -342,6 +343,7 @@ impl NatsHistory {
             let tail = tail.lock();
             (tail.bytes(), tail.len())
         };
+        let (stored_bytes, stored_bytes_max) = state.filling();
         Some(KindStats {
             head: state.head.load(Ordering::Relaxed),
             pending: state.pending.load(Ordering::Relaxed),
@@ -355,6 +357,8 @@ impl NatsHistory {
             tail_bytes,
             tail_messages,
             has_drift: !state.drift().is_empty(),
+            stored_bytes,
+            stored_bytes_max,
         })
     }
 

@@ -228,6 +228,10 @@ impl Keeper {
         self.history.trouble()
     }
 
+    pub(super) fn drift(&self) -> Vec<String> {
+        self.history.drift()
+    }
+
     /// `stats`, and what is counted here.
     pub(super) fn stats(&self, mut stats: Stats) -> Stats {
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
@@ -249,6 +253,8 @@ impl Keeper {
                 holes: of_kind.holes,
                 broken: of_kind.broken,
                 has_drift: of_kind.has_drift,
+                stored_bytes: of_kind.stored_bytes,
+                stored_bytes_max: of_kind.stored_bytes_max,
             };
         }
         stats.publish_repeats = self.history.publishes().1;

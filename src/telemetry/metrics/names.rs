@@ -92,6 +92,9 @@ names! {
     HISTORY_BROKEN = "herald_history_broken_total",
         "Losses for good, or streams that became others: sessions were closed.";
     HISTORY_DRIFT = "herald_history_config_drift", "Streams with other limits than the configuration says.";
+    HISTORY_STORED = "herald_history_stored_bytes", "Bytes that the stream holds, by kind, as JetStream said last.";
+    HISTORY_STORED_MAX = "herald_history_stored_bytes_max",
+        "The most bytes that the stream may hold, by kind; 0: no bound, or no stream.";
     PUBLISH_REPEATS = "herald_publish_repeats_total", "Publishes into a stream that were tried again.";
     TAIL_BYTES = "herald_tail_bytes", "Bytes that history holds in memory, by kind of notification.";
     TAIL_MESSAGES = "herald_tail_messages", "Notifications that history holds in memory, by kind.";

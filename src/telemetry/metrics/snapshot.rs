@@ -160,6 +160,16 @@ pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry
     snapshot.counter(names::HISTORY_HOLES, total(|stream| stream.holes))?;
     snapshot.counter(names::HISTORY_BROKEN, total(|stream| stream.broken))?;
     snapshot.gauge(names::HISTORY_DRIFT, total(|stream| stream.has_drift.into()))?;
+    snapshot.gauges(
+        names::HISTORY_STORED,
+        "kind",
+        &streams(|stream| stream.stored_bytes),
+    )?;
+    snapshot.gauges(
+        names::HISTORY_STORED_MAX,
+        "kind",
+        &streams(|stream| stream.stored_bytes_max),
+    )?;
     snapshot.counter(names::PUBLISH_REPEATS, bus.publish_repeats)?;
     snapshot.counter(names::LOG_LINES_LOST, crate::telemetry::logs::lost())?;
     snapshot.counter(names::AUDIT_LOST, observed.audit_lost)?;

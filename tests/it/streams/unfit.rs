@@ -61,6 +61,8 @@ async fn a_stream_of_somebody_elses_making_is_compared() {
     let (fits, _folder) = herald(&nats, "manage = false\nuser = false").await;
     fits.until_ready().await;
     assert!(has_metric(&fits, "herald_history_config_drift 1").await);
+    // A warning: the instance is ready.
+    assert_eq!(until_said(&fits, "HERALD_BROADCAST has max_age").await, 200);
     publish(&fits, None, NEWS, "kept").await;
     // Where the configuration also keeps users' notifications, there is no stream for them, and this one may not make it.
     let (lacks, _folder) = herald(&nats, "manage = false").await;

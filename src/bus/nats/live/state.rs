@@ -2,7 +2,7 @@
 //! message.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -12,10 +12,15 @@ use crate::bus::nats::api::ApiFailure;
 use crate::bus::nats::streams::{Plan, Report, Stream, Version};
 use crate::bus::reader::Cause;
 
+/// How often the log repeats why a stream cannot be used, and how often it says another reason: in an election there are many.
+const REPEATED_AFTER: Duration = Duration::from_secs(60);
+const SAID_AFTER: Duration = Duration::from_secs(10);
+
 /// The state of one kind's history. Counts are since start.
 #[derive(Default)]
 pub(in crate::bus::nats) struct State {
     report: Mutex<Told>,
+    failures: Mutex<Failures>,
     fronts: Mutex<Fronts>,
     caught_up: watch::Sender<bool>,
     /// Asks the reader to look at its stream.
@@ -44,6 +49,29 @@ struct Told {
     /// Why it could not be asked last, and whether JetStream itself refused.
     failure: Option<(String, bool)>,
     stream: Option<Stream>,
+}
+
+/// What the log was told of failures.
+#[derive(Default)]
+struct Failures {
+    said: Option<(Instant, String)>,
+    left_out: u64,
+}
+
+impl Failures {
+    /// `Some`: write the line. Holds how many were left out since the last one.
+    fn pass(&mut self, words: &str, now: Instant) -> Option<u64> {
+        let is_due = self.said.as_ref().is_none_or(|(at, said)| {
+            let pause = if said == words { REPEATED_AFTER } else { SAID_AFTER };
+            now.duration_since(*at) >= pause
+        });
+        if !is_due {
+            self.left_out += 1;
+            return None;
+        }
+        self.said = Some((now, words.to_owned()));
+        Some(std::mem::take(&mut self.left_out))
+    }
 }
 
 impl State {
@@ -89,11 +117,11 @@ impl State {
     }
 
     fn note_failure(&self, words: String, is_refused: bool) {
-        let mut told = self.report.lock();
-        if told.failure.as_ref().is_none_or(|(held, _)| *held != words) {
-            tracing::warn!(words, "cannot use a stream");
+        let due = self.failures.lock().pass(&words, Instant::now());
+        if let Some(left_out) = due {
+            tracing::warn!(words, left_out, "cannot use a stream");
         }
-        told.failure = Some((words, is_refused));
+        self.report.lock().failure = Some((words, is_refused));
     }
 
     /// Notes the stream's first sequence.
@@ -151,8 +179,43 @@ impl State {
         self.report.lock().report.drift.clone()
     }
 
+    /// The bytes that the stream held when it was described last, and the most that it may hold; 0: no bound.
+    pub(in crate::bus::nats) fn filling(&self) -> (u64, u64) {
+        let told = self.report.lock();
+        told.stream.as_ref().map_or((0, 0), |stream| {
+            let most = stream.config.get("max_bytes").and_then(|most| most.as_u64());
+            (stream.bytes, most.unwrap_or(0))
+        })
+    }
+
     /// The stream as it was described last.
     pub(in crate::bus::nats) fn stream(&self) -> Option<Stream> {
         self.report.lock().stream.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_said_at_once_and_then_seldom() {
+        let mut failures = Failures::default();
+        let start = Instant::now();
+        let mut at = |ms, words| failures.pass(words, start + Duration::from_millis(ms));
+        // An election: one reason after the other, again and again.
+        assert_eq!(at(0, "silent"), Some(0));
+        for (ms, words) in [
+            (50, "no leader"),
+            (100, "silent"),
+            (9_000, "no leader"),
+            (9_999, "silent"),
+        ] {
+            assert_eq!(at(ms, words), None, "{ms}");
+        }
+        assert_eq!(at(10_000, "no leader"), Some(4));
+        // It stays as it is.
+        assert_eq!(at(69_999, "no leader"), None);
+        assert_eq!(at(70_000, "no leader"), Some(1));
     }
 }
