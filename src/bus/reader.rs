@@ -27,7 +27,7 @@
 //! poll shows that nothing is under way.
 //!
 //! **No other life.** What a consumer or a poll brings counts only once an INFO asked after its CREATE, or after its answer,
-//! names the known epoch. Consumers and polls begin at `next − 1`: if the message there is not the one that was read, by its
+//! names the known epoch; what was asked for in another epoch never does. Consumers and polls begin at `next − 1`: if the message there is not the one that was read, by its
 //! time stamp, the stream was rolled back (lost fsyncs, a restored backup). It was as well if its last sequence is smaller
 //! than what was read *when the INFO was asked*, twice, a second apart. The shell then raises the stream's generation, and
 //! with it the epoch, for every instance.
@@ -195,10 +195,12 @@ impl Reader {
                 || since(self.looked) >= LOOK,
             create: (creates && !self.is_rolled_back).then_some(Create {
                 from,
+                epoch: self.epoch,
                 overlap: self.read,
             }),
             poll: (polls && !self.is_held_up() && self.poll.is_none()).then_some(Poll {
                 from,
+                epoch: self.epoch,
                 serial: self.serial,
             }),
             raise_generation: self.is_rolled_back,
@@ -264,8 +266,12 @@ impl Reader {
         }
     }
 
-    /// The consumer that was wanted exists.
+    /// The consumer that was wanted exists. It does not count, and is not followed, if the epoch is another by now: it begins
+    /// where the stream before was read.
     pub(crate) fn created(&mut self, create: Create, now: Instant) {
+        if create.epoch != self.epoch {
+            return;
+        }
         self.serial += 1;
         self.consumer = Some(Consumer {
             expects: 1,

@@ -278,7 +278,7 @@ impl Work {
             }
             Answered::Created(create, Ok(consumer)) => {
                 self.reader.created(create, now);
-                self.consumer = Some(consumer);
+                self.consumer = self.reader.is_following().then_some(consumer);
                 Ok(())
             }
             Answered::Created(_, Err(failure)) => {
@@ -288,8 +288,9 @@ impl Work {
             }
             Answered::Polled(poll, Ok(page)) => {
                 self.live.state.polled.fetch_add(1, Ordering::Relaxed);
-                self.reader.poll_answered();
-                self.poll = Some(InHand::new(poll, page));
+                if self.reader.poll_answered(poll) {
+                    self.poll = Some(InHand::new(poll, page));
+                }
                 Ok(())
             }
             Answered::Polled(poll, Err(failure)) => {

@@ -30,6 +30,8 @@ pub(crate) struct Wants {
 pub(crate) struct Create {
     /// `opt_start_seq`.
     pub from: u64,
+    /// The life of the stream that it was wanted of.
+    pub(super) epoch: u64,
     /// What has been read there, if that is known.
     pub(super) overlap: Option<Mark>,
 }
@@ -39,6 +41,8 @@ pub(crate) struct Create {
 pub(crate) struct Poll {
     /// The first sequence wanted.
     pub from: u64,
+    /// The life of the stream that it was wanted of.
+    pub(super) epoch: u64,
     pub(super) serial: u32,
 }
 

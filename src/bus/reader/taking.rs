@@ -49,10 +49,16 @@ impl Reader {
         }
     }
 
-    /// A poll was answered. Its messages follow, by [`Reader::polled`], and then [`Reader::poll_done`].
-    pub(crate) fn poll_answered(&mut self) {
+    /// A poll was answered. If it counts its messages follow, by [`Reader::polled`], and then [`Reader::poll_done`]. It does not
+    /// if the epoch is another by now: then it was perhaps answered by the stream before.
+    #[must_use]
+    pub(crate) fn poll_answered(&mut self, poll: Poll) -> bool {
+        if poll.epoch != self.epoch {
+            return false;
+        }
         self.serial += 1;
         self.poll = Some(Vetting::Since(self.serial));
+        true
     }
 
     /// A message of the poll in hand.

@@ -179,11 +179,11 @@ fn a_poll_says_what_expired_unread_if_it_was_asked_after_the_info() {
     let mut f = Fixture::new();
     let early = f.pass(100).poll.unwrap();
     f.info(stream(13, 12));
-    f.reader.poll_answered();
+    assert!(f.reader.poll_answered(early));
     assert_eq!(f.reader.poll_done(early, true, f.now), Said::Nothing);
     let late = f.pass(100).poll.unwrap();
     assert_eq!(f.reader.poll_done(late, false, f.now), Said::Nothing, "it failed");
-    f.reader.poll_answered();
+    assert!(f.reader.poll_answered(late));
     assert_eq!(f.reader.poll_done(late, true, f.now), broken(12, 2));
 }
 
@@ -193,7 +193,7 @@ fn a_poll_counts_once_an_info_asked_after_its_answer_names_the_epoch() {
     let poll = f.pass(100).poll.unwrap();
     assert_eq!(poll.from, 10);
     let early = f.reader.ask();
-    f.reader.poll_answered();
+    assert!(f.reader.poll_answered(poll));
     assert!(f.pass(0).poll.is_none() && f.pass(0).info);
     f.reader.info(early, stream(1, 14), f.now);
     assert_eq!(f.reader.polled(mark(10)), Verdict::Wait);
@@ -228,10 +228,31 @@ fn another_message_where_one_was_read_is_a_rollback() {
     assert!(!f.pass(0).raise_generation);
 
     let mut f = Fixture::new();
-    f.reader.poll_answered();
+    let poll = f.pass(100).poll.unwrap();
+    assert!(f.reader.poll_answered(poll));
     f.info(stream(1, 12));
     assert_eq!(f.reader.polled(other), Verdict::Wait);
     assert!(f.pass(0).raise_generation);
+}
+
+#[test]
+fn what_was_asked_of_another_life_does_not_count() {
+    let mut f = Fixture::new();
+    let wants = f.pass(100);
+    let (create, poll) = (wants.create.unwrap(), wants.poll.unwrap());
+    // Recreated meanwhile, and much shorter: the answers are of the stream before, or begin where it ended.
+    let other = StreamInfo {
+        epoch: EPOCH + 1,
+        ..stream(1, 3)
+    };
+    assert!(matches!(f.info(other), Said::Broken(_)));
+    f.reader.created(create, f.now);
+    assert!(!f.reader.is_following(), "its consumer would begin at 10");
+    assert!(!f.reader.poll_answered(poll));
+    f.info(other);
+    assert_eq!(f.reader.polled(mark(11)), Verdict::Known);
+    assert_eq!(f.reader.position().sequence, 3);
+    assert_eq!(f.pass(100).create.unwrap().from, 3);
 }
 
 #[test]
@@ -239,7 +260,7 @@ fn a_consumer_is_compared_with_what_was_read_when_it_was_wanted() {
     let mut f = Fixture::new();
     let create = f.pass(100).create.unwrap();
     let poll = f.pass(0).poll.unwrap();
-    f.reader.poll_answered();
+    assert!(f.reader.poll_answered(poll));
     f.info(stream(1, 12));
     for sequence in 10..=12 {
         f.reader.polled(mark(sequence));
@@ -348,7 +369,7 @@ fn an_own_message_that_does_not_come_is_polled_for() {
     assert!(f.pass(149).poll.is_none());
     f.reader.acked(12, f.now);
     let poll = f.pass(1).poll.expect("the first one is overdue");
-    f.reader.poll_answered();
+    assert!(f.reader.poll_answered(poll));
     // What the consumer brings meanwhile has to wait its turn.
     assert_eq!(f.message(1, 11), Verdict::Wait);
     f.info(stream(1, 12));

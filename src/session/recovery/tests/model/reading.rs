@@ -27,7 +27,7 @@ impl State {
                 .wants(later())
                 .poll
                 .expect("a reader without a consumer polls");
-            reader.poll_answered();
+            assert!(reader.poll_answered(poll));
             reader.info(reader.ask(), info, *NOW);
             for s in (poll.from as u8).max(stream.first)..=stream.last {
                 let id = stream.log[s as usize];
@@ -245,7 +245,7 @@ impl State {
         let Some(poll) = instance.reader.wants(later()).poll else {
             return Ok(());
         };
-        instance.reader.poll_answered();
+        assert!(instance.reader.poll_answered(poll));
         if run.wrong == "no-vetting" {
             instance.reader.trust();
         }
