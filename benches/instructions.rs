@@ -98,7 +98,7 @@ fn count(scenario: usize, units: u32) -> Option<u64> {
 
 /// A registry with one session for each target, subscribed to it.
 fn registry(targets: &[(UserName, Target)]) -> Registry {
-    let registry = registry::empty().unwrap_or_else(|_| std::process::abort());
+    let registry = registry::empty(false).unwrap_or_else(|_| std::process::abort());
     for (user, target) in targets {
         run(registry::subscribe(&registry, user.clone(), target));
     }

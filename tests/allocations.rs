@@ -1,5 +1,5 @@
 //! The promise: a broadcast costs no heap allocation per member, however many there are; a notification to one user
-//! costs a few, bounded; and a heart-beat is read without any. A binary of its own, since its allocator counts for
+//! costs a few, bounded; history adds one to a publish and none to a delivery; and a heart-beat is read without any. A binary of its own, since its allocator counts for
 //! the whole process.
 
 #![allow(unreachable_pub, reason = "a test has no callers")]
@@ -12,10 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use herald::bus::embedded::{EmbeddedBus, Keeping};
+use herald::bus::{Bus, Config, Limits};
 use herald::delivery::registry::Registry;
-use herald::destination::{Path, Target};
-use herald::envelope::Envelope;
+use herald::destination::{Path, Prefixes, Target};
+use herald::envelope::{Envelope, HeaderLimits};
+use herald::instance::InstanceId;
 use herald::principal::UserName;
+use herald::setting::ByteSize;
 use herald::ws::reader::{Event, Reader};
 use herald::ws::upgrade::register;
 use herald::ws::writer::PlainSocket;
@@ -44,19 +49,23 @@ fn user() -> UserName {
     UserName::parse("alice").unwrap()
 }
 
-async fn delivered(registry: &Registry, target: &Target, members: u64) {
+async fn delivered(registry: &Registry, notification: Envelope, members: u64) {
     let wanted = registry.stats().written + members;
-    registry
-        .deliver(Envelope::new(target.clone(), vec![b'x'; 128]))
-        .await;
+    registry.deliver(notification).await;
     while registry.stats().written < wanted {
         std::thread::sleep(Duration::from_micros(100));
     }
 }
 
-/// The least allocations of all threads during [`TIMES`] notifications to `members` sessions.
-fn allocations(target: &Target, members: u64) -> usize {
-    let registry = registry::empty().unwrap();
+/// The least allocations of all threads during [`TIMES`] notifications to `members` sessions; with history each has a
+/// position.
+fn allocations(target: &Target, members: u64, is_kept: bool) -> usize {
+    let registry = registry::empty(is_kept).unwrap();
+    let mut sequence = 0;
+    let mut next = || {
+        sequence += 1;
+        registry::notification(target, is_kept.then_some(sequence))
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         for _ in 0..members {
@@ -67,13 +76,13 @@ fn allocations(target: &Target, members: u64) -> usize {
             std::thread::sleep(Duration::from_micros(100));
         }
         for _ in 0..3 {
-            delivered(&registry, target, members).await;
+            delivered(&registry, next(), members).await;
         }
         let mut least = usize::MAX;
         for _ in 0..ROUNDS {
             let before = ALLOCATOR.stats();
             for _ in 0..TIMES {
-                delivered(&registry, target, members).await;
+                delivered(&registry, next(), members).await;
             }
             let after = ALLOCATOR.stats();
             let made =
@@ -88,13 +97,15 @@ fn allocations(target: &Target, members: u64) -> usize {
 fn a_broadcast_allocates_nothing_per_member() {
     let _alone = ONE_AT_A_TIME.lock();
     let target = Target::Broadcast(path());
-    let (few, many) = (allocations(&target, 10), allocations(&target, 2_000));
-    println!("{TIMES} broadcasts: {few} allocations for 10 members, {many} for 2,000");
-    // The clock ticks meanwhile, and a mailbox allocates memory for several commands at once.
-    assert!(
-        many <= few + TIMES,
-        "{few} allocations for 10 members, {many} for 2,000"
-    );
+    for is_kept in [false, true] {
+        let [few, many] = [10, 2_000].map(|members| allocations(&target, members, is_kept));
+        println!("{TIMES} broadcasts, kept {is_kept}: {few} allocations for 10 members, {many} for 2,000");
+        // The clock ticks meanwhile, and a mailbox allocates memory for several commands at once.
+        assert!(
+            many <= few + TIMES,
+            "{few} allocations for 10 members, {many} for 2,000"
+        );
+    }
 }
 
 #[test]
@@ -104,10 +115,59 @@ fn a_notification_to_one_user_allocates_a_bounded_few() {
         user: user(),
         path: path(),
     };
-    let each = allocations(&target, 1) as f64 / TIMES as f64;
-    println!("{each} allocations a notification");
+    let [off, on] = [false, true].map(|is_kept| allocations(&target, 1, is_kept) as f64 / TIMES as f64);
+    println!("{off} allocations a notification, {on} with history");
     // The test's envelope has 3 of them: id, body, and its shared view.
-    assert!(each <= 8.0, "{each} allocations a notification");
+    assert!(off <= 8.0 && on <= 8.0, "{off} allocations, {on} with history");
+}
+
+/// The least allocations of one publish on the embedded bus, until the relay has it.
+fn of_a_publish(keeping: Option<Keeping>) -> f64 {
+    let (config, instance) = (Config::default(), InstanceId::random());
+    let limits = Limits {
+        body_bytes: ByteSize::mib(1),
+        headers: HeaderLimits {
+            count: 32,
+            bytes: 4096,
+        },
+    };
+    let bus = match keeping {
+        Some(keeping) => EmbeddedBus::with_history(&config, limits, instance, keeping),
+        None => EmbeddedBus::new(&config, limits, instance),
+    };
+    let mut incoming = bus.incoming().unwrap();
+    let target = Target::User {
+        user: user(),
+        path: path(),
+    };
+    let envelope = registry::notification(&target, None);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut least = usize::MAX;
+        // What is kept takes room that doubles now and then; the rest of the time it does not.
+        for _ in 0..4 * ROUNDS {
+            let before = ALLOCATOR.stats();
+            for _ in 0..TIMES {
+                bus.publish(&envelope).await.unwrap();
+                incoming.next().await.unwrap();
+            }
+            let after = ALLOCATOR.stats();
+            least = least
+                .min((after.allocations - before.allocations) + (after.reallocations - before.reallocations));
+        }
+        least as f64 / TIMES as f64
+    })
+}
+
+#[test]
+fn history_in_memory_adds_one_allocation_to_a_publish() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let prefixes = Prefixes::default();
+    let keeping = Keeping::of(&Default::default(), &prefixes, ByteSize::mib(1)).unwrap();
+    let (off, on) = (of_a_publish(None), of_a_publish(Some(keeping)));
+    println!("{off} allocations a publish, {on} with history");
+    // A body of its own, since the request's may be a small part of a large one.
+    assert!(on <= off + 1.0, "{off} allocations a publish, {on} with history");
 }
 
 #[test]

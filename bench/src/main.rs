@@ -15,6 +15,7 @@ mod all;
 mod attack;
 mod bare;
 mod floor;
+mod history;
 mod hostile;
 mod idle;
 mod load;
@@ -45,7 +46,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Every scenario of docs/performance.md but `slow` and `hostile`.
+    /// Every scenario of docs/performance.md but `slow`, `hostile` and `history`.
     All(all::Options),
     /// Broadcasts: starts Herald and the floor, opens the sessions and measures both in turns.
     Run(Options),
@@ -55,6 +56,8 @@ enum Command {
     Tracing(tracing::Options),
     /// The rate of publishing, next to a bare axum handler.
     Publish(publish::Options),
+    /// What history costs, beside the same run without it; what resumes take, and failures of NATS.
+    History(history::Options),
     /// Memory and CPU of idle sessions.
     Idle(idle::Options),
     /// Thousands of logins at once.
@@ -113,6 +116,7 @@ fn main() -> ExitCode {
         Command::Users(options) => users::run(&options),
         Command::Tracing(options) => tracing::run(&options),
         Command::Publish(options) => publish::run(&options),
+        Command::History(options) => history::run(&options),
         Command::Idle(options) => idle::run(&options),
         Command::Storm(options) => storm::run(&options),
         Command::Slow(options) => slow::run(&options),

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::Outcome;
 
 /// The longest time from start to readiness.
@@ -74,7 +76,11 @@ impl Server {
 
     /// Starts a `nats-server` of HERALD_TOOLS or PATH, on a free port.
     pub fn nats() -> Outcome<Self> {
-        let address = free_port()?;
+        Self::nats_at(free_port()?, &[])
+    }
+
+    /// The same on a given port, with more arguments.
+    pub fn nats_at(address: SocketAddr, more: &[String]) -> Outcome<Self> {
         let tools = env::var_os("HERALD_TOOLS").map(|tools| PathBuf::from(tools).join("bin/nats-server"));
         let program = tools
             .filter(|path| path.is_file())
@@ -82,6 +88,7 @@ impl Server {
         let mut command = Command::new(&program);
         command.args(["--addr", "127.0.0.1", "--port", &address.port().to_string()]);
         let child = command
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -100,6 +107,18 @@ impl Server {
             sleep(Duration::from_millis(50));
         }
         Ok(server)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Outcome<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Ends it in order, and waits for that.
+    pub fn stop(mut self) -> Outcome<()> {
+        self.signal(Signal::TERM)?;
+        self.child.wait()?;
+        Ok(())
     }
 
     fn own(arguments: &[&str]) -> Outcome<Self> {
@@ -230,7 +249,8 @@ pub fn herald_binary(named: Option<&PathBuf>) -> Outcome<PathBuf> {
     }
 }
 
-fn free_port() -> std::io::Result<SocketAddr> {
+/// A port that was free just now.
+pub fn free_port() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 

@@ -81,25 +81,29 @@ struct Publisher {
     unread: Vec<u8>,
 }
 
-/// Answered POSTs per second.
 fn rate(server: &Server, options: &Options) -> Outcome<f64> {
-    sleep(SETTLE);
     let request = notifications(server.address.port(), &[], options.body_bytes);
+    rate_of(server, &request, options.connections, options.seconds)
+}
+
+/// Answered POSTs per second, over so many connections.
+pub fn rate_of(server: &Server, request: &[u8], connections: usize, seconds: u64) -> Outcome<f64> {
+    sleep(SETTLE);
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(256);
     let mut publishers = Vec::new();
-    for number in 0..options.connections.max(1) {
+    for number in 0..connections.max(1) {
         let socket = connect(server.address, number)?;
         socket.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(socket);
         poll.registry()
             .register(&mut stream, Token(number), Interest::READABLE)?;
-        stream.write_all(&request)?;
+        stream.write_all(request)?;
         let unread = Vec::new();
         publishers.push(Publisher { stream, unread });
     }
     let began = Instant::now();
-    let end = began + Duration::from_secs(options.seconds.max(1));
+    let end = began + Duration::from_secs(seconds.max(1));
     let mut answered = 0_u64;
     let mut chunk = [0; 4096];
     while Instant::now() < end {
@@ -123,7 +127,7 @@ fn rate(server: &Server, options: &Options) -> Outcome<f64> {
                 while let Some(length) = answer_length(&publisher.unread)? {
                     publisher.unread.drain(..length);
                     answered += 1;
-                    publisher.stream.write_all(&request)?;
+                    publisher.stream.write_all(request)?;
                 }
             }
         }

@@ -117,6 +117,15 @@ pub fn client_frame_of(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// The value of a header of a STOMP frame whose values need no unescaping.
+pub fn header<'f>(frame: &'f [u8], name: &str) -> Option<&'f str> {
+    let head = frame.get(..memchr::memmem::find(frame, b"\n\n")?)?;
+    let lines = std::str::from_utf8(head).ok()?.lines();
+    lines
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(found, value)| (found == name).then_some(value))
+}
+
 /// The range of the payload of the first unmasked frame in `bytes`, if the frame is complete.
 pub fn server_frame(bytes: &[u8]) -> Option<(usize, usize)> {
     let (start, length): (usize, usize) = match bytes {

@@ -19,7 +19,7 @@ use crate::session::{DESTINATION, connect, open};
 
 mod crowd;
 
-use crowd::{Again, Crowd};
+pub use crowd::{Again, Crowd};
 
 /// From one notification to the sessions that stayed to the next.
 const EVERY: Duration = Duration::from_millis(50);
@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> Outcome<()> {
             false => format!("test{}", 1 + number % 10),
         };
         let before = (herald.cpu()?, cpu_of("self")?, herald.rss_bytes()?);
-        let storm = Crowd::storm(herald.address, options.sessions, options.again, user)?;
+        let storm = Crowd::storm(herald.address, options.sessions, options.again, user, Vec::new())?;
         let cpu = (herald.cpu()? - before.0, cpu_of("self")? - before.1);
         let peak = herald.peak_rss_bytes()?.saturating_sub(before.2);
         let during = stayed.end()?;

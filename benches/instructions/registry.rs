@@ -13,6 +13,7 @@ use herald::delivery::outbox::TryWrite;
 use herald::delivery::registry::{Registry, Settings};
 use herald::delivery::wire::AckMode;
 use herald::destination::{Path, Target};
+use herald::envelope::{Envelope, Kept, Position};
 use herald::principal::{Principal, UserName};
 use herald::stomp::Version;
 
@@ -25,18 +26,22 @@ impl TryWrite for Taking {
     }
 }
 
-/// A registry with one shard and no session.
+/// A registry with one shard and no session; whether the bus keeps everything that it is handed, with a position.
 ///
 /// # Errors
 /// No thread could be started for the shard.
-pub fn empty() -> Result<Registry, Box<dyn Error>> {
+pub fn empty(is_kept: bool) -> Result<Registry, Box<dyn Error>> {
+    let kept = match is_kept {
+        true => Kept::new(&[Path::parse("/queue")?], true),
+        false => Kept::default(),
+    };
     let settings = Settings {
         outbox_bytes: 1 << 20,
         outbox_total_bytes: 1 << 20,
         delivery_bytes: 1 << 20,
         hidden_tab_grace: Duration::from_secs(300),
         user_prefix: Path::parse("/user")?,
-        kept: Default::default(),
+        kept,
     };
     Ok(Registry::start(&Config::default(), settings, Arc::new(()))?)
 }
@@ -64,4 +69,15 @@ pub async fn subscribe(registry: &Registry, user: UserName, target: &Target) {
     };
     session.join(Box::new(join)).await;
     session.subscribe(Box::new(subscription), None).await;
+}
+
+/// A notification of 128 bytes to `target`, stored at `sequence` if it is kept.
+#[must_use]
+pub fn notification(target: &Target, sequence: Option<u64>) -> Envelope {
+    let mut envelope = Envelope::new(target.clone(), vec![b'x'; 128]);
+    envelope.position = sequence.map(|sequence| Position {
+        epoch: 1_764_344_293_261_000,
+        sequence,
+    });
+    envelope
 }

@@ -8,6 +8,7 @@ use crate::support::cluster_client::{Browser, Frame};
 use crate::support::nats::NatsServer;
 use crate::support::process::{Answer, Herald, Launch};
 
+mod crowd;
 mod doctor;
 mod keys;
 mod permitted;

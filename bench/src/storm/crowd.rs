@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::Outcome;
 use crate::session::{
-    DESTINATION, PASSCODE, SOURCES, client_frame, connect_frame_of, server_frame, upgrade_request,
+    DESTINATION, PASSCODE, SOURCES, client_frame, connect_frame_of, header, server_frame, upgrade_request,
 };
 
 /// Who was refused and is stubborn comes again after this, and up to as much later.
@@ -31,6 +31,12 @@ pub struct Storm {
     pub took: Duration,
     /// Connections that ended before their login, by ERROR or without a word.
     pub refused: u64,
+    /// The last position of each subscription of each client, where there is one.
+    pub positions: Vec<[String; 2]>,
+    /// Subscriptions whose RECEIPT said `recovered:true`.
+    pub recovered: u64,
+    /// MESSAGEs that were replayed.
+    pub replayed: u64,
 }
 
 /// When a client that was refused comes again.
@@ -58,6 +64,12 @@ struct Client {
     unread: Vec<u8>,
     /// What its ERROR told.
     told: Option<Duration>,
+    /// What its RECEIPTs said.
+    positions: [String; 2],
+    recovered: u64,
+    replayed: u64,
+    /// Replayed MESSAGEs that have not come yet.
+    owed: u64,
 }
 
 /// All clients, and the way to wait for them.
@@ -71,14 +83,22 @@ pub struct Crowd<User> {
     /// How often each was refused.
     refusals: Vec<u32>,
     user: User,
+    /// The positions that the clients come with, if they do.
+    from: Vec<[String; 2]>,
     inside: usize,
     refused: u64,
 }
 
 impl<User: Fn(usize) -> String> Crowd<User> {
-    /// Lets `count` clients come at once, as the users that `user` names, and waits until all are in. They leave
-    /// afterwards.
-    pub fn storm(to: SocketAddr, count: usize, manner: Again, user: User) -> Outcome<Storm> {
+    /// Lets `count` clients come at once, as the users that `user` names, and waits until all are in, and have what is
+    /// replayed to them if they come with the positions `from`. They leave afterwards.
+    pub fn storm(
+        to: SocketAddr,
+        count: usize,
+        manner: Again,
+        user: User,
+        from: Vec<[String; 2]>,
+    ) -> Outcome<Storm> {
         let mut crowd = Self {
             to,
             poll: Poll::new()?,
@@ -87,6 +107,7 @@ impl<User: Fn(usize) -> String> Crowd<User> {
             manner,
             refusals: vec![0; count],
             user,
+            from,
             inside: 0,
             refused: 0,
         };
@@ -109,9 +130,14 @@ impl<User: Fn(usize) -> String> Crowd<User> {
                 crowd.connect(number)?;
             }
         }
+        let took = began.elapsed();
+        let inside = || crowd.clients.iter().flatten();
         Ok(Storm {
-            took: began.elapsed(),
+            took,
             refused: crowd.refused,
+            recovered: inside().map(|client| client.recovered).sum(),
+            replayed: inside().map(|client| client.replayed).sum(),
+            positions: inside().map(|client| client.positions.clone()).collect(),
         })
     }
 
@@ -148,6 +174,10 @@ impl<User: Fn(usize) -> String> Crowd<User> {
                 stage: Stage::Connecting,
                 unread: Vec::new(),
                 told: None,
+                positions: Default::default(),
+                recovered: 0,
+                replayed: 0,
+                owed: 0,
             });
         }
         Ok(())
@@ -158,10 +188,10 @@ impl<User: Fn(usize) -> String> Crowd<User> {
             return Ok(());
         };
         let Some(client) = place else { return Ok(()) };
-        let was_in = client.stage == Stage::In;
-        match client.advance(self.to, number, &self.user) {
+        let was_in = client.is_in();
+        match client.advance(self.to, number, &self.user, self.from.get(number)) {
             Ok(true) => {
-                self.inside += usize::from(!was_in && client.stage == Stage::In);
+                self.inside += usize::from(!was_in && client.is_in());
                 Ok(())
             }
             Ok(false) if was_in => Err("a session ended during the storm".into()),
@@ -198,8 +228,18 @@ impl<User> Crowd<User> {
 }
 
 impl Client {
+    fn is_in(&self) -> bool {
+        self.stage == Stage::In && self.owed == 0
+    }
+
     /// Does what can be done; false: the connection ended.
-    fn advance(&mut self, to: SocketAddr, number: usize, user: &impl Fn(usize) -> String) -> Outcome<bool> {
+    fn advance(
+        &mut self,
+        to: SocketAddr,
+        number: usize,
+        user: &impl Fn(usize) -> String,
+        from: Option<&[String; 2]>,
+    ) -> Outcome<bool> {
         if self.stage == Stage::Connecting {
             match self.stream.peer_addr() {
                 Ok(_) => {
@@ -237,6 +277,22 @@ impl Client {
         }
         while let Some((start, end)) = server_frame(&self.unread) {
             let payload = self.unread.get(start..end).unwrap_or_default();
+            if payload.starts_with(b"MESSAGE\n") {
+                self.owed = self.owed.saturating_sub(1);
+                self.unread.drain(..end);
+                continue;
+            }
+            if let (true, Some(place)) = (
+                payload.starts_with(b"RECEIPT\n"),
+                self.positions
+                    .get_mut(usize::from(self.stage == Stage::SubscribingAgain)),
+            ) {
+                *place = header(payload, "position").unwrap_or_default().to_owned();
+                self.recovered += u64::from(header(payload, "recovered") == Some("true"));
+                let replayed = header(payload, "replayed").and_then(|text| text.parse().ok());
+                self.replayed += replayed.unwrap_or(0);
+                self.owed += replayed.unwrap_or(0);
+            }
             let (stage, subscription) = match self.stage {
                 Stage::LoggingIn if payload.starts_with(b"CONNECTED\n") => {
                     (Stage::Subscribing, Some(("0", "/queue/storm".to_owned())))
@@ -255,8 +311,10 @@ impl Client {
             self.unread.drain(..end);
             self.stage = stage;
             if let Some((id, destination)) = subscription {
+                let last = from.and_then(|from| from.get(usize::from(id == "1")));
+                let last = last.map_or(String::new(), |last| format!("last-message-id:{last}\n"));
                 self.say(&format!(
-                    "SUBSCRIBE\nid:{id}\ndestination:{destination}\nreceipt:joined\n\n\0"
+                    "SUBSCRIBE\nid:{id}\ndestination:{destination}\nreceipt:joined\n{last}\n\0"
                 ))?;
             }
         }
@@ -270,9 +328,6 @@ impl Client {
 
 /// What an ERROR tells.
 fn retry_after(frame: &[u8]) -> Option<Duration> {
-    const NAME: &[u8] = b"\nretry-after-ms:";
-    let start = memchr::memmem::find(frame, NAME)? + NAME.len();
-    let value = frame.get(start..)?.split(|byte| *byte == b'\n').next()?;
-    let ms = std::str::from_utf8(value).ok()?.parse().ok()?;
+    let ms = header(frame, "retry-after-ms")?.parse().ok()?;
     Some(Duration::from_millis(ms))
 }

@@ -1,0 +1,135 @@
+//! What history costs and takes: each figure beside its floor, or beside the same without history, in turns in one run.
+//! Starts its own `nats-server`s, and ends by itself.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::Outcome;
+use crate::process::{Server, herald_binary};
+
+mod arrays;
+mod broadcast;
+mod catch_up;
+mod comeback;
+mod failures;
+mod nats;
+mod post;
+mod reads;
+mod table;
+mod wire;
+
+use nats::Nats;
+use table::Table;
+
+/// Measures something and adds its rows.
+type Measure = fn(&Options, &mut Table) -> Outcome<()>;
+
+/// What is measured, by the word that picks it.
+const ROWS: &[(&str, Measure)] = &[
+    ("broadcast", broadcast::run),
+    ("post", post::run),
+    ("arrays", arrays::run),
+    ("storm", comeback::run),
+    ("reads", reads::run),
+    ("catch-up", catch_up::run),
+    ("failures", failures::run),
+];
+
+/// What is measured, and how much of it.
+#[derive(Args, Clone)]
+pub struct Options {
+    /// Only rows with this word: broadcast, post, arrays, storm, reads, catch-up, failures.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Turns of each measurement.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Sessions of a broadcast, and users of arrays.
+    #[arg(long, default_value_t = 1_000)]
+    sessions: usize,
+    /// Clients of a storm.
+    #[arg(long, default_value_t = 5_000)]
+    storm: usize,
+    /// Notifications to catch up with.
+    #[arg(long, default_value_t = 300_000)]
+    backlog: usize,
+    /// Size of a notification's body.
+    #[arg(long, default_value_t = 128)]
+    body_bytes: usize,
+    /// The program to measure; none: the `herald` beside this one.
+    #[arg(long)]
+    herald: Option<PathBuf>,
+}
+
+/// Runs the rows and prints their table. One that fails does not keep the others from running.
+pub fn run(options: &Options) -> Outcome<()> {
+    let began = Instant::now();
+    let mut failed = Vec::new();
+    let mut table = Table::default();
+    for (name, row) in ROWS.iter().filter(|(name, _)| name.contains(&*options.only)) {
+        if let Err(error) = row(options, &mut table) {
+            failed.push(format!("{name}: {error}"));
+        }
+    }
+    table.print();
+    println!("All of it took {} s.", began.elapsed().as_secs());
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(failed.join("; ").into()),
+    }
+}
+
+/// On which bus a Herald is, and whether it keeps a history.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bus {
+    /// The embedded one, with or without history in memory.
+    Embedded(bool),
+    /// NATS without history.
+    Core,
+    /// NATS with so many replicas of each stream, on as many servers.
+    Stream(usize),
+}
+
+/// A Herald, and its NATS servers.
+struct Side {
+    herald: Server,
+    nats: Option<Nats>,
+}
+
+impl Side {
+    fn start(options: &Options, bus: Bus, more: &[(&str, &str)]) -> Outcome<Self> {
+        let nats = match bus {
+            Bus::Embedded(_) => None,
+            Bus::Core => Some(Nats::start(1)?),
+            Bus::Stream(replicas) => Some(Nats::start(replicas)?),
+        };
+        let url = nats.as_ref().map(Nats::url);
+        let replicas = match bus {
+            Bus::Stream(replicas) => replicas.to_string(),
+            _ => "1".to_owned(),
+        };
+        let enabled = match bus {
+            Bus::Embedded(true) | Bus::Stream(_) => "true",
+            Bus::Embedded(false) | Bus::Core => "false",
+        };
+        let mut settings = vec![
+            ("HERALD_HISTORY__ENABLED", enabled),
+            ("HERALD_HISTORY__REPLICAS", &replicas),
+        ];
+        settings.extend(url.as_deref().map(|url| ("HERALD_BUS__URL", url)));
+        settings.extend(more);
+        let herald = Server::herald(&herald_binary(options.herald.as_ref())?, &settings)?;
+        Ok(Self { herald, nats })
+    }
+
+    fn nats(&self) -> Outcome<&Nats> {
+        self.nats.as_ref().ok_or_else(|| "no NATS on this side".into())
+    }
+}
+
+/// The order of `count` sides in a round: each is first, second and last equally often.
+fn in_turn(round: usize, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |place| (round + place) % count)
+}

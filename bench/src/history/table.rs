@@ -1,0 +1,48 @@
+//! The table: of each row what was to be reached, what was, and what stands beside it.
+
+use std::fmt::Write as _;
+
+use crate::report::spread;
+
+/// The rows so far. Each is told at once, too, so that a run that ends early has said something.
+#[derive(Default)]
+pub struct Table(String);
+
+impl Table {
+    /// Adds a row; `beside` is the floor, or the same without history.
+    pub fn row(&mut self, what: &str, goal: &str, figure: &str, beside: &str) {
+        eprintln!("{what}: {figure}; {beside}");
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "| {what} | {goal} | {figure} | {beside} |");
+    }
+
+    /// Adds a row of figures: `beside` in the same rounds.
+    pub fn pair(&mut self, what: &str, goal: &str, unit: &str, figures: &[f64], beside: (&str, &[f64])) {
+        let (name, others) = beside;
+        let pairs = || figures.iter().zip(others);
+        let ratio = pairs().map(|(own, other)| own / other).collect();
+        let more = pairs().map(|(own, other)| own - other).collect();
+        let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len().max(1) as f64;
+        self.row(
+            what,
+            goal,
+            &format!(
+                "{} {unit}: × {}, + {}; of all rounds together × {:.3}, + {:.3}",
+                spread(figures.to_vec()),
+                spread(ratio),
+                spread(more),
+                mean(figures) / mean(others),
+                mean(figures) - mean(others),
+            ),
+            &format!("{name} {}", spread(others.to_vec())),
+        );
+    }
+
+    /// Prints it.
+    pub fn print(&self) {
+        println!(
+            "\n| What | Goal | Figure: median (least-most) | Beside it |\n|---|---|---|---|\n{}",
+            self.0
+        );
+    }
+}
