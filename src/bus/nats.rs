@@ -330,6 +330,7 @@ impl Bus for NatsBus {
             trouble.extend(self.history.iter().flat_map(|history| history.trouble()));
             // A warning: the instance is ready all the same.
             trouble.extend(self.history.iter().flat_map(|history| history.drift()));
+            trouble.extend(self.history.iter().flat_map(|history| history.silence()));
         }
         trouble
     }

@@ -154,42 +154,43 @@ impl Requests {
     /// Hands a message of the inbox to its waiter. A late or unsolicited message is dropped; so is an answer to an instance's
     /// question that `admits` refuses, and the waiter goes on waiting for the true one. Who waits for many and does not read
     /// them is given up, as the reader can tell.
-    pub(super) fn deliver(&self, message: Message, admits: impl FnOnce(&Message) -> bool) {
+    /// Whether it was for one who waits for many.
+    pub(super) fn deliver(&self, message: Message, admits: impl FnOnce(&Message) -> bool) -> bool {
         let token = message
             .subject
             .strip_prefix(&*self.own)
             .or_else(|| message.subject.strip_prefix(&*self.common))
             .and_then(|token| Ulid::from_string(token).ok());
-        let Some(token) = token else { return };
+        let Some(token) = token else { return false };
         let of_instance = {
             let waiting = self.waiting.lock();
             match waiting.get(&token) {
                 Some(Waiter::One { of_instance, .. }) => *of_instance,
                 Some(Waiter::Many(replies)) => {
-                    if replies.try_send(message).is_ok() {
-                        return;
+                    if replies.try_send(message).is_err() {
+                        drop(waiting);
+                        self.waiting.lock().remove(&token);
                     }
-                    drop(waiting);
-                    self.waiting.lock().remove(&token);
-                    return;
+                    return true;
                 }
-                None => return,
+                None => return false,
             }
         };
         // What the client could not read says nothing to who waits for one reply alone.
         if message.status == Some(StatusCode::MALFORMED) {
-            return;
+            return false;
         }
         // What the server itself says, that nobody listens, is signed by nobody.
         let is_answer = message.status != Some(StatusCode::NO_RESPONDERS);
         if of_instance && is_answer && !admits(&message) {
-            return;
+            return false;
         }
         let waiter = self.waiting.lock().remove(&token);
         if let Some(Waiter::One { reply, .. }) = waiter {
             // An error means that the waiter has just given up.
             let _ = reply.send(message);
         }
+        false
     }
 
     /// Ends every wait with [`RequestError::Unavailable`]: the connection on which the replies would come is lost.

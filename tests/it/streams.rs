@@ -12,6 +12,7 @@ mod crowd;
 mod doctor;
 mod keys;
 mod permitted;
+mod refused;
 mod resume;
 mod unfit;
 
@@ -97,6 +98,11 @@ async fn until_said(herald: &Herald, words: &'static str) -> u16 {
 
 /// An instance with history on `nats`, not yet ready; `history` are more lines of `[history]`.
 async fn herald(nats: &NatsServer, history: &str) -> (Herald, tempfile::TempDir) {
+    herald_at(&nats.url(), history).await
+}
+
+/// The same on what is at this address, as the user `herald` if there are users.
+async fn herald_at(url: &str, history: &str) -> (Herald, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("herald.toml");
     std::fs::write(
@@ -105,7 +111,9 @@ async fn herald(nats: &NatsServer, history: &str) -> (Herald, tempfile::TempDir)
     )
     .expect("the configuration");
     let launch = Launch::demo()
-        .set("HERALD_BUS__URL", &nats.url())
+        .set("HERALD_BUS__URL", url)
+        .set("HERALD_BUS__USER", "herald")
+        .set("HERALD_BUS__PASSWORD", "h")
         .set("HERALD_CONFIG", &file.to_string_lossy());
     (Herald::start_unready("i0", &launch).await, folder)
 }

@@ -10,7 +10,7 @@ use crate::bus::Limits;
 use crate::bus::headers::{Undeliverable, decode_stored};
 use crate::bus::subject::Subjects;
 use crate::envelope::{Envelope, Position};
-use crate::task;
+use crate::task::{self, Panicked};
 
 /// Decodes what streams hold. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +19,9 @@ pub(super) struct Decoder {
     pub(super) limits: Limits,
     pub(super) link: Arc<Link>,
 }
+
+/// A notification, why there is none, or a panic.
+type Decoded = Result<Result<Envelope, Undeliverable>, Panicked>;
 
 /// A message as it is stored.
 pub(super) struct Raw {
@@ -41,27 +44,10 @@ impl Raw {
 }
 
 impl Decoder {
-    /// The notification stored at `position`. `None`: it cannot be delivered, which is counted and logged.
+    /// The notification stored at `position`, read for the first time. `None`: it cannot be delivered, which is counted and
+    /// logged.
     pub(super) fn decode(&self, raw: Raw, position: Position) -> Option<Arc<Envelope>> {
-        let Raw {
-            subject,
-            headers,
-            status,
-            payload,
-        } = raw;
-        // The client has counted it and said so.
-        if status == Some(StatusCode::MALFORMED) {
-            return None;
-        }
-        let decoded = task::caught_now(|| {
-            #[cfg(test)]
-            task::faults::trip(&payload);
-            let target = self
-                .subjects
-                .parse(&subject)
-                .map_err(|_| Undeliverable::Subject)?;
-            decode_stored(target, headers.as_ref(), payload, &self.limits, position)
-        });
+        let (subject, decoded) = self.read(raw, position);
         match decoded {
             Ok(Ok(envelope)) => Some(Arc::new(envelope)),
             Ok(Err(kind)) => {
@@ -73,5 +59,34 @@ impl Decoder {
                 None
             }
         }
+    }
+
+    /// The same for what the live reader has read, or will: what cannot be delivered is counted there.
+    pub(super) fn decode_again(&self, raw: Raw, position: Position) -> Option<Arc<Envelope>> {
+        let (_, decoded) = self.read(raw, position);
+        decoded.ok()?.ok().map(Arc::new)
+    }
+
+    /// The subject, and what the message says.
+    fn read(&self, raw: Raw, position: Position) -> (String, Decoded) {
+        let Raw {
+            subject,
+            headers,
+            status,
+            payload,
+        } = raw;
+        let decoded = task::caught_now(|| {
+            #[cfg(test)]
+            task::faults::trip(&payload);
+            if status == Some(StatusCode::MALFORMED) {
+                return Err(Undeliverable::Malformed);
+            }
+            let target = self
+                .subjects
+                .parse(&subject)
+                .map_err(|_| Undeliverable::Subject)?;
+            decode_stored(target, headers.as_ref(), payload, &self.limits, position)
+        });
+        (subject, decoded)
     }
 }

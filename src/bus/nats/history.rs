@@ -314,6 +314,14 @@ impl NatsHistory {
         self.kinds.iter().flat_map(|kept| kept.state.trouble()).collect()
     }
 
+    /// Streams for which nobody answers, though this instance can go on without them for a while.
+    pub(super) fn silence(&self) -> Vec<String> {
+        self.kinds
+            .iter()
+            .filter_map(|kept| kept.state.silence())
+            .collect()
+    }
+
     /// The limits of streams that are not the configuration's, for people.
     pub(super) fn drift(&self) -> Vec<String> {
         self.kinds.iter().flat_map(|kept| kept.state.drift()).collect()

@@ -224,12 +224,19 @@ impl Keeper {
         }
     }
 
+    /// What keeps this instance from being ready.
     pub(super) fn trouble(&self) -> Vec<String> {
         self.history.trouble()
     }
 
+    /// The limits of streams that are not the configuration's.
     pub(super) fn drift(&self) -> Vec<String> {
         self.history.drift()
+    }
+
+    /// What does not, and is worth a word.
+    pub(super) fn silence(&self) -> Vec<String> {
+        self.history.silence()
     }
 
     /// `stats`, and what is counted here.

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{StatusCode, Subscriber};
 use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
 
 use super::link::Connection;
+use crate::bus::headers::Undeliverable;
 use crate::bus::requests::Inbox;
 
 /// How long the change to the other inbox may take.
@@ -24,7 +25,13 @@ pub(super) async fn receive(inbox: Subscriber, connection: Connection) {
         let wanted = tokio::select! {
             message = inboxes.next() => match message {
                 Some(message) => {
-                    link.requests.deliver(message, |answer| link.seal.admits(answer, "answer"));
+                    let unreadable = (message.status == Some(StatusCode::MALFORMED))
+                        .then(|| message.subject.to_string());
+                    let is_for_many = link.requests.deliver(message, |answer| link.seal.admits(answer, "answer"));
+                    // Who reads a stream counts what it takes.
+                    if let Some(subject) = unreadable.filter(|_| !is_for_many) {
+                        link.undeliverable(Undeliverable::Malformed, &subject);
+                    }
                     false
                 }
                 None => return,

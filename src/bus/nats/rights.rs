@@ -1,7 +1,8 @@
 //! What the NATS server refuses this instance: words for subscriptions, and the kinds of messages that it lately would
-//! not publish. No text here holds a whole subject of a publish, which may name a user.
+//! not publish. No text for people holds a whole subject of a publish, which may name a user.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use async_nats::{RefusedSubscriptions, ServerError};
@@ -12,6 +13,8 @@ use crate::bus::subject::{INBOX, Prefix};
 /// How long a refused publish is shown. The server says nothing of a publish that it takes, so that there is no end to
 /// be seen.
 const SHOWN: Duration = Duration::from_secs(60);
+/// How many subjects that were refused last are known.
+const SUBJECTS_MAX: usize = 64;
 /// What an instance publishes below its prefix.
 const KINDS: [&str; 6] = ["broadcast", "user", "app", "control", "event", REPLY];
 const REPLY: &str = "reply";
@@ -63,6 +66,8 @@ pub(super) struct RefusedPublishes {
     prefix: Box<str>,
     last: Mutex<[Option<Instant>; KINDS.len() + 1]>,
     jetstream: Mutex<Option<Instant>>,
+    /// The last subjects, the newest first.
+    subjects: Mutex<VecDeque<(Instant, Box<str>)>>,
 }
 
 impl RefusedPublishes {
@@ -72,6 +77,7 @@ impl RefusedPublishes {
             prefix: format!("{prefix}.").into(),
             last: Mutex::default(),
             jetstream: Mutex::default(),
+            subjects: Mutex::default(),
         }
     }
 
@@ -90,6 +96,12 @@ impl RefusedPublishes {
         if !beginning.eq_ignore_ascii_case(BEGINNING) {
             return;
         }
+        let exact = subject.split('"').next().unwrap_or_default();
+        let mut subjects = self.subjects.lock();
+        subjects.retain(|(_, held)| **held != *exact);
+        subjects.push_front((now, exact.into()));
+        subjects.truncate(SUBJECTS_MAX);
+        drop(subjects);
         if subject.starts_with(JETSTREAM) {
             *self.jetstream.lock() = Some(now);
         }
@@ -102,6 +114,13 @@ impl RefusedPublishes {
         if let Some(kind) = kind {
             self.last.lock()[kind] = Some(now);
         }
+    }
+
+    /// Whether a publish to this very subject was refused since then. The server says so beside the answers.
+    pub(super) fn is_refused_since(&self, subject: &str, since: Instant) -> bool {
+        let subjects = self.subjects.lock();
+        let mut lately = subjects.iter().take_while(|(at, _)| *at >= since);
+        lately.any(|(_, refused)| **refused == *subject)
     }
 
     /// Whether a message to this instance's own inbox was refused of late.
@@ -162,6 +181,9 @@ mod tests {
                 start,
             );
         }
+        let is_refused = |subject| refused.is_refused_since(subject, start);
+        assert!(is_refused("ab.user.alice.queue.x") && !is_refused("ab.user.alice.queue"));
+        assert!(!refused.is_refused_since("elsewhere", start + Duration::from_millis(1)));
         refused.note_at("Permissions Violation for Subscription to \"ab.app.x\"", start);
         refused.note_at("ä", start);
         let shown = refused.recent_at(start + Duration::from_secs(59));

@@ -111,8 +111,12 @@ impl Store {
         for_stream(&mut item.headers, &plan.name, &item.id);
         let mut repeats = Repeats::new(Instant::now(), self.timeout);
         loop {
+            let since = Instant::now();
             let answer = match self.send(&item).await {
-                Ok(waiting) => heard(waiting.wait(repeats.patience(Instant::now())).await),
+                Ok(waiting) => {
+                    let reply = waiting.wait(repeats.patience(Instant::now())).await;
+                    self.judged(&item, since, heard(reply))
+                }
                 Err(error) => self.not_sent(error),
             };
             match repeats.answered(answer, Instant::now()) {
@@ -149,6 +153,15 @@ impl Store {
             PublishError::TooLarge { size, limit, which } => Answer::TooLarge { size, limit, which },
             _ if self.connection.is_live() => Answer::Stalled,
             _ => Answer::NotSent,
+        }
+    }
+
+    /// What no answer to the message, which was sent after `since`, means.
+    fn judged(&self, item: &Item, since: Instant, answer: Answer) -> Answer {
+        let refused = &self.connection.link.refused_publishes;
+        match answer {
+            Answer::None if refused.is_refused_since(&item.subject, since) => Answer::Forbidden,
+            answer => answer,
         }
     }
 

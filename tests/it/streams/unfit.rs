@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{NEWS, attempt, bodies, has_metric, herald, publish, subscribe, until_said};
+use super::{NEWS, attempt, bodies, has_metric, herald, herald_at, publish, subscribe, until_said};
 use crate::support::cluster::{admin, until};
 use crate::support::cluster_client::Browser;
+use crate::support::cut::Proxy;
 use crate::support::nats::{NatsServer, RawPublisher};
 use crate::support::within;
 
 /// Asks JetStream as an operator would.
 pub(super) async fn ask(nats: &NatsServer, subject: &'static str, question: Value) -> Value {
-    let client = async_nats::connect(nats.url()).await.unwrap();
+    let options = async_nats::ConnectOptions::with_user_and_password("herald".into(), "h".into());
+    let client = options.connect(nats.url()).await.unwrap();
     let answer = within(
         "JetStream's answer",
         client.request(subject, question.to_string().into()),
@@ -29,6 +31,7 @@ async fn without_jetstream_an_instance_says_so_and_sends_its_sessions_away() {
     let nats = NatsServer::start();
     let (herald, _folder) = herald(&nats, "broadcast = [\"/queue\"]").await;
     assert_eq!(until_said(&herald, "JetStream does not answer").await, 503);
+    herald.logged("JetStream does not answer").await;
     // Nothing is taken from a publisher that would not be stored.
     assert_eq!(attempt(&herald, None, NEWS, "x").await.status, 503);
     // Nor as a whole: nobody knows yet whether the stream takes batches, so this passes too.
@@ -86,35 +89,58 @@ async fn a_stream_without_a_prefix_is_not_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_read_is_passed_and_counted() {
+async fn what_cannot_be_read_is_passed_and_counted_once() {
     let nats = NatsServer::start_with_jetstream("");
-    let (herald, _folder) = herald(&nats, "").await;
+    let way = Proxy::to(([127, 0, 0, 1], nats.port()).into()).await;
+    let (herald, _folder) = herald_at(&format!("nats://{}", way.address()), "tail_bytes = \"1MiB\"").await;
     herald.until_ready().await;
     let mut browser = Browser::connect(herald.address, "test1").await;
     let begin = super::position(&subscribe(&mut browser, NEWS, None).await);
     let mut raw = RawPublisher::connect(&nats).await;
+    // Not canonical.
+    raw.publish(b"herald.broadcast.queue.%6eews", b"", b"undeliverable")
+        .await;
     for headers in [&b"NATS/1.0\r\nno colon here\r\n\r\n"[..], b"NATS/1.0\r\nA: b\r\n"] {
         raw.publish(b"herald.broadcast.queue.news", headers, b"malformed")
             .await;
     }
-    // Not canonical.
-    raw.publish(b"herald.broadcast.queue.%6eews", b"", b"undeliverable")
-        .await;
+    let counted = async || {
+        let metrics = admin(&herald, "GET", "/metrics").await.text();
+        let value = |name: &str| -> u64 {
+            let found = metrics.lines().find_map(|line| line.strip_prefix(name));
+            found
+                .and_then(|value| value.trim().parse().ok())
+                .unwrap_or_default()
+        };
+        (
+            value("herald_bus_undeliverable_total "),
+            value("herald_bus_reconnects_total "),
+        )
+    };
+    until("they are counted", async || counted().await.0 >= 3).await;
+    // The last of them is where a reader begins again after each reconnect.
+    for reconnects in 1..=3 {
+        way.cut().await;
+        way.mend();
+        until("it is back", async || counted().await.1 >= reconnects).await;
+        herald.until_ready().await;
+    }
     let good = publish(&herald, None, NEWS, "good").await;
     assert_eq!(bodies(&mut browser, NEWS, 1).await, ["good"]);
     assert!(good.ends_with("-4"), "{good}: all of them are stored");
-    // Each time that it is read: by the consumer, and perhaps by a poll before there was one.
-    until("they are counted", async || {
-        let metrics = admin(&herald, "GET", "/metrics").await.text();
-        let count = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix("herald_bus_undeliverable_total "));
-        count.and_then(|count| count.parse::<u64>().ok()) >= Some(3)
-    })
-    .await;
     let mut late = Browser::connect(herald.address, "test1").await;
     let receipt = subscribe(&mut late, NEWS, Some(&begin)).await;
     assert_eq!(super::outcome(&receipt), (Some("true"), Some("1")));
+    assert_eq!(bodies(&mut late, NEWS, 1).await, ["good"]);
+    // Behind more than its memory holds they are read from the stream, and passed there, too.
+    let filler = "x".repeat(100_000);
+    for _ in 0..12 {
+        publish(&herald, None, "/queue/others", &filler).await;
+    }
+    let mut late = Browser::connect(herald.address, "test1").await;
+    let receipt = subscribe(&mut late, NEWS, Some(&begin)).await;
+    assert_eq!(super::outcome(&receipt), (Some("true"), Some("1")));
+    assert_eq!(counted().await.0, 3);
     assert!(has_metric(&herald, "herald_history_broken_total 0").await);
     assert!(has_metric(&herald, "herald_history_resets_total{cause=\"gap\"} 0").await);
 }

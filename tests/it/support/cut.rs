@@ -1,8 +1,10 @@
-//! A way to an instance that a test can cut: connections break, and new ones are closed at once until it is mended.
+//! A way to an instance, or to NATS, that a test can cut: connections break, and new ones are closed at once until it is mended.
+//! On the way from NATS it can let the server say that it has another version.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -11,6 +13,8 @@ struct State {
     is_whole: bool,
     cuts: u64,
     open: usize,
+    /// The version that NATS says it has.
+    version: Option<&'static str>,
 }
 
 /// Passes on what comes, both ways, while it is whole.
@@ -28,21 +32,27 @@ impl Proxy {
             is_whole: true,
             cuts: 0,
             open: 0,
+            version: None,
         }));
         let watched = state.clone();
         tokio::spawn(async move {
             while let Ok((mut outside, _)) = listener.accept().await {
                 let (own, mut state) = (watched.clone(), watched.subscribe());
-                let mut begun = 0;
+                let (mut begun, mut version) = (0, None);
                 own.send_modify(|state| {
                     state.open += 1;
-                    begun = state.cuts;
+                    (begun, version) = (state.cuts, state.version);
                 });
                 tokio::spawn(async move {
                     let pass_on = async {
                         // Nobody may be there any more.
                         if let Ok(mut inside) = TcpStream::connect(to).await {
-                            let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+                            match version {
+                                None => {
+                                    let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+                                }
+                                Some(version) => with_version(&mut outside, &mut inside, version).await,
+                            }
                         }
                     };
                     tokio::select! {
@@ -73,8 +83,37 @@ impl Proxy {
         broken.await.unwrap();
     }
 
+    /// Has NATS say on new connections that it has this version, or its own.
+    pub fn say_version(&self, version: Option<&'static str>) {
+        self.state.send_modify(|state| state.version = version);
+    }
+
     /// Passes on again.
     pub fn mend(&self) {
         self.state.send_modify(|state| state.is_whole = true);
+    }
+}
+
+/// Passes on both ways, each INFO of NATS with this version.
+async fn with_version(outside: &mut TcpStream, inside: &mut TcpStream, version: &str) {
+    let ((mut from_outside, mut to_outside), (from_inside, mut to_inside)) =
+        (outside.split(), inside.split());
+    let down = async {
+        let mut from_inside = BufReader::new(from_inside);
+        let mut line = Vec::new();
+        while from_inside.read_until(b'\n', &mut line).await? > 0 {
+            if let Some(info) = line.strip_prefix(b"INFO ") {
+                let mut info: serde_json::Value = serde_json::from_slice(info).expect("INFO is JSON");
+                info["version"] = version.into();
+                line = format!("INFO {info}\r\n").into_bytes();
+            }
+            to_outside.write_all(&line).await?;
+            line.clear();
+        }
+        std::io::Result::Ok(())
+    };
+    tokio::select! {
+        _ = tokio::io::copy(&mut from_outside, &mut to_inside) => {}
+        _ = down => {}
     }
 }

@@ -846,16 +846,18 @@ impl ConnectionHandler {
             }
             ServerOp::Malformed(mut malformed) => {
                 debug!("skipped a malformed message: {malformed:?}");
+                if let Some(subscription) = self.subscriptions.get_mut(&malformed.sid) {
+                    if subscription.takes_malformed {
+                        // It is not skipped: the reader counts it, who knows whether it has seen it before. Full or closed:
+                        // as with any other message, the reader sees that it is missing.
+                        subscription.sender.try_send(malformed.message()).ok();
+                        return;
+                    }
+                }
                 self.connector
                     .connect_stats
                     .malformed_messages
                     .add(1, Ordering::Relaxed);
-                if let Some(subscription) = self.subscriptions.get_mut(&malformed.sid) {
-                    if subscription.takes_malformed {
-                        // Full or closed: as with any other message, the reader sees that it is missing.
-                        subscription.sender.try_send(malformed.message()).ok();
-                    }
-                }
                 malformed.header = Bytes::new();
                 self.connector
                     .events_tx

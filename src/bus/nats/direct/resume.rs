@@ -65,7 +65,7 @@ impl Direct {
                     self.page(plan, from, &subject, PAGE_MESSAGES).await.map(|page| {
                         let decode = |(mark, raw): (crate::bus::reader::Mark, _)| {
                             let sequence = mark.sequence;
-                            (sequence, decoder.decode(raw, Position { epoch, sequence }))
+                            (sequence, decoder.decode_again(raw, Position { epoch, sequence }))
                         };
                         reading.page(Page {
                             messages: page.messages.into_iter().map(decode).collect(),

@@ -36,7 +36,7 @@ impl NatsHistory {
                 let read_to = page.messages.last().map_or(last, |(mark, _)| mark.sequence);
                 for (mark, raw) in page.messages {
                     if let Some(position) = wanted.get(&mark.sequence)
-                        && let Some(envelope) = self.decoder.decode(raw, *position)
+                        && let Some(envelope) = self.decoder.decode_again(raw, *position)
                     {
                         found.insert(*position, envelope);
                     }

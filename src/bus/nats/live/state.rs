@@ -42,6 +42,13 @@ pub(in crate::bus::nats) struct State {
     pub(in crate::bus::nats) expired: AtomicU64,
 }
 
+fn too_old(version: Version) -> String {
+    format!(
+        "the NATS server has version {version}, history needs {} or later",
+        Version::LEAST
+    )
+}
+
 /// What the stream is like, as far as it is known.
 #[derive(Default)]
 struct Told {
@@ -78,7 +85,10 @@ impl State {
     /// Notes what the stream is like. Whether it is as it has to be.
     pub(super) fn observe(&self, plan: &Plan, stream: &Stream, version: Version) -> bool {
         self.noted(stream.info.first);
-        let report = plan.compare(&stream.config, version);
+        let mut report = plan.compare(&stream.config, version);
+        if version < Version::LEAST {
+            report.not_ready.push(too_old(version));
+        }
         let mut told = self.report.lock();
         if told.report != report {
             for words in &report.not_ready {
@@ -103,11 +113,7 @@ impl State {
 
     /// Notes that the server cannot keep history: a stream of its making would not be what it says.
     pub(super) fn too_old(&self, version: Version) {
-        let words = format!(
-            "the NATS server has version {version}, history needs {} or later",
-            Version::LEAST
-        );
-        self.note_failure(words, true);
+        self.note_failure(too_old(version), true);
     }
 
     /// Notes that the stream cannot be asked.
@@ -172,6 +178,18 @@ impl State {
             trouble.push("history: what the stream has is still being read".to_owned());
         }
         trouble
+    }
+
+    /// What does not keep this instance from being ready, and yet keeps it from storing and reading: nobody answers for the
+    /// stream, as in an election, or since JetStream was switched off.
+    pub(in crate::bus::nats) fn silence(&self) -> Option<String> {
+        let told = self.report.lock();
+        let is_ready = *self.caught_up.borrow();
+        let failure = told
+            .failure
+            .as_ref()
+            .filter(|(_, is_refused)| is_ready && !is_refused);
+        failure.map(|(words, _)| words.clone())
     }
 
     /// The limits of the stream that are not the configuration's.

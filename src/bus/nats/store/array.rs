@@ -111,6 +111,7 @@ impl Store {
 
     /// Sends all that has no outcome, in order, and then hears all.
     async fn round(&self, places: &mut [Place], look: &Notify) {
+        let since = Instant::now();
         let mut sent = Vec::new();
         for (index, place) in places.iter().enumerate() {
             if place.outcome.is_some() {
@@ -129,6 +130,7 @@ impl Store {
             let Some(place) = places.get_mut(index) else {
                 continue;
             };
+            let answer = self.judged(&place.item, since, answer);
             match place.repeats.answered(answer, Instant::now()) {
                 Next::Done(outcome) => place.outcome = Some(outcome),
                 Next::Again { after } => {

@@ -54,8 +54,16 @@ impl Store {
         }
         let mut repeats = Repeats::new(Instant::now(), self.timeout);
         loop {
+            let since = Instant::now();
             let answer = match self.send_batch(&items).await {
-                Ok(waiting) => heard(waiting.wait(repeats.patience(Instant::now())).await),
+                Ok(waiting) => {
+                    let reply = heard(waiting.wait(repeats.patience(Instant::now())).await);
+                    // It is the last that commits the batch.
+                    match items.last() {
+                        Some(last) => self.judged(last, since, reply),
+                        None => reply,
+                    }
+                }
                 Err(error) => self.not_sent(error),
             };
             let answer = match answer {

@@ -7,7 +7,8 @@
 //! | no responders: no leader, or no stream | surely not stored: again after 100 ms, 200, 400, 400 … |
 //! | none within 2 s, or the connection lost | again: perhaps stored, and then known by its id |
 //! | the same id is being stored (10158), too many requests (10167) | again after 50 ms |
-//! | a limit of the stream, or of JetStream's storage | full, surely not stored |
+//! | a limit of the stream, of the account or of JetStream's storage | full, surely not stored |
+//! | none, and the server said that this user may not publish there | surely not stored, and it would not be the next time |
 //! | any other refusal that passes (5xx) | surely not stored: again as without responders |
 //! | any other refusal | surely not stored, and it would not be the next time |
 //! | the connection does not take it | surely not sent: again as without responders |
@@ -31,7 +32,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// The same id is being stored; the server's queue is full.
 const BUSY: [u32; 2] = [10_158, 10_167];
 /// The stream's limits with `discard: new`; not enough storage; storage or memory of the account used up.
-const FULL: [u32; 4] = [10_077, 10_023, 10_047, 10_028];
+const FULL: [u32; 5] = [10_077, 10_023, 10_047, 10_028, 10_002];
 
 /// Why a message is not known to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub(super) enum Answer {
     NoResponders,
     /// None came.
     None,
+    /// None came, since the server does not permit this user to publish there.
+    Forbidden,
     /// JetStream did not store it.
     Refused(Refusal),
     /// There is no connection to hand it to.
@@ -161,6 +164,7 @@ impl Repeats {
                 self.untaken = 0;
                 BUSY_PAUSE
             }
+            Answer::Forbidden => return Next::Done(Err(self.surely(StoreError::Unavailable))),
             Answer::Refused(refusal) if refusal.code < 500 => {
                 return Next::Done(Err(self.surely(StoreError::Unavailable)));
             }
@@ -295,6 +299,9 @@ mod tests {
             (vec![refused(503, 10_023)], vec![], Some(Err(StoreError::Full))),
             (vec![refused(500, 10_047)], vec![], Some(Err(StoreError::Full))),
             (vec![refused(500, 10_028)], vec![], Some(Err(StoreError::Full))),
+            (vec![refused(400, 10_002)], vec![], Some(Err(StoreError::Full))),
+            (vec![Answer::Forbidden], vec![], unavailable()),
+            (vec![Answer::None, Answer::Forbidden], vec![0], unknown()),
             (vec![Answer::None, refused(503, 10_077)], vec![0], unknown()),
         ];
         for (answers, pauses, end) in cases {
