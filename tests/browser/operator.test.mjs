@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  Browser,
   Herald,
   enter,
   joined,
@@ -17,13 +18,14 @@ import {
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 
-async function cluster(t) {
-  const nats = await startNats(t);
+async function cluster(t, { history = false } = {}) {
+  const nats = await startNats(t, { jetstream: history });
   const start = (name) =>
     Herald.start(t, {
       HERALD_BUS__URL: nats.url,
       HERALD_INSTANCE__NAME: name,
       HERALD_HTTP__TRACE_URL: 'http://jaeger.example/trace/{trace_id}',
+      ...(history && { HERALD_HISTORY__ENABLED: 'true' }),
     });
   return Promise.all(['one', 'two'].map(start));
 }
@@ -157,7 +159,7 @@ test('the views change by the arrow keys, and what was received stays', async (t
 for (const colorScheme of ['light', 'dark']) {
   for (const width of [360, 1280]) {
     test(`it is readable at ${width} px in ${colorScheme} mode`, async (t) => {
-      const [one, two] = await cluster(t);
+      const [one, two] = await cluster(t, { history: true });
       for (const user of ['test1', 'test2', 'test3']) await enter(await openHerald(t, two), user);
       const viewport = { width, height: 800 };
       const page = await operate(t, one, 'admin', { colorScheme, viewport, reducedMotion: 'reduce' });
@@ -176,6 +178,15 @@ for (const colorScheme of ['light', 'dark']) {
       await page.getByRole('heading', { name: 'test1: 1 session' }).waitFor();
       await page.getByRole('button', { name: 'Who would get it?' }).click();
       await page.locator('#reach').waitFor();
+      // Somebody was away for a moment.
+      const { position } = JSON.parse((await post(`${one.http}/api/v1/notifications`, { destination: '/queue/orders', payload: 'gone' })).text);
+      const back = await Browser.connect(t, one.ws, { user: 'test4' });
+      await back.subscribe('/queue/orders', { 'last-message-id': position });
+      await until('what history keeps, stores and has replayed', async () => {
+        const found = await rows(page, 'history');
+        const resumes = await page.locator('#resumes').innerText();
+        return found.length === 2 && found.every((row) => / of (256 MiB|1 GiB)$/.test(row)) && resumes === '1 resume: 1 recovered';
+      });
       await until('the plots have some points', async () => (await colours(page, 'Rates')) > 8);
       // A picture for people wants more of a curve than a test does.
       if (process.env.HERALD_SCREENSHOTS) await page.waitForTimeout(24_000);

@@ -57,6 +57,9 @@ export interface KindOfHistory {
   /** In its memory. */
   messages: number;
   storedBytes: number;
+  /** In the stream, and the most that it may hold; 0 without a bound. */
+  streamBytes?: number;
+  streamBytesMax?: number;
 }
 
 export interface History {
@@ -173,7 +176,17 @@ function historyOf(scrape: Scrape): History {
     // 0 without a stream.
     const head = of('herald_history_head', kind) || undefined;
     const lag = head === undefined ? undefined : of('herald_history_lag_messages', kind);
-    return { kind, head, lag, messages: value, storedBytes: of('herald_tail_bytes', kind) ?? 0 };
+    const streamBytes = head === undefined ? undefined : of('herald_history_stored_bytes', kind);
+    const streamBytesMax = head === undefined ? undefined : of('herald_history_stored_bytes_max', kind);
+    return {
+      kind,
+      head,
+      lag,
+      messages: value,
+      storedBytes: of('herald_tail_bytes', kind) ?? 0,
+      streamBytes,
+      streamBytesMax,
+    };
   });
   const resumes = (scrape.get('herald_resumes_total') ?? []).map(({ labels, value }): [string, number] => [
     labels.outcome ?? '',

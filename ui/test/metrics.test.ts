@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest';
 import { Meter } from '../src/meter';
 import { buckets, merge, parseMetrics, quantile, since, sum } from '../src/metrics';
-import { resumeWords } from '../src/operator/History';
+import { resumeWords, storedWords } from '../src/operator/History';
 
 test('the text format is read, labels and escapes included', () => {
   const scrape = parseMetrics(
@@ -164,6 +164,8 @@ test('history: what each instance keeps, how far it is where there is a stream, 
       'herald_tail_bytes{kind="broadcast"} 300',
       `herald_history_head{kind="broadcast"} ${head}`,
       'herald_history_lag_messages{kind="broadcast"} 2',
+      'herald_history_stored_bytes{kind="broadcast"} 1536',
+      'herald_history_stored_bytes_max{kind="broadcast"} 1073741824',
       'herald_resumes_total{outcome="recovered"} 5',
       'herald_resumes_total{outcome="too-many"} 1',
     ].join('\n');
@@ -174,7 +176,18 @@ test('history: what each instance keeps, how far it is where there is a stream, 
     { kind: 'broadcast', messages: 3, storedBytes: 300 },
     { kind: 'user', messages: 0, storedBytes: 0 },
   ]);
-  expect(streaming?.kinds[0]).toEqual({ kind: 'broadcast', head: 17, lag: 2, messages: 3, storedBytes: 300 });
+  expect(streaming?.kinds[0]).toEqual({
+    kind: 'broadcast',
+    head: 17,
+    lag: 2,
+    messages: 3,
+    storedBytes: 300,
+    streamBytes: 1536,
+    streamBytesMax: 1073741824,
+  });
+  expect(storedWords(1536, 1073741824)).toBe('1.5 KiB of 1 GiB');
+  expect(storedWords(1536, 0)).toBe('1.5 KiB');
+  expect(storedWords(undefined, undefined)).toBe('–');
   expect(embedded?.resumes).toEqual([
     ['recovered', 5],
     ['too-many', 1],

@@ -1,9 +1,9 @@
-/** What history does: how far each instance is, what it keeps in memory, and how those who came back fared. */
+/** What history does: how far each instance is, what it keeps in memory, what the streams hold, and how those who came back fared. */
 
 import { bytes } from '../format';
 import type { Seen } from '../meter';
 
-const COLUMNS = ['Head', 'Lag', 'In memory', 'Bytes'];
+const COLUMNS = ['Head', 'Lag', 'In memory', 'Bytes', 'Stored'];
 
 export function History({ seen }: { seen: Seen[] }) {
   const resumes = new Map<string, number>();
@@ -34,7 +34,7 @@ export function History({ seen }: { seen: Seen[] }) {
           </thead>
           <tbody>
             {seen.flatMap(({ instance, history }) =>
-              history.kinds.map(({ kind, head, lag, messages, storedBytes }) => (
+              history.kinds.map(({ kind, head, lag, messages, storedBytes, streamBytes, streamBytesMax }) => (
                 <tr key={`${instance} ${kind}`}>
                   <th scope="row">{instance}</th>
                   <td>{kind}</td>
@@ -42,6 +42,7 @@ export function History({ seen }: { seen: Seen[] }) {
                   <td className="number">{lag?.toLocaleString() ?? '–'}</td>
                   <td className="number">{messages.toLocaleString()}</td>
                   <td className="number">{bytes(storedBytes)}</td>
+                  <td className="number">{storedWords(streamBytes, streamBytesMax)}</td>
                 </tr>
               )),
             )}
@@ -50,6 +51,12 @@ export function History({ seen }: { seen: Seen[] }) {
       </section>
     </section>
   );
+}
+
+/** Such as "1.5 MiB of 1 GiB". Where there is no stream, a dash. */
+export function storedWords(stored: number | undefined, most: number | undefined): string {
+  if (stored === undefined) return '–';
+  return most ? `${bytes(stored)} of ${bytes(most)}` : bytes(stored);
 }
 
 /** Such as "3 resumes: 2 recovered, 1 too-many". */
