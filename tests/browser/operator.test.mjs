@@ -186,7 +186,8 @@ for (const colorScheme of ['light', 'dark']) {
         const found = await rows(page, 'history');
         const resumes = await page.locator('#resumes').innerText();
         return found.length === 2 && found.every((row) => / of (256 MiB|1 GiB)$/.test(row)) && resumes === '1 resume: 1 recovered';
-      });
+        // JetStream is asked every ten seconds how much it holds.
+      }, 60_000);
       await until('the plots have some points', async () => (await colours(page, 'Rates')) > 8);
       // A picture for people wants more of a curve than a test does.
       if (process.env.HERALD_SCREENSHOTS) await page.waitForTimeout(24_000);
