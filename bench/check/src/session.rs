@@ -104,7 +104,8 @@ pub async fn run(world: Arc<World>, number: u32) -> Vec<Subscription> {
             _ = over.wait_for(|over| *over) => break,
         }
     }
-    let live = client.live;
+    // Whoever had everything, and lost its connection behind that, does not stand still.
+    let live = client.live || client.finished;
     let places = client.places.into_iter();
     let subscriptions = places.map(|place| Subscription {
         session: number,
