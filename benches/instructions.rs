@@ -13,18 +13,23 @@ use std::process::{Command, ExitCode};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use herald::bus::embedded::{EmbeddedBus, Keeping};
+use herald::bus::{Bus, Config, Limits};
 use herald::delivery::registry::Registry;
 use herald::delivery::wire::{self, AckMode, GroupKey};
-use herald::destination::{Path, Target};
-use herald::envelope::Envelope;
+use herald::destination::{Path, Prefixes, Target};
+use herald::envelope::{Envelope, HeaderLimits};
+use herald::instance::InstanceId;
 use herald::principal::UserName;
+use herald::setting::ByteSize;
 use herald::stomp::{Decoder, Version};
 
 #[path = "instructions/registry.rs"]
 mod registry;
 
 /// What is counted, how many units of it in the shorter run, and the most instructions that a unit may cost. The bounds are a
-/// tenth above the first counts of an optimized build: 70, 9,142, 2,747, 5,599.
+/// tenth above the first counts of an optimized build: 70, 9,142, 2,747, 5,599; 69, 3,127, 4,593.
 const SCENARIOS: &[(&str, u32, u64)] = &[
     ("a delivery of a broadcast to 1,000 sessions", 200_000, 80),
     (
@@ -34,6 +39,13 @@ const SCENARIOS: &[(&str, u32, u64)] = &[
     ),
     ("encoding a MESSAGE", 5_000, 3_000),
     ("decoding a SEND", 5_000, 6_200),
+    (
+        "a delivery of a broadcast that is kept, to 1,000 sessions",
+        200_000,
+        80,
+    ),
+    ("a publish on the embedded bus, without history", 20_000, 3_450),
+    ("a publish on the embedded bus that is kept", 20_000, 5_050),
 ];
 
 /// Sessions of a broadcast.
@@ -48,10 +60,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         };
         match scenario {
-            0 => broadcast(units),
+            0 => broadcast(units, false),
             1 => to_one_user(units),
             2 => encode(units),
-            _ => decode(units),
+            3 => decode(units),
+            4 => broadcast(units, true),
+            5 => publish(units, false),
+            _ => publish(units, true),
         }
         return ExitCode::SUCCESS;
     }
@@ -97,8 +112,8 @@ fn count(scenario: usize, units: u32) -> Option<u64> {
 }
 
 /// A registry with one session for each target, subscribed to it.
-fn registry(targets: &[(UserName, Target)]) -> Registry {
-    let registry = registry::empty(false).unwrap_or_else(|_| std::process::abort());
+fn registry(targets: &[(UserName, Target)], is_kept: bool) -> Registry {
+    let registry = registry::empty(is_kept).unwrap_or_else(|_| std::process::abort());
     for (user, target) in targets {
         run(registry::subscribe(&registry, user.clone(), target));
     }
@@ -107,12 +122,13 @@ fn registry(targets: &[(UserName, Target)]) -> Registry {
 }
 
 /// Each broadcast alone: several in the mailbox would be written together.
-fn broadcast(units: u32) {
+fn broadcast(units: u32, is_kept: bool) {
     let target = Target::Broadcast(path());
-    let registry = registry(&vec![(user(0), target.clone()); SESSIONS as usize]);
+    let registry = registry(&vec![(user(0), target.clone()); SESSIONS as usize], is_kept);
     let mut written = 0;
-    for _ in 0..units / SESSIONS {
-        run(registry.deliver(Envelope::new(target.clone(), vec![b'x'; 128])));
+    for number in 0..units / SESSIONS {
+        let sequence = is_kept.then_some(u64::from(number) + 1);
+        run(registry.deliver(registry::notification(&target, sequence)));
         written += u64::from(SESSIONS);
         wait(|| registry.stats().written == written);
     }
@@ -125,11 +141,45 @@ fn to_one_user(units: u32) {
         (user.clone(), Target::User { user, path })
     };
     let targets: Vec<_> = (0..USERS).map(of_user).collect();
-    let registry = registry(&targets);
+    let registry = registry(&targets, false);
     for (_, target) in targets.iter().cycle().take(units as usize) {
         run(registry.deliver(Envelope::new(target.clone(), vec![b'x'; 128])));
     }
     wait(|| registry.stats().written == u64::from(units));
+}
+
+/// From the publisher to the relay, each taken out before the next.
+fn publish(units: u32, is_kept: bool) {
+    let (config, instance) = (Config::default(), InstanceId::random());
+    let limits = Limits {
+        body_bytes: ByteSize::mib(1),
+        headers: HeaderLimits {
+            count: 32,
+            bytes: 4096,
+        },
+    };
+    let keeping = Keeping::of(&Default::default(), &Prefixes::default(), ByteSize::mib(1));
+    let bus = match keeping.filter(|_| is_kept) {
+        Some(keeping) => EmbeddedBus::with_history(&config, limits, instance, keeping),
+        None => EmbeddedBus::new(&config, limits, instance),
+    };
+    let Some(mut incoming) = bus.incoming() else {
+        return;
+    };
+    let targets: Vec<_> = (0..USERS)
+        .map(|number| Target::User {
+            user: user(number),
+            path: path(),
+        })
+        .collect();
+    let all: Vec<_> = targets
+        .iter()
+        .map(|target| registry::notification(target, None))
+        .collect();
+    for envelope in all.iter().cycle().take(units as usize) {
+        let published = run(bus.publish(envelope));
+        black_box((published.is_ok(), run(incoming.next())));
+    }
 }
 
 fn encode(units: u32) {
