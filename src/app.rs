@@ -42,17 +42,21 @@ use crate::ws::upgrade::{Admission, UpgradeState, routes};
 mod background;
 mod connect;
 mod desk;
+mod explain;
 mod listen;
 mod prepare;
 mod push;
 mod settings;
 mod tasks;
 
+pub use explain::Subject;
 pub use prepare::Prepared;
 
 use connect::connect_bus;
 use listen::{Bound, Listening};
-use settings::{connection_limits, header_limits, registry_settings, rules, start_tracing};
+use settings::{
+    connection_limits, header_limits, permissions, policy, registry_settings, rules, start_tracing,
+};
 use tasks::Tasks;
 
 /// Why an instance could not start, or ended other than by a signal.
@@ -191,6 +195,7 @@ impl App {
 
         let bound = Bound::bind(&config.http)?;
         let (most, meters) = (config.limits.body_bytes.0, metrics.clone());
+        let permissions = permissions(&config)?;
         let publisher = Publisher::new(bus.clone(), tracer.clone(), meters, most);
         let state = http::api::State {
             publisher: publisher.clone(),
@@ -200,7 +205,8 @@ impl App {
             authenticator: authenticator.clone(),
             prefixes: Arc::new(config.destinations.clone()),
             instance: instance.clone(),
-            policy: http::access::Policy::new(&config.api),
+            permissions: permissions.clone(),
+            policy: policy(&config)?,
             metrics: metrics.clone(),
             tracer: tracer.clone(),
             phase: phase_seen,
@@ -224,7 +230,7 @@ impl App {
             bus: bus.clone(),
             publisher,
             presence: presence.clone(),
-            rules: rules(&config, &authenticator, header_limits)?,
+            rules: rules(&config, &authenticator, permissions, header_limits),
             application: Application {
                 routes: config.application.routes.clone(),
                 errors: config.application.errors.clone(),

@@ -176,6 +176,12 @@ impl Authenticator {
             .is_some_and(|user| user.principal.is_clone_of(principal))
     }
 
+    /// The user of this name, as it would be after a login.
+    pub fn known(&self, name: &str) -> Option<Principal> {
+        let users = self.store.current();
+        users.get(name).map(|user| user.principal.clone())
+    }
+
     /// Whether there is any user who could log in.
     pub fn has_users(&self) -> bool {
         !self.store.current().is_empty()

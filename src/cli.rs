@@ -10,6 +10,7 @@ use crate::config::Arguments;
 pub mod check;
 pub mod client;
 pub mod doctor;
+pub mod explain;
 pub mod hash_password;
 pub mod health;
 pub mod manual;
@@ -40,6 +41,9 @@ pub enum Command {
     Check(ConfigArgs),
     /// Looks whether an instance with this configuration can run here, and says what to do where not.
     Doctor(DoctorArgs),
+    /// Explains a decision.
+    #[command(subcommand)]
+    Explain(explain::Explain),
     /// Asks a running instance whether it is ready; exit code 0 or 1.
     Health(health::HealthArgs),
     /// Reads a password and prints its argon2id hash for the configuration or a users file.

@@ -40,7 +40,7 @@ pub struct Config {
     /// `[destinations]`
     pub destinations: crate::destination::Prefixes,
     /// `[permissions]`
-    pub permissions: crate::interceptor::authorize::Config,
+    pub permissions: crate::permissions::Config,
     /// `[application]`
     pub application: crate::session::application::Config,
     /// `[limits]`

@@ -23,6 +23,7 @@ pub(crate) mod observe;
 pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod page;
+pub(crate) mod permission;
 pub(crate) mod proxies;
 pub(crate) mod refusals;
 pub(crate) mod router;

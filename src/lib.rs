@@ -32,6 +32,7 @@ pub mod instance;
 pub mod interceptor;
 pub(crate) mod limit;
 pub mod origins;
+pub mod permissions;
 pub(crate) mod presence;
 pub mod principal;
 pub(crate) mod probe;

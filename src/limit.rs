@@ -52,6 +52,8 @@ limits! {
     Taps = "api.taps",
     TargetsPerRequest = "api.targets_per_request",
     TargetsPerCaller = "api.targets_per_caller",
+    KeyRate = "api.keys.rate",
+    KeyBytes = "api.keys.bytes",
     HistoryKeys = "history.keys",
     LoginQueue = "login.queue",
     LoginQueueTimeout = "login.queue_timeout",

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use herald::app::{self, Prepared};
+use herald::app::{self, Prepared, Subject};
 use herald::cli::client::{self, ClientError};
 use herald::cli::{
     Cli, Command, ConfigArgs, DoctorArgs, EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, check, complain, doctor,
-    hash_password, health, manual,
+    explain, hash_password, health, manual,
 };
 use herald::config::{self, Arguments, ConfigError, Loaded};
 use herald::telemetry;
@@ -41,6 +41,7 @@ fn run() -> Result<(), u8> {
         Command::Serve(flags) => serve(flags),
         Command::Check(flags) => print_check(flags),
         Command::Doctor(args) => examine(args),
+        Command::Explain(explain::Explain::Permission(args)) => explain_permission(args),
         Command::Health(flags) => ask_health(flags),
         Command::HashPassword => hash_password::run().map_err(|error| failure(&error)),
         Command::Publish(args) => client(client::publish::run(args)),
@@ -94,6 +95,31 @@ fn print_check(flags: ConfigArgs) -> Result<(), u8> {
         .lock()
         .write_all(text.as_bytes())
         .map_err(|error| failure(&error))
+}
+
+fn explain_permission(args: explain::PermissionArgs) -> Result<(), u8> {
+    let (_, prepared) = prepare(args.config)?;
+    let subject = match (args.who.user, args.who.key) {
+        (Some(user), _) => Subject::User(user),
+        (None, key) => Subject::Key(key.unwrap_or_default()),
+    };
+    let (action, destination) = args.what.action().ok_or(EXIT_USAGE)?;
+    let decision = prepared
+        .explain(&subject, action, destination)
+        .map_err(|error| failure(&error))?;
+    let text = match args.json {
+        true => serde_json::to_string(&decision).map(|line| line + "\n"),
+        false => Ok(explain::render(&decision)),
+    };
+    let text = text.map_err(|error| failure(&error))?;
+    std::io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(|error| failure(&error))?;
+    match decision.permitted {
+        true => Ok(()),
+        false => Err(EXIT_FAILURE),
+    }
 }
 
 fn ask_health(flags: health::HealthArgs) -> Result<(), u8> {

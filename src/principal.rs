@@ -9,6 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::deceptive::is_deceptive;
 
+mod attributes;
+
+pub use attributes::{
+    ATTRIBUTE_MAX_BYTES, ATTRIBUTE_VALUES_MAX, ATTRIBUTES_MAX, ATTRIBUTES_MAX_BYTES, Attributes,
+    AttributesError, is_attribute_name,
+};
+
 /// The role a principal needs to open a session (docs/auth.md).
 pub const ROLE_USER: &str = "ROLE_USER";
 /// The role that lets a user publish over REST (docs/rest.md).
@@ -180,40 +187,59 @@ impl std::borrow::Borrow<str> for UserName {
     }
 }
 
-/// An authenticated user with its roles. Cheap to clone.
+/// An authenticated user with its roles and attributes. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
+pub struct Principal(Arc<Inner>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Inner {
     user: UserName,
-    roles: Arc<[Box<str>]>,
+    roles: Box<[Box<str>]>,
+    attributes: Attributes,
 }
 
 impl Principal {
-    /// A principal named `user` with `roles` (full names, `ROLE_…`).
+    /// A principal named `user` with `roles` (full names, `ROLE_…`) and without attributes.
     pub fn new(user: UserName, roles: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        Self {
-            user,
-            roles: roles.into_iter().map(Into::into).collect(),
-        }
+        Self::with_attributes(user, roles, Attributes::default())
     }
 
-    /// Whether one was cloned from the other: not merely equal in name and roles, but from the same login data.
+    /// The same with attributes.
+    pub fn with_attributes(
+        user: UserName,
+        roles: impl IntoIterator<Item = impl Into<Box<str>>>,
+        attributes: Attributes,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            user,
+            roles: roles.into_iter().map(Into::into).collect(),
+            attributes,
+        }))
+    }
+
+    /// Whether one was cloned from the other: not merely equal in what it holds, but from the same login data.
     pub fn is_clone_of(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.roles, &other.roles) && self.user == other.user
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The user's name.
     pub fn user(&self) -> &UserName {
-        &self.user
+        &self.0.user
     }
 
     /// The roles, in configured order.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.roles.iter().map(|role| &**role)
+        self.0.roles.iter().map(|role| &**role)
     }
 
     /// Whether the principal has `role` (a full name).
     pub fn has_role(&self, role: &str) -> bool {
-        self.roles.iter().any(|held| &**held == role)
+        self.0.roles.iter().any(|held| &**held == role)
+    }
+
+    /// What else is known of it.
+    pub fn attributes(&self) -> &Attributes {
+        &self.0.attributes
     }
 }
 

@@ -32,6 +32,10 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub limit_bytes: Option<usize>,
+    /// Name, or else key, of the rule that refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "tenant")]
+    pub rule: Option<String>,
     /// For how many of several users it was published, though not for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -53,6 +57,7 @@ impl Problem {
             pointer: None,
             limit: None,
             limit_bytes: None,
+            rule: None,
             published: None,
             positions: None,
         }

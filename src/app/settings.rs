@@ -7,12 +7,14 @@ use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::delivery::registry;
 use crate::envelope::{HeaderLimits, Kept};
+use crate::http::access::Policy;
 use crate::instance::Instance;
 use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
 use crate::interceptor::authorize::Authorize;
 use crate::interceptor::rate_limit::RateLimit;
 use crate::limit::Total;
+use crate::permissions::Permissions;
 use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::setting::Findings;
@@ -51,24 +53,40 @@ pub(super) fn registry_settings(config: &Config, kept: Kept) -> registry::Settin
     }
 }
 
-pub(super) fn rules(
-    config: &Config,
-    authenticator: &Arc<Authenticator>,
-    headers: HeaderLimits,
-) -> Result<Rules, Error> {
+/// `[permissions]`, knowing what the built-in routes do.
+pub(super) fn permissions(config: &Config) -> Result<Arc<Permissions>, Error> {
     let mut findings = Findings::default();
-    let authorize = Authorize::new(&config.permissions, &config.destinations, &mut findings);
+    let permissions = Permissions::new(&config.permissions, &config.destinations, &mut findings);
     findings
         .into_result()
         .map_err(|finding| Error::Config(finding.to_string()))?;
     let list = config.presence.list_destination.as_ref();
-    let authorize = authorize.with_built_in(config.application.built_in(list).flatten().collect());
-    Ok(Rules {
+    let built_in = config.application.built_in(list).flatten().collect();
+    Ok(Arc::new(permissions.with_built_in(built_in)))
+}
+
+/// `[api]`
+pub(super) fn policy(config: &Config) -> Result<Policy, Error> {
+    let mut findings = Findings::default();
+    let policy = Policy::new(&config.api, &config.destinations, &mut findings);
+    findings
+        .into_result()
+        .map_err(|finding| Error::Config(finding.to_string()))?;
+    Ok(policy)
+}
+
+pub(super) fn rules(
+    config: &Config,
+    authenticator: &Arc<Authenticator>,
+    permissions: Arc<Permissions>,
+    headers: HeaderLimits,
+) -> Rules {
+    Rules {
         prefixes: config.destinations.clone(),
         chain: Chain::new(vec![
             Box::new(Authenticate::new(authenticator.clone())),
             Box::new(RateLimit::new(&config.limits)),
-            Box::new(authorize),
+            Box::new(Authorize::new(permissions)),
         ]),
         limits: state::Limits {
             id_bytes: config.limits.id_bytes.0,
@@ -82,7 +100,7 @@ pub(super) fn rules(
             headers,
         },
         routes: config.application.body_limits(),
-    })
+    }
 }
 
 pub(super) fn connection_limits(config: &Config) -> context::Limits {

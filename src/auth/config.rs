@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::phc::StoredHash;
-use crate::principal::{Role, UserName};
+use crate::principal::{Attributes, Role, UserName};
 use crate::setting::{ByteSize, Findings, HumanDuration, Secret};
 
 /// One user from the configuration or from the users file.
@@ -19,6 +19,9 @@ pub struct UserEntry {
     /// Full role names; default `["ROLE_USER"]`.
     #[serde(default = "default_roles", deserialize_with = "roles")]
     pub roles: Vec<Role>,
+    /// What else is known of it, for rules that ask (`{claim.tenant}`); default none.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub attributes: Attributes,
 }
 
 fn default_roles() -> Vec<Role> {

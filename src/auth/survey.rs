@@ -48,6 +48,7 @@ mod tests {
             name: name.parse().unwrap(),
             password: Secret::new(hash),
             roles: vec!["ROLE_USER".parse().unwrap()],
+            attributes: Default::default(),
         }
     }
 

@@ -28,6 +28,7 @@ fn entry(name: &str, password: &str) -> UserEntry {
         name: name.parse().unwrap(),
         password: Secret::new(phc::cheap(password)),
         roles: vec!["ROLE_USER".parse().unwrap()],
+        attributes: Default::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 
 use super::phc::StoredHash;
 use super::{Config, LoginConfig, UserEntry};
-use crate::principal::{Principal, Role, UserName};
+use crate::principal::{Attributes, Principal, Role, UserName};
 use crate::setting::{ByteSize, Findings, Secret};
 
 pub mod file;
@@ -38,7 +38,11 @@ impl User {
         let hash = StoredHash::parse(entry.password.expose(), hash_memory)
             .map_err(|cause| UserProblem::Password(name.clone(), cause))?;
         let user = Self {
-            principal: Principal::new(name.clone(), entry.roles.iter().cloned()),
+            principal: Principal::with_attributes(
+                name.clone(),
+                entry.roles.iter().cloned(),
+                entry.attributes.clone(),
+            ),
             hash: Arc::new(hash),
         };
         Ok((name, user))
@@ -198,6 +202,12 @@ impl KnownUsers {
         Ok(Self { store, watched })
     }
 
+    /// The user of this name, as it would be after a login.
+    pub fn get(&self, name: &str) -> Option<Principal> {
+        let users = self.store.current();
+        users.get(name).map(|user| user.principal.clone())
+    }
+
     /// What is allowed and looks wrong.
     pub fn check(&self, config: &Config, findings: &mut Findings) {
         let users = self.store.current();
@@ -238,6 +248,7 @@ pub fn demo_users() -> Vec<UserEntry> {
             name: UserName::parse(&name).ok()?,
             password: Secret::new(DEMO_HASH),
             roles,
+            attributes: Attributes::default(),
         })
     };
     (1..=10)

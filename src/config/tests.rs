@@ -196,12 +196,15 @@ fn a_wrong_element_is_named_by_its_own_line() {
         format!("[[api.keys]]\nname = 'a'\nsha256 = '{hash}'\n\n[[api.keys]]\nname = 'b'\nsha265 = 'x'\n");
     assert_eq!(
         wrong(&text, &[]),
-        ["api.keys[1].sha265 (F:7): unknown key; known here: name, sha256 and scopes"]
+        [
+            "api.keys[1].sha265 (F:7): unknown key; known here: name, sha256, scopes, destinations, \
+             rate, bytes and not_after"
+        ]
     );
     let text = format!("[[api.keys]]\nname = 'a'\nsha256 = '{hash}'\n[[api.keys]]\nname = 'b'\nsha256 = 7\n");
     assert_eq!(
         wrong(&text, &[]),
-        ["api.keys[1].sha256 (F:6): expected a text in quotes, got 7"]
+        ["api.keys[1].sha256 (F:6): expected a SHA-256, or a list of two, got 7"]
     );
     let text = "[[api.keys]]\nname = 'a'\n";
     assert_eq!(wrong(text, &[]), ["api.keys[0] (F:1): the key sha256 is missing"]);

@@ -2,30 +2,35 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use crate::destination::Prefixes;
+use crate::setting::Findings;
+use key::Keys;
 
 mod config;
+mod key;
 mod targets;
 
-pub(crate) use config::{Access, Config, Key, Scope};
-pub(crate) use targets::{Payer, Targets};
+#[cfg(test)]
+pub(crate) use config::Key;
+pub(crate) use config::{Access, Config, Scope};
+pub(crate) use key::ApiKey;
+pub(crate) use targets::Targets;
 
 /// `[api]`, prepared for comparison.
 #[derive(Clone)]
 pub(crate) struct Policy {
     open: bool,
-    keys: Arc<[Key]>,
+    keys: Arc<Keys>,
     /// How many targets a caller may publish to.
     pub targets: Targets,
 }
 
 impl Policy {
-    /// The policy of `[api]`.
-    pub(crate) fn new(config: &Config) -> Self {
+    /// The policy of `[api]`. Destinations of keys that mean nothing under `prefixes` are noted as errors.
+    pub(crate) fn new(config: &Config, prefixes: &Prefixes, findings: &mut Findings) -> Self {
         Self {
             open: config.access == Access::Open,
-            keys: config.keys.as_slice().into(),
+            keys: Arc::new(Keys::new(&config.keys, prefixes, findings)),
             targets: Targets::new(config),
         }
     }
@@ -35,22 +40,14 @@ impl Policy {
         self.open
     }
 
-    /// The key that `token` matches. Takes the same time whichever key it is, and whether or not it is one.
-    pub(super) fn key(&self, token: &str) -> Option<&Key> {
-        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let mut found = 0_u32;
-        for (index, key) in (1_u32..).zip(&*self.keys) {
-            let same: Choice = digest.ct_eq(&key.sha256.0);
-            found.conditional_assign(&index, same);
-        }
-        self.keys.get((found as usize).checked_sub(1)?)
+    /// The key of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<&Arc<ApiKey>> {
+        self.keys.named(name)
     }
-}
 
-impl Key {
-    /// Whether its holder may do what requires `scope`.
-    pub(super) fn grants(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    /// The key that `token` is, good or not. Takes the same time whichever it is, and whether or not it is one.
+    pub(super) fn key(&self, token: &str) -> Option<&Arc<ApiKey>> {
+        self.keys.find(token)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::destination::{Path, Prefixes};
 use crate::drain::Phase;
 use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
+use crate::permissions::Permissions;
 use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::tap::Tap;
@@ -42,6 +43,8 @@ pub(crate) struct State {
     pub prefixes: Arc<Prefixes>,
     /// This instance.
     pub instance: Instance,
+    /// Where callers may publish.
+    pub permissions: Arc<Permissions>,
     /// The compiled `[api]`.
     pub policy: Policy,
     /// Counts requests and publishes, and renders `/metrics`.

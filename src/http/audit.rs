@@ -25,6 +25,8 @@ pub(crate) enum Guard {
     Publish,
     /// Whoever may read.
     Read,
+    /// Whoever may read metrics.
+    Metrics,
     /// Operators.
     Admin(Event),
 }
@@ -36,6 +38,7 @@ impl Guard {
             Self::Open => None,
             Self::Publish => Some(Scope::Publish),
             Self::Read => Some(Scope::Read),
+            Self::Metrics => Some(Scope::Metrics),
             Self::Admin(_) => Some(Scope::Admin),
         }
     }

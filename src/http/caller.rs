@@ -2,6 +2,7 @@
 //! group of routes names the scope it requires.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -9,33 +10,81 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
-use super::access::{Policy, Scope};
+use super::access::{ApiKey, Policy, Scope};
 use super::api::State;
 use super::audit::{Guard, Told};
 use super::error::ApiError;
 use crate::auth::credentials::Credentials;
 use crate::auth::{AuthError, Authenticator};
+use crate::permissions::Who;
 use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
 use crate::ws::peer::Peer;
 
-/// Who sent a request, for the audit log and spans. The middleware of a guarded route puts
-/// it into the request's extensions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Who sent a request. The middleware of a guarded route puts it into the request's extensions.
+#[derive(Debug, Clone)]
 pub(crate) enum Caller {
     /// Nobody in particular (`api.access = "open"`).
     Anyone,
-    /// The holder of the key with this name.
-    Key(Arc<str>),
+    /// The holder of a key.
+    Key(Arc<ApiKey>),
     /// A user, by name and password.
-    User(Arc<str>),
+    User(Principal),
+}
+
+impl Caller {
+    /// The caller for [`crate::permissions`].
+    pub(super) fn who(&self) -> Who<'_> {
+        match self {
+            Self::Anyone => Who::Anyone,
+            Self::Key(key) => Who::Key(&key.destinations),
+            Self::User(principal) => Who::User(principal),
+        }
+    }
+
+    /// What tells callers apart: a key's name and a user's are names of different kinds.
+    fn name(&self) -> (u8, &str) {
+        match self {
+            Self::Anyone => (0, ""),
+            Self::Key(key) => (1, &key.name),
+            Self::User(principal) => (2, principal.user().as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Caller {
+    /// The holder of `key`.
+    pub(crate) fn of_key(key: &super::access::Key) -> Self {
+        let prefixes = crate::destination::Prefixes::default();
+        Self::Key(Arc::new(ApiKey::new(0, key, &prefixes, &mut Default::default())))
+    }
+
+    /// The holder of a key of this name.
+    pub(crate) fn key_named(name: &str) -> Self {
+        Self::of_key(&super::access::Key::new(name, [0; 32], &[Scope::Publish]))
+    }
+}
+
+impl PartialEq for Caller {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Caller {}
+
+impl Hash for Caller {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
 }
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Anyone => f.write_str("anyone"),
-            Self::Key(name) => write!(f, "key:{name}"),
-            Self::User(name) => write!(f, "user:{name}"),
+            Self::Key(key) => write!(f, "key:{}", key.name),
+            Self::User(principal) => write!(f, "user:{}", principal.user()),
         }
     }
 }
@@ -150,8 +199,12 @@ async fn granted(
     let granted = match presented(headers) {
         Presented::Bearer(token) => match policy.key(token) {
             Some(key) => {
-                let caller = Caller::Key(Arc::clone(&key.name));
+                let caller = Caller::Key(Arc::clone(key));
                 match key.grants(scope) {
+                    _ if key.has_ended() => Err(Denied {
+                        error: ApiError::KeyEnded,
+                        caller: Some(caller),
+                    }),
                     true => Ok(caller),
                     false => Err(denied(caller, "the key does not have the scope for this")),
                 }
@@ -162,8 +215,9 @@ async fn granted(
             let credentials = Credentials::from_basic(text).ok_or(ApiError::Unauthenticated)?;
             match authenticator.verify(&credentials, address).await {
                 Ok(principal) => {
-                    let caller = Caller::User(principal.user().as_str().into());
-                    match role_grants(&principal, scope) {
+                    let granted = role_grants(&principal, scope);
+                    let caller = Caller::User(principal);
+                    match granted {
                         true => Ok(caller),
                         false => Err(denied(caller, "the user does not have the role for this")),
                     }

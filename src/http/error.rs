@@ -86,8 +86,24 @@ pub(crate) enum ApiError {
         /// The limit.
         allowed: usize,
     },
-    /// More targets of one caller than `api.targets_per_caller`. Holds when the request would be admitted.
-    RateLimited(Duration),
+    /// More targets of one caller, or more bytes, than a rate allows.
+    RateLimited {
+        /// When the request would be admitted.
+        wait: Duration,
+        /// The rate.
+        limit: Limit,
+    },
+    /// The key was good once (`not_after`), which its holder may know.
+    KeyEnded,
+    /// The caller may publish, but not there.
+    NotPermitted {
+        /// A JSON pointer to the destination, if it stands in the body.
+        pointer: Option<String>,
+        /// Who may, in words.
+        detail: String,
+        /// The rule that refuses, if one does.
+        rule: Option<String>,
+    },
     /// An internal error of Herald. The log has the cause.
     Internal,
 }
@@ -146,9 +162,9 @@ impl ApiError {
             }
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } | Self::TooManyTargets { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unauthenticated | Self::KeyEnded => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) | Self::NotPermitted { .. } | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -173,9 +189,9 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => ("unsupported-media-type", "Wrong content type"),
             Self::TooLarge { .. } => ("too-large", "Too large"),
             Self::TooManyTargets { .. } => ("too-many-targets", "Too many targets"),
-            Self::RateLimited(_) => ("rate-limited", "Too often"),
-            Self::Unauthenticated => ("unauthenticated", "Not authenticated"),
-            Self::Forbidden(_) => ("forbidden", "Not allowed"),
+            Self::RateLimited { .. } => ("rate-limited", "Too often"),
+            Self::Unauthenticated | Self::KeyEnded => ("unauthenticated", "Not authenticated"),
+            Self::Forbidden(_) | Self::NotPermitted { .. } => ("forbidden", "Not allowed"),
             Self::CrossSite => ("cross-site", "Refused from a foreign page"),
             Self::Misdirected(_) => ("misdirected", "Not a host of this server"),
             Self::NotFound(_) => ("not-found", "Not found"),
@@ -208,7 +224,7 @@ impl ApiError {
             Self::Invalid { limit, .. } => *limit,
             Self::BodyTimeout => Some(Limit::BodyTimeout),
             Self::TooManyTargets { .. } => Some(Limit::TargetsPerRequest),
-            Self::RateLimited(_) => Some(Limit::TargetsPerCaller),
+            Self::RateLimited { limit, .. } => Some(*limit),
             Self::Overloaded(_, limit) => *limit,
             Self::Partly { error, .. } => error.limit(),
             _ => None,
@@ -220,7 +236,8 @@ impl ApiError {
             Self::Malformed(detail)
             | Self::Invalid { detail, .. }
             | Self::BadRequest(detail)
-            | Self::NotFound(detail) => detail.clone(),
+            | Self::NotFound(detail)
+            | Self::NotPermitted { detail, .. } => detail.clone(),
             Self::UnsupportedMediaType(detail)
             | Self::Forbidden(detail)
             | Self::Overloaded(detail, _) => (*detail).into(),
@@ -238,9 +255,12 @@ impl ApiError {
                 "{targets} targets given, at most {allowed} are allowed in a request (api.targets_per_request); nothing was \
                  published"
             ),
-            Self::RateLimited(_) => {
-                "too many targets of this caller (api.targets_per_caller); nothing was published, try again after Retry-After".into()
-            }
+            Self::RateLimited { limit, .. } => format!(
+                "too many {} of this caller ({}); nothing was published, try again after Retry-After",
+                if *limit == Limit::KeyBytes { "bytes" } else { "targets" },
+                limit.name()
+            ),
+            Self::KeyEnded => "the key is no longer good (not_after)".into(),
             Self::Unauthenticated => "credentials are missing or wrong".into(),
             Self::CrossSite => {
                 "this request may only come from pages of the host itself, as Host names it, or of http.origins; without \
@@ -291,7 +311,11 @@ impl ApiError {
                 problem.limit_bytes = Some(*limit_bytes);
                 problem.pointer.clone_from(pointer);
             }
-            Self::TooManyTargets { .. } | Self::RateLimited(_) => {
+            Self::NotPermitted { pointer, rule, .. } => {
+                problem.pointer.clone_from(pointer);
+                problem.rule.clone_from(rule);
+            }
+            Self::TooManyTargets { .. } | Self::RateLimited { .. } => {
                 problem.limit = self.limit().map(Limit::name)
             }
             Self::Partly { published, error } => {
@@ -322,12 +346,12 @@ impl IntoResponse for ApiError {
             other => other,
         };
         match cause {
-            Self::Unauthenticated => {
+            Self::Unauthenticated | Self::KeyEnded => {
                 for challenge in [BEARER, "Basic realm=\"herald\", charset=\"UTF-8\""] {
                     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 }
             }
-            Self::RateLimited(wait) => {
+            Self::RateLimited { wait, .. } => {
                 let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }

@@ -100,14 +100,14 @@ mod tests {
 
     use super::*;
     use crate::destination::Path;
-    use crate::principal::UserName;
+    use crate::principal::{Principal, UserName};
 
     fn read(values: &[&[u8]]) -> Result<Option<Idempotency>, ApiError> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(NAME, axum::http::HeaderValue::from_bytes(value).unwrap());
         }
-        Idempotency::read(&headers, Some(&Caller::Key("shop".into())))
+        Idempotency::read(&headers, Some(&Caller::key_named("shop")))
     }
 
     #[test]
@@ -153,8 +153,8 @@ mod tests {
         let of = |caller: Caller| Idempotency::read(&headers, Some(&caller)).unwrap().unwrap();
         let callers = [
             of(Caller::Anyone),
-            of(Caller::Key("a".into())),
-            of(Caller::User("a".into())),
+            of(Caller::key_named("a")),
+            of(Caller::User(Principal::new("a".parse().unwrap(), [""; 0]))),
         ];
         let mut keys = HashSet::new();
         let mut ids = HashSet::new();

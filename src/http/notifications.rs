@@ -14,6 +14,7 @@ use super::trace::FromPublisher;
 use crate::bus::Published;
 use crate::destination::Target;
 use crate::envelope::{Envelope, Kept, Position};
+use crate::permissions::{Action, Permissions, Who};
 use crate::publish::{Publishing, Source};
 
 mod array;
@@ -74,6 +75,24 @@ impl IntoResponse for Accepted {
     }
 }
 
+/// Whether `who` may publish to `target`, which stands at `pointer` in the body, if there.
+///
+/// # Errors
+/// [`ApiError::NotPermitted`]
+fn permitted(
+    permissions: &Permissions,
+    who: Who<'_>,
+    target: &Target,
+    pointer: Option<&dyn Fn() -> String>,
+) -> Result<(), ApiError> {
+    let decided = permissions.decide(Action::Publish, who, target.into());
+    decided.map_err(|refusal| ApiError::NotPermitted {
+        pointer: pointer.map(|pointer| pointer()),
+        detail: format!("publishing there is not permitted: {refusal}"),
+        rule: refusal.rule(),
+    })
+}
+
 impl Api {
     /// Begins to publish `envelope`, which goes to all of `targets`, with the publisher's trace and baggage.
     pub(super) fn begin(
@@ -109,7 +128,12 @@ impl Api {
         if let (Some(once), false) = (once, has_id) {
             envelope.id = once.id(0);
         }
-        self.state.policy.targets.admit(publisher.payer.as_ref(), 1)?;
+        let FromPublisher { caller, address, .. } = publisher;
+        permitted(&self.state.permissions, caller.who(), &envelope.target, None)?;
+        self.state
+            .policy
+            .targets
+            .admit(caller, *address, 1, envelope.body.len())?;
         let targets = [envelope.target.clone()];
         let mut publishing = self.begin(publisher, &targets, &mut envelope);
         let key = once.map(|once| once.key(0, &envelope.target));

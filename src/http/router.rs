@@ -13,7 +13,8 @@ use super::audit::Guard;
 use super::notifications::{message, publish, raw};
 use super::origin::cors;
 use super::{
-    Config, debug_sampling, explain, health, instances, log_level, observe, openapi, page, tap, users,
+    Config, debug_sampling, explain, health, instances, log_level, observe, openapi, page, permission, tap,
+    users,
 };
 use crate::telemetry::audit::event::Event;
 
@@ -49,7 +50,7 @@ pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
     if !separate {
         documented = documented
             .merge(open(health_routes()))
-            .merge(around(metrics_routes(), &api, Guard::Read))
+            .merge(around(metrics_routes(), &api, Guard::Metrics))
             .merge(admin_routes(debug_routes()));
     }
     let (routes, document) = documented.split_for_parts();
@@ -106,6 +107,7 @@ fn operators_routes() -> Vec<AdminRoutes> {
         (Event::DisconnectUser, one(routes!(users::delete_sessions))),
         (Event::Tap, one(routes!(tap::tap))),
         (Event::Explain, one(routes!(explain::get_explain))),
+        (Event::Explain, one(routes!(permission::get_permission))),
         (Event::ListInstances, one(routes!(instances::list_instances))),
     ]
 }

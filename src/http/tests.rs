@@ -21,9 +21,10 @@ use crate::destination::Prefixes;
 use crate::drain::Phase;
 use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
+use crate::permissions::Permissions;
 use crate::presence::Presence;
 use crate::publish::Publisher;
-use crate::setting::ByteSize;
+use crate::setting::{ByteSize, Findings};
 use crate::telemetry::audit::kept::Kept;
 use crate::telemetry::audit::{Audit, AuditGuard};
 use crate::telemetry::metrics::Metrics;
@@ -117,11 +118,7 @@ impl Fixture {
         let instance = Instance::new(&crate::instance::Config {
             name: Some("test".parse().unwrap()),
         });
-        let key = |name: &str, scope| Key {
-            name: name.into(),
-            sha256: <[u8; 32]>::from(Sha256::digest(name)).into(),
-            scopes: [scope].into(),
-        };
+        let key = |name: &str, scope| Key::new(name, <[u8; 32]>::from(Sha256::digest(name)), &[scope]);
         let keys = vec![
             key("publish", Scope::Publish),
             key("read", Scope::Read),
@@ -137,15 +134,17 @@ impl Fixture {
         let (audit, audit_guard, audited) = Audit::kept();
         let (metrics, tracer) = (Metrics::new().unwrap(), Tracer::default());
         let publisher = Publisher::new(dyn_bus.clone(), tracer.clone(), metrics.clone(), MAX_BODY_BYTES);
+        let (prefixes, mut findings) = (Prefixes::default(), Findings::default());
         let state = State {
             publisher,
             bus: dyn_bus,
             presence: Arc::new(presence),
             registry: registry(),
             authenticator: authenticator(),
-            prefixes: Arc::new(Prefixes::default()),
+            prefixes: Arc::new(prefixes.clone()),
             instance,
-            policy: Policy::new(&ApiConfig { keys, ..api }),
+            permissions: Arc::new(Permissions::new(&Default::default(), &prefixes, &mut findings)),
+            policy: Policy::new(&ApiConfig { keys, ..api }, &prefixes, &mut findings),
             metrics,
             tracer,
             phase: phase.subscribe(),

@@ -10,13 +10,11 @@ use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 
-use super::access::Payer;
 use super::api::Api;
 use super::caller::{self, Caller};
 use super::error::ApiError;
 use super::idempotency::Idempotency;
 use crate::envelope::{HeaderLimits, Headers, TraceContext};
-use crate::limit::AddressGroup;
 use crate::telemetry::trace::{self, Span, Tracer, Upstream};
 
 const BAGGAGE: &str = "baggage";
@@ -26,7 +24,7 @@ const BAGGAGE: &str = "baggage";
 pub(crate) struct Recorded(pub Span);
 
 /// What a publisher's request says about the trace that it belongs to.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct FromPublisher {
     /// The decision. If sampled: a child of the request's server span.
     pub upstream: Upstream,
@@ -34,8 +32,10 @@ pub(crate) struct FromPublisher {
     baggage: Option<Box<str>>,
     /// Its `Idempotency-Key`, or what is wrong with that: see [`FromPublisher::once`].
     key: Option<Result<Idempotency, ApiError>>,
-    /// Who is counted for its targets, if anybody is (`api.targets_per_caller`).
-    pub payer: Option<Payer>,
+    /// Who sent it.
+    pub caller: Caller,
+    /// From where.
+    pub address: IpAddr,
 }
 
 impl FromPublisher {
@@ -87,17 +87,12 @@ impl FromRequestParts<Arc<Api>> for FromPublisher {
             let text = lines(&parts.headers, BAGGAGE).join(",");
             is_baggage(&text).then(|| text.into())
         };
-        let payer = || match parts.extensions.get::<Caller>() {
-            None | Some(Caller::Anyone) => {
-                Payer::Address(AddressGroup::of(caller::address_of(parts.extensions.get())))
-            }
-            Some(caller) => Payer::Caller(caller.clone()),
-        };
         Ok(Self {
             upstream,
             key: Idempotency::read(&parts.headers, parts.extensions.get()).transpose(),
             baggage: tracer.carries_baggage().then(baggage).flatten(),
-            payer: api.state.policy.targets.are_metered().then(payer),
+            caller: parts.extensions.get().cloned().unwrap_or(Caller::Anyone),
+            address: caller::address_of(parts.extensions.get()),
         })
     }
 }
@@ -112,7 +107,7 @@ pub(crate) fn begin(
     start: SystemTime,
 ) -> Option<Span> {
     let trusted =
-        matches!(caller, Caller::Key(name) if tracer.trusts_key(name)) || tracer.trusts_address(address);
+        matches!(caller, Caller::Key(key) if tracer.trusts_key(&key.name)) || tracer.trusts_address(address);
     let mut upstream = tracer.decide(trace_context(request.headers()), trusted, None);
     if !upstream.sampled {
         return None;

@@ -579,3 +579,45 @@ async fn completions_and_manual_name_every_command() {
         assert!(page.contains(".SH"), "{command}");
     }
 }
+
+#[tokio::test]
+async fn a_permission_is_explained_without_an_instance() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("herald.toml");
+    let rules = "[[permissions.subscribe]]\nname = \"own\"\ndestination = \"/queue/of/{user}\"\n";
+    std::fs::write(&path, admin_key() + rules).unwrap();
+    let explain = |rest: &str| {
+        Cli::new(&format!(
+            "explain permission --demo --config {} {rest}",
+            path.display()
+        ))
+    };
+    let refused = explain("--user test1 --subscribe /queue/of/test2").run().await;
+    assert_eq!(refused.code, FAILURE, "{refused:?}");
+    assert_eq!(
+        refused.out,
+        "permissions.subscribe[0] (own) /queue/of/{user} fits\n  ✗ segment 3 (\"test2\") is the user: \"test1\"\n\
+         SUBSCRIBE /queue/of/test2: refused (permissions.subscribe[0])\n"
+    );
+    let permitted = explain("--user test1 --subscribe /queue/of/test1 --json")
+        .run()
+        .await;
+    assert_eq!(permitted.code, Some(0), "{permitted:?}");
+    assert_eq!(json(&permitted.out)["permitted"], true);
+    for (rest, code, words) in [
+        ("--user nobody --subscribe /queue/x", FAILURE, "no such user"),
+        ("--key nobody --publish /queue/x", FAILURE, "no such key"),
+        ("--key ops --send /queue/x", FAILURE, "a key can only publish"),
+        ("--user test1 --send nowhere", FAILURE, "begins with '/'"),
+        ("--user test1", USAGE, "--subscribe"),
+        (
+            "--user test1 --send /queue/x --publish /queue/x",
+            USAGE,
+            "cannot be used with",
+        ),
+    ] {
+        let ended = explain(rest).run().await;
+        assert_eq!(ended.code, code, "{rest}: {ended:?}");
+        assert!(ended.error.contains(words), "{rest}: {ended:?}");
+    }
+}

@@ -34,6 +34,7 @@ mod metrics;
 mod named_limits;
 mod neighbour;
 mod newcomers;
+mod permissions;
 mod places;
 mod refused_bodies;
 mod routes;

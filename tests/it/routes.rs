@@ -1,16 +1,13 @@
 //! Promise: no built-in route leads around a rule of `[permissions]`: who may not SUBSCRIBE or SEND gets the same bodies,
 //! names and broadcasts by no other destination, whatever the route is called.
 
-use herald::interceptor::authorize::Rule;
+use herald::permissions::Rule;
 
 use crate::support::app::{ADMIN, App};
 use crate::support::client::{Client, Message};
 
 fn for_admins(destination: &str) -> Rule {
-    Rule {
-        destination: destination.parse().unwrap(),
-        roles: vec!["ROLE_ADMIN".parse().unwrap()],
-    }
+    Rule::new(destination.parse().unwrap()).for_roles(vec!["ROLE_ADMIN".parse().unwrap()])
 }
 
 /// A route beside the default ones.
@@ -67,7 +64,7 @@ async fn a_rule_holds_for_every_route_to_its_destination() {
         ("/app/tell", "SEND to /topic/staff/all"),
     ] {
         let error = format!(
-            "message:SEND to {text} is not permitted\\c it needs {needed}, which requires ROLE_ADMIN\nreceipt-id:r"
+            "message:SEND to {text} is not permitted\\c it needs {needed}, which takes ROLE_ADMIN\nreceipt-id:r"
         );
         for transaction in ["", "transaction:t\n"] {
             let mut anna = app.session("1.2").await;

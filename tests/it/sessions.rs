@@ -3,7 +3,7 @@
 
 use herald::bus::{AppReply, AppRequest, RequestError};
 use herald::envelope::Headers;
-use herald::interceptor::authorize::Rule;
+use herald::permissions::Rule;
 use herald::setting::HumanDuration;
 use serde_json::json;
 
@@ -163,9 +163,9 @@ async fn a_user_destination_is_the_callers_own_in_all_its_sessions() {
 
 #[tokio::test]
 async fn permissions_are_asked_for_each_destination() {
-    let rule = |destination: &str, roles: &[&str]| Rule {
-        destination: destination.parse().unwrap(),
-        roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
+    let rule = |destination: &str, roles: &[&str]| {
+        let roles = roles.iter().map(|role| role.parse().unwrap());
+        Rule::new(destination.parse().unwrap()).for_roles(roles.collect())
     };
     let app = App::with(|config| {
         config.permissions.subscribe = vec![

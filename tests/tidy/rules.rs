@@ -333,6 +333,19 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        name: "permissions know who and where, and nothing of how anybody asks",
+        within: &["src/permissions"],
+        bans: Ban::Paths(&[
+            "axum",
+            "crate::http",
+            "crate::interceptor",
+            "crate::stomp",
+            "tokio",
+        ]),
+        broken: ("src/permissions/decision.rs", "use crate::http::error::ApiError;"),
+        ..RULE
+    },
+    Rule {
         name: "auth knows no STOMP and no bus",
         within: &["src/auth"],
         bans: Ban::Paths(&["crate::bus", "crate::delivery", "crate::stomp"]),

@@ -19,6 +19,7 @@ fn open(content: &[u8]) -> Result<(UserStore, Option<Watched>), UsersError> {
             name: "root".parse().unwrap(),
             password: Secret::new(cheap("root")),
             roles: vec!["ROLE_ADMIN".parse().unwrap()],
+            attributes: Default::default(),
         }],
     };
     UserStore::open(&config, &LoginConfig::default())

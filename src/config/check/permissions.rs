@@ -1,25 +1,27 @@
 //! Whether `[permissions]` says what it seems to say, given the built-in routes and `[api]`.
 
 use crate::config::Config;
-use crate::http::access::Access;
-use crate::interceptor::authorize::Authorize;
+use crate::http::access::{Access, Policy};
+use crate::permissions::{Otherwise, Permissions};
 use crate::principal::Role;
 use crate::setting::Findings;
 
 pub(super) fn check(config: &Config, demo: bool, findings: &mut Findings) {
-    let authorize = Authorize::new(&config.permissions, &config.destinations, findings);
-    routes_for_nobody(config, &authorize, findings);
+    let permissions = Permissions::new(&config.permissions, &config.destinations, findings);
+    routes_for_nobody(config, &permissions, findings);
+    // Notes which destinations of keys mean nothing.
+    let _ = Policy::new(&config.api, &config.destinations, findings);
     if demo || config.api.access == Access::Open {
         around_by_rest(config, findings);
     }
 }
 
 /// A rule that lets nobody do what a built-in route does closes the route as well.
-fn routes_for_nobody(config: &Config, authorize: &Authorize, findings: &mut Findings) {
+fn routes_for_nobody(config: &Config, permissions: &Permissions, findings: &mut Findings) {
     let list = config.presence.list_destination.as_ref();
     for (index, built_in) in config.application.built_in(list).enumerate() {
         let Some(built_in) = built_in else { continue };
-        if let Some(rule) = authorize.closed_to_everybody(&built_in.effect) {
+        if let Some(rule) = permissions.closed_to_everybody(&built_in.effect) {
             findings.warn(
                 format!("application.routes[{index}].path"),
                 format!(
@@ -31,12 +33,21 @@ fn routes_for_nobody(config: &Config, authorize: &Authorize, findings: &mut Find
     }
 }
 
-/// The rules are for STOMP. With `api.access = "open"` whoever reaches the port publishes over REST instead.
+/// `permissions.send` is for STOMP. With `api.access = "open"` whoever reaches the port publishes over REST instead, unless
+/// `permissions.publish` says who may.
 fn around_by_rest(config: &Config, findings: &mut Findings) {
+    let permissions = &config.permissions;
+    if permissions.default == Otherwise::Closed {
+        return;
+    }
     let everybody = Role::user();
-    for (index, rule) in config.permissions.send.iter().enumerate() {
-        let limits = !rule.roles.contains(&everybody);
-        if limits && rule.destination.is_broadcast(&config.destinations) {
+    for (index, rule) in permissions.send.iter().enumerate() {
+        let limits = !rule.lets_in(&everybody);
+        let kept = permissions
+            .publish
+            .iter()
+            .any(|publish| publish.destination == rule.destination);
+        if limits && !kept && rule.destination.is_broadcast(&config.destinations) {
             findings.warn(
                 format!("permissions.send[{index}]"),
                 format!(

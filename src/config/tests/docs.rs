@@ -90,6 +90,10 @@ fn every_limit_is_documented_and_counted_as_it_says() {
             let value = name.split('.').try_fold(&defaults, |value, part| {
                 value.get(part).or_else(|| value.get(0)?.get(part))
             });
+            // Of an item of a list that is empty by default, only the limit's name is known.
+            if value.is_none() && default == "none" && counted(name) {
+                continue;
+            }
             let value = value.unwrap_or_else(|| panic!("no setting: {name}"));
             assert_eq!(cell(value), format!("`{default}`"), "the default of {name}");
         }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::setting::{Findings, Rate, as_text};
+use crate::permissions::Pattern;
+use crate::setting::{ByteRate, Findings, Rate, as_text};
 
 /// `[api]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,8 +50,20 @@ impl Config {
             if !names.insert(&key.name) {
                 findings.error(at("name"), format!("{:?} is another key's name too", key.name));
             }
-            if !digests.insert(key.sha256) {
-                findings.error(at("sha256"), "is another key's too: each key has one name");
+            for digest in &key.sha256.0 {
+                if !digests.insert(*digest) {
+                    findings.error(at("sha256"), "is there twice: each key has one name");
+                }
+            }
+            let publishes = key
+                .scopes
+                .iter()
+                .any(|scope| matches!(scope, Scope::Publish | Scope::Admin));
+            if key.destinations.is_some() && !publishes {
+                findings.warn(
+                    at("destinations"),
+                    "the key may not publish at all: its scopes lack publish",
+                );
             }
         }
         findings.within("api.taps", self.taps, 0, 64);
@@ -76,8 +89,10 @@ pub enum Access {
 pub enum Scope {
     /// Publish notifications.
     Publish,
-    /// Read presence and metrics.
+    /// Read presence; includes metrics.
     Read,
+    /// Read metrics.
+    Metrics,
     /// Disconnect users; includes the others.
     Admin,
 }
@@ -89,12 +104,64 @@ pub struct Key {
     /// Appears in spans and the audit log: 1 to 128 bytes without control characters.
     #[serde(deserialize_with = "name", serialize_with = "shown")]
     pub name: Arc<str>,
-    /// SHA-256 of the key.
-    pub sha256: KeyDigest,
+    /// SHA-256 of the key, or of the old and the new one while it is replaced.
+    pub sha256: KeyDigests,
     /// What it may do; never empty.
     #[serde(default = "default_scopes", deserialize_with = "scopes")]
     pub scopes: Box<[Scope]>,
+    /// Where it may publish. None: where `permissions.publish` lets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destinations: Option<Vec<Pattern>>,
+    /// Its rate of targets, instead of `api.targets_per_caller`. Beyond it: 429.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// Its rate of bytes of bodies, counted once for each target. Beyond it: 429.
+    #[serde(default = "unlimited")]
+    pub bytes: ByteRate,
+    /// Until when it is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<NotAfter>,
 }
+
+fn unlimited() -> ByteRate {
+    ByteRate::OFF
+}
+
+impl Key {
+    /// A key with these scopes and without bounds.
+    pub fn new(name: &str, digest: impl Into<KeyDigest>, scopes: &[Scope]) -> Self {
+        Self {
+            name: name.into(),
+            sha256: KeyDigests([digest.into()].into()),
+            scopes: scopes.into(),
+            destinations: None,
+            rate: None,
+            bytes: ByteRate::OFF,
+            not_after: None,
+        }
+    }
+}
+
+/// A moment, written as RFC 3339 has it: `2027-01-31T00:00:00Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAfter(pub(super) jiff::Timestamp);
+
+impl fmt::Display for NotAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for NotAfter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = text.parse().map(Self);
+        read.map_err(|_| "expected a moment such as 2027-01-31T00:00:00Z".into())
+    }
+}
+
+as_text!(NotAfter);
 
 fn default_scopes() -> Box<[Scope]> {
     [Scope::Publish].into()
@@ -119,8 +186,53 @@ fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<[Scope]>, D:
     match scopes.is_empty() {
         false => Ok(scopes.into()),
         true => Err(de::Error::custom(
-            "expected at least one of publish, read and admin",
+            "expected at least one of publish, read, metrics and admin",
         )),
+    }
+}
+
+/// One digest or two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDigests(pub(super) Box<[KeyDigest]>);
+
+impl Serialize for KeyDigests {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &*self.0 {
+            [digest] => digest.serialize(serializer),
+            digests => digests.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyDigests {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrTwo;
+        impl<'de> de::Visitor<'de> for OneOrTwo {
+            type Value = KeyDigests;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a SHA-256, or a list of two")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<KeyDigests, E> {
+                let digest: KeyDigest = text.parse().map_err(E::custom)?;
+                Ok(KeyDigests([digest].into()))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<KeyDigests, A::Error> {
+                let mut digests = Vec::new();
+                while let Some(digest) = items.next_element()? {
+                    digests.push(digest);
+                }
+                match digests.len() {
+                    1 | 2 => Ok(KeyDigests(digests.into())),
+                    found => Err(de::Error::custom(format!(
+                        "expected one SHA-256 or two, got {found}"
+                    ))),
+                }
+            }
+        }
+        deserializer.deserialize_any(OneOrTwo)
     }
 }
 

@@ -1,18 +1,19 @@
 //! How many targets a caller may publish to: in one request, and in a time. A broadcast is one target, and so is each user of
 //! a notification: it is targets that cost, not requests. Knows no body and no bus.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Config;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
-use crate::limit::{AddressGroup, KeyedRate};
+use crate::limit::{AddressGroup, KeyedRate, Limit};
 
 /// Who is counted for a request.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Payer {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Payer<'a> {
     /// A key or a user, wherever the request comes from.
-    Caller(Caller),
+    Caller(&'a Caller),
     /// Nobody in particular: the address.
     Address(AddressGroup),
 }
@@ -37,25 +38,39 @@ impl Targets {
         }
     }
 
-    /// Whether callers have a rate: only then has anybody to know who pays.
-    pub(crate) fn are_metered(&self) -> bool {
-        self.per_caller.is_some()
-    }
-
-    /// Admits a request with this number of `targets`, all of them or none. `payer` is `None` where nobody is metered.
+    /// Admits a request of `caller` from `address` with this number of `targets`, all of them or none, and so many bytes of
+    /// bodies, each counted once for each of its targets. A key with a rate of its own is counted by that one.
     ///
     /// # Errors
     /// [`ApiError::TooManyTargets`], or [`ApiError::RateLimited`] with the time after which they would be admitted.
-    pub(crate) fn admit(&self, payer: Option<&Payer>, targets: usize) -> Result<(), ApiError> {
+    pub(crate) fn admit(
+        &self,
+        caller: &Caller,
+        address: IpAddr,
+        targets: usize,
+        bytes: usize,
+    ) -> Result<(), ApiError> {
         if targets > self.per_request {
             let allowed = self.per_request;
             return Err(ApiError::TooManyTargets { targets, allowed });
         }
-        let (Some(rate), Some(payer)) = (&self.per_caller, payer) else {
+        let units = u32::try_from(targets).unwrap_or(u32::MAX);
+        if let Caller::Key(key) = caller {
+            key.admit(units, bytes)?;
+            if key.has_rate() {
+                return Ok(());
+            }
+        }
+        let Some(rate) = &self.per_caller else {
             return Ok(());
         };
-        let units = u32::try_from(targets).unwrap_or(u32::MAX);
-        rate.check_many(payer, units).map_err(ApiError::RateLimited)
+        let payer = match caller {
+            Caller::Anyone => Payer::Address(AddressGroup::of(address)),
+            caller => Payer::Caller(caller),
+        };
+        let limit = Limit::TargetsPerCaller;
+        rate.check_many(payer, units)
+            .map_err(|wait| ApiError::RateLimited { wait, limit })
     }
 }
 
@@ -64,6 +79,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::destination::Prefixes;
+    use crate::http::access::{Key, Policy, Scope};
+    use crate::principal::{Principal, UserName};
+    use crate::setting::Findings;
 
     fn targets(per_request: usize, per_caller: &str) -> Targets {
         Targets::new(&Config {
@@ -73,16 +92,26 @@ mod tests {
         })
     }
 
-    fn key(name: &str) -> Payer {
-        Payer::Caller(Caller::Key(name.into()))
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn key(name: &str, configure: impl FnOnce(&mut Key)) -> Caller {
+        let mut key = Key::new(name, [1; 32], &[Scope::Publish]);
+        configure(&mut key);
+        Caller::of_key(&key)
+    }
+
+    fn limit_of(refused: Result<(), ApiError>) -> Option<Limit> {
+        match refused {
+            Err(ApiError::RateLimited { wait, limit }) if wait > Duration::ZERO => Some(limit),
+            _ => None,
+        }
     }
 
     #[test]
     fn a_request_is_bounded() {
         let bounded = targets(10, "off");
-        assert!(!bounded.are_metered());
-        assert_eq!(bounded.admit(None, 10), Ok(()));
-        let refused = bounded.admit(None, 11);
+        assert_eq!(bounded.admit(&Caller::Anyone, HERE, 10, 0), Ok(()));
+        let refused = bounded.admit(&Caller::Anyone, HERE, 11, 0);
         assert_eq!(
             refused,
             Err(ApiError::TooManyTargets {
@@ -95,35 +124,62 @@ mod tests {
     #[test]
     fn each_caller_has_a_rate_of_its_own() {
         let metered = targets(1_000, "1/m burst 20");
-        assert!(metered.are_metered());
-        let address = |text: &str| Payer::Address(AddressGroup::of(text.parse().unwrap()));
-        let user = Payer::Caller(Caller::User("a".into()));
-        for payer in [
-            key("a"),
-            key("b"),
-            user,
-            address("192.0.2.1"),
-            address("2001:db8::1"),
+        let at = |text: &str| -> IpAddr { text.parse().unwrap() };
+        let user = Principal::new(UserName::parse("a").unwrap(), ["ROLE_PUBLISHER"]);
+        for (caller, address) in [
+            (key("a", |_| ()), HERE),
+            (key("b", |_| ()), HERE),
+            (Caller::User(user), HERE),
+            (Caller::Anyone, at("192.0.2.1")),
+            (Caller::Anyone, at("2001:db8::1")),
         ] {
-            assert_eq!(metered.admit(Some(&payer), 15), Ok(()), "{payer:?}");
+            assert_eq!(metered.admit(&caller, address, 15, 0), Ok(()), "{caller:?}");
             // None of six is taken where five are left.
-            let refused = metered.admit(Some(&payer), 6);
-            assert!(
-                matches!(refused, Err(ApiError::RateLimited(wait)) if wait > Duration::ZERO),
-                "{refused:?}"
-            );
-            assert_eq!(metered.admit(Some(&payer), 5), Ok(()), "{payer:?}");
+            let refused = limit_of(metered.admit(&caller, address, 6, 0));
+            assert_eq!(refused, Some(Limit::TargetsPerCaller));
+            assert_eq!(metered.admit(&caller, address, 5, 0), Ok(()), "{caller:?}");
         }
-        assert!(
-            metered.admit(Some(&address("2001:db8::2")), 1).is_err(),
-            "the same customer"
-        );
+        let same_customer = at("2001:db8::2");
+        assert!(metered.admit(&Caller::Anyone, same_customer, 1, 0).is_err());
     }
 
     #[test]
     fn more_than_a_burst_passes_as_a_burst() {
         let metered = targets(1_000, "1/m burst 20");
-        assert_eq!(metered.admit(Some(&key("a")), 500), Ok(()));
-        assert!(metered.admit(Some(&key("a")), 1).is_err());
+        let caller = key("a", |_| ());
+        assert_eq!(metered.admit(&caller, HERE, 500, 0), Ok(()));
+        assert!(metered.admit(&caller, HERE, 1, 0).is_err());
+    }
+
+    #[test]
+    fn a_key_may_have_rates_of_its_own() {
+        let metered = targets(1_000, "1/m burst 2");
+        let fast = key("fast", |key| key.rate = Some("1/m burst 100".parse().unwrap()));
+        assert_eq!(
+            metered.admit(&fast, HERE, 90, 0),
+            Ok(()),
+            "instead of the common one"
+        );
+        assert_eq!(limit_of(metered.admit(&fast, HERE, 90, 0)), Some(Limit::KeyRate));
+        let small = key("small", |key| key.bytes = "1KiB/m burst 4KiB".parse().unwrap());
+        assert_eq!(metered.admit(&small, HERE, 1, 3_000), Ok(()));
+        assert_eq!(
+            limit_of(metered.admit(&small, HERE, 1, 3_000)),
+            Some(Limit::KeyBytes)
+        );
+        assert_eq!(
+            metered.admit(&small, HERE, 1, 100),
+            Ok(()),
+            "the common rate counts as well"
+        );
+        assert_eq!(
+            limit_of(metered.admit(&small, HERE, 1, 1)),
+            Some(Limit::TargetsPerCaller)
+        );
+        assert!(
+            Policy::new(&Config::default(), &Prefixes::default(), &mut Findings::default())
+                .key("x")
+                .is_none()
+        );
     }
 }

@@ -3,15 +3,13 @@
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::destination::Prefixes;
 use crate::http::access::{Access, Config, Key};
 use crate::principal::UserName;
+use crate::setting::Findings;
 
 fn key(name: &str, secret: &str, scopes: &[Scope]) -> Key {
-    Key {
-        name: name.into(),
-        sha256: <[u8; 32]>::from(Sha256::digest(secret)).into(),
-        scopes: scopes.into(),
-    }
+    Key::new(name, <[u8; 32]>::from(Sha256::digest(secret)), scopes)
 }
 
 fn config(access: Access) -> Config {
@@ -21,6 +19,11 @@ fn config(access: Access) -> Config {
             key("publisher", "p", &[Scope::Publish]),
             key("reader", "r", &[Scope::Read]),
             key("operator", "a", &[Scope::Admin]),
+            key("scraper", "m", &[Scope::Metrics]),
+            Key {
+                not_after: Some("2020-01-01T00:00:00Z".parse().unwrap()),
+                ..key("old", "o", &[Scope::Admin])
+            },
         ],
         ..Config::default()
     }
@@ -31,7 +34,8 @@ async fn check(access: Access, authorization: Option<&str>, scope: Scope, expect
     if let Some(text) = authorization {
         headers.insert(header::AUTHORIZATION, text.parse().unwrap());
     }
-    let policy = Policy::new(&config(access));
+    let (prefixes, mut findings) = (Prefixes::default(), Findings::default());
+    let policy = Policy::new(&config(access), &prefixes, &mut findings);
     let authenticator = crate::http::tests::authenticator();
     let got = granted(
         &policy,
@@ -52,7 +56,7 @@ async fn check(access: Access, authorization: Option<&str>, scope: Scope, expect
 
 #[tokio::test]
 async fn a_key_has_its_scopes_and_admin_has_all() {
-    use Scope::{Admin, Publish, Read};
+    use Scope::{Admin, Metrics, Publish, Read};
     for (token, scope, expected) in [
         ("p", Publish, Ok("key:publisher")),
         ("p", Read, Err(403)),
@@ -62,6 +66,14 @@ async fn a_key_has_its_scopes_and_admin_has_all() {
         ("a", Publish, Ok("key:operator")),
         ("a", Read, Ok("key:operator")),
         ("a", Admin, Ok("key:operator")),
+        ("a", Metrics, Ok("key:operator")),
+        ("r", Metrics, Ok("key:reader")),
+        ("p", Metrics, Err(403)),
+        ("m", Metrics, Ok("key:scraper")),
+        ("m", Read, Err(403)),
+        ("m", Publish, Err(403)),
+        ("o", Publish, Err(401)),
+        ("o", Admin, Err(401)),
         ("x", Publish, Err(401)),
         ("", Publish, Err(401)),
     ] {
@@ -112,12 +124,13 @@ async fn two_authorizations_are_none() {
 
 #[test]
 fn roles_grant_scopes() {
-    let check = |role: &str, expected: [bool; 3]| {
+    let check = |role: &str, expected: [bool; 4]| {
         let principal = Principal::new(UserName::parse("u").unwrap(), [role]);
-        let got = [Scope::Publish, Scope::Read, Scope::Admin].map(|scope| role_grants(&principal, scope));
+        let got = [Scope::Publish, Scope::Read, Scope::Metrics, Scope::Admin]
+            .map(|scope| role_grants(&principal, scope));
         assert_eq!(got, expected, "{role}");
     };
-    check("ROLE_USER", [false, false, false]);
-    check("ROLE_PUBLISHER", [true, false, false]);
-    check("ROLE_ADMIN", [true, true, true]);
+    check("ROLE_USER", [false; 4]);
+    check("ROLE_PUBLISHER", [true, false, false, false]);
+    check("ROLE_ADMIN", [true; 4]);
 }

@@ -30,16 +30,12 @@ pub(super) async fn publish_all(
 ) -> Result<Response, ApiError> {
     let parse = |(index, raw): (usize, &&RawValue)| {
         let at = format!("/{index}");
-        let parsed = parse(raw.get(), &at, api.rules());
+        let parsed = parse(raw.get(), &at, api.rules(Some(publisher)));
         (at, parsed)
     };
     let parsed: Vec<_> = items.iter().enumerate().map(parse).collect();
-    let targets = parsed
-        .iter()
-        .filter_map(|(_, parsed)| parsed.as_ref().ok())
-        .map(|parsed| parsed.targets.len())
-        .sum();
-    if let Err(error) = api.state.policy.targets.admit(publisher.payer.as_ref(), targets) {
+    let sound = parsed.iter().filter_map(|(_, parsed)| parsed.as_ref().ok());
+    if let Err(error) = api.admit(publisher, sound) {
         return api.counted(Err(error));
     }
     let outcomes = publish_each(api, parsed, publisher).await;
@@ -101,13 +97,13 @@ pub(super) async fn publish_atomic(
             return Ok((StatusCode::ACCEPTED, Json(items)).into_response());
         }
         Batch::One(text) => {
-            let parsed = parse(text, "", api.rules()).map(|one| vec![(String::new(), one)]);
+            let parsed = parse(text, "", api.rules(Some(publisher))).map(|one| vec![(String::new(), one)]);
             (all_or_nothing(api, parsed, publisher).await, 1)
         }
         Batch::Many(items) => {
             let parse = |(index, raw): (usize, &&RawValue)| {
                 let at = format!("/{index}");
-                let parsed = parse(raw.get(), &at, api.rules())?;
+                let parsed = parse(raw.get(), &at, api.rules(Some(publisher)))?;
                 Ok((at, parsed))
             };
             let parsed = items.iter().enumerate().map(parse).collect();
@@ -146,10 +142,7 @@ async fn all_or_nothing(
         );
         return Err(ApiError::invalid("", detail));
     }
-    api.state
-        .policy
-        .targets
-        .admit(publisher.payer.as_ref(), targets)?;
+    api.admit(publisher, parsed.iter().map(|(_, notification)| notification))?;
     let once = publisher.once()?;
     let mut publishings: Vec<(Publishing<'_>, usize)> = Vec::with_capacity(parsed.len());
     let mut batch: Vec<(Envelope, Option<Key>)> = Vec::with_capacity(targets);

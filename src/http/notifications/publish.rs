@@ -124,12 +124,9 @@ pub(crate) async fn post_notifications(
     match split(&body.bytes) {
         Ok(batch) if atomic => array::publish_atomic(&api, &batch, &publisher).await,
         Ok(Batch::One(text)) => {
-            let admitted = parse(text, "", api.rules()).and_then(|parsed| {
+            let admitted = parse(text, "", api.rules(Some(&publisher))).and_then(|parsed| {
                 api.require_bus()?;
-                api.state
-                    .policy
-                    .targets
-                    .admit(publisher.payer.as_ref(), parsed.targets.len())?;
+                api.admit(&publisher, [&parsed])?;
                 Ok(parsed)
             });
             let outcome = match admitted {
@@ -175,7 +172,7 @@ async fn explain_body(
             "a dry run takes one notification, not an array",
         ));
     };
-    let notification = parse(text, "", api.rules())?;
+    let notification = parse(text, "", api.rules(None))?;
     api.check_size(notification.payload.len(), "/payload")?;
     match &notification.targets[..] {
         [target] => {
@@ -187,16 +184,38 @@ async fn explain_body(
 }
 
 impl Api {
+    /// Admits all of `notifications`, or none, by the rates of their publisher.
+    pub(super) fn admit<'a>(
+        &self,
+        publisher: &FromPublisher,
+        notifications: impl IntoIterator<Item = &'a Notification>,
+    ) -> Result<(), ApiError> {
+        let (mut targets, mut bytes) = (0, 0_usize);
+        for notification in notifications {
+            targets += notification.targets.len();
+            bytes = bytes.saturating_add(
+                notification
+                    .payload
+                    .len()
+                    .saturating_mul(notification.targets.len()),
+            );
+        }
+        let FromPublisher { caller, address, .. } = publisher;
+        self.state.policy.targets.admit(caller, *address, targets, bytes)
+    }
+
     /// Refuses a body that the bus would refuse.
     pub(super) fn check_size(&self, size: usize, pointer: &str) -> Result<(), ApiError> {
         let fits = self.state.publisher.check_size(size);
         fits.map_err(|error| ApiError::from_publish(error, Some(pointer.into())))
     }
 
-    pub(super) fn rules(&self) -> Rules<'_> {
+    /// What a notification of `publisher` must keep to. `None`: of an operator, who only asks where it would go.
+    pub(super) fn rules<'a>(&'a self, publisher: Option<&'a FromPublisher>) -> Rules<'a> {
         Rules {
             prefixes: &self.state.prefixes,
             headers: self.state.header_limits,
+            may: publisher.map(|publisher| (&*self.state.permissions, publisher.caller.who())),
         }
     }
 }

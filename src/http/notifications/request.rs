@@ -15,10 +15,12 @@ use crate::envelope::{CollapseKey, HeaderLimits, Headers, MessageId};
 use crate::http::error::ApiError;
 use crate::http::json;
 use crate::limit::Limit;
+use crate::permissions::{Permissions, Who};
 use crate::principal::{UserName, UserNameError};
 
 mod capped;
 
+use super::permitted;
 use capped::{Items, Members};
 
 /// The most notifications in one array (docs/rest.md).
@@ -91,6 +93,8 @@ pub(crate) struct Rules<'a> {
     pub prefixes: &'a Prefixes,
     /// `limits.headers` and `limits.header_bytes`.
     pub headers: HeaderLimits,
+    /// By which permissions whose notification it is. `None`: it is not to be published.
+    pub may: Option<(&'a Permissions, Who<'a>)>,
 }
 
 /// A valid notification.
@@ -198,7 +202,7 @@ pub(crate) fn split(body: &[u8]) -> Result<Batch<'_>, ApiError> {
 /// Validates one notification. `at` is the JSON pointer to it: empty, or `/3` for the fourth item of an array.
 ///
 /// # Errors
-/// As for [`json::object`], and [`ApiError::Invalid`] for what breaks `rules`.
+/// As for [`json::object`], [`ApiError::Invalid`] for what breaks `rules`, and [`ApiError::NotPermitted`].
 pub(crate) fn parse(text: &str, at: &str, rules: Rules<'_>) -> Result<Notification, ApiError> {
     let request: NotificationRequest<'_> = json::object(text, at)?;
     let users = users(request.user, request.users, at)?;
@@ -213,6 +217,10 @@ pub(crate) fn parse(text: &str, at: &str, rules: Rules<'_>) -> Result<Notificati
             .map(|user| rules.prefixes.user(destination, user).map_err(illegal))
             .collect::<Result<_, _>>()?,
     };
+    // The users' destinations are one and the same for the permissions.
+    if let (Some((permissions, who)), Some(target)) = (rules.may, targets.first()) {
+        permitted(permissions, who, target, Some(&|| format!("{at}/destination")))?;
+    }
     Ok(Notification {
         targets,
         // A copy: a view would keep the whole request alive for as long as one notification waits somewhere.

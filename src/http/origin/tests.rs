@@ -129,7 +129,7 @@ fn without_hosts_only_what_dns_may_have_brought_here_is_refused() {
         assert_eq!(rebound, refused, "{origins:?} {origin} {port:?} {caller}");
     };
     let any = &["*"][..];
-    let key = Caller::Key("ops".into());
+    let key = Caller::key_named("ops");
     check(
         any,
         &[],

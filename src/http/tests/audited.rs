@@ -21,7 +21,7 @@ fn request(method: &str, path: &str, key: &str, body: &'static str) -> Request<B
 #[tokio::test]
 async fn every_request_to_a_route_of_operators_is_one_line() {
     let fixture = Fixture::new(Access::Keys, &Config::default());
-    let rows: [(&str, &str, &str, u16, Value); 14] = [
+    let rows: [(&str, &str, &str, u16, Value); 15] = [
         (
             "DELETE",
             "/api/v1/users/%C3%A4%20b/sessions",
@@ -56,6 +56,13 @@ async fn every_request_to_a_route_of_operators_is_one_line() {
             "",
             200,
             json!({"event": "explain", "what": {"user": "u", "destination": "/queue/x"}, "outcome": "accepted"}),
+        ),
+        (
+            "GET",
+            "/api/v1/explain/permission?action=publish&destination=/queue/x&key=publish",
+            "",
+            200,
+            json!({"event": "explain", "what": {"destination": "/queue/x"}, "outcome": "accepted"}),
         ),
         (
             "POST",
@@ -167,7 +174,7 @@ async fn every_request_to_a_route_of_operators_is_one_line() {
     let count = of_operators
         .filter(|route| route["security"][0]["key"] == json!(["admin"]))
         .count();
-    assert_eq!(count, 8);
+    assert_eq!(count, 9);
     // Nobody else's: no publisher's, no reader's, and no stranger's.
     let lines = fixture.audited.lines(0).len();
     for (method, path, key) in [

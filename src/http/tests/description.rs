@@ -4,7 +4,7 @@ use super::*;
 use crate::origins::Origins;
 
 /// docs/rest.md, as OpenAPI writes paths.
-const ROUTES: [(&str, &str); 18] = [
+const ROUTES: [(&str, &str); 19] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),
@@ -14,6 +14,7 @@ const ROUTES: [(&str, &str); 18] = [
     ("delete", "/api/v1/users/{user}/sessions"),
     ("get", "/api/v1/tap"),
     ("get", "/api/v1/explain"),
+    ("get", "/api/v1/explain/permission"),
     ("get", "/api/v1/instances"),
     ("get", "/api/v1/debug/log"),
     ("put", "/api/v1/debug/log"),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::destination::Path;
-use crate::interceptor::authorize::{BuiltIn, Effect};
+use crate::permissions::{BuiltIn, Effect};
 use crate::setting::{ByteSize, Findings, TimeZone};
 
 /// `[application]`

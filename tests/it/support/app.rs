@@ -10,7 +10,7 @@ use herald::config::Config;
 use herald::drain::Stop;
 use herald::envelope::HeaderLimits;
 use herald::instance::{Instance, InstanceId};
-use herald::interceptor::authorize::Rule;
+use herald::permissions::Rule;
 use herald::setting::HumanDuration;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -71,9 +71,8 @@ impl App {
         config.http.listen = "127.0.0.1:0".parse().unwrap();
         config.drain.spread = HumanDuration::secs(0);
         config.permissions.send = ["/queue/**", "/topic/**", "/user/**"]
-            .map(|destination| Rule {
-                destination: destination.parse().unwrap(),
-                roles: vec!["ROLE_USER".parse().unwrap()],
+            .map(|destination| {
+                Rule::new(destination.parse().unwrap()).for_roles(vec!["ROLE_USER".parse().unwrap()])
             })
             .into();
         configure(&mut config);

@@ -1,17 +1,56 @@
-//! The destination of a rule: text to segments, and matching without allocation. Knows no role.
+//! The destination of a rule: text to segments, and matching without allocation. A variable matches any segment here; what
+//! has to stand in its place is a condition (`rule.rs`). Knows no role.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::destination::{DESTINATION_MAX_BYTES, DestinationError, Path, Prefixes};
+use crate::principal::is_attribute_name;
 use crate::setting::as_text;
 
-/// The kind of a destination for a client.
+/// The kind of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Broadcast,
     User,
     Application,
+}
+
+/// One segment of a rule's destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// This text.
+    Literal(Box<str>),
+    /// `*`: any text.
+    Any,
+    /// `{user}`: the name of who asks.
+    User,
+    /// `{claim.NAME}`: one of the values of this attribute of who asks.
+    Claim(Box<str>),
+}
+
+impl Segment {
+    /// Reads one segment. `None`: it has a brace and is no variable.
+    fn read(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self::Any);
+        }
+        let Some(variable) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
+            return (!text.contains(['{', '}'])).then(|| Self::Literal(text.into()));
+        };
+        match variable.strip_prefix("claim.") {
+            Some(name) => is_attribute_name(name).then(|| Self::Claim(name.into())),
+            None => (variable == "user").then_some(Self::User),
+        }
+    }
+
+    /// Whether `segment` may stand in its place, as far as its shape says.
+    fn fits(&self, segment: &str) -> bool {
+        match self {
+            Self::Literal(text) => **text == *segment,
+            Self::Any | Self::User | Self::Claim(_) => true,
+        }
+    }
 }
 
 /// The destination of a rule as it is written, wildcards read. What it means depends on the prefixes: [`Pattern::under`].
@@ -27,8 +66,7 @@ pub struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Matcher {
     kind: Kind,
-    /// `None` stands for any one segment.
-    segments: Vec<Option<Box<str>>>,
+    segments: Box<[Segment]>,
     /// Whether any number of segments may follow.
     open: bool,
 }
@@ -40,6 +78,8 @@ pub enum PatternError {
     Destination(DestinationError),
     /// A `*` in the middle of a segment, or a `**` that is not the last segment.
     Wildcard,
+    /// A brace that does not belong to a variable.
+    Variable,
 }
 
 impl fmt::Display for PatternError {
@@ -47,6 +87,9 @@ impl fmt::Display for PatternError {
         match self {
             Self::Destination(error) => error.fmt(f),
             Self::Wildcard => f.write_str("'*' stands for one whole segment, '**' for the last ones only"),
+            Self::Variable => {
+                f.write_str("a segment with '{' or '}' is a variable as a whole: {user}, or {claim.NAME}")
+            }
         }
     }
 }
@@ -71,12 +114,15 @@ impl FromStr for Pattern {
         {
             return Err(PatternError::Wildcard);
         }
-        // What is left are destinations with a letter in the place of each wildcard, and the checks that they have.
-        let segments: Vec<&str> = stem
-            .split('/')
-            .map(|segment| if segment == "*" { "x" } else { segment })
-            .chain(open.then_some("x"))
-            .collect();
+        // What is left are destinations with a letter in the place of each wildcard and variable, and the checks that they
+        // have.
+        let segment = |text| match Segment::read(text) {
+            Some(Segment::Literal(_)) => Ok(text),
+            Some(_) => Ok("x"),
+            None => Err(PatternError::Variable),
+        };
+        let mut segments = stem.split('/').map(segment).collect::<Result<Vec<&str>, _>>()?;
+        segments.extend(open.then_some("x"));
         let example = Path::parse(&segments.join("/")).map_err(PatternError::Destination)?;
         Ok(Self {
             text: text.into(),
@@ -100,6 +146,11 @@ impl Pattern {
     pub fn is_broadcast(&self, prefixes: &Prefixes) -> bool {
         self.under(prefixes)
             .is_ok_and(|matcher| matcher.kind == Kind::Broadcast)
+    }
+
+    /// Whether it has a `{user}` or a `{claim.NAME}`.
+    pub(super) fn has_variables(&self) -> bool {
+        self.text.contains('{')
     }
 
     /// What the pattern means under `prefixes`, one of which it begins with; they take precedence as they do in a client's
@@ -134,9 +185,7 @@ impl Pattern {
         let segments = stem.get(cut..).unwrap_or_default().split('/').skip(1);
         Ok(Matcher {
             kind,
-            segments: segments
-                .map(|segment| (segment != "*").then(|| segment.into()))
-                .collect(),
+            segments: segments.filter_map(Segment::read).collect(),
             open,
         })
     }
@@ -153,12 +202,16 @@ impl Matcher {
             return false;
         }
         let mut found = path.segments();
-        let fit = self.segments.iter().all(|wanted| match (wanted, found.next()) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(wanted), Some(segment)) => **wanted == *segment,
-        });
+        let fit = self
+            .segments
+            .iter()
+            .all(|wanted| found.next().is_some_and(|segment| wanted.fits(segment)));
         fit && (self.open || found.next().is_none())
+    }
+
+    /// Its segments, in order.
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
     }
 }
 
@@ -203,6 +256,10 @@ mod tests {
         check("/chat/admin/**", "/app/admin/x", true);
         check("/app/**", "/chat/message", true);
         check("/app/message", "/queue/message", false);
+        // By its shape a variable is a '*': what stands in its place is asked once the rule has been found.
+        check("/queue/tenant/{claim.tenant}/**", "/queue/tenant/acme/x", true);
+        check("/queue/of/{user}", "/queue/of/bob", true);
+        check("/queue/of/{user}", "/queue/of/bob/x", false);
     }
 
     #[test]
@@ -221,6 +278,20 @@ mod tests {
         check("/queue/a*", "one whole segment");
         check("/queue/**/x", "one whole segment");
         check("/queue/***", "one whole segment");
+        for variable in [
+            "{users}",
+            "{claim.}",
+            "{claim.a b}",
+            "{}",
+            "a{user}",
+            "{user}}",
+            "x}",
+            "{user",
+            "{claim}",
+        ] {
+            check(&format!("/queue/{variable}/x"), "is a variable as a whole");
+        }
+        check("/{user}/x", "begins with one of");
         check("/queue/x\n", "control, bidirectional or invisible characters");
         check("/queue", "/queue/, /topic/, /chat/, /app/, /user/");
         check("/**", "begins with one of");

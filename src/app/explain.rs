@@ -1,0 +1,42 @@
+//! Which rule decides, by a configuration alone and without a running instance: for `herald explain permission`. What is
+//! decided, and how it is explained, is in [`crate::permissions`].
+
+use super::prepare::Prepared;
+use super::settings;
+use crate::permissions::{Action, Decision, Who};
+
+/// Who is asked about, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A user of the configuration or of the users file.
+    User(String),
+    /// The holder of a key of `api.keys`.
+    Key(String),
+}
+
+impl Prepared {
+    /// Explains whether `subject` may do `action` at `destination`.
+    ///
+    /// # Errors
+    /// In words: there is no such user or key, or the destination means nothing.
+    pub fn explain(&self, subject: &Subject, action: Action, destination: &str) -> Result<Decision, String> {
+        let words = |error: super::Error| error.to_string();
+        let permissions = settings::permissions(&self.config).map_err(words)?;
+        let explain = |who: Who<'_>| {
+            let explained = permissions.explain_text(&self.config.destinations, action, who, destination);
+            explained.map_err(|error| error.to_string())
+        };
+        match subject {
+            Subject::User(name) => {
+                let principal = self.users.get(name);
+                let principal = principal.ok_or("there is no such user in auth.users and auth.users_file")?;
+                explain(Who::User(&principal))
+            }
+            Subject::Key(name) => {
+                let policy = settings::policy(&self.config).map_err(words)?;
+                let key = policy.named(name).ok_or("there is no such key in api.keys")?;
+                explain(Who::Key(&key.destinations))
+            }
+        }
+    }
+}
