@@ -32,7 +32,8 @@ pub trait History: Send + Sync {
     /// What the stream of `kind` says about itself. `None`: it cannot be read now.
     fn info(&self, kind: Kind) -> BoxFuture<'_, Option<StreamInfo>>;
 
-    /// Everything that a subscription missed, or why not; never a part.
+    /// What a subscription missed, or why that cannot be said. Complete at this moment: a later piece may be refused, because
+    /// the history does not reach back so far any more.
     fn replay(&self, request: Request<Target>) -> BoxFuture<'_, Outcome<Arc<Envelope>>>;
 }
 
@@ -126,7 +127,7 @@ pub struct StreamInfo {
 }
 
 /// How much a replay may send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Caps {
     /// `history.replay_messages`.
     pub messages: usize,
@@ -141,5 +142,33 @@ impl Caps {
     }
 }
 
-/// How a replay ends: everything that was missed and is still to be sent, oldest first, or why not. Never a part.
-pub type Outcome<M> = Result<Vec<M>, Unrecovered>;
+/// What was missed and is still to be sent: its first piece, and how much stands behind that.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Missed<M> {
+    /// The piece, oldest first. Empty only if nothing was missed.
+    pub messages: Vec<M>,
+    /// How many stand behind it. They are asked for next, behind the position of the piece's last message.
+    pub behind: usize,
+}
+
+impl<M> Missed<M> {
+    /// How many were missed.
+    pub fn count(&self) -> usize {
+        self.messages.len().saturating_add(self.behind)
+    }
+
+    /// How far a client is that has the piece, of a replay up to `until`.
+    pub(crate) fn reaches(
+        &self,
+        until: Position,
+        position_of: impl Fn(&M) -> Option<Position>,
+    ) -> Option<Position> {
+        match self.behind {
+            0 => Some(until),
+            _ => self.messages.last().and_then(position_of),
+        }
+    }
+}
+
+/// How a replay ends: with what was missed, all of which can be had, or with the reason why not. Never a part.
+pub type Outcome<M> = Result<Missed<M>, Unrecovered>;

@@ -1,5 +1,6 @@
 //! What a subscription missed: all messages to one target behind the client's position `after`, up to the position `until`
-//! at which its live part begins; complete, or a reason. Questions out, answers in. Knows no NATS, no clock, no runtime and
+//! at which its live part begins; complete, or a reason. Of what is complete, the first piece is given ([`Request::piece`]); who
+//! has it asks again from its last message on, so that nobody holds a whole replay. Questions out, answers in. Knows no NATS, no clock, no runtime and
 //! no session; the shell (`bus/nats/direct`) asks the server and bounds the time.
 //!
 //! **How to drive it.** Call [`begin`] under the tail's lock: it answers at once if the tail reaches back to `after`. Else
@@ -22,7 +23,7 @@
 
 use std::collections::HashSet;
 
-use super::history::{Caps, Outcome, Position, Stored, StreamInfo, Unrecovered};
+use super::history::{Caps, Missed, Outcome, Position, Stored, StreamInfo, Unrecovered};
 use super::tail::Tail;
 
 /// What is to be replayed.
@@ -34,8 +35,10 @@ pub struct Request<T> {
     pub after: Position,
     /// Where the live part of the subscription begins: the replay includes this position. At or behind `after`.
     pub until: Position,
-    /// How much may be sent.
+    /// How much may be missed.
     pub caps: Caps,
+    /// The most bytes of the piece that is given. One message always fits.
+    pub piece: usize,
     /// The time, in Unix ms: what is stale is not sent.
     pub now_ms: u64,
 }
@@ -99,7 +102,7 @@ pub(crate) fn begin<M: Stored>(tail: &Tail<M>, request: Request<M::Target>, stor
     }
     if after.sequence.saturating_add(1) >= tail.first() {
         let found = from_tail(tail, &request);
-        return Replay::Done(settle(found, request.caps, request.now_ms));
+        return Replay::Done(settle(found, &request));
     }
     Replay::Reading(Box::new(Reading::new(tail, request, storage)))
 }
@@ -269,7 +272,7 @@ impl<M: Stored> Reading<M> {
         }
         let mut messages = std::mem::take(&mut self.found);
         messages.append(&mut self.tail);
-        Some(settle(messages, self.request.caps, self.request.now_ms))
+        Some(settle(messages, &self.request))
     }
 
     /// No replica has proven that it has all of the gap. Where the leader does not have it, it has expired.
@@ -308,9 +311,10 @@ fn from_tail<M: Stored>(tail: &Tail<M>, request: &Request<M::Target>) -> Vec<M> 
     messages
 }
 
-/// Leaves out what is stale and what a newer message with the same collapse key replaces, and counts the rest against
-/// `caps`.
-fn settle<M: Stored>(messages: Vec<M>, caps: Caps, now_ms: u64) -> Outcome<M> {
+/// Leaves out what is stale and what a newer message with the same collapse key replaces, counts the rest against the caps,
+/// and gives its first piece.
+fn settle<M: Stored>(messages: Vec<M>, request: &Request<M::Target>) -> Outcome<M> {
+    let caps = request.caps;
     if messages.len() > caps.messages_read() {
         return Err(Unrecovered::TooMany);
     }
@@ -319,17 +323,26 @@ fn settle<M: Stored>(messages: Vec<M>, caps: Caps, now_ms: u64) -> Outcome<M> {
     let mut bytes: usize = 0;
     for message in messages.iter().rev() {
         let is_replaced = message.collapse().is_some_and(|key| !keys.insert(key));
-        if is_replaced || message.is_stale(now_ms) {
+        if is_replaced || message.is_stale(request.now_ms) {
             continue;
         }
         bytes = bytes.saturating_add(message.weight());
-        kept.push(message.clone());
+        kept.push(message);
         if kept.len() > caps.messages || (bytes > caps.bytes && kept.len() > 1) {
             return Err(Unrecovered::TooMany);
         }
     }
-    kept.reverse();
-    Ok(kept)
+    let count = kept.len();
+    let mut piece = 0_usize;
+    let fits = kept.iter().rev().enumerate().take_while(|(index, message)| {
+        piece = piece.saturating_add(message.weight());
+        *index == 0 || piece <= request.piece
+    });
+    let messages: Vec<M> = fits.map(|(_, message)| (*message).clone()).collect();
+    Ok(Missed {
+        behind: count - messages.len(),
+        messages,
+    })
 }
 
 #[cfg(test)]

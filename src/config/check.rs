@@ -22,12 +22,8 @@ impl Config {
         self.who_may_come(demo, &mut findings);
         self.bus.check(&mut findings);
         self.destinations.check(&mut findings);
-        self.history.check(
-            self.bus.url.is_some(),
-            &self.destinations,
-            self.limits.outbox_bytes,
-            &mut findings,
-        );
+        self.history
+            .check(self.bus.url.is_some(), &self.destinations, &mut findings);
         self.application.check(&mut findings);
         self.broadcasts(&mut findings);
         permissions::check(self, demo, &mut findings);

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::interest::Coming;
 use super::outbox::Outbox;
 use super::shard::Shard;
-use super::shard::held::Bound;
+use super::shard::held::{self, Bound, Next};
 use super::trail::NotificationTrail;
 use super::wire::AckMode;
 use crate::close_reason::CloseReason;
@@ -104,15 +104,15 @@ pub(super) struct Hold {
     pub begins: oneshot::Sender<Position>,
 }
 
-/// The end of a replay: what was held is sent behind it.
-pub struct Release {
-    /// The client's position.
+/// A piece of a replay, or why there is none. Behind the last piece what was held is sent.
+pub(crate) struct Piece {
+    /// How far the client had come when this was asked for.
     pub after: Position,
-    /// What the client missed, oldest first, or why that cannot be said.
-    pub outcome: Result<Vec<Arc<Envelope>>, Unrecovered>,
-    /// The frame's `receipt` header.
+    /// What it missed, and how far it has come then; or why that cannot be said.
+    pub outcome: Result<held::Piece<Arc<Envelope>>, Unrecovered>,
+    /// The `receipt` header of SUBSCRIBE; for the first piece.
     pub receipt: Box<str>,
-    /// The bytes that were taken of the outbox for all of it ([`Outbox::hold`]).
+    /// The bytes that were taken of the outbox for the piece ([`Outbox::hold`]).
     pub room: usize,
 }
 
@@ -177,10 +177,10 @@ pub(super) enum SessionCommand {
     Join(Box<Join>, Option<Coming>),
     /// The session is subscribed, and then the receipt goes out, before its first MESSAGE (STOMP rule R3).
     Subscribe(Box<Subscribe>),
-    /// The session is subscribed, and what comes for it waits for its [`SessionCommand::Release`].
+    /// The session is subscribed, and what comes for it waits for the last [`SessionCommand::Replay`].
     Hold(Box<Hold>),
-    /// The receipt of a subscription that is held goes out, then the replay, then what was held.
-    Release(Box<Release>),
+    /// A piece of the replay of a subscription that is held goes out; it is answered how it goes on.
+    Replay(Box<Piece>, oneshot::Sender<Next>),
     /// The subscription with this number ends, what waits for it is dropped, and then the receipt goes out.
     Unsubscribe(u32, Option<Bytes>),
     /// The client has handled, or refuses, what it was sent.

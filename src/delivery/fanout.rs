@@ -12,6 +12,7 @@ use super::outbox::CHUNKS_PER_CALL;
 use super::roster::{Session, Slot, To};
 use super::shard::{BATCH_MAX, Setting, Shard};
 use super::wire::{AckMode, GroupKey};
+use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::envelope::{Envelope, MessageId};
 use crate::principal::UserName;
@@ -49,7 +50,11 @@ impl Shard {
         let mut envelope = Envelope::clone(&delivery.envelope);
         self.resuming.place(&mut envelope);
         let envelope = Arc::new(envelope);
-        self.resuming.offer(&envelope);
+        for key in self.resuming.offer_own(&envelope, &self.roster) {
+            let slot = self.roster.slot(key);
+            self.doomed
+                .extend(slot.map(|slot| (slot, CloseReason::SlowConsumer)));
+        }
         self.reach(&envelope.target, &mut vec![Encoded::instead(&envelope, delivery)]);
     }
 
@@ -81,7 +86,7 @@ impl Shard {
                 if *mark == own && !*done && delivery.envelope.target == *target {
                     *done = true;
                     // Before the topic is looked for: it may be that nobody else wants it.
-                    self.resuming.offer(&delivery.envelope);
+                    self.resuming.offer(&delivery.envelope, &self.roster);
                     together.push(Encoded::of(delivery));
                 }
             }
@@ -174,7 +179,8 @@ impl Shard {
     }
 
     /// Writes to one subscription of one session, in order. There may be more than one write holds.
-    pub(super) fn write_run(&mut self, slot: Slot, number: u32, run: &[Arc<Envelope>]) {
+    /// `replayed`: they are sent again.
+    pub(super) fn write_run(&mut self, slot: Slot, number: u32, run: &[Arc<Envelope>], replayed: bool) {
         for together in run.chunks(BATCH_MAX) {
             let session = self.roster.get(slot);
             let index = session.and_then(|(_, session)| {
@@ -183,7 +189,10 @@ impl Shard {
             });
             let Some(index) = index else { return };
             let mut tally = Tally::default();
-            let mut together: Vec<Encoded<'_>> = together.iter().map(Encoded::new).collect();
+            let mut together: Vec<Encoded<'_>> = together
+                .iter()
+                .map(|envelope| Encoded::again(envelope, replayed))
+                .collect();
             self.reach_subscription(slot, index, &mut together, &mut tally);
             tally.add_to(&self.setting.counters);
         }
@@ -203,7 +212,12 @@ impl Shard {
         let held = &session.subscriptions[index];
         let (number, windowed) = (held.number, held.window.is_some());
         let (key, own_session) = match &held.to {
-            To::User { id, ack, .. } => {
+            To::User { id, ack, .. }
+            | To::Held {
+                id,
+                ack,
+                is_user: true,
+            } => {
                 for encoded in together.iter_mut() {
                     encoded.traced = self.setting.records && encoded.envelope.trace.is_sampled();
                 }
@@ -213,6 +227,14 @@ impl Shard {
                     ack: *ack,
                 };
                 (key, Some(&*session.id))
+            }
+            To::Held { id, ack, .. } => {
+                let key = GroupKey {
+                    subscription: id.clone(),
+                    version: session.version,
+                    ack: *ack,
+                };
+                (key, None)
             }
             To::Broadcast(place) => match self.topics.key(place.group) {
                 Some(key) => (key.clone(), None),
@@ -296,7 +318,7 @@ fn add(
     #[cfg(test)]
     task::faults::trip(&envelope.body);
     let trail = match session {
-        Some(session) if encoded.traced => setting.trail.message(envelope, session),
+        Some(session) if encoded.traced => setting.trail.message(envelope, session, encoded.replayed),
         Some(_) => None,
         None => encoded.trail.and_then(|_| setting.trail.broadcast(envelope)),
     };

@@ -137,6 +137,8 @@ pub(super) struct Encoded<'a> {
     pub trail: Option<&'a dyn NotificationTrail>,
     /// Whether the MESSAGE of each session has a trail of its own.
     pub traced: bool,
+    /// Whether it is sent again, to a session that missed it.
+    pub replayed: bool,
     rests: [Option<Rest>; 3],
 }
 
@@ -147,6 +149,7 @@ impl<'a> Encoded<'a> {
             envelope,
             trail: None,
             traced: false,
+            replayed: false,
             rests: [None, None, None],
         }
     }
@@ -156,6 +159,14 @@ impl<'a> Encoded<'a> {
         Self {
             trail: delivery.trail.as_deref(),
             ..Self::new(&delivery.envelope)
+        }
+    }
+
+    /// A notification for one that missed it; `replayed`: it is sent again.
+    pub(super) fn again(envelope: &'a Arc<Envelope>, replayed: bool) -> Self {
+        Self {
+            replayed,
+            ..Self::new(envelope)
         }
     }
 

@@ -107,6 +107,15 @@ pub(super) enum To {
         /// The `ack` header of SUBSCRIBE.
         ack: AckMode,
     },
+    /// One of these whose replay is being written. What comes for it is held back, so it is in no group and has no path.
+    Held {
+        /// The `id` header of SUBSCRIBE.
+        id: Option<Arc<str>>,
+        /// The `ack` header of SUBSCRIBE.
+        ack: AckMode,
+        /// Whether it is a destination of the session's own user.
+        is_user: bool,
+    },
 }
 
 impl Session {

@@ -20,10 +20,11 @@ use super::topics::{Place, Topics};
 use super::trail::Trail;
 use super::wheel::Wheel;
 use super::window::Window;
-use super::wire::GroupKey;
+use super::wire::{AckMode, GroupKey};
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::envelope::Kept;
+use crate::stomp::Version;
 
 use resume::Resuming;
 
@@ -146,7 +147,12 @@ impl Shard {
                 }
             }
             SessionCommand::Hold(hold) => self.hold(slot, *hold),
-            SessionCommand::Release(release) => self.release_held(slot, *release),
+            SessionCommand::Replay(piece, answer) => {
+                if let Some(next) = self.write_piece(slot, *piece) {
+                    // If nobody waits for it, the session is about to leave.
+                    let _ = answer.send(next);
+                }
+            }
             SessionCommand::Unsubscribe(number, receipt) => self.unsubscribe(slot, number, receipt),
             SessionCommand::Acknowledge(ack) => self.acknowledge(slot, &ack),
             SessionCommand::Say(bytes) => self.say(slot, bytes),
@@ -169,7 +175,7 @@ impl Shard {
     }
 
     fn subscribe(&mut self, slot: Slot, subscription: Subscription) {
-        let Some((_, session)) = self.roster.get_mut(slot) else {
+        let Some((_, session)) = self.roster.get(slot) else {
             return;
         };
         let Subscription {
@@ -179,20 +185,77 @@ impl Shard {
             ack,
             prefetch,
         } = subscription;
-        let window = Window::new(ack, prefetch).map(Box::new);
-        let to = match target {
+        let version = session.version;
+        let to = self.joined(slot, &target, id, ack, version);
+        self.list(slot, number, to, Window::new(ack, prefetch));
+    }
+
+    /// Subscribes without joining a group yet: see [`Shard::go_live`].
+    fn subscribe_held(&mut self, slot: Slot, subscription: Subscription) {
+        let Subscription {
+            number,
+            id,
+            target,
+            ack,
+            prefetch,
+        } = subscription;
+        let is_user = matches!(target, Target::User { .. });
+        let to = To::Held { id, ack, is_user };
+        self.list(slot, number, to, Window::new(ack, prefetch));
+    }
+
+    /// Lets a subscription that was held back join its group.
+    fn go_live(&mut self, slot: Slot, number: u32, target: &Target) {
+        let Some((_, session)) = self.roster.get(slot) else {
+            return;
+        };
+        let mut subscriptions = session.subscriptions.iter();
+        let Some(index) = subscriptions.position(|held| held.number == number) else {
+            return;
+        };
+        let To::Held { id, ack, .. } = &session.subscriptions[index].to else {
+            return;
+        };
+        let (id, ack, version) = (id.clone(), *ack, session.version);
+        let to = self.joined(slot, target, id, ack, version);
+        if let Some((_, session)) = self.roster.get_mut(slot) {
+            session.subscriptions[index].to = to;
+        }
+    }
+
+    /// What a subscription to `target` is that is live from now on.
+    fn joined(
+        &mut self,
+        slot: Slot,
+        target: &Target,
+        id: Option<Arc<str>>,
+        ack: AckMode,
+        version: Version,
+    ) -> To {
+        match target {
             Target::Broadcast(path) => {
                 let group = GroupKey {
                     subscription: id,
-                    version: session.version,
+                    version,
                     ack,
                 };
-                let place = self.topics.add(&path, group, slot);
-                self.setting.interest.subscribed(self.setting.index, &path);
+                let place = self.topics.add(path, group, slot);
+                self.setting.interest.subscribed(self.setting.index, path);
                 To::Broadcast(place)
             }
-            Target::User { path, .. } => To::User { path, id, ack },
+            Target::User { path, .. } => To::User {
+                path: path.clone(),
+                id,
+                ack,
+            },
+        }
+    }
+
+    fn list(&mut self, slot: Slot, number: u32, to: To, window: Option<Window>) {
+        let Some((_, session)) = self.roster.get_mut(slot) else {
+            return;
         };
+        let window = window.map(Box::new);
         super::reserve_one(&mut session.subscriptions);
         session.subscriptions.push(Subscribed { number, to, window });
         self.setting

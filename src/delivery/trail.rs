@@ -59,9 +59,10 @@ pub trait Trail: Send + Sync + 'static {
         None
     }
 
-    /// A user's notification is sent to the session `session`. `Some` if it is recorded.
-    fn message(&self, envelope: &Envelope, session: &str) -> Option<Arc<dyn MessageTrail>> {
-        let _ = (envelope, session);
+    /// A user's notification is sent to the session `session`; `replayed`: again, since the session missed it. `Some` if it is
+    /// recorded.
+    fn message(&self, envelope: &Envelope, session: &str, replayed: bool) -> Option<Arc<dyn MessageTrail>> {
+        let _ = (envelope, session, replayed);
         None
     }
 

@@ -33,6 +33,7 @@ use crate::ws::writer::{PlainSocket, flush_last, write_outbox};
 mod act;
 mod greet;
 mod resume;
+mod room;
 
 use act::{Reading, Source, on_frame};
 use greet::{LoggedIn, Stranger, meet};

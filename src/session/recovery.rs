@@ -5,17 +5,24 @@
 //! |---|---|---|
 //! | [`Step::AwaitHead`] | waits at most 2 s for the head of the kind to move | [`Recovery::head_moved`] each time, or [`Recovery::gave_up`] |
 //! | [`Step::AskInfo`] | asks the stream's bounds | [`Recovery::info`] |
-//! | [`Step::TakeRoom`] | takes room in the outbox for the replay and what is held, at most 10 s | [`Recovery::room`] |
+//! | [`Step::TakeRoom`] | takes room in the outbox for a piece of the replay, as long as the client makes some | [`Recovery::room`] |
 //! | [`Step::Hold`] | announces, reads `begun`, waits for it, sends Hold | [`Recovery::held`] with the shard's answer |
-//! | [`Step::Replay`] | replays (≤ 5 s), sends Release with `after` and the outcome, gives the room back | the end |
+//! | [`Step::Replay`] | reads a piece (≤ 5 s), sends it to the shard, which gives the room back | [`Recovery::wrote`] with the shard's answer |
 //! | [`Step::Subscribe`] | sends a plain Subscribe, whose RECEIPT has `recovered:false` and the reason | the end |
 //! | [`Step::TooSlow`] | closes the session as a slow consumer | the end |
+//! | [`Step::Done`] | nothing: the subscription is live, or its session ends | the end |
+//!
+//! **Pieces.** No more of a replay is in memory than what fits into the room that the client's reading has made. What comes live
+//! meanwhile is held within a bound; beyond it, it is dropped, and read from history as well
+//! ([`crate::delivery::held`] says when). Once the RECEIPT has said `recovered:true`, a piece that cannot be had ends the session
+//! (1013): it resumes behind the last MESSAGE that it got, and is told why that cannot be.
 //!
 //! If the session ends at any step, Leave is all that is needed. The position of the client has not moved before it reads
 //! the RECEIPT.
 
 use crate::bus::history::StreamInfo;
 use crate::delivery::heads::Head;
+use crate::delivery::held::Next;
 use crate::envelope::{Position, Unrecovered};
 
 /// What the driver does next.
@@ -40,12 +47,16 @@ pub(crate) enum Step {
     Subscribe(Unrecovered),
     /// Close the session.
     TooSlow,
+    /// Nothing any more.
+    Done,
 }
 
 /// One resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Recovery {
     after: Position,
+    /// Where the live part begins, once the shard holds the subscription.
+    until: Option<Position>,
     step: Step,
 }
 
@@ -55,6 +66,7 @@ impl Recovery {
     pub(crate) fn begin(last_message_id: &str, is_kept: bool, head: Head) -> Self {
         let refused = |reason| Self {
             after: Position::default(),
+            until: None,
             step: Step::Subscribe(reason),
         };
         match Position::parse(last_message_id) {
@@ -68,6 +80,7 @@ impl Recovery {
     pub(crate) fn behind(after: Position, head: Head) -> Self {
         let mut recovery = Self {
             after,
+            until: None,
             step: Step::AwaitHead,
         };
         recovery.head_moved(head);
@@ -114,9 +127,13 @@ impl Recovery {
     /// There is room, or there was none in time.
     pub(crate) fn room(&mut self, is_taken: bool) {
         if self.step == Step::TakeRoom {
-            self.step = match is_taken {
-                true => Step::Hold,
-                false => Step::TooSlow,
+            self.step = match (is_taken, self.until) {
+                (true, None) => Step::Hold,
+                (true, Some(until)) => Step::Replay {
+                    after: self.after,
+                    until,
+                },
+                (false, _) => Step::TooSlow,
             };
         }
     }
@@ -124,11 +141,27 @@ impl Recovery {
     /// The shard holds the subscription, whose live part begins behind `begins`.
     pub(crate) fn held(&mut self, begins: Position) {
         if self.step == Step::Hold {
+            self.until = Some(begins);
             self.step = Step::Replay {
                 after: self.after,
                 until: begins,
             };
         }
+    }
+
+    /// The shard has written a piece.
+    pub(crate) fn wrote(&mut self, next: Next) {
+        if !matches!(self.step, Step::Replay { .. }) {
+            return;
+        }
+        self.step = match next {
+            Next::Live | Next::Lost(_) => Step::Done,
+            Next::Read { after, until } => {
+                self.after = after;
+                self.until = Some(until);
+                Step::TakeRoom
+            }
+        };
     }
 }
 

@@ -105,6 +105,8 @@ pub struct Metrics {
     resumes: IntCounterVec,
     /// MESSAGEs that were replayed, by `source`: `tail`.
     replayed: IntCounterVec,
+    /// From a SUBSCRIBE with `last-message-id` until the subscription is live.
+    pub resume: Timing,
     /// Notifications to users without a session anywhere; this instance counts them for the cluster, or another does.
     pub offline: IntCounter,
     /// Messages whose handling panicked, by [`Poison`]; the bus counts those that it could not even decode.
@@ -190,6 +192,7 @@ impl Metrics {
         let bus_to_shard = make.timing(names::BUS_TO_SHARD_SECONDS, None, INNER_BUCKETS)?;
         let walk = make.timing(names::WALK_SECONDS, None, INNER_BUCKETS)?;
         let outbox_wait = make.timing(names::OUTBOX_WAIT_SECONDS, None, WAIT_BUCKETS)?;
+        let resume = make.timing(names::RESUME_SECONDS, None, ACK_BUCKETS)?;
         let ack = make.timing(names::ACK_SECONDS, None, ACK_BUCKETS)?;
         let round_trips = [
             make.timing(names::BUS_ROUND_TRIP_SECONDS, own, INNER_BUCKETS)?,
@@ -217,6 +220,7 @@ impl Metrics {
             acks: make.counters(names::ACKS, &["kind"])?,
             resumes: make.counters(names::RESUMES, &["outcome"])?,
             replayed: make.counters(names::REPLAYED, &["source"])?,
+            resume,
             offline: deliveries_offline,
             poisoned: [
                 poisoned.clone(),

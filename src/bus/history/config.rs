@@ -17,6 +17,8 @@ const READS_MAX: usize = 1_024;
 const PUBLISHES_MAX: usize = 65_536;
 /// The most messages that one replay may be allowed to send.
 const REPLAY_MESSAGES_MAX: usize = 100_000;
+/// The most bytes.
+const REPLAY_BYTES_MAX: ByteSize = ByteSize::mib(256);
 /// The least and the longest time for which a repeat is known.
 const DUPLICATE_WINDOW: [HumanDuration; 2] = [HumanDuration::secs(1), HumanDuration::secs(24 * 3_600)];
 /// The most keys that may be known: 150 MiB of them.
@@ -57,8 +59,8 @@ pub struct Config {
     pub tail_bytes: Option<ByteSize>,
     /// The most messages that one resume replays.
     pub replay_messages: usize,
-    /// The most bytes that one resume replays; one message always fits. `None`: the smaller of 512 KiB and a quarter of
-    /// `limits.outbox_bytes`.
+    /// The most bytes that one resume replays; one message always fits. `None`: the larger of 4 MiB and twice
+    /// `limits.outbox_bytes`, so that a slow consumer, which has missed an outbox and what came since, may resume.
     pub replay_bytes: Option<ByteSize>,
     /// For how long a repeat with the same `Idempotency-Key` is known as one.
     pub duplicate_window: HumanDuration,
@@ -87,7 +89,7 @@ impl Default for Config {
             manage: true,
             domain: None,
             tail_bytes: None,
-            replay_messages: 1_000,
+            replay_messages: 10_000,
             replay_bytes: None,
             duplicate_window: HumanDuration::secs(120),
             keys: 65_536,
@@ -122,12 +124,12 @@ impl Config {
 
     /// The most bytes that one resume replays.
     pub fn replay_bytes(&self, outbox_bytes: ByteSize) -> ByteSize {
-        let default = ByteSize((outbox_bytes.0 / 4).min(ByteSize::kib(512).0));
+        let default = ByteSize(outbox_bytes.0.saturating_mul(2)).max(ByteSize::mib(4));
         self.replay_bytes.unwrap_or(default)
     }
 
     /// Checks the bounds, and that every setting means something for the bus in use.
-    pub fn check(&self, is_nats: bool, prefixes: &Prefixes, outbox_bytes: ByteSize, findings: &mut Findings) {
+    pub fn check(&self, is_nats: bool, prefixes: &Prefixes, findings: &mut Findings) {
         self.check_meaning(is_nats, findings);
         for (index, kept) in self.broadcast.iter().flatten().enumerate() {
             let key = format!("history.broadcast[{index}]");
@@ -164,11 +166,11 @@ impl Config {
         findings.within("history.reads", self.reads, 1, READS_MAX);
         findings.within("history.publishes", self.publishes, 1, PUBLISHES_MAX);
         if let Some(bytes) = self.replay_bytes
-            && (bytes.0 == 0 || bytes > outbox_bytes)
+            && (bytes.0 == 0 || bytes > REPLAY_BYTES_MAX)
         {
             findings.error(
                 "history.replay_bytes",
-                format!("expected 1B to limits.outbox_bytes ({outbox_bytes}), got {bytes}"),
+                format!("expected 1B to {REPLAY_BYTES_MAX}, got {bytes}"),
             );
         }
         if !is_nats {

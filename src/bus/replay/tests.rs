@@ -64,6 +64,7 @@ fn request(after: u64, until: u64) -> Request<char> {
         after: at(after),
         until: at(until),
         caps: CAPS,
+        piece: usize::MAX,
         now_ms: 100,
     }
 }
@@ -85,7 +86,10 @@ fn done(replay: Replay<Word>) -> Result<Vec<u64>, Unrecovered> {
 }
 
 fn ids(outcome: Outcome<Word>) -> Result<Vec<u64>, Unrecovered> {
-    outcome.map(|words| words.iter().map(|word| word.id).collect())
+    outcome.map(|missed| {
+        assert_eq!(missed.behind, 0);
+        missed.messages.iter().map(|word| word.id).collect()
+    })
 }
 
 fn reading(tail: &Tail<Word>, request: Request<char>, storage: Storage) -> Box<Reading<Word>> {
@@ -192,6 +196,36 @@ fn more_than_a_cap_is_too_many_but_one_always_fits() {
         ..large
     };
     assert_eq!(found(&[huge]), Ok(vec![1]));
+}
+
+#[test]
+fn a_replay_comes_in_pieces_each_from_where_the_last_one_ended() {
+    let mut words: Vec<Word> = (1..=6).map(|id| word('a', id)).collect();
+    // Replaced by one of another piece.
+    (words[1].key, words[5].key) = (Some("x"), Some("x"));
+    // Larger than a piece.
+    words[3].bytes = 500;
+    let tail = tail(0, &words);
+    let piece = |after| {
+        let request = Request {
+            caps: Caps {
+                messages: 5,
+                bytes: 540,
+            },
+            piece: 20,
+            ..request(after, 6)
+        };
+        let Replay::Done(Ok(missed)) = begin(&tail, request, Storage::Single) else {
+            panic!("in the tail");
+        };
+        let reaches = missed.reaches(at(6), |word| Some(at(word.id)));
+        let ids: Vec<u64> = missed.messages.iter().map(|word| word.id).collect();
+        (missed.count(), missed.behind, ids, reaches)
+    };
+    assert_eq!(piece(0), (5, 3, vec![1, 3], Some(at(3))));
+    assert_eq!(piece(3), (3, 2, vec![4], Some(at(4))));
+    assert_eq!(piece(4), (2, 0, vec![5, 6], Some(at(6))));
+    assert_eq!(piece(6), (0, 0, vec![], Some(at(6))));
 }
 
 #[test]

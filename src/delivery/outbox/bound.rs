@@ -21,6 +21,13 @@ impl Outbox {
         inner.queue.account = account;
     }
 
+    /// Whether `bytes` more would leave half of the bound free, or nothing waits at all.
+    pub fn has_half_free(&self, bytes: usize) -> bool {
+        let inner = self.inner.lock();
+        let own = inner.queue.bytes() + inner.held_bytes;
+        own == 0 || own.saturating_add(bytes) <= self.limit_bytes / 2
+    }
+
     /// For a slow consumer: the bound that it exceeded, and how many bytes that is.
     pub fn passed(&self) -> (Limit, usize) {
         match self.inner.lock().passed {

@@ -8,11 +8,10 @@ use tokio::sync::oneshot;
 use super::{Registry, Sending};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::{
-    Acknowledgement, Command, Hold, Join, Receipt, Release, SessionCommand, SessionKey, Subscribe,
-    Subscription,
+    Acknowledgement, Command, Hold, Join, Piece, Receipt, SessionCommand, SessionKey, Subscribe, Subscription,
 };
 use crate::delivery::interest::Coming;
-use crate::delivery::shard::held::Bound;
+use crate::delivery::shard::held::{Bound, Next};
 use crate::destination::Target;
 use crate::envelope::{Envelope, Kind, Position};
 
@@ -55,7 +54,7 @@ impl SessionHandle {
         self.send(SessionCommand::Subscribe(Box::new(subscribe))).await;
     }
 
-    /// Subscribes to a destination that history keeps: what comes waits within `bound` until [`SessionHandle::release`].
+    /// Subscribes to a destination that history keeps: what comes waits within `bound` until the last [`SessionHandle::replay`].
     /// Returns the position at which the live part begins; `None` if the session has ended.
     pub(crate) async fn hold(&self, subscription: Box<Subscription>, bound: Bound) -> Option<Position> {
         let coming = self.announce(&subscription.target);
@@ -72,9 +71,13 @@ impl SessionHandle {
         answer.await.ok()
     }
 
-    /// Sends the receipt, the replay and what was held; from then on the subscription is like any other.
-    pub(crate) fn release(&self, release: Release) -> Sending {
-        self.send(SessionCommand::Release(Box::new(release)))
+    /// Sends a piece of the replay, the first one behind the receipt, the last one in front of what was held; from then on the
+    /// subscription is like any other. Returns how it goes on; `None` if the session has ended.
+    pub(crate) async fn replay(&self, piece: Piece) -> Option<Next> {
+        let (next, answer) = oneshot::channel();
+        let command = SessionCommand::Replay(Box::new(piece), next);
+        self.send(command).await;
+        answer.await.ok()
     }
 
     fn announce(&self, target: &Target) -> Option<Coming> {

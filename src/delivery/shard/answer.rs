@@ -25,7 +25,7 @@ impl Shard {
             subscriptions: session
                 .subscriptions
                 .iter()
-                .filter_map(|held| self.as_subscribed(&held.to))
+                .filter_map(|held| self.as_subscribed(session, held))
                 .collect(),
         });
         views.collect()
@@ -77,26 +77,12 @@ impl Shard {
     ) {
         let mut is_reached = false;
         for held in &session.subscriptions {
-            if self.is_for(&held.to, target) {
+            if self.is_for(session, held, target) {
                 is_reached = true;
                 into.reached_count += 1;
                 if into.reached.len() < max {
                     into.reached.push(self.reached(session, held, hot.blocked));
                 }
-            }
-        }
-        if let Some(resuming) = self.resuming.waiting(session.key, target) {
-            is_reached = true;
-            into.reached_count += 1;
-            if into.reached.len() < max {
-                into.reached.push(Reached {
-                    session: session.id.to_string(),
-                    user: session.principal.user().to_string(),
-                    subscription: resuming.id.as_deref().map(ToOwned::to_owned),
-                    way: Way::Resuming,
-                    waiting_bytes: session.outbox.waiting().0 as u64,
-                    unacknowledged: None,
-                });
             }
         }
         if !is_reached {
@@ -107,8 +93,9 @@ impl Shard {
         }
     }
 
-    fn is_for(&self, to: &To, target: &Target) -> bool {
-        match (to, target) {
+    fn is_for(&self, session: &Session, held: &Subscribed, target: &Target) -> bool {
+        match (&held.to, target) {
+            (To::Held { .. }, _) => self.resuming.waiting(session.key, target) == Some(held.number),
             (To::Broadcast(place), Target::Broadcast(path)) => self.topics.path(place.group) == Some(path),
             (To::User { path: own, .. }, Target::User { path, .. }) => own == path,
             _ => false,
@@ -117,7 +104,7 @@ impl Shard {
 
     fn missed(&self, session: &Session, target: &Target) -> Missed {
         let (Target::Broadcast(path) | Target::User { path, .. }) = target;
-        let is_namesake = |held: &Subscribed| self.path_of(&held.to) == Some(path);
+        let is_namesake = |held: &Subscribed| self.path_of(session, held) == Some(path);
         let why = match (session.subscriptions.iter().any(is_namesake), target) {
             (false, _) => Why::NotSubscribed,
             (true, Target::Broadcast(_)) => Why::SubscribedToUserDestination,
@@ -130,24 +117,30 @@ impl Shard {
             subscriptions: session
                 .subscriptions
                 .iter()
-                .filter_map(|held| self.as_subscribed(&held.to))
+                .filter_map(|held| self.as_subscribed(session, held))
                 .take(SUBSCRIPTIONS_NAMED)
                 .collect(),
         }
     }
 
-    fn path_of<'a>(&'a self, to: &'a To) -> Option<&'a Path> {
-        match to {
+    fn path_of<'a>(&'a self, session: &Session, held: &'a Subscribed) -> Option<&'a Path> {
+        match &held.to {
             To::Broadcast(place) => self.topics.path(place.group),
             To::User { path, .. } => Some(path),
+            To::Held { .. } => match self.resuming.target(session.key, held.number)? {
+                Target::Broadcast(path) | Target::User { path, .. } => Some(path),
+            },
         }
     }
 
     /// The destination as the client wrote it.
-    fn as_subscribed(&self, to: &To) -> Option<String> {
-        match to {
-            To::Broadcast(place) => self.topics.path(place.group).map(ToString::to_string),
-            To::User { path, .. } => Some(format!("{}{path}", self.setting.user_prefix)),
+    fn as_subscribed(&self, session: &Session, held: &Subscribed) -> Option<String> {
+        let path = self.path_of(session, held)?;
+        match held.to {
+            To::Broadcast(_) | To::Held { is_user: false, .. } => Some(path.to_string()),
+            To::User { .. } | To::Held { is_user: true, .. } => {
+                Some(format!("{}{path}", self.setting.user_prefix))
+            }
         }
     }
 
@@ -157,13 +150,14 @@ impl Shard {
                 .topics
                 .key(place.group)
                 .and_then(|key| key.subscription.as_deref()),
-            To::User { id, .. } => id.as_deref(),
+            To::User { id, .. } | To::Held { id, .. } => id.as_deref(),
         };
         let window = held.window.as_deref();
-        let way = match (window.is_some_and(|window| window.room() == 0), blocked) {
-            (true, _) => Way::Held,
-            (false, true) => Way::Queued,
-            (false, false) => Way::AtOnce,
+        let way = match (&held.to, window.is_some_and(|window| window.room() == 0), blocked) {
+            (To::Held { .. }, ..) => Way::Resuming,
+            (_, true, _) => Way::Held,
+            (_, false, true) => Way::Queued,
+            (_, false, false) => Way::AtOnce,
         };
         Reached {
             session: session.id.to_string(),

@@ -41,7 +41,8 @@ impl Shard {
         for held in session.subscriptions {
             self.leave_topic(held, &session.outbox);
         }
-        self.resuming.leave(session.key);
+        // Closing the outbox gives back what was held.
+        self.resuming.leave(session.key, &self.roster);
         self.setting.counters.sessions.fetch_sub(1, Ordering::Relaxed);
         session.outbox.close(reason, last_frames);
     }

@@ -14,7 +14,14 @@ impl Shard {
     /// Ends every subscription of `kind`, held or live, in front of `base`: no MESSAGE, no local answer, no RECEIPT for it any
     /// more.
     pub(super) fn cut(&mut self, kind: Kind, base: Position) {
-        let held = self.resuming.cut(kind, base);
+        let held = self.resuming.cut(kind, base, &self.roster);
+        for slot in held
+            .iter()
+            .filter_map(|key| self.roster.slot(*key))
+            .collect::<Vec<_>>()
+        {
+            self.strip_held(slot);
+        }
         let mut keys: HashSet<SessionKey> = held.into_iter().collect();
         let affected = self.roster.iter().filter(|(_, _, session)| {
             let mut subscriptions = session.subscriptions.iter();
@@ -51,6 +58,18 @@ impl Shard {
             let Some((_, session)) = self.roster.get_mut(slot) else {
                 return;
             };
+            let (held, outbox) = (session.subscriptions.remove(index), session.outbox.clone());
+            self.leave_topic(held, &outbox);
+        }
+    }
+
+    /// Takes the subscription that waited from the session: it waits no more.
+    fn strip_held(&mut self, slot: Slot) {
+        let Some((_, session)) = self.roster.get_mut(slot) else {
+            return;
+        };
+        let mut subscriptions = session.subscriptions.iter();
+        if let Some(index) = subscriptions.position(|held| matches!(held.to, To::Held { .. })) {
             let (held, outbox) = (session.subscriptions.remove(index), session.outbox.clone());
             self.leave_topic(held, &outbox);
         }

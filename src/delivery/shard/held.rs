@@ -5,58 +5,31 @@
 //! at J = max(J₀, seen) ([`Holding::begins`]): all up to J stands in front of the command in the mailbox and is not delivered
 //! to it, and all behind J that matches comes behind it.
 //!
-//! **Order.** Held back, in the mailbox's order, are notifications and what the instance answers locally. [`Holding::release`]
-//! gives what is to be written in one step: RECEIPT, then the replay, then what was held; only then may the subscription
-//! join its group.
+//! **Order.** Held back, in the mailbox's order, are notifications and what the instance answers locally. [`Holding::piece`]
+//! gives what is to be written in one step: with the first piece of the replay its RECEIPT, with the last one what was held
+//! behind it; only then may the subscription join its group.
 //!
-//! **Positions.** What an instance makes itself takes the shard's [`Holding::seen`], never `done` of the heads: what that counts
+//! **Bound.** What is held back stays within its bound. Beyond it the notifications are dropped, and no more are held: they
+//! are in the history as well. Once the replay has come to J, the beginning moves: J becomes what the shard has seen, the
+//! replay goes on up to there, and holding begins anew. So who reads faster than notifications come catches up, however
+//! much there is, and nobody holds more than the bound. What the instance made itself is in no history: it is never dropped,
+//! and beyond the bound the session is too slow ([`Answered::TooMuch`]).
+//!
+//! **Positions.** Where the beginning moves, so do the answers that wait: each stands behind all that is replayed, and must
+//! not lead the client back. What an instance makes itself takes the shard's [`Holding::seen`], never `done` of the heads: what that counts
 //! may still stand behind it in the mailbox.
 //!
 //! **Cut.** What this instance lost ([`Holding::cut`]) ends every subscription of the kind, held or live, at its place in the
-//! mailbox: no MESSAGE and no local answer for it any more, and its release gives nothing.
+//! mailbox: no MESSAGE and no local answer for it any more, and its next piece gives nothing.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::envelope::{Kind, Position, Unrecovered};
 
-/// How much may be held back for one subscription.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Bound {
-    /// The most notifications.
-    pub messages: usize,
-    /// The most bytes of them. One always fits.
-    pub bytes: usize,
-}
+pub(crate) use parts::{Answered, Bound, Next, Piece, Resumed, Rooms, Waiting, Written};
 
-/// What is held back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Waiting<M> {
-    /// A notification, which has its own position.
-    Notification(M),
-    /// What the instance made itself, with the position that its `message-id` begins with.
-    Local(Position, M),
-}
-
-/// What a RECEIPT says of a resumed subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Resumed {
-    /// The position in front of the replay, or where live begins if nothing is replayed.
-    pub position: Position,
-    /// How many messages are replayed, or why nothing is (`recovered:false`).
-    pub outcome: Result<usize, Unrecovered>,
-}
-
-/// What is to be written when a subscription is released, in this order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Released<M> {
-    /// The RECEIPT.
-    pub receipt: Resumed,
-    /// The replay.
-    pub replay: Vec<M>,
-    /// What came meanwhile.
-    pub held: Vec<Waiting<M>>,
-}
+mod parts;
 
 /// One subscription that waits.
 #[derive(Debug, Clone)]
@@ -66,10 +39,14 @@ struct Held<T, M> {
     /// Where its live part begins: J.
     begins: Position,
     waiting: Vec<Waiting<M>>,
-    notifications: usize,
+    /// The bytes of the notifications among them, and of the answers.
     bytes: usize,
+    answer_bytes: usize,
     bound: Bound,
+    /// Whether notifications were dropped since it began at J.
     has_overflowed: bool,
+    /// Whether its RECEIPT has said `recovered:true`.
+    is_promised: bool,
 }
 
 /// The subscriptions of a shard that wait, by their key, and what the shard has seen of each kind.
@@ -142,107 +119,162 @@ impl<K: Copy + Eq + Hash, T: Clone + Eq + Hash, M> Holding<K, T, M> {
             target,
             begins,
             waiting: Vec::new(),
-            notifications: 0,
             bytes: 0,
+            answer_bytes: 0,
             bound,
             has_overflowed: false,
+            is_promised: false,
         };
         self.held.insert(key, held);
         begins
     }
 
-    /// Holds a notification back for every subscription to `target` that waits and that `is_for` selects. `weight` is the
-    /// notification's size in bytes.
+    /// Holds a notification back for every subscription to `target` that waits. `weight` is the notification's size in bytes.
     pub(crate) fn offer(
         &mut self,
         target: &T,
         weight: usize,
-        is_for: impl Fn(K) -> bool,
+        rooms: &mut impl Rooms<K>,
         message: impl Fn() -> M,
     ) {
-        let Some(keys) = self.keys.get(target) else {
-            return;
-        };
-        for key in keys.iter().filter(|key| is_for(**key)) {
+        for key in self.keys.get(target).into_iter().flatten() {
             if let Some(held) = self.held.get_mut(key) {
-                held.offer(weight, &message);
+                held.offer(*key, weight, rooms, &message);
             }
         }
     }
 
-    /// Holds back what the instance made itself for the subscription `key`. Gives it back if that does not wait: then it is
-    /// written at once.
-    pub(crate) fn answer(&mut self, key: K, message: M) -> Option<M> {
+    /// The subscriptions to `target` that wait.
+    pub(crate) fn waiting_for(&self, target: &T) -> Vec<K> {
+        self.keys.get(target).cloned().unwrap_or_default()
+    }
+
+    /// Holds back what the instance made itself for the subscription `key`, if that waits. `is_state`: it replaces whatever of
+    /// this kind waits already.
+    pub(crate) fn answer(
+        &mut self,
+        key: K,
+        weight: usize,
+        is_state: bool,
+        rooms: &mut impl Rooms<K>,
+        message: M,
+    ) -> Answered {
         let seen = Kind::ALL.map(|kind| self.seen(kind));
         let Some(held) = self.held.get_mut(&key) else {
-            return Some(message);
+            return Answered::AtOnce;
         };
         let [broadcast, user] = seen;
         let seen = match held.kind {
             Kind::Broadcast => broadcast,
             Kind::User => user,
         };
+        if is_state {
+            held.waiting
+                .retain(|waiting| matches!(waiting, Waiting::Notification(..)));
+            rooms.free(key, std::mem::take(&mut held.answer_bytes));
+        }
+        if held.is_full(weight) || !rooms.take(key, weight) {
+            held.overflow(key, rooms);
+            if held.is_full(weight) || !rooms.take(key, weight) {
+                return Answered::TooMuch;
+            }
+        }
+        held.answer_bytes += weight;
         held.waiting.push(Waiting::Local(seen, message));
-        None
+        Answered::Waits
     }
 
-    /// The replay of `key`, which was asked for behind `after`, has ended. Returns what is to be written, or `None` if the
-    /// subscription does not wait any more: it was cut, or its session is gone.
-    pub(crate) fn release(
+    /// A piece of the replay of `key`, which was asked for behind `after`, or why there is none. Returns what is to be
+    /// written, or `None` if the subscription does not wait any more: it was cut, or its session is gone.
+    pub(crate) fn piece(
         &mut self,
         key: K,
         after: Position,
-        outcome: Result<Vec<M>, Unrecovered>,
-    ) -> Option<Released<M>> {
-        let held = self.remove(key)?;
-        if held.has_overflowed {
-            // Live begins here: what is left was made by the instance itself, and must not lead the client back.
-            let position = held.begins.max(self.seen(held.kind));
-            let locals = held.waiting.into_iter().map(|waiting| match waiting {
-                Waiting::Local(_, message) => Waiting::Local(position, message),
-                notification @ Waiting::Notification(_) => notification,
-            });
-            return Some(Released {
-                receipt: Resumed {
-                    position,
-                    outcome: Err(Unrecovered::TooMany),
-                },
-                replay: Vec::new(),
-                held: locals.collect(),
-            });
-        }
+        outcome: Result<Piece<M>, Unrecovered>,
+    ) -> Option<Written<M>> {
+        let held = self.held.get_mut(&key)?;
         let outcome = match after.epoch == held.begins.epoch {
             true => outcome,
             false => outcome.and(Err(Unrecovered::EpochChanged)),
         };
-        let position = match &outcome {
-            Ok(replay) if !replay.is_empty() => after,
-            _ => held.begins,
+        let is_first = !held.is_promised;
+        let (position, piece) = match outcome {
+            Ok(piece) => match piece.messages.is_empty() {
+                true => (held.begins, Ok(piece)),
+                false => (after, Ok(piece)),
+            },
+            // Live begins here: what is left was made by the instance itself, and must not lead the client back.
+            Err(reason) if held.has_overflowed => (self.move_on(key)?, Err(reason)),
+            Err(reason) => (held.begins, Err(reason)),
         };
-        let receipt = Resumed {
+        let receipt = is_first.then(|| Resumed {
             position,
-            outcome: outcome.as_ref().map(Vec::len).map_err(|reason| *reason),
+            outcome: piece
+                .as_ref()
+                .map(|piece| piece.messages.len().saturating_add(piece.behind))
+                .map_err(|reason| *reason),
+        });
+        let held = self.held.get_mut(&key)?;
+        held.is_promised = true;
+        let (replay, next) = match piece {
+            Err(reason) if !is_first => (Vec::new(), Next::Lost(reason)),
+            Err(_) => (Vec::new(), Next::Live),
+            Ok(piece) if piece.behind > 0 => {
+                let (after, until) = (piece.reaches, held.begins);
+                (piece.messages, Next::Read { after, until })
+            }
+            Ok(piece) if held.has_overflowed => {
+                let (after, until) = (piece.reaches, self.move_on(key)?);
+                (piece.messages, Next::Read { after, until })
+            }
+            Ok(piece) => (piece.messages, Next::Live),
         };
-        Some(Released {
+        let (held, freed) = match next {
+            Next::Read { .. } => (Vec::new(), 0),
+            Next::Live | Next::Lost(_) => {
+                let held = self.remove(key)?;
+                (held.waiting, held.bytes + held.answer_bytes)
+            }
+        };
+        Some(Written {
             receipt,
-            replay: outcome.unwrap_or_default(),
-            held: held.waiting,
+            replay,
+            held,
+            freed,
+            next,
         })
     }
 
+    /// Moves the beginning of `key` to what the shard has seen. All up to there is in front of what is held from now on.
+    fn move_on(&mut self, key: K) -> Option<Position> {
+        let held = self.held.get(&key)?;
+        let begins = self.begins(held.kind, held.begins);
+        let held = self.held.get_mut(&key)?;
+        held.begins = begins;
+        held.has_overflowed = false;
+        for waiting in &mut held.waiting {
+            if let Waiting::Local(position, _) = waiting {
+                *position = begins;
+            }
+        }
+        Some(begins)
+    }
+
     /// The subscription `key` ends before its replay does.
-    pub(crate) fn forget(&mut self, key: K) {
-        self.remove(key);
+    pub(crate) fn forget(&mut self, key: K, rooms: &mut impl Rooms<K>) {
+        if let Some(held) = self.remove(key) {
+            rooms.free(key, held.bytes + held.answer_bytes);
+        }
     }
 
     /// Everything of `kind` up to `base` that this shard has not seen is lost. Returns the subscriptions that waited. The
     /// shard ends them as it ends its live subscriptions of this kind.
-    pub(crate) fn cut(&mut self, kind: Kind, base: Position) -> Vec<K> {
+    pub(crate) fn cut(&mut self, kind: Kind, base: Position, rooms: &mut impl Rooms<K>) -> Vec<K> {
         *self.seen_mut(kind) = Some(base);
         let of_kind = self.held.iter().filter(|(_, held)| held.kind == kind);
         let keys: Vec<K> = of_kind.map(|(key, _)| *key).collect();
         for key in &keys {
-            self.remove(*key);
+            self.forget(*key, rooms);
         }
         keys
     }
@@ -267,21 +299,33 @@ impl<K: Copy + Eq + Hash, T: Clone + Eq + Hash, M> Holding<K, T, M> {
 }
 
 impl<T, M> Held<T, M> {
-    fn offer(&mut self, weight: usize, message: impl Fn() -> M) {
+    fn offer<K: Copy>(&mut self, key: K, weight: usize, rooms: &mut impl Rooms<K>, message: impl Fn() -> M) {
         if self.has_overflowed {
             return;
         }
-        self.notifications += 1;
-        self.bytes = self.bytes.saturating_add(weight);
-        if self.notifications > self.bound.messages
-            || (self.bytes > self.bound.bytes && self.notifications > 1)
-        {
-            self.has_overflowed = true;
-            self.waiting
-                .retain(|waiting| matches!(waiting, Waiting::Local(..)));
+        if self.is_full(weight) || !rooms.take(key, weight) {
+            self.overflow(key, rooms);
             return;
         }
+        self.bytes += weight;
         self.waiting.push(Waiting::Notification(message()));
+    }
+
+    /// Whether one more of so many bytes is too much.
+    fn is_full(&self, weight: usize) -> bool {
+        let bytes = self
+            .bytes
+            .saturating_add(self.answer_bytes)
+            .saturating_add(weight);
+        self.waiting.len() >= self.bound.messages || bytes > self.bound.bytes
+    }
+
+    /// Drops the notifications: they are read from history.
+    fn overflow<K>(&mut self, key: K, rooms: &mut impl Rooms<K>) {
+        self.has_overflowed = true;
+        self.waiting
+            .retain(|waiting| matches!(waiting, Waiting::Local(..)));
+        rooms.free(key, std::mem::take(&mut self.bytes));
     }
 }
 

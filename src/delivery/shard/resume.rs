@@ -1,16 +1,18 @@
 //! How a shard begins a subscription to a destination that history keeps: where it begins ([`super::held`] has the rule), what
-//! its RECEIPT says, and, of one that resumes, what is written behind that. Knows no bus: who reads the replay is no matter
-//! here.
+//! its RECEIPT says, and, of one that resumes, what is written behind that, piece by piece. Knows no bus: who reads the replay
+//! is no matter here.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::Shard;
-use super::held::{Holding, Released, Resumed, Waiting};
-use crate::delivery::command::{Hold, Receipt, Release, SessionKey, Subscription};
+use super::held::{Answered, Holding, Next, Resumed, Rooms, Waiting, Written};
+use crate::close_reason::CloseReason;
+use crate::delivery::command::{Hold, Piece, Receipt, SessionKey};
 use crate::delivery::interest::Coming;
-use crate::delivery::roster::Slot;
+use crate::delivery::outbox::Pushed;
+use crate::delivery::roster::{Roster, Slot};
 use crate::delivery::wire;
 use crate::destination::Target;
 use crate::envelope::{Envelope, Kind, Position, Unrecovered};
@@ -25,11 +27,28 @@ pub(crate) struct Resuming {
     local: u64,
 }
 
-/// A subscription that is held. It is in no group and in no session's list.
+/// A subscription that is held. It is in its session's list and in no group.
 struct Pending {
-    subscription: Subscription,
+    number: u32,
+    target: Target,
     /// Until it has joined its group: notifications must come to this shard.
     coming: Option<Coming>,
+}
+
+/// The outboxes of a shard's sessions: what is held back for one counts towards its bound.
+struct Outboxes<'a>(&'a Roster);
+
+impl Rooms<SessionKey> for Outboxes<'_> {
+    fn take(&mut self, key: SessionKey, bytes: usize) -> bool {
+        let session = self.0.slot(key).and_then(|slot| self.0.get(slot));
+        session.is_some_and(|(_, session)| session.outbox.hold(bytes) == Pushed::Queued)
+    }
+
+    fn free(&mut self, key: SessionKey, bytes: usize) {
+        if let Some((_, session)) = self.0.slot(key).and_then(|slot| self.0.get(slot)) {
+            session.outbox.release(bytes);
+        }
+    }
 }
 
 impl Resuming {
@@ -46,11 +65,26 @@ impl Resuming {
     }
 
     /// Holds `envelope` back for whoever waits for its target.
-    pub(crate) fn offer(&mut self, envelope: &Arc<Envelope>) {
+    pub(crate) fn offer(&mut self, envelope: &Arc<Envelope>, roster: &Roster) {
         if !self.holding.is_empty() {
             let (target, weight) = (&envelope.target, envelope.weight());
-            self.holding.offer(target, weight, |_| true, || envelope.clone());
+            self.holding
+                .offer(target, weight, &mut Outboxes(roster), || envelope.clone());
         }
+    }
+
+    /// The same of what this instance made itself. Returns the sessions for which too much waits.
+    pub(crate) fn offer_own(&mut self, envelope: &Arc<Envelope>, roster: &Roster) -> Vec<SessionKey> {
+        let mut waiting = match self.holding.is_empty() {
+            true => Vec::new(),
+            false => self.holding.waiting_for(&envelope.target),
+        };
+        let (rooms, weight) = (&mut Outboxes(roster), envelope.weight());
+        waiting.retain(|key| {
+            let answered = self.holding.answer(*key, weight, true, rooms, envelope.clone());
+            answered == Answered::TooMuch
+        });
+        waiting
     }
 
     /// Gives what this instance made itself, for a destination that is kept, a position: how far this shard has come.
@@ -61,18 +95,18 @@ impl Resuming {
     }
 
     /// Everything of `kind` in front of `base` is lost. Returns the sessions whose subscriptions waited; they wait no more.
-    pub(super) fn cut(&mut self, kind: Kind, base: Position) -> Vec<SessionKey> {
-        let keys = self.holding.cut(kind, base);
+    pub(super) fn cut(&mut self, kind: Kind, base: Position, roster: &Roster) -> Vec<SessionKey> {
+        let keys = self.holding.cut(kind, base, &mut Outboxes(roster));
         for key in &keys {
             self.pending.remove(key);
         }
         keys
     }
 
-    /// The session has ended.
-    pub(super) fn leave(&mut self, key: SessionKey) {
+    /// The session has ended, or resumes another subscription.
+    pub(super) fn leave(&mut self, key: SessionKey, roster: &Roster) {
         if self.pending.remove(&key).is_some() {
-            self.holding.forget(key);
+            self.holding.forget(key, &mut Outboxes(roster));
         }
     }
 
@@ -81,10 +115,16 @@ impl Resuming {
         self.holding.is_empty() && self.pending.is_empty()
     }
 
-    /// The subscription to `target` with which the session `key` waits for its replay, if it does.
-    pub(super) fn waiting(&self, key: SessionKey, target: &Target) -> Option<&Subscription> {
+    /// The number of the subscription to `target` with which the session `key` waits for its replay, if it does.
+    pub(super) fn waiting(&self, key: SessionKey, target: &Target) -> Option<u32> {
         let pending = self.pending.get(&key)?;
-        Some(&pending.subscription).filter(|subscription| subscription.target == *target)
+        (pending.target == *target).then_some(pending.number)
+    }
+
+    /// The target of the subscription `number` of the session `key`, if it waits for its replay.
+    pub(super) fn target(&self, key: SessionKey, number: u32) -> Option<&Target> {
+        let pending = self.pending.get(&key)?;
+        (pending.number == number).then_some(&pending.target)
     }
 }
 
@@ -112,45 +152,63 @@ impl Shard {
             begins,
         } = hold;
         let (key, target) = (session.key, subscription.target.clone());
-        self.resuming.leave(key);
+        self.resuming.leave(key, &self.roster);
         let kind = Kind::of(&target);
-        let position = self.resuming.holding.hold(key, kind, target, begun, bound);
-        self.resuming
-            .pending
-            .insert(key, Pending { subscription, coming });
+        let position = self
+            .resuming
+            .holding
+            .hold(key, kind, target.clone(), begun, bound);
+        let number = subscription.number;
+        self.subscribe_held(slot, subscription);
+        let pending = Pending {
+            number,
+            target,
+            coming,
+        };
+        self.resuming.pending.insert(key, pending);
         // If nobody waits for it, the session is about to leave.
         let _ = begins.send(position);
     }
 
-    /// Ends the hold in one step: the subscription joins its group, then the RECEIPT goes out, then the replay, then what
-    /// was held.
-    pub(super) fn release_held(&mut self, slot: Slot, release: Release) {
-        let Some((_, session)) = self.roster.get(slot) else {
-            return;
-        };
+    /// Writes a piece of a replay, the first one behind its RECEIPT. With the last one the hold ends in one step: the subscription
+    /// joins its group, then all is written, what was held last. Returns how it goes on, unless the session or the hold has ended.
+    pub(super) fn write_piece(&mut self, slot: Slot, piece: Piece) -> Option<Next> {
+        let (_, session) = self.roster.get(slot)?;
         let (key, outbox) = (session.key, session.outbox.clone());
-        outbox.release(release.room);
-        let Some(Pending { subscription, coming }) = self.resuming.pending.remove(&key) else {
-            return;
-        };
-        let released = self.resuming.holding.release(key, release.after, release.outcome);
-        let Some(Released {
+        outbox.release(piece.room);
+        let written = self.resuming.holding.piece(key, piece.after, piece.outcome);
+        let written = written?;
+        let number = self.resuming.pending.get(&key)?.number;
+        let Written {
             receipt,
             replay,
             held,
-        }) = released
-        else {
-            return;
-        };
-        let number = subscription.number;
-        self.subscribe(slot, subscription);
-        drop(coming);
-        let Resumed { position, outcome } = receipt;
-        self.setting.trail.resumed(outcome);
-        self.say_receipt(slot, &release.receipt, Some(position), Some(outcome));
-        self.write_run(slot, number, &replay);
-        let held: Vec<Arc<Envelope>> = held.into_iter().map(placed).collect();
-        self.write_run(slot, number, &held);
+            freed,
+            next,
+        } = written;
+        outbox.release(freed);
+        if let Next::Live | Next::Lost(_) = next
+            && let Some(pending) = self.resuming.pending.remove(&key)
+        {
+            if next == Next::Live {
+                self.go_live(slot, number, &pending.target);
+            }
+            // The index now knows the subscription itself.
+            drop(pending.coming);
+        }
+        if let Some(Resumed { position, outcome }) = receipt {
+            self.setting.trail.resumed(outcome);
+            self.say_receipt(slot, &piece.receipt, Some(position), Some(outcome));
+        }
+        match next {
+            Next::Lost(_) => self.doomed.push((slot, CloseReason::HistoryGap)),
+            Next::Live | Next::Read { .. } => {
+                self.write_run(slot, number, &replay, true);
+                let held: Vec<Arc<Envelope>> = held.into_iter().map(placed).collect();
+                self.write_run(slot, number, &held, false);
+            }
+        }
+        Some(next)
     }
 
     fn say_receipt(
@@ -192,7 +250,15 @@ impl Shard {
         };
         let key = session.key;
         if self.resuming.waiting(key, &envelope.target).is_some() {
-            self.resuming.holding.answer(key, envelope.clone());
+            let rooms = &mut Outboxes(&self.roster);
+            let weight = envelope.weight();
+            let answered = self
+                .resuming
+                .holding
+                .answer(key, weight, false, rooms, envelope.clone());
+            if answered == Answered::TooMuch {
+                self.doomed.push((slot, CloseReason::SlowConsumer));
+            }
         }
         self.deliver_to(slot, &envelope);
     }

@@ -1,47 +1,45 @@
 //! A SUBSCRIBE with `last-message-id`: does what [`crate::session::recovery`] says, and bounds how long each step may take.
 //! Knows the bus by its history alone.
 //!
-//! Meanwhile the driver reads no further frame, so RECEIPTs keep the order of their frames. One exception: while there is no
+//! Meanwhile the driver acts on no further frame, so RECEIPTs keep the order of their frames. One exception: while there is no
 //! room in the outbox, ACK and NACK pass, since only they make room behind a window; the first other frame waits.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::timeout;
 
-use super::act::{Reading, Source, count_frame};
+use super::act::{Reading, Source};
+use super::room::{Room, take_room};
 use crate::bus::History;
-use crate::bus::history::{Outcome, Request};
+use crate::bus::history::{Caps, Request};
 use crate::close_reason::CloseReason;
 use crate::delivery;
-use crate::delivery::command::{Receipt, Release, Subscription};
+use crate::delivery::command::{Piece, Receipt, Subscription};
 use crate::delivery::heads::Head;
-use crate::delivery::held::Bound;
-use crate::delivery::outbox::{Outbox, Pushed};
+use crate::delivery::held::{self, Bound};
+use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
 use crate::delivery::wire::RETRY_AFTER_MS;
 use crate::destination::Target;
 use crate::envelope::{Envelope, Kind, Unrecovered, unix_ms};
-use crate::session::action::{Action, Refusal};
+use crate::session::action::Refusal;
 use crate::session::context::Context;
-use crate::session::end::{End, close_end, error_end, gone};
-use crate::session::input::Input;
+use crate::session::end::{End, error_end};
 use crate::session::recovery::{Recovery, Step};
 use crate::session::state::Session;
-use crate::stomp::{Command, Frame};
-use crate::ws::close::pong_frame;
 
 /// How long a subscription may wait until this instance has read what its stream has, after its start or without JetStream.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long this instance may be behind the one that gave the position.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a client may take to make room in its outbox.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often it is looked whether there is room.
-const ROOM_RETRY: Duration = Duration::from_millis(50);
 /// How long the bus may take to say what was missed.
 const REPLAY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most bytes of a piece, and of what is held back meanwhile: beyond that, larger pieces are not faster.
+const PIECE_BYTES_MAX: usize = 256 << 10;
+/// One piece, or what is held back, takes at most this fraction of the outbox.
+const PIECES_PER_OUTBOX: usize = 4;
 
 /// What a client asks for.
 pub(super) struct Resume {
@@ -107,6 +105,7 @@ async fn steps(
         receipt,
         after,
     } = resume;
+    let began = Instant::now();
     let (key, registry) = (source.key, &context.registry);
     let target = subscription.target.clone();
     let kind = Kind::of(&target);
@@ -116,7 +115,9 @@ async fn steps(
         .filter(|history| history.kept().holds(&target));
     let mut recovery = Recovery::begin(&after, history.is_some(), registry.head(kind));
     let mut subscription = Some(subscription);
-    let mut taken = None;
+    let piece = (outbox.limit_bytes() / PIECES_PER_OUTBOX).min(PIECE_BYTES_MAX);
+    // Given back before the client makes room for the next piece, however long that takes.
+    let mut turn = None;
     loop {
         match recovery.step() {
             Step::AwaitHead => {
@@ -132,19 +133,19 @@ async fn steps(
                 let asked = async { history?.info(kind).await };
                 recovery.info(timeout(REPLAY_TIMEOUT, asked).await.ok().flatten());
             }
-            Step::TakeRoom => {
-                let bytes = history.map_or(0, |history| room(history, outbox));
-                match take_room(context, session, source, outbox, &mut reading, bytes).await {
-                    Room::Taken(turn) => {
-                        taken = Some((turn, bytes));
-                        recovery.room(true);
-                    }
-                    Room::None => recovery.room(false),
-                    Room::Ended(end) => return end,
+            Step::TakeRoom => match take_room(context, session, source, outbox, &mut reading, piece).await {
+                Room::Taken(taken) => {
+                    turn = Some(taken);
+                    recovery.room(true);
                 }
-            }
+                Room::None => recovery.room(false),
+                Room::Ended(end) => return end,
+            },
             Step::Hold => {
-                let bound = history.map_or(Bound::default(), |history| bound(history, outbox));
+                let bound = Bound {
+                    messages: history.map_or(0, |history| history.caps().messages),
+                    bytes: piece,
+                };
                 match key.hold(subscription.take()?, bound).await {
                     Some(begins) => recovery.held(begins),
                     // The session has ended, and its writing half says how.
@@ -152,27 +153,29 @@ async fn steps(
                 }
             }
             Step::Replay { after, until } => {
-                let outcome = match history {
-                    Some(history) => {
-                        let request = Request {
-                            target,
-                            after,
-                            until,
-                            caps: history.caps(),
-                            now_ms: unix_ms(),
-                        };
-                        replay(context, history, request).await
-                    }
-                    None => Err(Unrecovered::HistoryOff),
+                let request = Request {
+                    target: target.clone(),
+                    after,
+                    until,
+                    caps: history.map_or_else(Caps::default, History::caps),
+                    piece,
+                    now_ms: unix_ms(),
                 };
-                let release = Release {
+                let outcome = replay(context, history, request).await;
+                drop(turn.take());
+                let piece = Piece {
                     after,
                     outcome,
-                    receipt,
-                    room: taken.as_ref().map_or(0, |(_, bytes)| *bytes),
+                    receipt: receipt.clone(),
+                    room: piece,
                 };
-                key.release(release).await;
-                return None;
+                match key.replay(piece).await {
+                    Some(next) => recovery.wrote(next),
+                    None => return None,
+                }
+                if recovery.step() == Step::Done {
+                    context.metrics.resume.observe(began.elapsed(), None);
+                }
             }
             Step::Subscribe(reason) => {
                 let receipt = Receipt {
@@ -189,108 +192,34 @@ async fn steps(
                     CloseReason::SlowConsumer.words(),
                     limit.name()
                 );
-                let mut refusal =
-                    Refusal::new(CloseReason::SlowConsumer, message).with_receipt(Some(&receipt));
+                // A RECEIPT that was sent already is no answer to this.
+                let receipt = subscription.is_some().then_some(&*receipt);
+                let mut refusal = Refusal::new(CloseReason::SlowConsumer, message).with_receipt(receipt);
                 let retry_after = delivery::retry_after_ms(CloseReason::SlowConsumer);
                 refusal.headers.extend(retry_after.map(|ms| (RETRY_AFTER_MS, ms)));
                 return Some(error_end(refusal, session.version(), &context.metrics));
             }
+            Step::Done => return None,
         }
     }
 }
 
-/// What the bus has of the gap, as browsers may see it.
+/// The next piece of what the bus has of the gap, as browsers may see it.
 async fn replay(
     context: &Context,
-    history: &dyn History,
+    history: Option<&dyn History>,
     request: Request<Target>,
-) -> Outcome<Arc<Envelope>> {
+) -> Result<held::Piece<Arc<Envelope>>, Unrecovered> {
+    let (history, until) = (history.ok_or(Unrecovered::HistoryOff)?, request.until);
     let replaying = timeout(REPLAY_TIMEOUT, history.replay(request)).await;
     let mut missed = replaying.unwrap_or(Err(Unrecovered::Unavailable))?;
-    for envelope in &mut missed {
+    let reaches = missed.reaches(until, |envelope| envelope.position);
+    for envelope in &mut missed.messages {
         context.application.baggage.filter_in(envelope);
     }
-    Ok(missed)
-}
-
-/// How much may be held back meanwhile.
-fn bound(history: &dyn History, outbox: &Outbox) -> Bound {
-    let caps = history.caps();
-    Bound {
-        messages: caps.messages,
-        bytes: room(history, outbox)
-            .saturating_sub(caps.bytes)
-            .max(caps.bytes / 2),
-    }
-}
-
-/// The room for a replay and for what is held back meanwhile.
-fn room(history: &dyn History, outbox: &Outbox) -> usize {
-    history.caps().bytes.saturating_mul(2).min(outbox.limit_bytes())
-}
-
-/// Whether there is room.
-enum Room<'a> {
-    Taken(tokio::sync::SemaphorePermit<'a>),
-    None,
-    /// The session has to end, or has ended.
-    Ended(Option<End>),
-}
-
-async fn take_room<'c>(
-    context: &'c Context,
-    session: &mut Session,
-    source: Source<'_>,
-    outbox: &Outbox,
-    reading: &mut Reading<'_, '_>,
-    bytes: usize,
-) -> Room<'c> {
-    let until = Instant::now() + ROOM_TIMEOUT;
-    loop {
-        // Few at once: what a resume takes of the outboxes' common bound is more than most need.
-        let turn = match context.resumes.acquire().await {
-            Ok(turn) => turn,
-            Err(_closed) => return Room::Ended(None),
-        };
-        match outbox.hold(bytes) {
-            Pushed::Queued => return Room::Taken(turn),
-            Pushed::Closed => return Room::Ended(None),
-            Pushed::Overflow => drop(turn),
-        }
-        let reads = reading.later.is_none();
-        tokio::select! {
-            () = sleep_until(until) => return Room::None,
-            () = sleep(ROOM_RETRY) => {}
-            input = reading.inputs.next(), if reads => match input {
-                Ok(Input::Frame(frame)) if makes_room(&frame) => {
-                    count_frame(context, &frame);
-                    let idle = reading.inputs.idle(outbox.acks().take_missed(), &frame);
-                    match idle.and_then(|()| session.on_frame(frame, &context.rules)) {
-                        Ok(Action::Acknowledge { ack, .. }) => source.key.acknowledge(ack).await,
-                        Ok(_) => {}
-                        Err(refusal) => {
-                            let end = error_end(refusal, session.version(), &context.metrics);
-                            return Room::Ended(Some(end));
-                        }
-                    }
-                }
-                Ok(Input::Frame(frame)) => *reading.later = Some(Box::new(frame)),
-                Ok(Input::Ping(payload)) => source.key.say(pong_frame(&payload)).await,
-                Ok(Input::Pong) => outbox.liveness().pong.store(source.key.now(), Ordering::Relaxed),
-                Ok(Input::Empty) => {}
-                Ok(Input::Close) => return Room::Ended(Some(close_end(CloseReason::Normal))),
-                Ok(Input::Gone) => return Room::Ended(Some(gone())),
-                Err(refusal) => {
-                    let end = error_end(refusal, session.version(), &context.metrics);
-                    return Room::Ended(Some(end));
-                }
-            },
-        }
-    }
-}
-
-/// Whether the frame is an acknowledgement that nothing else depends on.
-fn makes_room(frame: &Frame) -> bool {
-    let has = |name| frame.headers.get(name).is_some();
-    matches!(frame.command, Command::Ack | Command::Nack) && !has("receipt") && !has("transaction")
+    Ok(held::Piece {
+        messages: missed.messages,
+        behind: missed.behind,
+        reaches: reaches.ok_or(Unrecovered::Unavailable)?,
+    })
 }

@@ -43,6 +43,7 @@ fn a_position_that_is_known_is_replayed() {
         );
         // What comes too late changes nothing.
         let before = recovery;
+        recovery.held(at(7, 12));
         recovery.gave_up();
         recovery.room(false);
         recovery.info(None);
@@ -118,4 +119,24 @@ fn a_session_without_room_is_too_slow() {
     let mut recovery = Recovery::begin("7-4", true, head(9));
     recovery.room(false);
     assert_eq!(recovery.step(), Step::TooSlow);
+}
+
+#[test]
+fn each_piece_waits_for_room_and_goes_on_where_the_last_one_ended() {
+    let mut recovery = Recovery::begin("7-4", true, head(9));
+    recovery.room(true);
+    recovery.held(at(7, 9));
+    let (after, until) = (at(7, 6), at(7, 12));
+    recovery.wrote(Next::Read { after, until });
+    assert_eq!(recovery.step(), Step::TakeRoom);
+    let mut without = recovery;
+    without.room(false);
+    assert_eq!(without.step(), Step::TooSlow);
+    recovery.room(true);
+    assert_eq!(recovery.step(), Step::Replay { after, until });
+    for next in [Next::Live, Next::Lost(Unrecovered::PositionExpired)] {
+        let mut recovery = recovery;
+        recovery.wrote(next);
+        assert_eq!(recovery.step(), Step::Done);
+    }
 }

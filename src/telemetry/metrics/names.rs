@@ -96,6 +96,8 @@ names! {
     HISTORY_STORED_MAX = "herald_history_stored_bytes_max",
         "The most bytes that the stream may hold, by kind; 0: no bound, or no stream.";
     PUBLISH_REPEATS = "herald_publish_repeats_total", "Publishes into a stream that were tried again.";
+    RESUME_SECONDS = "herald_resume_duration_seconds",
+        "Time from a SUBSCRIBE with last-message-id until all that was missed is written and the subscription is live.";
     TAIL_BYTES = "herald_tail_bytes", "Bytes that history holds in memory, by kind of notification.";
     TAIL_MESSAGES = "herald_tail_messages", "Notifications that history holds in memory, by kind.";
     OUTBOX_BYTES = "herald_outbox_bytes", "Bytes that wait in outboxes.";

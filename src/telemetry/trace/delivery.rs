@@ -76,8 +76,8 @@ impl Trail for Recorder {
         Some(Box::new(span))
     }
 
-    fn message(&self, envelope: &Envelope, session: &str) -> Option<Arc<dyn MessageTrail>> {
-        let span = self.tracer.send(envelope, session)?;
+    fn message(&self, envelope: &Envelope, session: &str, replayed: bool) -> Option<Arc<dyn MessageTrail>> {
+        let span = self.tracer.send(envelope, session, replayed)?;
         Some(Arc::new(span))
     }
 

@@ -88,7 +88,7 @@ fn off_changes_nothing() {
     let mut envelope = to_anna();
     assert!(tracer.publish(&upstream, &[], &mut envelope).is_none());
     assert!(tracer.delivers(&mut envelope).is_none());
-    assert!(tracer.send(&envelope, "s").is_none());
+    assert!(tracer.send(&envelope, "s", false).is_none());
     assert_eq!(envelope.trace, given(SAMPLED));
 }
 
@@ -228,7 +228,7 @@ fn a_notification_to_a_user_is_one_tree() {
     let targets = [envelope.target.clone()];
     let publish = tracer.publish(&upstream, &targets, &mut envelope).unwrap();
     let deliver = tracer.delivers(&mut envelope).unwrap();
-    let send = tracer.send(&envelope, "session-1").unwrap();
+    let send = tracer.send(&envelope, "session-1", true).unwrap();
     assert!(
         send.own_traceparent()
             .unwrap()
@@ -279,6 +279,7 @@ fn a_notification_to_a_user_is_one_tree() {
             .iter()
             .all(|span| span.span_context.trace_id().to_string() == TRACE_ID)
     );
+    assert_eq!(attribute(send, "herald.replayed").as_deref(), Some("true"));
     assert_eq!(attribute(deliver, "herald.deliver.matched").as_deref(), Some("3"));
     assert_eq!(attribute(server, "server.port").as_deref(), Some("8080"));
     assert_eq!(
@@ -293,9 +294,9 @@ fn what_goes_wrong_is_said() {
     let tracer = tracer(1.0, &[]);
     let mut envelope = to_anna();
     let deliver = tracer.delivers(&mut envelope).unwrap();
-    let lost = tracer.send(&envelope, "s").unwrap();
-    let silent = tracer.send(&envelope, "s").unwrap();
-    let refused = tracer.send(&envelope, "s").unwrap();
+    let lost = tracer.send(&envelope, "s", false).unwrap();
+    let silent = tracer.send(&envelope, "s", false).unwrap();
+    let refused = tracer.send(&envelope, "s", false).unwrap();
     silent.written();
     refused.written();
     drop(lost);
@@ -464,7 +465,7 @@ fn without_the_layer_deliveries_alone_are_recorded() {
     let mut envelope = to_anna();
     assert!(tracer.publish(&upstream, &[], &mut envelope).is_none());
     assert_eq!(envelope.trace.traceparent.as_deref(), Some(SAMPLED));
-    drop(tracer.send(&envelope, "s"));
+    drop(tracer.send(&envelope, "s", false));
     assert_eq!(ended(&tracer).len(), 1);
 }
 

@@ -4,13 +4,11 @@ use super::*;
 
 type Change = fn(&mut Config);
 
-const OUTBOX: ByteSize = ByteSize::mib(1);
-
 fn errors(is_nats: bool, change: impl FnOnce(&mut Config)) -> Vec<String> {
     let mut config = Config::default();
     change(&mut config);
     let mut findings = Findings::default();
-    config.check(is_nats, &Prefixes::default(), OUTBOX, &mut findings);
+    config.check(is_nats, &Prefixes::default(), &mut findings);
     findings.errors.into_iter().map(|finding| finding.key).collect()
 }
 
@@ -27,8 +25,8 @@ fn the_defaults_fit_both_buses() {
     assert!(config.is_enabled(false) && !config.is_enabled(true));
     assert_eq!(config.tail_bytes(true), ByteSize::mib(64));
     assert_eq!(config.tail_bytes(false), ByteSize::mib(32));
-    assert_eq!(config.replay_bytes(ByteSize::mib(1)), ByteSize::kib(256));
-    assert_eq!(config.replay_bytes(ByteSize::mib(64)), ByteSize::kib(512));
+    assert_eq!(config.replay_bytes(ByteSize::mib(1)), ByteSize::mib(4));
+    assert_eq!(config.replay_bytes(ByteSize::mib(64)), ByteSize::mib(128));
     assert_eq!(config.kept_prefixes(&Prefixes::default()).len(), 2);
 }
 
@@ -69,7 +67,7 @@ fn bounds_are_checked() {
         ("history.tail_bytes", |c| c.tail_bytes = Some(ByteSize(0))),
         ("history.replay_messages", |c| c.replay_messages = 0),
         ("history.replay_bytes", |c| {
-            c.replay_bytes = Some(ByteSize::mib(2))
+            c.replay_bytes = Some(ByteSize::mib(257))
         }),
         ("history.reads", |c| c.reads = 0),
         ("history.publishes", |c| c.publishes = 65_537),

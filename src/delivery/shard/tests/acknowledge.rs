@@ -14,7 +14,7 @@ fn acknowledging(f: &mut Fixture, client: &Client, target: &Target, ack: AckMode
     f.handle(Command::Session(client.key, command));
 }
 
-fn ack(f: &mut Fixture, client: &Client, id: &str) {
+pub(super) fn ack(f: &mut Fixture, client: &Client, id: &str) {
     let message_id = crate::envelope::MessageId::parse(id).unwrap();
     let ack = crate::delivery::command::Acknowledgement {
         subscription: Some(0),

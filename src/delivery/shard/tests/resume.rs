@@ -2,13 +2,13 @@
 //! ends with its session.
 
 use super::*;
-use crate::delivery::command::{Hold, Release};
-use crate::delivery::shard::held::Bound;
+use crate::delivery::command::{Hold, Piece};
+use crate::delivery::shard::held::{self, Bound, Next};
 use crate::envelope::Unrecovered;
 use tokio::sync::oneshot;
 
 const BOUND: Bound = Bound {
-    messages: 3,
+    messages: 4,
     bytes: 1 << 20,
 };
 
@@ -41,9 +41,16 @@ pub(super) fn subscription(number: u32, target: &Target) -> Subscription {
 impl Fixture {
     /// Holds a subscription. Returns where its live part begins.
     pub(super) fn hold(&mut self, client: &Client, target: &Target, begun: u64) -> Option<Position> {
+        self.hold_with(client, target, begun, AckMode::Auto)
+    }
+
+    fn hold_with(&mut self, client: &Client, target: &Target, begun: u64, ack: AckMode) -> Option<Position> {
         let (begins, mut answer) = oneshot::channel();
         let hold = Hold {
-            subscription: subscription(0, target),
+            subscription: Subscription {
+                ack,
+                ..subscription(0, target)
+            },
             coming: None,
             begun: at(begun),
             bound: BOUND,
@@ -54,20 +61,38 @@ impl Fixture {
         answer.try_recv().ok()
     }
 
+    /// The last piece of a replay, or why there is none.
     pub(super) fn release(
         &mut self,
         client: &Client,
         after: u64,
         outcome: Result<Vec<Envelope>, Unrecovered>,
     ) {
-        let release = Release {
+        let outcome = outcome.map(|missed| (missed, 0, 0));
+        self.piece(client, after, outcome);
+    }
+
+    /// A piece of a replay: its messages, how many are behind it, and how far it reaches. Gives how it goes on.
+    fn piece(
+        &mut self,
+        client: &Client,
+        after: u64,
+        outcome: Result<(Vec<Envelope>, usize, u64), Unrecovered>,
+    ) -> Option<Next> {
+        let piece = Piece {
             after: at(after),
-            outcome: outcome.map(|missed| missed.into_iter().map(Arc::new).collect()),
+            outcome: outcome.map(|(messages, behind, reaches)| held::Piece {
+                messages: messages.into_iter().map(Arc::new).collect(),
+                behind,
+                reaches: at(reaches),
+            }),
             receipt: "r".into(),
             room: 0,
         };
-        let command = SessionCommand::Release(Box::new(release));
+        let (next, mut answer) = oneshot::channel();
+        let command = SessionCommand::Replay(Box::new(piece), next);
         self.handle(Command::Session(client.key, command));
+        answer.try_recv().ok()
     }
 
     fn answer(&mut self, client: &Client, target: &Target, body: &str) {
@@ -112,14 +137,81 @@ fn the_receipt_then_the_replay_then_what_was_held_then_what_comes() {
 }
 
 #[test]
-fn an_overflow_gives_up_the_replay_and_keeps_answers() {
+fn pieces_are_written_in_order_while_live_ones_wait_and_an_overflow_is_read_from_history() {
+    for target in [broadcast("/queue/x"), own("alice", "/queue/x")] {
+        let mut f = keeping();
+        let client = f.join("alice", 1 << 20);
+        f.hold(&client, &target, 3);
+        let first = f.piece(&client, 0, Ok((vec![stored(&target, 1)], 2, 1)));
+        let (after, until) = (at(1), at(3));
+        assert_eq!(first, Some(Next::Read { after, until }));
+        // More than may be held back.
+        f.deliver((4..9).map(|sequence| stored(&target, sequence)));
+        assert_eq!(client.outbox.waiting().0, 0, "nothing is held any more");
+        assert_eq!(client.pipe.count("body-"), 1);
+        let second = f.piece(
+            &client,
+            1,
+            Ok((vec![stored(&target, 2), stored(&target, 3)], 0, 3)),
+        );
+        let (after, until) = (at(3), at(8));
+        assert_eq!(second, Some(Next::Read { after, until }));
+        f.deliver([stored(&target, 9)]);
+        assert!(client.outbox.waiting().0 > 0, "what is held counts");
+        let missed = (4..9).map(|sequence| stored(&target, sequence)).collect();
+        assert_eq!(f.piece(&client, 3, Ok((missed, 0, 8))), Some(Next::Live));
+        assert_eq!(client.outbox.waiting().0, 0);
+        f.deliver([stored(&target, 10)]);
+        let text = client.pipe.text();
+        let bodies: Vec<String> = (1..=10).map(|n| format!("body-{n};")).collect();
+        let mut needles = vec!["position:7-0\nrecovered:true\nreplayed:3\n"];
+        needles.extend(bodies.iter().map(String::as_str));
+        order(&text, &needles);
+        assert_eq!(text.matches("RECEIPT").count(), 1);
+    }
+}
+
+#[test]
+fn an_acknowledgement_reaches_what_a_piece_has_sent() {
+    let mut f = keeping();
+    let client = f.join("alice", 1 << 20);
+    let target = own("alice", "/queue/x");
+    f.hold_with(&client, &target, 3, AckMode::ClientIndividual);
+    let three = (1..=3).map(|sequence| stored(&target, sequence)).collect();
+    f.piece(&client, 0, Ok((three, 1, 3)));
+    assert_eq!(client.pipe.count("body-"), 1, "the window has room for one");
+    let held = client.outbox.waiting().0;
+    acknowledge::ack(&mut f, &client, "7-1");
+    assert_eq!(client.pipe.count("body-"), 2);
+    assert!(
+        client.outbox.waiting().0 < held,
+        "that makes room for the next piece"
+    );
+}
+
+#[test]
+fn what_cannot_be_kept_ends_the_session() {
+    let mut f = keeping();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/x");
+    f.hold(&client, &target, 3);
+    f.piece(&client, 0, Ok((vec![stored(&target, 1)], 2, 1)));
+    let reason = Unrecovered::PositionExpired;
+    assert_eq!(f.piece(&client, 1, Err(reason)), Some(Next::Lost(reason)));
+    assert_eq!(client.outbox.closing(), Some(CloseReason::HistoryGap));
+    assert!(f.shard.resuming.is_idle());
+    assert!(f.shard.setting.interest.shards(&target).is_empty());
+}
+
+#[test]
+fn an_overflow_without_a_replay_begins_now_and_keeps_answers() {
     let mut f = keeping();
     let client = f.join("alice", 1 << 20);
     let target = own("alice", "/queue/x");
     f.hold(&client, &target, 1);
     f.answer(&client, &target, "answer;");
     f.deliver((2..6).map(|sequence| stored(&target, sequence)));
-    f.release(&client, 0, Ok(vec![stored(&target, 1)]));
+    f.release(&client, 0, Err(Unrecovered::TooMany));
     let text = client.pipe.text();
     order(
         &text,
@@ -130,6 +222,59 @@ fn an_overflow_gives_up_the_replay_and_keeps_answers() {
         ],
     );
     assert_eq!(client.pipe.count("body-"), 0);
+}
+
+#[test]
+fn of_what_this_instance_makes_for_all_the_newest_waits() {
+    let mut f = keeping();
+    let client = f.join("alice", 1 << 20);
+    let target = broadcast("/queue/users");
+    f.hold(&client, &target, 1);
+    for n in 0..9 {
+        f.deliver([note(&target, &format!("list-{n};"))]);
+    }
+    f.release(&client, 1, Ok(vec![]));
+    assert_eq!((client.pipe.count("list-"), client.pipe.count("list-8;")), (1, 1));
+}
+
+#[test]
+fn more_answers_than_may_wait_end_the_session() {
+    let mut f = keeping();
+    let client = f.join("alice", 1 << 20);
+    let target = own("alice", "/queue/x");
+    f.hold(&client, &target, 1);
+    for n in 0..=BOUND.messages {
+        assert_eq!(client.outbox.closing(), None, "{n}");
+        f.answer(&client, &target, "answer;");
+    }
+    assert_eq!(client.outbox.closing(), Some(CloseReason::SlowConsumer));
+    assert!(f.shard.resuming.is_idle());
+}
+
+#[test]
+fn a_drain_in_the_middle_of_a_replay_gives_everything_back() {
+    for target in [broadcast("/queue/x"), own("alice", "/queue/x")] {
+        let mut f = keeping();
+        let client = f.join("alice", 1 << 20);
+        f.hold_with(&client, &target, 3, AckMode::ClientIndividual);
+        assert_eq!(client.outbox.hold(100), crate::delivery::outbox::Pushed::Queued);
+        let two = (1..=2).map(|sequence| stored(&target, sequence)).collect();
+        f.piece(&client, 0, Ok((two, 1, 2)));
+        f.deliver([stored(&target, 4)]);
+        assert!(f.ledger.queued_bytes() > 100);
+        let (left, mut is_left) = oneshot::channel();
+        f.handle(Command::End(Whom::Some(9, left), CloseReason::Draining));
+        assert_eq!(is_left.try_recv(), Ok(0));
+        assert_eq!(client.outbox.closing(), Some(CloseReason::Draining));
+        // The one message that is left is the Close.
+        let close = f.ledger.queued_bytes();
+        assert_eq!(close, client.outbox.waiting().0);
+        assert!(f.shard.resuming.is_idle());
+        assert!(f.shard.setting.interest.shards(&target).is_empty());
+        assert_eq!(f.shard.setting.counters.subscriptions.load(Ordering::Relaxed), 0);
+        f.piece(&client, 2, Ok((vec![stored(&target, 3)], 0, 3)));
+        assert_eq!(client.pipe.count("body-"), 1);
+    }
 }
 
 #[test]

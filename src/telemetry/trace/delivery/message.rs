@@ -35,14 +35,22 @@ enum State {
 }
 
 impl Tracer {
-    /// The `send` span of `envelope` to the session `session`, if its trace is recorded.
-    pub(in crate::telemetry) fn send(&self, envelope: &Envelope, session: &str) -> Option<SendSpan> {
+    /// The `send` span of `envelope` to the session `session`, if its trace is recorded. `replayed`: it is sent again.
+    pub(in crate::telemetry) fn send(
+        &self,
+        envelope: &Envelope,
+        session: &str,
+        replayed: bool,
+    ) -> Option<SendSpan> {
         let inner = self.0.as_ref().filter(|_| envelope.trace.is_sampled())?;
         let destination = inner.destination(&envelope.target);
         let message_id = envelope.message_id().to_string();
         let mut attributes = attributes("send", "send", &destination);
         attributes.push(KeyValue::new("messaging.message.id", message_id.clone()));
         attributes.push(KeyValue::new("messaging.client.id", session.to_owned()));
+        if replayed {
+            attributes.push(KeyValue::new("herald.replayed", true));
+        }
         let parent = remote(&envelope.trace)?;
         let parent = SpanContext::new(
             parent.trace_id(),

@@ -70,7 +70,7 @@ async fn a_memory_stream_that_is_gone_is_made_anew_and_its_loss_is_said() {
         .replay(request("anna", after.position, more.position, CAPS))
         .await
         .unwrap();
-    assert_eq!(replayed[0].position, Some(more.position));
+    assert_eq!(replayed.messages[0].position, Some(more.position));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,7 +258,7 @@ async fn a_replay_is_complete_or_says_so_while_replicas_lag() {
         let after = positions[positions.len().saturating_sub(60)];
         match within(herald.history.replay(request("anna", after, until, CAPS))).await {
             Ok(got) => {
-                let got: Vec<Position> = got.iter().map(|e| e.position.unwrap()).collect();
+                let got: Vec<Position> = got.messages.iter().map(|e| e.position.unwrap()).collect();
                 let expected: Vec<Position> = positions
                     .iter()
                     .copied()

@@ -207,6 +207,7 @@ async fn what_cannot_be_read_is_passed_once_and_no_reader_stands_still() {
         .await
         .unwrap();
     let got: Vec<String> = got
+        .messages
         .iter()
         .map(|e| String::from_utf8_lossy(&e.body).into_owned())
         .collect();

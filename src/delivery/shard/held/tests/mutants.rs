@@ -11,7 +11,8 @@ impl<K: Hash + Ord, T: Hash + Ord, M: Hash> Hash for Holding<K, T, M> {
         held.sort_by_key(|(key, _)| *key);
         for (key, held) in held {
             (key, held.kind, &held.target, held.begins, &held.waiting).hash(state);
-            (held.notifications, held.bytes, held.bound, held.has_overflowed).hash(state);
+            (held.bytes, held.answer_bytes, held.bound).hash(state);
+            (held.has_overflowed, held.is_promised).hash(state);
         }
         let mut keys: Vec<_> = self.keys.iter().collect();
         keys.sort();
@@ -28,6 +29,18 @@ impl<K: Copy + Eq + Hash, T: Clone + Eq + Hash, M> Holding<K, T, M> {
     /// Where a held subscription begins.
     pub(crate) fn begins_at(&self, key: K) -> Option<Position> {
         self.held.get(&key).map(|held| held.begins)
+    }
+
+    /// Whether notifications were dropped.
+    pub(crate) fn has_overflowed(&self, key: K) -> bool {
+        self.held.get(&key).is_some_and(|held| held.has_overflowed)
+    }
+
+    /// Forgets that notifications were dropped.
+    pub(crate) fn pretend_not_overflowed(&mut self, key: K) {
+        if let Some(held) = self.held.get_mut(&key) {
+            held.has_overflowed = false;
+        }
     }
 
     /// Sets the position of the answer that was held back last.

@@ -342,6 +342,15 @@ fn brief(pattern: &'static str, from: Run) -> Run {
     }
 }
 
+/// Pieces of one message, and room for one that comes meanwhile.
+fn piecewise(pattern: &'static str) -> Run {
+    Run {
+        piece: 1,
+        held_cap: 1,
+        ..brief(pattern, shard())
+    }
+}
+
 /// The same with these faults alone.
 fn only(most: Counts, from: Run) -> Run {
     Run { most, ..from }
@@ -367,10 +376,18 @@ pub(super) fn cases() -> Vec<Case> {
         case("ok/shard-local-carries-done", Large, Holds, without("local-carries-done", shard())),
         case("ok/shard-local-carries-done-not-raised", Large, Holds, without("local-carries-done-not-raised", shard())),
         case("ok/shard-held-cap", Large, Holds, Run { held_cap: 1, ..shard() }),
+        case("ok/shard-held-cap-2", Small, Holds, Run { held_cap: 1, ..two_messages() }),
+        case("ok/shard-pieces", Large, Holds, Run { piece: 1, held_cap: 1, ..shard() }),
+        case("ok/shard-pieces-2", Small, Holds, Run { piece: 1, held_cap: 1, ..two_messages() }),
+        case("ok/shard-pieces-aaa", Small, Holds, piecewise("AAA")),
+        case("ok/shard-pieces-aaaa", Large, Holds, piecewise("AAAA")),
+        case("ok/shard-pieces-fail", Large, Holds, Run { most: Counts { read_fails: 1, ..shard().most }, ..piecewise("AAA") }),
         case("ok/shard-replay-cap", Large, Holds, Run { cap: 1, most: Counts { read_fails: 1, ..shard().most }, ..shard() }),
         case("ok/tail", Large, Holds, tail()),
         case("ok/tail-3", Small, Holds, Run { page: 1, ..brief("ABA", tail()) }),
         case("ok/tail-pages", Large, Holds, Run { page: 1, messages: 5, pattern: Some("AABAA"), ..tail() }),
+        case("ok/tail-pieces-3", Small, Holds, Run { page: 1, piece: 1, held_cap: 1, ..brief("AAA", tail()) }),
+        case("ok/tail-pieces", Large, Holds, Run { page: 1, piece: 1, held_cap: 1, ..tail() }),
         case("ok/tail-purge", Large, Holds, Run { most: Counts { purge: 1, ..tail().most }, ..tail() }),
         case("ok/tail-2", Large, Holds, Run { tail: 2, ..tail() }),
         case("ok/tail-fine", Large, Holds, tail_fine()),
@@ -380,11 +397,13 @@ pub(super) fn cases() -> Vec<Case> {
         case("ok/reader-info3", Large, Holds, info()),
         case("ok/epoch", Large, Holds, epoch()),
         case("ok/epoch-2", Small, Holds, Run { messages: 2, most: Counts { faults: 1, ..epoch().most }, ..epoch() }),
+        case("ok/epoch-pieces", Large, Holds, Run { piece: 1, held_cap: 1, ..epoch() }),
         case("ok/epoch-fine", Large, Holds, epoch_fine()),
         case("ok/roll", Large, Holds, roll()),
         case("ok/roll-3", Small, Holds, Run { messages: 3, pattern: Some("AAA"), most: Counts { disconnect: 1, ..roll().most }, ..roll() }),
         case("ok/two", Large, Holds, two()),
         case("ok/two-2", Small, Holds, brief("AA", only(Counts { disconnect: 1, ..two().most }, two()))),
+        case("ok/two-pieces", Large, Holds, Run { piece: 1, held_cap: 1, ..two() }),
         case("ok/two-epoch", Vast, Holds, two_epochs()),
         case("ok/two-roll", Vast, Holds, two_roll()),
         case("ok/two-death", Large, Holds, two_deaths()),
@@ -413,9 +432,15 @@ pub(super) fn cases() -> Vec<Case> {
         case("mutant/done-before-put", Small, Fails("TWICE"), without("done-before-put", two_messages())),
         case("mutant/begun-behind-interest", Small, Fails("SILENT HOLE"), without("begun-behind-interest", Run { bystander_b: false, ..two_messages() })),
         case("mutant/stale-follower", Small, Fails("HOLE"), Run { lags: true, ..brief("AAA", tail()) }),
-        case("mutant/overflow-position-j", Small, Fails("SILENT HOLE"), without("overflow-position-j", Run { held_cap: 1, ..two_messages() })),
+        case("mutant/overflow-position-j", Small, Fails("SILENT HOLE"), without("overflow-position-j", Run { held_cap: 0, most: Counts { read_fails: 1, disconnect: 1, ..Counts::default() }, ..two_messages() })),
         case("mutant/local-overtakes-hold", Small, Fails("ORDER"), without("local-overtakes-hold", two_messages())),
         case("mutant/overflow-answer-leads-back", Small, Fails("TWICE"), without("overflow-answer-leads-back", Run { held_cap: 1, ..two_messages() })),
+        case("mutant/overflow-forgotten", Small, Fails("SILENT HOLE"), without("overflow-forgotten", Run { held_cap: 0, ..two_messages() })),
+        case("mutant/begin-not-moved", Small, Fails("SILENT HOLE"), without("begin-not-moved", Run { held_cap: 0, ..two_messages() })),
+        case("mutant/piece-again", Small, Fails("TWICE"), without("piece-again", piecewise("AAA"))),
+        case("mutant/piece-skips", Small, Fails("HOLE"), without("piece-skips", piecewise("AAA"))),
+        case("mutant/live-before-the-last-piece", Small, Fails("HOLE"), without("live-before-the-last-piece", piecewise("AAA"))),
+        case("mutant/local-overtakes-pieces", Small, Fails("HOLE"), without("local-overtakes-pieces", piecewise("AAA"))),
         case("mutant/back-unproven", Small, Fails("HOLE"), without("back-unproven", lagging(brief("AAA", tail())))),
         case("mutant/back-for-good", Small, Fails("HOLE"), without("back-for-good", lagging(brief("AAB", tail())))),
         // Earlier wordings of the rules.

@@ -57,7 +57,7 @@ impl Steps<'_> {
         }
         let is_waiting = matches!(
             session.driver,
-            Driver::AwaitsHold | Driver::Replays | Driver::Reads | Driver::Releases
+            Driver::AwaitsHold | Driver::Replays | Driver::Reads | Driver::SendsPiece | Driver::AwaitsPiece
         );
         if used.local < most.local && (session.subscribed != Subscribed::No || is_waiting) {
             self.step(("a local answer comes into the mailbox", at, 0), false, |state| {
@@ -151,11 +151,11 @@ impl Steps<'_> {
                     }
                 }
             }
-            Driver::Releases => self.step(("driver sends Release", at, 0), true, |state| {
-                state.release(x);
+            Driver::SendsPiece => self.step(("driver sends a piece", at, 0), true, |state| {
+                state.send_piece(x);
                 Ok(())
             }),
-            Driver::AwaitsHold | Driver::Done => {}
+            Driver::AwaitsHold | Driver::AwaitsPiece | Driver::Done => {}
         }
     }
 
@@ -238,16 +238,18 @@ impl State {
         });
     }
 
-    fn release(&mut self, x: usize) {
+    fn send_piece(&mut self, x: usize) {
         let (how, list) = (
             std::mem::take(&mut self.session.how),
             std::mem::take(&mut self.session.list),
         );
-        self.session.driver = Driver::Done;
+        let behind = std::mem::take(&mut self.session.behind);
+        self.session.driver = Driver::AwaitsPiece;
         self.up(x).mailbox.push(Command {
-            what: Kindly::Release,
+            what: Kindly::Piece,
             how,
             list,
+            behind,
             ..Command::default()
         });
     }
@@ -268,8 +270,8 @@ impl State {
                 instance.coming = true;
                 let begun = instance.head.begun;
                 self.send(x, begun);
-            } else if self.session.driver == Driver::Releases {
-                self.release(x);
+            } else if self.session.driver == Driver::SendsPiece {
+                self.send_piece(x);
             } else {
                 return Ok(());
             }

@@ -4,11 +4,11 @@
 use std::rc::Rc;
 
 use super::world::{
-    CLIENT, Checked, Command, Driver, Frame, FrameKind, Held, How, Item, Kindly, Pos, Run, State, Subscribed,
-    at,
+    CLIENT, Checked, Command, Driver, Frame, FrameKind, Held, How, Item, Kindly, NOTE_BYTES, Pos, Roomy, Run,
+    State, Subscribed, at,
 };
 use crate::bus::history::{Position, Unrecovered};
-use crate::delivery::held::{Bound, Released, Waiting};
+use crate::delivery::held::{Answered, Bound, Next, Piece, Waiting, Written};
 use crate::envelope::Kind;
 
 const KIND: Kind = Kind::User;
@@ -49,7 +49,11 @@ impl State {
             let session_is_there = self.session.subscribed != Subscribed::No
                 || matches!(
                     self.session.driver,
-                    Driver::AwaitsHold | Driver::Replays | Driver::Reads | Driver::Releases
+                    Driver::AwaitsHold
+                        | Driver::Replays
+                        | Driver::Reads
+                        | Driver::SendsPiece
+                        | Driver::AwaitsPiece
                 );
             let instance = self.up(x);
             let late = run.wrong == "begun-behind-interest";
@@ -161,10 +165,10 @@ impl State {
                 self.session.subscribed = Subscribed::Live;
                 self.say_receipt(pos, command.how, run)
             }
-            Kindly::Release => self.shard_releases(x, command, run),
+            Kindly::Piece => self.shard_writes(x, command, run),
             Kindly::Local => self.shard_answers(x, position, run),
             Kindly::Cut => {
-                let _waited = Rc::make_mut(&mut instance.holding).cut(KIND, position);
+                let _waited = Rc::make_mut(&mut instance.holding).cut(KIND, position, &mut Roomy);
                 if self.session.subscribed != Subscribed::No {
                     instance_forgets(self, x);
                     self.session.subscribed = Subscribed::Cut;
@@ -184,7 +188,11 @@ impl State {
 
     fn shard_delivers(&mut self, x: usize, command: Command, run: &Run) -> Checked {
         let position = at(command.e, command.s);
-        let is_live = self.session.subscribed == Subscribed::Live;
+        let is_live = match self.session.subscribed {
+            Subscribed::Live => true,
+            Subscribed::Held => run.wrong == "live-before-the-last-piece" && !self.session.sent.is_empty(),
+            _ => false,
+        };
         let to_a = self.records[command.id as usize].to_a;
         let pos = self.pos_of(command.id, command.e);
         let instance = self.up(x);
@@ -197,16 +205,11 @@ impl State {
             _ => holding.saw(KIND, position),
         }
         if !holding.is_empty() {
-            holding.offer(
-                &to_a,
-                0,
-                |_| true,
-                || Held {
-                    id: command.id,
-                    e: command.e,
-                    s: command.s,
-                },
-            );
+            holding.offer(&to_a, NOTE_BYTES, &mut Roomy, || Held {
+                id: command.id,
+                e: command.e,
+                s: command.s,
+            });
         }
         if to_a && is_live {
             return self.say_message(pos, command.id, run);
@@ -216,6 +219,7 @@ impl State {
 
     fn shard_answers(&mut self, x: usize, carried: Position, run: &Run) -> Checked {
         let subscribed = self.session.subscribed;
+        let sent_nothing = self.session.sent.is_empty();
         let instance = self.up(x);
         let seen = instance.holding.seen(KIND);
         let position = match run.wrong {
@@ -228,13 +232,15 @@ impl State {
             Subscribed::No | Subscribed::Cut => false,
             Subscribed::Live => true,
             Subscribed::Held if run.wrong == "local-overtakes-hold" => true,
+            Subscribed::Held if run.wrong == "local-overtakes-pieces" && !sent_nothing => true,
             Subscribed::Held => {
                 let holding = Rc::make_mut(&mut instance.holding);
-                let is_kept = holding.answer(CLIENT, Held::default()).is_none();
+                let answered = holding.answer(CLIENT, NOTE_BYTES, false, &mut Roomy, Held::default());
                 if run.wrong.starts_with("local-") {
                     holding.pretend_answered_at(CLIENT, position);
                 }
-                !is_kept
+                self.session.is_doomed |= answered == Answered::TooMuch;
+                answered == Answered::AtOnce
             }
         };
         match is_written {
@@ -243,17 +249,24 @@ impl State {
         }
     }
 
-    fn shard_releases(&mut self, x: usize, command: Command, run: &Run) -> Checked {
+    fn shard_writes(&mut self, x: usize, command: Command, run: &Run) -> Checked {
         let after = self.session.after.unwrap_or_default();
-        let list = command.list;
+        let begins = self.session.begins;
+        let reaches = match (command.behind, command.list.iter().last()) {
+            (1.., Some(last)) => self.pos_of(*last, begins.epoch as u8),
+            _ => self.up(x).pos(begins),
+        };
         let outcome = match command.how {
-            How::Recovered => Ok(list
-                .iter()
-                .map(|id| Held {
-                    id: *id,
-                    ..Held::default()
-                })
-                .collect()),
+            How::Recovered => Ok(Piece {
+                messages: (command.list.iter())
+                    .map(|id| Held {
+                        id: *id,
+                        ..Held::default()
+                    })
+                    .collect(),
+                behind: command.behind.into(),
+                reaches: reaches.position(),
+            }),
             how => Err(reason(how)),
         };
         let instance = self.up(x);
@@ -264,57 +277,87 @@ impl State {
         {
             after_position.epoch = begins.epoch;
         }
-        let begins = holding.begins_at(CLIENT);
+        let had_overflowed = holding.has_overflowed(CLIENT);
+        if run.wrong == "overflow-forgotten" {
+            holding.pretend_not_overflowed(CLIENT);
+        }
         let answered = holding.answered_at(CLIENT);
-        let Some(mut released) = holding.release(CLIENT, after_position, outcome) else {
+        let Some(mut written) = holding.piece(CLIENT, after_position, outcome) else {
             return Ok(());
         };
-        instance.coming = false;
-        instance.interest = true;
-        self.session.subscribed = Subscribed::Live;
-        self.session.after = None;
-        self.session.begins = Position::default();
-        let has_overflowed =
-            released.receipt.outcome == Err(Unrecovered::TooMany) && command.how != How::TooMany;
-        let begins = begins.unwrap_or_default();
-        let is_wrong_position = match run.wrong {
-            "receipt-position-j" => released.receipt.outcome.is_ok(),
-            "overflow-position-j" => has_overflowed,
-            _ => false,
-        };
-        if is_wrong_position {
-            released.receipt.position = begins;
+        if run.wrong == "overflow-answer-leads-back"
+            && had_overflowed
+            && let Some(answered) = answered
+        {
+            holding.pretend_answered_at(CLIENT, answered);
         }
-        if run.wrong == "overflow-answer-leads-back" {
-            for waiting in &mut released.held {
-                if let (Waiting::Local(position, _), Some(answered)) = (waiting, answered) {
-                    *position = answered;
+        match written.next {
+            Next::Live => {
+                instance.coming = false;
+                instance.interest = true;
+                self.session.driver = Driver::Done;
+                self.session.subscribed = Subscribed::Live;
+                self.session.after = None;
+                self.session.begins = Position::default();
+            }
+            Next::Read { after: next, until } => {
+                let next = match run.wrong {
+                    "piece-again" => after,
+                    "piece-skips" => instance.pos(until),
+                    _ if next == reaches.position() => reaches,
+                    _ => instance.pos(next),
+                };
+                self.session.driver = Driver::Replays;
+                self.session.after = Some(next);
+                if run.wrong != "begin-not-moved" {
+                    self.session.begins = until;
                 }
             }
+            Next::Lost(_) => {
+                self.session.driver = Driver::Done;
+                self.session.subscribed = Subscribed::Cut;
+                self.session.is_doomed = true;
+                return Ok(());
+            }
         }
-        self.write_released(x, released, begins, after, run)
+        if let Some(receipt) = &mut written.receipt {
+            let is_wrong = match run.wrong {
+                "receipt-position-j" => receipt.outcome.is_ok(),
+                "overflow-position-j" => receipt.outcome.is_err() && had_overflowed,
+                _ => false,
+            };
+            if is_wrong {
+                receipt.position = begins;
+            }
+        }
+        self.write(x, written, begins, after, run)
     }
 
-    fn write_released(
+    fn write(
         &mut self,
         x: usize,
-        released: Released<Held>,
+        written: Written<Held>,
         begins: Position,
         after: Pos,
         run: &Run,
     ) -> Checked {
-        let Released {
+        let Written {
             receipt,
             replay,
             held,
-        } = released;
-        let how = match receipt.outcome {
-            Ok(_) => How::Recovered,
-            Err(reason) => reason.into(),
-        };
-        let pos = match receipt.position == after.position() && !replay.is_empty() {
-            true => after,
-            false => self.up(x).pos(receipt.position),
+            ..
+        } = written;
+        let says = |state: &mut Self| -> Checked {
+            let Some(receipt) = receipt else { return Ok(()) };
+            let how = match receipt.outcome {
+                Ok(_) => How::Recovered,
+                Err(reason) => reason.into(),
+            };
+            let pos = match receipt.position == after.position() && !replay.is_empty() {
+                true => after,
+                false => state.up(x).pos(receipt.position),
+            };
+            state.say_receipt(pos, how, run)
         };
         let e = begins.epoch as u8;
         let replays = |state: &mut Self| -> Checked {
@@ -342,20 +385,20 @@ impl State {
         match run.wrong {
             "replay-before-receipt" => {
                 replays(self)?;
-                self.say_receipt(pos, how, run)?;
+                says(self)?;
                 helds(self)
             }
             "held-before-replay" => {
-                self.say_receipt(pos, how, run)?;
+                says(self)?;
                 helds(self)?;
                 replays(self)
             }
             "held-dropped" => {
-                self.say_receipt(pos, how, run)?;
+                says(self)?;
                 replays(self)
             }
             _ => {
-                self.say_receipt(pos, how, run)?;
+                says(self)?;
                 replays(self)?;
                 helds(self)
             }

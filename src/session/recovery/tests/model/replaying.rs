@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use super::world::{Checked, Driver, How, Note, Run, SEQUENCES, State};
-use crate::bus::history::{Caps, StreamInfo, Unrecovered};
+use super::world::{Checked, Driver, How, NOTE_BYTES, Note, Run, SEQUENCES, State};
+use crate::bus::history::{Caps, Outcome, StreamInfo, Unrecovered};
 use crate::bus::replay::tests::mutants;
 use crate::bus::replay::{Ask, Page, Replay, Request, Storage, begin};
 
@@ -22,6 +22,7 @@ impl State {
                 messages: run.cap,
                 bytes: usize::MAX,
             },
+            piece: run.piece * NOTE_BYTES,
             now_ms: 0,
         };
         let is_within = request.after.sequence + 1 >= tail.first();
@@ -129,7 +130,7 @@ impl State {
         info
     }
 
-    pub(super) fn replayed(&mut self, outcome: Result<Vec<Note>, Unrecovered>, run: &Run) -> Checked {
+    pub(super) fn replayed(&mut self, outcome: Outcome<Note>, run: &Run) -> Checked {
         let after = self.session.after.unwrap_or_default();
         let was_expired = outcome == Err(Unrecovered::PositionExpired) && !self.is_broken;
         if outcome == Err(Unrecovered::EpochChanged) && !self.is_broken {
@@ -145,11 +146,13 @@ impl State {
         session.reading = None;
         session.early = None;
         session.tail_first = 0;
-        session.driver = Driver::Releases;
+        session.driver = Driver::SendsPiece;
         session.list = Default::default();
         session.how = match outcome {
-            Ok(notes) => {
-                notes.iter().for_each(|note| session.list.push(note.id));
+            Ok(missed) => {
+                let notes = missed.messages.iter();
+                notes.for_each(|note| session.list.push(note.id));
+                session.behind = missed.behind as u8;
                 How::Recovered
             }
             Err(reason) => reason.into(),

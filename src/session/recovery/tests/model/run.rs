@@ -39,6 +39,8 @@ pub(super) struct Run {
     pub cap: usize,
     /// Messages of a page.
     pub page: usize,
+    /// Messages of a piece.
+    pub piece: usize,
     pub most: Counts,
     /// Whether a loss has to be said before anything behind it is sent.
     pub is_strict: bool,
@@ -72,6 +74,7 @@ pub(super) fn run() -> Run {
         held_cap: 9,
         cap: 9,
         page: 9,
+        piece: 9,
         most: Counts::default(),
         is_strict: true,
         apart: false,

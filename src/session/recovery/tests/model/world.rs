@@ -12,7 +12,7 @@ use crate::bus::reader::{Asked, Reader};
 use crate::bus::replay::Reading;
 use crate::bus::tail::{ENTRY_BYTES, Tail};
 use crate::delivery::heads::Head;
-use crate::delivery::held::Holding;
+use crate::delivery::held::{Holding, Rooms};
 
 /// The most messages, and the most sequences.
 pub(super) const MESSAGES: usize = 5;
@@ -102,6 +102,9 @@ impl Stream {
     }
 }
 
+/// A message's size: pieces are counted in messages.
+pub(super) const NOTE_BYTES: usize = 1;
+
 /// A message as instances have it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub(super) struct Note {
@@ -118,7 +121,7 @@ impl Stored for Note {
     }
 
     fn weight(&self) -> usize {
-        0
+        NOTE_BYTES
     }
 
     fn is_stale(&self, _: u64) -> bool {
@@ -145,7 +148,7 @@ pub(super) enum Kindly {
     Deliver,
     Subscribe,
     Hold,
-    Release,
+    Piece,
     Local,
     Cut,
     BystanderLeaves,
@@ -172,6 +175,8 @@ pub(super) struct Command {
     pub id: u8,
     pub how: How,
     pub list: Few<u8, MESSAGES>,
+    /// Of a piece, how many stand behind it.
+    pub behind: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
@@ -256,7 +261,8 @@ pub(super) enum Driver {
     AwaitsHold,
     Replays,
     Reads,
-    Releases,
+    SendsPiece,
+    AwaitsPiece,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
@@ -287,6 +293,7 @@ pub(super) struct Session {
     /// The stream's bounds before the pages; only in a mutant.
     pub early: Option<StreamInfo>,
     pub list: Few<u8, MESSAGES>,
+    pub behind: u8,
     pub subscribed: Subscribed,
     /// A wave of closes will reach it.
     pub is_doomed: bool,
@@ -391,16 +398,27 @@ impl State {
             instance.coming = false;
             instance.interest = instance.bystander;
             if instance.holding.holds(CLIENT) {
-                Rc::make_mut(&mut instance.holding).forget(CLIENT);
+                Rc::make_mut(&mut instance.holding).forget(CLIENT, &mut Roomy);
             }
         }
         self.session = Session::default();
     }
 }
 
+/// There is room for whatever is held back: what bounds it in a walk is its number.
+pub(super) struct Roomy;
+
+impl Rooms<u8> for Roomy {
+    fn take(&mut self, _: u8, _: usize) -> bool {
+        true
+    }
+
+    fn free(&mut self, _: u8, _: usize) {}
+}
+
 /// The key of the client's subscription.
 pub(super) const CLIENT: u8 = 0;
 
 pub(super) fn tail_bytes(run: &Run) -> usize {
-    usize::from(run.tail) * ENTRY_BYTES
+    usize::from(run.tail) * (ENTRY_BYTES + NOTE_BYTES)
 }
