@@ -14,6 +14,7 @@ mod local;
 mod reasons;
 mod receipts;
 mod resume;
+mod room;
 mod slow;
 
 /// A broadcast destination that is kept.

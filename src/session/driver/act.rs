@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::resume::{self, Resume};
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
-use crate::session::action::{Action, Refusal};
+use crate::session::action::{Action, Note, Refusal};
 use crate::session::application;
 use crate::session::context::Context;
 use crate::session::end::{End, error_end, farewell, receipt_message};
@@ -46,10 +46,7 @@ pub(super) async fn on_frame(
     #[cfg(test)]
     task::faults::trip(&frame.body);
     count_frame(context, &frame);
-    let (action, note) = match session.on_frame(frame, &context.rules) {
-        Ok(Action::Noted { action, note }) => (Ok(*action), Some(note)),
-        action => (action, None),
-    };
+    let (action, noted) = without_note(session.on_frame(frame, &context.rules));
     let receipt = match action {
         Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
         Ok(Action::Noted { .. }) => None,
@@ -104,12 +101,7 @@ pub(super) async fn on_frame(
             receipt
         }
         Ok(action @ (Action::Send { .. } | Action::Commit { .. })) => {
-            let sender = application::Sender {
-                user: session.principal().user(),
-                session: source.session_id,
-                trusted: source.trusted,
-                key,
-            };
+            let sender = sender(session, source);
             match send(context, sender, outbox, action, reading.requests).await {
                 Ok(receipt) => receipt,
                 Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
@@ -120,20 +112,56 @@ pub(super) async fn on_frame(
     if let Some(receipt) = receipt {
         key.say(receipt_message(&receipt, version)).await;
     }
-    if let Some(note) = note {
-        let sender = application::Sender {
-            user: session.principal().user(),
-            session: source.session_id,
-            trusted: source.trusted,
-            key,
-        };
-        application::note(context, sender, note).await;
+    if let Some(noted) = noted {
+        application::note(context, sender(session, source), noted).await;
     }
     None
 }
 
+/// Executes an ACK or NACK that has neither `receipt` nor `transaction`, as [`on_frame`] does. Returns the session's end, if
+/// the frame causes it.
+pub(super) async fn on_acknowledgement(
+    context: &Context,
+    session: &mut Session,
+    source: Source<'_>,
+    outbox: &Outbox,
+    frame: Frame,
+) -> Option<End> {
+    count_frame(context, &frame);
+    let (action, noted) = without_note(session.on_frame(frame, &context.rules));
+    match action {
+        Err(refusal) => return Some(error_end(refusal, session.version(), &context.metrics)),
+        Ok(Action::Idle { frames, .. }) => outbox.acks().miss(frames),
+        Ok(Action::Acknowledge { ack, .. }) => {
+            application::acknowledge(source.key, outbox.acks(), ack).await;
+        }
+        Ok(_) => {}
+    }
+    if let Some(noted) = noted {
+        application::note(context, sender(session, source), noted).await;
+    }
+    None
+}
+
+/// What a frame asks for, and what its client is told besides.
+fn without_note(action: Result<Action, Refusal>) -> (Result<Action, Refusal>, Option<Note>) {
+    match action {
+        Ok(Action::Noted { action, note }) => (Ok(*action), Some(note)),
+        action => (action, None),
+    }
+}
+
+fn sender<'a>(session: &'a Session, source: Source<'a>) -> application::Sender<'a> {
+    application::Sender {
+        user: session.principal().user(),
+        session: source.session_id,
+        trusted: source.trusted,
+        key: source.key,
+    }
+}
+
 /// Counts a frame of a client's.
-pub(super) fn count_frame(context: &Context, frame: &Frame) {
+fn count_frame(context: &Context, frame: &Frame) {
     context.metrics.frames_in.inc();
     if matches!(frame.command, Command::Ack | Command::Nack) {
         let kind = [frame.command.as_str()];

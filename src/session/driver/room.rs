@@ -11,10 +11,9 @@ use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::act::{Reading, Source, count_frame};
+use super::act::{Reading, Source, on_acknowledgement};
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::{Outbox, Pushed};
-use crate::session::action::Action;
 use crate::session::context::Context;
 use crate::session::end::{End, close_end, error_end, gone};
 use crate::session::input::Input;
@@ -85,15 +84,13 @@ pub(super) async fn take_room<'c>(
             () = sleep(ROOM_RETRY) => {}
             input = reading.inputs.next(), if reads => match input {
                 Ok(Input::Frame(frame)) if makes_room(&frame) => {
-                    count_frame(context, &frame);
-                    let idle = reading.inputs.idle(outbox.acks().take_missed(), &frame);
-                    match idle.and_then(|()| session.on_frame(frame, &context.rules)) {
-                        Ok(Action::Acknowledge { ack, .. }) => source.key.acknowledge(ack).await,
-                        Ok(_) => {}
-                        Err(refusal) => {
-                            let end = error_end(refusal, session.version(), &context.metrics);
-                            return Room::Ended(Some(end));
-                        }
+                    if let Err(refusal) = reading.inputs.idle(outbox.acks().take_missed(), &frame) {
+                        let end = error_end(refusal, session.version(), &context.metrics);
+                        return Room::Ended(Some(end));
+                    }
+                    let ended = on_acknowledgement(context, session, source, outbox, frame).await;
+                    if ended.is_some() {
+                        return Room::Ended(ended);
                     }
                 }
                 Ok(Input::Frame(frame)) => *reading.later = Some(Box::new(frame)),

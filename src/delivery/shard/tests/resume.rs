@@ -44,7 +44,13 @@ impl Fixture {
         self.hold_with(client, target, begun, AckMode::Auto)
     }
 
-    fn hold_with(&mut self, client: &Client, target: &Target, begun: u64, ack: AckMode) -> Option<Position> {
+    pub(super) fn hold_with(
+        &mut self,
+        client: &Client,
+        target: &Target,
+        begun: u64,
+        ack: AckMode,
+    ) -> Option<Position> {
         let (begins, mut answer) = oneshot::channel();
         let hold = Hold {
             subscription: Subscription {
@@ -73,11 +79,22 @@ impl Fixture {
     }
 
     /// A piece of a replay: its messages, how many are behind it, and how far it reaches. Gives how it goes on.
-    fn piece(
+    pub(super) fn piece(
         &mut self,
         client: &Client,
         after: u64,
         outcome: Result<(Vec<Envelope>, usize, u64), Unrecovered>,
+    ) -> Option<Next> {
+        self.piece_of(client, after, outcome, 0)
+    }
+
+    /// The same, for which `room` was taken.
+    pub(super) fn piece_of(
+        &mut self,
+        client: &Client,
+        after: u64,
+        outcome: Result<(Vec<Envelope>, usize, u64), Unrecovered>,
+        room: usize,
     ) -> Option<Next> {
         let piece = Piece {
             after: at(after),
@@ -87,7 +104,7 @@ impl Fixture {
                 reaches: at(reaches),
             }),
             receipt: "r".into(),
-            room: 0,
+            room,
         };
         let (next, mut answer) = oneshot::channel();
         let command = SessionCommand::Replay(Box::new(piece), next);
@@ -95,7 +112,7 @@ impl Fixture {
         answer.try_recv().ok()
     }
 
-    fn answer(&mut self, client: &Client, target: &Target, body: &str) {
+    pub(super) fn answer(&mut self, client: &Client, target: &Target, body: &str) {
         let command = SessionCommand::Deliver(Box::new(note(target, body)));
         self.handle(Command::Session(client.key, command));
     }
