@@ -29,6 +29,8 @@ mod queue;
 pub(crate) mod reader;
 pub(crate) mod replay;
 mod requests;
+#[cfg(test)]
+mod simulation;
 pub mod subject;
 pub(crate) mod tail;
 

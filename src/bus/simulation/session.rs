@@ -1,0 +1,372 @@
+//! A session: subscribes behind what it had last, has a real [`replay`](crate::bus::replay) read in pieces, and goes on live; and what
+//! its client reads.
+
+use super::chain::{Chain, Checked, UNTOLD};
+use super::instance::{Given, Instance};
+use super::stream::{Note, Place, Stream};
+use super::{Settings, Time};
+use crate::bus::history::{Caps, Outcome, Position, Unrecovered};
+use crate::bus::replay::tests::mutants;
+use crate::bus::replay::{Ask, Page, Reading, Replay, Request, Storage, begin};
+
+/// Until an instance that is behind the client's position is not waited for any more.
+const PATIENCE_MS: u64 = 2_000;
+/// The most that a piece's reading may take; then it is `unavailable`.
+const READ_MS: u64 = 5_000;
+
+/// A client and its connection.
+pub(super) struct Session {
+    pub target: u16,
+    /// What the last frame said.
+    pub at: Option<Position>,
+    chain: Option<Chain>,
+    pub link: Option<Link>,
+}
+
+/// A connection to an instance.
+pub(super) struct Link {
+    pub instance: usize,
+    state: State,
+}
+
+enum State {
+    /// The instance has not read so far.
+    Behind {
+        since_ms: u64,
+    },
+    /// What was missed is being read.
+    Held(Held),
+    Live,
+}
+
+struct Held {
+    request: Request<u16>,
+    /// The same place as `request.until`, in truth.
+    until: Place,
+    /// What is read, and since when.
+    reading: Option<(Box<Reading<Note>>, u64)>,
+    /// What came live meanwhile.
+    live: Vec<(Position, Note)>,
+    /// The RECEIPT has said `recovered:true`.
+    has_receipt: bool,
+}
+
+impl Session {
+    pub(super) fn new(target: u16) -> Self {
+        Self {
+            target,
+            at: None,
+            chain: None,
+            link: None,
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        let state = self.link.as_ref().map(|link| &link.state);
+        matches!(state, Some(State::Live))
+    }
+
+    /// Whether everything has come when nothing more will.
+    pub(super) fn at_rest(&self) -> Checked {
+        match &self.chain {
+            None => Err("STUCK: it never began".into()),
+            Some(chain) if chain.mixed.is_some() => Err(UNTOLD.into()),
+            Some(chain) if !chain.replaced.is_empty() => {
+                Err("HOLE: what was left out for a newer one, which never came".into())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn connect(&mut self, number: usize, instance: &Instance, settings: &Settings, time: Time) {
+        let state = match self.at {
+            None => {
+                self.begin(instance.reader.position(), instance.place);
+                State::Live
+            }
+            Some(after) => self.resume(
+                after,
+                instance,
+                settings,
+                State::Behind { since_ms: time.ms },
+                time,
+            ),
+        };
+        self.link = Some(Link {
+            instance: number,
+            state,
+        });
+    }
+
+    /// The subscription begins anew.
+    fn begin(&mut self, at: Position, place: Place) {
+        self.at = Some(at);
+        self.chain = Some(Chain {
+            place,
+            replaced: Vec::new(),
+            mixed: None,
+        });
+    }
+
+    fn resume(
+        &mut self,
+        after: Position,
+        instance: &Instance,
+        settings: &Settings,
+        behind: State,
+        time: Time,
+    ) -> State {
+        let until = instance.reader.position();
+        if until.epoch != after.epoch {
+            self.begin(until, instance.place);
+            return State::Live;
+        }
+        if until.sequence < after.sequence {
+            return behind;
+        }
+        State::Held(Held {
+            request: Request {
+                target: self.target,
+                after,
+                until,
+                caps: Caps {
+                    messages: settings.cap,
+                    bytes: usize::MAX,
+                },
+                piece: settings.piece,
+                now_ms: time.ms,
+            },
+            until: instance.place,
+            reading: None,
+            live: Vec::new(),
+            has_receipt: false,
+        })
+    }
+
+    /// The instance gives something on.
+    pub(super) fn given(&mut self, given: Given, stream: &Stream, wrong: &str, time: Time) -> Checked {
+        let is_mixed = self.chain.as_ref().is_some_and(|chain| chain.mixed.is_some());
+        let Some(link) = &mut self.link else { return Ok(()) };
+        match (given, &mut link.state) {
+            (Given::Broken, _) if is_mixed && wrong == "not-cut" => Ok(()),
+            (Given::Broken, _) => {
+                self.link = None;
+                Ok(())
+            }
+            (Given::Message(_, note), _) if note.target != self.target => Ok(()),
+            (Given::Message(position, note), State::Live) => self.receive(position, note, stream, time),
+            (Given::Message(position, note), State::Held(held)) => {
+                held.live.push((position, note));
+                Ok(())
+            }
+            (Given::Message(..), State::Behind { .. }) => Ok(()),
+        }
+    }
+
+    /// The client reads a MESSAGE.
+    fn receive(&mut self, position: Position, note: Note, stream: &Stream, time: Time) -> Checked {
+        let chain = self.chain.as_mut().ok_or("a MESSAGE before the RECEIPT")?;
+        self.at = Some(position);
+        if let Some(epoch) = chain.mixed {
+            return match epoch == position.epoch {
+                true => Ok(()),
+                false => Err(UNTOLD.into()),
+            };
+        }
+        let followed = chain.follow(note, stream, time);
+        if followed.is_err() && stream.is_rolled_back && position.epoch == stream.epoch() {
+            chain.mixed = Some(position.epoch);
+            return Ok(());
+        }
+        followed
+    }
+
+    /// One thing that the session does.
+    pub(super) fn step(
+        &mut self,
+        instance: &Instance,
+        stream: &Stream,
+        settings: &Settings,
+        random: &mut fastrand::Rng,
+        time: Time,
+    ) -> Checked {
+        let Some(mut link) = self.link.take() else {
+            return Ok(());
+        };
+        let state = match link.state {
+            State::Live => State::Live,
+            State::Behind { since_ms } => match self.at {
+                Some(after) if time.ms < since_ms + PATIENCE_MS => {
+                    self.resume(after, instance, settings, State::Behind { since_ms }, time)
+                }
+                // `epoch-changed` or `unavailable`: live without a replay.
+                _ => {
+                    self.begin(instance.reader.position(), instance.place);
+                    State::Live
+                }
+            },
+            State::Held(held) => match self.read(held, instance, stream, settings, random, time)? {
+                Some(state) => state,
+                // Closed, `history gap`.
+                None => return Ok(()),
+            },
+        };
+        link.state = state;
+        self.link = Some(link);
+        Ok(())
+    }
+
+    /// Reads on. `None`: the session is closed.
+    fn read(
+        &mut self,
+        mut held: Held,
+        instance: &Instance,
+        stream: &Stream,
+        settings: &Settings,
+        random: &mut fastrand::Rng,
+        time: Time,
+    ) -> Result<Option<State>, String> {
+        let outcome = match held.reading.take() {
+            None => {
+                let storage = match settings.is_replicated {
+                    true => Storage::Replicated {
+                        slack: stream.slack(),
+                    },
+                    false => Storage::Single,
+                };
+                held.request.now_ms = time.ms;
+                let request = held.request.clone();
+                let replay = match settings.wrong {
+                    "tail-off-by-one" => mutants::begin_one_too_far_back(&instance.tail, request, storage),
+                    _ => begin(&instance.tail, request, storage),
+                };
+                match replay {
+                    Replay::Done(outcome) => Some(outcome),
+                    Replay::Reading(reading) => {
+                        held.reading = Some((reading, time.ms));
+                        None
+                    }
+                }
+            }
+            // As where what the tail's oldest message would prove was purged.
+            Some((_, since_ms)) if time.ms > since_ms + READ_MS => Some(Err(Unrecovered::Unavailable)),
+            Some((mut reading, since_ms)) => {
+                // NATS cannot be asked: the same question again later.
+                let outcome = match instance.is_cut_off {
+                    true => None,
+                    false => answer(&mut reading, instance, stream, settings, random),
+                };
+                held.reading = Some((reading, since_ms));
+                outcome
+            }
+        };
+        match outcome {
+            None => Ok(Some(State::Held(held))),
+            Some(outcome) => {
+                held.reading = None;
+                self.ended(held, outcome, stream, settings, time)
+            }
+        }
+    }
+
+    /// A piece has been read, or cannot be had.
+    fn ended(
+        &mut self,
+        mut held: Held,
+        outcome: Outcome<Note>,
+        stream: &Stream,
+        settings: &Settings,
+        time: Time,
+    ) -> Result<Option<State>, String> {
+        let after = held.request.after.sequence;
+        match outcome {
+            Ok(missed) => {
+                held.has_receipt = true;
+                let mut last = None;
+                for note in missed.messages {
+                    let position = Position {
+                        epoch: held.request.until.epoch,
+                        sequence: note.place.sequence,
+                    };
+                    self.receive(position, note, stream, time)?;
+                    last = Some(position);
+                }
+                match last.filter(|_| missed.behind > 0) {
+                    Some(last) => {
+                        held.request.after = last;
+                        Ok(Some(State::Held(held)))
+                    }
+                    None => {
+                        for (position, note) in held.live {
+                            self.receive(position, note, stream, time)?;
+                        }
+                        Ok(Some(State::Live))
+                    }
+                }
+            }
+            Err(_) if held.has_receipt => Ok(None),
+            Err(reason) => {
+                match reason {
+                    Unrecovered::EpochChanged if stream.breaks == 0 => {
+                        return Err("FALSE ALARM: epoch-changed, and nothing happened to the stream".into());
+                    }
+                    Unrecovered::PositionExpired
+                        if stream.breaks == 0 && !settings.is_replicated && stream.first() <= after + 1 =>
+                    {
+                        return Err("FALSE ALARM: position-expired, and nothing expired".into());
+                    }
+                    _ => {}
+                }
+                self.begin(held.request.until, held.until);
+                for (position, note) in held.live {
+                    self.receive(position, note, stream, time)?;
+                }
+                Ok(Some(State::Live))
+            }
+        }
+    }
+}
+
+/// Some server answers what the reading asks.
+fn answer(
+    reading: &mut Reading<Note>,
+    instance: &Instance,
+    stream: &Stream,
+    settings: &Settings,
+    random: &mut fastrand::Rng,
+) -> Option<Outcome<Note>> {
+    let (first, last) = stream.some_server(random);
+    let to = |target: u16, from: u64| {
+        let stored = stream.stored(from, first, last);
+        stored.filter(move |(_, id)| stream.notes[*id].target == target)
+    };
+    match reading.ask() {
+        Ask::Back { target, witness } => {
+            let (target, witness) = (*target, *witness);
+            let last_of = |target| to(target, 1).last().map(|(sequence, _)| sequence);
+            match settings.wrong {
+                "back-unproven" => reading.back_unproven(last_of(target)),
+                _ => reading.back(last_of(target), last_of(witness)),
+            }
+            None
+        }
+        Ask::Page { target, from } => {
+            let mut found: Vec<_> = to(*target, from).take(settings.page + 1).collect();
+            let is_last = found.len() <= settings.page;
+            found.truncate(settings.page);
+            let messages = found.into_iter();
+            reading.page(Page {
+                messages: messages
+                    .map(|(sequence, id)| (sequence, Some(stream.notes[id])))
+                    .collect(),
+                is_last,
+            })
+        }
+        Ask::Info => {
+            if settings.wrong == "pages-then-tail" {
+                reading.take_tail_late(&instance.tail);
+            }
+            reading.info(stream.info())
+        }
+    }
+}
