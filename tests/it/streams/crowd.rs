@@ -24,11 +24,15 @@ async fn a_crowd_that_comes_back_reads_nothing_of_nats() {
     let mut browser = Browser::connect(herald.address, "test1").await;
     let news = position(&subscribe(&mut browser, NEWS, None).await);
     let orders = position(&subscribe(&mut browser, ORDERS, None).await);
-    drop(browser);
     for body in ["a", "b", "c"] {
         publish(&herald, None, NEWS, body).await;
         publish(&herald, Some("test1"), "/queue/orders", body).await;
     }
+    // A publish is answered once it is stored; the instance reads it a little later.
+    for destination in [NEWS, ORDERS] {
+        assert_eq!(bodies(&mut browser, destination, 3).await, ["a", "b", "c"]);
+    }
+    drop(browser);
     let mut crowd = tokio::task::JoinSet::new();
     for _ in 0..SESSIONS {
         let (address, news, orders) = (herald.address, news.clone(), orders.clone());
