@@ -46,7 +46,7 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 /// The bus as every other module sees it.
 ///
 /// Every method that publishes answers within a second: while the bus is not connected it refuses before anything is
-/// queued (docs/rest.md). With history over NATS, what is kept is answered within `history.publish_timeout`.
+/// queued (docs/rest.md). With history over NATS or in a file, what is kept is answered within `history.publish_timeout`.
 pub trait Bus: Send + Sync + 'static {
     /// Publishes a notification. `Ok` means that it is stored, and where, if history keeps its target; else that it was
     /// handed to a live connection, at most once. Order: two calls from one task, the second after the first returned,
@@ -224,6 +224,8 @@ pub struct Stats {
     pub streams: [StreamStats; 2],
     /// Publishes into streams that were tried again.
     pub publish_repeats: u64,
+    /// The bytes of `history.path`.
+    pub history_file_bytes: u64,
 }
 
 /// Control messages without a good signature, by cause (docs/nats.md).

@@ -55,6 +55,7 @@ limits! {
     KeyRate = "api.keys.rate",
     KeyBytes = "api.keys.bytes",
     HistoryKeys = "history.keys",
+    HistoryPublishes = "history.publishes",
     LoginQueue = "login.queue",
     LoginQueueTimeout = "login.queue_timeout",
     LoginDelay = "login.delay",

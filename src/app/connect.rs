@@ -9,7 +9,7 @@ use crate::bus::nats::{Keep, NatsBus};
 use crate::bus::{self, Bus};
 use crate::instance::Instance;
 
-/// Makes it; NATS connects in the background.
+/// Makes it; NATS connects in the background, and a file of history is opened now.
 pub(super) async fn connect_bus(prepared: &mut Prepared, instance: &Instance) -> Result<Arc<dyn Bus>, Error> {
     let config = &prepared.config;
     let limits = bus::Limits {
@@ -19,10 +19,14 @@ pub(super) async fn connect_bus(prepared: &mut Prepared, instance: &Instance) ->
     match prepared.identity.take() {
         None => {
             let keeping = Keeping::of(&config.history, &config.destinations, config.limits.outbox_bytes);
-            Ok(match keeping {
-                Some(keeping) => EmbeddedBus::with_history(&config.bus, limits, instance.id, keeping),
-                None => EmbeddedBus::new(&config.bus, limits, instance.id),
-            })
+            let Some(keeping) = keeping else {
+                return Ok(EmbeddedBus::new(&config.bus, limits, instance.id));
+            };
+            let (config, id) = (config.bus.clone(), instance.id);
+            let opened =
+                tokio::task::spawn_blocking(move || EmbeddedBus::open(&config, limits, id, keeping)).await;
+            let opened = opened.map_err(|_| Error::Failure("opening history.path has panicked".into()))?;
+            Ok(opened.map_err(|words| Error::Config(format!("history.path: {words}")))?)
         }
         Some(identity) => {
             let keep = Keep::of(&config.history, &config.destinations, config.limits.outbox_bytes);

@@ -3,6 +3,7 @@
 //! same words.
 
 use crate::auth::users::{KnownUsers, UsersError, demo_users};
+use crate::bus;
 use crate::bus::nats::{ConnectError, Identity};
 use crate::config::Config;
 use crate::http::access::Access;
@@ -36,8 +37,12 @@ impl Prepared {
         if let Err(error) = &identity {
             note_bus(error, &mut findings);
         }
+        if let Err(words) = bus::embedded::disk::check(&config.history) {
+            findings.error("history.path", words);
+        }
+        let is_usable = findings.errors.is_empty();
         match (Self::on_a_bus(config, demo, &mut findings), identity) {
-            (Some(mut prepared), Ok(identity)) => {
+            (Some(mut prepared), Ok(identity)) if is_usable => {
                 prepared.identity = identity;
                 Ok((prepared, findings))
             }

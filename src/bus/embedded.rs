@@ -17,11 +17,13 @@ use crate::envelope::{Arrival, Envelope, Kind};
 use crate::instance::InstanceId;
 use crate::task::Task;
 
+pub mod disk;
 mod keys;
 mod memory;
 
 pub use memory::Keeping;
 
+use disk::Disk;
 use memory::Memory;
 
 /// How long a publisher waits for a slow reader. It must be answered within a second.
@@ -37,13 +39,16 @@ pub struct EmbeddedBus {
     instance: InstanceId,
     limits: Limits,
     request_timeout: Duration,
-    /// What is kept, if anything is.
+    /// What is kept in memory, if anything is.
     memory: Option<Memory>,
+    /// What is kept in a file, if anything is.
+    disk: Option<Disk>,
     /// `None` once drained, so that the readers' streams end.
     open: RwLock<Option<Open>>,
     incoming: Mutex<Option<QueueStream>>,
     expired: Arc<AtomicU64>,
     control: Mutex<Option<mpsc::Receiver<ControlMessage>>>,
+    tasks: Mutex<Vec<Task>>,
     handler: RwLock<Option<Handler>>,
     health: watch::Sender<Health>,
 }
@@ -58,27 +63,59 @@ struct Open {
 impl EmbeddedBus {
     /// A bus for the instance `instance`, connected until it drains, without history.
     pub fn new(config: &Config, limits: Limits, instance: InstanceId) -> Arc<Self> {
-        Self::make(config, limits, instance, None)
+        Self::make(config, limits, instance, |_| Ok((None, None)))
+            .unwrap_or_else(|never: std::convert::Infallible| match never {})
     }
 
-    /// The same, which keeps what `keeping` says in memory, from now on.
+    /// The same, which keeps what `keeping` says, from now on; in memory, whatever it says of a file.
     pub fn with_history(
         config: &Config,
         limits: Limits,
         instance: InstanceId,
         keeping: Keeping,
     ) -> Arc<Self> {
-        Self::make(config, limits, instance, Some(Memory::new(keeping)))
+        Self::make(config, limits, instance, |_| {
+            Ok((Some(Memory::new(keeping)), None))
+        })
+        .unwrap_or_else(|never: std::convert::Infallible| match never {})
     }
 
-    fn make(config: &Config, limits: Limits, instance: InstanceId, memory: Option<Memory>) -> Arc<Self> {
+    /// The same, in the file that `keeping` names, if it names one. Blocks on the disk, for as long as it takes to go through
+    /// a file that was not closed. Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The file cannot be used; in words.
+    pub fn open(
+        config: &Config,
+        limits: Limits,
+        instance: InstanceId,
+        keeping: Keeping,
+    ) -> Result<Arc<Self>, String> {
+        match keeping.on_disk.clone() {
+            None => Ok(Self::with_history(config, limits, instance, keeping)),
+            Some(on_disk) => Self::make(config, limits, instance, |queue| {
+                let disk = Disk::open(&on_disk, keeping, queue.clone())?;
+                Ok((None, Some(disk)))
+            }),
+        }
+    }
+
+    fn make<E>(
+        config: &Config,
+        limits: Limits,
+        instance: InstanceId,
+        keeps: impl FnOnce(&QueueSender) -> Result<(Option<Memory>, Option<Disk>), E>,
+    ) -> Result<Arc<Self>, E> {
         let (queue, incoming) = queue(config.embedded_capacity, config.incoming_bytes.0);
         let (control_queue, control) = mpsc::channel(CONTROL_CAPACITY);
-        Arc::new(Self {
+        let (memory, disk) = keeps(&queue)?;
+        Ok(Arc::new(Self {
             instance,
             limits,
             request_timeout: config.request_timeout.0,
+            tasks: Mutex::new(disk.iter().map(Disk::task).collect()),
             memory,
+            disk,
             open: RwLock::new(Some(Open {
                 queue,
                 control: control_queue,
@@ -88,7 +125,7 @@ impl EmbeddedBus {
             control: Mutex::new(Some(control)),
             handler: RwLock::new(None),
             health: watch::Sender::new(Health::Connected),
-        })
+        }))
     }
 
     /// Answers application requests by `handler`, which replaces an earlier one and returns
@@ -125,14 +162,18 @@ impl EmbeddedBus {
         }
     }
 
-    /// The kind that all of `batch` are of, and the history that keeps them.
-    fn kind_of(&self, batch: &[(Envelope, Option<Key>)]) -> Option<(&Memory, Kind)> {
-        let memory = self.memory.as_ref()?;
+    /// The kind that all of `batch` are of, if it is one that is kept.
+    fn kind_of(&self, batch: &[(Envelope, Option<Key>)]) -> Option<Kind> {
         let kind = Kind::of(&batch.first()?.0.target);
+        let is_kept = |target| match (&self.memory, &self.disk) {
+            (Some(memory), _) => memory.keeps(target),
+            (None, Some(disk)) => disk.keeps(target),
+            (None, None) => false,
+        };
         let mut targets = batch.iter().map(|(envelope, _)| &envelope.target);
         targets
-            .all(|target| memory.keeps(target) && Kind::of(target) == kind)
-            .then_some((memory, kind))
+            .all(|target| is_kept(target) && Kind::of(target) == kind)
+            .then_some(kind)
     }
 
     async fn push_control(&self, message: ControlMessage) -> Result<(), PublishError> {
@@ -158,6 +199,10 @@ impl Bus for EmbeddedBus {
         let mut arrived = envelope.clone();
         // Including a wait for room, as on NATS it includes the wait in the queue.
         arrived.arrival = Arrival::now();
+        if let Some(disk) = self.disk.as_ref().filter(|disk| disk.keeps(&arrived.target)) {
+            let published = disk.publish(vec![(arrived, key)]);
+            return Box::pin(async move { Ok(published.await?.pop().unwrap_or_default()) });
+        }
         let weight = arrived.weight();
         // While there is room, neither a clock nor a place in a queue is needed. Nobody is overtaken: room that becomes
         // free goes to those that wait.
@@ -182,7 +227,7 @@ impl Bus for EmbeddedBus {
         &'a self,
         batch: &'a [(Envelope, Option<Key>)],
     ) -> Option<BoxFuture<'a, Result<Vec<Published>, PublishError>>> {
-        let (memory, kind) = self.kind_of(batch)?;
+        let kind = self.kind_of(batch)?;
         let largest = batch.iter().map(|(envelope, _)| envelope.body.len()).max();
         let queue = match self.accept(largest.unwrap_or_default()) {
             Ok(Open { queue, .. }) => queue,
@@ -196,10 +241,14 @@ impl Bus for EmbeddedBus {
             for (envelope, _) in &mut arrived {
                 envelope.arrival = now;
             }
+            if let Some(disk) = &self.disk {
+                return disk.publish(arrived);
+            }
             Box::pin(async move {
-                match tokio::time::timeout(PUBLISH_TIMEOUT, queue.rooms(arrived.len(), bytes)).await {
-                    Ok(Ok(rooms)) => memory.put_all(kind, arrived, rooms),
-                    Ok(Err(_)) | Err(_) => Err(PublishError::Unavailable),
+                let rooms = tokio::time::timeout(PUBLISH_TIMEOUT, queue.rooms(arrived.len(), bytes)).await;
+                match (rooms, &self.memory) {
+                    (Ok(Ok(rooms)), Some(memory)) => memory.put_all(kind, arrived, rooms),
+                    _ => Err(PublishError::Unavailable),
                 }
             })
         })
@@ -211,8 +260,11 @@ impl Bus for EmbeddedBus {
     }
 
     fn history(&self) -> Option<&dyn History> {
-        let memory = self.memory.as_ref()?;
-        Some(memory)
+        match (&self.memory, &self.disk) {
+            (Some(memory), _) => Some(memory),
+            (None, Some(disk)) => Some(disk),
+            (None, None) => None,
+        }
     }
 
     fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>> {
@@ -297,6 +349,14 @@ impl Bus for EmbeddedBus {
         self.health.subscribe()
     }
 
+    fn is_ready(&self) -> bool {
+        *self.health.borrow() == Health::Connected && self.disk.as_ref().is_none_or(Disk::is_ready)
+    }
+
+    fn trouble(&self) -> Vec<String> {
+        self.disk.as_ref().map(Disk::trouble).unwrap_or_default()
+    }
+
     fn max_body_bytes(&self) -> usize {
         self.limits.body_bytes.0
     }
@@ -304,21 +364,31 @@ impl Bus for EmbeddedBus {
     fn stats(&self) -> Stats {
         Stats {
             expired: self.expired.load(Ordering::Relaxed),
-            tails: self.memory.as_ref().map(Memory::tails).unwrap_or_default(),
+            tails: match (&self.memory, &self.disk) {
+                (Some(memory), _) => memory.tails(),
+                (None, Some(disk)) => disk.tails(),
+                (None, None) => Default::default(),
+            },
+            streams: self.disk.as_ref().map(Disk::streams).unwrap_or_default(),
+            history_file_bytes: self.disk.as_ref().map_or(0, Disk::file_bytes),
             ..Stats::default()
         }
     }
 
-    /// It works in its callers' tasks.
+    /// The history's writer; all else works in its callers' tasks.
     fn tasks(&self) -> Vec<Task> {
-        Vec::new()
+        std::mem::take(&mut *self.tasks.lock())
     }
 
-    /// What was accepted is already in the reader's queue.
+    /// What was accepted is already in the reader's queue, but for what the disk still has to store.
     fn drain(&self) -> BoxFuture<'_, ()> {
         *self.open.write() = None;
         self.health.send_replace(Health::Disconnected);
-        Box::pin(std::future::ready(()))
+        Box::pin(async {
+            if let Some(disk) = &self.disk {
+                disk.drain().await;
+            }
+        })
     }
 }
 

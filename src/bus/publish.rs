@@ -28,6 +28,16 @@ impl Key {
     pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         Self(digest(parts))
     }
+
+    /// The key that [`Key::bytes`] gave.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest.
+    pub(crate) fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 impl fmt::Display for Key {
@@ -50,6 +60,16 @@ impl Content {
         };
         let texts = [user, path.as_str(), envelope.id.as_str()].map(str::as_bytes);
         Self(digest(texts.into_iter().chain([&*envelope.body])))
+    }
+
+    /// That which [`Content::bytes`] gave.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest.
+    pub(crate) fn bytes(&self) -> &[u8; 16] {
+        &self.0
     }
 }
 

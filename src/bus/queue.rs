@@ -125,6 +125,22 @@ impl QueueSender {
         })
     }
 
+    /// The same, if there is room now.
+    pub(super) fn try_rooms(&self, number: usize, bytes: usize) -> Result<Rooms<'_>, NotQueued> {
+        let free = self.free_bytes.clone();
+        let bytes = free.try_acquire_many_owned(self.cost(bytes));
+        let bytes = bytes.map_err(|_| NotQueued::Full)?;
+        match self.items.try_reserve_many(number) {
+            Ok(places) => Ok(Rooms {
+                places,
+                bytes,
+                capacity_bytes: self.capacity_bytes,
+            }),
+            Err(mpsc::error::TrySendError::Full(())) => Err(NotQueued::Full),
+            Err(mpsc::error::TrySendError::Closed(())) => Err(NotQueued::Closed),
+        }
+    }
+
     fn cost(&self, weight: usize) -> u32 {
         cost(weight, self.capacity_bytes)
     }

@@ -1,5 +1,5 @@
 //! The promise: what was accepted is not missed by who comes back in time, and nobody is told that a gap was closed unless
-//! it was. Here on the embedded bus, in memory.
+//! it was. Here on the embedded bus, in memory but for `file`.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::app::{App, User};
 use crate::support::client::{Client, Message};
 
+mod file;
 mod load;
 mod local;
 mod reasons;

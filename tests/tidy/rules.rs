@@ -153,6 +153,13 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        name: "redb only under bus/embedded/disk",
+        except: &["src/bus/embedded/disk"],
+        bans: Ban::Paths(&["redb"]),
+        broken: ("src/bus/embedded.rs", "fn f(_: redb::Database) {}"),
+        ..RULE
+    },
+    Rule {
         name: "delivery knows no bus and no crate of HTTP or WebSocket",
         within: &["src/delivery"],
         bans: Ban::Paths(&[

@@ -1,18 +1,22 @@
 //! The keys of what was published lately, by which a repeat is known: bounded by number, and by time. Pure; time is a
 //! parameter, and its owner locks it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::bus::{Content, Key, PublishError, Published};
 use crate::envelope::Position;
 use crate::limit::Limit;
 
+/// What a repeat is known by: its key, and what it has to have in common with the first one.
+pub(super) type KnownBy = Option<(Key, Content)>;
+
 /// What is known of a key.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     position: Position,
     content: Content,
+    noted: Instant,
 }
 
 /// The keys within the window. One takes about 150 bytes.
@@ -35,18 +39,47 @@ impl Keys {
         }
     }
 
-    /// What was published with `key`, if anything was.
+    /// What a batch comes to that is stored whole or not at all: `Some` where all of it was stored before, and is answered as
+    /// it was then; `None` where it is to be stored, with room for its keys beside `others` that are about to be noted.
     ///
     /// # Errors
-    /// [`PublishError::KeyReused`]: it was something else.
-    pub(super) fn find(
-        &mut self,
-        key: Key,
-        content: Content,
+    /// [`PublishError::KeyReused`]: a key stands for something else, or a part of the batch alone is known, or two of it have
+    /// the same key. [`PublishError::TooMany`]: there is no room.
+    pub(super) fn admit(
+        &self,
+        batch: &[KnownBy],
+        others: usize,
         now: Instant,
-    ) -> Result<Option<Published>, PublishError> {
-        self.forget(now);
+    ) -> Result<Option<Vec<Published>>, PublishError> {
+        let keyed = || batch.iter().flatten();
+        let found: Vec<Published> = keyed()
+            .filter_map(|(key, content)| self.find(*key, *content, now).transpose())
+            .collect::<Result<_, _>>()?;
+        if !batch.is_empty() && found.len() == batch.len() {
+            return Ok(Some(found));
+        }
+        let distinct: HashSet<Key> = keyed().map(|(key, _)| *key).collect();
+        if !found.is_empty() || distinct.len() < keyed().count() {
+            return Err(PublishError::KeyReused);
+        }
+        match self
+            .known
+            .len()
+            .saturating_add(others)
+            .saturating_add(distinct.len())
+            <= self.max
+        {
+            _ if distinct.is_empty() => Ok(None),
+            true => Ok(None),
+            false => Err(PublishError::TooMany {
+                limit: Limit::HistoryKeys,
+            }),
+        }
+    }
+
+    fn find(&self, key: Key, content: Content, now: Instant) -> Result<Option<Published>, PublishError> {
         match self.known.get(&key) {
+            Some(known) if self.is_over(known.noted, now) => Ok(None),
             None => Ok(None),
             Some(known) if known.content == content => Ok(Some(Published {
                 position: Some(known.position),
@@ -56,37 +89,46 @@ impl Keys {
         }
     }
 
-    /// Whether there is room for so many more.
-    ///
-    /// # Errors
-    /// [`PublishError::TooMany`].
-    pub(super) fn room(&self, more: usize) -> Result<(), PublishError> {
-        match self.known.len().saturating_add(more) <= self.max {
-            true => Ok(()),
-            false => Err(PublishError::TooMany {
-                limit: Limit::HistoryKeys,
-            }),
-        }
-    }
-
     /// Notes that `key` stands for what is stored at `position` from now on. There is room.
-    pub(super) fn note(&mut self, key: Key, content: Content, position: Position, now: Instant) {
-        if self.known.insert(key, Known { position, content }).is_none() {
-            self.ages.push_back((now, key));
-        }
+    pub(super) fn note(&mut self, (key, content): (Key, Content), position: Position, noted: Instant) {
+        let known = Known {
+            position,
+            content,
+            noted,
+        };
+        self.known.insert(key, known);
+        self.ages.push_back((noted, key));
     }
 
-    fn forget(&mut self, now: Instant) {
-        while let Some((noted, key)) = self.ages.front()
-            && now.saturating_duration_since(*noted) >= self.window
+    /// Forgets keys whose time is over, at most `most` of them, and says which.
+    pub(super) fn forget(&mut self, most: usize, now: Instant) -> Vec<Key> {
+        let mut forgotten = Vec::new();
+        while forgotten.len() < most
+            && let Some((noted, key)) = self.ages.front().copied()
+            && self.is_over(noted, now)
         {
-            self.known.remove(key);
             self.ages.pop_front();
+            // It may have been noted again since.
+            if self.known.get(&key).is_some_and(|known| known.noted == noted) {
+                self.known.remove(&key);
+                forgotten.push(key);
+            }
         }
         if self.ages.is_empty() {
             self.known.shrink_to_fit();
             self.ages.shrink_to_fit();
         }
+        forgotten
+    }
+
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.known.clear();
+        self.ages.clear();
+    }
+
+    fn is_over(&self, noted: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(noted) >= self.window
     }
 }
 
@@ -116,37 +158,43 @@ mod tests {
     fn a_repeat_is_known_within_the_window_and_no_longer() {
         let start = Instant::now();
         let mut keys = Keys::new(WINDOW, 9);
-        keys.note(key(1), content("a"), at(7), start);
+        keys.note((key(1), content("a")), at(7), start);
         let last = start + WINDOW - Duration::from_millis(1);
         let first = Published {
             position: Some(at(7)),
             duplicate: true,
         };
-        assert_eq!(keys.find(key(1), content("a"), last), Ok(Some(first)));
-        assert_eq!(
-            keys.find(key(1), content("b"), last),
-            Err(PublishError::KeyReused)
-        );
-        assert_eq!(keys.find(key(2), content("a"), last), Ok(None));
-        assert_eq!(keys.find(key(1), content("b"), start + WINDOW), Ok(None));
+        let admit = |number, body, now| keys.admit(&[Some((key(number), content(body)))], 0, now);
+        assert_eq!(admit(1, "a", last), Ok(Some(vec![first])));
+        assert_eq!(admit(1, "b", last), Err(PublishError::KeyReused));
+        assert_eq!(admit(2, "a", last), Ok(None));
+        assert_eq!(admit(1, "b", start + WINDOW), Ok(None));
     }
 
     #[test]
     fn what_is_known_is_bounded_and_never_forgotten_early() {
         let start = Instant::now();
         let mut keys = Keys::new(WINDOW, 3);
+        let one = |number| [Some((key(number), content("a")))];
         for number in 0..3 {
-            keys.room(1).unwrap();
-            keys.note(key(number), content("a"), at(1), start);
+            assert_eq!(keys.admit(&one(number), 0, start), Ok(None));
+            keys.note((key(number), content("a")), at(1), start);
         }
         let limit = Limit::HistoryKeys;
-        assert_eq!(keys.room(1), Err(PublishError::TooMany { limit }));
-        assert!(keys.find(key(0), content("a"), start).unwrap().is_some());
-        // A repeat of what was noted takes no room of its own.
-        keys.note(key(0), content("a"), at(1), start);
-        assert_eq!(keys.ages.len(), 3);
-        keys.find(key(0), content("a"), start + WINDOW).unwrap();
-        assert_eq!(keys.room(3), Ok(()));
-        assert_eq!(keys.room(4), Err(PublishError::TooMany { limit }));
+        assert_eq!(
+            keys.admit(&one(3), 0, start),
+            Err(PublishError::TooMany { limit })
+        );
+        assert_eq!(keys.admit(&[None], 0, start), Ok(None));
+        assert!(keys.admit(&one(0), 0, start).unwrap().is_some());
+        assert!(keys.forget(9, start).is_empty());
+        // Forgotten in pieces; what is noted again meanwhile stays.
+        let over = start + WINDOW;
+        keys.note((key(2), content("a")), at(2), over);
+        assert_eq!(keys.forget(1, over), [key(0)]);
+        assert_eq!(keys.forget(9, over), [key(1)]);
+        assert_eq!(keys.admit(&one(7), 1, over), Ok(None));
+        assert_eq!(keys.admit(&one(7), 2, over), Err(PublishError::TooMany { limit }));
+        assert!(keys.admit(&one(2), 0, over).unwrap().is_some());
     }
 }

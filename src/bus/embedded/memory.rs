@@ -6,14 +6,14 @@
 //!
 //! **Epoch.** One a process's start: whoever comes with a position of an earlier one is told so, since nothing of it is left.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::keys::Keys;
+use super::disk::OnDisk;
+use super::keys::{Keys, KnownBy};
 use crate::bus::queue::{Room, Rooms};
 use crate::bus::replay::{Replay, Storage, begin};
 use crate::bus::tail::Tail;
@@ -31,7 +31,7 @@ const EPOCHS_PER_MS: u64 = 1_000;
 pub struct Keeping {
     /// Which targets.
     pub kept: Kept,
-    /// The bytes for both kinds together; each has half.
+    /// The bytes in memory for both kinds together; each has half.
     pub bytes: usize,
     /// How much one resume may replay.
     pub caps: Caps,
@@ -39,6 +39,8 @@ pub struct Keeping {
     pub duplicate_window: Duration,
     /// How many keys are known at most.
     pub keys: usize,
+    /// The file, if it is not memory alone.
+    pub on_disk: Option<OnDisk>,
 }
 
 impl Keeping {
@@ -53,6 +55,7 @@ impl Keeping {
             },
             duplicate_window: config.duplicate_window.0,
             keys: config.keys,
+            on_disk: OnDisk::of(config),
         })
     }
 }
@@ -97,14 +100,14 @@ impl Memory {
         envelope: Envelope,
         room: Room<'_>,
     ) -> Result<Published, PublishError> {
-        let (content, now) = (Content::of(&envelope), Instant::now());
+        let (known_by, now) = ((key, Content::of(&envelope)), Instant::now());
         let mut keys = self.keys.lock();
-        if let Some(first) = keys.find(key, content, now)? {
-            return Ok(first);
+        keys.forget(usize::MAX, now);
+        if let Some(first) = keys.admit(&[Some(known_by)], 0, now)? {
+            return Ok(first.first().copied().unwrap_or_default());
         }
-        keys.room(1)?;
         let position = self.put(envelope, room);
-        keys.note(key, content, position, now);
+        keys.note(known_by, position, now);
         Ok(Published {
             position: Some(position),
             duplicate: false,
@@ -121,21 +124,12 @@ impl Memory {
     ) -> Result<Vec<Published>, PublishError> {
         let now = Instant::now();
         let known_by = |(envelope, key): &(Envelope, Option<Key>)| Some(((*key)?, Content::of(envelope)));
-        let known_by: Vec<_> = batch.iter().map(known_by).collect();
+        let known_by: Vec<KnownBy> = batch.iter().map(known_by).collect();
         let mut keys = self.keys.lock();
-        let found: Vec<Published> = known_by
-            .iter()
-            .flatten()
-            .filter_map(|(key, content)| keys.find(*key, *content, now).transpose())
-            .collect::<Result<_, _>>()?;
-        if found.len() == batch.len() {
+        keys.forget(usize::MAX, now);
+        if let Some(found) = keys.admit(&known_by, 0, now)? {
             return Ok(found);
         }
-        let distinct: HashSet<Key> = known_by.iter().flatten().map(|(key, _)| *key).collect();
-        if !found.is_empty() || distinct.len() < known_by.iter().flatten().count() {
-            return Err(PublishError::KeyReused);
-        }
-        keys.room(distinct.len())?;
         let batch: Vec<_> = batch
             .into_iter()
             .map(|(envelope, _)| standalone(envelope))
@@ -143,8 +137,8 @@ impl Memory {
         let mut tail = self.tail(kind).lock();
         let published = batch.into_iter().zip(known_by).map(|(envelope, known_by)| {
             let position = push(&mut tail, envelope, |envelope| rooms.put(envelope));
-            if let Some((key, content)) = known_by {
-                keys.note(key, content, position, now);
+            if let Some(known_by) = known_by {
+                keys.note(known_by, position, now);
             }
             Published {
                 position: Some(position),
@@ -174,7 +168,7 @@ impl Memory {
 }
 
 /// A body may be a small part of a large request, which would stay in memory with it, uncounted.
-fn standalone(mut envelope: Envelope) -> Envelope {
+pub(super) fn standalone(mut envelope: Envelope) -> Envelope {
     envelope.body = Bytes::copy_from_slice(&envelope.body);
     envelope
 }

@@ -4,6 +4,7 @@
 //! that equals its default says nothing, and is let through.
 
 use std::fmt;
+use std::path::{Path as FsPath, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,8 @@ pub struct Config {
     pub manage: bool,
     /// The JetStream domain.
     pub domain: Option<Domain>,
+    /// The file that the embedded bus keeps its history in. `None`: in memory alone.
+    pub path: Option<FilePath>,
     /// Memory for the newest messages, half of it for broadcasts and half for notifications to users. `None`: 32 MiB with the
     /// embedded bus, whose history it is; 64 MiB with NATS, where most resumes find there what they missed.
     pub tail_bytes: Option<ByteSize>,
@@ -88,6 +91,7 @@ impl Default for Config {
             replicas: Replicas::default(),
             manage: true,
             domain: None,
+            path: None,
             tail_bytes: None,
             replay_messages: 10_000,
             replay_bytes: None,
@@ -173,7 +177,7 @@ impl Config {
                 format!("expected 1B to {REPLAY_BYTES_MAX}, got {bytes}"),
             );
         }
-        if !is_nats {
+        if !is_nats && self.path.is_none() {
             return;
         }
         let least = HumanDuration(self.publish_timeout.0.saturating_mul(2));
@@ -192,15 +196,26 @@ impl Config {
     }
 
     fn check_meaning(&self, is_nats: bool, findings: &mut Findings) {
+        if self.path.is_some() && (is_nats || !self.is_enabled(is_nats)) {
+            findings.error(
+                "history.path",
+                match is_nats {
+                    true => "means nothing over NATS, which has a storage of its own: it is for the embedded bus, and bus.url is set",
+                    false => "means nothing without history: history.enabled is false",
+                },
+            );
+        }
         if is_nats {
             return;
         }
         let default = Self::default();
-        let changes = [
+        let of_nats = [
             ("storage", self.storage != default.storage),
             ("replicas", self.replicas != default.replicas),
             ("manage", self.manage != default.manage),
             ("domain", self.domain.is_some()),
+        ];
+        let of_a_store = [
             ("reads", self.reads != default.reads),
             ("publish_timeout", self.publish_timeout != default.publish_timeout),
             ("publishes", self.publishes != default.publishes),
@@ -209,11 +224,20 @@ impl Config {
             ("user_age", self.user_age != default.user_age),
             ("user_bytes", self.user_bytes != default.user_bytes),
         ];
-        for (name, is_set) in changes {
+        for (name, is_set) in of_nats {
             if is_set {
                 findings.error(
                     format!("history.{name}"),
                     "means nothing for the embedded bus: it is for NATS, and bus.url is not set",
+                );
+            }
+        }
+        for (name, is_set) in of_a_store {
+            if is_set && self.path.is_none() {
+                findings.error(
+                    format!("history.{name}"),
+                    "means nothing for a history in memory: it is for NATS or a file, and neither bus.url nor history.path \
+                     is set",
                 );
             }
         }
@@ -306,6 +330,36 @@ impl FromStr for Domain {
 }
 
 as_text!(Domain);
+
+/// `history.path`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePath(PathBuf);
+
+impl FilePath {
+    /// The path.
+    pub fn as_path(&self) -> &FsPath {
+        &self.0
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl FromStr for FilePath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("expected a file".into()),
+            path => Ok(Self(path.into())),
+        }
+    }
+}
+
+as_text!(FilePath);
 
 #[cfg(test)]
 mod tests;

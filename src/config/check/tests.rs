@@ -409,6 +409,12 @@ fn history_keeps_what_there_is() {
         &["history.enabled"],
     );
     check("history.storage = \"memory\"", &["history.storage"]);
+    check("history.path = \"history\"\nhistory.user_age = \"7h\"", &[]);
+    check(&format!("{NATS}history.path = \"history\""), &["history.path"]);
+    check(
+        "history.path = \"history\"\nhistory.replicas = 3",
+        &["history.replicas"],
+    );
     for (key, bad) in [
         ("history.user_age", "\"0s\""),
         ("history.user_bytes", "\"1KiB\""),

@@ -84,7 +84,7 @@ names! {
     RESUMES = "herald_resumes_total",
         "Subscriptions that came with last-message-id, by outcome: recovered, or why not.";
     REPLAYED = "herald_replayed_total", "MESSAGEs replayed to sessions that came back, by where they were read.";
-    HISTORY_HEAD = "herald_history_head", "The last sequence read of the stream, by kind; 0 with the embedded bus.";
+    HISTORY_HEAD = "herald_history_head", "The last sequence read of the stream or stored in history.path, by kind; else 0.";
     HISTORY_LAG = "herald_history_lag_messages", "Stored messages that this instance has yet to read, by kind.";
     HISTORY_RESETS = "herald_history_resets_total", "Consumers given up, by cause.";
     HISTORY_POLLED = "herald_history_polled_total", "Reads of a stream without a consumer.";
@@ -92,9 +92,10 @@ names! {
     HISTORY_BROKEN = "herald_history_broken_total",
         "Losses for good, or streams that became others: sessions were closed.";
     HISTORY_DRIFT = "herald_history_config_drift", "Streams with other limits than the configuration says.";
-    HISTORY_STORED = "herald_history_stored_bytes", "Bytes that the stream holds, by kind, as JetStream said last.";
+    HISTORY_STORED = "herald_history_stored_bytes", "Bytes that the stream or history.path holds, by kind.";
     HISTORY_STORED_MAX = "herald_history_stored_bytes_max",
         "The most bytes that the stream may hold, by kind; 0: no bound, or no stream.";
+    HISTORY_FILE = "herald_history_file_bytes", "Bytes that history.path takes on the disk.";
     PUBLISH_REPEATS = "herald_publish_repeats_total", "Publishes into a stream that were tried again.";
     RESUME_SECONDS = "herald_resume_duration_seconds",
         "Time from a SUBSCRIBE with last-message-id until all that was missed is written and the subscription is live.";

@@ -170,6 +170,7 @@ pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry
         "kind",
         &streams(|stream| stream.stored_bytes_max),
     )?;
+    snapshot.gauge(names::HISTORY_FILE, bus.history_file_bytes)?;
     snapshot.counter(names::PUBLISH_REPEATS, bus.publish_repeats)?;
     snapshot.counter(names::LOG_LINES_LOST, crate::telemetry::logs::lost())?;
     snapshot.counter(names::AUDIT_LOST, observed.audit_lost)?;

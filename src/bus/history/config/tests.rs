@@ -48,6 +48,27 @@ fn what_means_nothing_for_the_bus_is_an_error() {
         assert_eq!(errors(false, change), [key]);
         assert!(errors(true, change).is_empty(), "{key}");
     }
+    // A file is a store, and no NATS.
+    let in_a_file = |c: &mut Config| c.path = "history".parse().ok();
+    for (key, change) in changes {
+        let is_of_nats = ["storage", "replicas", "manage", "domain"].map(|name| format!("history.{name}"));
+        let expected: &[&str] = if is_of_nats.iter().any(|name| name == key) {
+            &[key]
+        } else {
+            &[]
+        };
+        assert_eq!(errors(false, |c| (in_a_file(c), change(c)).0), expected, "{key}");
+    }
+    assert_eq!(errors(true, in_a_file), ["history.path"]);
+    assert_eq!(
+        errors(false, |c| (in_a_file(c), c.enabled = Some(false)).0),
+        ["history.path"]
+    );
+    let too_short = |c: &mut Config| c.duplicate_window = HumanDuration::secs(19);
+    assert_eq!(
+        errors(false, |c| (in_a_file(c), too_short(c)).0),
+        ["history.duplicate_window"]
+    );
 }
 
 #[test]
@@ -89,6 +110,7 @@ fn texts_are_typed() {
     for bad in [0, 2, 4, 6] {
         assert!(Replicas::try_from(bad).is_err());
     }
+    assert!("".parse::<FilePath>().is_err());
     for bad in ["", "a.b", "a b", ">", "ä"] {
         assert!(bad.parse::<Domain>().is_err(), "{bad}");
     }

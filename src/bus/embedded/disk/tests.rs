@@ -1,0 +1,31 @@
+//! What a history in a file does where the disk is slow, full, broken or gone, and what is left after a crash. What every bus
+//! promises is in `tests/it/bus/history.rs`.
+
+use super::*;
+use crate::destination::Path;
+use crate::envelope::MessageId;
+use crate::principal::UserName;
+
+mod crashes;
+mod fake;
+mod faults;
+mod files;
+
+fn broadcast(body: impl Into<bytes::Bytes>) -> Envelope {
+    let mut envelope = Envelope::new(Target::Broadcast(Path::parse("/queue/x").unwrap()), body);
+    envelope.id = MessageId::parse("id").unwrap();
+    envelope
+}
+
+fn to_user(name: &str, body: impl Into<bytes::Bytes>) -> Envelope {
+    let mut envelope = broadcast(body);
+    envelope.target = Target::User {
+        user: UserName::parse(name).unwrap(),
+        path: Path::parse("/queue/x").unwrap(),
+    };
+    envelope
+}
+
+fn key(text: &str) -> Key {
+    Key::of([text.as_bytes()])
+}
