@@ -17,6 +17,7 @@ use crate::envelope::{Arrival, Envelope, Kind};
 use crate::instance::InstanceId;
 use crate::task::Task;
 
+mod array;
 pub mod disk;
 mod keys;
 mod memory;
@@ -223,6 +224,14 @@ impl Bus for EmbeddedBus {
         })
     }
 
+    /// What a file keeps is handed over together, in its order, so that few syncs store it; all else one after the other.
+    fn publish_all<'a>(
+        &'a self,
+        all: &'a [(Envelope, Option<Key>)],
+    ) -> BoxFuture<'a, Vec<Result<Published, PublishError>>> {
+        Box::pin(array::publish_all(self, all))
+    }
+
     fn publish_atomic<'a>(
         &'a self,
         batch: &'a [(Envelope, Option<Key>)],
@@ -260,11 +269,8 @@ impl Bus for EmbeddedBus {
     }
 
     fn history(&self) -> Option<&dyn History> {
-        match (&self.memory, &self.disk) {
-            (Some(memory), _) => Some(memory),
-            (None, Some(disk)) => Some(disk),
-            (None, None) => None,
-        }
+        let memory = self.memory.as_ref().map(|memory| memory as &dyn History);
+        memory.or(self.disk.as_ref().map(|disk| disk as _))
     }
 
     fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>> {
@@ -362,13 +368,11 @@ impl Bus for EmbeddedBus {
     }
 
     fn stats(&self) -> Stats {
+        let tails = self.memory.as_ref().map(Memory::tails);
+        let tails = tails.or_else(|| self.disk.as_ref().map(Disk::tails));
         Stats {
             expired: self.expired.load(Ordering::Relaxed),
-            tails: match (&self.memory, &self.disk) {
-                (Some(memory), _) => memory.tails(),
-                (None, Some(disk)) => disk.tails(),
-                (None, None) => Default::default(),
-            },
+            tails: tails.unwrap_or_default(),
             streams: self.disk.as_ref().map(Disk::streams).unwrap_or_default(),
             history_file_bytes: self.disk.as_ref().map_or(0, Disk::file_bytes),
             ..Stats::default()

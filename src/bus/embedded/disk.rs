@@ -11,7 +11,6 @@
 //! knows. It is full: 507. It fails: 503, and `/readyz` says so; the file is tried again every second. Sessions, resumes from
 //! memory and what is not kept go on.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -29,7 +28,7 @@ use crate::bus::history::{Caps, Outcome, Request, StreamInfo, StreamStats, TailS
 use crate::bus::queue::QueueSender;
 use crate::bus::replay::{Replay, Storage, begin};
 use crate::bus::tail::Tail;
-use crate::bus::{BoxFuture, Content, History, Key, PublishError, Published, history};
+use crate::bus::{BoxFuture, Content, History, Key, PublishError, Published};
 use crate::destination::Target;
 use crate::envelope::{Envelope, Kept, Kind, Position, unix_ms};
 use crate::limit::Limit;
@@ -40,59 +39,20 @@ mod life;
 mod medium;
 mod reads;
 mod record;
+mod setting;
 mod store;
 mod writer;
+
+pub use setting::{OnDisk, check};
 
 use life::Life;
 use medium::{Medium, OnFile};
 use reads::Reads;
-use store::{Bounds, Entry, Retention, Store};
+use store::{Bounds, Entry, Store};
 use writer::{Job, Writer};
 
 /// How long the drain waits for what was accepted.
 const DRAIN: Duration = Duration::from_secs(2);
-
-/// The file, and what it may cost.
-#[derive(Debug, Clone)]
-pub struct OnDisk {
-    path: PathBuf,
-    retention: [Retention; 2],
-    reads: usize,
-    publishes: usize,
-    publish_timeout: Duration,
-}
-
-impl OnDisk {
-    /// What `[history]` asks for, if it names a file.
-    pub(super) fn of(config: &history::Config) -> Option<Self> {
-        let retention = |age: Duration, bytes: usize| Retention {
-            age,
-            bytes: bytes as u64,
-        };
-        Some(Self {
-            path: config.path.as_ref()?.as_path().to_owned(),
-            retention: [
-                retention(config.broadcast_age.0, config.broadcast_bytes.0),
-                retention(config.user_age.0, config.user_bytes.0),
-            ],
-            reads: config.reads,
-            publishes: config.publishes,
-            publish_timeout: config.publish_timeout.0,
-        })
-    }
-}
-
-/// What keeps an instance from using the file that `config` names, as far as that can be told without writing to it. Blocks
-/// on the file system.
-///
-/// # Errors
-/// In words, for whoever runs Herald.
-pub fn check(config: &history::Config) -> Result<(), String> {
-    match &config.path {
-        Some(path) => medium::check(path.as_path()),
-        None => Ok(()),
-    }
-}
 
 /// How the file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +92,7 @@ pub(super) struct Disk {
     jobs: Mutex<Option<SyncSender<Box<Job>>>>,
     free: Arc<Semaphore>,
     free_bytes: Arc<Semaphore>,
+    publishes: usize,
     publish_timeout: Duration,
     reads: Reads,
     /// Cancelled when the writer has ended.
@@ -208,6 +169,7 @@ impl Disk {
             jobs: Mutex::new(Some(jobs)),
             free: Arc::new(Semaphore::new(on_disk.publishes)),
             free_bytes: Arc::new(Semaphore::new(bytes)),
+            publishes: on_disk.publishes,
             publish_timeout: on_disk.publish_timeout,
             reads: Reads::new(on_disk.reads),
             ended,
@@ -239,6 +201,11 @@ impl Disk {
                 Ok(Err(_)) | Err(_) => Err(PublishError::Unknown),
             }
         })
+    }
+
+    /// How many of one array may be under way: others have to get through as well.
+    pub(super) fn together(&self) -> usize {
+        (self.publishes / 4).max(1)
     }
 
     #[expect(clippy::type_complexity, reason = "of this type alone")]

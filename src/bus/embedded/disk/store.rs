@@ -322,7 +322,10 @@ pub(super) fn of_target(
     let (targets, records) = (read.open_table(names.targets)?, read.open_table(names.records)?);
     let (first, last) = (index_key(target, from), index_key(target, u64::MAX));
     let mut found = Vec::new();
-    for entry in targets.range(&first..=&last)?.take(most) {
+    for entry in targets
+        .range::<&[u8; INDEX_KEY_BYTES]>(&first..=&last)?
+        .take(most)
+    {
         let (key, _) = entry?;
         let Some(sequence) = key.value().last_chunk().copied().map(u64::from_be_bytes) else {
             continue;

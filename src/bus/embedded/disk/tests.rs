@@ -2,6 +2,8 @@
 //! promises is in `tests/it/bus/history.rs`.
 
 use super::*;
+use crate::bus::embedded::disk::store::Retention;
+use crate::bus::history;
 use crate::destination::Path;
 use crate::envelope::MessageId;
 use crate::principal::UserName;
