@@ -94,6 +94,8 @@ pub(super) struct Disk {
     free_bytes: Arc<Semaphore>,
     publishes: usize,
     publish_timeout: Duration,
+    /// The most bytes of each kind.
+    bytes_max: [u64; 2],
     reads: Reads,
     /// Cancelled when the writer has ended.
     ended: CancellationToken,
@@ -171,6 +173,7 @@ impl Disk {
             free_bytes: Arc::new(Semaphore::new(bytes)),
             publishes: on_disk.publishes,
             publish_timeout: on_disk.publish_timeout,
+            bytes_max: on_disk.retention.map(|retention| retention.bytes),
             reads: Reads::new(on_disk.reads),
             ended,
             keeping,
@@ -296,9 +299,10 @@ impl Disk {
     /// Where each kind is, and what it takes in the file.
     pub(super) fn streams(&self) -> [StreamStats; 2] {
         let bounds = *self.shared.bounds.lock();
-        bounds.map(|bounds| StreamStats {
-            head: bounds.last,
-            stored_bytes: bounds.bytes,
+        Kind::ALL.map(|kind| StreamStats {
+            head: bounds[kind as usize].last,
+            stored_bytes: bounds[kind as usize].bytes,
+            stored_bytes_max: self.bytes_max[kind as usize],
             ..StreamStats::default()
         })
     }
