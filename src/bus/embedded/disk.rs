@@ -194,10 +194,11 @@ impl Disk {
         batch: Vec<(Envelope, Option<Key>)>,
     ) -> BoxFuture<'static, Result<Vec<Published>, PublishError>> {
         let handed_over = self.hand_over(batch);
-        let timeout = self.publish_timeout;
+        // From now on: of an array the last one is handed over long before it is awaited.
+        let deadline = tokio::time::Instant::now() + self.publish_timeout;
         Box::pin(async move {
             let (answer, claim) = handed_over?;
-            match tokio::time::timeout(timeout, answer).await {
+            match tokio::time::timeout_at(deadline, answer).await {
                 Ok(Ok(outcome)) => outcome,
                 // Whoever claims it first: the writer does when it begins to store it.
                 Ok(Err(_)) | Err(_) if !claim.swap(true, Ordering::AcqRel) => Err(PublishError::Unavailable),

@@ -3,7 +3,7 @@
 //! **Epoch.** What has a position was synced before anybody heard of it, so neither a killed process nor a loss of power
 //! takes positions back, and the epoch stays. It changes where the file is another one, a copy that was put in its place: that
 //! may be older than what clients have seen, and would give their positions to other notifications. A copy has another inode
-//! or another time of birth.
+//! or another time of birth. An older state of the same inode (`cp` over it, a snapshot of the disk) is not noticed.
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
