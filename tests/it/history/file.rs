@@ -97,7 +97,7 @@ async fn what_was_acknowledged_survives_a_kill() {
     for publisher in publishers {
         publisher.await.unwrap();
     }
-    let heard: Vec<Frame> = live.waiting();
+    let heard: Vec<Frame> = live.end().await.frames;
     let heard: Vec<&str> = heard
         .iter()
         .filter_map(|frame| frame.header("message-id"))

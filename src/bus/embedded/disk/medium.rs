@@ -206,7 +206,10 @@ fn words(path: &Path, error: &DatabaseError) -> String {
         DatabaseError::UpgradeRequired(version) => {
             format!("{shown}: a database of redb's format {version}, which this Herald does not read")
         }
-        DatabaseError::Storage(StorageError::Io(error)) => refused(path, error),
+        // redb says so of a first page that is none, too.
+        DatabaseError::Storage(StorageError::Io(error)) if error.kind() != ErrorKind::InvalidData => {
+            refused(path, error)
+        }
         other => corrupted(path, &other.to_string()),
     }
 }
