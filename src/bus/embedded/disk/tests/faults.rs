@@ -122,6 +122,33 @@ async fn a_disk_that_stands_still_costs_a_wait_and_an_honest_answer() {
     assert!(given.disk.is_ready() && given.disk.trouble().is_empty());
 }
 
+/// Two with one key that are stored at the same time: the second one finds the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeats_that_wait_together_are_stored_once() {
+    let mut given = start();
+    given.fake.stick(true);
+    let being_stored = given.disk.publish(vec![(broadcast("a"), None)]);
+    while given.shared().busy.lock().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let again = || given.disk.publish(vec![(broadcast("b"), Some(key("key")))]);
+    let (one, other, last) = (again(), again(), given.disk.publish(vec![(broadcast("c"), None)]));
+    given.fake.stick(false);
+    for (published, sequence, is_repeat) in [
+        (being_stored, 1, false),
+        (one, 2, false),
+        (other, 2, true),
+        (last, 3, false),
+    ] {
+        let published = published.await.unwrap()[0];
+        let position = published.position.unwrap();
+        assert_eq!((position.sequence, published.duplicate), (sequence, is_repeat));
+    }
+    for expected in [(1, "a"), (2, "b"), (3, "c")] {
+        assert_eq!(given.heard().await, (expected.0, expected.1.into()));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_said_and_ends() {
     let mut given = start();
