@@ -175,9 +175,12 @@ impl Given {
             after,
             until,
             caps,
+            piece: usize::MAX,
             now_ms: unix_ms(),
         };
         let replayed = within("a replay", self.history().replay(request)).await?;
+        assert_eq!(replayed.behind, 0);
+        let replayed = replayed.messages;
         for envelope in &replayed {
             assert_eq!(envelope.target, of.target);
         }

@@ -85,6 +85,9 @@ pub(super) struct Entry {
     pub(super) known_by: Option<(Key, Content)>,
 }
 
+/// A key as it was noted: what it stands for, where that is stored, and when it was noted.
+pub(super) type NotedKey = (Key, Content, Kind, u64, u64);
+
 /// The database, for its writer and its readers. `None` while it cannot be used.
 pub(super) type Shared = Arc<RwLock<Option<Database>>>;
 
@@ -240,7 +243,7 @@ impl Store {
     }
 
     /// The keys that the file has within the window, the oldest first, with how long ago each was noted.
-    pub(super) fn keys(&self) -> Result<Vec<(Key, Content, Kind, u64, u64)>, Failure> {
+    pub(super) fn keys(&self) -> Result<Vec<NotedKey>, Failure> {
         let read = begin_read(&self.database)?;
         let mut keys = Vec::new();
         for entry in read.open_table(KEYS)?.iter()? {

@@ -51,7 +51,7 @@ impl Job {
         !self.claim.swap(true, Ordering::AcqRel)
     }
 
-    fn refuse(self: Box<Self>, error: PublishError) {
+    fn refuse(self, error: PublishError) {
         if self.claim() {
             let _ = self.answer.send(Err(error));
         }
@@ -211,7 +211,8 @@ impl Writer {
         }
         let before = self.store.bounds();
         if let Err(failure) = self.commit(&mut entries, now) {
-            let jobs = storing.into_iter().map(|(job, ..)| job).collect();
+            // Their room is given back: what turns out to be stored needs it.
+            let jobs: Vec<_> = storing.into_iter().map(|(job, ..)| job).collect();
             return self.failed(&failure, jobs, queue, runtime);
         }
         let mut sequences = before.map(|bounds| bounds.last);
@@ -303,7 +304,7 @@ impl Writer {
         }
         match self.commit(&mut [], now) {
             Ok(()) => self.cut_tails(),
-            Err(failure) => self.failed(&failure, Vec::new(), queue, runtime)?,
+            Err(failure) => self.failed(&failure, [], queue, runtime)?,
         }
         Ok(())
     }

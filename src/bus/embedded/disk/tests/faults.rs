@@ -111,6 +111,7 @@ async fn a_disk_that_stands_still_costs_a_wait_and_an_honest_answer() {
             ..given.disk.base(Kind::Broadcast)
         },
         caps: given.disk.caps(),
+        piece: usize::MAX,
         now_ms: unix_ms(),
     };
     assert!(given.disk.replay(request).await.is_ok());

@@ -18,7 +18,7 @@ impl Writer {
     pub(super) fn failed(
         &mut self,
         failure: &Failure,
-        jobs: Vec<Box<Job>>,
+        jobs: impl IntoIterator<Item = Box<Job>>,
         queue: &QueueSender,
         runtime: &Handle,
     ) -> Result<(), Lost> {
@@ -66,7 +66,7 @@ impl Writer {
         }
         match self.commit(&mut [], now) {
             Ok(()) => Ok(()),
-            Err(failure) => self.failed(&failure, Vec::new(), queue, runtime),
+            Err(failure) => self.failed(&failure, [], queue, runtime),
         }
     }
 
