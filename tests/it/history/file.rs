@@ -106,7 +106,8 @@ async fn what_was_acknowledged_survives_a_kill() {
     let herald = Herald::start("second", &launch(&file)).await;
     let address = herald.address;
     // Who does not know repeats with its key: stored once, whichever way it was.
-    for body in unknown.lock().drain(..) {
+    let unknown = std::mem::take(&mut *unknown.lock());
+    for body in unknown {
         let position = publish(address, &body, &body).await.expect("stored");
         stored.lock().push((body, position));
     }
