@@ -86,10 +86,14 @@ async fn a_restart_of_nats_loses_nothing() {
         assert_eq!(bodies(browser, NEWS, 1).await, ["before"]);
     }
     cluster.nats.kill();
+    // What was under way may have been stored; what is refused from then on was not.
     until("publishes are refused", async || {
-        attempt(&cluster.instances[1], None, NEWS, "lost").await.status == 503
+        let answer = attempt(&cluster.instances[1], None, "/queue/unheard", "perhaps").await;
+        answer.status == 503 && answer.text().contains("bus-unavailable")
     })
     .await;
+    let refused = attempt(&cluster.instances[1], None, NEWS, "lost").await;
+    assert!(refused.text().contains("bus-unavailable"), "{}", refused.text());
     // Within its memory an instance goes on.
     let mut resumes = Browser::connect(cluster.instances[1].address, "test1").await;
     let receipt = subscribe(&mut resumes, NEWS, Some(&begin)).await;
