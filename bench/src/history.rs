@@ -14,6 +14,7 @@ mod broadcast;
 mod catch_up;
 mod comeback;
 mod failures;
+mod file;
 mod nats;
 mod post;
 mod reads;
@@ -30,6 +31,7 @@ type Measure = fn(&Options, &mut Table) -> Outcome<()>;
 const ROWS: &[(&str, Measure)] = &[
     ("broadcast", broadcast::run),
     ("post", post::run),
+    ("file", file::run),
     ("arrays", arrays::run),
     ("storm", comeback::run),
     ("reads", reads::run),
@@ -40,7 +42,7 @@ const ROWS: &[(&str, Measure)] = &[
 /// What is measured, and how much of it.
 #[derive(Args, Clone)]
 pub struct Options {
-    /// Only rows with this word: broadcast, post, arrays, storm, reads, catch-up, failures.
+    /// Only rows with this word: broadcast, post, file, arrays, storm, reads, catch-up, failures.
     #[arg(long, default_value = "")]
     only: String,
     /// Turns of each measurement.
