@@ -147,8 +147,11 @@ impl Caps {
 pub struct Missed<M> {
     /// The piece, oldest first. Empty only if nothing was missed.
     pub messages: Vec<M>,
-    /// How many stand behind it. They are asked for next, behind the position of the piece's last message.
+    /// How many stand behind it. They are asked for next, behind the position of the piece's last message. Of a replay that
+    /// goes on ([`Request::goes_on`]) they are not counted: it is none only if there are none.
     pub behind: usize,
+    /// How many of the piece were read of the stream, the others being in memory.
+    pub from_stream: usize,
 }
 
 impl<M> Missed<M> {

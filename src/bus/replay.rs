@@ -1,7 +1,7 @@
 //! What a subscription missed: all messages to one target behind the client's position `after`, up to the position `until`
 //! at which its live part begins; complete, or a reason. Of what is complete, the first piece is given ([`Request::piece`]); who
-//! has it asks again from its last message on, so that nobody holds a whole replay. Questions out, answers in. Knows no NATS, no clock, no runtime and
-//! no session; the shell (`bus/nats/direct`) asks the server and bounds the time.
+//! has it asks again from its last message on, so that nobody holds a whole replay. Whoever goes on so ([`Request::goes_on`]) reads
+//! no more than the piece. Knows no NATS, no clock, no runtime and no session; the shell (`bus/nats/direct`) asks the server.
 //!
 //! **How to drive it.** Call [`begin`] under the tail's lock: it answers at once if the tail reaches back to `after`. Else
 //! do what [`Reading::ask`] says, one question at a time, and hand the answer to [`Reading::back`], [`Reading::page`] or
@@ -20,6 +20,9 @@
 //!   there. If it does not come back, the client's position was no message of the target, or it expired: then the leader's
 //!   first sequence has to be in front of `after` by `slack` sequences. A later page that does not begin as asked means that
 //!   the position expired.
+//! * A later piece that is full before the gap ends needs the front alone: a replica that lags lacks the end of the stream and
+//!   nothing in between, so what a page has up to its last message is complete. A message with a collapse key makes the
+//!   exception: only who reads the whole gap knows whether it is replaced.
 
 use std::collections::HashSet;
 
@@ -39,6 +42,8 @@ pub struct Request<T> {
     pub caps: Caps,
     /// The most bytes of the piece that is given. One message always fits.
     pub piece: usize,
+    /// Whether earlier pieces of this replay were given, up to `after`: what is missed was counted then.
+    pub goes_on: bool,
     /// The time, in Unix ms: what is stale is not sent.
     pub now_ms: u64,
 }
@@ -102,7 +107,7 @@ pub(crate) fn begin<M: Stored>(tail: &Tail<M>, request: Request<M::Target>, stor
     }
     if after.sequence.saturating_add(1) >= tail.first() {
         let found = from_tail(tail, &request);
-        return Replay::Done(settle(found, &request));
+        return Replay::Done(settle(found, 0, &request));
     }
     Replay::Reading(Box::new(Reading::new(tail, request, storage)))
 }
@@ -123,6 +128,13 @@ pub(crate) struct Reading<M: Stored> {
     /// How many messages pages brought, and their bytes.
     read: usize,
     bytes: usize,
+    /// How many of those are to be sent, as far as they tell themselves, and their bytes.
+    fresh: usize,
+    fresh_bytes: usize,
+    /// Whether one of these has a collapse key: a newer one may replace it.
+    has_key: bool,
+    /// Whether the piece was full before the gap ended.
+    is_part: bool,
     /// The last sequence that pages brought. Never in front of `after`.
     last: Option<u64>,
     /// Whether `after` came back as a message of the target.
@@ -137,6 +149,8 @@ enum Stage {
     Back,
     /// Pages, until they meet this sequence or one behind the gap; `None`: until the server has no more.
     Pages(Option<u64>),
+    /// Pages of a replica that has proven nothing, until the piece is full or they meet something behind the gap.
+    Piece,
     /// The stream's bounds, after the last page.
     Info,
     /// The same, although no replica has proven yet that it has all of the gap: perhaps the gap has expired.
@@ -150,6 +164,7 @@ impl<M: Stored> Reading<M> {
             .map(|(sequence, message)| (sequence, message.target().clone()));
         let stage = match (storage, &witness) {
             (Storage::Single, _) => Stage::Pages(None),
+            (Storage::Replicated { .. }, _) if request.goes_on => Stage::Piece,
             (Storage::Replicated { .. }, Some(_)) => Stage::Back,
             (Storage::Replicated { .. }, None) => Stage::Unproven,
         };
@@ -162,6 +177,10 @@ impl<M: Stored> Reading<M> {
             found: Vec::new(),
             read: 0,
             bytes: 0,
+            fresh: 0,
+            fresh_bytes: 0,
+            has_key: false,
+            is_part: false,
             last: None,
             is_met: false,
             stage,
@@ -173,7 +192,7 @@ impl<M: Stored> Reading<M> {
         let target = &self.request.target;
         match (self.stage, &self.witness) {
             (Stage::Back, Some((_, witness))) => Ask::Back { target, witness },
-            (Stage::Pages(_), _) => Ask::Page {
+            (Stage::Pages(_) | Stage::Piece, _) => Ask::Page {
                 target,
                 from: self.from(),
             },
@@ -207,8 +226,10 @@ impl<M: Stored> Reading<M> {
 
     /// Takes a page. Returns the outcome if that ends the replay.
     pub(crate) fn page(&mut self, page: Page<M>) -> Option<Outcome<M>> {
-        let Stage::Pages(meet) = self.stage else {
-            return None;
+        let meet = match self.stage {
+            Stage::Pages(meet) => meet,
+            Stage::Piece => None,
+            Stage::Back | Stage::Info | Stage::Unproven => return None,
         };
         let after = self.request.after.sequence;
         let mut messages = page.messages.into_iter().peekable();
@@ -231,14 +252,23 @@ impl<M: Stored> Reading<M> {
             }
             self.last = Some(sequence);
             self.read += 1;
-            self.bytes = self.bytes.saturating_add(message.as_ref().map_or(0, M::weight));
-            self.found.extend(message);
+            if let Some(message) = message {
+                self.take(message);
+            }
+            if self.is_full() {
+                self.is_part = true;
+                break;
+            }
             if self.is_too_much() {
                 return Some(Err(Unrecovered::TooMany));
             }
         }
         self.stage = match (meet, page.is_last) {
-            _ if has_met => Stage::Info,
+            _ if has_met || self.is_part => Stage::Info,
+            (None, true) if self.stage == Stage::Piece => match self.witness {
+                Some(_) => Stage::Back,
+                None => Stage::Unproven,
+            },
             (None, true) => Stage::Info,
             // This replica lags, or what is to be met has expired meanwhile: a new proof tells.
             (Some(_), true) => Stage::Back,
@@ -271,8 +301,11 @@ impl<M: Stored> Reading<M> {
             return Some(Err(Unrecovered::PositionExpired));
         }
         let mut messages = std::mem::take(&mut self.found);
-        messages.append(&mut self.tail);
-        Some(settle(messages, &self.request))
+        let of_pages = messages.len();
+        if !self.is_part {
+            messages.append(&mut self.tail);
+        }
+        Some(settle(messages, of_pages, &self.request))
     }
 
     /// No replica has proven that it has all of the gap. Where the leader does not have it, it has expired.
@@ -296,6 +329,23 @@ impl<M: Stored> Reading<M> {
         }
     }
 
+    fn take(&mut self, message: M) {
+        let weight = message.weight();
+        self.bytes = self.bytes.saturating_add(weight);
+        if !message.is_stale(self.request.now_ms) {
+            self.fresh += 1;
+            self.fresh_bytes = self.fresh_bytes.saturating_add(weight);
+            self.has_key |= message.collapse().is_some();
+        }
+        self.found.push(message);
+    }
+
+    /// Whether pages brought the whole piece, and one more, so that it is not the last.
+    fn is_full(&self) -> bool {
+        let is_more = self.fresh > 1 && self.fresh_bytes > self.request.piece;
+        self.request.goes_on && is_more && !self.has_key
+    }
+
     fn is_too_much(&self) -> bool {
         let caps = self.request.caps;
         self.read > caps.messages_read() || (self.bytes > caps.bytes.saturating_mul(4) && self.read > 1)
@@ -312,8 +362,8 @@ fn from_tail<M: Stored>(tail: &Tail<M>, request: &Request<M::Target>) -> Vec<M> 
 }
 
 /// Leaves out what is stale and what a newer message with the same collapse key replaces, counts the rest against the caps,
-/// and gives its first piece.
-fn settle<M: Stored>(messages: Vec<M>, request: &Request<M::Target>) -> Outcome<M> {
+/// and gives its first piece. The first `of_pages` of the messages were read of the stream.
+fn settle<M: Stored>(messages: Vec<M>, of_pages: usize, request: &Request<M::Target>) -> Outcome<M> {
     let caps = request.caps;
     if messages.len() > caps.messages_read() {
         return Err(Unrecovered::TooMany);
@@ -321,27 +371,28 @@ fn settle<M: Stored>(messages: Vec<M>, request: &Request<M::Target>) -> Outcome<
     let mut keys = HashSet::new();
     let mut kept = Vec::new();
     let mut bytes: usize = 0;
-    for message in messages.iter().rev() {
+    for (index, message) in messages.iter().enumerate().rev() {
         let is_replaced = message.collapse().is_some_and(|key| !keys.insert(key));
         if is_replaced || message.is_stale(request.now_ms) {
             continue;
         }
         bytes = bytes.saturating_add(message.weight());
-        kept.push(message);
+        kept.push((index, message));
         if kept.len() > caps.messages || (bytes > caps.bytes && kept.len() > 1) {
             return Err(Unrecovered::TooMany);
         }
     }
     let count = kept.len();
     let mut piece = 0_usize;
-    let fits = kept.iter().rev().enumerate().take_while(|(index, message)| {
+    let fits = kept.iter().rev().enumerate().take_while(|(nth, (_, message))| {
         piece = piece.saturating_add(message.weight());
-        *index == 0 || piece <= request.piece
+        *nth == 0 || piece <= request.piece
     });
-    let messages: Vec<M> = fits.map(|(_, message)| (*message).clone()).collect();
+    let fits: Vec<&(usize, &M)> = fits.map(|(_, kept)| kept).collect();
     Ok(Missed {
-        behind: count - messages.len(),
-        messages,
+        behind: count - fits.len(),
+        from_stream: fits.iter().filter(|(index, _)| *index < of_pages).count(),
+        messages: fits.iter().map(|(_, message)| (*message).clone()).collect(),
     })
 }
 

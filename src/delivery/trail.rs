@@ -39,9 +39,14 @@ pub trait Trail: Send + Sync + 'static {
         let _ = limit;
     }
 
-    /// A subscription with `last-message-id` has begun: this many MESSAGEs were replayed, or none for a reason.
+    /// A subscription with `last-message-id` has begun: this many MESSAGEs are replayed, or none for a reason.
     fn resumed(&self, outcome: Result<usize, Unrecovered>) {
         let _ = outcome;
+    }
+
+    /// So many MESSAGEs were replayed out of this instance's memory, and so many out of the stream.
+    fn replayed(&self, from_tail: usize, from_stream: usize) {
+        let _ = (from_tail, from_stream);
     }
 
     /// The notification `id` was dropped, because encoding it panicked.

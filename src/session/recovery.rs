@@ -42,6 +42,8 @@ pub(crate) enum Step {
         after: Position,
         /// Where the subscription's live part begins.
         until: Position,
+        /// Whether earlier pieces were written.
+        goes_on: bool,
     },
     /// Subscribe without a replay, for this reason.
     Subscribe(Unrecovered),
@@ -132,6 +134,7 @@ impl Recovery {
                 (true, Some(until)) => Step::Replay {
                     after: self.after,
                     until,
+                    goes_on: true,
                 },
                 (false, _) => Step::TooSlow,
             };
@@ -145,6 +148,7 @@ impl Recovery {
             self.step = Step::Replay {
                 after: self.after,
                 until: begins,
+                goes_on: false,
             };
         }
     }

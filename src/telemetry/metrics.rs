@@ -103,7 +103,7 @@ pub struct Metrics {
     pub acks: IntCounterVec,
     /// Subscriptions that came with `last-message-id`, by `outcome`: `recovered`, or the reason; [`Metrics::resumed`] counts.
     resumes: IntCounterVec,
-    /// MESSAGEs that were replayed, by `source`: `tail`.
+    /// MESSAGEs that were replayed, by `source`: `tail`, `stream`; [`Metrics::replayed`] counts.
     replayed: IntCounterVec,
     /// From a SUBSCRIBE with `last-message-id` until the subscription is live.
     pub resume: Timing,
@@ -245,13 +245,17 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Counts a subscription that came with `last-message-id`: how many MESSAGEs were replayed, or why none.
-    pub fn resumed(&self, outcome: Result<usize, Unrecovered>) {
-        let label = outcome.err().map_or("recovered", Unrecovered::as_str);
+    /// Counts a subscription that came with `last-message-id`: it was recovered, or why not.
+    pub fn resumed(&self, refused: Option<Unrecovered>) {
+        let label = refused.map_or("recovered", Unrecovered::as_str);
         self.resumes.with_label_values(&[label]).inc();
-        self.replayed
-            .with_label_values(&["tail"])
-            .inc_by(outcome.unwrap_or(0) as u64);
+    }
+
+    /// Counts MESSAGEs that were replayed out of this instance's memory, and out of the stream.
+    pub fn replayed(&self, from_tail: usize, from_stream: usize) {
+        for (source, count) in [("tail", from_tail), ("stream", from_stream)] {
+            self.replayed.with_label_values(&[source]).inc_by(count as u64);
+        }
     }
 
     /// A rate over a series that appears with its first event misses that event.
@@ -262,7 +266,7 @@ impl Metrics {
         for reason in ["queue", "export", "shutdown"] {
             self.spans_lost.with_label_values(&[reason]);
         }
-        self.replayed.with_label_values(&["tail"]);
+        self.replayed(0, 0);
         self.resumes.with_label_values(&["recovered"]);
         for reason in Unrecovered::ALL {
             self.resumes.with_label_values(&[reason.as_str()]);

@@ -12,6 +12,7 @@ mod crowd;
 mod doctor;
 mod keys;
 mod permitted;
+mod pieces;
 mod refused;
 mod resume;
 mod unfit;

@@ -134,6 +134,7 @@ impl Session {
                     bytes: usize::MAX,
                 },
                 piece: settings.piece,
+                goes_on: false,
                 now_ms: time.ms,
             },
             until: instance.place,
@@ -294,6 +295,7 @@ impl Session {
                 match last.filter(|_| missed.behind > 0) {
                     Some(last) => {
                         held.request.after = last;
+                        held.request.goes_on = true;
                         Ok(Some(State::Held(held)))
                     }
                     None => {

@@ -216,6 +216,7 @@ impl<K: Copy + Eq + Hash, T: Clone + Eq + Hash, M> Holding<K, T, M> {
         });
         let held = self.held.get_mut(&key)?;
         held.is_promised = true;
+        let from_stream = piece.as_ref().map_or(0, |piece| piece.from_stream);
         let (replay, next) = match piece {
             Err(reason) if !is_first => (Vec::new(), Next::Lost(reason)),
             Err(_) => (Vec::new(), Next::Live),
@@ -239,6 +240,7 @@ impl<K: Copy + Eq + Hash, T: Clone + Eq + Hash, M> Holding<K, T, M> {
         Some(Written {
             receipt,
             replay,
+            from_stream,
             held,
             freed,
             next,

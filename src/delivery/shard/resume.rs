@@ -182,6 +182,7 @@ impl Shard {
         let Written {
             receipt,
             replay,
+            from_stream,
             held,
             freed,
             next,
@@ -203,6 +204,8 @@ impl Shard {
         match next {
             Next::Lost(_) => self.doomed.push((slot, CloseReason::HistoryGap)),
             Next::Live | Next::Read { .. } => {
+                let from_tail = replay.len().saturating_sub(from_stream);
+                self.setting.trail.replayed(from_tail, from_stream);
                 self.write_run(slot, number, &replay, true);
                 let held: Vec<Arc<Envelope>> = held.into_iter().map(placed).collect();
                 self.write_run(slot, number, &held, false);

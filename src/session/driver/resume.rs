@@ -152,13 +152,18 @@ async fn steps(
                     None => return None,
                 }
             }
-            Step::Replay { after, until } => {
+            Step::Replay {
+                after,
+                until,
+                goes_on,
+            } => {
                 let request = Request {
                     target: target.clone(),
                     after,
                     until,
                     caps: history.map_or_else(Caps::default, History::caps),
                     piece,
+                    goes_on,
                     now_ms: unix_ms(),
                 };
                 let outcome = replay(context, history, request).await;
@@ -220,6 +225,7 @@ async fn replay(
     Ok(held::Piece {
         messages: missed.messages,
         behind: missed.behind,
+        from_stream: missed.from_stream,
         reaches: reaches.ok_or(Unrecovered::Unavailable)?,
     })
 }

@@ -38,7 +38,8 @@ fn a_position_that_is_known_is_replayed() {
             recovery.step(),
             Step::Replay {
                 after,
-                until: at(7, 10)
+                until: at(7, 10),
+                goes_on: false
             }
         );
         // What comes too late changes nothing.
@@ -133,7 +134,15 @@ fn each_piece_waits_for_room_and_goes_on_where_the_last_one_ended() {
     without.room(false);
     assert_eq!(without.step(), Step::TooSlow);
     recovery.room(true);
-    assert_eq!(recovery.step(), Step::Replay { after, until });
+    let goes_on = true;
+    assert_eq!(
+        recovery.step(),
+        Step::Replay {
+            after,
+            until,
+            goes_on
+        }
+    );
     for next in [Next::Live, Next::Lost(Unrecovered::PositionExpired)] {
         let mut recovery = recovery;
         recovery.wrote(next);

@@ -68,7 +68,11 @@ impl Trail for Recorder {
     }
 
     fn resumed(&self, outcome: Result<usize, Unrecovered>) {
-        self.metrics.resumed(outcome);
+        self.metrics.resumed(outcome.err());
+    }
+
+    fn replayed(&self, from_tail: usize, from_stream: usize) {
+        self.metrics.replayed(from_tail, from_stream);
     }
 
     fn notification(&self, envelope: &mut Arc<Envelope>) -> Option<Box<dyn NotificationTrail>> {

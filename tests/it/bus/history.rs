@@ -176,6 +176,7 @@ impl Given {
             until,
             caps,
             piece: usize::MAX,
+            goes_on: false,
             now_ms: unix_ms(),
         };
         let replayed = within("a replay", self.history().replay(request)).await?;

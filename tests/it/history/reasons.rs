@@ -169,6 +169,7 @@ async fn resumes_are_counted_by_their_outcome() {
         ("herald_resumes_total{outcome=\"epoch-changed\"}", 1.0),
         ("herald_resumes_total{outcome=\"too-many\"}", 0.0),
         ("herald_replayed_total{source=\"tail\"}", 2.0),
+        ("herald_replayed_total{source=\"stream\"}", 0.0),
         ("herald_tail_messages{kind=\"broadcast\"}", 3.0),
         ("herald_tail_messages{kind=\"user\"}", 0.0),
     ] {

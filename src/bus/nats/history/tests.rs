@@ -236,6 +236,7 @@ fn request(user: &str, after: Position, until: Position, caps: Caps) -> Request<
         until,
         caps,
         piece: usize::MAX,
+        goes_on: false,
         now_ms: unix_ms(),
     }
 }

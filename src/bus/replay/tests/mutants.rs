@@ -40,6 +40,21 @@ impl<M: Stored> Reading<M> {
         self.back(target, witness);
     }
 
+    /// Takes the end of what a server has for the end of the stream, although that server has proven nothing.
+    pub(crate) fn page_of_a_server_that_has_all(&mut self, page: Page<M>) -> Option<Outcome<M>> {
+        let was_unproven = self.stage == Stage::Piece;
+        let outcome = self.page(page);
+        if was_unproven && matches!(self.stage, Stage::Back | Stage::Unproven) {
+            self.stage = Stage::Info;
+        }
+        outcome
+    }
+
+    /// Takes a piece that is full for one that is complete.
+    pub(crate) fn trust_the_front_of_a_part(&mut self) {
+        self.is_met |= self.is_part;
+    }
+
     /// Takes what came back once for something that stays.
     pub(crate) fn back_for_good(&mut self, target: Option<u64>, witness: Option<u64>) {
         let was_met = self.is_met;

@@ -38,6 +38,8 @@ pub(crate) struct Piece<M> {
     pub behind: usize,
     /// How far a client has come that has them.
     pub reaches: Position,
+    /// How many of the messages were read of the stream, the others being in memory.
+    pub from_stream: usize,
 }
 
 /// What is to be written of a subscription that resumes, in this order.
@@ -47,6 +49,8 @@ pub(crate) struct Written<M> {
     pub receipt: Option<Resumed>,
     /// The piece of the replay.
     pub replay: Vec<M>,
+    /// How many of these were read of the stream.
+    pub from_stream: usize,
     /// What came meanwhile; empty before the last piece.
     pub held: Vec<Waiting<M>>,
     /// The bytes that were held back and are not any more.

@@ -49,6 +49,7 @@ fn piece(messages: &[&'static str], behind: usize, reaches: u64) -> Result<Piece
         messages: messages.to_vec(),
         behind,
         reaches: at(7, reaches),
+        from_stream: messages.len().min(1),
     })
 }
 
@@ -79,6 +80,7 @@ fn receipt_replay_and_held_come_in_this_order() {
             outcome: Ok(2),
         }),
         replay: vec!["three", "four"],
+        from_stream: 1,
         held: vec![
             Waiting::Notification("five"),
             Waiting::Local(at(7, 5), "local"),

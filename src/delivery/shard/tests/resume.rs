@@ -102,6 +102,7 @@ impl Fixture {
                 messages: messages.into_iter().map(Arc::new).collect(),
                 behind,
                 reaches: at(reaches),
+                from_stream: 0,
             }),
             receipt: "r".into(),
             room,

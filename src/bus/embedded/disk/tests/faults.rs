@@ -112,6 +112,7 @@ async fn a_disk_that_stands_still_costs_a_wait_and_an_honest_answer() {
         },
         caps: given.disk.caps(),
         piece: usize::MAX,
+        goes_on: false,
         now_ms: unix_ms(),
     };
     assert!(given.disk.replay(request).await.is_ok());

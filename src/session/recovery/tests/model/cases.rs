@@ -351,6 +351,30 @@ fn piecewise(pattern: &'static str) -> Run {
     }
 }
 
+/// Pieces of one message that are read one by one.
+fn parts(pattern: &'static str, from: Run) -> Run {
+    Run {
+        page: 1,
+        piece: 1,
+        held_cap: 1,
+        ..brief(pattern, from)
+    }
+}
+
+/// Pages of two: with replicas the first is what the page before had last.
+fn overlapping(from: Run) -> Run {
+    Run { page: 2, ..from }
+}
+
+fn few() -> Counts {
+    Counts {
+        disconnect: 1,
+        evict: 1,
+        faults: 1,
+        ..Counts::default()
+    }
+}
+
 /// The same with these faults alone.
 fn only(most: Counts, from: Run) -> Run {
     Run { most, ..from }
@@ -387,6 +411,12 @@ pub(super) fn cases() -> Vec<Case> {
         case("ok/tail-3", Small, Holds, Run { page: 1, ..brief("ABA", tail()) }),
         case("ok/tail-pages", Large, Holds, Run { page: 1, messages: 5, pattern: Some("AABAA"), ..tail() }),
         case("ok/tail-pieces-3", Small, Holds, Run { page: 1, piece: 1, held_cap: 1, ..brief("AAA", tail()) }),
+        case("ok/tail-pieces-4", Small, Holds, Run { page: 2, ..parts("AAAA", tail()) }),
+        case("ok/tail-pieces-5", Large, Holds, Run { page: 2, ..parts("AABAA", tail()) }),
+        case("ok/replicas-apart-pieces", Large, Holds, apart(2, overlapping(parts("AAAA", tail())))),
+        case("ok/replicas-lag-pieces-4", Small, Holds, only(few(), lagging(overlapping(parts("AAAA", tail()))))),
+        case("ok/replicas-lag-pieces", Large, Holds, lagging(overlapping(parts("AAAA", tail())))),
+        case("ok/replicas-lag-apart-pieces", Large, Holds, apart(2, lagging(overlapping(parts("AAAA", tail()))))),
         case("ok/tail-pieces", Large, Holds, Run { page: 1, piece: 1, held_cap: 1, ..tail() }),
         case("ok/tail-purge", Large, Holds, Run { most: Counts { purge: 1, ..tail().most }, ..tail() }),
         case("ok/tail-2", Large, Holds, Run { tail: 2, ..tail() }),
@@ -441,6 +471,10 @@ pub(super) fn cases() -> Vec<Case> {
         case("mutant/piece-skips", Small, Fails("HOLE"), without("piece-skips", piecewise("AAA"))),
         case("mutant/live-before-the-last-piece", Small, Fails("HOLE"), without("live-before-the-last-piece", piecewise("AAA"))),
         case("mutant/local-overtakes-pieces", Small, Fails("HOLE"), without("local-overtakes-pieces", piecewise("AAA"))),
+        case("mutant/part-is-the-last", Small, Fails("SILENT HOLE"), without("part-is-the-last", parts("AAAA", tail()))),
+        case("mutant/part-without-its-front", Small, Fails("HOLE"), without("part-without-its-front", parts("AAAA", tail()))),
+        case("mutant/part-ends-with-its-server", Small, Fails("HOLE"), without("part-ends-with-its-server", lagging(overlapping(parts("AAAA", tail()))))),
+        case("mutant/part-begins-behind-its-after", Small, Fails("HOLE"), without("pages-without-overlap", apart(0, overlapping(parts("AAAA", tail()))))),
         case("mutant/back-unproven", Small, Fails("HOLE"), without("back-unproven", lagging(brief("AAA", tail())))),
         case("mutant/back-for-good", Small, Fails("HOLE"), without("back-for-good", lagging(brief("AAB", tail())))),
         // Earlier wordings of the rules.

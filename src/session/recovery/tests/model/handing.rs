@@ -266,6 +266,7 @@ impl State {
                     .collect(),
                 behind: command.behind.into(),
                 reaches: reaches.position(),
+                from_stream: 0,
             }),
             how => Err(reason(how)),
         };

@@ -23,6 +23,7 @@ impl State {
                 bytes: usize::MAX,
             },
             piece: run.piece * NOTE_BYTES,
+            goes_on: !self.session.sent.is_empty(),
             now_ms: 0,
         };
         let is_within = request.after.sequence + 1 >= tail.first();
@@ -98,10 +99,15 @@ impl State {
                 }
                 None
             }
-            Asked::Page(page) => own.page(page),
+            Asked::Page(page) => match run.wrong {
+                "part-ends-with-its-server" => own.page_of_a_server_that_has_all(page),
+                _ => own.page(page),
+            },
             Asked::Info(info) => {
-                if run.wrong == "pages-then-tail" {
-                    own.take_tail_late(&self.up(x).tail);
+                match run.wrong {
+                    "pages-then-tail" => own.take_tail_late(&self.up(x).tail),
+                    "part-without-its-front" => own.trust_the_front_of_a_part(),
+                    _ => {}
                 }
                 own.info(info)
             }
@@ -152,7 +158,10 @@ impl State {
             Ok(missed) => {
                 let notes = missed.messages.iter();
                 notes.for_each(|note| session.list.push(note.id));
-                session.behind = missed.behind as u8;
+                session.behind = match run.wrong {
+                    "part-is-the-last" if !session.sent.is_empty() => 0,
+                    _ => missed.behind as u8,
+                };
                 How::Recovered
             }
             Err(reason) => reason.into(),
