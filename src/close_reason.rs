@@ -2,7 +2,7 @@
 //! nothing of how a close is written (`ws/close`) or who decides on it.
 
 /// Why a session ends. The codes are documented in docs/stomp.md ("Close codes"): after 1001, 1013 and 4408 the
-/// client should reconnect, after the others it should not.
+/// client should reconnect, after [`CloseReason::TokenExpired`] with a new credential, after the others it should not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseReason {
     /// DISCONNECT, or the client's own Close frame.
@@ -35,6 +35,8 @@ pub enum CloseReason {
     HandshakeTimeout,
     /// Wrong, missing or withdrawn credentials.
     NotAuthenticated,
+    /// The credential was right and its time is over: the client should come back with a new one.
+    TokenExpired,
     /// An operator disconnected the user.
     Disconnected,
     /// A newer session of the same user took its place.
@@ -47,7 +49,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, for metrics that want every label present from the start.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Normal,
         Self::Draining,
         Self::Malformed,
@@ -63,6 +65,7 @@ impl CloseReason {
         Self::Silence,
         Self::HandshakeTimeout,
         Self::NotAuthenticated,
+        Self::TokenExpired,
         Self::Disconnected,
         Self::Superseded,
         Self::PeerGone,
@@ -82,7 +85,7 @@ impl CloseReason {
             Self::TooLarge => 1009,
             Self::Internal => 1011,
             Self::Overloaded | Self::SlowConsumer | Self::HistoryGap | Self::BusUnavailable => 1013,
-            Self::NotAuthenticated => 4401,
+            Self::NotAuthenticated | Self::TokenExpired => 4401,
             Self::Disconnected => 4403,
             Self::Silence => 4408,
             Self::Superseded => 4409,
@@ -108,6 +111,7 @@ impl CloseReason {
             Self::Silence => "no heart-beat",
             Self::HandshakeTimeout => "CONNECT took too long",
             Self::NotAuthenticated => "authentication failed",
+            Self::TokenExpired => "token expired",
             Self::Disconnected => "disconnected by an operator",
             Self::Superseded => "superseded by a newer session",
             Self::PeerGone => "connection lost",
@@ -133,10 +137,19 @@ impl CloseReason {
             Self::Silence => "silence",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::NotAuthenticated => "not_authenticated",
+            Self::TokenExpired => "token_expired",
             Self::Disconnected => "disconnected",
             Self::Superseded => "superseded",
             Self::PeerGone => "peer_gone",
             Self::Internal => "internal",
+        }
+    }
+
+    /// The value of the ERROR's `herald-reason` header. It tells programs apart what has one close code.
+    pub fn herald_reason(self) -> Option<&'static str> {
+        match self {
+            Self::TokenExpired => Some("token-expired"),
+            _ => None,
         }
     }
 

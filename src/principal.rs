@@ -1,27 +1,22 @@
-//! Who a session or a request belongs to, and what roles it has. Knows nothing of how that was proven (`auth/`).
+//! Who a session or a request belongs to, what roles it has, and until when. Knows nothing of how that was proven (`auth/`).
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::setting::as_text;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::deceptive::is_deceptive;
 
 mod attributes;
+mod role;
 
 pub use attributes::{
     ATTRIBUTE_MAX_BYTES, ATTRIBUTE_VALUES_MAX, ATTRIBUTES_MAX, ATTRIBUTES_MAX_BYTES, Attributes,
     AttributesError, is_attribute_name,
 };
-
-/// The role a principal needs to open a session (docs/auth.md).
-pub const ROLE_USER: &str = "ROLE_USER";
-/// The role that lets a user publish over REST (docs/rest.md).
-pub const ROLE_PUBLISHER: &str = "ROLE_PUBLISHER";
-/// The role that lets a user do everything over REST (docs/rest.md).
-pub const ROLE_ADMIN: &str = "ROLE_ADMIN";
+pub use role::{ROLE_ADMIN, ROLE_PUBLISHER, ROLE_USER, Role};
 
 /// The longest user name, in bytes of UTF-8 (docs/auth.md).
 pub const USER_NAME_MAX_BYTES: usize = 128;
@@ -126,80 +121,39 @@ impl FromStr for UserName {
     }
 }
 
-/// Longest role name, in bytes.
-const ROLE_MAX_BYTES: usize = 64;
-
-/// A role by its full name: `ROLE_` and more, at most 64 visible ASCII characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Role(Box<str>);
-
-impl Role {
-    /// [`ROLE_USER`]
-    pub fn user() -> Self {
-        Self(ROLE_USER.into())
-    }
-
-    /// [`ROLE_ADMIN`]
-    pub fn admin() -> Self {
-        Self(ROLE_ADMIN.into())
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for Role {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let is_role = text.strip_prefix("ROLE_").is_some_and(|rest| !rest.is_empty())
-            && text.len() <= ROLE_MAX_BYTES
-            && text.bytes().all(|byte| byte.is_ascii_graphic());
-        match is_role {
-            true => Ok(Self(text.into())),
-            // Without the text: it may be a password that has slipped.
-            false => Err(format!(
-                "expected full names such as ROLE_USER (at most {ROLE_MAX_BYTES} visible ASCII characters)"
-            )),
-        }
-    }
-}
-
-as_text!(Role);
-
-impl From<Role> for Box<str> {
-    fn from(role: Role) -> Self {
-        role.0
-    }
-}
-
 impl std::borrow::Borrow<str> for UserName {
     fn borrow(&self) -> &str {
         &self.0
     }
 }
 
-/// An authenticated user with its roles and attributes. Cheap to clone.
+/// Who vouches for a principal. Names of different origins are different users, even where they read the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// Herald's own users: the configuration and the users file.
+    Password,
+    /// The issuer of a token, by its name.
+    Issuer(Arc<str>),
+}
+
+/// An authenticated user with its roles and attributes, and when that ends. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal(Arc<Inner>);
+pub struct Principal {
+    known: Arc<Known>,
+    /// Beside what is shared: all sessions of a user by password share the rest, and each has an end of its own.
+    ends_ms: Option<NonZeroU64>,
+}
 
 #[derive(Debug, PartialEq, Eq)]
-struct Inner {
+struct Known {
     user: UserName,
     roles: Box<[Box<str>]>,
     attributes: Attributes,
+    origin: Origin,
 }
 
 impl Principal {
-    /// A principal named `user` with `roles` (full names, `ROLE_…`) and without attributes.
+    /// A principal named `user` with `roles` (full names, `ROLE_…`) and without attributes, by password.
     pub fn new(user: UserName, roles: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         Self::with_attributes(user, roles, Attributes::default())
     }
@@ -210,36 +164,75 @@ impl Principal {
         roles: impl IntoIterator<Item = impl Into<Box<str>>>,
         attributes: Attributes,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self::of(Origin::Password, user, roles, attributes)
+    }
+
+    /// The same, for whom `origin` vouches. It has no end.
+    pub fn of(
+        origin: Origin,
+        user: UserName,
+        roles: impl IntoIterator<Item = impl Into<Box<str>>>,
+        attributes: Attributes,
+    ) -> Self {
+        let known = Known {
             user,
             roles: roles.into_iter().map(Into::into).collect(),
             attributes,
-        }))
+            origin,
+        };
+        Self {
+            known: Arc::new(known),
+            ends_ms: None,
+        }
     }
 
-    /// Whether one was cloned from the other: not merely equal in what it holds, but from the same login data.
+    /// The same with another end, in Unix ms; `None` if it has none. 0 is the moment after 0.
+    #[must_use]
+    pub fn ending(self, ends_ms: Option<u64>) -> Self {
+        let ends_ms = ends_ms.map(|ms| NonZeroU64::new(ms).unwrap_or(NonZeroU64::MIN));
+        Self { ends_ms, ..self }
+    }
+
+    /// When a session of this principal ends, in Unix ms. `None` if it does not end by itself.
+    pub fn ends_ms(&self) -> Option<u64> {
+        self.ends_ms.map(NonZeroU64::get)
+    }
+
+    /// Who vouches for it.
+    pub fn origin(&self) -> &Origin {
+        &self.known.origin
+    }
+
+    /// Whether both are the same user of the same origin, whatever else has changed: only then may one renew the other's
+    /// session.
+    pub fn is_same_user(&self, other: &Self) -> bool {
+        self.known.user == other.known.user && self.known.origin == other.known.origin
+    }
+
+    /// Whether one was cloned from the other: not merely equal in what it holds, but from the same login data. Their ends
+    /// may differ.
     pub fn is_clone_of(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.known, &other.known)
     }
 
     /// The user's name.
     pub fn user(&self) -> &UserName {
-        &self.0.user
+        &self.known.user
     }
 
     /// The roles, in configured order.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.0.roles.iter().map(|role| &**role)
+        self.known.roles.iter().map(|role| &**role)
     }
 
     /// Whether the principal has `role` (a full name).
     pub fn has_role(&self, role: &str) -> bool {
-        self.0.roles.iter().any(|held| &**held == role)
+        self.known.roles.iter().any(|held| &**held == role)
     }
 
     /// What else is known of it.
     pub fn attributes(&self) -> &Attributes {
-        &self.0.attributes
+        &self.known.attributes
     }
 }
 
@@ -260,5 +253,34 @@ mod tests {
         }
         assert!(UserName::parse("میترا\u{200c}ها").is_ok());
         assert_eq!(UserName::parse("a:b"), Err(UserNameError::Colon));
+    }
+
+    #[test]
+    fn who_is_who_does_not_depend_on_roles_or_ends() {
+        let alice = |origin, role: &str| {
+            let name = UserName::parse("alice").unwrap();
+            Principal::of(origin, name, [role], Attributes::default())
+        };
+        let issuer = |name: &str| Origin::Issuer(name.into());
+        let old = alice(issuer("https://a.example"), ROLE_USER).ending(Some(1_000));
+        assert_eq!(old.ends_ms(), Some(1_000));
+        let renewed = alice(issuer("https://a.example"), ROLE_ADMIN).ending(Some(2_000));
+        assert!(old.is_same_user(&renewed));
+        assert!(!old.is_clone_of(&renewed));
+        for other in [
+            alice(issuer("https://b.example"), ROLE_USER),
+            alice(Origin::Password, ROLE_USER),
+        ] {
+            assert!(!old.is_same_user(&other), "{other:?}");
+        }
+        let bob = Principal::new(UserName::parse("bob").unwrap(), [ROLE_USER]);
+        assert!(!alice(Origin::Password, ROLE_USER).is_same_user(&bob));
+        assert!(old.is_clone_of(&old.clone().ending(None)));
+        assert_eq!(old.clone().ending(None).ends_ms(), None);
+        assert_eq!(
+            old.ending(Some(0)).ends_ms(),
+            Some(1),
+            "it has ended, and has an end"
+        );
     }
 }

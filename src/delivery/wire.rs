@@ -176,6 +176,8 @@ pub fn close_frame(code: u16, words: &str) -> Bytes {
 
 /// The header of an ERROR that says when to come again.
 pub(crate) const RETRY_AFTER_MS: &str = "retry-after-ms";
+/// The header of an ERROR that tells apart what has one close code.
+pub(crate) const HERALD_REASON: &str = "herald-reason";
 
 /// The last frames of a session that a shard ends: ERROR and Close. A draining instance sends only Close, since
 /// nothing is wrong; a peer that is gone is sent nothing. `words` give the reason, `retry_after_ms` when to come again.
@@ -191,10 +193,12 @@ pub fn last_words(
         CloseReason::Normal | CloseReason::Draining => vec![close()],
         _ => {
             let retry_after = retry_after_ms.map(|ms| (RETRY_AFTER_MS, ms));
+            let herald_reason = reason.herald_reason().map(|reason| (HERALD_REASON, reason));
+            let headers: Vec<(&str, &str)> = herald_reason.into_iter().chain(retry_after).collect();
             let error = ServerFrame::Error {
                 message: words,
                 receipt_id: None,
-                headers: retry_after.as_slice(),
+                headers: &headers,
                 body: "",
             };
             vec![message_of(&encode(&error, version)), close()]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::action::Refusal;
 use crate::close_reason::CloseReason;
-use crate::delivery::wire;
+use crate::delivery::wire::{self, HERALD_REASON};
 use crate::limit::Limit;
 use crate::stomp::Version;
 use crate::stomp::encoder::{ServerFrame, encode};
@@ -57,11 +57,15 @@ pub(crate) fn error_end(refusal: Refusal, version: Version, metrics: &Metrics) -
     if let Some(limit) = refusal.limit {
         metrics.limit_hit(limit);
     }
-    let headers: Vec<(&str, &str)> = refusal
+    let own = refusal
         .headers
         .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
+        .map(|(name, value)| (*name, value.as_str()));
+    let herald_reason = refusal
+        .reason
+        .herald_reason()
+        .map(|reason| (HERALD_REASON, reason));
+    let headers: Vec<(&str, &str)> = herald_reason.into_iter().chain(own).collect();
     let error = encode(
         &ServerFrame::Error {
             message: &refusal.message,

@@ -135,3 +135,20 @@ fn a_close_frame_cuts_its_words_at_a_character() {
     assert_eq!(&frame[..4], [0x88, 124, 0x03, 0xe9]);
     assert!(std::str::from_utf8(&frame[4..]).is_ok());
 }
+
+#[test]
+fn an_error_names_the_reason_that_its_close_code_does_not_tell() {
+    let words = |reason: CloseReason| {
+        let [error, close] = &last_words(reason, reason.words(), None, Version::V1_2)[..] else {
+            panic!("ERROR and Close");
+        };
+        assert_eq!(&close[2..4], 4401_u16.to_be_bytes());
+        String::from_utf8(error[2..].to_vec()).unwrap()
+    };
+    let expired = words(CloseReason::TokenExpired);
+    assert!(
+        expired.contains("\nmessage:token expired\nherald-reason:token-expired\n"),
+        "{expired}"
+    );
+    assert!(!words(CloseReason::NotAuthenticated).contains("herald-reason"));
+}
