@@ -19,9 +19,10 @@ pub use attributes::{
 pub use role::{ROLE_ADMIN, ROLE_PUBLISHER, ROLE_USER, Role};
 
 /// The longest user name, in bytes of UTF-8 (docs/auth.md).
-pub const USER_NAME_MAX_BYTES: usize = 128;
+pub const USER_NAME_MAX_BYTES: usize = 255;
 
-/// A user's name: 1 to 128 bytes of UTF-8, no control, bidirectional or invisible characters, no `:` (docs/auth.md).
+/// A user's name: 1 to 255 bytes of UTF-8, no control, bidirectional or invisible characters (docs/auth.md). Who logs in by a
+/// password has no `:` in it; names that an issuer of tokens gives begin with its prefix, which ends with `:`.
 /// Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(Arc<str>);
@@ -35,7 +36,7 @@ pub enum UserNameError {
     TooLong,
     /// A control character, or one that could make a name look like another ([`is_deceptive`]).
     Control,
-    /// A `:`, which Basic credentials cannot carry in a name (RFC 7617 section 2).
+    /// A `:` in the name of a user with a password, which Basic credentials cannot carry (RFC 7617 section 2).
     Colon,
 }
 
@@ -43,9 +44,9 @@ impl fmt::Display for UserNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "a user name must not be empty",
-            Self::TooLong => "a user name has at most 128 bytes",
+            Self::TooLong => "a user name has at most 255 bytes",
             Self::Control => "a user name must not contain control, bidirectional or invisible characters",
-            Self::Colon => "a user name must not contain ':'",
+            Self::Colon => "the name of a user with a password must not contain ':'",
         })
     }
 }
@@ -64,10 +65,15 @@ impl UserName {
         if text.chars().any(is_deceptive) {
             return Err(UserNameError::Control);
         }
-        if text.contains(':') {
-            return Err(UserNameError::Colon);
-        }
         Ok(Self(text.into()))
+    }
+
+    /// The same for a user with a password.
+    pub fn with_password(text: &str) -> Result<Self, UserNameError> {
+        match text.contains(':') {
+            true => Err(UserNameError::Colon),
+            false => Self::parse(text),
+        }
     }
 
     /// The name as text.
@@ -243,16 +249,18 @@ mod tests {
     #[test]
     fn user_names_follow_the_contract() {
         assert!(UserName::parse("alice").is_ok());
-        assert!(UserName::parse(&"ä".repeat(64)).is_ok());
+        assert!(UserName::parse(&format!("{}a", "ä".repeat(127))).is_ok());
         assert_eq!(UserName::parse(""), Err(UserNameError::Empty));
-        assert_eq!(UserName::parse(&"ä".repeat(65)), Err(UserNameError::TooLong));
+        assert_eq!(UserName::parse(&"ä".repeat(128)), Err(UserNameError::TooLong));
         assert_eq!(UserName::parse("a\nb"), Err(UserNameError::Control));
         assert_eq!(UserName::parse("a\u{85}b"), Err(UserNameError::Control));
         for trick in ["al\u{200b}ice", "\u{202e}ecila", "alice\u{2028}", "\u{feff}alice"] {
             assert_eq!(UserName::parse(trick), Err(UserNameError::Control), "{trick:?}");
         }
         assert!(UserName::parse("میترا\u{200c}ها").is_ok());
-        assert_eq!(UserName::parse("a:b"), Err(UserNameError::Colon));
+        assert!(UserName::parse("id:alice").is_ok());
+        assert_eq!(UserName::with_password("a:b"), Err(UserNameError::Colon));
+        assert!(UserName::with_password("alice").is_ok());
     }
 
     #[test]

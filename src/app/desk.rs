@@ -257,7 +257,7 @@ mod tests {
             &b""[..],
             b"{}",
             b"\xff",
-            br#"{"user":"a:b"}"#,
+            br#"{"user":"a\u200bb"}"#,
             br#"{"session":"x"}"#,
             br#"{"path":"x"}"#,
             brackets.as_bytes(),

@@ -12,7 +12,8 @@ use crate::setting::{ByteSize, Findings, HumanDuration, Secret};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserEntry {
-    /// The name.
+    /// The name, without `:`.
+    #[serde(deserialize_with = "name")]
     pub name: UserName,
     /// An argon2id PHC string, as `herald hash-password` prints.
     pub password: Secret,
@@ -22,6 +23,11 @@ pub struct UserEntry {
     /// What else is known of it, for rules that ask (`{claim.tenant}`); default none.
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub attributes: Attributes,
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UserName, D::Error> {
+    let name = UserName::deserialize(deserializer)?;
+    UserName::with_password(name.as_str()).map_err(de::Error::custom)
 }
 
 fn default_roles() -> Vec<Role> {

@@ -194,11 +194,11 @@ async fn what_cannot_be_read_is_counted_and_dropped() {
         (Changes::KIND, "".into()),
         (Changes::KIND, "\u{0}".into()),
         (Changes::KIND, "[".repeat(100_000)),
-        (Changes::KIND, changes(r#""came":["a:b"]"#)),
+        (Changes::KIND, changes(r#""came":["a\u200bb"]"#)),
         (Changes::KIND, changes(r#""came":[""]"#)),
         (
             Changes::KIND,
-            changes(&format!(r#""came":["{}"]"#, "x".repeat(129))),
+            changes(&format!(r#""came":["{}"]"#, "x".repeat(256))),
         ),
         (
             Changes::KIND,

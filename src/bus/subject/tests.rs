@@ -35,6 +35,7 @@ fn targets_have_one_subject_each() {
     check(broadcast("/queue/ä"), "herald.broadcast.queue.%C3%A4");
     check(broadcast("/queue/~!$&'(){}"), "herald.broadcast.queue.~!$&'(){}");
     check(user("alice", "/queue/orders"), "herald.user.alice.queue.orders");
+    check(user("id:alice", "/queue/x"), "herald.user.id:alice.queue.x");
     check(
         user("a@example.com", "/queue/x"),
         "herald.user.a@example%2Ecom.queue.x",
@@ -74,13 +75,31 @@ fn only_the_canonical_form_is_accepted() {
         E::Path(DestinationError::TooManySegments),
     );
     check("herald.user.alice", E::Unknown);
-    check("herald.user.a:b.queue", E::User);
+    check("herald.user.a%0Ab.queue.x", E::User);
     check("herald.user..queue", E::User);
     check("herald.user.a%0Ab.queue", E::User);
     check("herald.live.broadcast.queue", E::Unknown);
     check("other.broadcast.queue", E::Unknown);
     check("herald.broadcast", E::Unknown);
     check("", E::Unknown);
+}
+
+/// A protocol line of NATS has at most 4,096 bytes: the subject, its verb, a reply subject, and two lengths.
+#[test]
+fn the_longest_target_fits_into_a_line() {
+    let prefix = "p".repeat(PREFIX_MAX_BYTES).parse().unwrap();
+    let segments = ["é".repeat(64), "é".repeat(64)];
+    let path = (0..7)
+        .map(|n| segments[n % 2].as_str())
+        .collect::<Vec<_>>()
+        .join("/");
+    let path = format!("/{path}/{}", "é".repeat(60));
+    assert!((1_022..=1_024).contains(&path.len()), "{}", path.len());
+    let name = "é".repeat(127) + "e";
+    let subject = Subjects::new(&prefix).target(&user(&name, &path));
+    let reply = "p".repeat(PREFIX_MAX_BYTES) + ".reply." + &"x".repeat(48);
+    let line = format!("HPUB {subject} {reply} 1048576 8388608\r\n");
+    assert!(line.len() <= 4_096, "{}", line.len());
 }
 
 #[test]

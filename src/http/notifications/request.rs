@@ -30,14 +30,14 @@ pub(crate) const USERS_MAX: usize = 1_000;
 /// The most members of `headers` that are examined, passed on or not. `limits.headers` bounds those passed on.
 const HEADERS_SEEN_MAX: usize = 1_000;
 
-/// A user's name: at most 128 bytes of UTF-8, no control characters, no `:`.
+/// A user's name: at most 255 bytes of UTF-8, no control characters.
 #[derive(Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(
     value_type = String,
     min_length = 1,
-    max_length = 128,
-    pattern = r"^[^\u0000-\u001f\u007f-\u009f:]+$",
+    max_length = 255,
+    pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$",
     example = "alice"
 )]
 pub(crate) struct User(UserName);

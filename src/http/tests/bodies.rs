@@ -97,7 +97,7 @@ async fn notifications() {
         (r#"{"destination":"/queue/x"}"#, Some("/payload")),
         (&format!("{{{ok},\"user\":null}}"), Some("/user")),
         (&format!("{{{ok},\"user\":\"\"}}"), Some("/user")),
-        (&format!("{{{ok},\"user\":\"SECRET:\"}}"), Some("/user")),
+        (&format!("{{{ok},\"user\":\"SECRET\\n\"}}"), Some("/user")),
         (&format!("{{{ok},\"users\":null}}"), Some("/users")),
         (&format!("{{{ok},\"users\":[]}}"), Some("/users")),
         (&format!("{{{ok},\"users\":\"SECRET\"}}"), Some("/users")),
