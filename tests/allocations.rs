@@ -1,5 +1,6 @@
 //! The promise: a broadcast costs no heap allocation per member, however many there are; a notification to one user
-//! costs a few, bounded; history adds one to a publish and none to a delivery; and a heart-beat is read without any. A binary of its own, since its allocator counts for
+//! costs a few, bounded; history adds one to a publish and none to a delivery; and a heart-beat is read, and
+//! a thousand rules are gone through, without any. A binary of its own, since its allocator counts for
 //! the whole process.
 
 #![allow(unreachable_pub, reason = "a test has no callers")]
@@ -19,8 +20,9 @@ use herald::delivery::registry::Registry;
 use herald::destination::{Path, Prefixes, Target};
 use herald::envelope::{Envelope, HeaderLimits};
 use herald::instance::InstanceId;
-use herald::principal::UserName;
-use herald::setting::ByteSize;
+use herald::permissions::{self, Action, Ask, Permissions, Rule, Who};
+use herald::principal::{Principal, UserName};
+use herald::setting::{ByteSize, Findings};
 use herald::ws::reader::{Event, Reader};
 use herald::ws::upgrade::register;
 use herald::ws::writer::PlainSocket;
@@ -168,6 +170,46 @@ fn history_in_memory_adds_one_allocation_to_a_publish() {
     println!("{off} allocations a publish, {on} with history");
     // A body of its own, since the request's may be a small part of a large one.
     assert!(on <= off + 1.0, "{off} allocations a publish, {on} with history");
+}
+
+#[test]
+fn a_decision_under_a_thousand_rules_allocates_nothing() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let rule = |number: usize| {
+        let pattern = format!("/queue/{number}/{{user}}/{{claim.tenant}}/{{claim.plan}}/{{claim.region}}");
+        Rule::new(pattern.parse().unwrap())
+    };
+    let rules = (0..1_000).map(rule).collect();
+    let config = permissions::Config {
+        subscribe: rules,
+        ..Default::default()
+    };
+    let mut findings = Findings::default();
+    let permissions = Permissions::new(&config, &Prefixes::default(), &mut findings);
+    assert!(findings.errors.is_empty(), "{findings:?}");
+    let claims = "tenant = ['acme', 'other']\nplan = ['gold']\nregion = ['eu']";
+    let alice = Principal::with_attributes(user(), ["ROLE_USER"], toml::from_str(claims).unwrap());
+    let path = |last: &str| Path::parse(&format!("/queue/999/alice/acme/gold/{last}")).unwrap();
+    let (permitted, refused) = (path("eu"), path("us"));
+    let decide = |path: &Path| {
+        permissions
+            .decide(Action::Subscribe, Who::User(&alice), Ask::Broadcast(path))
+            .is_ok()
+    };
+    let mut least = usize::MAX;
+    let began = std::time::Instant::now();
+    for _ in 0..ROUNDS {
+        let before = ALLOCATOR.stats();
+        for _ in 0..TIMES {
+            assert!(decide(&permitted) && !decide(&refused));
+        }
+        let after = ALLOCATOR.stats();
+        least = least
+            .min((after.allocations - before.allocations) + (after.reallocations - before.reallocations));
+    }
+    let each = began.elapsed() / (2 * ROUNDS * TIMES) as u32;
+    println!("{least} allocations in {} decisions, {each:?} each", 2 * TIMES);
+    assert_eq!(least, 0);
 }
 
 #[test]
