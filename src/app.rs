@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
 use crate::envelope::{BrowserBaggage, Kind};
+use crate::http::access::Policy;
 use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::limit::Total;
@@ -54,9 +55,7 @@ pub use prepare::Prepared;
 
 use connect::connect_bus;
 use listen::{Bound, Listening};
-use settings::{
-    connection_limits, header_limits, permissions, policy, registry_settings, rules, start_tracing,
-};
+use settings::{connection_limits, header_limits, permissions, registry_settings, rules, start_tracing};
 use tasks::Tasks;
 
 /// Why an instance could not start, or ended other than by a signal.
@@ -101,6 +100,7 @@ struct Core {
     tap: Tap,
     cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
+    policy: Policy,
     metrics: Metrics,
     tracer: Tracer,
     exporter: Exporter,
@@ -156,7 +156,11 @@ impl App {
 
     async fn make(prepared: Prepared, instance: Instance, bus: Arc<dyn Bus>) -> Result<Self, Error> {
         let Prepared {
-            config, users, plan, ..
+            config,
+            users,
+            policy,
+            plan,
+            ..
         } = prepared;
         let header_limits = header_limits(&config);
         let metrics = Metrics::new().map_err(|error| Error::Failure(format!("metrics: {error}")))?;
@@ -206,7 +210,7 @@ impl App {
             prefixes: Arc::new(config.destinations.clone()),
             instance: instance.clone(),
             permissions: permissions.clone(),
-            policy: policy(&config)?,
+            policy: policy.clone(),
             metrics: metrics.clone(),
             tracer: tracer.clone(),
             phase: phase_seen,
@@ -273,6 +277,7 @@ impl App {
             tap,
             cluster,
             authenticator,
+            policy,
             metrics,
             tracer,
             exporter,

@@ -112,10 +112,7 @@ impl Authenticator {
         let (verifier, delays) = (Verifier::new(login)?, Delays::new(login));
         let KnownUsers { store, watched } = known;
         let store = Arc::new(store);
-        let watch = watched.map(|(path, content)| {
-            let watching = users::watch::run(Arc::clone(&store), path, content);
-            Task::essential("users file", watching)
-        });
+        let watch = watched.map(|watched| Task::essential("users file", Arc::clone(&store).follow(watched)));
         for result in ["ok", "failed", "overloaded"] {
             metrics.logins.with_label_values(&[result]);
         }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Arguments;
 
+pub mod api_key;
 pub mod check;
 pub mod client;
 pub mod doctor;
@@ -39,6 +40,9 @@ pub enum Command {
     Serve(ConfigArgs),
     /// Prints the configuration in force, secrets hidden, and where each value comes from.
     Check(ConfigArgs),
+    /// Makes keys of the REST interface.
+    #[command(subcommand)]
+    ApiKey(api_key::ApiKey),
     /// Looks whether an instance with this configuration can run here, and says what to do where not.
     Doctor(DoctorArgs),
     /// Explains a decision.

@@ -10,6 +10,10 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
+pub(crate) mod settings_file;
+
+pub(crate) use settings_file::{NotLoaded, SettingsFile};
+
 /// The file is read after it has been left alone for this long, so that a writer in place is not caught halfway.
 const QUIET: Duration = Duration::from_millis(200);
 /// The file is read at the latest after this long.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use herald::app::{self, Prepared, Subject};
 use herald::cli::client::{self, ClientError};
 use herald::cli::{
-    Cli, Command, ConfigArgs, DoctorArgs, EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, check, complain, doctor,
-    explain, hash_password, health, manual,
+    Cli, Command, ConfigArgs, DoctorArgs, EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, api_key, check, complain,
+    doctor, explain, hash_password, health, manual,
 };
 use herald::config::{self, Arguments, ConfigError, Loaded};
 use herald::telemetry;
@@ -39,6 +39,7 @@ fn run() -> Result<(), u8> {
         .map_err(|_| failure(&"a TLS provider was installed before ours"))?;
     match Cli::from_process()?.command {
         Command::Serve(flags) => serve(flags),
+        Command::ApiKey(api_key::ApiKey::New(args)) => new_api_key(&args),
         Command::Check(flags) => print_check(flags),
         Command::Doctor(args) => examine(args),
         Command::Explain(explain::Explain::Permission(args)) => explain_permission(args),
@@ -95,6 +96,16 @@ fn print_check(flags: ConfigArgs) -> Result<(), u8> {
         .lock()
         .write_all(text.as_bytes())
         .map_err(|error| failure(&error))
+}
+
+fn new_api_key(args: &api_key::NewArgs) -> Result<(), u8> {
+    api_key::run(args).map_err(|error| {
+        complain(&error);
+        match error {
+            api_key::ApiKeyError::Usage(_) => EXIT_USAGE,
+            _ => EXIT_FAILURE,
+        }
+    })
 }
 
 fn explain_permission(args: explain::PermissionArgs) -> Result<(), u8> {

@@ -62,7 +62,8 @@ impl Core {
         for task in self.bus.tasks() {
             tasks.watch(task);
         }
-        for task in self.authenticator.tasks().into_iter().chain(pushing) {
+        let files = self.authenticator.tasks().into_iter().chain(self.policy.task());
+        for task in files.chain(pushing) {
             tasks.watch(task);
         }
         let presence = self.presence.clone().run(background.clone());

@@ -10,7 +10,7 @@ use crate::permissions::{Action, Decision, Who};
 pub enum Subject {
     /// A user of the configuration or of the users file.
     User(String),
-    /// The holder of a key of `api.keys`.
+    /// The holder of a key of the configuration or of the keys file.
     Key(String),
 }
 
@@ -33,8 +33,8 @@ impl Prepared {
                 explain(Who::User(&principal))
             }
             Subject::Key(name) => {
-                let policy = settings::policy(&self.config).map_err(words)?;
-                let key = policy.named(name).ok_or("there is no such key in api.keys")?;
+                let key = self.policy.named(name);
+                let key = key.ok_or("there is no such key in api.keys and api.keys_file")?;
                 explain(Who::Key(&key.destinations))
             }
         }

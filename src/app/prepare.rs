@@ -2,11 +2,11 @@
 //! OpenTelemetry's variables. `herald check` and `herald serve` both go this way, so that they refuse the same with the
 //! same words.
 
-use crate::auth::users::{KnownUsers, UsersError, demo_users};
+use crate::auth::users::{KnownUsers, demo_users};
 use crate::bus;
 use crate::bus::nats::{ConnectError, Identity};
 use crate::config::Config;
-use crate::http::access::Access;
+use crate::http::access::{Access, Policy};
 use crate::setting::Findings;
 use crate::telemetry::plan::{self, Plan};
 
@@ -16,6 +16,7 @@ pub struct Prepared {
     /// `None`: the embedded bus, or one that is there already.
     pub(super) identity: Option<Identity>,
     pub(super) users: KnownUsers,
+    pub(super) policy: Policy,
     pub(super) plan: Plan,
 }
 
@@ -65,7 +66,14 @@ impl Prepared {
         let users = match KnownUsers::open(&config.auth, &config.login) {
             Ok(users) => users,
             Err(error) => {
-                note_users(&error, findings);
+                note_file("auth.users_file", &error, findings);
+                return None;
+            }
+        };
+        let policy = match Policy::open(&config.api, &config.destinations, findings) {
+            Ok(policy) => policy,
+            Err(error) => {
+                note_file("api.keys_file", &error, findings);
                 return None;
             }
         };
@@ -74,6 +82,7 @@ impl Prepared {
             config,
             identity: None,
             users,
+            policy,
             plan,
         })
     }
@@ -87,9 +96,9 @@ fn note_bus(error: &ConnectError, findings: &mut Findings) {
     findings.error(setting, rest.unwrap_or(&words));
 }
 
-fn note_users(error: &UsersError, findings: &mut Findings) {
-    const SETTING: &str = "auth.users_file";
+/// Likewise.
+fn note_file(setting: &str, error: &dyn std::error::Error, findings: &mut Findings) {
     let words = error.to_string();
-    let rest = words.strip_prefix(&format!("{SETTING} "));
-    findings.error(SETTING, rest.unwrap_or(&words));
+    let rest = words.strip_prefix(&format!("{setting} "));
+    findings.error(setting, rest.unwrap_or(&words));
 }

@@ -7,7 +7,6 @@ use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::delivery::registry;
 use crate::envelope::{HeaderLimits, Kept};
-use crate::http::access::Policy;
 use crate::instance::Instance;
 use crate::interceptor::Chain;
 use crate::interceptor::authenticate::Authenticate;
@@ -63,16 +62,6 @@ pub(super) fn permissions(config: &Config) -> Result<Arc<Permissions>, Error> {
     let list = config.presence.list_destination.as_ref();
     let built_in = config.application.built_in(list).flatten().collect();
     Ok(Arc::new(permissions.with_built_in(built_in)))
-}
-
-/// `[api]`
-pub(super) fn policy(config: &Config) -> Result<Policy, Error> {
-    let mut findings = Findings::default();
-    let policy = Policy::new(&config.api, &config.destinations, &mut findings);
-    findings
-        .into_result()
-        .map_err(|finding| Error::Config(finding.to_string()))?;
-    Ok(policy)
 }
 
 pub(super) fn rules(

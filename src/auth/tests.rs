@@ -145,10 +145,14 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
     };
     let store = KnownUsers::open(&config, &login).unwrap().store;
     let store = Arc::new(store);
-    let path = Path::new("/users.toml");
+    let path = users::file::named(&Config {
+        users_file: Some("/users.toml".into()),
+        ..Config::default()
+    })
+    .unwrap();
     let hash = phc::cheap("a");
     store
-        .replace(path, content(&[("alice", &hash)]).as_bytes())
+        .replace(&path, content(&[("alice", &hash)]).as_bytes())
         .unwrap();
     // The users change while the password is computed: first others, then alice herself.
     let changes = parking_lot::Mutex::new(vec![
@@ -158,7 +162,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
     let reloaded = Arc::clone(&store);
     let matches: password::Matches = Box::new(move |_, _| {
         let change = changes.lock().pop().unwrap();
-        reloaded.replace(path, change.as_bytes()).unwrap();
+        reloaded.replace(&path, change.as_bytes()).unwrap();
         Outcome::Match
     });
     // Nothing remembered: each login computes.

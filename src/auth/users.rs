@@ -2,7 +2,6 @@
 //! password in the clear and verifies nothing.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -10,11 +9,11 @@ use tokio::sync::broadcast;
 
 use super::phc::StoredHash;
 use super::{Config, LoginConfig, UserEntry};
+use crate::file_watch::{NotLoaded, SettingsFile};
 use crate::principal::{Attributes, Principal, Role, UserName};
 use crate::setting::{ByteSize, Findings, Secret};
 
 pub mod file;
-pub(super) mod watch;
 
 pub use file::{UserProblem, UsersError};
 
@@ -111,12 +110,11 @@ impl Users {
 }
 
 /// The users file and its content when it was read.
-pub(super) type Watched = (Arc<Path>, Vec<u8>);
+pub(super) type Watched = (SettingsFile, Vec<u8>);
 
 /// The current users. They are replaced in one step; whoever holds [`Users`] keeps what it saw.
 pub(super) struct UserStore {
     configured: Vec<UserEntry>,
-    file_max: ByteSize,
     hash_memory: ByteSize,
     current: RwLock<Arc<Users>>,
     withdrawn: broadcast::Sender<UserName>,
@@ -129,17 +127,16 @@ impl UserStore {
         let mut watched = None;
         let mut from_file = Vec::new();
         let mut place = String::new();
-        if let Some(path) = config.users_file.as_ref().map(Path::new) {
-            let content = file::read(path, config.users_file_bytes)?;
-            from_file = file::parse(path, &content)?;
-            place = file::place(path);
-            watched = Some((path.into(), content));
+        if let Some(named) = file::named(config) {
+            let content = named.read().map_err(UsersError::File)?;
+            from_file = file::parse(&named, &content)?;
+            place = named.place();
+            watched = Some((named, content));
         }
         let entries = numbered("auth.users", &config.users).chain(numbered(&place, &from_file));
         let store = Self {
             current: RwLock::new(Arc::new(Users::check(entries, login.hash_memory)?)),
             configured: config.users.clone(),
-            file_max: config.users_file_bytes,
             hash_memory: login.hash_memory,
             withdrawn: broadcast::channel(WITHDRAWN_CAPACITY).0,
         };
@@ -156,9 +153,9 @@ impl UserStore {
 
     /// Replaces the users by those of the configuration and of `text`, the file's new content. On an error nothing
     /// changes. Unchanged users keep their [`Principal`], so that its clones still count as current.
-    pub(super) fn replace(&self, place: &Path, text: &[u8]) -> Result<Replaced, UsersError> {
-        let from_file = file::parse(place, text)?;
-        let place = file::place(place);
+    pub(super) fn replace(&self, file: &SettingsFile, text: &[u8]) -> Result<Replaced, UsersError> {
+        let from_file = file::parse(file, text)?;
+        let place = file.place();
         let entries = numbered("auth.users", &self.configured).chain(numbered(&place, &from_file));
         let mut users = Users::check(entries, self.hash_memory)?;
         if !users.is_uniform() {
@@ -183,6 +180,27 @@ impl UserStore {
             let _ = self.withdrawn.send(name);
         }
         Ok(replaced)
+    }
+
+    /// The same, for whoever watches `file`.
+    fn reload(&self, file: &SettingsFile, content: &[u8]) -> Result<(), NotLoaded> {
+        match self.replace(file, content) {
+            Ok(replaced) => {
+                tracing::info!(
+                    file = %file.path.display(), users = replaced.users, withdrawn = replaced.withdrawn, "users reloaded"
+                );
+                Ok(())
+            }
+            Err(error @ UsersError::Random(_)) => Err(NotLoaded::NotNow(error.to_string())),
+            Err(error) => Err(NotLoaded::Unusable(error.to_string())),
+        }
+    }
+
+    /// Replaces the users whenever `watched` changes, until dropped.
+    pub(super) async fn follow(self: Arc<Self>, (file, content): Watched) {
+        let named = file.clone();
+        file.follow(content, move |content| self.reload(&named, content))
+            .await;
     }
 }
 

@@ -60,9 +60,10 @@ impl Config {
         }
         let may_publish = |role: &Role| matches!(role.as_str(), ROLE_PUBLISHER | ROLE_ADMIN);
         match self.api.access {
-            // Who is in the users file is not known here.
+            // What the files hold is not known here.
             Access::Keys => {
                 if self.api.keys.is_empty()
+                    && self.api.keys_file.is_none()
                     && auth.users_file.is_none()
                     && !auth.users.iter().any(|user| user.roles.iter().any(may_publish))
                 {

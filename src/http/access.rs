@@ -3,36 +3,59 @@
 use std::sync::Arc;
 
 use crate::destination::Prefixes;
+use crate::file_watch::settings_file::FileError;
 use crate::setting::Findings;
-use key::Keys;
+use crate::task::Task;
+use store::KeyStore;
 
 mod config;
 mod key;
+mod store;
 mod targets;
 
-#[cfg(test)]
-pub(crate) use config::Key;
-pub(crate) use config::{Access, Config, Scope};
+pub(crate) use config::{Access, Config, Key, Scope};
 pub(crate) use key::ApiKey;
+pub(crate) use store::KeysFile;
 pub(crate) use targets::Targets;
 
 /// `[api]`, prepared for comparison.
 #[derive(Clone)]
 pub(crate) struct Policy {
     open: bool,
-    keys: Arc<Keys>,
+    keys: Arc<KeyStore>,
     /// How many targets a caller may publish to.
     pub targets: Targets,
 }
 
 impl Policy {
-    /// The policy of `[api]`. Destinations of keys that mean nothing under `prefixes` are noted as errors.
+    /// The policy of `[api]` without `api.keys_file`. Destinations of keys that mean nothing under `prefixes` are noted as errors.
     pub(crate) fn new(config: &Config, prefixes: &Prefixes, findings: &mut Findings) -> Self {
         Self {
             open: config.access == Access::Open,
-            keys: Arc::new(Keys::new(&config.keys, prefixes, findings)),
+            keys: Arc::new(KeyStore::new(config, prefixes, findings)),
             targets: Targets::new(config),
         }
+    }
+
+    /// The same with the keys of `api.keys_file`, if it is set. Blocks while it reads the file.
+    ///
+    /// # Errors
+    /// The file is unusable as a whole. What is wrong with a key is noted in `findings`.
+    pub(crate) fn open(
+        config: &Config,
+        prefixes: &Prefixes,
+        findings: &mut Findings,
+    ) -> Result<Self, FileError> {
+        let policy = Self::new(config, prefixes, findings);
+        policy.keys.open(config, findings)?;
+        Ok(policy)
+    }
+
+    /// The task that watches `api.keys_file`, if that is set: without it, withdrawn keys would stay good. Taken once; later calls
+    /// give none.
+    pub(crate) fn task(&self) -> Option<Task> {
+        let watching = Arc::clone(&self.keys).follow()?;
+        Some(Task::essential("keys file", watching))
     }
 
     /// Whether anyone may publish (`api.access = "open"`).
@@ -41,13 +64,13 @@ impl Policy {
     }
 
     /// The key of this name.
-    pub(crate) fn named(&self, name: &str) -> Option<&Arc<ApiKey>> {
-        self.keys.named(name)
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<ApiKey>> {
+        self.keys.current().named(name).cloned()
     }
 
     /// The key that `token` is, good or not. Takes the same time whichever it is, and whether or not it is one.
-    pub(super) fn key(&self, token: &str) -> Option<&Arc<ApiKey>> {
-        self.keys.find(token)
+    pub(super) fn key(&self, token: &str) -> Option<Arc<ApiKey>> {
+        self.keys.current().find(token).cloned()
     }
 }
 

@@ -56,7 +56,8 @@ impl Caller {
     /// The holder of `key`.
     pub(crate) fn of_key(key: &super::access::Key) -> Self {
         let prefixes = crate::destination::Prefixes::default();
-        Self::Key(Arc::new(ApiKey::new(0, key, &prefixes, &mut Default::default())))
+        let key = ApiKey::new("api.keys[0]", key, &prefixes, None, &mut Default::default());
+        Self::Key(Arc::new(key))
     }
 
     /// The holder of a key of this name.
@@ -199,7 +200,7 @@ async fn granted(
     let granted = match presented(headers) {
         Presented::Bearer(token) => match policy.key(token) {
             Some(key) => {
-                let caller = Caller::Key(Arc::clone(key));
+                let caller = Caller::Key(Arc::clone(&key));
                 match key.grants(scope) {
                     _ if key.has_ended() => Err(Denied {
                         error: ApiError::KeyEnded,

@@ -24,6 +24,7 @@ mod history;
 mod http;
 mod idempotency;
 mod idle_frames;
+mod keys_file;
 mod large_bodies;
 mod life;
 mod limits;

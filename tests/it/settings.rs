@@ -92,6 +92,9 @@ const REFUSED: &[Case] = &[
     // Files that settings name.
     ("auth.users_file = '/nowhere.toml'", None, "/nowhere.toml"),
     ("auth.users_file = 'DIR/users.toml'", None, "user number 1"),
+    ("api.keys_file = '/nowhere.toml'", None, "/nowhere.toml"),
+    ("api.keys_file = 'DIR/users.toml'", None, "unknown field `users`"),
+    ("api.keys_file = 'DIR/keys.toml'", None, "keys[1].name"),
     ("bus.url = 'nats://127.0.0.1'\nbus.token_file = '/nowhere'", None, "bus.token_file"),
     ("bus.url = 'nats://127.0.0.1'\nbus.nkey = 's3cret'", None, "bus.nkey"),
     ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = '/nowhere'", None, "bus.control_key_file"),
@@ -113,6 +116,8 @@ impl Folder {
         folder.write("short", "s3cret");
         let key = |letter: &str| format!("s3cret{}\n", letter.repeat(32));
         folder.write("three", &(key("a") + &key("b") + &key("c")));
+        let key = |digit: &str| format!("[[keys]]\nname = 'a'\nsha256 = '{}'\n", digit.repeat(64));
+        folder.write("keys.toml", &(key("1") + &key("2")));
         folder.write("users.toml", "[[users]]\nname = 'a'\npassword = 's3cret'\n");
         folder
     }

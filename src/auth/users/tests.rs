@@ -119,16 +119,51 @@ fn errors_name_file_user_and_expectation() {
     assert!(error.contains("line 3: not UTF-8"), "{error}");
 }
 
+/// A users file of this name, which need not be there.
+fn named(path: &str) -> SettingsFile {
+    let config = Config {
+        users_file: Some(path.to_owned()),
+        ..Config::default()
+    };
+    file::named(&config).unwrap()
+}
+
 #[test]
 fn what_is_no_file_is_not_read() {
-    let check = |path: &Path, expected: &str| {
-        let error = file::read(path, ByteSize::kib(1)).unwrap_err().to_string();
-        assert!(error.contains(expected), "{error}");
+    let check = |path: &str, expected: &str| {
+        let error = named(path).read().unwrap_err().to_string();
+        assert!(
+            error.starts_with("auth.users_file ") && error.contains(expected),
+            "{error}"
+        );
     };
     let folder = tempfile::tempdir().unwrap();
-    check(folder.path(), "regular file");
-    check(Path::new("/dev/zero"), "regular file");
-    check(&folder.path().join("none"), "No such file");
+    check(folder.path().to_str().unwrap(), "regular file");
+    check("/dev/zero", "regular file");
+    check("/nowhere/users.toml", "No such file");
+}
+
+#[test]
+fn a_reload_says_what_is_wrong_and_keeps_the_users() {
+    let hash = cheap("x");
+    let good = user("alice", &hash, "");
+    let (store, watched) = open(good.as_bytes()).map_err(|error| error.to_string()).unwrap();
+    let users = store.current();
+    let file = watched.unwrap().0;
+    for (content, expected) in [
+        (good.replace("alice", "a:b"), "must not contain ':'"),
+        ("[[users]".to_owned(), "line 1"),
+        (good.replace("m=8", "m=9999999"), "login.hash_memory"),
+        (good.clone() + &good, "there is a user of this name already"),
+    ] {
+        let Err(NotLoaded::Unusable(words)) = store.reload(&file, content.as_bytes()) else {
+            panic!("{content} was loaded");
+        };
+        assert!(words.contains(expected) && !words.contains(&hash), "{words}");
+    }
+    assert!(Arc::ptr_eq(&users, &store.current()));
+    store.reload(&file, b"").unwrap();
+    assert_eq!(store.current().len(), 1);
 }
 
 #[test]
@@ -147,7 +182,7 @@ fn a_reload_names_who_is_gone_or_changed() {
         .unwrap();
     let mut withdrawn = store.withdrawn();
     let old = store.current();
-    let path = Path::new("/users.toml");
+    let path = &named("/users.toml");
     assert!(store.replace(path, b"nonsense").is_err());
     assert!(Arc::ptr_eq(&old, &store.current()));
     let replaced = store

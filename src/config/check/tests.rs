@@ -171,6 +171,7 @@ fn what_is_allowed_but_looks_wrong_is_a_warning() {
     warns(&user("a", "'ROLE_USER'"), false, &["api.access"]);
     warns(&user("a", "'ROLE_USER', 'ROLE_PUBLISHER'"), false, &[]);
     warns("auth.users_file = 'x'", false, &[]);
+    warns("api.keys_file = 'x'", false, &["auth.users_file"]);
     warns(
         "http.listen = '0.0.0.0:80'\ndemo.exposed = true",
         true,

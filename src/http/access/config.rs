@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::permissions::Pattern;
-use crate::setting::{ByteRate, Findings, Rate, as_text};
+use crate::setting::{ByteRate, ByteSize, Findings, Rate, as_text};
 
 /// `[api]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,6 +18,10 @@ pub struct Config {
     pub access: Access,
     /// The named keys.
     pub keys: Vec<Key>,
+    /// A TOML file of more `[[keys]]`, watched.
+    pub keys_file: Option<String>,
+    /// How large that file may be.
+    pub keys_file_bytes: ByteSize,
     /// Samples of what is fanned out (`GET /api/v1/tap`) at the same time. Beyond it: 503.
     pub taps: usize,
     /// How many destinations one sample distinguishes.
@@ -33,6 +37,8 @@ impl Default for Config {
         Self {
             access: Access::default(),
             keys: Vec::new(),
+            keys_file: None,
+            keys_file_bytes: ByteSize::kib(256),
             taps: 4,
             tap_destinations: 1_000,
             targets_per_request: 10_000,
@@ -44,31 +50,52 @@ impl Default for Config {
 impl Config {
     /// Checks that each key has one name and each name one key.
     pub fn check(&self, findings: &mut Findings) {
-        let (mut names, mut digests) = (HashSet::new(), HashSet::new());
-        for (index, key) in self.keys.iter().enumerate() {
-            let at = |field: &str| format!("api.keys[{index}].{field}");
-            if !names.insert(&key.name) {
-                findings.error(at("name"), format!("{:?} is another key's name too", key.name));
-            }
-            for digest in &key.sha256.0 {
-                if !digests.insert(*digest) {
-                    findings.error(at("sha256"), "is there twice: each key has one name");
-                }
-            }
-            let publishes = key
-                .scopes
-                .iter()
-                .any(|scope| matches!(scope, Scope::Publish | Scope::Admin));
-            if key.destinations.is_some() && !publishes {
-                findings.warn(
-                    at("destinations"),
-                    "the key may not publish at all: its scopes lack publish",
-                );
-            }
-        }
+        check_keys(configured(&self.keys), findings);
         findings.within("api.taps", self.taps, 0, 64);
         findings.within("api.tap_destinations", self.tap_destinations, 1, 100_000);
         findings.within("api.targets_per_request", self.targets_per_request, 1, 1_000_000);
+    }
+}
+
+/// The keys of the configuration, each with its place in it.
+pub(super) fn configured(keys: &[Key]) -> impl Iterator<Item = (String, &Key)> {
+    let place = |index| format!("api.keys[{index}]");
+    keys.iter()
+        .enumerate()
+        .map(move |(index, key)| (place(index), key))
+}
+
+/// The keys of the file, each with its place in it.
+pub(super) fn filed(keys: &[Key]) -> impl Iterator<Item = (String, &Key)> {
+    let place = |index| format!("api.keys_file keys[{index}]");
+    keys.iter()
+        .enumerate()
+        .map(move |(index, key)| (place(index), key))
+}
+
+/// Checks that each key has one name and each name one key.
+pub(super) fn check_keys<'a>(keys: impl Iterator<Item = (String, &'a Key)>, findings: &mut Findings) {
+    let (mut names, mut digests) = (HashSet::new(), HashSet::new());
+    for (place, key) in keys {
+        let at = |field: &str| format!("{place}.{field}");
+        if !names.insert(&key.name) {
+            findings.error(at("name"), format!("{:?} is another key's name too", key.name));
+        }
+        for digest in &key.sha256.0 {
+            if !digests.insert(*digest) {
+                findings.error(at("sha256"), "is there twice: each key has one name");
+            }
+        }
+        let publishes = key
+            .scopes
+            .iter()
+            .any(|scope| matches!(scope, Scope::Publish | Scope::Admin));
+        if key.destinations.is_some() && !publishes {
+            findings.warn(
+                at("destinations"),
+                "the key may not publish at all: its scopes lack publish",
+            );
+        }
     }
 }
 
@@ -98,7 +125,7 @@ pub enum Scope {
 }
 
 /// One `[[api.keys]]`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
     /// Appears in spans and the audit log: 1 to 128 bytes without control characters.

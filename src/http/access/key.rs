@@ -21,29 +21,37 @@ pub(crate) struct ApiKey {
     pub name: Arc<str>,
     /// Where it may publish.
     pub destinations: Destinations,
-    scopes: Box<[Scope]>,
-    rate: Option<KeyedRate>,
-    bytes: Option<KeyedRate>,
-    not_after: Option<Timestamp>,
+    configured: Key,
+    rate: Option<Arc<KeyedRate>>,
+    bytes: Option<Arc<KeyedRate>>,
 }
 
 impl ApiKey {
-    /// The key number `index` of the configuration. Destinations that mean nothing under `prefixes` are noted as errors.
+    /// The key at `place`, such as `api.keys[0]`. Destinations that mean nothing under `prefixes` are noted as errors. What was
+    /// used of an unchanged rate of the key that had the name `before` stays used.
     pub(in crate::http) fn new(
-        index: usize,
+        place: &str,
         key: &Key,
         prefixes: &Prefixes,
+        before: Option<&Self>,
         findings: &mut Findings,
     ) -> Self {
-        let list = format!("api.keys[{index}].destinations");
-        let limiter = |quota: Option<governor::Quota>| quota.map(KeyedRate::new);
+        let list = format!("{place}.destinations");
+        let limiter = |quota: Option<governor::Quota>| quota.map(|quota| Arc::new(KeyedRate::new(quota)));
+        let same_rate = before.filter(|before| before.configured.rate == key.rate);
+        let same_bytes = before.filter(|before| before.configured.bytes == key.bytes);
         Self {
             name: Arc::clone(&key.name),
             destinations: Destinations::new(&list, key.destinations.as_deref(), prefixes, findings),
-            scopes: key.scopes.clone(),
-            rate: limiter(key.rate.and_then(|rate| rate.quota())),
-            bytes: limiter(key.bytes.quota()),
-            not_after: key.not_after.map(|moment| moment.0),
+            rate: match same_rate {
+                Some(before) => before.rate.clone(),
+                None => limiter(key.rate.and_then(|rate| rate.quota())),
+            },
+            bytes: match same_bytes {
+                Some(before) => before.bytes.clone(),
+                None => limiter(key.bytes.quota()),
+            },
+            configured: key.clone(),
         }
     }
 
@@ -54,12 +62,14 @@ impl ApiKey {
             Scope::Read => matches!(scope, Scope::Read | Scope::Metrics),
             Scope::Publish | Scope::Metrics => *held == scope,
         };
-        self.scopes.iter().any(includes)
+        self.configured.scopes.iter().any(includes)
     }
 
     /// Whether it was good until some moment in the past.
     pub(in crate::http) fn has_ended(&self) -> bool {
-        self.not_after.is_some_and(|last| Timestamp::now() > last)
+        self.configured
+            .not_after
+            .is_some_and(|last| Timestamp::now() > last.0)
     }
 
     /// Whether it has a rate of targets of its own.
@@ -72,7 +82,7 @@ impl ApiKey {
     /// # Errors
     /// [`ApiError::RateLimited`]; of the other rate nothing is given back.
     pub(super) fn admit(&self, targets: u32, bytes: usize) -> Result<(), ApiError> {
-        let check = |rate: &Option<KeyedRate>, units: u32, limit: Limit| match rate {
+        let check = |rate: &Option<Arc<KeyedRate>>, units: u32, limit: Limit| match rate {
             None => Ok(()),
             Some(rate) => {
                 let checked = rate.check_many((), units);
@@ -111,11 +121,18 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Those of `keys`. Destinations that mean nothing under `prefixes` are noted as errors.
-    pub(super) fn new(keys: &[Key], prefixes: &Prefixes, findings: &mut Findings) -> Self {
-        let mut digests = Vec::with_capacity(keys.len());
-        for (index, key) in keys.iter().enumerate() {
-            let ready = Arc::new(ApiKey::new(index, key, prefixes, findings));
+    /// Those of `keys`, each with its place. Destinations that mean nothing under `prefixes` are noted as errors. Rates go on
+    /// where those of `before` stand.
+    pub(super) fn new<'a>(
+        keys: impl Iterator<Item = (String, &'a Key)>,
+        prefixes: &Prefixes,
+        before: &Self,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut digests = Vec::new();
+        for (place, key) in keys {
+            let before = before.named(&key.name).map(|key| &**key);
+            let ready = Arc::new(ApiKey::new(&place, key, prefixes, before, findings));
             digests.extend(key.sha256.0.iter().map(|digest| (*digest, Arc::clone(&ready))));
         }
         Self { digests }

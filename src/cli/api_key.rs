@@ -1,0 +1,232 @@
+//! `herald api-key new`: makes a key of the REST interface and the entry that lets it in. Knows no running instance.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use clap::{Args, Subcommand};
+use rustls::crypto::GetRandomFailed;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::http::access::{Key, KeysFile};
+
+/// What begins every key, so that programs which look for leaked secrets find it.
+const PREFIX: &str = "herald_";
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum ApiKey {
+    /// Makes a key: its entry for api.keys_file goes to standard output, the key itself to standard error or a file.
+    #[command(
+        after_help = "Examples:\n  herald api-key new orders --destination '/queue/orders/**' >> keys.toml\n  \
+        herald api-key new scraper --scope metrics --key-file scraper.key >> keys.toml\n\n\
+        The entry holds the SHA-256 of the key alone. In the configuration itself it begins with [[api.keys]]."
+    )]
+    New(NewArgs),
+}
+
+/// What `herald api-key new` takes.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// Its name, which stands in spans and in the audit log.
+    pub name: String,
+    /// What it may do: publish, read, metrics or admin. May be given several times.
+    #[arg(long, value_name = "SCOPE", default_value = "publish")]
+    pub scope: Vec<String>,
+    /// Where it may publish, such as `/queue/orders/**`. May be given several times; without it where permissions.publish lets it.
+    #[arg(long, value_name = "DESTINATION")]
+    pub destination: Vec<String>,
+    /// How many targets it may publish to in a time, such as `100/s burst 1000`.
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<String>,
+    /// How many bytes it may publish in a time, such as `1MiB/s burst 8MiB`.
+    #[arg(long, value_name = "RATE")]
+    pub bytes: Option<String>,
+    /// Until when it is good, such as 2027-01-31T00:00:00Z.
+    #[arg(long, value_name = "MOMENT")]
+    pub not_after: Option<String>,
+    /// Writes the key into this new file, which its owner alone may read, instead of showing it.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Prints the entry as one line of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why no key was made.
+#[derive(Debug)]
+pub enum ApiKeyError {
+    /// An argument has no meaning; in words.
+    Usage(String),
+    /// The operating system returned no random bytes.
+    Random,
+    /// The key's file cannot be written. One that is there is never replaced.
+    KeyFile(PathBuf, io::Error),
+    /// The output cannot be written.
+    Io(io::Error),
+}
+
+impl fmt::Display for ApiKeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(words) => f.write_str(words),
+            Self::Random => f.write_str("no random bytes from the operating system"),
+            Self::KeyFile(path, error) => write!(f, "--key-file {}: {error}", path.display()),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ApiKeyError {}
+
+impl From<io::Error> for ApiKeyError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Makes a key and prints its entry.
+///
+/// # Errors
+/// What is wrong with the arguments, before anything is written; or what could not be written.
+pub fn run(args: &NewArgs) -> Result<(), ApiKeyError> {
+    let secret = generate().map_err(|_| ApiKeyError::Random)?;
+    let key = entry(args, &secret)?;
+    let text = match args.json {
+        true => json!(key).to_string() + "\n",
+        false => {
+            let keys = vec![key];
+            toml::to_string(&KeysFile { keys }).map_err(|error| ApiKeyError::Usage(error.to_string()))?
+        }
+    };
+    match &args.key_file {
+        Some(path) => {
+            write_secret(path, &secret).map_err(|error| ApiKeyError::KeyFile(path.clone(), error))?;
+        }
+        None => writeln!(io::stderr().lock(), "The key, shown only this once: {}", *secret)?,
+    }
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// 256 random bits as text.
+fn generate() -> Result<Zeroizing<String>, GetRandomFailed> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut *bytes)?;
+    let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + 43));
+    text.push_str(PREFIX);
+    BASE64_URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
+    Ok(text)
+}
+
+/// The entry for `secret`, checked by what reads it from a file.
+fn entry(args: &NewArgs, secret: &str) -> Result<Key, ApiKeyError> {
+    let digest: String = Sha256::digest(secret)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let mut fields = json!({"name": args.name, "sha256": digest, "scopes": args.scope});
+    let mut set = |name: &str, value: serde_json::Value| {
+        if !value.is_null() && value != json!([]) {
+            fields[name] = value;
+        }
+    };
+    set("destinations", json!(args.destination));
+    set("rate", json!(args.rate));
+    set("bytes", json!(args.bytes));
+    set("not_after", json!(args.not_after));
+    serde_path_to_error::deserialize(fields)
+        .map_err(|error| ApiKeyError::Usage(format!("{}: {}", error.path(), error.inner())))
+}
+
+fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(secret.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(name: &str, change: impl FnOnce(&mut NewArgs)) -> NewArgs {
+        let mut args = NewArgs {
+            name: name.into(),
+            scope: vec!["publish".into()],
+            destination: Vec::new(),
+            rate: None,
+            bytes: None,
+            not_after: None,
+            key_file: None,
+            json: false,
+        };
+        change(&mut args);
+        args
+    }
+
+    #[test]
+    fn an_entry_is_what_a_keys_file_takes() {
+        let secret = generate().unwrap();
+        assert_eq!(secret.len(), PREFIX.len() + 43);
+        assert_ne!(*secret, *generate().unwrap());
+        let args = args("orders", |args| {
+            args.destination = vec!["/queue/orders/**".into()];
+            args.rate = Some("100/s burst 1000".into());
+            args.bytes = Some("1MiB/s burst 8MiB".into());
+            args.not_after = Some("2027-01-31T00:00:00Z".into());
+        });
+        let key = entry(&args, &secret).unwrap();
+        let keys = vec![key];
+        let text = toml::to_string(&KeysFile { keys }).unwrap();
+        let read: KeysFile = toml::from_str(&text).unwrap();
+        assert_eq!(read.keys, [entry(&args, &secret).unwrap()]);
+        assert!(
+            text.starts_with("[[keys]]\nname = \"orders\"\nsha256 = \""),
+            "{text}"
+        );
+        assert!(!text.contains(&secret[PREFIX.len()..]), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_argument_is_named() {
+        let check = |args: NewArgs, expected: &str| {
+            let words = entry(&args, "x").unwrap_err().to_string();
+            assert!(words.contains(expected), "{words}");
+        };
+        check(args("", |_| ()), "name: expected 1 to 128 bytes");
+        check(args("a", |args| args.scope = vec!["root".into()]), "scopes");
+        check(args("a", |args| args.rate = Some("often".into())), "rate: ");
+        check(args("a", |args| args.bytes = Some("much".into())), "bytes: ");
+        check(
+            args("a", |args| args.not_after = Some("soon".into())),
+            "not_after: expected a moment",
+        );
+        check(
+            args("a", |args| args.destination = vec!["x".into()]),
+            "destinations[0]: ",
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_secret(&path, "secret").unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(
+            write_secret(&path, "other").unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "secret");
+    }
+}
