@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
+use crate::envelope::unix_ms;
 use crate::principal::{Principal, UserName};
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
@@ -90,6 +91,8 @@ impl std::error::Error for AuthSetupError {
 /// Proves who somebody is. Shared as `Arc<Authenticator>`.
 pub struct Authenticator {
     store: Arc<UserStore>,
+    /// `auth.password_session`
+    session: Option<Duration>,
     gates: Gates,
     /// Until somebody takes it.
     watch: Mutex<Option<Task>>,
@@ -110,7 +113,11 @@ impl Authenticator {
     pub fn of(known: KnownUsers, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
         Handle::try_current().map_err(|_| AuthSetupError::NoRuntime)?;
         let (verifier, delays) = (Verifier::new(login)?, Delays::new(login));
-        let KnownUsers { store, watched } = known;
+        let KnownUsers {
+            store,
+            watched,
+            session,
+        } = known;
         let store = Arc::new(store);
         let watch = watched.map(|watched| Task::essential("users file", Arc::clone(&store).follow(watched)));
         for result in ["ok", "failed", "overloaded"] {
@@ -123,6 +130,7 @@ impl Authenticator {
         };
         Ok(Arc::new(Self {
             store,
+            session,
             gates,
             watch: Mutex::new(watch),
         }))
@@ -192,9 +200,17 @@ impl Authenticator {
         let user = found.filter(|_| matches).ok_or(AuthError::Failed)?;
         // The users may have been reloaded in the meantime; what counts is what they are now.
         match self.store.current().get(&credentials.user) {
-            Some(now) if now.hash.text() == user.hash.text() => Ok(now.principal.clone()),
+            Some(now) if now.hash.text() == user.hash.text() => {
+                Ok(now.principal.clone().ending(self.ends_ms()))
+            }
             _ => Err(AuthError::Failed),
         }
+    }
+
+    /// When a session ends that begins now, by password.
+    fn ends_ms(&self) -> Option<u64> {
+        let life_ms = u64::try_from(self.session?.as_millis()).unwrap_or(u64::MAX);
+        Some(unix_ms().saturating_add(life_ms))
     }
 
     fn count(&self, error: Option<&AuthError>, address: IpAddr) {

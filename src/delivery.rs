@@ -18,6 +18,7 @@ pub(crate) mod heads;
 mod heartbeat;
 mod interest;
 pub(crate) mod ledger;
+mod life;
 mod mailbox;
 pub mod outbox;
 mod outgoing;

@@ -124,7 +124,10 @@ impl Prefixes {
     pub fn user(&self, text: &str, user: UserName) -> Result<Target, DestinationError> {
         let path = Path::parse(text)?;
         let path = path.after(&self.user_prefix).unwrap_or(path);
-        Ok(Target::User { user, path })
+        match path.is_own_of_users() {
+            true => Err(DestinationError::Reserved),
+            false => Ok(Target::User { user, path }),
+        }
     }
 
     fn is_broadcast(&self, path: &Path) -> bool {

@@ -40,6 +40,7 @@ pub fn empty(is_kept: bool) -> Result<Registry, Box<dyn Error>> {
         outbox_total_bytes: 1 << 20,
         delivery_bytes: 1 << 20,
         hidden_tab_grace: Duration::from_secs(300),
+        remind: Duration::from_secs(60),
         user_prefix: Path::parse("/user")?,
         kept,
     };

@@ -78,6 +78,7 @@ fn accept(handshake: Handshake, frame: &Frame) {
         Principal::new(user, [""; 0]),
         "session",
         &Instance::new(&Default::default()),
+        0,
     );
     let connected = accepted.connected.as_slice();
     assert!(connected.starts_with(b"CONNECTED\n") && connected.ends_with(b"\n\n\0"));

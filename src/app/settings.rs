@@ -47,6 +47,7 @@ pub(super) fn registry_settings(config: &Config, kept: Kept) -> registry::Settin
         outbox_total_bytes: config.limits.outbox_total_bytes.0,
         delivery_bytes: config.limits.delivery_bytes.0,
         hidden_tab_grace: config.heartbeat.hidden_tab_grace.0,
+        remind: config.auth.token.remind.0,
         user_prefix: config.destinations.user_prefix.clone(),
         kept,
     }

@@ -55,12 +55,38 @@ pub struct Config {
     pub users_file_bytes: ByteSize,
     /// Users defined in the configuration itself.
     pub users: Vec<UserEntry>,
+    /// The longest life of a session that logged in by password. `None`: it does not end by itself.
+    pub password_session: Option<HumanDuration>,
+    /// What concerns every credential that has an end.
+    pub token: TokenConfig,
 }
 
+/// `[auth.token]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenConfig {
+    /// How long before its end a session is reminded of it, at most a third of its life. 0s: never.
+    pub remind: HumanDuration,
+}
+
+impl Default for TokenConfig {
+    fn default() -> Self {
+        Self {
+            remind: HumanDuration::secs(60),
+        }
+    }
+}
+
+/// The shortest `auth.password_session`: the ends of sessions are kept to within a second.
+const SESSION_MIN: HumanDuration = HumanDuration::secs(1);
+
 impl Config {
-    /// Checks that no name is there twice. Whether a password's hash is one that `login.hash_memory` allows is for
+    /// Checks that no name is there twice, and that sessions live for a while. Whether a password's hash is one that `login.hash_memory` allows is for
     /// whoever knows `[login]` too.
     pub fn check(&self, findings: &mut Findings) {
+        if let Some(life) = self.password_session {
+            findings.at_least("auth.password_session", life, SESSION_MIN);
+        }
         let mut names = HashSet::new();
         for (index, user) in self.users.iter().enumerate() {
             if !names.insert(&user.name) {
@@ -87,6 +113,8 @@ impl Default for Config {
             users_file: None,
             users_file_bytes: ByteSize::mib(16),
             users: Vec::new(),
+            password_session: None,
+            token: TokenConfig::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::broadcast;
@@ -208,6 +209,8 @@ impl UserStore {
 pub struct KnownUsers {
     pub(super) store: UserStore,
     pub(super) watched: Option<Watched>,
+    /// `auth.password_session`
+    pub(super) session: Option<Duration>,
 }
 
 impl KnownUsers {
@@ -217,7 +220,11 @@ impl KnownUsers {
     /// The file, or one of its users.
     pub fn open(config: &Config, login: &LoginConfig) -> Result<Self, UsersError> {
         let (store, watched) = UserStore::open(config, login)?;
-        Ok(Self { store, watched })
+        Ok(Self {
+            store,
+            watched,
+            session: config.password_session.map(|life| life.0),
+        })
     }
 
     /// The user of this name, as it would be after a login.

@@ -76,6 +76,8 @@ pub enum SubjectError {
     Path(DestinationError),
     /// The user name breaks the rules of [`UserName`].
     User,
+    /// One of Herald's own destinations.
+    Reserved,
 }
 
 impl Subjects {
@@ -116,9 +118,13 @@ impl Subjects {
             .ok_or(SubjectError::Unknown)?
             .split_once('.')
             .ok_or(SubjectError::Unknown)?;
+        let path = parse_path(tokens)?;
+        if path.is_own_of_users() {
+            return Err(SubjectError::Reserved);
+        }
         Ok(Target::User {
             user: UserName::parse(&decode(user)?).map_err(|_| SubjectError::User)?,
-            path: parse_path(tokens)?,
+            path,
         })
     }
 

@@ -19,7 +19,7 @@ use super::shard::{Setting, Shard};
 use super::trail::Trail;
 use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
-use crate::envelope::{Envelope, Kept, Kind, Position};
+use crate::envelope::{Envelope, Kept, Kind, Position, unix_ms};
 use crate::limit::Limit;
 use crate::principal::UserName;
 
@@ -45,6 +45,8 @@ pub struct Settings {
     pub delivery_bytes: usize,
     /// `heartbeat.hidden_tab_grace`
     pub hidden_tab_grace: Duration,
+    /// `auth.token.remind`
+    pub remind: Duration,
     /// `destinations.user_prefix`
     pub user_prefix: Path,
     /// What the bus keeps history of. Call [`Registry::passed`] for both kinds before anybody subscribes.
@@ -98,6 +100,8 @@ impl Registry {
                 user_prefix: settings.user_prefix.clone(),
                 kept: settings.kept.clone(),
                 grace_ticks: super::heartbeat::ticks_of(settings.hidden_tab_grace.as_millis() as u64),
+                remind_ms: settings.remind.as_millis() as u64,
+                unix_ms,
                 records: trail.records(),
                 trail: trail.clone(),
             });

@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::command::{Join, SessionKey};
 use super::heartbeat;
+use super::life::Life;
 use super::outbox::{Outbox, TryWrite};
 use super::topics::{GroupId, Place};
 use super::window::Window;
@@ -75,7 +77,9 @@ pub(super) struct Session {
     /// Expect a byte at least every this many ticks. 0: never.
     pub receive_ticks: u32,
     /// The tick of the last ping.
-    pub pinged: Option<u32>,
+    pub pinged: Option<NonZeroU32>,
+    /// When it ends by itself.
+    pub life: Life,
     /// The client's address.
     pub address: IpAddr,
     /// When the session began, in Unix ms.
@@ -130,6 +134,7 @@ impl Session {
             send_after_ticks: heartbeat::send_after_ticks(join.send_every_ms),
             receive_ticks: heartbeat::ticks_of(join.receive_every_ms),
             pinged: None,
+            life: Life::default(),
             address: join.address,
             since_ms: join.since_ms,
             subscriptions: Vec::new(),

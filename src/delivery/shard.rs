@@ -32,6 +32,7 @@ mod acknowledge;
 mod answer;
 pub(crate) mod closing;
 mod cut;
+mod expiry;
 pub(crate) mod held;
 mod resume;
 mod timers;
@@ -50,6 +51,10 @@ pub(super) struct Setting {
     pub user_prefix: Path,
     pub kept: Kept,
     pub grace_ticks: u32,
+    /// `auth.token.remind`
+    pub remind_ms: u64,
+    /// The time of day, in Unix ms: the ends of sessions are times of day.
+    pub unix_ms: fn() -> u64,
     pub trail: Arc<dyn Trail>,
     /// Whether `trail` records any notification.
     pub records: bool,
@@ -137,6 +142,7 @@ impl Shard {
                     begun,
                 } = *subscribe;
                 let begins = begun.map(|begun| self.resuming.begins(&subscription.target, begun));
+                let target = subscription.target.clone();
                 self.subscribe(slot, subscription);
                 // The index now knows the subscription itself.
                 drop(coming);
@@ -145,6 +151,7 @@ impl Shard {
                 if let Some(receipt) = receipt {
                     self.say_begun(slot, &receipt, begins);
                 }
+                self.remind_late(slot, &target);
             }
             SessionCommand::Hold(hold) => self.hold(slot, *hold),
             SessionCommand::Replay(piece, answer) => {
@@ -171,6 +178,7 @@ impl Shard {
         }
         self.setting.counters.sessions.fetch_add(1, Ordering::Relaxed);
         self.start_timers(slot);
+        self.begin_life(slot);
         self.say(slot, connected);
     }
 

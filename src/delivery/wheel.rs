@@ -13,6 +13,8 @@ pub(super) enum Duty {
     Send,
     /// Check whether the peer was heard.
     Listen,
+    /// Check whether the session's time is over.
+    Live,
 }
 
 /// One entry.
@@ -51,8 +53,9 @@ impl Wheel {
         self.now
     }
 
-    /// Makes `timer` due at tick `at`, or one turn from now if that is further away: its handler then reschedules it.
-    pub(super) fn schedule(&mut self, at: u32, timer: Timer) {
+    /// Makes `timer` due at tick `at`, or one turn from now if that is further away: its handler then reschedules it. Returns
+    /// the tick at which it is due.
+    pub(super) fn schedule(&mut self, at: u32, timer: Timer) -> u32 {
         let at = at.clamp(self.now + 1, self.now + SLOTS as u32 - 1);
         let slot = &mut self.slots[at as usize % SLOTS];
         if slot.capacity() == 0
@@ -61,6 +64,7 @@ impl Wheel {
             *slot = spare;
         }
         slot.push(timer);
+        at
     }
 
     /// Steps to the next tick, up to `until`, and returns what is due there. `None` once `until` is reached.

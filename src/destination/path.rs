@@ -39,6 +39,8 @@ pub enum DestinationError {
     Pattern,
     /// No configured prefix matches. Holds the prefixes that are configured.
     UnknownPrefix(Arc<str>),
+    /// One of Herald's own destinations, which nobody else publishes to.
+    Reserved,
 }
 
 impl fmt::Display for DestinationError {
@@ -59,6 +61,7 @@ impl fmt::Display for DestinationError {
             }
             Self::Dots => f.write_str("a destination has no segment '.' or '..'"),
             Self::Pattern => f.write_str("a destination has no segment '*' or '**'"),
+            Self::Reserved => f.write_str("a destination below /queue/herald/ of a user, or /herald/ of an application, is Herald's own"),
             Self::UnknownPrefix(expected) => write!(f, "a destination begins with one of {expected}"),
         }
     }
@@ -100,6 +103,30 @@ impl Path {
     /// The segments, without slashes; at least one.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0[1..].split('/')
+    }
+
+    /// Below it nobody but Herald writes to users. Without the user prefix.
+    const OWN_OF_USERS: &str = "/queue/herald/";
+    /// Below it Herald itself answers SENDs. Without the application prefix.
+    const OWN_OF_APPLICATION: &str = "/herald/";
+    /// The user destination on which a session is told that it is about to end.
+    pub(crate) const REMINDERS: &str = "/queue/herald/auth";
+    /// The application destination that renews a session.
+    pub(crate) const RENEWAL: &str = "/herald/auth";
+
+    /// [`Path::REMINDERS`]
+    pub(crate) fn reminders() -> Self {
+        Self(Self::REMINDERS.into())
+    }
+
+    /// Whether it is one of Herald's own user destinations: no publisher may name it.
+    pub(crate) fn is_own_of_users(&self) -> bool {
+        self.0.starts_with(Self::OWN_OF_USERS)
+    }
+
+    /// Whether it is one of Herald's own application destinations: no route and no backend may have it.
+    pub(crate) fn is_own_of_application(&self) -> bool {
+        self.0.starts_with(Self::OWN_OF_APPLICATION)
     }
 
     /// What follows `prefix` and its slash, if anything does: `/chat/message` after `/chat` is `/message`.

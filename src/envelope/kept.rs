@@ -18,10 +18,10 @@ impl Kept {
         }
     }
 
-    /// Whether what goes to `target` is kept.
+    /// Whether what goes to `target` is kept. What Herald itself tells a session is not.
     pub fn holds(&self, target: &Target) -> bool {
         match target {
-            Target::User { .. } => self.user,
+            Target::User { path, .. } => self.user && !path.is_own_of_users(),
             Target::Broadcast(path) => {
                 let mut prefixes = self.broadcast.iter();
                 let rest = |prefix: &Path| path.as_str().strip_prefix(prefix.as_str());
@@ -56,5 +56,10 @@ mod tests {
         assert!(!kept.holds(&of_user));
         assert!(Kept::new(&[], true).holds(&of_user));
         assert!(!Kept::default().holds(&of_user));
+        let own = Target::User {
+            user: UserName::parse("alice").unwrap(),
+            path: Path::reminders(),
+        };
+        assert!(!Kept::new(&[], true).holds(&own));
     }
 }

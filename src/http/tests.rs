@@ -59,6 +59,7 @@ pub(crate) fn registry() -> Registry {
         outbox_total_bytes: 1 << 20,
         delivery_bytes: 1 << 20,
         hidden_tab_grace: std::time::Duration::from_secs(300),
+        remind: std::time::Duration::from_secs(60),
         user_prefix: Prefixes::default().user_prefix,
         kept: Default::default(),
     };

@@ -160,6 +160,17 @@ impl<'a> Ask<'a> {
     /// What rules look at, or what is decided without them.
     pub(super) fn for_rules(&self, action: Action, who: Who<'_>) -> Result<(Kind, &'a Path), Fixed> {
         match (action, *self) {
+            (Action::Send, Self::Application(path)) if path.as_str() == Path::RENEWAL => {
+                Err(Fixed::permitted("every session may renew itself"))
+            }
+            (_, Self::Application(path)) if path.is_own_of_application() => {
+                Err(Fixed::refused("it is Herald's own"))
+            }
+            (Action::Send | Action::Publish, Self::User(_, path) | Self::SomeUser(path))
+                if path.is_own_of_users() =>
+            {
+                Err(Fixed::refused("it is Herald's own"))
+            }
             (_, Self::Broadcast(path)) => Ok((Kind::Broadcast, path)),
             (Action::Publish, Self::User(_, path) | Self::SomeUser(path)) => Ok((Kind::User, path)),
             (_, Self::SomeUser(_)) => Err(Fixed::refused("it is another user's")),

@@ -15,6 +15,15 @@ use crate::stomp::encoder::{ServerFrame, encode};
 use crate::stomp::heartbeat::{ClientOffer, Negotiated, ServerOffer, negotiate};
 use crate::stomp::{Command, Frame, Version};
 
+/// The header of CONNECTED, and of a renewal's RECEIPT, that says in how many ms the session ends.
+pub(crate) const EXPIRES_IN: &str = "expires-in";
+
+/// The value of [`EXPIRES_IN`]: a time to go, so that nobody compares clocks. `None` if the session has no end.
+pub(crate) fn expires_in(principal: &Principal, now_ms: u64) -> Option<String> {
+    let ends_ms = principal.ends_ms()?;
+    Some(ends_ms.saturating_sub(now_ms).to_string())
+}
+
 /// A connection before CONNECTED. [`Handshake::accept`] consumes it into a [`Session`], so that a session without a
 /// principal cannot be expressed.
 #[derive(Debug)]
@@ -108,25 +117,23 @@ impl Handshake {
         self.version
     }
 
-    /// Ends the handshake: `principal` has a session with the id `session`.
-    pub fn accept(self, principal: Principal, session: &str, instance: &Instance) -> Accepted {
+    /// Ends the handshake: `principal` has a session with the id `session`. `now_ms`: the time of day, in Unix ms.
+    pub fn accept(self, principal: Principal, session: &str, instance: &Instance, now_ms: u64) -> Accepted {
         let heart_beat = match self.version {
             Version::V1_0 => "0,0".to_owned(),
             _ => format!("{},{}", self.offer.can_send_ms, self.offer.wants_ms),
         };
-        let connected = encode(
-            &ServerFrame::Connected {
-                headers: &[
-                    ("version", &self.version.to_string()),
-                    ("session", session),
-                    ("server", concat!("herald/", env!("CARGO_PKG_VERSION"))),
-                    ("heart-beat", &heart_beat),
-                    ("user-name", principal.user().as_str()),
-                    ("instance", &instance.name),
-                ],
-            },
-            self.version,
-        );
+        let (version, expires_in) = (self.version.to_string(), expires_in(&principal, now_ms));
+        let mut headers = vec![
+            ("version", &*version),
+            ("session", session),
+            ("server", concat!("herald/", env!("CARGO_PKG_VERSION"))),
+            ("heart-beat", &*heart_beat),
+            ("user-name", principal.user().as_str()),
+            ("instance", &*instance.name),
+        ];
+        headers.extend(expires_in.as_deref().map(|ms| (EXPIRES_IN, ms)));
+        let connected = encode(&ServerFrame::Connected { headers: &headers }, self.version);
         Accepted {
             session: Session::new(principal, self.version),
             connected,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::action::{Action, Refusal};
 use crate::close_reason::CloseReason;
-use crate::destination::{Destination, Path, Prefixes};
+use crate::destination::{Destination, DestinationError, Path, Prefixes, Target};
 use crate::envelope::HeaderLimits;
 use crate::interceptor::Chain;
 use crate::limit::{Limit, Total};
@@ -138,6 +138,23 @@ impl Session {
                 Ok(Action::Idle { frames, receipt })
             }
             Command::Disconnect => Ok(Action::Disconnect { receipt }),
+        }
+    }
+
+    /// The destination of a SEND, which is none of Herald's own but for the one that renews a session.
+    fn send_destination(&self, text: &str, rules: &Rules) -> Result<Destination, Refusal> {
+        let destination = self.destination("SEND", text, rules)?;
+        let is_own = match &destination {
+            Destination::Application(path) => path.is_own_of_application(),
+            Destination::Target(Target::User { path, .. }) => path.is_own_of_users(),
+            Destination::Target(Target::Broadcast(_)) => false,
+        };
+        match is_own {
+            true => {
+                let message = format!("SEND: {text}: {}", DestinationError::Reserved);
+                Err(Refusal::new(CloseReason::Forbidden, message))
+            }
+            false => Ok(destination),
         }
     }
 

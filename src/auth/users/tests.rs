@@ -21,6 +21,7 @@ fn open(content: &[u8]) -> Result<(UserStore, Option<Watched>), UsersError> {
             roles: vec!["ROLE_ADMIN".parse().unwrap()],
             attributes: Default::default(),
         }],
+        ..Config::default()
     };
     UserStore::open(&config, &LoginConfig::default())
 }

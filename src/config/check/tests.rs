@@ -159,6 +159,7 @@ fn users_of_the_configuration() {
         &format!("login.hash_memory = '1KiB'\n{}", user("a", "")),
         &["auth.users[0].password"],
     );
+    check("auth.password_session = '999ms'", &["auth.password_session"]);
     check("login.permits = 0", &["login.permits"]);
     check("login.cache_entries = 1000001", &["login.cache_entries"]);
     check("login.delay = '1m'", &["login.delay_max"]);

@@ -38,6 +38,7 @@ fn registry_of(config: &crate::delivery::Config, delivery_bytes: usize, trail: A
         outbox_total_bytes: 1 << 20,
         delivery_bytes,
         hidden_tab_grace: Duration::from_secs(300),
+        remind: Duration::from_secs(60),
         user_prefix: Path::parse("/user").unwrap(),
         kept: Default::default(),
     };

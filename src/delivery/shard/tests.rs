@@ -16,6 +16,7 @@ use crate::stomp::Version;
 
 mod acknowledge;
 mod cut;
+mod expiry;
 mod liveness;
 mod poison;
 mod resume;
@@ -90,6 +91,8 @@ impl Fixture {
             user_prefix: Path::parse("/user").unwrap(),
             kept: Kept::default(),
             grace_ticks: 1_200,
+            remind_ms: 60_000,
+            unix_ms: expiry::now_ms,
             trail: Arc::new(()),
             records: false,
         });
@@ -102,6 +105,10 @@ impl Fixture {
     }
 
     fn join(&mut self, user: &str, room: usize) -> Client {
+        self.join_with(user, room, |_| {})
+    }
+
+    fn join_with(&mut self, user: &str, room: usize, adjust: impl FnOnce(&mut Join)) -> Client {
         let pipe = Arc::new(Pipe {
             room: AtomicUsize::new(room),
             ..Pipe::default()
@@ -109,7 +116,7 @@ impl Fixture {
         let outbox = Arc::new(Outbox::new(pipe.clone(), 4_096, self.ledger.clone()));
         let key = SessionKey(self.keys);
         self.keys += 1;
-        let join = Join {
+        let mut join = Join {
             outbox: outbox.clone(),
             session: format!("session-{}", key.0).into(),
             principal: Principal::new(UserName::parse(user).unwrap(), ["ROLE_USER"]),
@@ -120,6 +127,7 @@ impl Fixture {
             since_ms: 0,
             connected: Bytes::from_static(b"CONNECTED;"),
         };
+        adjust(&mut join);
         self.handle(Command::Session(key, SessionCommand::Join(Box::new(join), None)));
         Client { pipe, outbox, key }
     }

@@ -1,5 +1,7 @@
-//! How a shard keeps its sessions' heart-beats: sends what is due, asks who is silent, reaps who does not answer.
+//! How a shard keeps its sessions' heart-beats: sends what is due, asks who is silent, reaps who does not answer. What ends a
+//! session by its time is in [`super::expiry`].
 
+use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -44,6 +46,7 @@ impl Shard {
                     match timer.duty {
                         Duty::Send => self.send_heartbeat(*timer),
                         Duty::Listen => self.listen(*timer),
+                        Duty::Live => self.live(*timer),
                     }
                 }
             }
@@ -59,7 +62,8 @@ impl Shard {
         let due = hot.last_write.saturating_add(session.send_after_ticks);
         let (blocked, every) = (hot.blocked, session.send_after_ticks);
         if due > now {
-            return self.wheel.schedule(due, timer);
+            self.wheel.schedule(due, timer);
+            return;
         }
         // A blocked session's outbox holds bytes already: they are its sign of life.
         if !blocked {
@@ -76,17 +80,20 @@ impl Shard {
         let period = session.receive_ticks;
         let liveness = session.outbox.liveness();
         if liveness.paused.load(Ordering::Relaxed) {
-            return self.wheel.schedule(now.saturating_add(period), timer);
+            self.wheel.schedule(now.saturating_add(period), timer);
+            return;
         }
         let heard = Heard {
             byte: liveness.heard.load(Ordering::Relaxed).min(now),
             pong: liveness.pong.load(Ordering::Relaxed).min(now),
-            ping: session.pinged,
+            ping: session.pinged.map(NonZeroU32::get),
         };
         match judge(now, period, self.setting.grace_ticks, heard) {
-            Verdict::Look(at) => self.wheel.schedule(at, timer),
+            Verdict::Look(at) => {
+                self.wheel.schedule(at, timer);
+            }
             Verdict::Ping(at) => {
-                session.pinged = Some(now);
+                session.pinged = NonZeroU32::new(now);
                 self.setting.counters.pings.fetch_add(1, Ordering::Relaxed);
                 self.say(slot, Bytes::from_static(wire::PING));
                 self.wheel.schedule(at, timer);

@@ -42,6 +42,10 @@ impl Config {
 
     /// Checks that each route has a path of its own, and that what it remembers is bounded.
     pub fn check(&self, findings: &mut Findings) {
+        if self.errors.is_own_of_users() {
+            let message = format!("{} is below /queue/herald/, which is Herald's own", self.errors);
+            findings.error("application.errors", message);
+        }
         let mut paths = Vec::new();
         for (index, route) in self.routes.iter().enumerate() {
             let at = |field: &str| format!("application.routes[{index}].{field}");
@@ -50,6 +54,12 @@ impl Config {
             }
             findings.at_least(&at("body_bytes"), route.body_bytes(), ByteSize(1));
             let path = route.path();
+            if path.is_own_of_application() {
+                findings.error(
+                    at("path"),
+                    format!("{path} is below /herald/, which is Herald's own"),
+                );
+            }
             if paths.contains(&path) {
                 findings.error(at("path"), format!("another route has {path} too"));
             }

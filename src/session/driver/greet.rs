@@ -199,7 +199,7 @@ async fn greet(
         session,
         connected,
         heartbeat,
-    } = handshake.accept(principal, &session_id, &context.instance);
+    } = handshake.accept(principal, &session_id, &context.instance, unix_ms());
     within.in_scope(
         || info!(user = %user, session = %session_id, %address, version = %version, "session connected"),
     );

@@ -18,7 +18,7 @@ impl Session {
         receipt: Option<Box<str>>,
     ) -> Result<Action, Refusal> {
         let text = required(&frame, "destination")?;
-        let destination = self.destination("SEND", text, rules)?;
+        let destination = self.send_destination(text, rules)?;
         rules
             .chain
             .send(
@@ -70,7 +70,7 @@ impl Session {
             return Ok(None);
         };
         match rules.prefixes.for_client(text, self.principal.user()) {
-            Ok(Destination::Target(Target::User { path, .. })) => Ok(Some(path)),
+            Ok(Destination::Target(Target::User { path, .. })) if !path.is_own_of_users() => Ok(Some(path)),
             _ => Err(Refusal::new(
                 CloseReason::Forbidden,
                 format!(

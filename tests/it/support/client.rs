@@ -153,6 +153,18 @@ impl Client {
         within("a frame of the server", self.read())
     }
 
+    /// The next frame, which must be text.
+    #[track_caller]
+    pub fn text(&mut self) -> impl Future<Output = String> {
+        let (caller, next) = (std::panic::Location::caller(), self.next());
+        async move {
+            match next.await {
+                Message::Text(text) => String::from_utf8(text).unwrap(),
+                other => panic!("{caller}: {other:?}, not text"),
+            }
+        }
+    }
+
     async fn read(&mut self) -> Message {
         let mut head = [0; 2];
         match self.stream.read(&mut head[..1]).await {
