@@ -75,6 +75,17 @@ pub trait Interceptor: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// At a renewal of a session of `old`: `attempt` presents a credential again. As [`connect`](Self::connect), but what is refused
+    /// leaves the session as it is. Whether both are the same user is asked afterwards.
+    fn renew<'a>(
+        &'a self,
+        _old: &'a Principal,
+        _attempt: &'a ConnectAttempt,
+        _principal: &'a mut Option<Principal>,
+    ) -> BoxFuture<'a, Result<(), Reject>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Right after the session has joined the registry, where a withdrawal finds it. Refuses what has become untrue
     /// since [`connect`](Self::connect), when no withdrawal could find the session.
     fn joined(&self, _who: &Principal) -> Result<(), Reject> {
@@ -101,6 +112,12 @@ pub trait Interceptor: Send + Sync + 'static {
     fn disconnect(&self, _who: &Principal, _reason: CloseReason) {}
 }
 
+/// No link has said who it is.
+fn nobody() -> Reject {
+    let reason = CloseReason::NotAuthenticated;
+    Reject::new(reason, reason.words())
+}
+
 /// The interceptors in order.
 pub struct Chain(Vec<Box<dyn Interceptor>>);
 
@@ -116,12 +133,16 @@ impl Chain {
         for link in &self.0 {
             link.connect(attempt, &mut principal).await?;
         }
-        principal.ok_or_else(|| {
-            Reject::new(
-                CloseReason::NotAuthenticated,
-                CloseReason::NotAuthenticated.words(),
-            )
-        })
+        principal.ok_or_else(nobody)
+    }
+
+    /// Asks every link at a renewal of a session of `old`. If no link objects but none authenticates, the chain refuses.
+    pub async fn renew(&self, old: &Principal, attempt: &ConnectAttempt) -> Result<Principal, Reject> {
+        let mut principal = None;
+        for link in &self.0 {
+            link.renew(old, attempt, &mut principal).await?;
+        }
+        principal.ok_or_else(nobody)
     }
 
     /// Asks every link again when the session has joined the registry.

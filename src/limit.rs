@@ -91,4 +91,5 @@ limits! {
     SubscribesPerSession = "limits.subscribes_per_session",
     ControlFramesPerSession = "limits.control_frames_per_session",
     IdleFramesPerSession = "limits.idle_frames_per_session",
+    RenewalsPerSession = "limits.renewals_per_session",
 }

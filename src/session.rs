@@ -15,6 +15,7 @@ pub(crate) mod input;
 pub(crate) mod per_user;
 pub(crate) mod rates;
 pub(crate) mod recovery;
+pub(crate) mod renew;
 pub(crate) mod state;
 
 /// `[heartbeat]`: what the server offers (STOMP rules B1 to B7) and how long silence is tolerated.

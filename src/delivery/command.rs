@@ -155,6 +155,28 @@ pub struct SessionView {
 /// Selects sessions by their principal.
 pub type Which = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 
+/// Whether a session may be subscribed to a target.
+pub type Judge = Arc<dyn Fn(&Target) -> bool + Send + Sync>;
+
+/// A renewal that was permitted.
+pub(super) struct Renewal {
+    /// Whose the session is from now on, and until when.
+    pub principal: Principal,
+    /// Asked about every subscription.
+    pub judge: Judge,
+    /// Gets what the session has lost.
+    pub lost: oneshot::Sender<Vec<Lost>>,
+}
+
+/// A subscription that a renewal has taken from its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The session's own number for it.
+    pub number: u32,
+    /// Its destination as the client wrote it.
+    pub destination: Box<str>,
+}
+
 /// A command for a shard.
 pub(super) enum Command {
     /// Concerns one session, and comes from that session's task.
@@ -181,6 +203,8 @@ pub(super) enum SessionCommand {
     Hold(Box<Hold>),
     /// A piece of the replay of a subscription that is held goes out; it is answered how it goes on.
     Replay(Box<Piece>, oneshot::Sender<Next>),
+    /// The session belongs to another principal of the same user, and every subscription is judged again.
+    Renew(Box<Renewal>),
     /// The subscription with this number ends, what waits for it is dropped, and then the receipt goes out.
     Unsubscribe(u32, Option<Bytes>),
     /// The client has handled, or refuses, what it was sent.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
-use super::command::{Command, Join, SessionCommand, SessionKey, Subscribe, Subscription, Whom};
+use super::command::{Command, Join, Renewal, SessionCommand, SessionKey, Subscribe, Subscription, Whom};
 use super::counters::Counters;
 use super::fanout::write::{Sent, send_one};
 use super::frames::Frames;
@@ -34,6 +34,7 @@ pub(crate) mod closing;
 mod cut;
 mod expiry;
 pub(crate) mod held;
+mod renew;
 mod resume;
 mod timers;
 
@@ -159,6 +160,15 @@ impl Shard {
                     // If nobody waits for it, the session is about to leave.
                     let _ = answer.send(next);
                 }
+            }
+            SessionCommand::Renew(renewal) => {
+                let Renewal {
+                    principal,
+                    judge,
+                    lost,
+                } = *renewal;
+                // If nobody waits for it, the session is about to leave.
+                let _ = lost.send(self.renew(slot, principal, &judge));
             }
             SessionCommand::Unsubscribe(number, receipt) => self.unsubscribe(slot, number, receipt),
             SessionCommand::Acknowledge(ack) => self.acknowledge(slot, &ack),

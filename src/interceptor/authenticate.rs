@@ -46,6 +46,16 @@ impl Interceptor for Authenticate {
         })
     }
 
+    /// The same, with the same bounds: a renewal waits in the queue of logins, and a wrong password delays the next.
+    fn renew<'a>(
+        &'a self,
+        _old: &'a Principal,
+        attempt: &'a ConnectAttempt,
+        principal: &'a mut Option<Principal>,
+    ) -> BoxFuture<'a, Result<(), Reject>> {
+        self.connect(attempt, principal)
+    }
+
     /// A reload of the users between the check of the password and the join finds no session to end; this check ends
     /// it.
     fn joined(&self, who: &Principal) -> Result<(), Reject> {

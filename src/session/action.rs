@@ -8,6 +8,7 @@ use crate::destination::{Destination, Path};
 use crate::envelope::{CollapseKey, Headers, OVERHEAD_BYTES, TraceContext};
 use crate::interceptor::Reject;
 use crate::limit::Limit;
+use crate::stomp::Frame;
 
 /// A SEND that has been checked and not sent yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +112,13 @@ pub enum Action {
     Commit {
         /// The steps.
         steps: Vec<Step>,
+        /// The frame's `receipt` header.
+        receipt: Option<Box<str>>,
+    },
+    /// Renew the session by what the frame presents.
+    Renew {
+        /// The SEND, whose headers are read as those of a CONNECT.
+        frame: Box<Frame>,
         /// The frame's `receipt` header.
         receipt: Option<Box<str>>,
     },

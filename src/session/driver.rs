@@ -32,6 +32,7 @@ use crate::ws::writer::{PlainSocket, flush_last, write_outbox};
 
 mod act;
 mod greet;
+mod renew;
 mod resume;
 mod room;
 

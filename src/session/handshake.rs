@@ -24,6 +24,23 @@ pub(crate) fn expires_in(principal: &Principal, now_ms: u64) -> Option<String> {
     Some(ends_ms.saturating_sub(now_ms).to_string())
 }
 
+/// What a CONNECT, or a SEND that renews its session, presents.
+pub(crate) fn presented(
+    frame: &Frame,
+    address: IpAddr,
+    upgrade_authorization: Option<Secret>,
+) -> ConnectAttempt {
+    let secret = |name: &str| frame.headers.get(name).map(Secret::new);
+    ConnectAttempt {
+        x_authorization: secret("X-Authorization"),
+        authorization: secret("Authorization"),
+        login: frame.headers.get("login").map(Into::into),
+        passcode: secret("passcode"),
+        upgrade_authorization,
+        address,
+    }
+}
+
 /// A connection before CONNECTED. [`Handshake::accept`] consumes it into a [`Session`], so that a session without a
 /// principal cannot be expressed.
 #[derive(Debug)]
@@ -93,15 +110,7 @@ impl Handshake {
             Version::V1_0 => Negotiated::default(),
             _ => negotiate(client, offer),
         };
-        let secret = |name: &str| frame.headers.get(name).map(Secret::new);
-        let attempt = ConnectAttempt {
-            x_authorization: secret("X-Authorization"),
-            authorization: secret("Authorization"),
-            login: frame.headers.get("login").map(Into::into),
-            passcode: secret("passcode"),
-            upgrade_authorization,
-            address,
-        };
+        let attempt = presented(frame, address, upgrade_authorization);
         Ok(First::Connect(
             Self {
                 version,

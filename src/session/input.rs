@@ -85,6 +85,14 @@ impl<'a> Inputs<'a> {
         }
     }
 
+    /// A renewal was asked for.
+    ///
+    /// # Errors
+    /// Beyond the rate of renewals.
+    pub(crate) fn renewal(&mut self) -> Result<(), Refusal> {
+        self.rates.renewal(&mut self.memories)
+    }
+
     /// Whether a CONNECT has come with all its headers and without its NUL.
     pub(crate) fn awaits_nul_of_connect(&self) -> bool {
         self.decoder

@@ -18,6 +18,7 @@ pub(crate) struct Rates {
     subscribes: Limiter,
     control_frames: Limiter,
     idle_frames: Limiter,
+    renewals: Limiter,
     send_bytes: ByteLimiter,
     /// `limits.frame_timeout`
     pub(super) frame_timeout: HumanDuration,
@@ -49,17 +50,19 @@ pub(crate) struct Memories {
 struct Sending {
     sends: Memory,
     bytes: Memory,
+    renewals: Memory,
 }
 
 impl Rates {
     /// From `[limits]`: `sends_per_session`, `subscribes_per_session`, `control_frames_per_session`, `idle_frames_per_session`,
-    /// `send_bytes_per_session`, `frame_timeout`.
+    /// `renewals_per_session`, `send_bytes_per_session`, `frame_timeout`.
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             sends: Limiter::new(Limit::SendsPerSession, limits.sends_per_session),
             subscribes: Limiter::new(Limit::SubscribesPerSession, limits.subscribes_per_session),
             control_frames: Limiter::new(Limit::ControlFramesPerSession, limits.control_frames_per_session),
             idle_frames: Limiter::new(Limit::IdleFramesPerSession, limits.idle_frames_per_session),
+            renewals: Limiter::new(Limit::RenewalsPerSession, limits.renewals_per_session),
             send_bytes: ByteLimiter {
                 rate: limits.send_bytes_per_session,
                 limiter: limits.send_bytes_per_session.quota().map(SharedRate::new),
@@ -97,6 +100,12 @@ impl Rates {
     pub(crate) fn idle(&self, memories: &mut Memories, frames: u32) -> Result<(), Refusal> {
         self.idle_frames
             .check_many(&mut memories.idle_frames, frames, IDLE)
+    }
+
+    /// A renewal was asked for: each costs what a login does.
+    pub(crate) fn renewal(&self, memories: &mut Memories) -> Result<(), Refusal> {
+        self.renewals
+            .check(&mut memories.sending().renewals, "SEND: renewals")
     }
 
     /// A ping, a pong or an empty frame arrived.

@@ -54,6 +54,7 @@ pub struct Limits {
     pub headers: HeaderLimits,
 }
 
+/// A subscription as its client knows it.
 pub(super) struct Open {
     number: u32,
     id: Option<Arc<str>>,
@@ -61,6 +62,8 @@ pub(super) struct Open {
     destination: Option<Box<str>>,
     /// Whether an ACK that names no subscription is worth a note: not without acknowledgements, and not twice.
     to_be_noted: bool,
+    /// A renewal has taken it: its client may not know yet, and may still end it or subscribe anew under its id.
+    lost: bool,
 }
 
 /// A session after login. Made by [`super::handshake`], so its principal is never optional.
@@ -88,6 +91,17 @@ impl Session {
     /// The session's principal.
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// The session was renewed: it is `principal`'s from now on, and has lost the subscriptions of these numbers.
+    pub(super) fn renewed(&mut self, principal: Principal, lost: impl Iterator<Item = u32>) {
+        self.principal = principal;
+        for number in lost {
+            let mut open = self.subscriptions.iter_mut();
+            if let Some(open) = open.find(|open| open.number == number) {
+                open.lost = true;
+            }
+        }
     }
 
     /// The negotiated version.
@@ -145,7 +159,7 @@ impl Session {
     fn send_destination(&self, text: &str, rules: &Rules) -> Result<Destination, Refusal> {
         let destination = self.destination("SEND", text, rules)?;
         let is_own = match &destination {
-            Destination::Application(path) => path.is_own_of_application(),
+            Destination::Application(path) => path.is_own_of_application() && path.as_str() != Path::RENEWAL,
             Destination::Target(Target::User { path, .. }) => path.is_own_of_users(),
             Destination::Target(Target::Broadcast(_)) => false,
         };

@@ -71,6 +71,8 @@ pub struct Limits {
     pub control_frames_per_session: Rate,
     /// The rate of one session's frames that settle nothing.
     pub idle_frames_per_session: Rate,
+    /// The rate of renewals of one session.
+    pub renewals_per_session: Rate,
 }
 
 /// What a session may send, and a user: thousands of small notifications a second, or some large ones in a row. A burst
@@ -228,6 +230,7 @@ impl Default for Limits {
             subscribes_per_session: Rate::per_second(50, 500),
             control_frames_per_session: Rate::per_second(50, 500),
             idle_frames_per_session: Rate::per_second(1_000, 10_000),
+            renewals_per_session: Rate::per_minute(6, 6),
         }
     }
 }

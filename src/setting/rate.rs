@@ -59,12 +59,17 @@ impl Rate {
 
     /// `count` per second, `burst` at once. Zero for either means no limit.
     pub const fn per_second(count: u32, burst: u32) -> Self {
+        Self::per(Unit::Second, count, burst)
+    }
+
+    /// The same per minute.
+    pub const fn per_minute(count: u32, burst: u32) -> Self {
+        Self::per(Unit::Minute, count, burst)
+    }
+
+    const fn per(unit: Unit, count: u32, burst: u32) -> Self {
         match (NonZeroU32::new(count), NonZeroU32::new(burst)) {
-            (Some(count), Some(burst)) => Self(Some(Limited {
-                count,
-                unit: Unit::Second,
-                burst,
-            })),
+            (Some(count), Some(burst)) => Self(Some(Limited { count, unit, burst })),
             _ => Self::OFF,
         }
     }

@@ -46,6 +46,9 @@ const WAIT_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
 ];
 
+/// The values of [`Metrics::renewals`]' label `result`.
+pub const RENEWAL_RESULTS: [&str; 5] = ["ok", "expired", "refused", "overloaded", "another_user"];
+
 /// What a message was that made its handling panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poison {
@@ -79,6 +82,8 @@ pub struct Metrics {
     pub closes: IntCounterVec,
     /// Logins by result: `ok`, `failed`, `overloaded`.
     pub logins: IntCounterVec,
+    /// Renewals of sessions by result.
+    pub renewals: IntCounterVec,
     /// Notifications accepted, by `source`: `rest`, `stomp`.
     pub published: IntCounterVec,
     /// Publishes refused, by `source` and `reason`.
@@ -207,6 +212,7 @@ impl Metrics {
             accept_pauses: make.counter(names::ACCEPT_PAUSES)?,
             closes: make.counters(names::CLOSES, &["reason"])?,
             logins: make.counters(names::LOGINS, &["result"])?,
+            renewals: make.counters(names::RENEWALS, &["result"])?,
             published: make.counters(names::PUBLISHED, &["source"])?,
             publish_refused: make.counters(names::PUBLISH_REFUSED, &["source", "reason"])?,
             publish_rest,
@@ -276,6 +282,7 @@ impl Metrics {
         }
         for (counters, values) in [
             (&self.logins, &["ok", "failed", "overloaded"][..]),
+            (&self.renewals, &RENEWAL_RESULTS),
             (&self.published, &["rest", "stomp"]),
             (&self.acks, &["ACK", "NACK"]),
             (

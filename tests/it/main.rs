@@ -39,6 +39,7 @@ mod newcomers;
 mod permissions;
 mod places;
 mod refused_bodies;
+mod renewal;
 mod reserved;
 mod routes;
 mod secrets;

@@ -36,7 +36,7 @@ async fn a_publisher_is_refused_over_rest() {
         .await;
     assert_eq!(
         mixed.status,
-        400,
+        207,
         "as any other destination that cannot be: {}",
         mixed.text()
     );

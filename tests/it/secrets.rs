@@ -296,6 +296,18 @@ async fn frames(world: &mut World) {
             "ERROR",
         ),
         (
+            format!("SEND\ndestination:/app/herald/auth\nauthorization:Bearer {body}\n\n{body}\0"),
+            "RECEIPT",
+        ),
+        (
+            format!("SEND\ndestination:/app/herald/auth\nlogin:alice\npasscode:{body}\n\n\0"),
+            "RECEIPT",
+        ),
+        (
+            format!("SEND\ndestination:/app/herald/auth\npasscode:{body}\ntransaction:t\n\n\0"),
+            "ERROR",
+        ),
+        (
             format!("BEGIN\ntransaction:t\n\n\0SEND\ntransaction:t\ndestination:/queue/x\n\n{body}\0"),
             "ERROR",
         ),

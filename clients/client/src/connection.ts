@@ -6,7 +6,8 @@
 import { Client, type IFrame, type StompHeaders } from '@stomp/stompjs';
 import { backoffDelayMs } from './backoff.js';
 import { afterClose, type Closed, problemOf, retryAfterMs } from './closes.js';
-import { connectHeaders, type HeraldOptions } from './options.js';
+import { connectHeaders, type HeraldOptions, hasCredentials } from './options.js';
+import { Renewal } from './renewal.js';
 import type { Returned } from './returning.js';
 import { SavedPositions } from './saved.js';
 import { SendError, type SendOptions, Sends } from './sends.js';
@@ -36,6 +37,7 @@ export class HeraldConnection {
   readonly #listeners = new Set<() => void>();
   readonly #subscriptions: Subscriptions;
   readonly #sends = new Sends();
+  readonly #renewal: Renewal;
   readonly #wait = new Wait();
   #client?: Client;
   #state: HeraldState = INITIAL;
@@ -44,12 +46,15 @@ export class HeraldConnection {
   /** Why the server refused a destination: told in the connection that comes after. */
   #refused?: string;
   #lostAt?: number;
+  /** The last credential was too old: the next is the only one that is tried. */
+  #expired = false;
   #heardAt = 0;
   #silenceMs = 0;
   #cleanUp: (() => void)[] = [];
 
   constructor(options: HeraldOptions) {
     this.#options = options;
+    this.#renewal = new Renewal(() => connectHeaders(options));
     const { url, user, resume, onGap, onReconnect } = options;
     const told = {
       onJoined: (joined: readonly string[]) => this.#update({ ...this.#state, joined }),
@@ -94,6 +99,7 @@ export class HeraldConnection {
     });
     this.#client = client;
     this.#lostAt = undefined;
+    this.#expired = false;
     this.#update({ ...INITIAL, status: 'connecting' });
     const idle = setInterval(() => this.#subscriptions.refreshIdle(), IDLE_CHECK_MS);
     this.#cleanUp = [
@@ -173,6 +179,8 @@ export class HeraldConnection {
     if (this.#client !== client) return;
     const { instance, session } = headers;
     this.#error = undefined;
+    this.#expired = false;
+    this.#renewal.begin(client, headers['expires-in']);
     this.#heardAt = Date.now();
     this.#silenceMs = longestSilenceMs(headers['heart-beat'], client.heartbeatIncoming);
     const awayMs = this.#lostAt === undefined ? undefined : Date.now() - this.#lostAt;
@@ -205,8 +213,10 @@ export class HeraldConnection {
     const receipt = this.#error?.headers['receipt-id'];
     const comesBack =
       after === 'reconnect' ||
-      (after === 'token' && this.#options.getToken !== undefined) ||
+      (after === 'token' && !this.#expired && hasCredentials(this.#options)) ||
       (after === 'fault' && receipt !== undefined && this.#blame(receipt, problem));
+    this.#expired = after === 'token';
+    this.#renewal.end();
     this.#subscriptions.leaveAll();
     if (!comesBack) {
       this.#detach(problem);
@@ -222,7 +232,7 @@ export class HeraldConnection {
 
   /** The ERROR says whose frame was refused: everything else comes back. */
   #blame(receipt: string, reason: string): boolean {
-    if (this.#sends.refuse(receipt, reason)) return true;
+    if (this.#sends.refuse(receipt, reason) || this.#renewal.refuse(receipt)) return true;
     const isSubscription = this.#subscriptions.refuse(receipt, reason);
     if (isSubscription) this.#refused = reason;
     return isSubscription;
@@ -233,6 +243,7 @@ export class HeraldConnection {
     this.#client = undefined;
     this.#error = undefined;
     this.#wait.end();
+    this.#renewal.end();
     this.#subscriptions.end();
     this.#sends.end(reason);
     for (const end of this.#cleanUp.splice(0)) end();

@@ -10,7 +10,10 @@ export interface HeraldOptions {
   url: string;
   user?: string;
   password?: string;
-  /** In place of user and password: asked before each attempt. If it fails, the attempt has failed. */
+  /**
+   * In place of user and password: asked before each attempt; if it fails, the attempt has failed. Asked again before a session
+   * ends, which is then renewed in the same connection.
+   */
   getToken?: () => string | Promise<string>;
   /** Something may have been missed, and will not come: load the state anew. Once for each destination. */
   onGap?: (gap: Gap) => void;
@@ -35,6 +38,11 @@ export async function connectHeaders(options: HeraldOptions): Promise<StompHeade
   const { user, password, getToken, connectTimeoutMs = 10_000 } = options;
   if (getToken) return { Authorization: `Bearer ${await inTime(getToken, connectTimeoutMs)}` };
   return { ...(user !== undefined && { login: user }), ...(password !== undefined && { passcode: password }) };
+}
+
+/** Whether there is something to present again when a session has ended. */
+export function hasCredentials({ getToken, password }: HeraldOptions): boolean {
+  return getToken !== undefined || password !== undefined;
 }
 
 /** What `ask` gives, unless it takes too long. */

@@ -98,6 +98,8 @@ export class FakeServer {
   down = false;
   password = 'test';
   token = 'token';
+  /** Sessions end in so many ms, unless they are renewed: said, and not done ({@link expireTokens} does it). */
+  expiresInMs?: number;
   /** A destination that may not be subscribed or sent to. */
   refuses?: string;
   /** The next resumes are answered with `recovered:false` and this. */
@@ -186,6 +188,7 @@ export class FakeServer {
   answer(socket: FakeSocket, { command, headers }: Frame): void {
     const { receipt, destination } = headers;
     if (command === 'CONNECT') this.#connect(socket, headers);
+    else if (command === 'SEND' && destination === '/app/herald/auth') this.#renew(socket, headers);
     else if (destination !== undefined && destination === this.refuses) {
       this.#refuse(socket, `${destination}: no such prefix`, 1008, receipt);
     } else if (command === 'SUBSCRIBE') this.#subscribe(socket, headers);
@@ -193,13 +196,33 @@ export class FakeServer {
     if (command === 'DISCONNECT') socket.end(1000);
   }
 
-  #connect(socket: FakeSocket, { Authorization, passcode }: Record<string, string>): void {
-    if (Authorization !== `Bearer ${this.token}` && passcode !== this.password) {
+  /** As Herald does it: what it refuses gets no RECEIPT. */
+  #renew(socket: FakeSocket, headers: Record<string, string>): void {
+    if (!this.#knows(headers)) return;
+    socket.write('RECEIPT', { 'receipt-id': headers.receipt ?? '', ...this.#expiresIn() });
+  }
+
+  #knows({ Authorization, passcode }: Record<string, string>): boolean {
+    return Authorization === `Bearer ${this.token}` || passcode === this.password;
+  }
+
+  #expiresIn(): Record<string, string> {
+    return this.expiresInMs === undefined ? {} : { 'expires-in': `${this.expiresInMs}` };
+  }
+
+  #connect(socket: FakeSocket, headers: Record<string, string>): void {
+    if (!this.#knows(headers)) {
       this.#refuse(socket, 'authentication failed', 4401);
       return;
     }
     const session = `s${this.sockets.length}`;
-    socket.write('CONNECTED', { version: '1.2', instance: 'one', session, 'heart-beat': '0,0' });
+    socket.write('CONNECTED', {
+      version: '1.2',
+      instance: 'one',
+      session,
+      'heart-beat': '0,0',
+      ...this.#expiresIn(),
+    });
   }
 
   #refuse(socket: FakeSocket, message: string, code: number, receipt?: string): void {

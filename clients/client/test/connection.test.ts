@@ -328,11 +328,26 @@ test('the token is asked for at each attempt, and a failure to get one is a fail
   expect(getToken).toHaveBeenCalledTimes(5);
 });
 
-test('an expired token is the end for who has no other', async () => {
-  const connection = await connected();
+test('an expired session is the end for who has nothing to present', async () => {
+  // It takes whoever presents nothing.
+  Object.assign(server, { password: undefined });
+  const connection = await connected('', { user: undefined, password: undefined });
   server.expireTokens();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(connection.state()).toMatchObject({ status: 'ended', code: 4401, problem: 'token expired' });
+  expect(server.sockets).toHaveLength(1);
+});
+
+test('whoever comes back with a credential that has expired too is not let in a third time', async () => {
+  const connection = await connected();
+  vi.spyOn(server, 'answer').mockImplementation((socket, { command }) => {
+    if (command === 'CONNECT') server.expireTokens();
+    else socket.end(1000);
+  });
+  server.expireTokens();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(connection.state()).toMatchObject({ status: 'ended', code: 4401, problem: 'token expired' });
+  expect(server.sockets).toHaveLength(2);
 });
 
 test('a connection that swallows bytes is given up by its heart-beats, without waiting for its close', async () => {

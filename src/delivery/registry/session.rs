@@ -1,5 +1,6 @@
 //! One session's link to its shard: what its task can tell it. Knows no other session and no shard's state.
 
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -8,12 +9,14 @@ use tokio::sync::oneshot;
 use super::{Registry, Sending};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::{
-    Acknowledgement, Command, Hold, Join, Piece, Receipt, SessionCommand, SessionKey, Subscribe, Subscription,
+    Acknowledgement, Command, Hold, Join, Judge, Lost, Piece, Receipt, Renewal, SessionCommand, SessionKey,
+    Subscribe, Subscription,
 };
 use crate::delivery::interest::Coming;
 use crate::delivery::shard::held::{Bound, Next};
 use crate::destination::Target;
 use crate::envelope::{Envelope, Kind, Position};
+use crate::principal::Principal;
 
 /// One session's link to its shard. The shard's mailbox keeps the order: what the session sends arrives in order.
 #[derive(Clone)]
@@ -96,6 +99,28 @@ impl SessionHandle {
             .head_until(kind, |head| head.has_finished(begun))
             .await;
         begun
+    }
+
+    /// Gives the session to `principal`, of the same user: `judge` decides which subscriptions it keeps. Returns those that it has
+    /// lost, of which nothing more is sent; `None` if the session has ended.
+    pub(crate) async fn renew(&self, principal: Principal, judge: Judge) -> Option<Vec<Lost>> {
+        let (lost, answer) = oneshot::channel();
+        let renewal = Renewal {
+            principal,
+            judge,
+            lost,
+        };
+        self.send(SessionCommand::Renew(Box::new(renewal))).await;
+        answer.await.ok()
+    }
+
+    /// The client's address. `None` if the session has ended.
+    pub(crate) async fn address(&self) -> Option<IpAddr> {
+        let key = self.key;
+        let registry = &self.registry;
+        registry
+            .ask(self.shard(), move |shard| shard.address_of(key))
+            .await
     }
 
     /// Ends the subscription `number`. `receipt` is sent after its last MESSAGE.

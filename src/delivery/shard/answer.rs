@@ -1,10 +1,11 @@
 //! How a shard answers questions about its sessions: whose they are, how far they lag, and which would get a
 //! notification. Reads only.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Shard;
-use crate::delivery::command::SessionView;
+use crate::delivery::command::{SessionKey, SessionView};
 use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
 use crate::delivery::roster::{Hot, Session, Subscribed, To};
 use crate::destination::{Path, Target};
@@ -29,6 +30,12 @@ impl Shard {
                 .collect(),
         });
         views.collect()
+    }
+
+    /// The address of the client of the session `key`.
+    pub(crate) fn address_of(&self, key: SessionKey) -> Option<IpAddr> {
+        let (_, session) = self.roster.get(self.roster.slot(key)?)?;
+        Some(session.address)
     }
 
     /// The user of the session `id`. Walks every session: for rare needs.
@@ -134,7 +141,7 @@ impl Shard {
     }
 
     /// The destination as the client wrote it.
-    fn as_subscribed(&self, session: &Session, held: &Subscribed) -> Option<String> {
+    pub(super) fn as_subscribed(&self, session: &Session, held: &Subscribed) -> Option<String> {
         let path = self.path_of(session, held)?;
         match held.to {
             To::Broadcast(_) | To::Held { is_user: false, .. } => Some(path.to_string()),

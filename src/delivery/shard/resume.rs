@@ -115,6 +115,13 @@ impl Resuming {
         self.holding.is_empty() && self.pending.is_empty()
     }
 
+    /// Whether the subscription `number` of the session `key` waits for its replay.
+    pub(super) fn is_held(&self, key: SessionKey, number: u32) -> bool {
+        self.pending
+            .get(&key)
+            .is_some_and(|pending| pending.number == number)
+    }
+
     /// The number of the subscription to `target` with which the session `key` waits for its replay, if it does.
     pub(super) fn waiting(&self, key: SessionKey, target: &Target) -> Option<u32> {
         let pending = self.pending.get(&key)?;

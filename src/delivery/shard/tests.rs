@@ -19,6 +19,7 @@ mod cut;
 mod expiry;
 mod liveness;
 mod poison;
+mod renew;
 mod resume;
 mod slow;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::renew;
 use super::resume::{self, Resume};
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
@@ -107,6 +108,11 @@ pub(super) async fn on_frame(
                 Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
             }
         }
+        Ok(Action::Renew { frame, receipt }) => {
+            let renewing = renew::renew(context, session, source, outbox, reading, *frame, receipt);
+            // As above.
+            return Box::pin(renewing).await;
+        }
         Ok(Action::Disconnect { receipt }) => return Some(farewell(receipt.as_deref(), version)),
     };
     if let Some(receipt) = receipt {
@@ -151,7 +157,7 @@ fn without_note(action: Result<Action, Refusal>) -> (Result<Action, Refusal>, Op
     }
 }
 
-fn sender<'a>(session: &'a Session, source: Source<'a>) -> application::Sender<'a> {
+pub(super) fn sender<'a>(session: &'a Session, source: Source<'a>) -> application::Sender<'a> {
     application::Sender {
         user: session.principal().user(),
         session: source.session_id,

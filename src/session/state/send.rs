@@ -29,6 +29,15 @@ impl Session {
             )
             .map_err(Refusal::from)?;
         check_body(frame.body.len(), &destination, rules)?;
+        if matches!(&destination, Destination::Application(path) if path.as_str() == Path::RENEWAL) {
+            return match frame.headers.get("transaction") {
+                Some(_) => Err(malformed(format!("SEND: {text} is not part of a transaction"))),
+                None => Ok(Action::Renew {
+                    frame: Box::new(frame),
+                    receipt,
+                }),
+            };
+        }
         let content_type = frame.headers.get("content-type").filter(|text| !text.is_empty());
         if content_type.is_some_and(|text| !is_content_type(text)) {
             return Err(malformed("SEND: header content-type is no media type"));

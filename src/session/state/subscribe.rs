@@ -31,7 +31,10 @@ impl Session {
             Some(id) => open.id.as_ref() == Some(id),
             None => open.id.is_none() && open.destination.as_deref() == Some(text),
         };
-        if self.subscriptions.iter().find(taken).is_some() {
+        let of_id = self.subscriptions.iter().position(|open| taken(&open));
+        if let Some(index) = of_id.filter(|index| self.subscriptions[*index].lost) {
+            self.subscriptions.remove(index);
+        } else if of_id.is_some() {
             let what = if id.is_some() {
                 "header id names"
             } else {
@@ -78,6 +81,7 @@ impl Session {
             id: id.clone(),
             destination,
             to_be_noted: ack != AckMode::Auto,
+            lost: false,
         });
         let action = Action::Subscribe {
             subscription: Box::new(Subscription {

@@ -10,6 +10,7 @@ use crate::stomp::{Decoder, Limits as DecoderLimits};
 use futures_util::future::BoxFuture;
 
 mod acknowledge;
+mod renew;
 
 /// Refuses SUBSCRIBE and SEND of anything that holds `secret`.
 struct NoSecrets;

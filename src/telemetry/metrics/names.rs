@@ -25,6 +25,7 @@ names! {
     ACCEPT_PAUSES = "herald_accept_pauses_total", "Times that accepting paused since no file descriptor was left.";
     PROXY_PROTOCOL_REFUSED = "herald_proxy_protocol_refused_total",
         "Connections of trusted proxies closed for want of a right PROXY protocol header.";
+    RENEWALS = "herald_renewals_total", "Renewals of sessions, by result.";
     LOGINS = "herald_logins_total", "Logins, by result.";
     SESSIONS = "herald_sessions", "Logged-in sessions.";
     SUBSCRIPTIONS = "herald_subscriptions", "Subscriptions of all sessions.";

@@ -16,7 +16,7 @@ pub(super) fn now_ms() -> u64 {
 }
 
 /// Both clocks go on to tick `to`, one tick after the other.
-fn pass(f: &mut Fixture, to: u32) {
+pub(super) fn pass(f: &mut Fixture, to: u32) {
     while f.clock.load(Ordering::Relaxed) < to {
         NOW_MS.set(NOW_MS.get() + TICK_MS);
         let next = f.clock.load(Ordering::Relaxed) + 1;
@@ -24,11 +24,18 @@ fn pass(f: &mut Fixture, to: u32) {
     }
 }
 
+/// The same, and sessions whose time is over wait for the next command.
+pub(super) fn pass_without_ends(f: &mut Fixture, to: u32) {
+    NOW_MS.set(NOW_MS.get() + TICK_MS);
+    f.clock.store(to, Ordering::Relaxed);
+    f.shard.handle(Command::Tick(to));
+}
+
 const REMINDERS: &str = "/queue/herald/auth";
 
 impl Fixture {
     /// A session that ends in `left_ms`, without heart-beats.
-    fn join_until(&mut self, user: &str, left_ms: u64) -> Client {
+    pub(super) fn join_until(&mut self, user: &str, left_ms: u64) -> Client {
         self.join_with(user, 1 << 20, |join| {
             let principal = join.principal.clone();
             join.principal = principal.ending(Some(now_ms() + left_ms));
