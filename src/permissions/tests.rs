@@ -183,6 +183,35 @@ fn another_users_destination_is_refused_however_it_was_made() {
     }
 }
 
+/// Whatever the rules say.
+#[test]
+fn heralds_own_destinations_are_not_for_rules() {
+    let permissions = sound(
+        "default = 'closed'\n[[send]]\ndestination = '/app/**'\nroles = ['ROLE_ADMIN']\n[[send]]\ndestination = '/user/**'\n\
+         [[publish]]\ndestination = '/user/**'",
+    );
+    let name = UserName::parse("alice").unwrap();
+    let alice = Principal::new(name.clone(), ["ROLE_USER"]);
+    let path = |text| Path::parse(text).unwrap();
+    let decide = |action, ask: Ask<'_>| decided(&permissions, action, Who::User(&alice), ask).map(drop);
+    assert_eq!(
+        decide(Action::Send, Ask::Application(&path("/herald/auth"))),
+        Ok(())
+    );
+    for refused in [
+        decide(Action::Send, Ask::Application(&path("/herald/other"))),
+        decide(Action::Send, Ask::User(&name, &path("/queue/herald/auth"))),
+        decide(Action::Publish, Ask::SomeUser(&path("/queue/herald/auth"))),
+    ] {
+        assert_eq!(refused.unwrap_err(), "it is Herald's own");
+    }
+    assert_eq!(
+        decide(Action::Subscribe, Ask::User(&name, &path("/queue/herald/auth"))),
+        Ok(())
+    );
+    assert_eq!(decide(Action::Send, Ask::User(&name, &path("/queue/x"))), Ok(()));
+}
+
 #[test]
 fn rules_without_effect_or_sense_are_errors() {
     let read = |list: &str, destination: &str, roles: &str| {

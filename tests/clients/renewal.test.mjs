@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { fromSource } from './packages.mjs';
 import { Browser, Herald, here, Inbox, post, until } from './support.mjs';
@@ -34,56 +34,59 @@ async function outlive(isWell) {
   await until('the lives are over', over, LIVES * LIFE * 1_000 + 20_000);
 }
 
-test("README's lines for stompjs outlive five ends in one connection", async (t) => {
-  const herald = await start(t);
-  const browser = new Browser(t, herald.ws, { reconnectDelay: 200 });
-  const run = new Function('client', 'authorization', lines);
-  let orders;
-  browser.onConnect = () => {
-    run(browser.client, authorization);
-    orders = browser.subscribeNow('/user/queue/orders');
-  };
-  browser.client.activate();
-  const { 'expires-in': expiresIn } = await browser.connects.next();
-  assert.ok(Number(expiresIn) > 0 && Number(expiresIn) <= LIFE * 1_000, expiresIn);
-  await outlive(() => {
-    assert.deepEqual(browser.errors.items, []);
-    assert.deepEqual(browser.closes.items, []);
+// They mostly wait.
+describe('a session that ends', { concurrency: true }, () => {
+  test("README's lines for stompjs outlive five ends in one connection", async (t) => {
+    const herald = await start(t);
+    const browser = new Browser(t, herald.ws, { reconnectDelay: 200 });
+    const run = new Function('client', 'authorization', lines);
+    let orders;
+    browser.onConnect = () => {
+      run(browser.client, authorization);
+      orders = browser.subscribeNow('/user/queue/orders');
+    };
+    browser.client.activate();
+    const { 'expires-in': expiresIn } = await browser.connects.next();
+    assert.ok(Number(expiresIn) > 0 && Number(expiresIn) <= LIFE * 1_000, expiresIn);
+    await outlive(() => {
+      assert.deepEqual(browser.errors.items, []);
+      assert.deepEqual(browser.closes.items, []);
+    });
+    await order(herald, 1);
+    assert.equal((await orders.next()).body, '{"id":1}');
+    assert.equal(browser.connects.items.length, 1);
   });
-  await order(herald, 1);
-  assert.equal((await orders.next()).body, '{"id":1}');
-  assert.equal(browser.connects.items.length, 1);
-});
 
-test('@herald/client outlives five ends in one connection', async (t) => {
-  const herald = await start(t);
-  const { HeraldConnection } = await fromSource(t, 'client');
-  const connection = new HeraldConnection({
-    url: herald.ws,
-    user: 'test1',
-    password: 'test',
-    webSocket: (url, protocols) => new WebSocket(url, protocols),
+  test('@herald/client outlives five ends in one connection', async (t) => {
+    const herald = await start(t);
+    const { HeraldConnection } = await fromSource(t, 'client');
+    const connection = new HeraldConnection({
+      url: herald.ws,
+      user: 'test1',
+      password: 'test',
+      webSocket: (url, protocols) => new WebSocket(url, protocols),
+    });
+    t.after(() => connection.stop());
+    const orders = new Inbox('an order');
+    connection.subscribe('/user/queue/orders', (message) => orders.push(message.body));
+    connection.start();
+    await until('connected', () => connection.state().status === 'connected');
+    const { session } = connection.state();
+    await outlive(() => assert.equal(connection.state().session, session));
+    await order(herald, 1);
+    assert.equal(await orders.next(), '{"id":1}');
+    assert.equal(connection.state().session, session);
   });
-  t.after(() => connection.stop());
-  const orders = new Inbox('an order');
-  connection.subscribe('/user/queue/orders', (message) => orders.push(message.body));
-  connection.start();
-  await until('connected', () => connection.state().status === 'connected');
-  const { session } = connection.state();
-  await outlive(() => assert.equal(connection.state().session, session));
-  await order(herald, 1);
-  assert.equal(await orders.next(), '{"id":1}');
-  assert.equal(connection.state().session, session);
-});
 
-test('who does not renew is told why, and comes back', async (t) => {
-  const herald = await start(t);
-  const browser = new Browser(t, herald.ws, { reconnectDelay: 200 });
-  browser.client.activate();
-  await browser.connects.next();
-  const { headers } = await browser.errors.next();
-  assert.equal(headers.message, 'token expired');
-  assert.equal(headers['herald-reason'], 'token-expired');
-  assert.equal((await browser.closes.next()).code, 4401);
-  await browser.connects.next();
+  test('who does not renew is told why, and comes back', async (t) => {
+    const herald = await start(t);
+    const browser = new Browser(t, herald.ws, { reconnectDelay: 200 });
+    browser.client.activate();
+    await browser.connects.next();
+    const { headers } = await browser.errors.next();
+    assert.equal(headers.message, 'token expired');
+    assert.equal(headers['herald-reason'], 'token-expired');
+    assert.equal((await browser.closes.next()).code, 4401);
+    await browser.connects.next();
+  });
 });

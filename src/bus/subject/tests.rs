@@ -78,6 +78,15 @@ fn only_the_canonical_form_is_accepted() {
     check("herald.user.a%0Ab.queue.x", E::User);
     check("herald.user..queue", E::User);
     check("herald.user.a%0Ab.queue", E::User);
+    // What Herald itself tells a session comes from nobody else, and other names only look like it.
+    check("herald.user.alice.queue.herald.auth", E::Reserved);
+    for subject in [
+        "herald.user.alice.queue.herald",
+        "herald.user.alice.queue.heralds.x",
+        "herald.broadcast.queue.herald.auth",
+    ] {
+        assert!(subjects().parse(subject).is_ok(), "{subject}");
+    }
     check("herald.live.broadcast.queue", E::Unknown);
     check("other.broadcast.queue", E::Unknown);
     check("herald.broadcast", E::Unknown);
