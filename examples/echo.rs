@@ -8,14 +8,13 @@ use axum::Router;
 use axum::routing::any;
 use bytes::{BufMut, Bytes, BytesMut};
 use herald::close_reason::CloseReason;
-use herald::delivery::outbox::TryWrite;
 use herald::http::listener::{self, Options};
 use herald::origins::Origins;
 use herald::telemetry::metrics::Metrics;
 use herald::ws::close::{close_frame, linger, pong_frame};
 use herald::ws::reader::{Event, Reader};
+use herald::ws::socket::Socket;
 use herald::ws::upgrade::{Connect, Connection, UpgradeState, register, upgrade};
-use herald::ws::writer::PlainSocket;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -100,12 +99,12 @@ fn frame(text: bool, payload: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-async fn write_all(socket: &AsyncFd<Arc<PlainSocket>>, mut bytes: Bytes) -> io::Result<()> {
+async fn write_all(socket: &AsyncFd<Socket>, mut bytes: Bytes) -> io::Result<()> {
     while !bytes.is_empty() {
         let mut ready = socket.writable().await?;
-        let written = ready.try_io(|socket| socket.get_ref().try_write(&[io::IoSlice::new(&bytes)]));
+        let written = ready.try_io(|socket| socket.get_ref().writer().try_write(&[io::IoSlice::new(&bytes)]));
         if let Ok(written) = written {
-            let _ = bytes.split_to(written?);
+            let _ = bytes.split_to(written?.bytes());
         }
     }
     Ok(())

@@ -18,6 +18,7 @@ use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
 use crate::envelope::{BrowserBaggage, Kind};
 use crate::http::access::Policy;
+use crate::http::certificate::Certificate;
 use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::limit::Total;
@@ -159,6 +160,7 @@ impl App {
             config,
             users,
             policy,
+            certificates,
             plan,
             ..
         } = prepared;
@@ -261,7 +263,10 @@ impl App {
             .with_admission(Admission::new(&config.limits, &metrics));
         let routers =
             http::router::router(state, &config.http, routes(config.http.ws_path.as_str(), upgrade));
-        let options = listener::Options::new(&config.http, &config.limits);
+        let options = listener::Options::new(&config.http, &config.limits).with_tls(
+            certificates.main.as_ref().map(Certificate::options),
+            certificates.admin.as_ref().map(Certificate::options),
+        );
         let core = Core {
             drain: config.drain,
             otlp: config.metrics,
@@ -285,7 +290,7 @@ impl App {
             sessions,
             draining,
         };
-        let listening = bound.serve(routers, options);
+        let listening = bound.serve(routers, options, certificates);
         Ok(Self { listening, core })
     }
 

@@ -46,6 +46,7 @@ limits! {
     HeadTotalBytes = "http.head_total_bytes",
     Unauthenticated = "http.unauthenticated",
     UnauthenticatedPerAddress = "http.unauthenticated_per_address",
+    TlsHandshakes = "http.tls.handshakes",
     BodyTimeout = "http.body_timeout",
     MaxRequestBytes = "http.max_request_bytes",
     BufferedRequestBytes = "http.buffered_request_bytes",

@@ -1,4 +1,9 @@
-//! What Herald trusts where it is a TLS client itself. Knows no address and no protocol above TLS.
+//! TLS: whom Herald trusts where it is a client itself, and both sides of a server (`server`, `session`). Knows no address and
+//! no protocol above TLS.
+
+pub(crate) mod pinned;
+pub(crate) mod server;
+pub(crate) mod session;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, Error, RootCertStore};

@@ -7,6 +7,8 @@ pub(crate) mod http_stream;
 pub(crate) mod newcomers;
 pub(crate) mod peer;
 pub mod reader;
+pub mod socket;
 pub mod upgrade;
 pub(crate) mod utf8;
+pub(crate) mod wire;
 pub mod writer;

@@ -9,7 +9,6 @@
 use std::alloc::System;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,8 +23,8 @@ use herald::permissions::{self, Action, Ask, Permissions, Rule, Who};
 use herald::principal::{Principal, UserName};
 use herald::setting::{ByteSize, Findings};
 use herald::ws::reader::{Event, Reader};
+use herald::ws::socket::Socket;
 use herald::ws::upgrade::register;
-use herald::ws::writer::PlainSocket;
 use parking_lot::Mutex;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -226,7 +225,7 @@ fn a_heart_beat_is_read_without_an_allocation() {
         .build()
         .unwrap();
     let made = runtime.block_on(async {
-        let socket = register(Arc::new(PlainSocket(server))).unwrap();
+        let socket = register(Socket::plain(server)).unwrap();
         let mut reader = Reader::new(&socket, Bytes::new(), 1_024, &|| {});
         let mut beat = async || {
             client.write_all(&HEART_BEAT).unwrap();

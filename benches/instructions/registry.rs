@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use herald::delivery::Config;
 use herald::delivery::command::{Join, Subscription};
-use herald::delivery::outbox::TryWrite;
+use herald::delivery::outbox::{TryWrite, Written};
 use herald::delivery::registry::{Registry, Settings};
 use herald::delivery::wire::AckMode;
 use herald::destination::{Path, Target};
@@ -21,8 +21,8 @@ use herald::stomp::Version;
 struct Taking;
 
 impl TryWrite for Taking {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
+        Ok(Written::taken(chunks.iter().map(|chunk| chunk.len()).sum()))
     }
 }
 

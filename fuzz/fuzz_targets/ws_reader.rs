@@ -12,15 +12,14 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use herald::ws::close::may_be_sent;
 use herald::ws::guard::HEAD_MAX_BYTES;
 use herald::ws::reader::{Event, Payload, ReadError, Reader};
+use herald::ws::socket::Socket;
 use herald::ws::upgrade::register;
-use herald::ws::writer::PlainSocket;
 use herald_fuzz::{Memory, assert_words, cut};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::unix::AsyncFd;
@@ -63,14 +62,11 @@ fuzz_target!(|data: &[u8]| {
 type Conversation = (Vec<Event>, Option<u16>);
 
 /// Both ends of a connection. A pair of Unix sockets reads and writes like TCP, and uses up no port.
-fn pair() -> (UnixStream, AsyncFd<Arc<PlainSocket>>) {
+fn pair() -> (UnixStream, AsyncFd<Socket>) {
     let (client, server) = UnixStream::pair().expect("a pair of sockets");
     server.set_nonblocking(true).expect("non-blocking");
     let server = TcpStream::from(OwnedFd::from(server));
-    (
-        client,
-        register(Arc::new(PlainSocket(server))).expect("registered"),
-    )
+    (client, register(Socket::plain(server)).expect("registered"))
 }
 
 async fn conversation(chunks: &[&[u8]], max: usize) -> Conversation {
@@ -101,7 +97,7 @@ async fn talk(leftover: &[u8], chunks: &[&[u8]], max: usize) -> Conversation {
 
 /// Passes on every event that is there. Returns `false` if the connection has ended.
 async fn drain(
-    socket: &AsyncFd<Arc<PlainSocket>>,
+    socket: &AsyncFd<Socket>,
     reader: &mut Reader<'_>,
     mut take: impl FnMut(Result<Event, ReadError>) -> bool,
 ) -> bool {

@@ -8,6 +8,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::Error;
+use super::prepare::Certificates;
+use crate::http::certificate::Certificate;
 use crate::http::listener::descriptors::OpenFiles;
 use crate::http::listener::{self, Options};
 use crate::http::{self, router::Routers};
@@ -25,6 +27,7 @@ pub(super) struct Listening {
     bound: Bound,
     routers: Routers,
     options: Options,
+    certificates: Certificates,
 }
 
 impl Bound {
@@ -39,11 +42,12 @@ impl Bound {
     }
 
     /// What is to be served on them.
-    pub(super) fn serve(self, routers: Routers, options: Options) -> Listening {
+    pub(super) fn serve(self, routers: Routers, options: Options, certificates: Certificates) -> Listening {
         Listening {
             bound: self,
             routers,
             options,
+            certificates,
         }
     }
 }
@@ -109,12 +113,23 @@ impl Listening {
             bound,
             routers,
             options,
+            certificates,
         } = self;
+        let watch = |name, certificate: Option<Certificate>| {
+            certificate.map(|certificate| Task::essential(name, certificate.watch(metrics.clone())))
+        };
+        let watches = [
+            watch("certificate", certificates.main),
+            watch("admin certificate", certificates.admin),
+        ];
         let admin_options = options.clone().for_admin();
         let main = serve("listener", bound.main, routers.main, options, accepting);
         let admin = bound.admin.zip(routers.admin);
         let admin = admin
             .map(|(listener, router)| serve("admin listener", listener, router, admin_options, background));
-        std::iter::once(main).chain(admin).collect()
+        std::iter::once(main)
+            .chain(admin)
+            .chain(watches.into_iter().flatten())
+            .collect()
     }
 }

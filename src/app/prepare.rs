@@ -7,6 +7,7 @@ use crate::bus;
 use crate::bus::nats::{ConnectError, Identity};
 use crate::config::Config;
 use crate::http::access::{Access, Policy};
+use crate::http::certificate::Certificate;
 use crate::setting::Findings;
 use crate::telemetry::plan::{self, Plan};
 
@@ -17,7 +18,14 @@ pub struct Prepared {
     pub(super) identity: Option<Identity>,
     pub(super) users: KnownUsers,
     pub(super) policy: Policy,
+    pub(super) certificates: Certificates,
     pub(super) plan: Plan,
+}
+
+/// The certificates of the listeners, where they speak TLS.
+pub(super) struct Certificates {
+    pub(super) main: Option<Certificate>,
+    pub(super) admin: Option<Certificate>,
 }
 
 impl Prepared {
@@ -63,6 +71,10 @@ impl Prepared {
         }
         let noted = findings.errors.len();
         config.audit.check_file(findings);
+        let certificates = Certificates {
+            main: Certificate::open(&config.http.tls, "http.tls", findings),
+            admin: Certificate::open(&config.http.admin_tls, "http.admin_tls", findings),
+        };
         let users = match KnownUsers::open(&config.auth, &config.login) {
             Ok(users) => users,
             Err(error) => {
@@ -83,6 +95,7 @@ impl Prepared {
             identity: None,
             users,
             policy,
+            certificates,
             plan,
         })
     }

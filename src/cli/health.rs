@@ -14,9 +14,14 @@ use super::ConfigArgs;
 use crate::http::Config;
 use crate::http_client::{HttpClient, HttpClientError};
 use crate::setting::HumanDuration;
+use crate::tls::pinned;
 
 /// The longest answer that is read; Herald's own is some 100 bytes.
 const ANSWER_MAX_BYTES: usize = 16 << 10;
+
+/// How long it waits before it asks again a server whose certificate is not the one in its file: it takes a new one 200 ms after the
+/// files have changed.
+const RETRY: Duration = Duration::from_millis(250);
 
 /// Whom to ask for what.
 #[derive(Debug, Clone, Args)]
@@ -77,11 +82,13 @@ pub fn run(
     let address = address.unwrap_or_else(|| configured(config).to_string());
     let route = if live { "/livez" } else { "/readyz" };
     let path = format!("{}{route}", config.base_path);
-    let url = format!("http://{address}{path}");
+    let tls = own_tls(config);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{address}{path}");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    match runtime.block_on(get(&url, timeout.0)) {
+    match runtime.block_on(ask(&url, tls.map(|(cert, _)| cert), timeout.0)) {
         Ok((StatusCode::OK, body)) => {
             writeln!(io::stdout().lock(), "{url}: {}", body.trim_end())?;
             Ok(())
@@ -104,14 +111,54 @@ fn configured(config: &Config) -> SocketAddr {
     address
 }
 
-/// One GET on a connection of its own.
-async fn get(url: &str, within: Duration) -> Result<(StatusCode, String), HttpClientError> {
+/// The files of the listener that answers, if it speaks TLS.
+fn own_tls(config: &Config) -> Option<(&str, &str)> {
+    match config.admin_listen {
+        Some(_) => config.admin_tls.files(),
+        None => config.tls.files(),
+    }
+}
+
+/// Asks until there is an answer, where the certificate may just be about to change; otherwise once.
+async fn ask(
+    url: &str,
+    cert_file: Option<&str>,
+    within: Duration,
+) -> Result<(StatusCode, String), HttpClientError> {
+    let deadline = tokio::time::Instant::now() + within;
+    loop {
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        let answer = get(url, cert_file, left).await;
+        let again = cert_file.is_some() && matches!(answer, Err(HttpClientError::Connect(_)));
+        if !again || left <= RETRY {
+            return match answer {
+                Err(HttpClientError::Timeout(_)) => Err(HttpClientError::Timeout(within)),
+                answer => answer,
+            };
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// One GET on a connection of its own. With TLS the certificate has to be the one in `cert_file`.
+async fn get(
+    url: &str,
+    cert_file: Option<&str>,
+    within: Duration,
+) -> Result<(StatusCode, String), HttpClientError> {
     let broken = |error: &dyn fmt::Display| HttpClientError::Broken(error.to_string());
     let request = Request::get(url)
         .header(header::CONNECTION, "close")
         .body(Bytes::new())
         .map_err(|error| broken(&error))?;
-    let client = HttpClient::plain(ANSWER_MAX_BYTES).map_err(|error| broken(&error))?;
+    let client = match cert_file {
+        None => HttpClient::plain(ANSWER_MAX_BYTES).map_err(|error| broken(&error))?,
+        Some(path) => {
+            let pem = std::fs::read(path).map_err(|error| broken(&format_args!("{path}: {error}")))?;
+            let tls = pinned::client(&pem).map_err(|error| broken(&format_args!("{path}: {error}")))?;
+            HttpClient::new(tls, ANSWER_MAX_BYTES)
+        }
+    };
     let answer = client.send(request, within).await?;
     let body = String::from_utf8_lossy(answer.body()).into_owned();
     Ok((answer.status(), body))

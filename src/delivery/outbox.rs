@@ -5,7 +5,8 @@
 //! write comes up short: then the rest and all later frames go into the queue, the shard marks the session blocked,
 //! and the task is the writer. When the task finds the queue empty under the lock it hands back: [`Next::Drained`]
 //! becomes a command in the shard's mailbox, and the shard looks once more under the lock before it writes again. A
-//! frame stays at the front of the queue until its last byte is in the kernel, so "empty" means "nothing half-written".
+//! frame stays at the front of the queue until the socket has taken its last byte, so "empty" means "nothing half-written".
+//! A socket that encrypts takes bytes before the kernel does; while some of those are left, the session stays blocked too.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -28,6 +29,9 @@ use queue::Queue;
 
 mod bound;
 mod queue;
+mod written;
+
+pub use written::Written;
 
 /// The most chunks passed to the kernel in one call. The rest waits for the next call.
 pub const CHUNKS_PER_CALL: usize = 64;
@@ -35,9 +39,10 @@ pub const CHUNKS_PER_CALL: usize = 64;
 /// The only way from `delivery/` to a socket. Implemented by `ws/writer`.
 pub trait TryWrite: Send + Sync + 'static {
     /// Writes as much of `chunks`, in order, as the kernel accepts at once. Never blocks, never raises a signal.
-    /// Returns the number of bytes accepted, or `WouldBlock` if there are none. Looks at no more than
-    /// [`CHUNKS_PER_CALL`] chunks.
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Returns how much was taken, or `WouldBlock` if nothing was. Looks at no more than [`CHUNKS_PER_CALL`] chunks.
+    /// A socket that encrypts may have taken bytes that the kernel has not: with no chunks, it sends what is left of
+    /// them.
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written>;
 }
 
 /// The outcome of a push.
@@ -72,6 +77,8 @@ struct Inner {
     queue: Queue,
     /// Bytes that the shard holds behind acknowledgement windows, counted under the same bound.
     held_bytes: usize,
+    /// Bytes that the socket has taken and the kernel has not, counted likewise.
+    unsent_bytes: u32,
     /// The shard has pushed, so it waits for a `Drained`.
     owes_drained: bool,
     /// The bound that was exceeded last.
@@ -97,6 +104,7 @@ impl Outbox {
         let inner = Inner {
             queue: Queue::default(),
             held_bytes: 0,
+            unsent_bytes: 0,
             owes_drained: false,
             passed: Limit::OutboxBytes,
             state: State::Open,
@@ -135,21 +143,29 @@ impl Outbox {
 
     /// A push by the session's task, before login.
     pub fn push_own(&self, frame: Outgoing) -> Pushed {
-        self.push([frame], 0, false)
+        self.push([frame], Written::taken(0), false)
     }
 
-    /// A push by the shard, of frames of which `written` bytes are already in the kernel. From here on the task is
-    /// the writer, and a [`Next::Drained`] will follow.
-    pub fn push_blocked(&self, frames: impl IntoIterator<Item = Outgoing>, written: usize) -> Pushed {
-        self.push(frames, written, true)
+    /// A push by the shard, of frames of which the socket has already taken what `written` says. From here on the task
+    /// is the writer, and a [`Next::Drained`] will follow.
+    pub fn push_blocked(
+        &self,
+        frames: impl IntoIterator<Item = Outgoing>,
+        written: impl Into<Written>,
+    ) -> Pushed {
+        self.push(frames, written.into(), true)
     }
 
-    fn push(&self, frames: impl IntoIterator<Item = Outgoing>, mut written: usize, by_shard: bool) -> Pushed {
+    fn push(&self, frames: impl IntoIterator<Item = Outgoing>, written: Written, by_shard: bool) -> Pushed {
         let mut inner = self.inner.lock();
         if inner.state != State::Open {
             return Pushed::Closed;
         }
         inner.owes_drained |= by_shard;
+        if written.unsent_bytes() > 0 {
+            inner.note_unsent(written, &self.ledger);
+        }
+        let mut written = written.bytes();
         let (mut outcome, since) = (Pushed::Queued, Instant::now());
         for mut frame in frames {
             let begun = written > 0;
@@ -231,13 +247,13 @@ impl Outbox {
 
     /// Whether nothing waits: what the shard checks before it writes again.
     pub fn is_drained(&self) -> bool {
-        self.inner.lock().queue.is_empty()
+        self.inner.lock().is_drained()
     }
 
-    /// The bytes that wait, including held ones, and since when the oldest frame of the queue has been waiting.
+    /// The bytes that wait, including held and encrypted ones, and since when the oldest frame of the queue has been waiting.
     pub fn waiting(&self) -> (usize, Option<Instant>) {
         let inner = self.inner.lock();
-        (inner.queue.bytes() + inner.held_bytes, inner.queue.since())
+        (inner.bytes(), inner.queue.since())
     }
 
     /// Why the session is ending, if it is.
@@ -256,7 +272,7 @@ impl Outbox {
             return Poll::Ready(Next::Closing(reason));
         }
         inner.queue.drop_expired(&self.ledger);
-        let waits = !inner.queue.is_empty();
+        let waits = !inner.is_drained();
         if !waits && inner.owes_drained {
             inner.owes_drained = false;
             inner.queue.shrink();
@@ -281,19 +297,39 @@ impl Outbox {
         inner.queue.drop_expired(&self.ledger);
         let mut slices = [IoSlice::new(&[]); CHUNKS_PER_CALL];
         let count = inner.queue.slices(&mut slices);
-        if count == 0 {
+        if count == 0 && inner.unsent_bytes == 0 {
             return Ok(());
         }
         let written = self.socket.try_write(&slices[..count])?;
-        inner.queue.advance(written, &self.ledger);
+        inner.queue.advance(written.bytes(), &self.ledger);
+        inner.note_unsent(written, &self.ledger);
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Whether nothing waits, neither here nor in the socket.
+    fn is_drained(&self) -> bool {
+        self.queue.is_empty() && self.unsent_bytes == 0
+    }
+
+    /// All bytes that wait.
+    fn bytes(&self) -> usize {
+        self.queue.bytes() + self.held_bytes + self.unsent_bytes as usize
+    }
+
+    fn note_unsent(&mut self, written: Written, ledger: &Ledger) {
+        let account = self.queue.account;
+        ledger.queued.remove(account, self.unsent_bytes as usize);
+        self.unsent_bytes = written.unsent_bytes();
+        ledger.queued.add(account, self.unsent_bytes as usize);
     }
 }
 
 impl Drop for Outbox {
     fn drop(&mut self) {
         let inner = self.inner.get_mut();
-        let bytes = inner.queue.bytes() + inner.held_bytes;
+        let bytes = inner.bytes();
         self.ledger.queued.remove(inner.queue.account, bytes);
         let lost = inner.queue.messages();
         self.ledger.dropped.fetch_add(lost, Ordering::Relaxed);

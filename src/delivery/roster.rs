@@ -281,7 +281,7 @@ impl Roster {
 struct NoSocket;
 
 impl TryWrite for NoSocket {
-    fn try_write(&self, _: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+    fn try_write(&self, _: &[std::io::IoSlice<'_>]) -> std::io::Result<super::outbox::Written> {
         Err(std::io::ErrorKind::NotConnected.into())
     }
 }

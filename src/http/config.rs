@@ -12,6 +12,10 @@ use super::proxies::{ForwardedHeader, Network};
 use crate::origins::Origins;
 use crate::setting::{ByteSize, Findings, HumanDuration, address, as_text, optional_address};
 
+mod tls;
+
+pub use tls::{MinVersion, TlsConfig};
+
 /// First segments used by Herald's own routes (docs/rest.md).
 const RESERVED: [&str; 5] = ["api", "livez", "readyz", "metrics", "manage"];
 
@@ -70,6 +74,10 @@ pub struct Config {
     pub forwarded_header: ForwardedHeader,
     /// Whether their connections to `listen` begin with a PROXY protocol v2 header.
     pub proxy_protocol: bool,
+    /// How `listen` speaks TLS.
+    pub tls: TlsConfig,
+    /// The same of `admin_listen`.
+    pub admin_tls: TlsConfig,
 }
 
 impl Default for Config {
@@ -98,6 +106,8 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::XForwardedFor,
             proxy_protocol: false,
+            tls: TlsConfig::default(),
+            admin_tls: TlsConfig::default(),
         }
     }
 }
@@ -131,6 +141,14 @@ impl Config {
             findings.error(
                 "http.proxy_protocol",
                 "expected http.trusted_proxies to name the proxies that send it",
+            );
+        }
+        self.tls.check("http.tls", findings);
+        self.admin_tls.check("http.admin_tls", findings);
+        if self.admin_tls.files().is_some() && self.admin_listen.is_none() {
+            findings.error(
+                "http.admin_tls",
+                "expected http.admin_listen too, or http.tls instead",
             );
         }
         findings.positive("http.header_timeout", self.header_timeout);

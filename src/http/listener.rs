@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::FutureExt as _;
 use http::StatusCode;
 use hyper::server::conn::http1;
 use socket2::{SockRef, TcpKeepalive};
@@ -24,6 +25,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::ws::http_stream::Times;
 use crate::ws::newcomers::{Bounds, Newcomers};
 use crate::ws::peer::Place;
+use crate::ws::wire::Wire;
 
 mod arriving;
 pub mod descriptors;
@@ -32,12 +34,15 @@ mod head;
 mod proxy_protocol;
 mod refusal;
 mod serving;
+mod tls;
 
 use arriving::Arriving;
 use descriptors::OpenFiles;
 use failures::{Failures, Strangers};
 use refusal::{Refusals, say};
 use serving::{Serving, Shared, too_many};
+use tls::Tls;
+pub use tls::TlsOptions;
 
 /// Connections that may wait for `accept`. The kernel may hold fewer (`net.core.somaxconn`).
 const BACKLOG: u32 = 4_096;
@@ -77,6 +82,10 @@ pub struct Options {
     pub proxy_protocol: bool,
     /// Connections of `http.admin_listen` at the same time.
     pub admin_places: usize,
+    /// `http.tls`, or `http.admin_tls` for that listener.
+    pub tls: Option<TlsOptions>,
+    /// `http.admin_tls`
+    pub admin_tls: Option<TlsOptions>,
 }
 
 impl Options {
@@ -110,13 +119,22 @@ impl Options {
             proxies: Proxies::new(&http.trusted_proxies, http.forwarded_header),
             proxy_protocol: http.proxy_protocol,
             admin_places: shares.admin,
+            tls: None,
+            admin_tls: None,
         }
+    }
+
+    /// The same with TLS, on either listener.
+    pub fn with_tls(mut self, main: Option<TlsOptions>, admin: Option<TlsOptions>) -> Self {
+        (self.tls, self.admin_tls) = (main, admin);
+        self
     }
 
     /// The same for `http.admin_listen`, which clients reach directly, and which has places of its own.
     pub fn for_admin(mut self) -> Self {
         self.proxy_protocol = false;
         self.places = self.admin_places;
+        self.tls = self.admin_tls.take();
         self
     }
 
@@ -163,7 +181,10 @@ pub async fn serve(
     tasks: &TaskTracker,
 ) {
     let places = Arc::new(Semaphore::new(options.places));
-    let full: Arc<str> = refusal::answer(StatusCode::SERVICE_UNAVAILABLE, options.full()).into();
+    let full: Arc<[u8]> = match options.tls {
+        None => refusal::answer(StatusCode::SERVICE_UNAVAILABLE, options.full()).into(),
+        Some(_) => tls::REFUSED.into(),
+    };
     let strangers = Arc::new(Strangers::default());
     let mut builder = http1::Builder::new();
     // All times are watched by `serving`; hyper's own time-out does not know a request's first byte.
@@ -171,6 +192,7 @@ pub async fn serve(
     let mut failures = Failures::new(metrics.clone());
     let shared = Arc::new(Shared {
         addresses: AddressPlaces::new(options.per_address),
+        tls: options.tls.clone().map(Tls::new),
         newcomers: Newcomers::new(options.newcomers),
         refusals: Refusals::new(options.refusals),
         options,
@@ -222,9 +244,10 @@ pub async fn serve(
 /// they end or become WebSockets, which have a limit of their own.
 fn serve_one(connection: Serving, stream: TcpStream) -> impl Future<Output = ()> + Send {
     let most = connection.shared.options.per_address;
-    let seat = connection.seat();
+    let (seat, has_tls) = (connection.seat(), connection.shared.tls.is_some());
     let served = match seat {
-        Some(seat) => Ok((connection.run(stream), seat)),
+        Some(seat) if has_tls => Ok((Box::pin(tls::serve(connection, stream)).left_future(), seat)),
+        Some(seat) => Ok((connection.run(Wire::Plain(stream)).right_future(), seat)),
         None => Err(stream),
     };
     async move {
@@ -233,6 +256,8 @@ fn serve_one(connection: Serving, stream: TcpStream) -> impl Future<Output = ()>
                 served.await;
                 drop(seat);
             }
+            // Words want a handshake, which is what there are too many of.
+            Err(stream) if has_tls => say(stream, tls::REFUSED).await,
             Err(stream) => say(stream, &too_many(most)).await,
         }
     }

@@ -27,8 +27,9 @@ use crate::stomp::Frame;
 use crate::task;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
+use crate::ws::socket::Socket;
 use crate::ws::upgrade::{Connection, register};
-use crate::ws::writer::{PlainSocket, flush_last, write_outbox};
+use crate::ws::writer::{flush_last, write_outbox};
 
 mod act;
 mod greet;
@@ -62,7 +63,7 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
         leftover,
         arrival,
     } = connection;
-    let outbox = context.registry.outbox(socket.clone());
+    let outbox = context.registry.outbox(socket.writer());
     outbox.belong_to(&AddressGroup::of(arrival.address));
     let socket = register(socket);
     let key = context.registry.session();
@@ -124,7 +125,7 @@ fn run(
     logged_in: Box<LoggedIn>,
     inputs: &mut Inputs<'_>,
     outbox: &Outbox,
-    socket: &AsyncFd<Arc<PlainSocket>>,
+    socket: &AsyncFd<Socket>,
 ) -> impl Future<Output = CloseReason> + Send {
     let LoggedIn {
         mut session,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use crate::close_reason::CloseReason;
@@ -125,6 +125,10 @@ pub struct Metrics {
     limit_hits: IntCounterVec,
     /// Connections closed for want of a right PROXY protocol header.
     pub proxy_protocol_refused: IntCounter,
+    /// TLS handshakes that had no turn in time, or held one for too long.
+    pub tls_handshakes_refused: IntCounter,
+    /// Until when the certificates hold, by their setting; [`Metrics::certificate_expires`] tells.
+    certificates: IntGaugeVec,
     /// Spans that the collector has taken.
     pub spans_exported: IntCounter,
     /// Spans that were lost, by `reason`: `queue` (it was full), `export` (the collector did not take them), `shutdown`.
@@ -237,6 +241,11 @@ impl Metrics {
             otlp_failures: make.counter(names::OTLP_FAILURES)?,
             limit_hits: make.counters(names::LIMIT_HITS, &["limit"])?,
             proxy_protocol_refused: make.counter(names::PROXY_PROTOCOL_REFUSED)?,
+            tls_handshakes_refused: make.counter(names::TLS_HANDSHAKES_REFUSED)?,
+            certificates: {
+                let name = names::TLS_CERTIFICATE_EXPIRES;
+                make.add(IntGaugeVec::new(Opts::new(name.name, name.help), &["setting"])?)?
+            },
             spans_exported: make.counter(names::SPANS_EXPORTED)?,
             spans_lost: make.counters(names::SPANS_LOST, &["reason"])?,
             http_requests: {
@@ -268,6 +277,9 @@ impl Metrics {
     fn show_all_from_the_start(&self) {
         for reason in CloseReason::ALL {
             self.closes.with_label_values(&[reason.label()]);
+        }
+        for setting in ["http.tls", "http.admin_tls"] {
+            self.certificates.with_label_values(&[setting]);
         }
         for reason in ["queue", "export", "shutdown"] {
             self.spans_lost.with_label_values(&[reason]);
@@ -305,6 +317,13 @@ impl Metrics {
                 self.publish_refused.with_label_values(&[source, reason]);
             }
         }
+    }
+
+    /// Tells until when the certificate of `setting` holds.
+    pub fn certificate_expires(&self, setting: &str, at: std::time::SystemTime) {
+        let since = at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let gauge = self.certificates.with_label_values(&[setting]);
+        gauge.set(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     }
 
     /// Counts that `limit` was hit.

@@ -2,15 +2,13 @@
 //! code.
 
 use std::io::{self, Read};
-use std::net::Shutdown;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::unix::AsyncFd;
 
 use super::guard::CONTROL_MAX_BYTES;
-use super::writer::PlainSocket;
+use super::socket::Socket;
 use crate::delivery::wire;
 
 const LINGER: Duration = Duration::from_secs(2);
@@ -53,15 +51,15 @@ fn control_frame(first: u8, payload: &[u8]) -> Bytes {
 /// Shuts down the sending side and waits for the peer to do the same, for at most 2 s or 4 MiB, so that what was
 /// written last (ERROR, Close) arrives: closing a socket with unread input makes the kernel send RST, which destroys
 /// it.
-pub async fn linger(socket: &AsyncFd<Arc<PlainSocket>>) {
-    if socket.get_ref().0.shutdown(Shutdown::Write).is_err() {
+pub async fn linger(socket: &AsyncFd<Socket>) {
+    if socket.get_ref().finish().is_err() {
         return; // The peer is gone already.
     }
     // Both outcomes, EOF and a peer that does not end, have the same consequence: the caller drops the socket.
     let _ = tokio::time::timeout(LINGER, discard(socket)).await;
 }
 
-async fn discard(socket: &AsyncFd<Arc<PlainSocket>>) -> io::Result<()> {
+async fn discard(socket: &AsyncFd<Socket>) -> io::Result<()> {
     let (mut left, mut piece) = (LINGER_MAX_BYTES, LINGER_PIECE_BYTES);
     while left > 0 {
         if piece == 0 {
@@ -69,7 +67,7 @@ async fn discard(socket: &AsyncFd<Arc<PlainSocket>>) -> io::Result<()> {
             piece = LINGER_PIECE_BYTES;
         }
         let mut ready = socket.readable().await?;
-        let read = ready.try_io(|socket| (&socket.get_ref().0).read(&mut [0; 8192]));
+        let read = ready.try_io(|socket| socket.get_ref().stream().read(&mut [0; 8192]));
         match read {
             Ok(Ok(0)) => return Ok(()),
             Ok(Ok(read)) => {
@@ -90,12 +88,12 @@ mod tests {
     use crate::ws::upgrade::register;
 
     /// Both ends of a connection over loopback; the first is the server's.
-    async fn pair() -> (AsyncFd<Arc<PlainSocket>>, tokio::net::TcpStream) {
+    async fn pair() -> (AsyncFd<Socket>, tokio::net::TcpStream) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (client, accepted) = tokio::join!(tokio::net::TcpStream::connect(address), listener.accept());
         let server = accepted.unwrap().0.into_std().unwrap();
-        let server = register(Arc::new(PlainSocket(server))).unwrap();
+        let server = register(Socket::plain(server)).unwrap();
         (server, client.unwrap())
     }
 

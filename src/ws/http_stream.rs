@@ -1,21 +1,19 @@
 //! A TCP connection while it speaks HTTP: hyper reads and writes through [`HttpStream`], from which [`Pace`] learns when a
 //! request's first byte came, when its answer was written, and since when the peer takes nothing. Knows no request's
-//! content. A WebSocket takes the bare socket out.
+//! content. A WebSocket takes the socket out.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::net::SendFlags;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::newcomers::Standing;
+use super::wire::Wire;
 use crate::limit::Limit;
 
 mod ahead;
@@ -61,14 +59,16 @@ struct State {
     answers: u64,
     /// Since when the peer takes nothing.
     stalled: Option<Instant>,
+    /// What TLS holds of what came, which hyper has not seen.
+    held_bytes: usize,
     /// Whether hyper refused a request head.
     refused: bool,
     /// Whether the socket is to be reset when it is dropped.
     reset: bool,
     /// The socket of a refused head, which hyper has let go.
-    returned: Option<TcpStream>,
+    returned: Option<Wire>,
     /// The same where the client has its answer and still sends.
-    answered_early: Option<TcpStream>,
+    answered_early: Option<Wire>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +96,7 @@ impl Pace {
             ahead: Ahead::default(),
             answers: 0,
             stalled: None,
+            held_bytes: 0,
             refused: false,
             reset: false,
             returned: None,
@@ -120,7 +121,7 @@ impl Pace {
         match state.phase {
             Phase::Head(_) | Phase::Idle(_) => Standing {
                 waits: state.answers == 0,
-                head_bytes: state.ahead.bytes(),
+                head_bytes: state.ahead.bytes().saturating_add(state.held_bytes),
                 idle: true,
                 answers: state.answers,
             },
@@ -156,13 +157,13 @@ impl Pace {
     }
 
     /// The socket, after a request head was refused and hyper let it go. Its peer has had no answer.
-    pub(crate) fn take_refused(&self) -> Option<TcpStream> {
+    pub(crate) fn take_refused(&self) -> Option<Wire> {
         self.state.lock().returned.take()
     }
 
     /// The socket, where a request was answered before all of its body had come and hyper let the connection go. If it were
     /// closed at once, what is still to come would make the kernel destroy the answer.
-    pub(crate) fn take_answered_early(&self) -> Option<TcpStream> {
+    pub(crate) fn take_answered_early(&self) -> Option<Wire> {
         self.state.lock().answered_early.take()
     }
 
@@ -241,23 +242,23 @@ impl Drop for Exchange {
 #[derive(Debug)]
 pub(crate) struct HttpStream {
     /// `None` only in the course of dropping.
-    socket: Option<TcpStream>,
+    socket: Option<Wire>,
     pace: Arc<Pace>,
 }
 
 impl HttpStream {
     /// `socket`, watched by `pace`.
-    pub(crate) fn new(socket: TcpStream, pace: Arc<Pace>) -> Self {
+    pub(crate) fn new(socket: Wire, pace: Arc<Pace>) -> Self {
         let socket = Some(socket);
         Self { socket, pace }
     }
 
-    /// The bare socket.
-    pub(crate) fn into_socket(mut self) -> Option<TcpStream> {
+    /// The socket alone.
+    pub(crate) fn into_socket(mut self) -> Option<Wire> {
         self.socket.take()
     }
 
-    fn socket(&mut self) -> io::Result<(Pin<&mut TcpStream>, &Pace)> {
+    fn socket(&mut self) -> io::Result<(Pin<&mut Wire>, &Pace)> {
         let socket = self.socket.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         Ok((Pin::new(socket), &self.pace))
     }
@@ -273,7 +274,7 @@ impl Drop for HttpStream {
         }
         // The kernel keeps what it holds for no longer than that either. Not set earlier: it counts the time of a slow
         // reader as well, who has no room for a whole packet. If these fail, the kernel has its own patience.
-        let options = SockRef::from(&socket);
+        let options = socket.options();
         let _ = match state.reset {
             true => options.set_linger(Some(Duration::ZERO)),
             false => options.set_tcp_user_timeout(Some(self.pace.times.write)),
@@ -290,21 +291,32 @@ impl AsyncRead for HttpStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let (socket, pace) = self.get_mut().socket()?;
+        let (mut socket, pace) = self.get_mut().socket()?;
         let before = buffer.filled().len();
-        let read = socket.poll_read(cx, buffer);
+        let read = socket.as_mut().poll_read(cx, buffer);
         pace.has_read(buffer.filled().get(before..).unwrap_or_default());
+        if let Some(held) = socket.held_bytes() {
+            pace.state.lock().held_bytes = held;
+        }
         read
     }
 }
 
-/// Sends at once what fits, whether or not tokio takes the socket for writable.
-fn push(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(
-        socket,
-        bytes,
-        SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-    )?)
+/// Waits until TLS has sent what it holds; without TLS nothing is held. A peer that takes nothing is noted here, as it is where
+/// a write finds no room.
+fn poll_sent(mut socket: Pin<&mut Wire>, pace: &Pace, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let before = socket.unsent_bytes();
+    let flushed = socket.as_mut().poll_flush(cx);
+    if before > 0 && socket.unsent_bytes() < before {
+        pace.state.lock().stalled = None;
+    }
+    if flushed.is_ready() {
+        return flushed;
+    }
+    if pace.has_written(Poll::Pending, || socket.push(&[])).is_ready() {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
 }
 
 impl AsyncWrite for HttpStream {
@@ -313,8 +325,9 @@ impl AsyncWrite for HttpStream {
         if pace.is_refusal() {
             return Poll::Ready(Ok(bytes.len()));
         }
+        ready!(poll_sent(socket.as_mut(), pace, cx))?;
         let written = socket.as_mut().poll_write(cx, bytes);
-        pace.has_written(written, || push(&socket, bytes))
+        pace.has_written(written, || socket.push(bytes))
     }
 
     fn poll_write_vectored(
@@ -326,18 +339,19 @@ impl AsyncWrite for HttpStream {
         if pace.is_refusal() {
             return Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum()));
         }
+        ready!(poll_sent(socket.as_mut(), pace, cx))?;
         let written = socket.as_mut().poll_write_vectored(cx, parts);
         let first = parts.iter().find(|part| !part.is_empty());
-        pace.has_written(written, || push(&socket, first.map_or(&[][..], |part| &part[..])))
+        pace.has_written(written, || socket.push(first.map_or(&[][..], |part| &part[..])))
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.socket.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (socket, pace) = self.get_mut().socket()?;
-        let flushed = socket.poll_flush(cx);
+        let flushed = poll_sent(socket, pace, cx);
         if flushed.is_ready() {
             pace.has_flushed();
         }

@@ -8,9 +8,8 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::hash::Hash;
-use std::io::{self, Read};
+use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -19,9 +18,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::coop::consume_budget;
 
 use super::guard::{Guard, only_pongs};
+use super::socket::{Got, Socket};
 use super::utf8::Checker;
-use super::writer::PlainSocket;
 use crate::limit::Share;
+use crate::tls::session::PLAIN_MIN_BYTES;
 
 mod error;
 mod frames;
@@ -74,7 +74,7 @@ impl std::ops::Deref for Payload {
 
 /// The reading side of one connection: less than 150 bytes, and no more while parked.
 pub struct Reader<'a> {
-    socket: &'a AsyncFd<Arc<PlainSocket>>,
+    socket: &'a AsyncFd<Socket>,
     /// Read but not yet taken: less than one frame while [`Reader::next`] waits.
     pending: BytesMut,
     /// Whether the buffer of `pending` still holds room that frames taken from its front have freed.
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
     /// `max_message_bytes` over all its fragments. `activity` is called whenever bytes arrive, also in the middle of
     /// a frame, unless they are nothing but pongs.
     pub fn new(
-        socket: &'a AsyncFd<Arc<PlainSocket>>,
+        socket: &'a AsyncFd<Socket>,
         leftover: Bytes,
         max_message_bytes: usize,
         activity: &'a (dyn Fn() + Sync),
@@ -168,7 +168,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the next control event; stays pending while data is next. The data stays where it is, so that it takes
-    /// no memory and is judged by the limits in force when [`next`](Self::next) reaches it.
+    /// no memory and is judged by the limits in force when [`next`](Self::next) reaches it. With TLS, what one read brings
+    /// is kept: nobody can look into it otherwise.
     ///
     /// # Cancel safety
     /// Cancel-safe, like [`next`](Self::next).
@@ -183,18 +184,23 @@ impl<'a> Reader<'a> {
     }
 
     /// Waits for the first byte of a frame without taking it. The end of the stream counts as control.
-    async fn control_is_ahead(&self) -> io::Result<bool> {
+    async fn control_is_ahead(&mut self) -> Result<bool, ReadError> {
         const CONTROL: u8 = 0x08;
-        if let Some(first) = self.pending.first() {
-            return Ok(first & CONTROL != 0);
-        }
         loop {
-            let mut ready = self.socket.readable().await?;
-            let mut first = [0];
-            match ready.try_io(|socket| socket.get_ref().0.peek(&mut first)) {
-                Ok(Ok(length)) => return Ok(length == 0 || first[0] & CONTROL != 0),
+            if let Some(first) = self.pending.first() {
+                return Ok(first & CONTROL != 0);
+            }
+            let socket = self.socket;
+            let mut ready = socket.readable().await?;
+            match ready.try_io(|socket| look(socket.get_ref())) {
+                Ok(Ok(Ahead::End)) => return Ok(true),
+                Ok(Ok(Ahead::First(first))) => return Ok(first & CONTROL != 0),
+                Ok(Ok(Ahead::Read(bytes))) => {
+                    self.note_activity(&bytes);
+                    self.keep(&bytes)?;
+                }
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Err(error),
+                Ok(Err(error)) => return Err(error.into()),
                 Err(_would_block) => {}
             }
         }
@@ -228,15 +234,15 @@ impl<'a> Reader<'a> {
             // more in vain.
             let mut ready = ready!(self.socket.poll_read_ready(cx))?;
             let read = SCRATCH.with_borrow_mut(|scratch| {
-                let read = ready.try_io(|socket| (&socket.get_ref().0).read(scratch));
+                let read = ready.try_io(|socket| socket.get_ref().read(scratch));
                 // A read that did not fill the buffer has emptied the kernel's (epoll(7), "Questions and answers",
                 // 9), which saves a heart-beat its second system call. That the peer has closed stays known, whatever
                 // is cleared.
-                if matches!(read, Ok(Ok(read)) if read < scratch.len()) {
+                if matches!(read, Ok(Ok(Got { drained: true, .. }))) {
                     ready.clear_ready();
                 }
                 match read {
-                    Ok(Ok(read)) => self.on_read(scratch.get(..read).unwrap_or_default()),
+                    Ok(Ok(Got { bytes, .. })) => self.on_read(scratch.get(..bytes).unwrap_or_default()),
                     Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
                     Ok(Err(error)) => Err(error.into()),
                     Err(_would_block) => Ok(None),
@@ -326,6 +332,32 @@ impl<'a> Reader<'a> {
             let _less = self.hold(0);
         }
     }
+}
+
+/// What is ahead on a socket.
+enum Ahead {
+    End,
+    /// This byte, which stays where it is.
+    First(u8),
+    /// These bytes, which had to be read.
+    Read(Bytes),
+}
+
+fn look(socket: &Socket) -> io::Result<Ahead> {
+    if let Socket::Plain(socket) = socket {
+        let mut first = [0];
+        return Ok(match socket.0.peek(&mut first)? {
+            0 => Ahead::End,
+            _ => Ahead::First(first[0]),
+        });
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        let got = socket.read(scratch.get_mut(..PLAIN_MIN_BYTES).unwrap_or_default())?;
+        Ok(match scratch.get(..got.bytes).unwrap_or_default() {
+            [] => Ahead::End,
+            bytes => Ahead::Read(Bytes::copy_from_slice(bytes)),
+        })
+    })
 }
 
 #[cfg(test)]

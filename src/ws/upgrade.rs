@@ -26,7 +26,7 @@ use tracing::debug;
 use super::http_stream::HttpStream;
 use super::newcomers::{Newcomer, Standing};
 use super::peer::{Peer, Place};
-use super::writer::PlainSocket;
+use super::socket::Socket;
 use crate::limit::AddressPlace;
 use crate::origins::Origins;
 use crate::problem::Problem;
@@ -40,9 +40,9 @@ pub use admission::Admission;
 
 /// An open WebSocket. Nothing after the handshake has been read except `leftover`.
 pub struct Connection {
-    /// The bare socket, non-blocking; [`register`] makes it awaitable.
-    pub socket: Arc<PlainSocket>,
-    /// What came in the same packet as the handshake. Read it first.
+    /// The socket, non-blocking; [`register`] makes it awaitable.
+    pub socket: Socket,
+    /// What came with the handshake. Read it first.
     pub leftover: Bytes,
     /// The origin of the connection.
     pub arrival: Arrival,
@@ -164,10 +164,10 @@ fn not_possible() -> Response {
 ///
 /// # Errors
 /// The errors of registering with epoll.
-pub fn register(socket: Arc<PlainSocket>) -> io::Result<AsyncFd<Arc<PlainSocket>>> {
+pub fn register(socket: Socket) -> io::Result<AsyncFd<Socket>> {
     #[expect(
         deprecated,
-        reason = "its successor is `unsafe`: the descriptor must stay the same and open, which the Arc sees to"
+        reason = "its successor is `unsafe`: the descriptor must stay the same and open, which the Arc inside sees to"
     )]
     AsyncFd::new(socket)
 }
@@ -211,21 +211,23 @@ fn run(
     }
 }
 
-/// The TCP connection below hyper's `Upgraded`, taken out of tokio, and what hyper had read beyond the request.
-async fn take_out(upgraded: UpgradeFut) -> Result<(Arc<PlainSocket>, Bytes), String> {
+/// The connection below hyper's `Upgraded`, taken out of tokio, and what was read beyond the request.
+async fn take_out(upgraded: UpgradeFut) -> Result<(Socket, Bytes), String> {
     let websocket = upgraded.await.map_err(|error| error.to_string())?;
     let parts = websocket
         .into_inner()
         .into_inner()
         .downcast::<TokioIo<HttpStream>>()
-        .map_err(|_| "not a plain TCP connection".to_owned())?;
+        .map_err(|_| "not a connection of the listener's".to_owned())?;
+    let wire = parts.io.into_inner().into_socket();
+    let wire = wire.ok_or_else(|| "the connection is closed".to_owned())?;
+    let (socket, behind) = wire.into_socket().map_err(|error| error.to_string())?;
     // A copy: hyper's buffer is freed with `parts`.
-    let leftover = Bytes::copy_from_slice(&parts.read_buf);
-    let socket = parts.io.into_inner().into_socket();
-    let socket = socket.ok_or_else(|| "the connection is closed".to_owned())?;
-    // It stays non-blocking.
-    let stream = socket.into_std().map_err(|error| error.to_string())?;
-    Ok((Arc::new(PlainSocket(stream)), leftover))
+    let leftover = match behind.is_empty() {
+        true => Bytes::copy_from_slice(&parts.read_buf),
+        false => [&parts.read_buf[..], &behind[..]].concat().into(),
+    };
+    Ok((socket, leftover))
 }
 
 /// Counts as an open connection while it lives.

@@ -1,49 +1,20 @@
-//! The socket as `delivery/` and the session's task share it: one descriptor, written by one of the two at a time
-//! (see `delivery/outbox`), and the task's half of the writing.
+//! The task's half of the writing: what waits in an outbox, whenever the socket takes more. Knows no frame.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
-use std::net::TcpStream;
-use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
+use std::io;
 use std::task::{Context, Poll, ready};
 
-use rustix::net::{SendAncillaryBuffer, SendFlags};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::socket::Socket;
 use crate::close_reason::CloseReason;
-use crate::delivery::outbox::{CHUNKS_PER_CALL, Next, Outbox, TryWrite};
+use crate::delivery::outbox::{Next, Outbox};
 
 /// A larger send buffer is not grown further: Linux takes twice what is asked for, up to twice `net.core.wmem_max`,
 /// and might make it smaller.
 const GROWN_MAX_BYTES: usize = 512 << 10;
-
-/// A plain TCP connection in non-blocking mode. The session's task registers it as `AsyncFd<Arc<PlainSocket>>`.
-#[derive(Debug)]
-pub struct PlainSocket(pub TcpStream);
-
-impl AsRawFd for PlainSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
-
-impl TryWrite for PlainSocket {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
-        // DONTWAIT: a shard never blocks. NOSIGNAL: a peer that is gone causes an error, not SIGPIPE.
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let sent = match chunks {
-            [one] => rustix::net::send(&self.0, one, flags)?,
-            many => {
-                let many = &many[..many.len().min(CHUNKS_PER_CALL)];
-                rustix::net::sendmsg(&self.0, many, &mut SendAncillaryBuffer::default(), flags)?
-            }
-        };
-        Ok(sent)
-    }
-}
 
 /// Writes what waits in `outbox` whenever something does, and calls `drained` whenever the shard may write again.
 /// Ends with the reason as soon as the outbox is closed ([`flush`] writes the rest), or with the error of the socket.
@@ -51,7 +22,7 @@ impl TryWrite for PlainSocket {
 /// Cancel-safe: what the kernel has accepted is taken off the outbox under its lock, so a dropped future loses and
 /// repeats nothing.
 pub fn write_outbox<Handed: Future<Output = ()> + Send>(
-    socket: &AsyncFd<Arc<PlainSocket>>,
+    socket: &AsyncFd<Socket>,
     outbox: &Outbox,
     drained: impl Fn() -> Handed + Send,
 ) -> impl Future<Output = io::Result<CloseReason>> + Send {
@@ -72,11 +43,7 @@ enum Step {
     Closing(CloseReason),
 }
 
-fn poll_step(
-    socket: &AsyncFd<Arc<PlainSocket>>,
-    outbox: &Outbox,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<Step>> {
+fn poll_step(socket: &AsyncFd<Socket>, outbox: &Outbox, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
     loop {
         match ready!(outbox.poll_next(cx)) {
             Next::Write => {
@@ -95,9 +62,9 @@ fn poll_step(
 /// Writes everything that waits, including the last frames of a session. It enlarges the kernel's buffer for them, so
 /// that the kernel takes them although the peer does not read: a client that reads late, after Herald has let go of
 /// the connection, still learns why it was closed. The caller bounds the time.
-pub async fn flush_last(socket: &AsyncFd<Arc<PlainSocket>>, outbox: &Outbox) -> io::Result<()> {
+pub async fn flush_last(socket: &AsyncFd<Socket>, outbox: &Outbox) -> io::Result<()> {
     if !outbox.is_drained() {
-        let options = SockRef::from(&socket.get_ref().0);
+        let options = SockRef::from(socket.get_ref().stream());
         let bytes = options.send_buffer_size()?;
         if bytes <= GROWN_MAX_BYTES {
             // Linux reports twice what was set, so setting this value doubles the buffer.
@@ -113,7 +80,7 @@ pub async fn flush_last(socket: &AsyncFd<Arc<PlainSocket>>, outbox: &Outbox) -> 
 }
 
 /// Writes everything that waits now. The caller bounds the time.
-pub async fn flush(socket: &AsyncFd<Arc<PlainSocket>>, outbox: &Outbox) -> io::Result<()> {
+pub async fn flush(socket: &AsyncFd<Socket>, outbox: &Outbox) -> io::Result<()> {
     while !outbox.is_drained() {
         socket
             .async_io(Interest::WRITABLE, |_| outbox.write_waiting())

@@ -50,6 +50,7 @@ mod slow;
 mod stomp;
 mod streams;
 mod support;
+mod tls;
 mod tracing;
 mod transactions;
 mod websocket;

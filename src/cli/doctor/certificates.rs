@@ -20,6 +20,8 @@ pub(super) fn look(config: &Config) -> Vec<Line> {
     let files = [
         ("bus.ca_file", &config.bus.ca_file),
         ("bus.cert_file", &config.bus.cert_file),
+        ("http.tls.cert_file", &config.http.tls.cert_file),
+        ("http.admin_tls.cert_file", &config.http.admin_tls.cert_file),
     ];
     let files = files
         .into_iter()

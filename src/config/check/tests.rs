@@ -101,6 +101,18 @@ fn addresses_and_paths() {
     refused("http.trace_url", &["javascript:alert({trace_id})", "https://a/"]);
     check("http.max_request_bytes = '65MiB'", &["http.max_request_bytes"]);
     check("http.proxy_protocol = true", &["http.proxy_protocol"]);
+    for section in ["http.tls", "http.admin_tls"] {
+        let key = |name: &str| format!("{section}.{name}");
+        check(&format!("{section}.cert_file = '/a'"), &[&*key("cert_file")]);
+        check(&format!("{section}.key_file = '/a'"), &[&*key("key_file")]);
+        check(&format!("{section}.handshakes = 0"), &[&*key("handshakes")]);
+        refused(&key("min_version"), &["1.1", "TLSv1.3", ""]);
+        taken(&key("min_version"), &["1.2", "1.3"]);
+    }
+    check(
+        "http.admin_tls = { cert_file = '/a', key_file = '/b' }",
+        &["http.admin_tls"],
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::close_reason::CloseReason;
 use crate::delivery::frames::Frames;
-use crate::delivery::outbox::{Outbox, Outgoing, Pushed};
+use crate::delivery::outbox::{Outbox, Outgoing, Pushed, Written};
 use crate::delivery::roster::{Hot, Roster, Session, Slot};
 
 /// The outcome of one write to one session.
@@ -79,19 +79,19 @@ pub(crate) fn send_one(hot: &mut Hot, outbox: &Outbox, frame: Outgoing, tick: u3
 }
 
 /// Tries the socket unless something waits there. `Continue` if the session's task is the writer from here on: it
-/// holds how many bytes are already in the kernel.
+/// holds what the socket has already taken.
 #[inline]
-fn attempt(hot: &mut Hot, slices: &[IoSlice<'_>], bytes: usize, tick: u32) -> ControlFlow<Sent, usize> {
+fn attempt(hot: &mut Hot, slices: &[IoSlice<'_>], bytes: usize, tick: u32) -> ControlFlow<Sent, Written> {
     if hot.blocked {
-        return ControlFlow::Continue(0);
+        return ControlFlow::Continue(Written::taken(0));
     }
     let written = match hot.socket.try_write(slices) {
-        Ok(n) if n == bytes => {
+        Ok(written) if written.is_all_of(bytes) => {
             hot.last_write = tick;
             return ControlFlow::Break(Sent::Written);
         }
-        Ok(n) => n,
-        Err(error) if is_full(&error) => 0,
+        Ok(written) => written,
+        Err(error) if is_full(&error) => Written::taken(0),
         Err(_) => return ControlFlow::Break(Sent::Failed(CloseReason::PeerGone)),
     };
     hot.blocked = true;

@@ -15,7 +15,7 @@ impl Outbox {
     pub(crate) fn belong_to(&self, owner: &impl Hash) {
         let account = self.ledger.queued.account(owner);
         let mut inner = self.inner.lock();
-        let bytes = inner.queue.bytes() + inner.held_bytes;
+        let bytes = inner.bytes();
         self.ledger.queued.remove(inner.queue.account, bytes);
         self.ledger.queued.add(account, bytes);
         inner.queue.account = account;
@@ -24,7 +24,7 @@ impl Outbox {
     /// Whether `bytes` more would leave half of the bound free, or nothing waits at all.
     pub fn has_half_free(&self, bytes: usize) -> bool {
         let inner = self.inner.lock();
-        let own = inner.queue.bytes() + inner.held_bytes;
+        let own = inner.bytes();
         own == 0 || own.saturating_add(bytes) <= self.limit_bytes / 2
     }
 
@@ -39,7 +39,7 @@ impl Outbox {
     /// Whether `bytes` more would exceed a bound, which is then recorded.
     pub(super) fn is_over(&self, inner: &mut Inner, bytes: usize) -> bool {
         let left = self.ledger.queued.left(inner.queue.account);
-        let own = inner.queue.bytes() + inner.held_bytes;
+        let own = inner.bytes();
         let is_over_own = own > 0 && own + bytes > self.limit_bytes;
         // The less its user has left, the less one session may have: many that never read are closed while there is room
         // for a session that falls behind for a moment, instead of whichever comes first once everything is taken.

@@ -12,7 +12,7 @@ struct Pipe {
 }
 
 impl TryWrite for Pipe {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
         let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect();
         let taken = bytes.len().min(self.room.load(Ordering::Relaxed));
         if taken == 0 {
@@ -20,7 +20,7 @@ impl TryWrite for Pipe {
         }
         self.room.fetch_sub(taken, Ordering::Relaxed);
         self.taken.lock().extend_from_slice(&bytes[..taken]);
-        Ok(taken)
+        Ok(Written::taken(taken))
     }
 }
 
@@ -288,4 +288,74 @@ fn a_close_wakes_a_task_that_waits_for_a_full_socket() {
     assert_eq!(count.0.load(Ordering::Relaxed), 0, "more to write is no news");
     f.outbox.close(CloseReason::Silence, []);
     assert_eq!(count.0.load(Ordering::Relaxed), 1);
+}
+
+/// A socket that encrypts: it takes everything, and holds what the kernel has no room for.
+struct Holding {
+    pipe: Pipe,
+    held: Mutex<Vec<u8>>,
+}
+
+impl TryWrite for Holding {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
+        let mut held = self.held.lock();
+        if !held.is_empty() {
+            let sent = self.pipe.try_write(&[IoSlice::new(&held)])?.bytes();
+            held.drain(..sent);
+            if !held.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        let taken: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect();
+        let sent = match taken.is_empty() {
+            true => 0,
+            false => self
+                .pipe
+                .try_write(&[IoSlice::new(&taken)])
+                .map_or(0, Written::bytes),
+        };
+        held.extend_from_slice(&taken[sent..]);
+        Ok(Written::taken(taken.len()).with_unsent(held.len()))
+    }
+}
+
+#[test]
+fn what_the_socket_holds_back_waits_as_what_is_queued() {
+    let socket = Arc::new(Holding {
+        pipe: Pipe {
+            taken: Mutex::default(),
+            room: AtomicUsize::new(2),
+        },
+        held: Mutex::default(),
+    });
+    let ledger = Arc::new(Ledger::new(1_000, Arc::new(())));
+    let outbox = Outbox::new(socket.clone(), 100, ledger.clone());
+    let next = || outbox.poll_next(&mut Context::from_waker(Waker::noop()));
+    // As the shard does: all is taken, and three bytes of it are not in the kernel.
+    let written = socket.try_write(&[IoSlice::new(b"first")]).unwrap();
+    assert!(!written.is_all_of(5) && written.bytes() == 5);
+    assert_eq!(
+        outbox.push_blocked([message("first", 0)], written),
+        Pushed::Queued
+    );
+    assert!(!outbox.is_drained(), "the shard does not write yet");
+    assert_eq!((outbox.waiting().0, ledger.queued_bytes()), (3, 3));
+    assert!(matches!(next(), Poll::Ready(Next::Write)));
+    assert!(outbox.write_waiting().is_err(), "no room");
+    socket.pipe.room.store(1, Ordering::Relaxed);
+    assert!(outbox.write_waiting().is_err(), "not for all of it");
+    // Another frame comes behind it.
+    outbox.push_blocked([message("second", 0)], 0);
+    socket.pipe.room.store(100, Ordering::Relaxed);
+    outbox.write_waiting().unwrap();
+    assert!(matches!(next(), Poll::Ready(Next::Drained)));
+    assert_eq!(socket.pipe.taken.lock().as_slice(), b"firstsecond");
+    assert_eq!((outbox.waiting().0, ledger.queued_bytes()), (0, 0));
+    // What is held counts until it is gone, also when the session is.
+    socket.pipe.room.store(0, Ordering::Relaxed);
+    let written = socket.try_write(&[IoSlice::new(b"third")]).unwrap();
+    outbox.push_blocked([message("third", 0)], written);
+    assert_eq!(ledger.queued_bytes(), 5);
+    drop(outbox);
+    assert_eq!(ledger.queued_bytes(), 0);
 }

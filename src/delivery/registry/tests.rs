@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::delivery::command::{Join, Subscription};
+use crate::delivery::outbox::Written;
 use crate::principal::Principal;
 use crate::stomp::Version;
 
@@ -17,10 +18,10 @@ mod in_place;
 struct Gate(Mutex<blocking::Receiver<()>>);
 
 impl TryWrite for Gate {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
         // Whoever lets it is gone: it is open.
         let _ = self.0.lock().recv();
-        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+        Ok(Written::taken(chunks.iter().map(|chunk| chunk.len()).sum()))
     }
 }
 

@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use super::*;
 use crate::delivery::ledger::Ledger;
+use crate::delivery::outbox::Written;
 
 struct Taking;
 
 impl TryWrite for Taking {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
+        Ok(Written::taken(chunks.iter().map(|chunk| chunk.len()).sum()))
     }
 }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::delivery::command::Delivery;
 use crate::delivery::ledger::Ledger;
-use crate::delivery::outbox::{Pushed, TryWrite};
+use crate::delivery::outbox::{Pushed, TryWrite, Written};
 use crate::delivery::wire::AckMode;
 use crate::envelope::{Envelope, Position};
 use crate::principal::{Principal, UserName};
@@ -44,7 +44,7 @@ struct Pipe {
 }
 
 impl TryWrite for Pipe {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect();
         let taken = bytes.len().min(self.room.load(Ordering::Relaxed));
@@ -53,7 +53,7 @@ impl TryWrite for Pipe {
         }
         self.room.fetch_sub(taken, Ordering::Relaxed);
         self.taken.lock().extend_from_slice(&bytes[..taken]);
-        Ok(taken)
+        Ok(Written::taken(taken))
     }
 }
 
@@ -213,9 +213,9 @@ fn receipt_comes_before_the_first_message_and_order_is_kept() {
 fn the_index_knows_a_subscription_before_its_receipt_goes_out() {
     struct Witness(Arc<Interest>, Target, Mutex<Vec<bool>>);
     impl TryWrite for Witness {
-        fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+        fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
             self.2.lock().push(!self.0.shards(&self.1).is_empty());
-            Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+            Ok(Written::taken(chunks.iter().map(|chunk| chunk.len()).sum()))
         }
     }
     let mut f = Fixture::new();

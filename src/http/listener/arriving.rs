@@ -73,7 +73,7 @@ impl Arriving {
         self,
         places: &Arc<Semaphore>,
         strangers: &Arc<Strangers>,
-        full: &Arc<str>,
+        full: &Arc<[u8]>,
         tasks: &TaskTracker,
     ) {
         // Those that wait are few, as those that are refused, and their descriptors are set aside.
@@ -98,7 +98,7 @@ impl Arriving {
     }
 
     /// Says that there is no place for it.
-    fn refuse(self, full: &Arc<str>, tasks: &TaskTracker) {
+    fn refuse(self, full: &Arc<[u8]>, tasks: &TaskTracker) {
         let Shared {
             metrics, refusals, ..
         } = &*self.shared;

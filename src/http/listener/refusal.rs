@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -19,7 +18,7 @@ const TIME: Duration = Duration::from_secs(1);
 const READ_MAX_BYTES: usize = 16 << 10;
 
 /// The whole answer that closes a connection, with an RFC 9457 body. Whoever is refused for want of a place may come again.
-pub(super) fn answer(status: StatusCode, detail: impl Into<String>) -> String {
+pub(super) fn answer(status: StatusCode, detail: impl Into<String>) -> Vec<u8> {
     let problem = Problem::of_status(status, detail);
     let title = problem.title;
     let body = serde_json::to_string(&problem).unwrap_or_default();
@@ -33,10 +32,11 @@ pub(super) fn answer(status: StatusCode, detail: impl Into<String>) -> String {
         status.as_u16(),
         body.len()
     )
+    .into_bytes()
 }
 
 /// Sends `answer` and closes. Whether or not the peer takes it, the connection is dropped.
-pub(super) async fn say(stream: TcpStream, answer: &str) {
+pub(super) async fn say(stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8]) {
     let _ = timeout(TIME, send(stream, answer)).await;
 }
 
@@ -45,7 +45,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Reads and drops what the client of `stream` still sends, up to `bytes` of it, so that it gets to read its answer: many
 /// clients send all before they read anything.
-pub(super) async fn linger(mut stream: TcpStream, bytes: usize) {
+pub(super) async fn linger(mut stream: impl AsyncRead + Unpin, bytes: usize) {
     let discarding = async {
         let mut left = bytes;
         let mut dropped = vec![0; READ_MAX_BYTES];
@@ -73,7 +73,7 @@ impl Refusals {
     }
 
     /// Answers and closes.
-    pub(super) async fn say(&self, stream: TcpStream, answer: &str) {
+    pub(super) async fn say(&self, stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8]) {
         if let Ok(_permit) = self.running.try_acquire() {
             say(stream, answer).await;
         }
@@ -85,7 +85,12 @@ impl Refusals {
     }
 
     /// Answers and closes, as a task of `tasks`.
-    pub(super) fn refuse(&self, stream: TcpStream, answer: &Arc<str>, tasks: &TaskTracker) {
+    pub(super) fn refuse(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        answer: &Arc<[u8]>,
+        tasks: &TaskTracker,
+    ) {
         let Some(permit) = self.permit() else {
             return;
         };
@@ -101,8 +106,8 @@ impl Refusals {
     }
 }
 
-async fn send(mut stream: TcpStream, answer: &str) -> std::io::Result<()> {
-    stream.write_all(answer.as_bytes()).await?;
+async fn send(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8]) -> std::io::Result<()> {
+    stream.write_all(answer).await?;
     stream.shutdown().await?;
     let mut left = READ_MAX_BYTES;
     let mut dropped = [0; 512];

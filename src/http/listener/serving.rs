@@ -26,6 +26,7 @@ use tower::ServiceExt;
 use tracing::debug;
 
 use super::refusal::{self, Refusals, say};
+use super::tls::Tls;
 use super::{Options, head, proxy_protocol};
 use crate::limit::{AddressPlace, AddressPlaces, Limit};
 use crate::problem::Problem;
@@ -33,6 +34,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::ws::http_stream::{Exchange, HttpStream, Late, Pace};
 use crate::ws::newcomers::{Newcomer, Newcomers};
 use crate::ws::peer::{Peer, Place};
+use crate::ws::wire::Wire;
 
 /// What all connections of a listener share.
 pub(super) struct Shared {
@@ -44,6 +46,8 @@ pub(super) struct Shared {
     pub(super) refusals: Refusals,
     pub(super) metrics: Metrics,
     pub(super) shutdown: CancellationToken,
+    /// Where it speaks TLS.
+    pub(super) tls: Option<Tls>,
     /// The port that it listens on.
     pub(super) port: u16,
 }
@@ -89,7 +93,7 @@ impl Serving {
 
     /// Serves requests until the connection ends or becomes a WebSocket. A plain function returns the block, so that what
     /// only the start needs is not kept.
-    pub(super) fn run(self, socket: TcpStream) -> impl Future<Output = ()> + Send + use<> {
+    pub(super) fn run(self, socket: Wire) -> impl Future<Output = ()> + Send + use<> {
         let (address, accepted_at) = (self.address, self.accepted_at);
         let mut place = Some(self.place.clone());
         let shared = Arc::clone(&self.shared);
@@ -189,7 +193,7 @@ impl Serving {
 }
 
 /// The answer to a client whose address has too many HTTP connections.
-pub(super) fn too_many(most: usize) -> String {
+pub(super) fn too_many(most: usize) -> Vec<u8> {
     let name = Limit::HttpConnectionsPerAddress.name();
     let detail = format!("{name} ({most}) is reached by this address");
     refusal::answer(StatusCode::TOO_MANY_REQUESTS, detail)

@@ -46,6 +46,8 @@ fn options() -> Options {
         socket_send_bytes: 128 << 10,
         proxies: Proxies::new(&["127.0.0.2".parse().unwrap()], ForwardedHeader::XForwardedFor),
         proxy_protocol: true,
+        tls: None,
+        admin_tls: None,
         admin_places: 0,
     }
 }

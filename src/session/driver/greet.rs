@@ -28,7 +28,8 @@ use crate::task;
 use crate::telemetry::trace::{Span, Upstream, tracing_span};
 use crate::ws::close::pong_frame;
 use crate::ws::newcomers::Newcomer;
-use crate::ws::writer::{PlainSocket, flush};
+use crate::ws::socket::Socket;
+use crate::ws::writer::flush;
 
 /// Before CONNECTED a client unescapes nothing (STOMP rules H3, H4).
 const BEFORE_LOGIN: Version = Version::V1_0;
@@ -63,7 +64,7 @@ pub(super) async fn meet(
     context: &Context,
     inputs: &mut Inputs<'_>,
     outbox: &Arc<Outbox>,
-    socket: &AsyncFd<Arc<PlainSocket>>,
+    socket: &AsyncFd<Socket>,
     stranger: Stranger,
     key: SessionHandle,
 ) -> Result<Box<LoggedIn>, Dismissed> {
@@ -126,7 +127,7 @@ async fn greet(
     context: &Context,
     inputs: &mut Inputs<'_>,
     outbox: &Arc<Outbox>,
-    socket: &AsyncFd<Arc<PlainSocket>>,
+    socket: &AsyncFd<Socket>,
     deadline: Instant,
     address: std::net::IpAddr,
     upgrade_authorization: Option<crate::setting::Secret>,
@@ -261,7 +262,7 @@ async fn first_frame(
     context: &Context,
     inputs: &mut Inputs<'_>,
     outbox: &Outbox,
-    socket: &AsyncFd<Arc<PlainSocket>>,
+    socket: &AsyncFd<Socket>,
 ) -> Result<crate::stomp::Frame, End> {
     loop {
         let input = inputs.next().await;
@@ -276,7 +277,7 @@ async fn departure(
     context: &Context,
     inputs: &mut Inputs<'_>,
     outbox: &Outbox,
-    socket: &AsyncFd<Arc<PlainSocket>>,
+    socket: &AsyncFd<Socket>,
 ) -> End {
     loop {
         let input = inputs.next_but_frames().await;
@@ -291,7 +292,7 @@ async fn before_session(
     input: Result<Input, Refusal>,
     context: &Context,
     outbox: &Outbox,
-    socket: &AsyncFd<Arc<PlainSocket>>,
+    socket: &AsyncFd<Socket>,
 ) -> Result<Option<crate::stomp::Frame>, End> {
     match input {
         Ok(Input::Frame(frame)) => Ok(Some(frame)),

@@ -26,6 +26,10 @@ names! {
     PROXY_PROTOCOL_REFUSED = "herald_proxy_protocol_refused_total",
         "Connections of trusted proxies closed for want of a right PROXY protocol header.";
     RENEWALS = "herald_renewals_total", "Renewals of sessions, by result.";
+    TLS_HANDSHAKES_REFUSED = "herald_tls_handshakes_refused_total",
+        "TLS handshakes that had no turn in time (http.tls.handshakes), or held one for too long while others waited.";
+    TLS_CERTIFICATE_EXPIRES = "herald_tls_certificate_expires_seconds",
+        "Until when the certificate of a listener holds, since unix epoch in seconds, by setting; 0: no TLS there.";
     LOGINS = "herald_logins_total", "Logins, by result.";
     SESSIONS = "herald_sessions", "Logged-in sessions.";
     SUBSCRIPTIONS = "herald_subscriptions", "Subscriptions of all sessions.";

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 use crate::delivery::ledger::Ledger;
-use crate::delivery::outbox::{Outbox, Outgoing, TryWrite};
+use crate::delivery::outbox::{Outbox, Outgoing, TryWrite, Written};
 use crate::delivery::trail::{Counts, MessageTrail as _, NotificationTrail as _, Trail};
 use crate::envelope::Envelope;
 use crate::telemetry::metrics::Metrics;
@@ -490,8 +490,8 @@ fn nothing_but_the_target_becomes_a_span() {
 struct Open;
 
 impl TryWrite for Open {
-    fn try_write(&self, chunks: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+    fn try_write(&self, chunks: &[std::io::IoSlice<'_>]) -> std::io::Result<Written> {
+        Ok(Written::taken(chunks.iter().map(|chunk| chunk.len()).sum()))
     }
 }
 

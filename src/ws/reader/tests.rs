@@ -30,13 +30,13 @@ pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Both ends of a loopback connection.
-fn pair() -> (TcpStream, AsyncFd<Arc<PlainSocket>>) {
+fn pair() -> (TcpStream, AsyncFd<Socket>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     client.set_nodelay(true).unwrap();
     let (server, _) = listener.accept().unwrap();
     server.set_nonblocking(true).unwrap();
-    (client, register(Arc::new(PlainSocket(server))).unwrap())
+    (client, register(Socket::plain(server)).unwrap())
 }
 
 fn nothing() -> &'static (dyn Fn() + Sync) {

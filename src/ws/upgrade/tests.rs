@@ -185,7 +185,7 @@ async fn what_came_with_the_handshake_is_left_over() {
     loop {
         let mut ready = socket.readable().await.unwrap();
         let mut more = [0; 16];
-        match ready.try_io(|socket| (&socket.get_ref().0).read(&mut more)) {
+        match ready.try_io(|socket| socket.get_ref().stream().read(&mut more)) {
             Ok(Ok(0)) => break,
             Ok(read) => received.extend_from_slice(&more[..read.unwrap()]),
             Err(_would_block) => {}
@@ -214,9 +214,9 @@ async fn the_arrival_tells_where_from_and_holds_the_place() {
     server.tasks.close();
     server.tasks.wait().await;
     // Nor does what bounds HTTP connections.
-    let timeout = socket2::SockRef::from(&connection.socket.0).tcp_user_timeout();
+    let timeout = socket2::SockRef::from(connection.socket.stream()).tcp_user_timeout();
     assert_eq!(timeout.unwrap(), None);
-    (&connection.socket.0).write_all(b"hi").unwrap();
+    connection.socket.stream().write_all(b"hi").unwrap();
     let mut hi = [0; 2];
     answer.client.read_exact(&mut hi).unwrap();
     assert_eq!(&hi, b"hi");

@@ -75,7 +75,11 @@ impl App {
                 Rule::new(destination.parse().unwrap()).for_roles(vec!["ROLE_USER".parse().unwrap()])
             })
             .into();
+        if super::tls::is_on() {
+            config.http.tls = super::tls::tls_config();
+        }
         configure(&mut config);
+        let has_tls = config.http.tls.cert_file.is_some();
 
         let instance = Instance::new(&config.instance);
         let id = instance.id;
@@ -96,6 +100,9 @@ impl App {
             .await
             .unwrap();
         let address = app.address().unwrap();
+        if has_tls {
+            super::tls::spoken_at(address);
+        }
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         tokio::spawn(app.run(async move {

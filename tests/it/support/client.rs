@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 
+use super::tls::{Duplex, dressed};
 use super::within;
 
 /// FIN and opcodes (RFC 6455 section 5.2).
@@ -64,16 +65,20 @@ impl Socket {
     pub async fn open(self) -> (Client, String) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((self.from, 0).into()).unwrap();
-        let mut stream = within("a connection", socket.connect(self.address))
+        let stream = within("a connection", socket.connect(self.address))
             .await
             .unwrap();
         stream.set_nodelay(true).unwrap();
+        let mut stream = within("a handshake", dressed(stream, self.address))
+            .await
+            .unwrap();
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{}\r\n",
             self.path, self.address, self.headers
         );
         stream.write_all(request.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let byte = within("the head of the answer", stream.read_u8()).await.unwrap();
@@ -116,19 +121,19 @@ impl std::fmt::Debug for Message {
 
 /// An open WebSocket.
 pub struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Duplex>,
 }
 
 impl Client {
     /// Writes these bytes as they are.
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        let writing = self.stream.write_all(bytes.as_ref());
+        let writing = write(&mut self.stream, bytes.as_ref());
         within("the server to read", writing).await.unwrap();
     }
 
     /// The same, for bytes that the server may no longer accept. Returns whether all of them were written.
     pub async fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        let writing = self.stream.write_all(bytes.as_ref());
+        let writing = write(&mut self.stream, bytes.as_ref());
         within("the server to read or end", writing).await.is_ok()
     }
 
@@ -285,6 +290,11 @@ impl Client {
             }
         }
     }
+}
+
+async fn write(stream: &mut Box<dyn Duplex>, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }
 
 /// A WebSocket frame with this first byte, masked.

@@ -198,6 +198,13 @@ impl Herald {
             .as_str()
             .and_then(|text| text.parse().ok())
             .expect("its address");
+        if launch
+            .environment
+            .iter()
+            .any(|(name, _)| name == "HERALD_HTTP__TLS__CERT_FILE")
+        {
+            super::tls::spoken_at(herald.address);
+        }
         herald
     }
 
@@ -335,7 +342,7 @@ pub async fn request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect(to).await?;
+    let mut stream = super::tls::dressed(TcpStream::connect(to).await?, to).await?;
     let mut head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {}\r\n",
         body.len()
@@ -345,6 +352,7 @@ pub async fn request(
     }
     head.push_str("\r\n");
     stream.write_all(&[head.as_bytes(), body].concat()).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     read_answer(&answer).ok_or_else(|| std::io::ErrorKind::InvalidData.into())

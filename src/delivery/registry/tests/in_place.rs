@@ -3,6 +3,7 @@
 use std::sync::Weak;
 
 use super::*;
+use crate::delivery::outbox::Written;
 
 const PUBLISHERS: usize = 4;
 const EACH: usize = 500;
@@ -12,14 +13,14 @@ const EACH: usize = 500;
 struct Writes(Mutex<Vec<(std::thread::ThreadId, String)>>);
 
 impl TryWrite for Writes {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
         let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect();
         let text = String::from_utf8_lossy(&bytes);
         let frames = text.split('\0').filter_map(|frame| frame.rsplit('\n').next());
         let words = frames.filter(|word| word.contains('#')).map(str::to_owned);
         let thread = std::thread::current().id();
         self.0.lock().extend(words.map(|word| (thread, word)));
-        Ok(bytes.len())
+        Ok(Written::taken(bytes.len()))
     }
 }
 
@@ -157,9 +158,9 @@ async fn order_holds(mailbox: usize) {
 struct Broken;
 
 impl TryWrite for Broken {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
         assert!(chunks.iter().all(|chunk| !chunk.ends_with(b"#\0")), "a fault");
-        Ok(chunks.iter().map(|chunk| chunk.len()).sum())
+        Ok(Written::taken(chunks.iter().map(|chunk| chunk.len()).sum()))
     }
 }
 
