@@ -1,6 +1,6 @@
 //! The promise: a broadcast costs no heap allocation per member, however many there are; a notification to one user
-//! costs a few, bounded; history adds one to a publish and none to a delivery; and a heart-beat is read, and
-//! a thousand rules are gone through, without any. A binary of its own, since its allocator counts for
+//! costs a few, bounded; history adds one to a publish and none to a delivery, history over NATS a few to a publish; and a
+//! heart-beat is read, and a thousand rules are gone through, without any. A binary of its own, since its allocator counts for
 //! the whole process.
 
 #![allow(unreachable_pub, reason = "a test has no callers")]
@@ -28,8 +28,29 @@ use herald::ws::upgrade::register;
 use parking_lot::Mutex;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
+#[path = "allocations/durable.rs"]
+mod durable;
+#[path = "it/support/nats.rs"]
+#[allow(dead_code, clippy::expect_used, reason = "other tests need the rest")]
+mod nats;
+#[path = "it/support/ports.rs"]
+mod ports;
 #[path = "../benches/instructions/registry.rs"]
 mod registry;
+
+const LIMITS: Limits = Limits {
+    body_bytes: ByteSize::mib(1),
+    headers: HeaderLimits {
+        count: 32,
+        bytes: 4096,
+    },
+};
+
+/// For the server's support, which shares it with tests that wait.
+#[allow(dead_code, reason = "the part of it that waits is not used here")]
+async fn within<F: Future>(_: &'static str, future: F) -> F::Output {
+    future.await
+}
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -125,16 +146,9 @@ fn a_notification_to_one_user_allocates_a_bounded_few() {
 /// The least allocations of one publish on the embedded bus, until the relay has it.
 fn of_a_publish(keeping: Option<Keeping>) -> f64 {
     let (config, instance) = (Config::default(), InstanceId::random());
-    let limits = Limits {
-        body_bytes: ByteSize::mib(1),
-        headers: HeaderLimits {
-            count: 32,
-            bytes: 4096,
-        },
-    };
     let bus = match keeping {
-        Some(keeping) => EmbeddedBus::with_history(&config, limits, instance, keeping),
-        None => EmbeddedBus::new(&config, limits, instance),
+        Some(keeping) => EmbeddedBus::with_history(&config, LIMITS, instance, keeping),
+        None => EmbeddedBus::new(&config, LIMITS, instance),
     };
     let mut incoming = bus.incoming().unwrap();
     let target = Target::User {

@@ -18,7 +18,8 @@
 //! | `Herald-Decided` missing or malformed | no instance has decided to record it |
 //! | `Herald-Headers` no JSON object of strings, too many or too long headers | the notification is undeliverable |
 
-use async_nats::header::{HeaderName, HeaderValue};
+use std::fmt::Write;
+
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -52,6 +53,9 @@ const TRACESTATE: &str = "tracestate";
 
 /// How many header names beyond `limits.headers` are examined before a message is refused: Herald's and NATS's own.
 const OWN_NAMES: usize = 32;
+/// For how many bytes and lines of headers there is room at first; most messages have fewer.
+const USUAL_BYTES: usize = 256;
+const USUAL_LINES: usize = 12;
 /// How far ahead a `Herald-Timestamp` may be.
 const AHEAD_MAX_MS: u64 = 60_000;
 /// The longest `Herald-Error` that is passed on.
@@ -84,11 +88,23 @@ impl Undeliverable {
 
 /// The headers of a notification.
 pub fn encode_envelope(envelope: &Envelope) -> HeaderMap {
+    of_envelope(envelope).finish()
+}
+
+/// The same, and that the message is for `stream` alone, and that it is the one with the id `id`, however often it comes.
+/// `id` is of ASCII graphic characters.
+pub(super) fn encode_stored(envelope: &Envelope, stream: &str, id: &str) -> HeaderMap {
+    let mut out = of_envelope(envelope);
+    stream::for_stream(&mut out, stream, id);
+    out.finish()
+}
+
+fn of_envelope(envelope: &Envelope) -> Writer {
     let mut out = Writer::default();
     out.plain(ID, envelope.id.as_str());
-    out.plain(TIMESTAMP, &envelope.timestamp_ms.to_string());
+    out.number(TIMESTAMP, envelope.timestamp_ms);
     if let Some(at) = envelope.expires_at_ms {
-        out.plain(EXPIRES, &at.to_string());
+        out.number(EXPIRES, at);
     }
     if let Some(key) = &envelope.collapse {
         out.plain(COLLAPSE, key.as_str());
@@ -104,7 +120,7 @@ pub fn encode_envelope(envelope: &Envelope) -> HeaderMap {
         &envelope.trace,
         &envelope.headers,
     );
-    out.finish()
+    out
 }
 
 /// The notification of a message. Its subject has been read already.
@@ -114,20 +130,29 @@ pub fn decode_envelope(
     body: Bytes,
     limits: &Limits,
 ) -> Result<Envelope, Undeliverable> {
+    decode(target, headers, body, limits).map(|(envelope, _)| envelope)
+}
+
+/// The notification, and whether its publisher gave it its id.
+fn decode(
+    target: Target,
+    headers: Option<&HeaderMap>,
+    body: Bytes,
+    limits: &Limits,
+) -> Result<(Envelope, bool), Undeliverable> {
     if body.len() > limits.body_bytes.0 {
         return Err(Undeliverable::Body);
     }
     let Some(headers) = headers else {
-        return Ok(Envelope::new(target, body));
+        return Ok((Envelope::new(target, body), false));
     };
     let headers = Reader::new(headers, limits)?;
+    let id = headers.get(ID).and_then(MessageId::parse);
+    let is_named = id.is_some();
     let number = |name| headers.get(name).and_then(|text| text.parse::<u64>().ok());
-    Ok(Envelope {
+    let envelope = Envelope {
         arrival: Arrival::now(),
-        id: headers
-            .get(ID)
-            .and_then(MessageId::parse)
-            .unwrap_or_else(MessageId::random),
+        id: id.unwrap_or_else(MessageId::random),
         target,
         position: None,
         local: None,
@@ -145,7 +170,8 @@ pub fn decode_envelope(
         collapse: headers
             .get(COLLAPSE)
             .and_then(|text| CollapseKey::parse(text, headers.publisher())),
-    })
+    };
+    Ok((envelope, is_named))
 }
 
 /// The notification of a message that is stored at `position`. One whose publisher gave it no id is called by its position,
@@ -157,14 +183,8 @@ pub fn decode_stored(
     limits: &Limits,
     position: Position,
 ) -> Result<Envelope, Undeliverable> {
-    let mut envelope = decode_envelope(target, headers, body, limits)?;
+    let (mut envelope, is_named) = decode(target, headers, body, limits)?;
     envelope.position = Some(position);
-    let is_named = match headers {
-        Some(headers) => Reader::new(headers, limits)?
-            .get(ID)
-            .is_some_and(|id| MessageId::parse(id).is_some()),
-        None => false,
-    };
     if !is_named {
         envelope.id = envelope.message_id();
     }
@@ -229,12 +249,16 @@ pub fn decode_reply(message: Message, limits: &Limits) -> AppReply {
     reply
 }
 
-/// Whether NATS hands this header to a reader exactly as given. The client trims Unicode white space.
-fn is_carried(name: &str, value: &str) -> bool {
+/// Whether NATS can hold this header.
+fn is_legal(name: &str, value: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
-        && !value.contains(['\r', '\n'])
-        && value.trim() == value
+        && !value.bytes().any(|b| matches!(b, b'\r' | b'\n'))
+}
+
+/// Whether NATS hands this value to a reader exactly as given. The client trims Unicode white space.
+fn is_carried(value: &str) -> bool {
+    value.trim() == value
 }
 
 /// The ASCII bytes that [`escape`] writes as `%XX` wherever they stand; what is not ASCII is always escaped.
@@ -253,20 +277,30 @@ pub(super) fn single(name: &str, value: &str) -> Option<HeaderMap> {
     writer.plain(name, value).then(|| writer.finish())
 }
 
-#[derive(Default)]
-struct Writer(Vec<(HeaderName, HeaderValue)>);
+/// Headers as the lines that they are on the wire: one piece of memory, which an attempt to send it again shares.
+struct Writer(String);
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self(String::with_capacity(USUAL_BYTES))
+    }
+}
 
 impl Writer {
-    /// Sets a header. Returns `false` if NATS cannot hold it. The text is parsed, since the client's other
-    /// conversions panic on hostile text.
+    /// Sets a header, which is not set yet. Returns `false` if NATS cannot hold it.
     fn plain(&mut self, name: &str, value: &str) -> bool {
-        match (HeaderName::try_from(name), value.parse::<HeaderValue>()) {
-            (Ok(name), Ok(value)) => {
-                self.0.push((name, value));
-                true
+        let is_legal = is_legal(name, value);
+        if is_legal {
+            for part in [name, ": ", value, "\r\n"] {
+                self.0.push_str(part);
             }
-            _ => false,
         }
+        is_legal
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        // A text in memory takes all of it.
+        let _ = write!(self.0, "{name}: {value}\r\n");
     }
 
     fn common(&mut self, content_type: Option<&str>, trace: &TraceContext, headers: &Headers) {
@@ -281,7 +315,7 @@ impl Writer {
         }
         let mut rest = Vec::new();
         for (name, value) in headers.iter() {
-            if !(is_carried(name, value) && self.plain(name, value)) {
+            if !(is_carried(value) && self.plain(name, value)) {
                 rest.push((name, value));
             }
         }
@@ -290,24 +324,26 @@ impl Writer {
         }
     }
 
-    fn finish(self) -> HeaderMap {
-        self.0.into_iter().collect()
+    fn finish(mut self) -> HeaderMap {
+        self.0.push_str("\r\n");
+        // Each line is one that NATS can hold.
+        HeaderMap::from_lines(self.0).unwrap_or_default()
     }
 }
 
-/// A message's headers in one order, whatever the order of the map: by name, with the first value of each.
+/// A message's headers in one order, whatever the order in which they came: by name, with the first value of each.
 struct Reader<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Reader<'a> {
     fn new(map: &'a HeaderMap, limits: &Limits) -> Result<Self, Undeliverable> {
-        if map.len() > limits.headers.count.saturating_add(OWN_NAMES) {
+        let mut sorted = Vec::with_capacity(USUAL_LINES);
+        sorted.extend(map.iter_lines());
+        // Stable: of those of one name, the first stays the first.
+        sorted.sort_by_key(|(name, _)| *name);
+        sorted.dedup_by_key(|(name, _)| *name);
+        if sorted.len() > limits.headers.count.saturating_add(OWN_NAMES) {
             return Err(Undeliverable::Headers);
         }
-        let first = |(name, values): (&'a HeaderName, &'a Vec<HeaderValue>)| {
-            values.first().map(|value| (name.as_ref(), value.as_str()))
-        };
-        let mut sorted: Vec<_> = map.iter().filter_map(first).collect();
-        sorted.sort_unstable();
         Ok(Self(sorted))
     }
 

@@ -3,11 +3,13 @@
 //! ends. Knows no headers and no application.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, StatusCode};
 use parking_lot::Mutex;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use ulid::Ulid;
 
@@ -55,6 +57,8 @@ enum Waiter {
 struct Place {
     requests: Arc<Requests>,
     token: Ulid,
+    /// Whether it is forgotten already.
+    is_over: bool,
 }
 
 /// A waiting request. Dropping it forgets it.
@@ -138,6 +142,7 @@ impl Requests {
         Some(Place {
             requests: self.clone(),
             token,
+            is_over: false,
         })
     }
 
@@ -162,18 +167,17 @@ impl Requests {
             .or_else(|| message.subject.strip_prefix(&*self.common))
             .and_then(|token| Ulid::from_string(token).ok());
         let Some(token) = token else { return false };
-        let of_instance = {
-            let waiting = self.waiting.lock();
-            match waiting.get(&token) {
-                Some(Waiter::One { of_instance, .. }) => *of_instance,
-                Some(Waiter::Many(replies)) => {
-                    if replies.try_send(message).is_err() {
-                        drop(waiting);
-                        self.waiting.lock().remove(&token);
-                    }
-                    return true;
+        let mut waiting = self.waiting.lock();
+        let Entry::Occupied(waiter) = waiting.entry(token) else {
+            return false;
+        };
+        let of_instance = match waiter.get() {
+            Waiter::One { of_instance, .. } => *of_instance,
+            Waiter::Many(replies) => {
+                if replies.try_send(message).is_err() {
+                    waiter.remove();
                 }
-                None => return false,
+                return true;
             }
         };
         // What the client could not read says nothing to who waits for one reply alone.
@@ -182,10 +186,17 @@ impl Requests {
         }
         // What the server itself says, that nobody listens, is signed by nobody.
         let is_answer = message.status != Some(StatusCode::NO_RESPONDERS);
-        if of_instance && is_answer && !admits(&message) {
-            return false;
-        }
-        let waiter = self.waiting.lock().remove(&token);
+        let waiter = if of_instance && is_answer {
+            drop(waiting);
+            if !admits(&message) {
+                return false;
+            }
+            self.waiting.lock().remove(&token)
+        } else {
+            let waiter = waiter.remove();
+            drop(waiting);
+            Some(waiter)
+        };
         if let Some(Waiter::One { reply, .. }) = waiter {
             // An error means that the waiter has just given up.
             let _ = reply.send(message);
@@ -215,11 +226,27 @@ impl Waiting {
     pub(super) async fn wait_on(&mut self, timeout: Duration) -> Result<Message, RequestError> {
         match tokio::time::timeout(timeout, &mut self.reply).await {
             Err(_) => Err(RequestError::Timeout),
-            Ok(Err(_)) => Err(RequestError::Unavailable),
-            Ok(Ok(message)) if message.status == Some(StatusCode::NO_RESPONDERS) => {
+            Ok(reply) => self.ended(reply.ok()),
+        }
+    }
+
+    /// The reply, if it is there already; once. No clock is looked at.
+    pub(super) fn at_hand(&mut self) -> Option<Result<Message, RequestError>> {
+        match self.reply.try_recv() {
+            Ok(message) => Some(self.ended(Some(message))),
+            Err(TryRecvError::Closed) => Some(self.ended(None)),
+            Err(TryRecvError::Empty) => None,
+        }
+    }
+
+    fn ended(&mut self, reply: Option<Message>) -> Result<Message, RequestError> {
+        self.place.is_over = true;
+        match reply {
+            None => Err(RequestError::Unavailable),
+            Some(message) if message.status == Some(StatusCode::NO_RESPONDERS) => {
                 Err(RequestError::NoResponders)
             }
-            Ok(Ok(message)) => Ok(message),
+            Some(message) => Ok(message),
         }
     }
 }
@@ -245,156 +272,19 @@ impl Place {
             Inbox::Own | Inbox::CommonWanted => &self.requests.own,
             Inbox::Common => &self.requests.common,
         };
-        format!("{inbox}{}", self.token)
+        let mut buffer = [0; ulid::ULID_LEN];
+        // As large as it has to be, since it becomes a subject as it is.
+        [inbox, &*self.token.array_to_str(&mut buffer)].concat()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.requests.waiting.lock().remove(&self.token);
+        if !self.is_over {
+            self.requests.waiting.lock().remove(&self.token);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn requests() -> Arc<Requests> {
-        Requests::new(&Subjects::new(&"herald".parse().unwrap()))
-    }
-
-    const LONG: Duration = Duration::from_secs(5);
-
-    fn message(subject: String, status: Option<StatusCode>) -> Message {
-        Message {
-            subject: subject.into(),
-            reply: None,
-            payload: Bytes::from_static(b"answer"),
-            headers: None,
-            status,
-            description: None,
-            length: 0,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_reply_finds_its_request() {
-        let requests = requests();
-        let (first, second) = (requests.open().unwrap(), requests.open().unwrap());
-        requests.deliver(
-            message(second.subject(), Some(StatusCode::NO_RESPONDERS)),
-            |_| unreachable!(),
-        );
-        requests.deliver(message(first.subject(), None), |_| unreachable!());
-        assert_eq!(second.wait(LONG).await.unwrap_err(), RequestError::NoResponders);
-        assert_eq!(first.wait(LONG).await.unwrap().payload, "answer");
-    }
-
-    #[tokio::test]
-    async fn a_refused_answer_does_not_end_the_wait_for_the_true_one() {
-        let requests = requests();
-        let asked = requests.open_to_instance().unwrap();
-        let answer = |payload| Message {
-            payload: Bytes::from_static(payload),
-            ..message(asked.subject(), None)
-        };
-        requests.deliver(answer(b"forged"), |_| false);
-        requests.deliver(answer(b"true"), |_| true);
-        assert_eq!(asked.wait(LONG).await.unwrap().payload, "true");
-        let unheard = requests.open_to_instance().unwrap();
-        requests.deliver(
-            message(unheard.subject(), Some(StatusCode::NO_RESPONDERS)),
-            |_| false,
-        );
-        assert_eq!(unheard.wait(LONG).await.unwrap_err(), RequestError::NoResponders);
-    }
-
-    #[tokio::test]
-    async fn a_change_of_inbox_loses_no_reply() {
-        let requests = requests();
-        let first = requests.open().unwrap();
-        let before = first.subject();
-        requests.use_inbox(Inbox::Common);
-        let second = requests.open().unwrap();
-        assert!(before.starts_with("herald.reply.") && second.subject().starts_with("_INBOX."));
-        requests.deliver(message(before, None), |_| unreachable!());
-        requests.deliver(message(second.subject(), None), |_| unreachable!());
-        assert!(first.wait(LONG).await.is_ok() && second.wait(LONG).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_lost_connection_ends_every_wait() {
-        let requests = requests();
-        let waiting = requests.open().unwrap();
-        requests.fail_all();
-        assert_eq!(waiting.wait(LONG).await.unwrap_err(), RequestError::Unavailable);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_left_behind() {
-        let requests = requests();
-        let late = requests.open().unwrap();
-        let subject = late.subject();
-        assert_eq!(late.wait(LONG).await.unwrap_err(), RequestError::Timeout);
-        drop(requests.open());
-        assert!(requests.waiting.lock().is_empty());
-        requests.deliver(message(subject, None), |_| unreachable!());
-        requests.deliver(message("elsewhere".into(), None), |_| unreachable!());
-        requests.deliver(message(format!("{}x", requests.own), None), |_| unreachable!());
-    }
-
-    #[tokio::test]
-    async fn many_replies_come_in_order_until_the_request_is_dropped() {
-        let requests = requests();
-        let mut many = requests.open_for_many(3).unwrap();
-        let subject = many.subject();
-        for status in [None, Some(StatusCode::TIMEOUT), Some(StatusCode::NO_RESPONDERS)] {
-            requests.deliver(message(subject.clone(), status), |_| unreachable!());
-        }
-        assert_eq!(many.next().await.unwrap().status, None);
-        assert_eq!(many.next().await.unwrap().status, Some(StatusCode::TIMEOUT));
-        assert_eq!(many.next().await.unwrap().status, Some(StatusCode::NO_RESPONDERS));
-        drop(many);
-        assert!(requests.waiting.lock().is_empty());
-        requests.deliver(message(subject, None), |_| unreachable!());
-    }
-
-    #[tokio::test]
-    async fn replies_that_nobody_reads_end_the_request() {
-        let requests = requests();
-        let mut many = requests.open_for_many(2).unwrap();
-        for _ in 0..3 {
-            requests.deliver(message(many.subject(), None), |_| unreachable!());
-        }
-        assert!(requests.waiting.lock().is_empty());
-        assert!(many.next().await.is_ok() && many.next().await.is_ok());
-        assert_eq!(many.next().await.unwrap_err(), RequestError::Unavailable);
-        let mut lost = requests.open_for_many(2).unwrap();
-        requests.fail_all();
-        assert_eq!(lost.next().await.unwrap_err(), RequestError::Unavailable);
-    }
-
-    #[test]
-    fn a_subject_of_its_own_is_no_reply() {
-        let requests = requests();
-        let live = requests.own_subject("live");
-        assert!(live.starts_with(&requests.own) && live.ends_with(".live"));
-        assert_eq!(
-            live.split('.').count(),
-            requests.wildcard().split('.').count() + 1
-        );
-        requests.use_inbox(Inbox::Common);
-        assert!(requests.own_subject("live").starts_with(&requests.common));
-    }
-
-    #[test]
-    fn requests_in_flight_are_bounded() {
-        let requests = requests();
-        let held: Vec<_> = (0..IN_FLIGHT_MAX).map(|_| requests.open().unwrap()).collect();
-        assert!(requests.open().is_none());
-        drop(held);
-        assert!(requests.open().is_some());
-    }
-}
+mod tests;

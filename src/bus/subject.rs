@@ -100,7 +100,10 @@ impl Subjects {
         match target {
             Target::Broadcast(path) => with_path(self.broadcast.to_string(), path),
             Target::User { user, path } => {
-                let mut subject = self.user.to_string();
+                // Most need no escape.
+                let length = self.user.len() + user.as_str().len() + path.as_str().len();
+                let mut subject = String::with_capacity(length);
+                subject.push_str(&self.user);
                 subject.extend(encode(user.as_str()));
                 subject.push('.');
                 with_path(subject, path)

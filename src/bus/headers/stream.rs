@@ -5,12 +5,14 @@
 //! there twice the last counts: no publisher can say where its message is stored.
 
 use async_nats::header::{
-    HeaderName, HeaderValue, NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
+    HeaderName, NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
     NATS_EXPECTED_LAST_MESSAGE_ID, NATS_EXPECTED_STREAM, NATS_LAST_CONSUMER, NATS_LAST_SEQUENCE,
     NATS_MESSAGE_ID, NATS_SEQUENCE, NATS_STREAM, NATS_SUBJECT, NATS_TIME_STAMP,
 };
 use async_nats::{HeaderMap, Message};
 use ulid::Ulid;
+
+use super::Writer;
 
 const NUM_PENDING: &str = "Nats-Num-Pending";
 const CONSUMER_STALLED: &str = "Nats-Consumer-Stalled";
@@ -26,43 +28,50 @@ pub(in crate::bus) struct Batch<'a> {
     pub is_last: bool,
 }
 
-/// Adds to `headers` that the message is for `stream` alone, and that it is the one with the id `id`, however often it comes.
-/// `id` is of ASCII graphic characters.
-pub(in crate::bus) fn for_stream(headers: &mut HeaderMap, stream: &str, id: &str) {
-    add(headers, NATS_EXPECTED_STREAM, stream);
-    add(headers, NATS_MESSAGE_ID, id);
+/// Adds that the message is for `stream` alone, and that it is the one with the id `id`.
+pub(super) fn for_stream(out: &mut Writer, stream: &str, id: &str) {
+    add(out, NATS_EXPECTED_STREAM, stream);
+    add(out, NATS_MESSAGE_ID, id);
 }
 
-/// Adds the message's place in a batch.
-pub(in crate::bus) fn in_batch(headers: &mut HeaderMap, batch: Batch<'_>) {
-    add(headers, NATS_BATCH_ID, batch.id);
-    add(headers, NATS_BATCH_SEQUENCE, &batch.number.to_string());
-    if batch.is_last {
-        add(headers, NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
+/// `headers`, and the message's place in a batch.
+pub(in crate::bus) fn in_batch(headers: &HeaderMap, batch: Batch<'_>) -> HeaderMap {
+    let mut out = Writer::default();
+    for (name, value) in headers.iter_lines() {
+        out.plain(name, value);
     }
+    add(&mut out, NATS_BATCH_ID, batch.id);
+    add(&mut out, NATS_BATCH_SEQUENCE, &batch.number.to_string());
+    if batch.is_last {
+        add(&mut out, NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
+    }
+    out.finish()
 }
 
 /// The headers of a message that is never stored: it asks only whether one with the id `id` is.
 pub(in crate::bus) fn asking_for(stream: &str, id: &str) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for_stream(&mut headers, stream, id);
+    let mut out = Writer::default();
+    for_stream(&mut out, stream, id);
     // No stream has that id. JetStream looks for the other one first.
-    add(
-        &mut headers,
-        NATS_EXPECTED_LAST_MESSAGE_ID,
-        &Ulid::new().to_string(),
-    );
-    headers
+    add(&mut out, NATS_EXPECTED_LAST_MESSAGE_ID, &Ulid::new().to_string());
+    out.finish()
 }
 
-fn add(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = value.parse::<HeaderValue>() {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a name of NATS's own and a value that was parsed"
-        )]
-        headers.insert(name, value);
+fn add(out: &mut Writer, name: HeaderName, value: &str) {
+    out.plain(name.as_ref(), value);
+}
+
+/// The last value of each of these names.
+fn last<const N: usize>(headers: &HeaderMap, names: [HeaderName; N]) -> [Option<&str>; N] {
+    let mut found = [None; N];
+    for (name, value) in headers.iter_lines() {
+        for (wanted, found) in names.iter().zip(&mut found) {
+            if AsRef::<str>::as_ref(wanted) == name {
+                *found = Some(value);
+            }
+        }
     }
+    found
 }
 
 /// Where a message that a direct get answers is stored.
@@ -84,36 +93,37 @@ pub(in crate::bus) struct StoredAt {
 ///
 /// JetStream's first line continues the publisher's last one where the publisher's block does not end as it has to.
 pub(in crate::bus) fn stored_at(message: &Message) -> Option<StoredAt> {
-    let headers = message.headers.as_ref()?;
-    let text = |name: HeaderName| headers.get_last(name).map(HeaderValue::as_str);
+    let names = [
+        NATS_SEQUENCE,
+        NATS_LAST_SEQUENCE,
+        NATS_TIME_STAMP,
+        NATS_SUBJECT,
+        NATS_STREAM,
+    ];
+    let [sequence, previous, time, subject, stream] = last(message.headers.as_ref()?, names);
     Some(StoredAt {
-        sequence: text(NATS_SEQUENCE)?.parse().ok()?,
-        previous: text(NATS_LAST_SEQUENCE)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0),
-        time: text(NATS_TIME_STAMP)?.to_owned(),
-        subject: text(NATS_SUBJECT)?.to_owned(),
-        is_cut_off: headers.get(NATS_STREAM).is_none(),
+        sequence: sequence?.parse().ok()?,
+        previous: previous.and_then(|text| text.parse().ok()).unwrap_or(0),
+        time: time?.to_owned(),
+        subject: subject?.to_owned(),
+        is_cut_off: stream.is_none(),
     })
 }
 
 /// What JetStream says at the end of a batch: how many messages would follow, and the last sequence that it sent.
 pub(in crate::bus) fn end_of_batch(message: &Message) -> Option<(u64, u64)> {
-    let headers = message.headers.as_ref()?;
-    let number = |name: HeaderName| headers.get_last(name)?.as_str().parse::<u64>().ok();
-    Some((
-        number(HeaderName::from_static(NUM_PENDING))?,
-        number(NATS_LAST_SEQUENCE).unwrap_or(0),
-    ))
+    let names = [HeaderName::from_static(NUM_PENDING), NATS_LAST_SEQUENCE];
+    let [pending, sent] = last(message.headers.as_ref()?, names);
+    let number = |text: Option<&str>| text?.parse::<u64>().ok();
+    Some((number(pending)?, number(sent).unwrap_or(0)))
 }
 
 /// The last number of the consumer's own sequence, as its heartbeat says; and the subject to answer on where it waits for
 /// flow control.
 pub(in crate::bus) fn heartbeat(message: &Message) -> Option<(u64, Option<String>)> {
-    let headers = message.headers.as_ref()?;
-    let last = headers.get_last(NATS_LAST_CONSUMER)?.as_str().parse().ok()?;
-    let stalled = headers.get_last(HeaderName::from_static(CONSUMER_STALLED));
-    Some((last, stalled.map(|subject| subject.as_str().to_owned())))
+    let names = [NATS_LAST_CONSUMER, HeaderName::from_static(CONSUMER_STALLED)];
+    let [last, stalled] = last(message.headers.as_ref()?, names);
+    Some((last?.parse().ok()?, stalled.map(str::to_owned)))
 }
 
 #[cfg(test)]
@@ -182,10 +192,10 @@ mod tests {
 
     #[test]
     fn a_publish_is_known_again() {
-        let mut headers = HeaderMap::new();
-        for_stream(&mut headers, "S", "id");
-        in_batch(
-            &mut headers,
+        let mut out = Writer::default();
+        for_stream(&mut out, "S", "id");
+        let headers = in_batch(
+            &out.finish(),
             Batch {
                 id: "b",
                 number: 2,

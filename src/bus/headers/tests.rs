@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use async_nats::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
@@ -44,6 +45,52 @@ fn over_the_wire(sent: &HeaderMap) -> HeaderMap {
         }
     }
     received.finish()
+}
+
+/// The client is patched so: headers stay lines until one is asked for by its name.
+#[test]
+fn lines_and_the_map_made_of_them_say_the_same() {
+    let text = "b: 2 \r\nA:1\r\nb:\t3: \r\nNats-Stream: S\r\n\r\n";
+    let lines = HeaderMap::from_lines(text).unwrap();
+    let all: Vec<_> = lines.iter_lines().collect();
+    assert_eq!(all, [("b", "2"), ("A", "1"), ("b", "3:"), ("Nats-Stream", "S")]);
+    assert_eq!(lines.wire_len(), "NATS/1.0\r\n".len() + text.len());
+    let text_of = |value: Option<&HeaderValue>| value.map(|value| value.as_str().to_owned());
+    assert_eq!(text_of(lines.get("b")).as_deref(), Some("2"));
+    assert_eq!(text_of(lines.get_last("b")).as_deref(), Some("3:"));
+    assert_eq!(text_of(lines.get("Nats-Stream")).as_deref(), Some("S"));
+    assert_eq!((lines.len(), lines.is_empty()), (3, false));
+    let mut map = HeaderMap::new();
+    for (name, values) in lines.iter() {
+        for value in values {
+            #[expect(clippy::disallowed_methods, reason = "names and values that were parsed")]
+            map.append(name.clone(), value.clone());
+        }
+    }
+    assert_eq!(map, lines);
+    let mut of_map: Vec<_> = map.iter_lines().collect();
+    of_map.sort_by_key(|(name, _)| *name);
+    assert_eq!(
+        of_map,
+        [("A", "1"), ("Nats-Stream", "S"), ("b", "2"), ("b", "3:")]
+    );
+    let none = HeaderMap::from_lines("\r\n").unwrap();
+    assert!(none.is_empty() && none == HeaderMap::new());
+    for other in [
+        &b""[..],
+        b"a: b",
+        b"a: b\r\n",
+        b"\r\na: b\r\n\r\n",
+        b"a: b\r\n c\r\n\r\n",
+        b"a: b\nc: d\r\n\r\n",
+        b"a: b\rc\r\n\r\n",
+        b"no colon\r\n\r\n",
+        b": no name\r\n\r\n",
+        b"a b: c\r\n\r\n",
+        b"a: \xE4\r\n\r\n",
+    ] {
+        assert!(HeaderMap::from_lines(other).is_none(), "{other:?}");
+    }
 }
 
 fn decode(headers: &HeaderMap) -> Result<Envelope, Undeliverable> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{HeaderMap, StatusCode};
+use async_nats::{HeaderMap, StatusCode, Subject};
 use bytes::Bytes;
 
 use super::link::Link;
@@ -25,7 +25,7 @@ type Decoded = Result<Result<Envelope, Undeliverable>, Panicked>;
 
 /// A message as it is stored.
 pub(super) struct Raw {
-    pub(super) subject: String,
+    pub(super) subject: Subject,
     pub(super) headers: Option<HeaderMap>,
     pub(super) status: Option<StatusCode>,
     pub(super) payload: Bytes,
@@ -34,12 +34,8 @@ pub(super) struct Raw {
 impl Raw {
     /// About the bytes that it takes in memory.
     pub(super) fn weight(&self) -> usize {
-        let headers = self.headers.iter().flat_map(HeaderMap::iter);
-        let lines = headers.flat_map(|(name, values)| {
-            let name: &str = name.as_ref();
-            values.iter().map(|value| name.len() + value.as_str().len())
-        });
-        crate::envelope::OVERHEAD_BYTES + self.subject.len() + self.payload.len() + lines.sum::<usize>()
+        let headers = self.headers.as_ref().map_or(0, HeaderMap::wire_len);
+        crate::envelope::OVERHEAD_BYTES + self.subject.len() + self.payload.len() + headers
     }
 }
 
@@ -68,7 +64,7 @@ impl Decoder {
     }
 
     /// The subject, and what the message says.
-    fn read(&self, raw: Raw, position: Position) -> (String, Decoded) {
+    fn read(&self, raw: Raw, position: Position) -> (Subject, Decoded) {
         let Raw {
             subject,
             headers,

@@ -118,7 +118,7 @@ impl Direct {
                     stamp: stamp(&at.time).ok_or(ApiFailure::Unreadable)?,
                 };
                 let raw = Raw {
-                    subject: at.subject,
+                    subject: at.subject.into(),
                     headers: message.headers,
                     status: match at.is_cut_off {
                         true => Some(StatusCode::MALFORMED),

@@ -178,8 +178,8 @@ impl NatsHistory {
         let kept = self
             .known(Kind::of(&envelope.target))
             .ok_or(StoreError::Unavailable)?;
-        let (epoch, item) = (kept.epoch(), self.item(envelope, id));
-        let stored = self.store.publish(&kept.plan, &kept.state.look, item).await?;
+        let (epoch, item) = (kept.epoch(), self.item(kept, envelope, id));
+        let stored = self.store.publish(&kept.state.look, item).await?;
         Ok(kept.published(epoch, stored))
     }
 
@@ -187,28 +187,27 @@ impl NatsHistory {
     /// order; what is not says so ([`Published::is_misplaced`]).
     pub(super) async fn publish_all(
         &self,
-        all: &[(&Envelope, String)],
+        all: Vec<(&Envelope, String)>,
     ) -> Vec<Result<Published, StoreError>> {
         let mut outcomes: Vec<Result<Published, StoreError>> =
             all.iter().map(|_| Err(StoreError::Unavailable)).collect();
-        let stored = self
-            .kinds
-            .iter()
-            .filter(|kept| kept.is_known())
-            .map(async |kept| {
-                let epoch = kept.epoch();
-                let (mut places, mut items) = (Vec::new(), Vec::new());
-                for (index, (envelope, id)) in all.iter().enumerate() {
-                    if Kind::of(&envelope.target) == kept.plan.kind {
-                        places.push(index);
-                        items.push(self.item(envelope, id.clone()));
-                    }
-                }
-                let stored = self.store.publish_all(&kept.plan, &kept.state.look, items).await;
-                let published =
-                    move |stored: Result<_, _>| stored.map(|stored| kept.published(epoch, stored));
-                places.into_iter().zip(stored.into_iter().map(published))
-            });
+        let known = self.kinds.iter().filter(|kept| kept.is_known());
+        let mut of_kinds: Vec<_> = known
+            .map(|kept| (kept, kept.epoch(), Vec::new(), Vec::new()))
+            .collect();
+        for (index, (envelope, id)) in all.into_iter().enumerate() {
+            let kind = Kind::of(&envelope.target);
+            let of_kind = of_kinds.iter_mut().find(|(kept, ..)| kept.plan.kind == kind);
+            if let Some((kept, _, places, items)) = of_kind {
+                places.push(index);
+                items.push(self.item(kept, envelope, id));
+            }
+        }
+        let stored = of_kinds.into_iter().map(async |(kept, epoch, places, items)| {
+            let stored = self.store.publish_all(&kept.state.look, items).await;
+            let published = move |stored: Result<_, _>| stored.map(|stored| kept.published(epoch, stored));
+            places.into_iter().zip(stored.into_iter().map(published))
+        });
         for (index, published) in join_all(stored).await.into_iter().flatten() {
             if let Some(outcome) = outcomes.get_mut(index) {
                 *outcome = published;
@@ -238,7 +237,7 @@ impl NatsHistory {
         let epoch = kept.epoch();
         let items = all
             .iter()
-            .map(|(envelope, id)| self.item(envelope, id.clone()))
+            .map(|(envelope, id)| self.item(kept, envelope, id.clone()))
             .collect();
         let stored = self
             .store
@@ -379,10 +378,10 @@ impl NatsHistory {
         self.kept(kind).filter(|kept| kept.is_known())
     }
 
-    fn item(&self, envelope: &Envelope, id: String) -> Item {
+    fn item(&self, kept: &KeptKind, envelope: &Envelope, id: String) -> Item {
         Item {
-            subject: self.decoder.subjects.target(&envelope.target),
-            headers: headers::encode_envelope(envelope),
+            subject: self.decoder.subjects.target(&envelope.target).into(),
+            headers: headers::encode_stored(envelope, &kept.plan.name, &id),
             payload: envelope.body.clone(),
             id,
         }

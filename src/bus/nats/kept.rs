@@ -119,7 +119,7 @@ impl Keeper {
     ) -> Vec<Result<Published, PublishError>> {
         let with_ids: Vec<(&Envelope, String)> =
             all.iter().map(|(envelope, key)| (*envelope, id(*key))).collect();
-        let stored = self.history.publish_all(&with_ids).await;
+        let stored = self.history.publish_all(with_ids).await;
         self.told(
             all,
             stored.into_iter().map(|stored| stored.map_err(refusal)).collect(),

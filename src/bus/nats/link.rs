@@ -231,7 +231,7 @@ impl Connection {
 
     async fn hand_over(&self, message: OutboundMessage) -> Result<(), PublishError> {
         let limit = self.client.max_payload();
-        let size = message.payload.len() + message.headers.as_ref().map_or(0, wire_bytes);
+        let size = message.payload.len() + message.headers.as_ref().map_or(0, HeaderMap::wire_len);
         if size > limit {
             return Err(PublishError::TooLarge {
                 size,
@@ -289,13 +289,4 @@ impl Connection {
     pub(super) fn connects(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
     }
-}
-
-/// The bytes of a header block: the version line, one line per header, an empty line.
-fn wire_bytes(headers: &HeaderMap) -> usize {
-    let lines = headers.iter().flat_map(|(name, values)| {
-        let name: &str = name.as_ref();
-        values.iter().map(|value| name.len() + value.as_str().len() + 4)
-    });
-    12 + lines.sum::<usize>()
 }

@@ -1,55 +1,66 @@
-//! The replies to this instance's requests: read from its reply inbox, and from the one below `_INBOX` where the server
+//! The replies to this instance's requests: they come to its reply inbox, and to the one below `_INBOX` where the server
 //! does not permit the other. Knows no request's meaning.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{StatusCode, Subscriber};
-use futures_util::StreamExt;
-use futures_util::stream::SelectAll;
+use async_nats::{Client, Message, StatusCode};
 
-use super::link::Connection;
+use super::link::{Connection, Link};
+use super::options::ConnectError;
+use super::subscribe::SUBSCRIBE_TIMEOUT;
 use crate::bus::headers::Undeliverable;
 use crate::bus::requests::Inbox;
+use crate::task;
 
 /// How long the change to the other inbox may take.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Hands replies to their waiters until the bus drains, and subscribes to the inbox below `_INBOX` when it is wanted.
-pub(super) async fn receive(inbox: Subscriber, connection: Connection) {
+/// Asks for the replies to `subject`, which go to their waiters at once: the client's own task hands them over, so that none
+/// has to be woken for it.
+pub(super) async fn subscribe(
+    client: &Client,
+    link: &Arc<Link>,
+    subject: String,
+) -> Result<(), ConnectError> {
+    let link = link.clone();
+    let asked = client.subscribe_with(subject, move |message| deliver(&link, message));
+    match tokio::time::timeout(SUBSCRIBE_TIMEOUT, asked).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(ConnectError::Stopped),
+    }
+}
+
+fn deliver(link: &Link, message: Message) {
+    let subject = message.subject.clone();
+    let is_malformed = message.status == Some(StatusCode::MALFORMED);
+    let admits = |answer: &Message| link.seal.admits(answer, "answer");
+    // The client must outlive what is wrong with a reply.
+    match task::caught_now(|| link.requests.deliver(message, admits)) {
+        // Who reads a stream counts what it takes.
+        Ok(is_for_many) if is_malformed && !is_for_many => {
+            link.undeliverable(Undeliverable::Malformed, &subject);
+        }
+        Ok(_) => {}
+        Err(_panic) => link.poisoned(&subject),
+    }
+}
+
+/// Subscribes to the inbox below `_INBOX` when it is wanted, until the bus drains.
+pub(super) async fn change(connection: Connection) {
     let link = &connection.link;
-    let mut inboxes = SelectAll::new();
-    inboxes.push(inbox);
     let mut state = link.requests.inbox();
     let mut has_common = false;
     loop {
-        let wanted = tokio::select! {
-            message = inboxes.next() => match message {
-                Some(message) => {
-                    let unreadable = (message.status == Some(StatusCode::MALFORMED))
-                        .then(|| message.subject.to_string());
-                    let is_for_many = link.requests.deliver(message, |answer| link.seal.admits(answer, "answer"));
-                    // Who reads a stream counts what it takes.
-                    if let Some(subject) = unreadable.filter(|_| !is_for_many) {
-                        link.undeliverable(Undeliverable::Malformed, &subject);
-                    }
-                    false
-                }
-                None => return,
-            },
-            changed = state.wait_for(|inbox| *inbox == Inbox::CommonWanted) => changed.is_ok(),
+        tokio::select! {
+            changed = state.wait_for(|inbox| *inbox == Inbox::CommonWanted) => if changed.is_err() { return },
             () = link.closing.cancelled() => return,
-        };
-        if !wanted {
-            continue;
         }
         if !has_common {
-            match super::subscribe_for_streams(&connection.client, link.requests.common_wildcard()).await {
-                Ok(inbox) => inboxes.push(inbox),
-                Err(error) => {
-                    tracing::debug!(%error, "no other inbox");
-                    link.requests.use_inbox(Inbox::Own);
-                    continue;
-                }
+            if let Err(error) = subscribe(&connection.client, link, link.requests.common_wildcard()).await {
+                tracing::debug!(%error, "no other inbox");
+                link.requests.use_inbox(Inbox::Own);
+                continue;
             }
             has_common = true;
         }

@@ -8,15 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::message::OutboundMessage;
-use async_nats::{HeaderMap, Message};
+use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use super::api::{self, ApiFailure};
+use super::api::Refusal;
 use super::link::Connection;
-use super::streams::Plan;
-use crate::bus::headers::stream::for_stream;
 use crate::bus::history::config::PUBLISHES_BYTES;
 use crate::bus::requests::Waiting;
 use crate::bus::{PublishError, RequestError};
@@ -42,7 +40,8 @@ pub(super) struct Store {
 /// A message to be stored.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
-    pub(super) subject: String,
+    pub(super) subject: Subject,
+    /// Shared by all attempts. The id and the stream's name are among them.
     pub(super) headers: HeaderMap,
     pub(super) payload: Bytes,
     /// By which JetStream knows a repeat: ASCII graphic characters.
@@ -62,12 +61,13 @@ pub(super) struct Stored {
     pub(super) is_misplaced: bool,
 }
 
-/// JetStream's answer to a publish.
+/// JetStream's answer to a publish: where it is stored, or why not.
 #[derive(Debug, Deserialize)]
 struct PubAck {
-    seq: u64,
+    seq: Option<u64>,
     #[serde(default)]
     duplicate: bool,
+    error: Option<Refusal>,
 }
 
 /// What a publish takes of what may wait.
@@ -101,14 +101,8 @@ impl Store {
     ///
     /// # Cancel safety
     /// If dropped before it is ready, the message may be stored or not.
-    pub(super) async fn publish(
-        &self,
-        plan: &Plan,
-        look: &Notify,
-        mut item: Item,
-    ) -> Result<Stored, StoreError> {
+    pub(super) async fn publish(&self, look: &Notify, item: Item) -> Result<Stored, StoreError> {
         let _room = self.room(1, item.weight())?;
-        for_stream(&mut item.headers, &plan.name, &item.id);
         let mut repeats = Repeats::new(Instant::now(), self.timeout);
         loop {
             let since = Instant::now();
@@ -175,7 +169,7 @@ impl Store {
             .ok_or(PublishError::Unavailable)?;
         self.connection
             .send(OutboundMessage {
-                subject: item.subject.as_str().into(),
+                subject: item.subject.clone(),
                 reply: Some(waiting.subject().into()),
                 payload: item.payload.clone(),
                 headers: Some(item.headers.clone()),
@@ -187,11 +181,8 @@ impl Store {
 
 impl Item {
     fn weight(&self) -> usize {
-        let headers = self.headers.iter().flat_map(|(name, values)| {
-            let name: &str = name.as_ref();
-            values.iter().map(|value| name.len() + value.as_str().len())
-        });
-        crate::envelope::OVERHEAD_BYTES + self.subject.len() + self.payload.len() + headers.sum::<usize>()
+        let headers = self.headers.wire_len();
+        crate::envelope::OVERHEAD_BYTES + self.subject.len() + self.payload.len() + headers
     }
 }
 
@@ -200,15 +191,21 @@ fn heard(reply: Result<Message, RequestError>) -> Answer {
     match reply {
         Err(RequestError::NoResponders) => Answer::NoResponders,
         Err(RequestError::Timeout | RequestError::Unavailable) => Answer::None,
-        Ok(message) => match api::read::<PubAck>(&message.payload) {
-            Ok(ack) => Answer::Stored(Stored {
-                sequence: ack.seq,
-                is_known: ack.duplicate,
-                is_duplicate: ack.duplicate,
+        Ok(message) => match serde_json::from_slice(&message.payload) {
+            Ok(PubAck {
+                error: Some(refusal), ..
+            }) => Answer::Refused(refusal),
+            Ok(PubAck {
+                seq: Some(sequence),
+                duplicate,
+                ..
+            }) => Answer::Stored(Stored {
+                sequence,
+                is_known: duplicate,
+                is_duplicate: duplicate,
                 is_misplaced: false,
             }),
-            Err(ApiFailure::Refused(refusal)) => Answer::Refused(refusal),
-            Err(_) => Answer::None,
+            _ => Answer::None,
         },
     }
 }

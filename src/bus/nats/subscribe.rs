@@ -15,7 +15,7 @@ use crate::bus::queue::QueueSender;
 use crate::instance::InstanceId;
 
 /// The time until the client, which cannot be full yet, has accepted a subscription.
-const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks for a subscription, which the client repeats after each reconnect.
 pub(super) async fn subscribe(client: &Client, subject: String) -> Result<Subscriber, ConnectError> {
@@ -48,8 +48,8 @@ impl NatsBus {
     ) -> Result<(), ConnectError> {
         let client = &self.connection.client;
         let link = &self.connection.link;
-        let inbox = subscribe_for_streams(client, link.requests.wildcard()).await?;
-        self.start("bus replies", replies::receive(inbox, self.connection.clone()));
+        replies::subscribe(client, link, link.requests.wildcard()).await?;
+        self.start("bus replies", replies::change(self.connection.clone()));
         let control_names = ["bus control to all", "bus control to this instance"];
         for (name, subject) in control_names.into_iter().zip(self.subjects.control(instance)) {
             let control = Control {

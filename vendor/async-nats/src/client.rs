@@ -20,7 +20,7 @@ use crate::message::OutboundMessage;
 use crate::subject::ToSubject;
 use crate::ServerInfo;
 
-use super::{header::HeaderMap, status::StatusCode, Command, Message, Subscriber};
+use super::{header::HeaderMap, status::StatusCode, Command, Message, Subscriber, Taker};
 use crate::error::Error;
 use bytes::Bytes;
 use futures_util::future::TryFutureExt;
@@ -813,11 +813,39 @@ impl Client {
                 subject,
                 queue_group: None,
                 takes_malformed: false,
-                sender,
+                sender: sender.into(),
             })
             .await?;
 
         Ok(Subscriber::new(sid, self.sender.clone(), receiver))
+    }
+
+    /// Subscribes to a subject for as long as the client lives, and calls `call` with each message, those among them whose
+    /// headers cannot be read ([`Client::subscribe_with_malformed`]). For what is done with a message in no time, such as to
+    /// hand it to who waits for it: nobody has to be woken first. The connection's own task calls, so `call` must neither
+    /// wait nor panic.
+    pub async fn subscribe_with<S: ToSubject>(
+        &self,
+        subject: S,
+        call: impl Fn(Message) + Send + Sync + 'static,
+    ) -> Result<(), SubscribeError> {
+        let subject = self
+            .validate_subscribe_subject(subject)
+            .map_err(|e| SubscribeError::with_source(SubscribeErrorKind::InvalidSubject, e))?;
+
+        let sid = self.next_subscription_id.fetch_add(1, Ordering::Relaxed);
+
+        self.sender
+            .send(Command::Subscribe {
+                sid,
+                subject,
+                queue_group: None,
+                takes_malformed: true,
+                sender: Taker::Call(Box::new(call)),
+            })
+            .await?;
+
+        Ok(())
     }
 
     /// Subscribes to a subject, and takes messages whose headers cannot be read as well: without a body, with the lines of
@@ -840,7 +868,7 @@ impl Client {
                 subject,
                 queue_group: None,
                 takes_malformed: true,
-                sender,
+                sender: sender.into(),
             })
             .await?;
 
@@ -890,7 +918,7 @@ impl Client {
                 subject,
                 queue_group: Some(queue_group),
                 takes_malformed: false,
-                sender,
+                sender: sender.into(),
             })
             .await?;
 

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::fmt::{self, Display, Write as _};
 use std::future::{self, Future};
 use std::io::IoSlice;
+use std::ops::Range;
 use std::pin::Pin;
 use std::str::{self, FromStr};
 use std::sync::atomic::Ordering;
@@ -205,15 +206,15 @@ impl Connection {
             return Ok(None);
         }
 
-        let sid = line.sid;
-        let names = line.names();
-        let subject_lossy = String::from_utf8_lossy(line.subject).into_owned();
-        let reply_lossy = line
-            .reply
-            .map(|reply| String::from_utf8_lossy(reply).into_owned());
+        let MessageLine {
+            sid, subject, reply, ..
+        } = line;
 
-        self.read_buf.advance(len + 2);
-        let header = self.read_buf.split_to(header_len);
+        // Nothing is copied: all parts share the buffer.
+        let mut first_line = self.read_buf.split_to(len + 2).freeze();
+        first_line.advance(arguments);
+        let (subject, reply) = (first_line.slice(subject), reply.map(|reply| first_line.slice(reply)));
+        let header = self.read_buf.split_to(header_len).freeze();
         let payload = self.read_buf.split_to(total_len - header_len).freeze();
         self.read_buf.advance(2);
 
@@ -221,16 +222,23 @@ impl Connection {
             true => parse_headers(&header).map(Some),
             false => Ok(None),
         };
+        let name = |bytes: &Bytes| {
+            Subject::from_utf8(bytes.clone())
+                .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err))
+        };
+        let names = name(&subject).and_then(|subject| Ok((subject, reply.as_ref().map(name).transpose()?)));
         let (subject, reply, headers) = match (names, headers) {
             (Ok((subject, reply)), Ok(headers)) => (subject, reply, headers),
             (Err(error), _) | (_, Err(error)) => {
-                trace!(subject = %subject_lossy, %error, "read operation: malformed message");
+                let lossy = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+                let subject = lossy(&subject);
+                trace!(subject = %subject, %error, "read operation: malformed message");
                 return Ok(Some(ServerOp::Malformed(MalformedMessage {
                     sid,
-                    subject: subject_lossy,
+                    subject,
                     reason: error.to_string(),
-                    reply: reply_lossy,
-                    header: header.freeze(),
+                    reply: reply.as_ref().map(lossy),
+                    header,
                     length: total_len,
                 })));
             }
@@ -357,12 +365,16 @@ impl Connection {
 
                 match headers {
                     Some(headers) if !headers.is_empty() => {
-                        let headers = headers.to_bytes();
-
-                        let headers_len = headers.len();
+                        let headers_len = headers.wire_len();
                         let total_len = headers_len + payload.len();
                         small_write!("{headers_len} {total_len}\r\n");
-                        self.write(headers);
+                        match headers.wire_lines() {
+                            Some(lines) => {
+                                self.write("NATS/1.0\r\n");
+                                self.write_shared(lines);
+                            }
+                            None => self.write(headers.to_bytes()),
+                        }
                     }
                     _ => {
                         let payload_len = payload.len();
@@ -370,7 +382,7 @@ impl Connection {
                     }
                 }
 
-                self.write(Bytes::clone(payload));
+                self.write_shared(payload);
                 self.write("\r\n");
 
                 trace!(
@@ -565,6 +577,16 @@ impl Connection {
         }
     }
 
+    /// As [`Connection::write`], without a share of what is flattened.
+    fn write_shared(&mut self, buf: &Bytes) {
+        if buf.len() < WRITE_FLATTEN_THRESHOLD {
+            self.write_buf_len += buf.len();
+            self.flattened_writes.extend_from_slice(buf);
+        } else {
+            self.write(buf.clone());
+        }
+    }
+
     /// Obtain an [`fmt::Write`]r for the small writes buffer.
     fn small_write(&mut self) -> impl fmt::Write + '_ {
         struct Writer<'a> {
@@ -696,23 +718,23 @@ where
     }
 }
 
-/// What the first line of a message says. The subjects are the publisher's bytes, unchecked.
-struct MessageLine<'a> {
-    subject: &'a [u8],
+/// What the first line of a message says, and where in it the subjects are: the publisher's bytes, unchecked.
+struct MessageLine {
+    subject: Range<usize>,
     sid: u64,
-    reply: Option<&'a [u8]>,
+    reply: Option<Range<usize>>,
     header_len: usize,
     total_len: usize,
 }
 
-impl<'a> MessageLine<'a> {
+impl MessageLine {
     /// Parses the arguments of a `MSG` line, `<subject> <sid> [reply-to] <#bytes>`, or of an `HMSG`
     /// line, `<subject> <sid> [reply-to] <#header bytes> <#total bytes>`. Only the blanks of the
     /// protocol part them: a subject may hold any other kind of white space.
     ///
     /// # Errors
     /// An argument that says where the message belongs or ends is missing or not a number.
-    fn parse(line: &'a [u8], has_headers: bool) -> io::Result<Self> {
+    fn parse(line: &[u8], has_headers: bool) -> io::Result<Self> {
         let invalid = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
         let mut args = line
             .split(|byte| matches!(byte, b' ' | b'\t'))
@@ -728,12 +750,16 @@ impl<'a> MessageLine<'a> {
             (true, (Some(header), Some(total), None)) => (Some(third), Some(header), total),
             _ => return Err(invalid("invalid number of arguments after MSG or HMSG")),
         };
+        let place = |arg: &[u8]| {
+            let start = arg.as_ptr() as usize - line.as_ptr() as usize;
+            start..start + arg.len()
+        };
         let number = |arg: &[u8]| str::from_utf8(arg).ok()?.parse::<u64>().ok();
         let length = |arg| number(arg).and_then(|length| usize::try_from(length).ok());
-        let line = MessageLine {
-            subject,
+        let parsed = MessageLine {
+            subject: place(subject),
             sid: number(sid).ok_or_else(|| invalid("cannot parse the sid of a message"))?,
-            reply,
+            reply: reply.map(place),
             header_len: match header_len {
                 Some(header_len) => length(header_len)
                     .ok_or_else(|| invalid("cannot parse the number of header bytes"))?,
@@ -741,25 +767,12 @@ impl<'a> MessageLine<'a> {
             },
             total_len: length(total_len).ok_or_else(|| invalid("cannot parse the number of bytes"))?,
         };
-        if line.total_len < line.header_len {
+        if parsed.total_len < parsed.header_len {
             return Err(invalid(
                 "number of header bytes was greater than the total number of bytes",
             ));
         }
-        Ok(line)
-    }
-
-    /// Subject and reply subject.
-    ///
-    /// # Errors
-    /// One of them is not UTF-8.
-    fn names(&self) -> io::Result<(Subject, Option<Subject>)> {
-        let name = |bytes| {
-            str::from_utf8(bytes)
-                .map(Subject::from)
-                .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err))
-        };
-        Ok((name(self.subject)?, self.reply.map(name).transpose()?))
+        Ok(parsed)
     }
 }
 
@@ -768,7 +781,7 @@ impl<'a> MessageLine<'a> {
 /// # Errors
 /// What is malformed. The message's borders are not in question.
 fn parse_headers(
-    header: &[u8],
+    header: &Bytes,
 ) -> io::Result<(HeaderMap, Option<StatusCode>, Option<String>)> {
     let invalid = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
     // The server takes off the last line end and writes headers of its own there, so such a block reads differently by
@@ -802,6 +815,13 @@ fn parse_headers(
         ),
     };
     let description = (!description.is_empty()).then(|| description.to_owned());
+
+    // Nearly all can stay as they are.
+    if header[version_line.len()..].starts_with(b"\r\n") {
+        if let Some(headers) = HeaderMap::from_lines(header.slice(version_line.len() + 2..)) {
+            return Ok((headers, status, description));
+        }
+    }
 
     let mut headers = HeaderMap::new();
     while let Some(line) = lines.next() {

@@ -20,7 +20,7 @@
 
 //! NATS [Message][crate::Message] headers, modeled loosely after the `http::header` crate.
 
-use std::{collections::HashMap, fmt, slice::Iter, str::FromStr};
+use std::{collections::HashMap, fmt, slice::Iter, str::FromStr, sync::OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -44,9 +44,37 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// # }
 /// ```
 
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct HeaderMap {
-    inner: HashMap<HeaderName, Vec<HeaderValue>>,
+    /// The headers as they are on the wire behind the version line, until one of them is changed.
+    lines: Option<Bytes>,
+    /// The same by name: made of the lines once somebody asks for it.
+    inner: OnceLock<Box<HashMap<HeaderName, Vec<HeaderValue>>>>,
+}
+
+impl PartialEq for HeaderMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.map() == other.map()
+    }
+}
+
+impl Eq for HeaderMap {}
+
+impl fmt::Debug for HeaderMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderMap")
+            .field("inner", self.map())
+            .finish()
+    }
+}
+
+impl From<HashMap<HeaderName, Vec<HeaderValue>>> for HeaderMap {
+    fn from(inner: HashMap<HeaderName, Vec<HeaderValue>>) -> Self {
+        HeaderMap {
+            lines: None,
+            inner: OnceLock::from(Box::new(inner)),
+        }
+    }
 }
 
 /// Helper enum for backward-compatible deserialization using serde's untagged feature
@@ -72,8 +100,8 @@ impl<'de> Deserialize<'de> for HeaderMap {
         let helper = HeaderMapHelper::deserialize(deserializer)?;
 
         Ok(match helper {
-            HeaderMapHelper::Legacy { inner } => HeaderMap { inner },
-            HeaderMapHelper::Current(inner) => HeaderMap { inner },
+            HeaderMapHelper::Legacy { inner } => inner.into(),
+            HeaderMapHelper::Current(inner) => inner.into(),
         })
     }
 }
@@ -84,7 +112,7 @@ impl Serialize for HeaderMap {
         S: Serializer,
     {
         // Serialize as the new format (direct HashMap without "inner" wrapper)
-        self.inner.serialize(serializer)
+        self.map().serialize(serializer)
     }
 }
 
@@ -100,7 +128,7 @@ impl FromIterator<(HeaderName, HeaderValue)> for HeaderMap {
 
 impl HeaderMap {
     pub fn iter(&self) -> std::collections::hash_map::Iter<'_, HeaderName, Vec<HeaderValue>> {
-        self.inner.iter()
+        self.map().iter()
     }
 }
 
@@ -147,19 +175,95 @@ impl HeaderMap {
     /// assert!(!map.is_empty());
     /// ```
     pub fn is_empty(&self) -> bool {
-        self.inner.is_empty()
+        match &self.lines {
+            Some(lines) => lines.len() <= b"\r\n".len(),
+            None => self.map().is_empty(),
+        }
     }
 
     pub fn len(&self) -> usize {
-        self.inner.len()
+        self.map().len()
     }
 
-    /// Serialized byte length of this header block (as [`HeaderMap::to_bytes`]
+    /// Headers that are lines already: `name: value`, each ended by CR LF, and an empty line behind the last. Nothing is
+    /// copied, and nothing is looked at again until somebody asks for a header by its name; a clone shares the bytes.
+    ///
+    /// `None` if there is anything else among them: a name that is empty or no header name, a value that goes on in the
+    /// next line, a lone CR or LF, an empty line in between, or text that is not UTF-8.
+    pub fn from_lines<B: Into<Bytes>>(lines: B) -> Option<Self> {
+        let lines = lines.into();
+        let mut rest = std::str::from_utf8(&lines).ok()?.strip_suffix("\r\n")?;
+        while !rest.is_empty() {
+            let (line, behind) = rest.split_once('\n')?;
+            let (name, value) = line.strip_suffix('\r')?.split_once(':')?;
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) || value.contains('\r') {
+                return None;
+            }
+            rest = behind;
+        }
+        Some(HeaderMap {
+            lines: Some(lines),
+            inner: OnceLock::new(),
+        })
+    }
+
+    /// Name and value of each header, without making anything of them first. Those of one name come in their order; others
+    /// in the order in which they came, unless they were changed.
+    pub fn iter_lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        let map = match self.lines {
+            Some(_) => None,
+            None => Some(self.map()),
+        };
+        let of_map = map.into_iter().flatten().flat_map(|(name, values)| {
+            values
+                .iter()
+                .map(move |value| (name.as_str(), value.as_str()))
+        });
+        self.split_lines().chain(of_map)
+    }
+
+    fn split_lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lines = self.lines.as_deref().unwrap_or_default();
+        // Checked when they came.
+        let lines = std::str::from_utf8(lines).unwrap_or_default();
+        lines
+            .split('\n')
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name, value.trim()))
+    }
+
+    /// The lines and the empty one behind them, if they are at hand.
+    pub(crate) fn wire_lines(&self) -> Option<&Bytes> {
+        self.lines.as_ref()
+    }
+
+    fn map(&self) -> &HashMap<HeaderName, Vec<HeaderValue>> {
+        self.inner.get_or_init(|| {
+            let mut map: HashMap<HeaderName, Vec<HeaderValue>> = HashMap::new();
+            for (name, value) in self.split_lines() {
+                map.entry(name.into_header_name())
+                    .or_default()
+                    .push(value.into());
+            }
+            Box::new(map)
+        })
+    }
+
+    fn map_mut(&mut self) -> &mut HashMap<HeaderName, Vec<HeaderValue>> {
+        self.map();
+        self.lines = None;
+        self.inner.get_mut().expect("it was made just now")
+    }
+
+    /// Serialized byte length of this header block (as `HeaderMap::to_bytes`
     /// produces), computed without allocating.
-    pub(crate) fn wire_len(&self) -> usize {
+    pub fn wire_len(&self) -> usize {
+        if let Some(lines) = &self.lines {
+            return b"NATS/1.0\r\n".len() + lines.len();
+        }
         // Mirrors `to_bytes`: "NATS/1.0\r\n" + each "<key>: <value>\r\n" + "\r\n".
         let mut len = b"NATS/1.0\r\n".len() + b"\r\n".len();
-        for (k, vs) in &self.inner {
+        for (k, vs) in self.map() {
             for v in vs.iter() {
                 len += k.as_str().len() + b": ".len() + v.inner.len() + b"\r\n".len();
             }
@@ -180,7 +284,7 @@ impl HeaderMap {
     /// headers.insert("Key", "Value");
     /// ```
     pub fn insert<K: IntoHeaderName, V: IntoHeaderValue>(&mut self, name: K, value: V) {
-        self.inner
+        self.map_mut()
             .insert(name.into_header_name(), vec![value.into_header_value()]);
     }
 
@@ -197,7 +301,7 @@ impl HeaderMap {
     /// headers.append("Key", "Another");
     pub fn append<K: IntoHeaderName, V: IntoHeaderValue>(&mut self, name: K, value: V) {
         let key = name.into_header_name();
-        let v = self.inner.get_mut(&key);
+        let v = self.map_mut().get_mut(&key);
         match v {
             Some(v) => {
                 v.push(value.into_header_value());
@@ -220,7 +324,7 @@ impl HeaderMap {
     /// let values = headers.get("Key").unwrap();
     /// ```
     pub fn get<K: IntoHeaderName>(&self, key: K) -> Option<&HeaderValue> {
-        self.inner
+        self.map()
             .get(&key.into_header_name())
             .and_then(|x| x.first())
     }
@@ -237,7 +341,7 @@ impl HeaderMap {
     /// let values = headers.get_last("Key").unwrap();
     /// ```
     pub fn get_last<K: IntoHeaderName>(&self, key: K) -> Option<&HeaderValue> {
-        self.inner
+        self.map()
             .get(&key.into_header_name())
             .and_then(|x| x.last())
     }
@@ -258,7 +362,7 @@ impl HeaderMap {
     /// ```
     pub fn get_all<K: IntoHeaderName>(&self, key: K) -> GetAll<'_, HeaderValue> {
         let inner = self
-            .inner
+            .map()
             .get(&key.into_header_name())
             .map(|x| x.iter())
             .unwrap_or([].iter());
@@ -269,7 +373,11 @@ impl HeaderMap {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut buf = vec![];
         buf.extend_from_slice(b"NATS/1.0\r\n");
-        for (k, vs) in &self.inner {
+        if let Some(lines) = &self.lines {
+            buf.extend_from_slice(lines);
+            return buf;
+        }
+        for (k, vs) in self.map() {
             for v in vs.iter() {
                 buf.extend_from_slice(k.as_str().as_bytes());
                 buf.extend_from_slice(b": ");
@@ -851,6 +959,55 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("name", "something".parse::<HeaderValue>().unwrap());
         headers.insert("name", "something2");
+    }
+
+    #[test]
+    fn lines_are_a_map_once_it_is_asked_for() {
+        let lines = "b: 2 \r\nA:1\r\nb:\t3: \r\nNats-Stream: S\r\n\r\n";
+        let mut headers = HeaderMap::from_lines(lines).unwrap();
+        let all: Vec<_> = headers.iter_lines().collect();
+        assert_eq!(
+            all,
+            [("b", "2"), ("A", "1"), ("b", "3:"), ("Nats-Stream", "S")]
+        );
+        assert_eq!(headers.wire_len(), headers.to_bytes().len());
+        assert_eq!(headers.to_bytes(), format!("NATS/1.0\r\n{lines}").as_bytes());
+        assert_eq!(headers.get("b").map(HeaderValue::as_str), Some("2"));
+        assert_eq!(headers.get_last("b").map(HeaderValue::as_str), Some("3:"));
+        assert_eq!(headers.get(super::NATS_STREAM).unwrap().as_str(), "S");
+        assert_eq!((headers.len(), headers.is_empty()), (3, false));
+        let same: HeaderMap = headers.iter().fold(HeaderMap::new(), |mut map, (k, vs)| {
+            vs.iter().for_each(|v| map.append(k.clone(), v.clone()));
+            map
+        });
+        assert_eq!(headers, same);
+        // What is changed is not what came.
+        headers.insert("A", "4");
+        assert_eq!(headers.wire_len(), headers.to_bytes().len());
+        assert!(headers.iter_lines().any(|line| line == ("A", "4")));
+        assert!(!headers.iter_lines().any(|line| line == ("A", "1")));
+        let none = HeaderMap::from_lines("\r\n").unwrap();
+        assert!(none.is_empty() && none.iter_lines().next().is_none());
+        assert_eq!(none, HeaderMap::new());
+    }
+
+    #[test]
+    fn other_lines_are_no_map() {
+        for lines in [
+            &b""[..],
+            b"a: b",
+            b"a: b\r\n",
+            b"\r\na: b\r\n\r\n",
+            b"a: b\r\n c\r\n\r\n",
+            b"a: b\nc: d\r\n\r\n",
+            b"a: b\rc\r\n\r\n",
+            b"no colon\r\n\r\n",
+            b": no name\r\n\r\n",
+            b"a b: c\r\n\r\n",
+            b"a: \xE4\r\n\r\n",
+        ] {
+            assert!(HeaderMap::from_lines(lines).is_none(), "{lines:?}");
+        }
     }
 
     #[test]

@@ -432,7 +432,7 @@ pub(crate) enum Command {
         subject: Subject,
         queue_group: Option<String>,
         takes_malformed: bool,
-        sender: mpsc::Sender<Message>,
+        sender: Taker,
     },
     Unsubscribe {
         sid: u64,
@@ -453,6 +453,48 @@ pub(crate) enum Command {
     ServerPool {
         result: oneshot::Sender<Vec<connector::Server>>,
     },
+}
+
+/// Where the messages of a subscription go.
+pub(crate) enum Taker {
+    /// To a [`Subscriber`].
+    Queue(mpsc::Sender<Message>),
+    /// To who was given to [`Client::subscribe_with`].
+    Call(Box<dyn Fn(Message) + Send + Sync>),
+}
+
+impl From<mpsc::Sender<Message>> for Taker {
+    fn from(sender: mpsc::Sender<Message>) -> Self {
+        Taker::Queue(sender)
+    }
+}
+
+impl fmt::Debug for Taker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Taker::Queue(_) => "Queue",
+            Taker::Call(_) => "Call",
+        })
+    }
+}
+
+impl Taker {
+    fn try_send(&self, message: Message) -> Result<(), mpsc::error::TrySendError<Message>> {
+        match self {
+            Taker::Queue(sender) => sender.try_send(message),
+            Taker::Call(call) => {
+                call(message);
+                Ok(())
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Taker::Queue(sender) => sender.is_closed(),
+            Taker::Call(_) => false,
+        }
+    }
 }
 
 /// `ClientOp` represents all actions of `Client`.
@@ -481,7 +523,7 @@ pub(crate) enum ClientOp {
 #[derive(Debug)]
 struct Subscription {
     subject: Subject,
-    sender: mpsc::Sender<Message>,
+    sender: Taker,
     queue_group: Option<String>,
     takes_malformed: bool,
     delivered: u64,

@@ -99,7 +99,7 @@ impl Direct {
         let subjects = if target == witness { &both[..1] } else { &both[..] };
         let page = self.last_of(plan, subjects).await?;
         let last = |subject: &str| {
-            let found = page.messages.iter().filter(|(_, raw)| raw.subject == subject);
+            let found = page.messages.iter().filter(|(_, raw)| *raw.subject == *subject);
             found.map(|(mark, _)| mark.sequence).max()
         };
         Ok((last(target), last(witness)))

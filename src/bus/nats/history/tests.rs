@@ -393,7 +393,7 @@ async fn arrays_and_batches(herald: Herald) {
         .collect();
     let all: Vec<(&Envelope, String)> = envelopes.iter().map(|e| (e, e.id.to_string())).collect();
     let began = Instant::now();
-    let outcomes = herald.history.publish_all(&all).await;
+    let outcomes = herald.history.publish_all(all.clone()).await;
     eprintln!(
         "an array of 1,000: {:?}, {:?}",
         began.elapsed(),
@@ -404,7 +404,7 @@ async fn arrays_and_batches(herald: Herald) {
         .map(|o| o.as_ref().unwrap().position.sequence)
         .collect();
     assert!(positions.is_sorted());
-    let again = herald.history.publish_all(&all).await;
+    let again = herald.history.publish_all(all).await;
     assert!(again.iter().zip(&outcomes).all(|(again, first)| {
         let (again, first) = (again.as_ref().unwrap(), first.as_ref().unwrap());
         again.is_duplicate && again.position == first.position
@@ -501,7 +501,7 @@ async fn a_replay_is_complete_from_the_tail_and_from_the_stream() {
         positions.extend(
             herald
                 .history
-                .publish_all(&all)
+                .publish_all(all)
                 .await
                 .into_iter()
                 .map(|o| o.unwrap().position),
@@ -594,7 +594,7 @@ async fn a_slow_relay_is_served_slower_and_nothing_is_dropped() {
             .map(|n| to_user("anna", &format!("{part}-{n:<200}")))
             .collect();
         let all: Vec<(&Envelope, String)> = envelopes.iter().map(|e| (e, e.id.to_string())).collect();
-        for outcome in herald.history.publish_all(&all).await {
+        for outcome in herald.history.publish_all(all).await {
             last = outcome.unwrap().position;
         }
     }

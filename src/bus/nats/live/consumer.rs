@@ -106,7 +106,7 @@ impl Consumer {
             return;
         };
         let raw = Raw {
-            subject: message.subject.as_str().to_owned(),
+            subject: message.subject,
             headers: message.headers,
             status: message.status,
             payload: message.payload,
@@ -168,18 +168,16 @@ pub(super) async fn next(consumer: &mut Option<Consumer>) -> Option<Message> {
 /// pending. `$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<ns>.<pending>`, in its longer form
 /// with a domain and an account in front of the stream and perhaps a token at the end.
 fn acknowledgement(subject: &str) -> Option<(u64, Mark, u64)> {
-    let tokens: Vec<&str> = subject.strip_prefix("$JS.ACK.")?.split('.').collect();
-    let numbers = match tokens.len() {
-        7 => tokens.get(3..)?,
-        9.. => tokens.get(5..)?,
+    let tokens = subject.strip_prefix("$JS.ACK.")?;
+    let in_front = match tokens.split('.').count() {
+        7 => 3,
+        9.. => 5,
         _ => return None,
     };
-    let number = |index: usize| numbers.get(index)?.parse::<u64>().ok();
-    let mark = Mark {
-        sequence: number(0)?,
-        stamp: number(2)?,
-    };
-    Some((number(1)?, mark, number(3)?))
+    let mut numbers = tokens.split('.').skip(in_front).map(str::parse::<u64>);
+    let mut number = || numbers.next()?.ok();
+    let (sequence, consumer, stamp) = (number()?, number()?, number()?);
+    Some((consumer, Mark { sequence, stamp }, number()?))
 }
 
 #[cfg(test)]

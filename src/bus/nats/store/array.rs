@@ -12,9 +12,7 @@ use tokio::sync::Notify;
 
 use super::{Answer, Item, Next, Repeats, Room, Store, StoreError, Stored, heard};
 use crate::bus::RequestError;
-use crate::bus::headers::stream::for_stream;
 use crate::bus::history::config::PUBLISHES_BYTES;
-use crate::bus::nats::streams::Plan;
 use crate::bus::requests::Waiting;
 
 /// One array takes at most this part of what may wait for answers, so that it leaves room for others.
@@ -34,7 +32,6 @@ impl Store {
     /// If dropped before it is ready, each message may be stored or not.
     pub(in crate::bus::nats) async fn publish_all(
         &self,
-        plan: &Plan,
         look: &Notify,
         items: Vec<Item>,
     ) -> Vec<Result<Stored, StoreError>> {
@@ -42,7 +39,7 @@ impl Store {
         let mut outcomes = Vec::with_capacity(items.len());
         let mut items = VecDeque::from(items);
         while let Some((part, _room)) = self.part(&mut items) {
-            let outcome = self.publish_part(plan, look, part, began).await;
+            let outcome = self.publish_part(look, part, began).await;
             let is_over = |outcome: &Result<Stored, StoreError>| {
                 matches!(outcome, Err(StoreError::Unavailable | StoreError::Unknown))
             };
@@ -84,20 +81,16 @@ impl Store {
     /// Stores what may wait for answers at once.
     async fn publish_part(
         &self,
-        plan: &Plan,
         look: &Notify,
         items: Vec<Item>,
         began: Instant,
     ) -> Vec<Result<Stored, StoreError>> {
         let mut places: Vec<Place> = items
             .into_iter()
-            .map(|mut item| {
-                for_stream(&mut item.headers, &plan.name, &item.id);
-                Place {
-                    item,
-                    repeats: Repeats::new(began, self.timeout),
-                    outcome: None,
-                }
+            .map(|item| Place {
+                item,
+                repeats: Repeats::new(began, self.timeout),
+                outcome: None,
             })
             .collect();
         while places.iter().any(|place| place.outcome.is_none()) {
@@ -112,7 +105,7 @@ impl Store {
     /// Sends all that has no outcome, in order, and then hears all.
     async fn round(&self, places: &mut [Place], look: &Notify) {
         let since = Instant::now();
-        let mut sent = Vec::new();
+        let mut sent = Vec::with_capacity(places.len());
         for (index, place) in places.iter().enumerate() {
             if place.outcome.is_some() {
                 continue;
@@ -167,19 +160,23 @@ async fn hear(mut sent: Vec<(usize, Result<Waiting, Answer>)>, places: &[Place])
     let mut last_heard = Instant::now();
     for (number, (index, sent)) in sent.iter_mut().enumerate() {
         let answer = match sent {
-            Ok(waiting) => {
-                let now = Instant::now();
-                let waited = now.saturating_duration_since(last_heard);
-                let patience = places
-                    .get(*index)
-                    .map_or(Duration::ZERO, |place| place.repeats.patience(now));
-                let reply = waiting.wait_on(patience.saturating_sub(waited)).await;
-                match reply {
-                    Err(RequestError::Timeout) => late.push(number),
-                    _ => last_heard = Instant::now(),
+            Ok(waiting) => match waiting.at_hand() {
+                // Most come together with the one before.
+                Some(reply) => heard(reply),
+                None => {
+                    let now = Instant::now();
+                    let waited = now.saturating_duration_since(last_heard);
+                    let patience = places
+                        .get(*index)
+                        .map_or(Duration::ZERO, |place| place.repeats.patience(now));
+                    let reply = waiting.wait_on(patience.saturating_sub(waited)).await;
+                    match reply {
+                        Err(RequestError::Timeout) => late.push(number),
+                        _ => last_heard = Instant::now(),
+                    }
+                    heard(reply)
                 }
-                heard(reply)
-            }
+            },
             Err(answer) => answer.clone(),
         };
         answers.push((*index, answer));

@@ -13,7 +13,7 @@ use ulid::Ulid;
 
 use super::{Answer, Item, Next, Repeats, Store, StoreError, Stored, heard};
 use crate::bus::PublishError;
-use crate::bus::headers::stream::{Batch, asking_for, for_stream, in_batch};
+use crate::bus::headers::stream::{Batch, asking_for, in_batch};
 use crate::bus::nats::streams::Plan;
 use crate::bus::requests::Waiting;
 
@@ -35,7 +35,7 @@ impl Store {
         &self,
         plan: &Plan,
         look: &Notify,
-        mut items: Vec<Item>,
+        items: Vec<Item>,
     ) -> Result<Vec<Stored>, StoreError> {
         if items.len() > BATCH_MAX {
             return Err(StoreError::TooLarge {
@@ -46,9 +46,6 @@ impl Store {
         }
         let bytes = items.iter().map(Item::weight).fold(0, usize::saturating_add);
         let _room = self.room(items.len(), bytes)?;
-        for item in &mut items {
-            for_stream(&mut item.headers, &plan.name, &item.id);
-        }
         if items.is_empty() {
             return Ok(Vec::new());
         }
@@ -101,18 +98,16 @@ impl Store {
         let commit = link.requests.open().ok_or(PublishError::Unavailable)?;
         for (index, item) in items.iter().enumerate() {
             let is_last = index + 1 == items.len();
-            let mut headers = item.headers.clone();
             let batch = Batch {
                 id: &id,
                 number: index + 1,
                 is_last,
             };
-            in_batch(&mut headers, batch);
             let message = OutboundMessage {
-                subject: item.subject.as_str().into(),
+                subject: item.subject.clone(),
                 reply: is_last.then(|| commit.subject().into()),
                 payload: item.payload.clone(),
-                headers: Some(headers),
+                headers: Some(in_batch(&item.headers, batch)),
             };
             self.connection.send(message).await?;
         }

@@ -129,7 +129,7 @@ async fn what_is_gone_before_it_was_read_is_said() {
             .map(|n| to_user("anna", &format!("{part}-{n:<200}")))
             .collect();
         let all: Vec<(&Envelope, String)> = envelopes.iter().map(|e| (e, e.id.to_string())).collect();
-        for outcome in herald.history.publish_all(&all).await {
+        for outcome in herald.history.publish_all(all.clone()).await {
             last = outcome.unwrap().position;
         }
     }
@@ -247,7 +247,13 @@ async fn a_replay_is_complete_or_says_so_while_replicas_lag() {
             .map(|n| to_user(if n % 50 == 0 { "anna" } else { "ben" }, "x"))
             .collect();
         let all: Vec<(&Envelope, String)> = envelopes.iter().map(|e| (e, e.id.to_string())).collect();
-        for (outcome, (envelope, _)) in herald.history.publish_all(&all).await.into_iter().zip(&all) {
+        for (outcome, (envelope, _)) in herald
+            .history
+            .publish_all(all.clone())
+            .await
+            .into_iter()
+            .zip(&all)
+        {
             let position = outcome.unwrap().position;
             if envelope.target == target("anna") {
                 positions.push(position);
