@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, CookieName};
 use crate::bus::{Bus, History};
 use crate::config::Config;
 use crate::delivery::registry::Registry;
@@ -45,16 +45,19 @@ mod background;
 mod connect;
 mod desk;
 mod explain;
+pub(crate) mod fetch;
 mod listen;
 mod prepare;
 mod push;
 mod settings;
 mod tasks;
+mod tokens;
 
 pub use explain::Subject;
 pub use prepare::Prepared;
 
 use connect::connect_bus;
+use fetch::Fetchers;
 use listen::{Bound, Listening};
 use settings::{connection_limits, header_limits, permissions, registry_settings, rules, start_tracing};
 use tasks::Tasks;
@@ -102,6 +105,7 @@ struct Core {
     cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
     policy: Policy,
+    fetchers: Fetchers,
     metrics: Metrics,
     tracer: Tracer,
     exporter: Exporter,
@@ -161,6 +165,8 @@ impl App {
             users,
             policy,
             certificates,
+            issuers,
+            fetchers,
             plan,
             ..
         } = prepared;
@@ -182,7 +188,7 @@ impl App {
             registry.clone(),
             config.presence.clone(),
         ));
-        let authenticator = Authenticator::of(users, &config.login, metrics.clone())
+        let authenticator = Authenticator::of(users, &issuers, &config.login, metrics.clone())
             .map_err(|error| Error::Failure(error.to_string()))?;
         let recent = Arc::new(Recent::new(config.application.routes.iter().filter_map(
             |route| match route {
@@ -260,7 +266,8 @@ impl App {
                 as futures_util::future::BoxFuture<'static, ()>
         });
         let upgrade = UpgradeState::new(config.http.origins.clone(), connect, sessions.clone(), &metrics)
-            .with_admission(Admission::new(&config.limits, &metrics));
+            .with_admission(Admission::new(&config.limits, &metrics))
+            .with_cookie(config.auth.cookie.name.as_ref().map(CookieName::as_str));
         let routers =
             http::router::router(state, &config.http, routes(config.http.ws_path.as_str(), upgrade));
         let options = listener::Options::new(&config.http, &config.limits).with_tls(
@@ -283,6 +290,7 @@ impl App {
             cluster,
             authenticator,
             policy,
+            fetchers,
             metrics,
             tracer,
             exporter,

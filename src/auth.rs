@@ -1,41 +1,57 @@
-//! Who is who: users from the configuration and a watched file, with passwords checked off the runtime by bounded
-//! work (docs/architecture.md, decision 6). Knows no STOMP and no HTTP; credentials come in as text.
+//! Who is who: users from the configuration and a watched file, and tokens of identity providers; passwords and signatures are
+//! checked off the runtime by bounded work (docs/architecture.md, decision 6). Knows no STOMP and no HTTP; credentials come in
+//! as text.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 use crate::envelope::unix_ms;
-use crate::principal::{Principal, UserName};
+use crate::principal::{Origin, Principal, UserName};
 use crate::task::Task;
 use crate::telemetry::metrics::Metrics;
+use bearer::Bearer;
 use credentials::Credentials;
 use delay::Delays;
+use issuers::KnownIssuers;
+use keys::source::Fetch;
 use login::Gates;
 use password::Verifier;
+use presented::Presented;
 use users::{KnownUsers, UserStore, UsersError};
 
+mod bearer;
 pub(crate) mod config;
 pub mod credentials;
 mod delay;
+pub mod issuers;
+pub mod keys;
 mod login;
 mod password;
 pub(crate) mod phc;
+pub mod presented;
 pub(crate) mod survey;
+pub mod token;
 pub mod users;
 
-pub use config::{Config, LoginConfig, UserEntry};
+pub use config::{Config, CookieName, LoginConfig, UserEntry};
 
 /// Why a login failed. The words are the same for every cause on the client's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthError {
-    /// An unknown user, a wrong password, or nothing usable presented. A client cannot tell these apart.
+    /// An unknown user, a wrong password, a token that is not taken, or nothing usable presented. A client cannot tell these
+    /// apart.
     Failed,
+    /// A token with the right signature, whose time is over.
+    Expired,
+    /// The keys of the token's issuer are not there now. Holds when to come again, if that is known.
+    Unavailable(Option<Duration>),
     /// More logins wait than `login.queue`, `login.queue_timeout` or `login.delayed` allow. Holds when to come again,
     /// if that is known.
     Overloaded(Option<Duration>),
@@ -45,7 +61,8 @@ impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Failed => "authentication failed",
-            Self::Overloaded(_) => "overloaded",
+            Self::Expired => "token expired",
+            Self::Unavailable(_) | Self::Overloaded(_) => "overloaded",
         })
     }
 }
@@ -94,6 +111,7 @@ pub struct Authenticator {
     /// `auth.password_session`
     session: Option<Duration>,
     gates: Gates,
+    bearer: Bearer,
     /// Until somebody takes it.
     watch: Mutex<Option<Task>>,
 }
@@ -103,14 +121,19 @@ impl Authenticator {
     /// [task](Self::tasks) is dropped. Call it on a tokio runtime; it blocks while it reads the file.
     pub fn new(config: &Config, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
         let known = KnownUsers::open(config, login).map_err(AuthSetupError::Users)?;
-        Self::of(known, login, metrics)
+        Self::of(known, &KnownIssuers::default(), login, metrics)
     }
 
-    /// The same, of users that were read before.
+    /// The same, of users and issuers that were read before.
     ///
     /// # Errors
     /// No tokio runtime, no random bytes, or no threads.
-    pub fn of(known: KnownUsers, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
+    pub fn of(
+        known: KnownUsers,
+        issuers: &KnownIssuers,
+        login: &LoginConfig,
+        metrics: Metrics,
+    ) -> Result<Arc<Self>, AuthSetupError> {
         Handle::try_current().map_err(|_| AuthSetupError::NoRuntime)?;
         let (verifier, delays) = (Verifier::new(login)?, Delays::new(login));
         let KnownUsers {
@@ -123,6 +146,7 @@ impl Authenticator {
         for result in ["ok", "failed", "overloaded"] {
             metrics.logins.with_label_values(&[result]);
         }
+        let bearer = Bearer::new(issuers, metrics.clone());
         let gates = Gates {
             verifier,
             delays,
@@ -132,6 +156,7 @@ impl Authenticator {
             store,
             session,
             gates,
+            bearer,
             watch: Mutex::new(watch),
         }))
     }
@@ -158,6 +183,50 @@ impl Authenticator {
         result
     }
 
+    /// Checks what somebody presents, whatever it is, and counts the result in [`Metrics::logins`]: a password as
+    /// [`verify`](Self::verify) does, a token by its issuer's keys. The principal of a token has an end.
+    ///
+    /// # Cancel safety
+    /// As [`verify`](Self::verify).
+    pub async fn authenticate(&self, presented: &Presented, address: IpAddr) -> Result<Principal, AuthError> {
+        match presented {
+            Presented::Password(credentials) => self.verify(credentials, address).await,
+            Presented::Token(token) => {
+                let result = self.bearer.verify(&self.gates, token, address).await;
+                self.count(result.as_ref().err(), address);
+                result
+            }
+            Presented::Unusable | Presented::Nothing => Err(self.unusable(address)),
+        }
+    }
+
+    /// What fetches the keys of issuers, each by what `fetch` gives for it. None of it ends. Called once.
+    pub fn fetching(&self, fetch: impl Fn(&str) -> Option<Arc<dyn Fetch>>) -> Vec<BoxFuture<'static, ()>> {
+        let sources = self.bearer.sources();
+        let running = sources.filter_map(|source| {
+            let fetch = fetch(source.issuer())?;
+            Some(Box::pin(Arc::clone(source).run(fetch)) as BoxFuture<'static, ()>)
+        });
+        running.collect()
+    }
+
+    /// The issuers whose keys must be there before the instance is ready, and are not.
+    pub fn missing_keys(&self) -> impl Iterator<Item = &str> {
+        let missing = self.bearer.sources().filter(|source| !source.is_ready());
+        missing.map(|source| &**source.issuer())
+    }
+
+    /// How old the keys of each issuer are that come from its server, where there are any.
+    pub fn key_ages(&self) -> impl Iterator<Item = (&str, Duration)> {
+        let sources = self.bearer.sources();
+        sources.filter_map(|source| Some((&**source.issuer(), source.age()?)))
+    }
+
+    /// Whether any tokens are taken.
+    pub fn takes_tokens(&self) -> bool {
+        !self.bearer.is_empty()
+    }
+
     /// Counts a login that presented nothing usable, and returns its error.
     pub fn unusable(&self, address: IpAddr) -> AuthError {
         self.count(Some(&AuthError::Failed), address);
@@ -173,8 +242,12 @@ impl Authenticator {
         self.store.withdrawn()
     }
 
-    /// Whether the result of [`verify`](Self::verify) still holds: the user exists, with the same password and roles.
+    /// Whether the result of [`verify`](Self::verify) still holds: the user exists, with the same password and roles. What a
+    /// token proves holds until its end.
     pub fn is_current(&self, principal: &Principal) -> bool {
+        if let Origin::Issuer(_) = principal.origin() {
+            return true;
+        }
         self.store
             .current()
             .get(principal.user().as_str())
@@ -216,8 +289,8 @@ impl Authenticator {
     fn count(&self, error: Option<&AuthError>, address: IpAddr) {
         let result = match error {
             None => "ok",
-            Some(AuthError::Failed) => "failed",
-            Some(AuthError::Overloaded(_)) => "overloaded",
+            Some(AuthError::Failed | AuthError::Expired) => "failed",
+            Some(AuthError::Unavailable(_) | AuthError::Overloaded(_)) => "overloaded",
         };
         self.gates.metrics.logins.with_label_values(&[result]).inc();
         tracing::debug!(%address, result, "login");

@@ -16,6 +16,7 @@ pub mod hash_password;
 pub mod health;
 pub mod manual;
 mod paint;
+pub mod token;
 
 /// Something failed while running.
 pub const EXIT_FAILURE: u8 = 1;
@@ -52,6 +53,9 @@ pub enum Command {
     Health(health::HealthArgs),
     /// Reads a password and prints its argon2id hash for the configuration or a users file.
     HashPassword,
+    /// Makes tokens, looks into them, and shows the keys of issuers.
+    #[command(subcommand)]
+    Token(token::Token),
     /// Publishes a notification.
     Publish(client::publish::PublishArgs),
     /// Prints what comes to destinations, as it comes.

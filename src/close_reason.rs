@@ -37,6 +37,8 @@ pub enum CloseReason {
     NotAuthenticated,
     /// The credential was right and its time is over: the client should come back with a new one.
     TokenExpired,
+    /// The keys of the token's issuer are not there now.
+    IdentityUnavailable,
     /// An operator disconnected the user.
     Disconnected,
     /// A newer session of the same user took its place.
@@ -49,7 +51,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, for metrics that want every label present from the start.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Normal,
         Self::Draining,
         Self::Malformed,
@@ -66,6 +68,7 @@ impl CloseReason {
         Self::HandshakeTimeout,
         Self::NotAuthenticated,
         Self::TokenExpired,
+        Self::IdentityUnavailable,
         Self::Disconnected,
         Self::Superseded,
         Self::PeerGone,
@@ -84,7 +87,11 @@ impl CloseReason {
             Self::Forbidden | Self::Limit | Self::RateLimited | Self::HandshakeTimeout => 1008,
             Self::TooLarge => 1009,
             Self::Internal => 1011,
-            Self::Overloaded | Self::SlowConsumer | Self::HistoryGap | Self::BusUnavailable => 1013,
+            Self::Overloaded
+            | Self::SlowConsumer
+            | Self::HistoryGap
+            | Self::BusUnavailable
+            | Self::IdentityUnavailable => 1013,
             Self::NotAuthenticated | Self::TokenExpired => 4401,
             Self::Disconnected => 4403,
             Self::Silence => 4408,
@@ -112,6 +119,7 @@ impl CloseReason {
             Self::HandshakeTimeout => "CONNECT took too long",
             Self::NotAuthenticated => "authentication failed",
             Self::TokenExpired => "token expired",
+            Self::IdentityUnavailable => "overloaded",
             Self::Disconnected => "disconnected by an operator",
             Self::Superseded => "superseded by a newer session",
             Self::PeerGone => "connection lost",
@@ -138,6 +146,7 @@ impl CloseReason {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::NotAuthenticated => "not_authenticated",
             Self::TokenExpired => "token_expired",
+            Self::IdentityUnavailable => "identity_unavailable",
             Self::Disconnected => "disconnected",
             Self::Superseded => "superseded",
             Self::PeerGone => "peer_gone",
@@ -149,6 +158,7 @@ impl CloseReason {
     pub fn herald_reason(self) -> Option<&'static str> {
         match self {
             Self::TokenExpired => Some("token-expired"),
+            Self::IdentityUnavailable => Some("identity-unavailable"),
             _ => None,
         }
     }
@@ -162,6 +172,7 @@ impl CloseReason {
                 | Self::SlowConsumer
                 | Self::HistoryGap
                 | Self::BusUnavailable
+                | Self::IdentityUnavailable
                 | Self::Silence
                 | Self::PeerGone
                 | Self::Internal

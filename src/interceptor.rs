@@ -27,7 +27,7 @@ pub struct ConnectAttempt {
     pub login: Option<String>,
     /// The `passcode` header of CONNECT.
     pub passcode: Option<Secret>,
-    /// The `Authorization` header of the upgrade request. Set only if its `Origin` is absent or listed by name.
+    /// What the upgrade request presents, in the form of an `Authorization` header.
     pub upgrade_authorization: Option<Secret>,
     /// The client's address.
     pub address: IpAddr,

@@ -57,6 +57,7 @@ limits! {
     KeyBytes = "api.keys.bytes",
     HistoryKeys = "history.keys",
     HistoryPublishes = "history.publishes",
+    TokenWaiting = "auth.token.waiting",
     LoginQueue = "login.queue",
     LoginQueueTimeout = "login.queue_timeout",
     LoginDelay = "login.delay",

@@ -8,7 +8,7 @@ use herald::app::{self, Prepared, Subject};
 use herald::cli::client::{self, ClientError};
 use herald::cli::{
     Cli, Command, ConfigArgs, DoctorArgs, EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, api_key, check, complain,
-    doctor, explain, hash_password, health, manual,
+    doctor, explain, hash_password, health, manual, token,
 };
 use herald::config::{self, Arguments, ConfigError, Loaded};
 use herald::telemetry;
@@ -45,6 +45,7 @@ fn run() -> Result<(), u8> {
         Command::Explain(explain::Explain::Permission(args)) => explain_permission(args),
         Command::Health(flags) => ask_health(flags),
         Command::HashPassword => hash_password::run().map_err(|error| failure(&error)),
+        Command::Token(command) => tokens(command),
         Command::Publish(args) => client(client::publish::run(args)),
         Command::Subscribe(args) => client(client::subscribe::run(args)),
         Command::Users(args) => client(client::users::run(args)),
@@ -131,6 +132,42 @@ fn explain_permission(args: explain::PermissionArgs) -> Result<(), u8> {
         true => Ok(()),
         false => Err(EXIT_FAILURE),
     }
+}
+
+fn tokens(command: token::Token) -> Result<(), u8> {
+    let text = match command {
+        token::Token::Mint(args) => token::mint(&args).map_err(|error| {
+            complain(&error);
+            EXIT_USAGE
+        })?,
+        token::Token::Inspect(args) => {
+            let (_, prepared) = prepare(args.config.clone())?;
+            let token = token::read(args.file.as_deref()).map_err(|error| failure(&error))?;
+            let (report, taken) = block_on(Box::pin(prepared.inspect(&token, args.at)))?;
+            print(&token::render(&report))?;
+            return if taken { Ok(()) } else { Err(EXIT_FAILURE) };
+        }
+        token::Token::Keys(args) => {
+            let (_, prepared) = prepare(args.config.clone())?;
+            let (text, all) = block_on(Box::pin(prepared.keys(args.issuer.as_deref())))?;
+            print(&text)?;
+            return if all { Ok(()) } else { Err(EXIT_FAILURE) };
+        }
+    };
+    print(&text)
+}
+
+fn print(text: &str) -> Result<(), u8> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).map_err(|error| failure(&error))
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failure(&format_args!("cannot start the runtime: {error}")))?;
+    Ok(runtime.block_on(work))
 }
 
 fn ask_health(flags: health::HealthArgs) -> Result<(), u8> {

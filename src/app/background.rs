@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +66,11 @@ impl Core {
         let files = self.authenticator.tasks().into_iter().chain(self.policy.task());
         for task in files.chain(pushing) {
             tasks.watch(task);
+        }
+        let fetching = self.authenticator.fetching(|issuer| self.fetchers.of(issuer));
+        if !fetching.is_empty() {
+            let fetching = async { drop(select_all(fetching).await) };
+            tasks.watch(Task::essential("keys of issuers", fetching));
         }
         let presence = self.presence.clone().run(background.clone());
         let counting = self.cluster.clone().run(background.clone());

@@ -2,6 +2,8 @@
 //! OpenTelemetry's variables. `herald check` and `herald serve` both go this way, so that they refuse the same with the
 //! same words.
 
+use super::fetch::Fetchers;
+use crate::auth::issuers::KnownIssuers;
 use crate::auth::users::{KnownUsers, demo_users};
 use crate::bus;
 use crate::bus::nats::{ConnectError, Identity};
@@ -19,6 +21,8 @@ pub struct Prepared {
     pub(super) users: KnownUsers,
     pub(super) policy: Policy,
     pub(super) certificates: Certificates,
+    pub(super) issuers: KnownIssuers,
+    pub(super) fetchers: Fetchers,
     pub(super) plan: Plan,
 }
 
@@ -75,6 +79,8 @@ impl Prepared {
             main: Certificate::open(&config.http.tls, "http.tls", findings),
             admin: Certificate::open(&config.http.admin_tls, "http.admin_tls", findings),
         };
+        let issuers = KnownIssuers::open(&config.auth, demo, findings);
+        let fetchers = Fetchers::new(&issuers, findings);
         let users = match KnownUsers::open(&config.auth, &config.login) {
             Ok(users) => users,
             Err(error) => {
@@ -96,6 +102,8 @@ impl Prepared {
             users,
             policy,
             certificates,
+            issuers,
+            fetchers,
             plan,
         })
     }

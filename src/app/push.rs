@@ -20,12 +20,14 @@ impl Core {
             self.bus.clone(),
             self.presence.clone(),
             self.audit.clone(),
+            self.authenticator.clone(),
             self.instance.clone(),
         );
         let observe = Arc::new(move || {
-            let (registry, bus, presence, audit, instance) = sources.clone();
-            Box::pin(async move { health::observe(&registry, &*bus, &presence, &audit, &instance).await })
-                as futures_util::future::BoxFuture<'static, _>
+            let (registry, bus, presence, audit, users, instance) = sources.clone();
+            Box::pin(
+                async move { health::observe(&registry, &*bus, &presence, &audit, &users, &instance).await },
+            ) as futures_util::future::BoxFuture<'static, _>
         });
         let (metrics, background) = (self.metrics.clone(), background.clone());
         let pushing = otlp::start(

@@ -124,6 +124,7 @@ struct Serving {
     registry: Registry,
     presence: Arc<Presence>,
     audit: Audit,
+    authenticator: Arc<Authenticator>,
     instance: Instance,
     metrics: Metrics,
     _run: JoinHandle<Result<(), Error>>,
@@ -140,6 +141,7 @@ impl Serving {
             registry: core.registry.clone(),
             presence: core.presence.clone(),
             audit: core.audit.clone(),
+            authenticator: core.authenticator.clone(),
             instance: core.instance.clone(),
             metrics: core.metrics.clone(),
             _run: tokio::spawn(app.run(pending())),
@@ -153,6 +155,7 @@ impl Serving {
             &*self.bus,
             &self.presence,
             &self.audit,
+            &self.authenticator,
             &self.instance,
         )
         .await;

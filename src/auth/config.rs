@@ -1,12 +1,16 @@
 //! `[auth]` and `[login]`: who there is, and what logins may cost. No finding repeats a hash.
 
 use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::phc::StoredHash;
+use super::token;
+use super::token::config::{IssuerConfig, TokenConfig};
 use crate::principal::{Attributes, Role, UserName};
-use crate::setting::{ByteSize, Findings, HumanDuration, Secret};
+use crate::setting::{ByteSize, Findings, HumanDuration, Secret, as_text};
 
 /// One user from the configuration or from the users file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,25 +61,52 @@ pub struct Config {
     pub users: Vec<UserEntry>,
     /// The longest life of a session that logged in by password. `None`: it does not end by itself.
     pub password_session: Option<HumanDuration>,
-    /// What concerns every credential that has an end.
+    /// Whose tokens are taken.
+    pub issuers: Vec<IssuerConfig>,
+    /// What tokens may cost.
     pub token: TokenConfig,
+    /// A cookie with a token.
+    pub cookie: CookieConfig,
 }
 
-/// `[auth.token]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// `[auth.cookie]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct TokenConfig {
-    /// How long before its end a session is reminded of it, at most a third of its life. 0s: never.
-    pub remind: HumanDuration,
+pub struct CookieConfig {
+    /// Its name. None: no cookie counts.
+    pub name: Option<CookieName>,
 }
 
-impl Default for TokenConfig {
-    fn default() -> Self {
-        Self {
-            remind: HumanDuration::secs(60),
+/// A cookie's name (RFC 6265, section 4.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CookieName(Box<str>);
+
+impl CookieName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CookieName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for CookieName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let legal = |byte: u8| byte.is_ascii_graphic() && !br#"()<>@,;:\"/[]?={}"#.contains(&byte);
+        match (1..=128).contains(&text.len()) && text.bytes().all(legal) {
+            true => Ok(Self(text.into())),
+            false => Err("expected the name of a cookie".into()),
         }
     }
 }
+
+as_text!(CookieName);
 
 /// The shortest `auth.password_session`: the ends of sessions are kept to within a second.
 const SESSION_MIN: HumanDuration = HumanDuration::secs(1);
@@ -87,6 +118,8 @@ impl Config {
         if let Some(life) = self.password_session {
             findings.at_least("auth.password_session", life, SESSION_MIN);
         }
+        token::config::check(&self.issuers, findings);
+        self.token.check(findings);
         let mut names = HashSet::new();
         for (index, user) in self.users.iter().enumerate() {
             if !names.insert(&user.name) {
@@ -114,7 +147,9 @@ impl Default for Config {
             users_file_bytes: ByteSize::mib(16),
             users: Vec::new(),
             password_session: None,
+            issuers: Vec::new(),
             token: TokenConfig::default(),
+            cookie: CookieConfig::default(),
         }
     }
 }

@@ -4,13 +4,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tracing::Instrument as _;
 
 use super::AuthError;
 use super::credentials::Credentials;
 use super::delay::{Attempt, Delays};
-use super::password::{Flight, Full, NoOutcome, Standing, Verifier};
+use super::password::{Flight, Full, NoOutcome, Outcome, Prove, Standing, Verifier};
 use super::phc::StoredHash;
+use super::token::Refusal;
 use crate::limit::{AddressGroup, Limit};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
@@ -49,12 +52,45 @@ impl Gates {
                 Some(begun.map_err(|limit| self.overloaded(limit))?)
             }
         };
+        let asked = Asked::Password(credentials.clone(), Arc::clone(stored));
+        Ok(self.run(attempt, asked, address).await? == Outcome::Match)
+    }
+
+    /// What `prove` makes of the token with this digest. Only a wrong signature counts as a failure, for the address and for
+    /// this token: a client that comes back with an old token for ever does not delay the others of its office.
+    ///
+    /// # Cancel safety
+    /// As [`matches`](Self::matches).
+    pub(super) async fn proves(
+        &self,
+        digest: [u8; 32],
+        prove: Prove,
+        address: IpAddr,
+    ) -> Result<Outcome, AuthError> {
+        let name = token_name(&digest);
+        let attempt = match self.verifier.is_token_under_way(&digest) {
+            true => None,
+            false => {
+                let begun = self.delays.begin(address, &name);
+                Some(begun.map_err(|limit| self.overloaded(limit))?)
+            }
+        };
+        let asked = Asked::Token(name, digest, prove);
+        self.run(attempt, asked, address).await
+    }
+
+    async fn run(
+        &self,
+        attempt: Option<Attempt>,
+        asked: Asked,
+        address: IpAddr,
+    ) -> Result<Outcome, AuthError> {
         match attempt {
             Some(attempt) if !attempt.delay().is_zero() => {
                 self.metrics.limit_hit(attempt.limit());
-                self.after_delay(attempt, credentials, stored, address).await
+                self.after_delay(attempt, asked, address).await
             }
-            attempt => self.check(attempt, credentials, stored, address).await,
+            attempt => self.check(attempt, &asked, address).await,
         }
     }
 
@@ -62,14 +98,13 @@ impl Gates {
     async fn after_delay(
         &self,
         mut attempt: Attempt,
-        credentials: &Credentials,
-        stored: &Arc<StoredHash>,
+        asked: Asked,
         address: IpAddr,
-    ) -> Result<bool, AuthError> {
-        let (gates, credentials, stored) = (self.clone(), credentials.clone(), Arc::clone(stored));
+    ) -> Result<Outcome, AuthError> {
+        let gates = self.clone();
         let delayed = async move {
             attempt.wait().await;
-            gates.check(Some(attempt), &credentials, &stored, address).await
+            gates.check(Some(attempt), &asked, address).await
         };
         #[expect(clippy::disallowed_methods, reason = "one login, which is awaited below")]
         let delayed = tokio::spawn(delayed.in_current_span());
@@ -80,13 +115,16 @@ impl Gates {
     async fn check(
         &self,
         attempt: Option<Attempt>,
-        Credentials { user, password }: &Credentials,
-        stored: &Arc<StoredHash>,
+        asked: &Asked,
         address: IpAddr,
-    ) -> Result<bool, AuthError> {
-        let flight = self
-            .verifier
-            .begin(AddressGroup::of(address), user, stored, password);
+    ) -> Result<Outcome, AuthError> {
+        let group = AddressGroup::of(address);
+        let flight = match asked {
+            Asked::Password(Credentials { user, password }, stored) => {
+                self.verifier.begin(group, user, stored, password)
+            }
+            Asked::Token(_, digest, prove) => self.verifier.begin_token(group, digest, prove),
+        };
         let mut trial = match flight {
             Ok(flight) => Trial { attempt, flight },
             Err(full) => {
@@ -96,14 +134,17 @@ impl Gates {
                 return Err(self.full(full));
             }
         };
-        let outcome = trial.flight.matches().instrument(trace::hash()).await;
-        match (outcome, trial.attempt.take()) {
-            (Ok(true), Some(attempt)) => attempt.succeeded(),
-            (Ok(true), None) => self.delays.succeeded(address, user),
-            (Ok(false), Some(attempt)) => attempt.failed(),
-            (Ok(false), None) => self.delays.failed(address, user),
-            (Err(_), Some(attempt)) => attempt.not_tried(),
-            (Err(_), None) => {}
+        let outcome = match asked {
+            Asked::Password(..) => trial.flight.outcome().instrument(trace::hash()).await,
+            Asked::Token(..) => trial.flight.outcome().await,
+        };
+        match (verdict(&outcome), trial.attempt.take()) {
+            (Some(true), Some(attempt)) => attempt.succeeded(),
+            (Some(true), None) => self.delays.succeeded(address, asked.name()),
+            (Some(false), Some(attempt)) => attempt.failed(),
+            (Some(false), None) => self.delays.failed(address, asked.name()),
+            (None, Some(attempt)) => attempt.not_tried(),
+            (None, None) => {}
         }
         outcome.map_err(|error| match error {
             NoOutcome::Full(full) => self.full(full),
@@ -122,7 +163,38 @@ impl Gates {
     }
 }
 
-/// A password that waits for its turn.
+/// What a login presents.
+enum Asked {
+    Password(Credentials, Arc<StoredHash>),
+    /// A name for the delays, the digest, and what to compute.
+    Token(String, [u8; 32], Prove),
+}
+
+impl Asked {
+    /// Whose failures count together.
+    fn name(&self) -> &str {
+        match self {
+            Self::Password(credentials, _) => &credentials.user,
+            Self::Token(name, ..) => name,
+        }
+    }
+}
+
+/// No user's name: it has a control character.
+fn token_name(digest: &[u8; 32]) -> String {
+    format!("\0{}", URL_SAFE_NO_PAD.encode(digest))
+}
+
+/// Whether what came out counts as a success or as a guess; `None`: as neither.
+fn verdict(outcome: &Result<Outcome, NoOutcome>) -> Option<bool> {
+    match outcome {
+        Ok(Outcome::Match | Outcome::Token(Ok(_))) => Some(true),
+        Ok(Outcome::Mismatch | Outcome::Token(Err(Refusal::Signature))) => Some(false),
+        Ok(Outcome::Token(Err(_)) | Outcome::Unable) | Err(_) => None,
+    }
+}
+
+/// A login that waits for its turn.
 struct Trial {
     attempt: Option<Attempt>,
     flight: Flight,

@@ -1,6 +1,6 @@
-//! Passwords checked off the runtime by bounded work (docs/architecture.md, decision 6): a few hashes at a time, a
-//! bounded and fair queue in front of them, one hash for equal logins at the same time, and successes that are
-//! remembered for a while. Knows no list of users.
+//! Passwords and the signatures of tokens checked off the runtime by bounded work (docs/architecture.md, decision 6): a few at a
+//! time, a bounded and fair queue in front of them, one computation for equal logins at the same time, and right passwords
+//! that are remembered for a while. Knows no list of users, and of a token no more than what has to be computed.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,9 +14,12 @@ use sha2::Sha256;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::keys::KeyId;
 use super::phc::{Memory, StoredHash};
+use super::token::Refusal;
 use super::{AuthSetupError, LoginConfig, phc};
 use crate::limit::AddressGroup;
+use crate::principal::Principal;
 use crate::setting::Secret;
 
 mod flight;
@@ -24,8 +27,8 @@ mod queue;
 mod threads;
 
 pub(super) use flight::Flight;
-pub(super) use queue::Full;
 use queue::{Entered, Place, Queue, Turn};
+pub(super) use queue::{Full, Kind};
 use threads::{Threads, cpu_time};
 
 /// The identity of a login: a MAC under a key that only this process knows. To anyone who reads it elsewhere it is
@@ -35,8 +38,11 @@ type Key = [u8; 32];
 /// The computation itself. Tests replace it by one that counts.
 pub(super) type Matches = Box<dyn Fn(&StoredHash, &str) -> Outcome + Send + Sync>;
 
+/// What has to be computed for a token.
+pub(super) type Prove = Arc<dyn Fn() -> Outcome + Send + Sync>;
+
 /// How far a verification has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Progress {
     /// Its turn has not come.
     Waiting,
@@ -56,12 +62,22 @@ pub(super) enum NoOutcome {
 }
 
 /// How a verification ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     Match,
     Mismatch,
+    /// A token, and whom it proves by which key.
+    Token(Result<Proof, Refusal>),
     /// This machine could not compute the hash (no memory): the password is neither right nor wrong.
     Unable,
+}
+
+/// Whom a token proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Proof {
+    pub(super) principal: Principal,
+    /// By this key of its issuer.
+    pub(super) key: KeyId,
 }
 
 /// What is known of a password before it is checked.
@@ -88,11 +104,25 @@ pub(super) struct Verifier {
     matches: Matches,
 }
 
-/// A password that waits for its turn.
+/// What is computed for one login.
+enum Work {
+    Password(Arc<StoredHash>, Secret),
+    Token(Prove),
+}
+
+impl Work {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Password(..) => Kind::Password,
+            Self::Token(_) => Kind::Token,
+        }
+    }
+}
+
+/// A login that waits for its turn.
 struct Verification {
     key: Key,
-    stored: Arc<StoredHash>,
-    password: Secret,
+    work: Work,
     /// When the login arrived. A success is remembered from then on: the hashing threads have a clock of their own
     /// where a test stops the runtime's.
     since: Instant,
@@ -178,19 +208,49 @@ impl Verifier {
             let (_, progress) = watch::channel(Progress::Done(Outcome::Match));
             return Ok(self.flight(key, None, progress));
         }
+        self.enter(address, key, || {
+            Work::Password(Arc::clone(stored), password.clone())
+        })
+    }
+
+    /// Begins to compute what `prove` does for the token with this digest.
+    ///
+    /// # Errors
+    /// Fails at once if the queue is full.
+    pub(super) fn begin_token(
+        self: &Arc<Self>,
+        address: AddressGroup,
+        digest: &[u8; 32],
+        prove: &Prove,
+    ) -> Result<Flight, Full> {
+        self.enter(address, self.token_key(digest), || Work::Token(Arc::clone(prove)))
+    }
+
+    /// Whether an equal token is being checked.
+    pub(super) fn is_token_under_way(&self, digest: &[u8; 32]) -> bool {
+        self.flights.lock().contains_key(&self.token_key(digest))
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        address: AddressGroup,
+        key: Key,
+        work: impl FnOnce() -> Work,
+    ) -> Result<Flight, Full> {
         let mut flights = self.flights.lock();
         if let Some(open) = flights.get_mut(&key) {
             open.waiters += 1;
             return Ok(self.flight(key, open.place, open.progress.subscribe()));
         }
+        let work = work();
+        let kind = work.kind();
         let verification = Verification {
             key,
-            stored: Arc::clone(stored),
-            password: password.clone(),
+            work,
             since: Instant::now(),
         };
         let mut begun = Progress::Waiting;
-        let (place, turn) = match self.queue.enter(address, verification)? {
+        let (place, turn) = match self.queue.enter(address, kind, verification)? {
             Entered::Turn(turn, verification) => {
                 begun = Progress::Computing;
                 (None, Some((turn, verification)))
@@ -261,14 +321,18 @@ impl Verifier {
 
     fn outcome(&self, verification: &Verification) -> Outcome {
         let before = cpu_time();
-        let compute = || (self.matches)(&verification.stored, verification.password.expose());
+        let compute = || match &verification.work {
+            Work::Password(stored, password) => (self.matches)(stored, password.expose()),
+            Work::Token(prove) => prove(),
+        };
         // A panic must not take the permit, and those that wait for it, down with it.
         let Ok(outcome) = catch_unwind(AssertUnwindSafe(compute)) else {
             tracing::error!("a password verification ended early");
             return Outcome::Unable;
         };
-        self.queue.computed(cpu_time().saturating_sub(before));
-        if let (Outcome::Match, Some(cache)) = (outcome, &self.cache) {
+        let took = cpu_time().saturating_sub(before);
+        self.queue.computed(verification.work.kind(), took);
+        if let (Outcome::Match, Some(cache)) = (&outcome, &self.cache) {
             cache.insert(verification.key, verification.since);
         }
         outcome
@@ -282,6 +346,14 @@ impl Verifier {
             mac.update(part.as_bytes());
         }
         mac.update(password.expose().as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
+    /// No password's: the lengths in front of that are never so large.
+    fn token_key(&self, digest: &[u8; 32]) -> Key {
+        let mut mac = self.mac.clone();
+        mac.update(&u64::MAX.to_be_bytes());
+        mac.update(digest);
         mac.finalize().into_bytes().into()
     }
 

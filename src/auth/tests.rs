@@ -128,6 +128,7 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
             delays: Delays::new(&login),
             metrics: Metrics::new().unwrap(),
         },
+        bearer: Bearer::new(&KnownIssuers::default(), Metrics::new().unwrap()),
         watch: parking_lot::Mutex::default(),
     };
     for user in ["alice", "carol", "not:a:name", ""] {
@@ -179,6 +180,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
             delays: Delays::new(&forgetful),
             metrics: Metrics::new().unwrap(),
         },
+        bearer: Bearer::new(&KnownIssuers::default(), Metrics::new().unwrap()),
         watch: parking_lot::Mutex::default(),
     };
     let alice = credentials("alice", "a");
@@ -305,6 +307,7 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
             delays: Delays::new(&login),
             metrics: Metrics::new().unwrap(),
         },
+        bearer: Bearer::new(&KnownIssuers::default(), Metrics::new().unwrap()),
         watch: parking_lot::Mutex::default(),
     };
     let took = async |address: u8, password: &str| {

@@ -37,6 +37,9 @@ pub struct ServerArgs {
     /// A file with the password.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// A file with a token to log in by, which else comes from $HERALD_TOKEN.
+    #[arg(long, value_name = "FILE", conflicts_with = "login")]
+    pub token_file: Option<PathBuf>,
     /// A file with an API key, which else comes from $HERALD_KEY.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
@@ -45,13 +48,13 @@ pub struct ServerArgs {
     pub ca_file: Option<PathBuf>,
 }
 
-/// A user's name and password.
+/// A user's name and password, or a token.
 #[derive(Debug, Clone)]
 pub struct Login {
-    /// The name.
-    pub user: String,
-    /// The password.
-    pub password: Secret,
+    /// The name. None: the secret is a token.
+    pub user: Option<String>,
+    /// The password, or the token.
+    pub secret: Secret,
 }
 
 /// What a command needs to reach Herald.
@@ -126,7 +129,8 @@ impl Server {
     fn require_login(&self) -> Result<&Login, ClientError> {
         self.login.as_ref().ok_or_else(|| {
             ClientError::Usage(
-                "who logs in? --login NAME (or HERALD_LOGIN), and HERALD_PASSWORD or --password-file FILE"
+                "who logs in? --login NAME (or HERALD_LOGIN) and HERALD_PASSWORD or --password-file FILE, or HERALD_TOKEN or \
+                 --token-file FILE"
                     .into(),
             )
         })

@@ -6,7 +6,7 @@ use super::Config;
 use super::problem::{Problem, list, push_segment};
 
 /// Keys whose elements have secrets or structure that an environment variable cannot hold well.
-const FILE_ONLY: [&str; 2] = ["api.keys", "auth.users"];
+const FILE_ONLY: [&str; 3] = ["api.keys", "auth.issuers", "auth.users"];
 
 /// Lists whose default is another key's value: as defaults they are nothing.
 const LISTS_BY_DEFAULT_NONE: [&str; 1] = ["history.broadcast"];

@@ -77,7 +77,7 @@ fn questions_and_answers_keep_their_form() {
 fn names_and_paths_are_checked_as_they_are_read() {
     for hostile in [
         r#"{"user":""}"#,
-        r#"{"user":"a:b"}"#,
+        r#"{"user":"a\u200bb"}"#,
         r#"{"user":7}"#,
         "{}",
         "[]",

@@ -14,10 +14,11 @@ use super::access::{ApiKey, Policy, Scope};
 use super::api::State;
 use super::audit::{Guard, Told};
 use super::error::ApiError;
-use crate::auth::credentials::Credentials;
+use crate::auth::presented::Presented as Credential;
 use crate::auth::{AuthError, Authenticator};
 use crate::permissions::Who;
 use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
+use crate::setting::Secret;
 use crate::ws::peer::Peer;
 
 /// Who sent a request. The middleware of a guarded route puts it into the request's extensions.
@@ -27,7 +28,7 @@ pub(crate) enum Caller {
     Anyone,
     /// The holder of a key.
     Key(Arc<ApiKey>),
-    /// A user, by name and password.
+    /// A user, by a password or a token.
     User(Principal),
 }
 
@@ -210,32 +211,47 @@ async fn granted(
                     false => Err(denied(caller, "the key does not have the scope for this")),
                 }
             }
+            None if !open && authenticator.takes_tokens() => {
+                let credential = Credential::Token(Secret::new(token));
+                Box::pin(user(authenticator, &credential, address, scope)).await
+            }
             None => Err(ApiError::Unauthenticated.into()),
         },
         Presented::Basic(text) if !open => {
-            let credentials = Credentials::from_basic(text).ok_or(ApiError::Unauthenticated)?;
-            match authenticator.verify(&credentials, address).await {
-                Ok(principal) => {
-                    let granted = role_grants(&principal, scope);
-                    let caller = Caller::User(principal);
-                    match granted {
-                        true => Ok(caller),
-                        false => Err(denied(caller, "the user does not have the role for this")),
-                    }
-                }
-                Err(AuthError::Failed) => Err(ApiError::Unauthenticated.into()),
-                Err(AuthError::Overloaded(_)) => Err(ApiError::Overloaded(
-                    "too many logins wait (login.queue, login.queue_timeout, login.delayed, login.delayed_per_address)",
-                    None,
-                )
-                .into()),
-            }
+            Box::pin(user(authenticator, &Credential::header(text), address, scope)).await
         }
         _ => Err(ApiError::Unauthenticated.into()),
     };
     match granted {
         Err(_) if open => Ok(Caller::Anyone),
         other => other,
+    }
+}
+
+/// The user with this credential, if a role grants `scope`.
+async fn user(
+    authenticator: &Authenticator,
+    credential: &Credential,
+    address: IpAddr,
+    scope: Scope,
+) -> Result<Caller, Denied> {
+    let is_token = matches!(credential, Credential::Token(_));
+    match authenticator.authenticate(credential, address).await {
+        Ok(principal) if role_grants(&principal, scope) => Ok(Caller::User(principal)),
+        Ok(principal) => Err(Denied {
+            error: ApiError::Forbidden("the user does not have the role for this"),
+            caller: Some(Caller::User(principal)),
+        }),
+        Err(AuthError::Failed) if is_token => Err(ApiError::InvalidToken { expired: false }.into()),
+        Err(AuthError::Failed) => Err(ApiError::Unauthenticated.into()),
+        Err(AuthError::Expired) => Err(ApiError::InvalidToken { expired: true }.into()),
+        Err(AuthError::Unavailable(_)) => Err(ApiError::IdentityUnavailable.into()),
+        Err(AuthError::Overloaded(_)) => Err(ApiError::Overloaded(
+            "too many logins wait (login.queue, login.queue_timeout, login.delayed, login.delayed_per_address, \
+             auth.token.waiting)",
+            None,
+        )
+        .into()),
     }
 }
 

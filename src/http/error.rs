@@ -45,6 +45,13 @@ pub(crate) enum ApiError {
     },
     /// Missing or wrong credentials; the answer does not say which.
     Unauthenticated,
+    /// A token that is not taken; whether because its time is over, which its holder may know.
+    InvalidToken {
+        /// Whether the signature is right and its time over.
+        expired: bool,
+    },
+    /// The keys of a token's issuer are not there now.
+    IdentityUnavailable,
     /// Authenticated, but without the scope.
     Forbidden(&'static str),
     /// A browser's request from another site's page.
@@ -111,6 +118,12 @@ pub(crate) enum ApiError {
 /// How a request without credentials is asked for a key.
 pub(super) const BEARER: &str = "Bearer realm=\"herald\"";
 
+/// How one with a token that is not taken is asked for another (RFC 6750, section 3).
+const INVALID_TOKEN: &str = "Bearer realm=\"herald\", error=\"invalid_token\"";
+/// The same, if it was good once.
+const INVALID_TOKEN_EXPIRED: &str =
+    "Bearer realm=\"herald\", error=\"invalid_token\", error_description=\"expired\"";
+
 /// The last word of a refusal's `type`. A response carries it to [`super::observe`], which logs it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Refused(pub &'static str);
@@ -163,15 +176,16 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } | Self::TooManyTargets { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unauthenticated | Self::KeyEnded => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::InvalidToken { .. } | Self::KeyEnded => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::NotPermitted { .. } | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BusUnavailable | Self::OutcomeUnknown | Self::Overloaded(..) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::BusUnavailable
+            | Self::OutcomeUnknown
+            | Self::IdentityUnavailable
+            | Self::Overloaded(..) => StatusCode::SERVICE_UNAVAILABLE,
             Self::HistoryFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::OrderChanged(_) => StatusCode::CONFLICT,
             Self::Partly { error, .. } => error.status(),
@@ -190,7 +204,13 @@ impl ApiError {
             Self::TooLarge { .. } => ("too-large", "Too large"),
             Self::TooManyTargets { .. } => ("too-many-targets", "Too many targets"),
             Self::RateLimited { .. } => ("rate-limited", "Too often"),
-            Self::Unauthenticated | Self::KeyEnded => ("unauthenticated", "Not authenticated"),
+            Self::Unauthenticated | Self::InvalidToken { .. } | Self::KeyEnded => {
+                ("unauthenticated", "Not authenticated")
+            }
+            Self::IdentityUnavailable => (
+                "identity-unavailable",
+                "Keys of the identity provider are missing",
+            ),
             Self::Forbidden(_) | Self::NotPermitted { .. } => ("forbidden", "Not allowed"),
             Self::CrossSite => ("cross-site", "Refused from a foreign page"),
             Self::Misdirected(_) => ("misdirected", "Not a host of this server"),
@@ -262,6 +282,11 @@ impl ApiError {
             ),
             Self::KeyEnded => "the key is no longer good (not_after)".into(),
             Self::Unauthenticated => "credentials are missing or wrong".into(),
+            Self::InvalidToken { expired: true } => "the token is no longer good".into(),
+            Self::InvalidToken { expired: false } => "the token is not taken".into(),
+            Self::IdentityUnavailable => {
+                "the keys of the token's issuer are not there now; try again after Retry-After".into()
+            }
             Self::CrossSite => {
                 "this request may only come from pages of the host itself, as Host names it, or of http.origins; without \
                  Sec-Fetch-Site, as over plain HTTP, * does not count there"
@@ -351,11 +376,21 @@ impl IntoResponse for ApiError {
                     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 }
             }
+            Self::InvalidToken { expired } => {
+                let challenge = match expired {
+                    true => INVALID_TOKEN_EXPIRED,
+                    false => INVALID_TOKEN,
+                };
+                headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
             Self::RateLimited { wait, .. } => {
                 let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
-            Self::BusUnavailable | Self::OutcomeUnknown | Self::Overloaded(..) => {
+            Self::BusUnavailable
+            | Self::OutcomeUnknown
+            | Self::IdentityUnavailable
+            | Self::Overloaded(..) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
             _ => {}

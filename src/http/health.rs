@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::api::Api;
 use super::error::ApiError;
 use super::refusals;
+use crate::auth::Authenticator;
 use crate::bus::{Bus, Health as BusHealth};
 use crate::delivery::registry::Registry;
 use crate::drain::Phase;
@@ -39,7 +40,8 @@ pub(crate) struct Components {
     bus: &'static str,
     /// `starting`, `running`, `not-ready` or `draining`.
     phase: &'static str,
-    /// What keeps the bus from working as it should, such as a permission that NATS refuses. Left out if there is nothing.
+    /// What keeps the instance from working as it should, such as a permission that NATS refuses, or keys of an issuer that are
+    /// not there. Left out if there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     trouble: Vec<String>,
 }
@@ -47,7 +49,11 @@ pub(crate) struct Components {
 fn health(api: &Api) -> (StatusCode, Json<Health>) {
     let bus = *api.state.bus.health().borrow();
     let phase = *api.state.phase.borrow();
-    let up = api.state.bus.is_ready() && phase == Phase::Running;
+    let missing = api.state.authenticator.missing_keys();
+    let missing: Vec<_> = missing
+        .map(|issuer| format!("the keys of the issuer {issuer} are not there yet (auth.issuers)"))
+        .collect();
+    let up = api.state.bus.is_ready() && phase == Phase::Running && missing.is_empty();
     let health = Health {
         status: if up { "UP" } else { "DOWN" },
         components: Components {
@@ -61,7 +67,7 @@ fn health(api: &Api) -> (StatusCode, Json<Health>) {
                 Phase::NotReady => "not-ready",
                 Phase::Draining => "draining",
             },
-            trouble: api.state.bus.trouble(),
+            trouble: api.state.bus.trouble().into_iter().chain(missing).collect(),
         },
     };
     let status = if up {
@@ -103,6 +109,7 @@ pub(crate) async fn observe(
     bus: &dyn Bus,
     presence: &Presence,
     audit: &Audit,
+    authenticator: &Authenticator,
     instance: &Instance,
 ) -> Observed {
     let oldest = tokio::time::timeout(OLDEST_TIMEOUT, registry.oldest_waiting());
@@ -115,6 +122,10 @@ pub(crate) async fn observe(
         instances: presence.instances().len(),
         presence_refused: presence.refused(),
         audit_lost: audit.lost(),
+        key_ages: authenticator
+            .key_ages()
+            .map(|(issuer, age)| (issuer.into(), age))
+            .collect(),
         instance: Arc::clone(&instance.name),
     }
 }
@@ -141,6 +152,7 @@ pub(crate) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> 
         &*state.bus,
         &state.presence,
         &state.audit,
+        &state.authenticator,
         &state.instance,
     )
     .await;

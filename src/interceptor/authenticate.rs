@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{ConnectAttempt, Interceptor, Reject};
-use crate::auth::credentials::Credentials;
+use crate::auth::presented::{Places, Presented};
 use crate::auth::{AuthError, Authenticator};
 use crate::close_reason::CloseReason;
 use crate::principal::{Principal, ROLE_USER};
 use crate::setting::Secret;
 use futures_util::future::BoxFuture;
 
-/// Requires the name and password of a user with `ROLE_USER`.
+/// Requires the password or the token of a user with `ROLE_USER`.
 pub(crate) struct Authenticate(Arc<Authenticator>);
 
 impl Authenticate {
@@ -20,10 +20,8 @@ impl Authenticate {
     }
 
     async fn principal(&self, attempt: &ConnectAttempt) -> Result<Principal, AuthError> {
-        let Some(credentials) = presented(attempt) else {
-            return Err(self.0.unusable(attempt.address));
-        };
-        let principal = self.0.verify(&credentials, attempt.address).await?;
+        let presented = presented(attempt);
+        let principal = self.0.authenticate(&presented, attempt.address).await?;
         if principal.has_role(ROLE_USER) {
             Ok(principal)
         } else {
@@ -67,32 +65,25 @@ impl Interceptor for Authenticate {
     }
 }
 
-/// The first credential that is present decides, whether or not it is usable (docs/auth.md): a client that presents
-/// two different users must not log in as the one it did not mean. An empty one counts as absent: many clients send
-/// every header they know, whether or not they have a value for it.
-fn presented(attempt: &ConnectAttempt) -> Option<Credentials> {
-    let x_authorization = not_blank(attempt.x_authorization.as_ref());
-    if let Some(value) = x_authorization.or_else(|| not_blank(attempt.authorization.as_ref())) {
-        return Credentials::from_authorization(value);
+/// What counts of what the client presents.
+fn presented(attempt: &ConnectAttempt) -> Presented {
+    fn text(place: &Option<Secret>) -> Option<&str> {
+        place.as_ref().map(Secret::expose)
     }
-    let login = attempt.login.as_deref().filter(|text| !text.is_empty());
-    // Blanks may be a password.
-    let passcode = attempt.passcode.as_ref().map(Secret::expose);
-    match (login, passcode.filter(|text| !text.is_empty())) {
-        (Some(login), Some(passcode)) => Credentials::new(login, passcode),
-        (None, None) => Credentials::from_basic(not_blank(attempt.upgrade_authorization.as_ref())?),
-        // Half a pair is present, which is unusable.
-        _ => None,
-    }
-}
-
-fn not_blank(value: Option<&Secret>) -> Option<&str> {
-    value.map(Secret::expose).filter(|text| !text.trim().is_empty())
+    Presented::at(Places {
+        x_authorization: text(&attempt.x_authorization),
+        authorization: text(&attempt.authorization),
+        login: attempt.login.as_deref(),
+        passcode: text(&attempt.passcode),
+        upgrade: text(&attempt.upgrade_authorization),
+    })
 }
 
 fn refusal(error: AuthError) -> Reject {
     let (reason, retry_after) = match error {
         AuthError::Failed => (CloseReason::NotAuthenticated, None),
+        AuthError::Expired => (CloseReason::TokenExpired, None),
+        AuthError::Unavailable(retry_after) => (CloseReason::IdentityUnavailable, retry_after),
         AuthError::Overloaded(retry_after) => (CloseReason::Overloaded, retry_after),
     };
     Reject {

@@ -25,7 +25,9 @@ pub(crate) fn outcome(old: &Principal, judged: Result<Principal, Reject>) -> (Ou
         Ok(_) => (Outcome::Ends(another_user()), "another_user"),
         Err(reject) => match reject.reason {
             CloseReason::TokenExpired => (stays("token_refused", "expired".into()), "expired"),
-            CloseReason::Overloaded => (stays("overloaded", overloaded(&reject)), "overloaded"),
+            CloseReason::Overloaded | CloseReason::IdentityUnavailable => {
+                (stays("overloaded", overloaded(&reject)), "overloaded")
+            }
             _ => (stays("token_refused", "refused".into()), "refused"),
         },
     }

@@ -84,6 +84,10 @@ pub struct Metrics {
     pub logins: IntCounterVec,
     /// Renewals of sessions by result.
     pub renewals: IntCounterVec,
+    /// Tokens by `issuer` (a configured one, or `unknown`) and `result`: `ok`, why it was refused, `unavailable`, `overloaded`.
+    pub tokens: IntCounterVec,
+    /// Fetches of keys by `issuer` and `result`: `ok`, `failed`.
+    pub jwks_fetches: IntCounterVec,
     /// Notifications accepted, by `source`: `rest`, `stomp`.
     pub published: IntCounterVec,
     /// Publishes refused, by `source` and `reason`.
@@ -217,6 +221,8 @@ impl Metrics {
             closes: make.counters(names::CLOSES, &["reason"])?,
             logins: make.counters(names::LOGINS, &["result"])?,
             renewals: make.counters(names::RENEWALS, &["result"])?,
+            tokens: make.counters(names::TOKENS, &["issuer", "result"])?,
+            jwks_fetches: make.counters(names::JWKS_FETCHES, &["issuer", "result"])?,
             published: make.counters(names::PUBLISHED, &["source"])?,
             publish_refused: make.counters(names::PUBLISH_REFUSED, &["source", "reason"])?,
             publish_rest,

@@ -52,7 +52,7 @@ pub struct Connection {
 pub struct Arrival {
     /// The peer's address.
     pub address: IpAddr,
-    /// The upgrade request's `Authorization`, if `Origin` was absent or is listed by name (docs/auth.md).
+    /// What the upgrade request presents, in the form of an `Authorization` header (docs/auth.md).
     pub upgrade_authorization: Option<Secret>,
     /// When the connection was accepted. For a connection that served requests before, when the upgrade arrived.
     pub accepted_at: Instant,
@@ -73,6 +73,7 @@ pub struct UpgradeState {
     tasks: TaskTracker,
     open: IntGauge,
     admission: Option<Admission>,
+    cookie: Option<Arc<str>>,
 }
 
 impl UpgradeState {
@@ -85,7 +86,14 @@ impl UpgradeState {
             tasks,
             open: metrics.connections.clone(),
             admission: None,
+            cookie: None,
         }
+    }
+
+    /// The same, where the cookie of this name may be a token (`auth.cookie.name`).
+    pub fn with_cookie(mut self, name: Option<&str>) -> Self {
+        self.cookie = name.map(Into::into);
+        self
     }
 
     /// The same, bounded per address.
@@ -116,6 +124,7 @@ pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) ->
         request.version(),
         request.headers(),
         &state.origins,
+        state.cookie.as_deref(),
     ) {
         Ok(agreed) => agreed,
         Err(refused) => return refused.response(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::app::{ANNA, App};
 use crate::support::cluster::until;
+use crate::support::tokens::{self, Does, KeyServer, Signer};
 
 /// A file of the repository.
 fn file(path: &str) -> String {
@@ -52,7 +53,13 @@ fn named(text: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn every_metric_is_documented_and_every_documented_one_exists() {
-    let app = App::start().await;
+    let key = Signer::new("k");
+    let server = KeyServer::start(Does::Gives(tokens::set(&[&key]))).await;
+    let app = App::with(|config| config.auth.issuers = vec![server.issuer()]).await;
+    tokens::until("the issuer's keys", async || {
+        app.get("/readyz").await.status == 200
+    })
+    .await;
     let mut anna = app.session_of(ANNA, "1.2").await;
     anna.say("SUBSCRIBE\nid:a\ndestination:/queue/a\nack:client\nreceipt:s\n\n\0")
         .await;
@@ -207,7 +214,9 @@ async fn collector() -> (String, tokio::sync::mpsc::Receiver<BTreeSet<String>>) 
 #[tokio::test]
 async fn the_same_metrics_are_pushed_by_otlp() {
     let (address, mut pushes) = collector().await;
+    let server = KeyServer::start(Does::Gives(tokens::set(&[&Signer::new("k")]))).await;
     let app = App::with(|config| {
+        config.auth.issuers = vec![server.issuer()];
         config.metrics.endpoint = Some(address);
         config.metrics.interval = herald::setting::HumanDuration::secs(1);
     })

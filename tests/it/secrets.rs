@@ -137,6 +137,7 @@ struct World {
     folder: tempfile::TempDir,
     password: String,
     key: String,
+    secret: String,
 }
 
 impl World {
@@ -162,8 +163,12 @@ impl World {
             .collect();
         let config = format!(
             "[[api.keys]]\nname = \"ops\"\nsha256 = \"{sha256}\"\nscopes = [\"admin\"]\n[bus]\nuser = \"herald\"\n\
-             password = \"{bus_password}\"\n"
+             password = \"{bus_password}\"\n[[auth.issuers]]\nissuer = \"id\"\naudience = [\"herald\"]\nuser_prefix = \"id:\"\n\
+             roles_claim = \"roles\"\nrole_map = {{ admin = \"ROLE_ADMIN\" }}\n[[auth.issuers.keys]]\nsecret_file = \"{}\"\n",
+            path("secret")
         );
+        let secret = planted.plant("secret-of-at-least-32-bytes-for-HS256");
+        std::fs::write(path("secret"), &secret).unwrap();
         std::fs::write(path("herald.toml"), config).unwrap();
         let launch = Launch::new(&[
             "serve",
@@ -187,6 +192,7 @@ impl World {
             folder,
             password,
             key,
+            secret,
         }
     }
 
@@ -258,6 +264,68 @@ async fn logins(world: &mut World) {
     let headers = [("Cookie", &*cookie), ("Authorization", &bearer), ("Upgrade", "x")];
     let answer = world.herald.request("GET", "/ws", &headers, b"").await;
     world.planted.assert_absent("a refused upgrade", &answer.body);
+}
+
+/// Tokens, right and wrong, in each of their places: neither what they say nor what signs them is seen.
+async fn tokens(world: &mut World) {
+    use herald::auth::token::mint::SigningKey;
+    use serde_json::json;
+    let claim = world.planted.plant("claim");
+    let key = SigningKey::secret(world.secret.as_bytes()).unwrap();
+    let other = SigningKey::secret(&[7; 32]).unwrap();
+    let now = crate::support::tokens::now();
+    let claims = |changes: serde_json::Value| {
+        let mut claims = json!({"iss": "id", "aud": "herald", "sub": "tom", "iat": now, "exp": now + 600, "jti": claim,
+            "roles": ["admin"]});
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims.as_object().unwrap().clone()
+    };
+    for (key, changes, is_let_in) in [
+        (&key, json!({}), true),
+        (&other, json!({}), false),
+        (&key, json!({"exp": now - 300, "iat": now - 600}), false),
+        (&key, json!({"aud": claim}), false),
+        (&key, json!({"sub": ""}), false),
+        (&key, json!({"iss": claim}), false),
+    ] {
+        let token = key.sign(None, &claims(changes)).unwrap();
+        let token = token.expose();
+        world
+            .planted
+            .0
+            .extend(token.split('.').skip(1).map(str::to_owned));
+        for (headers, lines) in [
+            (String::new(), format!("Authorization:Bearer {token}")),
+            (String::new(), format!("passcode:{token}")),
+            (format!("Authorization: Bearer {token}\r\n"), "x:y".into()),
+            (
+                format!("Sec-WebSocket-Protocol: v12.stomp, herald.bearer.{token}\r\n"),
+                "x:y".into(),
+            ),
+        ] {
+            let answer = world
+                .talk(&headers, &[connect(&lines), message(DISCONNECT)])
+                .await;
+            assert_eq!(answer.contains("CONNECTED"), is_let_in, "{answer}");
+        }
+        let bearer = format!("Bearer {token}");
+        for path in ["/api/v1/users", "/api/v1/instances"] {
+            let answer = world
+                .herald
+                .request("GET", path, &[("Authorization", &bearer)], b"")
+                .await;
+            world.planted.assert_absent(path, answer.head.as_bytes());
+            world.planted.assert_absent(path, &answer.body);
+            assert_eq!(
+                answer.status,
+                if is_let_in { 200 } else { 401 },
+                "{}",
+                answer.text()
+            );
+        }
+    }
 }
 
 async fn frames(world: &mut World) {
@@ -518,6 +586,7 @@ async fn nothing_that_is_said_holds_a_secret_or_a_body() {
     listener.subscribe("/queue/x").await;
 
     logins(&mut world).await;
+    tokens(&mut world).await;
     frames(&mut world).await;
     rest(&mut world).await;
     bus(&mut world).await;

@@ -17,6 +17,7 @@ pub mod ports;
 pub mod process;
 pub mod stranger;
 pub mod tls;
+pub mod tokens;
 
 /// The output of `future`. Fails the test with `what` if it takes half a minute: the machine may be slow and busy.
 #[track_caller]

@@ -153,6 +153,44 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        name: "tokens are verified in one place: jsonwebtoken only under auth/",
+        except: &["src/auth"],
+        bans: Ban::Paths(&["jsonwebtoken"]),
+        broken: ("src/cli/token.rs", "use jsonwebtoken::Algorithm;"),
+        ..RULE
+    },
+    Rule {
+        name: "ring only where tokens are verified and keys are read",
+        except: &["src/auth/token/crypto", "src/auth/keys/pem"],
+        bans: Ban::Paths(&["ring"]),
+        broken: ("src/auth/token.rs", "use ring::signature;"),
+        ..RULE
+    },
+    Rule {
+        name: "what a token proves, and when keys are fetched, has no clock: time is a parameter",
+        within: &["src/auth/token", "src/auth/keys/state", "src/auth/keys/jwks"],
+        bans: CLOCKS,
+        broken: (
+            "src/auth/keys/state.rs",
+            "fn f() { let _ = std::time::Instant::now(); }",
+        ),
+        ..RULE
+    },
+    Rule {
+        name: "what a token proves, and when keys are fetched, is pure: no runtime, no I/O",
+        within: &["src/auth/token", "src/auth/keys/state", "src/auth/keys/jwks"],
+        bans: Ban::Paths(&[
+            "tokio",
+            "std::fs",
+            "std::io",
+            "std::net",
+            "crate::http_client",
+            "crate::telemetry",
+        ]),
+        broken: ("src/auth/token.rs", "use std::fs::File;"),
+        ..RULE
+    },
+    Rule {
         name: "redb only under bus/embedded/disk",
         except: &["src/bus/embedded/disk"],
         bans: Ban::Paths(&["redb"]),
@@ -485,6 +523,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "names say what a thing is: never manager, helper, util or service",
         within: &["src", "bench/src", "bench/check/src", "tests", "examples"],
+        // A field of jsonwebtoken's.
+        except: &["src/auth/token/crypto"],
         bans: Ban::Naming(&[
             "manager", "managers", "helper", "helpers", "util", "utils", "utility", "service", "services",
         ]),

@@ -26,7 +26,13 @@ impl Flight {
     }
 
     /// Whether the password matches.
+    #[cfg(test)]
     pub(in crate::auth) async fn matches(&mut self) -> Result<bool, NoOutcome> {
+        Ok(self.outcome().await? == Outcome::Match)
+    }
+
+    /// What came out. Never [`Outcome::Unable`], which is an error here.
+    pub(in crate::auth) async fn outcome(&mut self) -> Result<Outcome, NoOutcome> {
         if let Some(place) = self.place {
             let called = |progress: &Progress| !matches!(progress, Progress::Waiting);
             let waited = timeout_at(place.until, self.progress.wait_for(called)).await;
@@ -36,9 +42,8 @@ impl Flight {
         }
         let ended = |progress: &Progress| matches!(progress, Progress::Done(_) | Progress::Refused(_));
         match self.progress.wait_for(ended).await.as_deref() {
-            Ok(Progress::Done(Outcome::Match)) => Ok(true),
-            Ok(Progress::Done(Outcome::Mismatch)) => Ok(false),
             Ok(Progress::Refused(full)) => Err(NoOutcome::Full(*full)),
+            Ok(Progress::Done(outcome)) if *outcome != Outcome::Unable => Ok(outcome.clone()),
             // An error means that nobody is left to report the outcome.
             _ => Err(NoOutcome::Unable),
         }

@@ -23,13 +23,13 @@ use tokio::time::Instant;
 
 use crate::limit::{AddressGroup, Limit};
 
-/// The assumed cost of a hash before one has been computed.
-const UNKNOWN_HASH: Duration = Duration::from_millis(20);
-/// Slower hashes raise the estimate by 1/64 of the difference; a faster one replaces it.
-const RISES_BY_ONE_IN: u32 = 64;
-/// Nobody is refused because of the expected wait before this many hashes were computed: the first ones, in cold
-/// memory and on cores that a storm's handshakes also need, take many times what the next ones do.
-const KNOWN_AFTER: u32 = 16;
+mod cost;
+
+use cost::Costs;
+#[cfg(test)]
+use cost::KNOWN_AFTER;
+pub(in crate::auth) use cost::Kind;
+
 /// The longest time that a client is told to stay away. A flood of refused logins pushes everyone's time up to this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
@@ -76,6 +76,7 @@ pub(super) enum Entered<J> {
 /// A waiting login.
 struct Waiting<J> {
     address: AddressGroup,
+    kind: Kind,
     login: J,
 }
 
@@ -96,11 +97,7 @@ struct State<J> {
     /// The round of the last login whose turn came.
     round: u64,
     arrivals: u64,
-    /// The CPU time of a hash, estimated low rather than high: a login that waits in vain has merely waited, but one
-    /// that is refused in vain leaves cores idle.
-    hash_time: Option<Duration>,
-    /// How many hashes were computed, up to [`KNOWN_AFTER`].
-    known: u32,
+    costs: Costs,
     /// When the last refused login is to come again.
     told: Option<Instant>,
 }
@@ -128,8 +125,7 @@ impl<J> Queue<J> {
                 lanes: HashMap::new(),
                 round: 0,
                 arrivals: 0,
-                hash_time: None,
-                known: 0,
+                costs: Costs::default(),
                 told: None,
             }),
         }
@@ -139,7 +135,7 @@ impl<J> Queue<J> {
     ///
     /// # Errors
     /// The queue is full, in number or in time.
-    pub(super) fn enter(&self, address: AddressGroup, login: J) -> Result<Entered<J>, Full> {
+    pub(super) fn enter(&self, address: AddressGroup, kind: Kind, login: J) -> Result<Entered<J>, Full> {
         let mut state = self.state.lock();
         let round = match state.lanes.get(&address) {
             Some(lane) => state.round.max(lane.round + 1),
@@ -160,11 +156,13 @@ impl<J> Queue<J> {
             None => None,
             Some(limit) => match state.waiting.last_key_value().map(|(last, _)| *last) {
                 Some(last) if last > rank => self.take_out(&mut state, last, limit),
-                _ => return Err(self.full(&mut state, limit)),
+                _ => return Err(self.full(&mut state, kind, limit)),
             },
         };
         state.come(address, round);
-        state.waiting.insert(rank, Waiting { address, login });
+        state.costs.came(kind);
+        let waiting = Waiting { address, kind, login };
+        state.waiting.insert(rank, waiting);
         let until = Instant::now() + self.wait;
         Ok(Entered::Waits(Place { rank, until }, pushed_out))
     }
@@ -180,6 +178,7 @@ impl<J> Queue<J> {
             return None;
         };
         state.round = rank.round;
+        state.costs.left(next.kind);
         Some((Turn(next.address), next.login))
     }
 
@@ -187,6 +186,7 @@ impl<J> Queue<J> {
     pub(super) fn leave(&self, place: Place) -> Option<J> {
         let mut state = self.state.lock();
         let waiting = state.waiting.remove(&place.rank)?;
+        state.costs.left(waiting.kind);
         state.leave(waiting.address);
         Some(waiting.login)
     }
@@ -196,45 +196,38 @@ impl<J> Queue<J> {
         self.take_out(&mut self.state.lock(), place.rank, Limit::LoginQueueTimeout)
     }
 
-    /// Records the CPU time of one hash.
-    pub(super) fn computed(&self, took: Duration) {
-        let mut state = self.state.lock();
-        state.known = (state.known + 1).min(KNOWN_AFTER);
-        state.hash_time = Some(match state.hash_time {
-            Some(estimate) if estimate < took => estimate + (took - estimate) / RISES_BY_ONE_IN,
-            _ => took,
-        });
+    /// Records the CPU time of one of this kind.
+    pub(super) fn computed(&self, kind: Kind, took: Duration) {
+        self.state.lock().costs.computed(kind, took);
     }
 
     /// The limit that one more login in the queue would exceed.
     fn reached(&self, state: &State<J>) -> Option<Limit> {
-        let waiting = state.waiting.len();
-        if waiting >= self.length {
+        if state.waiting.len() >= self.length {
             return Some(Limit::LoginQueue);
         }
-        let step = self.step(state.hash_time.filter(|_| state.known == KNOWN_AFTER)?);
-        let longest = u32::try_from(waiting).unwrap_or(u32::MAX);
-        (step.saturating_mul(longest) >= self.wait).then_some(Limit::LoginQueueTimeout)
+        let longest = self.step(state.costs.surely()?);
+        (longest >= self.wait).then_some(Limit::LoginQueueTimeout)
     }
 
-    /// The time from one turn to the next while all permits compute.
-    fn step(&self, hash_time: Duration) -> Duration {
-        hash_time / u32::try_from(self.permits).unwrap_or(u32::MAX)
+    /// The time in which all permits compute this much.
+    fn step(&self, costs: Duration) -> Duration {
+        costs / u32::try_from(self.permits).unwrap_or(u32::MAX)
     }
 
     fn take_out(&self, state: &mut State<J>, rank: Rank, limit: Limit) -> Option<(J, Full)> {
         let waiting = state.waiting.remove(&rank)?;
+        state.costs.left(waiting.kind);
         state.leave(waiting.address);
-        Some((waiting.login, self.full(state, limit)))
+        Some((waiting.login, self.full(state, waiting.kind, limit)))
     }
 
     /// What a refused login is told. The first is to come when half of the queue has been served, each further one a
     /// hash later; those who would have to stay away for too long come at random.
-    fn full(&self, state: &mut State<J>, limit: Limit) -> Full {
+    fn full(&self, state: &mut State<J>, kind: Kind, limit: Limit) -> Full {
         let now = Instant::now();
-        let step = self.step(state.hash_time.unwrap_or(UNKNOWN_HASH));
-        let half = u32::try_from(state.waiting.len() / 2).unwrap_or(u32::MAX);
-        let first = now + step.saturating_mul(half).min(RETRY_AFTER_MAX);
+        let step = self.step(state.costs.of(kind));
+        let first = now + self.step(state.costs.half()).min(RETRY_AFTER_MAX);
         let next = state.told.map_or(first, |told| first.max(told + step));
         let mut retry_after = next.duration_since(now);
         if retry_after <= RETRY_AFTER_MAX {

@@ -26,8 +26,13 @@ pub(super) fn variable(env: Environment<'_>, name: &str) -> Result<Option<String
     }
 }
 
-/// The login of `args` and the environment. `None`: nobody logs in.
+/// The login of `args` and the environment. `None`: nobody logs in. What the command line names comes first, then a token.
 pub(super) fn login(args: &ServerArgs, env: Environment<'_>) -> Result<Option<Login>, ClientError> {
+    if args.login.is_none()
+        && let Some(secret) = secret(&args.token_file, env, "HERALD_TOKEN")?
+    {
+        return Ok(Some(Login { user: None, secret }));
+    }
     let user = match &args.login {
         Some(user) => Some(user.clone()),
         None => variable(env, "HERALD_LOGIN")?,
@@ -49,7 +54,10 @@ pub(super) fn login(args: &ServerArgs, env: Environment<'_>) -> Result<Option<Lo
     if user.contains(':') {
         return Err(ClientError::Usage("a user name has no ':'".into()));
     }
-    Ok(Some(Login { user, password }))
+    Ok(Some(Login {
+        user: Some(user),
+        secret: password,
+    }))
 }
 
 /// The API key of `args` and the environment.
@@ -112,7 +120,10 @@ mod tests {
             let found = login(&args, &env(pairs));
             match (&found, expected) {
                 (Ok(Some(login)), Ok(Some(wanted))) => {
-                    assert_eq!((login.user.as_str(), login.password.expose()), wanted);
+                    assert_eq!(
+                        (login.user.as_deref().unwrap_or("token"), login.secret.expose()),
+                        wanted
+                    );
                 }
                 (Ok(None), Ok(None)) => {}
                 (Err(error), Err(words)) => {
@@ -145,6 +156,13 @@ mod tests {
             &[("HERALD_PASSWORD", "hush")],
             Err("no ':'"),
         );
+        let both = &[
+            ("HERALD_LOGIN", "bob"),
+            ("HERALD_PASSWORD", "hush"),
+            ("HERALD_TOKEN", "a.b.c"),
+        ];
+        check(args(None, None), both, Ok(Some(("token", "a.b.c"))));
+        check(args(Some("ann"), None), both, Ok(Some(("ann", "hush"))));
         check(args(None, Some("x")), &[], Err("--login"));
         check(args(Some("ann"), Some("/nowhere")), &[], Err("/nowhere"));
     }

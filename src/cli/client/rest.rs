@@ -76,7 +76,9 @@ impl Answer {
             Err(_) => "the answer is not Herald's: is this its address?".to_owned(),
         };
         let advice = match status.as_u16() {
-            401 => ". Set HERALD_KEY or --key-file, or --login with HERALD_PASSWORD or --password-file",
+            401 => {
+                ". Set HERALD_KEY or --key-file, HERALD_TOKEN or --token-file, or --login with HERALD_PASSWORD or --password-file"
+            }
             403 => ". Ask for a key with the scope, or a user with the role",
             404 => ". Does --url name http.base_path?",
             _ => "",
@@ -162,11 +164,14 @@ impl<'a> Rest<'a> {
         let text = match (&self.server.key, &self.server.login) {
             (Some(key), _) => format!("Bearer {}", key.expose()),
             (None, Some(login)) => {
-                let pair = format!("{}:{}", login.user, login.password.expose());
-                format!(
-                    "Basic {}",
-                    STANDARD.encode(zeroize::Zeroizing::new(pair).as_bytes())
-                )
+                let secret = login.secret.expose();
+                match &login.user {
+                    None => format!("Bearer {secret}"),
+                    Some(user) => {
+                        let pair = zeroize::Zeroizing::new(format!("{user}:{secret}"));
+                        format!("Basic {}", STANDARD.encode(pair.as_bytes()))
+                    }
+                }
             }
             (None, None) => return Ok(None),
         };

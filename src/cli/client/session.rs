@@ -132,13 +132,15 @@ impl Session {
             error: None,
         };
         let heartbeat = format!("{HEARTBEAT_MS},{HEARTBEAT_MS}");
-        let headers = [
+        let mut headers = vec![
             ("accept-version", "1.2"),
             ("host", host),
             ("heart-beat", &*heartbeat),
-            ("login", &*login.user),
-            ("passcode", login.password.expose()),
+            ("passcode", login.secret.expose()),
         ];
+        if let Some(user) = &login.user {
+            headers.push(("login", user));
+        }
         session.send(Command::Connect, &headers).await?;
         let connected = session.next().await?;
         if connected.command != ServerCommand::Connected {

@@ -157,6 +157,102 @@ fn keys_have_one_name_and_one_hash() {
     check(&(key("x", &a) + "scopes = []"), &["api.keys[0].scopes"]);
 }
 
+/// An issuer of this prefix whose keys are fetched, with more lines.
+fn issuer(name: &str, prefix: &str, more: &str) -> String {
+    let keys = "jwks_uri = 'https://id.example/keys'";
+    let keys = if more.contains("keys") || more.contains("jwks_uri") || more.contains("discovery") {
+        ""
+    } else {
+        keys
+    };
+    format!(
+        "[[auth.issuers]]\nissuer = {name:?}\naudience = ['herald']\nuser_prefix = '{prefix}'\n{keys}\n{more}\n"
+    )
+}
+
+#[test]
+fn issuers_of_tokens_have_names_of_their_own() {
+    check(
+        &(issuer("a", "a:", "") + &issuer("b", "b:", "") + &issuer("c", "", "")),
+        &[],
+    );
+    check(
+        &(issuer("a", "a:", "") + &issuer("a", "b:", "")),
+        &["auth.issuers[1].issuer"],
+    );
+    for (first, second) in [("a:", "a:"), ("a:", "a:b:"), ("a:b:", "a:"), ("", "")] {
+        check(
+            &(issuer("a", first, "") + &issuer("b", second, "")),
+            &["auth.issuers[1].user_prefix"],
+        );
+    }
+    for prefix in ["a", "a:b", "\u{202e}:"] {
+        check(&issuer("a", prefix, ""), &["auth.issuers[0].user_prefix"]);
+    }
+}
+
+#[test]
+fn an_issuer_is_whole_and_safe() {
+    let wrong = |more: &str, key: &str| {
+        check(
+            &issuer("https://id.example", "a:", more),
+            &[&*format!("auth.issuers[0].{key}")],
+        )
+    };
+    wrong("roles = ['ROLE_ADMIN']", "roles");
+    wrong(
+        "roles_claim = 'r'\nroles_allowed = ['ROLE_PUBLISHER']",
+        "roles_allowed",
+    );
+    wrong("role_map = { a = 'ROLE_ADMIN' }", "roles_claim");
+    wrong("attributes = ['a/b']", "attributes");
+    check(&issuer("a", "a:", "attributes = ['a=https://b/c']"), &[]);
+    wrong("types = []", "types");
+    wrong("algorithms = ['HS256']", "algorithms");
+    wrong("algorithms = []", "algorithms");
+    wrong("leeway = '1h'", "leeway");
+    wrong("stale = '1m'", "stale");
+    wrong("timeout = '1m'", "timeout");
+    wrong("jwks_uri = 'http://id.example/keys'", "jwks_uri");
+    wrong("jwks_uri = 'https://u:p@id.example/keys'", "jwks_uri");
+    wrong("jwks_uri = 'ftp://id.example/keys'", "jwks_uri");
+    wrong("jwks_uri = '/keys'", "jwks_uri");
+    wrong(
+        "jwks_uri = 'https://id.example/keys'\ndiscovery = true",
+        "jwks_uri",
+    );
+    wrong("discovery = false", "jwks_uri");
+    check(
+        &issuer("http://id.example", "a:", "discovery = true"),
+        &["auth.issuers[0].issuer"],
+    );
+    for loopback in ["127.0.0.1:80", "[::1]", "localhost:8080"] {
+        check(
+            &issuer("a", "a:", &format!("jwks_uri = 'http://{loopback}/keys'")),
+            &[],
+        );
+    }
+    wrong("[[auth.issuers.keys]]", "keys[0].secret_file");
+    wrong(
+        "[[auth.issuers.keys]]\nsecret_file = 'a'\npublic_key_file = 'b'",
+        "keys[0].secret_file",
+    );
+    wrong(
+        "[[auth.issuers.keys]]\nsecret_file = 'a'\nalgorithm = 'RS256'",
+        "keys[0].algorithm",
+    );
+    wrong(
+        "[[auth.issuers.keys]]\npublic_key_file = 'a'\nalgorithm = 'HS256'",
+        "keys[0].algorithm",
+    );
+    check("auth.token.max_bytes = '1MiB'", &["auth.token.max_bytes"]);
+    check(
+        "auth.token.cache_entries = 1000001",
+        &["auth.token.cache_entries"],
+    );
+    check("auth.token.waiting = 100001", &["auth.token.waiting"]);
+}
+
 #[test]
 fn users_of_the_configuration() {
     check(&(user("a", "") + &user("b", "")), &[]);

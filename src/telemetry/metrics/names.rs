@@ -31,6 +31,9 @@ names! {
     TLS_CERTIFICATE_EXPIRES = "herald_tls_certificate_expires_seconds",
         "Until when the certificate of a listener holds, since unix epoch in seconds, by setting; 0: no TLS there.";
     LOGINS = "herald_logins_total", "Logins, by result.";
+    TOKENS = "herald_tokens_total", "Tokens presented, by issuer and by what became of them.";
+    JWKS_FETCHES = "herald_jwks_fetches_total", "Fetches of an issuer's keys, by issuer and result.";
+    JWKS_AGE = "herald_jwks_age_seconds", "Time since an issuer's keys were fetched.";
     SESSIONS = "herald_sessions", "Logged-in sessions.";
     SUBSCRIPTIONS = "herald_subscriptions", "Subscriptions of all sessions.";
     USERS_ONLINE = "herald_users_online", "Users online in the cluster.";

@@ -8,18 +8,21 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::{
-    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-    RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
+    ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
     UPGRADE,
 };
 use http::{Method, StatusCode, Version};
 
-use crate::origins::Origins;
+use crate::origins::{Origins, is_of_host};
 use crate::problem::Problem;
 use crate::setting::Secret;
 
 /// STOMP's sub-protocols, best first (STOMP rule W1).
 const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
+
+/// What the sub-protocol that is a token begins with. It is never accepted: the answer would show the token.
+const BEARER: &str = "herald.bearer.";
 
 const KEY_BYTES: usize = 16;
 
@@ -36,7 +39,8 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) struct Agreed {
     /// The client's offer that is accepted.
     pub(super) subprotocol: Option<&'static str>,
-    /// `Authorization`, if no page of an unlisted origin could have sent it.
+    /// What the request presents, in the form of an `Authorization` header: its own, if no page of an unlisted origin could
+    /// have sent it, a sub-protocol's token, or a cookie's. What is there and of no use is "unusable".
     pub(super) authorization: Option<Secret>,
 }
 
@@ -57,6 +61,7 @@ pub(super) fn check(
     version: Version,
     headers: &HeaderMap,
     origins: &Origins,
+    cookie: Option<&str>,
 ) -> Result<Agreed, Refused> {
     if method != Method::GET {
         return Err(Refused::Method);
@@ -82,11 +87,52 @@ pub(super) fn check(
         return Err(Refused::Body);
     }
     let by_name = check_origin(headers, origins)?;
-    let authorization = only(headers, &AUTHORIZATION).filter(|_| by_name);
+    let own = || {
+        let origin = only(headers, &ORIGIN)?;
+        let is_known = origins.lists_by_name(origin) || is_of_host(origin, only(headers, &HOST)?);
+        token_of_cookie(headers, cookie.filter(|_| is_known)?)
+    };
+    let authorization = match headers.contains_key(AUTHORIZATION) && by_name {
+        true => Some(only(headers, &AUTHORIZATION).map_or_else(unusable, Secret::new)),
+        false => token_of_subprotocol(headers).or_else(own),
+    };
     Ok(Agreed {
         subprotocol: subprotocol(headers),
-        authorization: authorization.map(Secret::new),
+        authorization,
     })
+}
+
+/// Present, and of no use: nothing that comes after it counts.
+fn unusable() -> Secret {
+    Secret::new("unusable")
+}
+
+/// The token in a sub-protocol `herald.bearer.<token>`, which a page can set where it cannot set a header. Only the page itself
+/// can have written it, whatever its origin.
+fn token_of_subprotocol(headers: &HeaderMap) -> Option<Secret> {
+    let mut tokens = offered(headers).filter_map(|name| name.strip_prefix(BEARER));
+    let token = tokens.next()?;
+    match tokens.next() {
+        None => Some(Secret::new(format!("Bearer {token}"))),
+        Some(_) => Some(unusable()),
+    }
+}
+
+/// The token in the cookie of this name. The browser adds it to requests of any page, so the page's origin has to be known.
+fn token_of_cookie(headers: &HeaderMap, name: &str) -> Option<Secret> {
+    let pairs = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut values = pairs.flat_map(|text| text.split(';')).filter_map(|pair| {
+        let (found, value) = pair.trim().split_once('=')?;
+        (found == name && !value.is_empty()).then_some(value)
+    });
+    let value = values.next()?;
+    match values.next() {
+        None => Some(Secret::new(format!("Bearer {value}"))),
+        Some(_) => Some(unusable()),
+    }
 }
 
 /// Whether the request's own `Authorization` counts: it comes from no browser, or from a page listed by name. A page
@@ -104,14 +150,16 @@ fn check_origin(headers: &HeaderMap, origins: &Origins) -> Result<bool, Refused>
 }
 
 fn subprotocol(headers: &HeaderMap) -> Option<&'static str> {
-    SUBPROTOCOLS.into_iter().find(|name| {
-        headers
-            .get_all(SEC_WEBSOCKET_PROTOCOL)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|offered| offered.trim() == *name)
-    })
+    SUBPROTOCOLS
+        .into_iter()
+        .find(|name| offered(headers).any(|offered| offered == *name))
+}
+
+/// The sub-protocols that the client offers.
+fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let values = values.filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 fn is_key(key: &str) -> bool {

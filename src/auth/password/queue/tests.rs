@@ -15,7 +15,7 @@ fn address(last: u8) -> AddressGroup {
 /// A queue of one permit, which is taken from an address of its own.
 fn busy(length: usize) -> (Queue<&'static str>, Turn) {
     let queue = Queue::new(1, length, WAIT);
-    let Ok(Entered::Turn(turn, "busy")) = queue.enter(address(255), "busy") else {
+    let Ok(Entered::Turn(turn, "busy")) = queue.enter(address(255), Kind::Password, "busy") else {
         panic!("a free permit was not given")
     };
     assert_eq!(queue.taken(), (1, 0));
@@ -24,21 +24,24 @@ fn busy(length: usize) -> (Queue<&'static str>, Turn) {
 
 /// One that has to wait, and what was pushed out for it.
 fn enter(queue: &Queue<&'static str>, from: u8, login: &'static str) -> (Place, Option<&'static str>) {
-    match queue.enter(address(from), login).unwrap() {
+    match queue.enter(address(from), Kind::Password, login).unwrap() {
         Entered::Waits(place, pushed_out) => (place, pushed_out.map(|(login, _)| login)),
         Entered::Turn(..) => panic!("{login} got a turn"),
     }
 }
 
 fn refused(queue: &Queue<&'static str>, from: u8) -> Full {
-    queue.enter(address(from), "refused").map(|_| ()).unwrap_err()
+    queue
+        .enter(address(from), Kind::Password, "refused")
+        .map(|_| ())
+        .unwrap_err()
 }
 
 /// So many hashes of this time that it is known; the first took longer, which is taken for the neighbours' doing.
 fn learn<J>(queue: &Queue<J>, took: Duration) {
-    queue.computed(took * 20);
+    queue.computed(Kind::Password, took * 20);
     for _ in 1..KNOWN_AFTER {
-        queue.computed(took);
+        queue.computed(Kind::Password, took);
     }
 }
 
@@ -98,7 +101,7 @@ fn a_free_permit_is_given_at_once_and_each_is_given_back() {
     let queue = Queue::new(2, 10, WAIT);
     let turns: Vec<Turn> = ["a", "b"]
         .into_iter()
-        .map(|login| match queue.enter(address(1), login) {
+        .map(|login| match queue.enter(address(1), Kind::Password, login) {
             Ok(Entered::Turn(turn, _)) => turn,
             _ => panic!("{login} waits"),
         })
@@ -143,7 +146,7 @@ fn who_would_wait_for_too_long_is_refused_at_once() {
     let queue = Queue::new(2, 1_000, WAIT);
     learn(&queue, Duration::from_secs(2));
     for _ in 0..10 {
-        assert!(queue.enter(address(1), "waits").is_ok());
+        assert!(queue.enter(address(1), Kind::Password, "waits").is_ok());
     }
     assert_eq!(queue.taken(), (2, 8));
     assert_eq!(refused(&queue, 1).limit, Limit::LoginQueueTimeout);
@@ -153,12 +156,12 @@ fn who_would_wait_for_too_long_is_refused_at_once() {
 fn nobody_is_refused_for_a_time_that_is_not_known() {
     let (queue, _computing) = busy(1_000);
     for _ in 1..KNOWN_AFTER {
-        queue.computed(WAIT);
+        queue.computed(Kind::Password, WAIT);
     }
     for _ in 0..10 {
         enter(&queue, 1, "waits");
     }
-    queue.computed(WAIT);
+    queue.computed(Kind::Password, WAIT);
     assert_eq!(refused(&queue, 1).limit, Limit::LoginQueueTimeout);
 }
 

@@ -28,6 +28,7 @@ fn observed() -> Observed {
         instances: 2,
         presence_refused: 0,
         audit_lost: 0,
+        key_ages: Vec::new(),
         instance: "a \"b\"".into(),
     }
 }
@@ -76,7 +77,15 @@ fn every_family_stands_once_is_in_the_table_and_named_as_prometheus_asks() {
         .http_requests
         .with_label_values(&["GET", "/metrics", "200"])
         .observe(0.1);
-    let text = metrics.render(&observed(), Format::Text).unwrap();
+    // Of issuers, none of which is there by default.
+    metrics.tokens.with_label_values(&["id", "ok"]);
+    metrics.jwks_fetches.with_label_values(&["id", "ok"]);
+    let observed = Observed {
+        key_ages: vec![("id".into(), Duration::from_secs(7))],
+        ..observed()
+    };
+    let text = metrics.render(&observed, Format::Text).unwrap();
+    assert_has(&text, &["herald_jwks_age_seconds{issuer=\"id\"} 7"]);
     let mut seen = Vec::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = line.split_once(' ').unwrap();

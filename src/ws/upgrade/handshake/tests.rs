@@ -25,6 +25,7 @@ fn ask(changes: &[(&'static str, &str)], origins: &[&str]) -> Result<Agreed, Ref
         Version::HTTP_11,
         &headers,
         &Origins::parse(origins).unwrap(),
+        Some("token"),
     )
 }
 
@@ -70,10 +71,10 @@ fn method_and_http_version() {
         headers.append(name, value.parse().unwrap());
     }
     for method in [Method::POST, Method::HEAD, Method::OPTIONS] {
-        let outcome = check(&method, Version::HTTP_11, &headers, &origins);
+        let outcome = check(&method, Version::HTTP_11, &headers, &origins, None);
         assert_eq!(outcome, Err(Refused::Method));
     }
-    let outcome = check(&Method::GET, Version::HTTP_10, &headers, &origins);
+    let outcome = check(&Method::GET, Version::HTTP_10, &headers, &origins, None);
     assert_eq!(outcome, Err(Refused::NoUpgrade));
 }
 
@@ -123,5 +124,48 @@ fn origin_decides_on_authorization() {
     let two = [("origin", "https://a.example"), ("origin", "https://a.example")];
     assert_eq!(ask(&two, &["https://a.example"]), Err(Refused::Origin));
     let two = [basic, ("authorization", "Basic eQ==")];
-    assert_eq!(ask(&two, &["*"]).unwrap().authorization, None);
+    assert_eq!(ask(&two, &["*"]).unwrap().authorization, Some(unusable()));
+}
+
+#[test]
+fn a_token_may_come_as_a_sub_protocol_or_from_a_known_page_as_a_cookie() {
+    let own = ("origin", "https://app.example");
+    let host = ("host", "app.example");
+    let protocols = ("sec-websocket-protocol", "v12.stomp, herald.bearer.a.b.c");
+    let cookie = ("cookie", "x=1; token=d.e.f; y=2");
+    let check = |changes: &[(&'static str, &str)], origins: &[&str], expected: Option<&str>| {
+        let agreed = ask(changes, origins).unwrap();
+        assert_eq!(agreed.authorization, expected.map(Secret::new), "{changes:?}");
+        agreed.subprotocol
+    };
+    // Never echoed, whatever else is offered.
+    assert_eq!(
+        check(&[protocols], &["*"], Some("Bearer a.b.c")),
+        Some("v12.stomp")
+    );
+    let alone = ("sec-websocket-protocol", "herald.bearer.a.b.c");
+    assert_eq!(check(&[alone], &["*"], Some("Bearer a.b.c")), None);
+    let other = ("origin", "https://evil.example");
+    check(&[protocols, other, host], &["*"], Some("Bearer a.b.c"));
+    let twice = ("sec-websocket-protocol", "herald.bearer.x");
+    check(&[protocols, twice, cookie, own, host], &["*"], Some("unusable"));
+    // A header of the request's own comes first, and the cookie last.
+    check(
+        &[("authorization", "Bearer h"), protocols, cookie],
+        &["*"],
+        Some("Bearer h"),
+    );
+    check(&[protocols, cookie, own, host], &["*"], Some("Bearer a.b.c"));
+
+    check(&[cookie, own, host], &["*"], Some("Bearer d.e.f"));
+    check(&[cookie, own], &["https://app.example"], Some("Bearer d.e.f"));
+    check(&[cookie, other, host], &["*"], None);
+    check(&[cookie, host], &["*"], None);
+    check(&[cookie, ("origin", "null"), host], &["*"], None);
+    check(
+        &[cookie, ("cookie", "token=g"), own, host],
+        &["*"],
+        Some("unusable"),
+    );
+    check(&[("cookie", "token=; xtoken=a"), own, host], &["*"], None);
 }

@@ -1,0 +1,247 @@
+//! Logins by token: remembered, or looked at here and proven on the threads for hashes. Knows the order of a login's steps, and
+//! no claim.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use super::AuthError;
+use super::issuers::{Keys, KnownIssuers};
+use super::keys::source::{NoKeys, Source};
+use super::keys::{Key, KeySet};
+use super::login::Gates;
+use super::password::{Outcome, Proof, Prove};
+use super::token::{Issuers, Refusal, Unproven, Verified};
+use crate::envelope::unix_ms;
+use crate::limit::Limit;
+use crate::principal::{Origin, Principal};
+use crate::setting::Secret;
+use crate::telemetry::metrics::Metrics;
+
+/// The label of tokens that name no issuer of ours.
+const NOBODY: &str = "unknown";
+/// The label of tokens that were proven.
+const OK: &str = "ok";
+/// The label of tokens of which it could not be found out.
+const UNAVAILABLE: &str = "unavailable";
+/// The label of tokens that too many others were in front of.
+const OVERLOADED: &str = "overloaded";
+
+/// Takes tokens.
+pub(super) struct Bearer {
+    issuers: Issuers,
+    /// In the order of the issuers.
+    keys: Vec<Keys>,
+    max_bytes: usize,
+    /// By the digest of a token. An entry is good until the token ends, and as long as its key is in force.
+    remembered: Option<Cache<[u8; 32], Proof>>,
+    metrics: Metrics,
+}
+
+impl Bearer {
+    /// Of these issuers.
+    pub(super) fn new(known: &KnownIssuers, metrics: Metrics) -> Self {
+        let max_bytes = known.token.max_bytes.0;
+        for issuer in known.names().chain([NOBODY]) {
+            let refusals = Refusal::ALL.iter().map(|refusal| refusal.label());
+            for result in refusals.chain([OK, UNAVAILABLE, OVERLOADED]) {
+                if issuer != NOBODY || matches!(result, "malformed" | "algorithm" | "issuer") {
+                    metrics.tokens.with_label_values(&[issuer, result]);
+                }
+            }
+        }
+        Self {
+            keys: known.keys(&metrics),
+            issuers: known.looking(),
+            max_bytes,
+            remembered: (known.token.cache_entries > 0).then(|| Cache::new(known.token.cache_entries)),
+            metrics,
+        }
+    }
+
+    /// Whether nobody's tokens are taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.issuers.is_empty()
+    }
+
+    /// The keys that have to be fetched.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.keys.iter().filter_map(|keys| match keys {
+            Keys::Fetched(source) => Some(source),
+            Keys::Own(_) => None,
+        })
+    }
+
+    /// Whom `token` proves.
+    ///
+    /// # Cancel safety
+    /// As [`Gates::proves`].
+    pub(super) async fn verify(
+        &self,
+        gates: &Gates,
+        token: &Secret,
+        address: IpAddr,
+    ) -> Result<Principal, AuthError> {
+        let (issuer, result) = Box::pin(self.run(gates, token, address)).await;
+        let label = match &result {
+            Ok(_) => OK,
+            Err(Fault::Refused(refusal)) => refusal.label(),
+            Err(Fault::Unavailable(_)) => UNAVAILABLE,
+            Err(Fault::Gate(_)) => OVERLOADED,
+        };
+        let issuer = issuer.as_deref().unwrap_or(NOBODY);
+        self.metrics.tokens.with_label_values(&[issuer, label]).inc();
+        result.map_err(|fault| match fault {
+            Fault::Refused(refusal) => {
+                tracing::debug!(%address, issuer, reason = label, "a token was refused");
+                match refusal {
+                    Refusal::Expired => AuthError::Expired,
+                    _ => AuthError::Failed,
+                }
+            }
+            Fault::Unavailable(wait) => AuthError::Unavailable(wait),
+            Fault::Gate(error) => error,
+        })
+    }
+
+    async fn run(
+        &self,
+        gates: &Gates,
+        token: &Secret,
+        address: IpAddr,
+    ) -> (Option<Arc<str>>, Result<Principal, Fault>) {
+        // What is too long costs nothing, not even its digest.
+        if token.expose().len() > self.max_bytes {
+            return (None, Err(Fault::Refused(Refusal::Malformed)));
+        }
+        let (now, digest) = (unix_ms(), Sha256::digest(token.expose()).into());
+        if let Some((issuer, principal)) = self.recall(&digest, now) {
+            return (Some(issuer), Ok(principal));
+        }
+        let unproven = match self.issuers.look(token, now) {
+            Ok(unproven) => unproven,
+            Err((refusal, issuer)) => return (issuer, Err(Fault::Refused(refusal))),
+        };
+        let issuer = Arc::clone(&unproven.issuer().name);
+        (Some(issuer), self.prove(gates, unproven, digest, address).await)
+    }
+
+    fn recall(&self, digest: &[u8; 32], now: u64) -> Option<(Arc<str>, Principal)> {
+        let remembered = self.remembered.as_ref()?;
+        let Proof { principal, key } = remembered.get(digest)?;
+        let Origin::Issuer(issuer) = principal.origin() else {
+            return None;
+        };
+        // Here, once there is revocation: whether it has been revoked since.
+        let ended = principal.ends_ms().is_none_or(|ends| now >= ends);
+        let keys = self.current(self.index(issuer)?);
+        if ended || !keys.is_some_and(|set| set.has(&key)) {
+            remembered.remove(digest);
+            return None;
+        }
+        Some((Arc::clone(issuer), principal))
+    }
+
+    fn index(&self, issuer: &str) -> Option<usize> {
+        self.issuers.all().iter().position(|known| *known.name == *issuer)
+    }
+
+    fn current(&self, index: usize) -> Option<Arc<KeySet>> {
+        match self.keys.get(index)? {
+            Keys::Own(set) => Some(Arc::clone(set)),
+            Keys::Fetched(source) => source.current(),
+        }
+    }
+
+    fn source(&self, index: usize) -> Option<&Arc<Source>> {
+        match self.keys.get(index)? {
+            Keys::Own(_) => None,
+            Keys::Fetched(source) => Some(source),
+        }
+    }
+
+    async fn prove(
+        &self,
+        gates: &Gates,
+        unproven: Unproven,
+        digest: [u8; 32],
+        address: IpAddr,
+    ) -> Result<Principal, Fault> {
+        let index = self.index(&unproven.issuer().name);
+        let index = index.ok_or(Fault::Refused(Refusal::Issuer))?;
+        let keys = self.candidates(index, &unproven).await?;
+        let prove: Prove = Arc::new(move || Outcome::Token(proof(&unproven, &keys)));
+        match gates.proves(digest, prove, address).await.map_err(Fault::Gate)? {
+            Outcome::Token(Ok(proof)) => {
+                let principal = proof.principal.clone();
+                if let Some(remembered) = &self.remembered {
+                    remembered.insert(digest, proof);
+                }
+                Ok(principal)
+            }
+            Outcome::Token(Err(refusal)) => {
+                if let (Refusal::Signature, Some(source)) = (refusal, self.source(index)) {
+                    source.doubted();
+                }
+                Err(Fault::Refused(refusal))
+            }
+            Outcome::Match | Outcome::Mismatch | Outcome::Unable => {
+                Err(Fault::Gate(AuthError::Overloaded(None)))
+            }
+        }
+    }
+
+    /// The keys that may have signed it, fetched if they are not there.
+    async fn candidates(&self, index: usize, unproven: &Unproven) -> Result<Vec<Arc<Key>>, Fault> {
+        let set = self.current(index).ok_or(Fault::Unavailable(None))?;
+        let refused = match unproven.keys(&set) {
+            Ok(keys) => return Ok(keys),
+            Err(refusal) => Fault::Refused(refusal),
+        };
+        let source = match self.source(index) {
+            Some(source) if !unproven.is_expired() => source,
+            _ => return Err(refused),
+        };
+        if !matches!(refused, Fault::Refused(Refusal::UnknownKey)) {
+            return Err(refused);
+        }
+        let set = source.newer(unproven.kid()).await.map_err(|none| match none {
+            NoKeys::Unknown => refused,
+            NoKeys::Unavailable(wait) => Fault::Unavailable(wait),
+            NoKeys::TooMany => {
+                self.metrics.limit_hit(Limit::TokenWaiting);
+                Fault::Gate(AuthError::Overloaded(None))
+            }
+        })?;
+        let keys = unproven.keys(&set);
+        if matches!(keys, Err(Refusal::UnknownKey)) {
+            source.still_unknown(unproven.kid());
+        }
+        keys.map_err(Fault::Refused)
+    }
+}
+
+/// Why a token was not taken.
+enum Fault {
+    Refused(Refusal),
+    /// The keys are not there now.
+    Unavailable(Option<Duration>),
+    Gate(AuthError),
+}
+
+fn proof(unproven: &Unproven, keys: &[Arc<Key>]) -> Result<Proof, Refusal> {
+    let (verified, key) = unproven.prove(keys)?;
+    let Verified {
+        issuer,
+        user,
+        roles,
+        attributes,
+        ends_ms,
+        ..
+    } = verified;
+    let principal = Principal::of(Origin::Issuer(issuer), user, roles, attributes).ending(Some(ends_ms));
+    Ok(Proof { principal, key })
+}

@@ -1,0 +1,260 @@
+//! The keys that an issuer signs tokens with: a set that is replaced as a whole. What a key may be used for is fixed by what
+//! it is, never by what a token says. Knows no token, no I/O and no clock.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
+use sha2::{Digest, Sha256};
+
+use super::token::crypto;
+
+pub mod jwks;
+pub(super) mod pem;
+pub mod source;
+pub mod state;
+
+/// The most keys of one set.
+pub const KEYS_MAX: usize = 64;
+/// How many keys are tried for a token that does not name one.
+const CANDIDATES_MAX: usize = 4;
+/// The shortest secret, in bytes: HS256's own (RFC 7518, section 3.2).
+pub const SECRET_MIN_BYTES: usize = 32;
+/// The longest name of a key.
+pub(super) const KID_MAX_BYTES: usize = 256;
+/// The bits of an RSA key.
+pub(super) const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=4_096;
+
+/// What a key is: equal for equal keys with equal names, whichever set they are in.
+pub type KeyId = [u8; 32];
+
+/// One key.
+pub struct Key {
+    id: KeyId,
+    kid: Option<Box<str>>,
+    algorithms: Box<[Algorithm]>,
+    decoding: DecodingKey,
+}
+
+/// Why bytes are no key. The words do not repeat them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyError {
+    /// A kind of key that no token is verified with here.
+    Kind,
+    /// It is damaged.
+    Malformed,
+    /// An RSA key of other than 2,048 to 4,096 bits.
+    RsaBits,
+    /// The algorithm is not one of this key's.
+    Algorithm,
+    /// A secret of less than [`SECRET_MIN_BYTES`].
+    Short,
+    /// It is not for signatures.
+    Use,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind => f.write_str("expected an RSA, P-256, P-384 or Ed25519 key"),
+            Self::Malformed => f.write_str("the key is damaged"),
+            Self::RsaBits => write!(
+                f,
+                "expected an RSA key of {} to {} bits",
+                RSA_BITS.start(),
+                RSA_BITS.end()
+            ),
+            Self::Algorithm => f.write_str("the key is not for this algorithm"),
+            Self::Short => write!(f, "expected a secret of at least {SECRET_MIN_BYTES} bytes"),
+            Self::Use => f.write_str("the key is not for signatures"),
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+/// The material of a public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Material {
+    /// Modulus and exponent, big-endian.
+    Rsa(Vec<u8>, Vec<u8>),
+    /// An uncompressed point.
+    P256(Vec<u8>),
+    /// An uncompressed point.
+    P384(Vec<u8>),
+    /// 32 bytes.
+    Ed25519(Vec<u8>),
+}
+
+impl Key {
+    /// The key `material`, for `algorithm` alone if that is given, else for all that it can be used with.
+    pub(super) fn public(
+        kid: Option<&str>,
+        material: Material,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Self, KeyError> {
+        let (algorithms, decoding) = match &material {
+            Material::Rsa(modulus, exponent) => {
+                let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+                let modulus = modulus.get(zeros..).unwrap_or_default();
+                let first = modulus.first().ok_or(KeyError::Malformed)?;
+                let bits = modulus.len() * 8 - first.leading_zeros() as usize;
+                if !RSA_BITS.contains(&bits) {
+                    return Err(KeyError::RsaBits);
+                }
+                let zeros = exponent.iter().take_while(|byte| **byte == 0).count();
+                let exponent = exponent.get(zeros..).unwrap_or_default();
+                if exponent.is_empty() || exponent.len() > 4 {
+                    return Err(KeyError::Malformed);
+                }
+                let key = DecodingKey::from_rsa_raw_components(modulus, exponent);
+                (AlgorithmFamily::Rsa.algorithms(), key)
+            }
+            Material::P256(point) if point.len() == 65 => {
+                (&[Algorithm::ES256][..], DecodingKey::from_ec_der(point))
+            }
+            Material::P384(point) if point.len() == 97 => {
+                (&[Algorithm::ES384][..], DecodingKey::from_ec_der(point))
+            }
+            Material::Ed25519(point) if point.len() == 32 => {
+                (&[Algorithm::EdDSA][..], DecodingKey::from_ed_der(point))
+            }
+            _ => return Err(KeyError::Malformed),
+        };
+        Self::of(kid, algorithms, algorithm, decoding)
+    }
+
+    /// A secret of Herald's own configuration.
+    pub(super) fn secret(
+        kid: Option<&str>,
+        secret: &[u8],
+        algorithm: Option<Algorithm>,
+    ) -> Result<Self, KeyError> {
+        if secret.len() < SECRET_MIN_BYTES {
+            return Err(KeyError::Short);
+        }
+        let decoding = DecodingKey::from_secret(secret).map_err(|_| KeyError::Malformed)?;
+        let algorithm = algorithm.or(Some(Algorithm::HS256));
+        Self::of(kid, AlgorithmFamily::Hmac.algorithms(), algorithm, decoding)
+    }
+
+    fn of(
+        kid: Option<&str>,
+        all: &[Algorithm],
+        one: Option<Algorithm>,
+        decoding: DecodingKey,
+    ) -> Result<Self, KeyError> {
+        crypto::install();
+        let algorithms = match &one {
+            Some(one) if all.contains(one) => std::slice::from_ref(one),
+            Some(_) => return Err(KeyError::Algorithm),
+            None => all,
+        };
+        Ok(Self {
+            id: identify(kid, algorithms, &decoding),
+            kid: kid.map(Into::into),
+            algorithms: algorithms.into(),
+            decoding,
+        })
+    }
+
+    /// Its name, if it has one.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// What it may be used with.
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.algorithms
+    }
+
+    /// What it is.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// For `jsonwebtoken`.
+    pub(super) fn decoding(&self) -> &DecodingKey {
+        &self.decoding
+    }
+}
+
+fn identify(kid: Option<&str>, algorithms: &[Algorithm], decoding: &DecodingKey) -> KeyId {
+    let mut digest = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        digest.update((bytes.len() as u64).to_be_bytes());
+        digest.update(bytes);
+    };
+    part(format!("{kid:?} {algorithms:?}").as_bytes());
+    match decoding.kind() {
+        DecodingKeyKind::SecretOrDer(bytes) => part(bytes),
+        DecodingKeyKind::RsaModulusExponent { n, e } => {
+            part(n);
+            part(e);
+        }
+    }
+    digest.finalize().into()
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:?}, {:?})", self.kid, self.algorithms)
+    }
+}
+
+/// The keys for one token.
+#[derive(Debug, Clone)]
+pub enum Candidates {
+    /// Any of these may have signed it; at least one.
+    Some(Vec<Arc<Key>>),
+    /// The key that the token names is not for the token's algorithm.
+    OtherAlgorithm,
+    /// There is no such key.
+    Unknown,
+}
+
+/// All keys of an issuer at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct KeySet(Vec<Arc<Key>>);
+
+impl KeySet {
+    /// These keys.
+    pub fn new(keys: impl IntoIterator<Item = Key>) -> Self {
+        Self(keys.into_iter().map(Arc::new).collect())
+    }
+
+    /// The keys, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter().map(|key| &**key)
+    }
+
+    /// Whether this key is among them.
+    pub fn has(&self, id: &KeyId) -> bool {
+        self.0.iter().any(|key| key.id == *id)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The keys that may have signed a token with this `kid` and algorithm. Several keys may have one name: each counts.
+    /// A token without `kid` may be of any key for its algorithm, of which the first few count.
+    pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> Candidates {
+        let named = |key: &&Arc<Key>| kid.is_none() || key.kid() == kid;
+        let fits = |key: &&Arc<Key>| key.algorithms.contains(&algorithm);
+        let found: Vec<_> = self
+            .0
+            .iter()
+            .filter(named)
+            .filter(fits)
+            .take(CANDIDATES_MAX)
+            .cloned()
+            .collect();
+        match (found.is_empty(), self.0.iter().any(|key| named(&key))) {
+            (false, _) => Candidates::Some(found),
+            (true, true) if kid.is_some() => Candidates::OtherAlgorithm,
+            _ => Candidates::Unknown,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! One issuer's keys, fetched from its server by one task: what [`State`] says, done. Knows no HTTP: whoever starts it gives it
+//! a way to fetch.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{info, warn};
+
+use super::state::{Answer, OnUnknown, State};
+use super::{KeySet, jwks};
+use crate::auth::token::config::{IssuerConfig, is_safe};
+use crate::telemetry::metrics::Metrics;
+
+/// A way to fetch a document.
+pub trait Fetch: Send + Sync + 'static {
+    /// The body of the answer 200 to a GET, with nothing else of the answer but how long it is good for. Follows no redirect.
+    ///
+    /// # Errors
+    /// Any other answer, more bytes than `max_bytes`, or none `within` this time, in words.
+    fn get<'a>(
+        &'a self,
+        uri: &'a str,
+        max_bytes: usize,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<Fetched, String>>;
+}
+
+/// A document.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The body.
+    pub body: Bytes,
+    /// `Cache-Control: max-age`.
+    pub max_age: Option<Duration>,
+}
+
+/// Why there are no keys for a token now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoKeys {
+    /// The issuer has no such key.
+    Unknown,
+    /// Whether it has cannot be found out now. Holds when to come again, if that is known.
+    Unavailable(Option<Duration>),
+    /// `auth.token.waiting` logins wait already.
+    TooMany,
+}
+
+struct Inner {
+    state: State<Arc<KeySet>>,
+    /// A login wants a fetch: the task begins it.
+    wanted: bool,
+}
+
+/// How many fetches have ended, and whether the last one brought a set.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ended {
+    count: u64,
+    brought: bool,
+}
+
+/// The keys of one issuer. Shared as `Arc<Source>`.
+pub struct Source {
+    issuer: Arc<str>,
+    config: IssuerConfig,
+    waiting: Arc<Semaphore>,
+    began: Instant,
+    inner: Mutex<Inner>,
+    wake: Notify,
+    ended: watch::Sender<Ended>,
+    metrics: Metrics,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Source {
+    /// The keys that `config` says where to fetch. Nothing is fetched before [`run`](Self::run).
+    pub fn new(config: &IssuerConfig, waiting: Arc<Semaphore>, metrics: Metrics) -> Arc<Self> {
+        let state = State::new(millis(config.refresh.0), millis(config.stale.0), 0);
+        for result in ["ok", "failed"] {
+            metrics.jwks_fetches.with_label_values(&[&*config.issuer, result]);
+        }
+        Arc::new(Self {
+            issuer: config.issuer.as_str().into(),
+            config: config.clone(),
+            waiting,
+            began: Instant::now(),
+            inner: Mutex::new(Inner { state, wanted: false }),
+            wake: Notify::new(),
+            ended: watch::Sender::default(),
+            metrics,
+        })
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.began.elapsed())
+    }
+
+    /// The set in force, if it may be used.
+    pub fn current(&self) -> Option<Arc<KeySet>> {
+        self.inner.lock().state.usable(self.now()).cloned()
+    }
+
+    /// How old the set in force is.
+    pub fn age(&self) -> Option<Duration> {
+        self.inner
+            .lock()
+            .state
+            .age_ms(self.now())
+            .map(Duration::from_millis)
+    }
+
+    /// Whether the instance may be ready as far as these keys are concerned.
+    pub fn is_ready(&self) -> bool {
+        !self.config.required || self.current().is_some()
+    }
+
+    /// The issuer's name.
+    pub fn issuer(&self) -> &Arc<str> {
+        &self.issuer
+    }
+
+    /// A set that was fetched because a token's key is not in the one in force. Waits for it, among a bounded number of others,
+    /// for at most `timeout`. Cancel-safe: the fetch goes on.
+    ///
+    /// # Errors
+    /// There is no newer set.
+    pub async fn newer(&self, kid: Option<&str>) -> Result<Arc<KeySet>, NoKeys> {
+        let mut ended = self.ended.subscribe();
+        let now = self.now();
+        let asked = {
+            let mut inner = self.inner.lock();
+            let asked = inner.state.on_unknown_kid(kid, now);
+            inner.wanted |= asked == OnUnknown::Fetch;
+            asked
+        };
+        match asked {
+            OnUnknown::Refuse => return Err(NoKeys::Unknown),
+            OnUnknown::Later { in_ms } => {
+                return Err(NoKeys::Unavailable(Some(Duration::from_millis(in_ms))));
+            }
+            OnUnknown::Fetch => self.wake.notify_one(),
+            OnUnknown::Wait => {}
+        }
+        let _place = self.waiting.try_acquire().map_err(|_| NoKeys::TooMany)?;
+        let unavailable = NoKeys::Unavailable(None);
+        match timeout(self.config.timeout.0, ended.changed()).await {
+            Ok(Ok(())) if ended.borrow().brought => self.current().ok_or(unavailable),
+            _ => Err(unavailable),
+        }
+    }
+
+    /// The newer set does not have the key either.
+    pub fn still_unknown(&self, kid: Option<&str>) {
+        self.inner.lock().state.still_unknown(kid, self.now());
+    }
+
+    /// A signature was wrong: the key may have been replaced under its old name.
+    pub fn doubted(&self) {
+        let now = self.now();
+        let mut inner = self.inner.lock();
+        if inner.state.on_wrong_signature(now) {
+            inner.wanted = true;
+            self.wake.notify_one();
+        }
+    }
+
+    /// Fetches for ever.
+    pub async fn run(self: Arc<Self>, fetch: Arc<dyn Fetch>) {
+        loop {
+            let due = self.began + Duration::from_millis(self.inner.lock().state.due());
+            tokio::select! {
+                () = sleep_until(due) => {}
+                () = self.wake.notified() => {}
+            }
+            let begins = {
+                let now = self.now();
+                let mut inner = self.inner.lock();
+                std::mem::take(&mut inner.wanted) || inner.state.on_tick(now)
+            };
+            if begins {
+                self.fetch(&*fetch).await;
+            }
+        }
+    }
+
+    async fn fetch(&self, fetch: &dyn Fetch) {
+        let found = fetch_once(&self.config, fetch).await;
+        let brought = found.is_ok();
+        let had = self.age();
+        let answer = match found {
+            Ok((set, max_age)) => {
+                if had.is_none() {
+                    info!(
+                        issuer = &*self.issuer,
+                        keys = set.keys().count(),
+                        "its keys are there"
+                    );
+                }
+                Answer::Set {
+                    set: Arc::new(set),
+                    max_age_ms: max_age.map(millis),
+                }
+            }
+            Err(error) => {
+                let age = had.map(|age| age.as_secs());
+                warn!(issuer = &*self.issuer, %error, last_seconds_ago = age, "no keys from its server");
+                Answer::Failed
+            }
+        };
+        let result = if brought { "ok" } else { "failed" };
+        self.metrics
+            .jwks_fetches
+            .with_label_values(&[&*self.issuer, result])
+            .inc();
+        self.inner
+            .lock()
+            .state
+            .on_answer(answer, self.now(), fastrand::u64(..));
+        self.ended.send_modify(|ended| {
+            ended.count += 1;
+            ended.brought = brought;
+        });
+    }
+}
+
+/// Fetches an issuer's keys, once.
+///
+/// # Errors
+/// In words: there is no answer, or no usable set in it.
+pub async fn fetch_once(
+    config: &IssuerConfig,
+    fetch: &dyn Fetch,
+) -> Result<(KeySet, Option<Duration>), String> {
+    let within = config.timeout.0;
+    // The whole may take no longer than a login waits.
+    let found = timeout(within, read(config, fetch)).await;
+    found.unwrap_or_else(|_| Err(format!("none within {within:?}")))
+}
+
+async fn read(config: &IssuerConfig, fetch: &dyn Fetch) -> Result<(KeySet, Option<Duration>), String> {
+    let within = config.timeout.0;
+    let found;
+    let uri = match &config.jwks_uri {
+        Some(uri) => uri,
+        None => {
+            let uri = config.discovery_uri();
+            let document = fetch.get(&uri, jwks::BYTES_MAX, within).await?;
+            found = jwks::jwks_uri(&document.body, &config.issuer).map_err(|error| error.to_string())?;
+            is_safe(&found).map_err(|words| format!("its jwks_uri: {words}"))?;
+            &found
+        }
+    };
+    let document = fetch.get(uri, jwks::BYTES_MAX, within).await?;
+    let set = jwks::parse(&document.body).map_err(|error| error.to_string())?;
+    Ok((set, document.max_age))
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({:?})", self.issuer)
+    }
+}

@@ -1,0 +1,223 @@
+//! From a text to who it proves: a JSON Web Token (RFC 7519) of a configured issuer. The checks stand in one order, cheap ones
+//! before dear ones, and each has its reason (docs/tokens.md). Knows no clock (time is a parameter, Unix milliseconds), no I/O,
+//! and not where keys come from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Validation, decode};
+use serde::de::IgnoredAny;
+
+use super::keys::{Candidates, Key, KeyId, KeySet};
+use crate::principal::{Attributes, Role, UserName};
+use crate::setting::Secret;
+use claims::{Claims, Header};
+use issuer::Issuer;
+pub use refusal::Refusal;
+
+pub(crate) mod claims;
+pub mod config;
+pub(super) mod crypto;
+pub mod inspect;
+pub(super) mod issuer;
+pub(super) mod json;
+pub mod mint;
+pub(super) mod refusal;
+
+/// Everybody whose tokens are taken.
+#[derive(Debug, Clone, Default)]
+pub struct Issuers {
+    /// Longest token, in bytes.
+    max_bytes: usize,
+    issuers: Vec<Arc<Issuer>>,
+}
+
+/// A token that has passed every check that costs little. It proves nothing yet.
+pub struct Unproven {
+    text: Secret,
+    header: Header,
+    claims: Claims,
+    /// Whose it says that it is.
+    issuer: Arc<Issuer>,
+    /// Its time is over, which its holder hears only if the signature is right.
+    expired: bool,
+}
+
+/// Whom a token proves. Nothing else of the token is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The issuer, as the configuration has it.
+    pub issuer: Arc<str>,
+    /// With the issuer's prefix.
+    pub user: UserName,
+    /// The full names.
+    pub roles: Vec<Role>,
+    /// What rules may ask for.
+    pub attributes: Attributes,
+    /// `jti`: by it one token can be revoked.
+    pub token_id: Option<Box<str>>,
+    /// `iat`, in Unix milliseconds.
+    pub issued_ms: u64,
+    /// `exp` and the leeway, in Unix milliseconds: from then on it proves nothing any more.
+    pub ends_ms: u64,
+}
+
+impl Issuers {
+    /// Of these issuers; a token has at most `max_bytes`.
+    pub(super) fn new(max_bytes: usize, issuers: Vec<Arc<Issuer>>) -> Self {
+        Self { max_bytes, issuers }
+    }
+
+    /// The issuers.
+    pub(super) fn all(&self) -> &[Arc<Issuer>] {
+        &self.issuers
+    }
+
+    /// Whether nobody's tokens are taken.
+    pub fn is_empty(&self) -> bool {
+        self.issuers.is_empty()
+    }
+
+    /// Every check that costs little: microseconds, whatever `text` is.
+    ///
+    /// # Errors
+    /// The first reason that applies. The label of the issuer goes with it, if it is one of the configured ones.
+    pub fn look(&self, text: &Secret, now_ms: u64) -> Result<Unproven, (Refusal, Option<Arc<str>>)> {
+        let unnamed = |refusal| (refusal, None);
+        let (header, claims) = self.read(text.expose()).map_err(unnamed)?;
+        let named = claims.issuer.as_deref();
+        let found = self.issuers.iter().find(|known| Some(&*known.name) == named);
+        let issuer = Arc::clone(found.ok_or((Refusal::Issuer, None))?);
+        let named = |refusal| (refusal, Some(Arc::clone(&issuer.name)));
+        if !issuer.takes(&header) {
+            return Err(named(Refusal::Algorithm));
+        }
+        if !issuer.is_meant(&claims.audience) {
+            return Err(named(Refusal::Audience));
+        }
+        let expired = issuer.times(&claims, now_ms).map_err(named)?;
+        // Here, once there is revocation: `revoked`, by issuer and `jti`, or user and `iat`. It is told only of a token whose
+        // signature is right, as `expired` is.
+        Ok(Unproven {
+            text: text.clone(),
+            header,
+            claims,
+            issuer,
+            expired,
+        })
+    }
+
+    fn read(&self, text: &str) -> Result<(Header, Claims), Refusal> {
+        if text.len() > self.max_bytes {
+            return Err(Refusal::Malformed);
+        }
+        let mut parts = text.split('.');
+        let (Some(header), Some(claims), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Refusal::Malformed);
+        };
+        let (header, claims) = (claims::part(header), claims::part(claims));
+        let (header, claims) = header.zip(claims).ok_or(Refusal::Malformed)?;
+        if !claims::is_base64(signature) {
+            return Err(Refusal::Malformed);
+        }
+        Ok((Header::read(&header)?, Claims::new(claims)))
+    }
+}
+
+impl Unproven {
+    /// The name of whose it says that it is.
+    pub fn issuer_name(&self) -> &str {
+        &self.issuer.name
+    }
+
+    /// Whose it says that it is.
+    pub(super) fn issuer(&self) -> &Arc<Issuer> {
+        &self.issuer
+    }
+
+    /// The name of its key, if it has one.
+    pub fn kid(&self) -> Option<&str> {
+        self.header.kid.as_deref()
+    }
+
+    /// Whether its time is over: nothing is worth a wait then.
+    pub fn is_expired(&self) -> bool {
+        self.expired
+    }
+
+    /// The keys of `set` that may have signed it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn keys(&self, set: &KeySet) -> Result<Vec<Arc<Key>>, Refusal> {
+        match set.candidates(self.kid(), self.header.algorithm) {
+            Candidates::Some(keys) => Ok(keys),
+            Candidates::OtherAlgorithm => Err(Refusal::Algorithm),
+            Candidates::Unknown => Err(Refusal::UnknownKey),
+        }
+    }
+
+    /// The rest, of which a signature costs tens of microseconds.
+    ///
+    /// # Errors
+    /// The first reason that applies. [`Refusal::Expired`] means that the signature is right.
+    pub fn prove(&self, keys: &[Arc<Key>]) -> Result<(Verified, KeyId), Refusal> {
+        let mut outcome = Err(Refusal::UnknownKey);
+        for key in keys {
+            outcome = self.is_signed_by(key).map(|()| key.id());
+            if outcome != Err(Refusal::Signature) {
+                break;
+            }
+        }
+        let key = outcome?;
+        if self.expired {
+            return Err(Refusal::Expired);
+        }
+        // Here, once there is revocation: `blocked`, by the user's name.
+        Ok((self.issuer.map(&self.claims)?, key))
+    }
+
+    /// `jsonwebtoken` reads everything again and judges all that does not depend on time a second time.
+    fn is_signed_by(&self, key: &Key) -> Result<(), Refusal> {
+        let algorithm = self.header.algorithm;
+        if !key.algorithms().contains(&algorithm) {
+            return Err(Refusal::Algorithm);
+        }
+        let validation = validation(algorithm, &self.issuer);
+        match decode::<IgnoredAny>(self.text.expose(), key.decoding(), &validation) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.kind() {
+                ErrorKind::InvalidSignature | ErrorKind::Base64(_) => Refusal::Signature,
+                ErrorKind::InvalidAlgorithm | ErrorKind::InvalidKeyFormat => Refusal::Algorithm,
+                ErrorKind::InvalidIssuer => Refusal::Issuer,
+                ErrorKind::InvalidAudience => Refusal::Audience,
+                _ => Refusal::Malformed,
+            }),
+        }
+    }
+}
+
+/// The crate's defaults let another issuer's token pass that has no `aud`: all that is asked of a token is named.
+fn validation(algorithm: Algorithm, issuer: &Issuer) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+    validation.set_issuer(&[&*issuer.name]);
+    validation.set_audience(issuer.audience());
+    // Judged before, by a time that is a parameter.
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation
+}
+
+impl fmt::Debug for Unproven {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unproven(of {:?})", self.issuer.name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

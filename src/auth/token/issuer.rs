@@ -1,0 +1,188 @@
+//! One issuer, ready for use: what its tokens must be like, and whom they name. Knows no signature.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jsonwebtoken::Algorithm;
+use serde_json::Value;
+
+use super::claims::{ClaimPath, Claims, Header};
+use super::config::{IssuerConfig, attribute};
+use super::{Refusal, Verified};
+use crate::principal::{Attributes, Role, UserName};
+
+/// The most roles that one token gives.
+const ROLES_MAX: usize = 64;
+/// The longest `jti`.
+const TOKEN_ID_MAX_BYTES: usize = 255;
+
+/// An issuer but for its keys.
+#[derive(Debug)]
+pub(in crate::auth) struct Issuer {
+    /// `iss` of its tokens, and its label in metrics.
+    pub(in crate::auth) name: Arc<str>,
+    audience: Vec<Box<str>>,
+    prefix: Box<str>,
+    user_claim: ClaimPath,
+    roles: Vec<Role>,
+    roles_claim: Option<ClaimPath>,
+    role_map: HashMap<Box<str>, Role>,
+    roles_allowed: Vec<Role>,
+    /// Each one's name and claim.
+    attributes: Vec<(Box<str>, ClaimPath)>,
+    types: Vec<Box<str>>,
+    algorithms: Vec<Algorithm>,
+    leeway_ms: u64,
+    max_lifetime_ms: u64,
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Issuer {
+    /// The issuer that `config` describes.
+    pub(in crate::auth) fn new(config: &IssuerConfig) -> Self {
+        Self {
+            name: config.issuer.as_str().into(),
+            audience: config.audience.iter().map(|one| one.as_str().into()).collect(),
+            prefix: config.user_prefix.as_str().into(),
+            user_claim: ClaimPath::new(&config.user_claim),
+            roles: config.roles.clone(),
+            roles_claim: config.roles_claim.as_deref().map(ClaimPath::new),
+            role_map: config
+                .role_map
+                .iter()
+                .map(|(value, role)| (value.as_str().into(), role.clone()))
+                .collect(),
+            roles_allowed: config.roles_allowed.clone(),
+            attributes: config
+                .attributes
+                .iter()
+                .map(|text| attribute(text))
+                .map(|(name, path)| (name.into(), ClaimPath::new(path)))
+                .collect(),
+            types: config.types.iter().map(|one| one.as_str().into()).collect(),
+            algorithms: config.algorithms(),
+            leeway_ms: millis(config.leeway.0),
+            max_lifetime_ms: millis(config.max_lifetime.0),
+        }
+    }
+
+    /// Who its tokens may be for.
+    pub(super) fn audience(&self) -> &[Box<str>] {
+        &self.audience
+    }
+
+    /// Whether tokens of this type and algorithm are taken. A type may have `application/` in front and any case (RFC 7515,
+    /// section 4.1.9).
+    pub(super) fn takes(&self, header: &Header) -> bool {
+        let kind = header.kind.as_deref().unwrap_or_default();
+        let kind = match kind.split_at_checked("application/".len()) {
+            Some((front, rest)) if front.eq_ignore_ascii_case("application/") => rest,
+            _ => kind,
+        };
+        self.algorithms.contains(&header.algorithm)
+            && self.types.iter().any(|taken| taken.eq_ignore_ascii_case(kind))
+    }
+
+    /// Whether a token for `audience` is meant for Herald.
+    pub(super) fn is_meant(&self, audience: &[String]) -> bool {
+        audience
+            .iter()
+            .any(|one| self.audience.iter().any(|own| **own == **one))
+    }
+
+    /// Judges a token's times. `Ok(true)`: its time is over, and nothing else is wrong with them.
+    pub(super) fn times(&self, claims: &Claims, now_ms: u64) -> Result<bool, Refusal> {
+        let moment = |name: &str| claims.moment(name).map_err(|()| Refusal::Lifetime);
+        let (begins, ends, issued) = (moment("nbf")?, moment("exp")?, moment("iat")?);
+        let (ends, issued) = ends.zip(issued).ok_or(Refusal::Lifetime)?;
+        let latest = now_ms.saturating_add(self.leeway_ms);
+        if issued > latest || begins.is_some_and(|begins| begins > latest) {
+            return Err(Refusal::NotYet);
+        }
+        match ends.checked_sub(issued) {
+            Some(lifetime) if lifetime <= self.max_lifetime_ms => Ok(now_ms >= self.ends_ms(ends)),
+            _ => Err(Refusal::Lifetime),
+        }
+    }
+
+    fn ends_ms(&self, expires: u64) -> u64 {
+        expires.saturating_add(self.leeway_ms)
+    }
+
+    /// Whom these claims name.
+    ///
+    /// # Errors
+    /// No user, a name that no user can have, or more than a session may hold.
+    pub(super) fn map(&self, claims: &Claims) -> Result<Verified, Refusal> {
+        let refused = Refusal::Claim;
+        let expires = claims.moment("exp").ok().flatten().ok_or(refused)?;
+        let issued_ms = claims.moment("iat").ok().flatten().ok_or(refused)?;
+        let token_id = match claims.text("jti") {
+            Some(id) if id.len() > TOKEN_ID_MAX_BYTES => return Err(refused),
+            id => id.map(Into::into),
+        };
+        Ok(Verified {
+            issuer: Arc::clone(&self.name),
+            user: self.user(claims).ok_or(refused)?,
+            roles: self.roles(claims),
+            attributes: self.attributes(claims).ok_or(refused)?,
+            token_id,
+            issued_ms,
+            ends_ms: self.ends_ms(expires),
+        })
+    }
+
+    /// The user's name. A prefix ends with `:`, and what has none may not have a `:`, as no user with a password has: names of
+    /// different sources never meet.
+    fn user(&self, claims: &Claims) -> Option<UserName> {
+        let own = claims.at(&self.user_claim)?.as_str()?;
+        let meets = self.prefix.is_empty() && own.contains(':');
+        if own.is_empty() || meets {
+            return None;
+        }
+        UserName::parse(&format!("{}{own}", self.prefix)).ok()
+    }
+
+    fn roles(&self, claims: &Claims) -> Vec<Role> {
+        let mut roles = self.roles.clone();
+        let found = self.roles_claim.as_ref().and_then(|path| claims.at(path));
+        let values: Vec<&str> = match found {
+            Some(Value::String(text)) => text.split_ascii_whitespace().collect(),
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        for value in values {
+            let allowed = || self.roles_allowed.iter().find(|role| role.as_str() == value);
+            if let Some(role) = self.role_map.get(value).or_else(allowed)
+                && !roles.contains(role)
+                && roles.len() < ROLES_MAX
+            {
+                roles.push(role.clone());
+            }
+        }
+        roles
+    }
+
+    fn attributes(&self, claims: &Claims) -> Option<Attributes> {
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            _ => None,
+        };
+        let mut named = BTreeMap::new();
+        for (name, path) in &self.attributes {
+            let values: Vec<String> = match claims.at(path) {
+                None => continue,
+                Some(Value::Array(items)) => items.iter().map(text).collect::<Option<_>>()?,
+                Some(one) => vec![text(one)?],
+            };
+            if !values.is_empty() {
+                named.insert(name.to_string(), values);
+            }
+        }
+        Attributes::new(named).ok()
+    }
+}

@@ -1,0 +1,254 @@
+//! `herald token`: makes tokens, and shows what an instance would make of one. Knows files and clocks; what a token is, is in
+//! `auth::token`. Prints a token only where it makes one, and never a signature.
+
+use std::fmt::Write;
+use std::io::Read;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+use super::ConfigArgs;
+use crate::auth::issuers::{DEMO_AUDIENCE, DEMO_ISSUER, DEMO_SECRET, key_file};
+use crate::auth::token::inspect::Report;
+use crate::auth::token::mint::SigningKey;
+use crate::setting::{HumanDuration, Secret};
+
+/// The longest text that `inspect` reads.
+const TOKEN_MAX_BYTES: u64 = 64 << 10;
+
+/// `herald token …`
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Makes a token and prints it.
+    #[command(
+        after_help = "Examples:\n  HERALD_TOKEN=$(herald token mint --demo --user alice) herald subscribe /queue/message\n  \
+        herald token mint --issuer https://id.example --key-file private.pem --kid k1 --user alice --claim tenant=acme --for 10m"
+    )]
+    Mint(MintArgs),
+    /// Says what an instance with this configuration makes of a token, check by check; exit code 0 if it is taken, else 1.
+    Inspect(InspectArgs),
+    /// Shows the keys of the issuers, fetched now where they come from a server; exit code 1 if any are missing.
+    Keys(KeysArgs),
+}
+
+/// What `herald token mint` takes.
+#[derive(Debug, Default, Args)]
+pub struct MintArgs {
+    /// Who it is for (`sub`).
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    /// A value of the claim `roles`; may be repeated.
+    #[arg(long, value_name = "ROLE")]
+    pub role: Vec<String>,
+    /// A claim; may be repeated, which makes a list. JSON, or else a text.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub claim: Vec<String>,
+    /// How long it is good for.
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    pub r#for: String,
+    /// Who it says that it is from (`iss`); with --demo the demo's issuer.
+    #[arg(long, value_name = "ISSUER", required_unless_present = "demo")]
+    pub issuer: Option<String>,
+    /// What it is for (`aud`).
+    #[arg(long, value_name = "AUDIENCE", default_value = DEMO_AUDIENCE)]
+    pub audience: String,
+    /// The name of the key (`kid`).
+    #[arg(long, value_name = "KID")]
+    pub kid: Option<String>,
+    /// What signs it.
+    #[command(flatten)]
+    pub by: SignerArgs,
+}
+
+/// What signs a token.
+#[derive(Debug, Default, Args)]
+#[group(required = true, multiple = false)]
+pub struct SignerArgs {
+    /// A file with a secret of at least 32 bytes: HS256.
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<String>,
+    /// A file with a private key (PKCS #8, PEM): RS256, ES256, ES384 or EdDSA.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<String>,
+    /// The secret of `serve --demo`, which everybody knows.
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// What `herald token inspect` takes.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The file with the token; without it, or with `-`, standard input.
+    #[arg(value_name = "FILE")]
+    pub file: Option<std::path::PathBuf>,
+    /// The configuration that `serve` would be given.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// As at this moment, in Unix seconds, instead of now.
+    #[arg(long, value_name = "SECONDS")]
+    pub at: Option<u64>,
+}
+
+/// What `herald token keys` takes.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// Only those of this issuer.
+    #[arg(long, value_name = "ISSUER")]
+    pub issuer: Option<String>,
+    /// The configuration that `serve` would be given.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// A new token, as a line.
+///
+/// # Errors
+/// In words: a file, a claim or a duration that cannot be used.
+pub fn mint(args: &MintArgs) -> Result<String, String> {
+    let key = match (&args.by.secret_file, &args.by.key_file) {
+        (Some(path), _) => {
+            SigningKey::secret(&key_file(path)?).map_err(|error| format!("{path}: {error}"))?
+        }
+        (None, Some(path)) => {
+            SigningKey::pem(&key_file(path)?).map_err(|error| format!("{path}: {error}"))?
+        }
+        (None, None) => SigningKey::secret(DEMO_SECRET.as_bytes()).map_err(|error| error.to_string())?,
+    };
+    let lasts: HumanDuration = args.r#for.parse().map_err(|words| format!("--for: {words}"))?;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let token = key.sign(args.kid.as_deref(), &claims(args, now, lasts.0.as_secs())?);
+    let token = token.map_err(|error| error.to_string())?;
+    Ok(format!("{}\n", token.expose()))
+}
+
+fn claims(args: &MintArgs, now: u64, lasts: u64) -> Result<Map<String, Value>, String> {
+    let mut claims = Map::new();
+    let issuer = args.issuer.as_deref().unwrap_or(DEMO_ISSUER);
+    claims.insert("iss".into(), issuer.into());
+    claims.insert("aud".into(), args.audience.as_str().into());
+    claims.insert("sub".into(), args.user.as_str().into());
+    claims.insert("iat".into(), now.into());
+    claims.insert("exp".into(), (now + lasts).into());
+    claims.insert("jti".into(), ulid::Ulid::new().to_string().into());
+    if !args.role.is_empty() {
+        claims.insert("roles".into(), args.role.clone().into());
+    }
+    let mut given: Vec<(&str, Vec<Value>)> = Vec::new();
+    for claim in &args.claim {
+        let (name, text) = claim
+            .split_once('=')
+            .ok_or_else(|| format!("--claim {claim}: expected NAME=VALUE"))?;
+        let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+        match given.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.push(value),
+            None => given.push((name, vec![value])),
+        }
+    }
+    for (name, mut values) in given {
+        let value = match values.len() {
+            1 => values.remove(0),
+            _ => Value::Array(values),
+        };
+        claims.insert(name.into(), value);
+    }
+    Ok(claims)
+}
+
+/// The token in `file`, or on standard input.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(file: Option<&Path>) -> Result<Secret, String> {
+    let mut text = zeroize::Zeroizing::new(String::new());
+    let read = match file.filter(|path| *path != Path::new("-")) {
+        Some(path) => std::fs::File::open(path)
+            .and_then(|file| file.take(TOKEN_MAX_BYTES).read_to_string(&mut text))
+            .map_err(|error| format!("{}: {error}", path.display())),
+        None => std::io::stdin()
+            .lock()
+            .take(TOKEN_MAX_BYTES)
+            .read_to_string(&mut text)
+            .map_err(|error| format!("standard input: {error}")),
+    };
+    read.map(|_| Secret::new(text.trim()))
+}
+
+/// A report as text: the parts that can be read, each check with ✓ or its reason, and whom the token proves.
+pub fn render(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for (name, part) in [("header", &report.header), ("claims", &report.claims)] {
+        if let Some(part) = part {
+            let _ = writeln!(text, "{name} {}", Value::Object(part.clone()));
+        }
+    }
+    for (check, outcome) in &report.checks {
+        let mark = match outcome {
+            Some(true) => "✓",
+            Some(false) => "✗",
+            None => "-",
+        };
+        let _ = writeln!(text, "{mark} {check}");
+    }
+    match &report.outcome {
+        Ok(verified) => {
+            let roles: Vec<&str> = verified.roles.iter().map(|role| role.as_str()).collect();
+            let _ = writeln!(text, "taken: user {}", verified.user);
+            let _ = writeln!(text, "  issuer {}", verified.issuer);
+            let _ = writeln!(text, "  roles {}", roles.join(" "));
+            let attributes = serde_json::to_string(&verified.attributes).unwrap_or_default();
+            let _ = writeln!(text, "  attributes {attributes}");
+            let _ = writeln!(
+                text,
+                "  ends at {} (Unix seconds, leeway included)",
+                verified.ends_ms / 1_000
+            );
+        }
+        Err(words) => {
+            let _ = writeln!(text, "refused: {words}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_texts_numbers_and_lists() {
+        let args = MintArgs {
+            user: "alice".into(),
+            role: vec!["admin".into()],
+            claim: [
+                "tenant=acme",
+                "level=3",
+                "plan=gold",
+                "plan=silver",
+                "x={\"a\":[1]}",
+                "e=",
+            ]
+            .map(Into::into)
+            .into(),
+            audience: "herald".into(),
+            ..MintArgs::default()
+        };
+        let mut claims = claims(&args, 1_000, 60).unwrap();
+        assert!(claims.remove("jti").is_some());
+        assert_eq!(
+            Value::Object(claims),
+            serde_json::json!({"iss": "herald-demo", "aud": "herald", "sub": "alice", "iat": 1_000, "exp": 1_060,
+                "roles": ["admin"], "tenant": "acme", "level": 3, "plan": ["gold", "silver"], "x": {"a": [1]}, "e": ""})
+        );
+        let wrong = MintArgs {
+            claim: vec!["tenant".into()],
+            ..MintArgs::default()
+        };
+        assert!(super::claims(&wrong, 0, 0).unwrap_err().contains("NAME=VALUE"));
+    }
+}

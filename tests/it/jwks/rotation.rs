@@ -1,0 +1,51 @@
+//! Promise: a new key is taken with the first token that names it, and a key that is gone is out at once, for tokens that were
+//! taken before too.
+
+use super::{fetches, taking, until_ready};
+use crate::support::tokens::{Does, KeyServer, Signer, attempt, log_in, set};
+
+#[tokio::test]
+async fn a_new_key_is_fetched_for_its_first_token_and_an_old_one_is_out() {
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let server = KeyServer::start(Does::Gives(set(&[&old]))).await;
+    let app = taking(server.issuer()).await;
+    until_ready(&app).await;
+    let before = old.token("alice");
+    log_in(app.address, &before, "id:alice").await;
+    assert_eq!(server.paths(), ["/keys"]);
+
+    server.now_does(Does::Gives(set(&[&new])));
+    // Nothing is known of it yet.
+    log_in(app.address, &before, "id:alice").await;
+    log_in(app.address, &new.token("bob"), "id:bob").await;
+    assert_eq!((server.asked(), fetches(&app, "ok").await), (2, 2.0));
+    // A token that was remembered goes with its key. Whether that comes back is not asked again so soon.
+    let mut client = attempt(app.address, &format!("passcode:{before}\n")).await;
+    client
+        .expect("ERROR\nmessage:overloaded\nherald-reason:identity-unavailable\nretry-after-ms:…")
+        .await;
+}
+
+#[tokio::test]
+async fn a_discovery_document_names_the_key_set() {
+    let key = Signer::new("k");
+    let server = KeyServer::start(Does::Hangs).await;
+    let mut issuer = server.issuer();
+    issuer.issuer = format!("http://{}/realms/x", server.address);
+    issuer.jwks_uri = None;
+    issuer.discovery = true;
+    let document =
+        serde_json::json!({"issuer": issuer.issuer, "jwks_uri": server.uri(), "keys": [key.jwk()]});
+    server.now_does(Does::Gives(document.to_string()));
+    let token = key.sign(&crate::support::tokens::claims(
+        "alice",
+        serde_json::json!({"iss": issuer.issuer}),
+    ));
+    let app = taking(issuer).await;
+    until_ready(&app).await;
+    log_in(app.address, &token, "id:alice").await;
+    assert_eq!(
+        server.paths(),
+        ["/realms/x/.well-known/openid-configuration", "/keys"]
+    );
+}

@@ -1,0 +1,115 @@
+//! Promise: `herald token` makes tokens that an instance takes, says of any token what an instance makes of it, and shows no
+//! signature.
+
+use std::io::Write;
+
+use crate::support::process::{Herald, Launch};
+use crate::support::tokens::{log_in, refused};
+
+async fn mint(arguments: &[&str]) -> String {
+    let (code, text) = Launch::new(&[&["token", "mint"], arguments].concat()).run().await;
+    assert_eq!(code, Some(0), "{text}");
+    text.trim().to_owned()
+}
+
+async fn inspect(token: &str, more: &[&str]) -> (Option<i32>, String) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(token.as_bytes()).unwrap();
+    let path = file.path().to_str().unwrap();
+    let said = Launch::new(&[&["token", "inspect", path], more].concat())
+        .run()
+        .await;
+    let signature = token.rsplit('.').next().unwrap();
+    assert!(signature.len() < 10 || !said.1.contains(signature), "{}", said.1);
+    said
+}
+
+#[tokio::test]
+async fn the_demo_takes_what_is_minted_for_it() {
+    let herald = Herald::start("minting", &Launch::demo()).await;
+    let token = mint(&["--demo", "--user", "alice"]).await;
+    log_in(herald.address, &token, "alice").await;
+    refused(
+        herald.address,
+        &mint(&["--demo", "--user", "alice", "--audience", "other"]).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_is_explained_check_by_check() {
+    let token = mint(&[
+        "--demo",
+        "--user",
+        "alice",
+        "--role",
+        "admin",
+        "--claim",
+        "tenant=acme",
+    ])
+    .await;
+    let (code, text) = inspect(&token, &["--demo"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    for line in [
+        "✓ signature",
+        "taken: user alice",
+        "  roles ROLE_USER ROLE_ADMIN",
+        "  attributes {\"tenant\":[\"acme\"]}",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    let (code, text) = inspect(&token, &["--demo", "--at", "1000000000"]).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("✗ not_yet\n- lifetime") && text.contains("is a clock wrong?"),
+        "{text}"
+    );
+    let (code, text) = inspect(&token, &["--demo", "--at", "4000000000"]).await;
+    assert!(
+        code == Some(1) && text.contains("✗ expired") && text.contains("✓ signature"),
+        "{text}"
+    );
+    let (code, text) = inspect("nonsense", &["--demo"]).await;
+    assert!(
+        code == Some(1) && text.contains("✗ malformed\n- algorithm"),
+        "{text}"
+    );
+    // Without an issuer nothing is taken.
+    let (code, text) = inspect(&token, &[]).await;
+    assert!(code == Some(1) && text.contains("✗ issuer"), "{text}");
+}
+
+#[tokio::test]
+async fn keys_are_shown_by_issuer() {
+    let (code, text) = Launch::new(&["token", "keys", "--demo"]).run().await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("herald-demo") && text.contains("(no kid)") && text.contains("HS256"),
+        "{text}"
+    );
+    let (code, text) = Launch::new(&["token", "keys", "--demo", "--issuer", "other"])
+        .run()
+        .await;
+    assert!(code == Some(1) && text.contains("no such issuer"), "{text}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_minted_is_said() {
+    for (arguments, words) in [
+        (&["--demo"][..], "--user"),
+        (&["--user", "a"], "--secret-file"),
+        (
+            &["--user", "a", "--demo", "--secret-file", "x"],
+            "cannot be used with",
+        ),
+        (
+            &["--user", "a", "--issuer", "i", "--secret-file", "/nowhere"],
+            "/nowhere: No such file",
+        ),
+        (&["--user", "a", "--demo", "--for", "soon"], "--for: expected"),
+        (&["--user", "a", "--demo", "--claim", "x"], "expected NAME=VALUE"),
+    ] {
+        let (code, text) = Launch::new(&[&["token", "mint"], arguments].concat()).run().await;
+        assert!(code == Some(64) && text.contains(words), "{arguments:?}: {text}");
+    }
+}
