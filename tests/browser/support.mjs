@@ -11,7 +11,7 @@ import { chromium } from 'playwright-core';
 import { Inbox, SOON } from '../clients/support.mjs';
 
 export { Cluster, NUMBERS, installed } from '../clients/process-cluster.mjs';
-export { Browser, Herald, post, startNats, until } from '../clients/support.mjs';
+export { Browser, Herald, TLS, post, startNats, until } from '../clients/support.mjs';
 
 /** Debian's package, or what CHROMIUM names. */
 function chromiumBinary() {

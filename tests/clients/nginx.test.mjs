@@ -3,9 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Browser, Herald, Inbox, LARGE_CHAT, post, startNats, startNginx } from './support.mjs';
+import { Browser, Herald, Inbox, LARGE_CHAT, TLS, post, startNats, startNginx } from './support.mjs';
 
-async function behindNginx(t) {
+async function behindNginx(t, settings = {}) {
   const nats = await startNats(t);
   const start = (name) =>
     Herald.start(t, {
@@ -13,6 +13,7 @@ async function behindNginx(t) {
       HERALD_INSTANCE__NAME: name,
       HERALD_HTTP__BASE_PATH: '/backend',
       ...LARGE_CHAT,
+      ...settings,
     });
   const instances = { one: await start('one'), two: await start('two') };
   const port = await startNginx(t, Object.values(instances));
@@ -41,6 +42,19 @@ test('WebSocket and REST go through nginx, to both instances', async (t) => {
   await browsers[0].send('/chat/message', text);
   for (const inbox of inboxes) assert.equal(JSON.parse((await inbox.next()).body).message.length, text.length);
   for (const browser of browsers) browser.assertUnharmed();
+});
+
+test('the way behind nginx may be encrypted: it verifies the instances, and clients notice nothing', async (t) => {
+  const { ws, http } = await behindNginx(t, TLS);
+  const browser = await Browser.connect(t, ws, { user: 'test1', origin: http.replace('/backend', '') });
+  const inbox = await browser.subscribe('/queue/message');
+  const text = 'z'.repeat(900 * 1024);
+  await browser.send('/chat/message', text);
+  assert.equal(JSON.parse((await inbox.next()).body).message.length, text.length);
+  const sent = await post(`${http}/api/v1/message`, { message: 'm', user: 'rest' });
+  assert.equal(sent.status, 202, sent.text);
+  assert.equal(JSON.parse((await inbox.next()).body).message, 'm');
+  browser.assertUnharmed();
 });
 
 test('a client whose instance is killed comes back through nginx to the other', async (t) => {

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -135,7 +136,26 @@ function tool(name) {
   throw new Error(`${name} is missing; scripts/tools gets it`);
 }
 
+/** A file of the tests' own authority, with which a Herald speaks TLS; Node's fetch does not know it. */
+const certificate = (name) => path.join(root, `tests/it/support/nats_tls/${name}.pem`);
+export const TLS = {
+  HERALD_HTTP__TLS__CERT_FILE: certificate('server'),
+  HERALD_HTTP__TLS__KEY_FILE: certificate('server-key'),
+};
+
+function tlsStatus(url) {
+  return new Promise((resolve) => {
+    const asked = https.get(url, { ca: readFileSync(certificate('ca')), timeout: 2_000 }, (answer) => {
+      answer.resume();
+      answer.on('end', () => resolve(answer.statusCode));
+    });
+    asked.on('timeout', () => asked.destroy());
+    asked.on('error', () => resolve(0));
+  });
+}
+
 async function status(url) {
+  if (url.startsWith('https:')) return tlsStatus(url);
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) });
     await answer.arrayBuffer();
@@ -177,12 +197,16 @@ export class Herald {
     });
   }
 
+  get tls() {
+    return 'HERALD_HTTP__TLS__CERT_FILE' in this.settings ? 's' : '';
+  }
+
   get http() {
-    return `http://127.0.0.1:${this.port}${this.prefix}`;
+    return `http${this.tls}://127.0.0.1:${this.port}${this.prefix}`;
   }
 
   get ws() {
-    return `ws://127.0.0.1:${this.port}${this.prefix}/ws`;
+    return `ws${this.tls}://127.0.0.1:${this.port}${this.prefix}/ws`;
   }
 
   stop() {
@@ -212,6 +236,7 @@ export async function startNats(t, { jetstream = false } = {}) {
 /** nginx in front of two `instances`, by the file that clusters use but for one thing: `/backend` is passed on to instances
  *  that have it as their own path. Gives its port. */
 export async function startNginx(t, instances) {
+  const [{ tls }] = instances;
   const port = await freePort();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'herald-nginx-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -222,7 +247,11 @@ export async function startNginx(t, instances) {
   };
   exchange('0.0.0.0:8080', `127.0.0.1:${port}`);
   for (const [at, instance] of instances.entries()) exchange(`herald-${at + 1}:8080`, `127.0.0.1:${instance.port}`);
-  exchange('proxy_pass http://herald/;', 'proxy_pass http://herald;');
+  exchange('proxy_pass http://herald/;', `proxy_pass http${tls}://herald;`);
+  if (tls) {
+    exchange('proxy_buffering off;', `proxy_buffering off; proxy_ssl_verify on; proxy_ssl_name localhost;
+      proxy_ssl_trusted_certificate ${certificate('ca')};`);
+  }
   const config = path.join(folder, 'nginx.conf');
   writeFileSync(config, text);
   const nginx = new Child(t, tool('nginx'), ['-p', folder, '-c', config, '-e', 'stderr', '-g', 'daemon off; master_process off;']);
