@@ -132,7 +132,9 @@ mod tests {
         );
         let after = Some(Duration::from_millis(700));
         let words = "words of the refusal, try again in 700 ms";
-        check(CloseReason::Overloaded, after, "overloaded", words, "overloaded");
+        for reason in [CloseReason::Overloaded, CloseReason::IdentityUnavailable] {
+            check(reason, after, "overloaded", words, "overloaded");
+        }
         for label in ["ok", "expired", "refused", "overloaded", "another_user"] {
             assert!(crate::telemetry::metrics::RENEWAL_RESULTS.contains(&label));
         }

@@ -2,7 +2,9 @@
 // connection, over five ends and without a reconnect; who does not renew comes back with a new credential.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { createHmac } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';
@@ -12,14 +14,41 @@ import { Browser, Herald, here, Inbox, post, until } from './support.mjs';
 const readme = readFileSync(path.join(here, '../../README.md'), 'utf8');
 const [, lines] = readme.match(/```js\n(client\.subscribe\('\/user\/queue\/herald\/auth'[\s\S]*?)```/);
 
-/** How long sessions live, in seconds, and how many lives are watched. */
+/** How long tokens live, in seconds, and how many lives are watched. */
 const [LIFE, LIVES] = [6, 5];
-const authorization = async () => `Basic ${btoa('test1:test')}`;
-const start = (t) => Herald.start(t, { HERALD_AUTH__PASSWORD_SESSION: `${LIFE}s` });
+const secret = 'a secret of more than thirty-two bytes';
+const config = `
+[[auth.issuers]]
+issuer = "backend"
+audience = ["herald"]
+user_prefix = "b:"
+leeway = "0s"
+keys = [{ secret_file = "SECRET" }]
+`;
+
+const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/** A token of Alice's that lives so long from now on. `exp` is in whole seconds. */
+async function freshToken() {
+  const iat = Math.floor(Date.now() / 1_000);
+  const claims = { iss: 'backend', aud: 'herald', sub: 'alice', iat, exp: iat + LIFE };
+  const text = `${base64url({ alg: 'HS256' })}.${base64url(claims)}`;
+  return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
+}
+
+/** A Herald that takes these tokens; sessions by password live as long. */
+async function start(t) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'herald-tokens-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const [key, file] = ['secret', 'herald.toml'].map((name) => path.join(folder, name));
+  writeFileSync(key, secret);
+  writeFileSync(file, config.replace('SECRET', key));
+  return Herald.start(t, { HERALD_CONFIG: file, HERALD_AUTH__PASSWORD_SESSION: `${LIFE}s` });
+}
 
 /** A notification to the user. */
-async function order(herald, id) {
-  const body = { destination: '/queue/orders', user: 'test1', payload: { id } };
+async function order(herald, id, user = 'b:alice') {
+  const body = { destination: '/queue/orders', user, payload: { id } };
   const answer = await post(`${herald.http}/api/v1/notifications`, body);
   assert.equal(answer.status, 202, answer.text);
 }
@@ -38,11 +67,12 @@ async function outlive(isWell) {
 describe('a session that ends', { concurrency: true }, () => {
   test("README's lines for stompjs outlive five ends in one connection", async (t) => {
     const herald = await start(t);
-    const browser = new Browser(t, herald.ws, { reconnectDelay: 200 });
-    const run = new Function('client', 'authorization', lines);
+    const connectHeaders = { Authorization: `Bearer ${await freshToken()}` };
+    const browser = new Browser(t, herald.ws, { connectHeaders, reconnectDelay: 200 });
+    const run = new Function('client', 'freshToken', lines);
     let orders;
     browser.onConnect = () => {
-      run(browser.client, authorization);
+      run(browser.client, freshToken);
       orders = browser.subscribeNow('/user/queue/orders');
     };
     browser.client.activate();
@@ -57,26 +87,27 @@ describe('a session that ends', { concurrency: true }, () => {
     assert.equal(browser.connects.items.length, 1);
   });
 
-  test('@herald/client outlives five ends in one connection', async (t) => {
-    const herald = await start(t);
-    const { HeraldConnection } = await fromSource(t, 'client');
-    const connection = new HeraldConnection({
-      url: herald.ws,
-      user: 'test1',
-      password: 'test',
-      webSocket: (url, protocols) => new WebSocket(url, protocols),
+  for (const [name, login, user] of [
+    ['a token', { getToken: freshToken }, 'b:alice'],
+    ['a password', { user: 'test1', password: 'test' }, 'test1'],
+  ]) {
+    test(`@herald/client outlives five ends in one connection, by ${name}`, async (t) => {
+      const herald = await start(t);
+      const { HeraldConnection } = await fromSource(t, 'client');
+      const webSocket = (url, protocols) => new WebSocket(url, protocols);
+      const connection = new HeraldConnection({ url: herald.ws, ...login, webSocket });
+      t.after(() => connection.stop());
+      const orders = new Inbox('an order');
+      connection.subscribe('/user/queue/orders', (message) => orders.push(message.body));
+      connection.start();
+      await until('connected', () => connection.state().status === 'connected');
+      const { session } = connection.state();
+      await outlive(() => assert.equal(connection.state().session, session));
+      await order(herald, 1, user);
+      assert.equal(await orders.next(), '{"id":1}');
+      assert.equal(connection.state().session, session);
     });
-    t.after(() => connection.stop());
-    const orders = new Inbox('an order');
-    connection.subscribe('/user/queue/orders', (message) => orders.push(message.body));
-    connection.start();
-    await until('connected', () => connection.state().status === 'connected');
-    const { session } = connection.state();
-    await outlive(() => assert.equal(connection.state().session, session));
-    await order(herald, 1);
-    assert.equal(await orders.next(), '{"id":1}');
-    assert.equal(connection.state().session, session);
-  });
+  }
 
   test('who does not renew is told why, and comes back', async (t) => {
     const herald = await start(t);

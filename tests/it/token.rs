@@ -9,6 +9,7 @@ use crate::support::tokens::{ISSUER, Signer};
 mod lifetime;
 mod login;
 mod places;
+mod renewal;
 mod roles;
 
 /// An instance that takes the tokens of one key, with the configuration adjusted.
