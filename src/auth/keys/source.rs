@@ -1,6 +1,7 @@
 //! One issuer's keys, fetched from its server by one task: what [`State`] says, done. Knows no HTTP: whoever starts it gives it
 //! a way to fetch.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,9 @@ use super::state::{Answer, OnUnknown, State};
 use super::{KeySet, jwks};
 use crate::auth::token::config::{IssuerConfig, is_safe};
 use crate::telemetry::metrics::Metrics;
+
+/// The most names that are remembered during one fetch.
+const NAMES_MAX: usize = 1_024;
 
 /// A way to fetch a document.
 pub trait Fetch: Send + Sync + 'static {
@@ -55,6 +59,8 @@ struct Inner {
     state: State<Arc<KeySet>>,
     /// A login wants a fetch: the task begins it.
     wanted: bool,
+    /// The names that logins wait for. Whoever comes right after the answer is to know what it says of them.
+    names: HashSet<Box<str>>,
 }
 
 /// How many fetches have ended, and whether the last one brought a set.
@@ -92,7 +98,11 @@ impl Source {
             config: config.clone(),
             waiting,
             began: Instant::now(),
-            inner: Mutex::new(Inner { state, wanted: false }),
+            inner: Mutex::new(Inner {
+                state,
+                wanted: false,
+                names: HashSet::new(),
+            }),
             wake: Notify::new(),
             ended: watch::Sender::default(),
             metrics,
@@ -139,6 +149,10 @@ impl Source {
             let mut inner = self.inner.lock();
             let asked = inner.state.on_unknown_kid(kid, now);
             inner.wanted |= asked == OnUnknown::Fetch;
+            let waits = matches!(asked, OnUnknown::Fetch | OnUnknown::Wait);
+            if let Some(kid) = kid.filter(|_| waits && inner.names.len() < NAMES_MAX) {
+                inner.names.insert(kid.into());
+            }
             asked
         };
         match asked {
@@ -220,10 +234,18 @@ impl Source {
             .jwks_fetches
             .with_label_values(&[&*self.issuer, result])
             .inc();
-        self.inner
-            .lock()
-            .state
-            .on_answer(answer, self.now(), fastrand::u64(..));
+        let now = self.now();
+        {
+            let mut inner = self.inner.lock();
+            inner.state.on_answer(answer, now, fastrand::u64(..));
+            let names = std::mem::take(&mut inner.names);
+            if let Some(set) = inner.state.usable(now).filter(|_| brought).cloned() {
+                let is_missing = |name: &&Box<str>| set.keys().all(|key| key.kid() != Some(&***name));
+                for name in names.iter().filter(is_missing) {
+                    inner.state.still_unknown(Some(name), now);
+                }
+            }
+        }
         self.ended.send_modify(|ended| {
             ended.count += 1;
             ended.brought = brought;
