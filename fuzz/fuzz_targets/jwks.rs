@@ -12,12 +12,18 @@ fuzz_target!(|data: &[u8]| {
         assert!((1..=KEYS_MAX).contains(&keys), "{keys} keys");
         for key in set.keys() {
             let algorithms = format!("{:?}", key.algorithms());
-            assert!(!key.algorithms().is_empty() && !algorithms.contains("HS"), "{algorithms}");
+            assert!(
+                !key.algorithms().is_empty() && !algorithms.contains("HS"),
+                "{algorithms}"
+            );
         }
     }
     if jwks::jwks_uri(data, "https://id.example").is_ok() {
         let text = std::str::from_utf8(data).unwrap();
         // The document may write it with escapes.
-        assert!(text.contains("https://id.example") || text.contains('\\'), "{text}");
+        assert!(
+            text.contains("https://id.example") || text.contains('\\'),
+            "{text}"
+        );
     }
 });

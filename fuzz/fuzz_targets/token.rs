@@ -43,7 +43,12 @@ fuzz_target!(|data: &[u8]| {
         let user = verified.user.as_str();
         assert!((1..=255).contains(&user.len()) && !user.contains(':'), "{user}");
         assert!(verified.ends_ms > NOW && verified.ends_ms - verified.issued_ms <= 86_430_000);
-        assert!(verified.roles.iter().all(|role| ["ROLE_USER", "ROLE_ADMIN", "ROLE_PUBLISHER"].contains(&role.as_str())));
+        assert!(
+            verified
+                .roles
+                .iter()
+                .all(|role| ["ROLE_USER", "ROLE_ADMIN", "ROLE_PUBLISHER"].contains(&role.as_str()))
+        );
         assert!(verified.attributes.iter().all(|(name, _)| name == "tenant"));
     }
 });
