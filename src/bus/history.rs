@@ -32,6 +32,12 @@ pub trait History: Send + Sync {
     /// What the stream of `kind` says about itself. `None`: it cannot be read now.
     fn info(&self, kind: Kind) -> BoxFuture<'_, Option<StreamInfo>>;
 
+    /// Waits while there is reason to believe that the history is another than it was: nobody is told a position of an epoch
+    /// that may be over. The epoch then; `None`: there was no reason.
+    fn settled(&self, _kind: Kind) -> BoxFuture<'_, Option<u64>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// What a subscription missed, or why that cannot be said. Complete at this moment: a later piece may be refused, because
     /// the history does not reach back so far any more.
     fn replay(&self, request: Request<Target>) -> BoxFuture<'_, Outcome<Arc<Envelope>>>;

@@ -29,8 +29,14 @@
 //! **No other life.** What a consumer or a poll brings counts only once an INFO asked after its CREATE, or after its answer,
 //! names the known epoch; what was asked for in another epoch never does. Consumers and polls begin at `next − 1`: if the message there is not the one that was read, by its
 //! time stamp, the stream was rolled back (lost fsyncs, a restored backup). It was as well if its last sequence is smaller
-//! than what was read *when the INFO was asked*, twice, a second apart. The shell then raises the stream's generation, and
-//! with it the epoch, for every instance.
+//! than what was read *when the INFO was asked*, twice, a second apart; or if a publish of this instance was stored anew where
+//! something had been read before it was sent ([`Reader::contradicted`]). The shell then raises the stream's generation, and with it the epoch, for every
+//! instance.
+//!
+//! **What others may rely on.** [`Reader::is_proven`]: since the connection was made, the message that was read last was met
+//! again, or there was none to meet. Only then the stream that is there now is the one that was read, and an acknowledgement or a
+//! read that began and ended in this state, on one connection, is of the epoch that the reader names. [`Reader::is_in_doubt`]:
+//! there is reason to believe that it is not; nothing may be said of its epoch before it is decided.
 
 use std::time::{Duration, Instant};
 
@@ -39,6 +45,7 @@ use super::history::{Position, StreamInfo};
 pub(crate) use event::{Asked, Broken, Cause, Create, Mark, Poll, Said, Verdict, Wants};
 
 mod event;
+mod life;
 mod taking;
 
 /// A consumer that sends neither messages nor heartbeats (each 500 ms) for this long is dead.
@@ -61,6 +68,8 @@ struct Consumer {
     overlap: Option<Mark>,
     vetting: Vetting,
     heard: Instant,
+    /// How often it said that there is nothing to send.
+    idle: u8,
 }
 
 /// Whether an INFO that was asked late enough has named the known epoch.
@@ -99,8 +108,14 @@ pub(crate) struct Reader {
     /// When an INFO first said that the stream is shorter than what was read.
     short: Option<Instant>,
     is_rolled_back: bool,
+    /// Whether the stream was shown to be the one that was read, since the consumer was given up last.
+    is_met: bool,
     /// The last of this instance's own messages that were acknowledged, and when.
     acked: Option<(u64, Instant)>,
+    /// The highest sequence of those that were acknowledged, and what it was when the consumer was given up last: before that is
+    /// read again, the stream is not known to be the same.
+    stored: u64,
+    owed: u64,
     /// Counts what an INFO has to be asked after.
     serial: u32,
     looked: Instant,
@@ -131,7 +146,11 @@ impl Reader {
             lost: None,
             short: None,
             is_rolled_back: false,
+            // Nothing was read before: there is no other life to be told from this one.
+            is_met: true,
             acked: None,
+            stored: 0,
+            owed: 0,
             serial: 0,
             looked: now,
             retry_create: now,
@@ -189,7 +208,9 @@ impl Reader {
         let creates = self.consumer.is_none() && since(self.retry_create) >= RETRY;
         let from = self.next.saturating_sub(1).max(1);
         Wants {
-            info: self.hole.is_some()
+            // Another instance may be faster with the next generation.
+            info: self.is_rolled_back
+                || self.hole.is_some()
                 || self.is_vetting()
                 || self.short.is_some_and(|at| since(at) >= TWICE)
                 || since(self.looked) >= LOOK,
@@ -218,7 +239,7 @@ impl Reader {
     pub(crate) fn ask(&self) -> Asked {
         Asked {
             epoch: self.epoch,
-            next: self.next,
+            next: self.next.max(self.owed + 1),
             serial: self.serial,
         }
     }
@@ -233,6 +254,7 @@ impl Reader {
             return self.begin_epoch(info, now);
         }
         if info.last.saturating_add(1) < asked.next {
+            self.is_met = false;
             match self.short {
                 None => self.short = Some(now),
                 Some(at) if now.saturating_duration_since(at) >= TWICE => self.is_rolled_back = true,
@@ -246,6 +268,11 @@ impl Reader {
         {
             consumer.vetting = Vetting::Done;
             consumer.heard = now;
+            // What is not there any more cannot be met.
+            let is_there = |mark: &Mark| info.first <= mark.sequence;
+            consumer.overlap = consumer.overlap.filter(is_there);
+            let is_last = |mark: Mark| info.last == mark.sequence && info.last_stamp == Some(mark.stamp);
+            self.is_met |= consumer.overlap.is_none_or(is_last);
         }
         if let Some(vetting) = &mut self.poll
             && vetting.is_answered_by(asked)
@@ -278,6 +305,7 @@ impl Reader {
             overlap: create.overlap,
             vetting: Vetting::Since(self.serial),
             heard: now,
+            idle: 0,
         });
     }
 
@@ -288,6 +316,7 @@ impl Reader {
 
     /// This instance's own publish was stored at `sequence`. If it does not come by the consumer soon, the reader polls.
     pub(crate) fn acked(&mut self, sequence: u64, now: Instant) {
+        self.stored = self.stored.max(sequence);
         let is_first = self.acked.is_none_or(|(earlier, _)| earlier < self.next);
         if sequence >= self.next && is_first {
             self.acked = Some((sequence, now));
@@ -311,51 +340,10 @@ impl Reader {
     pub(crate) fn reset(&mut self, cause: Cause) -> Said {
         // A hole in a poll in hand is seen again.
         self.hole = None;
+        (self.is_met, self.owed) = (false, self.stored);
         match self.consumer.take() {
             Some(_) => Said::Reset(cause),
             None => Said::Nothing,
-        }
-    }
-
-    /// What is up to `base` and was not read is lost.
-    fn lose(&mut self, base: u64, now: Instant) -> Said {
-        let lost = (base + 1).saturating_sub(self.next);
-        self.go_on_behind(base, None, now);
-        Said::Broken(Broken {
-            base: self.position(),
-            lost: Some(lost),
-        })
-    }
-
-    fn begin_epoch(&mut self, info: StreamInfo, now: Instant) -> Said {
-        self.epoch = info.epoch;
-        self.consumer = None;
-        self.poll = None;
-        self.fill = info.last;
-        self.acked = None;
-        self.is_rolled_back = false;
-        let read = match info.last_stamp {
-            Some(stamp) if info.first <= info.last => Some(Mark {
-                sequence: info.last,
-                stamp,
-            }),
-            _ => None,
-        };
-        self.go_on_behind(info.last, read, now);
-        Said::Broken(Broken {
-            base: self.position(),
-            lost: None,
-        })
-    }
-
-    fn go_on_behind(&mut self, base: u64, read: Option<Mark>, now: Instant) {
-        self.next = base + 1;
-        self.read = read;
-        self.hole = None;
-        self.lost = None;
-        self.short = None;
-        if let Some(consumer) = &mut self.consumer {
-            consumer.heard = now;
         }
     }
 }

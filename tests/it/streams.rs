@@ -15,6 +15,7 @@ mod permitted;
 mod pieces;
 mod refused;
 mod resume;
+mod rollback;
 mod unfit;
 
 /// A broadcast destination that is kept.

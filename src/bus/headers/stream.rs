@@ -34,6 +34,11 @@ pub(super) fn for_stream(out: &mut Writer, stream: &str, id: &str) {
     add(out, NATS_MESSAGE_ID, id);
 }
 
+/// The id of a stored message, if it has one.
+pub(in crate::bus) fn stored_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(NATS_MESSAGE_ID).map(|value| value.as_str())
+}
+
 /// `headers`, and the message's place in a batch.
 pub(in crate::bus) fn in_batch(headers: &HeaderMap, batch: Batch<'_>) -> HeaderMap {
     let mut out = Writer::default();

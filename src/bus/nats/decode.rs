@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::link::Link;
 use crate::bus::Limits;
+use crate::bus::headers::stream::stored_id;
 use crate::bus::headers::{Undeliverable, decode_stored};
 use crate::bus::subject::Subjects;
 use crate::envelope::{Envelope, Position};
@@ -32,6 +33,11 @@ pub(super) struct Raw {
 }
 
 impl Raw {
+    /// The id by which JetStream knows it again.
+    pub(super) fn id(&self) -> Option<&str> {
+        stored_id(self.headers.as_ref()?)
+    }
+
     /// About the bytes that it takes in memory.
     pub(super) fn weight(&self) -> usize {
         let headers = self.headers.as_ref().map_or(0, HeaderMap::wire_len);

@@ -17,9 +17,8 @@ use super::store::{Item, Store, StoreError};
 use super::streams::{Plan, Version};
 use crate::bus::feed::{Feed, feed};
 use crate::bus::history::config::{Config, Replicas};
-use crate::bus::history::{Kind, Outcome, Position, StreamInfo, Unrecovered};
+use crate::bus::history::{Kind, Position};
 use crate::bus::reader::Cause;
-use crate::bus::replay::{self, Replay, Request, Storage};
 use crate::bus::subject::{Prefix, Subjects};
 use crate::bus::tail::Tail;
 use crate::bus::{Limits, headers};
@@ -27,6 +26,7 @@ use crate::destination::{Path, Target};
 use crate::envelope::Envelope;
 
 mod kept;
+mod reads;
 mod stored;
 
 use kept::KeptKind;
@@ -178,9 +178,9 @@ impl NatsHistory {
         let kept = self
             .known(Kind::of(&envelope.target))
             .ok_or(StoreError::Unavailable)?;
-        let (epoch, item) = (kept.epoch(), self.item(kept, envelope, id));
-        let stored = self.store.publish(&kept.state.look, item).await?;
-        Ok(kept.published(epoch, stored))
+        let item = self.item(kept, envelope, id);
+        let stored = self.store.publish(&kept.state, item).await?;
+        Ok(kept.published(stored))
     }
 
     /// Publishes several notifications in their order, each with its id, all kept. Those of one kind are stored in that
@@ -192,20 +192,18 @@ impl NatsHistory {
         let mut outcomes: Vec<Result<Published, StoreError>> =
             all.iter().map(|_| Err(StoreError::Unavailable)).collect();
         let known = self.kinds.iter().filter(|kept| kept.is_known());
-        let mut of_kinds: Vec<_> = known
-            .map(|kept| (kept, kept.epoch(), Vec::new(), Vec::new()))
-            .collect();
+        let mut of_kinds: Vec<_> = known.map(|kept| (kept, Vec::new(), Vec::new())).collect();
         for (index, (envelope, id)) in all.into_iter().enumerate() {
             let kind = Kind::of(&envelope.target);
             let of_kind = of_kinds.iter_mut().find(|(kept, ..)| kept.plan.kind == kind);
-            if let Some((kept, _, places, items)) = of_kind {
+            if let Some((kept, places, items)) = of_kind {
                 places.push(index);
                 items.push(self.item(kept, envelope, id));
             }
         }
-        let stored = of_kinds.into_iter().map(async |(kept, epoch, places, items)| {
-            let stored = self.store.publish_all(&kept.state.look, items).await;
-            let published = move |stored: Result<_, _>| stored.map(|stored| kept.published(epoch, stored));
+        let stored = of_kinds.into_iter().map(async |(kept, places, items)| {
+            let stored = self.store.publish_all(&kept.state, items).await;
+            let published = move |stored: Result<_, _>| stored.map(|stored| kept.published(stored));
             places.into_iter().zip(stored.into_iter().map(published))
         });
         for (index, published) in join_all(stored).await.into_iter().flatten() {
@@ -234,19 +232,12 @@ impl NatsHistory {
         if all.iter().any(|(envelope, _)| Kind::of(&envelope.target) != kind) {
             return Err(StoreError::Unavailable);
         }
-        let epoch = kept.epoch();
         let items = all
             .iter()
             .map(|(envelope, id)| self.item(kept, envelope, id.clone()))
             .collect();
-        let stored = self
-            .store
-            .publish_atomic(&kept.plan, &kept.state.look, items)
-            .await?;
-        Ok(stored
-            .into_iter()
-            .map(|stored| kept.published(epoch, stored))
-            .collect())
+        let stored = self.store.publish_atomic(&kept.plan, &kept.state, items).await?;
+        Ok(stored.into_iter().map(|stored| kept.published(stored)).collect())
     }
 
     /// Whether the stream of `kind` takes atomic batches.
@@ -266,39 +257,6 @@ impl NatsHistory {
     pub(super) fn refuses_batches(&self, kind: Kind) -> bool {
         let is_known = self.kept(kind).is_none_or(|kept| kept.state.stream().is_some());
         is_known && !self.is_atomic(kind)
-    }
-
-    /// What the stream of `kind` says about itself. `None`: it cannot be asked now.
-    pub(super) async fn info(&self, kind: Kind) -> Option<StreamInfo> {
-        let kept = self.kept(kind)?;
-        let stream = self.api.stream(&kept.plan).await.ok()?;
-        kept.state.noted(stream.info.first);
-        Some(stream.info)
-    }
-
-    /// What was stored for a target behind a position, up to another and it included; or why that is not known whole.
-    pub(super) async fn replay(&self, request: Request<Target>) -> Outcome<Arc<Envelope>> {
-        let Some(kept) = self.keeps(&request.target).and_then(|kind| self.kept(kind)) else {
-            return Err(Unrecovered::HistoryOff);
-        };
-        let until = request.until;
-        let storage = match self.is_replicated {
-            true => Storage::Replicated {
-                slack: kept.state.slack(),
-            },
-            false => Storage::Single,
-        };
-        let begun = replay::begin(&kept.tail.lock(), request, storage);
-        match begun {
-            Replay::Done(outcome) => outcome,
-            Replay::Reading(reading) => {
-                self.direct
-                    .resume(&kept.plan, until.epoch, reading, &self.decoder, |stream| {
-                        kept.state.noted(stream.info.first)
-                    })
-                    .await
-            }
-        }
     }
 
     /// Has the reader of `kind` look at its stream now: another instance says that its epoch is another (`history.epoch`).

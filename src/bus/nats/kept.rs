@@ -287,6 +287,10 @@ impl History for Keeper {
         Box::pin(self.history.info(kind))
     }
 
+    fn settled(&self, kind: Kind) -> BoxFuture<'_, Option<u64>> {
+        Box::pin(self.history.settled(kind))
+    }
+
     fn replay(&self, request: Request<Target>) -> BoxFuture<'_, Outcome<Arc<Envelope>>> {
         Box::pin(self.history.replay(request))
     }

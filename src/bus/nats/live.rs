@@ -28,11 +28,13 @@ use crate::envelope::Envelope;
 
 mod consumer;
 mod fronts;
+mod life;
 mod questions;
 mod state;
 mod step;
 
 use consumer::Consumer;
+pub(super) use life::Life;
 use questions::{Answered, Questions};
 pub(super) use state::State;
 use step::InHand;
@@ -75,6 +77,8 @@ struct Work {
     is_hole_counted: bool,
     /// Which connection the consumer is on.
     connects: u64,
+    /// What was told of the stream's life.
+    life: Life,
 }
 
 /// The relay is gone: there is nobody to read for.
@@ -89,11 +93,10 @@ impl Live {
     }
 
     async fn follow(self) {
-        let stream = self.fit_stream().await;
+        let (stream, connects) = self.fit_stream().await;
         let from = self.begin(&stream);
         let reader = Reader::start(stream.info, from, Instant::now());
         self.tail.lock().begin(reader.position());
-        let connects = self.api.connection.connects();
         let mut work = Work {
             reader,
             consumer: None,
@@ -103,6 +106,7 @@ impl Live {
             is_caught_up: false,
             is_hole_counted: false,
             connects,
+            life: Life::default(),
             live: self,
         };
         // An error: the relay is gone.
@@ -110,7 +114,8 @@ impl Live {
     }
 
     /// Waits until the stream is as it has to be; makes or changes it where Herald may.
-    async fn fit_stream(&self) -> Stream {
+    /// The stream, and on which connection it was seen.
+    async fn fit_stream(&self) -> (Stream, u64) {
         loop {
             self.connected().await;
             let version = self.api.version();
@@ -119,10 +124,11 @@ impl Live {
                 tokio::time::sleep(UNFIT_PAUSE).await;
                 continue;
             }
+            let connects = self.api.connection.connects();
             match self.api.ensure(&self.plan, true).await {
                 Ok(stream) => {
                     if self.state.observe(&self.plan, &stream, version) {
-                        return stream;
+                        return (stream, connects);
                     }
                 }
                 Err(failure) => self.state.cannot_ask(&self.plan, &failure),
@@ -172,6 +178,7 @@ impl Work {
         loop {
             self.steps().await?;
             self.announce().await?;
+            self.tell_life();
             self.ask();
             let feed = &self.live.feed;
             let room = async {
@@ -201,6 +208,17 @@ impl Work {
         self.push(Fed::CaughtUp(self.reader.position()), None).await?;
         self.live.state.caught_up();
         Ok(())
+    }
+
+    /// Tells which life of the stream is read, where that is another than before.
+    fn tell_life(&mut self) {
+        let lives = &self.live.state.lives;
+        self.reader.contradicted(lives.contradicted());
+        let life = Life::of(&self.reader, self.connects);
+        if life != self.life {
+            self.life = life;
+            lives.tell(life);
+        }
     }
 
     /// Starts every question that the reader wants answered and that is not under way.
@@ -238,9 +256,17 @@ impl Work {
         let connects = connection.connects();
         if connects != self.connects || !connection.is_up() {
             self.connects = connects;
+            self.reader
+                .acked(self.live.state.acked.load(Ordering::Relaxed), now);
             let said = self.reader.reset(crate::bus::reader::Cause::Disconnected);
-            self.questions.drop_create();
-            return self.said(said).await;
+            self.said(said).await?;
+            // What was answered before says nothing of a server that was started again since.
+            self.questions.drop_all();
+            if let Some(hand) = self.poll.take() {
+                let said = self.reader.poll_done(hand.poll(), false, now);
+                self.said(said).await?;
+            }
+            return Ok(());
         }
         let acked = self.live.state.acked.load(Ordering::Relaxed);
         if acked > 0 {
@@ -348,10 +374,13 @@ impl Work {
         self.live.state.broken.fetch_add(1, Ordering::Relaxed);
         if lost.is_none() {
             // What was acknowledged before is of another life.
-            self.live.state.acked.store(0, Ordering::Relaxed);
+            self.live.state.forget_acked(base.epoch);
+            self.live.state.head.store(base.sequence, Ordering::Relaxed);
             self.poll = None;
         }
         self.live.tail.lock().begin(base);
+        // Before there is room in the feed: nobody is told of the epoch before any more.
+        self.tell_life();
         if self.is_caught_up {
             self.push(Fed::Broken(broken), None).await?;
         }

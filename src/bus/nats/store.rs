@@ -1,6 +1,7 @@
 //! Publishing into a stream: a publish is done once JetStream says where it stored it. An attempt without an answer is
 //! repeated under the same id, which JetStream knows again, until `history.publish_timeout` is over; what that comes to is
-//! decided by [`repeats`] alone. Knows no HTTP and no reader.
+//! decided by [`repeats`] alone. An answer counts only in the life of the stream in which it was asked (`live/life`): else it is
+//! none, and the repeat finds under its id what is stored in the life that there is now. Knows no HTTP and no reader.
 //!
 //! Bounded by `history.publishes` and 64 MiB that wait for their answers; beyond, a publish is refused before it costs.
 
@@ -11,10 +12,11 @@ use async_nats::message::OutboundMessage;
 use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
 use serde::Deserialize;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::api::Refusal;
 use super::link::Connection;
+use super::live::{Life, State};
 use crate::bus::history::config::PUBLISHES_BYTES;
 use crate::bus::requests::Waiting;
 use crate::bus::{PublishError, RequestError};
@@ -51,6 +53,8 @@ pub(super) struct Item {
 /// Where a message is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Stored {
+    /// The stream's epoch.
+    pub(super) epoch: u64,
     /// The sequence.
     pub(super) sequence: u64,
     /// Whether JetStream knew its id: it was stored before, by an earlier publish or by an earlier attempt of this one.
@@ -68,6 +72,16 @@ struct PubAck {
     #[serde(default)]
     duplicate: bool,
     error: Option<Refusal>,
+}
+
+/// What is known of the stream before an attempt.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// Its life.
+    life: Life,
+    /// The last sequence that this instance has read in it.
+    read: u64,
+    since: Instant,
 }
 
 /// What a publish takes of what may wait.
@@ -97,35 +111,80 @@ impl Store {
         self.publishes - self.places.available_permits().min(self.publishes)
     }
 
-    /// Stores one message. `look` is told where the stream may not be there.
+    /// Stores one message. `state` is that of the stream's reader, which is told where the stream may not be there.
     ///
     /// # Cancel safety
     /// If dropped before it is ready, the message may be stored or not.
-    pub(super) async fn publish(&self, look: &Notify, item: Item) -> Result<Stored, StoreError> {
+    pub(super) async fn publish(&self, state: &State, item: Item) -> Result<Stored, StoreError> {
         let _room = self.room(1, item.weight())?;
         let mut repeats = Repeats::new(Instant::now(), self.timeout);
         loop {
-            let since = Instant::now();
-            let answer = match self.send(&item).await {
-                Ok(waiting) => {
-                    let reply = waiting.wait(repeats.patience(Instant::now())).await;
-                    self.judged(&item, since, heard(reply))
+            let answer = match self.asked(state, &repeats).await {
+                Ok(asked) => {
+                    let answer = match self.send(&item).await {
+                        Ok(waiting) => {
+                            let reply = waiting.wait(repeats.patience(Instant::now())).await;
+                            self.judged(&item, asked.since, heard(reply))
+                        }
+                        Err(error) => self.not_sent(error),
+                    };
+                    self.in_life(state, asked, &item, answer)
                 }
-                Err(error) => self.not_sent(error),
+                Err(answer) => answer,
             };
             match repeats.answered(answer, Instant::now()) {
                 Next::Done(outcome) => return outcome,
-                Next::Again { after } => self.before_repeat(after, &repeats, look).await,
+                Next::Again { after } => self.before_repeat(after, &repeats, state).await,
             }
         }
     }
 
-    async fn before_repeat(&self, after: Duration, repeats: &Repeats, look: &Notify) {
+    async fn before_repeat(&self, after: Duration, repeats: &Repeats, state: &State) {
         self.repeated.fetch_add(1, Ordering::Relaxed);
         if repeats.may_be_missing() {
-            look.notify_one();
+            state.look.notify_one();
         }
         tokio::time::sleep(after).await;
+    }
+
+    /// What is known of the stream before an attempt; the answer that this attempt has if it cannot be made.
+    async fn asked(&self, state: &State, repeats: &Repeats) -> Result<Asked, Answer> {
+        if !self.connection.is_live() {
+            return Err(Answer::NotSent);
+        }
+        let patience = repeats.patience(Instant::now());
+        let life = state.lives.proven(&self.connection, patience).await;
+        Ok(Asked {
+            life: life.ok_or(Answer::Stalled)?,
+            read: state.head.load(Ordering::Relaxed),
+            since: Instant::now(),
+        })
+    }
+
+    /// Whether what was answered since is of the same life.
+    fn is_still(&self, state: &State, asked: &Asked) -> bool {
+        state.lives.is_still(asked.life, &self.connection)
+    }
+
+    /// What the answer to an attempt means in the life of the stream in which it was made.
+    fn in_life(&self, state: &State, asked: Asked, item: &Item, answer: Answer) -> Answer {
+        let Answer::Stored(stored) = answer else {
+            return answer;
+        };
+        if !self.is_still(state, &asked) {
+            return Answer::None;
+        }
+        if !stored.is_known && stored.sequence <= asked.read {
+            state.lives.contradict(asked.life);
+            state.look.notify_one();
+            return Answer::None;
+        }
+        // The reader has to meet it.
+        state.acked(asked.life.epoch, stored.sequence, &item.id);
+        Answer::Stored(Stored {
+            epoch: asked.life.epoch,
+            ..stored
+        })
     }
 
     /// Room for so many publishes, or refuses.
@@ -200,6 +259,7 @@ fn heard(reply: Result<Message, RequestError>) -> Answer {
                 duplicate,
                 ..
             }) => Answer::Stored(Stored {
+                epoch: 0,
                 sequence,
                 is_known: duplicate,
                 is_duplicate: duplicate,

@@ -29,6 +29,8 @@ pub(super) use compare::{Report, Version};
 const GENERATION: &str = "herald.generation";
 /// The key of what the request to make a stream was, in its metadata.
 const REQUEST: &str = "herald.request";
+/// For the next generation: a cluster without a leader does not answer, and the same question may be asked again.
+const RAISE_TIMEOUT: Duration = Duration::from_secs(1);
 /// JetStream's code for "stream not found".
 pub(super) const NOT_FOUND: u32 = 10_059;
 /// JetStream's code for a stream of that name with another configuration.
@@ -224,7 +226,8 @@ impl Api {
         if let Some(metadata) = metadata.as_object_mut() {
             metadata.insert(GENERATION.to_owned(), json!(raised));
         }
-        self.change("STREAM.UPDATE", plan, config).await
+        self.change_within(RAISE_TIMEOUT, "STREAM.UPDATE", plan, config)
+            .await
     }
 
     /// The version of the server that this instance is connected to.
@@ -238,8 +241,18 @@ impl Api {
         plan: &Plan,
         config: Map<String, Value>,
     ) -> Result<Stream, ApiFailure> {
+        self.change_within(CHANGE_TIMEOUT, verb, plan, config).await
+    }
+
+    async fn change_within(
+        &self,
+        timeout: Duration,
+        verb: &str,
+        plan: &Plan,
+        config: Map<String, Value>,
+    ) -> Result<Stream, ApiFailure> {
         let answer = self
-            .ask(verb, &plan.name, &Value::Object(config), CHANGE_TIMEOUT)
+            .ask(verb, &plan.name, &Value::Object(config), timeout)
             .await?;
         Stream::read(answer, plan)
     }

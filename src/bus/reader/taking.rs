@@ -4,6 +4,9 @@ use std::time::Instant;
 
 use super::{Cause, Mark, Poll, Reader, Said, Seen, Verdict, Vetting};
 
+/// So many heartbeats say that the consumer has nothing to send.
+const IDLE: u8 = 3;
+
 impl Reader {
     /// The consumer delivered a message: the `consumer_sequence`-th of its own.
     pub(crate) fn message(&mut self, consumer_sequence: u64, mark: Mark, now: Instant) -> Verdict {
@@ -43,6 +46,10 @@ impl Reader {
         if last.saturating_add(1) != consumer.expects {
             return self.reset(Cause::Gap);
         }
+        // One may have waited since before the INFO that says that the stream ends no sooner, and another been on its way. The next one
+        // is from behind it: what was read last was removed by itself, and cannot be compared.
+        consumer.idle = consumer.idle.saturating_add(1);
+        self.is_met |= consumer.idle >= IDLE;
         match self.lost {
             Some(lost) => self.lose(lost.sequence, now),
             None => Said::Nothing,
@@ -90,9 +97,11 @@ impl Reader {
         if mark.sequence < self.next {
             let is_other = |known: Mark| known.sequence == mark.sequence && known.stamp != mark.stamp;
             if self.read.is_some_and(is_other) || overlap.is_some_and(is_other) {
+                self.is_met = false;
                 self.is_rolled_back = true;
                 return Verdict::Wait;
             }
+            self.is_met |= self.read == Some(mark) || overlap == Some(mark);
             return Verdict::Known;
         }
         if mark.sequence > self.next {
@@ -104,6 +113,8 @@ impl Reader {
             return Verdict::Wait;
         }
         self.next += 1;
+        // It comes behind what was read: that was met, or is not there any more.
+        self.is_met = true;
         self.read = Some(mark);
         self.lost = self.lost.filter(|lost| lost.sequence >= self.next);
         Verdict::Take

@@ -418,3 +418,83 @@ fn the_reader_is_caught_up_behind_what_the_stream_had() {
     );
     assert_eq!((empty.position().sequence, empty.is_caught_up()), (0, true));
 }
+
+#[test]
+fn the_stream_is_proven_once_what_was_read_last_is_met_again() {
+    let mut f = Fixture::new();
+    assert!(f.reader.is_proven(), "nothing was read before");
+    f.reader.reset(Cause::Disconnected);
+    assert!(!f.reader.is_proven() && !f.reader.is_in_doubt());
+    f.create();
+    f.info(stream(1, 12));
+    assert!(!f.reader.is_proven(), "a consumer that has brought nothing yet");
+    assert_eq!(f.message(1, 10), Verdict::Known);
+    assert!(f.reader.is_proven());
+    // Nothing is behind it: its INFO names it.
+    f.reader.reset(Cause::Silent);
+    f.create();
+    f.info(stream(1, 10));
+    assert!(f.reader.is_proven());
+    // It is not there any more.
+    f.reader.reset(Cause::Silent);
+    f.create();
+    f.info(stream(12, 14));
+    assert!(f.reader.is_proven());
+    // It was removed by itself.
+    let mut f = Fixture::new();
+    f.reader.reset(Cause::Gap);
+    f.create();
+    f.info(stream(1, 14));
+    for _ in 0..2 {
+        f.reader.heartbeat(0, f.now);
+        assert!(!f.reader.is_proven(), "it may have been sent before the INFO");
+    }
+    f.reader.heartbeat(0, f.now);
+    assert!(f.reader.is_proven());
+    // A poll finds it.
+    f.reader.reset(Cause::Silent);
+    let poll = f.pass(100).poll.unwrap();
+    assert!(f.reader.poll_answered(poll));
+    f.info(stream(1, 14));
+    assert!(!f.reader.is_proven());
+    assert_eq!(f.reader.polled(mark(10)), Verdict::Known);
+    assert!(f.reader.is_proven());
+}
+
+#[test]
+fn a_stream_that_may_be_another_is_in_doubt_and_not_proven() {
+    let mut f = Fixture::following();
+    assert!(f.reader.is_proven());
+    f.info(stream(1, 9));
+    assert!(f.reader.is_in_doubt() && !f.reader.is_proven());
+    // A leader that had not applied all.
+    f.info(stream(1, 10));
+    assert!(!f.reader.is_in_doubt());
+    // A publish was acknowledged, and then the connection was lost: what is behind it is not known to be the same stream.
+    let mut f = Fixture::following();
+    f.reader.acked(12, f.now);
+    f.reader.reset(Cause::Disconnected);
+    f.create();
+    f.info(stream(1, 11));
+    assert!(f.reader.is_in_doubt());
+    f.info(stream(1, 12));
+    for (number, sequence) in [(1, 10), (2, 11)] {
+        f.message(number, sequence);
+        assert!(!f.reader.is_proven(), "{sequence}");
+    }
+    assert_eq!((f.message(3, 12), f.reader.is_proven()), (Verdict::Take, true));
+    // A publish was stored where this instance had read.
+    let mut f = Fixture::following();
+    f.reader.contradicted(EPOCH - 1);
+    assert!(f.reader.is_proven());
+    f.reader.contradicted(EPOCH);
+    assert!(f.reader.is_in_doubt() && !f.reader.is_proven());
+    let wants = f.pass(0);
+    assert!(wants.raise_generation && wants.info);
+    let next = StreamInfo {
+        epoch: EPOCH + 1,
+        ..stream(1, 4)
+    };
+    assert!(matches!(f.info(next), Said::Broken(_)));
+    assert!(f.reader.is_proven(), "nothing of the new epoch was read before");
+}

@@ -3,9 +3,6 @@
 use super::Time;
 use super::stream::{Note, Place, Stream};
 
-pub(super) const UNTOLD: &str =
-    "UNTOLD: what was rolled back is mixed with what came instead, and the client is not told";
-
 /// Which promise is broken.
 pub(super) type Checked = Result<(), String>;
 
@@ -15,9 +12,6 @@ pub(super) struct Chain {
     pub place: Place,
     /// Left out of a replay since a newer one has its key, which has to come.
     pub replaced: Vec<Note>,
-    /// The epoch in which it got what is of one history and of another, because the stream was rolled back and no instance
-    /// had noticed yet. Nothing is promised then but that the client is told before the next epoch begins.
-    pub mixed: Option<u64>,
 }
 
 impl Chain {

@@ -55,6 +55,8 @@ pub(super) struct Instance {
     create: Option<Create>,
     /// The life that the last INFO was of.
     told: usize,
+    /// How many connections it has had.
+    pub connects: u64,
     /// Nothing passes between it and NATS.
     pub is_cut_off: bool,
     pub given: Vec<Given>,
@@ -81,10 +83,23 @@ impl Instance {
             polling: None,
             info: None,
             create: None,
+            connects: 1,
             is_cut_off: false,
             given: Vec::new(),
             wrong,
         }
+    }
+
+    /// The life of the stream in which it asks now: the epoch and the connection. `None`: it is not known to be the one that
+    /// was read. `mutant` does not care.
+    pub(super) fn life(&self, mutant: &str) -> Option<(u64, u64)> {
+        let is_known = self.wrong == mutant || self.reader.is_proven();
+        is_known.then(|| (self.reader.position().epoch, self.connects))
+    }
+
+    /// Whether what was asked in this life, and is answered, is of it.
+    pub(super) fn is_still(&self, life: (u64, u64), mutant: &str) -> bool {
+        self.wrong == mutant || self.life(mutant) == Some(life)
     }
 
     /// A consumer ends and nobody is told.
@@ -103,6 +118,7 @@ impl Instance {
 
     /// The connection is lost, with all that is on its way.
     pub(super) fn disconnect(&mut self, Time { now, .. }: Time) {
+        self.connects += 1;
         let said = self.reader.reset(Cause::Disconnected);
         self.consumer = None;
         self.create = None;
@@ -210,7 +226,10 @@ impl Instance {
                 let number = consumer.number;
                 consumer.sent.push_back(Sent::Message { number, sequence, id });
             }
-            if consumer.sent.is_empty() || random.u8(..8) == 0 {
+            let is_idle = stream.from(consumer.next, 1).is_empty();
+            // One that waits already says it all.
+            let is_said = matches!(consumer.sent.back(), Some(Sent::Heartbeat { .. }));
+            if (consumer.sent.is_empty() || random.u8(..8) == 0) && is_idle && !is_said {
                 let last = consumer.number;
                 consumer.sent.push_back(Sent::Heartbeat { last });
             }

@@ -1,7 +1,7 @@
 //! A session: subscribes behind what it had last, has a real [`replay`](crate::bus::replay) read in pieces, and goes on live; and what
 //! its client reads.
 
-use super::chain::{Chain, Checked, UNTOLD};
+use super::chain::{Chain, Checked};
 use super::instance::{Given, Instance};
 use super::stream::{Note, Place, Stream};
 use super::{Settings, Time};
@@ -13,6 +13,12 @@ use crate::bus::replay::{Ask, Page, Reading, Replay, Request, Storage, begin};
 const PATIENCE_MS: u64 = 2_000;
 /// The most that a piece's reading may take; then it is `unavailable`.
 const READ_MS: u64 = 5_000;
+
+/// An epoch, and a connection.
+type Life = (u64, u64);
+
+/// Reads whatever stream there is.
+const MUTANT: &str = "read-without-proof";
 
 /// A client and its connection.
 pub(super) struct Session {
@@ -43,8 +49,10 @@ struct Held {
     request: Request<u16>,
     /// The same place as `request.until`, in truth.
     until: Place,
-    /// What is read, and since when.
-    reading: Option<(Box<Reading<Note>>, u64)>,
+    /// Since when the piece is wanted.
+    since_ms: Option<u64>,
+    /// What is read, and in which life of the stream that began.
+    reading: Option<(Box<Reading<Note>>, Life)>,
     /// What came live meanwhile.
     live: Vec<(Position, Note)>,
     /// The RECEIPT has said `recovered:true`.
@@ -70,7 +78,6 @@ impl Session {
     pub(super) fn at_rest(&self) -> Checked {
         match &self.chain {
             None => Err("STUCK: it never began".into()),
-            Some(chain) if chain.mixed.is_some() => Err(UNTOLD.into()),
             Some(chain) if !chain.replaced.is_empty() => {
                 Err("HOLE: what was left out for a newer one, which never came".into())
             }
@@ -104,7 +111,6 @@ impl Session {
         self.chain = Some(Chain {
             place,
             replaced: Vec::new(),
-            mixed: None,
         });
     }
 
@@ -138,6 +144,7 @@ impl Session {
                 now_ms: time.ms,
             },
             until: instance.place,
+            since_ms: None,
             reading: None,
             live: Vec::new(),
             has_receipt: false,
@@ -146,10 +153,9 @@ impl Session {
 
     /// The instance gives something on.
     pub(super) fn given(&mut self, given: Given, stream: &Stream, wrong: &str, time: Time) -> Checked {
-        let is_mixed = self.chain.as_ref().is_some_and(|chain| chain.mixed.is_some());
         let Some(link) = &mut self.link else { return Ok(()) };
         match (given, &mut link.state) {
-            (Given::Broken, _) if is_mixed && wrong == "not-cut" => Ok(()),
+            (Given::Broken, _) if wrong == "not-cut" => Ok(()),
             (Given::Broken, _) => {
                 self.link = None;
                 Ok(())
@@ -168,18 +174,7 @@ impl Session {
     fn receive(&mut self, position: Position, note: Note, stream: &Stream, time: Time) -> Checked {
         let chain = self.chain.as_mut().ok_or("a MESSAGE before the RECEIPT")?;
         self.at = Some(position);
-        if let Some(epoch) = chain.mixed {
-            return match epoch == position.epoch {
-                true => Ok(()),
-                false => Err(UNTOLD.into()),
-            };
-        }
-        let followed = chain.follow(note, stream, time);
-        if followed.is_err() && stream.is_rolled_back && position.epoch == stream.epoch() {
-            chain.mixed = Some(position.epoch);
-            return Ok(());
-        }
-        followed
+        chain.follow(note, stream, time)
     }
 
     /// One thing that the session does.
@@ -227,7 +222,10 @@ impl Session {
         random: &mut fastrand::Rng,
         time: Time,
     ) -> Result<Option<State>, String> {
+        let since_ms = *held.since_ms.get_or_insert(time.ms);
         let outcome = match held.reading.take() {
+            // As where what the tail's oldest message would prove was purged.
+            _ if time.ms > since_ms + READ_MS => Some(Err(Unrecovered::Unavailable)),
             None => {
                 let storage = match settings.is_replicated {
                     true => Storage::Replicated {
@@ -244,27 +242,27 @@ impl Session {
                 match replay {
                     Replay::Done(outcome) => Some(outcome),
                     Replay::Reading(reading) => {
-                        held.reading = Some((reading, time.ms));
+                        held.reading = instance.life(MUTANT).map(|life| (reading, life));
                         None
                     }
                 }
             }
-            // As where what the tail's oldest message would prove was purged.
-            Some((_, since_ms)) if time.ms > since_ms + READ_MS => Some(Err(Unrecovered::Unavailable)),
-            Some((mut reading, since_ms)) => {
+            Some((mut reading, life)) => {
                 // NATS cannot be asked: the same question again later.
                 let outcome = match instance.is_cut_off {
                     true => None,
                     false => answer(&mut reading, instance, stream, settings, random),
                 };
-                held.reading = Some((reading, since_ms));
-                outcome
+                // What may be of another life is asked again.
+                let is_still = instance.is_still(life, MUTANT);
+                held.reading = Some((reading, life)).filter(|_| is_still);
+                outcome.filter(|_| is_still)
             }
         };
         match outcome {
             None => Ok(Some(State::Held(held))),
             Some(outcome) => {
-                held.reading = None;
+                (held.reading, held.since_ms) = (None, None);
                 self.ended(held, outcome, stream, settings, time)
             }
         }

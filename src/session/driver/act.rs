@@ -60,9 +60,7 @@ pub(super) async fn on_frame(
             subscription,
             receipt,
             ..
-        }) if !context.registry.has_begun(&subscription.target)
-            && !Box::pin(resume::has_begun(context, key, outbox, &subscription.target)).await =>
-        {
+        }) if !Box::pin(resume::has_begun(context, key, outbox, &subscription.target)).await => {
             let refusal = resume::not_begun().with_receipt(receipt.as_deref());
             return Some(error_end(refusal, version, &context.metrics));
         }

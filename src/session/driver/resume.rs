@@ -50,7 +50,7 @@ pub(super) struct Resume {
     pub(super) after: Box<str>,
 }
 
-/// Waits until it is known where a subscription to `target`, which history keeps, begins. `false`: it took too long.
+/// Waits until it is known where a subscription to `target` begins, if history keeps it. `false`: it took too long.
 pub(super) async fn has_begun(
     context: &Context,
     key: &SessionHandle,
@@ -59,11 +59,39 @@ pub(super) async fn has_begun(
 ) -> bool {
     let liveness = outbox.liveness();
     liveness.paused.store(true, Ordering::Relaxed);
-    let begun = context.registry.head_until(Kind::of(target), Head::has_begun);
-    let has_begun = timeout(BEGIN_TIMEOUT, begun).await.is_ok();
+    let begins = async {
+        if !context.registry.has_begun(target) {
+            let begun = context.registry.head_until(Kind::of(target), Head::has_begun);
+            begun.await;
+        }
+        settled(context, target).await;
+    };
+    let has_begun = timeout(BEGIN_TIMEOUT, begins).await.is_ok();
     liveness.heard.store(key.now(), Ordering::Relaxed);
     liveness.paused.store(false, Ordering::Relaxed);
     has_begun
+}
+
+/// Waits while the history of `target` may be another than this instance has read: no position is named that may be of an epoch
+/// that is over.
+async fn settled(context: &Context, target: &Target) {
+    let history = context.bus.history();
+    let Some(history) = history.filter(|history| history.kept().holds(target)) else {
+        return;
+    };
+    let kind = Kind::of(target);
+    if let Some(epoch) = history.settled(kind).await {
+        // It takes its way to the sessions.
+        let told = context.registry.head_until(kind, |head| head.done.epoch >= epoch);
+        told.await;
+    }
+}
+
+/// Waits, within reason, until this instance's sessions are told that `epoch` is over, so that none hears of it twice.
+async fn until_another(context: &Context, kind: Kind, epoch: u64) {
+    let told = context.registry.head_until(kind, |head| head.done.epoch != epoch);
+    // Else it is told later, and perhaps twice.
+    let _ = timeout(HEAD_TIMEOUT, told).await;
 }
 
 /// The end of a session whose subscription cannot begin: it is to come back, perhaps to another instance.
@@ -131,7 +159,12 @@ async fn steps(
             }
             Step::AskInfo => {
                 let asked = async { history?.info(kind).await };
-                recovery.info(timeout(REPLAY_TIMEOUT, asked).await.ok().flatten());
+                let info = timeout(REPLAY_TIMEOUT, asked).await.ok().flatten();
+                let epoch = registry.head(kind).begun.epoch;
+                if info.is_some_and(|info| info.is_leaders && info.epoch != epoch) {
+                    until_another(context, kind, epoch).await;
+                }
+                recovery.info(info);
             }
             Step::TakeRoom => match take_room(context, session, source, outbox, &mut reading, piece).await {
                 Room::Taken(taken) => {
@@ -167,6 +200,9 @@ async fn steps(
                     now_ms: unix_ms(),
                 };
                 let outcome = replay(context, history, request).await;
+                if matches!(outcome, Err(Unrecovered::EpochChanged)) {
+                    until_another(context, kind, until.epoch).await;
+                }
                 drop(turn.take());
                 let piece = Piece {
                     after,

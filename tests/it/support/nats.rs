@@ -135,6 +135,25 @@ impl NatsServer {
             .expect("nats-server did not become ready");
     }
 
+    /// Copies what the stopped server with JetStream has stored.
+    pub fn keep_store(&self) {
+        self.copy("jetstream", "copy");
+    }
+
+    /// Puts that copy in the place of what the stopped server has stored since.
+    pub fn put_back_store(&self) {
+        self.copy("copy", "jetstream");
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let [from, to] = [from, to].map(|name| self.directory.path().join(name));
+        if to.exists() {
+            std::fs::remove_dir_all(&to).expect("the old files");
+        }
+        let copied = Command::new("cp").arg("-r").arg(from).arg(to).status();
+        assert!(copied.expect("cp").success());
+    }
+
     /// Stops the process as if the machine hung (`true`), or lets it continue.
     pub fn set_frozen(&self, frozen: bool) {
         self.signal(if frozen { "-STOP" } else { "-CONT" });

@@ -35,12 +35,9 @@ impl KeptKind {
         self.epoch() != 0
     }
 
-    /// Turns JetStream's answer into a position, and lets the reader know what it has to see. `epoch` was taken before the
-    /// message was sent: a stream that is another meanwhile makes a position that nobody resumes from, and never one in the
-    /// wrong place.
-    pub(super) fn published(&self, epoch: u64, stored: Stored) -> Published {
-        let sequence = stored.sequence;
-        self.state.acked.fetch_max(sequence, Ordering::Relaxed);
+    /// Turns JetStream's answer into a position.
+    pub(super) fn published(&self, stored: Stored) -> Published {
+        let Stored { epoch, sequence, .. } = stored;
         Published {
             position: Position { epoch, sequence },
             is_known: stored.is_known,

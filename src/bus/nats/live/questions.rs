@@ -61,9 +61,9 @@ impl Questions {
         self.look = true;
     }
 
-    /// Forgets the consumer that is being created: its connection is gone.
-    pub(super) fn drop_create(&mut self) {
-        self.create = None;
+    /// Forgets all that is under way: its connection is gone.
+    pub(super) fn drop_all(&mut self) {
+        (self.info, self.create, self.poll, self.raise) = (None, None, None, None);
     }
 
     /// Starts what is wanted and not under way.

@@ -1,6 +1,7 @@
 //! What others see of a live reader: whether it is ready, what troubles it, its counts; and what they tell it. Knows no
 //! message.
 
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::fronts::Fronts;
+use super::life::Lives;
 use crate::bus::nats::api::ApiFailure;
 use crate::bus::nats::streams::{Plan, Report, Stream, Version};
 use crate::bus::reader::Cause;
@@ -25,10 +27,14 @@ pub(in crate::bus::nats) struct State {
     caught_up: watch::Sender<bool>,
     /// Asks the reader to look at its stream.
     pub(in crate::bus::nats) look: Notify,
+    /// Which life of the stream the reader speaks of.
+    pub(in crate::bus::nats) lives: Lives,
     /// The reader's own: there is more to do at once.
     pub(super) more: Notify,
-    /// The highest sequence that JetStream acknowledged to this instance.
-    pub(in crate::bus::nats) acked: AtomicU64,
+    /// The highest sequence that JetStream acknowledged to this instance in this epoch.
+    pub(super) acked: AtomicU64,
+    /// The epoch, the same, and a hash of the id that the message there has.
+    acked_id: Mutex<(u64, u64, u64)>,
     /// The epoch of the stream as it was described last.
     pub(in crate::bus::nats) epoch: AtomicU64,
     /// The last sequence that was read.
@@ -47,6 +53,12 @@ fn too_old(version: Version) -> String {
         "the NATS server has version {version}, history needs {} or later",
         Version::LEAST
     )
+}
+
+fn hash(id: &str) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What the stream is like, as far as it is known.
@@ -138,6 +150,32 @@ impl State {
     /// How many sequences the first of one replica may be ahead of another's.
     pub(in crate::bus::nats) fn slack(&self) -> u64 {
         self.fronts.lock().slack()
+    }
+
+    /// A message with this id is stored at `sequence`.
+    pub(in crate::bus::nats) fn acked(&self, epoch: u64, sequence: u64, id: &str) {
+        let mut acked = self.acked_id.lock();
+        if (epoch, sequence) > (acked.0, acked.1) {
+            *acked = (epoch, sequence, hash(id));
+            self.acked.store(sequence, Ordering::Relaxed);
+        }
+    }
+
+    /// The epoch is another: nothing is acknowledged in it.
+    pub(super) fn forget_acked(&self, epoch: u64) {
+        let mut acked = self.acked_id.lock();
+        *acked = (epoch, 0, 0);
+        self.acked.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a message with another id than this one was acknowledged at `sequence` of `epoch`.
+    pub(super) fn is_another(&self, epoch: u64, sequence: u64, id: Option<&str>) -> bool {
+        // Almost every message is another one than that.
+        if self.acked.load(Ordering::Relaxed) != sequence {
+            return false;
+        }
+        let acked = *self.acked_id.lock();
+        (acked.0, acked.1) == (epoch, sequence) && id.is_none_or(|id| hash(id) != acked.2)
     }
 
     /// Everything that the stream had at the start has been read.

@@ -25,6 +25,11 @@ pub(super) struct InHand {
 }
 
 impl InHand {
+    /// What was asked.
+    pub(super) fn poll(&self) -> Poll {
+        self.poll
+    }
+
     pub(super) fn new(poll: Poll, page: Page) -> Self {
         Self {
             poll,
@@ -80,6 +85,14 @@ impl Work {
             return Ok(Step::Done);
         };
         let (mark, weight) = (*mark, raw.weight());
+        if self
+            .live
+            .state
+            .is_another(self.reader.position().epoch, mark.sequence, raw.id())
+        {
+            self.reader.contradicted(self.reader.position().epoch);
+            return Ok(Step::Done);
+        }
         let Some(room) = self.room(weight) else {
             return Ok(Step::Stuck);
         };
@@ -111,6 +124,14 @@ impl Work {
                 raw,
             }) => {
                 let (number, mark, pending, weight) = (*number, *mark, *pending, raw.weight());
+                if self
+                    .live
+                    .state
+                    .is_another(self.reader.position().epoch, mark.sequence, raw.id())
+                {
+                    self.reader.contradicted(self.reader.position().epoch);
+                    return Ok(Step::Done);
+                }
                 let Some(room) = self.room(weight) else {
                     return Ok(Step::Stuck);
                 };

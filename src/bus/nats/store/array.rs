@@ -8,11 +8,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
-
 use super::{Answer, Item, Next, Repeats, Room, Store, StoreError, Stored, heard};
 use crate::bus::RequestError;
 use crate::bus::history::config::PUBLISHES_BYTES;
+use crate::bus::nats::live::State;
 use crate::bus::requests::Waiting;
 
 /// One array takes at most this part of what may wait for answers, so that it leaves room for others.
@@ -32,14 +31,14 @@ impl Store {
     /// If dropped before it is ready, each message may be stored or not.
     pub(in crate::bus::nats) async fn publish_all(
         &self,
-        look: &Notify,
+        state: &State,
         items: Vec<Item>,
     ) -> Vec<Result<Stored, StoreError>> {
         let began = Instant::now();
         let mut outcomes = Vec::with_capacity(items.len());
         let mut items = VecDeque::from(items);
         while let Some((part, _room)) = self.part(&mut items) {
-            let outcome = self.publish_part(look, part, began).await;
+            let outcome = self.publish_part(state, part, began).await;
             let is_over = |outcome: &Result<Stored, StoreError>| {
                 matches!(outcome, Err(StoreError::Unavailable | StoreError::Unknown))
             };
@@ -81,7 +80,7 @@ impl Store {
     /// Stores what may wait for answers at once.
     async fn publish_part(
         &self,
-        look: &Notify,
+        state: &State,
         items: Vec<Item>,
         began: Instant,
     ) -> Vec<Result<Stored, StoreError>> {
@@ -94,7 +93,7 @@ impl Store {
             })
             .collect();
         while places.iter().any(|place| place.outcome.is_none()) {
-            self.round(&mut places, look).await;
+            self.round(&mut places, state).await;
         }
         places
             .into_iter()
@@ -103,19 +102,24 @@ impl Store {
     }
 
     /// Sends all that has no outcome, in order, and then hears all.
-    async fn round(&self, places: &mut [Place], look: &Notify) {
-        let since = Instant::now();
+    async fn round(&self, places: &mut [Place], state: &State) {
+        let Some(first) = places.iter().find(|place| place.outcome.is_none()) else {
+            return;
+        };
+        let asked = self.asked(state, &first.repeats).await;
         let mut sent = Vec::with_capacity(places.len());
         for (index, place) in places.iter().enumerate() {
             if place.outcome.is_some() {
                 continue;
             }
-            match self.send(&place.item).await {
-                Ok(waiting) => sent.push((index, Ok(waiting))),
-                Err(error) => {
-                    sent.push((index, Err(self.not_sent(error))));
-                    break;
-                }
+            let waiting = match &asked {
+                Ok(_) => self.send(&place.item).await.map_err(|error| self.not_sent(error)),
+                Err(answer) => Err(answer.clone()),
+            };
+            let is_over = waiting.is_err();
+            sent.push((index, waiting));
+            if is_over {
+                break;
             }
         }
         let mut pause = None;
@@ -123,7 +127,15 @@ impl Store {
             let Some(place) = places.get_mut(index) else {
                 continue;
             };
-            let answer = self.judged(&place.item, since, answer);
+            let answer = match asked {
+                Ok(asked) => self.in_life(
+                    state,
+                    asked,
+                    &place.item,
+                    self.judged(&place.item, asked.since, answer),
+                ),
+                Err(_) => answer,
+            };
             match place.repeats.answered(answer, Instant::now()) {
                 Next::Done(outcome) => place.outcome = Some(outcome),
                 Next::Again { after } => {
@@ -144,7 +156,7 @@ impl Store {
             && let Some(place) = places.get(index)
             && places.iter().any(|place| place.outcome.is_none())
         {
-            self.before_repeat(after, &place.repeats, look).await;
+            self.before_repeat(after, &place.repeats, state).await;
         }
     }
 }

@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use async_nats::message::OutboundMessage;
 use bytes::Bytes;
-use tokio::sync::Notify;
 use ulid::Ulid;
 
-use super::{Answer, Item, Next, Repeats, Store, StoreError, Stored, heard};
+use super::{Answer, Asked, Item, Next, Repeats, Store, StoreError, Stored, heard};
 use crate::bus::PublishError;
 use crate::bus::headers::stream::{Batch, asking_for, in_batch};
+use crate::bus::nats::live::State;
 use crate::bus::nats::streams::Plan;
 use crate::bus::requests::Waiting;
 
@@ -34,7 +34,7 @@ impl Store {
     pub(in crate::bus::nats) async fn publish_atomic(
         &self,
         plan: &Plan,
-        look: &Notify,
+        state: &State,
         items: Vec<Item>,
     ) -> Result<Vec<Stored>, StoreError> {
         if items.len() > BATCH_MAX {
@@ -51,24 +51,22 @@ impl Store {
         }
         let mut repeats = Repeats::new(Instant::now(), self.timeout);
         loop {
-            let since = Instant::now();
-            let answer = match self.send_batch(&items).await {
-                Ok(waiting) => {
-                    let reply = heard(waiting.wait(repeats.patience(Instant::now())).await);
-                    // It is the last that commits the batch.
-                    match items.last() {
-                        Some(last) => self.judged(last, since, reply),
-                        None => reply,
-                    }
-                }
-                Err(error) => self.not_sent(error),
+            let asked = self.asked(state, &repeats).await;
+            let answer = match &asked {
+                Ok(asked) => self.attempt(state, *asked, &items, &repeats).await,
+                Err(answer) => answer.clone(),
             };
             let answer = match answer {
                 Answer::Refused(refusal) if refusal.err_code == CONTAINS_DUPLICATE => {
                     match self.known(plan, &items, &repeats).await {
                         Ok(sequences) if sequences.len() == items.len() => {
                             let is_duplicate = !repeats.is_unknown();
-                            return Ok(known(&sequences, is_duplicate));
+                            match asked.ok().filter(|asked| self.is_still(state, asked)) {
+                                Some(asked) => {
+                                    return Ok(known(asked.life.epoch, &sequences, is_duplicate));
+                                }
+                                None => Answer::None,
+                            }
                         }
                         // Forgotten in between: the next may be stored.
                         Ok(sequences) if sequences.is_empty() => Answer::NoResponders,
@@ -84,11 +82,27 @@ impl Store {
                 answer => answer,
             };
             match repeats.answered(answer, Instant::now()) {
-                Next::Done(Ok(stored)) => return Ok(sequences(stored.sequence, items.len())),
+                Next::Done(Ok(stored)) => return Ok(sequences(stored, items.len())),
                 Next::Done(Err(error)) => return Err(error),
-                Next::Again { after } => self.before_repeat(after, &repeats, look).await,
+                Next::Again { after } => self.before_repeat(after, &repeats, state).await,
             }
         }
+    }
+
+    /// Sends the whole batch and hears what became of it.
+    async fn attempt(&self, state: &State, asked: Asked, items: &[Item], repeats: &Repeats) -> Answer {
+        // It is the last that commits the batch.
+        let Some(last) = items.last() else {
+            return Answer::NotSent;
+        };
+        let answer = match self.send_batch(items).await {
+            Ok(waiting) => {
+                let reply = heard(waiting.wait(repeats.patience(Instant::now())).await);
+                self.judged(last, asked.since, reply)
+            }
+            Err(error) => self.not_sent(error),
+        };
+        self.in_life(state, asked, last, answer)
     }
 
     /// Sends the whole batch; the answer to its last message is awaited separately.
@@ -156,8 +170,9 @@ impl Store {
 }
 
 /// What an earlier publish or attempt stored at these sequences.
-fn known(sequences: &[u64], is_duplicate: bool) -> Vec<Stored> {
+fn known(epoch: u64, sequences: &[u64], is_duplicate: bool) -> Vec<Stored> {
     let stored = |sequence: &u64| Stored {
+        epoch,
         sequence: *sequence,
         is_known: true,
         is_duplicate,
@@ -166,11 +181,13 @@ fn known(sequences: &[u64], is_duplicate: bool) -> Vec<Stored> {
     sequences.iter().map(stored).collect()
 }
 
-/// The sequences of a batch whose last message is at `last`.
-fn sequences(last: u64, count: usize) -> Vec<Stored> {
+/// Where a batch is whose last message is `last`.
+fn sequences(last: Stored, count: usize) -> Vec<Stored> {
+    let (epoch, last) = (last.epoch, last.sequence);
     let first = (last + 1).saturating_sub(count as u64);
     (first..=last)
         .map(|sequence| Stored {
+            epoch,
             sequence,
             ..Stored::default()
         })

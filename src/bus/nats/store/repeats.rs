@@ -213,6 +213,7 @@ mod tests {
 
     fn stored(is_duplicate: bool) -> Answer {
         Answer::Stored(Stored {
+            epoch: 7,
             sequence: 7,
             is_known: is_duplicate,
             is_duplicate,

@@ -9,10 +9,12 @@ impl Reader {
         (self.looked, self.retry_create, self.retry_poll) = (now, now, now);
         self.short = self.short.map(|_| now);
         self.acked = None;
+        self.stored = 0;
         let polls = self.poll.as_mut().map(|vetting| (vetting, now));
         let mut serials: Vec<&mut u32> = vec![&mut self.serial];
         if let Some(consumer) = &mut self.consumer {
             consumer.expects = 1;
+            consumer.idle = 0;
             consumer.heard = now;
             if let Vetting::Since(serial) = &mut consumer.vetting {
                 serials.push(serial);
@@ -38,6 +40,11 @@ impl Reader {
 
     pub(crate) fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Whether what was read last is known, so that another message in its place is noticed.
+    pub(crate) fn knows_its_last(&self) -> bool {
+        self.read.is_some()
     }
 
     pub(crate) fn hole(&self) -> Option<u64> {

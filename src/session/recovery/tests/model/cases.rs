@@ -209,6 +209,25 @@ fn two_epochs() -> Run {
     }
 }
 
+/// A rollback under a replay that reads the stream.
+fn roll_whole() -> Run {
+    Run {
+        is_fine: false,
+        messages: 5,
+        pattern: Some("AAAAA"),
+        tail: 1,
+        is_strict: false,
+        is_whole: true,
+        most: Counts {
+            disconnect: 1,
+            rollback: 1,
+            faults: 1,
+            ..Counts::default()
+        },
+        ..run()
+    }
+}
+
 fn two_roll() -> Run {
     Run {
         is_fine: false,
@@ -431,6 +450,9 @@ pub(super) fn cases() -> Vec<Case> {
         case("ok/epoch-fine", Large, Holds, epoch_fine()),
         case("ok/roll", Large, Holds, roll()),
         case("ok/roll-3", Small, Holds, Run { messages: 3, pattern: Some("AAA"), most: Counts { disconnect: 1, ..roll().most }, ..roll() }),
+        case("ok/roll-whole", Large, Holds, roll_whole()),
+        case("ok/roll-whole-4", Small, Holds, brief("AAAA", roll_whole())),
+        case("ok/roll-whole-pieces", Large, Holds, Run { piece: 1, held_cap: 1, page: 1, ..roll_whole() }),
         case("ok/two", Large, Holds, two()),
         case("ok/two-2", Small, Holds, brief("AA", only(Counts { disconnect: 1, ..two().most }, two()))),
         case("ok/two-pieces", Large, Holds, Run { piece: 1, held_cap: 1, ..two() }),
@@ -477,6 +499,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("mutant/part-begins-behind-its-after", Small, Fails("HOLE"), without("pages-without-overlap", apart(0, overlapping(parts("AAAA", tail()))))),
         case("mutant/back-unproven", Small, Fails("HOLE"), without("back-unproven", lagging(brief("AAA", tail())))),
         case("mutant/back-for-good", Small, Fails("HOLE"), without("back-for-good", lagging(brief("AAB", tail())))),
+        case("mutant/read-without-proof", Small, Fails("MIXED"), without("read-without-proof", brief("AAAA", roll_whole()))),
         // Earlier wordings of the rules.
         case("literal/local-max(done,seen)", Small, Fails("HOLE"), without("local-takes-done", shard())),
         case("literal/local-seen-not-raised", Small, Fails("FALSE ALARM"), without("local-seen-not-raised", shard())),
@@ -503,6 +526,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("literal/epoch-without-pairs-2", Small, Fails(""), without("epochs-not-compared", brief("AAA", only(Counts { local: 0, ..epoch_fine().most }, Run { is_strict: false, ..epoch_fine() })))),
         case("literal/replay-without-epoch-3", Small, Fails(""), without("replay-without-epoch", brief("AAA", Run { is_strict: false, ..epoch() }))),
         case("literal/rollback-passed-head-4", Small, Fails("SILENT HOLE"), without("no-overlap", brief("AAAA", Run { is_fair: true, ..roll() }))),
+        // What nobody outside of NATS can know: an instance had read less than was rolled back (docs/reliability.md).
+        case("literal/rollback-behind-two", Small, Fails("MIXED"), brief("AAA", Run { is_whole: true, ..two_roll() })),
         case("literal/rollback-and-death", Small, Fails("SILENT HOLE"), brief("AAA", Run { instances: 1, is_fair: true, most: Counts { death: 1, faults: 2, disconnect: 0, ..two_roll().most }, ..two_roll() })),
     ]
 }

@@ -26,6 +26,20 @@ fn covered(client: &Client, records: &Records, published: u8, frame: &Frame, but
     Ok(())
 }
 
+/// Whether the client has, since its subscription began, what was rolled back before `record` was stored in its place, or the
+/// other way round.
+fn is_mixed(client: &Client, records: &Records, published: u8, record: &Record) -> bool {
+    let is_other = |one: &Record, other: &Record| {
+        one.is_rolled_back && one.life / 8 == other.life / 8 && other.life > one.life
+    };
+    (1..=published).any(|id| {
+        let known = &records[id as usize];
+        let has = client.has & (1 << id) != 0;
+        let began_behind = known.life == client.life && known.s <= client.s;
+        ((has || began_behind) && is_other(known, record)) || (has && is_other(record, known))
+    })
+}
+
 /// The client reads `frames` of a connection.
 pub(super) fn read<'a>(
     client: &Client,
@@ -69,6 +83,11 @@ pub(super) fn read<'a>(
                 let record = &records[id as usize];
                 if client.has & (1 << id) != 0 {
                     return Err(format!("TWICE: message {id} delivered again"));
+                }
+                if run.is_whole && is_mixed(&client, records, published, record) {
+                    return Err(format!(
+                        "MIXED: message {id} beside what was rolled back, without a word"
+                    ));
                 }
                 if id < client.last && (run.is_strict || !record.is_rolled_back) {
                     return Err(format!("ORDER: message {id} behind {}", client.last));

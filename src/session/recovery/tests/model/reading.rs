@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::world::{Checked, ConsumerIs, Instance, Item, Looking, NOW, Run, State, at, later, tail_bytes};
 use crate::bus::history::StreamInfo;
-use crate::bus::reader::{Asked, Mark, Reader, Said, Verdict};
+use crate::bus::reader::{Asked, Cause, Mark, Reader, Said, Verdict};
 use crate::bus::tail::Tail;
 
 fn mark(s: u8, id: u8) -> Mark {
@@ -41,6 +41,7 @@ impl State {
         let mut instance = Instance {
             head: Default::default(),
             reader,
+            connects: stream.life(),
             looking: None,
             consumer: ConsumerIs::None,
             consumer_at: 0,
@@ -286,6 +287,16 @@ impl State {
         let instance = self.up(x);
         let said = instance.reader.poll_done(poll, true, *NOW);
         self.heard(x, said, stream.life())
+    }
+
+    /// The connection was lost with its server, and is there again.
+    pub(super) fn reconnect(&mut self, x: usize) -> Checked {
+        let life = self.stream.life();
+        let instance = self.up(x);
+        instance.connects = life;
+        instance.looking = None;
+        let said = instance.reader.reset(Cause::Disconnected);
+        self.heard(x, said, life)
     }
 
     /// Asks for an INFO.

@@ -48,7 +48,13 @@ impl State {
         };
         match replay {
             Replay::Done(outcome) => self.replayed(outcome, run),
+            // What is read has to be of the life that was read before.
+            Replay::Reading(_) if run.wrong != "read-without-proof" && !self.is_proven(x) => {
+                self.session.tail_first = 0;
+                Ok(())
+            }
             Replay::Reading(reading) => {
+                self.session.asked_in = (self.up(x).epoch(), self.stream.life());
                 self.session.reading = Some(Rc::new(*reading));
                 self.session.driver = Driver::Reads;
                 Ok(())
@@ -113,12 +119,25 @@ impl State {
             }
         };
         match outcome {
+            Some(_) if run.wrong != "read-without-proof" && !self.is_still(x) => {
+                // Perhaps of another life: all of it again.
+                self.session.tail_first = 0;
+                self.session.early = None;
+                self.session.driver = Driver::Replays;
+                Ok(())
+            }
             Some(outcome) => self.replayed(outcome, run),
             None => {
                 self.session.reading = Some(reading);
                 Ok(())
             }
         }
+    }
+
+    /// Whether what was read is of the life in which the reading began.
+    fn is_still(&mut self, x: usize) -> bool {
+        let asked_in = std::mem::take(&mut self.session.asked_in);
+        self.is_proven(x) && asked_in == (self.up(x).epoch(), self.stream.life())
     }
 
     fn read_info(&self, run: &Run) -> StreamInfo {

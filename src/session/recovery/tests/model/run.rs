@@ -44,6 +44,8 @@ pub(super) struct Run {
     pub most: Counts,
     /// Whether a loss has to be said before anything behind it is sent.
     pub is_strict: bool,
+    /// Whether nothing that was rolled back may be mixed with what came instead.
+    pub is_whole: bool,
     /// Replicas that expire at different times.
     pub apart: bool,
     /// Pages may come from a follower that lags.
@@ -77,6 +79,7 @@ pub(super) fn run() -> Run {
         piece: 9,
         most: Counts::default(),
         is_strict: true,
+        is_whole: false,
         apart: false,
         lags: false,
         is_replicated: false,

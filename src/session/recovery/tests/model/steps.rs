@@ -214,6 +214,11 @@ impl Steps<'_> {
         let reader = &instance.reader;
         let is_alive = instance.consumer == ConsumerIs::Alive;
         let wants = reader.wants(later());
+        if instance.connects != stream.life() {
+            self.step(("the lost connection is noticed", at, 0), true, |state| {
+                state.reconnect(x)
+            });
+        }
         // A dead consumer, or one whose message was lost, is noticed by its silence or its next heartbeat.
         if instance.consumer == ConsumerIs::Dead && !reader.is_waiting() {
             self.step(("consumer is silent", at, 0), true, |state| {

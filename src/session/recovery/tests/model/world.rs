@@ -216,6 +216,8 @@ pub(super) struct Looking {
 #[derive(Clone, Hash)]
 pub(super) struct Instance {
     pub reader: Reader,
+    /// The life of the stream in which the connection was made that this instance knows of: a rollback ends all connections.
+    pub connects: u8,
     pub looking: Option<Looking>,
     /// The consumer at the server: the next sequence, and whether a message of it was lost on its way.
     pub consumer: ConsumerIs,
@@ -288,6 +290,8 @@ pub(super) struct Session {
     pub begun: Option<Position>,
     pub begins: Position,
     pub reading: Option<Rc<Reading<Note>>>,
+    /// The epoch and the connection in which the reading began.
+    pub asked_in: (u8, u8),
     /// The tail's first sequence when the replay began.
     pub tail_first: u8,
     /// The stream's bounds before the pages; only in a mutant.
@@ -379,6 +383,12 @@ impl State {
             s: record.s,
             life: record.life,
         }
+    }
+
+    /// Whether what instance `x` asks now is asked of the stream that it has read.
+    pub(super) fn is_proven(&self, x: usize) -> bool {
+        let instance = self.instances[x].as_ref().expect("the instance is up");
+        instance.reader.is_proven() && instance.connects == self.stream.life()
     }
 
     /// The instance `x`, which is up.
