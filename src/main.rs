@@ -11,6 +11,7 @@ use herald::cli::{
     doctor, explain, hash_password, health, manual, token,
 };
 use herald::config::{self, Arguments, ConfigError, Loaded};
+use herald::setting::Findings;
 use herald::telemetry;
 
 #[cfg(feature = "jemalloc")]
@@ -197,12 +198,19 @@ fn misconfigured(error: &ConfigError) -> u8 {
 
 fn examine(args: DoctorArgs) -> Result<(), u8> {
     let demo = args.config.demo;
-    let loaded = load(args.config)?;
+    let mut loaded = load(args.config)?;
+    let refused = match Prepared::new(loaded.config.clone(), demo) {
+        Ok((_, findings)) => {
+            loaded.warn(findings);
+            Findings::default()
+        }
+        Err(findings) => findings,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| failure(&format_args!("cannot start the runtime: {error}")))?;
-    match runtime.block_on(Box::pin(doctor::run(&loaded, demo, args.json))) {
+    match runtime.block_on(Box::pin(doctor::run(&loaded, refused, demo, args.json))) {
         Ok(true) => Ok(()),
         Ok(false) => Err(EXIT_FAILURE),
         Err(error) => Err(failure(&error)),

@@ -30,12 +30,12 @@ impl Prepared {
             Subject::User(name) => {
                 let principal = self.users.get(name);
                 let principal = principal.ok_or("there is no such user in auth.users and auth.users_file")?;
-                explain(Who::User(&principal))
+                Ok(explain(Who::User(&principal))?.unless_barred(self.policy.bars_user(action, &principal)))
             }
             Subject::Key(name) => {
                 let key = self.policy.named(name);
                 let key = key.ok_or("there is no such key in api.keys and api.keys_file")?;
-                explain(Who::Key(&key.destinations))
+                Ok(explain(Who::Key(&key.destinations))?.unless_barred(self.policy.bars_key(action, &key)))
             }
         }
     }

@@ -81,20 +81,11 @@ impl Prepared {
         };
         let issuers = KnownIssuers::open(&config.auth, demo, findings);
         let fetchers = Fetchers::new(&issuers, findings);
-        let users = match KnownUsers::open(&config.auth, &config.login) {
-            Ok(users) => users,
-            Err(error) => {
-                note_file("auth.users_file", &error, findings);
-                return None;
-            }
-        };
-        let policy = match Policy::open(&config.api, &config.destinations, findings) {
-            Ok(policy) => policy,
-            Err(error) => {
-                note_file("api.keys_file", &error, findings);
-                return None;
-            }
-        };
+        let users = KnownUsers::open(&config.auth, &config.login)
+            .map_err(|error| note_file("auth.users_file", &error, findings));
+        let policy = Policy::open(&config.api, &config.destinations, findings)
+            .map_err(|error| note_file("api.keys_file", &error, findings));
+        let (users, policy) = (users.ok()?, policy.ok()?);
         users.check(&config.auth, findings);
         (findings.errors.len() == noted).then_some(Self {
             config,

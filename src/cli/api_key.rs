@@ -24,7 +24,8 @@ pub enum ApiKey {
     /// Makes a key: its entry for api.keys_file goes to standard output, the key itself to standard error or a file.
     #[command(
         after_help = "Examples:\n  herald api-key new orders --destination '/queue/orders/**' >> keys.toml\n  \
-        herald api-key new scraper --scope metrics --key-file scraper.key >> keys.toml\n\n\
+        herald api-key new scraper --scope metrics --key-file scraper.key >> keys.toml\n  \
+        herald api-key new orders --digest --key-file orders.new.key\n\n\
         The entry holds the SHA-256 of the key alone. In the configuration itself it begins with [[api.keys]]."
     )]
     New(NewArgs),
@@ -53,6 +54,9 @@ pub struct NewArgs {
     /// Writes the key into this new file, which its owner alone may read, instead of showing it.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+    /// Prints the SHA-256 alone, to stand beside the one of an entry that is there: so a key is replaced without a gap.
+    #[arg(long, conflicts_with = "json")]
+    pub digest: bool,
     /// Prints the entry as one line of JSON.
     #[arg(long)]
     pub json: bool,
@@ -97,9 +101,10 @@ impl From<io::Error> for ApiKeyError {
 pub fn run(args: &NewArgs) -> Result<(), ApiKeyError> {
     let secret = generate().map_err(|_| ApiKeyError::Random)?;
     let key = entry(args, &secret)?;
-    let text = match args.json {
-        true => json!(key).to_string() + "\n",
-        false => {
+    let text = match (args.json, args.digest) {
+        (true, _) => json!(key).to_string() + "\n",
+        (_, true) => digest(&secret) + "\n",
+        _ => {
             let keys = vec![key];
             toml::to_string(&KeysFile { keys }).map_err(|error| ApiKeyError::Usage(error.to_string()))?
         }
@@ -128,11 +133,7 @@ fn generate() -> Result<Zeroizing<String>, GetRandomFailed> {
 
 /// The entry for `secret`, checked by what reads it from a file.
 fn entry(args: &NewArgs, secret: &str) -> Result<Key, ApiKeyError> {
-    let digest: String = Sha256::digest(secret)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let mut fields = json!({"name": args.name, "sha256": digest, "scopes": args.scope});
+    let mut fields = json!({"name": args.name, "sha256": digest(secret), "scopes": args.scope});
     let mut set = |name: &str, value: serde_json::Value| {
         if !value.is_null() && value != json!([]) {
             fields[name] = value;
@@ -142,8 +143,23 @@ fn entry(args: &NewArgs, secret: &str) -> Result<Key, ApiKeyError> {
     set("rate", json!(args.rate));
     set("bytes", json!(args.bytes));
     set("not_after", json!(args.not_after));
-    serde_path_to_error::deserialize(fields)
-        .map_err(|error| ApiKeyError::Usage(format!("{}: {}", error.path(), error.inner())))
+    serde_path_to_error::deserialize(fields).map_err(|error| {
+        let path = error.path().to_string();
+        let option = match path.split('[').next().unwrap_or_default() {
+            "scopes" => "--scope",
+            "destinations" => "--destination",
+            "rate" => "--rate",
+            "bytes" => "--bytes",
+            "not_after" => "--not-after",
+            _ => "NAME",
+        };
+        ApiKeyError::Usage(format!("{option}: {}", error.inner()))
+    })
+}
+
+fn digest(secret: &str) -> String {
+    let digest = Sha256::digest(secret);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
@@ -166,6 +182,7 @@ mod tests {
             bytes: None,
             not_after: None,
             key_file: None,
+            digest: false,
             json: false,
         };
         change(&mut args);
@@ -192,6 +209,7 @@ mod tests {
             text.starts_with("[[keys]]\nname = \"orders\"\nsha256 = \""),
             "{text}"
         );
+        assert!(!text.contains("off"), "{text}");
         assert!(!text.contains(&secret[PREFIX.len()..]), "{text}");
     }
 
@@ -201,17 +219,17 @@ mod tests {
             let words = entry(&args, "x").unwrap_err().to_string();
             assert!(words.contains(expected), "{words}");
         };
-        check(args("", |_| ()), "name: expected 1 to 128 bytes");
-        check(args("a", |args| args.scope = vec!["root".into()]), "scopes");
-        check(args("a", |args| args.rate = Some("often".into())), "rate: ");
-        check(args("a", |args| args.bytes = Some("much".into())), "bytes: ");
+        check(args("", |_| ()), "NAME: expected 1 to 128 bytes");
+        check(args("a", |args| args.scope = vec!["root".into()]), "--scope: ");
+        check(args("a", |args| args.rate = Some("often".into())), "--rate: ");
+        check(args("a", |args| args.bytes = Some("much".into())), "--bytes: ");
         check(
             args("a", |args| args.not_after = Some("soon".into())),
-            "not_after: expected a moment",
+            "--not-after: expected a moment",
         );
         check(
             args("a", |args| args.destination = vec!["x".into()]),
-            "destinations[0]: ",
+            "--destination: ",
         );
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::paint;
 use crate::config::{Config, Loaded};
+use crate::setting::{Finding, Findings};
 
 mod bus;
 mod certificates;
@@ -77,13 +78,16 @@ impl Line {
     }
 }
 
-/// Checks everything and prints each result as it is found. Returns whether nothing failed.
+/// Checks everything and prints each result as it is found. `refused` is why `serve` would not start, by the files that settings
+/// name. Returns whether nothing failed.
 ///
 /// # Errors
 /// The output fails.
-pub async fn run(loaded: &Loaded, demo: bool, json: bool) -> std::io::Result<bool> {
+pub async fn run(loaded: &Loaded, refused: Findings, demo: bool, json: bool) -> std::io::Result<bool> {
     let mut printer = Printer { json, fails: false };
-    printer.print(&configuration(loaded))?;
+    for line in configuration(loaded, refused) {
+        printer.print(&line)?;
+    }
     let config = &loaded.config;
     for line in machine::look(config) {
         printer.print(&line)?;
@@ -108,16 +112,30 @@ pub async fn run(loaded: &Loaded, demo: bool, json: bool) -> std::io::Result<boo
     Ok(!printer.fails)
 }
 
-/// The configuration has been loaded: anything wrong with it has ended the command before.
-fn configuration(loaded: &Loaded) -> Line {
-    match loaded.warnings.as_slice() {
-        [] => Line::ok("configuration", "fit to run"),
+/// The configuration has been loaded: anything wrong with the values themselves has ended the command before.
+fn configuration(loaded: &Loaded, refused: Findings) -> Vec<Line> {
+    const CHECK: &str = "configuration";
+    // These have lines of their own.
+    let is_told = |key: &str| key == "auth.users_file" || key.starts_with("bus.");
+    let errors: Vec<_> = refused
+        .errors
+        .into_iter()
+        .filter(|error| !is_told(&error.key))
+        .collect();
+    if !errors.is_empty() {
+        let advice = "serve ends with exit code 78; herald check says the same";
+        let fail = |error: Finding| Line::fail(CHECK, error.to_string(), advice);
+        return errors.into_iter().map(fail).collect();
+    }
+    let line = match loaded.warnings.as_slice() {
+        [] => Line::ok(CHECK, "fit to run"),
         warnings => {
             let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             let advice = "herald check prints every value with its source";
-            Line::warn("configuration", warnings.join("; "), advice)
+            Line::warn(CHECK, warnings.join("; "), advice)
         }
-    }
+    };
+    vec![line]
 }
 
 struct Printer {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::destination::Prefixes;
 use crate::file_watch::settings_file::FileError;
+use crate::permissions::Action;
+use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
 use crate::setting::Findings;
 use crate::task::Task;
 use store::KeyStore;
@@ -63,6 +65,24 @@ impl Policy {
         self.open
     }
 
+    /// Why this user may not publish at all, whatever the rules say.
+    pub(crate) fn bars_user(&self, action: Action, principal: &Principal) -> Option<&'static str> {
+        match action != Action::Publish || self.open || role_grants(principal, Scope::Publish) {
+            true => None,
+            false => Some("the user has neither ROLE_PUBLISHER nor ROLE_ADMIN"),
+        }
+    }
+
+    /// The same for the holder of a key.
+    pub(crate) fn bars_key(&self, action: Action, key: &ApiKey) -> Option<&'static str> {
+        match key.grants(Scope::Publish) {
+            _ if self.open || action != Action::Publish => None,
+            _ if key.has_ended() => Some("the key has ended (not_after)"),
+            true => None,
+            false => Some("the key does not have the scope publish"),
+        }
+    }
+
     /// The key of this name.
     pub(crate) fn named(&self, name: &str) -> Option<Arc<ApiKey>> {
         self.keys.current().named(name).cloned()
@@ -72,6 +92,11 @@ impl Policy {
     pub(super) fn key(&self, token: &str) -> Option<Arc<ApiKey>> {
         self.keys.current().find(token).cloned()
     }
+}
+
+/// Whether a role of `principal` grants `scope`.
+pub(super) fn role_grants(principal: &Principal, scope: Scope) -> bool {
+    principal.has_role(ROLE_ADMIN) || (scope == Scope::Publish && principal.has_role(ROLE_PUBLISHER))
 }
 
 #[cfg(test)]

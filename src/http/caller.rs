@@ -10,14 +10,14 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
-use super::access::{ApiKey, Policy, Scope};
+use super::access::{self, ApiKey, Policy, Scope};
 use super::api::State;
 use super::audit::{Guard, Told};
 use super::error::ApiError;
 use crate::auth::presented::Presented as Credential;
 use crate::auth::{AuthError, Authenticator};
 use crate::permissions::Who;
-use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
+use crate::principal::Principal;
 use crate::setting::Secret;
 use crate::ws::peer::Peer;
 
@@ -128,11 +128,6 @@ impl IntoResponse for Denied {
     }
 }
 
-/// Whether a role of `principal` grants `scope`.
-fn role_grants(principal: &Principal, scope: Scope) -> bool {
-    principal.has_role(ROLE_ADMIN) || (scope == Scope::Publish && principal.has_role(ROLE_PUBLISHER))
-}
-
 /// The credentials in an `Authorization` header.
 enum Presented<'a> {
     Nothing,
@@ -237,7 +232,7 @@ async fn user(
 ) -> Result<Caller, Denied> {
     let is_token = matches!(credential, Credential::Token(_));
     match authenticator.authenticate(credential, address).await {
-        Ok(principal) if role_grants(&principal, scope) => Ok(Caller::User(principal)),
+        Ok(principal) if access::role_grants(&principal, scope) => Ok(Caller::User(principal)),
         Ok(principal) => Err(Denied {
             error: ApiError::Forbidden("the user does not have the role for this"),
             caller: Some(Caller::User(principal)),

@@ -82,12 +82,17 @@ pub(crate) async fn get_permission(
         (Some(user), None) => {
             let known = state.authenticator.known(user);
             let known = known.ok_or_else(|| ApiError::NotFound("there is no such user".into()))?;
-            (explain(Who::User(&known))?, Some(known.user().as_str().into()))
+            let bar = state.policy.bars_user(action, &known);
+            (
+                explain(Who::User(&known))?.unless_barred(bar),
+                Some(known.user().as_str().into()),
+            )
         }
         (None, Some(key)) => {
             let known = state.policy.named(key);
             let known = known.ok_or_else(|| ApiError::NotFound("there is no such key".into()))?;
-            (explain(Who::Key(&known.destinations))?, None)
+            let bar = state.policy.bars_key(action, &known);
+            (explain(Who::Key(&known.destinations))?.unless_barred(bar), None)
         }
         _ => return Err(ApiError::BadRequest(expected.into())),
     };

@@ -20,7 +20,7 @@ pub struct Decision {
     /// What was asked for: `SUBSCRIBE`, `SEND` or `publishing`.
     #[schema(example = "SUBSCRIBE")]
     pub action: &'static str,
-    /// The destination as it is looked for among the rules: of an application or user destination without its prefix.
+    /// The destination as it was asked for; of what a built-in route does, where it does it.
     #[schema(example = "/queue/orders")]
     pub destination: String,
     /// The rule that decided, by its key; of none, the default that did.
@@ -81,6 +81,27 @@ impl fmt::Display for Unexplained {
     }
 }
 
+impl Decision {
+    /// The same, unless there is a reason to refuse that no rule changes.
+    pub fn unless_barred(self, reason: Option<&str>) -> Self {
+        match reason {
+            None => self,
+            Some(reason) => Self {
+                permitted: false,
+                by: reason.to_owned(),
+                looked_at: Vec::new(),
+                effect: None,
+                ..self
+            },
+        }
+    }
+
+    fn written(self, text: &str) -> Self {
+        let destination = text.to_owned();
+        Self { destination, ..self }
+    }
+}
+
 impl Permissions {
     /// [`Permissions::explain`] for a destination as `who` would write it; of what is published, `/user/queue/x` is some user's.
     ///
@@ -96,10 +117,10 @@ impl Permissions {
         if action == Action::Publish {
             let path = Path::parse(text).map_err(Unexplained::Destination)?;
             return match path.after(&prefixes.user_prefix) {
-                Some(path) => Ok(self.explain(action, who, Ask::SomeUser(&path))),
+                Some(path) => Ok(self.explain(action, who, Ask::SomeUser(&path)).written(text)),
                 None => {
                     let target = prefixes.broadcast(text).map_err(Unexplained::Destination)?;
-                    Ok(self.explain(action, who, (&target).into()))
+                    Ok(self.explain(action, who, (&target).into()).written(text))
                 }
             };
         }
@@ -107,7 +128,7 @@ impl Permissions {
         let destination = prefixes
             .for_client(text, user)
             .map_err(Unexplained::Destination)?;
-        Ok(self.explain(action, who, (&destination).into()))
+        Ok(self.explain(action, who, (&destination).into()).written(text))
     }
 
     /// Decides as [`Permissions::decide`] does, and explains.

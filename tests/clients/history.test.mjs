@@ -81,6 +81,20 @@ test('a subscription that has heard nothing resumes by its RECEIPT', async (t) =
   assert.deepEqual(reloads.items, []);
 });
 
+test('where nothing is kept every reconnect is a reload', async (t) => {
+  const herald = await Herald.start(t, { HERALD_HISTORY__USER: 'false' });
+  const { client, shown, reloads, connects, cut } = following(t, herald);
+  await connects.next();
+  await settled(client);
+  assert.deepEqual(reloads.items, []);
+  for (let round = 0; round < 2; round += 1) {
+    cut();
+    assert.equal(await reloads.next(), 'history-off');
+  }
+  await order(herald, 1);
+  assert.equal(await shown.next(), '1');
+});
+
 test('after a restart the client is told to reload, and is live', async (t) => {
   const herald = await Herald.start(t);
   const { client, shown, reloads, connects } = following(t, herald);

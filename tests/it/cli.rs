@@ -490,6 +490,13 @@ async fn the_doctor_tells_what_would_not_work() {
     .await;
     let file = doctor().set("HERALD_AUTH__USERS_FILE", "/nowhere/users.toml");
     check(file, FAILURE, &[("users", "fail", "/nowhere/users.toml")]).await;
+    for (setting, path) in [
+        ("HERALD_API__KEYS_FILE", "/nowhere/keys.toml"),
+        ("HERALD_HISTORY__PATH", "/nowhere/history"),
+    ] {
+        let file = doctor().set(setting, path);
+        check(file, FAILURE, &[("configuration", "fail", "/nowhere")]).await;
+    }
     let files = doctor().set("HERALD_HTTP__MAX_CONNECTIONS", "4000000000");
     check(files, Some(0), &[("open files", "warn", "http.max_connections")]).await;
 

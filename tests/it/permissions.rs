@@ -247,6 +247,16 @@ async fn an_explanation_is_the_decision() {
         let decided: Value = explain(query).await.json();
         assert_eq!(decided["permitted"], permitted, "{query} {decided}");
     }
+    for (who, bar) in [
+        ("key=scraper", "the key does not have the scope publish"),
+        ("key=old", "the key has ended (not_after)"),
+        ("user=test1", "the user has neither ROLE_PUBLISHER nor ROLE_ADMIN"),
+    ] {
+        let path = format!("/api/v1/explain/permission?action=publish&destination=/user/queue/orders&{who}");
+        let decided: Value = app.get(&path).await.json();
+        assert_eq!((&decided["permitted"], &decided["by"]), (&json!(false), &json!(bar)));
+        assert_eq!(decided["destination"], "/user/queue/orders");
+    }
     for (query, status) in [
         ("action=subscribe&destination=/queue/x&user=nobody", 404),
         ("action=publish&destination=/queue/x&key=nobody", 404),

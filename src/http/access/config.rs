@@ -143,7 +143,7 @@ pub struct Key {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// Its rate of bytes of bodies, counted once for each target. Beyond it: 429.
-    #[serde(default = "unlimited")]
+    #[serde(default = "unlimited", skip_serializing_if = "is_unlimited")]
     pub bytes: ByteRate,
     /// Until when it is good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +152,10 @@ pub struct Key {
 
 fn unlimited() -> ByteRate {
     ByteRate::OFF
+}
+
+fn is_unlimited(rate: &ByteRate) -> bool {
+    *rate == ByteRate::OFF
 }
 
 impl Key {

@@ -58,11 +58,18 @@ impl KeyStore {
         let content = file.read()?;
         let (read, found) = self.check(&file, &content)?;
         // What is wrong with the configuration's own keys was noted before.
-        let of_file = |finding: &Finding| finding.key.starts_with(file.setting);
-        findings.errors.extend(found.errors.into_iter().filter(of_file));
+        let of_file = |finding: Finding| {
+            let place = finding.key.strip_prefix(file.setting)?.trim_start();
+            let message = format!("{}, {place}: {}", file.path.display(), finding.message);
+            let key = file.setting.to_owned();
+            Some(Finding { key, message })
+        };
+        findings
+            .errors
+            .extend(found.errors.into_iter().filter_map(of_file));
         findings
             .warnings
-            .extend(found.warnings.into_iter().filter(of_file));
+            .extend(found.warnings.into_iter().filter_map(of_file));
         *self.current.write() = Arc::new(read.keys);
         *self.watched.lock() = Some((file, content));
         Ok(())

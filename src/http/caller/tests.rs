@@ -127,7 +127,7 @@ fn roles_grant_scopes() {
     let check = |role: &str, expected: [bool; 4]| {
         let principal = Principal::new(UserName::parse("u").unwrap(), [role]);
         let got = [Scope::Publish, Scope::Read, Scope::Metrics, Scope::Admin]
-            .map(|scope| role_grants(&principal, scope));
+            .map(|scope| crate::http::access::role_grants(&principal, scope));
         assert_eq!(got, expected, "{role}");
     };
     check("ROLE_USER", [false; 4]);
