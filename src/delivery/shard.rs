@@ -283,6 +283,13 @@ impl Shard {
     }
 
     fn unsubscribe(&mut self, slot: Slot, number: u32, receipt: Option<Bytes>) {
+        if let Some((_, session)) = self.roster.get(slot)
+            && self.resuming.is_held(session.key, number)
+        {
+            // What is still read of its replay is dropped.
+            let key = session.key;
+            self.resuming.leave(key, &self.roster);
+        }
         let Some((hot, session)) = self.roster.get_mut(slot) else {
             return;
         };

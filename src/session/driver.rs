@@ -23,7 +23,6 @@ use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
 use crate::limit::{AddressGroup, Limit};
-use crate::stomp::Frame;
 use crate::task;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
@@ -32,12 +31,14 @@ use crate::ws::upgrade::{Connection, register};
 use crate::ws::writer::{flush_last, write_outbox};
 
 mod act;
+mod ahead;
 mod greet;
 mod renew;
 mod resume;
 mod room;
 
 use act::{Reading, Source, on_frame};
+use ahead::Ahead;
 use greet::{LoggedIn, Stranger, meet};
 
 /// How long the last frames may take to reach the kernel.
@@ -245,15 +246,15 @@ fn read(
     outbox: &Outbox,
 ) -> impl Future<Output = End> + Send {
     let mut requests = application::InFlight::default();
-    let mut later: Option<Box<Frame>> = None;
+    let mut ahead = Ahead::default();
     async move {
         if let Err(reject) = context.rules.chain.joined(session.principal()) {
             return error_end(reject.into(), session.version(), &context.metrics);
         }
         loop {
             let input = async {
-                match later.take() {
-                    Some(frame) => Ok(Input::Frame(*frame)),
+                match ahead.pop() {
+                    Some(frame) => Ok(Input::Frame(frame)),
                     None => inputs.next().await,
                 }
             };
@@ -266,7 +267,7 @@ fn read(
                     let reading = Reading {
                         requests: &mut requests,
                         inputs,
-                        later: &mut later,
+                        ahead: &mut ahead,
                     };
                     Box::pin(on_frame(context, session, source, outbox, reading, frame))
                 }

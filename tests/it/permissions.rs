@@ -1,6 +1,7 @@
 //! Promise: `[permissions]` decides alike over STOMP, REST and in explanations: variables are compared with who asks, a closed
 //! default refuses what no rule fits, keys keep to their destinations and rates, and a refusal names its rule.
 
+use herald::config::Config;
 use serde_json::{Value, json};
 
 use crate::support::app::{ANNA, App, BEN};
@@ -44,13 +45,20 @@ fn digest(token: &str) -> String {
         .collect()
 }
 
+/// Where anyone who reaches the port may publish.
 async fn start() -> App {
+    start_with(|_, _| ()).await
+}
+
+/// The same, with what `more` takes of the configuration that was read.
+async fn start_with(more: impl FnOnce(&mut Config, &Config)) -> App {
     let mut text = KEYS.to_owned();
     for name in ["SHOP", "TILL", "METRICS", "OLD"] {
         text = text.replace(name, &digest(&name.to_lowercase()));
     }
-    let read: herald::config::Config = toml::from_str(&text).unwrap();
+    let read: Config = toml::from_str(&text).unwrap();
     App::with(|config| {
+        more(config, &read);
         config.api.keys = read.api.keys;
         config.permissions = read.permissions;
     })
@@ -247,16 +255,6 @@ async fn an_explanation_is_the_decision() {
         let decided: Value = explain(query).await.json();
         assert_eq!(decided["permitted"], permitted, "{query} {decided}");
     }
-    for (who, bar) in [
-        ("key=scraper", "the key does not have the scope publish"),
-        ("key=old", "the key has ended (not_after)"),
-        ("user=test1", "the user has neither ROLE_PUBLISHER nor ROLE_ADMIN"),
-    ] {
-        let path = format!("/api/v1/explain/permission?action=publish&destination=/user/queue/orders&{who}");
-        let decided: Value = app.get(&path).await.json();
-        assert_eq!((&decided["permitted"], &decided["by"]), (&json!(false), &json!(bar)));
-        assert_eq!(decided["destination"], "/user/queue/orders");
-    }
     for (query, status) in [
         ("action=subscribe&destination=/queue/x&user=nobody", 404),
         ("action=publish&destination=/queue/x&key=nobody", 404),
@@ -275,4 +273,22 @@ async fn an_explanation_is_the_decision() {
         .await
         .unwrap();
     assert_eq!(answer.status, 403);
+}
+
+#[tokio::test]
+async fn an_explanation_says_who_may_not_publish_at_all() {
+    let app = start_with(|config, read| config.api.access = read.api.access).await;
+    for (who, bar) in [
+        ("key=scraper", "the key does not have the scope publish"),
+        ("key=old", "the key has ended (not_after)"),
+        ("user=test1", "the user has neither ROLE_PUBLISHER nor ROLE_ADMIN"),
+    ] {
+        let path = format!("/api/v1/explain/permission?action=publish&destination=/user/queue/orders&{who}");
+        let decided: Value = app.get(&path).await.json();
+        assert_eq!(
+            (&decided["permitted"], &decided["by"]),
+            (&json!(false), &json!(bar))
+        );
+        assert_eq!(decided["destination"], "/user/queue/orders");
+    }
 }

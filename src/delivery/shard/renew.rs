@@ -17,7 +17,7 @@ impl Shard {
         }
         let lost = self.not_permitted(slot, judge);
         for lost in &lost {
-            self.lose(slot, lost.number);
+            self.unsubscribe(slot, lost.number, None);
         }
         self.begin_life(slot);
         lost
@@ -48,16 +48,5 @@ impl Shard {
             }),
             To::Held { .. } => self.resuming.target(session.key, held.number).cloned(),
         }
-    }
-
-    fn lose(&mut self, slot: Slot, number: u32) {
-        let Some((_, session)) = self.roster.get(slot) else {
-            return;
-        };
-        let key = session.key;
-        if self.resuming.is_held(key, number) {
-            self.resuming.leave(key, &self.roster);
-        }
-        self.unsubscribe(slot, number, None);
     }
 }

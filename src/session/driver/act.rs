@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::ahead::Ahead;
 use super::renew;
 use super::resume::{self, Resume};
 use crate::delivery::outbox::Outbox;
@@ -30,8 +31,19 @@ pub(super) struct Source<'a> {
 pub(super) struct Reading<'a, 'i> {
     pub(super) requests: &'a mut application::InFlight,
     pub(super) inputs: &'a mut Inputs<'i>,
-    /// A frame that was read ahead, and comes next.
-    pub(super) later: &'a mut Option<Box<Frame>>,
+    /// Frames that were read ahead, and come next.
+    pub(super) ahead: &'a mut Ahead,
+}
+
+impl<'i> Reading<'_, 'i> {
+    /// The same, for one frame.
+    pub(super) fn again(&mut self) -> Reading<'_, 'i> {
+        Reading {
+            requests: self.requests,
+            inputs: self.inputs,
+            ahead: self.ahead,
+        }
+    }
 }
 
 /// Executes one frame. Returns the session's end, if the frame causes it.

@@ -1,8 +1,9 @@
 //! A SUBSCRIBE with `last-message-id`: does what [`crate::session::recovery`] says, and bounds how long each step may take.
 //! Knows the bus by its history alone.
 //!
-//! Meanwhile the driver acts on no further frame, so RECEIPTs keep the order of their frames. One exception: while there is no
-//! room in the outbox, ACK and NACK pass, since only they make room behind a window; the first other frame waits.
+//! Meanwhile the driver acts on no further frame, so RECEIPTs keep the order of their frames, and what a SEND causes finds the
+//! subscription. But for waits for room in the outbox ([`super::room`]): a client that first wants its other frames answered
+//! would never make any.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::act::{Reading, Source};
-use super::room::{Room, take_room};
+use super::room::{Room, Silent, Waits, take_room};
 use crate::bus::History;
 use crate::bus::history::{Caps, Request};
 use crate::close_reason::CloseReason;
@@ -144,6 +145,7 @@ async fn steps(
     let mut recovery = Recovery::begin(&after, history.is_some(), registry.head(kind));
     let mut subscription = Some(subscription);
     let piece = (outbox.limit_bytes() / PIECES_PER_OUTBOX).min(PIECE_BYTES_MAX);
+    let mut silent = Silent::Reads;
     // Given back before the client makes room for the next piece, however long that takes.
     let mut turn = None;
     loop {
@@ -166,14 +168,23 @@ async fn steps(
                 }
                 recovery.info(info);
             }
-            Step::TakeRoom => match take_room(context, session, source, outbox, &mut reading, piece).await {
-                Room::Taken(taken) => {
-                    turn = Some(taken);
-                    recovery.room(true);
+            Step::TakeRoom => {
+                let waits = match subscription {
+                    Some(_) => Waits::All,
+                    None => Waits::Resumes,
+                };
+                match take_room(context, session, source, outbox, &mut reading, waits, piece).await {
+                    Room::Taken(taken) => {
+                        turn = Some(taken);
+                        recovery.room(true);
+                    }
+                    Room::None(why) => {
+                        silent = why;
+                        recovery.room(false);
+                    }
+                    Room::Ended(end) => return end,
                 }
-                Room::None => recovery.room(false),
-                Room::Ended(end) => return end,
-            },
+            }
             Step::Hold => {
                 let bound = Bound {
                     messages: history.map_or(0, |history| history.caps().messages),
@@ -227,12 +238,7 @@ async fn steps(
                 return None;
             }
             Step::TooSlow => {
-                let (limit, bytes) = outbox.passed();
-                let message = format!(
-                    "SUBSCRIBE: {}: over {bytes} bytes ({})",
-                    CloseReason::SlowConsumer.words(),
-                    limit.name()
-                );
+                let message = format!("SUBSCRIBE: {}: {silent}", CloseReason::SlowConsumer.words());
                 // A RECEIPT that was sent already is no answer to this.
                 let receipt = subscription.is_some().then_some(&*receipt);
                 let mut refusal = Refusal::new(CloseReason::SlowConsumer, message).with_receipt(receipt);

@@ -3,15 +3,22 @@
 //! **Progress.** Whoever reads, or acknowledges behind a window, may take as long as it likes: each frame that leaves the
 //! outbox begins the time anew. Who does neither within [`READ_TIMEOUT`] or [`ACK_TIMEOUT`] is a slow consumer.
 //!
+//! **Frames.** The client may want its other frames answered before it acknowledges, so it is read all the while. Once the
+//! subscription has its RECEIPT, frames are acted on as ever, in their order; a second resume waits, and all frames behind it
+//! ([`Waits`]). Acknowledgements that nothing depends on overtake: only they make room behind a window.
+//!
 //! **Half.** A replay leaves half of the outbox to what comes live for the session's other subscriptions.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::act::{Reading, Source, on_acknowledgement};
+use super::act::{Reading, Source, on_acknowledgement, on_frame};
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::{Outbox, Pushed};
 use crate::session::context::Context;
@@ -33,18 +40,63 @@ pub(super) enum Room<'a> {
     /// As much as was asked for, and a turn to read.
     Taken(SemaphorePermit<'a>),
     /// The client has made none.
-    None,
+    None(Silent),
     /// The session has to end, or has ended.
     Ended(Option<End>),
 }
 
+/// What a client did not do for too long.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Silent {
+    /// It read nothing of what waits for it.
+    Reads,
+    /// It has read everything, and acknowledged nothing.
+    Acknowledges,
+}
+
+impl Silent {
+    fn patience(self) -> Duration {
+        match self {
+            Self::Reads => READ_TIMEOUT,
+            Self::Acknowledges => ACK_TIMEOUT,
+        }
+    }
+}
+
+impl fmt::Display for Silent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.patience().as_secs();
+        match self {
+            Self::Reads => write!(f, "nothing was read for {seconds}s while more waits"),
+            Self::Acknowledges => write!(f, "nothing was acknowledged for {seconds}s while more waits"),
+        }
+    }
+}
+
+/// Which frames wait until there is room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// All but acknowledgements: the subscription does not exist yet, and what they cause would not find it.
+    All,
+    /// A SUBSCRIBE that resumes, since a session resumes one subscription at a time; and those behind it, whose order it is.
+    Resumes,
+}
+
+impl Waits {
+    fn holds(self, frame: &Frame) -> bool {
+        let resumes = frame.command == Command::Subscribe && frame.headers.get("last-message-id").is_some();
+        self == Self::All || resumes
+    }
+}
+
 /// Takes room for `bytes`.
 pub(super) async fn take_room<'c>(
-    context: &'c Context,
+    context: &'c Arc<Context>,
     session: &mut Session,
     source: Source<'_>,
     outbox: &Outbox,
     reading: &mut Reading<'_, '_>,
+    waits: Waits,
     bytes: usize,
 ) -> Room<'c> {
     let (mut last, mut moved) = (outbox.waiting(), Instant::now());
@@ -72,40 +124,73 @@ pub(super) async fn take_room<'c>(
             moved = Instant::now();
         }
         last = now;
-        let patience = match now.1 {
-            Some(_) => READ_TIMEOUT,
-            None => ACK_TIMEOUT,
+        let silent = match now.1 {
+            Some(_) => Silent::Reads,
+            None => Silent::Acknowledges,
         };
-        let reads = reading.later.is_none();
+        // What waited for this subscription to exist.
+        if reading.ahead.front().is_some_and(|frame| !waits.holds(frame))
+            && let Some(frame) = reading.ahead.pop()
+        {
+            match act(context, session, source, outbox, reading.again(), frame).await {
+                None => continue,
+                ended => return Room::Ended(ended),
+            }
+        }
+        let reads = !reading.ahead.is_full();
         // While Herald itself delays reading, the silence is not the client's.
         liveness.paused.store(!reads, Ordering::Relaxed);
-        tokio::select! {
-            () = sleep_until(moved + patience) => return Room::None,
-            () = sleep(ROOM_RETRY) => {}
+        let ended = tokio::select! {
+            () = sleep_until(moved + silent.patience()) => return Room::None(silent),
+            () = sleep(ROOM_RETRY) => None,
             input = reading.inputs.next(), if reads => match input {
                 Ok(Input::Frame(frame)) if makes_room(&frame) => {
-                    if let Err(refusal) = reading.inputs.idle(outbox.acks().take_missed(), &frame) {
-                        let end = error_end(refusal, session.version(), &context.metrics);
-                        return Room::Ended(Some(end));
-                    }
-                    let ended = on_acknowledgement(context, session, source, outbox, frame).await;
-                    if ended.is_some() {
-                        return Room::Ended(ended);
+                    match reading.inputs.idle(outbox.acks().take_missed(), &frame) {
+                        Ok(()) => on_acknowledgement(context, session, source, outbox, frame).await,
+                        Err(refusal) => Some(error_end(refusal, session.version(), &context.metrics)),
                     }
                 }
-                Ok(Input::Frame(frame)) => *reading.later = Some(Box::new(frame)),
-                Ok(Input::Ping(payload)) => source.key.say(pong_frame(&payload)).await,
-                Ok(Input::Pong) => liveness.pong.store(source.key.now(), Ordering::Relaxed),
-                Ok(Input::Empty) => {}
-                Ok(Input::Close) => return Room::Ended(Some(close_end(CloseReason::Normal))),
-                Ok(Input::Gone) => return Room::Ended(Some(gone())),
-                Err(refusal) => {
-                    let end = error_end(refusal, session.version(), &context.metrics);
-                    return Room::Ended(Some(end));
+                Ok(Input::Frame(frame)) if reading.ahead.is_empty() && !waits.holds(&frame) => {
+                    act(context, session, source, outbox, reading.again(), frame).await
                 }
+                Ok(Input::Frame(frame)) => {
+                    reading.ahead.push(frame);
+                    None
+                }
+                Ok(Input::Ping(payload)) => {
+                    source.key.say(pong_frame(&payload)).await;
+                    None
+                }
+                Ok(Input::Pong) => {
+                    liveness.pong.store(source.key.now(), Ordering::Relaxed);
+                    None
+                }
+                Ok(Input::Empty) => None,
+                Ok(Input::Close) => Some(close_end(CloseReason::Normal)),
+                Ok(Input::Gone) => Some(gone()),
+                Err(refusal) => Some(error_end(refusal, session.version(), &context.metrics)),
             },
+        };
+        if ended.is_some() {
+            return Room::Ended(ended);
         }
     }
+}
+
+/// Executes a frame of a session that resumes. Boxed as what it is, since a frame may lead to a resume, and that here again.
+fn act<'f, 'i: 'f>(
+    context: &'f Arc<Context>,
+    session: &'f mut Session,
+    source: Source<'f>,
+    outbox: &'f Outbox,
+    reading: Reading<'f, 'i>,
+    frame: Frame,
+) -> BoxFuture<'f, Option<End>> {
+    if let Err(refusal) = reading.inputs.idle(outbox.acks().take_missed(), &frame) {
+        let end = error_end(refusal, session.version(), &context.metrics);
+        return Box::pin(async move { Some(end) });
+    }
+    Box::pin(on_frame(context, session, source, outbox, reading, frame))
 }
 
 /// Whether the frame is an acknowledgement that nothing else depends on.

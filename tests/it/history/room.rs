@@ -1,5 +1,5 @@
-//! The promise: while a replay waits until its client makes room, ACK and NACK are executed, counted and limited as ever, and
-//! other frames wait, in their order.
+//! The promise: while a replay waits until its client makes room, the session does not stand still: ACK and NACK are executed,
+//! counted and limited as ever, other frames are answered in their order, and a second resume waits for the first.
 
 use std::time::Duration;
 
@@ -115,23 +115,108 @@ async fn an_ack_of_a_message_id_is_answered_by_a_note() {
     );
 }
 
+/// What one MESSAGE or RECEIPT is, by its subscription or its id.
+fn told(frame: &str) -> String {
+    let name = match frame.starts_with("RECEIPT\n") {
+        true => "receipt-id:",
+        false => "subscription:",
+    };
+    header(frame, name).unwrap_or_else(|| panic!("{frame:.200}"))
+}
+
+/// The next RECEIPT; MESSAGEs in front of it are counted in `messages`.
+async fn receipt(client: &mut Client, messages: &mut usize) -> String {
+    loop {
+        let frame = text(client).await;
+        match frame.starts_with("MESSAGE\n") {
+            true => *messages += 1,
+            false => return told(&frame),
+        }
+    }
+}
+
 #[tokio::test]
-async fn other_frames_wait_and_keep_their_order() {
+async fn other_frames_are_answered_in_their_order() {
     let (_app, mut client) = resuming("").await;
-    let unsubscribe = "UNSUBSCRIBE\nid:errors\nreceipt:one\n\n\0";
-    let send = "SEND\ndestination:/queue/other\nreceipt:two\n\nbody\0";
-    client.say(unsubscribe).await;
-    client.say(send).await;
-    for n in 0..MISSED {
-        let message = text(&mut client).await;
-        assert!(message.starts_with("MESSAGE\n"), "{n}: {message:.200}");
-        assert!(message.contains(&format!("\n\n\"{n} ")), "{n}: {message:.200}");
-    }
-    for receipt in ["one", "two"] {
+    client.say("UNSUBSCRIBE\nid:errors\nreceipt:one\n\n\0").await;
+    client
+        .say("SEND\ndestination:/app/message\nreceipt:two\n\n{}\0")
+        .await;
+    let (mut next, mut receipts) = (0, Vec::new());
+    while next < MISSED || receipts.len() < 2 {
         let frame = text(&mut client).await;
-        assert!(
-            frame.contains(&format!("RECEIPT\nreceipt-id:{receipt}\n")),
-            "{frame}"
-        );
+        match frame.starts_with("RECEIPT\n") {
+            true => receipts.push(told(&frame)),
+            false => {
+                assert!(frame.contains(&format!("\n\n\"{next} ")), "{next}: {frame:.200}");
+                next += 1;
+            }
+        }
     }
+    assert_eq!(receipts, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn who_wants_an_answer_before_it_acknowledges_gets_it() {
+    let (_app, mut client, mut ack) = behind_a_window().await;
+    for n in 1..=20 {
+        let send = format!("SEND\ndestination:/app/message\nreceipt:{n}\n\n{{}}\0");
+        client.say(send).await;
+        assert_eq!(receipt(&mut client, &mut 0).await, n.to_string());
+        client.say(format!("ACK\nid:{ack}\n\n\0")).await;
+        let message = text(&mut client).await;
+        assert!(message.contains(&format!("\n\n\"{n} ")), "{message:.200}");
+        ack = header(&message, "ack:").expect("an ack header");
+    }
+    // An acknowledgement within a transaction makes room as well.
+    client
+        .say(format!(
+            "BEGIN\ntransaction:t\n\n\0ACK\nid:{ack}\ntransaction:t\n\n\0COMMIT\ntransaction:t\n\n\0"
+        ))
+        .await;
+    let message = text(&mut client).await;
+    assert!(message.contains("\n\n\"21 "), "{message:.200}");
+}
+
+#[tokio::test]
+async fn a_second_resume_waits_for_the_first_and_acknowledgements_pass_it() {
+    let (app, mut client, mut ack) = behind_a_window().await;
+    let mut other = app.session("1.2").await;
+    let at = subscribe(&mut other, "0", "/queue/other", None, "").await;
+    post(&app, &json!({"destination": "/queue/other", "payload": "missed"})).await;
+    let position = at.get("position");
+    client
+        .say(format!(
+            "SUBSCRIBE\nid:1\ndestination:/queue/other\nlast-message-id:{position}\nreceipt:second\n\n\0"
+        ))
+        .await;
+    client.say("UNSUBSCRIBE\nid:errors\nreceipt:third\n\n\0").await;
+    client.say(format!("ACK\nid:{ack}\n\n\0")).await;
+    let (mut next, mut rest) = (1, Vec::new());
+    while next < MISSED || rest.len() < 3 {
+        let frame = text(&mut client).await;
+        match header(&frame, "subscription:").as_deref() {
+            Some("0") => {
+                assert!(frame.contains(&format!("\n\n\"{next} ")), "{next}: {frame:.200}");
+                next += 1;
+                ack = header(&frame, "ack:").expect("an ack header");
+                client.say(format!("ACK\nid:{ack}\n\n\0")).await;
+            }
+            _ => rest.push(told(&frame)),
+        }
+    }
+    assert_eq!(rest, ["second", "1", "third"]);
+}
+
+#[tokio::test]
+async fn a_replay_that_waits_ends_with_its_subscription() {
+    let (app, mut client, _) = behind_a_window().await;
+    client.say("UNSUBSCRIBE\nid:0\nreceipt:gone\n\n\0").await;
+    assert_eq!(receipt(&mut client, &mut 0).await, "gone");
+    // Its id and the session are as good as new.
+    let begun = subscribe(&mut client, "0", NEWS, None, "").await;
+    assert_eq!(begun.outcome(), (None, None));
+    post(&app, &json!({"destination": NEWS, "payload": "anew"})).await;
+    let message = text(&mut client).await;
+    assert!(message.contains("\n\n\"anew\""), "{message:.200}");
 }
