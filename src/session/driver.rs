@@ -254,7 +254,7 @@ fn read(
         loop {
             let input = async {
                 match ahead.pop() {
-                    Some(frame) => Ok(Input::Frame(frame)),
+                    Some(frame) => Ok(Input::Frame(*frame)),
                     None => inputs.next().await,
                 }
             };

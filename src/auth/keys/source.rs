@@ -240,8 +240,8 @@ impl Source {
             inner.state.on_answer(answer, now, fastrand::u64(..));
             let names = std::mem::take(&mut inner.names);
             if let Some(set) = inner.state.usable(now).filter(|_| brought).cloned() {
-                let is_missing = |name: &&Box<str>| set.keys().all(|key| key.kid() != Some(&***name));
-                for name in names.iter().filter(is_missing) {
+                let is_missing = |name: &str| set.keys().all(|key| key.kid() != Some(name));
+                for name in names.iter().filter(|name| is_missing(name)) {
                     inner.state.still_unknown(Some(name), now);
                 }
             }

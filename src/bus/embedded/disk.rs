@@ -32,7 +32,7 @@ use crate::bus::{BoxFuture, Content, History, Key, PublishError, Published};
 use crate::destination::Target;
 use crate::envelope::{Envelope, Kept, Kind, Position, unix_ms};
 use crate::limit::Limit;
-use crate::task::Task;
+use crate::task::{Task, caught_now};
 
 mod failure;
 mod life;
@@ -109,7 +109,9 @@ impl Disk {
     /// The file cannot be used; in words.
     pub(super) fn open(on_disk: &OnDisk, keeping: Keeping, queue: QueueSender) -> Result<Self, String> {
         let medium = Box::new(OnFile(on_disk.path.clone()));
-        Self::on(medium, on_disk, keeping, queue)
+        // redb panics on some pages that are none.
+        let opened = caught_now(|| Self::on(medium, on_disk, keeping, queue));
+        opened.unwrap_or_else(|_| Err(medium::corrupted(&on_disk.path, "it cannot be read")))
     }
 
     /// The same on any medium.

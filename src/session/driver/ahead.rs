@@ -15,7 +15,7 @@ pub(super) struct Ahead(Option<Box<Frames>>);
 
 #[derive(Default)]
 struct Frames {
-    frames: VecDeque<Frame>,
+    frames: VecDeque<Box<Frame>>,
     bytes: usize,
 }
 
@@ -34,16 +34,16 @@ impl Ahead {
     pub(super) fn push(&mut self, frame: Frame) {
         let waiting = self.0.get_or_insert_default();
         waiting.bytes += weight(&frame);
-        waiting.frames.push_back(frame);
+        waiting.frames.push_back(Box::new(frame));
     }
 
     /// The one whose turn it is.
     pub(super) fn front(&self) -> Option<&Frame> {
-        self.0.as_ref()?.frames.front()
+        self.0.as_ref()?.frames.front().map(|frame| &**frame)
     }
 
-    /// Takes it.
-    pub(super) fn pop(&mut self) -> Option<Frame> {
+    /// Takes it. Boxed: whoever asks keeps room for the answer as long as a session lives.
+    pub(super) fn pop(&mut self) -> Option<Box<Frame>> {
         let waiting = self.0.as_mut()?;
         let frame = waiting.frames.pop_front()?;
         waiting.bytes -= weight(&frame);

@@ -132,7 +132,7 @@ pub(super) async fn take_room<'c>(
         if reading.ahead.front().is_some_and(|frame| !waits.holds(frame))
             && let Some(frame) = reading.ahead.pop()
         {
-            match act(context, session, source, outbox, reading.again(), frame).await {
+            match act(context, session, source, outbox, reading.again(), *frame).await {
                 None => continue,
                 ended => return Room::Ended(ended),
             }

@@ -104,18 +104,19 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     if !is_database(path)? {
         return Ok(());
     }
-    match caught_now(|| builder().open_read_only(path)) {
-        Ok(Ok(database)) => {
+    // redb panics on some pages that are none.
+    let looked_at = caught_now(|| match builder().open_read_only(path) {
+        Ok(database) => {
             let read = database
                 .begin_read()
                 .map_err(|error| corrupted(path, &error.to_string()))?;
             life::check(&read).map_err(|words| format!("{shown}: {words}"))
         }
         // An instance has it open, or did not come to close it: the start says more.
-        Ok(Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::RepairAborted)) => Ok(()),
-        Ok(Err(error)) => Err(words(path, &error)),
-        Err(_) => Err(corrupted(path, "it cannot be read")),
-    }
+        Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::RepairAborted) => Ok(()),
+        Err(error) => Err(words(path, &error)),
+    });
+    looked_at.unwrap_or_else(|_| Err(corrupted(path, "it cannot be read")))
 }
 
 fn builder() -> Builder {
@@ -190,7 +191,8 @@ fn refused(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-fn corrupted(path: &Path, why: &str) -> String {
+/// What is said of a file that is damaged.
+pub(super) fn corrupted(path: &Path, why: &str) -> String {
     format!(
         "{}: the file is damaged ({why}); move it away, and a new history begins",
         path.display()
@@ -207,7 +209,9 @@ fn words(path: &Path, error: &DatabaseError) -> String {
             format!("{shown}: a database of redb's format {version}, which this Herald does not read")
         }
         // redb says so of a first page that is none, too.
-        DatabaseError::Storage(StorageError::Io(error)) if error.kind() != ErrorKind::InvalidData => {
+        DatabaseError::Storage(StorageError::Io(error))
+            if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+        {
             refused(path, error)
         }
         other => corrupted(path, &other.to_string()),

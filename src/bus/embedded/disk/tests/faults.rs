@@ -154,11 +154,16 @@ async fn repeats_that_wait_together_are_stored_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_said_and_ends() {
     let mut given = start();
-    assert_eq!(given.publish("a").await, Ok(1));
+    assert_eq!(given.once("a", Some("key")).await, Ok((1, false)));
     given.fake.free(Some(1_000));
     assert_eq!(given.publish("b").await, Err(PublishError::Full));
-    // By then its refusals cost no look at the disk.
+    // By then its refusals cost no look at the disk. What is stored is known all the same.
     assert_eq!(given.publish("b").await, Err(PublishError::Full));
+    assert_eq!(given.once("a", Some("key")).await, Ok((1, true)));
+    assert_eq!(
+        given.once("other", Some("key")).await,
+        Err(PublishError::KeyReused)
+    );
     assert_eq!(given.disk.trouble(), ["history.path: the disk is full"]);
     assert!(given.disk.is_ready());
     given.fake.free(None);

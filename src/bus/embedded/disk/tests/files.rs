@@ -92,6 +92,17 @@ fn one_that_cannot_be_used_is_named_with_what_is_wrong() {
     damaged[8..4_096].fill(0xa5);
     fs::write(at("damaged"), damaged).unwrap();
     both(&at("damaged"), "move it away, and a new history begins");
+    fs::write(at("short"), &whole[..100]).unwrap();
+    both(&at("short"), "the file is damaged");
+    // Wherever it is: seen and said, or not seen, but never a panic.
+    let step = (whole.len() / 24).next_multiple_of(4_096);
+    for begin in (0..whole.len()).step_by(step) {
+        let mut damaged = whole.clone();
+        let end = (begin + step).min(whole.len());
+        damaged[begin.max(8)..end].fill(0);
+        fs::write(at("zeroed"), damaged).unwrap();
+        let (_, _) = (medium::check(&at("zeroed")), herald(&at("zeroed")));
+    }
 }
 
 #[test]
