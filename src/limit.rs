@@ -75,6 +75,8 @@ limits! {
     Headers = "limits.headers",
     HeaderBytes = "limits.header_bytes",
     FrameTimeout = "limits.frame_timeout",
+    ReplayReadTimeout = "limits.replay_read_timeout",
+    ReplayAckTimeout = "limits.replay_ack_timeout",
     IncomingTotalBytes = "limits.incoming_total_bytes",
     IdBytes = "limits.id_bytes",
     Subscriptions = "limits.subscriptions",

@@ -116,5 +116,7 @@ pub(super) fn connection_limits(config: &Config) -> context::Limits {
         ),
         connect_timeout: limits.connect_timeout,
         requests_in_flight: limits.requests_in_flight,
+        replay_read_timeout: limits.replay_read_timeout,
+        replay_ack_timeout: limits.replay_ack_timeout,
     }
 }

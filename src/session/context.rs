@@ -74,4 +74,8 @@ pub(crate) struct Limits {
     pub connect_timeout: HumanDuration,
     /// `limits.requests_in_flight`
     pub requests_in_flight: usize,
+    /// `limits.replay_read_timeout`
+    pub replay_read_timeout: HumanDuration,
+    /// `limits.replay_ack_timeout`
+    pub replay_ack_timeout: HumanDuration,
 }

@@ -95,12 +95,12 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
         };
         let (reason, lingers) = match met {
             Ok(logged_in) => (run(&context, logged_in, &mut inputs, &outbox, socket).await, true),
-            Err(dismissed) => (dismissed.reason, dismissed.lingers),
+            Err(dismissed) => {
+                note_overflow(&context, dismissed.reason, &outbox);
+                (dismissed.reason, dismissed.lingers)
+            }
         };
         context.metrics.closes.with_label_values(&[reason.label()]).inc();
-        if reason == CloseReason::SlowConsumer {
-            context.metrics.limit_hit(outbox.passed().0);
-        }
         if reason == CloseReason::PeerGone {
             return;
         }
@@ -187,11 +187,21 @@ fn run(
             error!(session = %session_id, "an interceptor panicked at a session's end");
         }
         let user = principal.user();
+        if limit.is_none() {
+            note_overflow(context, reason, outbox);
+        }
         let limit = limit.or_else(|| limit_of(reason, outbox)).map(Limit::name);
         info!(
             %user, session = %session_id, reason = reason.label(), code = reason.code(), limit, "session ended"
         );
         reason
+    }
+}
+
+/// Counts the bound of the outbox that a slow consumer has exceeded.
+fn note_overflow(context: &Context, reason: CloseReason, outbox: &Outbox) {
+    if reason == CloseReason::SlowConsumer {
+        context.metrics.limit_hit(outbox.passed().0);
     }
 }
 

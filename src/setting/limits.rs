@@ -19,6 +19,10 @@ pub struct Limits {
     /// The time from the first byte of a STOMP frame, or of a WebSocket message, to its last: this long, and a second
     /// for each 16 KiB of it.
     pub frame_timeout: HumanDuration,
+    /// How long a client may read nothing while more of a replay waits for it.
+    pub replay_read_timeout: HumanDuration,
+    /// How long a client that has read everything may acknowledge nothing while more of a replay waits for it.
+    pub replay_ack_timeout: HumanDuration,
     /// Bytes that all unfinished frames and messages together may hold.
     pub incoming_total_bytes: ByteSize,
     /// The longest id of a subscription or a transaction.
@@ -144,6 +148,8 @@ impl Limits {
         }
         findings.positive("limits.connect_timeout", self.connect_timeout);
         findings.positive("limits.frame_timeout", self.frame_timeout);
+        findings.positive("limits.replay_read_timeout", self.replay_read_timeout);
+        findings.positive("limits.replay_ack_timeout", self.replay_ack_timeout);
         // Of each one holder may have an eighth.
         for (key, total) in [
             ("limits.incoming_total_bytes", self.incoming_total_bytes),
@@ -204,6 +210,8 @@ impl Default for Limits {
             headers: 64,
             header_bytes: ByteSize::kib(8),
             frame_timeout: HumanDuration::secs(30),
+            replay_read_timeout: HumanDuration::secs(10),
+            replay_ack_timeout: HumanDuration::secs(120),
             incoming_total_bytes: ByteSize::mib(256),
             id_bytes: ByteSize(255),
             subscriptions: 128,

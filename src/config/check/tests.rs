@@ -461,6 +461,8 @@ fn bounds_fit_each_other() {
         ("http.head_total_bytes = '15KiB'", "http.head_total_bytes"),
         ("http.unauthenticated = 0", "http.unauthenticated"),
         ("limits.frame_timeout = '0s'", "limits.frame_timeout"),
+        ("limits.replay_read_timeout = '0s'", "limits.replay_read_timeout"),
+        ("limits.replay_ack_timeout = '0s'", "limits.replay_ack_timeout"),
         (
             "limits.incoming_total_bytes = '7MiB'",
             "limits.incoming_total_bytes",

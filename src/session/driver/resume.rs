@@ -238,10 +238,9 @@ async fn steps(
                 return None;
             }
             Step::TooSlow => {
-                let message = format!("SUBSCRIBE: {}: {silent}", CloseReason::SlowConsumer.words());
                 // A RECEIPT that was sent already is no answer to this.
                 let receipt = subscription.is_some().then_some(&*receipt);
-                let mut refusal = Refusal::new(CloseReason::SlowConsumer, message).with_receipt(receipt);
+                let mut refusal = silent.refusal(&context.limits).with_receipt(receipt);
                 let retry_after = delivery::retry_after_ms(CloseReason::SlowConsumer);
                 refusal.headers.extend(retry_after.map(|ms| (RETRY_AFTER_MS, ms)));
                 return Some(error_end(refusal, session.version(), &context.metrics));

@@ -1,7 +1,8 @@
 //! Waits for room in the outbox for the next piece of a replay, as long as the client makes some. Knows no bus and no position.
 //!
 //! **Progress.** Whoever reads, or acknowledges behind a window, may take as long as it likes: each frame that leaves the
-//! outbox begins the time anew. Who does neither within [`READ_TIMEOUT`] or [`ACK_TIMEOUT`] is a slow consumer.
+//! outbox begins the time anew. Who does neither within `limits.replay_read_timeout` or
+//! `limits.replay_ack_timeout` is a slow consumer.
 //!
 //! **Frames.** The client may want its other frames answered before it acknowledges, so it is read all the while. Once the
 //! subscription has its RECEIPT, frames are acted on as ever, in their order; a second resume waits, and all frames behind it
@@ -9,7 +10,6 @@
 //!
 //! **Half.** A replay leaves half of the outbox to what comes live for the session's other subscriptions.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,17 +21,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::act::{Reading, Source, on_acknowledgement, on_frame};
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::{Outbox, Pushed};
-use crate::session::context::Context;
+use crate::limit::Limit;
+use crate::session::action::Refusal;
+use crate::session::context::{Context, Limits};
 use crate::session::end::{End, close_end, error_end, gone};
 use crate::session::input::Input;
 use crate::session::state::Session;
+use crate::setting::HumanDuration;
 use crate::stomp::{Command, Frame};
 use crate::ws::close::pong_frame;
 
-/// How long a client may read nothing of what waits for it.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client that has read everything may acknowledge nothing.
-const ACK_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often it is looked whether there is room.
 const ROOM_RETRY: Duration = Duration::from_millis(20);
 
@@ -55,21 +54,26 @@ pub(super) enum Silent {
 }
 
 impl Silent {
-    fn patience(self) -> Duration {
+    fn patience(self, limits: &Limits) -> HumanDuration {
         match self {
-            Self::Reads => READ_TIMEOUT,
-            Self::Acknowledges => ACK_TIMEOUT,
+            Self::Reads => limits.replay_read_timeout,
+            Self::Acknowledges => limits.replay_ack_timeout,
         }
     }
-}
 
-impl fmt::Display for Silent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.patience().as_secs();
-        match self {
-            Self::Reads => write!(f, "nothing was read for {seconds}s while more waits"),
-            Self::Acknowledges => write!(f, "nothing was acknowledged for {seconds}s while more waits"),
-        }
+    /// The end of the session of such a client.
+    pub(super) fn refusal(self, limits: &Limits) -> Refusal {
+        let (what, limit) = match self {
+            Self::Reads => ("read", Limit::ReplayReadTimeout),
+            Self::Acknowledges => ("acknowledged", Limit::ReplayAckTimeout),
+        };
+        let message = format!(
+            "SUBSCRIBE: {}: nothing was {what} for {} while more waits ({})",
+            CloseReason::SlowConsumer.words(),
+            self.patience(limits),
+            limit.name()
+        );
+        Refusal::new(CloseReason::SlowConsumer, message).at(limit)
     }
 }
 
@@ -141,7 +145,7 @@ pub(super) async fn take_room<'c>(
         // While Herald itself delays reading, the silence is not the client's.
         liveness.paused.store(!reads, Ordering::Relaxed);
         let ended = tokio::select! {
-            () = sleep_until(moved + silent.patience()) => return Room::None(silent),
+            () = sleep_until(moved + silent.patience(&context.limits).0) => return Room::None(silent),
             () = sleep(ROOM_RETRY) => None,
             input = reading.inputs.next(), if reads => match input {
                 Ok(Input::Frame(frame)) if makes_room(&frame) => {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use herald::config::Config;
 use herald::setting::ByteSize;
 use serde_json::json;
 use tokio::time::sleep;
@@ -20,7 +21,13 @@ const MISSED: usize = 400;
 
 /// An instance with small outboxes, and a session that resumes in this ack mode and has read the RECEIPT.
 async fn resuming(mode: &str) -> (App, Client) {
+    resuming_with(mode, |_| ()).await
+}
+
+/// The same, configured further.
+async fn resuming_with(mode: &str, more: impl FnOnce(&mut Config)) -> (App, Client) {
     let app = app_with(|config| {
+        more(config);
         config.limits.socket_send_bytes = ByteSize::kib(16);
         config.limits.outbox_bytes = ByteSize::kib(64);
         config.limits.idle_frames_per_session = "1/m burst 20".parse().unwrap();
@@ -219,4 +226,25 @@ async fn a_replay_that_waits_ends_with_its_subscription() {
     post(&app, &json!({"destination": NEWS, "payload": "anew"})).await;
     let message = text(&mut client).await;
     assert!(message.contains("\n\n\"anew\""), "{message:.200}");
+}
+
+#[tokio::test]
+async fn who_makes_no_room_is_told_what_it_did_not_do() {
+    let mode = "ack:client-individual\nprefetch:1\n";
+    let (app, mut client) = resuming_with(mode, |config| {
+        config.limits.replay_ack_timeout.0 = Duration::from_millis(500);
+    })
+    .await;
+    let first = text(&mut client).await;
+    assert!(first.starts_with("MESSAGE\n"), "{first:.200}");
+    let error = text(&mut client).await;
+    let words = "\nmessage:SUBSCRIBE\\c slow consumer\\c nothing was acknowledged for 500ms while more waits \
+                 (limits.replay_ack_timeout)\n";
+    assert!(error.starts_with("ERROR\n") && error.contains(words), "{error}");
+    assert!(error.contains("\nretry-after-ms:"), "{error}");
+    client.expect_end(1013).await;
+    let hits = "herald_limit_hits_total{limit=\"limits.replay_ack_timeout\"}";
+    assert_eq!(app.metric(hits).await, 1.0);
+    let others = "herald_limit_hits_total{limit=\"limits.outbox_total_bytes\"}";
+    assert_eq!(app.metric(others).await, 0.0);
 }
