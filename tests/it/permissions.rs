@@ -47,22 +47,21 @@ fn digest(token: &str) -> String {
 
 /// Where anyone who reaches the port may publish.
 async fn start() -> App {
-    start_with(|_, _| ()).await
+    let read = read();
+    App::with(|config| set(config, read)).await
 }
 
-/// The same, with what `more` takes of the configuration that was read.
-async fn start_with(more: impl FnOnce(&mut Config, &Config)) -> App {
+fn set(config: &mut Config, read: Config) {
+    config.api.keys = read.api.keys;
+    config.permissions = read.permissions;
+}
+
+fn read() -> Config {
     let mut text = KEYS.to_owned();
     for name in ["SHOP", "TILL", "METRICS", "OLD"] {
         text = text.replace(name, &digest(&name.to_lowercase()));
     }
-    let read: Config = toml::from_str(&text).unwrap();
-    App::with(|config| {
-        more(config, &read);
-        config.api.keys = read.api.keys;
-        config.permissions = read.permissions;
-    })
-    .await
+    toml::from_str(&text).unwrap()
 }
 
 async fn post(app: &App, token: &str, body: &Value) -> Answer {
@@ -277,7 +276,8 @@ async fn an_explanation_is_the_decision() {
 
 #[tokio::test]
 async fn an_explanation_says_who_may_not_publish_at_all() {
-    let app = start_with(|config, read| config.api.access = read.api.access).await;
+    let read = read();
+    let app = App::guarded(|config| set(config, read)).await;
     for (who, bar) in [
         ("key=scraper", "the key does not have the scope publish"),
         ("key=old", "the key has ended (not_after)"),

@@ -52,15 +52,25 @@ impl App {
 
     /// The same, with a configuration adjusted by `configure`. Without history, so that frames can be told byte by byte.
     pub async fn with(configure: impl FnOnce(&mut Config)) -> Self {
-        Self::make(configure, false).await
+        Self::make(configure, false, true).await
+    }
+
+    /// The same, where publishing over REST wants a key or a role.
+    pub async fn guarded(configure: impl FnOnce(&mut Config)) -> Self {
+        let users = herald::auth::users::demo_users();
+        let configure = |config: &mut Config| {
+            config.auth.users.extend(users);
+            configure(config);
+        };
+        Self::make(configure, false, false).await
     }
 
     /// The same, with the history that `[history]` asks for, as in the program.
     pub async fn keeping(configure: impl FnOnce(&mut Config)) -> Self {
-        Self::make(configure, true).await
+        Self::make(configure, true, true).await
     }
 
-    async fn make(configure: impl FnOnce(&mut Config), keeps: bool) -> Self {
+    async fn make(configure: impl FnOnce(&mut Config), keeps: bool, demo: bool) -> Self {
         // As `telemetry::start` does in the program; once for all instances of this process.
         static LISTENING: std::sync::Once = std::sync::Once::new();
         LISTENING.call_once(|| {
@@ -96,7 +106,7 @@ impl App {
             None => EmbeddedBus::new(&config.bus, limits, instance.id),
         };
         let bus = FaultyBus::new(backends.clone());
-        let app = herald::app::App::bind_on(config, true, instance, bus.clone())
+        let app = herald::app::App::bind_on(config, demo, instance, bus.clone())
             .await
             .unwrap();
         let address = app.address().unwrap();
