@@ -1,6 +1,7 @@
 //! TLS: whom Herald trusts where it is a client itself, and both sides of a server (`server`, `session`). Knows no address and
 //! no protocol above TLS.
 
+pub(crate) mod identity;
 pub(crate) mod pinned;
 pub(crate) mod server;
 pub(crate) mod session;

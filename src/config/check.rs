@@ -4,6 +4,7 @@
 use super::Config;
 use crate::destination::Path;
 use crate::http::access::Access;
+use crate::http::config::{ClientAuth, TlsConfig};
 use crate::principal::{ROLE_ADMIN, ROLE_PUBLISHER, Role};
 use crate::setting::Findings;
 
@@ -56,6 +57,13 @@ impl Config {
                      http.listen",
                     self.http.listen
                 ),
+            );
+        }
+        let asks = |tls: &TlsConfig| tls.client_auth != ClientAuth::None;
+        if !self.api.certificates.is_empty() && !asks(&self.http.tls) && !asks(&self.http.admin_tls) {
+            findings.warn(
+                "api.certificates",
+                "no client is asked for a certificate (http.tls.client_auth)",
             );
         }
         let may_publish = |role: &Role| matches!(role.as_str(), ROLE_PUBLISHER | ROLE_ADMIN);

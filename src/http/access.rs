@@ -8,13 +8,16 @@ use crate::permissions::Action;
 use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
 use crate::setting::Findings;
 use crate::task::Task;
+use crate::tls::identity::Names;
 use store::KeyStore;
 
+mod certificate;
 mod config;
 mod key;
 mod store;
 mod targets;
 
+use certificate::Certificates;
 pub(crate) use config::{Access, Config, Key, Scope};
 pub(crate) use key::ApiKey;
 pub(crate) use store::KeysFile;
@@ -25,6 +28,7 @@ pub(crate) use targets::Targets;
 pub(crate) struct Policy {
     open: bool,
     keys: Arc<KeyStore>,
+    certificates: Arc<Certificates>,
     /// How many targets a caller may publish to.
     pub targets: Targets,
 }
@@ -35,6 +39,7 @@ impl Policy {
         Self {
             open: config.access == Access::Open,
             keys: Arc::new(KeyStore::new(config, prefixes, findings)),
+            certificates: Arc::new(Certificates::new(&config.certificates, prefixes, findings)),
             targets: Targets::new(config),
         }
     }
@@ -86,6 +91,11 @@ impl Policy {
     /// The key of this name.
     pub(crate) fn named(&self, name: &str) -> Option<Arc<ApiKey>> {
         self.keys.current().named(name).cloned()
+    }
+
+    /// What the holder of a verified certificate with these names may do.
+    pub(super) fn certificate(&self, names: &Names) -> Option<Arc<ApiKey>> {
+        self.certificates.find(names).cloned()
     }
 
     /// The key that `token` is, good or not. Takes the same time whichever it is, and whether or not it is one.

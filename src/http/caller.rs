@@ -19,6 +19,7 @@ use crate::auth::{AuthError, Authenticator};
 use crate::permissions::Who;
 use crate::principal::Principal;
 use crate::setting::Secret;
+use crate::tls::identity::Names;
 use crate::ws::peer::Peer;
 
 /// Who sent a request. The middleware of a guarded route puts it into the request's extensions.
@@ -28,6 +29,8 @@ pub(crate) enum Caller {
     Anyone,
     /// The holder of a key.
     Key(Arc<ApiKey>),
+    /// The holder of a certificate, and what it may do.
+    Certificate(Arc<ApiKey>),
     /// A user, by a password or a token.
     User(Principal),
 }
@@ -37,17 +40,18 @@ impl Caller {
     pub(super) fn who(&self) -> Who<'_> {
         match self {
             Self::Anyone => Who::Anyone,
-            Self::Key(key) => Who::Key(&key.destinations),
+            Self::Key(key) | Self::Certificate(key) => Who::Key(&key.destinations),
             Self::User(principal) => Who::User(principal),
         }
     }
 
-    /// What tells callers apart: a key's name and a user's are names of different kinds.
+    /// What tells callers apart: the names of keys, users and certificates are names of different kinds.
     fn name(&self) -> (u8, &str) {
         match self {
             Self::Anyone => (0, ""),
             Self::Key(key) => (1, &key.name),
             Self::User(principal) => (2, principal.user().as_str()),
+            Self::Certificate(rights) => (3, &rights.name),
         }
     }
 }
@@ -86,6 +90,7 @@ impl fmt::Display for Caller {
         match self {
             Self::Anyone => f.write_str("anyone"),
             Self::Key(key) => write!(f, "key:{}", key.name),
+            Self::Certificate(rights) => write!(f, "certificate:{}", rights.name),
             Self::User(principal) => write!(f, "user:{}", principal.user()),
         }
     }
@@ -158,7 +163,7 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
     }
 }
 
-/// Decides on one request from `address` with `headers` to what `guard` stands before. The only way to the scope `admin`: it
+/// Decides on one request from `address` with `headers`, from a client whose `certificate` names it or not, to what `guard` stands before. The only way to the scope `admin`: it
 /// gives nobody in without what the audit is told.
 ///
 /// # Errors
@@ -168,16 +173,29 @@ pub(crate) async fn authorize<'a>(
     guard: Guard,
     headers: &HeaderMap,
     address: IpAddr,
+    certificate: Option<&Names>,
 ) -> Result<Admitted<'a>, Denied> {
     let caller = match guard.scope() {
         None => Caller::Anyone,
-        Some(scope) => granted(&state.policy, &state.authenticator, headers, address, scope).await?,
+        Some(scope) => {
+            granted(
+                &state.policy,
+                &state.authenticator,
+                headers,
+                address,
+                certificate,
+                scope,
+            )
+            .await?
+        }
     };
     let told = Told::of(&state.audit, guard, &caller, address, headers);
     Ok(Admitted { caller, told })
 }
 
 /// Who has `scope`.
+///
+/// A header decides before a certificate: what a client says is meant, what its connection shows need not be.
 ///
 /// With `api.access = "open"`, publishing is never refused because of credentials, and no password is checked for it:
 /// only a valid key gives its holder a name.
@@ -186,6 +204,7 @@ async fn granted(
     authenticator: &Authenticator,
     headers: &HeaderMap,
     address: IpAddr,
+    certificate: Option<&Names>,
     scope: Scope,
 ) -> Result<Caller, Denied> {
     let denied = |caller, words| Denied {
@@ -215,6 +234,16 @@ async fn granted(
         Presented::Basic(text) if !open => {
             Box::pin(user(authenticator, &Credential::header(text), address, scope)).await
         }
+        Presented::Nothing => match certificate.and_then(|names| policy.certificate(names)) {
+            Some(rights) => {
+                let caller = Caller::Certificate(Arc::clone(&rights));
+                match rights.grants(scope) {
+                    true => Ok(caller),
+                    false => Err(denied(caller, "the certificate does not have the scope for this")),
+                }
+            }
+            None => Err(ApiError::Unauthenticated.into()),
+        },
         _ => Err(ApiError::Unauthenticated.into()),
     };
     match granted {
@@ -253,6 +282,11 @@ async fn user(
 /// The client's address, which the listener has put into the request's extensions.
 pub(crate) fn address(request: &Request) -> IpAddr {
     address_of(request.extensions().get::<Peer>())
+}
+
+/// Whom its certificate names, if the client has shown one to this server itself. Never out of a header.
+pub(crate) fn certificate_of(peer: Option<&Peer>) -> Option<&Names> {
+    peer?.certificate.as_deref()
 }
 
 /// The same, from what the listener has put there.

@@ -8,12 +8,12 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use super::config::{MinVersion, TlsConfig};
+use super::config::{ClientAuth, MinVersion, TlsConfig};
 use super::listener::TlsOptions;
 use crate::file_watch::FileWatch;
 use crate::setting::Findings;
 use crate::telemetry::metrics::Metrics;
-use crate::tls::server::{self, InForce, Pair, Unusable};
+use crate::tls::server::{self, Clients, InForce, Pair, Unusable};
 
 /// The largest file. A chain has a few KiB.
 const FILE_MAX_BYTES: u64 = 256 << 10;
@@ -45,7 +45,8 @@ impl Certificate {
         let made = read.and_then(|pair| {
             let in_force = InForce::new(pair);
             let only_13 = config.min_version == MinVersion::Tls13;
-            let config = server::config(Arc::clone(&in_force), only_13)
+            let clients = clients(config).map_err(|words| ("client_ca_file", words))?;
+            let config = server::config(Arc::clone(&in_force), only_13, clients)
                 .map_err(|error| ("cert_file", error.to_string()))?;
             Ok((in_force, config))
         });
@@ -109,6 +110,17 @@ impl Certificate {
                 Err(_) => return std::future::pending().await,
             }
         }
+    }
+}
+
+/// Whose certificates are taken from clients. Blocks.
+fn clients(config: &TlsConfig) -> Result<Option<Clients>, String> {
+    match (&config.client_ca_file, config.client_auth) {
+        (Some(path), ClientAuth::Request | ClientAuth::Require) => {
+            let pem = file(Path::new(path)).map_err(|error| format!("{path}: {error}"))?;
+            Clients::from_pem(&pem, config.client_auth == ClientAuth::Require).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 

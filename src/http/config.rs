@@ -14,7 +14,7 @@ use crate::setting::{ByteSize, Findings, HumanDuration, address, as_text, option
 
 mod tls;
 
-pub use tls::{MinVersion, TlsConfig};
+pub use tls::{ClientAuth, MinVersion, TlsConfig};
 
 /// First segments used by Herald's own routes (docs/rest.md).
 const RESERVED: [&str; 5] = ["api", "livez", "readyz", "metrics", "manage"];

@@ -14,12 +14,13 @@ use tracing::Instrument;
 
 use super::api::Api;
 use super::audit::Guard;
-use super::caller::{Admitted, Known, address, authorize};
+use super::caller::{Admitted, Known, address, authorize, certificate_of};
 use super::error::{ApiError, Refused};
 use super::origin;
 use super::trace::{self, Recorded, method};
 use crate::envelope::TraceContext;
 use crate::limit::Limit;
+use crate::ws::peer::Peer;
 
 /// The middleware of a group of routes: measures, and admits those whom `guard` lets pass.
 pub(crate) async fn around(
@@ -88,7 +89,9 @@ async fn require(api: &Api, guard: Guard, mut request: Request, next: Next) -> R
     let from_page = origin::is_of_browser(request.headers());
     // The clock is read here, so that a login is part of the span.
     let start = (matches!(guard, Guard::Publish) && state.tracer.is_on()).then(SystemTime::now);
-    let Admitted { caller, told } = match authorize(state, guard, request.headers(), address).await {
+    let certificate = certificate_of(request.extensions().get::<Peer>());
+    let authorized = authorize(state, guard, request.headers(), address, certificate);
+    let Admitted { caller, told } = match authorized.await {
         Ok(admitted) => admitted,
         Err(denied) => return origin::challenge(denied.into_response(), from_page),
     };

@@ -8,9 +8,9 @@ use parking_lot::RwLock;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, version};
+use rustls::{RootCertStore, ServerConfig, version};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
@@ -92,23 +92,74 @@ impl ResolvesServerCert for InForce {
     }
 }
 
+/// Whose certificates are taken from clients.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients {
+    /// The authorities that vouch for them.
+    pub(crate) roots: Arc<RootCertStore>,
+    /// Whether every client has to show one.
+    pub(crate) required: bool,
+}
+
+impl Clients {
+    /// Those that the authorities in `pem` vouch for.
+    ///
+    /// # Errors
+    /// Words: there is no authority in it.
+    pub(crate) fn from_pem(pem: &[u8], required: bool) -> Result<Self, String> {
+        let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(authorities.unwrap_or_default());
+        match roots.is_empty() {
+            true => Err("expected certificates in PEM".into()),
+            false => Ok(Self {
+                roots: Arc::new(roots),
+                required,
+            }),
+        }
+    }
+}
+
 /// A server that shows what is `in_force` and speaks HTTP/1.1, over TLS 1.3 or, unless `only_13`, 1.2. Who comes again brings a ticket, which this process alone can
-/// read; nothing is kept for it, and nothing is read before the handshake is complete.
+/// read; nothing is kept for it, and nothing is read before the handshake is complete. Where `clients` show certificates there are no
+/// tickets: who comes again is verified again.
 ///
 /// # Errors
 /// The library's: no randomness for the tickets' key.
-pub(crate) fn config(in_force: Arc<InForce>, only_13: bool) -> Result<ServerConfig, rustls::Error> {
+pub(crate) fn config(
+    in_force: Arc<InForce>,
+    only_13: bool,
+    clients: Option<Clients>,
+) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(ring::default_provider());
     let versions: &[_] = match only_13 {
         false => &[&version::TLS13, &version::TLS12],
         true => &[&version::TLS13],
     };
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(in_force);
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions)?;
+    let are_asked = clients.is_some();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(Clients { roots, required }) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            let verifier = match required {
+                true => verifier,
+                false => verifier.allow_unauthenticated(),
+            };
+            let verifier = verifier
+                .build()
+                .map_err(|error| rustls::Error::General(error.to_string()))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder.with_cert_resolver(in_force);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
+    if are_asked {
+        config.send_tls13_tickets = 0;
+        return Ok(config);
+    }
     config.ticketer = ring::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     Ok(config)

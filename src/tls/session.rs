@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 
@@ -74,6 +75,11 @@ impl Session {
             failed: false,
             closed: false,
         })
+    }
+
+    /// The client's certificate, if it has shown one. It is verified once the handshake is complete.
+    pub(crate) fn client_certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.connection.peer_certificates()?.first()
     }
 
     /// Whether the handshake is not complete.

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::newcomers::Newcomers;
+use crate::tls::identity::Names;
 
 /// A connection's place among `http.max_connections`, freed when the last clone is dropped.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub(crate) struct Peer {
     pub port: Option<u16>,
     /// When the connection was accepted. For a later request on a connection, when the request arrived.
     pub accepted_at: Instant,
+    /// Whom the client's certificate names, if it has shown one to this server itself.
+    pub certificate: Option<Arc<Names>>,
     /// Where a WebSocket is counted until its client logs in.
     pub newcomers: Newcomers,
     /// The connection's place. Whoever outlives the request's connection, as a WebSocket does, keeps it.

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::socket::Socket;
+use crate::tls::identity::Names;
 use crate::tls::session::{PLAIN_MIN_BYTES, RECORD_BYTES, Received, Session, is_full};
 
 thread_local! {
@@ -137,6 +138,14 @@ impl TlsWire {
 }
 
 impl Wire {
+    /// Whom the client's certificate names, if it has shown one.
+    pub(crate) fn client(&self) -> Option<Names> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(wire) => wire.session.client_certificate().map(Names::of),
+        }
+    }
+
     /// The socket's options.
     pub(crate) fn options(&self) -> SockRef<'_> {
         SockRef::from(self.stream())

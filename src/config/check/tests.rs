@@ -106,6 +106,15 @@ fn addresses_and_paths() {
         check(&format!("{section}.cert_file = '/a'"), &[&*key("cert_file")]);
         check(&format!("{section}.key_file = '/a'"), &[&*key("key_file")]);
         check(&format!("{section}.handshakes = 0"), &[&*key("handshakes")]);
+        check(
+            &format!("{section}.client_auth = 'require'"),
+            &[&*key("client_auth")],
+        );
+        check(
+            &format!("{section} = {{ client_auth = 'request', client_ca_file = '/c' }}"),
+            &[&*key("client_auth")],
+        );
+        refused(&key("client_auth"), &["yes", ""]);
         refused(&key("min_version"), &["1.1", "TLSv1.3", ""]);
         taken(&key("min_version"), &["1.2", "1.3"]);
     }

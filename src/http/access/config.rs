@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::certificate::{self, CertificateConfig};
 use crate::permissions::Pattern;
 use crate::setting::{ByteRate, ByteSize, Findings, Rate, as_text};
 
@@ -18,6 +19,8 @@ pub struct Config {
     pub access: Access,
     /// The named keys.
     pub keys: Vec<Key>,
+    /// Callers that are known by their certificates.
+    pub certificates: Vec<CertificateConfig>,
     /// A TOML file of more `[[keys]]`, watched.
     pub keys_file: Option<String>,
     /// How large that file may be.
@@ -37,6 +40,7 @@ impl Default for Config {
         Self {
             access: Access::default(),
             keys: Vec::new(),
+            certificates: Vec::new(),
             keys_file: None,
             keys_file_bytes: ByteSize::kib(256),
             taps: 4,
@@ -51,6 +55,7 @@ impl Config {
     /// Checks that each key has one name and each name one key.
     pub fn check(&self, findings: &mut Findings) {
         check_keys(configured(&self.keys), findings);
+        certificate::check(&self.certificates, findings);
         findings.within("api.taps", self.taps, 0, 64);
         findings.within("api.tap_destinations", self.tap_destinations, 1, 100_000);
         findings.within("api.targets_per_request", self.targets_per_request, 1, 1_000_000);
@@ -194,11 +199,11 @@ impl FromStr for NotAfter {
 
 as_text!(NotAfter);
 
-fn default_scopes() -> Box<[Scope]> {
+pub(super) fn default_scopes() -> Box<[Scope]> {
     [Scope::Publish].into()
 }
 
-fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+pub(super) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
     let name = String::deserialize(deserializer)?;
     match (1..=128).contains(&name.len()) && !name.chars().any(char::is_control) {
         true => Ok(name.into()),
@@ -208,11 +213,11 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error
     }
 }
 
-fn shown<S: Serializer>(name: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn shown<S: Serializer>(name: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(name)
 }
 
-fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<[Scope]>, D::Error> {
+pub(super) fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<[Scope]>, D::Error> {
     let scopes = Vec::deserialize(deserializer)?;
     match scopes.is_empty() {
         false => Ok(scopes.into()),

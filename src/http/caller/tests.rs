@@ -42,6 +42,7 @@ async fn check(access: Access, authorization: Option<&str>, scope: Scope, expect
         &authenticator,
         &headers,
         Ipv4Addr::LOCALHOST.into(),
+        None,
         scope,
     )
     .await

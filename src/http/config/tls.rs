@@ -19,6 +19,10 @@ pub struct TlsConfig {
     pub min_version: MinVersion,
     /// Handshakes at the same time.
     pub handshakes: usize,
+    /// A PEM file of the authorities that vouch for clients.
+    pub client_ca_file: Option<String>,
+    /// Whether clients are asked for a certificate.
+    pub client_auth: ClientAuth,
 }
 
 impl Default for TlsConfig {
@@ -28,6 +32,8 @@ impl Default for TlsConfig {
             key_file: None,
             min_version: MinVersion::default(),
             handshakes: 256,
+            client_ca_file: None,
+            client_auth: ClientAuth::None,
         }
     }
 }
@@ -51,8 +57,36 @@ impl TlsConfig {
             ),
             _ => {}
         }
+        match (&self.client_ca_file, self.client_auth) {
+            (None, ClientAuth::Request | ClientAuth::Require) => findings.error(
+                format!("{section}.client_auth"),
+                format!("expected {section}.client_ca_file too"),
+            ),
+            (Some(_), ClientAuth::None) => findings.warn(
+                format!("{section}.client_ca_file"),
+                format!("no client is asked for a certificate ({section}.client_auth)"),
+            ),
+            (_, ClientAuth::Request | ClientAuth::Require) if self.files().is_none() => findings.error(
+                format!("{section}.client_auth"),
+                format!("expected {section}.cert_file too"),
+            ),
+            _ => {}
+        }
         findings.at_least(&format!("{section}.handshakes"), self.handshakes, 1);
     }
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// They are not.
+    #[default]
+    None,
+    /// They are, and may have none.
+    Request,
+    /// Without one there is no connection.
+    Require,
 }
 
 /// The oldest version of TLS that is spoken.

@@ -46,6 +46,7 @@ impl Arriving {
             address: address.to_canonical(),
             direct: !is_proxy,
             accepted_at,
+            certificate: None,
             place,
             shared,
         };

@@ -31,6 +31,7 @@ use super::{Options, head, proxy_protocol};
 use crate::limit::{AddressPlace, AddressPlaces, Limit};
 use crate::problem::Problem;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::identity::Names;
 use crate::ws::http_stream::{Exchange, HttpStream, Late, Pace};
 use crate::ws::newcomers::{Newcomer, Newcomers};
 use crate::ws::peer::{Peer, Place};
@@ -58,6 +59,8 @@ pub(super) struct Serving {
     /// Whether the connection is the client's own, and not that of one of `http.trusted_proxies`.
     pub(super) direct: bool,
     pub(super) accepted_at: Instant,
+    /// Whom the client's certificate names.
+    pub(super) certificate: Option<Arc<Names>>,
     pub(super) place: Place,
     pub(super) shared: Arc<Shared>,
 }
@@ -186,6 +189,7 @@ impl Serving {
             address: self.shared.options.proxies.client(self.address, headers),
             port: self.direct.then_some(self.shared.port),
             accepted_at: if used { Instant::now() } else { self.accepted_at },
+            certificate: self.certificate.clone(),
             newcomers: self.shared.newcomers.clone(),
             place: self.place.clone(),
         }

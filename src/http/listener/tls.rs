@@ -134,7 +134,7 @@ async fn first_byte(stream: &TcpStream) -> io::Result<u8> {
 }
 
 /// Shakes hands, and serves the connection if that succeeds. Whoever speaks plain HTTP is told so.
-pub(super) async fn serve(connection: Serving, stream: TcpStream) {
+pub(super) async fn serve(mut connection: Serving, stream: TcpStream) {
     let shared = Arc::clone(&connection.shared);
     let Some(tls) = &shared.tls else { return };
     let address = connection.address;
@@ -154,7 +154,10 @@ pub(super) async fn serve(connection: Serving, stream: TcpStream) {
         }
     };
     let failed = match shaken {
-        Ok(wire) => return connection.run(wire).await,
+        Ok(wire) => {
+            connection.certificate = wire.client().map(Arc::new);
+            return connection.run(wire).await;
+        }
         Err(failed) => failed,
     };
     match failed {

@@ -19,7 +19,7 @@ use crate::envelope::{Arrival, Envelope, MessageId, TraceContext, unix_ms};
 use crate::http::api::Api;
 use crate::http::audit::{Deed, Guard};
 use crate::http::body::require_json;
-use crate::http::caller::{Admitted, address_of, authorize};
+use crate::http::caller::{Admitted, address_of, authorize, certificate_of};
 use crate::http::error::ApiError;
 use crate::http::explain::{Explanation, about, explain};
 use crate::http::idempotency::Idempotency;
@@ -147,7 +147,7 @@ pub(crate) async fn post_notifications(
 async fn dry_run(api: &Api, peer: Option<&Peer>, headers: &HeaderMap, body: Body) -> Response {
     // The route is open to publishers; which sessions exist is not.
     let guard = Guard::Admin(Event::Explain);
-    let told = match authorize(&api.state, guard, headers, address_of(peer)).await {
+    let told = match authorize(&api.state, guard, headers, address_of(peer), certificate_of(peer)).await {
         Ok(Admitted { told, .. }) => told,
         Err(denied) => return origin::challenge(denied.into_response(), origin::is_of_browser(headers)),
     };

@@ -19,7 +19,7 @@ fn read(name: &str) -> Vec<u8> {
 
 fn server_config() -> Arc<ServerConfig> {
     let pair = Pair::from_pem(&read("server.pem"), &read("server-key.pem"), SystemTime::now()).unwrap();
-    Arc::new(server::config(InForce::new(pair), false).unwrap())
+    Arc::new(server::config(InForce::new(pair), false, None).unwrap())
 }
 
 fn client(versions: &[&'static rustls::SupportedProtocolVersion]) -> ClientConnection {
