@@ -36,7 +36,10 @@ pub(super) fn for_stream(out: &mut Writer, stream: &str, id: &str) {
 
 /// The id of a stored message, if it has one.
 pub(in crate::bus) fn stored_id(headers: &HeaderMap) -> Option<&str> {
-    headers.get(NATS_MESSAGE_ID).map(|value| value.as_str())
+    // Every message that is read is asked for it: no map is made of its lines.
+    let wanted: &str = NATS_MESSAGE_ID.as_ref();
+    let mut lines = headers.iter_lines();
+    lines.find(|(name, _)| *name == wanted).map(|(_, id)| id)
 }
 
 /// `headers`, and the message's place in a batch.
