@@ -527,7 +527,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("literal/replay-without-epoch-3", Small, Fails(""), without("replay-without-epoch", brief("AAA", Run { is_strict: false, ..epoch() }))),
         case("literal/rollback-passed-head-4", Small, Fails("SILENT HOLE"), without("no-overlap", brief("AAAA", Run { is_fair: true, ..roll() }))),
         // What nobody outside of NATS can know: an instance had read less than was rolled back (docs/reliability.md).
-        case("literal/rollback-behind-two", Small, Fails("MIXED"), brief("AAA", Run { is_whole: true, ..two_roll() })),
+        case("literal/rollback-behind-two", Large, Fails("MIXED"), brief("AAA", Run { is_whole: true, ..two_roll() })),
         case("literal/rollback-and-death", Small, Fails("SILENT HOLE"), brief("AAA", Run { instances: 1, is_fair: true, most: Counts { death: 1, faults: 2, disconnect: 0, ..two_roll().most }, ..two_roll() })),
     ]
 }
