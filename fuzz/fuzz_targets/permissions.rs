@@ -45,7 +45,7 @@ impl Choices<'_> {
 
     fn pattern(&mut self, prefixes: &[&str]) -> String {
         let mut text = self.of(prefixes).to_owned();
-        for _ in 0..self.below(4) {
+        for _ in 0..=self.below(3) {
             let segment = self.of(&SEGMENTS);
             text.push('/');
             text.push_str(segment);
@@ -179,7 +179,7 @@ fuzz_target!(|data: &[u8]| {
         _ => "/queue",
     }
     .to_owned();
-    for _ in 0..choices.below(4) {
+    for _ in 0..=choices.below(3) {
         text = text + "/" + choices.of(&NAMES);
     }
     let path = Path::parse(&text).expect("a path");
