@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -97,8 +98,9 @@ test('one instance with the embedded bus', { timeout: 120_000 }, async (t) => {
 });
 
 test('what else the values can give a pod: a path, a tracing collector, variables, volumes, two Services', { timeout: 120_000 }, async (t) => {
-  // All but a NATS with credentials, a CA and a control key, and an image by its digest, which only a registry can give.
-  const settings = ['bus.url=', 'bus.auth=none', 'bus.secret.name=', 'bus.ca.name=', 'bus.controlKey.name=', 'bus.controlUnsigned=accept', 'autoscaling.enabled=false', 'replicaCount=1', 'image.digest='];
+  // All but a NATS with credentials, a CA and a control key, a certificate (scripts/chart looks at its probes), and an image by its
+  // digest, which only a registry can give.
+  const settings = ['bus.url=', 'bus.auth=none', 'bus.secret.name=', 'bus.ca.name=', 'bus.controlKey.name=', 'bus.controlUnsigned=accept', 'autoscaling.enabled=false', 'replicaCount=1', 'image.digest=', 'tls.secretName='];
   const manifests = await render('charts/herald/ci/everything.yaml', ...settings);
   assert.equal(manifests('Service').length, 2);
   const name = await network(t, 'chart-everything');
@@ -125,7 +127,9 @@ test('two instances over NATS with a password, a control key and users from Secr
   const alice = user('alice');
   const users = new Volume(folder, { 'users.toml': alice });
   const control = new Volume(folder, { 'control-key': `${'a'.repeat(32)}\n` });
-  const secret = { 'herald-nats': new Volume(folder, { password: 'khidden' }), 'herald-control': control, 'herald-users': users };
+  const key = 'herald_made-for-this-test';
+  const keys = new Volume(folder, { 'keys.toml': `[[keys]]\nname = "orders"\nsha256 = "${createHash('sha256').update(key).digest('hex')}"\n` });
+  const secret = { 'herald-keys': keys, 'herald-nats': new Volume(folder, { password: 'khidden' }), 'herald-control': control, 'herald-users': users };
   const pods = await deploy(manifests, { network: name, folder, volumes: { secret } });
   assert.equal(pods.length, 2);
 
@@ -140,6 +144,9 @@ test('two instances over NATS with a password, a control key and users from Secr
   const sent = await post(`${pods[0].url('http')}/api/v1/broadcast/topic/news`, 'to all pods', { 'Content-Type': 'text/plain', Authorization: authorization });
   assert.equal(sent.status, 202, sent.text);
   for (const inbox of inboxes) assert.equal((await inbox.next()).body, 'to all pods');
+  const byKey = await post(`${pods[1].url('http')}/api/v1/broadcast/topic/news`, 'by a key', { 'Content-Type': 'text/plain', Authorization: `Bearer ${key}` });
+  assert.equal(byKey.status, 202, byKey.text);
+  for (const inbox of inboxes) assert.equal((await inbox.next()).body, 'by a key');
 
   await t.test('its helm test passes', () => passesItsTest(manifests, name));
 
