@@ -128,7 +128,7 @@ test('two instances over NATS with a password, a control key and users from Secr
   const users = new Volume(folder, { 'users.toml': alice });
   const control = new Volume(folder, { 'control-key': `${'a'.repeat(32)}\n` });
   const key = 'herald_made-for-this-test';
-  const keys = new Volume(folder, { 'keys.toml': `[[keys]]\nname = "orders"\nsha256 = "${createHash('sha256').update(key).digest('hex')}"\n` });
+  const keys = new Volume(folder, { 'keys.toml': `[[keys]]\nname = "shop"\nsha256 = "${createHash('sha256').update(key).digest('hex')}"\n` });
   const secret = { 'herald-keys': keys, 'herald-nats': new Volume(folder, { password: 'khidden' }), 'herald-control': control, 'herald-users': users };
   const pods = await deploy(manifests, { network: name, folder, volumes: { secret } });
   assert.equal(pods.length, 2);
