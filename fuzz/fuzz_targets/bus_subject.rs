@@ -1,11 +1,11 @@
-//! Promise: a target has one subject and a subject one target: decoding reads back what encoding writes, and accepts
-//! nothing else. No target, however hostile its names, yields a subject that NATS reads differently.
+//! Promise: a target has one subject and a subject one target: decoding reads back what encoding writes, but for what is
+//! Herald's own, and accepts nothing else. No target, however hostile its names, yields a subject that NATS reads differently.
 //!
 //! Input: a subject; or user and path, with a line break between them.
 
 #![no_main]
 
-use herald::bus::subject::{Prefix, Subjects};
+use herald::bus::subject::{Prefix, SubjectError, Subjects};
 use herald::destination::{Path, Target};
 use herald::principal::UserName;
 use libfuzzer_sys::fuzz_target;
@@ -25,7 +25,11 @@ fuzz_target!(|text: &str| {
         for target in targets(text) {
             let subject = subjects.target(&target);
             assert_subject(&subject, prefix);
-            assert_eq!(subjects.parse(&subject), Ok(target), "{subject}");
+            let expected = match is_heralds_own(&target) {
+                true => Err(SubjectError::Reserved),
+                false => Ok(target),
+            };
+            assert_eq!(subjects.parse(&subject), expected, "{subject}");
         }
     }
     // It only must not panic.
@@ -41,6 +45,11 @@ fn targets(text: &str) -> Vec<Target> {
         targets.push(Target::User { user, path });
     }
     targets
+}
+
+/// What no publisher may send to: a user's destination below /queue/herald/.
+fn is_heralds_own(target: &Target) -> bool {
+    matches!(target, Target::User { path, .. } if path.as_str().starts_with("/queue/herald/"))
 }
 
 /// Graphic ASCII in tokens that are neither empty nor a wildcard, below the prefix.
