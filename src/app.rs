@@ -25,6 +25,7 @@ use crate::limit::Total;
 use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::recent::Recent;
+use crate::session::anonymous::AnonymousPlaces;
 use crate::session::application::{Application, Route};
 use crate::session::context::{Context, RESUMES_AT_ONCE};
 use crate::session::driver;
@@ -255,6 +256,7 @@ impl App {
             heartbeat: config.heartbeat,
             rates: Rates::new(&config.limits),
             per_user,
+            anonymous: AnonymousPlaces::new(&config.limits),
             cluster: cluster.clone(),
             incoming: Total::new(config.limits.incoming_total_bytes.0),
             limits: connection_limits(&config),

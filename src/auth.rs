@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
+use ulid::Ulid;
 
 use crate::envelope::unix_ms;
 use crate::principal::{Origin, Principal, UserName};
@@ -110,6 +111,8 @@ pub struct Authenticator {
     store: Arc<UserStore>,
     /// `auth.password_session`
     session: Option<Duration>,
+    /// `auth.anonymous.enabled`
+    anonymous: bool,
     gates: Gates,
     bearer: Bearer,
     /// Until somebody takes it.
@@ -140,12 +143,10 @@ impl Authenticator {
             store,
             watched,
             session,
+            anonymous,
         } = known;
         let store = Arc::new(store);
         let watch = watched.map(|watched| Task::essential("users file", Arc::clone(&store).follow(watched)));
-        for result in ["ok", "failed", "overloaded"] {
-            metrics.logins.with_label_values(&[result]);
-        }
         let bearer = Bearer::new(issuers, metrics.clone());
         let gates = Gates {
             verifier,
@@ -155,6 +156,7 @@ impl Authenticator {
         Ok(Arc::new(Self {
             store,
             session,
+            anonymous,
             gates,
             bearer,
             watch: Mutex::new(watch),
@@ -198,6 +200,15 @@ impl Authenticator {
             }
             Presented::Unusable | Presented::Nothing => Err(self.unusable(address)),
         }
+    }
+
+    /// A principal that nobody else is, for whoever opens a session and presents nothing; counted in [`Metrics::logins`]. `None`
+    /// unless `auth.anonymous.enabled`. Only for sessions, and never for what was presented and refused.
+    pub fn anonymous(&self, address: IpAddr) -> Option<Principal> {
+        let principal = Principal::anonymous(&Ulid::new().to_string());
+        let principal = principal.ok().filter(|_| self.anonymous)?;
+        self.told("anonymous", address);
+        Some(principal)
     }
 
     /// What fetches the keys of issuers, each by what `fetch` gives for it. None of it ends. Called once.
@@ -245,13 +256,14 @@ impl Authenticator {
     /// Whether the result of [`verify`](Self::verify) still holds: the user exists, with the same password and roles. What a
     /// token proves holds until its end.
     pub fn is_current(&self, principal: &Principal) -> bool {
-        if let Origin::Issuer(_) = principal.origin() {
-            return true;
+        match principal.origin() {
+            Origin::Issuer(_) | Origin::Anonymous => true,
+            Origin::Password => {
+                let users = self.store.current();
+                let user = users.get(principal.user().as_str());
+                user.is_some_and(|user| user.principal.is_clone_of(principal))
+            }
         }
-        self.store
-            .current()
-            .get(principal.user().as_str())
-            .is_some_and(|user| user.principal.is_clone_of(principal))
     }
 
     /// The user of this name, as it would be after a login.
@@ -292,6 +304,10 @@ impl Authenticator {
             Some(AuthError::Failed | AuthError::Expired) => "failed",
             Some(AuthError::Unavailable(_) | AuthError::Overloaded(_)) => "overloaded",
         };
+        self.told(result, address);
+    }
+
+    fn told(&self, result: &'static str, address: IpAddr) {
         self.gates.metrics.logins.with_label_values(&[result]).inc();
         tracing::debug!(%address, result, "login");
     }

@@ -69,6 +69,7 @@ limits! {
     ConnectsPerAddress = "limits.connects_per_address",
     SessionsPerAddress = "limits.sessions_per_address",
     SessionsPerUser = "limits.sessions_per_user",
+    AnonymousSessions = "limits.anonymous_sessions",
     FrameBytesBeforeLogin = "limits.frame_bytes_before_login",
     BodyBytes = "limits.body_bytes",
     RouteBodyBytes = "application.routes.body_bytes",

@@ -113,6 +113,7 @@ fn new_api_key(args: &api_key::NewArgs) -> Result<(), u8> {
 fn explain_permission(args: explain::PermissionArgs) -> Result<(), u8> {
     let (_, prepared) = prepare(args.config)?;
     let subject = match (args.who.user, args.who.key) {
+        _ if args.who.anonymous => Subject::Anonymous,
         (Some(user), _) => Subject::User(user),
         (None, key) => Subject::Key(key.unwrap_or_default()),
     };

@@ -61,6 +61,10 @@ pub struct Permissions {
     built_in: Vec<BuiltIn>,
 }
 
+/// What an anonymous session is told where no rule fits, whatever the default.
+const ANONYMOUS: &str =
+    "an anonymous session may do what a rule with anonymous = true permits, and nothing else";
+
 fn suits_subscribe(kind: Kind) -> Result<(), &'static str> {
     match kind {
         Kind::Broadcast => Ok(()),
@@ -143,7 +147,7 @@ impl Permissions {
                 Some(condition) => Some((rule, condition)),
                 None => return Ok(()),
             },
-            None if self.default_of_effect().permitted => return Ok(()),
+            None if self.default_of_effect(who).permitted => return Ok(()),
             None => None,
         };
         Err(Refusal(Why::Effect(effect, rule)))
@@ -178,6 +182,7 @@ impl Permissions {
             (Action::Publish, _, Who::Key(Destinations(Some(_)))) => {
                 Fixed::refused("it is not among the destinations of the key")
             }
+            (Action::Subscribe | Action::Send, ..) if who.is_anonymous() => Fixed::refused(ANONYMOUS),
             (Action::Send, Kind::Broadcast, _) => Fixed::refused(
                 "a client sends to broadcast destinations only where a rule in permissions.send lets it",
             ),
@@ -206,8 +211,9 @@ impl Permissions {
     }
 
     /// What holds for the effect of a built-in route where no rule fits.
-    fn default_of_effect(&self) -> Fixed {
+    fn default_of_effect(&self, who: Who<'_>) -> Fixed {
         match self.closed {
+            _ if who.is_anonymous() => Fixed::refused(ANONYMOUS),
             true => Fixed::refused("no rule fits, and permissions.default is closed"),
             false => Fixed::permitted("without a rule a built-in route is for everybody who may SEND to it"),
         }

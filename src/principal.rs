@@ -16,10 +16,13 @@ pub use attributes::{
     ATTRIBUTE_MAX_BYTES, ATTRIBUTE_VALUES_MAX, ATTRIBUTES_MAX, ATTRIBUTES_MAX_BYTES, Attributes,
     AttributesError, is_attribute_name,
 };
-pub use role::{ROLE_ADMIN, ROLE_PUBLISHER, ROLE_USER, Role};
+pub use role::{ROLE_ADMIN, ROLE_ANONYMOUS, ROLE_PUBLISHER, ROLE_USER, Role};
 
 /// The longest user name, in bytes of UTF-8 (docs/auth.md).
 pub const USER_NAME_MAX_BYTES: usize = 255;
+
+/// What the names of anonymous sessions begin with. No issuer and no backend may give names that do.
+pub const ANONYMOUS_PREFIX: &str = "anonymous:";
 
 /// A user's name: 1 to 255 bytes of UTF-8, no control, bidirectional or invisible characters (docs/auth.md). Who logs in by a
 /// password has no `:` in it; names that an issuer of tokens gives begin with its prefix, which ends with `:`.
@@ -79,6 +82,11 @@ impl UserName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is the name of an anonymous session: of nobody who could come back, and known to no list of users.
+    pub fn is_anonymous(&self) -> bool {
+        self.0.starts_with(ANONYMOUS_PREFIX)
     }
 }
 
@@ -140,6 +148,8 @@ pub enum Origin {
     Password,
     /// The issuer of a token, by its name.
     Issuer(Arc<str>),
+    /// Nobody: a session that has presented nothing.
+    Anonymous,
 }
 
 /// An authenticated user with its roles and attributes, and when that ends. Cheap to clone.
@@ -190,6 +200,25 @@ impl Principal {
             known: Arc::new(known),
             ends_ms: None,
         }
+    }
+
+    /// Whoever has presented nothing: a name that nobody else has, and [`ROLE_ANONYMOUS`] alone. `id` tells it from all others.
+    ///
+    /// # Errors
+    /// `id` cannot be part of a name.
+    pub fn anonymous(id: &str) -> Result<Self, UserNameError> {
+        let user = UserName::parse(&format!("{ANONYMOUS_PREFIX}{id}"))?;
+        Ok(Self::of(
+            Origin::Anonymous,
+            user,
+            [ROLE_ANONYMOUS],
+            Attributes::default(),
+        ))
+    }
+
+    /// Whether nobody vouches for it.
+    pub fn is_anonymous(&self) -> bool {
+        self.known.origin == Origin::Anonymous
     }
 
     /// The same with another end, in Unix ms; `None` if it has none. 0 is the moment after 0.
@@ -264,6 +293,17 @@ mod tests {
     }
 
     #[test]
+    fn an_anonymous_session_has_a_name_and_a_role_of_its_own() {
+        let one = Principal::anonymous("01").unwrap();
+        assert_eq!(one.user().as_str(), "anonymous:01");
+        assert_eq!(one.roles().collect::<Vec<_>>(), [ROLE_ANONYMOUS]);
+        assert!(one.is_anonymous() && one.user().is_anonymous() && one.attributes().is_empty());
+        assert!(UserName::with_password("anonymous:01").is_err());
+        let user = UserName::parse("anonymous").unwrap();
+        assert!(!user.is_anonymous() && !Principal::new(user, [ROLE_ANONYMOUS]).is_anonymous());
+    }
+
+    #[test]
     fn who_is_who_does_not_depend_on_roles_or_ends() {
         let alice = |origin, role: &str| {
             let name = UserName::parse("alice").unwrap();
@@ -278,6 +318,7 @@ mod tests {
         for other in [
             alice(issuer("https://b.example"), ROLE_USER),
             alice(Origin::Password, ROLE_USER),
+            alice(Origin::Anonymous, ROLE_USER),
         ] {
             assert!(!old.is_same_user(&other), "{other:?}");
         }

@@ -87,6 +87,8 @@ impl Relay {
             true => self.registry.deliver_alone(envelope).await,
             false => self.registry.deliver(envelope).await,
         };
+        // Nobody knows which anonymous sessions there are elsewhere.
+        let user = user.filter(|user| !user.is_anonymous());
         if !is_wanted && user.is_some_and(|user| self.presence.counts_as_offline(&user)) {
             self.metrics.offline.inc();
         }

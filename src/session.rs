@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::setting::{Findings, HumanDuration};
 
 pub(crate) mod action;
+pub(crate) mod anonymous;
 pub(crate) mod application;
 pub(crate) mod context;
 pub(crate) mod driver;

@@ -4,6 +4,7 @@
 use super::prepare::Prepared;
 use super::settings;
 use crate::permissions::{Action, Decision, Who};
+use crate::principal::Principal;
 
 /// Who is asked about, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Subject {
     User(String),
     /// The holder of a key of the configuration or of the keys file.
     Key(String),
+    /// An anonymous session.
+    Anonymous,
 }
 
 impl Prepared {
@@ -31,6 +34,11 @@ impl Prepared {
                 let principal = self.users.get(name);
                 let principal = principal.ok_or("there is no such user in auth.users and auth.users_file")?;
                 Ok(explain(Who::User(&principal))?.unless_barred(self.policy.bars_user(action, &principal)))
+            }
+            Subject::Anonymous => {
+                // Whoever opens a session has a ULID instead.
+                let principal = Principal::anonymous("0").map_err(|error| error.to_string())?;
+                explain(Who::User(&principal))
             }
             Subject::Key(name) => {
                 let key = self.policy.named(name);

@@ -67,6 +67,16 @@ pub struct Config {
     pub token: TokenConfig,
     /// A cookie with a token.
     pub cookie: CookieConfig,
+    /// Sessions of whoever presents nothing.
+    pub anonymous: AnonymousConfig,
+}
+
+/// `[auth.anonymous]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnonymousConfig {
+    /// Whether who presents nothing gets a session.
+    pub enabled: bool,
 }
 
 /// `[auth.cookie]`
@@ -150,6 +160,7 @@ impl Default for Config {
             issuers: Vec::new(),
             token: TokenConfig::default(),
             cookie: CookieConfig::default(),
+            anonymous: AnonymousConfig::default(),
         }
     }
 }

@@ -211,6 +211,8 @@ pub struct KnownUsers {
     pub(super) watched: Option<Watched>,
     /// `auth.password_session`
     pub(super) session: Option<Duration>,
+    /// `auth.anonymous.enabled`
+    pub(super) anonymous: bool,
 }
 
 impl KnownUsers {
@@ -224,6 +226,7 @@ impl KnownUsers {
             store,
             watched,
             session: config.password_session.map(|life| life.0),
+            anonymous: config.anonymous.enabled,
         })
     }
 

@@ -14,7 +14,8 @@ pub enum Explain {
     /// Says which rule decides whether a user or a key may do something, and what it compared.
     #[command(
         after_help = "Examples:\n  herald explain permission --config herald.toml --user alice --subscribe /queue/orders\n  \
-        herald explain permission --config herald.toml --key shop --publish /user/queue/orders\n\n\
+        herald explain permission --config herald.toml --key shop --publish /user/queue/orders\n  \
+        herald explain permission --config herald.toml --anonymous --subscribe /topic/news\n\n\
         Exit code: 0 if it is permitted, 1 if not."
     )]
     Permission(PermissionArgs),
@@ -47,6 +48,9 @@ pub struct WhoArgs {
     /// The holder of a key of api.keys.
     #[arg(long, value_name = "NAME")]
     pub key: Option<String>,
+    /// An anonymous session.
+    #[arg(long)]
+    pub anonymous: bool,
 }
 
 /// What is asked about.

@@ -43,7 +43,11 @@ impl Config {
     /// Whether anybody can log in, and who can publish.
     fn who_may_come(&self, demo: bool, findings: &mut Findings) {
         let auth = &self.auth;
-        if auth.users.is_empty() && auth.users_file.is_none() && !demo {
+        let nobody = auth.users.is_empty()
+            && auth.users_file.is_none()
+            && auth.issuers.is_empty()
+            && !auth.anonymous.enabled;
+        if nobody && !demo {
             findings.warn(
                 "auth.users_file",
                 "nobody can log in: neither this nor auth.users is set",

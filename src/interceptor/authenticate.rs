@@ -10,7 +10,7 @@ use crate::principal::{Principal, ROLE_USER};
 use crate::setting::Secret;
 use futures_util::future::BoxFuture;
 
-/// Requires the password or the token of a user with `ROLE_USER`.
+/// Requires the password or the token of a user with `ROLE_USER`; or nothing, where anonymous sessions are let in.
 pub(crate) struct Authenticate(Arc<Authenticator>);
 
 impl Authenticate {
@@ -19,9 +19,12 @@ impl Authenticate {
         Self(authenticator)
     }
 
-    async fn principal(&self, attempt: &ConnectAttempt) -> Result<Principal, AuthError> {
-        let presented = presented(attempt);
-        let principal = self.0.authenticate(&presented, attempt.address).await?;
+    async fn principal(
+        &self,
+        attempt: &ConnectAttempt,
+        presented: &Presented,
+    ) -> Result<Principal, AuthError> {
+        let principal = self.0.authenticate(presented, attempt.address).await?;
         if principal.has_role(ROLE_USER) {
             Ok(principal)
         } else {
@@ -31,27 +34,40 @@ impl Authenticate {
 }
 
 impl Interceptor for Authenticate {
-    /// Gives the same refusal for everything that is the client's fault: nothing presented, unusable credentials,
-    /// unknown user, wrong password, no `ROLE_USER`.
+    /// Gives the same refusal for everything that is the client's fault: nothing presented where that is not enough, unusable
+    /// credentials, unknown user, wrong password, no `ROLE_USER`. Who presents something that is refused does not become anonymous.
     fn connect<'a>(
         &'a self,
         attempt: &'a ConnectAttempt,
         principal: &'a mut Option<Principal>,
     ) -> BoxFuture<'a, Result<(), Reject>> {
         Box::pin(async move {
-            *principal = Some(self.principal(attempt).await.map_err(refusal)?);
+            let presented = presented(attempt);
+            let anonymous = match presented {
+                Presented::Nothing => self.0.anonymous(attempt.address),
+                _ => None,
+            };
+            *principal = match anonymous {
+                None => Some(self.principal(attempt, &presented).await.map_err(refusal)?),
+                anonymous => anonymous,
+            };
             Ok(())
         })
     }
 
-    /// The same, with the same bounds: a renewal waits in the queue of logins, and a wrong password delays the next.
+    /// The same, with the same bounds: a renewal waits in the queue of logins, and a wrong password delays the next. It has to
+    /// present something.
     fn renew<'a>(
         &'a self,
         _old: &'a Principal,
         attempt: &'a ConnectAttempt,
         principal: &'a mut Option<Principal>,
     ) -> BoxFuture<'a, Result<(), Reject>> {
-        self.connect(attempt, principal)
+        Box::pin(async move {
+            let presented = presented(attempt);
+            *principal = Some(self.principal(attempt, &presented).await.map_err(refusal)?);
+            Ok(())
+        })
     }
 
     /// A reload of the users between the check of the password and the join finds no session to end; this check ends

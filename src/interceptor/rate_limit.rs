@@ -13,9 +13,24 @@ use crate::setting::{ByteRate, Limits, Rate};
 /// `limits.sends_per_user` and `limits.send_bytes_per_user`
 pub(crate) struct RateLimit {
     rate: Rate,
-    sends: Option<KeyedRate>,
     byte_rate: ByteRate,
+    users: Limiters,
+    /// By themselves: anybody makes as many of these names as they like, and the names that are remembered are bounded.
+    anonymous: Limiters,
+}
+
+struct Limiters {
+    sends: Option<KeyedRate>,
     bytes: Option<KeyedRate>,
+}
+
+impl Limiters {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            sends: limits.sends_per_user.quota().map(KeyedRate::new),
+            bytes: limits.send_bytes_per_user.quota().map(KeyedRate::new),
+        }
+    }
 }
 
 impl RateLimit {
@@ -23,9 +38,9 @@ impl RateLimit {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             rate: limits.sends_per_user,
-            sends: limits.sends_per_user.quota().map(KeyedRate::new),
             byte_rate: limits.send_bytes_per_user,
-            bytes: limits.send_bytes_per_user.quota().map(KeyedRate::new),
+            users: Limiters::new(limits),
+            anonymous: Limiters::new(limits),
         }
     }
 }
@@ -39,11 +54,15 @@ impl Interceptor for RateLimit {
         bytes: usize,
     ) -> Result<(), Reject> {
         let user = who.user().as_str();
-        if let Some(sends) = &self.sends {
+        let limiters = match who.is_anonymous() {
+            true => &self.anonymous,
+            false => &self.users,
+        };
+        if let Some(sends) = &limiters.sends {
             let passes = sends.check(user);
             passes.map_err(|_| refusal(Limit::SendsPerUser, &self.rate))?;
         }
-        if let Some(rate) = &self.bytes {
+        if let Some(rate) = &limiters.bytes {
             let passes = rate.check_many(user, ByteRate::units(bytes));
             passes.map_err(|_| refusal(Limit::SendBytesPerUser, &self.byte_rate))?;
         }

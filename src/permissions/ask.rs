@@ -47,6 +47,11 @@ impl<'a> Who<'a> {
         }
     }
 
+    /// Whether it is an anonymous session.
+    pub(super) fn is_anonymous(self) -> bool {
+        self.principal().is_some_and(Principal::is_anonymous)
+    }
+
     pub(super) fn user(self) -> Option<&'a UserName> {
         self.principal().map(Principal::user)
     }
@@ -160,6 +165,9 @@ impl<'a> Ask<'a> {
     /// What rules look at, or what is decided without them.
     pub(super) fn for_rules(&self, action: Action, who: Who<'_>) -> Result<(Kind, &'a Path), Fixed> {
         match (action, *self) {
+            (Action::Publish, _) if who.is_anonymous() => {
+                Err(Fixed::refused("nobody is anonymous over REST"))
+            }
             (Action::Send, Self::Application(path)) if path.as_str() == Path::RENEWAL => {
                 Err(Fixed::permitted("every session may renew itself"))
             }

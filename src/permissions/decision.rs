@@ -176,7 +176,7 @@ impl Permissions {
     fn explain_effect(&self, action: Action, who: Who<'_>, ask: Ask<'_>) -> Decision {
         let mut decision = self.explain(action, who, ask);
         if decision.looked_at.iter().all(|rule| !rule.fits) {
-            let default = self.default_of_effect();
+            let default = self.default_of_effect(who);
             decision.permitted = default.permitted;
             decision.by = default.words.to_owned();
         }
@@ -197,7 +197,11 @@ impl LookedAt {
             destination: rule.destination.to_string(),
             fits,
             conditions: match fits {
-                true => compiled.conditions().map(held).collect(),
+                true => {
+                    // Of users it goes without saying.
+                    let said = |asked: &Condition<'_>| *asked != Condition::LoggedIn || who.is_anonymous();
+                    compiled.conditions().filter(said).map(held).collect()
+                }
                 false => Vec::new(),
             },
         }
@@ -211,6 +215,7 @@ fn compared(condition: &Condition<'_>, who: Who<'_>, path: &Path) -> String {
         format!("segment {} ({text:?})", place + 1)
     };
     match condition {
+        Condition::LoggedIn => format!("the user has logged in: {}", name(who)),
         Condition::Roles(roles) => {
             let wanted = roles.iter().map(|role| role.as_str());
             format!("one of the roles {} is held: {}", list(wanted), list(who.roles()))

@@ -148,6 +148,11 @@ impl Pattern {
             .is_ok_and(|matcher| matcher.kind == Kind::Broadcast)
     }
 
+    /// Whether it has a `{claim.NAME}`.
+    pub(super) fn has_claims(&self) -> bool {
+        self.text.contains("{claim.")
+    }
+
     /// Whether it has a `{user}` or a `{claim.NAME}`.
     pub(super) fn has_variables(&self) -> bool {
         self.text.contains('{')

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Who;
 use super::pattern::{Kind, Matcher, Pattern, Segment};
 use crate::destination::{Path, Prefixes};
-use crate::principal::{Attributes, Role, UserName};
+use crate::principal::{Attributes, ROLE_ANONYMOUS, Role, UserName};
 use crate::setting::{Findings, as_text};
 
 /// The most rules of a list.
@@ -59,6 +59,9 @@ pub struct Rule {
     /// Who has, of each of these attributes, any of the values.
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub claims: Attributes,
+    /// Whether anonymous sessions are let in, too, if they meet the other conditions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anonymous: bool,
 }
 
 impl Rule {
@@ -70,7 +73,21 @@ impl Rule {
             roles: None,
             users: None,
             claims: Attributes::default(),
+            anonymous: false,
         }
+    }
+
+    /// Whether it says that anonymous sessions are let in, and asks for what none of them has.
+    pub fn lets_in_anonymous_in_vain(&self) -> bool {
+        let is_theirs = |role: &Role| role.as_str() == ROLE_ANONYMOUS;
+        let asks_in_vain = self
+            .roles
+            .as_ref()
+            .is_some_and(|roles| !roles.iter().any(is_theirs))
+            || self.users.is_some()
+            || !self.claims.is_empty()
+            || self.destination.has_claims();
+        self.anonymous && asks_in_vain
     }
 
     /// Whether each holder of `role` is let in.
@@ -119,6 +136,8 @@ impl<'a> List<'a> {
 /// What a rule asks of who comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition<'a> {
+    /// Not an anonymous session.
+    LoggedIn,
     /// One of these roles.
     Roles(&'a [Role]),
     /// One of these names.
@@ -136,6 +155,7 @@ impl Condition<'_> {
     pub(super) fn holds(&self, who: Who<'_>, path: &Path) -> bool {
         let there = |place: usize| path.segments().nth(place);
         match *self {
+            Self::LoggedIn => !who.is_anonymous(),
             Self::Roles(roles) => roles.iter().any(|role| who.has_role(role.as_str())),
             Self::Users(users) => who.user().is_some_and(|user| users.contains(user)),
             Self::Claim(name, values) => values.iter().any(|value| who.has(name, value)),
@@ -150,6 +170,7 @@ impl fmt::Display for Condition<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Roles([]) | Self::Users([]) => f.write_str("nobody may"),
+            Self::LoggedIn => f.write_str("takes a user who has logged in"),
             Self::Roles(roles) => {
                 f.write_str("takes ")?;
                 one_of(f, roles)
@@ -239,7 +260,9 @@ impl Compiled {
             .claims
             .iter()
             .map(|(name, values)| Condition::Claim(name, values));
-        roles.into_iter().chain(users).chain(claims).chain(variables)
+        let logged_in = (!rule.anonymous).then_some(Condition::LoggedIn);
+        let roles = logged_in.into_iter().chain(roles);
+        roles.chain(users).chain(claims).chain(variables)
     }
 
     /// The first condition that `who`, asking for `path`, does not meet. Allocates nothing.

@@ -4,6 +4,8 @@ use super::*;
 use crate::destination::Path;
 use crate::principal::{Principal, UserName};
 
+mod anonymous;
+
 const CONFIG: &str = r#"
     [[subscribe]]
     destination = "/queue/admin/public"

@@ -12,6 +12,9 @@ pub const ROLE_PUBLISHER: &str = "ROLE_PUBLISHER";
 /// The role that lets a user do everything over REST (docs/rest.md).
 pub const ROLE_ADMIN: &str = "ROLE_ADMIN";
 
+/// The role of an anonymous session, and its only one (docs/auth.md).
+pub const ROLE_ANONYMOUS: &str = "ROLE_ANONYMOUS";
+
 /// Longest role name, in bytes.
 const ROLE_MAX_BYTES: usize = 64;
 

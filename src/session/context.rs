@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::HeartbeatConfig;
+use super::anonymous::AnonymousPlaces;
 use super::application::Application;
 use super::per_user::PerUser;
 use super::per_user::cluster::Cluster;
@@ -51,6 +52,8 @@ pub(crate) struct Context {
     pub rates: Rates,
     /// How many sessions a user may have.
     pub per_user: PerUser,
+    /// How many anonymous sessions there may be.
+    pub anonymous: AnonymousPlaces,
     /// The same in the whole cluster.
     pub cluster: Arc<Cluster>,
     /// What the incomplete frames of all sessions hold (`limits.incoming_total_bytes`).

@@ -133,6 +133,7 @@ fn run(
         join,
         key,
         seat,
+        place,
     } = *logged_in;
     let session_id = join.session.clone();
     let trusted = context.tracer.trusts_address(join.address);
@@ -142,8 +143,10 @@ fn run(
         let mut online = false;
         let beginning = Box::pin(async {
             joining.await;
-            context.presence.opened(session.principal().user());
-            online = true;
+            if !session.principal().is_anonymous() {
+                context.presence.opened(session.principal().user());
+                online = true;
+            }
             if let Some(superseded) = seat.as_deref().and_then(Seat::superseded) {
                 superseded.close(&context.metrics).await;
             }
@@ -194,6 +197,7 @@ fn run(
         info!(
             %user, session = %session_id, reason = reason.label(), code = reason.code(), limit, "session ended"
         );
+        drop(place);
         reason
     }
 }

@@ -61,6 +61,8 @@ pub struct Limits {
     pub sessions_per_user: usize,
     /// What happens when `sessions_per_user` is reached.
     pub sessions_per_user_policy: SessionsPerUserPolicy,
+    /// Anonymous sessions of one instance at the same time.
+    pub anonymous_sessions: usize,
     /// The rate of SENDs of one session.
     pub sends_per_session: Rate,
     /// The rate of SENDs of one user, over all of the user's sessions on this instance.
@@ -138,6 +140,7 @@ impl Limits {
             0,
             SESSIONS_PER_USER_MAX,
         );
+        findings.within("limits.anonymous_sessions", self.anonymous_sessions, 1, COUNT_MAX);
         if self.socket_send_bytes != ByteSize(0) {
             findings.within(
                 "limits.socket_send_bytes",
@@ -231,6 +234,7 @@ impl Default for Limits {
             connects_per_address: Rate::OFF,
             sessions_per_user: 0,
             sessions_per_user_policy: SessionsPerUserPolicy::Newest,
+            anonymous_sessions: 10_000,
             sends_per_session: Rate::per_second(200, 2_000),
             sends_per_user: Rate::per_second(1_000, 10_000),
             send_bytes_per_session: SEND_BYTES,

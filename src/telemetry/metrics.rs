@@ -299,7 +299,7 @@ impl Metrics {
             self.limit_hits.with_label_values(&[limit.name()]);
         }
         for (counters, values) in [
-            (&self.logins, &["ok", "failed", "overloaded"][..]),
+            (&self.logins, &["ok", "anonymous", "failed", "overloaded"][..]),
             (&self.renewals, &RENEWAL_RESULTS),
             (&self.published, &["rest", "stomp"]),
             (&self.acks, &["ACK", "NACK"]),

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, its futures live once, and its tasks end with its runtime"
 )]
 
+mod anonymous;
 mod audit;
 mod bus;
 mod byte_rates;

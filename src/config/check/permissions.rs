@@ -11,6 +11,7 @@ pub(super) fn check(config: &Config, demo: bool, findings: &mut Findings) {
     routes_for_nobody(config, &permissions, findings);
     // Notes which destinations of keys mean nothing.
     let _ = Policy::new(&config.api, &config.destinations, findings);
+    anonymous(config, findings);
     if demo || config.api.access == Access::Open {
         around_by_rest(config, findings);
     }
@@ -30,6 +31,38 @@ fn routes_for_nobody(config: &Config, permissions: &Permissions, findings: &mut 
                 ),
             );
         }
+    }
+}
+
+/// Whether rules let in anonymous sessions where there may be any, and only there.
+fn anonymous(config: &Config, findings: &mut Findings) {
+    let permissions = &config.permissions;
+    for (index, rule) in permissions.publish.iter().enumerate() {
+        if rule.anonymous {
+            findings.error(
+                format!("permissions.publish[{index}].anonymous"),
+                "nobody is anonymous over REST",
+            );
+        }
+    }
+    let lists = [("subscribe", &permissions.subscribe), ("send", &permissions.send)];
+    for (name, rules) in lists {
+        for (index, rule) in rules.iter().enumerate() {
+            if rule.lets_in_anonymous_in_vain() {
+                findings.warn(
+                    format!("permissions.{name}[{index}].anonymous"),
+                    "no anonymous session meets the other conditions: it has ROLE_ANONYMOUS alone, no claim, and a name that \
+                     nobody knows beforehand",
+                );
+            }
+        }
+    }
+    let mut rules = lists.iter().flat_map(|(_, rules)| rules.iter());
+    if config.auth.anonymous.enabled && !rules.any(|rule| rule.anonymous) {
+        findings.warn(
+            "auth.anonymous.enabled",
+            "an anonymous session may do nothing: no rule in permissions.subscribe or permissions.send has anonymous = true",
+        );
     }
 }
 

@@ -195,7 +195,7 @@ fn issuers_of_tokens_have_names_of_their_own() {
             &["auth.issuers[1].user_prefix"],
         );
     }
-    for prefix in ["a", "a:b", "\u{202e}:"] {
+    for prefix in ["a", "a:b", "\u{202e}:", "anonymous:", "anonymous:a:"] {
         check(&issuer("a", prefix, ""), &["auth.issuers[0].user_prefix"]);
     }
 }
@@ -432,6 +432,31 @@ fn rules_say_what_they_seem_to_say() {
         warns(&rule, true, expected);
         warns(&rule, false, &[]);
     }
+}
+
+#[test]
+fn rules_let_in_anonymous_sessions_where_there_are_any() {
+    let rule = |list: &str, more: &str| {
+        format!("[[permissions.{list}]]\ndestination = '/topic/x'\nanonymous = true\n{more}\n")
+    };
+    let enabled = "auth.anonymous.enabled = true\n";
+    check(&rule("publish", ""), &["permissions.publish[0].anonymous"]);
+    warns(&rule("subscribe", ""), true, &[]);
+    warns(&format!("{enabled}{}", rule("send", "")), true, &[]);
+    let theirs = "roles = ['ROLE_USER', 'ROLE_ANONYMOUS']";
+    warns(&rule("subscribe", theirs), true, &[]);
+    warns(
+        &rule("subscribe", "roles = ['ROLE_USER']"),
+        true,
+        &["permissions.subscribe[0].anonymous"],
+    );
+    warns(
+        &rule("subscribe", "users = ['a']"),
+        true,
+        &["permissions.subscribe[0].anonymous"],
+    );
+    warns(enabled, true, &["auth.anonymous.enabled"]);
+    check("limits.anonymous_sessions = 0", &["limits.anonymous_sessions"]);
 }
 
 #[test]

@@ -16,7 +16,9 @@ use crate::delivery::wire;
 use crate::envelope::{TraceContext, unix_ms};
 use crate::interceptor::ConnectAttempt;
 use crate::limit::Limit;
+use crate::principal::Principal;
 use crate::session::action::Refusal;
+use crate::session::anonymous::AnonymousPlace;
 use crate::session::context::Context;
 use crate::session::end::{End, close_end, error_end, farewell, gone};
 use crate::session::handshake::{Accepted, First, Handshake};
@@ -40,6 +42,7 @@ pub(super) struct LoggedIn {
     pub join: Box<Join>,
     pub key: SessionHandle,
     pub seat: Option<Box<Seat>>,
+    pub place: Option<AnonymousPlace>,
 }
 
 /// The client of an open WebSocket that has not logged in.
@@ -175,25 +178,11 @@ async fn greet(
         end = departure(context, inputs, outbox, socket) => return Err(end),
     };
     drop(attempt);
-    let seat = match context.per_user.admit(principal.user(), version, &key) {
-        Ok((seat, superseded)) => {
-            for old in superseded {
-                old.close(&context.metrics).await;
-            }
-            seat
-        }
-        Err(refusal) => {
-            failed(&mut span, refusal.reason, &refusal.message);
-            return Err(error_end(refusal, BEFORE_LOGIN, &context.metrics));
-        }
-    };
-    if let Some(seat) = seat.as_deref() {
-        let admitted = context.cluster.admit(seat).await;
-        admitted.map_err(|refusal| {
-            failed(&mut span, refusal.reason, &refusal.message);
-            error_end(refusal, BEFORE_LOGIN, &context.metrics)
-        })?;
-    }
+    let admitted = admit(context, &principal, version, &key).await;
+    let (seat, place) = admitted.map_err(|refusal| {
+        failed(&mut span, refusal.reason, &refusal.message);
+        error_end(refusal, BEFORE_LOGIN, &context.metrics)
+    })?;
     let session_id = ulid::Ulid::new().to_string();
     let (user, owner) = (principal.user().clone(), principal.clone());
     let Accepted {
@@ -224,7 +213,28 @@ async fn greet(
         join,
         key,
         seat,
+        place,
     }))
+}
+
+/// A place among the user's sessions, where these have a bound, or among the anonymous ones.
+async fn admit(
+    context: &Context,
+    principal: &Principal,
+    version: Version,
+    key: &SessionHandle,
+) -> Result<(Option<Box<Seat>>, Option<AnonymousPlace>), Refusal> {
+    if principal.is_anonymous() {
+        return Ok((None, Some(context.anonymous.admit()?)));
+    }
+    let (seat, superseded) = context.per_user.admit(principal.user(), version, key)?;
+    for old in superseded {
+        old.close(&context.metrics).await;
+    }
+    if let Some(seat) = seat.as_deref() {
+        context.cluster.admit(seat).await?;
+    }
+    Ok((seat, None))
 }
 
 /// Whether this CONNECT is traced: its own `traceparent` decides for clients that `tracing.trust` names, else the
@@ -248,7 +258,7 @@ async fn authenticate(
     context: &Context,
     attempt: &ConnectAttempt,
     span: &mut Option<Span>,
-) -> Result<crate::principal::Principal, End> {
+) -> Result<Principal, End> {
     context.rules.chain.connect(attempt).await.map_err(|reject| {
         let limit = reject.limit.map(Limit::name);
         info!(address = %attempt.address, reason = reject.reason.label(), limit, "login refused");

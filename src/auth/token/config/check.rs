@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::{AlgorithmName, IssuerConfig, attribute};
 use crate::auth::keys::{KEYS_MAX, KID_MAX_BYTES};
-use crate::principal::{ATTRIBUTES_MAX, ROLE_ADMIN, ROLE_PUBLISHER, is_attribute_name};
+use crate::principal::{ANONYMOUS_PREFIX, ATTRIBUTES_MAX, ROLE_ADMIN, ROLE_PUBLISHER, is_attribute_name};
 use crate::setting::{Findings, HumanDuration};
 
 /// The most issuers.
@@ -74,6 +74,11 @@ impl IssuerConfig {
             findings.warn(
                 at("user_prefix"),
                 "the issuer's users share the names of the users with passwords",
+            );
+        } else if prefix.starts_with(ANONYMOUS_PREFIX) {
+            findings.error(
+                at("user_prefix"),
+                format!("{ANONYMOUS_PREFIX} is what the names of anonymous sessions begin with"),
             );
         } else if !is_prefix {
             findings.error(
