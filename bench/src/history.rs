@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::Outcome;
 use crate::process::{Server, herald_binary};
+use crate::table::Table;
 
 mod arrays;
 mod broadcast;
@@ -18,11 +19,9 @@ mod file;
 mod nats;
 mod post;
 mod reads;
-mod table;
 mod wire;
 
 use nats::Nats;
-use table::Table;
 
 /// Measures something and adds its rows.
 type Measure = fn(&Options, &mut Table) -> Outcome<()>;

@@ -36,6 +36,11 @@ pub struct Audience {
 impl Audience {
     /// Takes over the sockets. Nothing may be unread on them.
     pub fn new(sockets: Vec<TcpStream>, trigger: TcpStream) -> Outcome<Self> {
+        Self::counting(sockets, trigger, Counted::Frames)
+    }
+
+    /// The same, which counts other things than WebSocket's frames.
+    pub fn counting(sockets: Vec<TcpStream>, trigger: TcpStream, counted: Counted) -> Outcome<Self> {
         let poll = Poll::new()?;
         let mut readers = Vec::with_capacity(sockets.len());
         for (at, socket) in sockets.into_iter().enumerate() {
@@ -45,7 +50,7 @@ impl Audience {
                 .register(&mut stream, Token(at), Interest::READABLE)?;
             readers.push(Reader {
                 stream,
-                frames: Frames::default(),
+                frames: Frames::of(counted),
             });
         }
         Ok(Self {
@@ -184,9 +189,20 @@ impl Audience {
     }
 }
 
-/// What a reader has received: unmasked WebSocket frames, delimited by their heads alone.
+/// What is counted of what readers receive.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Counted {
+    /// Unmasked WebSocket frames.
+    #[default]
+    Frames,
+    /// TLS records, encrypted as they are: a delivery is one.
+    Records,
+}
+
+/// What a reader has received, delimited by the heads alone.
 #[derive(Default)]
 struct Frames {
+    counted: Counted,
     /// Complete frames.
     whole: u64,
     bytes: u64,
@@ -197,6 +213,13 @@ struct Frames {
 }
 
 impl Frames {
+    fn of(counted: Counted) -> Self {
+        Self {
+            counted,
+            ..Self::default()
+        }
+    }
+
     fn is_between(&self) -> bool {
         self.left == 0 && self.head.is_empty()
     }
@@ -206,7 +229,7 @@ impl Frames {
         while !bytes.is_empty() {
             if self.left == 0 {
                 // A head ends somewhere in what is there, or goes on in the next read.
-                let (head_bytes, payload) = match (self.head.is_empty(), head(bytes)) {
+                let (head_bytes, payload) = match (self.head.is_empty(), self.counted.head(bytes)) {
                     (true, Some(found)) => found,
                     _ => {
                         let Some((first, rest)) = bytes.split_first() else {
@@ -214,7 +237,7 @@ impl Frames {
                         };
                         self.head.push(*first);
                         bytes = rest;
-                        let Some((_, payload)) = head(&self.head) else {
+                        let Some((_, payload)) = self.counted.head(&self.head) else {
                             continue;
                         };
                         self.head.clear();
@@ -232,8 +255,22 @@ impl Frames {
     }
 }
 
+impl Counted {
+    /// The lengths of the head that `bytes` begin with and of what is behind it, once the head is whole.
+    fn head(self, bytes: &[u8]) -> Option<(usize, u64)> {
+        match (self, bytes) {
+            (Self::Frames, _) => frame_head(bytes),
+            // RFC 8446, section 5.2: type, version, length.
+            (Self::Records, [_, _, _, high, low, ..]) => {
+                Some((5, u64::from(u16::from_be_bytes([*high, *low]))))
+            }
+            (Self::Records, _) => None,
+        }
+    }
+}
+
 /// The lengths of the unmasked head that `bytes` begin with and of the payload behind it, once the head is whole.
-fn head(bytes: &[u8]) -> Option<(usize, u64)> {
+fn frame_head(bytes: &[u8]) -> Option<(usize, u64)> {
     match bytes {
         [_, 127, length @ ..] => {
             let length: [u8; 8] = length.get(..8)?.try_into().ok()?;
@@ -311,7 +348,7 @@ pub fn answer_length(bytes: &[u8]) -> Outcome<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Frames;
+    use super::{Counted, Frames};
 
     #[test]
     fn frames_are_counted_whatever_their_length_and_wherever_a_read_ends() {
@@ -334,6 +371,12 @@ mod tests {
             let told = (frames.whole, frames.bytes, frames.is_between());
             assert_eq!(told, (7, all.len() as u64, true), "reads of {step}");
         }
+        let mut records = Frames::of(Counted::Records);
+        let record = [&[23, 3, 3, 1, 4][..], &[0; 260]].concat();
+        for read in record.repeat(3).chunks(7) {
+            records.take(read);
+        }
+        assert!(records.whole == 3 && records.is_between());
         let mut cut = Frames::default();
         cut.take(&all[..303]);
         assert!(cut.whole == 0 && !cut.is_between(), "one byte is missing");

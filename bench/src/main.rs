@@ -17,6 +17,7 @@ mod bare;
 mod floor;
 mod history;
 mod hostile;
+mod identity;
 mod idle;
 mod load;
 mod people;
@@ -29,8 +30,10 @@ mod session;
 mod sink;
 mod slow;
 mod storm;
+mod table;
 mod tracing;
 mod users;
+mod wire;
 
 /// An error ends the run with its words.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -46,7 +49,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Every scenario of docs/performance.md but `slow`, `hostile` and `history`.
+    /// Every scenario of docs/performance.md but `slow`, `hostile`, `history` and `identity`.
     All(all::Options),
     /// Broadcasts: starts Herald and the floor, opens the sessions and measures both in turns.
     Run(Options),
@@ -58,6 +61,8 @@ enum Command {
     Publish(publish::Options),
     /// What history costs, beside the same run without it; what resumes take, and failures of NATS.
     History(history::Options),
+    /// What tokens cost: logins, renewals, ends, floods of bad ones; and TLS beside plain connections.
+    Identity(identity::Options),
     /// Memory and CPU of idle sessions.
     Idle(idle::Options),
     /// Thousands of logins at once.
@@ -117,6 +122,7 @@ fn main() -> ExitCode {
         Command::Tracing(options) => tracing::run(&options),
         Command::Publish(options) => publish::run(&options),
         Command::History(options) => history::run(&options),
+        Command::Identity(options) => identity::run(&options),
         Command::Idle(options) => idle::run(&options),
         Command::Storm(options) => storm::run(&options),
         Command::Slow(options) => slow::run(&options),

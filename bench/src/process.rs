@@ -35,9 +35,18 @@ impl Drop for Server {
 impl Server {
     /// Starts `herald serve --demo` on a free port, and waits until it is ready.
     pub fn herald(binary: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
+        Self::serving(binary, &["serve", "--demo"], settings)
+    }
+
+    /// The same without `--demo`: nobody publishes without a key.
+    pub fn guarded(binary: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
+        Self::serving(binary, &["serve"], settings)
+    }
+
+    fn serving(binary: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Outcome<Self> {
         let (address, admin) = (free_port()?, free_port()?);
         let child = Command::new(binary)
-            .args(["serve", "--demo"])
+            .args(arguments)
             .env("HERALD_HTTP__LISTEN", address.to_string())
             .env("HERALD_HTTP__ADMIN_LISTEN", admin.to_string())
             .env("HERALD_LOG__LEVEL", "error")

@@ -142,15 +142,15 @@ pub fn server_frame(bytes: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// A connection and what was read from it beyond the last frame examined.
-pub struct Dialogue {
+pub struct Dialogue<Stream = TcpStream> {
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: Stream,
     unread: Vec<u8>,
 }
 
-impl Dialogue {
+impl<Stream: Read + Write> Dialogue<Stream> {
     /// A connection on which nothing has been said.
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: Stream) -> Self {
         Self {
             stream,
             unread: Vec::new(),
@@ -258,6 +258,11 @@ pub fn upgrade_request(to: SocketAddr) -> String {
 /// A CONNECT frame of a demo user.
 pub fn connect_frame(user: usize, passcode: &str, heartbeat: &str) -> String {
     connect_frame_of(&format!("test{user}"), passcode, heartbeat)
+}
+
+/// A CONNECT frame with a token.
+pub fn connect_frame_by(token: &str) -> String {
+    format!("CONNECT\naccept-version:1.2\nhost:bench\nAuthorization:Bearer {token}\nheart-beat:0,0\n\n\0")
 }
 
 /// A CONNECT frame.

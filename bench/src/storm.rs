@@ -15,7 +15,7 @@ use crate::people::{People, name};
 use crate::process::{Server, cpu_of, herald_binary};
 use crate::report::{Latency, line};
 use crate::request::{Trigger, broadcast};
-use crate::session::{DESTINATION, connect, open};
+use crate::session::{DESTINATION, PASSCODE, connect, connect_frame_of, open};
 
 mod crowd;
 
@@ -86,8 +86,16 @@ pub fn run(options: &Options) -> Outcome<()> {
             true => name(number),
             false => format!("test{}", 1 + number % 10),
         };
+        let frame = |number: usize| connect_frame_of(&user(number), PASSCODE, "0,0");
         let before = (herald.cpu()?, cpu_of("self")?, herald.rss_bytes()?);
-        let storm = Crowd::storm(herald.address, options.sessions, options.again, user, Vec::new())?;
+        let storm = Crowd::storm(
+            herald.address,
+            options.sessions,
+            options.again,
+            frame,
+            None,
+            Vec::new(),
+        )?;
         let cpu = (herald.cpu()? - before.0, cpu_of("self")? - before.1);
         let peak = herald.peak_rss_bytes()?.saturating_sub(before.2);
         let during = stayed.end()?;
@@ -125,21 +133,27 @@ pub fn run(options: &Options) -> Outcome<()> {
 }
 
 /// Sessions that stayed, and a thread that notifies them.
-struct Stayed {
+pub struct Stayed {
     thread: std::thread::JoinHandle<Result<(), String>>,
     seen: Arc<parking_lot::Mutex<Vec<Duration>>>,
     over: Arc<AtomicBool>,
 }
 
 impl Stayed {
-    fn start(herald: &Server, count: usize) -> Outcome<Self> {
+    /// `count` of them, as the demo users, of a Herald that lets anyone publish.
+    pub fn start(herald: &Server, count: usize) -> Outcome<Self> {
         let mut sockets = Vec::with_capacity(count);
         for number in 0..count.max(1) {
             sockets.push(open(herald.address, number, "0,0")?.0);
         }
-        let mut audience = Audience::new(sockets, connect(herald.address, 0)?)?;
         let request = broadcast(herald.address.port(), DESTINATION, &"x".repeat(128));
-        let triggers = [Trigger::burst(&request, 1)];
+        Self::of(herald, sockets, &request)
+    }
+
+    /// These, each subscribed to where `request` publishes.
+    pub fn of(herald: &Server, sockets: Vec<std::net::TcpStream>, request: &[u8]) -> Outcome<Self> {
+        let mut audience = Audience::new(sockets, connect(herald.address, 0)?)?;
+        let triggers = [Trigger::burst(request, 1)];
         audience.learn(&triggers)?;
         let (seen, over) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let thread = {
@@ -160,14 +174,15 @@ impl Stayed {
     }
 
     /// The latencies since the last turn.
-    fn turn(&self) -> Outcome<Latency> {
+    pub fn turn(&self) -> Outcome<Latency> {
         match self.thread.is_finished() {
             true => Err("those who stayed lost a notification".into()),
             false => Ok(Latency::of(std::mem::take(&mut *self.seen.lock()))),
         }
     }
 
-    fn end(self) -> Outcome<Latency> {
+    /// The latencies since the last turn; they leave.
+    pub fn end(self) -> Outcome<Latency> {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| "the publisher panicked")??;
         let latencies = std::mem::take(&mut *self.seen.lock());

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::thread::{self, sleep};
 use std::time::Instant;
 
-use super::table::Table;
 use super::{Bus, Options, Side, in_turn};
 use crate::Outcome;
 use crate::load::{Audience, read_answers};
@@ -14,6 +13,7 @@ use crate::people::{CHEAP_KIB, People, name};
 use crate::request::{Trigger, notifications};
 use crate::run::SETTLE;
 use crate::session::{connect, open_of};
+use crate::table::Table;
 
 /// Notifications in an array.
 const ARRAY: usize = 100;

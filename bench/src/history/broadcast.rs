@@ -3,13 +3,13 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::table::Table;
 use super::{Bus, Options, Side, in_turn};
 use crate::Outcome;
 use crate::load::Audience;
 use crate::request::{Trigger, broadcast};
 use crate::run::SETTLE;
 use crate::session::{DESTINATION, connect, open};
+use crate::table::Table;
 
 /// Notifications in a turn.
 const TIMES: usize = 100;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::table::Table;
 use super::{Bus, Options, Side};
 use crate::Outcome;
 use crate::report::spread;
+use crate::table::Table;
 
 /// An instance that has not caught up by then has failed.
 const PATIENCE: Duration = Duration::from_secs(30);

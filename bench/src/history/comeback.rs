@@ -5,15 +5,15 @@ use std::io::Write;
 use std::thread::sleep;
 
 use super::nats::Nats;
-use super::table::Table;
 use super::wire::Wire;
 use super::{Bus, Options, Side, in_turn};
 use crate::Outcome;
 use crate::load::read_answers;
 use crate::request::{broadcast, notifications};
 use crate::run::SETTLE;
-use crate::session::connect;
+use crate::session::{PASSCODE, connect, connect_frame_of};
 use crate::storm::{Again, Crowd};
+use crate::table::Table;
 
 /// What each client has missed: broadcasts, and notifications to its user.
 const MISSED: usize = 5;
@@ -35,7 +35,8 @@ pub fn run(options: &Options, table: &mut Table) -> Outcome<()> {
         }
         let count = options.storm;
         let user = |number: usize| format!("test{}", 1 + number % 10);
-        let first = Crowd::storm(to, count, Again::Told, user, Vec::new())?;
+        let frame = |number: usize| connect_frame_of(&user(number), PASSCODE, "0,0");
+        let first = Crowd::storm(to, count, Again::Told, frame, None, Vec::new())?;
         let mut publisher = connect(to, 0)?;
         for number in 0..MISSED {
             let body = "x".repeat(options.body_bytes);
@@ -56,7 +57,7 @@ pub fn run(options: &Options, table: &mut Table) -> Outcome<()> {
                     _ => Vec::new(),
                 };
                 let before = side.herald.cpu_of_threads()?;
-                let storm = Crowd::storm(to, count, Again::Told, user, from)?;
+                let storm = Crowd::storm(to, count, Again::Told, frame, None, from)?;
                 let spent = side.herald.cpu_of_threads()?.saturating_sub(before);
                 took[with].push(storm.took.as_secs_f64());
                 cpu[with].push(spent.as_secs_f64());

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::nats::Nats;
-use super::table::Table;
 use super::{Bus, Options, Side};
 use crate::Outcome;
 use crate::report::spread;
 use crate::request::broadcast;
 use crate::session::{DESTINATION, Dialogue, connect};
+use crate::table::Table;
 
 /// Publishers, each of which waits for its answer before it publishes again.
 const PUBLISHERS: usize = 8;

@@ -3,11 +3,11 @@
 
 use std::fs;
 
-use super::table::Table;
 use super::{Bus, Options, Side, in_turn};
 use crate::Outcome;
 use crate::publish::rate_of;
 use crate::request::notifications;
+use crate::table::Table;
 
 /// Publishers at the same time, each of which publishes again as soon as it has its answer.
 const CONNECTIONS: usize = 64;

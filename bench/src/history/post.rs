@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::table::Table;
 use super::{Bus, Options, Side, in_turn};
 use crate::Outcome;
 use crate::load::answer_length;
@@ -18,6 +17,7 @@ use crate::report::Latency;
 use crate::request::notifications;
 use crate::run::SETTLE;
 use crate::session::{connect, open_of, server_frame};
+use crate::table::Table;
 
 /// POSTs in a turn.
 const TIMES: usize = 400;

@@ -7,7 +7,6 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use super::comeback::{READS, RESUMES};
-use super::table::Table;
 use super::wire::Wire;
 use super::{Bus, Options, Side};
 use crate::Outcome;
@@ -17,6 +16,7 @@ use crate::report::{Latency, spread};
 use crate::request::{Trigger, broadcast};
 use crate::run::SETTLE;
 use crate::session::{DESTINATION, Dialogue, connect, header};
+use crate::table::Table;
 
 /// Resumes at the same time, each of a user of its own.
 const AT_ONCE: usize = 8;

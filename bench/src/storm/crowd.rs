@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ClientConfig;
 use socket2::{Domain, Socket, Type};
 
 use crate::Outcome;
-use crate::session::{
-    DESTINATION, PASSCODE, SOURCES, client_frame, connect_frame_of, header, server_frame, upgrade_request,
-};
+use crate::session::{DESTINATION, SOURCES, client_frame, header, server_frame, upgrade_request};
+use crate::wire::Wire;
 
 /// Who was refused and is stubborn comes again after this, and up to as much later.
 const SOON: Duration = Duration::from_millis(500);
@@ -59,7 +60,7 @@ enum Stage {
 }
 
 struct Client {
-    stream: TcpStream,
+    stream: Wire,
     stage: Stage,
     unread: Vec<u8>,
     /// What its ERROR told.
@@ -73,7 +74,7 @@ struct Client {
 }
 
 /// All clients, and the way to wait for them.
-pub struct Crowd<User> {
+pub struct Crowd<Frame> {
     to: SocketAddr,
     poll: Poll,
     clients: Vec<Option<Client>>,
@@ -82,21 +83,25 @@ pub struct Crowd<User> {
     manner: Again,
     /// How often each was refused.
     refusals: Vec<u32>,
-    user: User,
+    /// Each client's CONNECT.
+    frame: Frame,
+    /// TLS, where it is spoken.
+    tls: Option<Arc<ClientConfig>>,
     /// The positions that the clients come with, if they do.
     from: Vec<[String; 2]>,
     inside: usize,
     refused: u64,
 }
 
-impl<User: Fn(usize) -> String> Crowd<User> {
-    /// Lets `count` clients come at once, as the users that `user` names, and waits until all are in, and have what is
-    /// replayed to them if they come with the positions `from`. They leave afterwards.
+impl<Frame: Fn(usize) -> String> Crowd<Frame> {
+    /// Lets `count` clients come at once, each with the CONNECT that `frame` gives, over TLS where `tls` is given, and waits
+    /// until all are in, and have what is replayed to them if they come with the positions `from`. They leave afterwards.
     pub fn storm(
         to: SocketAddr,
         count: usize,
         manner: Again,
-        user: User,
+        frame: Frame,
+        tls: Option<Arc<ClientConfig>>,
         from: Vec<[String; 2]>,
     ) -> Outcome<Storm> {
         let mut crowd = Self {
@@ -106,7 +111,8 @@ impl<User: Fn(usize) -> String> Crowd<User> {
             again: BTreeMap::new(),
             manner,
             refusals: vec![0; count],
-            user,
+            frame,
+            tls,
             from,
             inside: 0,
             refused: 0,
@@ -170,7 +176,7 @@ impl<User: Fn(usize) -> String> Crowd<User> {
         )?;
         if let Some(place) = self.clients.get_mut(number) {
             *place = Some(Client {
-                stream,
+                stream: Wire::new(stream, self.tls.as_ref())?,
                 stage: Stage::Connecting,
                 unread: Vec::new(),
                 told: None,
@@ -189,7 +195,7 @@ impl<User: Fn(usize) -> String> Crowd<User> {
         };
         let Some(client) = place else { return Ok(()) };
         let was_in = client.is_in();
-        match client.advance(self.to, number, &self.user, self.from.get(number)) {
+        match client.advance(self.to, number, &self.frame, self.from.get(number)) {
             Ok(true) => {
                 self.inside += usize::from(!was_in && client.is_in());
                 Ok(())
@@ -208,7 +214,7 @@ impl<User: Fn(usize) -> String> Crowd<User> {
     }
 }
 
-impl<User> Crowd<User> {
+impl<Frame> Crowd<Frame> {
     fn wait(&mut self, number: usize, told: Option<Duration>) -> Duration {
         let refusals = self.refusals.get_mut(number).map_or(0, |refusals| {
             *refusals += 1;
@@ -237,17 +243,17 @@ impl Client {
         &mut self,
         to: SocketAddr,
         number: usize,
-        user: &impl Fn(usize) -> String,
+        frame: &impl Fn(usize) -> String,
         from: Option<&[String; 2]>,
     ) -> Outcome<bool> {
         if self.stage == Stage::Connecting {
-            match self.stream.peer_addr() {
+            match self.stream.socket().peer_addr() {
                 Ok(_) => {
                     self.stream.write_all(upgrade_request(to).as_bytes())?;
                     self.stage = Stage::Upgrading;
                 }
                 Err(error) if error.kind() == ErrorKind::NotConnected => {
-                    return Ok(self.stream.take_error()?.is_none());
+                    return Ok(self.stream.socket().take_error()?.is_none());
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -272,7 +278,7 @@ impl Client {
                 return Ok(false);
             }
             self.unread.drain(..end + 4);
-            self.say(&connect_frame_of(&user(number), PASSCODE, "0,0"))?;
+            self.say(&frame(number))?;
             self.stage = Stage::LoggingIn;
         }
         while let Some((start, end)) = server_frame(&self.unread) {

@@ -9,7 +9,7 @@ use crate::report::spread;
 pub struct Table(String);
 
 impl Table {
-    /// Adds a row; `beside` is the floor, or the same without history.
+    /// Adds a row; `beside` is the floor, or the same without what is measured.
     pub fn row(&mut self, what: &str, goal: &str, figure: &str, beside: &str) {
         eprintln!("{what}: {figure}; {beside}");
         // Writing to a string does not fail.
