@@ -189,7 +189,10 @@ impl App {
             registry.clone(),
             config.presence.clone(),
         ));
-        let authenticator = Authenticator::of(users, &issuers, &config.login, metrics.clone())
+        let (audit, audit_guard) = Audit::start(&config.audit, &instance.name)
+            .map_err(|error| Error::Config(format!("audit.file: {error}")))?;
+        audit.started(&config.digest());
+        let authenticator = Authenticator::of(users, &issuers, &config.login, metrics.clone(), audit.clone())
             .map_err(|error| Error::Failure(error.to_string()))?;
         let recent = Arc::new(Recent::new(config.application.routes.iter().filter_map(
             |route| match route {
@@ -199,8 +202,6 @@ impl App {
                 _ => None,
             },
         )));
-        let (audit, audit_guard) = Audit::start(&config.audit, &instance.name)
-            .map_err(|error| Error::Config(format!("audit.file: {error}")))?;
         let tap = Tap::new(config.api.taps, config.api.tap_destinations);
         let baggage = BrowserBaggage::new(&config.tracing.baggage_to_browsers);
         let (phase, phase_seen) = watch::channel(Phase::Starting);
@@ -243,7 +244,7 @@ impl App {
             bus: bus.clone(),
             publisher,
             presence: presence.clone(),
-            rules: rules(&config, &authenticator, permissions, header_limits),
+            rules: rules(&config, &authenticator, permissions, &audit, header_limits),
             application: Application {
                 routes: config.application.routes.clone(),
                 errors: config.application.errors.clone(),
@@ -252,6 +253,7 @@ impl App {
                 baggage: baggage.clone(),
             },
             metrics: metrics.clone(),
+            audit: audit.clone(),
             tracer: tracer.clone(),
             heartbeat: config.heartbeat,
             rates: Rates::new(&config.limits),
@@ -319,7 +321,7 @@ impl App {
         let (address, admin_address) = (listening.address()?, listening.admin_address());
         let (accepting, background) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = core.start_tasks(&background)?;
-        for task in listening.start(&core.metrics, &accepting, &background) {
+        for task in listening.start(&core.metrics, &core.audit, &accepting, &background) {
             tasks.watch(task);
         }
         core.phase.send_replace(Phase::Running);

@@ -16,6 +16,7 @@ use ulid::Ulid;
 use crate::envelope::unix_ms;
 use crate::principal::{Origin, Principal, UserName};
 use crate::task::Task;
+use crate::telemetry::audit::{Audit, Claims};
 use crate::telemetry::metrics::Metrics;
 use bearer::Bearer;
 use credentials::Credentials;
@@ -115,6 +116,7 @@ pub struct Authenticator {
     anonymous: bool,
     gates: Gates,
     bearer: Bearer,
+    audit: Audit,
     /// Until somebody takes it.
     watch: Mutex<Option<Task>>,
 }
@@ -124,7 +126,7 @@ impl Authenticator {
     /// [task](Self::tasks) is dropped. Call it on a tokio runtime; it blocks while it reads the file.
     pub fn new(config: &Config, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
         let known = KnownUsers::open(config, login).map_err(AuthSetupError::Users)?;
-        Self::of(known, &KnownIssuers::default(), login, metrics)
+        Self::of(known, &KnownIssuers::default(), login, metrics, Audit::default())
     }
 
     /// The same, of users and issuers that were read before.
@@ -136,6 +138,7 @@ impl Authenticator {
         issuers: &KnownIssuers,
         login: &LoginConfig,
         metrics: Metrics,
+        audit: Audit,
     ) -> Result<Arc<Self>, AuthSetupError> {
         Handle::try_current().map_err(|_| AuthSetupError::NoRuntime)?;
         let (verifier, delays) = (Verifier::new(login)?, Delays::new(login));
@@ -146,8 +149,11 @@ impl Authenticator {
             anonymous,
         } = known;
         let store = Arc::new(store);
-        let watch = watched.map(|watched| Task::essential("users file", Arc::clone(&store).follow(watched)));
-        let bearer = Bearer::new(issuers, metrics.clone());
+        let watch = watched.map(|watched| {
+            let following = Arc::clone(&store).follow(watched, audit.clone());
+            Task::essential("users file", following)
+        });
+        let bearer = Bearer::new(issuers, metrics.clone(), audit.clone());
         let gates = Gates {
             verifier,
             delays,
@@ -159,6 +165,7 @@ impl Authenticator {
             anonymous,
             gates,
             bearer,
+            audit,
             watch: Mutex::new(watch),
         }))
     }
@@ -181,6 +188,13 @@ impl Authenticator {
     /// frees its permit. A login that is delayed after failures continues without its client.
     pub async fn verify(&self, credentials: &Credentials, address: IpAddr) -> Result<Principal, AuthError> {
         let result = self.check(credentials, address).await;
+        if matches!(result, Err(AuthError::Failed)) {
+            let known = self.known(&credentials.user);
+            let claims = known
+                .as_ref()
+                .map_or(Claims::Nobody, |known| Claims::User(known.user()));
+            self.audit.login_refused(address, claims, "password");
+        }
         self.count(result.as_ref().err(), address);
         result
     }
@@ -198,7 +212,12 @@ impl Authenticator {
                 self.count(result.as_ref().err(), address);
                 result
             }
-            Presented::Unusable | Presented::Nothing => Err(self.unusable(address)),
+            Presented::Unusable => Err(self.unusable(address)),
+            Presented::Nothing => {
+                self.audit.login_refused(address, Claims::Nobody, "nothing");
+                self.count(Some(&AuthError::Failed), address);
+                Err(AuthError::Failed)
+            }
         }
     }
 
@@ -216,7 +235,7 @@ impl Authenticator {
         let sources = self.bearer.sources();
         let running = sources.filter_map(|source| {
             let fetch = fetch(source.issuer())?;
-            Some(Box::pin(Arc::clone(source).run(fetch)) as BoxFuture<'static, ()>)
+            Some(Box::pin(Arc::clone(source).run(fetch, self.audit.clone())) as BoxFuture<'static, ()>)
         });
         running.collect()
     }
@@ -233,6 +252,11 @@ impl Authenticator {
         sources.filter_map(|source| Some((&**source.issuer(), source.age()?)))
     }
 
+    /// What is told of logins.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
     /// Whether any tokens are taken.
     pub fn takes_tokens(&self) -> bool {
         !self.bearer.is_empty()
@@ -240,6 +264,7 @@ impl Authenticator {
 
     /// Counts a login that presented nothing usable, and returns its error.
     pub fn unusable(&self, address: IpAddr) -> AuthError {
+        self.audit.login_refused(address, Claims::Nobody, "unusable");
         self.count(Some(&AuthError::Failed), address);
         AuthError::Failed
     }

@@ -2,6 +2,7 @@
 //! where a value came from. Every section's struct belongs to the module that uses it.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 mod check;
 pub mod load;
@@ -63,4 +64,14 @@ pub struct Config {
     pub audit: crate::telemetry::audit::Config,
     /// `[tracing]`
     pub tracing: crate::telemetry::trace::export::Config,
+}
+
+impl Config {
+    /// The SHA-256 of all settings but the secret ones, in hex: equal for instances that are configured alike.
+    pub fn digest(&self) -> String {
+        // Tables with keys that are texts: their conversion cannot fail, although the signature says so.
+        let text = serde_json::to_string(self).unwrap_or_default();
+        let digest = Sha256::digest(text);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }

@@ -63,7 +63,11 @@ impl Core {
         for task in self.bus.tasks() {
             tasks.watch(task);
         }
-        let files = self.authenticator.tasks().into_iter().chain(self.policy.task());
+        let files = self
+            .authenticator
+            .tasks()
+            .into_iter()
+            .chain(self.policy.task(&self.audit));
         for task in files.chain(pushing) {
             tasks.watch(task);
         }
@@ -85,6 +89,7 @@ impl Core {
         tasks.watch(Task::essential("relay of control messages", control));
         tasks.watch(Task::essential(PRESENCE, presence));
         tasks.watch(Task::essential("sessions per user", counting));
+        tasks.watch(Task::essential("audit", self.audit.clone().run()));
         tasks.watch(Task::essential("withdrawals", withdrawals));
         tasks.watch(Task::essential("probe", probe));
         tasks.watch(Task::essential("trace marks", marks));

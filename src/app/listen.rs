@@ -14,6 +14,7 @@ use crate::http::listener::descriptors::OpenFiles;
 use crate::http::listener::{self, Options};
 use crate::http::{self, router::Routers};
 use crate::task::Task;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 
 /// Ports that are taken, with nothing yet to serve on them.
@@ -99,6 +100,7 @@ impl Listening {
     pub(super) fn start(
         self,
         metrics: &Metrics,
+        audit: &Audit,
         accepting: &CancellationToken,
         background: &CancellationToken,
     ) -> Vec<Task> {
@@ -116,7 +118,8 @@ impl Listening {
             certificates,
         } = self;
         let watch = |name, certificate: Option<Certificate>| {
-            certificate.map(|certificate| Task::essential(name, certificate.watch(metrics.clone())))
+            certificate
+                .map(|certificate| Task::essential(name, certificate.watch(metrics.clone(), audit.clone())))
         };
         let watches = [
             watch("certificate", certificates.main),

@@ -18,6 +18,7 @@ use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::setting::Findings;
 use crate::stomp;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::plan::Plan;
 use crate::telemetry::trace::Tracer;
@@ -69,6 +70,7 @@ pub(super) fn rules(
     config: &Config,
     authenticator: &Arc<Authenticator>,
     permissions: Arc<Permissions>,
+    audit: &Audit,
     headers: HeaderLimits,
 ) -> Rules {
     Rules {
@@ -76,7 +78,7 @@ pub(super) fn rules(
         chain: Chain::new(vec![
             Box::new(Authenticate::new(authenticator.clone())),
             Box::new(RateLimit::new(&config.limits)),
-            Box::new(Authorize::new(permissions)),
+            Box::new(Authorize::new(permissions, audit.clone())),
         ]),
         limits: state::Limits {
             id_bytes: config.limits.id_bytes.0,

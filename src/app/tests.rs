@@ -47,7 +47,7 @@ async fn an_instance_ends_with_each_task_that_it_needs_and_names_it() {
     let App { listening, core } = all_that_runs(&users).await;
     let background = CancellationToken::new();
     let mut tasks = core.start_tasks(&background).unwrap();
-    for task in listening.start(&core.metrics, &background, &background) {
+    for task in listening.start(&core.metrics, &core.audit, &background, &background) {
         tasks.watch(task);
     }
     let names = tasks.essential_names();
@@ -56,6 +56,7 @@ async fn an_instance_ends_with_each_task_that_it_needs_and_names_it() {
         names,
         [
             "admin listener",
+            "audit",
             "bus connection",
             "bus control to all",
             "bus control to this instance",

@@ -19,6 +19,7 @@ use crate::envelope::unix_ms;
 use crate::limit::Limit;
 use crate::principal::{Origin, Principal};
 use crate::setting::Secret;
+use crate::telemetry::audit::{Audit, Claims};
 use crate::telemetry::metrics::Metrics;
 
 /// The label of tokens that name no issuer of ours.
@@ -39,11 +40,12 @@ pub(super) struct Bearer {
     /// By the digest of a token. An entry is good until the token ends, and as long as its key is in force.
     remembered: Option<Cache<[u8; 32], Proof>>,
     metrics: Metrics,
+    audit: Audit,
 }
 
 impl Bearer {
     /// Of these issuers.
-    pub(super) fn new(known: &KnownIssuers, metrics: Metrics) -> Self {
+    pub(super) fn new(known: &KnownIssuers, metrics: Metrics, audit: Audit) -> Self {
         let max_bytes = known.token.max_bytes.0;
         for issuer in known.names().chain([NOBODY]) {
             let refusals = Refusal::ALL.iter().map(|refusal| refusal.label());
@@ -59,6 +61,7 @@ impl Bearer {
             max_bytes,
             remembered: (known.token.cache_entries > 0).then(|| Cache::new(known.token.cache_entries)),
             metrics,
+            audit,
         }
     }
 
@@ -92,6 +95,10 @@ impl Bearer {
             Err(Fault::Unavailable(_)) => UNAVAILABLE,
             Err(Fault::Gate(_)) => OVERLOADED,
         };
+        if matches!(result, Err(Fault::Refused(_))) {
+            let claims = issuer.as_deref().map_or(Claims::Nobody, Claims::Issuer);
+            self.audit.login_refused(address, claims, label);
+        }
         let issuer = issuer.as_deref().unwrap_or(NOBODY);
         self.metrics.tokens.with_label_values(&[issuer, label]).inc();
         result.map_err(|fault| match fault {

@@ -233,6 +233,11 @@ impl KeySet {
         self.0.iter().any(|key| key.id == *id)
     }
 
+    /// Whether both have the same keys.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && other.0.iter().all(|key| self.has(&key.id))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -129,7 +129,12 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
             delays: Delays::new(&login),
             metrics: Metrics::new().unwrap(),
         },
-        bearer: Bearer::new(&KnownIssuers::default(), Metrics::new().unwrap()),
+        bearer: Bearer::new(
+            &KnownIssuers::default(),
+            Metrics::new().unwrap(),
+            Audit::default(),
+        ),
+        audit: Audit::default(),
         watch: parking_lot::Mutex::default(),
     };
     for user in ["alice", "carol", "not:a:name", ""] {
@@ -182,7 +187,12 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
             delays: Delays::new(&forgetful),
             metrics: Metrics::new().unwrap(),
         },
-        bearer: Bearer::new(&KnownIssuers::default(), Metrics::new().unwrap()),
+        bearer: Bearer::new(
+            &KnownIssuers::default(),
+            Metrics::new().unwrap(),
+            Audit::default(),
+        ),
+        audit: Audit::default(),
         watch: parking_lot::Mutex::default(),
     };
     let alice = credentials("alice", "a");
@@ -310,7 +320,12 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
             delays: Delays::new(&login),
             metrics: Metrics::new().unwrap(),
         },
-        bearer: Bearer::new(&KnownIssuers::default(), Metrics::new().unwrap()),
+        bearer: Bearer::new(
+            &KnownIssuers::default(),
+            Metrics::new().unwrap(),
+            Audit::default(),
+        ),
+        audit: Audit::default(),
         watch: parking_lot::Mutex::default(),
     };
     let took = async |address: u8, password: &str| {

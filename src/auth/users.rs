@@ -13,6 +13,8 @@ use super::{Config, LoginConfig, UserEntry};
 use crate::file_watch::{NotLoaded, SettingsFile};
 use crate::principal::{Attributes, Principal, Role, UserName};
 use crate::setting::{ByteSize, Findings, Secret};
+use crate::telemetry::audit::Audit;
+use crate::telemetry::audit::event::Event;
 
 pub mod file;
 
@@ -184,8 +186,11 @@ impl UserStore {
     }
 
     /// The same, for whoever watches `file`.
-    fn reload(&self, file: &SettingsFile, content: &[u8]) -> Result<(), NotLoaded> {
-        match self.replace(file, content) {
+    fn reload(&self, file: &SettingsFile, content: &[u8], audit: &Audit) -> Result<(), NotLoaded> {
+        let replaced = self.replace(file, content);
+        let count = replaced.as_ref().ok().map(|replaced| replaced.users);
+        audit.file(Event::UsersFile, file.setting, count);
+        match replaced {
             Ok(replaced) => {
                 tracing::info!(
                     file = %file.path.display(), users = replaced.users, withdrawn = replaced.withdrawn, "users reloaded"
@@ -198,9 +203,9 @@ impl UserStore {
     }
 
     /// Replaces the users whenever `watched` changes, until dropped.
-    pub(super) async fn follow(self: Arc<Self>, (file, content): Watched) {
+    pub(super) async fn follow(self: Arc<Self>, (file, content): Watched, audit: Audit) {
         let named = file.clone();
-        file.follow(content, move |content| self.reload(&named, content))
+        file.follow(content, move |content| self.reload(&named, content, &audit))
             .await;
     }
 }

@@ -8,6 +8,7 @@ use crate::permissions::Action;
 use crate::principal::{Principal, ROLE_ADMIN, ROLE_PUBLISHER};
 use crate::setting::Findings;
 use crate::task::Task;
+use crate::telemetry::audit::Audit;
 use crate::tls::identity::Names;
 use store::KeyStore;
 
@@ -60,8 +61,8 @@ impl Policy {
 
     /// The task that watches `api.keys_file`, if that is set: without it, withdrawn keys would stay good. Taken once; later calls
     /// give none.
-    pub(crate) fn task(&self) -> Option<Task> {
-        let watching = Arc::clone(&self.keys).follow()?;
+    pub(crate) fn task(&self, audit: &Audit) -> Option<Task> {
+        let watching = Arc::clone(&self.keys).follow(audit.clone())?;
         Some(Task::essential("keys file", watching))
     }
 

@@ -16,9 +16,12 @@ use super::audit::{Guard, Told};
 use super::error::ApiError;
 use crate::auth::presented::Presented as Credential;
 use crate::auth::{AuthError, Authenticator};
+use crate::envelope::unix_ms;
 use crate::permissions::Who;
 use crate::principal::Principal;
 use crate::setting::Secret;
+use crate::telemetry::audit::event::Event;
+use crate::telemetry::audit::{Audit, Claims};
 use crate::tls::identity::Names;
 use crate::ws::peer::Peer;
 
@@ -178,19 +181,43 @@ pub(crate) async fn authorize<'a>(
     let caller = match guard.scope() {
         None => Caller::Anyone,
         Some(scope) => {
-            granted(
+            let granted = granted(
                 &state.policy,
                 &state.authenticator,
                 headers,
                 address,
                 certificate,
                 scope,
-            )
-            .await?
+            );
+            granted
+                .await
+                .inspect_err(|denied| tell(&state.audit, denied, headers, address))?
         }
     };
+    match &caller {
+        Caller::Key(key) | Caller::Certificate(key) if key.is_news(unix_ms()) => {
+            state.audit.key_used(&caller.to_string(), address);
+        }
+        _ => {}
+    }
     let told = Told::of(&state.audit, guard, &caller, address, headers);
     Ok(Admitted { caller, told })
+}
+
+/// Tells of a key that is none, or none any more; of users and tokens [`Authenticator`] does.
+fn tell(audit: &Audit, denied: &Denied, headers: &HeaderMap, address: IpAddr) {
+    let reason = match (&denied.error, presented(headers)) {
+        (ApiError::KeyEnded, _) => "key-ended",
+        (ApiError::Unauthenticated, Presented::Bearer(_)) => "key",
+        (ApiError::Unauthenticated, Presented::Unusable) => "unusable",
+        _ => return,
+    };
+    let who = denied.caller.as_ref().map(Caller::to_string);
+    audit.login_refused(
+        address,
+        who.as_deref().map_or(Claims::Nobody, Claims::Key),
+        reason,
+    );
 }
 
 /// Who has `scope`.
@@ -261,7 +288,10 @@ async fn user(
 ) -> Result<Caller, Denied> {
     let is_token = matches!(credential, Credential::Token(_));
     match authenticator.authenticate(credential, address).await {
-        Ok(principal) if access::role_grants(&principal, scope) => Ok(Caller::User(principal)),
+        Ok(principal) if access::role_grants(&principal, scope) => {
+            authenticator.audit().logged_in(Event::Login, &principal, address);
+            Ok(Caller::User(principal))
+        }
         Ok(principal) => Err(Denied {
             error: ApiError::Forbidden("the user does not have the role for this"),
             caller: Some(Caller::User(principal)),

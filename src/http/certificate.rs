@@ -12,6 +12,7 @@ use super::config::{ClientAuth, MinVersion, TlsConfig};
 use super::listener::TlsOptions;
 use crate::file_watch::FileWatch;
 use crate::setting::Findings;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::server::{self, Clients, InForce, Pair, Unusable};
 
@@ -78,7 +79,7 @@ impl Certificate {
     ///
     /// # Cancel safety
     /// May be dropped at any await: taking a pair is one step without one.
-    pub(crate) async fn watch(self, metrics: Metrics) {
+    pub(crate) async fn watch(self, metrics: Metrics, audit: Audit) {
         let Self {
             section,
             files,
@@ -99,7 +100,9 @@ impl Certificate {
                 () = key.changed() => {}
             }
             let (files, in_force) = (Arc::clone(&files), Arc::clone(&in_force));
-            match tokio::task::spawn_blocking(move || look(section, &files, &in_force, seen)).await {
+            let audit = audit.clone();
+            let looking = move || look(section, &files, &in_force, seen, &audit);
+            match tokio::task::spawn_blocking(looking).await {
                 Ok(now) => seen = now,
                 // What the files hold must not end the watch: they are read again at the next look.
                 Err(error) if error.is_panic() => {
@@ -179,7 +182,13 @@ fn file(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Reads the files and takes their pair if they differ from `seen`. Blocks.
-fn look(section: &'static str, files: &[Box<Path>; 2], in_force: &InForce, seen: Seen) -> Seen {
+fn look(
+    section: &'static str,
+    files: &[Box<Path>; 2],
+    in_force: &InForce,
+    seen: Seen,
+    audit: &Audit,
+) -> Seen {
     let (now, read) = read(files);
     if now == seen {
         return seen;
@@ -189,10 +198,12 @@ fn look(section: &'static str, files: &[Box<Path>; 2], in_force: &InForce, seen:
             let expires =
                 jiff::Timestamp::try_from(pair.expires).map_or_else(|_| String::new(), |at| at.to_string());
             in_force.replace(pair);
+            audit.certificate(section, Some(&expires));
             tracing::info!(expires, "{section}: a new certificate is in force");
         }
         Err(problem) => {
             let (key, words) = (problem.key(), problem.words());
+            audit.certificate(section, None);
             tracing::error!("{section}.{key}: {words}; the old certificate stays");
         }
     }

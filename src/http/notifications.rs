@@ -1,6 +1,8 @@
 //! Publishing over REST: from a request to envelopes on the bus. Knows the bus by its trait. The files below know
 //! what a request must look like.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -8,14 +10,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::api::Api;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::idempotency::Idempotency;
 use super::trace::FromPublisher;
 use crate::bus::Published;
 use crate::destination::Target;
 use crate::envelope::{Envelope, Kept, Position};
-use crate::permissions::{Action, Permissions, Who};
+use crate::permissions::{Action, Permissions};
 use crate::publish::{Publishing, Source};
+use crate::telemetry::audit::{Audit, Refused};
 
 mod array;
 pub(crate) mod message;
@@ -75,25 +79,57 @@ impl IntoResponse for Accepted {
     }
 }
 
-/// Whether `who` may publish to `target`, which stands at `pointer` in the body, if there.
-///
-/// # Errors
-/// [`ApiError::NotPermitted`]
-fn permitted(
-    permissions: &Permissions,
-    who: Who<'_>,
-    target: &Target,
-    pointer: Option<&dyn Fn() -> String>,
-) -> Result<(), ApiError> {
-    let decided = permissions.decide(Action::Publish, who, target.into());
-    decided.map_err(|refusal| ApiError::NotPermitted {
-        pointer: pointer.map(|pointer| pointer()),
-        detail: format!("publishing there is not permitted: {refusal}"),
-        rule: refusal.rule(),
-    })
+/// By which permissions whose notification it is, and who is told if they refuse it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct May<'a> {
+    pub permissions: &'a Permissions,
+    pub audit: &'a Audit,
+    pub caller: &'a Caller,
+    pub address: IpAddr,
+}
+
+impl May<'_> {
+    /// Whether it may go to `target`, which stands at `pointer` in the body, if there.
+    ///
+    /// # Errors
+    /// [`ApiError::NotPermitted`]
+    fn publish(&self, target: &Target, pointer: Option<&dyn Fn() -> String>) -> Result<(), ApiError> {
+        let action = Action::Publish;
+        let decided = self.permissions.decide(action, self.caller.who(), target.into());
+        decided.map_err(|refusal| {
+            let rule = refusal.rule();
+            let (user, path) = match target {
+                Target::Broadcast(path) => (None, path),
+                Target::User { user, path } => (Some(user.as_str()), path),
+            };
+            self.audit.not_permitted(&Refused {
+                who: &self.caller.to_string(),
+                address: Some(self.address),
+                action: action.name(),
+                user,
+                destination: path.as_str(),
+                rule: rule.as_deref(),
+            });
+            ApiError::NotPermitted {
+                pointer: pointer.map(|pointer| pointer()),
+                detail: format!("publishing there is not permitted: {refusal}"),
+                rule,
+            }
+        })
+    }
 }
 
 impl Api {
+    /// What decides about a notification of `publisher`.
+    fn may<'a>(&'a self, publisher: &'a FromPublisher) -> May<'a> {
+        May {
+            permissions: &self.state.permissions,
+            audit: &self.state.audit,
+            caller: &publisher.caller,
+            address: publisher.address,
+        }
+    }
+
     /// Begins to publish `envelope`, which goes to all of `targets`, with the publisher's trace and baggage.
     pub(super) fn begin(
         &self,
@@ -129,7 +165,7 @@ impl Api {
             envelope.id = once.id(0);
         }
         let FromPublisher { caller, address, .. } = publisher;
-        permitted(&self.state.permissions, caller.who(), &envelope.target, None)?;
+        self.may(publisher).publish(&envelope.target, None)?;
         self.state
             .policy
             .targets

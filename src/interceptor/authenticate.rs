@@ -8,6 +8,8 @@ use crate::auth::{AuthError, Authenticator};
 use crate::close_reason::CloseReason;
 use crate::principal::{Principal, ROLE_USER};
 use crate::setting::Secret;
+use crate::telemetry::audit::Claims;
+use crate::telemetry::audit::event::Event;
 use futures_util::future::BoxFuture;
 
 /// Requires the password or the token of a user with `ROLE_USER`; or nothing, where anonymous sessions are let in.
@@ -28,6 +30,8 @@ impl Authenticate {
         if principal.has_role(ROLE_USER) {
             Ok(principal)
         } else {
+            let (audit, user) = (self.0.audit(), principal.user());
+            audit.login_refused(attempt.address, Claims::User(user), "no-role");
             Err(AuthError::Failed)
         }
     }
@@ -47,10 +51,15 @@ impl Interceptor for Authenticate {
                 Presented::Nothing => self.0.anonymous(attempt.address),
                 _ => None,
             };
-            *principal = match anonymous {
-                None => Some(self.principal(attempt, &presented).await.map_err(refusal)?),
-                anonymous => anonymous,
+            let (event, let_in) = match anonymous {
+                None => (
+                    Event::Login,
+                    self.principal(attempt, &presented).await.map_err(refusal)?,
+                ),
+                Some(anonymous) => (Event::AnonymousLogin, anonymous),
             };
+            self.0.audit().logged_in(event, &let_in, attempt.address);
+            *principal = Some(let_in);
             Ok(())
         })
     }

@@ -7,14 +7,18 @@ use crate::close_reason::CloseReason;
 use crate::destination::Destination;
 use crate::permissions::{Action, Permissions, Who};
 use crate::principal::Principal;
+use crate::telemetry::audit::{Audit, Refused};
 
 /// Refuses what the permissions do not permit.
-pub(crate) struct Authorize(Arc<Permissions>);
+pub(crate) struct Authorize {
+    permissions: Arc<Permissions>,
+    audit: Audit,
+}
 
 impl Authorize {
-    /// By these permissions.
-    pub(crate) fn new(permissions: Arc<Permissions>) -> Self {
-        Self(permissions)
+    /// By these permissions. What they refuse is told to `audit`.
+    pub(crate) fn new(permissions: Arc<Permissions>, audit: Audit) -> Self {
+        Self { permissions, audit }
     }
 
     fn ask(
@@ -24,8 +28,21 @@ impl Authorize {
         destination: &Destination,
         text: &str,
     ) -> Result<(), Reject> {
-        let decided = self.0.decide(action, Who::User(who), destination.into());
+        let decided = self
+            .permissions
+            .decide(action, Who::User(who), destination.into());
         decided.map_err(|refusal| {
+            // A renewal that judges a subscription again asks without its text first.
+            if !text.is_empty() {
+                self.audit.not_permitted(&Refused {
+                    who: &format!("user:{}", who.user()),
+                    address: None,
+                    action: action.name(),
+                    user: None,
+                    destination: text,
+                    rule: refusal.rule().as_deref(),
+                });
+            }
             let message = format!("{} to {text} is not permitted: {refusal}", action.name());
             Reject::new(CloseReason::Forbidden, message)
         })

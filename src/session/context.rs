@@ -20,6 +20,7 @@ use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::setting::HumanDuration;
 use crate::stomp;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 
@@ -42,6 +43,8 @@ pub(crate) struct Context {
     pub rules: Rules,
     /// Handles application SENDs.
     pub application: Application,
+    /// What is told of sessions that are renewed, and of those that end by themselves.
+    pub audit: Audit,
     /// Counters.
     pub metrics: Metrics,
     /// Makes spans, or none.

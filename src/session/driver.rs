@@ -190,6 +190,9 @@ fn run(
             error!(session = %session_id, "an interceptor panicked at a session's end");
         }
         let user = principal.user();
+        if reason == CloseReason::TokenExpired {
+            context.audit.ended(principal, &session_id, "token-expired");
+        }
         if limit.is_none() {
             note_overflow(context, reason, outbox);
         }

@@ -1,100 +1,103 @@
-//! The audit: what operators did, a line of JSON for each event, to a file or to standard error. A writer of its own, since
-//! the log's level may be off and its lines may be lost among others. Which events there are is a closed set
-//! ([`event::Event`]). Knows no route and no other instance; whoever does something for an operator tells it here.
+//! The audit: who was refused, who did what, and what changed about who may, a line of JSON for each event, to a file or to
+//! standard error. A writer of its own, since the log's level may be off and its lines may be lost among others. Which events
+//! there are is a closed set ([`event::Event`]); what others can provoke at will is told by [`groups`]. Knows no route and no
+//! other instance; whoever does something tells it here, by the methods of [`tell`].
 
 use std::fmt;
+use std::hash::Hash;
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use parking_lot::Mutex;
+use serde::Serialize;
 
 use super::lines::{self, Lines};
 use crate::deceptive::escaped_json;
-use crate::setting::Findings;
-use complaint::Complaint;
+use complaint::complainant;
+pub use config::Config;
 use event::{Event, Outcome, What};
 use file::Appended;
 pub use file::Output;
+use groups::Groups;
+use names::Names;
+pub use tell::{Claims, Refused};
 
 mod complaint;
+pub mod config;
 pub mod event;
 mod file;
+mod groups;
+#[cfg(test)]
+pub(crate) mod kept;
+mod names;
+mod tell;
 
-/// `[audit]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Where the lines go: a file, to which they are appended, or `-` for standard error.
-    pub file: Output,
-    /// Lines that may wait for the disk or for a reader. Further ones are dropped and counted.
-    pub queue_lines: usize,
-}
+/// How often it is looked whether a group's minute is over.
+const LOOK: Duration = Duration::from_secs(5);
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            file: Output::Stderr,
-            queue_lines: 8_192,
-        }
-    }
-}
+/// Takes down what happens. Cheap to clone; never waits. The default one tells nobody.
+#[derive(Debug, Clone, Default)]
+pub struct Audit(Option<Arc<Inner>>);
 
-impl Config {
-    /// Checks that the queue is bounded.
-    pub fn check(&self, findings: &mut Findings) {
-        findings.within("audit.queue_lines", self.queue_lines, 1, 1_000_000);
-    }
-
-    /// Checks that lines can be appended to the file. Leaves none behind. Blocks on the file system.
-    pub fn check_file(&self, findings: &mut Findings) {
-        if let Output::File(path) = &self.file
-            && let Err(error) = file::check(path)
-        {
-            findings.error("audit.file", error.to_string());
-        }
-    }
-}
-
-/// Tells the log that a line could not be written, once a minute.
-fn complainant() -> impl FnMut(&std::io::Error) + Send {
-    let mut complaint = Complaint::default();
-    move |error| {
-        if let Some(left_out) = complaint.pass() {
-            tracing::warn!(%error, left_out, "a line of the audit cannot be written and is lost (audit.file)");
-        }
-    }
-}
-
-/// Tells what operators do. Cheap to clone; never waits.
-#[derive(Debug, Clone)]
-pub struct Audit {
+#[derive(Debug)]
+struct Inner {
     lines: Lines,
     instance: Arc<str>,
+    names: Names,
+    /// `audit.logins`
+    logins: bool,
+    groups: Mutex<Groups>,
 }
 
 /// Keeps the audit's thread. Dropping it writes what is queued, and gives up after about a second.
 #[derive(Debug)]
 #[must_use = "dropping it ends the audit"]
-pub struct AuditGuard(#[expect(dead_code, reason = "held for its drop")] lines::Guard);
+pub struct AuditGuard {
+    audit: Audit,
+    _lines: lines::Guard,
+}
+
+impl Drop for AuditGuard {
+    fn drop(&mut self) {
+        self.audit.tell_left_out(true);
+    }
+}
 
 /// One event.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
     /// What happened.
     pub event: Event,
-    /// Who did it: `key:ops`, `user:root`. What another instance says of who asked it is its word.
+    /// Who did it: `key:ops`, `user:root`, `herald` itself. What another instance says of who asked it is its word. Empty: that
+    /// is not known.
     pub who: &'a str,
-    /// From where; none: from another instance.
+    /// From where; none: from another instance, or from none.
     pub address: Option<IpAddr>,
     /// To what.
     pub what: &'a What,
     /// What came of it.
     pub outcome: Outcome,
-    /// Why it was refused: the last word of the answer's `type`.
+    /// Why it was refused or failed: a word of a closed set.
     pub reason: Option<&'static str>,
     /// The trace of the request, if it named one.
     pub trace_id: Option<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    /// An event that says no more.
+    pub fn of(event: Event, what: &'a What, outcome: Outcome) -> Self {
+        Self {
+            event,
+            who: "",
+            address: None,
+            what,
+            outcome,
+            reason: None,
+            trace_id: None,
+        }
+    }
 }
 
 /// A line. `target` tells it from the log's where both go to standard error.
@@ -102,6 +105,7 @@ pub struct Entry<'a> {
 struct Line<'a> {
     time: String,
     event: Event,
+    #[serde(skip_serializing_if = "str::is_empty")]
     who: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
@@ -111,9 +115,57 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
     instance: &'a str,
     target: &'static str,
+}
+
+impl Inner {
+    fn new(config: &Config, lines: Lines, instance: Arc<str>) -> Arc<Self> {
+        Arc::new(Self {
+            lines,
+            instance,
+            names: Names::new(config.names, config.names_key.as_ref()),
+            logins: config.logins,
+            groups: Mutex::new(Groups::new(config.groups)),
+        })
+    }
+
+    fn write(&self, entry: &Entry<'_>, left_out: Option<u64>) {
+        let hashed;
+        let what = match (&self.names, &entry.what.user) {
+            (Names::Hashed(_), Some(user)) => {
+                let user = Some(self.names.user(user).into());
+                hashed = What {
+                    user,
+                    ..entry.what.clone()
+                };
+                &hashed
+            }
+            _ => entry.what,
+        };
+        let line = Line {
+            time: format!("{:.6}", jiff::Timestamp::now()),
+            event: entry.event,
+            who: &self.names.who(entry.who),
+            address: entry.address,
+            what,
+            outcome: entry.outcome,
+            reason: entry.reason,
+            left_out,
+            trace_id: entry.trace_id,
+            instance: &self.instance,
+            target: "herald::audit",
+        };
+        // Structs of texts and numbers: their conversion cannot fail, although the signature says so.
+        let line = serde_json::to_string(&line).unwrap_or_default();
+        let mut line = escaped_json(&line).into_owned();
+        line.push('\n');
+        // It only queues, and counts what finds no room.
+        let _ = self.lines.writer.clone().write_all(line.as_bytes());
+    }
 }
 
 impl Audit {
@@ -129,48 +181,75 @@ impl Audit {
                 lines::queue(Appended::open(path)?, THREAD, config.queue_lines, complainant())
             }
         };
-        let instance = instance.clone();
-        Ok((Self { lines, instance }, AuditGuard(guard)))
+        Ok(Self::with(Inner::new(config, lines, instance.clone()), guard))
     }
 
-    /// Tells of one event.
-    pub fn note(&self, entry: &Entry<'_>) {
-        let line = Line {
-            time: format!("{:.6}", jiff::Timestamp::now()),
-            event: entry.event,
-            who: entry.who,
-            address: entry.address,
-            what: entry.what,
-            outcome: entry.outcome,
-            reason: entry.reason,
-            trace_id: entry.trace_id,
-            instance: &self.instance,
-            target: "herald::audit",
+    fn with(inner: Arc<Inner>, guard: lines::Guard) -> (Self, AuditGuard) {
+        let audit = Self(Some(inner));
+        let guard = AuditGuard {
+            audit: audit.clone(),
+            _lines: guard,
         };
-        // Structs of texts and numbers: their conversion cannot fail, although the signature says so.
-        let line = serde_json::to_string(&line).unwrap_or_default();
-        let mut line = escaped_json(&line).into_owned();
-        line.push('\n');
-        // It only queues, and counts what finds no room.
-        let _ = self.lines.writer.clone().write_all(line.as_bytes());
+        (audit, guard)
+    }
+
+    /// Tells of one event, whatever else happens: of what needs an operator's or the instance's own doing.
+    pub fn note(&self, entry: &Entry<'_>) {
+        if let Some(inner) = &self.0 {
+            inner.write(entry, None);
+        }
+    }
+
+    /// Tells of one event that may come as often as others want: the first of its `group` in a minute has a line, and at the
+    /// minute's end the further ones are a number.
+    fn grouped(&self, entry: &Entry<'_>, group: &impl Hash) {
+        if let Some(inner) = &self.0
+            && inner.groups.lock().admits(entry, group, Instant::now())
+        {
+            inner.write(entry, None);
+        }
+    }
+
+    /// Tells how many events had no line of their own, of the groups whose minute is over, or of all.
+    fn tell_left_out(&self, all: bool) {
+        let Some(inner) = &self.0 else {
+            return;
+        };
+        let due = inner.groups.lock().due(Instant::now(), all);
+        let nothing = What::default();
+        for left_out in due {
+            let what = left_out.what.as_deref().unwrap_or(&nothing);
+            let entry = Entry {
+                who: &left_out.who,
+                address: left_out.address,
+                reason: left_out.reason,
+                ..Entry::of(left_out.event, what, left_out.outcome)
+            };
+            inner.write(&entry, Some(left_out.count));
+        }
+    }
+
+    /// Tells of what had no line of its own, a minute after the first that had. Never ends.
+    pub async fn run(self) {
+        let mut ticks = tokio::time::interval(LOOK);
+        loop {
+            ticks.tick().await;
+            self.tell_left_out(false);
+        }
     }
 
     /// Tells that this instance did what another one was asked for by `who`.
     pub fn done(&self, event: Event, who: &str, what: &What) {
+        let outcome = Outcome::Done;
         self.note(&Entry {
-            event,
             who,
-            address: None,
-            what,
-            outcome: Outcome::Done,
-            reason: None,
-            trace_id: None,
+            ..Entry::of(event, what, outcome)
         });
     }
 
     /// Lines lost since the start: the queue was full, or the write failed.
     pub fn lost(&self) -> u64 {
-        self.lines.lost.count()
+        self.0.as_ref().map_or(0, |inner| inner.lines.lost.count())
     }
 }
 
@@ -185,57 +264,6 @@ impl fmt::Display for FileError {
 }
 
 impl std::error::Error for FileError {}
-
-/// An audit for tests, and what it wrote.
-#[cfg(test)]
-pub(crate) mod kept {
-    use parking_lot::Mutex;
-
-    use super::*;
-
-    /// Its lines; ask after the drop of the guard, or with [`Kept::lines`], which waits for as many as there must be.
-    #[derive(Debug, Clone, Default)]
-    pub(crate) struct Kept(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Kept {
-        /// The lines so far, as text.
-        pub(crate) fn text(&self) -> String {
-            String::from_utf8_lossy(&self.0.lock()).into_owned()
-        }
-
-        /// All lines, once there are `count`.
-        pub(crate) fn lines(&self, count: usize) -> Vec<serde_json::Value> {
-            let begun = std::time::Instant::now();
-            while self.text().matches('\n').count() < count {
-                assert!(begun.elapsed().as_secs() < 10, "{}", self.text());
-                std::thread::yield_now();
-            }
-            let read = |line| serde_json::from_str(line).expect("JSON");
-            self.text().lines().map(read).collect()
-        }
-    }
-
-    impl Audit {
-        /// Writes to what it gives.
-        pub(crate) fn kept() -> (Self, AuditGuard, Kept) {
-            let kept = Kept::default();
-            let (lines, guard) = lines::queue(kept.clone(), "audit", 64, |_| {});
-            let instance = "test".into();
-            (Self { lines, instance }, AuditGuard(guard), kept)
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

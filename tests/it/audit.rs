@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::support::cluster::until;
 use crate::support::process::{Answer, Herald, Launch};
 
+mod identity;
+
 /// base64 of admin:test.
 const ADMIN: (&str, &str) = ("Authorization", "Basic YWRtaW46dGVzdA==");
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -25,11 +27,12 @@ async fn silence(herald: &Herald) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-/// The lines of the audit in `text`.
+/// The lines of the audit in `text`, but for the one of the start.
 fn audited(text: &str) -> Vec<Value> {
     text.lines()
         .filter(|line| line.contains("herald::audit"))
         .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|line: &Value| line["event"] != "start")
         .collect()
 }
 
@@ -69,6 +72,14 @@ async fn a_silent_log_silences_no_audit() {
         (&lines[0]["what"]["level"], &lines[0]["who"]),
         (&"off".into(), &"user:admin".into())
     );
+    // Whom it refuses, too.
+    let wrong = [("Authorization", "Basic dGVzdDE6d3Jvbmc=")];
+    let answer = herald.request("GET", "/api/v1/users", &wrong, b"").await;
+    assert_eq!(answer.status, 401, "{}", answer.text());
+    until("the refused login", async || {
+        herald.lines_with("login-refused").len() == 1
+    })
+    .await;
     // What was asked for here, and what this instance did as all others.
     let mut outcomes: Vec<&str> = lines[1..]
         .iter()
@@ -134,7 +145,7 @@ async fn a_full_disk_costs_lines_which_are_counted_and_nothing_else() {
         metrics
             .text()
             .lines()
-            .any(|line| line == "herald_audit_lost_total 3")
+            .any(|line| line == "herald_audit_lost_total 4")
     })
     .await;
 }
@@ -151,7 +162,7 @@ async fn a_write_that_fails_is_said_once_in_a_while_with_its_cause() {
     until("all are lost", async || {
         let metrics = herald.request("GET", "/metrics", &[ADMIN], b"").await;
         let text = metrics.text();
-        text.lines().any(|line| line == "herald_audit_lost_total 6")
+        text.lines().any(|line| line == "herald_audit_lost_total 7")
     })
     .await;
     assert_eq!(

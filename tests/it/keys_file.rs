@@ -87,5 +87,24 @@ async fn keys_come_and_go_while_herald_runs() {
     replace(&folder, &orders);
     reloads(&herald, 2).await;
     assert_eq!(publish(&herald, &news_key, "/queue/other").await, 401);
+    // The audit tells of it, and of each key's first use in an hour, whatever file the key was read from.
+    until("what the audit says of the file", async || {
+        herald.lines_with("\"keys-file\"").len() == 5
+    })
+    .await;
+    let unusable = herald.lines_with("\"outcome\":\"failed\",\"reason\":\"unusable\"");
+    assert_eq!(unusable.len(), 3, "{unusable:?}");
+    for (name, uses) in [("orders", 1), ("news", 1)] {
+        let used: Vec<_> = herald.lines_with("\"key-used\"");
+        let used = used
+            .iter()
+            .filter(|line| line.contains(&format!("\"key:{name}\"")));
+        assert_eq!(used.count(), uses, "{name}");
+    }
+    assert_eq!(
+        herald.lines_with("\"login-refused\"").len(),
+        1,
+        "of a key that is none"
+    );
     herald.stop().await;
 }

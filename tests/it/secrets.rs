@@ -183,6 +183,7 @@ impl World {
         .set("HERALD_HTTP__MAX_REQUEST_BYTES", "4KiB")
         .set("HERALD_DRAIN__BALANCER_WAIT", "0s")
         .set("HERALD_DRAIN__SPREAD", "0s")
+        .set("HERALD_AUDIT__LOGINS", "true")
         .set("HERALD_LOG__LEVEL", "trace");
         let herald = Herald::start("secretive", &launch).await;
         Self {
@@ -243,6 +244,12 @@ async fn logins(world: &mut World) {
         let answer = world.talk(&upgrade, &[connect("x:y"), message(DISCONNECT)]).await;
         assert_eq!(answer.contains("CONNECTED"), is_let_in, "{answer}");
     }
+    // A password in the field of the name.
+    let typed = world.planted.plant("typed");
+    let answer = world
+        .talk("", &[connect(&format!("login:{typed}\npasscode:x"))])
+        .await;
+    assert!(answer.contains("authentication failed"), "{answer}");
     let token = world.planted.plant("token");
     for lines in [
         format!("X-Authorization:Bearer {token}"),

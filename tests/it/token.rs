@@ -13,9 +13,9 @@ mod renewal;
 mod roles;
 
 /// An instance that takes the tokens of one key, with the configuration adjusted.
-struct Taking {
-    app: App,
-    key: Signer,
+pub(crate) struct Taking {
+    pub app: App,
+    pub key: Signer,
     _file: NamedTempFile,
 }
 
@@ -24,7 +24,7 @@ impl Taking {
         Self::with(|_| {}).await
     }
 
-    async fn with(configure: impl FnOnce(&mut herald::config::Config)) -> Self {
+    pub async fn with(configure: impl FnOnce(&mut herald::config::Config)) -> Self {
         let key = Signer::new("k1");
         let file = NamedTempFile::new().unwrap();
         std::fs::write(file.path(), key.public_pem()).unwrap();

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::state::{Answer, OnUnknown, State};
 use super::{KeySet, jwks};
 use crate::auth::token::config::{IssuerConfig, is_safe};
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 
 /// The most names that are remembered during one fetch.
@@ -187,7 +188,7 @@ impl Source {
     }
 
     /// Fetches for ever.
-    pub async fn run(self: Arc<Self>, fetch: Arc<dyn Fetch>) {
+    pub async fn run(self: Arc<Self>, fetch: Arc<dyn Fetch>, audit: Audit) {
         loop {
             let due = self.began + Duration::from_millis(self.inner.lock().state.due());
             tokio::select! {
@@ -200,17 +201,20 @@ impl Source {
                 std::mem::take(&mut inner.wanted) || inner.state.on_tick(now)
             };
             if begins {
-                self.fetch(&*fetch).await;
+                self.fetch(&*fetch, &audit).await;
             }
         }
     }
 
-    async fn fetch(&self, fetch: &dyn Fetch) {
+    async fn fetch(&self, fetch: &dyn Fetch, audit: &Audit) {
         let found = fetch_once(&self.config, fetch).await;
         let brought = found.is_ok();
-        let had = self.age();
+        let (had, before) = (self.age(), self.current());
         let answer = match found {
             Ok((set, max_age)) => {
+                if before.is_none_or(|before| !before.is_like(&set)) {
+                    audit.issuer_keys(&self.issuer, Some(set.keys().count()));
+                }
                 if had.is_none() {
                     info!(
                         issuer = &*self.issuer,
@@ -224,6 +228,7 @@ impl Source {
                 }
             }
             Err(error) => {
+                audit.issuer_keys(&self.issuer, None);
                 let age = had.map(|age| age.as_secs());
                 warn!(issuer = &*self.issuer, %error, last_seconds_ago = age, "no keys from its server");
                 Answer::Failed

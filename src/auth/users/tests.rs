@@ -157,13 +157,14 @@ fn a_reload_says_what_is_wrong_and_keeps_the_users() {
         (good.replace("m=8", "m=9999999"), "login.hash_memory"),
         (good.clone() + &good, "there is a user of this name already"),
     ] {
-        let Err(NotLoaded::Unusable(words)) = store.reload(&file, content.as_bytes()) else {
+        let Err(NotLoaded::Unusable(words)) = store.reload(&file, content.as_bytes(), &Default::default())
+        else {
             panic!("{content} was loaded");
         };
         assert!(words.contains(expected) && !words.contains(&hash), "{words}");
     }
     assert!(Arc::ptr_eq(&users, &store.current()));
-    store.reload(&file, b"").unwrap();
+    store.reload(&file, b"", &Default::default()).unwrap();
     assert_eq!(store.current().len(), 1);
 }
 

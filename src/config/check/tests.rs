@@ -538,6 +538,12 @@ fn bounds_fit_each_other() {
         ("instance.name = \"a\\nb\"", "instance.name"),
         ("log.level = 'inof'", "log.level"),
         ("audit.file = ''", "audit.file"),
+        ("audit.groups = 0", "audit.groups"),
+        ("audit.names = 'hashed'", "audit.names_key"),
+        (
+            "[audit]\nnames = 'hashed'\nnames_key = 'short'",
+            "audit.names_key",
+        ),
     ] {
         check(text, &[key]);
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -15,6 +16,9 @@ use crate::limit::{KeyedRate, Limit};
 use crate::permissions::Destinations;
 use crate::setting::{ByteRate, Findings};
 
+/// For how long the use of a key is no news.
+const NEWS_MS: u64 = 60 * 60 * 1_000;
+
 /// One of `api.keys`. Two are equal if their names are: a name belongs to one key.
 pub(crate) struct ApiKey {
     /// Its name.
@@ -24,6 +28,8 @@ pub(crate) struct ApiKey {
     configured: Key,
     rate: Option<Arc<KeyedRate>>,
     bytes: Option<Arc<KeyedRate>>,
+    /// When its use was last news, in Unix ms.
+    told_ms: AtomicU64,
 }
 
 impl ApiKey {
@@ -51,6 +57,7 @@ impl ApiKey {
                 Some(before) => before.bytes.clone(),
                 None => limiter(key.bytes.quota()),
             },
+            told_ms: AtomicU64::new(before.map_or(0, |before| before.told_ms.load(Ordering::Relaxed))),
             configured: key.clone(),
         }
     }
@@ -63,6 +70,15 @@ impl ApiKey {
             Scope::Publish | Scope::Metrics => *held == scope,
         };
         self.configured.scopes.iter().any(includes)
+    }
+
+    /// Whether its use is news: the first one in an hour.
+    pub(in crate::http) fn is_news(&self, now_ms: u64) -> bool {
+        let told = self.told_ms.load(Ordering::Relaxed);
+        let is_due = told == 0 || now_ms.saturating_sub(told) >= NEWS_MS;
+        let order = Ordering::Relaxed;
+        // Of several at the same time one is the first.
+        is_due && self.told_ms.compare_exchange(told, now_ms, order, order).is_ok()
     }
 
     /// Whether it was good until some moment in the past.

@@ -12,6 +12,8 @@ use crate::destination::Prefixes;
 use crate::file_watch::settings_file::FileError;
 use crate::file_watch::{NotLoaded, SettingsFile};
 use crate::setting::{Finding, Findings};
+use crate::telemetry::audit::Audit;
+use crate::telemetry::audit::event::Event;
 
 /// What `api.keys_file` holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -80,10 +82,14 @@ impl KeyStore {
     }
 
     /// Replaces the keys whenever the file changes, until dropped. `None` without a file, and the second time.
-    pub(super) fn follow(self: Arc<Self>) -> Option<impl Future<Output = ()> + Send> {
+    pub(super) fn follow(self: Arc<Self>, audit: Audit) -> Option<impl Future<Output = ()> + Send> {
         let (file, content) = self.watched.lock().take()?;
         let named = file.clone();
-        Some(file.follow(content, move |content| self.reload(&named, content)))
+        Some(file.follow(content, move |content| {
+            let reloaded = self.reload(&named, content);
+            audit.file(Event::KeysFile, named.setting, reloaded.as_ref().ok().copied());
+            reloaded.map(drop)
+        }))
     }
 
     /// The keys as `content` makes them. Rates go on where they stand.
@@ -100,8 +106,9 @@ impl KeyStore {
         Ok((read, findings))
     }
 
-    /// Replaces the keys by those of the configuration and of `content`. On an error nothing changes.
-    fn reload(&self, file: &SettingsFile, content: &[u8]) -> Result<(), NotLoaded> {
+    /// Replaces the keys by those of the configuration and of `content`. On an error nothing changes. Returns how many
+    /// come from `content`.
+    fn reload(&self, file: &SettingsFile, content: &[u8]) -> Result<usize, NotLoaded> {
         let checked = self.check(file, content);
         let (read, findings) = checked.map_err(|error| NotLoaded::Unusable(error.to_string()))?;
         for warning in &findings.warnings {
@@ -112,7 +119,7 @@ impl KeyStore {
             .map_err(|finding| NotLoaded::Unusable(finding.to_string()))?;
         *self.current.write() = Arc::new(read.keys);
         tracing::info!(file = %file.path.display(), keys = read.filed, "keys reloaded");
-        Ok(())
+        Ok(read.filed)
     }
 }
 

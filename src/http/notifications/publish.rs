@@ -215,7 +215,7 @@ impl Api {
         Rules {
             prefixes: &self.state.prefixes,
             headers: self.state.header_limits,
-            may: publisher.map(|publisher| (&*self.state.permissions, publisher.caller.who())),
+            may: publisher.map(|publisher| self.may(publisher)),
         }
     }
 }

@@ -15,12 +15,11 @@ use crate::envelope::{CollapseKey, HeaderLimits, Headers, MessageId};
 use crate::http::error::ApiError;
 use crate::http::json;
 use crate::limit::Limit;
-use crate::permissions::{Permissions, Who};
 use crate::principal::{UserName, UserNameError};
 
 mod capped;
 
-use super::permitted;
+use super::May;
 use capped::{Items, Members};
 
 /// The most notifications in one array (docs/rest.md).
@@ -94,7 +93,7 @@ pub(crate) struct Rules<'a> {
     /// `limits.headers` and `limits.header_bytes`.
     pub headers: HeaderLimits,
     /// By which permissions whose notification it is. `None`: it is not to be published.
-    pub may: Option<(&'a Permissions, Who<'a>)>,
+    pub may: Option<May<'a>>,
 }
 
 /// A valid notification.
@@ -218,8 +217,8 @@ pub(crate) fn parse(text: &str, at: &str, rules: Rules<'_>) -> Result<Notificati
             .collect::<Result<_, _>>()?,
     };
     // The users' destinations are one and the same for the permissions.
-    if let (Some((permissions, who)), Some(target)) = (rules.may, targets.first()) {
-        permitted(permissions, who, target, Some(&|| format!("{at}/destination")))?;
+    if let (Some(may), Some(target)) = (rules.may, targets.first()) {
+        may.publish(target, Some(&|| format!("{at}/destination")))?;
     }
     Ok(Notification {
         targets,

@@ -68,6 +68,10 @@ pub(super) async fn renew(
     context.metrics.renewals.with_label_values(&[result]).inc();
     let user = session.principal().user();
     info!(%user, session = %source.session_id, result, "renewal");
+    let refused = (!matches!(outcome, Outcome::Renewed(_))).then_some(result);
+    context
+        .audit
+        .renewal(session.principal(), source.session_id, address, refused);
     match outcome {
         Outcome::Renewed(principal) => accept(context, session, source, principal, receipt).await,
         Outcome::Stays(note) => {

@@ -3,6 +3,16 @@
 
 use std::time::{Duration, Instant};
 
+/// Tells the log that a line could not be written.
+pub(super) fn complainant() -> impl FnMut(&std::io::Error) + Send {
+    let mut complaint = Complaint::default();
+    move |error| {
+        if let Some(left_out) = complaint.pass() {
+            tracing::warn!(%error, left_out, "a line of the audit cannot be written and is lost (audit.file)");
+        }
+    }
+}
+
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Admits one line a minute, and counts the others.

@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-/// What an operator did or asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// A user's sessions are closed.
@@ -17,15 +17,75 @@ pub enum Event {
     DebugSampling,
     /// Samples of what is fanned out, by destination.
     Tap,
-    /// Who would get a notification.
+    /// Who would get a notification, or may do what.
     Explain,
     /// The instances and what they hold.
     ListInstances,
+    /// A token, or what a user or an issuer has, is revoked, or somebody is blocked.
+    Revoke,
+    /// A revocation is taken back.
+    Unrevoke,
+    /// What is revoked.
+    ListRevocations,
+    /// A credential is refused, on CONNECT, in a renewal or in a request.
+    LoginRefused,
+    /// A user has proven who it is (`audit.logins`).
+    Login,
+    /// Somebody without a credential is let in (`audit.logins`).
+    AnonymousLogin,
+    /// The backend that is asked about logins does not answer, or not as it should.
+    CalloutFailed,
+    /// A session presents a credential again.
+    Renewal,
+    /// A session ends because its credential does.
+    SessionEnded,
+    /// A SUBSCRIBE, a SEND or a publish is not permitted.
+    PermissionRefused,
+    /// An API key or a certificate of a caller is used, for the first time in an hour.
+    KeyUsed,
+    /// `auth.users_file` is loaded again.
+    UsersFile,
+    /// `api.keys_file` is loaded again.
+    KeysFile,
+    /// An issuer's keys are fetched, and others than before, or not there.
+    IssuerKeys,
+    /// A certificate of a listener is replaced.
+    Certificate,
+    /// The instance starts.
+    Start,
 }
 
 impl Event {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+    /// All of them, in their order.
+    pub const ALL: [Self; 23] = [
+        Self::DisconnectUser,
+        Self::SetLogLevel,
+        Self::GetLogLevel,
+        Self::DebugSampling,
+        Self::Tap,
+        Self::Explain,
+        Self::ListInstances,
+        Self::Revoke,
+        Self::Unrevoke,
+        Self::ListRevocations,
+        Self::LoginRefused,
+        Self::Login,
+        Self::AnonymousLogin,
+        Self::CalloutFailed,
+        Self::Renewal,
+        Self::SessionEnded,
+        Self::PermissionRefused,
+        Self::KeyUsed,
+        Self::UsersFile,
+        Self::KeysFile,
+        Self::IssuerKeys,
+        Self::Certificate,
+        Self::Start,
+    ];
+
+    /// Those that routes of operators have.
+    #[cfg(test)]
+    pub(crate) const OF_OPERATORS: [Self; 7] = [
         Self::DisconnectUser,
         Self::SetLogLevel,
         Self::GetLogLevel,
@@ -37,7 +97,7 @@ impl Event {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The instance that was asked took it, and did it or told all instances.
@@ -46,8 +106,11 @@ pub enum Outcome {
     Refused,
     /// The operator went away before the answer, or handling it failed: it may have been done.
     Unanswered,
-    /// This instance did what another one, or itself, told all instances to do.
+    /// It has happened. Of what an operator asked for: this instance did what another one, or itself, told all instances to
+    /// do.
     Done,
+    /// What should have happened has not; `reason` says why, and the log with which words.
+    Failed,
 }
 
 /// To what it was done: only what the event has, and only what was read and found sound.
@@ -59,9 +122,45 @@ pub struct What {
     /// The session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<Box<str>>,
+    /// What was to be done there: `SUBSCRIBE`, `SEND`, `publish`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<&'static str>,
     /// The destination.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<Box<str>>,
+    /// The rule that decided, by its name or its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Box<str>>,
+    /// The issuer of tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<Box<str>>,
+    /// The token's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<Box<str>>,
+    /// Tokens issued up to here, in Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_before: Option<u64>,
+    /// Whether the user is blocked as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block: Option<bool>,
+    /// The revocation's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Box<str>>,
+    /// The section of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub section: Option<&'static str>,
+    /// How many users or keys there are by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Box<str>>,
+    /// The program's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<&'static str>,
+    /// The SHA-256 of the configuration in force, without its secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Box<str>>,
     /// The log's new level.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<Box<str>>,
@@ -79,11 +178,42 @@ impl What {
         *self == Self::default()
     }
 
+    /// What a group of events has in common. `None`: nothing.
+    pub(super) fn of_a_group(&self) -> Option<Box<Self>> {
+        let common = Self {
+            user: None,
+            session: None,
+            destination: None,
+            ..self.clone()
+        };
+        (!common.is_empty()).then(|| Box::new(common))
+    }
+
     /// A user.
     pub fn user(name: &str) -> Self {
         Self {
             user: Some(name.into()),
             ..Self::default()
+        }
+    }
+
+    /// An issuer.
+    pub fn issuer(name: &str) -> Self {
+        Self {
+            issuer: Some(name.into()),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_stands_at_its_place() {
+        for (place, event) in Event::ALL.into_iter().enumerate() {
+            assert_eq!(event as usize, place, "{event:?}");
         }
     }
 }

@@ -2,13 +2,20 @@
 //! taken before too.
 
 use super::{fetches, taking, until_ready};
-use crate::support::tokens::{Does, KeyServer, Signer, attempt, log_in, set};
+use crate::support::app::App;
+use crate::support::tokens::{Does, KeyServer, Signer, attempt, log_in, set, until};
 
 #[tokio::test]
 async fn a_new_key_is_fetched_for_its_first_token_and_an_old_one_is_out() {
     let (old, new) = (Signer::new("old"), Signer::new("new"));
     let server = KeyServer::start(Does::Gives(set(&[&old]))).await;
-    let app = taking(server.issuer()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit");
+    let app = App::with(|config| {
+        config.auth.issuers = vec![server.issuer()];
+        config.audit.file = file.to_str().unwrap().parse().unwrap();
+    })
+    .await;
     until_ready(&app).await;
     let before = old.token("alice");
     log_in(app.address, &before, "id:alice").await;
@@ -24,6 +31,17 @@ async fn a_new_key_is_fetched_for_its_first_token_and_an_old_one_is_out() {
     client
         .expect("ERROR\nmessage:overloaded\nherald-reason:identity-unavailable\nretry-after-ms:…")
         .await;
+    // The first keys are told of; how many others came within the minute, when that is over.
+    app.stop();
+    until("the lines of the audit", async || {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let of_keys: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("\"issuer-keys\""))
+            .collect();
+        of_keys.len() == 2 && of_keys[0].contains("\"count\":1") && of_keys[1].contains("\"left_out\":1")
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ async fn a_new_pair_is_taken_a_wrong_one_is_not_and_sessions_stay() {
         config.http.tls = tls_config();
         config.http.tls.cert_file = path("tls.crt").to_str().map(str::to_owned);
         config.http.tls.key_file = path("tls.key").to_str().map(str::to_owned);
+        config.audit.file = path("audit").to_str().unwrap().parse().unwrap();
     })
     .await;
     let der = |name: &str| CertificateDer::from_pem_file(tls_file(name)).unwrap();
@@ -115,4 +116,13 @@ async fn a_new_pair_is_taken_a_wrong_one_is_not_and_sessions_stay() {
 
     anna.say("SEND\ndestination:/queue/a\n\nstill here\0").await;
     anna.expect("MESSAGE\nsubscription:a\n…").await;
+    until("what the audit says", async || {
+        let text = std::fs::read_to_string(path("audit")).unwrap();
+        let outcomes = |outcome: &str| {
+            let of_outcome = |line: &&str| line.contains("\"certificate\"") && line.contains(outcome);
+            text.lines().filter(of_outcome).count()
+        };
+        outcomes("\"done\"") >= 2 && outcomes("\"unusable\"") >= 1
+    })
+    .await;
 }
