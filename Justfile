@@ -96,6 +96,12 @@ clients:
     cargo build --bin herald
     PATH="${HERALD_TOOLS:-$PWD/.tools}/bin:$PATH" HERALD_BIN="${CARGO_TARGET_DIR:-target}/debug/herald" node --test --test-concurrency=1 tests/clients/*.test.mjs
 
+# A debug build beside a real OpenID provider
+idp:
+    scripts/tools node clients idp
+    cargo build --bin herald
+    PATH="${HERALD_TOOLS:-$PWD/.tools}/bin:$PATH" HERALD_BIN="${CARGO_TARGET_DIR:-target}/debug/herald" node --test --test-concurrency=1 tests/idp/*.test.mjs
+
 # Every scenario of docs/performance.md, each next to its floor; --only WORD picks some
 bench *options:
     cargo build --release --bin herald --bin herald-bench

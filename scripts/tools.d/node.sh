@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Node, the packages of the browser's client library that tests/clients runs, and what makes the chart's README.
+# Node, the packages that tests/clients and tests/idp run, and what makes the chart's README.
 
 node_version=24.19.0
 node_least=20.19.0
@@ -21,15 +21,16 @@ get_node() {
     link npm venv/bin/npm
 }
 
-get_clients() {
-    local clients=tests/clients stamp=tests/clients/node_modules/.lock-of-install
-    if cmp -s "$clients/package-lock.json" "$stamp"; then
-        say clients "packages are there"
+# The packages of tests/$1, as its lock file has them.
+get_test_packages() {
+    local folder=tests/$1 stamp=tests/$1/node_modules/.lock-of-install
+    if cmp -s "$folder/package-lock.json" "$stamp"; then
+        say "$1" "packages are there"
         return 0
     fi
-    (cd "$clients" && quietly npm ci --no-audit --no-fund --ignore-scripts) || fail "npm ci in $clients failed (above)"
-    cp "$clients/package-lock.json" "$stamp"
-    say clients "packages installed by npm ci"
+    (cd "$folder" && quietly npm ci --no-audit --no-fund --ignore-scripts) || fail "npm ci in $folder failed (above)"
+    cp "$folder/package-lock.json" "$stamp"
+    say "$1" "packages installed by npm ci"
 }
 
 get_chart_readme() {

@@ -116,7 +116,7 @@ pub(crate) enum ApiError {
 }
 
 /// How a request without credentials is asked for a key.
-pub(super) const BEARER: &str = "Bearer realm=\"herald\"";
+const BEARER: &str = "Bearer realm=\"herald\"";
 
 /// How one with a token that is not taken is asked for another (RFC 6750, section 3).
 const INVALID_TOKEN: &str = "Bearer realm=\"herald\", error=\"invalid_token\"";

@@ -11,7 +11,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::Config;
 use super::api::Api;
 use super::caller::Caller;
-use super::error::{ApiError, BEARER};
+use super::error::ApiError;
 use super::hosts::{self, HostPattern};
 use super::notifications::raw::given;
 use crate::origins::{Origins, is_of_host, is_origin};
@@ -159,14 +159,14 @@ pub(super) fn is_of_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) || headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
 }
 
-/// A refusal for missing credentials asks a page for a key alone: a browser that is asked for a password keeps it, and sends
-/// it with whatever another page has it send.
+/// A refusal for its credentials asks a page for a key or a token alone: a browser that is asked for a password keeps it, and
+/// sends it with whatever another page has it send.
 pub(super) fn challenge(mut response: Response, from_page: bool) -> Response {
-    if from_page && response.headers().contains_key(header::WWW_AUTHENTICATE) {
-        // In place of both.
-        response
-            .headers_mut()
-            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(BEARER));
+    // `Bearer` stands first, and says what is wrong with a token.
+    let first = response.headers().get(header::WWW_AUTHENTICATE).cloned();
+    if let Some(bearer) = first.filter(|_| from_page) {
+        // In place of all.
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
     }
     response
 }
