@@ -63,6 +63,14 @@ impl Config {
                 ),
             );
         }
+        if let Some(issuer) = &self.http.page_oidc.issuer
+            && auth.issuers.iter().all(|known| known.issuer != issuer.as_str())
+        {
+            findings.warn(
+                "http.page_oidc.issuer",
+                "no [[auth.issuers]] takes its tokens: nobody who signs in there can log in",
+            );
+        }
         let asks = |tls: &TlsConfig| tls.client_auth != ClientAuth::None;
         if !self.api.certificates.is_empty() && !asks(&self.http.tls) && !asks(&self.http.admin_tls) {
             findings.warn(

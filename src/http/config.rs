@@ -35,6 +35,8 @@ pub struct Config {
     pub ws_path: RoutePath,
     /// The page at `/`.
     pub page: page::Choice,
+    /// Where the page's users sign in.
+    pub page_oidc: page::PageOidc,
     /// The address of a trace's page, for links on Herald's page.
     pub trace_url: TraceUrl,
     /// Origins that may open `/ws` and change state, in addition to pages of the host itself: `*`, exact, or
@@ -88,6 +90,7 @@ impl Default for Config {
             base_path: BasePath::default(),
             ws_path: RoutePath("/ws".into()),
             page: page::Choice::Full,
+            page_oidc: page::PageOidc::default(),
             trace_url: TraceUrl::default(),
             origins: Origins::any(),
             hosts: Vec::new(),
@@ -137,6 +140,7 @@ impl Config {
                 "there is one page now: \"small\" is read as \"full\"",
             );
         }
+        self.page_oidc.check(findings);
         if self.proxy_protocol && self.trusted_proxies.is_empty() {
             findings.error(
                 "http.proxy_protocol",

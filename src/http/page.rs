@@ -13,6 +13,9 @@ use super::Config;
 use super::api::State;
 
 mod built;
+mod oidc;
+
+pub(crate) use oidc::PageOidc;
 
 /// The answer of `/` and `/docs` in a program without the page.
 const HOW_TO_GET_IT: &str = concat!(
@@ -23,9 +26,9 @@ const HOW_TO_GET_IT: &str = concat!(
     "Everything else works: api/openapi.json describes the REST interface.\n",
 );
 
-/// Only the page's own files and its own connections, and never inside another page.
+/// Only the page's own files and its own connections, and never inside another page. `{provider}` is where its users sign in.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+     connect-src 'self'{provider}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// The browser asks each time: this file names the assets of this build.
 const ASK: &str = "no-cache";
 /// The file's name changes with its content.
@@ -52,6 +55,8 @@ pub(crate) enum Page {
         /// Filled in.
         index: Bytes,
         assets: Vec<built::Asset>,
+        /// Its `Content-Security-Policy`.
+        policy: HeaderValue,
     },
     /// The program was built without the page.
     Missing {
@@ -97,14 +102,24 @@ impl Page {
             ("{{trace_url}}", config.trace_url.to_string()),
         ]
         .iter()
+        .chain(&config.page_oidc.told())
         .fold(index.to_owned(), |page, (name, value)| {
             page.replace(name, &escape(value))
         });
         Self::Built {
             index: index.into(),
             assets: files.assets().collect(),
+            policy: policy(config.page_oidc.origin().as_deref()),
         }
     }
+}
+
+/// The page's policy, if it talks to this `provider`.
+fn policy(provider: Option<&str>) -> HeaderValue {
+    let provider = provider.map(|origin| format!(" {origin}")).unwrap_or_default();
+    let text = POLICY.replace("{provider}", &provider);
+    // What an origin consists of may stand in a header.
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 }
 
 /// Escapes text for use inside an element or a quoted attribute.
@@ -118,23 +133,37 @@ fn escape(text: &str) -> String {
 
 /// The page's routes under `base`. Its links are relative, so the page's own address ends in a slash.
 pub(crate) fn routes(base: &str, page: Page) -> Router {
-    let file = |path: &str, kind: &'static str, content: Bytes| {
-        let route = get(async move || answer(kind, ASK, content.clone()));
+    let file = |path: &str, kind: &'static str, content: Bytes, policy: HeaderValue| {
+        let route = get(async move || answer(kind, ASK, content.clone(), policy.clone()));
         Router::new().route(&format!("{base}{path}"), route)
     };
-    let (mut routes, assets) = match page {
-        Page::Built { index, assets } => (file("/", "text/html; charset=utf-8", index), assets),
+    let (mut routes, assets, policy) = match page {
+        Page::Built {
+            index,
+            assets,
+            policy,
+        } => {
+            let index = file("/", "text/html; charset=utf-8", index, policy.clone());
+            (index, assets, policy)
+        }
         Page::Missing { docs } => {
             let paths = if docs { &["/", "/docs"][..] } else { &["/"] };
-            let text = |path: &&str| file(path, "text/plain; charset=utf-8", HOW_TO_GET_IT.into());
+            let text = |path: &&str| {
+                file(
+                    path,
+                    "text/plain; charset=utf-8",
+                    HOW_TO_GET_IT.into(),
+                    policy(None),
+                )
+            };
             return with_redirect(base, paths.iter().map(text).fold(Router::new(), Router::merge));
         }
     };
     for asset in assets {
-        let path = format!("{base}/{}", asset.name);
+        let (path, policy) = (format!("{base}/{}", asset.name), policy.clone());
         routes = routes.route(
             &path,
-            get(async move |headers: HeaderMap| serve(&asset, &headers)),
+            get(async move |headers: HeaderMap| serve(&asset, &headers, policy.clone())),
         );
     }
     with_redirect(base, routes)
@@ -149,9 +178,9 @@ fn with_redirect(base: &str, routes: Router) -> Router {
     routes.route(base, get(async move || Redirect::permanent(&slash)))
 }
 
-fn serve(asset: &built::Asset, headers: &HeaderMap) -> Response {
+fn serve(asset: &built::Asset, headers: &HeaderMap, policy: HeaderValue) -> Response {
     let (content, coding) = asset.content(headers);
-    let mut response = answer(asset.kind, KEEP, content);
+    let mut response = answer(asset.kind, KEEP, content, policy);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if let Some(coding) = coding {
@@ -160,13 +189,12 @@ fn serve(asset: &built::Asset, headers: &HeaderMap) -> Response {
     response
 }
 
-fn answer(kind: &'static str, cache: &'static str, content: Bytes) -> Response {
-    let headers: HeaderMap = [
+fn answer(kind: &'static str, cache: &'static str, content: Bytes, policy: HeaderValue) -> Response {
+    let mut headers: HeaderMap = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, cache),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
             "same-origin",
@@ -175,6 +203,7 @@ fn answer(kind: &'static str, cache: &'static str, content: Bytes) -> Response {
     .map(|(name, value)| (name, HeaderValue::from_static(value)))
     .into_iter()
     .collect();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     (headers, content).into_response()
 }
 
@@ -199,6 +228,26 @@ mod tests {
                 assert!(answer.text.contains("scripts/ui build"), "{}", answer.text);
             }
         }
+    }
+
+    #[test]
+    fn the_page_may_talk_to_the_provider_alone_and_only_where_there_is_one() {
+        let with = |issuer: Option<&str>| {
+            let issuer = issuer.map(|text| text.parse().unwrap());
+            let oidc = PageOidc {
+                issuer,
+                ..PageOidc::default()
+            };
+            let policy = policy(oidc.origin().as_deref());
+            let (_, rest) = policy.to_str().unwrap().split_once("connect-src ").unwrap();
+            rest.split_once(';').unwrap().0.to_owned()
+        };
+        assert_eq!(with(None), "'self'");
+        assert_eq!(
+            with(Some("https://id.example/realms/a")),
+            "'self' https://id.example"
+        );
+        assert_eq!(with(Some("http://[::1]:9000")), "'self' http://[::1]:9000");
     }
 
     #[tokio::test]

@@ -1,35 +1,72 @@
-/** Who is logged in, and the two pages that follow from it. The password lives in this page's memory, and ends with it. */
+/** Who is logged in, and the two pages that follow from it. Passwords and tokens live in this page's memory, and end with it. */
 
 import { HeraldProvider } from '@herald/react';
-import { useState } from 'react';
-import type { Credentials } from './api';
+import { useCallback, useEffect, useState } from 'react';
 import { Bar } from './Bar';
 import { Desk } from './Desk';
+import { byPassword, type Identity } from './identity';
 import { Login } from './Login';
+import type { Provider, SignIn } from './oidc';
 import type { Settings } from './settings';
 
-export function App({ settings }: { settings: Settings }) {
-  const [credentials, setCredentials] = useState<Credentials>();
+interface Props {
+  settings: Settings;
+  /** Where users sign in, if not with a password alone. */
+  provider?: Provider;
+  /** Somebody comes back from there. */
+  arrival?: Promise<SignIn>;
+}
+
+export function App({ settings, provider, arrival }: Props) {
+  const [identity, setIdentity] = useState<Identity>();
+  const [signIn, setSignIn] = useState<SignIn>();
   const [problem, setProblem] = useState<string>();
-  if (!credentials) {
-    const enter = (given: Credentials) => {
+  const [arrives, setArrives] = useState(arrival !== undefined);
+  const leave = useCallback((why?: string) => {
+    setProblem(why);
+    setIdentity(undefined);
+    setSignIn(undefined);
+  }, []);
+  useEffect(() => {
+    arrival
+      ?.then(
+        (found) => {
+          setSignIn(found);
+          setIdentity(found);
+        },
+        (error: Error) => setProblem(error.message),
+      )
+      .finally(() => setArrives(false));
+  }, [arrival]);
+  if (!identity) {
+    const enter = (given: Identity) => {
       setProblem(undefined);
-      setCredentials(given);
+      setIdentity(given);
     };
     return (
       <>
-        <Bar version={settings.version} state="off" text="Not connected" />
-        <Login problem={problem} onEnter={enter} />
+        <Bar
+          version={settings.version}
+          state={arrives ? 'wait' : 'off'}
+          text={arrives ? 'Signing in…' : 'Not connected'}
+        />
+        {arrives ? (
+          <main id="main" tabIndex={-1} />
+        ) : (
+          <Login
+            problem={problem}
+            provider={provider}
+            onEnter={(credentials) => enter(byPassword(credentials))}
+            onProblem={setProblem}
+          />
+        )}
       </>
     );
   }
-  const leave = (why?: string) => {
-    setProblem(why);
-    setCredentials(undefined);
-  };
+  const { user, password, getToken } = identity;
   return (
-    <HeraldProvider url={settings.wsUrl} {...credentials}>
-      <Desk settings={settings} credentials={credentials} onLeave={leave} />
+    <HeraldProvider url={settings.wsUrl} user={user} password={password} getToken={getToken}>
+      <Desk settings={settings} identity={identity} signIn={signIn} onLeave={leave} />
     </HeraldProvider>
   );
 }

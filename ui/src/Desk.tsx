@@ -3,16 +3,20 @@
 import { useHerald } from '@herald/react';
 import { Button } from '@mantine/core';
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react';
-import { Api, type Credentials } from './api';
+import { Api } from './api';
 import { Bar, type BarState } from './Bar';
 import { useFeed } from './feed';
+import type { Identity } from './identity';
 import { LiveView } from './live/LiveView';
+import type { SignIn } from './oidc';
 import { OperatorView } from './operator/OperatorView';
 import type { Settings } from './settings';
 
 interface Props {
   settings: Settings;
-  credentials: Credentials;
+  identity: Identity;
+  /** The same, where it is a provider's. */
+  signIn?: SignIn;
   onLeave: (why?: string) => void;
 }
 
@@ -23,20 +27,38 @@ const VIEWS: [View, string][] = [
 ];
 const PANELS = { live: 'desk', operator: 'operator' };
 
-export function Desk({ settings, credentials, onLeave }: Props) {
+export function Desk({ settings, identity, signIn, onLeave }: Props) {
   const herald = useHerald();
   const [view, setView] = useState<View>('live');
   const [errors, setErrors] = useState<string>();
   const [seen, setSeen] = useState<string>();
-  const api = useMemo(() => new Api(settings.base, credentials), [settings.base, credentials]);
+  const [endsSoon, setEndsSoon] = useState(false);
+  const api = useMemo(() => new Api(settings.base, identity.authorization), [settings.base, identity]);
   const feed = useFeed();
   const entered = useRef(false);
   if (herald.status === 'connected') entered.current = true;
 
-  const { status, problem } = herald;
+  const { status, problem, code } = herald;
+  const user = herald.user ?? identity.user ?? '';
   useEffect(() => {
-    if (status === 'ended') onLeave(problem);
-  }, [status, problem, onLeave]);
+    if (status !== 'ended') return;
+    const isRefused = signIn && code === 4401 && !entered.current;
+    onLeave(isRefused ? `Herald does not take the token of ${signIn.host}. Its log has the reason.` : problem);
+  }, [status, problem, code, signIn, onLeave]);
+  useEffect(() => {
+    if (!signIn) return;
+    signIn.isConnected = status === 'connected';
+    signIn.onEnd = (end) => {
+      if (end === 'soon') setEndsSoon(true);
+      else onLeave(`Your sign-in with ${signIn.host} is over. Sign in again.`);
+    };
+  }, [signIn, status, onLeave]);
+  const signInAgain = () => signIn?.again().catch((error: Error) => setErrors(error.message));
+  const logOut = () => {
+    onLeave();
+    // Without a way to the provider there is nothing left to do here.
+    signIn?.signOut().catch(() => undefined);
+  };
 
   // A loss is no error as long as the page comes back by itself: the bar tells. What was refused stays until it is read.
   const notice = errors ?? (status === 'connected' && problem !== seen ? problem : undefined);
@@ -44,7 +66,7 @@ export function Desk({ settings, credentials, onLeave }: Props) {
     setErrors(undefined);
     setSeen(problem);
   };
-  const { state, text, countdown } = useStateWords(credentials.user, entered.current);
+  const { state, text, countdown } = useStateWords(user, entered.current);
   return (
     <>
       <Bar
@@ -59,7 +81,7 @@ export function Desk({ settings, credentials, onLeave }: Props) {
             Try now
           </Button>
         )}
-        <Button variant="default" size="xs" h={34} px="sm" id="logout" onClick={() => onLeave()}>
+        <Button variant="default" size="xs" h={34} px="sm" id="logout" onClick={logOut}>
           Log out
         </Button>
       </Bar>
@@ -72,17 +94,25 @@ export function Desk({ settings, credentials, onLeave }: Props) {
             </Button>
           </div>
         )}
+        {endsSoon && (
+          <div className="notice">
+            <span role="alert">Your sign-in ends soon, and what stands here goes with it.</span>
+            <Button variant="default" size="compact-sm" onClick={signInAgain}>
+              Sign in again
+            </Button>
+          </div>
+        )}
         {entered.current && (
           <LiveView
             hidden={view !== 'live'}
             api={api}
             settings={settings}
-            user={credentials.user}
+            user={user}
             feed={feed}
             onError={setErrors}
           />
         )}
-        {view === 'operator' && <OperatorView api={api} settings={settings} user={credentials.user} feed={feed} />}
+        {view === 'operator' && <OperatorView api={api} settings={settings} user={user} feed={feed} />}
       </main>
     </>
   );

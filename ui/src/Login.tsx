@@ -1,15 +1,19 @@
-/** The form before everything else. */
+/** What stands before everything else: the form, or the way to the provider. */
 
 import { Button, PasswordInput, TextInput } from '@mantine/core';
-import type { FormEvent } from 'react';
+import { type FormEvent, useState } from 'react';
 import type { Credentials } from './api';
+import type { Provider } from './oidc';
 
-export function Login({ problem, onEnter }: { problem?: string; onEnter: (credentials: Credentials) => void }) {
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const data = new FormData(event.currentTarget);
-    onEnter({ user: `${data.get('user')}`, password: `${data.get('password')}` });
-  };
+interface Props {
+  problem?: string;
+  provider?: Provider;
+  onEnter: (credentials: Credentials) => void;
+  onProblem: (words?: string) => void;
+}
+
+export function Login({ problem, provider, onEnter, onProblem }: Props) {
+  const [byPassword, setByPassword] = useState(!provider);
   return (
     <main id="main" tabIndex={-1}>
       {problem && (
@@ -18,33 +22,71 @@ export function Login({ problem, onEnter }: { problem?: string; onEnter: (creden
         </p>
       )}
       <section className="card login" aria-labelledby="login-title">
-        <h2 id="login-title">Log in</h2>
+        <h2 id="login-title">{provider ? 'Sign in' : 'Log in'}</h2>
         <p className="muted">Notifications arrive over STOMP on a WebSocket of this instance.</p>
-        <form onSubmit={submit}>
-          <TextInput
-            label="User"
-            name="user"
-            autoComplete="username"
-            autoCapitalize="none"
-            spellCheck={false}
-            maxLength={128}
-            required
-            withAsterisk={false}
-            autoFocus
-          />
-          <PasswordInput
-            label="Password"
-            name="password"
-            autoComplete="current-password"
-            required
-            withAsterisk={false}
-            visibilityToggleButtonProps={{ 'aria-label': 'Show or hide what is typed' }}
-          />
-          <Button type="submit" mt={4}>
-            Connect
+        {provider && <SignInButton provider={provider} onProblem={onProblem} />}
+        {byPassword ? (
+          <PasswordForm onEnter={onEnter} />
+        ) : (
+          <Button variant="subtle" size="compact-sm" onClick={() => setByPassword(true)}>
+            Use a password instead
           </Button>
-        </form>
+        )}
       </section>
     </main>
+  );
+}
+
+function SignInButton({ provider, onProblem }: { provider: Provider; onProblem: (words?: string) => void }) {
+  const [isAsked, setIsAsked] = useState(false);
+  const begin = async () => {
+    onProblem(undefined);
+    setIsAsked(true);
+    try {
+      await provider.begin();
+    } catch (error) {
+      onProblem((error as Error).message);
+    } finally {
+      setIsAsked(false);
+    }
+  };
+  return (
+    <Button id="sign-in" fullWidth mb={14} disabled={isAsked} onClick={begin}>
+      {isAsked ? `Asking ${provider.host}…` : `Sign in with ${provider.host}`}
+    </Button>
+  );
+}
+
+function PasswordForm({ onEnter }: { onEnter: (credentials: Credentials) => void }) {
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const data = new FormData(event.currentTarget);
+    onEnter({ user: `${data.get('user')}`, password: `${data.get('password')}` });
+  };
+  return (
+    <form onSubmit={submit}>
+      <TextInput
+        label="User"
+        name="user"
+        autoComplete="username"
+        autoCapitalize="none"
+        spellCheck={false}
+        maxLength={255}
+        required
+        withAsterisk={false}
+        autoFocus
+      />
+      <PasswordInput
+        label="Password"
+        name="password"
+        autoComplete="current-password"
+        required
+        withAsterisk={false}
+        visibilityToggleButtonProps={{ 'aria-label': 'Show or hide what is typed' }}
+      />
+      <Button type="submit" mt={4}>
+        Connect
+      </Button>
+    </form>
   );
 }

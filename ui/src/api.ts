@@ -78,7 +78,8 @@ export const basic = ({ user, password }: Credentials): string =>
 export class Api {
   constructor(
     private base: string,
-    private credentials: Credentials,
+    /** The user's. */
+    private authorization: () => Promise<string>,
   ) {}
 
   /** An `apiKey` takes the place of the user's password. */
@@ -123,7 +124,7 @@ export class Api {
       answer = await fetch(new URL(path, this.base), {
         ...init,
         credentials: 'omit', // else the browser would put up its own dialogue at a 401
-        headers: { authorization: basic(this.credentials), ...init.headers },
+        headers: { authorization: await this.authorization(), ...init.headers },
         signal: AbortSignal.timeout(10_000),
       });
     } catch {

@@ -11,15 +11,22 @@ import { App } from './App';
 import { readSettings } from './settings';
 import { theme } from './theme';
 
-const root = document.getElementById('root');
-if (root) {
+async function start(root: HTMLElement) {
+  const settings = readSettings(document.body.dataset, location);
+  const { oidc, base } = settings;
+  // Only where it is needed.
+  const provider = oidc && new (await import('./oidc')).Provider(oidc, base);
+  const arrival = provider?.arrive();
   createRoot(root).render(
     <StrictMode>
       {/* Without the <style> elements that Mantine would add: the Content-Security-Policy has no place for them. Its variables
           come from its CSS files, ours from theme.css. */}
       <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false}>
-        <App settings={readSettings(document.body.dataset, location)} />
+        <App settings={settings} provider={provider} arrival={arrival} />
       </MantineProvider>
     </StrictMode>,
   );
 }
+
+const root = document.getElementById('root');
+if (root) void start(root);

@@ -1,5 +1,7 @@
 /** What Herald tells the page of its configuration: attributes of <body>, filled in when the page is served. */
 
+import type { OidcSettings } from './oidc';
+
 export interface Settings {
   wsUrl: string;
   /** Where the page's own address ends in a slash: REST paths are relative to it. */
@@ -10,6 +12,8 @@ export interface Settings {
   listDestination: string;
   /** With `{trace_id}` in it; empty: traces have no page. */
   traceUrl: string;
+  /** Where users sign in, if not with a password alone. */
+  oidc?: OidcSettings;
   version: string;
 }
 
@@ -21,6 +25,13 @@ export function readSettings(data: DOMStringMap, location: Pick<Location, 'href'
   };
   const base = new URL('.', location.href);
   const ws = new URL(value('wsPath', '/ws').replace(/^\//, ''), base);
+  const issuer = value('oidcIssuer', '');
+  const oidc = issuer && {
+    issuer,
+    clientId: value('oidcClientId', ''),
+    scopes: value('oidcScopes', 'openid'),
+    audience: value('oidcAudience', ''),
+  };
   ws.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   return {
     wsUrl: ws.href,
@@ -30,6 +41,7 @@ export function readSettings(data: DOMStringMap, location: Pick<Location, 'href'
     broadcastPrefix: value('broadcastPrefix', '/queue'),
     listDestination: value('listDestination', '/queue/users'),
     traceUrl: value('traceUrl', ''),
+    ...(oidc && { oidc }),
     version: value('version', 'dev'),
   };
 }

@@ -2,13 +2,41 @@
 // operator's word; and a loss that heals by itself is no error.
 
 import { MantineProvider } from '@mantine/core';
-import { act, render, screen } from '@testing-library/react';
+import { act, cleanup, render, screen } from '@testing-library/react';
 import { expect, test, vi } from 'vitest';
 import { server } from '../../clients/client/test/server';
 import { App } from '../src/App';
+import type { Provider, SignIn } from '../src/oidc';
 import { readSettings } from '../src/settings';
 
 const pass = (ms = 5) => act(() => vi.advanceTimersByTimeAsync(ms));
+
+/** Somebody who comes back from a provider. */
+class Arrived {
+  user = undefined;
+  host = 'id.example';
+  isConnected = false;
+  onEnd: (end: 'soon' | 'over') => void = () => {};
+  getToken = async () => server.token;
+  authorization = async () => 'Bearer x';
+  again = vi.fn(async () => {});
+  signOut = vi.fn(async () => {});
+}
+
+async function arrive(arrival: Promise<Arrived>) {
+  const settings = readSettings({}, { href: 'http://h/', protocol: 'http:' });
+  const provider = { host: 'id.example', begin: async () => {} };
+  render(
+    <MantineProvider env="test">
+      <App
+        settings={settings}
+        provider={provider as unknown as Provider}
+        arrival={arrival as unknown as Promise<SignIn>}
+      />
+    </MantineProvider>,
+  );
+  await pass();
+}
 
 async function enter(password = 'test') {
   const settings = readSettings({}, { href: 'http://h/', protocol: 'http:' });
@@ -35,6 +63,31 @@ test('a login leads to the feed; it shows what arrives, once', async () => {
   await pass(50);
   expect(document.querySelector('#stream')?.textContent).toContain('{"hello":1}');
   expect(screen.getByText(/^1 received/)).toBeTruthy();
+});
+
+test('who comes back from a provider is whom Herald takes them for, is warned before the end, and signs out there', async () => {
+  const arrived = new Arrived();
+  await arrive(Promise.resolve(arrived));
+  expect(state()).toBe('somebody on one');
+  expect(arrived.isConnected).toBe(true);
+  act(() => arrived.onEnd('soon'));
+  expect(screen.getByRole('alert').textContent).toMatch(/^Your sign-in ends soon/);
+  act(() => screen.getByRole('button', { name: 'Sign in again' }).click());
+  expect(arrived.again).toHaveBeenCalled();
+  act(() => screen.getByRole('button', { name: 'Log out' }).click());
+  expect(arrived.signOut).toHaveBeenCalled();
+  expect(screen.getByRole('button', { name: 'Sign in with id.example' })).toBeTruthy();
+});
+
+test('a sign-in that is over, or that failed, leads to where people sign in, with the words', async () => {
+  const arrived = new Arrived();
+  await arrive(Promise.resolve(arrived));
+  act(() => arrived.onEnd('over'));
+  expect(screen.getByRole('alert').textContent).toBe('Your sign-in with id.example is over. Sign in again.');
+  cleanup();
+  await arrive(Promise.reject(new Error('id.example refused: no')));
+  expect(screen.getByRole('alert').textContent).toBe('id.example refused: no');
+  expect(screen.getByRole('button', { name: 'Sign in with id.example' })).toBeTruthy();
 });
 
 test('a wrong password leads back to the form', async () => {

@@ -109,7 +109,7 @@ test('who gets it stands before who does not', () => {
 test('a payload goes out byte for byte, with the credentials of the user or of a key', async () => {
   const fetch = vi.fn(async (..._: unknown[]) => Response.json({ id: '1' }, { status: 202 }));
   vi.stubGlobal('fetch', fetch);
-  const api = new Api('http://h/backend/', { user: 'käthe', password: 'p:w' });
+  const api = new Api('http://h/backend/', async () => basic({ user: 'käthe', password: 'p:w' }));
   await api.publish({ destination: '/queue/a', user: '', payload: '{"n": 12345678901234567890}' });
   const [url, init] = fetch.mock.calls[0] as [URL, RequestInit];
   expect(url.href).toBe('http://h/backend/api/v1/notifications');
@@ -124,7 +124,7 @@ test('a payload goes out byte for byte, with the credentials of the user or of a
 test('a refusal is told in the words of the problem, and a dead server as such', async () => {
   const problem = { title: 'A value is wrong', detail: 'no such prefix', pointer: '/destination' };
   vi.stubGlobal('fetch', async () => Response.json(problem, { status: 400 }));
-  const api = new Api('http://h/', { user: 'u', password: 'p' });
+  const api = new Api('http://h/', async () => 'Basic x');
   await expect(api.users()).rejects.toMatchObject({
     status: 400,
     message: '400 A value is wrong: /destination no such prefix',

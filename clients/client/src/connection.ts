@@ -177,7 +177,7 @@ export class HeraldConnection {
 
   #connected(client: Client, { headers }: IFrame): void {
     if (this.#client !== client) return;
-    const { instance, session } = headers;
+    const { instance, session, 'user-name': user } = headers;
     this.#error = undefined;
     this.#expired = false;
     this.#renewal.begin(client, headers['expires-in']);
@@ -185,7 +185,7 @@ export class HeraldConnection {
     this.#silenceMs = longestSilenceMs(headers['heart-beat'], client.heartbeatIncoming);
     const awayMs = this.#lostAt === undefined ? undefined : Date.now() - this.#lostAt;
     this.#lostAt = undefined;
-    this.#update({ status: 'connected', attempt: 0, instance, session, joined: [], problem: this.#refused });
+    this.#update({ status: 'connected', attempt: 0, instance, session, user, joined: [], problem: this.#refused });
     this.#refused = undefined;
     this.#subscriptions.joinAll(client, awayMs);
     this.#sends.flush(client);
@@ -226,8 +226,8 @@ export class HeraldConnection {
     }
     if (this.#state.status === 'connected') this.#lostAt = Date.now();
     this.#sends.lose();
-    const { attempt, instance } = this.#state;
-    this.#update({ status: 'reconnecting', attempt, instance, code, problem, joined: [] });
+    const { attempt, instance, user } = this.#state;
+    this.#update({ status: 'reconnecting', attempt, instance, user, code, problem, joined: [] });
   }
 
   /** The ERROR says whose frame was refused: everything else comes back. */

@@ -20,6 +20,8 @@ export interface HeraldState {
   /** Name of the instance that holds, or held last, the session (CONNECTED's `instance`). */
   instance?: string;
   session?: string;
+  /** Who Herald says this is (CONNECTED's `user-name`): with a token, nobody else in the page knows. */
+  user?: string;
   /** Failed attempts since the last CONNECTED. */
   attempt: number;
   /** When the next attempt is made (Unix ms), while one waits. */

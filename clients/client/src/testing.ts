@@ -220,6 +220,7 @@ export class FakeServer {
       version: '1.2',
       instance: 'one',
       session,
+      'user-name': headers.login ?? 'somebody',
       'heart-beat': '0,0',
       ...this.#expiresIn(),
     });

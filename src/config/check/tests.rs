@@ -99,6 +99,42 @@ fn addresses_and_paths() {
     refused("http.ws_path", &["", "/api", "/api/ws", "/metrics"]);
     taken("http.ws_path", &["/apis"]);
     refused("http.trace_url", &["javascript:alert({trace_id})", "https://a/"]);
+    let wrong = [
+        "id.example",
+        "http://id.example",
+        "https://u:p@id.example",
+        "https://id.example/?x",
+        "https://id.example/#x",
+        "https://a;b.example",
+        "https://*.example",
+        "https://a'b.example",
+    ];
+    refused("http.page_oidc.issuer", &wrong);
+    refused("http.page_oidc.client_id", &["a b", "ä"]);
+    refused("http.page_oidc.audience", &["", "a b"]);
+    check(
+        "http.page_oidc.scopes = ['openid', 'a b']",
+        &["http.page_oidc.scopes[1]"],
+    );
+    check("http.page_oidc.scopes = ['email']", &["http.page_oidc.scopes"]);
+    check("http.page_oidc.client_id = 'page'", &["http.page_oidc.issuer"]);
+    for issuer in [
+        "https://id.example:8443/realms/a",
+        "http://[::1]:9",
+        "http://localhost:9",
+    ] {
+        let text = format!("http.page_oidc.issuer = '{issuer}'");
+        check(&text, &["http.page_oidc.client_id"]);
+    }
+    let oidc = "http.page_oidc = { issuer = 'https://id.example', client_id = 'page' }\n";
+    let taken_by = |issuer: &str| {
+        format!(
+            "{oidc}[[auth.issuers]]\nissuer = '{issuer}'\naudience = ['a']\nuser_prefix = 'a:'\ndiscovery = true"
+        )
+    };
+    warns(oidc, true, &["http.page_oidc.issuer"]);
+    warns(&taken_by("https://id.example/"), true, &["http.page_oidc.issuer"]);
+    warns(&taken_by("https://id.example"), true, &[]);
     check("http.max_request_bytes = '65MiB'", &["http.max_request_bytes"]);
     check("http.proxy_protocol = true", &["http.proxy_protocol"]);
     for section in ["http.tls", "http.admin_tls"] {
