@@ -67,6 +67,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (eq .Values.bus.controlUnsigned "refuse") (not .Values.bus.controlKey.name) }}
 {{- fail "bus.controlKey.name: bus.controlUnsigned \"refuse\" needs a Secret with a key" }}
 {{- end }}
+{{- if and .Values.auth.pageOidc.issuer (not .Values.auth.pageOidc.clientId) }}
+{{- fail "auth.pageOidc.clientId: expected the page's name at auth.pageOidc.issuer" }}
+{{- end }}
 {{- if and .Values.autoscaling.enabled (not .Values.autoscaling.sessionsPerInstance) (not .Values.autoscaling.cpuPercent) }}
 {{- fail "autoscaling: sessionsPerInstance and cpuPercent cannot both be 0" }}
 {{- end }}
@@ -81,6 +84,62 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Where Herald finds the file that proves who it is. */}}
 {{- define "herald.busSecretKey" -}}
 {{- get (dict "password" "HERALD_BUS__PASSWORD_FILE" "token" "HERALD_BUS__TOKEN_FILE" "credentials" "HERALD_BUS__CREDENTIALS_FILE" "nkey" "HERALD_BUS__NKEY_FILE") .Values.bus.auth }}
+{{- end }}
+
+{{/* One file of a Secret among those of the issuers: (list issuer kind key). */}}
+{{- define "herald.issuerFile" -}}
+{{- printf "%v/%v/%s" (index . 0) (index . 1) (index . 2) }}
+{{- end }}
+
+{{/* The issuers, as herald.toml has them: JSON's texts, lists and words are TOML's as well. */}}
+{{- define "herald.issuers" -}}
+{{- range $at, $issuer := .Values.auth.issuers }}
+[[auth.issuers]]
+{{- range $key, $value := omit $issuer "keys" "ca" }}
+{{- if kindIs "map" $value }}
+{{- $pairs := list }}
+{{- range $name, $role := $value }}{{ $pairs = append $pairs (printf "%s = %s" (toJson $name) (toJson $role)) }}{{ end }}
+{{ $key }} = { {{ join ", " $pairs }} }
+{{- else }}
+{{ $key }} = {{ toJson $value }}
+{{- end }}
+{{- end }}
+{{- with $issuer.ca }}
+ca_file = {{ printf "/run/secrets/herald/issuers/%s" (include "herald.issuerFile" (list $at "ca" .key)) | toJson }}
+{{- end }}
+{{- range $number, $one := $issuer.keys }}
+[[auth.issuers.keys]]
+{{- range $key, $value := omit $one "secret" "publicKey" }}
+{{ $key }} = {{ toJson $value }}
+{{- end }}
+{{- with $one.secret }}
+secret_file = {{ printf "/run/secrets/herald/issuers/%s" (include "herald.issuerFile" (list $at $number .key)) | toJson }}
+{{- end }}
+{{- with $one.publicKey }}
+public_key_file = {{ printf "/run/secrets/herald/issuers/%s" (include "herald.issuerFile" (list $at $number .key)) | toJson }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What a volume of all files of the issuers is made of; empty: there are none. */}}
+{{- define "herald.issuerSources" -}}
+{{- range $at, $issuer := .Values.auth.issuers }}
+{{- with $issuer.ca }}
+{{- include "herald.issuerSource" (list . (include "herald.issuerFile" (list $at "ca" .key))) }}
+{{- end }}
+{{- range $number, $one := $issuer.keys }}
+{{- $secret := default $one.publicKey $one.secret }}
+{{- include "herald.issuerSource" (list $secret (include "herald.issuerFile" (list $at $number $secret.key))) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "herald.issuerSource" }}
+- secret:
+    name: {{ (index . 0).name | quote }}
+    items:
+      - {key: {{ (index . 0).key | quote }}, path: {{ index . 1 | quote }}}
 {{- end }}
 
 {{- define "herald.securityContext" -}}
