@@ -2,6 +2,7 @@
 //! file is read and nothing is resolved.
 
 use super::Config;
+use crate::auth::token::config::IssuerConfig;
 use crate::destination::Path;
 use crate::http::access::Access;
 use crate::http::config::{ClientAuth, TlsConfig};
@@ -50,7 +51,7 @@ impl Config {
         if nobody && !demo {
             findings.warn(
                 "auth.users_file",
-                "nobody can log in: neither this nor auth.users is set",
+                "nobody can log in: none of this, auth.users and auth.issuers is set",
             );
         }
         if demo && !self.demo.exposed && !self.http.listen.ip().is_loopback() {
@@ -79,6 +80,7 @@ impl Config {
             );
         }
         let may_publish = |role: &Role| matches!(role.as_str(), ROLE_PUBLISHER | ROLE_ADMIN);
+        let makes_publishers = |issuer: &IssuerConfig| issuer.role_map.values().any(may_publish);
         match self.api.access {
             // What the files hold is not known here.
             Access::Keys => {
@@ -86,6 +88,7 @@ impl Config {
                     && self.api.keys_file.is_none()
                     && auth.users_file.is_none()
                     && !auth.users.iter().any(|user| user.roles.iter().any(may_publish))
+                    && !auth.issuers.iter().any(makes_publishers)
                 {
                     findings.warn(
                         "api.access",

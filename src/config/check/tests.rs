@@ -111,7 +111,7 @@ fn addresses_and_paths() {
     ];
     refused("http.page_oidc.issuer", &wrong);
     refused("http.page_oidc.client_id", &["a b", "ä"]);
-    refused("http.page_oidc.audience", &["", "a b"]);
+    refused("http.page_oidc.audience", &["a b"]);
     check(
         "http.page_oidc.scopes = ['openid', 'a b']",
         &["http.page_oidc.scopes[1]"],
@@ -326,6 +326,11 @@ fn what_is_allowed_but_looks_wrong_is_a_warning() {
     warns(&user("a", "'ROLE_USER', 'ROLE_PUBLISHER'"), false, &[]);
     warns("auth.users_file = 'x'", false, &[]);
     warns("api.keys_file = 'x'", false, &["auth.users_file"]);
+    let issuer =
+        "[[auth.issuers]]\nissuer = 'https://a'\naudience = ['a']\nuser_prefix = 'a:'\ndiscovery = true\n";
+    warns(issuer, false, &["api.access"]);
+    let publishers = format!("{issuer}roles_claim = 'r'\nrole_map = {{ p = 'ROLE_PUBLISHER' }}");
+    warns(&publishers, false, &[]);
     warns(
         "http.listen = '0.0.0.0:80'\ndemo.exposed = true",
         true,
