@@ -26,11 +26,13 @@ export async function newKey(kid) {
 
 /** A provider process that ends with the test. */
 export class Provider {
-  /** On a port of its own, with these keys; `more` is what provider.mjs may be told besides. */
+  /** On a port of its own, with these keys; `more` is what provider.mjs may be told besides, and the `path` of its name. */
   static async start(t, keys, more = {}) {
+    const { path: below = '', ...told } = more;
     const provider = new Provider();
-    provider.issuer = `http://127.0.0.1:${await freePort()}`;
-    provider.settings = { issuer: provider.issuer, keys, claims: ROLES, ...more };
+    provider.origin = `http://127.0.0.1:${await freePort()}`;
+    provider.issuer = provider.origin + below;
+    provider.settings = { issuer: provider.issuer, keys, claims: ROLES, ...told };
     await provider.restart(t);
     return provider;
   }
@@ -80,7 +82,7 @@ export class Provider {
       resource: `urn:${audience}`,
       scope: 'read',
     });
-    const answer = await fetch(`${this.issuer}/token`, { method: 'POST', body, signal: AbortSignal.timeout(SOON) });
+    const answer = await fetch(`${this.origin}/token`, { method: 'POST', body, signal: AbortSignal.timeout(SOON) });
     const text = await answer.text();
     assert.equal(answer.status, 200, `${text}\n${this.log}`);
     return JSON.parse(text).access_token;
