@@ -71,13 +71,13 @@ test('a person signs in with a provider, works by the token, and signs out there
 });
 
 test('a token is renewed in its connection while the provider gives new ones', async (t) => {
-  const { herald } = await start(t, { life: 4, refresh: true });
+  const { herald } = await start(t, { life: 8, refresh: true });
   const page = await openHerald(t, herald);
   await signIn(page);
   await entered(page);
   let sockets = 0;
   page.on('websocket', () => sockets++);
-  await until('three renewals', async () => (await metric(herald, 'herald_renewals_total', 'result="ok"')) >= 3, 40_000);
+  await until('two renewals', async () => (await metric(herald, 'herald_renewals_total', 'result="ok"')) >= 2, 40_000);
   await page.locator('#state[data-state=on]').waitFor();
   assert.equal(sockets, 0, 'no other connection');
   await page.getByRole('tab', { name: 'Operator' }).click();
@@ -86,7 +86,7 @@ test('a token is renewed in its connection while the provider gives new ones', a
 });
 
 test('without new tokens the page says so in time, and that it is over', async (t) => {
-  const { herald, host } = await start(t, { life: 6 });
+  const { herald, host } = await start(t, { life: 15 });
   const page = await openHerald(t, herald);
   await signIn(page);
   await entered(page);

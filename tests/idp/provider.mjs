@@ -1,6 +1,6 @@
 // An OpenID provider on a loopback port, for whoever starts this file as a process (support.mjs): `oidc-provider` with its own
 // discovery, key set and endpoints. What it is told by messages is all that it does not do by itself: which keys it has, the
-// first of which signs, and how wrong its clock is. Knows nothing of Herald but the audience that its tokens are for.
+// first of which signs, how wrong its clock is, and how long tokens live. Knows nothing of Herald but the audience that its tokens are for.
 
 import http from 'node:http';
 import { Provider } from 'oidc-provider';
@@ -16,15 +16,16 @@ const resources = {
   enabled: true,
   defaultResource: () => 'urn:herald',
   useGrantedResource: () => true,
-  getResourceServerInfo: (_, resource, client) => ({
+  getResourceServerInfo: (_, resource) => ({
     scope: 'read',
     audience: resource.slice('urn:'.length),
     accessTokenFormat: 'jwt',
-    accessTokenTTL: client.clientId === 'page' ? settings.life : 60,
+    accessTokenTTL: settings.life ?? 300,
     jwt: { sign: { alg: 'ES256' } },
   }),
 };
 
+/** What it was told last. */
 let settings;
 
 function provider({ issuer, keys, pages = [], refresh = false, claims = {} }) {
@@ -58,7 +59,6 @@ function provider({ issuer, keys, pages = [], refresh = false, claims = {} }) {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       resourceIndicators: resources,
-      // Without a question, as a provider that knows its application does it.
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: (ctx, form) => {

@@ -7,6 +7,8 @@ import { ask, assertRefused, connect, fetches, Herald, newKey, order, Provider, 
 
 /** Logins at the same time, each with a new token for each. */
 const WORKERS = 8;
+/** Nobody is refused because the machine is slow. */
+const PATIENT = 'timeout = "10s"';
 
 /** Logs in again and again, until `stop`. A login that fails ends it. */
 function load(t, herald, provider) {
@@ -47,7 +49,7 @@ async function reaches(herald, orders, id) {
 test('a key is replaced as providers should: announced, used, and then withdrawn', async (t) => {
   const [one, two] = [await newKey('one'), await newKey('two')];
   const provider = await Provider.start(t, [one]);
-  const herald = await Herald.start(t, takes(t, provider.issuer, 'refresh = "1s"'));
+  const herald = await Herald.start(t, takes(t, provider.issuer, `${PATIENT}\nrefresh = "1s"`));
   /** Waits for a fetch that began from now on: the first to end may have begun before. */
   const refreshed = async () => {
     const fetched = await fetches(herald, 'ok');
@@ -82,7 +84,7 @@ test('a key is replaced as providers should: announced, used, and then withdrawn
 test('a key that signs before anybody has heard of it is fetched at once', async (t) => {
   const [one, two] = [await newKey('one'), await newKey('two')];
   const provider = await Provider.start(t, [one]);
-  const herald = await Herald.start(t, takes(t, provider.issuer));
+  const herald = await Herald.start(t, takes(t, provider.issuer, PATIENT));
   const session = await connect(t, herald, await provider.token(20));
   const orders = await session.browser.subscribe('/user/queue/orders');
   const logins = load(t, herald, provider);

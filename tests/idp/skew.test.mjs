@@ -5,11 +5,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask, assertRefused, connect, Herald, newKey, Provider, takes, tokens } from './support.mjs';
 
-/** Seconds. Tokens live for 60; what is beyond is so by more than a slow machine takes. */
+/** In seconds; what is beyond is so by more than a slow machine takes. */
 const [LEEWAY, LIFE] = [120, 60];
 
 test("a provider's clock may be wrong by the leeway, ahead and behind", async (t) => {
-  const provider = await Provider.start(t, [await newKey('one')]);
+  const provider = await Provider.start(t, [await newKey('one')], { life: LIFE });
   const herald = await Herald.start(t, takes(t, provider.issuer, `leeway = "${LEEWAY}s"`));
   const isTaken = async (token) => {
     assert.equal((await connect(t, herald, token)).connected?.['user-name'], 'id:backend-0');

@@ -91,7 +91,7 @@ export class Provider {
   /** A token as this provider would give it, signed by `key` without asking it. */
   async sign(key, claims = {}) {
     const iat = Math.floor(Date.now() / 1_000);
-    const whole = { iss: this.issuer, aud: 'herald', sub: 'backend-0', iat, exp: iat + 60, ...ROLES, ...claims };
+    const whole = { iss: this.issuer, aud: 'herald', sub: 'backend-0', iat, exp: iat + 300, ...ROLES, ...claims };
     return new SignJWT(whole).setProtectedHeader({ alg: 'ES256', kid: key.kid }).sign(await importJWK(key, 'ES256'));
   }
 }

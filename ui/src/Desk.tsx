@@ -27,6 +27,8 @@ const VIEWS: [View, string][] = [
 ];
 const PANELS = { live: 'desk', operator: 'operator' };
 
+const isOver = ({ host }: SignIn) => `Your sign-in with ${host} is over. Sign in again.`;
+
 export function Desk({ settings, identity, signIn, onLeave }: Props) {
   const herald = useHerald();
   const [view, setView] = useState<View>('live');
@@ -42,15 +44,17 @@ export function Desk({ settings, identity, signIn, onLeave }: Props) {
   const user = herald.user ?? identity.user ?? '';
   useEffect(() => {
     if (status !== 'ended') return;
-    const isRefused = signIn && code === 4401 && !entered.current;
-    onLeave(isRefused ? `Herald does not take the token of ${signIn.host}. Its log has the reason.` : problem);
+    if (!signIn || code !== 4401) onLeave(problem);
+    else if (problem === 'token expired') onLeave(isOver(signIn));
+    else if (entered.current) onLeave(problem);
+    else onLeave(`Herald does not take the token of ${signIn.host}. Its log has the reason.`);
   }, [status, problem, code, signIn, onLeave]);
   useEffect(() => {
     if (!signIn) return;
     signIn.isConnected = status === 'connected';
     signIn.onEnd = (end) => {
       if (end === 'soon') setEndsSoon(true);
-      else onLeave(`Your sign-in with ${signIn.host} is over. Sign in again.`);
+      else onLeave(isOver(signIn));
     };
   }, [signIn, status, onLeave]);
   const signInAgain = () => signIn?.again().catch((error: Error) => setErrors(error.message));

@@ -25,6 +25,8 @@ const ANSWER_MS = 10_000;
 const FORGET_MS = 2_000;
 /** The life of a token of which the provider does not say it. */
 const LIFE_S = 300;
+/** A token was made a little before it came, and its times are whole seconds. */
+const SLACK_MS = 2_000;
 /** The most that is shown of a provider's own words. */
 const WORDS = 200;
 /** In the tab's storage while the page is away at the provider. No token is ever there. */
@@ -213,7 +215,7 @@ export class SignIn implements Identity {
     this.#refresh = refresh_token ?? this.#refresh;
     this.#idToken = id_token ?? this.#idToken;
     this.#lifeMs = expires_in * 1_000;
-    this.#endsAt = Date.now() + this.#lifeMs;
+    this.#endsAt = Date.now() + this.#lifeMs - SLACK_MS;
   }
 
   get #leftMs(): number {

@@ -85,6 +85,16 @@ test('a sign-in that is over, or that failed, leads to where people sign in, wit
   act(() => arrived.onEnd('over'));
   expect(screen.getByRole('alert').textContent).toBe('Your sign-in with id.example is over. Sign in again.');
   cleanup();
+  // Herald's clock is ahead of the page's: it says so twice, and the page does not ask a third time.
+  const late = new Arrived();
+  await arrive(Promise.resolve(late));
+  await act(async () => server.expireTokens());
+  server.answer = (_, { command }) => {
+    if (command === 'CONNECT') server.expireTokens();
+  };
+  await pass(5_000);
+  expect(screen.getByRole('alert').textContent).toBe('Your sign-in with id.example is over. Sign in again.');
+  cleanup();
   await arrive(Promise.reject(new Error('id.example refused: no')));
   expect(screen.getByRole('alert').textContent).toBe('id.example refused: no');
   expect(screen.getByRole('button', { name: 'Sign in with id.example' })).toBeTruthy();
