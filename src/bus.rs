@@ -224,6 +224,8 @@ pub struct Stats {
     pub streams: [StreamStats; 2],
     /// Publishes into streams that were tried again.
     pub publish_repeats: u64,
+    /// Resumes that read a stream: by the index alone, by it in vain and then by a search, by a search.
+    pub resume_reads: [u64; 3],
     /// The bytes of `history.path`.
     pub history_file_bytes: u64,
 }

@@ -2,8 +2,8 @@
 //! says about itself, how a replay ends. Knows no NATS, no session, no clock and no runtime.
 
 use std::fmt;
-use std::hash::Hash;
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Arc, LazyLock};
 
 use crate::destination::Target;
 use crate::envelope::{CollapseKey, Envelope, Kept};
@@ -73,6 +73,10 @@ pub struct StreamStats {
     pub stored_bytes: u64,
     /// The most that it may hold; 0: no bound, or not known yet.
     pub stored_bytes_max: u64,
+    /// Of how many messages in front of those in memory it is known whose they are, and what that takes.
+    pub indexed: u64,
+    /// The bytes of that.
+    pub index_bytes: u64,
 }
 
 /// A message that a stream keeps. In the program `Arc<Envelope>`; tests have a smaller one.
@@ -94,7 +98,14 @@ pub(crate) trait Stored: Clone {
 
     /// The collapse key: of the messages of one target with the same key, only the newest is sent.
     fn collapse(&self) -> Option<&Self::Key>;
+
+    /// What is remembered of a target for longer than its messages. Others may have the same, but nobody can choose names so
+    /// that they have.
+    fn mark(target: &Self::Target) -> u32;
 }
+
+/// The key of all marks.
+static MARKS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl Stored for Arc<Envelope> {
     type Key = CollapseKey;
@@ -114,6 +125,11 @@ impl Stored for Arc<Envelope> {
 
     fn collapse(&self) -> Option<&CollapseKey> {
         self.collapse.as_ref()
+    }
+
+    fn mark(target: &Target) -> u32 {
+        // Half of the hash: as good as the whole.
+        MARKS.hash_one(target) as u32
     }
 }
 

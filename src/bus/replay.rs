@@ -4,12 +4,16 @@
 //! no more than the piece. Knows no NATS, no clock, no runtime and no session; the shell (`bus/nats/direct`) asks the server.
 //!
 //! **How to drive it.** Call [`begin`] under the tail's lock: it answers at once if the tail reaches back to `after`. Else
-//! do what [`Reading::ask`] says, one question at a time, and hand the answer to [`Reading::back`], [`Reading::page`] or
-//! [`Reading::info`], until one of them returns the outcome. A question that failed may be asked again; when the time is
+//! do what [`Reading::ask`] says, one question at a time, and hand the answer to [`Reading::listed`], [`Reading::back`],
+//! [`Reading::page`] or [`Reading::info`], until one of them returns the outcome. A question that failed may be asked again; when the time is
 //! over (5 s) the outcome is [`Unrecovered::Unavailable`].
 //!
 //! **What proves that it is complete.**
 //! * From the tail's first sequence T₀ on: the tail, taken when the replay begins. What it evicts later is not missing.
+//! * From `after` to T₀ − 1, where the tail's index reaches back to `after`: it lists every sequence that may be the target's, so if
+//!   the messages of all of them come back, nothing is missing, whichever server each came from and whatever else has expired.
+//!   The `STREAM.INFO` behind them says that they are of this epoch. If one does not come, it proves nothing, and the stream is read as
+//!   if there were no index ([`listed`]).
 //! * From `after` to T₀ − 1, one server: pages, and one `STREAM.INFO` *asked after the last page came*: it names the same
 //!   epoch, a last sequence at or behind `until`, and a first sequence at or in front of `after + 1`.
 //! * With replicas, each page may come from another server, which may lag (`back`) and may have expired more than the
@@ -24,10 +28,16 @@
 //!   nothing in between, so what a page has up to its last message is complete. A message with a collapse key makes the
 //!   exception: only who reads the whole gap knows whether it is replaced.
 
-use std::collections::HashSet;
+use listed::List;
+use settle::{from_tail, settle};
 
-use super::history::{Caps, Missed, Outcome, Position, Stored, StreamInfo, Unrecovered};
+use super::history::{Caps, Outcome, Position, Stored, StreamInfo, Unrecovered};
 use super::tail::Tail;
+
+pub(crate) use listed::Listed;
+
+mod listed;
+mod settle;
 
 /// What is to be replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,6 +73,11 @@ pub(crate) enum Storage {
 /// The next question of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask<'a, T> {
+    /// The messages at these sequences, of whatever server: [`Reading::listed`].
+    Listed {
+        /// The sequences, in order; at least one.
+        sequences: &'a [u64],
+    },
     /// The last sequences of both targets, by one read of one replica (`multi_last`): [`Reading::back`].
     Back {
         /// The target subscribed to.
@@ -109,7 +124,11 @@ pub(crate) fn begin<M: Stored>(tail: &Tail<M>, request: Request<M::Target>, stor
         let found = from_tail(tail, &request);
         return Replay::Done(settle(found, 0, &request));
     }
-    Replay::Reading(Box::new(Reading::new(tail, request, storage)))
+    let mut reading = Reading::new(tail, request, storage);
+    match reading.list(tail) {
+        Some(reason) => Replay::Done(Err(reason)),
+        None => Replay::Reading(Box::new(reading)),
+    }
 }
 
 /// A replay that reads the stream.
@@ -123,7 +142,9 @@ pub(crate) struct Reading<M: Stored> {
     tail: Vec<M>,
     /// The tail's oldest message: its sequence and target.
     witness: Option<(u64, M::Target)>,
-    /// What pages brought, oldest first.
+    /// What is to be read by its sequence.
+    list: List,
+    /// What pages brought, or the list, oldest first.
     found: Vec<M>,
     /// How many messages pages brought, and their bytes.
     read: usize,
@@ -137,7 +158,7 @@ pub(crate) struct Reading<M: Stored> {
     is_part: bool,
     /// The last sequence that pages brought. Never in front of `after`.
     last: Option<u64>,
-    /// Whether `after` came back as a message of the target.
+    /// Whether nothing behind `after` has expired: it came back as a message of the target, or all that is listed came.
     is_met: bool,
     stage: Stage,
 }
@@ -145,6 +166,8 @@ pub(crate) struct Reading<M: Stored> {
 /// What a reading waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stage {
+    /// What the tail's index lists.
+    Listed,
     /// The proof that a replica has all of the gap.
     Back,
     /// Pages, until they meet this sequence or one behind the gap; `None`: until the server has no more.
@@ -157,23 +180,31 @@ enum Stage {
     Unproven,
 }
 
+impl Stage {
+    /// What is asked first where nothing is listed.
+    fn first(storage: Storage, has_witness: bool, goes_on: bool) -> Self {
+        match storage {
+            Storage::Single => Self::Pages(None),
+            Storage::Replicated { .. } if goes_on => Self::Piece,
+            Storage::Replicated { .. } if has_witness => Self::Back,
+            Storage::Replicated { .. } => Self::Unproven,
+        }
+    }
+}
+
 impl<M: Stored> Reading<M> {
     fn new(tail: &Tail<M>, request: Request<M::Target>, storage: Storage) -> Self {
         let witness = tail
             .oldest()
             .map(|(sequence, message)| (sequence, message.target().clone()));
-        let stage = match (storage, &witness) {
-            (Storage::Single, _) => Stage::Pages(None),
-            (Storage::Replicated { .. }, _) if request.goes_on => Stage::Piece,
-            (Storage::Replicated { .. }, Some(_)) => Stage::Back,
-            (Storage::Replicated { .. }, None) => Stage::Unproven,
-        };
+        let stage = Stage::first(storage, witness.is_some(), request.goes_on);
         Self {
             to: request.until.sequence.min(tail.first().saturating_sub(1)),
             tail: from_tail(tail, &request),
             request,
             storage,
             witness,
+            list: List::default(),
             found: Vec::new(),
             read: 0,
             bytes: 0,
@@ -191,6 +222,9 @@ impl<M: Stored> Reading<M> {
     pub(crate) fn ask(&self) -> Ask<'_, M::Target> {
         let target = &self.request.target;
         match (self.stage, &self.witness) {
+            (Stage::Listed, _) => Ask::Listed {
+                sequences: self.list.next(),
+            },
             (Stage::Back, Some((_, witness))) => Ask::Back { target, witness },
             (Stage::Pages(_) | Stage::Piece, _) => Ask::Page {
                 target,
@@ -229,7 +263,7 @@ impl<M: Stored> Reading<M> {
         let meet = match self.stage {
             Stage::Pages(meet) => meet,
             Stage::Piece => None,
-            Stage::Back | Stage::Info | Stage::Unproven => return None,
+            Stage::Listed | Stage::Back | Stage::Info | Stage::Unproven => return None,
         };
         let after = self.request.after.sequence;
         let mut messages = page.messages.into_iter().peekable();
@@ -350,50 +384,6 @@ impl<M: Stored> Reading<M> {
         let caps = self.request.caps;
         self.read > caps.messages_read() || (self.bytes > caps.bytes.saturating_mul(4) && self.read > 1)
     }
-}
-
-/// What the tail has of the gap, oldest first; one message more than may be read if there are more.
-fn from_tail<M: Stored>(tail: &Tail<M>, request: &Request<M::Target>) -> Vec<M> {
-    let found = tail.newest_first(&request.target, request.after.sequence, request.until.sequence);
-    let most = request.caps.messages_read().saturating_add(1);
-    let mut messages: Vec<M> = found.map(|(_, message)| message.clone()).take(most).collect();
-    messages.reverse();
-    messages
-}
-
-/// Leaves out what is stale and what a newer message with the same collapse key replaces, counts the rest against the caps,
-/// and gives its first piece. The first `of_pages` of the messages were read of the stream.
-fn settle<M: Stored>(messages: Vec<M>, of_pages: usize, request: &Request<M::Target>) -> Outcome<M> {
-    let caps = request.caps;
-    if messages.len() > caps.messages_read() {
-        return Err(Unrecovered::TooMany);
-    }
-    let mut keys = HashSet::new();
-    let mut kept = Vec::new();
-    let mut bytes: usize = 0;
-    for (index, message) in messages.iter().enumerate().rev() {
-        let is_replaced = message.collapse().is_some_and(|key| !keys.insert(key));
-        if is_replaced || message.is_stale(request.now_ms) {
-            continue;
-        }
-        bytes = bytes.saturating_add(message.weight());
-        kept.push((index, message));
-        if kept.len() > caps.messages || (bytes > caps.bytes && kept.len() > 1) {
-            return Err(Unrecovered::TooMany);
-        }
-    }
-    let count = kept.len();
-    let mut piece = 0_usize;
-    let fits = kept.iter().rev().enumerate().take_while(|(nth, (_, message))| {
-        piece = piece.saturating_add(message.weight());
-        *nth == 0 || piece <= request.piece
-    });
-    let fits: Vec<&(usize, &M)> = fits.map(|(_, kept)| kept).collect();
-    Ok(Missed {
-        behind: count - fits.len(),
-        from_stream: fits.iter().filter(|(index, _)| *index < of_pages).count(),
-        messages: fits.iter().map(|(_, message)| (*message).clone()).collect(),
-    })
 }
 
 #[cfg(test)]

@@ -5,12 +5,20 @@
 //! knowledge that there is none to be delivered ([`Tail::pass`]). What does not continue it empties it. So a resume whose
 //! position is at `first − 1` or behind needs nothing else.
 //!
+//! **The index.** What is evicted leaves a mark of its target behind, for [`Tail::known_from`] to [`Tail::first`] − 1 without a gap.
+//! So it is known which sequences a target may have there ([`Tail::listed`]), and a resume reads these alone. The index is emptied
+//! and cut with the tail.
+//!
 //! **Cost.** Each entry knows the sequence of the one before it with the same target, and a map the newest of each target.
 //! Pushing and evicting are O(1); reading is O(what is found), newest first.
 
 use std::collections::{HashMap, VecDeque};
 
+use index::Index;
+
 use super::history::{Position, Stored};
+
+mod index;
 
 /// What an entry costs besides its message: itself, and its share of the map.
 pub(crate) const ENTRY_BYTES: usize = 96;
@@ -26,6 +34,9 @@ pub(crate) struct Tail<M: Stored> {
     newest: HashMap<M::Target, u64>,
     bytes: usize,
     bytes_max: usize,
+    /// What was evicted, up to `first − 1`.
+    index: Index,
+    index_max: usize,
 }
 
 /// One sequence.
@@ -39,8 +50,13 @@ struct Entry<M> {
 }
 
 impl<M: Stored> Tail<M> {
-    /// An empty tail behind `base`, which will hold at most `bytes_max` bytes, or one message.
+    /// An empty tail behind `base`, which will hold at most `bytes_max` bytes, or one message, and has no index.
     pub(crate) fn new(base: Position, bytes_max: usize) -> Self {
+        Self::with_index(base, bytes_max, 0)
+    }
+
+    /// The same with an index of at most `index_max` bytes.
+    pub(crate) fn with_index(base: Position, bytes_max: usize, index_max: usize) -> Self {
         Self {
             epoch: base.epoch,
             first: base.sequence.saturating_add(1),
@@ -48,12 +64,14 @@ impl<M: Stored> Tail<M> {
             newest: HashMap::new(),
             bytes: 0,
             bytes_max,
+            index: Index::new(index_max),
+            index_max,
         }
     }
 
     /// Empties the tail. It continues behind `base`: the instance lost what came before, or the epoch is new.
     pub(crate) fn begin(&mut self, base: Position) {
-        *self = Self::new(base, self.bytes_max);
+        *self = Self::with_index(base, self.bytes_max, self.index_max);
     }
 
     /// Adds the message stored at `sequence`.
@@ -86,7 +104,12 @@ impl<M: Stored> Tail<M> {
         while self.first < sequence && !self.entries.is_empty() {
             self.evict();
         }
-        self.first = self.first.max(sequence);
+        if self.first < sequence {
+            self.first = sequence;
+            self.index.clear();
+        }
+        let gone = sequence.saturating_sub(self.known_from());
+        self.index.forget(usize::try_from(gone).unwrap_or(usize::MAX));
     }
 
     /// The epoch of all that is held.
@@ -110,6 +133,32 @@ impl<M: Stored> Tail<M> {
     /// The bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The first sequence of which it is known to whom it went. [`Tail::first`] where the index is empty.
+    pub(crate) fn known_from(&self) -> u64 {
+        self.first.saturating_sub(self.index.len() as u64)
+    }
+
+    /// The average bytes of what is held; 0 if nothing is.
+    pub(crate) fn average(&self) -> usize {
+        self.bytes.checked_div(self.entries.len()).unwrap_or(0)
+    }
+
+    /// The bytes that the index takes.
+    pub(crate) fn index_bytes(&self) -> usize {
+        self.index.bytes()
+    }
+
+    /// The sequences behind `after` in front of [`Tail::first`] that may be `target`'s, oldest first: all of its own, and perhaps some
+    /// of others. Those in front of [`Tail::known_from`] are missing.
+    pub(crate) fn listed(&self, target: &M::Target, after: u64) -> impl Iterator<Item = u64> {
+        let begins = self.known_from();
+        let from = after.saturating_add(1).saturating_sub(begins);
+        let places = self
+            .index
+            .places(M::mark(target), usize::try_from(from).unwrap_or(usize::MAX));
+        places.map(move |place| begins.saturating_add(place as u64))
     }
 
     /// How many sequences are held.
@@ -177,6 +226,10 @@ impl<M: Stored> Tail<M> {
             && self.newest.get(message.target()) == Some(&self.first)
         {
             self.newest.remove(message.target());
+        }
+        if self.index_max > 0 {
+            let mark = entry.message.as_ref().map(|message| M::mark(message.target()));
+            self.index.push(mark);
         }
         self.bytes -= entry.bytes;
         self.first += 1;

@@ -10,6 +10,7 @@ use crate::support::process::{Answer, Herald, Launch};
 
 mod crowd;
 mod doctor;
+mod index;
 mod keys;
 mod permitted;
 mod pieces;

@@ -20,6 +20,8 @@ const PUBLISHES_MAX: usize = 65_536;
 const REPLAY_MESSAGES_MAX: usize = 100_000;
 /// The most bytes.
 const REPLAY_BYTES_MAX: ByteSize = ByteSize::mib(256);
+/// Of it all is gone through for a resume that reaches so far back.
+const INDEX_BYTES_MAX: ByteSize = ByteSize::mib(256);
 /// The least and the longest time for which a repeat is known.
 const DUPLICATE_WINDOW: [HumanDuration; 2] = [HumanDuration::secs(1), HumanDuration::secs(24 * 3_600)];
 /// The most keys that may be known: 150 MiB of them.
@@ -60,6 +62,8 @@ pub struct Config {
     /// Memory for the newest messages, half of it for broadcasts and half for notifications to users. `None`: 32 MiB with the
     /// embedded bus, whose history it is; 64 MiB with NATS, where most resumes find there what they missed.
     pub tail_bytes: Option<ByteSize>,
+    /// Memory for whose the messages in front of those in memory are, half of it for broadcasts and half for users; 0: none.
+    pub index_bytes: ByteSize,
     /// The most messages that one resume replays.
     pub replay_messages: usize,
     /// The most bytes that one resume replays; one message always fits. `None`: the larger of 4 MiB and twice
@@ -93,6 +97,7 @@ impl Default for Config {
             domain: None,
             path: None,
             tail_bytes: None,
+            index_bytes: ByteSize::mib(8),
             replay_messages: 10_000,
             replay_bytes: None,
             duplicate_window: HumanDuration::secs(120),
@@ -158,6 +163,12 @@ impl Config {
         findings.at_least("history.broadcast_bytes", self.broadcast_bytes, STREAM_BYTES_MIN);
         findings.at_least("history.user_bytes", self.user_bytes, STREAM_BYTES_MIN);
         findings.at_least("history.tail_bytes", self.tail_bytes(is_nats), STREAM_BYTES_MIN);
+        if self.index_bytes > INDEX_BYTES_MAX {
+            findings.error(
+                "history.index_bytes",
+                format!("expected 0B to {INDEX_BYTES_MAX}, got {}", self.index_bytes),
+            );
+        }
         findings.within(
             "history.replay_messages",
             self.replay_messages,
@@ -214,6 +225,7 @@ impl Config {
             ("replicas", self.replicas != default.replicas),
             ("manage", self.manage != default.manage),
             ("domain", self.domain.is_some()),
+            ("index_bytes", self.index_bytes != default.index_bytes),
         ];
         let of_a_store = [
             ("reads", self.reads != default.reads),

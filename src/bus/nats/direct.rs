@@ -5,19 +5,21 @@
 //! in between unseen. Bounded: `history.reads` at once, [`WAITING_MAX`] that wait, a few seconds each.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::StatusCode;
 use async_nats::message::OutboundMessage;
+use async_nats::{Message, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::api::{Api, ApiFailure, QUESTION_TIMEOUT};
 use super::decode::Raw;
 use super::streams::{Plan, stamp};
-use crate::bus::headers::stream::{end_of_batch, stored_at};
+use crate::bus::headers::stream::{StoredAt, end_of_batch, stored_at};
 use crate::bus::reader::Mark;
 
+mod listed;
 mod resume;
 
 /// JetStream's status behind the last message of a batch.
@@ -36,6 +38,25 @@ pub(super) struct Direct {
     pub(super) api: Api,
     turns: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    pub(super) counts: Arc<Counts>,
+}
+
+/// How resumes were read, since the start.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// By the sequences that the tail's index lists, alone.
+    pub(super) listed: AtomicU64,
+    /// The same, in vain: some of it did not come.
+    pub(super) aside: AtomicU64,
+    /// Without an index.
+    pub(super) searched: AtomicU64,
+}
+
+impl Counts {
+    /// Listed, aside, searched.
+    pub(super) fn all(&self) -> [u64; 3] {
+        [&self.listed, &self.aside, &self.searched].map(|count| count.load(Ordering::Relaxed))
+    }
 }
 
 /// One answer.
@@ -53,6 +74,7 @@ impl Direct {
             api,
             turns: Arc::new(Semaphore::new(reads.clamp(1, Semaphore::MAX_PERMITS))),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            counts: Arc::default(),
         }
     }
 
@@ -113,20 +135,7 @@ impl Direct {
                     return Err(ApiFailure::Unreadable);
                 }
                 last = at.sequence;
-                let mark = Mark {
-                    sequence: at.sequence,
-                    stamp: stamp(&at.time).ok_or(ApiFailure::Unreadable)?,
-                };
-                let raw = Raw {
-                    subject: at.subject.into(),
-                    headers: message.headers,
-                    status: match at.is_cut_off {
-                        true => Some(StatusCode::MALFORMED),
-                        false => message.status,
-                    },
-                    payload: message.payload,
-                };
-                messages.push((mark, raw));
+                messages.push(found(at, message)?);
                 continue;
             }
             return match message.status {
@@ -148,4 +157,22 @@ impl Direct {
             };
         }
     }
+}
+
+/// A message that a direct get answers.
+fn found(at: StoredAt, message: Message) -> Result<(Mark, Raw), ApiFailure> {
+    let mark = Mark {
+        sequence: at.sequence,
+        stamp: stamp(&at.time).ok_or(ApiFailure::Unreadable)?,
+    };
+    let raw = Raw {
+        subject: at.subject.into(),
+        headers: message.headers,
+        status: match at.is_cut_off {
+            true => Some(StatusCode::MALFORMED),
+            false => message.status,
+        },
+        payload: message.payload,
+    };
+    Ok((mark, raw))
 }

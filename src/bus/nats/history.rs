@@ -71,6 +71,8 @@ pub(super) struct KindStats {
     pub(super) has_drift: bool,
     pub(super) stored_bytes: u64,
     pub(super) stored_bytes_max: u64,
+    pub(super) indexed: u64,
+    pub(super) index_bytes: usize,
 }
 
 /// What a bus says about itself to make one of these.
@@ -105,7 +107,11 @@ impl NatsHistory {
             KeptKind {
                 plan: Arc::new(plan),
                 state: Arc::default(),
-                tail: Arc::new(Mutex::new(Tail::new(Position::default(), tail_bytes))),
+                tail: Arc::new(Mutex::new(Tail::with_index(
+                    Position::default(),
+                    tail_bytes,
+                    config.index_bytes.0 / 2,
+                ))),
                 tail_bytes,
                 stale: receiver.expired(),
                 feed: Mutex::new((Some(sender), Some(receiver))),
@@ -299,14 +305,20 @@ impl NatsHistory {
         (self.store.waiting(), self.store.repeated())
     }
 
+    /// How many resumes read a stream: by the index alone, by it in vain and then by a search, by a search.
+    pub(super) fn resume_reads(&self) -> [u64; 3] {
+        self.direct.counts.all()
+    }
+
     /// The counts of `kind`.
     pub(super) fn stats(&self, kind: Kind) -> Option<KindStats> {
         let KeptKind {
             state, tail, stale, ..
         } = self.kept(kind)?;
-        let (tail_bytes, tail_messages) = {
+        let (tail_bytes, tail_messages, indexed, index_bytes) = {
             let tail = tail.lock();
-            (tail.bytes(), tail.len())
+            let indexed = tail.first().saturating_sub(tail.known_from());
+            (tail.bytes(), tail.len(), indexed, tail.index_bytes())
         };
         let (stored_bytes, stored_bytes_max) = state.filling();
         Some(KindStats {
@@ -324,6 +336,8 @@ impl NatsHistory {
             has_drift: !state.drift().is_empty(),
             stored_bytes,
             stored_bytes_max,
+            indexed,
+            index_bytes,
         })
     }
 

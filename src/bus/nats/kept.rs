@@ -262,9 +262,12 @@ impl Keeper {
                 has_drift: of_kind.has_drift,
                 stored_bytes: of_kind.stored_bytes,
                 stored_bytes_max: of_kind.stored_bytes_max,
+                indexed: of_kind.indexed,
+                index_bytes: of_kind.index_bytes as u64,
             };
         }
         stats.publish_repeats = self.history.publishes().1;
+        stats.resume_reads = self.history.resume_reads();
         stats
     }
 }

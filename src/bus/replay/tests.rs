@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod listed;
 pub(crate) mod mutants;
 
 const EPOCH: u64 = 7;
@@ -29,6 +30,11 @@ impl Stored for Word {
 
     fn is_stale(&self, now_ms: u64) -> bool {
         self.expires <= now_ms
+    }
+
+    /// 'a' and 'A' share one.
+    fn mark(target: &char) -> u32 {
+        target.to_ascii_lowercase().into()
     }
 
     fn collapse(&self) -> Option<&&'static str> {

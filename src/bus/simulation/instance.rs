@@ -65,13 +65,18 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    pub(super) fn start(stream: &Stream, tail_bytes: usize, wrong: &'static str, time: Time) -> Self {
+    pub(super) fn start(
+        stream: &Stream,
+        (tail, index): (usize, usize),
+        wrong: &'static str,
+        time: Time,
+    ) -> Self {
         let info = stream.info();
         let from = info.first.max((info.last + 1).saturating_sub(20));
         let reader = Reader::start(info, from, time.now);
         let base = reader.position();
         Self {
-            tail: Tail::new(base, tail_bytes),
+            tail: Tail::with_index(base, tail, index),
             place: Place {
                 life: stream.life(),
                 sequence: base.sequence,
@@ -318,7 +323,10 @@ impl Instance {
             if lost.is_none() {
                 self.poll = None;
             }
-            self.tail.begin(base);
+            match (self.wrong, lost) {
+                ("index-goes-on-over-a-gap", Some(_)) => self.tail.begin_with_its_index(base),
+                _ => self.tail.begin(base),
+            }
             self.place = Place {
                 life: self.told,
                 sequence: base.sequence,

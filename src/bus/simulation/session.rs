@@ -1,13 +1,14 @@
 //! A session: subscribes behind what it had last, has a real [`replay`](crate::bus::replay) read in pieces, and goes on live; and what
 //! its client reads.
 
+use super::answers::answer;
 use super::chain::{Chain, Checked};
 use super::instance::{Given, Instance};
 use super::stream::{Note, Place, Stream};
 use super::{Settings, Time};
 use crate::bus::history::{Caps, Outcome, Position, Unrecovered};
 use crate::bus::replay::tests::mutants;
-use crate::bus::replay::{Ask, Page, Reading, Replay, Request, Storage, begin};
+use crate::bus::replay::{Reading, Replay, Request, Storage, begin};
 
 /// Until an instance that is behind the client's position is not waited for any more.
 const PATIENCE_MS: u64 = 2_000;
@@ -172,6 +173,9 @@ impl Session {
 
     /// The client reads a MESSAGE.
     fn receive(&mut self, position: Position, note: Note, stream: &Stream, time: Time) -> Checked {
+        if note.target != self.target {
+            return Err(format!("ANOTHER'S: {:?} is for {}", note.place, note.target));
+        }
         let chain = self.chain.as_mut().ok_or("a MESSAGE before the RECEIPT")?;
         self.at = Some(position);
         chain.follow(note, stream, time)
@@ -237,6 +241,12 @@ impl Session {
                 let request = held.request.clone();
                 let replay = match settings.wrong {
                     "tail-off-by-one" => mutants::begin_one_too_far_back(&instance.tail, request, storage),
+                    "listed-up-to-the-tail" => {
+                        mutants::begin_listing_up_to_the_tail(&instance.tail, request, storage)
+                    }
+                    "index-off-by-one" => {
+                        mutants::begin_listing_one_too_far_back(&instance.tail, request, storage)
+                    }
                     _ => begin(&instance.tail, request, storage),
                 };
                 match replay {
@@ -323,50 +333,6 @@ impl Session {
                 }
                 Ok(Some(State::Live))
             }
-        }
-    }
-}
-
-/// Some server answers what the reading asks.
-fn answer(
-    reading: &mut Reading<Note>,
-    instance: &Instance,
-    stream: &Stream,
-    settings: &Settings,
-    random: &mut fastrand::Rng,
-) -> Option<Outcome<Note>> {
-    let (first, last) = stream.some_server(random);
-    let to = |target: u16, from: u64| {
-        let stored = stream.stored(from, first, last);
-        stored.filter(move |(_, id)| stream.notes[*id].target == target)
-    };
-    match reading.ask() {
-        Ask::Back { target, witness } => {
-            let (target, witness) = (*target, *witness);
-            let last_of = |target| to(target, 1).last().map(|(sequence, _)| sequence);
-            match settings.wrong {
-                "back-unproven" => reading.back_unproven(last_of(target)),
-                _ => reading.back(last_of(target), last_of(witness)),
-            }
-            None
-        }
-        Ask::Page { target, from } => {
-            let mut found: Vec<_> = to(*target, from).take(settings.page + 1).collect();
-            let is_last = found.len() <= settings.page;
-            found.truncate(settings.page);
-            let messages = found.into_iter();
-            reading.page(Page {
-                messages: messages
-                    .map(|(sequence, id)| (sequence, Some(stream.notes[id])))
-                    .collect(),
-                is_last,
-            })
-        }
-        Ask::Info => {
-            if settings.wrong == "pages-then-tail" {
-                reading.take_tail_late(&instance.tail);
-            }
-            reading.info(stream.info())
         }
     }
 }

@@ -38,6 +38,11 @@ impl Stored for Note {
         self.stale_at.is_some_and(|stale_at| stale_at <= now_ms)
     }
 
+    /// Three targets share one.
+    fn mark(target: &u16) -> u32 {
+        u32::from(target % 8)
+    }
+
     fn collapse(&self) -> Option<&u8> {
         self.key.as_ref()
     }

@@ -13,7 +13,7 @@ where
     fn hash<H: Hasher>(&self, state: &mut H) {
         let mut newest: Vec<_> = self.newest.iter().collect();
         newest.sort();
-        (self.epoch, self.first, &self.entries, newest).hash(state);
+        (self.epoch, self.first, &self.entries, newest, &self.index).hash(state);
     }
 }
 
@@ -36,8 +36,26 @@ impl Stored for Word {
         false
     }
 
+    /// 'a' and 'A' share one.
+    fn mark(target: &char) -> u32 {
+        target.to_ascii_lowercase().into()
+    }
+
     fn collapse(&self) -> Option<&&'static str> {
         None
+    }
+}
+
+impl<M: Stored> Tail<M> {
+    /// Begins behind `base` as if what lies in between were known, and nobody's: for the model.
+    pub(crate) fn begin_with_its_index(&mut self, base: Position) {
+        while !self.entries.is_empty() {
+            self.evict();
+        }
+        let mut index = self.index.clone();
+        (self.first..=base.sequence).for_each(|_| index.push(None));
+        self.begin(base);
+        self.index = index;
     }
 }
 
@@ -131,7 +149,104 @@ fn the_oldest_message_is_named_behind_what_was_passed() {
     assert_eq!(filled("..", 9).oldest(), None);
 }
 
+/// A tail of `entries` messages with an index of `index` sequences.
+fn indexed(text: &str, entries: usize, index: usize) -> Tail<Word> {
+    let mut tail = Tail::with_index(BASE, entries * (ENTRY_BYTES + 10), index * size_of::<u32>());
+    for (letter, sequence) in text.chars().zip(4..) {
+        match letter {
+            '.' => tail.pass(sequence),
+            letter => tail.push(sequence, Word(letter, 10)),
+        }
+    }
+    tail
+}
+
+fn listed(tail: &Tail<Word>, target: char, after: u64) -> Vec<u64> {
+    tail.listed(&target, after).collect()
+}
+
+#[test]
+fn what_is_evicted_is_listed_by_its_target() {
+    // In the tail: 12 to 14.
+    let tail = indexed("abab.bAabaa", 3, 99);
+    assert_eq!((tail.known_from(), tail.first()), (4, 12));
+    assert_eq!(listed(&tail, 'b', 0), [5, 7, 9]);
+    assert_eq!(listed(&tail, 'b', 5), [7, 9]);
+    assert_eq!(
+        listed(&tail, 'a', 3),
+        [4, 6, 10, 11],
+        "another one has the same mark"
+    );
+    assert!(listed(&tail, 'c', 0).is_empty() && listed(&tail, 'b', 9).is_empty());
+    assert!(listed(&tail, 'b', u64::MAX).is_empty());
+    // The oldest go.
+    let tail = indexed("abab.bAabaa", 3, 4);
+    assert_eq!((tail.known_from(), tail.first()), (8, 12));
+    assert_eq!(listed(&tail, 'a', 0), [10, 11]);
+    assert!(tail.index_bytes() <= 4 * size_of::<u32>());
+    // Without one.
+    let tail = filled("ababab", 3);
+    assert_eq!((tail.known_from(), tail.index_bytes()), (tail.first(), 0));
+}
+
+#[test]
+fn an_index_ends_with_its_tail() {
+    let before = indexed("abababab", 2, 99);
+    assert_eq!((before.known_from(), before.first(), before.last()), (4, 10, 11));
+    let mut tail = before.clone();
+    tail.push(13, Word('a', 10));
+    assert_eq!((tail.known_from(), tail.first()), (13, 13), "a gap");
+    let mut tail = before.clone();
+    tail.begin(Position {
+        epoch: 8,
+        sequence: 11,
+    });
+    assert_eq!((tail.known_from(), tail.first()), (12, 12), "another life");
+    assert!(listed(&tail, 'a', 0).is_empty());
+    // A purge, within the index, within the tail and behind it.
+    for (cut, known, first) in [(4, 4, 10), (6, 6, 10), (11, 11, 11), (12, 12, 12), (40, 40, 40)] {
+        let mut tail = before.clone();
+        tail.cut(cut);
+        assert_eq!((tail.known_from(), tail.first()), (known, first), "{cut}");
+        assert!(listed(&tail, 'a', 0).iter().all(|sequence| *sequence >= cut));
+    }
+}
+
+#[test]
+fn names_that_nobody_has_twice_take_no_more_of_an_index() {
+    let mut tail = Tail::with_index(BASE, ENTRY_BYTES, 4_000);
+    for sequence in 4..100_000 {
+        let name = char::from_u32(sequence).unwrap_or('x');
+        tail.push(sequence.into(), Word(name, 0));
+        assert!(tail.index_bytes() <= 4_000 && tail.newest.len() <= 1);
+    }
+    assert_eq!(tail.first() - tail.known_from(), 1_000);
+}
+
 proptest! {
+    /// Against a plain list, over the seam of the ring.
+    #[test]
+    fn an_index_lists_what_a_list_would(
+        letters in proptest::collection::vec("[abA.]", 0..3_000),
+        index in 1_usize..2_000,
+        after in 0_u64..3_000,
+    ) {
+        let text = letters.concat();
+        let tail = indexed(&text, 2, index);
+        let stored: Vec<(u64, char)> = (4..).zip(text.chars()).collect();
+        let kept = (stored.len() - tail.len()).min(index);
+        prop_assert_eq!(tail.first() - tail.known_from(), kept as u64);
+        prop_assert!(tail.index_bytes() <= index * size_of::<u32>());
+        for target in ['a', 'b'] {
+            let is_listed = |(sequence, letter): &&(u64, char)| {
+                let is_known = *sequence >= tail.known_from() && *sequence < tail.first();
+                letter.to_ascii_lowercase() == target && *sequence > after && is_known
+            };
+            let expected: Vec<u64> = stored.iter().filter(is_listed).map(|(sequence, _)| *sequence).collect();
+            prop_assert_eq!(listed(&tail, target, after), expected);
+        }
+    }
+
     /// Against a plain list of everything that was pushed.
     #[test]
     fn a_tail_finds_what_a_list_would(

@@ -602,6 +602,8 @@ fn history_keeps_what_there_is() {
         &["history.enabled"],
     );
     check("history.storage = \"memory\"", &["history.storage"]);
+    check("history.index_bytes = \"1MiB\"", &["history.index_bytes"]);
+    check(&format!("{NATS}history.index_bytes = \"0B\""), &[]);
     check("history.path = \"history\"\nhistory.user_age = \"7h\"", &[]);
     check(&format!("{NATS}history.path = \"history\""), &["history.path"]);
     check(
@@ -612,6 +614,7 @@ fn history_keeps_what_there_is() {
         ("history.user_age", "\"0s\""),
         ("history.user_bytes", "\"1KiB\""),
         ("history.reads", "0"),
+        ("history.index_bytes", "\"257MiB\""),
         ("history.publishes", "65537"),
         ("history.duplicate_window", "\"19s\""),
     ] {

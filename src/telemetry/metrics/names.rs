@@ -103,6 +103,10 @@ names! {
     HISTORY_STORED = "herald_history_stored_bytes", "Bytes that the stream or history.path holds, by kind.";
     HISTORY_STORED_MAX = "herald_history_stored_bytes_max",
         "The most bytes that the stream may hold, by kind; 0: no bound, or no stream.";
+    HISTORY_INDEXED = "herald_history_indexed_messages",
+        "Stored messages, in front of those in memory, of which it is known whose they are, by kind.";
+    HISTORY_INDEX_BYTES = "herald_history_index_bytes", "Bytes of memory that this takes, by kind.";
+    RESUME_READS = "herald_history_resume_reads_total", "Resumes that read a stream, by how.";
     HISTORY_FILE = "herald_history_file_bytes", "Bytes that history.path takes on the disk.";
     PUBLISH_REPEATS = "herald_publish_repeats_total", "Publishes into a stream that were tried again.";
     RESUME_SECONDS = "herald_resume_duration_seconds",

@@ -172,6 +172,15 @@ pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry
         "kind",
         &streams(|stream| stream.stored_bytes_max),
     )?;
+    snapshot.gauges(names::HISTORY_INDEXED, "kind", &streams(|stream| stream.indexed))?;
+    snapshot.gauges(
+        names::HISTORY_INDEX_BYTES,
+        "kind",
+        &streams(|stream| stream.index_bytes),
+    )?;
+    let [index, vain, search] = bus.resume_reads;
+    let reads = [("index", index), ("index_in_vain", vain), ("search", search)];
+    snapshot.counters(names::RESUME_READS, "how", &reads)?;
     snapshot.gauge(names::HISTORY_FILE, bus.history_file_bytes)?;
     snapshot.counter(names::PUBLISH_REPEATS, bus.publish_repeats)?;
     snapshot.counter(names::LOG_LINES_LOST, crate::telemetry::logs::lost())?;

@@ -98,8 +98,8 @@ fn read(
                     is_leaders: true,
                 })
             }
-            // There are no replicas.
-            Ask::Back { .. } => Some(Err(Unrecovered::Unavailable)),
+            // There are no replicas, and its tail has no index.
+            Ask::Listed { .. } | Ask::Back { .. } => Some(Err(Unrecovered::Unavailable)),
         };
         if let Some(outcome) = outcome {
             return Ok(outcome);

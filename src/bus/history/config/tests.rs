@@ -32,11 +32,12 @@ fn the_defaults_fit_both_buses() {
 
 #[test]
 fn what_means_nothing_for_the_bus_is_an_error() {
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 9] = [
         ("history.storage", |c| c.storage = Storage::Memory),
         ("history.replicas", |c| c.replicas = Replicas(3)),
         ("history.manage", |c| c.manage = false),
         ("history.domain", |c| c.domain = "hub".parse().ok()),
+        ("history.index_bytes", |c| c.index_bytes = ByteSize(0)),
         ("history.reads", |c| c.reads = 4),
         ("history.publish_timeout", |c| {
             c.publish_timeout = HumanDuration::secs(5)
@@ -51,7 +52,8 @@ fn what_means_nothing_for_the_bus_is_an_error() {
     // A file is a store, and no NATS.
     let in_a_file = |c: &mut Config| c.path = "history".parse().ok();
     for (key, change) in changes {
-        let is_of_nats = ["storage", "replicas", "manage", "domain"].map(|name| format!("history.{name}"));
+        let is_of_nats =
+            ["storage", "replicas", "manage", "domain", "index_bytes"].map(|name| format!("history.{name}"));
         let expected: &[&str] = if is_of_nats.iter().any(|name| name == key) {
             &[key]
         } else {
@@ -73,7 +75,7 @@ fn what_means_nothing_for_the_bus_is_an_error() {
 
 #[test]
 fn bounds_are_checked() {
-    let changes: [(&str, Change); 12] = [
+    let changes: [(&str, Change); 13] = [
         ("history.broadcast[0]", |c| {
             c.broadcast = Some(vec![path("/elsewhere")])
         }),
@@ -86,6 +88,7 @@ fn bounds_are_checked() {
         ("history.user_age", |c| c.user_age = HumanDuration::secs(0)),
         ("history.user_bytes", |c| c.user_bytes = ByteSize::kib(1)),
         ("history.tail_bytes", |c| c.tail_bytes = Some(ByteSize(0))),
+        ("history.index_bytes", |c| c.index_bytes = ByteSize::mib(257)),
         ("history.replay_messages", |c| c.replay_messages = 0),
         ("history.replay_bytes", |c| {
             c.replay_bytes = Some(ByteSize::mib(257))

@@ -2,14 +2,16 @@
 //! session; what proves that nothing is missing is decided there.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Direct, PAGE_MESSAGES};
 use crate::bus::history::{Outcome, Position, Unrecovered};
 use crate::bus::nats::api::ApiFailure;
-use crate::bus::nats::decode::Decoder;
+use crate::bus::nats::decode::{Decoder, Raw};
 use crate::bus::nats::streams::{Plan, Stream};
-use crate::bus::replay::{Ask, Page, Reading};
+use crate::bus::reader::Mark;
+use crate::bus::replay::{Ask, Listed, Page, Reading};
 use crate::envelope::Envelope;
 
 /// For one replay, its wait for a turn included.
@@ -46,8 +48,28 @@ impl Direct {
         told: impl Fn(&Stream),
     ) -> Outcome<Arc<Envelope>> {
         let mut is_repeated = false;
+        let began_listed = reading.is_listed();
         loop {
             let answered = match reading.ask() {
+                Ask::Listed { sequences } => {
+                    let sequences = sequences.to_vec();
+                    match self.at(plan, &sequences).await {
+                        Err(ApiFailure::Unavailable) => Err(ApiFailure::Unavailable),
+                        // Nothing of it counts.
+                        Err(_) => {
+                            reading.step_aside();
+                            Ok(None)
+                        }
+                        Ok(found) => {
+                            let is_missing = found.len() < sequences.len();
+                            let decode = |found| decoded(decoder, epoch, found);
+                            Ok(reading.listed(Listed {
+                                messages: found.into_iter().map(decode).collect(),
+                                is_missing,
+                            }))
+                        }
+                    }
+                }
                 Ask::Back { target, witness } => {
                     if is_repeated {
                         tokio::time::sleep(AGAIN).await;
@@ -63,10 +85,7 @@ impl Direct {
                 Ask::Page { target, from } => {
                     let subject = decoder.subjects.target(target);
                     self.page(plan, from, &subject, PAGE_MESSAGES).await.map(|page| {
-                        let decode = |(mark, raw): (crate::bus::reader::Mark, _)| {
-                            let sequence = mark.sequence;
-                            (sequence, decoder.decode_again(raw, Position { epoch, sequence }))
-                        };
+                        let decode = |found| decoded(decoder, epoch, found);
                         reading.page(Page {
                             messages: page.messages.into_iter().map(decode).collect(),
                             is_last: page.is_last,
@@ -79,7 +98,15 @@ impl Direct {
                 }),
             };
             match answered {
-                Ok(Some(outcome)) => return outcome,
+                Ok(Some(outcome)) => {
+                    let count = match (began_listed, reading.is_listed()) {
+                        (_, true) => &self.counts.listed,
+                        (true, false) => &self.counts.aside,
+                        (false, false) => &self.counts.searched,
+                    };
+                    count.fetch_add(1, Ordering::Relaxed);
+                    return outcome;
+                }
                 Ok(None) => {}
                 // The connection is gone, and with it perhaps the server: who resumes asks again.
                 Err(ApiFailure::Unavailable) => return Err(Unrecovered::Unavailable),
@@ -104,4 +131,10 @@ impl Direct {
         };
         Ok((last(target), last(witness)))
     }
+}
+
+/// A message by its sequence, as a reading takes it.
+fn decoded(decoder: &Decoder, epoch: u64, (mark, raw): (Mark, Raw)) -> (u64, Option<Arc<Envelope>>) {
+    let sequence = mark.sequence;
+    (sequence, decoder.decode_again(raw, Position { epoch, sequence }))
 }

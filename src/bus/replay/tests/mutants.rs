@@ -26,7 +26,59 @@ pub(crate) fn begin_one_too_far_back<M: Stored>(
     begin(tail, request, storage)
 }
 
+/// Begins a replay, but lists up to the tail what only has to be read up to the live part.
+pub(crate) fn begin_listing_up_to_the_tail<M: Stored>(
+    tail: &Tail<M>,
+    request: Request<M::Target>,
+    storage: Storage,
+) -> Replay<M> {
+    let until = request.until.sequence;
+    let mut beyond = request.clone();
+    beyond.until.sequence = until.max(tail.first() - 1);
+    match begin(tail, beyond, storage) {
+        Replay::Reading(mut reading) if reading.is_listed() => {
+            reading.request = request;
+            Replay::Reading(reading)
+        }
+        _ => begin(tail, request, storage),
+    }
+}
+
+/// Begins a replay, but trusts the index one sequence further back than it reaches.
+pub(crate) fn begin_listing_one_too_far_back<M: Stored>(
+    tail: &Tail<M>,
+    request: Request<M::Target>,
+    storage: Storage,
+) -> Replay<M> {
+    let mut nearer = request.clone();
+    if request.after.sequence + 2 == tail.known_from() && request.until.sequence > request.after.sequence {
+        nearer.after.sequence += 1;
+    }
+    begin(tail, nearer, storage)
+}
+
 impl<M: Stored> Reading<M> {
+    /// Takes whatever is listed for the target's.
+    pub(crate) fn listed_without_a_look(&mut self, listed: Listed<M>) -> Option<Outcome<M>> {
+        let (mine, request) = (listed.messages.first().cloned(), self.request.target.clone());
+        if let Some((_, Some(message))) = mine {
+            self.request.target = message.target().clone();
+        }
+        let outcome = self.listed(listed);
+        self.request.target = request;
+        outcome
+    }
+
+    /// Keeps what came where the rest did not, and reads the stream for the rest.
+    pub(crate) fn listed_and_kept(&mut self, listed: Listed<M>) -> Option<Outcome<M>> {
+        let came = self.found.clone();
+        let outcome = self.listed(listed);
+        if !self.is_listed() {
+            self.found = came;
+        }
+        outcome
+    }
+
     /// Takes what the tail has now for what it had when the replay began.
     pub(crate) fn take_tail_late(&mut self, tail: &Tail<M>) {
         let mut request = self.request.clone();

@@ -278,4 +278,7 @@ async fn a_replay_is_complete_or_says_so_while_replicas_lag() {
     }
     eprintln!("R3 replays beyond the tail while publishing: {whole} whole, otherwise {reasons:?}");
     assert!(whole >= 35, "{reasons:?}");
+    let [by_index, in_vain, by_search] = herald.history.resume_reads();
+    eprintln!("{by_index} by the index, {in_vain} in vain, {by_search} by a search");
+    assert!(by_index > 0 && by_search == 0);
 }

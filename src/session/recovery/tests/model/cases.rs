@@ -361,6 +361,11 @@ fn brief(pattern: &'static str, from: Run) -> Run {
     }
 }
 
+/// With an index of so many sequences.
+fn indexed(index: u8, from: Run) -> Run {
+    Run { index, ..from }
+}
+
 /// Pieces of one message, and room for one that comes meanwhile.
 fn piecewise(pattern: &'static str) -> Run {
     Run {
@@ -465,6 +470,22 @@ pub(super) fn cases() -> Vec<Case> {
         case("ok/replicas-lag-pages", Large, Holds, Run { page: 1, ..lagging(tail()) }),
         case("ok/replicas-lag-3", Small, Holds, Run { page: 1, ..lagging(brief("AAA", tail())) }),
         case("ok/replicas-lag-apart", Large, Holds, apart(2, Run { page: 1, ..lagging(tail()) })),
+        case("ok/index-3", Small, Holds, indexed(9, Run { page: 1, ..brief("ABA", tail()) })),
+        case("ok/index", Large, Holds, indexed(9, tail())),
+        case("ok/index-cut-off", Large, Holds, indexed(1, Run { messages: 5, pattern: Some("AABAA"), ..tail() })),
+        case("ok/index-cut-off-4", Small, Holds, indexed(1, brief("AAAA", tail()))),
+        case("ok/index-purge", Large, Holds, indexed(9, Run { most: Counts { purge: 1, ..tail().most }, ..tail() })),
+        case("ok/index-pieces-4", Small, Holds, indexed(9, Run { page: 2, ..parts("AAAA", tail()) })),
+        case("ok/index-pieces", Large, Holds, indexed(9, Run { page: 2, ..parts("AABAA", tail()) })),
+        case("ok/index-reader", Large, Holds, indexed(9, reader())),
+        case("ok/index-reader-3", Small, Holds, indexed(9, brief("AAA", only(Counts { faults: 2, ..reader().most }, reader())))),
+        case("ok/index-epoch", Large, Holds, indexed(9, Run { tail: 1, ..epoch() })),
+        case("ok/index-roll-whole", Large, Holds, indexed(9, roll_whole())),
+        case("ok/index-roll-whole-4", Large, Holds, indexed(9, brief("AAAA", roll_whole()))),
+        case("ok/index-lag-3", Small, Holds, indexed(9, lagging(brief("AAA", tail())))),
+        case("ok/index-lag-apart", Large, Holds, indexed(9, apart(2, Run { page: 1, ..lagging(tail()) }))),
+        case("ok/index-lag-apart-pieces", Large, Holds, indexed(9, apart(2, lagging(overlapping(parts("AAAA", tail())))))),
+        case("ok/index-two", Large, Holds, indexed(9, two())),
         case("all/without-epochs", Large, Holds, without_epochs()),
         case("all/one-fault-two-instances", Large, Holds, all_faults(2, 1)),
         case("all/two-faults-one-instance", Large, Holds, all_faults(1, 2)),
@@ -499,6 +520,13 @@ pub(super) fn cases() -> Vec<Case> {
         case("mutant/part-begins-behind-its-after", Small, Fails("HOLE"), without("pages-without-overlap", apart(0, overlapping(parts("AAAA", tail()))))),
         case("mutant/back-unproven", Small, Fails("HOLE"), without("back-unproven", lagging(brief("AAA", tail())))),
         case("mutant/back-for-good", Small, Fails("HOLE"), without("back-for-good", lagging(brief("AAB", tail())))),
+        case("mutant/listed-but-gone-is-nothing", Small, Fails("HOLE"), without("listed-but-gone-is-nothing", indexed(9, brief("AAA", tail())))),
+        case("mutant/listed-is-the-targets", Small, Fails("ANOTHER'S"), without("listed-is-the-targets", indexed(9, brief("ABA", tail())))),
+        case("mutant/listed-up-to-the-tail", Small, Fails("TWICE"), without("listed-up-to-the-tail", indexed(9, brief("AAA", tail())))),
+        case("mutant/index-off-by-one", Small, Fails("HOLE"), without("index-off-by-one", indexed(1, brief("AAAA", tail())))),
+        case("mutant/index-goes-on-over-a-gap", Small, Fails("HOLE"), without("index-goes-on-over-a-gap", indexed(9, brief("AAAA", reader())))),
+        case("mutant/aside-with-what-came", Small, Fails(""), without("aside-with-what-came", indexed(9, lagging(brief("AAA", tail()))))),
+        case("mutant/index-read-without-proof", Small, Fails("MIXED"), without("read-without-proof", indexed(9, brief("AAAA", roll_whole())))),
         case("mutant/read-without-proof", Small, Fails("MIXED"), without("read-without-proof", brief("AAAA", roll_whole()))),
         // Earlier wordings of the rules.
         case("literal/local-max(done,seen)", Small, Fails("HOLE"), without("local-takes-done", shard())),

@@ -84,6 +84,9 @@ pub(super) fn read<'a>(
                 if client.has & (1 << id) != 0 {
                     return Err(format!("TWICE: message {id} delivered again"));
                 }
+                if !record.to_a {
+                    return Err(format!("ANOTHER'S: message {id} was not for the client"));
+                }
                 if run.is_whole && is_mixed(&client, records, published, record) {
                     return Err(format!(
                         "MIXED: message {id} beside what was rolled back, without a word"

@@ -21,7 +21,11 @@ impl State {
         let info = stream.info();
         let from = stream.first.max((stream.last + 1).saturating_sub(run.prefill));
         let mut reader = Reader::start(info, from.into(), *NOW);
-        let mut tail = Tail::new(at(stream.epoch(), reader.next() as u8 - 1), tail_bytes(run));
+        let mut tail = Tail::with_index(
+            at(stream.epoch(), reader.next() as u8 - 1),
+            tail_bytes(run),
+            usize::from(run.index) * size_of::<u32>(),
+        );
         if !reader.is_caught_up() {
             let poll = reader
                 .wants(later())
@@ -96,7 +100,7 @@ impl State {
     }
 
     /// What the reader says of an event, done as a shell would do it. `life`: that of the INFO, if it was one.
-    pub(super) fn heard(&mut self, x: usize, said: Said, life: u8) -> Checked {
+    pub(super) fn heard(&mut self, x: usize, said: Said, life: u8, run: &Run) -> Checked {
         let is_broken = self.is_broken;
         let instance = self.up(x);
         if let Said::Broken(broken) = said {
@@ -104,7 +108,11 @@ impl State {
             if broken.lost.is_none() && !is_broken {
                 return Err("FALSE ALARM: another epoch, but nothing happened to the stream".into());
             }
-            Rc::make_mut(&mut instance.tail).begin(broken.base);
+            let tail = Rc::make_mut(&mut instance.tail);
+            match (run.wrong, broken.lost) {
+                ("index-goes-on-over-a-gap", Some(_)) => tail.begin_with_its_index(broken.base),
+                _ => tail.begin(broken.base),
+            }
             instance.note_life(e, s, life);
             instance.queue.push(Item {
                 is_broken: true,
@@ -120,13 +128,13 @@ impl State {
             instance.hand = None;
         }
         if instance.reader.is_rolled_back() {
-            return self.raise_generation(x);
+            return self.raise_generation(x, run);
         }
         self.up(x).normalize();
         Ok(())
     }
 
-    fn raise_generation(&mut self, x: usize) -> Checked {
+    fn raise_generation(&mut self, x: usize, run: &Run) -> Checked {
         if !self.is_broken {
             return Err("FALSE ALARM: a rollback is believed that was none".into());
         }
@@ -136,7 +144,7 @@ impl State {
         let (info, life) = (self.stream.info(), self.stream.life());
         let instance = self.up(x);
         let said = instance.reader.info(instance.reader.ask(), info, later());
-        self.heard(x, said, life)
+        self.heard(x, said, life, run)
     }
 
     /// An INFO that was asked when `asked` was taken has come.
@@ -173,7 +181,7 @@ impl State {
             }
             instance.late_hole = 0;
         }
-        self.heard(x, said, life)
+        self.heard(x, said, life, run)
     }
 
     /// A message was taken: it is the next one.
@@ -231,7 +239,7 @@ impl State {
                         self.step_over_early(x, s);
                         continue;
                     }
-                    return self.heard(x, Said::Nothing, 0);
+                    return self.heard(x, Said::Nothing, 0, run);
                 }
                 Verdict::Reset => return Err("RESET: no message was lost".into()),
             }
@@ -279,24 +287,24 @@ impl State {
                         self.step_over_early(x, s);
                     }
                     // Another epoch takes the poll out of the reader's hand.
-                    self.heard(x, Said::Nothing, 0)?;
+                    self.heard(x, Said::Nothing, 0, run)?;
                 }
                 Verdict::Reset => return Err("RESET: a poll has no consumer".into()),
             }
         }
         let instance = self.up(x);
         let said = instance.reader.poll_done(poll, true, *NOW);
-        self.heard(x, said, stream.life())
+        self.heard(x, said, stream.life(), run)
     }
 
     /// The connection was lost with its server, and is there again.
-    pub(super) fn reconnect(&mut self, x: usize) -> Checked {
+    pub(super) fn reconnect(&mut self, x: usize, run: &Run) -> Checked {
         let life = self.stream.life();
         let instance = self.up(x);
         instance.connects = life;
         instance.looking = None;
         let said = instance.reader.reset(Cause::Disconnected);
-        self.heard(x, said, life)
+        self.heard(x, said, life, run)
     }
 
     /// Asks for an INFO.

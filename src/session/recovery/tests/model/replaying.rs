@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::world::{Checked, Driver, How, NOTE_BYTES, Note, Run, SEQUENCES, State};
 use crate::bus::history::{Caps, Outcome, StreamInfo, Unrecovered};
 use crate::bus::replay::tests::mutants;
-use crate::bus::replay::{Ask, Page, Replay, Request, Storage, begin};
+use crate::bus::replay::{Ask, Listed, Page, Replay, Request, Storage, begin};
 
 impl State {
     pub(super) fn replay(&mut self, x: usize, run: &Run) -> Checked {
@@ -44,6 +44,8 @@ impl State {
         let replay = match run.wrong {
             "tail-less" => mutants::begin_without_the_tails_edge(&tail, request, storage),
             "tail-off-by-one" => mutants::begin_one_too_far_back(&tail, request, storage),
+            "listed-up-to-the-tail" => mutants::begin_listing_up_to_the_tail(&tail, request, storage),
+            "index-off-by-one" => mutants::begin_listing_one_too_far_back(&tail, request, storage),
             _ => begin(&tail, request, storage),
         };
         match replay {
@@ -73,6 +75,17 @@ impl State {
                 .collect()
         };
         let asked = match reading.ask() {
+            // One by one: in between anything may happen, and each may come of another server.
+            Ask::Listed { sequences } => {
+                let s = sequences[0] as u8;
+                let is_there = (first..=last).contains(&s) && stream.log[s as usize] != 0;
+                let note = is_there.then(|| self.note(stream.log[s as usize]));
+                let is_taken = is_there || run.wrong == "listed-but-gone-is-nothing";
+                Asked::Listed(Listed {
+                    messages: is_taken.then_some((s.into(), note)).into_iter().collect(),
+                    is_missing: !is_taken,
+                })
+            }
             Ask::Back { target, witness } => Asked::Back(
                 to_target(self, *target, 0).last().map(|s| u64::from(*s)),
                 to_target(self, *witness, 0).last().map(|s| u64::from(*s)),
@@ -97,6 +110,11 @@ impl State {
         };
         let own = Rc::make_mut(&mut reading);
         let outcome = match asked {
+            Asked::Listed(listed) => match run.wrong {
+                "listed-is-the-targets" => own.listed_without_a_look(listed),
+                "aside-with-what-came" => own.listed_and_kept(listed),
+                _ => own.listed(listed),
+            },
             Asked::Back(target, witness) => {
                 match run.wrong {
                     "back-unproven" => own.back_unproven(target),
@@ -191,6 +209,7 @@ impl State {
 
 /// An answer to a reading.
 enum Asked {
+    Listed(Listed<Note>),
     Back(Option<u64>, Option<u64>),
     Page(Page<Note>),
     Info(StreamInfo),

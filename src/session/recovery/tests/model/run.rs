@@ -27,6 +27,8 @@ pub(super) struct Run {
     pub pattern: Option<&'static str>,
     /// Entries of the tail.
     pub tail: u8,
+    /// Sequences of its index.
+    pub index: u8,
     pub prefill: u8,
     /// Whether relay, shard and driver take their steps one by one.
     pub is_fine: bool,
@@ -67,6 +69,7 @@ pub(super) fn run() -> Run {
         messages: 3,
         pattern: None,
         tail: 9,
+        index: 0,
         prefill: 0,
         is_fine: true,
         bystander_a: false,

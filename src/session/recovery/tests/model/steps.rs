@@ -216,14 +216,14 @@ impl Steps<'_> {
         let wants = reader.wants(later());
         if instance.connects != stream.life() {
             self.step(("the lost connection is noticed", at, 0), true, |state| {
-                state.reconnect(x)
+                state.reconnect(x, run)
             });
         }
         // A dead consumer, or one whose message was lost, is noticed by its silence or its next heartbeat.
         if instance.consumer == ConsumerIs::Dead && !reader.is_waiting() {
             self.step(("consumer is silent", at, 0), true, |state| {
                 let said = state.up(x).reader.tick(later());
-                state.heard(x, said, 0)
+                state.heard(x, said, 0, run)
             });
         }
         let heartbeats = instance.has_lost || reader.is_suspicious();
@@ -232,7 +232,7 @@ impl Steps<'_> {
                 let instance = state.up(x);
                 let last = instance.reader.expects().unwrap_or_default() - u64::from(!instance.has_lost);
                 let said = instance.reader.heartbeat(last, *NOW);
-                state.heard(x, said, stream.life())
+                state.heard(x, said, stream.life(), run)
             });
         }
         if wants.create.is_some() {

@@ -128,6 +128,11 @@ impl Stored for Note {
         false
     }
 
+    /// Both share one.
+    fn mark(_: &bool) -> u32 {
+        7
+    }
+
     fn collapse(&self) -> Option<&&'static str> {
         None
     }
