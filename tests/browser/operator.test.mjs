@@ -102,7 +102,7 @@ test('who would get it is told before, and who got it after; the trace has its l
 
   await operator.getByLabel('Destination').fill('/queue/elsewhere');
   await operator.getByRole('button', { name: 'Who would get it?' }).click();
-  await page.getByRole('heading', { name: '0 messages on /user/queue/elsewhere, 1 session without' }).waitFor();
+  await page.getByRole('heading', { name: 'Nobody gets this on /user/queue/elsewhere, 1 session without' }).waitFor();
   assert.match((await rows(page, 'reach'))[0], /^test1 two no not subscribed/);
 
   await operator.getByLabel('Only to this user').fill('');

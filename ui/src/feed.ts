@@ -2,6 +2,7 @@
 
 import type { IMessage } from '@herald/react';
 import { useCallback, useEffect, useRef, useState } from 'react';
+import { type Body, bodyOf } from './body';
 
 /** One notification on the page. */
 export interface Entry {
@@ -9,11 +10,10 @@ export interface Entry {
   destination: string;
   /** Unix ms: when Herald accepted it. */
   at: number;
-  body: string;
-  /** The body was longer than the page keeps. */
-  cut: boolean;
+  body: Body;
   traceId?: string;
-  id?: string;
+  /** All of the MESSAGE, as they came. */
+  headers: Record<string, string>;
 }
 
 export interface Feed {
@@ -24,21 +24,18 @@ export interface Feed {
 }
 
 const KEPT = 200;
-const BODY_CHARACTERS = 65_536;
 let keys = 0;
 
 /** What the page keeps of a MESSAGE. */
-export function entryOf(message: Pick<IMessage, 'headers' | 'body'>): Entry {
-  const { headers, body } = message;
+export function entryOf({ headers, binaryBody }: Pick<IMessage, 'headers' | 'binaryBody'>): Entry {
   keys += 1;
   return {
     key: keys,
     destination: headers.destination ?? '',
     at: Number(headers.timestamp) || Date.now(),
-    body: body.slice(0, BODY_CHARACTERS),
-    cut: body.length > BODY_CHARACTERS,
+    body: bodyOf(binaryBody),
     traceId: headers.traceparent?.split('-')[1],
-    id: headers['message-id'],
+    headers: { ...headers },
   };
 }
 
@@ -54,6 +51,7 @@ export function useFeed(): Feed {
     waiting.current.unshift(entryOf(message));
     if (waiting.current.length > KEPT) waiting.current.pop();
     if (waiting.current.length > 1) return;
+    cancelAnimationFrame(frame.current);
     frame.current = requestAnimationFrame(() => {
       const arrived = waiting.current;
       waiting.current = [];
@@ -61,6 +59,11 @@ export function useFeed(): Feed {
       setReceived(count.current);
     });
   }, []);
-  const clear = useCallback(() => setEntries([]), []);
+  const clear = useCallback(() => {
+    waiting.current = [];
+    count.current = 0;
+    setEntries([]);
+    setReceived(0);
+  }, []);
   return { entries, received, add, clear };
 }

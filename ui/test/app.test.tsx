@@ -154,3 +154,49 @@ test('a gap is said, with the destinations of the feed and why', async () => {
     /^Gap: reload what depends on \/queue\/message, \/user\/queue\/orders\. .* Herald has restarted, and its history with it\.$/,
   );
 });
+
+const items = () => [...document.querySelectorAll('#stream li')].map((item) => item.querySelector('pre')?.textContent);
+const press = async (name: string | RegExp) => {
+  act(() => screen.getByRole('button', { name }).click());
+  await pass(50);
+};
+
+test('paused, the list stands still and says how many more have come; cleared, it begins at nothing', async () => {
+  await enter();
+  act(() => server.publish('/queue/message', 'first'));
+  await pass(50);
+  await press('Pause');
+  act(() => server.publish('/queue/message', 'second'));
+  await pass(50);
+  expect(items()).toEqual(['first']);
+  expect(screen.getByText('Paused: 1 more have come.')).toBeTruthy();
+  await press('Go on');
+  expect(items()).toEqual(['second', 'first']);
+  await press('Clear');
+  expect(items()).toEqual([]);
+  expect(screen.getByText(/^0 received/)).toBeTruthy();
+  act(() => server.publish('/queue/message', 'third'));
+  await pass(50);
+  expect(screen.getByText(/^1 received/)).toBeTruthy();
+});
+
+test('a notification has its headers, its size and its type on demand; a long body is folded', async () => {
+  await enter();
+  act(() => server.publish('/queue/message', 'line\n'.repeat(20)));
+  await pass(50);
+  const item = document.querySelector('#stream li');
+  expect(item?.querySelector('summary')?.textContent).toMatch(/^100 B/);
+  expect(item?.querySelector('.headers')?.textContent).toContain('message-id');
+  expect(items()[0]?.split('\n')).toHaveLength(10);
+  await press('Show all 21 lines');
+  expect(items()[0]?.split('\n')).toHaveLength(21);
+});
+
+test('whoever unsubscribes by the keyboard stays among the subscriptions', async () => {
+  await enter();
+  const focused = () => document.activeElement?.getAttribute('aria-label');
+  await press('Unsubscribe from /queue/message');
+  expect(focused()).toBe('Unsubscribe from /user/queue/orders');
+  await press('Unsubscribe from /user/queue/orders');
+  expect(focused()).toBe('Destination to subscribe to');
+});

@@ -4,10 +4,12 @@
 import { render } from '@testing-library/react';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Api, basic } from '../src/api';
+import { bodyOf, fold } from '../src/body';
 import { entryOf } from '../src/feed';
 import { ago, bytes, duration, rate } from '../src/format';
 import { Json } from '../src/Json';
 import { parseUsers } from '../src/live/Online';
+import { fits } from '../src/live/Stream';
 import { rowsOf } from '../src/operator/reach';
 import { readSettings, traceAddress } from '../src/settings';
 
@@ -58,16 +60,53 @@ test('names, texts and numbers of JSON differ to the eye', () => {
 test('an entry keeps what the page shows, and no more of a huge body', () => {
   const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
   const headers = { destination: '/queue/a', timestamp: '1700000000000', 'message-id': '7', traceparent };
-  expect(entryOf({ headers, body: 'b' })).toMatchObject({
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  expect(entryOf({ headers, binaryBody: bytes('b') })).toMatchObject({
     destination: '/queue/a',
     at: 1_700_000_000_000,
-    body: 'b',
-    cut: false,
+    body: { text: 'b', kind: 'text', size: 1, cut: false },
     traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
-    id: '7',
+    headers: { 'message-id': '7' },
   });
-  const huge = entryOf({ headers: {}, body: 'x'.repeat(100_000) });
-  expect([huge.body.length, huge.cut, huge.traceId]).toEqual([65_536, true, undefined]);
+  const huge = entryOf({ headers: {}, binaryBody: bytes('x'.repeat(100_000)) });
+  expect([huge.body.text.length, huge.body.cut, huge.body.size, huge.traceId]).toEqual([
+    65_536,
+    true,
+    100_000,
+    undefined,
+  ]);
+});
+
+test.each([
+  ['nothing', [], { kind: 'empty', text: '', size: 0 }],
+  ['text beyond ASCII', [0xc3, 0xbc], { kind: 'text', text: 'ü' }],
+  ['the ends of lines and tabs', [97, 9, 13, 10], { kind: 'text', text: 'a\t\r\n' }],
+  ['what is no UTF-8', [0xff, 0x41], { kind: 'bytes', text: `000000  ff 41${' '.repeat(43)} .A` }],
+  ['controls, though they are UTF-8', [0, 1, 0x1b], { kind: 'bytes', size: 3 }],
+])('a body is read as what it is: %s', (_, bytes, expected) => {
+  expect(bodyOf(new Uint8Array(bytes))).toMatchObject(expected);
+});
+
+test('a dump has sixteen bytes a line, and no more of it than the page keeps', () => {
+  const body = bodyOf(new Uint8Array(10_000));
+  expect(body.cut).toBe(true);
+  expect(body.text.split('\n')).toHaveLength(256);
+  expect(body.text.split('\n').at(-1)).toMatch(/^000ff0 {2}(00 ){16} ?\.{16}$/);
+});
+
+test('what is long is folded after ten lines, or after as many letters', () => {
+  expect(fold('a\n'.repeat(9))).toBeUndefined();
+  expect(fold('a\n'.repeat(30))).toEqual({ start: Array(10).fill('a').join('\n'), lines: 31 });
+  expect(fold('x'.repeat(5_000))).toEqual({ start: 'x'.repeat(1_500), lines: 1 });
+});
+
+test('a filter asks for the destination, and for words in any case', () => {
+  const entry = entryOf({ headers: { destination: '/queue/a' }, binaryBody: new TextEncoder().encode('Shipped') });
+  expect(fits(entry, '', '')).toBe(true);
+  expect(fits(entry, '/queue/a', ' ship ')).toBe(true);
+  expect(fits(entry, '', 'queue/A')).toBe(true);
+  expect(fits(entry, '/queue', '')).toBe(false);
+  expect(fits(entry, '', 'lost')).toBe(false);
 });
 
 test('a list of users is a list, or nothing', () => {

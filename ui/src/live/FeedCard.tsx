@@ -2,51 +2,58 @@
 
 import { useSubscription } from '@herald/react';
 import { Button, TextInput } from '@mantine/core';
-import { type FormEvent, useEffect, useState } from 'react';
+import { type FormEvent, useEffect, useRef, useState } from 'react';
 import type { Feed } from '../feed';
-import { clock } from '../format';
-import { Json } from '../Json';
 import type { Settings } from '../settings';
-import { TraceLink } from '../TraceLink';
 import { Away } from './Away';
+import { Stream } from './Stream';
 
 interface Props {
   settings: Settings;
+  user: string;
   feed: Feed;
   onError: (words: string) => void;
 }
 
-export function FeedCard({ settings, feed, onError }: Props) {
+export function FeedCard({ settings, user, feed, onError }: Props) {
   const { userPrefix, broadcastPrefix } = settings;
   const [destinations, setDestinations] = useState([
     `${broadcastPrefix}/message`,
     `${userPrefix}${broadcastPrefix}/orders`,
   ]);
+  const [wanted, setWanted] = useState('');
+  const list = useRef<HTMLUListElement>(null);
+  const field = useRef<HTMLInputElement>(null);
   const add = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const form = event.currentTarget;
-    const wanted = `${new FormData(form).get('destination')}`.trim();
-    if (wanted) setDestinations((all) => (all.includes(wanted) ? all : [...all, wanted]));
-    form.reset();
+    const destination = wanted.trim();
+    if (destination) setDestinations((all) => (all.includes(destination) ? all : [...all, destination]));
+    setWanted('');
   };
   const remove = (gone: string) => setDestinations((all) => all.filter((destination) => destination !== gone));
+  /** The focus goes on to the next chip, or to the field: what had it is gone. */
+  const unsubscribe = (gone: string) => {
+    const buttons = [...(list.current?.querySelectorAll('button') ?? [])];
+    const at = destinations.indexOf(gone);
+    (buttons[at + 1] ?? buttons[at - 1] ?? field.current)?.focus();
+    remove(gone);
+  };
+  const named = `${userPrefix}/${user}/`;
   return (
     <section className="card" aria-labelledby="live-title">
       <div className="head">
         <h2 id="live-title">Notifications</h2>
-        <span className="count">
-          {feed.received.toLocaleString()} received{' '}
-          <Button variant="subtle" size="compact-xs" onClick={feed.clear}>
-            Clear
-          </Button>
-        </span>
+        <span className="count">{feed.received.toLocaleString()} received</span>
       </div>
       <form className="row" onSubmit={add}>
         <TextInput
+          ref={field}
           className="grow"
           name="destination"
           aria-label="Destination to subscribe to"
           placeholder={`${broadcastPrefix}/… or ${userPrefix}${broadcastPrefix}/…`}
+          value={wanted}
+          onChange={(event) => setWanted(event.currentTarget.value)}
           spellCheck={false}
           autoCapitalize="none"
           autoComplete="off"
@@ -58,14 +65,23 @@ export function FeedCard({ settings, feed, onError }: Props) {
           Subscribe
         </Button>
       </form>
-      <ul className="chips" id="subscriptions" aria-label="Subscriptions">
+      {wanted.startsWith(named) && (
+        <p className="hint" role="status">
+          Your own notifications come on{' '}
+          <code>
+            {userPrefix}/{wanted.slice(named.length)}
+          </code>
+          : whoever publishes names the user, and subscribers do not.
+        </p>
+      )}
+      <ul className="chips" id="subscriptions" aria-label="Subscriptions" ref={list}>
         {destinations.map((destination) => (
           <Listener
             key={destination}
             destination={destination}
             own={destination.startsWith(`${userPrefix}/`)}
             feed={feed}
-            onRemove={() => remove(destination)}
+            onRemove={() => unsubscribe(destination)}
             onRefused={(reason) => {
               remove(destination);
               onError(reason);
@@ -74,24 +90,7 @@ export function FeedCard({ settings, feed, onError }: Props) {
         ))}
       </ul>
       <Away destinations={destinations} />
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
-      <div className="scroll" role="log" aria-label="Notifications, newest first" tabIndex={0}>
-        <ol className="stream" id="stream">
-          {feed.entries.map(({ key, destination, at, body, cut, traceId }) => (
-            <li key={key}>
-              <div className="meta">
-                <span className="tag" data-own={destination.startsWith(`${userPrefix}/`) || undefined}>
-                  {destination}
-                </span>
-                <time dateTime={new Date(at).toISOString()}>{clock(at)}</time>
-                {traceId && <TraceLink settings={settings} traceId={traceId} />}
-              </div>
-              <Json text={cut ? `${body} … (cut here)` : body} />
-            </li>
-          ))}
-        </ol>
-        {feed.entries.length === 0 && <p className="empty">Nothing yet. Publish something, or wait for it.</p>}
-      </div>
+      <Stream settings={settings} feed={feed} />
     </section>
   );
 }

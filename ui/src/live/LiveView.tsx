@@ -20,7 +20,7 @@ interface Props {
 export function LiveView({ hidden, api, settings, user, feed, onError }: Props) {
   return (
     <div className="desk" id="desk" hidden={hidden} role="tabpanel" aria-labelledby="view-live">
-      <FeedCard settings={settings} feed={feed} onError={onError} />
+      <FeedCard settings={settings} user={user} feed={feed} onError={onError} />
       <div className="side">
         <Chat settings={settings} />
         <Online settings={settings} user={user} />

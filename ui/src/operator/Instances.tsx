@@ -1,12 +1,37 @@
 /** The instances of the cluster: what each says it holds, and its rates and memory from its own metrics. */
 
-import type { Instances as Cluster } from '../api';
-import { bytes, rate } from '../format';
+import { useEffect, useRef, useState } from 'react';
+import type { Instances as Cluster, InstanceDescription } from '../api';
+import { bytes, clock, rate } from '../format';
 import type { Seen } from '../meter';
 
 const COLUMNS = ['Users', 'Sessions', 'Out', 'Waiting', 'Memory'];
 
+/** How long an instance that is gone stays in the table, in ms. */
+const REMEMBERED = 10 * 60_000;
+
+interface Gone extends InstanceDescription {
+  /** Unix ms. */
+  at: number;
+}
+
+/** The instances that were there and are not any more, newest first. One that comes back under its name is another. */
+function useGone(cluster?: Cluster): Gone[] {
+  const before = useRef<InstanceDescription[]>([]);
+  const [gone, setGone] = useState<Gone[]>([]);
+  useEffect(() => {
+    if (!cluster) return;
+    const live = new Set(cluster.instances.map(({ id }) => id));
+    const at = Date.now();
+    const left = before.current.filter(({ id }) => !live.has(id)).map((one) => ({ ...one, at }));
+    before.current = cluster.instances;
+    setGone((all) => [...left, ...all.filter((one) => at - one.at < REMEMBERED && !live.has(one.id))].slice(0, 20));
+  }, [cluster]);
+  return gone;
+}
+
 export function Instances({ cluster, seen }: { cluster?: Cluster; seen: Seen[] }) {
+  const gone = useGone(cluster);
   const silent = new Set(cluster?.silent);
   const metered = new Map(seen.map((one) => [one.instance, one]));
   return (
@@ -44,6 +69,19 @@ export function Instances({ cluster, seen }: { cluster?: Cluster; seen: Seen[] }
                 <td className="number">{rate(metered.get(name)?.outRate)}</td>
                 <td className="number">{outbox_bytes === undefined ? '–' : bytes(outbox_bytes)}</td>
                 <td className="number">{metered.has(name) ? bytes(metered.get(name)?.residentBytes ?? 0) : '–'}</td>
+              </tr>
+            ))}
+            {gone.map(({ id, name, at }) => (
+              <tr key={id} className="gone">
+                <th scope="row" title={id}>
+                  {name}
+                </th>
+                <td colSpan={COLUMNS.length + 1}>
+                  <span className="pill" data-kind="bad">
+                    gone
+                  </span>{' '}
+                  <time dateTime={new Date(at).toISOString()}>{clock(at).slice(0, 8)}</time>
+                </td>
               </tr>
             ))}
           </tbody>

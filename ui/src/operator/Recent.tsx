@@ -39,7 +39,7 @@ export function Recent({ settings, feed, sent }: { settings: Settings; feed: Fee
       way: 'received' as const,
       at,
       destination,
-      body,
+      body: body.kind === 'empty' ? '(empty)' : body.text,
       traceId,
     })),
   ];
