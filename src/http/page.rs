@@ -87,6 +87,10 @@ impl Page {
                 .map(|path| path.as_str().to_owned())
                 .unwrap_or_default()
         };
+        let all = |paths: &[crate::destination::Path]| {
+            let texts: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
+            texts.join(" ")
+        };
         let list = state
             .list_destination
             .as_ref()
@@ -95,7 +99,7 @@ impl Page {
             ("{{ws_path}}", config.ws_path.to_string()),
             ("{{user_prefix}}", prefixes.user_prefix.as_str().to_owned()),
             ("{{application_prefix}}", first(&prefixes.application_prefixes)),
-            ("{{broadcast_prefix}}", first(&prefixes.broadcast_prefixes)),
+            ("{{broadcast_prefixes}}", all(&prefixes.broadcast_prefixes)),
             ("{{list_destination}}", list.unwrap_or_default()),
             ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
             // Last, since it contains braces itself.

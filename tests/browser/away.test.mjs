@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Way } from '../clients/way.mjs';
 import { Herald, enter, joined, lookAt, notification, openPage, post } from './support.mjs';
 
-const SUBSCRIBED = ['/queue/message', '/user/queue/orders'];
+const SUBSCRIBED = ['/queue/message', '/topic/news', '/user/queue/orders'];
 
 async function publish(herald, destination, payload, user) {
   const answer = await post(`${herald.http}/api/v1/notifications`, { destination, payload, ...(user && { user }) });

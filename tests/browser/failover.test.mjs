@@ -20,7 +20,7 @@ import {
 const BACK_WITHIN_MS = 3_000;
 /** `presence.instance_timeout` (5 s), and a slow and busy machine. */
 const GONE_BY_MS = 20_000;
-const SUBSCRIBED = ['/queue/message', '/user/queue/orders'];
+const SUBSCRIBED = ['/queue/message', '/topic/news', '/user/queue/orders'];
 
 /** Spans leave Herald, and the collector, in batches, and the collector waits for a trace to be whole. */
 const TRACED_BY_MS = 60_000;

@@ -29,7 +29,7 @@ async function signIn(page, name = 'ann') {
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
 }
 
-const entered = (page) => joined(page, ['/queue/message', '/user/queue/orders']);
+const entered = (page) => joined(page, ['/queue/message', '/topic/news', '/user/queue/orders']);
 
 /** That the page says so, and is where people sign in. */
 async function isTold(page, words) {

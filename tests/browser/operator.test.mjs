@@ -143,7 +143,7 @@ test('who is no operator is told what it takes', async (t) => {
   await page.getByRole('heading', { name: 'For operators' }).waitFor();
   await page.getByText('ROLE_ADMIN').waitFor();
   await page.getByRole('tab', { name: 'Live' }).click();
-  await joined(page, ['/queue/message', '/user/queue/orders']);
+  await joined(page, ['/queue/message', '/topic/news', '/user/queue/orders']);
 });
 
 test('the views change by the arrow keys, and what was received stays', async (t) => {

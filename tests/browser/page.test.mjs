@@ -30,10 +30,10 @@ test('a person logs in, subscribes, and sees what backends and the page itself s
   assert.equal(await page.getByText('for test2 alone').count(), 0);
 
   // A destination of one's own choice.
-  await page.getByLabel('Destination to subscribe to').fill('/topic/news');
+  await page.getByLabel('Destination to subscribe to').fill('/topic/weather');
   await page.getByRole('button', { name: 'Subscribe', exact: true }).click();
-  await joined(page, ['/queue/message', '/user/queue/orders', '/topic/news']);
-  await post(`${herald.http}/api/v1/broadcast/topic/news`, '<b>extra</b> & "quotes"', text);
+  await joined(page, ['/queue/message', '/topic/news', '/user/queue/orders', '/topic/weather']);
+  await post(`${herald.http}/api/v1/broadcast/topic/weather`, '<b>extra</b> & "quotes"', text);
   await notification(page, '<b>extra</b> & "quotes"');
 
   // From the page: a SEND, and a request.
@@ -49,9 +49,9 @@ test('a person logs in, subscribes, and sees what backends and the page itself s
   assert.match(await page.locator('#publish-result').innerText(), /^202, id /);
 
   // Unsubscribed: nothing more comes.
-  await page.getByRole('button', { name: 'Unsubscribe from /topic/news' }).click();
-  await joined(page, ['/queue/message', '/user/queue/orders']);
-  await post(`${herald.http}/api/v1/broadcast/topic/news`, 'too late', text);
+  await page.getByRole('button', { name: 'Unsubscribe from /topic/weather' }).click();
+  await joined(page, ['/queue/message', '/topic/news', '/user/queue/orders']);
+  await post(`${herald.http}/api/v1/broadcast/topic/weather`, 'too late', text);
   await post(`${herald.http}/api/v1/users/test1/queue/orders`, 'the last', text);
   await notification(page, 'the last');
   assert.equal(await page.getByText('too late').count(), 0);
@@ -72,7 +72,7 @@ test('refusals are told in words: a wrong password, a forbidden destination, a p
   await page.getByRole('alert').getByText('/elsewhere/x').waitFor();
   // The session ended with that; the page comes back with the subscriptions that were allowed.
   await page.locator('#state[data-state=on]').waitFor();
-  await joined(page, ['/queue/message', '/user/queue/orders']);
+  await joined(page, ['/queue/message', '/topic/news', '/user/queue/orders']);
   await post(`${herald.http}/api/v1/users/test1/queue/orders`, 'still here', text);
   await notification(page, 'still here');
   assert.match(await page.getByRole('alert').innerText(), /\/elsewhere\/x/, 'and still says what was refused');
@@ -84,6 +84,54 @@ test('refusals are told in words: a wrong password, a forbidden destination, a p
   await page.getByLabel('Destination', { exact: true }).fill('/elsewhere/x');
   await page.getByRole('button', { name: 'Publish' }).click();
   await page.getByText(/^400 .*\/destination/).waitFor();
+});
+
+test('a reload of the tab asks again, unless its user wanted to stay; logging out ends that', async (t) => {
+  const herald = await start(t);
+  const page = await openHerald(t, herald);
+  await enter(page);
+  await page.reload();
+  await page.getByRole('heading', { name: 'Log in' }).waitFor();
+  await page.getByLabel('Stay logged in').check();
+  await enter(page);
+  await page.reload();
+  await page.locator('#state[data-state=on]').waitFor();
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.reload();
+  await page.getByRole('heading', { name: 'Log in' }).waitFor();
+  assert.deepEqual(page.complaints, []);
+});
+
+test('what is no text, empty or long can be read; text of others stays within its box', async (t) => {
+  const herald = await start(t);
+  const page = await openHerald(t, herald);
+  await enter(page);
+  const send = (body, type) => post(`${herald.http}/api/v1/broadcast/topic/news`, body, { 'Content-Type': type });
+  await send(new Uint8Array([0, 255, 72, 101]), 'application/octet-stream');
+  const bytes = await notification(page, '00 ff 48 65');
+  await bytes.locator('summary').click();
+  await bytes.getByText('message-id').waitFor();
+  await send('', 'text/plain');
+  await page.getByText('Empty body.').waitFor();
+  await send(Array.from({ length: 30 }, (_, n) => `line ${n}`).join('\n'), 'text/plain');
+  const long = await notification(page, 'line 9');
+  assert.doesNotMatch(await long.innerText(), /line 10/);
+  await long.getByRole('button', { name: 'Show all 30 lines' }).click();
+  await long.getByText('line 29').waitFor();
+  await send(`\u202egnirts ${'\u0336\u0310'.repeat(40)}`, 'text/plain');
+  const piled = await notification(page, 'gnirts');
+  const styles = await piled.locator('pre').evaluate((pre) => {
+    const { contain, unicodeBidi } = getComputedStyle(pre);
+    return { contain, unicodeBidi };
+  });
+  assert.deepEqual(styles, { contain: 'paint', unicodeBidi: 'isolate' });
+
+  await page.getByLabel('Show only what has this text').fill('LINE 3');
+  assert.equal(await page.locator('#stream li').count(), 1);
+  await page.getByLabel('Show only what has this text').fill('');
+  await page.getByLabel('Destination to subscribe to').fill('/user/test1/queue/orders');
+  await page.getByText('Your own notifications come on').waitFor();
+  assert.deepEqual(page.complaints, []);
 });
 
 test('everybody online is listed, and the list follows who comes and goes', async (t) => {
@@ -107,9 +155,9 @@ test('a lost connection comes back by itself, subscribed as before', async (t) =
   const herald = await start(t);
   const page = await openHerald(t, herald);
   await enter(page);
-  await page.getByLabel('Destination to subscribe to').fill('/topic/news');
+  await page.getByLabel('Destination to subscribe to').fill('/topic/weather');
   await page.keyboard.press('Enter');
-  await joined(page, ['/queue/message', '/user/queue/orders', '/topic/news']);
+  await joined(page, ['/queue/message', '/topic/news', '/user/queue/orders', '/topic/weather']);
   // Every attempt to connect, when it was made.
   const attempts = [];
   page.on('websocket', () => attempts.push(Date.now()));
@@ -120,8 +168,8 @@ test('a lost connection comes back by itself, subscribed as before', async (t) =
   while (attempts.length < 4) await page.waitForEvent('websocket', { timeout: 30_000 });
   await herald.restart(t);
   await page.locator('#state[data-state=on]').waitFor({ timeout: 40_000 });
-  await joined(page, ['/queue/message', '/user/queue/orders', '/topic/news']);
-  await post(`${herald.http}/api/v1/broadcast/topic/news`, 'after the restart', text);
+  await joined(page, ['/queue/message', '/topic/news', '/user/queue/orders', '/topic/weather']);
+  await post(`${herald.http}/api/v1/broadcast/topic/weather`, 'after the restart', text);
   await notification(page, 'after the restart');
   await page.getByText('1 in the cluster').waitFor();
   assert.equal(await page.getByRole('alert').isVisible(), false);
@@ -185,11 +233,11 @@ test('the keyboard alone is enough to log in, to send and to log out', async (t)
   await keys.press('Tab');
   await keys.type('test');
   await keys.press('Enter');
-  await joined(page, ['/queue/message', '/user/queue/orders']);
+  await joined(page, ['/queue/message', '/topic/news', '/user/queue/orders']);
   await page.waitForFunction(() => document.activeElement?.name === 'destination');
-  await keys.type('/topic/news');
+  await keys.type('/topic/weather');
   await keys.press('Enter');
-  await joined(page, ['/queue/message', '/user/queue/orders', '/topic/news']);
+  await joined(page, ['/queue/message', '/topic/news', '/user/queue/orders', '/topic/weather']);
 
   await tabTo('message');
   await keys.type('typed');
@@ -233,7 +281,7 @@ for (const colorScheme of ['light', 'dark']) {
       await page.getByText('1 in the cluster').waitFor();
       await page.getByLabel('Destination to subscribe to').fill(`/topic/${'long/'.repeat(14)}name`);
       await page.keyboard.press('Enter');
-      await page.waitForFunction(() => document.querySelectorAll('#subscriptions li').length === 3);
+      await page.waitForFunction(() => document.querySelectorAll('#subscriptions li').length === 4);
       await page.getByRole('button', { name: 'Publish' }).click();
       await page.getByText('202, id').waitFor();
       await look('desk');

@@ -84,7 +84,7 @@ export async function logIn(page, user = 'test1', password = 'test') {
 /** Logs in and waits until all of the page's subscriptions have joined. */
 export async function enter(page, user = 'test1') {
   await logIn(page, user);
-  await joined(page, ['/queue/message', '/user/queue/orders']);
+  await joined(page, ['/queue/message', '/topic/news', '/user/queue/orders']);
 }
 
 /** Waits until exactly these subscriptions stand, each confirmed by the server: an open one ends in "…". */

@@ -1,10 +1,13 @@
-/** Who is logged in, and the two pages that follow from it. Passwords and tokens live in this page's memory, and end with it. */
+/** Who is logged in, and the two pages that follow from it. Passwords and tokens live in this page's memory, and end with it, but for a
+ *  password that its user wants to outlive a reload. */
 
 import { HeraldProvider } from '@herald/react';
 import { useCallback, useEffect, useState } from 'react';
+import type { Credentials } from './api';
 import { Bar } from './Bar';
 import { Desk } from './Desk';
 import { byPassword, type Identity } from './identity';
+import { keep, kept } from './kept';
 import { Login } from './Login';
 import type { Provider, SignIn } from './oidc';
 import type { Settings } from './settings';
@@ -18,12 +21,17 @@ interface Props {
 }
 
 export function App({ settings, provider, arrival }: Props) {
-  const [identity, setIdentity] = useState<Identity>();
+  const [identity, setIdentity] = useState<Identity | undefined>(() => {
+    const before = provider ? undefined : kept();
+    return before && byPassword(before);
+  });
+  const [lastUser, setLastUser] = useState<string>();
   const [signIn, setSignIn] = useState<SignIn>();
   const [problem, setProblem] = useState<string>();
   const [arrives, setArrives] = useState(arrival !== undefined);
   const leave = useCallback((why?: string) => {
     setProblem(why);
+    keep(undefined);
     setIdentity(undefined);
     setSignIn(undefined);
   }, []);
@@ -39,9 +47,11 @@ export function App({ settings, provider, arrival }: Props) {
       .finally(() => setArrives(false));
   }, [arrival]);
   if (!identity) {
-    const enter = (given: Identity) => {
+    const enter = (credentials: Credentials, stay: boolean) => {
       setProblem(undefined);
-      setIdentity(given);
+      setLastUser(credentials.user);
+      keep(stay ? credentials : undefined);
+      setIdentity(byPassword(credentials));
     };
     return (
       <>
@@ -56,7 +66,8 @@ export function App({ settings, provider, arrival }: Props) {
           <Login
             problem={problem}
             provider={provider}
-            onEnter={(credentials) => enter(byPassword(credentials))}
+            user={problem && lastUser}
+            onEnter={enter}
             onProblem={setProblem}
           />
         )}

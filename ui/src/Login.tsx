@@ -1,6 +1,6 @@
 /** What stands before everything else: the form, or the way to the provider. */
 
-import { Button, PasswordInput, TextInput } from '@mantine/core';
+import { Button, Checkbox, PasswordInput, TextInput } from '@mantine/core';
 import { type FormEvent, useState } from 'react';
 import type { Credentials } from './api';
 import type { Provider } from './oidc';
@@ -8,11 +8,14 @@ import type { Provider } from './oidc';
 interface Props {
   problem?: string;
   provider?: Provider;
-  onEnter: (credentials: Credentials) => void;
+  /** Who tried last: a wrong password does not cost the name. */
+  user?: string;
+  /** `stay`: through a reload of this tab. */
+  onEnter: (credentials: Credentials, stay: boolean) => void;
   onProblem: (words?: string) => void;
 }
 
-export function Login({ problem, provider, onEnter, onProblem }: Props) {
+export function Login({ problem, provider, user, onEnter, onProblem }: Props) {
   const [byPassword, setByPassword] = useState(!provider);
   return (
     <main id="main" tabIndex={-1}>
@@ -26,7 +29,7 @@ export function Login({ problem, provider, onEnter, onProblem }: Props) {
         <p className="muted">Notifications arrive over STOMP on a WebSocket of this instance.</p>
         {provider && <SignInButton provider={provider} onProblem={onProblem} />}
         {byPassword ? (
-          <PasswordForm onEnter={onEnter} />
+          <PasswordForm user={user} onEnter={onEnter} />
         ) : (
           <Button variant="subtle" size="compact-sm" onClick={() => setByPassword(true)}>
             Use a password instead
@@ -57,11 +60,11 @@ function SignInButton({ provider, onProblem }: { provider: Provider; onProblem: 
   );
 }
 
-function PasswordForm({ onEnter }: { onEnter: (credentials: Credentials) => void }) {
+function PasswordForm({ user, onEnter }: Pick<Props, 'user' | 'onEnter'>) {
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const data = new FormData(event.currentTarget);
-    onEnter({ user: `${data.get('user')}`, password: `${data.get('password')}` });
+    onEnter({ user: `${data.get('user')}`, password: `${data.get('password')}` }, data.get('stay') !== null);
   };
   return (
     <form onSubmit={submit}>
@@ -72,9 +75,10 @@ function PasswordForm({ onEnter }: { onEnter: (credentials: Credentials) => void
         autoCapitalize="none"
         spellCheck={false}
         maxLength={255}
+        defaultValue={user}
         required
         withAsterisk={false}
-        autoFocus
+        autoFocus={!user}
       />
       <PasswordInput
         label="Password"
@@ -82,8 +86,10 @@ function PasswordForm({ onEnter }: { onEnter: (credentials: Credentials) => void
         autoComplete="current-password"
         required
         withAsterisk={false}
+        autoFocus={Boolean(user)}
         visibilityToggleButtonProps={{ 'aria-label': 'Show or hide what is typed' }}
       />
+      <Checkbox name="stay" size="xs" label="Stay logged in when this tab is loaded again" />
       <Button type="submit" mt={4}>
         Connect
       </Button>

@@ -8,7 +8,9 @@ export interface Settings {
   base: string;
   userPrefix: string;
   applicationPrefix: string;
+  /** The first of them. */
   broadcastPrefix: string;
+  broadcastPrefixes: string[];
   listDestination: string;
   /** With `{trace_id}` in it; empty: traces have no page. */
   traceUrl: string;
@@ -33,12 +35,14 @@ export function readSettings(data: DOMStringMap, location: Pick<Location, 'href'
     audience: value('oidcAudience', ''),
   };
   ws.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+  const prefixes = value('broadcastPrefixes', '/queue /topic').split(' ').filter(Boolean);
   return {
     wsUrl: ws.href,
     base: base.href,
     userPrefix: value('userPrefix', '/user'),
     applicationPrefix: value('applicationPrefix', '/app'),
-    broadcastPrefix: value('broadcastPrefix', '/queue'),
+    broadcastPrefix: prefixes[0] ?? '',
+    broadcastPrefixes: prefixes,
     listDestination: value('listDestination', '/queue/users'),
     traceUrl: value('traceUrl', ''),
     ...(oidc && { oidc }),

@@ -104,6 +104,9 @@ test('a wrong password leads back to the form', async () => {
   await enter('wrong');
   expect(screen.getByRole('alert').textContent).toBe('Wrong user or password.');
   expect(screen.getByRole('button', { name: 'Connect' })).toBeTruthy();
+  expect(screen.getByLabelText<HTMLInputElement>('User').value, 'the name stays').toBe('test1');
+  expect(document.activeElement?.getAttribute('name')).toBe('password');
+  expect(sessionStorage).toHaveLength(0);
 });
 
 test('a restart is no error: the bar counts down, the feed stays, the page comes back', async () => {
@@ -151,7 +154,7 @@ test('a gap is said, with the destinations of the feed and why', async () => {
   server.restart();
   await pass(1_000);
   expect(away()).toMatch(
-    /^Gap: reload what depends on \/queue\/message, \/user\/queue\/orders\. .* Herald has restarted, and its history with it\.$/,
+    /^Gap: reload what depends on \/queue\/message, \/topic\/news, \/user\/queue\/orders\. .* Herald has restarted, and its history with it\.$/,
   );
 });
 
@@ -196,6 +199,8 @@ test('whoever unsubscribes by the keyboard stays among the subscriptions', async
   await enter();
   const focused = () => document.activeElement?.getAttribute('aria-label');
   await press('Unsubscribe from /queue/message');
+  expect(focused()).toBe('Unsubscribe from /topic/news');
+  await press('Unsubscribe from /topic/news');
   expect(focused()).toBe('Unsubscribe from /user/queue/orders');
   await press('Unsubscribe from /user/queue/orders');
   expect(focused()).toBe('Destination to subscribe to');

@@ -27,7 +27,12 @@ test('settings come from the page, wherever it is mounted; on the development se
     traceUrl: 'http://j/{trace_id}',
   });
   const developed = readSettings({ wsPath: '{{ws_path}}' }, { href: 'http://h:5173/', protocol: 'http:' });
-  expect(developed).toMatchObject({ wsUrl: 'ws://h:5173/ws', broadcastPrefix: '/queue', traceUrl: '' });
+  expect(developed).toMatchObject({
+    wsUrl: 'ws://h:5173/ws',
+    broadcastPrefix: '/queue',
+    broadcastPrefixes: ['/queue', '/topic'],
+    traceUrl: '',
+  });
 });
 
 test('a trace has an address where the configuration knows one', () => {

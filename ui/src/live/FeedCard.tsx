@@ -16,9 +16,11 @@ interface Props {
 }
 
 export function FeedCard({ settings, user, feed, onError }: Props) {
-  const { userPrefix, broadcastPrefix } = settings;
+  const { userPrefix, broadcastPrefix, broadcastPrefixes } = settings;
+  // Where the first commands of the documentation publish.
   const [destinations, setDestinations] = useState([
     `${broadcastPrefix}/message`,
+    ...(broadcastPrefixes.includes('/topic') ? ['/topic/news'] : []),
     `${userPrefix}${broadcastPrefix}/orders`,
   ]);
   const [wanted, setWanted] = useState('');
