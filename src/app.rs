@@ -19,6 +19,7 @@ use crate::drain::{self, Phase, Stop};
 use crate::envelope::{BrowserBaggage, Kind};
 use crate::http::access::Policy;
 use crate::http::certificate::Certificate;
+use crate::http::permission::session::Explainer;
 use crate::http::{self, listener};
 use crate::instance::Instance;
 use crate::limit::Total;
@@ -26,7 +27,7 @@ use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::recent::Recent;
 use crate::session::anonymous::AnonymousPlaces;
-use crate::session::application::{Application, Route};
+use crate::session::application::Application;
 use crate::session::context::{Context, RESUMES_AT_ONCE};
 use crate::session::driver;
 use crate::session::per_user::{PerUser, cluster::Cluster};
@@ -106,6 +107,7 @@ struct Core {
     cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
     policy: Policy,
+    explainer: Explainer,
     fetchers: Fetchers,
     metrics: Metrics,
     tracer: Tracer,
@@ -194,14 +196,7 @@ impl App {
         audit.started(&config.digest());
         let authenticator = Authenticator::of(users, &issuers, &config.login, metrics.clone(), audit.clone())
             .map_err(|error| Error::Failure(error.to_string()))?;
-        let recent = Arc::new(Recent::new(config.application.routes.iter().filter_map(
-            |route| match route {
-                Route::Recent {
-                    destination, count, ..
-                } => Some((destination.clone(), *count)),
-                _ => None,
-            },
-        )));
+        let recent = Arc::new(Recent::new(settings::recent(&config)));
         let tap = Tap::new(config.api.taps, config.api.tap_destinations);
         let baggage = BrowserBaggage::new(&config.tracing.baggage_to_browsers);
         let (phase, phase_seen) = watch::channel(Phase::Starting);
@@ -230,6 +225,7 @@ impl App {
             audit: audit.clone(),
             list_destination: config.presence.list_destination.clone(),
         };
+        let explainer = Explainer::of(&state);
         let per_user = PerUser::new(&config.limits);
         let cluster = Arc::new(Cluster::new(
             per_user.clone(),
@@ -244,7 +240,14 @@ impl App {
             bus: bus.clone(),
             publisher,
             presence: presence.clone(),
-            rules: rules(&config, &authenticator, permissions, &audit, header_limits),
+            rules: rules(
+                &config,
+                &authenticator,
+                permissions,
+                &audit,
+                &metrics,
+                header_limits,
+            ),
             application: Application {
                 routes: config.application.routes.clone(),
                 errors: config.application.errors.clone(),
@@ -294,6 +297,7 @@ impl App {
             cluster,
             authenticator,
             policy,
+            explainer,
             fetchers,
             metrics,
             tracer,

@@ -114,13 +114,16 @@ fn explain_permission(args: explain::PermissionArgs) -> Result<(), u8> {
     let (_, prepared) = prepare(args.config)?;
     let subject = match (args.who.user, args.who.key) {
         _ if args.who.anonymous => Subject::Anonymous,
+        _ if args.who.token_file.is_some() => {
+            let token = token::read(args.who.token_file.as_deref());
+            Subject::Token(token.map_err(|error| failure(&error))?)
+        }
         (Some(user), _) => Subject::User(user),
         (None, key) => Subject::Key(key.unwrap_or_default()),
     };
     let (action, destination) = args.what.action().ok_or(EXIT_USAGE)?;
-    let decision = prepared
-        .explain(&subject, action, destination)
-        .map_err(|error| failure(&error))?;
+    let decision = block_on(Box::pin(prepared.explain(&subject, action, destination)))?;
+    let decision = decision.map_err(|error| failure(&error))?;
     let text = match args.json {
         true => serde_json::to_string(&decision).map(|line| line + "\n"),
         false => Ok(explain::render(&decision)),

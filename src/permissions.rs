@@ -14,6 +14,7 @@ use rule::{Compiled, List};
 mod ask;
 mod built_in;
 mod decision;
+mod granted;
 mod pattern;
 mod refusal;
 mod rule;
@@ -82,21 +83,21 @@ impl Permissions {
         Self {
             closed: config.default == Otherwise::Closed,
             subscribe: Compiled::all(
-                List::of_rules("permissions.subscribe"),
+                List::of_rules("permissions.subscribe", Action::Subscribe),
                 subscribe,
                 prefixes,
                 suits_subscribe,
                 findings,
             ),
             send: Compiled::all(
-                List::of_rules("permissions.send"),
+                List::of_rules("permissions.send", Action::Send),
                 send,
                 prefixes,
                 |_| Ok(()),
                 findings,
             ),
             publish: Compiled::all(
-                List::of_rules("permissions.publish"),
+                List::of_rules("permissions.publish", Action::Publish),
                 publish,
                 prefixes,
                 suits_publish,

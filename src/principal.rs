@@ -10,12 +10,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::deceptive::is_deceptive;
 
 mod attributes;
+mod granted;
 mod role;
 
 pub use attributes::{
     ATTRIBUTE_MAX_BYTES, ATTRIBUTE_VALUES_MAX, ATTRIBUTES_MAX, ATTRIBUTES_MAX_BYTES, Attributes,
     AttributesError, is_attribute_name,
 };
+pub use granted::{GRANTED_MAX, GRANTED_MAX_BYTES, Granted, GrantedError};
 pub use role::{ROLE_ADMIN, ROLE_ANONYMOUS, ROLE_PUBLISHER, ROLE_USER, Role};
 
 /// The longest user name, in bytes of UTF-8 (docs/auth.md).
@@ -166,6 +168,8 @@ struct Known {
     roles: Box<[Box<str>]>,
     attributes: Attributes,
     origin: Origin,
+    /// Most have none.
+    granted: Option<Box<Granted>>,
 }
 
 impl Principal {
@@ -195,6 +199,7 @@ impl Principal {
             roles: roles.into_iter().map(Into::into).collect(),
             attributes,
             origin,
+            granted: None,
         };
         Self {
             known: Arc::new(known),
@@ -219,6 +224,20 @@ impl Principal {
     /// Whether nobody vouches for it.
     pub fn is_anonymous(&self) -> bool {
         self.known.origin == Origin::Anonymous
+    }
+
+    /// The same, whose own token says what it may do. Not for one that was cloned: that is as it was proven.
+    #[must_use]
+    pub fn granting(mut self, granted: Option<Granted>) -> Self {
+        if let Some(known) = Arc::get_mut(&mut self.known) {
+            known.granted = granted.map(Box::new);
+        }
+        self
+    }
+
+    /// What its own token says it may do. `None`: that says nothing of it, or there is none.
+    pub fn granted(&self) -> Option<&Granted> {
+        self.known.granted.as_deref()
     }
 
     /// The same with another end, in Unix ms; `None` if it has none. 0 is the moment after 0.

@@ -7,6 +7,7 @@ use super::Core;
 use crate::control::desk::Desk;
 use crate::control::{debug_sampling, describe, explain, log_level, session_user, sessions, trace_marks};
 use crate::delivery::registry::Registry;
+use crate::http::permission::session::Explainer;
 use crate::presence::Presence;
 use crate::probe;
 use crate::recent::{self, Recent};
@@ -37,6 +38,7 @@ impl Core {
             &self.recent,
             &self.tracer,
             &self.audit,
+            &self.explainer,
         )
     }
 }
@@ -49,12 +51,14 @@ fn desk(
     recent: &Arc<Recent>,
     tracer: &Tracer,
     audit: &Audit,
+    explainer: &Explainer,
 ) -> Desk {
     let mut desk = Desk::default();
     presence.register(&mut desk);
     sessions::register(&mut desk, registry, audit);
     session_user::register(&mut desk, registry);
     explain::register(&mut desk, registry);
+    explainer.register(&mut desk);
     describe::register(&mut desk, registry);
     log_level::register(&mut desk, audit);
     debug_sampling::register(&mut desk, tracer, audit);
@@ -76,11 +80,14 @@ mod tests {
     use crate::bus::embedded::EmbeddedBus;
     use crate::bus::{self, Bus, ControlMessage, Responder};
     use crate::control::question::PAYLOAD_MAX_BYTES;
+    use crate::destination::Prefixes;
     use crate::destination::{Path, Target};
     use crate::envelope::{Envelope, HeaderLimits, MessageId};
+    use crate::http::access::Policy;
     use crate::instance::Instance;
+    use crate::permissions::Permissions;
     use crate::session::per_user::PerUser;
-    use crate::setting::{ByteSize, Limits};
+    use crate::setting::{ByteSize, Findings, Limits};
     use crate::telemetry::metrics::Metrics;
 
     fn made() -> Desk {
@@ -116,7 +123,22 @@ mod tests {
         envelope.timestamp_ms = 5;
         recent.record(&envelope);
         let (cluster, recent) = (Arc::new(cluster), Arc::new(recent));
-        desk(&registry, &presence, &cluster, &recent, &Tracer::default(), audit)
+        let (prefixes, mut findings) = (Prefixes::default(), Findings::default());
+        let explainer = Explainer {
+            registry: registry.clone(),
+            permissions: Arc::new(Permissions::new(&Default::default(), &prefixes, &mut findings)),
+            policy: Policy::new(&Default::default(), &prefixes, &mut findings),
+            prefixes: Arc::new(prefixes),
+        };
+        desk(
+            &registry,
+            &presence,
+            &cluster,
+            &recent,
+            &Tracer::default(),
+            audit,
+            &explainer,
+        )
     }
 
     async fn ask(desk: &Desk, kind: &str, payload: impl Into<Bytes>) -> Option<Bytes> {
@@ -153,6 +175,11 @@ mod tests {
                 "sessions.user",
                 r#"{"session":"01JDEXAMPRE0000000000000AA"}"#,
                 r#"{"user":null}"#,
+            ),
+            (
+                "permissions.explain",
+                r#"{"session":"01JDEXAMPRE0000000000000AA","action":"send","destination":"/app/x"}"#,
+                r#"{"user":null,"decision":null,"unexplained":null}"#,
             ),
             (
                 "sessions.seats",
@@ -237,6 +264,7 @@ mod tests {
         let known = [
             "instance.describe",
             "log.level",
+            "permissions.explain",
             "probe.echo",
             "recent.list",
             "sessions.disconnect",

@@ -4,7 +4,8 @@
 use super::prepare::Prepared;
 use super::settings;
 use crate::permissions::{Action, Decision, Who};
-use crate::principal::Principal;
+use crate::principal::{Origin, Principal};
+use crate::setting::Secret;
 
 /// Who is asked about, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,14 +16,21 @@ pub enum Subject {
     Key(String),
     /// An anonymous session.
     Anonymous,
+    /// Whoever a token proves.
+    Token(Secret),
 }
 
 impl Prepared {
     /// Explains whether `subject` may do `action` at `destination`.
     ///
     /// # Errors
-    /// In words: there is no such user or key, or the destination means nothing.
-    pub fn explain(&self, subject: &Subject, action: Action, destination: &str) -> Result<Decision, String> {
+    /// In words: there is no such user or key, the token is not taken, or the destination means nothing.
+    pub async fn explain(
+        &self,
+        subject: &Subject,
+        action: Action,
+        destination: &str,
+    ) -> Result<Decision, String> {
         let words = |error: super::Error| error.to_string();
         let permissions = settings::permissions(&self.config).map_err(words)?;
         let explain = |who: Who<'_>| {
@@ -33,6 +41,15 @@ impl Prepared {
             Subject::User(name) => {
                 let principal = self.users.get(name);
                 let principal = principal.ok_or("there is no such user in auth.users and auth.users_file")?;
+                Ok(explain(Who::User(&principal))?.unless_barred(self.policy.bars_user(action, &principal)))
+            }
+            Subject::Token(token) => {
+                let (report, _) = self.inspect(token, None).await;
+                let outcome = report.outcome;
+                let verified = outcome.map_err(|words| format!("the token is not taken: {words}"))?;
+                let origin = Origin::Issuer(verified.issuer);
+                let principal = Principal::of(origin, verified.user, verified.roles, verified.attributes);
+                let principal = principal.granting(verified.granted);
                 Ok(explain(Who::User(&principal))?.unless_barred(self.policy.bars_user(action, &principal)))
             }
             Subject::Anonymous => {

@@ -6,6 +6,7 @@ use super::Error;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::delivery::registry;
+use crate::destination::Path;
 use crate::envelope::{HeaderLimits, Kept};
 use crate::instance::Instance;
 use crate::interceptor::Chain;
@@ -14,6 +15,7 @@ use crate::interceptor::authorize::Authorize;
 use crate::interceptor::rate_limit::RateLimit;
 use crate::limit::Total;
 use crate::permissions::Permissions;
+use crate::session::application::Route;
 use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::setting::Findings;
@@ -54,6 +56,16 @@ pub(super) fn registry_settings(config: &Config, kept: Kept) -> registry::Settin
     }
 }
 
+/// The destinations whose newest bodies are kept for the chat's routes, and how many.
+pub(super) fn recent(config: &Config) -> impl Iterator<Item = (Path, usize)> {
+    config.application.routes.iter().filter_map(|route| match route {
+        Route::Recent {
+            destination, count, ..
+        } => Some((destination.clone(), *count)),
+        _ => None,
+    })
+}
+
 /// `[permissions]`, knowing what the built-in routes do.
 pub(super) fn permissions(config: &Config) -> Result<Arc<Permissions>, Error> {
     let mut findings = Findings::default();
@@ -71,6 +83,7 @@ pub(super) fn rules(
     authenticator: &Arc<Authenticator>,
     permissions: Arc<Permissions>,
     audit: &Audit,
+    metrics: &Metrics,
     headers: HeaderLimits,
 ) -> Rules {
     Rules {
@@ -78,7 +91,7 @@ pub(super) fn rules(
         chain: Chain::new(vec![
             Box::new(Authenticate::new(authenticator.clone())),
             Box::new(RateLimit::new(&config.limits)),
-            Box::new(Authorize::new(permissions, audit.clone())),
+            Box::new(Authorize::new(permissions, audit.clone(), metrics.clone())),
         ]),
         limits: state::Limits {
             id_bytes: config.limits.id_bytes.0,

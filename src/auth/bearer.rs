@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
@@ -181,7 +181,10 @@ impl Bearer {
         let index = index.ok_or(Fault::Refused(Refusal::Issuer))?;
         let keys = self.candidates(index, &unproven).await?;
         let prove: Prove = Arc::new(move || Outcome::Token(proof(&unproven, &keys)));
-        match gates.proves(digest, prove, address).await.map_err(Fault::Gate)? {
+        let begun = Instant::now();
+        let proven = gates.proves(digest, prove, address).await;
+        self.metrics.token_verify.observe(begun.elapsed(), None);
+        match proven.map_err(Fault::Gate)? {
             Outcome::Token(Ok(proof)) => {
                 let principal = proof.principal.clone();
                 if let Some(remembered) = &self.remembered {
@@ -246,9 +249,11 @@ fn proof(unproven: &Unproven, keys: &[Arc<Key>]) -> Result<Proof, Refusal> {
         user,
         roles,
         attributes,
+        granted,
         ends_ms,
         ..
     } = verified;
-    let principal = Principal::of(Origin::Issuer(issuer), user, roles, attributes).ending(Some(ends_ms));
+    let principal = Principal::of(Origin::Issuer(issuer), user, roles, attributes);
+    let principal = principal.granting(granted).ending(Some(ends_ms));
     Ok(Proof { principal, key })
 }

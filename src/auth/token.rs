@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, Validation, decode};
 use serde::de::IgnoredAny;
 
 use super::keys::{Candidates, Key, KeyId, KeySet};
-use crate::principal::{Attributes, Role, UserName};
+use crate::principal::{Attributes, Granted, Role, UserName};
 use crate::setting::Secret;
 use claims::{Claims, Header};
 use issuer::Issuer;
@@ -55,6 +55,8 @@ pub struct Verified {
     pub roles: Vec<Role>,
     /// What rules may ask for.
     pub attributes: Attributes,
+    /// What the token itself permits (`permissions_claim`).
+    pub granted: Option<Granted>,
     /// `jti`: by it one token can be revoked.
     pub token_id: Option<Box<str>>,
     /// `iat`, in Unix milliseconds.

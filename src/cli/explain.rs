@@ -2,6 +2,7 @@
 //! it.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -15,7 +16,8 @@ pub enum Explain {
     #[command(
         after_help = "Examples:\n  herald explain permission --config herald.toml --user alice --subscribe /queue/orders\n  \
         herald explain permission --config herald.toml --key shop --publish /user/queue/orders\n  \
-        herald explain permission --config herald.toml --anonymous --subscribe /topic/news\n\n\
+        herald explain permission --config herald.toml --anonymous --subscribe /topic/news\n  \
+        herald explain permission --config herald.toml --token-file token --subscribe /queue/tenant/acme/x\n\n\
         Exit code: 0 if it is permitted, 1 if not."
     )]
     Permission(PermissionArgs),
@@ -51,6 +53,9 @@ pub struct WhoArgs {
     /// An anonymous session.
     #[arg(long)]
     pub anonymous: bool,
+    /// Whoever the token in this file proves, as a login would find it; '-' is standard input. Fetches its issuer's keys.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 }
 
 /// What is asked about.

@@ -21,7 +21,7 @@ use crate::close_reason::CloseReason;
 use crate::destination::{Path, Target};
 use crate::envelope::{Envelope, Kept, Kind, Position, unix_ms};
 use crate::limit::Limit;
-use crate::principal::UserName;
+use crate::principal::{Principal, UserName};
 
 pub use super::command::SessionView;
 pub use super::mailbox::Sending;
@@ -296,10 +296,17 @@ impl Registry {
 
     /// The user of the session with this id, if this instance holds it. Walks every session: for rare needs.
     pub async fn user_of(&self, session: &str) -> Option<UserName> {
+        let principal = self.principal_of(session).await?;
+        Some(principal.user().clone())
+    }
+
+    /// Whom the session with this id belongs to, likewise.
+    pub async fn principal_of(&self, session: &str) -> Option<Principal> {
         for shard in self.shards() {
             let session: Box<str> = session.into();
-            if let Some(user) = self.ask(shard, move |shard| shard.user_of(&session)).await {
-                return Some(user);
+            let found = self.ask(shard, move |shard| shard.principal_of(&session)).await;
+            if found.is_some() {
+                return found;
             }
         }
         None

@@ -20,6 +20,7 @@ use crate::envelope::{Envelope, Kept, Position};
 use crate::permissions::{Action, Permissions};
 use crate::publish::{Publishing, Source};
 use crate::telemetry::audit::{Audit, Refused};
+use crate::telemetry::metrics::Metrics;
 
 mod array;
 pub(crate) mod message;
@@ -80,12 +81,19 @@ impl IntoResponse for Accepted {
 }
 
 /// By which permissions whose notification it is, and who is told if they refuse it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct May<'a> {
     pub permissions: &'a Permissions,
     pub audit: &'a Audit,
+    pub metrics: &'a Metrics,
     pub caller: &'a Caller,
     pub address: IpAddr,
+}
+
+impl std::fmt::Debug for May<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "May({})", self.caller)
+    }
 }
 
 impl May<'_> {
@@ -97,6 +105,10 @@ impl May<'_> {
         let action = Action::Publish;
         let decided = self.permissions.decide(action, self.caller.who(), target.into());
         decided.map_err(|refusal| {
+            self.metrics
+                .permission_refusals
+                .with_label_values(&[action.label()])
+                .inc();
             let rule = refusal.rule();
             let (user, path) = match target {
                 Target::Broadcast(path) => (None, path),
@@ -125,6 +137,7 @@ impl Api {
         May {
             permissions: &self.state.permissions,
             audit: &self.state.audit,
+            metrics: &self.state.metrics,
             caller: &publisher.caller,
             address: publisher.address,
         }

@@ -6,16 +6,23 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::{Extension, Json};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::api::Api;
+use super::ask::ask_others;
 use super::audit::Deed;
 use super::error::ApiError;
 use super::notifications::request::User;
 use super::refusals;
 use crate::permissions::{Action, Decision, Who};
 use crate::telemetry::audit::event::What;
+use crate::telemetry::trace::decide::session_id;
+
+pub(crate) mod session;
+
+use session::{ExplainSession, Explained, Explainer, OfSession};
 
 /// The query.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -28,23 +35,38 @@ pub(crate) struct Question {
     /// Where: as a client writes it; of what is published, `/user/queue/orders` is any user's.
     #[param(example = "/queue/orders")]
     destination: String,
-    /// By this user of the configuration or the users file. Either this or `key`.
+    /// By this user of the configuration or the users file. Either this, `key` or `session`.
     #[param(value_type = Option<User>)]
     user: Option<String>,
     /// By the holder of this key.
     key: Option<String>,
+    /// By this live session, wherever it is: CONNECTED's `session`.
+    session: Option<String>,
 }
 
 /// What is to be done.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Asked {
+pub(crate) enum Asked {
+    /// SUBSCRIBE.
     Subscribe,
+    /// SEND.
     Send,
+    /// A notification over REST.
     Publish,
 }
 
-/// Says whether a user, or the holder of a key, may SUBSCRIBE, SEND or publish somewhere: each rule that was looked at, whether
+impl Asked {
+    fn action(self) -> Action {
+        match self {
+            Self::Subscribe => Action::Subscribe,
+            Self::Send => Action::Send,
+            Self::Publish => Action::Publish,
+        }
+    }
+}
+
+/// Says whether a user, the holder of a key, or a live session may SUBSCRIBE, SEND or publish somewhere: each rule that was looked at, whether
 /// it fits, what its conditions compared, and which decided. A refusal is a 200 as well.
 #[utoipa::path(
     get,
@@ -54,7 +76,7 @@ enum Asked {
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 200, description = "Permitted or not", body = Decision),
-        (status = 404, description = "No such user or key", body = crate::problem::Problem),
+        (status = 404, description = "No such user, key or session", body = crate::problem::Problem),
         refusals::OfUser,
     )
 )]
@@ -62,15 +84,10 @@ pub(crate) async fn get_permission(
     State(api): State<Arc<Api>>,
     Extension(deed): Extension<Deed>,
     question: Result<Query<Question>, QueryRejection>,
-) -> Result<Json<Decision>, ApiError> {
-    let expected =
-        "expected ?action=subscribe, send or publish, &destination=…, and either &user=… or &key=…";
+) -> Result<Json<Box<RawValue>>, ApiError> {
+    let expected = "expected ?action=subscribe, send or publish, &destination=…, and one of &user=…, &key=… and &session=…";
     let Query(question) = question.map_err(|_| ApiError::BadRequest(expected.into()))?;
-    let action = match question.action {
-        Asked::Subscribe => Action::Subscribe,
-        Asked::Send => Action::Send,
-        Asked::Publish => Action::Publish,
-    };
+    let action = question.action.action();
     let state = &api.state;
     let explain = |who: Who<'_>| {
         let explained = state
@@ -78,8 +95,9 @@ pub(crate) async fn get_permission(
             .explain_text(&state.prefixes, action, who, &question.destination);
         explained.map_err(|error| ApiError::BadRequest(error.to_string()))
     };
-    let (decision, user) = match (&question.user, &question.key) {
-        (Some(user), None) => {
+    let (decision, user) = match (&question.user, &question.key, &question.session) {
+        (None, None, Some(session)) => return of_session(&api, &deed, &question, session).await,
+        (Some(user), None, None) => {
             let known = state.authenticator.known(user);
             let known = known.ok_or_else(|| ApiError::NotFound("there is no such user".into()))?;
             let bar = state.policy.bars_user(action, &known);
@@ -88,7 +106,7 @@ pub(crate) async fn get_permission(
                 Some(known.user().as_str().into()),
             )
         }
-        (None, Some(key)) => {
+        (None, Some(key), None) => {
             let known = state.policy.named(key);
             let known = known.ok_or_else(|| ApiError::NotFound("there is no such key".into()))?;
             let bar = state.policy.bars_key(action, &known);
@@ -101,5 +119,62 @@ pub(crate) async fn get_permission(
         destination: Some(decision.destination.as_str().into()),
         ..What::default()
     });
-    Ok(Json(decision))
+    json(&decision)
+}
+
+fn json(decision: &Decision) -> Result<Json<Box<RawValue>>, ApiError> {
+    to_raw_value(decision).map(Json).map_err(|_| ApiError::Internal)
+}
+
+/// The same by a live session: this instance knows it, or one of the others is asked, for at most 500 ms.
+async fn of_session(
+    api: &Api,
+    deed: &Deed,
+    question: &Question,
+    session: &str,
+) -> Result<Json<Box<RawValue>>, ApiError> {
+    let state = &api.state;
+    let session = session_id(session)
+        .ok_or_else(|| ApiError::BadRequest("a session's id is the `session` of its CONNECTED".into()))?;
+    deed.is(What {
+        session: Some(session.clone()),
+        destination: Some(question.destination.as_str().into()),
+        ..What::default()
+    });
+    let asked = OfSession {
+        session: session.into(),
+        action: question.action,
+        destination: question.destination.clone(),
+    };
+    let own = Explainer::of(state).explain(&asked).await;
+    let explained = match own.user {
+        Some(_) => own,
+        None => ask_for(api, &asked).await?,
+    };
+    match (explained.decision, explained.unexplained) {
+        (Some(decision), _) => Ok(Json(decision)),
+        (None, Some(words)) => Err(ApiError::BadRequest(words)),
+        (None, None) => Err(ApiError::Internal),
+    }
+}
+
+/// Asks the other instances.
+async fn ask_for(api: &Api, question: &OfSession) -> Result<Explained, ApiError> {
+    let others = api.state.presence.others();
+    let asked = ask_others::<ExplainSession>(&*api.state.bus, &others, question).await;
+    let mut silent: Vec<&str> = Vec::new();
+    for asked in asked {
+        match asked.answer {
+            Some(explained) if explained.user.is_some() => return Ok(explained),
+            Some(_) => {}
+            None => silent.push(&asked.instance.name),
+        }
+    }
+    Err(ApiError::NotFound(match silent.is_empty() {
+        true => "no instance has this session".into(),
+        false => format!(
+            "no instance that answered has this session; silent: {}",
+            silent.join(", ")
+        ),
+    }))
 }

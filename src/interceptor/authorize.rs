@@ -8,17 +8,23 @@ use crate::destination::Destination;
 use crate::permissions::{Action, Permissions, Who};
 use crate::principal::Principal;
 use crate::telemetry::audit::{Audit, Refused};
+use crate::telemetry::metrics::Metrics;
 
 /// Refuses what the permissions do not permit.
 pub(crate) struct Authorize {
     permissions: Arc<Permissions>,
     audit: Audit,
+    metrics: Metrics,
 }
 
 impl Authorize {
-    /// By these permissions. What they refuse is told to `audit`.
-    pub(crate) fn new(permissions: Arc<Permissions>, audit: Audit) -> Self {
-        Self { permissions, audit }
+    /// By these permissions. What they refuse is counted, and told to `audit`.
+    pub(crate) fn new(permissions: Arc<Permissions>, audit: Audit, metrics: Metrics) -> Self {
+        Self {
+            permissions,
+            audit,
+            metrics,
+        }
     }
 
     fn ask(
@@ -34,6 +40,11 @@ impl Authorize {
         decided.map_err(|refusal| {
             // A renewal that judges a subscription again asks without its text first.
             if !text.is_empty() {
+                let counter = self
+                    .metrics
+                    .permission_refusals
+                    .with_label_values(&[action.label()]);
+                counter.inc();
                 self.audit.not_permitted(&Refused {
                     who: &format!("user:{}", who.user()),
                     address: None,

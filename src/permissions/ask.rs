@@ -3,7 +3,7 @@
 use super::pattern::{Kind, Pattern};
 use super::rule::{Compiled, List, Rule};
 use crate::destination::{Destination, Path, Prefixes, Target};
-use crate::principal::{Principal, UserName};
+use crate::principal::{Granted, Principal, UserName};
 use crate::setting::Findings;
 
 /// What somebody wants to do.
@@ -18,6 +18,15 @@ pub enum Action {
 }
 
 impl Action {
+    /// The label of metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe",
+            Self::Send => "send",
+            Self::Publish => "publish",
+        }
+    }
+
     /// What refusals call it.
     pub fn name(self) -> &'static str {
         match self {
@@ -70,6 +79,11 @@ impl<'a> Who<'a> {
             .map_or(&[], |principal| principal.attributes().get(claim))
     }
 
+    /// What its own token permits.
+    pub(super) fn granted(self) -> Option<&'a Granted> {
+        self.principal().and_then(Principal::granted)
+    }
+
     pub(super) fn has(self, claim: &str, value: &str) -> bool {
         self.values(claim).iter().any(|held| **held == *value)
     }
@@ -92,6 +106,7 @@ impl Destinations {
             let list = List {
                 name: list,
                 field: "",
+                action: Action::Publish,
             };
             Compiled::all(list, &rules, prefixes, suits_publish, findings).into()
         };

@@ -234,6 +234,10 @@ fn compared(condition: &Condition<'_>, who: Who<'_>, path: &Path) -> String {
             let values = quoted(who.values(claim));
             format!("{} is in claim {claim}: {values}", segment(*place))
         }
+        Condition::Granted(wanted) => {
+            let patterns = quoted(wanted.of(who.granted()));
+            format!("{path} is among what the token permits: {patterns}")
+        }
     }
 }
 

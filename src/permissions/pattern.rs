@@ -66,6 +66,8 @@ pub struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Matcher {
     kind: Kind,
+    /// What every path begins with that matches: its first segments as far as they are literal, each with its `/`.
+    head: Box<str>,
     segments: Box<[Segment]>,
     /// Whether any number of segments may follow.
     open: bool,
@@ -188,9 +190,15 @@ impl Pattern {
             return Err(DestinationError::UnknownPrefix(expected.join(", ").into()));
         };
         let segments = stem.get(cut..).unwrap_or_default().split('/').skip(1);
+        let segments: Box<[Segment]> = segments.filter_map(Segment::read).collect();
+        let literal = |segment: &Segment| match segment {
+            Segment::Literal(text) => Some(format!("/{text}")),
+            Segment::Any | Segment::User | Segment::Claim(_) => None,
+        };
         Ok(Matcher {
             kind,
-            segments: segments.filter_map(Segment::read).collect(),
+            head: segments.iter().map_while(literal).collect::<String>().into(),
+            segments,
             open,
         })
     }
@@ -203,7 +211,8 @@ impl Matcher {
 
     /// Whether `path` matches.
     pub(super) fn matches(&self, kind: Kind, path: &Path) -> bool {
-        if kind != self.kind {
+        // Most rules of a long list are told apart by this alone, without a look at their segments.
+        if kind != self.kind || !path.as_str().starts_with(&*self.head) {
             return false;
         }
         let mut found = path.segments();

@@ -7,8 +7,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Who;
+use std::sync::Arc;
+
+use super::granted::Wanted;
 use super::pattern::{Kind, Matcher, Pattern, Segment};
+use super::{Action, Who};
 use crate::destination::{Path, Prefixes};
 use crate::principal::{Attributes, ROLE_ANONYMOUS, Role, UserName};
 use crate::setting::{Findings, as_text};
@@ -62,6 +65,9 @@ pub struct Rule {
     /// Whether anonymous sessions are let in, too, if they meet the other conditions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub anonymous: bool,
+    /// Whether the token of who asks has to name the destination itself (`permissions_claim`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub granted: bool,
 }
 
 impl Rule {
@@ -74,6 +80,7 @@ impl Rule {
             users: None,
             claims: Attributes::default(),
             anonymous: false,
+            granted: false,
         }
     }
 
@@ -86,14 +93,17 @@ impl Rule {
             .is_some_and(|roles| !roles.iter().any(is_theirs))
             || self.users.is_some()
             || !self.claims.is_empty()
+            || self.granted
             || self.destination.has_claims();
         self.anonymous && asks_in_vain
     }
 
     /// Whether each holder of `role` is let in.
     pub fn lets_in(&self, role: &Role) -> bool {
-        let asks_for_roles_alone =
-            self.users.is_none() && self.claims.is_empty() && !self.destination.has_variables();
+        let asks_for_roles_alone = self.users.is_none()
+            && self.claims.is_empty()
+            && !self.granted
+            && !self.destination.has_variables();
         asks_for_roles_alone && self.roles.as_ref().is_none_or(|roles| roles.contains(role))
     }
 
@@ -114,6 +124,8 @@ pub(super) struct Compiled {
     /// As configured.
     pub rule: Rule,
     matcher: Matcher,
+    /// If the token is asked.
+    wanted: Option<Wanted>,
 }
 
 /// A list of rules in the configuration.
@@ -123,13 +135,15 @@ pub(super) struct List<'a> {
     pub name: &'a str,
     /// Where the destination stands in one of its items: `.destination`, or nothing where the item is the destination.
     pub field: &'static str,
+    /// What its rules are about.
+    pub action: Action,
 }
 
 impl<'a> List<'a> {
     /// A list of rules.
-    pub(super) fn of_rules(name: &'a str) -> Self {
+    pub(super) fn of_rules(name: &'a str, action: Action) -> Self {
         let field = ".destination";
-        Self { name, field }
+        Self { name, field, action }
     }
 }
 
@@ -148,6 +162,8 @@ pub(super) enum Condition<'a> {
     OwnName(usize),
     /// This place of the path is one of the values of an attribute.
     OwnClaim(usize, &'a str),
+    /// The token of who comes names the path itself.
+    Granted(&'a Wanted),
 }
 
 impl Condition<'_> {
@@ -161,6 +177,7 @@ impl Condition<'_> {
             Self::Claim(name, values) => values.iter().any(|value| who.has(name, value)),
             Self::OwnName(place) => who.user().is_some_and(|user| there(place) == Some(user.as_str())),
             Self::OwnClaim(place, name) => there(place).is_some_and(|segment| who.has(name, segment)),
+            Self::Granted(wanted) => wanted.has(who.granted(), path),
         }
     }
 }
@@ -184,6 +201,7 @@ impl fmt::Display for Condition<'_> {
                     "takes a value of your claim {name} in the place of {{claim.{name}}}"
                 )
             }
+            Self::Granted(_) => f.write_str("takes only what your token permits itself"),
         }
     }
 }
@@ -205,7 +223,7 @@ impl Compiled {
     /// Compiles `rules` of a list. The prefixes determine the kind of a rule's destination, and `suits` says why
     /// a kind cannot be in this list. What no prefix gives a meaning, or could never decide, is noted as an error.
     pub(super) fn all(
-        List { name, field }: List<'_>,
+        List { name, field, action }: List<'_>,
         rules: &[Rule],
         prefixes: &Prefixes,
         suits: impl Fn(Kind) -> Result<(), &'static str>,
@@ -219,6 +237,7 @@ impl Compiled {
             return Vec::new();
         }
         let mut compiled = Vec::with_capacity(rules.len());
+        let shared = Arc::new(prefixes.clone());
         for (index, rule) in rules.iter().enumerate() {
             let key = format!("{name}[{index}]");
             let matcher = rule
@@ -229,6 +248,9 @@ impl Compiled {
                 Ok(matcher) => compiled.push(Self {
                     key: key.into(),
                     rule: rule.clone(),
+                    wanted: rule
+                        .granted
+                        .then(|| Wanted::new(action, matcher.kind(), Arc::clone(&shared))),
                     matcher,
                 }),
                 Err(problem) => findings.error(
@@ -262,7 +284,8 @@ impl Compiled {
             .map(|(name, values)| Condition::Claim(name, values));
         let logged_in = (!rule.anonymous).then_some(Condition::LoggedIn);
         let roles = logged_in.into_iter().chain(roles);
-        roles.chain(users).chain(claims).chain(variables)
+        let granted = self.wanted.as_ref().map(Condition::Granted);
+        roles.chain(users).chain(claims).chain(variables).chain(granted)
     }
 
     /// The first condition that `who`, asking for `path`, does not meet. Allocates nothing.

@@ -5,6 +5,7 @@ use crate::destination::Path;
 use crate::principal::{Principal, UserName};
 
 mod anonymous;
+mod granted;
 
 const CONFIG: &str = r#"
     [[subscribe]]

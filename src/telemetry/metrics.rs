@@ -49,6 +49,9 @@ const WAIT_BUCKETS: &[f64] = &[
 /// The values of [`Metrics::renewals`]' label `result`.
 pub const RENEWAL_RESULTS: [&str; 5] = ["ok", "expired", "refused", "overloaded", "another_user"];
 
+/// The values of [`Metrics::permission_refusals`]' label `action`.
+pub const REFUSED_ACTIONS: [&str; 3] = ["subscribe", "send", "publish"];
+
 /// What a message was that made its handling panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poison {
@@ -86,6 +89,10 @@ pub struct Metrics {
     pub renewals: IntCounterVec,
     /// Tokens by `issuer` (a configured one, or `unknown`) and `result`: `ok`, why it was refused, `unavailable`, `overloaded`.
     pub tokens: IntCounterVec,
+    /// What a token took that was not remembered, with its time in the queue.
+    pub token_verify: Timing,
+    /// What permissions refused by `action`: one of [`REFUSED_ACTIONS`].
+    pub permission_refusals: IntCounterVec,
     /// Fetches of keys by `issuer` and `result`: `ok`, `failed`.
     pub jwks_fetches: IntCounterVec,
     /// Notifications accepted, by `source`: `rest`, `stomp`.
@@ -202,6 +209,7 @@ impl Metrics {
         let (own, other) = (Some(("peer", "own")), Some(("peer", "other")));
         let publish_rest = make.timing(names::PUBLISH_SECONDS, rest, INNER_BUCKETS)?;
         let publish_stomp = make.timing(names::PUBLISH_SECONDS, stomp, INNER_BUCKETS)?;
+        let token_verify = make.timing(names::TOKEN_VERIFY_SECONDS, None, INNER_BUCKETS)?;
         let bus_to_shard = make.timing(names::BUS_TO_SHARD_SECONDS, None, INNER_BUCKETS)?;
         let walk = make.timing(names::WALK_SECONDS, None, INNER_BUCKETS)?;
         let outbox_wait = make.timing(names::OUTBOX_WAIT_SECONDS, None, WAIT_BUCKETS)?;
@@ -222,6 +230,8 @@ impl Metrics {
             logins: make.counters(names::LOGINS, &["result"])?,
             renewals: make.counters(names::RENEWALS, &["result"])?,
             tokens: make.counters(names::TOKENS, &["issuer", "result"])?,
+            token_verify,
+            permission_refusals: make.counters(names::PERMISSION_REFUSALS, &["action"])?,
             jwks_fetches: make.counters(names::JWKS_FETCHES, &["issuer", "result"])?,
             published: make.counters(names::PUBLISHED, &["source"])?,
             publish_refused: make.counters(names::PUBLISH_REFUSED, &["source", "reason"])?,
@@ -301,6 +311,7 @@ impl Metrics {
         for (counters, values) in [
             (&self.logins, &["ok", "anonymous", "failed", "overloaded"][..]),
             (&self.renewals, &RENEWAL_RESULTS),
+            (&self.permission_refusals, &REFUSED_ACTIONS),
             (&self.published, &["rest", "stomp"]),
             (&self.acks, &["ACK", "NACK"]),
             (

@@ -6,6 +6,7 @@ use tempfile::NamedTempFile;
 use crate::support::app::App;
 use crate::support::tokens::{ISSUER, Signer};
 
+mod granted;
 mod lifetime;
 mod login;
 mod places;

@@ -113,3 +113,86 @@ async fn what_cannot_be_minted_is_said() {
         assert!(code == Some(64) && text.contains(words), "{arguments:?}: {text}");
     }
 }
+
+#[tokio::test]
+async fn what_a_token_may_is_explained_by_its_claims_and_what_it_permits_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let rules = r#"
+        [permissions]
+        default = "closed"
+        [[permissions.subscribe]]
+        name = "tenant"
+        destination = "/queue/tenant/{claim.tenant}/**"
+        [[permissions.subscribe]]
+        name = "own"
+        destination = "/queue/**"
+        granted = true
+        [[auth.issuers]]
+        issuer = "id"
+        audience = ["herald"]
+        user_prefix = "id:"
+        attributes = ["tenant"]
+        permissions_claim = "may"
+        [[auth.issuers.keys]]
+    "#;
+    std::fs::write(path("secret"), "a secret of at least 32 bytes for HS256").unwrap();
+    let config = format!("{rules}\nsecret_file = \"{}\"\n", path("secret"));
+    std::fs::write(path("herald.toml"), config).unwrap();
+    let key =
+        herald::auth::token::mint::SigningKey::secret(b"a secret of at least 32 bytes for HS256").unwrap();
+    let now = crate::support::tokens::now();
+    let token = |ends: u64| {
+        let claims = serde_json::json!({"iss": "id", "aud": "herald", "sub": "alice", "iat": now - 600, "exp": ends,
+            "tenant": "acme", "may": {"subscribe": ["/queue/x/**"]}});
+        let token = key.sign(None, claims.as_object().unwrap()).unwrap();
+        std::fs::write(path("token"), token.expose()).unwrap();
+    };
+    let explain = async |destination: &str| {
+        let (config, token) = (path("herald.toml"), path("token"));
+        let who = [
+            "--config",
+            &config,
+            "--token-file",
+            &token,
+            "--subscribe",
+            destination,
+        ];
+        Launch::new(&[&["explain", "permission"], &who[..]].concat())
+            .run()
+            .await
+    };
+    token(now + 600);
+    for (destination, code, line) in [
+        (
+            "/queue/tenant/acme/1",
+            0,
+            "  ✓ segment 3 (\"acme\") is in claim tenant: \"acme\"",
+        ),
+        (
+            "/queue/tenant/other/1",
+            1,
+            "  ✗ segment 3 (\"other\") is in claim tenant: \"acme\"",
+        ),
+        (
+            "/queue/x/1",
+            0,
+            "  ✓ /queue/x/1 is among what the token permits: \"/queue/x/**\"",
+        ),
+        (
+            "/queue/y",
+            1,
+            "  ✗ /queue/y is among what the token permits: \"/queue/x/**\"",
+        ),
+    ] {
+        let (found, text) = explain(destination).await;
+        assert_eq!(found, Some(code), "{destination}: {text}");
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    token(now - 300);
+    let (code, text) = explain("/queue/x/1").await;
+    assert!(
+        code == Some(1) && text.contains("the token is not taken: expired"),
+        "{text}"
+    );
+}

@@ -66,6 +66,9 @@ pub struct IssuerConfig {
     /// Claims that rules may ask for.
     #[serde(default)]
     pub attributes: Vec<String>,
+    /// The claim with what a token permits itself, for rules with `granted = true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions_claim: Option<String>,
     /// `typ` of its tokens: any of these; an empty one is none.
     #[serde(default = "default_types")]
     pub types: Vec<String>,
@@ -171,6 +174,7 @@ impl IssuerConfig {
             role_map: BTreeMap::new(),
             roles_allowed: Vec::new(),
             attributes: Vec::new(),
+            permissions_claim: None,
             types: default_types(),
             algorithms: None,
             leeway: default_leeway(),

@@ -101,7 +101,8 @@ fn words(refusal: Refusal) -> &'static str {
         Refusal::UnknownKey => "unknown_key: the issuer has no such key",
         Refusal::Signature => "signature: it is not the key's",
         Refusal::Claim => {
-            "claim: user_claim is missing or no user's name, or a claim of attributes has too many or too long values"
+            "claim: user_claim is missing or no user's name, a claim of attributes has too many or too long values, or \
+             permissions_claim is no table of lists of destinations"
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::claims::{ClaimPath, Claims, Header};
 use super::config::{IssuerConfig, attribute};
 use super::{Refusal, Verified};
-use crate::principal::{Attributes, Role, UserName};
+use crate::principal::{Attributes, Granted, Role, UserName};
 
 /// The most roles that one token gives.
 const ROLES_MAX: usize = 64;
@@ -30,6 +30,7 @@ pub(in crate::auth) struct Issuer {
     roles_allowed: Vec<Role>,
     /// Each one's name and claim.
     attributes: Vec<(Box<str>, ClaimPath)>,
+    permissions_claim: Option<ClaimPath>,
     types: Vec<Box<str>>,
     algorithms: Vec<Algorithm>,
     leeway_ms: u64,
@@ -62,6 +63,7 @@ impl Issuer {
                 .map(|text| attribute(text))
                 .map(|(name, path)| (name.into(), ClaimPath::new(path)))
                 .collect(),
+            permissions_claim: config.permissions_claim.as_deref().map(ClaimPath::new),
             types: config.types.iter().map(|one| one.as_str().into()).collect(),
             algorithms: config.algorithms(),
             leeway_ms: millis(config.leeway.0),
@@ -129,6 +131,7 @@ impl Issuer {
             user: self.user(claims).ok_or(refused)?,
             roles: self.roles(claims),
             attributes: self.attributes(claims).ok_or(refused)?,
+            granted: self.granted(claims).ok_or(refused)?,
             token_id,
             issued_ms,
             ends_ms: self.ends_ms(expires),
@@ -164,6 +167,21 @@ impl Issuer {
             }
         }
         roles
+    }
+
+    /// What the token permits. Members that are no action are not looked at.
+    fn granted(&self, claims: &Claims) -> Option<Option<Granted>> {
+        let Some(found) = self.permissions_claim.as_ref().and_then(|path| claims.at(path)) else {
+            return Some(None);
+        };
+        let members = found.as_object()?;
+        let list = |name: &str| match members.get(name) {
+            None => Some(Vec::new()),
+            Some(Value::Array(items)) => items.iter().map(Value::as_str).collect::<Option<Vec<&str>>>(),
+            Some(_) => None,
+        };
+        let granted = Granted::new(&list("subscribe")?, &list("send")?, &list("publish")?);
+        granted.ok().map(Some)
     }
 
     fn attributes(&self, claims: &Claims) -> Option<Attributes> {

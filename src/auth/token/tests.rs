@@ -81,6 +81,7 @@ fn a_right_token_proves_its_user_until_its_end() {
     let text = sign(&rsa(), Some("k1"), &claims);
     let verified = verify(&issuers(&[config()]), &rsa_set(), &text, NOW).unwrap();
     let expected = Verified {
+        granted: None,
         issuer: "https://id.example".into(),
         user: UserName::parse("id:alice").unwrap(),
         roles: vec![Role::user()],

@@ -9,7 +9,7 @@ use crate::delivery::command::{SessionKey, SessionView};
 use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
 use crate::delivery::roster::{Hot, Session, Subscribed, To};
 use crate::destination::{Path, Target};
-use crate::principal::UserName;
+use crate::principal::{Principal, UserName};
 
 /// How many subscriptions are named of a session that would not get the notification.
 const SUBSCRIPTIONS_NAMED: usize = 16;
@@ -38,11 +38,11 @@ impl Shard {
         Some(session.address)
     }
 
-    /// The user of the session `id`. Walks every session: for rare needs.
-    pub(crate) fn user_of(&self, id: &str) -> Option<UserName> {
+    /// Whom the session `id` belongs to. Walks every session: for rare needs.
+    pub(crate) fn principal_of(&self, id: &str) -> Option<Principal> {
         let mut sessions = self.roster.iter();
         let found = sessions.find(|(_, _, session)| *session.id == *id);
-        found.map(|(_, _, session)| session.principal.user().clone())
+        found.map(|(_, _, session)| session.principal.clone())
     }
 
     /// How long the oldest frame of any session has been waiting; zero if none waits.

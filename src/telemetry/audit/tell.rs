@@ -6,13 +6,16 @@ use std::net::IpAddr;
 use super::event::{Event, Outcome, What};
 use super::{Audit, Entry};
 use crate::limit::AddressGroup;
-use crate::principal::{Principal, UserName};
+use crate::principal::{ANONYMOUS_PREFIX, Principal, UserName};
 
 /// What Herald does by itself.
 const HERALD: &str = "herald";
 
+/// Stands before a user's name.
+const USER: &str = "user:";
+
 fn user(name: &UserName) -> String {
-    format!("user:{name}")
+    format!("{USER}{name}")
 }
 
 /// Whose a refused credential claims to be.
@@ -136,7 +139,13 @@ impl Audit {
             }),
             ..Entry::of(Event::PermissionRefused, &what, Outcome::Refused)
         };
-        self.grouped(&entry, &(refused.who, refused.action, refused.rule));
+        // Each anonymous session has a name of its own.
+        let name = refused.who.strip_prefix(USER);
+        let group = match name.is_some_and(|name| name.starts_with(ANONYMOUS_PREFIX)) {
+            true => ANONYMOUS_PREFIX,
+            false => refused.who,
+        };
+        self.grouped(&entry, &(group, refused.action, refused.rule));
     }
 
     /// The key or the certificate of `who` is used after an hour.

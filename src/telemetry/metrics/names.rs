@@ -32,6 +32,10 @@ names! {
         "Until when the certificate of a listener holds, since unix epoch in seconds, by setting; 0: no TLS there.";
     LOGINS = "herald_logins_total", "Logins, by result.";
     TOKENS = "herald_tokens_total", "Tokens presented, by issuer and by what became of them.";
+    TOKEN_VERIFY_SECONDS = "herald_token_verify_duration_seconds",
+        "Time that a token took that was not remembered, from its keys to its outcome, waiting included.";
+    PERMISSION_REFUSALS = "herald_permission_refusals_total",
+        "What permissions refused, by action.";
     JWKS_FETCHES = "herald_jwks_fetches_total", "Fetches of an issuer's keys, by issuer and result.";
     JWKS_AGE = "herald_jwks_age_seconds", "Time since an issuer's keys were fetched.";
     SESSIONS = "herald_sessions", "Logged-in sessions.";

@@ -38,6 +38,26 @@ async fn every_instance_explains_the_whole_cluster() {
         assert_eq!(explanation["reached_count"], 1);
         assert_eq!(explanation["reached"][0]["instance"], "i1");
 
+        // What a session may is explained by the instance that holds it.
+        for browser in [&here, &there] {
+            let session = browser.connected.header("session").unwrap();
+            let ask = async |action: &str, session: &str| {
+                let query = format!("action={action}&destination=/queue/a&session={session}");
+                admin(herald, "GET", &format!("/api/v1/explain/permission?{query}")).await
+            };
+            let answer = ask("subscribe", session).await;
+            let decision = answer.json();
+            assert_eq!(
+                (&decision["permitted"], &decision["action"]),
+                (&json!(true), &json!("SUBSCRIBE")),
+                "{}",
+                answer.text()
+            );
+            assert_eq!(ask("send", session).await.json()["permitted"], false);
+            assert_eq!(ask("send", "01JDEXAMPRE0000000000000AA").await.status, 404);
+            assert_eq!(ask("send", "x").await.status, 400);
+        }
+
         let answer = admin(herald, "GET", "/api/v1/instances").await.json();
         let list = answer["instances"].as_array().unwrap();
         let seen: Vec<Value> = list
