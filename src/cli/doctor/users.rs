@@ -27,6 +27,9 @@ pub(super) fn look(config: &Config, demo: bool) -> Vec<Line> {
             "there is none in auth.users_file",
             "add one: herald hash-password",
         ),
+        0 if !config.auth.issuers.is_empty() => {
+            Line::ok(check, "none of Herald's own: tokens of auth.issuers can log in")
+        }
         0 => Line::warn(check, "nobody can log in", "set auth.users_file"),
         count => Line::ok(check, format!("{count} can log in")),
     });
