@@ -203,18 +203,25 @@ fn misconfigured(error: &ConfigError) -> u8 {
 fn examine(args: DoctorArgs) -> Result<(), u8> {
     let demo = args.config.demo;
     let mut loaded = load(args.config)?;
-    let refused = match Prepared::new(loaded.config.clone(), demo) {
-        Ok((_, findings)) => {
+    let (prepared, refused) = match Prepared::new(loaded.config.clone(), demo) {
+        Ok((prepared, findings)) => {
             loaded.warn(findings);
-            Findings::default()
+            (Some(prepared), Findings::default())
         }
-        Err(findings) => findings,
+        Err(findings) => (None, findings),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| failure(&format_args!("cannot start the runtime: {error}")))?;
-    match runtime.block_on(Box::pin(doctor::run(&loaded, refused, demo, args.json))) {
+    let examined = async {
+        let issuers = match &prepared {
+            Some(prepared) => prepared.look_at_issuers().await,
+            None => Vec::new(),
+        };
+        doctor::run(&loaded, refused, &issuers, demo, args.json).await
+    };
+    match runtime.block_on(Box::pin(examined)) {
         Ok(true) => Ok(()),
         Ok(false) => Err(EXIT_FAILURE),
         Err(error) => Err(failure(&error)),

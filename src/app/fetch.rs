@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT, CACHE_CONTROL, HeaderMap};
+use http::header::{ACCEPT, CACHE_CONTROL, DATE, HeaderMap};
 use http::{Request, StatusCode};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -81,14 +81,20 @@ impl Fetch for ByHttp {
                 .map_err(|error| error.to_string())?;
             let answer = self.0.send(request, within).await;
             let answer = answer.map_err(|error| error.to_string())?;
-            let max_age = max_age(answer.headers());
+            let (max_age, date) = (max_age(answer.headers()), date(answer.headers()));
             match (answer.status(), answer.into_body()) {
-                (StatusCode::OK, body) if body.len() <= max_bytes => Ok(Fetched { body, max_age }),
+                (StatusCode::OK, body) if body.len() <= max_bytes => Ok(Fetched { body, max_age, date }),
                 (StatusCode::OK, _) => Err(format!("the answer has more than {max_bytes} bytes")),
                 (status, _) => Err(format!("status {}", status.as_u16())),
             }
         })
     }
+}
+
+fn date(headers: &HeaderMap) -> Option<i64> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(date.timestamp().as_second())
 }
 
 fn max_age(headers: &HeaderMap) -> Option<Duration> {

@@ -3,11 +3,13 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::prepare::Prepared;
 use crate::auth::keys::KeySet;
-use crate::auth::keys::source::fetch_once;
+use crate::auth::keys::source::{Brought, fetch_once};
 use crate::auth::token::inspect::Report;
+use crate::cli::doctor::issuers::Seen;
 use crate::envelope::unix_ms;
 use crate::setting::Secret;
 
@@ -44,8 +46,12 @@ impl Prepared {
         for name in names {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name}");
-            match self.key_set(name).await {
-                Ok(set) => {
+            match self.fetched(name).await {
+                Ok((set, max_age)) => {
+                    if let Some(max_age) = max_age {
+                        let seconds = max_age.as_secs();
+                        let _ = writeln!(text, "  fetched now, good for {seconds} s (Cache-Control)");
+                    }
                     for key in set.keys() {
                         let algorithms = key.algorithms().iter().map(|one| format!("{one:?}"));
                         let algorithms = algorithms.collect::<Vec<_>>().join(" ");
@@ -61,12 +67,43 @@ impl Prepared {
         (text, all)
     }
 
+    /// What the server of each issuer says whose keys are fetched, asked one after the other.
+    pub async fn look_at_issuers(&self) -> Vec<Seen> {
+        let mut all = Vec::new();
+        for config in self.issuers.fetched() {
+            let found = match self.fetchers.of(&config.issuer) {
+                Some(fetch) => fetch_once(config, &*fetch).await,
+                None => Err("it cannot be asked".into()),
+            };
+            let now = i64::try_from(unix_ms() / 1_000).unwrap_or(i64::MAX);
+            let ahead = |date: i64| match date.saturating_sub(now) {
+                // Within its own second it is not off.
+                -1..=1 => 0,
+                seconds => seconds.saturating_mul(1_000),
+            };
+            all.push(Seen {
+                issuer: config.issuer.clone(),
+                ahead_ms: found.as_ref().ok().and_then(|brought| brought.date).map(ahead),
+                keys: found.map(|brought| brought.set.keys().count()),
+                leeway_ms: i64::try_from(config.leeway.0.as_millis()).unwrap_or(i64::MAX),
+                required: config.required,
+            });
+        }
+        all
+    }
+
     async fn key_set(&self, issuer: &str) -> Result<Arc<KeySet>, String> {
+        self.fetched(issuer).await.map(|(set, _)| set)
+    }
+
+    /// Its keys, and how long they are good for, if they come from its server and that says so.
+    async fn fetched(&self, issuer: &str) -> Result<(Arc<KeySet>, Option<Duration>), String> {
         if let Some(own) = self.issuers.own_keys(issuer) {
-            return Ok(own);
+            return Ok((own, None));
         }
         let config = self.issuers.fetched().find(|config| config.issuer == issuer);
         let (config, fetch) = config.zip(self.fetchers.of(issuer)).ok_or("no such issuer")?;
-        fetch_once(config, &*fetch).await.map(|(set, _)| Arc::new(set))
+        let Brought { set, max_age, .. } = fetch_once(config, &*fetch).await?;
+        Ok((Arc::new(set), max_age))
     }
 }

@@ -13,6 +13,7 @@ mod bus;
 mod certificates;
 mod collector;
 mod history;
+pub mod issuers;
 mod machine;
 mod timeouts;
 mod users;
@@ -79,11 +80,17 @@ impl Line {
 }
 
 /// Checks everything and prints each result as it is found. `refused` is why `serve` would not start, by the files that settings
-/// name. Returns whether nothing failed.
+/// name, and `issuers` what their servers said. Returns whether nothing failed.
 ///
 /// # Errors
 /// The output fails.
-pub async fn run(loaded: &Loaded, refused: Findings, demo: bool, json: bool) -> std::io::Result<bool> {
+pub async fn run(
+    loaded: &Loaded,
+    refused: Findings,
+    issuers: &[issuers::Seen],
+    demo: bool,
+    json: bool,
+) -> std::io::Result<bool> {
     let mut printer = Printer { json, fails: false };
     for line in configuration(loaded, refused) {
         printer.print(&line)?;
@@ -99,6 +106,9 @@ pub async fn run(loaded: &Loaded, refused: Findings, demo: bool, json: bool) -> 
         printer.print(&line)?;
     }
     for line in certificates::look(config) {
+        printer.print(&line)?;
+    }
+    for line in issuers::look(issuers) {
         printer.print(&line)?;
     }
     let (mut lines, mut clock_ms) = Box::pin(bus::look(config)).await;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::support::app::App;
 use crate::support::tokens::{ISSUER, until};
 
+mod doctor;
 mod hostile;
 mod outage;
 mod rotation;

@@ -43,6 +43,19 @@ pub struct Fetched {
     pub body: Bytes,
     /// `Cache-Control: max-age`.
     pub max_age: Option<Duration>,
+    /// `Date`: what time it is there, in Unix seconds.
+    pub date: Option<i64>,
+}
+
+/// What one fetch brought.
+#[derive(Debug, Clone)]
+pub struct Brought {
+    /// The keys.
+    pub set: KeySet,
+    /// How long they are good for, if the server says so.
+    pub max_age: Option<Duration>,
+    /// What time it is there, in Unix seconds, if it says so.
+    pub date: Option<i64>,
 }
 
 /// Why there are no keys for a token now.
@@ -211,7 +224,7 @@ impl Source {
         let brought = found.is_ok();
         let (had, before) = (self.age(), self.current());
         let answer = match found {
-            Ok((set, max_age)) => {
+            Ok(Brought { set, max_age, .. }) => {
                 if before.is_none_or(|before| !before.is_like(&set)) {
                     audit.issuer_keys(&self.issuer, Some(set.keys().count()));
                 }
@@ -262,17 +275,14 @@ impl Source {
 ///
 /// # Errors
 /// In words: there is no answer, or no usable set in it.
-pub async fn fetch_once(
-    config: &IssuerConfig,
-    fetch: &dyn Fetch,
-) -> Result<(KeySet, Option<Duration>), String> {
+pub async fn fetch_once(config: &IssuerConfig, fetch: &dyn Fetch) -> Result<Brought, String> {
     let within = config.timeout.0;
     // The whole may take no longer than a login waits.
     let found = timeout(within, read(config, fetch)).await;
     found.unwrap_or_else(|_| Err(format!("none within {within:?}")))
 }
 
-async fn read(config: &IssuerConfig, fetch: &dyn Fetch) -> Result<(KeySet, Option<Duration>), String> {
+async fn read(config: &IssuerConfig, fetch: &dyn Fetch) -> Result<Brought, String> {
     let within = config.timeout.0;
     let found;
     let uri = match &config.jwks_uri {
@@ -287,7 +297,8 @@ async fn read(config: &IssuerConfig, fetch: &dyn Fetch) -> Result<(KeySet, Optio
     };
     let document = fetch.get(uri, jwks::BYTES_MAX, within).await?;
     let set = jwks::parse(&document.body).map_err(|error| error.to_string())?;
-    Ok((set, document.max_age))
+    let Fetched { max_age, date, .. } = document;
+    Ok(Brought { set, max_age, date })
 }
 
 impl fmt::Debug for Source {
