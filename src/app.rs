@@ -26,6 +26,7 @@ use crate::limit::Total;
 use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::recent::Recent;
+use crate::revocation::Revocations;
 use crate::session::anonymous::AnonymousPlaces;
 use crate::session::application::Application;
 use crate::session::context::{Context, RESUMES_AT_ONCE};
@@ -106,6 +107,7 @@ struct Core {
     tap: Tap,
     cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
+    revocations: Arc<Revocations>,
     policy: Policy,
     explainer: Explainer,
     fetchers: Fetchers,
@@ -202,6 +204,7 @@ impl App {
         let (phase, phase_seen) = watch::channel(Phase::Starting);
         let (sessions, draining) = (TaskTracker::new(), CancellationToken::new());
 
+        let revocations = desk::revocations(&authenticator, &bus, &presence, &instance, &metrics, &audit);
         let bound = Bound::bind(&config.http)?;
         let (most, meters) = (config.limits.body_bytes.0, metrics.clone());
         let permissions = permissions(&config)?;
@@ -223,6 +226,7 @@ impl App {
             time_zone: config.application.time_zone.0.clone(),
             tap: tap.clone(),
             audit: audit.clone(),
+            revocations: revocations.clone(),
             list_destination: config.presence.list_destination.clone(),
         };
         let explainer = Explainer::of(&state);
@@ -296,6 +300,7 @@ impl App {
             tap,
             cluster,
             authenticator,
+            revocations,
             policy,
             explainer,
             fetchers,

@@ -26,6 +26,7 @@ use keys::source::Fetch;
 use login::Gates;
 use password::Verifier;
 use presented::Presented;
+use revoked::Revoked;
 use users::{KnownUsers, UserStore, UsersError};
 
 mod bearer;
@@ -38,6 +39,7 @@ mod login;
 mod password;
 pub(crate) mod phc;
 pub mod presented;
+pub(crate) mod revoked;
 pub(crate) mod survey;
 pub mod token;
 pub mod users;
@@ -52,6 +54,8 @@ pub enum AuthError {
     Failed,
     /// A token with the right signature, whose time is over.
     Expired,
+    /// A credential that is right and counts no more: it was revoked, its user is blocked, or has been withdrawn since.
+    Revoked,
     /// The keys of the token's issuer are not there now. Holds when to come again, if that is known.
     Unavailable(Option<Duration>),
     /// More logins wait than `login.queue`, `login.queue_timeout` or `login.delayed` allow. Holds when to come again,
@@ -62,7 +66,7 @@ pub enum AuthError {
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Failed => "authentication failed",
+            Self::Failed | Self::Revoked => "authentication failed",
             Self::Expired => "token expired",
             Self::Unavailable(_) | Self::Overloaded(_) => "overloaded",
         })
@@ -117,6 +121,7 @@ pub struct Authenticator {
     gates: Gates,
     bearer: Bearer,
     audit: Audit,
+    revoked: Arc<Revoked>,
     /// Until somebody takes it.
     watch: Mutex<Option<Task>>,
 }
@@ -147,7 +152,9 @@ impl Authenticator {
             watched,
             session,
             anonymous,
+            revocations,
         } = known;
+        let revoked = Revoked::new(revocations);
         let store = Arc::new(store);
         let watch = watched.map(|watched| {
             let following = Arc::clone(&store).follow(watched, audit.clone());
@@ -166,6 +173,7 @@ impl Authenticator {
             gates,
             bearer,
             audit,
+            revoked,
             watch: Mutex::new(watch),
         }))
     }
@@ -188,12 +196,16 @@ impl Authenticator {
     /// frees its permit. A login that is delayed after failures continues without its client.
     pub async fn verify(&self, credentials: &Credentials, address: IpAddr) -> Result<Principal, AuthError> {
         let result = self.check(credentials, address).await;
-        if matches!(result, Err(AuthError::Failed)) {
+        if let Err(AuthError::Failed | AuthError::Revoked) = &result {
+            let reason = match &result {
+                Err(AuthError::Revoked) => "blocked",
+                _ => "password",
+            };
             let known = self.known(&credentials.user);
             let claims = known
                 .as_ref()
                 .map_or(Claims::Nobody, |known| Claims::User(known.user()));
-            self.audit.login_refused(address, claims, "password");
+            self.audit.login_refused(address, claims, reason);
         }
         self.count(result.as_ref().err(), address);
         result
@@ -208,7 +220,10 @@ impl Authenticator {
         match presented {
             Presented::Password(credentials) => self.verify(credentials, address).await,
             Presented::Token(token) => {
-                let result = self.bearer.verify(&self.gates, token, address).await;
+                let result = self
+                    .bearer
+                    .verify(&self.gates, &self.revoked, token, address)
+                    .await;
                 self.count(result.as_ref().err(), address);
                 result
             }
@@ -279,8 +294,11 @@ impl Authenticator {
     }
 
     /// Whether the result of [`verify`](Self::verify) still holds: the user exists, with the same password and roles. What a
-    /// token proves holds until its end.
+    /// token proves holds until its end. Neither is revoked.
     pub fn is_current(&self, principal: &Principal) -> bool {
+        if self.revoked.refuses(principal).is_some() {
+            return false;
+        }
         match principal.origin() {
             Origin::Issuer(_) | Origin::Anonymous => true,
             Origin::Password => {
@@ -289,6 +307,16 @@ impl Authenticator {
                 user.is_some_and(|user| user.principal.is_clone_of(principal))
             }
         }
+    }
+
+    /// The revocations.
+    pub(crate) fn revoked(&self) -> &Arc<Revoked> {
+        &self.revoked
+    }
+
+    /// By issuer, how long its tokens may outlive the moment of their revocation, in ms.
+    pub(crate) fn longest_lives(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.bearer.longest_lives()
     }
 
     /// The user of this name, as it would be after a login.
@@ -310,9 +338,10 @@ impl Authenticator {
         let user = found.filter(|_| matches).ok_or(AuthError::Failed)?;
         // The users may have been reloaded in the meantime; what counts is what they are now.
         match self.store.current().get(&credentials.user) {
-            Some(now) if now.hash.text() == user.hash.text() => {
-                Ok(now.principal.clone().ending(self.ends_ms()))
-            }
+            Some(now) if now.hash.text() == user.hash.text() => match self.revoked.refuses(&now.principal) {
+                Some(_) => Err(AuthError::Revoked),
+                None => Ok(now.principal.clone().ending(self.ends_ms())),
+            },
             _ => Err(AuthError::Failed),
         }
     }
@@ -326,7 +355,7 @@ impl Authenticator {
     fn count(&self, error: Option<&AuthError>, address: IpAddr) {
         let result = match error {
             None => "ok",
-            Some(AuthError::Failed | AuthError::Expired) => "failed",
+            Some(AuthError::Failed | AuthError::Expired | AuthError::Revoked) => "failed",
             Some(AuthError::Unavailable(_) | AuthError::Overloaded(_)) => "overloaded",
         };
         self.told(result, address);

@@ -152,6 +152,11 @@ pub trait Bus: Send + Sync + 'static {
         *self.health().borrow() == Health::Connected
     }
 
+    /// Whether other instances may be on it.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// What keeps the bus from working as it should, in words for `/readyz`, which anybody may read: no secret, no path of
     /// a file, no user's name. Empty if all is well.
     fn trouble(&self) -> Vec<String> {

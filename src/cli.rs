@@ -62,6 +62,8 @@ pub enum Command {
     Subscribe(client::subscribe::SubscribeArgs),
     /// Shows who is online in the cluster, or one user's sessions.
     Users(client::users::UsersArgs),
+    /// Shuts tokens or a user out of the cluster, lists who is shut out, lifts it again.
+    Revoke(client::revoke::RevokeArgs),
     /// Shows what an instance fans out now, by destination.
     Tap(client::tap::TapArgs),
     /// Puts a light load on a running Herald and measures how long deliveries take.

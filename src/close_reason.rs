@@ -33,8 +33,10 @@ pub enum CloseReason {
     Silence,
     /// CONNECT did not complete in time.
     HandshakeTimeout,
-    /// Wrong, missing or withdrawn credentials.
+    /// Wrong or missing credentials.
     NotAuthenticated,
+    /// Credentials that were right and count no more: revoked, or withdrawn with their user.
+    Revoked,
     /// The credential was right and its time is over: the client should come back with a new one.
     TokenExpired,
     /// The keys of the token's issuer are not there now.
@@ -51,7 +53,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, for metrics that want every label present from the start.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Normal,
         Self::Draining,
         Self::Malformed,
@@ -67,6 +69,7 @@ impl CloseReason {
         Self::Silence,
         Self::HandshakeTimeout,
         Self::NotAuthenticated,
+        Self::Revoked,
         Self::TokenExpired,
         Self::IdentityUnavailable,
         Self::Disconnected,
@@ -92,7 +95,7 @@ impl CloseReason {
             | Self::HistoryGap
             | Self::BusUnavailable
             | Self::IdentityUnavailable => 1013,
-            Self::NotAuthenticated | Self::TokenExpired => 4401,
+            Self::NotAuthenticated | Self::Revoked | Self::TokenExpired => 4401,
             Self::Disconnected => 4403,
             Self::Silence => 4408,
             Self::Superseded => 4409,
@@ -117,7 +120,7 @@ impl CloseReason {
             Self::BusUnavailable => "bus unavailable",
             Self::Silence => "no heart-beat",
             Self::HandshakeTimeout => "CONNECT took too long",
-            Self::NotAuthenticated => "authentication failed",
+            Self::NotAuthenticated | Self::Revoked => "authentication failed",
             Self::TokenExpired => "token expired",
             Self::IdentityUnavailable => "overloaded",
             Self::Disconnected => "disconnected by an operator",
@@ -145,6 +148,7 @@ impl CloseReason {
             Self::Silence => "silence",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::NotAuthenticated => "not_authenticated",
+            Self::Revoked => "revoked",
             Self::TokenExpired => "token_expired",
             Self::IdentityUnavailable => "identity_unavailable",
             Self::Disconnected => "disconnected",
@@ -157,6 +161,7 @@ impl CloseReason {
     /// The value of the ERROR's `herald-reason` header. It tells programs apart what has one close code.
     pub fn herald_reason(self) -> Option<&'static str> {
         match self {
+            Self::Revoked => Some("revoked"),
             Self::TokenExpired => Some("token-expired"),
             Self::IdentityUnavailable => Some("identity-unavailable"),
             _ => None,

@@ -27,6 +27,7 @@ pub(crate) mod page;
 pub(crate) mod permission;
 pub(crate) mod proxies;
 pub(crate) mod refusals;
+pub(crate) mod revocations;
 pub(crate) mod router;
 pub(crate) mod tap;
 pub(crate) mod trace;

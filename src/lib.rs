@@ -40,6 +40,7 @@ pub(crate) mod problem;
 pub(crate) mod publish;
 pub(crate) mod recent;
 pub(crate) mod relay;
+pub(crate) mod revocation;
 pub mod session;
 pub mod setting;
 pub mod stomp;

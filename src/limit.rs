@@ -58,6 +58,7 @@ limits! {
     HistoryKeys = "history.keys",
     HistoryPublishes = "history.publishes",
     TokenWaiting = "auth.token.waiting",
+    Revocations = "auth.revocations",
     LoginQueue = "login.queue",
     LoginQueueTimeout = "login.queue_timeout",
     LoginDelay = "login.delay",

@@ -50,6 +50,7 @@ fn run() -> Result<(), u8> {
         Command::Publish(args) => client(client::publish::run(args)),
         Command::Subscribe(args) => client(client::subscribe::run(args)),
         Command::Users(args) => client(client::users::run(args)),
+        Command::Revoke(args) => client(client::revoke::run(args)),
         Command::Tap(args) => client(client::tap::run(args)),
         Command::Bench(args) => client(client::bench::run(args)),
         Command::Completions(args) => manual::completions(&args).map_err(|error| failure(&error)),

@@ -162,7 +162,7 @@ pub struct Principal {
     ends_ms: Option<NonZeroU64>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
     user: UserName,
     roles: Box<[Box<str>]>,
@@ -170,6 +170,17 @@ struct Known {
     origin: Origin,
     /// Most have none.
     granted: Option<Box<Granted>>,
+    /// Only who came by a token pays for it.
+    token: Option<Box<TokenMark>>,
+}
+
+/// What of a token is kept, so that it can be revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenMark {
+    /// `jti`
+    pub id: Option<Box<str>>,
+    /// The earliest moment at which it may have been issued: `iat` less the issuer's leeway, in Unix ms.
+    pub earliest_ms: u64,
 }
 
 impl Principal {
@@ -200,6 +211,7 @@ impl Principal {
             attributes,
             origin,
             granted: None,
+            token: None,
         };
         Self {
             known: Arc::new(known),
@@ -238,6 +250,18 @@ impl Principal {
     /// What its own token says it may do. `None`: that says nothing of it, or there is none.
     pub fn granted(&self) -> Option<&Granted> {
         self.known.granted.as_deref()
+    }
+
+    /// The same, proven by a token with this mark. To be said before it is cloned.
+    #[must_use]
+    pub fn by_token(mut self, token: TokenMark) -> Self {
+        Arc::make_mut(&mut self.known).token = Some(Box::new(token));
+        self
+    }
+
+    /// What is kept of the token that proved it, if one did.
+    pub fn token(&self) -> Option<&TokenMark> {
+        self.known.token.as_deref()
     }
 
     /// The same with another end, in Unix ms; `None` if it has none. 0 is the moment after 0.

@@ -17,7 +17,7 @@ use crate::close_reason::CloseReason;
 use crate::control::{desk, trace_marks};
 use crate::delivery::registry::Registry;
 use crate::envelope::Kind;
-use crate::principal::UserName;
+use crate::principal::{Principal, UserName};
 use crate::probe;
 use crate::recent;
 use crate::task::Task;
@@ -58,6 +58,8 @@ impl Core {
             self.authenticator.clone(),
             self.registry.clone(),
         );
+        let learning = self.revocations.clone().run(background.clone());
+        let revoked = close_revoked(self.authenticator.clone(), self.registry.clone());
         let pushing = self.push_metrics(background)?;
         let mut tasks = Tasks::default();
         for task in self.bus.tasks() {
@@ -91,6 +93,8 @@ impl Core {
         tasks.watch(Task::essential("sessions per user", counting));
         tasks.watch(Task::essential("audit", self.audit.clone().run()));
         tasks.watch(Task::essential("withdrawals", withdrawals));
+        tasks.watch(Task::essential("revoked sessions", revoked));
+        tasks.watch(Task::essential("revocations", learning));
         tasks.watch(Task::essential("probe", probe));
         tasks.watch(Task::essential("trace marks", marks));
         tasks.watch(Task::passing("recent bodies", learn));
@@ -122,15 +126,34 @@ async fn close_withdrawn(
 ) {
     loop {
         match withdrawn.recv().await {
-            Ok(user) => registry.close_user(&user, CloseReason::NotAuthenticated).await,
+            Ok(user) => registry.close_user(&user, CloseReason::Revoked).await,
             // Names are lost, users are not: every session is looked at.
             Err(RecvError::Lagged(names)) => {
                 info!(names, "many users withdrawn at once: looking at every session");
                 let users = authenticator.clone();
                 let gone = Arc::new(move |who: &_| !users.is_current(who));
-                registry.close_where(gone, CloseReason::NotAuthenticated).await;
+                registry.close_where(gone, CloseReason::Revoked).await;
             }
             Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Closes the sessions that a new revocation shuts out: those of the users that it names, or after a look at every session.
+async fn close_revoked(authenticator: Arc<Authenticator>, registry: Registry) {
+    let revoked = authenticator.revoked().clone();
+    loop {
+        let due = authenticator.revoked().due().await;
+        let revoked = revoked.clone();
+        let gone = Arc::new(move |who: &Principal| revoked.refuses(who).is_some());
+        if due.everyone {
+            registry.close_where(gone, CloseReason::Revoked).await;
+            continue;
+        }
+        for user in due.users {
+            registry
+                .close_of_user(&user, gone.clone(), CloseReason::Revoked)
+                .await;
         }
     }
 }

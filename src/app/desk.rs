@@ -4,16 +4,21 @@
 use std::sync::Arc;
 
 use super::Core;
+use crate::auth::Authenticator;
+use crate::bus::Bus;
 use crate::control::desk::Desk;
 use crate::control::{debug_sampling, describe, explain, log_level, session_user, sessions, trace_marks};
 use crate::delivery::registry::Registry;
 use crate::http::permission::session::Explainer;
+use crate::instance::Instance;
 use crate::presence::Presence;
 use crate::probe;
 use crate::recent::{self, Recent};
 use crate::relay::Relay;
+use crate::revocation::{Parts, Revocations};
 use crate::session::per_user::cluster::Cluster;
 use crate::telemetry::audit::Audit;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 
 impl Core {
@@ -39,8 +44,28 @@ impl Core {
             &self.tracer,
             &self.audit,
             &self.explainer,
+            &self.revocations,
         )
     }
+}
+
+/// The revocations of the cluster that this instance is in.
+pub(super) fn revocations(
+    authenticator: &Arc<Authenticator>,
+    bus: &Arc<dyn Bus>,
+    presence: &Arc<Presence>,
+    instance: &Instance,
+    metrics: &Metrics,
+    audit: &Audit,
+) -> Arc<Revocations> {
+    Arc::new(Revocations::new(Parts {
+        authenticator: authenticator.clone(),
+        bus: bus.clone(),
+        presence: presence.clone(),
+        own: instance.id,
+        metrics: metrics.clone(),
+        audit: audit.clone(),
+    }))
 }
 
 /// The desk with every kind that this version knows.
@@ -52,6 +77,7 @@ fn desk(
     tracer: &Tracer,
     audit: &Audit,
     explainer: &Explainer,
+    revocations: &Arc<Revocations>,
 ) -> Desk {
     let mut desk = Desk::default();
     presence.register(&mut desk);
@@ -66,6 +92,7 @@ fn desk(
     cluster.register(&mut desk);
     recent::share::register(&mut desk, recent);
     probe::register(&mut desk);
+    revocations.register(&mut desk);
     desk
 }
 
@@ -78,17 +105,15 @@ mod tests {
 
     use super::*;
     use crate::bus::embedded::EmbeddedBus;
-    use crate::bus::{self, Bus, ControlMessage, Responder};
+    use crate::bus::{self, ControlMessage, Responder};
     use crate::control::question::PAYLOAD_MAX_BYTES;
     use crate::destination::Prefixes;
     use crate::destination::{Path, Target};
     use crate::envelope::{Envelope, HeaderLimits, MessageId};
     use crate::http::access::Policy;
-    use crate::instance::Instance;
     use crate::permissions::Permissions;
     use crate::session::per_user::PerUser;
     use crate::setting::{ByteSize, Findings, Limits};
-    use crate::telemetry::metrics::Metrics;
 
     fn made() -> Desk {
         let (audit, _guard, _) = Audit::kept();
@@ -111,7 +136,7 @@ mod tests {
         ));
         let cluster = Cluster::new(
             PerUser::new(&Limits::default()),
-            bus,
+            bus.clone(),
             presence.clone(),
             instance.id,
             Metrics::new().unwrap(),
@@ -130,6 +155,9 @@ mod tests {
             policy: Policy::new(&Default::default(), &prefixes, &mut findings),
             prefixes: Arc::new(prefixes),
         };
+        let authenticator = crate::http::tests::authenticator();
+        let metrics = Metrics::new().unwrap();
+        let revocations = revocations(&authenticator, &bus, &presence, &instance, &metrics, audit);
         desk(
             &registry,
             &presence,
@@ -138,6 +166,7 @@ mod tests {
             &Tracer::default(),
             audit,
             &explainer,
+            &revocations,
         )
     }
 
@@ -198,6 +227,11 @@ mod tests {
                 r#"[{"id":"one","timestamp_ms":5,"body":"aGk="}]"#,
             ),
             ("recent.list", "/queue/other", "[]"),
+            (
+                "tokens.revocations",
+                r#"{"after":null}"#,
+                r#"{"revocations":[],"next":null}"#,
+            ),
             (
                 "presence.snapshot",
                 r#"{"at_least":0}"#,
@@ -273,6 +307,9 @@ mod tests {
             "sessions.seats",
             "sessions.supersede",
             "sessions.user",
+            "tokens.digest",
+            "tokens.revocations",
+            "tokens.revoked",
             "tracing.mark",
             "tracing.session",
             "tracing.user",

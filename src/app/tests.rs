@@ -69,6 +69,8 @@ async fn an_instance_ends_with_each_task_that_it_needs_and_names_it() {
             "probe",
             "relay of control messages",
             "relay of notifications",
+            "revocations",
+            "revoked sessions",
             "sessions per user",
             "trace marks",
             "users file",

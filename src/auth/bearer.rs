@@ -14,10 +14,12 @@ use super::keys::source::{NoKeys, Source};
 use super::keys::{Key, KeySet};
 use super::login::Gates;
 use super::password::{Outcome, Proof, Prove};
+use super::revoked::Revoked;
+use super::revoked::set::Shut;
 use super::token::{Issuers, Refusal, Unproven, Verified};
 use crate::envelope::unix_ms;
 use crate::limit::Limit;
-use crate::principal::{Origin, Principal};
+use crate::principal::{Origin, Principal, TokenMark};
 use crate::setting::Secret;
 use crate::telemetry::audit::{Audit, Claims};
 use crate::telemetry::metrics::Metrics;
@@ -70,6 +72,12 @@ impl Bearer {
         self.issuers.is_empty()
     }
 
+    /// By issuer, how long its tokens may outlive the moment of their revocation, in ms.
+    pub(super) fn longest_lives(&self) -> impl Iterator<Item = (&str, u64)> {
+        let all = self.issuers.all().iter();
+        all.map(|issuer| (&*issuer.name, issuer.longest_life_ms()))
+    }
+
     /// The keys that have to be fetched.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.keys.iter().filter_map(|keys| match keys {
@@ -85,10 +93,17 @@ impl Bearer {
     pub(super) async fn verify(
         &self,
         gates: &Gates,
+        revoked: &Revoked,
         token: &Secret,
         address: IpAddr,
     ) -> Result<Principal, AuthError> {
         let (issuer, result) = Box::pin(self.run(gates, token, address)).await;
+        // Remembered or not: only now is the signature known to be right.
+        let result = result.and_then(|principal| match revoked.refuses(&principal) {
+            None => Ok(principal),
+            Some(Shut::Revoked) => Err(Fault::Refused(Refusal::Revoked)),
+            Some(Shut::Blocked) => Err(Fault::Refused(Refusal::Blocked)),
+        });
         let label = match &result {
             Ok(_) => OK,
             Err(Fault::Refused(refusal)) => refusal.label(),
@@ -106,6 +121,7 @@ impl Bearer {
                 tracing::debug!(%address, issuer, reason = label, "a token was refused");
                 match refusal {
                     Refusal::Expired => AuthError::Expired,
+                    Refusal::Revoked | Refusal::Blocked => AuthError::Revoked,
                     _ => AuthError::Failed,
                 }
             }
@@ -142,7 +158,6 @@ impl Bearer {
         let Origin::Issuer(issuer) = principal.origin() else {
             return None;
         };
-        // Here, once there is revocation: whether it has been revoked since.
         let ended = principal.ends_ms().is_none_or(|ends| now >= ends);
         let keys = self.current(self.index(issuer)?);
         if ended || !keys.is_some_and(|set| set.has(&key)) {
@@ -250,10 +265,16 @@ fn proof(unproven: &Unproven, keys: &[Arc<Key>]) -> Result<Proof, Refusal> {
         roles,
         attributes,
         granted,
+        token_id,
+        earliest_ms,
         ends_ms,
         ..
     } = verified;
-    let principal = Principal::of(Origin::Issuer(issuer), user, roles, attributes);
+    let mark = TokenMark {
+        id: token_id,
+        earliest_ms,
+    };
+    let principal = Principal::of(Origin::Issuer(issuer), user, roles, attributes).by_token(mark);
     let principal = principal.granting(granted).ending(Some(ends_ms));
     Ok(Proof { principal, key })
 }

@@ -69,6 +69,8 @@ pub struct Config {
     pub cookie: CookieConfig,
     /// Sessions of whoever presents nothing.
     pub anonymous: AnonymousConfig,
+    /// How many revocations there may be.
+    pub revocations: usize,
 }
 
 /// `[auth.anonymous]`
@@ -121,6 +123,9 @@ as_text!(CookieName);
 /// The shortest `auth.password_session`: the ends of sessions are kept to within a second.
 const SESSION_MIN: HumanDuration = HumanDuration::secs(1);
 
+/// The most of `auth.revocations`.
+const REVOCATIONS_MAX: usize = 1_000_000;
+
 impl Config {
     /// Checks that no name is there twice, and that sessions live for a while. Whether a password's hash is one that `login.hash_memory` allows is for
     /// whoever knows `[login]` too.
@@ -130,6 +135,7 @@ impl Config {
         }
         token::config::check(&self.issuers, findings);
         self.token.check(findings);
+        findings.within("auth.revocations", self.revocations, 1, REVOCATIONS_MAX);
         let mut names = HashSet::new();
         for (index, user) in self.users.iter().enumerate() {
             if !names.insert(&user.name) {
@@ -161,6 +167,7 @@ impl Default for Config {
             token: TokenConfig::default(),
             cookie: CookieConfig::default(),
             anonymous: AnonymousConfig::default(),
+            revocations: 100_000,
         }
     }
 }

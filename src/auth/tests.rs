@@ -135,6 +135,7 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
             Audit::default(),
         ),
         audit: Audit::default(),
+        revoked: Revoked::new(1),
         watch: parking_lot::Mutex::default(),
     };
     for user in ["alice", "carol", "not:a:name", ""] {
@@ -193,6 +194,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
             Audit::default(),
         ),
         audit: Audit::default(),
+        revoked: Revoked::new(1),
         watch: parking_lot::Mutex::default(),
     };
     let alice = credentials("alice", "a");
@@ -326,6 +328,7 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
             Audit::default(),
         ),
         audit: Audit::default(),
+        revoked: Revoked::new(1),
         watch: parking_lot::Mutex::default(),
     };
     let took = async |address: u8, password: &str| {

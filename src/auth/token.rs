@@ -61,6 +61,8 @@ pub struct Verified {
     pub token_id: Option<Box<str>>,
     /// `iat`, in Unix milliseconds.
     pub issued_ms: u64,
+    /// `iat` less the leeway: the earliest moment of Herald's own clock at which it may have been issued.
+    pub earliest_ms: u64,
     /// `exp` and the leeway, in Unix milliseconds: from then on it proves nothing any more.
     pub ends_ms: u64,
 }
@@ -99,8 +101,6 @@ impl Issuers {
             return Err(named(Refusal::Audience));
         }
         let expired = issuer.times(&claims, now_ms).map_err(named)?;
-        // Here, once there is revocation: `revoked`, by issuer and `jti`, or user and `iat`. It is told only of a token whose
-        // signature is right, as `expired` is.
         Ok(Unproven {
             text: text.clone(),
             header,
@@ -178,7 +178,6 @@ impl Unproven {
         if self.expired {
             return Err(Refusal::Expired);
         }
-        // Here, once there is revocation: `blocked`, by the user's name.
         Ok((self.issuer.map(&self.claims)?, key))
     }
 

@@ -218,6 +218,8 @@ pub struct KnownUsers {
     pub(super) session: Option<Duration>,
     /// `auth.anonymous.enabled`
     pub(super) anonymous: bool,
+    /// `auth.revocations`
+    pub(super) revocations: usize,
 }
 
 impl KnownUsers {
@@ -232,6 +234,7 @@ impl KnownUsers {
             watched,
             session: config.password_session.map(|life| life.0),
             anonymous: config.anonymous.enabled,
+            revocations: config.revocations,
         })
     }
 

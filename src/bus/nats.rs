@@ -324,6 +324,10 @@ impl Bus for NatsBus {
         *self.health().borrow() == Health::Connected && self.history.as_ref().is_none_or(is_ready)
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn trouble(&self) -> Vec<String> {
         let mut trouble = self.connection.trouble();
         if self.connection.is_up() {

@@ -18,6 +18,7 @@ pub mod publish;
 mod reconnect;
 mod rest;
 mod resume;
+pub mod revoke;
 mod session;
 pub mod subscribe;
 pub mod tap;

@@ -225,6 +225,8 @@ pub(super) enum SessionCommand {
 pub(super) enum Whom {
     /// All sessions of a user.
     User(UserName),
+    /// The sessions of a user that this selects.
+    OfUser(UserName, Which),
     /// All sessions that this selects.
     Where(Which),
     /// About this many, picked at random. Answers how many are left.

@@ -31,6 +31,7 @@ use clock::start_clock;
 use progress::Progress;
 
 mod clock;
+mod closing;
 mod progress;
 mod session;
 

@@ -117,6 +117,7 @@ impl Shard {
             }
             Command::Deliver(delivery) => self.deliver(&[delivery]),
             Command::End(Whom::User(user), reason) => self.close_user(&user, reason),
+            Command::End(Whom::OfUser(user, which), reason) => self.close_of_user(&user, &*which, reason),
             Command::End(Whom::Where(which), reason) => self.close_where(&*which, reason),
             Command::End(Whom::Some(count, left), reason) => {
                 // It is not an error if the asker is gone.

@@ -22,6 +22,7 @@ use crate::instance::Instance;
 use crate::permissions::Permissions;
 use crate::presence::Presence;
 use crate::publish::Publisher;
+use crate::revocation::Revocations;
 use crate::tap::Tap;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
@@ -61,6 +62,8 @@ pub(crate) struct State {
     pub tap: Tap,
     /// Told of what operators do.
     pub audit: Audit,
+    /// Who is shut out of the cluster.
+    pub revocations: Arc<Revocations>,
     /// `presence.list_destination`, for the page.
     pub list_destination: Option<Path>,
 }

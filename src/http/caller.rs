@@ -296,8 +296,8 @@ async fn user(
             error: ApiError::Forbidden("the user does not have the role for this"),
             caller: Some(Caller::User(principal)),
         }),
-        Err(AuthError::Failed) if is_token => Err(ApiError::InvalidToken { expired: false }.into()),
-        Err(AuthError::Failed) => Err(ApiError::Unauthenticated.into()),
+        Err(AuthError::Failed | AuthError::Revoked) if is_token => Err(ApiError::InvalidToken { expired: false }.into()),
+        Err(AuthError::Failed | AuthError::Revoked) => Err(ApiError::Unauthenticated.into()),
         Err(AuthError::Expired) => Err(ApiError::InvalidToken { expired: true }.into()),
         Err(AuthError::Unavailable(_)) => Err(ApiError::IdentityUnavailable.into()),
         Err(AuthError::Overloaded(_)) => Err(ApiError::Overloaded(

@@ -53,7 +53,10 @@ fn health(api: &Api) -> (StatusCode, Json<Health>) {
     let missing: Vec<_> = missing
         .map(|issuer| format!("the keys of the issuer {issuer} are not there yet (auth.issuers)"))
         .collect();
-    let up = api.state.bus.is_ready() && phase == Phase::Running && missing.is_empty();
+    let knows_revoked = api.state.revocations.is_ready();
+    let unknown =
+        (!knows_revoked).then(|| "the revocations of the other instances are not known yet".to_owned());
+    let up = api.state.bus.is_ready() && phase == Phase::Running && missing.is_empty() && knows_revoked;
     let health = Health {
         status: if up { "UP" } else { "DOWN" },
         components: Components {
@@ -67,7 +70,14 @@ fn health(api: &Api) -> (StatusCode, Json<Health>) {
                 Phase::NotReady => "not-ready",
                 Phase::Draining => "draining",
             },
-            trouble: api.state.bus.trouble().into_iter().chain(missing).collect(),
+            trouble: api
+                .state
+                .bus
+                .trouble()
+                .into_iter()
+                .chain(missing)
+                .chain(unknown)
+                .collect(),
         },
     };
     let status = if up {
@@ -122,6 +132,7 @@ pub(crate) async fn observe(
         instances: presence.instances().len(),
         presence_refused: presence.refused(),
         audit_lost: audit.lost(),
+        revocations: authenticator.revoked().len(),
         key_ages: authenticator
             .key_ages()
             .map(|(issuer, age)| (issuer.into(), age))

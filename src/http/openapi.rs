@@ -24,6 +24,7 @@ use super::api::Api;
     tags(
         (name = "publish", description = "Scope publish, or a user with ROLE_PUBLISHER; anyone with api.access = open"),
         (name = "users", description = "Who is online: scope read, or admin to disconnect"),
+        (name = "revocations", description = "Who is shut out: scope admin"),
         (name = "debug", description = "What the cluster does, and what it says of it: scope admin"),
         (name = "health", description = "For probes and Prometheus"),
     ),

@@ -13,8 +13,8 @@ use super::audit::Guard;
 use super::notifications::{message, publish, raw};
 use super::origin::cors;
 use super::{
-    Config, debug_sampling, explain, health, instances, log_level, observe, openapi, page, permission, tap,
-    users,
+    Config, debug_sampling, explain, health, instances, log_level, observe, openapi, page, permission,
+    revocations, tap, users,
 };
 use crate::telemetry::audit::event::Event;
 
@@ -109,6 +109,12 @@ fn operators_routes() -> Vec<AdminRoutes> {
         (Event::Explain, one(routes!(explain::get_explain))),
         (Event::Explain, one(routes!(permission::get_permission))),
         (Event::ListInstances, one(routes!(instances::list_instances))),
+        (Event::Revoke, one(routes!(revocations::post_revocation))),
+        (
+            Event::ListRevocations,
+            one(routes!(revocations::list_revocations)),
+        ),
+        (Event::Unrevoke, one(routes!(revocations::delete_revocation))),
     ]
 }
 

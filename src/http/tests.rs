@@ -24,6 +24,7 @@ use crate::instance::Instance;
 use crate::permissions::Permissions;
 use crate::presence::Presence;
 use crate::publish::Publisher;
+use crate::revocation::{Parts, Revocations};
 use crate::setting::{ByteSize, Findings};
 use crate::telemetry::audit::kept::Kept;
 use crate::telemetry::audit::{Audit, AuditGuard};
@@ -135,13 +136,23 @@ impl Fixture {
         let (audit, audit_guard, audited) = Audit::kept();
         let (metrics, tracer) = (Metrics::new().unwrap(), Tracer::default());
         let publisher = Publisher::new(dyn_bus.clone(), tracer.clone(), metrics.clone(), MAX_BODY_BYTES);
+        let (authenticator, presence) = (authenticator(), Arc::new(presence));
+        let revocations = Arc::new(Revocations::new(Parts {
+            authenticator: authenticator.clone(),
+            bus: dyn_bus.clone(),
+            presence: presence.clone(),
+            own: instance.id,
+            metrics: metrics.clone(),
+            audit: audit.clone(),
+        }));
+        revocations.is_known();
         let (prefixes, mut findings) = (Prefixes::default(), Findings::default());
         let state = State {
             publisher,
             bus: dyn_bus,
-            presence: Arc::new(presence),
+            presence,
             registry: registry(),
-            authenticator: authenticator(),
+            authenticator,
             prefixes: Arc::new(prefixes.clone()),
             instance,
             permissions: Arc::new(Permissions::new(&Default::default(), &prefixes, &mut findings)),
@@ -153,6 +164,7 @@ impl Fixture {
             time_zone: jiff::tz::TimeZone::UTC,
             tap: crate::tap::Tap::new(1, 8),
             audit,
+            revocations,
             list_destination: None,
         };
         let ws = Router::new().route(

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::{Extension, Json};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::api::Api;
 use super::ask::{Asked, ask_others};
@@ -17,6 +18,7 @@ use super::error::ApiError;
 use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
+use super::revocations::revoke_now;
 use crate::control::ask::tell;
 use crate::control::sessions::{Disconnect, ListSessions, OfUser, Sessions};
 use crate::delivery::registry::SessionView;
@@ -121,13 +123,24 @@ pub(crate) async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Js
     )))
 }
 
+/// The query of a disconnect.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Disconnects {
+    /// Whether the tokens that the user has now are revoked, too.
+    #[serde(default)]
+    #[param(required = false, default = false)]
+    revoke: bool,
+}
+
 /// Disconnects a user everywhere (close code 4403). 202: every instance that is reached does it; the user may log in
-/// again.
+/// again, with `?revoke=true` not by a token that was issued before.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{user}/sessions",
     tag = "users",
-    params(("user" = inline(User), Path, description = "Percent-encoded")),
+    params(Disconnects, ("user" = inline(User), Path, description = "Percent-encoded")),
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 202, description = "Every instance has been told"),
@@ -138,8 +151,11 @@ pub(crate) async fn delete_sessions(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     Extension(deed): Extension<Deed>,
+    query: Result<Query<Disconnects>, QueryRejection>,
     uri: Uri,
 ) -> Result<StatusCode, ApiError> {
+    let expected = |_| ApiError::BadRequest("expected ?revoke=true or false, or nothing".into());
+    let Query(Disconnects { revoke }) = query.map_err(expected)?;
     let segment = uri
         .path()
         .strip_prefix("/api/v1/users/")
@@ -148,6 +164,9 @@ pub(crate) async fn delete_sessions(
     let user = user_name(segment)?;
     deed.is(What::user(user.as_str()));
     api.require_bus()?;
+    if revoke {
+        revoke_now(&api, &user, &caller).await?;
+    }
     let order = Disconnect {
         user,
         by: caller.to_string(),

@@ -79,13 +79,13 @@ impl Interceptor for Authenticate {
         })
     }
 
-    /// A reload of the users between the check of the password and the join finds no session to end; this check ends
-    /// it.
+    /// A reload of the users, or a revocation, between the check of the credential and the join finds no session to end; this
+    /// check ends it.
     fn joined(&self, who: &Principal) -> Result<(), Reject> {
         if self.0.is_current(who) {
             Ok(())
         } else {
-            Err(refusal(AuthError::Failed))
+            Err(refusal(AuthError::Revoked))
         }
     }
 }
@@ -108,6 +108,7 @@ fn refusal(error: AuthError) -> Reject {
     let (reason, retry_after) = match error {
         AuthError::Failed => (CloseReason::NotAuthenticated, None),
         AuthError::Expired => (CloseReason::TokenExpired, None),
+        AuthError::Revoked => (CloseReason::Revoked, None),
         AuthError::Unavailable(retry_after) => (CloseReason::IdentityUnavailable, retry_after),
         AuthError::Overloaded(retry_after) => (CloseReason::Overloaded, retry_after),
     };

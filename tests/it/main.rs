@@ -43,6 +43,7 @@ mod places;
 mod refused_bodies;
 mod renewal;
 mod reserved;
+mod revoke;
 mod routes;
 mod secrets;
 mod sessions;

@@ -17,11 +17,11 @@ mod roles;
 pub(crate) struct Taking {
     pub app: App,
     pub key: Signer,
-    _file: NamedTempFile,
+    pub _file: NamedTempFile,
 }
 
 impl Taking {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
 

@@ -93,7 +93,7 @@ pub const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "The instance's own tasks",
-        modules: &["relay", "probe", "drain"],
+        modules: &["relay", "probe", "revocation", "drain"],
         broken: ("src/relay.rs", "use crate::http::explain::Answer;"),
     },
     Floor {

@@ -61,12 +61,14 @@ impl Issuers {
     }
 }
 
-/// All up to the one that failed have passed. That a token is too old is said after its signature.
+/// All up to the one that failed have passed. That a token is too old is said after its signature. What was revoked only running
+/// instances know.
 fn checks(failed: Option<Refusal>) -> Vec<(&'static str, Option<bool>)> {
     let at = |refusal: Refusal| Refusal::ALL.iter().position(|known| *known == refusal);
     let last = failed.and_then(at);
     let outcome = |(index, refusal): (usize, &Refusal)| {
         let outcome = match (failed, last) {
+            _ if matches!(refusal, Refusal::Revoked | Refusal::Blocked) => None,
             (Some(Refusal::Expired), _) => match refusal {
                 Refusal::Expired => Some(false),
                 Refusal::Claim => None,
@@ -104,5 +106,7 @@ fn words(refusal: Refusal) -> &'static str {
             "claim: user_claim is missing or no user's name, a claim of attributes has too many or too long values, or \
              permissions_claim is no table of lists of destinations"
         }
+        Refusal::Revoked => "revoked: by its id, or with all that its user or its issuer had then",
+        Refusal::Blocked => "blocked: its user may not come in",
     }
 }

@@ -110,6 +110,12 @@ impl Issuer {
         }
     }
 
+    /// How long a token may outlive a moment up to which it was issued, by this issuer's clock or by Herald's.
+    pub(in crate::auth) fn longest_life_ms(&self) -> u64 {
+        let leeway = self.leeway_ms.saturating_mul(2);
+        self.max_lifetime_ms.saturating_add(leeway)
+    }
+
     fn ends_ms(&self, expires: u64) -> u64 {
         expires.saturating_add(self.leeway_ms)
     }
@@ -134,6 +140,7 @@ impl Issuer {
             granted: self.granted(claims).ok_or(refused)?,
             token_id,
             issued_ms,
+            earliest_ms: issued_ms.saturating_sub(self.leeway_ms),
             ends_ms: self.ends_ms(expires),
         })
     }

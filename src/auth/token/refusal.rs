@@ -25,11 +25,15 @@ pub enum Refusal {
     Signature,
     /// It names no user, or something that no user can have.
     Claim,
+    /// It was revoked: by its id, or with all that its user or its issuer had then.
+    Revoked,
+    /// Its user may not come in, by whatever.
+    Blocked,
 }
 
 impl Refusal {
     /// All of them, in the order of the checks.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Algorithm,
         Self::Issuer,
@@ -40,6 +44,8 @@ impl Refusal {
         Self::UnknownKey,
         Self::Signature,
         Self::Claim,
+        Self::Revoked,
+        Self::Blocked,
     ];
 
     /// Its name as a metric's label, and for `herald token inspect`.
@@ -55,6 +61,8 @@ impl Refusal {
             Self::UnknownKey => "unknown_key",
             Self::Signature => "signature",
             Self::Claim => "claim",
+            Self::Revoked => "revoked",
+            Self::Blocked => "blocked",
         }
     }
 }

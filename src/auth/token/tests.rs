@@ -88,6 +88,7 @@ fn a_right_token_proves_its_user_until_its_end() {
         attributes: Attributes::default(),
         token_id: Some("t-1".into()),
         issued_ms: (NOW - 60) * 1_000,
+        earliest_ms: (NOW - 90) * 1_000,
         ends_ms: (NOW + 630) * 1_000,
     };
     assert_eq!(verified, expected);

@@ -64,6 +64,22 @@ impl Shard {
         }
     }
 
+    pub(super) fn close_of_user(
+        &mut self,
+        user: &UserName,
+        which: &dyn Fn(&Principal) -> bool,
+        reason: CloseReason,
+    ) {
+        let mut slots = self.roster.of_user(user).to_vec();
+        slots.retain(|slot| {
+            let session = self.roster.get(*slot);
+            session.is_some_and(|(_, session)| which(&session.principal))
+        });
+        for slot in slots {
+            self.end_with_words(slot, reason);
+        }
+    }
+
     pub(super) fn close_where(&mut self, which: &dyn Fn(&Principal) -> bool, reason: CloseReason) {
         let sessions = self.roster.iter();
         let meant = sessions.filter(|(_, _, session)| which(&session.principal));

@@ -41,6 +41,12 @@ const HEADERS_SEEN_MAX: usize = 1_000;
 )]
 pub(crate) struct User(UserName);
 
+impl From<User> for UserName {
+    fn from(User(name): User) -> Self {
+        name
+    }
+}
+
 impl TryFrom<String> for User {
     type Error = UserNameError;
 
@@ -146,7 +152,9 @@ impl ToSchema for Batch<'_> {
 
 /// Reads a field that may be absent and must not be `null`: a `null` user must not turn a private notification into a
 /// broadcast.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    json: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(json).map(Some)
 }
 

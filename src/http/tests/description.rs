@@ -4,7 +4,7 @@ use super::*;
 use crate::origins::Origins;
 
 /// docs/rest.md, as OpenAPI writes paths.
-const ROUTES: [(&str, &str); 19] = [
+const ROUTES: [(&str, &str); 22] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),
@@ -16,6 +16,9 @@ const ROUTES: [(&str, &str); 19] = [
     ("get", "/api/v1/explain"),
     ("get", "/api/v1/explain/permission"),
     ("get", "/api/v1/instances"),
+    ("post", "/api/v1/revocations"),
+    ("get", "/api/v1/revocations"),
+    ("delete", "/api/v1/revocations/{id}"),
     ("get", "/api/v1/debug/log"),
     ("put", "/api/v1/debug/log"),
     ("put", "/api/v1/debug/users/{user}"),
@@ -130,6 +133,7 @@ async fn schemes_schemas_and_references_are_whole() {
         ("NotificationRequest", true),
         ("DebugRequest", true),
         ("LogLevelRequest", true),
+        ("RevocationRequest", true),
         ("ChatMessageRequest", false),
     ] {
         let schema = &components["schemas"][name];

@@ -226,6 +226,6 @@ async fn who_was_withdrawn_meanwhile_is_refused_after_the_join() {
     assert_eq!(chain.joined(&principal), Ok(()));
     // The same name and roles out of another reading of the users: not what was proven.
     let replaced = Principal::new(principal.user().clone(), principal.roles());
-    let refused = Reject::new(CloseReason::NotAuthenticated, "authentication failed");
+    let refused = Reject::new(CloseReason::Revoked, "authentication failed");
     assert_eq!(chain.joined(&replaced), Err(refused));
 }

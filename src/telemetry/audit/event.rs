@@ -85,7 +85,7 @@ impl Event {
 
     /// Those that routes of operators have.
     #[cfg(test)]
-    pub(crate) const OF_OPERATORS: [Self; 7] = [
+    pub(crate) const OF_OPERATORS: [Self; 10] = [
         Self::DisconnectUser,
         Self::SetLogLevel,
         Self::GetLogLevel,
@@ -93,6 +93,9 @@ impl Event {
         Self::Tap,
         Self::Explain,
         Self::ListInstances,
+        Self::Revoke,
+        Self::Unrevoke,
+        Self::ListRevocations,
     ];
 }
 

@@ -67,6 +67,7 @@ names! {
         "Messages from the bus with an illegal subject, path, header or size.";
     LOG_LINES_LOST = "herald_log_lines_lost_total",
         "Lines of the log dropped since nobody read standard error quickly enough.";
+    REVOCATIONS = "herald_revocations", "Revocations that this instance keeps, those that were lifted among them.";
     AUDIT_LOST = "herald_audit_lost_total", "Lines of the audit lost: too many waited, or the write failed.";
     POISON_MESSAGES = "herald_poison_messages_total",
         "Messages from the bus dropped because handling one panicked, by kind.";

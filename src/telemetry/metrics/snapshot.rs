@@ -30,6 +30,8 @@ pub struct Observed {
     pub presence_refused: u64,
     /// Lines of the audit that were lost.
     pub audit_lost: u64,
+    /// Revocations that are kept.
+    pub revocations: usize,
     /// How old the keys of each issuer are that come from its server.
     pub key_ages: Vec<(Arc<str>, Duration)>,
     /// This instance's name.
@@ -185,6 +187,7 @@ pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry
     snapshot.counter(names::PUBLISH_REPEATS, bus.publish_repeats)?;
     snapshot.counter(names::LOG_LINES_LOST, crate::telemetry::logs::lost())?;
     snapshot.counter(names::AUDIT_LOST, observed.audit_lost)?;
+    snapshot.gauge(names::REVOCATIONS, observed.revocations as u64)?;
     let ages = observed.key_ages.iter();
     let ages: Vec<_> = ages.map(|(issuer, age)| (&**issuer, age.as_secs())).collect();
     snapshot.gauges(names::JWKS_AGE, "issuer", &ages)?;

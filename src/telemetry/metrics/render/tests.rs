@@ -28,6 +28,7 @@ fn observed() -> Observed {
         instances: 2,
         presence_refused: 0,
         audit_lost: 0,
+        revocations: 0,
         key_ages: Vec::new(),
         instance: "a \"b\"".into(),
     }

@@ -1,0 +1,208 @@
+//! Who is shut out now: the set of revocations behind a lock, and whose sessions have to be looked at because of a new one. A
+//! login and a renewal ask it, a delivery never does. Knows no bus and no session.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use crate::envelope::unix_ms;
+use crate::principal::{Origin, Principal, UserName};
+use entry::{Revocation, RevocationId};
+use set::{Asked, AskedToken, Digest, Joined, Set, Shut};
+
+pub(crate) mod entry;
+pub(crate) mod set;
+
+/// The longest that a revocation may last, in ms: 8,760 hours, which is a year.
+pub(crate) const LASTS_MAX_MS: u64 = 8_760 * 3_600_000;
+/// By how much another instance's clock may be ahead.
+const CLOCKS_MAX_MS: u64 = 3_600_000;
+/// How many users may wait for their sessions to be looked at, one by one; with more, every session is.
+const DUE_MAX: usize = 1_024;
+
+/// The revocations in force. Shared as `Arc<Revoked>`.
+#[derive(Debug)]
+pub(crate) struct Revoked {
+    set: RwLock<Set>,
+    /// `auth.revocations`
+    most: usize,
+    due: Mutex<Due>,
+    woken: Notify,
+}
+
+/// Whose sessions have to be looked at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// These users'.
+    pub users: Vec<UserName>,
+    /// All sessions.
+    pub everyone: bool,
+}
+
+impl Due {
+    fn add(&mut self, user: Option<&UserName>) {
+        match user {
+            Some(user) if self.users.len() < DUE_MAX => {
+                if !self.everyone && !self.users.contains(user) {
+                    self.users.push(user.clone());
+                }
+            }
+            _ => {
+                self.everyone = true;
+                self.users = Vec::new();
+            }
+        }
+    }
+}
+
+/// There are `auth.revocations` already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// What came of revocations that others told.
+#[derive(Debug, Default)]
+pub(crate) struct Accepted {
+    /// What was not known before.
+    pub new: Vec<Revocation>,
+    /// How many found no room, or last longer than any may.
+    pub refused: usize,
+}
+
+impl Revoked {
+    /// None yet; operators may make `most`.
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            set: RwLock::default(),
+            most,
+            due: Mutex::default(),
+            woken: Notify::new(),
+        })
+    }
+
+    /// Why `who` is shut out. Some lookups by hash.
+    pub(crate) fn refuses(&self, who: &Principal) -> Option<Shut> {
+        let issuer = match who.origin() {
+            Origin::Issuer(issuer) => Some(&**issuer),
+            Origin::Password | Origin::Anonymous => None,
+        };
+        let token = issuer.zip(who.token()).map(|(issuer, token)| AskedToken {
+            issuer,
+            id: token.id.as_deref(),
+            earliest_ms: token.earliest_ms,
+        });
+        let user = who.user().as_str();
+        self.set.read().refuses(Asked { user, token }, unix_ms())
+    }
+
+    /// Puts an operator's revocation in.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub(crate) fn add(&self, revocation: Revocation) -> Result<(), Full> {
+        let now = unix_ms();
+        let mut set = self.set.write();
+        let most = match set.get(revocation.id) {
+            Some(_) => usize::MAX,
+            None => self.most,
+        };
+        let mut joined = set.join(revocation.clone(), now, most);
+        if joined == Joined::Full {
+            set.expire(now);
+            joined = set.join(revocation.clone(), now, most);
+        }
+        drop(set);
+        match joined {
+            Joined::Full => Err(Full),
+            Joined::New => {
+                self.look_at(std::slice::from_ref(&revocation));
+                Ok(())
+            }
+            Joined::Known => Ok(()),
+        }
+    }
+
+    /// Puts in what others told. There is some room beyond what operators have: two of them may have taken the last place at once.
+    pub(crate) fn accept(&self, told: impl IntoIterator<Item = Revocation>) -> Accepted {
+        let now = unix_ms();
+        let latest = now.saturating_add(LASTS_MAX_MS + CLOCKS_MAX_MS);
+        let most = self.most.saturating_add(self.most / 10).saturating_add(1_000);
+        let mut accepted = Accepted::default();
+        let mut set = self.set.write();
+        for revocation in told {
+            if revocation.until_ms > latest {
+                accepted.refused += 1;
+                continue;
+            }
+            match set.join(revocation.clone(), now, most) {
+                Joined::New => accepted.new.push(revocation),
+                Joined::Known => {}
+                Joined::Full => accepted.refused += 1,
+            }
+        }
+        drop(set);
+        self.look_at(&accepted.new);
+        accepted
+    }
+
+    /// Waits until sessions have to be looked at because of new revocations, and says whose.
+    pub(crate) async fn due(&self) -> Due {
+        loop {
+            let woken = self.woken.notified();
+            let due = std::mem::take(&mut *self.due.lock());
+            if due != Due::default() {
+                return due;
+            }
+            woken.await;
+        }
+    }
+
+    /// Forgets those that have ended.
+    pub(crate) fn expire(&self) {
+        self.set.write().expire(unix_ms());
+    }
+
+    /// How many there are, and which.
+    pub(crate) fn digest(&self) -> Digest {
+        self.set.read().digest()
+    }
+
+    /// How many there are, those among them that were lifted or have just ended.
+    pub(crate) fn len(&self) -> usize {
+        self.set.read().len()
+    }
+
+    /// The revocation of this id, unless it has ended.
+    pub(crate) fn get(&self, id: RevocationId) -> Option<Revocation> {
+        let found = self.set.read().get(id).cloned();
+        found.filter(|revocation| revocation.until_ms > unix_ms())
+    }
+
+    /// At most `count` that have not ended behind `after`, by id, of those that `which` selects; and whether that was all.
+    pub(crate) fn page(
+        &self,
+        after: Option<RevocationId>,
+        count: usize,
+        which: impl Fn(&Revocation) -> bool,
+    ) -> (Vec<Revocation>, bool) {
+        let (now, set) = (unix_ms(), self.set.read());
+        let mut meant = set
+            .behind(after)
+            .filter(|one| one.until_ms > now && which(one))
+            .peekable();
+        let page = meant.by_ref().take(count).cloned().collect();
+        (page, meant.peek().is_none())
+    }
+
+    fn look_at(&self, new: &[Revocation]) {
+        let mut due = self.due.lock();
+        for revocation in new.iter().filter(|revocation| !revocation.lifted) {
+            due.add(revocation.whom.user());
+        }
+        drop(due);
+        self.woken.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! `herald revoke`: shuts tokens or a user out of the cluster, lists who is shut out, lifts it again.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{HeaderValue, Method, header};
+use serde::{Deserialize, Serialize};
+
+use super::rest::{Rest, segment};
+use super::{ClientError, Server, ServerArgs, paint};
+use crate::setting::HumanDuration;
+
+const PATH: &str = "/api/v1/revocations";
+
+/// What `herald revoke` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald revoke --user id:alice                            all tokens that alice has now
+  herald revoke --user alice --block --for 24h             alice, whatever she presents
+  herald revoke --issuer https://id.example --token-id t1  one token, by its jti
+  herald revoke --list
+  herald revoke --lift 01JDEXAMPRE0000000000000AA")]
+pub struct RevokeArgs {
+    /// The user's whole name, with its issuer's prefix.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The issuer, as in auth.issuers: all its tokens, those of --user, or the one of --token-id.
+    #[arg(long)]
+    pub issuer: Option<String>,
+    /// The jti of one token of --issuer.
+    #[arg(long, value_name = "ID", requires = "issuer", conflicts_with_all = ["user", "issued_before", "block"])]
+    pub token_id: Option<String>,
+    /// Tokens that were issued up to this moment, in Unix seconds; without it, now.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "block")]
+    pub issued_before: Option<u64>,
+    /// Shuts the user out by whatever it presents, a password too.
+    #[arg(long, requires = "user", conflicts_with = "issuer")]
+    pub block: bool,
+    /// For how long, such as 24h; without it, until the last of the tokens has ended, and a block for 8760h.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub lasts: Option<HumanDuration>,
+    /// Why, for people who read the list.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Lists who is shut out; with --user what names that user.
+    #[arg(long, conflicts_with_all = ["issuer", "token_id", "issued_before", "block", "lasts", "reason", "lift"])]
+    pub list: bool,
+    /// Lifts the revocation with this id.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["user", "issuer", "token_id", "issued_before", "block", "lasts", "reason"])]
+    pub lift: Option<String>,
+    /// Prints Herald's answer as one line of JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where Herald is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Made {
+    id: String,
+    until: String,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct List {
+    revocations: Vec<Revocation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Revocation {
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issuer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issued_before: Option<u64>,
+    block: bool,
+    since: String,
+    until: String,
+    by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// What is asked for.
+#[derive(Debug, Serialize)]
+struct Request<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_before: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    block: bool,
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    lasts: Option<HumanDuration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+/// Asks and prints. It wants scope admin.
+///
+/// # Errors
+/// No Herald, its refusal, or an output that fails.
+pub async fn run(args: RevokeArgs) -> Result<(), ClientError> {
+    let server = Server::new(&args.server)?;
+    let mut rest = Rest::new(&server);
+    if args.list {
+        let list = list(&mut rest, args.user.as_deref()).await?;
+        if args.json {
+            return Ok(paint::json_line(&list)?);
+        }
+        return Ok(show(&list)?);
+    }
+    if let Some(id) = &args.lift {
+        let path = format!("{PATH}/{}", segment(id));
+        let lifting = rest.request(Method::DELETE, &path, &[], Bytes::new(), Duration::ZERO);
+        let answer = Box::pin(lifting).await?;
+        if !answer.status.is_success() {
+            return Err(ClientError::Failure(answer.refusal()));
+        }
+        return Ok(());
+    }
+    if args.user.is_none() && args.issuer.is_none() {
+        return Err(ClientError::Usage(
+            "expected --user, --issuer, --issuer with --token-id, --list or --lift".into(),
+        ));
+    }
+    let request = Request {
+        user: args.user.as_deref(),
+        issuer: args.issuer.as_deref(),
+        token_id: args.token_id.as_deref(),
+        issued_before: args.issued_before,
+        block: args.block,
+        lasts: args.lasts,
+        reason: args.reason.as_deref(),
+    };
+    let body = serde_json::to_vec(&request).map_err(|error| ClientError::Failure(error.to_string()))?;
+    let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let asking = rest.request(Method::POST, PATH, &json, body.into(), Duration::ZERO);
+    let made: Made = Box::pin(asking).await?.json()?;
+    if args.json {
+        return Ok(paint::json_line(&made)?);
+    }
+    paint::table(
+        &["REVOCATION", "UNTIL"],
+        &[vec![paint::one_line(&made.id), paint::one_line(&made.until)]],
+    )?;
+    Ok(())
+}
+
+/// All of them, page by page.
+async fn list(rest: &mut Rest<'_>, user: Option<&str>) -> Result<List, ClientError> {
+    let mut all = List::default();
+    let mut after = None;
+    loop {
+        let user = user.map(|user| format!("user={}", segment(user)));
+        let from = after.map(|after: String| format!("after={}", segment(&after)));
+        let query: Vec<String> = user.into_iter().chain(from).collect();
+        let page: List = rest
+            .get(&format!("{PATH}?{}", query.join("&")), Duration::ZERO)
+            .await?
+            .json()?;
+        all.revocations.extend(page.revocations);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(all),
+        }
+    }
+}
+
+fn show(list: &List) -> std::io::Result<()> {
+    if list.revocations.is_empty() {
+        paint::notice(paint::DIM, "nobody is shut out");
+        return Ok(());
+    }
+    let rows: Vec<_> = list
+        .revocations
+        .iter()
+        .map(|one| {
+            let what = match (&one.token_id, one.issued_before) {
+                _ if one.block => "blocked".to_owned(),
+                (Some(id), _) => format!("token {id}"),
+                (None, Some(seconds)) => format!("issued before {seconds}"),
+                (None, None) => String::new(),
+            };
+            let who = one
+                .user
+                .iter()
+                .chain(&one.issuer)
+                .map(String::as_str)
+                .collect::<Vec<_>>();
+            let reason = one.reason.clone().unwrap_or_default();
+            [
+                one.id.clone(),
+                who.join(" "),
+                what,
+                one.until.clone(),
+                one.by.clone(),
+                reason,
+            ]
+            .iter()
+            .map(|cell| paint::one_line(cell))
+            .collect()
+        })
+        .collect();
+    paint::table(&["REVOCATION", "WHO", "WHAT", "UNTIL", "BY", "REASON"], &rows)
+}

@@ -1,0 +1,172 @@
+//! Promises: what instances tell each other is put in force, whatever else comes with it, and nobody who missed something lacks it
+//! for long.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::bus::ControlMessage;
+use crate::control::question::keeps_the_wire;
+use crate::http::tests::{RecordingBus, authenticator, registry};
+use crate::instance::{Config, Instance};
+use crate::principal::{Principal, ROLE_USER, UserName};
+
+fn made() -> (Arc<Revocations>, Arc<RecordingBus>, Desk) {
+    let bus = Arc::new(RecordingBus::default());
+    let instance = Instance::new(&Config::default());
+    let presence = Presence::new(instance.clone(), bus.clone(), registry(), Default::default());
+    let (audit, _guard, _) = Audit::kept();
+    let all = Arc::new(Revocations::new(Parts {
+        authenticator: authenticator(),
+        bus: bus.clone(),
+        presence: Arc::new(presence),
+        own: instance.id,
+        metrics: Metrics::new().unwrap(),
+        audit,
+    }));
+    let mut desk = Desk::default();
+    all.register(&mut desk);
+    (all, bus, desk)
+}
+
+async fn say(desk: &Desk, kind: &str, payload: impl Into<Bytes>) {
+    desk.handle(ControlMessage {
+        kind: kind.into(),
+        payload: payload.into(),
+        responder: None,
+    })
+    .await;
+}
+
+const BLOCK: &str = r#"{"id":"01JDEXAMPRE0000000000000AA","user":"a","block":true,"since_ms":1,"until_ms":9000000000000,"by":"x"}"#;
+
+fn until_tomorrow(text: &str) -> String {
+    let until = crate::envelope::unix_ms() + 86_400_000;
+    text.replace("9000000000000", &until.to_string())
+}
+
+fn is_shut_out(all: &Revocations, user: &str) -> bool {
+    let who = Principal::new(UserName::parse(user).unwrap(), [ROLE_USER]);
+    all.here().refuses(&who).is_some()
+}
+
+#[tokio::test]
+async fn what_is_told_is_in_force_and_what_is_lifted_is_not() {
+    let (all, _, desk) = made();
+    let block = until_tomorrow(BLOCK);
+    let more = r#"{"id":"01JDEXAMPRE0000000000000AB","a_new_kind":7,"since_ms":1,"until_ms":9}"#;
+    say(
+        &desk,
+        "tokens.revoked",
+        format!(r#"{{"revocations":[{more},{block}]}}"#),
+    )
+    .await;
+    assert!(
+        is_shut_out(&all, "a"),
+        "what is not known is left out, the rest is not"
+    );
+    let lifted = block.replace(r#""block":true,"#, r#""block":true,"lifted":true,"#);
+    say(
+        &desk,
+        "tokens.revoked",
+        format!(r#"{{"revocations":[{lifted}]}}"#),
+    )
+    .await;
+    assert!(!is_shut_out(&all, "a"));
+    say(&desk, "tokens.revoked", format!(r#"{{"revocations":[{block}]}}"#)).await;
+    assert!(!is_shut_out(&all, "a"), "whoever missed that brings it back");
+    assert_eq!(
+        all.answer(None).revocations.0.len(),
+        1,
+        "it is told with the rest"
+    );
+}
+
+#[tokio::test]
+async fn rubbish_changes_nothing() {
+    let (all, _, desk) = made();
+    let forever = BLOCK;
+    for rubbish in [
+        "",
+        "[]",
+        r#"{"revocations":7}"#,
+        r#"{"revocations":[7,[],{},null,"x"]}"#,
+        &format!(r#"{{"revocations":[{forever}]}}"#),
+        &format!(r#"{{"revocations":[{}]}}"#, "[".repeat(60_000)),
+        &" ".repeat(1 << 20),
+    ] {
+        say(&desk, "tokens.revoked", rubbish.to_owned()).await;
+        say(&desk, "tokens.digest", rubbish.to_owned()).await;
+    }
+    assert_eq!(all.here().len(), 0);
+    assert!(all.heard.lock().unequal.is_empty());
+}
+
+#[tokio::test]
+async fn who_has_something_else_is_asked_and_who_has_nothing_is_not() {
+    let (all, _, desk) = made();
+    let other = Instance::new(&Config::default()).id;
+    let said =
+        |count, hash| format!(r#"{{"instance":"{other}","count":{count},"hash":{hash},"asks":false}}"#);
+    let unequal = || std::mem::take(&mut all.heard.lock().unequal);
+    say(&desk, "tokens.digest", said(0, 0)).await;
+    assert!(all.heard.lock().any && unequal().is_empty());
+    for _ in 0..2 {
+        say(&desk, "tokens.digest", said(2, 7)).await;
+    }
+    assert_eq!(unequal(), [other]);
+    say(
+        &desk,
+        "tokens.revoked",
+        format!(r#"{{"revocations":[{}]}}"#, until_tomorrow(BLOCK)),
+    )
+    .await;
+    let own = all.here().digest();
+    say(&desk, "tokens.digest", said(own.count as u64, own.hash)).await;
+    assert!(unequal().is_empty());
+    let own = all.parts.own;
+    say(
+        &desk,
+        "tokens.digest",
+        format!(r#"{{"instance":"{own}","count":9,"hash":1}}"#),
+    )
+    .await;
+    assert!(unequal().is_empty(), "it is its own");
+}
+
+#[test]
+fn answers_go_page_by_page() {
+    let (all, ..) = tokio::runtime::Runtime::new().unwrap().block_on(async { made() });
+    let now = crate::envelope::unix_ms();
+    let told = (0..2_500).map(|number| Revocation {
+        id: RevocationId::new(),
+        whom: Whom::Block(UserName::parse(&format!("{number}{}", "x".repeat(200))).unwrap()),
+        until_ms: now + 60_000,
+        lifted: false,
+        since_ms: now,
+        by: "x".into(),
+        reason: None,
+    });
+    all.accept(told.collect());
+    let (mut count, mut pages, mut after) = (0, 0, None);
+    loop {
+        let answered = all.answer(after);
+        assert!(serde_json::to_vec(&answered).unwrap().len() < ANSWER_MAX_BYTES + 200);
+        (count, pages) = (count + answered.revocations.0.len(), pages + 1);
+        match answered.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(count, 2_500);
+    assert!(pages > 2);
+}
+
+#[test]
+fn the_wire_is_kept() {
+    keeps_the_wire::<Told>(&format!(r#"{{"revocations":[{BLOCK}]}}"#));
+    keeps_the_wire::<Announced>(
+        r#"{"instance":"01JDEXAMPRE0000000000000AA","count":1,"hash":2,"asks":true}"#,
+    );
+    keeps_the_wire::<wire::After>(r#"{"after":"01JDEXAMPRE0000000000000AA"}"#);
+    keeps_the_wire::<Answered>(r#"{"revocations":[],"next":null}"#);
+}
