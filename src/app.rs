@@ -1,6 +1,5 @@
 //! Config → App (bound listeners) → run → drain. The only file that knows everything.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +44,10 @@ use crate::telemetry::trace::export::Exporter;
 use crate::ws::upgrade::{Admission, UpgradeState, routes};
 
 mod background;
+mod callout;
 mod connect;
 mod desk;
+mod error;
 mod explain;
 pub(crate) mod fetch;
 mod listen;
@@ -56,6 +57,7 @@ mod settings;
 mod tasks;
 mod tokens;
 
+pub use error::Error;
 pub use explain::Subject;
 pub use prepare::Prepared;
 
@@ -64,25 +66,6 @@ use fetch::Fetchers;
 use listen::{Bound, Listening};
 use settings::{connection_limits, header_limits, permissions, registry_settings, rules, start_tracing};
 use tasks::Tasks;
-
-/// Why an instance could not start, or ended other than by a signal.
-#[derive(Debug)]
-pub enum Error {
-    /// A setting that only its user could check, named in the text.
-    Config(String),
-    /// Anything else.
-    Failure(String),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(text) | Self::Failure(text) => f.write_str(text),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// An instance whose listeners are bound, not yet serving.
 pub struct App {
@@ -172,6 +155,7 @@ impl App {
             certificates,
             issuers,
             fetchers,
+            asking,
             plan,
             ..
         } = prepared;
@@ -196,7 +180,9 @@ impl App {
         let (audit, audit_guard) = Audit::start(&config.audit, &instance.name)
             .map_err(|error| Error::Config(format!("audit.file: {error}")))?;
         audit.started(&config.digest());
-        let authenticator = Authenticator::of(users, &issuers, &config.login, metrics.clone(), audit.clone())
+        let asked = asking.callout(&config, &instance, &bus)?;
+        let (login, meters) = (&config.login, metrics.clone());
+        let authenticator = Authenticator::of(users, &issuers, asked, login, meters, audit.clone())
             .map_err(|error| Error::Failure(error.to_string()))?;
         let recent = Arc::new(Recent::new(settings::recent(&config)));
         let tap = Tap::new(config.api.taps, config.api.tap_destinations);
@@ -278,6 +264,7 @@ impl App {
         });
         let upgrade = UpgradeState::new(config.http.origins.clone(), connect, sessions.clone(), &metrics)
             .with_admission(Admission::new(&config.limits, &metrics))
+            .with_headers(config.auth.callout.headers.iter().map(ToString::to_string))
             .with_cookie(config.auth.cookie.name.as_ref().map(CookieName::as_str));
         let routers =
             http::router::router(state, &config.http, routes(config.http.ws_path.as_str(), upgrade));

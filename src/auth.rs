@@ -2,7 +2,6 @@
 //! checked off the runtime by bounded work (docs/architecture.md, decision 6). Knows no STOMP and no HTTP; credentials come in
 //! as text.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use crate::task::Task;
 use crate::telemetry::audit::{Audit, Claims};
 use crate::telemetry::metrics::Metrics;
 use bearer::Bearer;
+use callout::{Callout, Circumstances};
 use credentials::Credentials;
 use delay::Delays;
 use issuers::KnownIssuers;
@@ -27,12 +27,14 @@ use login::Gates;
 use password::Verifier;
 use presented::Presented;
 use revoked::Revoked;
-use users::{KnownUsers, UserStore, UsersError};
+use users::{KnownUsers, UserStore};
 
 mod bearer;
+pub mod callout;
 pub(crate) mod config;
 pub mod credentials;
 mod delay;
+mod error;
 pub mod issuers;
 pub mod keys;
 mod login;
@@ -40,76 +42,13 @@ mod password;
 pub(crate) mod phc;
 pub mod presented;
 pub(crate) mod revoked;
+mod roles;
 pub(crate) mod survey;
 pub mod token;
 pub mod users;
 
 pub use config::{Config, CookieName, LoginConfig, UserEntry};
-
-/// Why a login failed. The words are the same for every cause on the client's side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthError {
-    /// An unknown user, a wrong password, a token that is not taken, or nothing usable presented. A client cannot tell these
-    /// apart.
-    Failed,
-    /// A token with the right signature, whose time is over.
-    Expired,
-    /// A credential that is right and counts no more: it was revoked, its user is blocked, or has been withdrawn since.
-    Revoked,
-    /// The keys of the token's issuer are not there now. Holds when to come again, if that is known.
-    Unavailable(Option<Duration>),
-    /// More logins wait than `login.queue`, `login.queue_timeout` or `login.delayed` allow. Holds when to come again,
-    /// if that is known.
-    Overloaded(Option<Duration>),
-}
-
-impl fmt::Display for AuthError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Failed | Self::Revoked => "authentication failed",
-            Self::Expired => "token expired",
-            Self::Unavailable(_) | Self::Overloaded(_) => "overloaded",
-        })
-    }
-}
-
-impl std::error::Error for AuthError {}
-
-/// Why the [`Authenticator`] cannot be set up.
-#[derive(Debug)]
-pub enum AuthSetupError {
-    /// The configured users or the users file are wrong.
-    Users(UsersError),
-    /// The operating system returned no random bytes.
-    Random(argon2::password_hash::Error),
-    /// The operating system could not start threads for hashes.
-    Threads(std::io::Error),
-    /// The random bytes could not be made into a key.
-    Key,
-    /// Called outside a tokio runtime.
-    NoRuntime,
-}
-
-impl fmt::Display for AuthSetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Users(error) => error.fmt(f),
-            Self::Random(error) => write!(f, "no random bytes from the operating system: {error}"),
-            Self::Threads(error) => write!(f, "no threads for password hashes: {error}"),
-            Self::Key => f.write_str("no key could be made for the cache of logins"),
-            Self::NoRuntime => f.write_str("the authenticator needs a tokio runtime"),
-        }
-    }
-}
-
-impl std::error::Error for AuthSetupError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Users(error) => error.source(),
-            _ => None,
-        }
-    }
-}
+pub use error::{AuthError, AuthSetupError};
 
 /// Proves who somebody is. Shared as `Arc<Authenticator>`.
 pub struct Authenticator {
@@ -122,6 +61,7 @@ pub struct Authenticator {
     bearer: Bearer,
     audit: Audit,
     revoked: Arc<Revoked>,
+    callout: Option<Callout>,
     /// Until somebody takes it.
     watch: Mutex<Option<Task>>,
 }
@@ -131,16 +71,24 @@ impl Authenticator {
     /// [task](Self::tasks) is dropped. Call it on a tokio runtime; it blocks while it reads the file.
     pub fn new(config: &Config, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
         let known = KnownUsers::open(config, login).map_err(AuthSetupError::Users)?;
-        Self::of(known, &KnownIssuers::default(), login, metrics, Audit::default())
+        Self::of(
+            known,
+            &KnownIssuers::default(),
+            None,
+            login,
+            metrics,
+            Audit::default(),
+        )
     }
 
-    /// The same, of users and issuers that were read before.
+    /// The same, of users and issuers that were read before, and of a backend that decides about all others.
     ///
     /// # Errors
     /// No tokio runtime, no random bytes, or no threads.
     pub fn of(
         known: KnownUsers,
         issuers: &KnownIssuers,
+        callout: Option<Callout>,
         login: &LoginConfig,
         metrics: Metrics,
         audit: Audit,
@@ -174,6 +122,7 @@ impl Authenticator {
             bearer,
             audit,
             revoked,
+            callout,
             watch: Mutex::new(watch),
         }))
     }
@@ -211,12 +160,27 @@ impl Authenticator {
         result
     }
 
-    /// Checks what somebody presents, whatever it is, and counts the result in [`Metrics::logins`]: a password as
-    /// [`verify`](Self::verify) does, a token by its issuer's keys. The principal of a token has an end.
+    /// Checks what somebody presents, whatever it is, and counts the result in [`Metrics::logins`]: the password of a user of
+    /// Herald's own as [`verify`](Self::verify) does, a token of an issuer by its keys, and everything else by the backend that
+    /// decides, if there is one. The principal of a token has an end.
     ///
     /// # Cancel safety
     /// As [`verify`](Self::verify).
-    pub async fn authenticate(&self, presented: &Presented, address: IpAddr) -> Result<Principal, AuthError> {
+    pub async fn authenticate(
+        &self,
+        presented: &Presented,
+        from: &Circumstances<'_>,
+    ) -> Result<Principal, AuthError> {
+        let address = from.address;
+        if let Some(callout) = self.deciding(presented) {
+            let store = Arc::clone(&self.store);
+            let is_own = move |name: &str| store.current().get(name).is_some();
+            let asked = callout.verify(&self.gates, &self.audit, presented, from, is_own);
+            let result = Box::pin(asked).await;
+            let result = result.and_then(|principal| self.let_in(principal, address));
+            self.count(result.as_ref().err(), address);
+            return result;
+        }
         match presented {
             Presented::Password(credentials) => self.verify(credentials, address).await,
             Presented::Token(token) => {
@@ -234,6 +198,27 @@ impl Authenticator {
                 Err(AuthError::Failed)
             }
         }
+    }
+
+    /// Shuts out whom a revocation does, whoever vouches for them.
+    fn let_in(&self, principal: Principal, address: IpAddr) -> Result<Principal, AuthError> {
+        if self.revoked.refuses(&principal).is_none() {
+            return Ok(principal);
+        }
+        let claims = Claims::User(principal.user());
+        self.audit.login_refused(address, claims, "blocked");
+        Err(AuthError::Revoked)
+    }
+
+    /// The backend, if it decides about this: Herald's own users and the issuers' never depend on it.
+    fn deciding(&self, presented: &Presented) -> Option<&Callout> {
+        let callout = self.callout.as_ref()?;
+        let is_anothers = match presented {
+            Presented::Password(credentials) => self.store.current().get(&credentials.user).is_none(),
+            Presented::Token(token) => self.bearer.is_anothers(token),
+            Presented::Unusable | Presented::Nothing => false,
+        };
+        is_anothers.then_some(callout)
     }
 
     /// A principal that nobody else is, for whoever opens a session and presents nothing; counted in [`Metrics::logins`]. `None`
@@ -274,7 +259,7 @@ impl Authenticator {
 
     /// Whether any tokens are taken.
     pub fn takes_tokens(&self) -> bool {
-        !self.bearer.is_empty()
+        !self.bearer.is_empty() || self.callout.is_some()
     }
 
     /// Counts a login that presented nothing usable, and returns its error.
@@ -294,13 +279,13 @@ impl Authenticator {
     }
 
     /// Whether the result of [`verify`](Self::verify) still holds: the user exists, with the same password and roles. What a
-    /// token proves holds until its end. Neither is revoked.
+    /// token proves, or a backend says, holds until its end. Neither is revoked.
     pub fn is_current(&self, principal: &Principal) -> bool {
         if self.revoked.refuses(principal).is_some() {
             return false;
         }
         match principal.origin() {
-            Origin::Issuer(_) | Origin::Anonymous => true,
+            Origin::Issuer(_) | Origin::Callout | Origin::Anonymous => true,
             Origin::Password => {
                 let users = self.store.current();
                 let user = users.get(principal.user().as_str());

@@ -122,6 +122,16 @@ pub trait Bus: Send + Sync + 'static {
     /// awaited separately, and is [`RequestError::Timeout`] after `bus.request_timeout`.
     fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>>;
 
+    /// Asks whoever decides about logins, and waits at most `timeout` for the first answer. Nobody listens on a bus without
+    /// backends.
+    fn ask_about_login<'a>(
+        &'a self,
+        _question: Bytes,
+        _timeout: Duration,
+    ) -> BoxFuture<'a, Result<Bytes, RequestError>> {
+        Box::pin(std::future::ready(Err(RequestError::NoResponders)))
+    }
+
     /// Sends a message to every instance, including this one.
     fn control_publish<'a>(
         &'a self,

@@ -43,6 +43,11 @@ pub enum HttpClientError {
 impl HttpClient {
     /// A client for `https` that trusts by `tls`, and for `http`. Connects with the first request; wants a runtime then.
     pub(crate) fn new(tls: ClientConfig, answer_max_bytes: usize) -> Self {
+        Self::keeping(tls, answer_max_bytes, 1)
+    }
+
+    /// The same, which keeps so many connections for whoever asks at the same time.
+    pub(crate) fn keeping(tls: ClientConfig, answer_max_bytes: usize, connections: usize) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -54,7 +59,7 @@ impl HttpClient {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(1)
+            .pool_max_idle_per_host(connections)
             .build(connector);
         Self {
             client,

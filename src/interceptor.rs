@@ -27,10 +27,21 @@ pub struct ConnectAttempt {
     pub login: Option<String>,
     /// The `passcode` header of CONNECT.
     pub passcode: Option<Secret>,
-    /// What the upgrade request presents, in the form of an `Authorization` header.
-    pub upgrade_authorization: Option<Secret>,
+    /// What the upgrade request shows. Nothing at a renewal, when it is long gone.
+    pub upgrade: Upgrade,
     /// The client's address.
     pub address: IpAddr,
+}
+
+/// What the request shows by which a WebSocket is opened. Held until CONNECT.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Upgrade {
+    /// What it presents, in the form of an `Authorization` header (docs/auth.md).
+    pub authorization: Option<Secret>,
+    /// The page's origin, if a browser said one.
+    pub origin: Option<Box<str>>,
+    /// The headers that a backend may be told of (`auth.callout.headers`).
+    pub headers: Box<[(Box<str>, Secret)]>,
 }
 
 /// A refusal: what the ERROR says and how the connection closes.

@@ -1,10 +1,11 @@
-//! The names of all limits, for the metric that counts how often each is hit, and the limiters that enforce rates, counts by address and
-//! sums over all holders.
+//! The names of all limits, for the metric that counts how often each is hit, and the limiters that enforce rates, counts by address,
+//! sums over all holders and lines of the log.
 //! Knows no value of a limit, and nothing of who enforces it.
 
 mod address;
 mod crowd;
 mod keyed;
+mod once_per_second;
 mod places;
 mod shared;
 mod total;
@@ -12,6 +13,7 @@ mod total;
 pub(crate) use address::AddressGroup;
 pub(crate) use crowd::{Crowd, Member};
 pub(crate) use keyed::KeyedRate;
+pub(crate) use once_per_second::OncePerSecond;
 pub(crate) use places::{AddressPlace, AddressPlaces};
 pub(crate) use shared::{Memory, SharedRate};
 pub(crate) use total::{Account, Share, Total, is_within_share};

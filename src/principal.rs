@@ -150,6 +150,8 @@ pub enum Origin {
     Password,
     /// The issuer of a token, by its name.
     Issuer(Arc<str>),
+    /// A backend that was asked.
+    Callout,
     /// Nobody: a session that has presented nothing.
     Anonymous,
 }

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use herald::auth::credentials::Credentials;
 use herald::close_reason::CloseReason;
 use herald::instance::Instance;
+use herald::interceptor::Upgrade;
 use herald::principal::{Principal, UserName};
 use herald::session::HeartbeatConfig;
 use herald::session::handshake::{First, Handshake};
@@ -41,7 +42,12 @@ fuzz_target!(|data: &[u8]| {
         Ok(Some(frame)) => {
             let config = HeartbeatConfig::default();
             let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-            let first = Handshake::on_first_frame(&frame, &config, address, Some(Secret::new(SECRET)));
+            let upgrade = Upgrade {
+                authorization: Some(Secret::new(SECRET)),
+                origin: None,
+                headers: [("cookie".into(), Secret::new(SECRET))].into(),
+            };
+            let first = Handshake::on_first_frame(&frame, &config, address, upgrade);
             match first {
                 Ok(First::Disconnect(_)) => {}
                 Ok(First::Connect(handshake, attempt)) => {

@@ -36,17 +36,29 @@ impl Core {
 
     /// What other instances' messages are handed to.
     pub(super) fn desk(&self) -> Desk {
-        desk(
-            &self.registry,
-            &self.presence,
-            &self.cluster,
-            &self.recent,
-            &self.tracer,
-            &self.audit,
-            &self.explainer,
-            &self.revocations,
-        )
+        desk(&Answering {
+            registry: &self.registry,
+            presence: &self.presence,
+            cluster: &self.cluster,
+            recent: &self.recent,
+            tracer: &self.tracer,
+            audit: &self.audit,
+            explainer: &self.explainer,
+            revocations: &self.revocations,
+        })
     }
+}
+
+/// The modules that answer other instances.
+struct Answering<'a> {
+    registry: &'a Registry,
+    presence: &'a Arc<Presence>,
+    cluster: &'a Arc<Cluster>,
+    recent: &'a Arc<Recent>,
+    tracer: &'a Tracer,
+    audit: &'a Audit,
+    explainer: &'a Explainer,
+    revocations: &'a Arc<Revocations>,
 }
 
 /// The revocations of the cluster that this instance is in.
@@ -69,30 +81,27 @@ pub(super) fn revocations(
 }
 
 /// The desk with every kind that this version knows.
-fn desk(
-    registry: &Registry,
-    presence: &Arc<Presence>,
-    cluster: &Arc<Cluster>,
-    recent: &Arc<Recent>,
-    tracer: &Tracer,
-    audit: &Audit,
-    explainer: &Explainer,
-    revocations: &Arc<Revocations>,
-) -> Desk {
+fn desk(modules: &Answering<'_>) -> Desk {
+    let Answering {
+        registry,
+        tracer,
+        audit,
+        ..
+    } = *modules;
     let mut desk = Desk::default();
-    presence.register(&mut desk);
+    modules.presence.register(&mut desk);
     sessions::register(&mut desk, registry, audit);
     session_user::register(&mut desk, registry);
     explain::register(&mut desk, registry);
-    explainer.register(&mut desk);
+    modules.explainer.register(&mut desk);
     describe::register(&mut desk, registry);
     log_level::register(&mut desk, audit);
     debug_sampling::register(&mut desk, tracer, audit);
     trace_marks::register(&mut desk, tracer);
-    cluster.register(&mut desk);
-    recent::share::register(&mut desk, recent);
+    modules.cluster.register(&mut desk);
+    recent::share::register(&mut desk, modules.recent);
     probe::register(&mut desk);
-    revocations.register(&mut desk);
+    modules.revocations.register(&mut desk);
     desk
 }
 
@@ -158,16 +167,16 @@ mod tests {
         let authenticator = crate::http::tests::authenticator();
         let metrics = Metrics::new().unwrap();
         let revocations = revocations(&authenticator, &bus, &presence, &instance, &metrics, audit);
-        desk(
-            &registry,
-            &presence,
-            &cluster,
-            &recent,
-            &Tracer::default(),
+        desk(&Answering {
+            registry: &registry,
+            presence: &presence,
+            cluster: &cluster,
+            recent: &recent,
+            tracer: &Tracer::default(),
             audit,
-            &explainer,
-            &revocations,
-        )
+            explainer: &explainer,
+            revocations: &revocations,
+        })
     }
 
     async fn ask(desk: &Desk, kind: &str, payload: impl Into<Bytes>) -> Option<Bytes> {

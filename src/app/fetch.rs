@@ -57,7 +57,7 @@ impl Fetchers {
     }
 }
 
-fn of_file(path: &str) -> Result<RootCertStore, String> {
+pub(super) fn of_file(path: &str) -> Result<RootCertStore, String> {
     let read = CertificateDer::pem_file_iter(path).map_err(|error| format!("{path}: {error}"))?;
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(read.flatten());

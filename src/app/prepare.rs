@@ -2,6 +2,7 @@
 //! OpenTelemetry's variables. `herald check` and `herald serve` both go this way, so that they refuse the same with the
 //! same words.
 
+use super::callout::Asking;
 use super::fetch::Fetchers;
 use crate::auth::issuers::KnownIssuers;
 use crate::auth::users::{KnownUsers, demo_users};
@@ -23,6 +24,7 @@ pub struct Prepared {
     pub(super) certificates: Certificates,
     pub(super) issuers: KnownIssuers,
     pub(super) fetchers: Fetchers,
+    pub(super) asking: Asking,
     pub(super) plan: Plan,
 }
 
@@ -81,6 +83,7 @@ impl Prepared {
         };
         let issuers = KnownIssuers::open(&config.auth, demo, findings);
         let fetchers = Fetchers::new(&issuers, findings);
+        let asking = Asking::new(&config.auth.callout, findings);
         let users = KnownUsers::open(&config.auth, &config.login)
             .map_err(|error| note_file("auth.users_file", &error, findings));
         let policy = Policy::open(&config.api, &config.destinations, findings)
@@ -95,6 +98,7 @@ impl Prepared {
             certificates,
             issuers,
             fetchers,
+            asking,
             plan,
         })
     }

@@ -78,6 +78,15 @@ impl Bearer {
         all.map(|issuer| (&*issuer.name, issuer.longest_life_ms()))
     }
 
+    /// Whether `token` is no token of an issuer of ours, nor claims to be one. What is too long is nothing at all.
+    pub(super) fn is_anothers(&self, token: &Secret) -> bool {
+        let names_nobody = || {
+            let looked = self.issuers.look(token, unix_ms());
+            matches!(looked, Err((Refusal::Issuer | Refusal::Malformed, None)))
+        };
+        token.expose().len() <= self.max_bytes && names_nobody()
+    }
+
     /// The keys that have to be fetched.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.keys.iter().filter_map(|keys| match keys {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::callout::{self, CalloutConfig, Source};
 use super::phc::StoredHash;
 use super::token;
 use super::token::config::{IssuerConfig, TokenConfig};
@@ -67,6 +68,10 @@ pub struct Config {
     pub token: TokenConfig,
     /// A cookie with a token.
     pub cookie: CookieConfig,
+    /// Who decides about credentials.
+    pub order: Vec<Source>,
+    /// A backend that decides.
+    pub callout: CalloutConfig,
     /// Sessions of whoever presents nothing.
     pub anonymous: AnonymousConfig,
     /// How many revocations there may be.
@@ -136,6 +141,8 @@ impl Config {
         token::config::check(&self.issuers, findings);
         self.token.check(findings);
         findings.within("auth.revocations", self.revocations, 1, REVOCATIONS_MAX);
+        let prefixes = self.issuers.iter().map(|issuer| issuer.user_prefix.as_str());
+        self.callout.check(prefixes, findings);
         let mut names = HashSet::new();
         for (index, user) in self.users.iter().enumerate() {
             if !names.insert(&user.name) {
@@ -143,6 +150,13 @@ impl Config {
                 findings.error(format!("auth.users[{index}].name"), message);
             }
         }
+    }
+
+    /// Checks that whoever is there to decide is asked. `demo`: the users of `--demo` will be there too.
+    pub fn check_order(&self, demo: bool, findings: &mut Findings) {
+        let users = demo || !self.users.is_empty() || self.users_file.is_some();
+        let issuers = !self.issuers.is_empty();
+        callout::config::check_order(&self.order, users, issuers, &self.callout, findings);
     }
 
     /// Checks the hash of each user's password against the memory that a hash may want.
@@ -166,6 +180,8 @@ impl Default for Config {
             issuers: Vec::new(),
             token: TokenConfig::default(),
             cookie: CookieConfig::default(),
+            order: vec![Source::Token, Source::Password],
+            callout: CalloutConfig::default(),
             anonymous: AnonymousConfig::default(),
             revocations: 100_000,
         }

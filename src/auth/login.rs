@@ -181,7 +181,7 @@ impl Asked {
 }
 
 /// No user's name: it has a control character.
-fn token_name(digest: &[u8; 32]) -> String {
+pub(super) fn token_name(digest: &[u8; 32]) -> String {
     format!("\0{}", URL_SAFE_NO_PAD.encode(digest))
 }
 

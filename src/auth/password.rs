@@ -23,7 +23,7 @@ use crate::principal::Principal;
 use crate::setting::Secret;
 
 mod flight;
-mod queue;
+pub(super) mod queue;
 mod threads;
 
 pub(super) use flight::Flight;

@@ -84,7 +84,7 @@ impl Revoked {
     pub(crate) fn refuses(&self, who: &Principal) -> Option<Shut> {
         let issuer = match who.origin() {
             Origin::Issuer(issuer) => Some(&**issuer),
-            Origin::Password | Origin::Anonymous => None,
+            Origin::Password | Origin::Callout | Origin::Anonymous => None,
         };
         let token = issuer.zip(who.token()).map(|(issuer, token)| AskedToken {
             issuer,

@@ -123,6 +123,7 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
     let auth = Authenticator {
         session: None,
         anonymous: false,
+        callout: None,
         store: Arc::new(KnownUsers::open(&config, &login).unwrap().store),
         gates: Gates {
             verifier: Verifier::with(&login, matches).unwrap(),
@@ -182,6 +183,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
     let auth = Authenticator {
         session: None,
         anonymous: false,
+        callout: None,
         store,
         gates: Gates {
             verifier: Verifier::with(&forgetful, matches).unwrap(),
@@ -316,6 +318,7 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
     let auth = Authenticator {
         session: None,
         anonymous: false,
+        callout: None,
         store: Arc::new(KnownUsers::open(&config, &login).unwrap().store),
         gates: Gates {
             verifier: Verifier::with(&login, matches).unwrap(),

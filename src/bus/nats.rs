@@ -41,7 +41,6 @@ mod incoming;
 mod kept;
 mod link;
 mod live;
-mod log_limit;
 mod open;
 mod options;
 mod probe;
@@ -267,6 +266,14 @@ impl Bus for NatsBus {
                 Ok(headers::decode_reply(message, &limits))
             }))
         })
+    }
+
+    fn ask_about_login<'a>(
+        &'a self,
+        question: Bytes,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Bytes, RequestError>> {
+        Box::pin(self.ask_backend(self.subjects.login(), question, timeout))
     }
 
     fn control_publish<'a>(

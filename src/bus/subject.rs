@@ -136,6 +136,12 @@ impl Subjects {
         with_path(self.app.to_string(), path)
     }
 
+    /// The subject of questions about logins.
+    pub fn login(&self) -> String {
+        let prefix = self.app.strip_suffix("app.").unwrap_or_default();
+        format!("{prefix}auth.connect")
+    }
+
     /// The subject that every instance receives. `kind` is lower-case words with dots.
     pub fn control_all(&self, kind: &str) -> String {
         format!("{}{kind}", self.control_all)

@@ -2,6 +2,8 @@
 //! file is read and nothing is resolved.
 
 use super::Config;
+use crate::auth::callout::Target;
+use crate::auth::callout::config::is_in_the_clear;
 use crate::auth::token::config::IssuerConfig;
 use crate::destination::Path;
 use crate::http::access::Access;
@@ -19,6 +21,8 @@ impl Config {
         self.http.check(&mut findings);
         self.api.check(&mut findings);
         self.auth.check(&mut findings);
+        self.auth.check_order(demo, &mut findings);
+        self.callout(&mut findings);
         self.auth.check_passwords(self.login.hash_memory, &mut findings);
         self.login.check(&mut findings);
         self.who_may_come(demo, &mut findings);
@@ -47,6 +51,7 @@ impl Config {
         let nobody = auth.users.is_empty()
             && auth.users_file.is_none()
             && auth.issuers.is_empty()
+            && auth.callout.target.is_none()
             && !auth.anonymous.enabled;
         if nobody && !demo {
             findings.warn(
@@ -109,6 +114,28 @@ impl Config {
                              through theirs (DNS rebinding)",
                         );
                     }
+                }
+            }
+        }
+    }
+
+    /// Whether questions to a backend have a way, and a safe one.
+    fn callout(&self, findings: &mut Findings) {
+        if self.auth.callout.target != Some(Target::Nats) {
+            return;
+        }
+        match &self.bus.url {
+            None => findings.error(
+                "auth.callout.target",
+                "expected bus.url too: questions go by NATS",
+            ),
+            Some(url) => {
+                let asks_for_tls = self.bus.ca_file.is_some() || self.bus.tls_first;
+                if !asks_for_tls && is_in_the_clear(&url.to_string()) {
+                    findings.warn(
+                        "auth.callout.target",
+                        "passwords and tokens go to another machine in the clear: set bus.ca_file, or tls:// in bus.url",
+                    );
                 }
             }
         }

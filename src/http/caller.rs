@@ -14,6 +14,7 @@ use super::access::{self, ApiKey, Policy, Scope};
 use super::api::State;
 use super::audit::{Guard, Told};
 use super::error::ApiError;
+use crate::auth::callout::{Circumstances, Protocol};
 use crate::auth::presented::Presented as Credential;
 use crate::auth::{AuthError, Authenticator};
 use crate::envelope::unix_ms;
@@ -239,6 +240,14 @@ async fn granted(
         caller: Some(caller),
     };
     let open = policy.is_open() && scope == Scope::Publish;
+    let from = Circumstances {
+        address,
+        protocol: Protocol::Rest,
+        origin: headers
+            .get(header::ORIGIN)
+            .and_then(|origin| origin.to_str().ok()),
+        headers: &[],
+    };
     let granted = match presented(headers) {
         Presented::Bearer(token) => match policy.key(token) {
             Some(key) => {
@@ -254,12 +263,12 @@ async fn granted(
             }
             None if !open && authenticator.takes_tokens() => {
                 let credential = Credential::Token(Secret::new(token));
-                Box::pin(user(authenticator, &credential, address, scope)).await
+                Box::pin(user(authenticator, &credential, &from, scope)).await
             }
             None => Err(ApiError::Unauthenticated.into()),
         },
         Presented::Basic(text) if !open => {
-            Box::pin(user(authenticator, &Credential::header(text), address, scope)).await
+            Box::pin(user(authenticator, &Credential::header(text), &from, scope)).await
         }
         Presented::Nothing => match certificate.and_then(|names| policy.certificate(names)) {
             Some(rights) => {
@@ -283,13 +292,13 @@ async fn granted(
 async fn user(
     authenticator: &Authenticator,
     credential: &Credential,
-    address: IpAddr,
+    from: &Circumstances<'_>,
     scope: Scope,
 ) -> Result<Caller, Denied> {
     let is_token = matches!(credential, Credential::Token(_));
-    match authenticator.authenticate(credential, address).await {
+    match authenticator.authenticate(credential, from).await {
         Ok(principal) if access::role_grants(&principal, scope) => {
-            authenticator.audit().logged_in(Event::Login, &principal, address);
+            authenticator.audit().logged_in(Event::Login, &principal, from.address);
             Ok(Caller::User(principal))
         }
         Ok(principal) => Err(Denied {

@@ -209,7 +209,7 @@ impl ApiError {
             }
             Self::IdentityUnavailable => (
                 "identity-unavailable",
-                "Keys of the identity provider are missing",
+                "Whoever decides about logins does not answer",
             ),
             Self::Forbidden(_) | Self::NotPermitted { .. } => ("forbidden", "Not allowed"),
             Self::CrossSite => ("cross-site", "Refused from a foreign page"),
@@ -285,7 +285,7 @@ impl ApiError {
             Self::InvalidToken { expired: true } => "the token is no longer good".into(),
             Self::InvalidToken { expired: false } => "the token is not taken".into(),
             Self::IdentityUnavailable => {
-                "the keys of the token's issuer are not there now; try again after Retry-After".into()
+                "who decides about this credential does not answer now; try again after Retry-After".into()
             }
             Self::CrossSite => {
                 "this request may only come from pages of the host itself, as Host names it, or of http.origins; without \

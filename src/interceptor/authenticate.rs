@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{ConnectAttempt, Interceptor, Reject};
+use crate::auth::callout::{Circumstances, Protocol};
 use crate::auth::presented::{Places, Presented};
 use crate::auth::{AuthError, Authenticator};
 use crate::close_reason::CloseReason;
@@ -26,7 +27,13 @@ impl Authenticate {
         attempt: &ConnectAttempt,
         presented: &Presented,
     ) -> Result<Principal, AuthError> {
-        let principal = self.0.authenticate(presented, attempt.address).await?;
+        let from = Circumstances {
+            address: attempt.address,
+            protocol: Protocol::Stomp,
+            origin: attempt.upgrade.origin.as_deref(),
+            headers: &attempt.upgrade.headers,
+        };
+        let principal = self.0.authenticate(presented, &from).await?;
         if principal.has_role(ROLE_USER) {
             Ok(principal)
         } else {
@@ -100,7 +107,7 @@ fn presented(attempt: &ConnectAttempt) -> Presented {
         authorization: text(&attempt.authorization),
         login: attempt.login.as_deref(),
         passcode: text(&attempt.passcode),
-        upgrade: text(&attempt.upgrade_authorization),
+        upgrade: text(&attempt.upgrade.authorization),
     })
 }
 

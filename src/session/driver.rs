@@ -72,7 +72,7 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
     let stranger = Stranger {
         deadline: arrival.accepted_at + context.limits.connect_timeout.0,
         address: arrival.address,
-        upgrade_authorization: arrival.upgrade_authorization,
+        upgrade: arrival.upgrade,
         newcomer: arrival.newcomer,
     };
     let opening = Box::new((leftover, stranger));

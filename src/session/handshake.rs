@@ -8,7 +8,7 @@ use super::action::Refusal;
 use super::state::Session;
 use crate::close_reason::CloseReason;
 use crate::instance::Instance;
-use crate::interceptor::ConnectAttempt;
+use crate::interceptor::{ConnectAttempt, Upgrade};
 use crate::principal::Principal;
 use crate::setting::Secret;
 use crate::stomp::encoder::{ServerFrame, encode};
@@ -25,18 +25,14 @@ pub(crate) fn expires_in(principal: &Principal, now_ms: u64) -> Option<String> {
 }
 
 /// What a CONNECT, or a SEND that renews its session, presents.
-pub(crate) fn presented(
-    frame: &Frame,
-    address: IpAddr,
-    upgrade_authorization: Option<Secret>,
-) -> ConnectAttempt {
+pub(crate) fn presented(frame: &Frame, address: IpAddr, upgrade: Upgrade) -> ConnectAttempt {
     let secret = |name: &str| frame.headers.get(name).map(Secret::new);
     ConnectAttempt {
         x_authorization: secret("X-Authorization"),
         authorization: secret("Authorization"),
         login: frame.headers.get("login").map(Into::into),
         passcode: secret("passcode"),
-        upgrade_authorization,
+        upgrade,
         address,
     }
 }
@@ -74,7 +70,7 @@ impl Handshake {
         frame: &Frame,
         config: &HeartbeatConfig,
         address: IpAddr,
-        upgrade_authorization: Option<Secret>,
+        upgrade: Upgrade,
     ) -> Result<First, Refusal> {
         match frame.command {
             Command::Connect | Command::Stomp => {}
@@ -110,7 +106,7 @@ impl Handshake {
             Version::V1_0 => Negotiated::default(),
             _ => negotiate(client, offer),
         };
-        let attempt = presented(frame, address, upgrade_authorization);
+        let attempt = presented(frame, address, upgrade);
         Ok(First::Connect(
             Self {
                 version,

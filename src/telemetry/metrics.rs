@@ -52,6 +52,11 @@ pub const RENEWAL_RESULTS: [&str; 5] = ["ok", "expired", "refused", "overloaded"
 /// The values of [`Metrics::permission_refusals`]' label `action`.
 pub const REFUSED_ACTIONS: [&str; 3] = ["subscribe", "send", "publish"];
 
+/// The values of [`Metrics::callouts`].
+#[rustfmt::skip]
+pub const CALLOUT_RESULTS: [&str; 9] =
+    ["ok", "refused", "expired", "remembered", "timeout", "nobody", "unavailable", "unusable", "overloaded"];
+
 /// What a message was that made its handling panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poison {
@@ -85,6 +90,8 @@ pub struct Metrics {
     pub closes: IntCounterVec,
     /// Logins by result: `ok`, `failed`, `overloaded`.
     pub logins: IntCounterVec,
+    /// Logins that a backend was to decide about, by `result`: [`CALLOUT_RESULTS`].
+    pub callouts: IntCounterVec,
     /// Renewals of sessions by result.
     pub renewals: IntCounterVec,
     /// Tokens by `issuer` (a configured one, or `unknown`) and `result`: `ok`, why it was refused, `unavailable`, `overloaded`.
@@ -228,6 +235,7 @@ impl Metrics {
             accept_pauses: make.counter(names::ACCEPT_PAUSES)?,
             closes: make.counters(names::CLOSES, &["reason"])?,
             logins: make.counters(names::LOGINS, &["result"])?,
+            callouts: make.counters(names::CALLOUTS, &["result"])?,
             renewals: make.counters(names::RENEWALS, &["result"])?,
             tokens: make.counters(names::TOKENS, &["issuer", "result"])?,
             token_verify,
@@ -310,6 +318,7 @@ impl Metrics {
         }
         for (counters, values) in [
             (&self.logins, &["ok", "anonymous", "failed", "overloaded"][..]),
+            (&self.callouts, &CALLOUT_RESULTS),
             (&self.renewals, &RENEWAL_RESULTS),
             (&self.permission_refusals, &REFUSED_ACTIONS),
             (&self.published, &["rest", "stomp"]),

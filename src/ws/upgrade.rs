@@ -27,10 +27,10 @@ use super::http_stream::HttpStream;
 use super::newcomers::{Newcomer, Standing};
 use super::peer::{Peer, Place};
 use super::socket::Socket;
+use crate::interceptor::Upgrade;
 use crate::limit::AddressPlace;
 use crate::origins::Origins;
 use crate::problem::Problem;
-use crate::setting::Secret;
 use crate::telemetry::metrics::Metrics;
 
 mod admission;
@@ -52,8 +52,8 @@ pub struct Connection {
 pub struct Arrival {
     /// The peer's address.
     pub address: IpAddr,
-    /// What the upgrade request presents, in the form of an `Authorization` header (docs/auth.md).
-    pub upgrade_authorization: Option<Secret>,
+    /// What the upgrade request shows.
+    pub upgrade: Upgrade,
     /// When the connection was accepted. For a connection that served requests before, when the upgrade arrived.
     pub accepted_at: Instant,
     /// Its place among those that have not logged in.
@@ -74,6 +74,8 @@ pub struct UpgradeState {
     open: IntGauge,
     admission: Option<Admission>,
     cookie: Option<Arc<str>>,
+    /// Names in lower case.
+    shown: Arc<[Box<str>]>,
 }
 
 impl UpgradeState {
@@ -87,12 +89,19 @@ impl UpgradeState {
             open: metrics.connections.clone(),
             admission: None,
             cookie: None,
+            shown: Arc::default(),
         }
     }
 
     /// The same, where the cookie of this name may be a token (`auth.cookie.name`).
     pub fn with_cookie(mut self, name: Option<&str>) -> Self {
         self.cookie = name.map(Into::into);
+        self
+    }
+
+    /// The same, where these headers are kept for a backend that decides about logins (`auth.callout.headers`).
+    pub fn with_headers(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        self.shown = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -125,6 +134,7 @@ pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) ->
         request.headers(),
         &state.origins,
         state.cookie.as_deref(),
+        &state.shown,
     ) {
         Ok(agreed) => agreed,
         Err(refused) => return refused.response(),
@@ -142,7 +152,7 @@ pub async fn upgrade(State(state): State<UpgradeState>, mut request: Request) ->
     };
     let arrival = Arrival {
         address: peer.address,
-        upgrade_authorization: agreed.authorization,
+        upgrade: agreed.upgrade,
         accepted_at: peer.accepted_at,
         newcomer: peer.newcomers.arrived(peer.address, true),
         permit: peer.place,

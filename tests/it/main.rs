@@ -14,6 +14,7 @@ mod anonymous;
 mod audit;
 mod bus;
 mod byte_rates;
+mod callout;
 mod cli;
 mod cluster;
 mod collapse;

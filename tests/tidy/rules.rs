@@ -402,6 +402,13 @@ pub const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        name: "what a backend is asked about a login, and what its answer means, is pure",
+        within: &["src/auth/callout/question", "src/auth/callout/answer"],
+        bans: Ban::Paths(&["tokio", "std::time", "std::fs", "crate::telemetry"]),
+        broken: ("src/auth/callout/answer.rs", "use std::time::Instant;"),
+        ..RULE
+    },
+    Rule {
         name: "presence knows no STOMP",
         within: &["src/presence"],
         bans: Ban::Paths(&["crate::stomp"]),

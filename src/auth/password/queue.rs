@@ -1,4 +1,4 @@
-//! Whose turn it is to compute a hash: fair between addresses, in order of arrival within one, bounded in number and
+//! Whose turn it is to compute a hash, or to ask a backend: fair between addresses, in order of arrival within one, bounded in number and
 //! in time. Knows no user and no password, and a clock only for when to come again. A login is a `J`. Whoever has
 //! computed one takes the next, so that no core is idle between two.
 //!
@@ -52,20 +52,20 @@ struct Rank {
 
 /// The place of a waiting login.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(in crate::auth) struct Place {
     rank: Rank,
     /// When its time is over. Whoever waits for it then calls [`Queue::late`].
-    pub(super) until: Instant,
+    pub(in crate::auth) until: Instant,
 }
 
 /// A permit, held for a login from this address. [`Queue::next`] returns it.
 #[derive(Debug)]
 #[must_use = "a permit that is not given back is lost"]
-pub(super) struct Turn(AddressGroup);
+pub(in crate::auth) struct Turn(AddressGroup);
 
 /// What became of a login that arrived.
 #[derive(Debug)]
-pub(super) enum Entered<J> {
+pub(in crate::auth) enum Entered<J> {
     /// A permit is free. The caller makes sure that the hash is computed.
     Turn(Turn, J),
     /// The login waits. If the queue was full, holds the login that was evicted for it and what that one is to be
@@ -103,7 +103,7 @@ struct State<J> {
 }
 
 /// The queue. Nobody waits while a permit is free.
-pub(super) struct Queue<J> {
+pub(in crate::auth) struct Queue<J> {
     permits: usize,
     length: usize,
     wait: Duration,
@@ -113,7 +113,7 @@ pub(super) struct Queue<J> {
 
 impl<J> Queue<J> {
     /// `permits` hashes are computed at the same time; `length` logins may wait, none longer than `wait`.
-    pub(super) fn new(permits: usize, length: usize, wait: Duration) -> Self {
+    pub(in crate::auth) fn new(permits: usize, length: usize, wait: Duration) -> Self {
         Self {
             permits,
             length,
@@ -135,7 +135,12 @@ impl<J> Queue<J> {
     ///
     /// # Errors
     /// The queue is full, in number or in time.
-    pub(super) fn enter(&self, address: AddressGroup, kind: Kind, login: J) -> Result<Entered<J>, Full> {
+    pub(in crate::auth) fn enter(
+        &self,
+        address: AddressGroup,
+        kind: Kind,
+        login: J,
+    ) -> Result<Entered<J>, Full> {
         let mut state = self.state.lock();
         let round = match state.lanes.get(&address) {
             Some(lane) => state.round.max(lane.round + 1),
@@ -168,7 +173,7 @@ impl<J> Queue<J> {
     }
 
     /// Passes `done`'s permit on to the login whose turn it is. `None`: nobody waits, and the permit is free.
-    pub(super) fn next(&self, done: Turn) -> Option<(Turn, J)> {
+    pub(in crate::auth) fn next(&self, done: Turn) -> Option<(Turn, J)> {
         let mut state = self.state.lock();
         state.leave(done.0);
         let Some((rank, next)) = state.waiting.pop_first() else {
@@ -183,7 +188,7 @@ impl<J> Queue<J> {
     }
 
     /// Takes out a login that nobody waits for any more. `None`: its turn has come.
-    pub(super) fn leave(&self, place: Place) -> Option<J> {
+    pub(in crate::auth) fn leave(&self, place: Place) -> Option<J> {
         let mut state = self.state.lock();
         let waiting = state.waiting.remove(&place.rank)?;
         state.costs.left(waiting.kind);
@@ -192,12 +197,12 @@ impl<J> Queue<J> {
     }
 
     /// Takes out a login whose time is over, with what it is to be told. `None`: its turn has come.
-    pub(super) fn late(&self, place: Place) -> Option<(J, Full)> {
+    pub(in crate::auth) fn late(&self, place: Place) -> Option<(J, Full)> {
         self.take_out(&mut self.state.lock(), place.rank, Limit::LoginQueueTimeout)
     }
 
     /// Records the CPU time of one of this kind.
-    pub(super) fn computed(&self, kind: Kind, took: Duration) {
+    pub(in crate::auth) fn computed(&self, kind: Kind, took: Duration) {
         self.state.lock().costs.computed(kind, took);
     }
 
@@ -242,7 +247,7 @@ impl<J> Queue<J> {
 
     /// How many compute and how many wait.
     #[cfg(test)]
-    pub(super) fn taken(&self) -> (usize, usize) {
+    pub(in crate::auth) fn taken(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.computing, state.waiting.len())
     }

@@ -12,7 +12,7 @@ use crate::setting::{ByteSize, Findings, HumanDuration, as_text};
 
 mod check;
 
-pub(in crate::auth) use check::{check, is_safe};
+pub(in crate::auth) use check::{check, check_names, is_safe, prefix_problem};
 
 /// The name of an algorithm: `RS256`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! One issuer, ready for use: what its tokens must be like, and whom they name. Knows no signature.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jsonwebtoken::Algorithm;
@@ -9,10 +9,9 @@ use serde_json::Value;
 use super::claims::{ClaimPath, Claims, Header};
 use super::config::{IssuerConfig, attribute};
 use super::{Refusal, Verified};
+use crate::auth::roles::RoleRules;
 use crate::principal::{Attributes, Granted, Role, UserName};
 
-/// The most roles that one token gives.
-const ROLES_MAX: usize = 64;
 /// The longest `jti`.
 const TOKEN_ID_MAX_BYTES: usize = 255;
 
@@ -24,10 +23,8 @@ pub(in crate::auth) struct Issuer {
     audience: Vec<Box<str>>,
     prefix: Box<str>,
     user_claim: ClaimPath,
-    roles: Vec<Role>,
+    roles: RoleRules,
     roles_claim: Option<ClaimPath>,
-    role_map: HashMap<Box<str>, Role>,
-    roles_allowed: Vec<Role>,
     /// Each one's name and claim.
     attributes: Vec<(Box<str>, ClaimPath)>,
     permissions_claim: Option<ClaimPath>,
@@ -49,14 +46,8 @@ impl Issuer {
             audience: config.audience.iter().map(|one| one.as_str().into()).collect(),
             prefix: config.user_prefix.as_str().into(),
             user_claim: ClaimPath::new(&config.user_claim),
-            roles: config.roles.clone(),
+            roles: RoleRules::new(&config.roles, &config.role_map, &config.roles_allowed),
             roles_claim: config.roles_claim.as_deref().map(ClaimPath::new),
-            role_map: config
-                .role_map
-                .iter()
-                .map(|(value, role)| (value.as_str().into(), role.clone()))
-                .collect(),
-            roles_allowed: config.roles_allowed.clone(),
             attributes: config
                 .attributes
                 .iter()
@@ -157,23 +148,13 @@ impl Issuer {
     }
 
     fn roles(&self, claims: &Claims) -> Vec<Role> {
-        let mut roles = self.roles.clone();
         let found = self.roles_claim.as_ref().and_then(|path| claims.at(path));
         let values: Vec<&str> = match found {
             Some(Value::String(text)) => text.split_ascii_whitespace().collect(),
             Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        for value in values {
-            let allowed = || self.roles_allowed.iter().find(|role| role.as_str() == value);
-            if let Some(role) = self.role_map.get(value).or_else(allowed)
-                && !roles.contains(role)
-                && roles.len() < ROLES_MAX
-            {
-                roles.push(role.clone());
-            }
-        }
-        roles
+        self.roles.of(values.into_iter())
     }
 
     /// What the token permits. Members that are no action are not looked at.

@@ -14,13 +14,13 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::causes::Causes;
-use super::log_limit::OncePerSecond;
 use super::rights::{self, RefusedPublishes};
 use super::seal::{ControlKeys, Seal};
 use crate::bus::headers::Undeliverable;
 use crate::bus::requests::Requests;
 use crate::bus::subject::Subjects;
 use crate::bus::{Config, Health, PublishError};
+use crate::limit::OncePerSecond;
 
 /// How long a publish may wait for the connection to accept it: callers are answered within a second.
 pub(super) const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);

@@ -16,7 +16,7 @@ const SHOWN: Duration = Duration::from_secs(60);
 /// How many subjects that were refused last are known.
 const SUBJECTS_MAX: usize = 64;
 /// What an instance publishes below its prefix.
-const KINDS: [&str; 6] = ["broadcast", "user", "app", "control", "event", REPLY];
+const KINDS: [&str; 7] = ["broadcast", "user", "app", "control", "event", "auth", REPLY];
 const REPLY: &str = "reply";
 /// What history asks JetStream by, and answers its flow control by.
 const JETSTREAM: &str = "$JS.";

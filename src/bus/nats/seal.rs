@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use async_nats::{HeaderMap, Message};
 use parking_lot::{Mutex, RwLock};
 
-use super::log_limit::OncePerSecond;
 use super::options::ConnectError;
 use crate::bus::{Config, Unsigned, Unverified, headers};
 use crate::envelope::unix_ms;
 use crate::file_watch::FileWatch;
+use crate::limit::OncePerSecond;
 use key_file::Keys;
 use mac::{HEADER, Signature, Signed};
 use replays::{Known, Replays};

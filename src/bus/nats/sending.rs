@@ -1,5 +1,7 @@
 //! Sending on core NATS, within the limits of a body, and what goes out as JSON. Knows no subscription.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use async_nats::message::OutboundMessage;
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use serde::Serialize;
 
 use super::kept::Keeper;
 use super::{HEADER_RESERVE_BYTES, NatsBus, WHICH_SERVER, WHICH_SETTING};
-use crate::bus::{PublishError, UserEvent, check_size};
+use crate::bus::{PublishError, RequestError, UserEvent, check_size};
 use crate::destination::Target;
 use crate::envelope::Envelope;
 
@@ -44,6 +46,25 @@ impl NatsBus {
             .seal
             .sign(&subject, reply.as_deref(), &payload);
         self.send(subject, reply, headers, payload).await
+    }
+
+    /// A question to whoever listens on `subject`. The first answer counts.
+    pub(super) async fn ask_backend(
+        &self,
+        subject: String,
+        question: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, RequestError> {
+        let requests = &self.connection.link.requests;
+        let waiting = requests.open().ok_or(RequestError::Unavailable)?;
+        let ask = async {
+            let sent = self.send(subject, Some(waiting.subject()), None, question).await;
+            sent.map_err(|_| RequestError::Unavailable)?;
+            Ok(waiting.wait(timeout).await?.payload)
+        };
+        tokio::time::timeout(timeout, ask)
+            .await
+            .unwrap_or(Err(RequestError::Timeout))
     }
 
     /// The limit of a body, and the setting that it comes from.

@@ -39,7 +39,7 @@ fn every_value_has_its_source() {
     );
     assert_eq!(line(&text, "base_path"), ["base_path", "=", "\"/x\"", "#", "F:2"]);
     assert_eq!(
-        line(&text, "timeout"),
+        line(text.split_once("[drain]").unwrap().1, "timeout"),
         ["timeout", "=", "\"30s\"", "#", "HERALD_DRAIN__TIMEOUT"]
     );
     assert_eq!(

@@ -501,6 +501,85 @@ fn rules_let_in_anonymous_sessions_where_there_are_any() {
 }
 
 #[test]
+fn a_callout_is_whole_and_its_users_are_nobody_elses() {
+    let order = "auth.order = ['token', 'password', 'callout']\n";
+    let whole = |more: &str| {
+        format!("{order}auth.callout = {{ target = 'https://a.example/', user_prefix = 'app:'{more} }}\n")
+    };
+    check(&whole(""), &[]);
+    warns(&whole(""), false, &["api.access"]);
+    let wrong = |more: &str, key: &str| check(&whole(more), &[&*format!("auth.callout.{key}")]);
+    wrong(", timeout = '99ms'", "timeout");
+    wrong(", timeout = '31s'", "timeout");
+    wrong(", at_once = 0", "at_once");
+    wrong(", cache = '2h'", "cache");
+    wrong(", cache_entries = 0", "cache_entries");
+    wrong(", roles = ['ROLE_ADMIN']", "roles");
+    wrong(", roles_allowed = ['ROLE_PUBLISHER']", "roles_allowed");
+    wrong(", headers = ['Cookie']", "headers[0]");
+    check(
+        &whole(", role_map = { boss = 'ROLE_ADMIN' }, headers = ['cookie']"),
+        &[],
+    );
+    for target in [
+        "http://a.example/",
+        "https://u:p@a.example/",
+        "ftp://a/",
+        "stomp",
+        "",
+    ] {
+        let text = format!("{order}auth.callout = {{ target = {target:?}, user_prefix = 'app:' }}");
+        check(&text, &["auth.callout.target"]);
+    }
+    for prefix in ["app", "anonymous:", "\u{202e}:"] {
+        let text =
+            format!("{order}auth.callout = {{ target = 'https://a.example/', user_prefix = '{prefix}' }}");
+        check(&text, &["auth.callout.user_prefix"]);
+    }
+    let meets = |other: &str| whole("") + &issuer("a", other, "");
+    check(&meets("id:"), &[]);
+    for other in ["app:", "app:a:"] {
+        check(&meets(other), &["auth.callout.user_prefix"]);
+    }
+    for none in ["", ", user_prefix = ''"] {
+        let text = format!("{order}auth.callout = {{ target = 'https://a.example/'{none} }}");
+        check(&text, &["auth.callout.user_prefix"]);
+    }
+    // Whoever is there is asked, and whoever is asked is there.
+    check(order, &["auth.callout.target"]);
+    let target = "auth.callout = { target = 'https://a.example/', user_prefix = 'app:' }\n";
+    check(target, &["auth.order"]);
+    check(
+        &format!("auth.order = ['callout', 'token']\n{target}"),
+        &["auth.order"],
+    );
+    check(&format!("auth.order = ['callout']\n{target}"), &[]);
+    assert_eq!(
+        found(&format!("auth.order = ['callout']\n{target}"), true).0,
+        ["auth.order"]
+    );
+    check("auth.order = ['token', 'token', 'password']", &["auth.order"]);
+    check(
+        &(String::from("auth.order = ['token']\n") + &user("a", "")),
+        &["auth.order"],
+    );
+    check(
+        &(String::from("auth.order = ['password']\n") + &issuer("a", "a:", "")),
+        &["auth.order"],
+    );
+    let nats =
+        |bus: &str| format!("{order}auth.callout = {{ target = 'nats', user_prefix = 'app:' }}\n{bus}");
+    check(&nats(""), &["auth.callout.target"]);
+    warns(&nats("bus.url = 'nats://127.0.0.1:4222'"), true, &[]);
+    warns(&nats("bus.url = 'tls://nats.example'"), true, &[]);
+    warns(
+        &nats("bus.url = 'nats://nats.example'"),
+        true,
+        &["auth.callout.target"],
+    );
+}
+
+#[test]
 fn routes_lead_somewhere() {
     refused("application.time_zone", &["Mars/Olympus"]);
     taken("application.time_zone", &["Europe/Berlin"]);

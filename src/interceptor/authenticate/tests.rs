@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::auth::{Config, LoginConfig, users};
-use crate::interceptor::Chain;
+use crate::interceptor::{Chain, Upgrade};
 use crate::telemetry::metrics::Metrics;
 
 // base64 of test1:test, test2:test and test1:wrong.
@@ -18,8 +18,15 @@ fn nothing() -> ConnectAttempt {
         authorization: None,
         login: None,
         passcode: None,
-        upgrade_authorization: None,
+        upgrade: Upgrade::default(),
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    }
+}
+
+fn upgrade_of(authorization: Option<Secret>) -> Upgrade {
+    Upgrade {
+        authorization,
+        ..Upgrade::default()
     }
 }
 
@@ -55,7 +62,7 @@ async fn the_first_that_is_present_decides() {
         authorization: secret(&format!("Basic {TEST2}")),
         login: Some("test3".into()),
         passcode: secret("test"),
-        upgrade_authorization: secret(&format!("Basic {TEST1}")),
+        upgrade: upgrade_of(secret(&format!("Basic {TEST1}"))),
         ..nothing()
     };
     let without_x = || ConnectAttempt {
@@ -97,7 +104,7 @@ async fn the_first_that_is_present_decides() {
         .await;
         check(
             ConnectAttempt {
-                upgrade_authorization: secret(text),
+                upgrade: upgrade_of(secret(text)),
                 ..upgrade()
             },
             None,
@@ -123,7 +130,7 @@ async fn the_first_that_is_present_decides() {
     // The bare base64 is STOMP's only, not HTTP's.
     check(
         ConnectAttempt {
-            upgrade_authorization: secret(TEST1),
+            upgrade: upgrade_of(secret(TEST1)),
             ..upgrade()
         },
         None,
@@ -166,12 +173,12 @@ async fn what_is_empty_counts_as_absent() {
     let pair_below_empty = ConnectAttempt {
         x_authorization: secret(""),
         authorization: secret(" "),
-        upgrade_authorization: secret(""),
+        upgrade: upgrade_of(secret("")),
         ..pair("test3", "test")
     };
     check(pair_below_empty, Some("test3")).await;
     let upgrade = |login: &str, passcode: &str| ConnectAttempt {
-        upgrade_authorization: basic(),
+        upgrade: upgrade_of(basic()),
         ..pair(login, passcode)
     };
     check(upgrade("", ""), Some("test2")).await;
@@ -180,7 +187,7 @@ async fn what_is_empty_counts_as_absent() {
     check(upgrade("", "test"), None).await;
     check(upgrade("", " "), None).await;
     let empty = ConnectAttempt {
-        upgrade_authorization: secret(""),
+        upgrade: upgrade_of(secret("")),
         ..pair("", "")
     };
     check(empty, None).await;

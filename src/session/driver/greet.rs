@@ -14,7 +14,7 @@ use crate::delivery::outbox::{Outbox, Outgoing};
 use crate::delivery::registry::SessionHandle;
 use crate::delivery::wire;
 use crate::envelope::{TraceContext, unix_ms};
-use crate::interceptor::ConnectAttempt;
+use crate::interceptor::{ConnectAttempt, Upgrade};
 use crate::limit::Limit;
 use crate::principal::Principal;
 use crate::session::action::Refusal;
@@ -50,7 +50,7 @@ pub(super) struct Stranger {
     /// By when CONNECT must have come.
     pub deadline: Instant,
     pub address: std::net::IpAddr,
-    pub upgrade_authorization: Option<crate::setting::Secret>,
+    pub upgrade: Upgrade,
     /// Its place among those that wait for their client.
     pub newcomer: Newcomer,
 }
@@ -74,20 +74,12 @@ pub(super) async fn meet(
     let Stranger {
         deadline,
         address,
-        upgrade_authorization,
+        upgrade,
         newcomer,
     } = stranger;
     let mut lingers = true;
     let greeting = Box::pin(greet(
-        context,
-        inputs,
-        outbox,
-        socket,
-        deadline,
-        address,
-        upgrade_authorization,
-        &newcomer,
-        key,
+        context, inputs, outbox, socket, deadline, address, upgrade, &newcomer, key,
     ));
     let greeted = tokio::select! {
         greeted = task::caught(greeting) => greeted.unwrap_or_else(|_panic| {
@@ -133,7 +125,7 @@ async fn greet(
     socket: &AsyncFd<Socket>,
     deadline: Instant,
     address: std::net::IpAddr,
-    upgrade_authorization: Option<crate::setting::Secret>,
+    upgrade: Upgrade,
     newcomer: &Newcomer,
     key: SessionHandle,
 ) -> Result<Box<LoggedIn>, End> {
@@ -158,7 +150,7 @@ async fn greet(
     })?;
     newcomer.settle();
     context.metrics.frames_in.inc();
-    let first = Handshake::on_first_frame(&frame, &context.heartbeat, address, upgrade_authorization);
+    let first = Handshake::on_first_frame(&frame, &context.heartbeat, address, upgrade);
     let upstream = begun(context, &frame, address);
     // The CONNECT frame holds a password: it is dropped before anything else waits.
     drop(frame);

@@ -15,7 +15,7 @@ use crate::delivery::outbox::Outbox;
 use crate::delivery::wire;
 use crate::destination::{Destination, Target};
 use crate::envelope::unix_ms;
-use crate::interceptor::Reject;
+use crate::interceptor::{Reject, Upgrade};
 use crate::principal::Principal;
 use crate::session::action::Note;
 use crate::session::application;
@@ -49,7 +49,7 @@ pub(super) async fn renew(
     }
     // Not in the session: most have no use for it. `None`: the session has ended, and its writing half says how.
     let address = source.key.address().await?;
-    let attempt = handshake::presented(&frame, address, None);
+    let attempt = handshake::presented(&frame, address, Upgrade::default());
     // It holds a credential: it is dropped before anything else waits.
     drop(frame);
     let liveness = outbox.liveness();

@@ -31,6 +31,7 @@ names! {
     TLS_CERTIFICATE_EXPIRES = "herald_tls_certificate_expires_seconds",
         "Until when the certificate of a listener holds, since unix epoch in seconds, by setting; 0: no TLS there.";
     LOGINS = "herald_logins_total", "Logins, by result.";
+    CALLOUTS = "herald_callouts_total", "Logins that a backend was to decide about, by result.";
     TOKENS = "herald_tokens_total", "Tokens presented, by issuer and by what became of them.";
     TOKEN_VERIFY_SECONDS = "herald_token_verify_duration_seconds",
         "Time that a token took that was not remembered, from its keys to its outcome, waiting included.";

@@ -14,6 +14,7 @@ use http::header::{
 };
 use http::{Method, StatusCode, Version};
 
+use crate::interceptor::Upgrade;
 use crate::origins::{Origins, is_of_host};
 use crate::problem::Problem;
 use crate::setting::Secret;
@@ -25,6 +26,8 @@ const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
 const BEARER: &str = "herald.bearer.";
 
 const KEY_BYTES: usize = 16;
+/// The longest value of a header that is kept until CONNECT. A longer one counts as absent.
+const SHOWN_MAX_BYTES: usize = 4 << 10;
 
 /// A client may leave meaningless bits set in the key's last character.
 const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -39,9 +42,9 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) struct Agreed {
     /// The client's offer that is accepted.
     pub(super) subprotocol: Option<&'static str>,
-    /// What the request presents, in the form of an `Authorization` header: its own, if no page of an unlisted origin could
-    /// have sent it, a sub-protocol's token, or a cookie's. What is there and of no use is "unusable".
-    pub(super) authorization: Option<Secret>,
+    /// What the request shows. It presents its own `Authorization`, if no page of an unlisted origin could have sent it, a
+    /// sub-protocol's token, or a cookie's. What is there and of no use is "unusable".
+    pub(super) upgrade: Upgrade,
 }
 
 /// Why a request does not become a WebSocket.
@@ -62,6 +65,7 @@ pub(super) fn check(
     headers: &HeaderMap,
     origins: &Origins,
     cookie: Option<&str>,
+    shown: &[Box<str>],
 ) -> Result<Agreed, Refused> {
     if method != Method::GET {
         return Err(Refused::Method);
@@ -96,10 +100,29 @@ pub(super) fn check(
         true => Some(only(headers, &AUTHORIZATION).map_or_else(unusable, Secret::new)),
         false => token_of_subprotocol(headers).or_else(own),
     };
+    let upgrade = Upgrade {
+        authorization,
+        origin: only(headers, &ORIGIN).map(Into::into),
+        headers: shown_of(headers, shown),
+    };
     Ok(Agreed {
         subprotocol: subprotocol(headers),
-        authorization,
+        upgrade,
     })
+}
+
+/// The headers of these names, of a bounded length; what is there several times, joined by commas, cookies by semicolons
+/// (RFC 9110, section 5.3; RFC 6265, section 5.4).
+fn shown_of(headers: &HeaderMap, names: &[Box<str>]) -> Box<[(Box<str>, Secret)]> {
+    let shown = names.iter().filter_map(|name| {
+        let values = headers.get_all(&**name).iter();
+        let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+        let between = if **name == *"cookie" { "; " } else { ", " };
+        let value = values.join(between);
+        let fits = !value.is_empty() && value.len() <= SHOWN_MAX_BYTES;
+        fits.then(|| (name.clone(), Secret::new(value)))
+    });
+    shown.collect()
 }
 
 /// Present, and of no use: nothing that comes after it counts.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::http::listener::{Options, bind, serve};
+use crate::setting::Secret;
 
 const GOOD: &str = "Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -203,7 +204,7 @@ async fn the_arrival_tells_where_from_and_holds_the_place() {
     assert!(connection.leftover.is_empty());
     assert!(connection.arrival.address.is_loopback());
     assert_eq!(
-        connection.arrival.upgrade_authorization,
+        connection.arrival.upgrade.authorization,
         Some(Secret::new("Basic eA=="))
     );
     // The only place is taken as long as the arrival lives.

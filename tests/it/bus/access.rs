@@ -86,6 +86,7 @@ async fn the_documented_permissions_are_enough() {
     let server = NatsServer::start_with(
         &permissions
             .replace("$HERALD_PASSWORD", "h")
+            .replace("$LOGINS_PASSWORD", "l")
             .replace("$ORDERS_PASSWORD", "o"),
     );
     let mut with = config(&server.url());

@@ -60,6 +60,7 @@ impl NatsServer {
             .expect("the permissions in docs/nats.md");
         let (permissions, _) = rest.split_once("```").expect("their end");
         let permissions = permissions.replace("$HERALD_PASSWORD", "h");
+        let permissions = permissions.replace("$LOGINS_PASSWORD", "l");
         permissions.replace("$ORDERS_PASSWORD", "o")
     }
 

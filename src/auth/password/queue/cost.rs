@@ -3,21 +3,27 @@
 
 use std::time::Duration;
 
-/// The assumed cost of a password's hash before one has been computed, and of a token's signature.
-const UNKNOWN: [Duration; 2] = [Duration::from_millis(20), Duration::from_micros(100)];
+/// The assumed cost of a password's hash before one has been computed, of a token's signature, and of a backend's answer.
+const UNKNOWN: [Duration; 3] = [
+    Duration::from_millis(20),
+    Duration::from_micros(100),
+    Duration::from_millis(50),
+];
 /// Slower ones raise the estimate by 1/64 of the difference; a faster one replaces it.
 const RISES_BY_ONE_IN: u32 = 64;
 /// Nobody is refused because of the expected wait before this many were computed: the first ones, in cold memory and on cores
 /// that a storm's handshakes also need, take many times what the next ones do.
 pub(super) const KNOWN_AFTER: u32 = 16;
 
-/// What is computed for a login.
+/// What a login waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::auth) enum Kind {
     /// The hash of a password.
     Password,
     /// The signature of a token.
     Token,
+    /// The answer of a backend. Its time is the clock's, not the CPU's; it waits in a queue of its own.
+    Callout,
 }
 
 /// One kind.
@@ -31,9 +37,9 @@ struct Estimate {
     waiting: u32,
 }
 
-/// Both kinds, and how many of each wait.
+/// All kinds, and how many of each wait.
 #[derive(Debug, Default)]
-pub(super) struct Costs([Estimate; 2]);
+pub(super) struct Costs([Estimate; 3]);
 
 impl Costs {
     /// One more waits.
@@ -74,8 +80,8 @@ impl Costs {
 
     /// What half of those who wait cost.
     pub(super) fn half(&self) -> Duration {
-        let both = [Kind::Password, Kind::Token];
-        let halves = both.map(|kind| self.of(kind).saturating_mul(self.0[kind as usize].waiting / 2));
-        halves[0].saturating_add(halves[1])
+        let all = [Kind::Password, Kind::Token, Kind::Callout];
+        let halves = all.map(|kind| self.of(kind).saturating_mul(self.0[kind as usize].waiting / 2));
+        halves.into_iter().fold(Duration::ZERO, Duration::saturating_add)
     }
 }

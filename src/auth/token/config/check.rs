@@ -66,28 +66,13 @@ impl IssuerConfig {
     }
 
     fn check_prefix(&self, at: &dyn Fn(&str) -> String, findings: &mut Findings) {
-        let prefix = &self.user_prefix;
-        let is_prefix = prefix.ends_with(':')
-            && prefix.len() <= PREFIX_MAX_BYTES
-            && !prefix.chars().any(crate::deceptive::is_deceptive);
-        if prefix.is_empty() {
+        if self.user_prefix.is_empty() {
             findings.warn(
                 at("user_prefix"),
                 "the issuer's users share the names of the users with passwords",
             );
-        } else if prefix.starts_with(ANONYMOUS_PREFIX) {
-            findings.error(
-                at("user_prefix"),
-                format!("{ANONYMOUS_PREFIX} is what the names of anonymous sessions begin with"),
-            );
-        } else if !is_prefix {
-            findings.error(
-                at("user_prefix"),
-                format!(
-                    "expected at most {PREFIX_MAX_BYTES} bytes that end with ':', such as \"id:\", or \"\" to share the names of \
-                     the users with passwords"
-                ),
-            );
+        } else if let Some(words) = prefix_problem(&self.user_prefix) {
+            findings.error(at("user_prefix"), words);
         }
     }
 
@@ -168,6 +153,45 @@ impl IssuerConfig {
     }
 }
 
+/// What is wrong with a prefix that is not empty.
+pub(in crate::auth) fn prefix_problem(prefix: &str) -> Option<String> {
+    if prefix.starts_with(ANONYMOUS_PREFIX) {
+        return Some(format!(
+            "{ANONYMOUS_PREFIX} is what the names of anonymous sessions begin with"
+        ));
+    }
+    let is_prefix = prefix.ends_with(':')
+        && prefix.len() <= PREFIX_MAX_BYTES
+        && !prefix.chars().any(crate::deceptive::is_deceptive);
+    (!is_prefix).then(|| {
+        format!(
+            "expected at most {PREFIX_MAX_BYTES} bytes that end with ':', such as \"id:\", or \"\" to share the names of the \
+             users with passwords"
+        )
+    })
+}
+
+/// Notes an error if users with `prefix` could have the names of users with one of `others`.
+pub(in crate::auth) fn check_names<'a>(
+    key: &str,
+    prefix: &str,
+    mut others: impl Iterator<Item = &'a str>,
+    findings: &mut Findings,
+) {
+    let meets = |other: &str| match (prefix, other) {
+        ("", "") => true,
+        ("", _) | (_, "") => false,
+        (own, other) => own.starts_with(other) || other.starts_with(own),
+    };
+    if others.any(meets) {
+        findings.error(
+            key,
+            "another issuer's users could have the same names: expected a prefix that none of the others begins with, and that \
+             begins with none of them",
+        );
+    }
+}
+
 /// Whether keys may come from there: by https, or from this machine itself.
 pub(in crate::auth) fn is_safe(uri: &str) -> Result<(), String> {
     let expected =
@@ -198,18 +222,7 @@ pub(in crate::auth) fn check(issuers: &[IssuerConfig], findings: &mut Findings) 
             findings.error(at("issuer"), "is there twice");
         }
         let prefix = issuer.user_prefix.as_str();
-        let meets = |other: &str| match (prefix, other) {
-            ("", "") => true,
-            ("", _) | (_, "") => false,
-            (own, other) => own.starts_with(other) || other.starts_with(own),
-        };
-        if prefixes.iter().any(|other| meets(other)) {
-            findings.error(
-                at("user_prefix"),
-                "another issuer's users could have the same names: expected a prefix that none of the others begins with, \
-                 and that begins with none of them",
-            );
-        }
+        check_names(&at("user_prefix"), prefix, prefixes.iter().copied(), findings);
         prefixes.push(prefix);
     }
 }

@@ -26,7 +26,32 @@ fn ask(changes: &[(&'static str, &str)], origins: &[&str]) -> Result<Agreed, Ref
         &headers,
         &Origins::parse(origins).unwrap(),
         Some("token"),
+        &["x-tenant".into(), "cookie".into()],
     )
+}
+
+#[test]
+fn what_a_backend_may_know_is_kept() {
+    let own = ("origin", "https://a.example");
+    let long = "x".repeat(4_097);
+    let upgrade = |changes: &[(&'static str, &str)]| ask(changes, &["*"]).unwrap().upgrade;
+    let found = upgrade(&[own, ("x-tenant", "a"), ("x-tenant", "b"), ("x-other", "c")]);
+    assert_eq!(found.origin.as_deref(), Some("https://a.example"));
+    let kept: Vec<_> = found
+        .headers
+        .iter()
+        .map(|(name, value)| (&**name, value.expose()))
+        .collect();
+    assert_eq!(kept, [("x-tenant", "a, b")]);
+    let found = upgrade(&[("cookie", "a=b"), ("cookie", "c=d"), ("x-tenant", &long)]);
+    let kept: Vec<_> = found
+        .headers
+        .iter()
+        .map(|(name, value)| (&**name, value.expose()))
+        .collect();
+    assert_eq!(kept, [("cookie", "a=b; c=d")]);
+    assert_eq!(found.origin, None);
+    assert!(!format!("{found:?}").contains("c=d"));
 }
 
 fn refused(changes: &[(&'static str, &str)], expected: Refused) {
@@ -71,10 +96,10 @@ fn method_and_http_version() {
         headers.append(name, value.parse().unwrap());
     }
     for method in [Method::POST, Method::HEAD, Method::OPTIONS] {
-        let outcome = check(&method, Version::HTTP_11, &headers, &origins, None);
+        let outcome = check(&method, Version::HTTP_11, &headers, &origins, None, &[]);
         assert_eq!(outcome, Err(Refused::Method));
     }
-    let outcome = check(&Method::GET, Version::HTTP_10, &headers, &origins, None);
+    let outcome = check(&Method::GET, Version::HTTP_10, &headers, &origins, None, &[]);
     assert_eq!(outcome, Err(Refused::NoUpgrade));
 }
 
@@ -118,13 +143,13 @@ fn origin_decides_on_authorization() {
         ),
     ] {
         let outcome = ask(&[basic, ("host", "herald.example"), ("origin", origin)], &[list]);
-        let counts = outcome.map(|agreed| agreed.authorization == Some(Secret::new("Basic eA==")));
+        let counts = outcome.map(|agreed| agreed.upgrade.authorization == Some(Secret::new("Basic eA==")));
         assert_eq!(counts, expected, "{origin} {list}");
     }
     let two = [("origin", "https://a.example"), ("origin", "https://a.example")];
     assert_eq!(ask(&two, &["https://a.example"]), Err(Refused::Origin));
     let two = [basic, ("authorization", "Basic eQ==")];
-    assert_eq!(ask(&two, &["*"]).unwrap().authorization, Some(unusable()));
+    assert_eq!(ask(&two, &["*"]).unwrap().upgrade.authorization, Some(unusable()));
 }
 
 #[test]
@@ -135,7 +160,11 @@ fn a_token_may_come_as_a_sub_protocol_or_from_a_known_page_as_a_cookie() {
     let cookie = ("cookie", "x=1; token=d.e.f; y=2");
     let check = |changes: &[(&'static str, &str)], origins: &[&str], expected: Option<&str>| {
         let agreed = ask(changes, origins).unwrap();
-        assert_eq!(agreed.authorization, expected.map(Secret::new), "{changes:?}");
+        assert_eq!(
+            agreed.upgrade.authorization,
+            expected.map(Secret::new),
+            "{changes:?}"
+        );
         agreed.subprotocol
     };
     // Never echoed, whatever else is offered.

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 /// Admits one line a second and counts the others.
 #[derive(Default)]
-pub(super) struct OncePerSecond(Mutex<State>);
+pub(crate) struct OncePerSecond(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -16,7 +16,7 @@ struct State {
 
 impl OncePerSecond {
     /// `Some`: write the line. Holds how many were left out since the last one.
-    pub(super) fn pass(&self) -> Option<u64> {
+    pub(crate) fn pass(&self) -> Option<u64> {
         self.pass_at(Instant::now())
     }
 

@@ -1,0 +1,310 @@
+//! Credentials that a backend decides about: neither a token of a configured issuer nor the password of a user of Herald's own.
+//! One question for each login, a bounded number at once behind the fair queue, each bounded in time and bytes. Where no answer
+//! comes that says yes or no, nobody is let in and nobody's credential is blamed: the login is to come again. Knows no NATS and
+//! no HTTP; whoever asks is given ([`Ask`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hmac::{Hmac, Mac};
+use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::delay::Attempt;
+use super::login::Gates;
+use super::presented::Presented;
+use super::roles::RoleRules;
+use super::{AuthError, AuthSetupError, LoginConfig, login, phc};
+use crate::envelope::unix_ms;
+use crate::limit::{AddressGroup, OncePerSecond};
+use crate::principal::Principal;
+use crate::telemetry::audit::{Audit, Claims};
+use crate::telemetry::metrics::Metrics;
+use answer::{Answer, Reading, Unusable};
+use line::Line;
+
+mod answer;
+pub mod config;
+mod line;
+mod question;
+
+pub use answer::ANSWER_MAX_BYTES;
+pub use config::{CalloutConfig, HeaderName, Source, Target};
+pub use question::{Circumstances, Protocol, Shown};
+
+/// When to come again after a question without an answer: at a time of each client's own between these two, so that they do not
+/// come back together.
+const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+
+/// Carries a question to a backend.
+pub trait Ask: Send + Sync + 'static {
+    /// The answer, of at most [`ANSWER_MAX_BYTES`], if it comes `within` this time.
+    fn ask(&self, question: Bytes, within: Duration) -> BoxFuture<'static, Result<Bytes, NoAnswer>>;
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// None in time.
+    Timeout,
+    /// Nobody is there to answer.
+    Nobody,
+    /// There is no way to ask at the moment; the words of the cause.
+    Unavailable(String),
+    /// What came is not an answer; in these words.
+    Unusable(String),
+}
+
+impl From<Unusable> for NoAnswer {
+    fn from(unusable: Unusable) -> Self {
+        Self::Unusable(unusable.0.to_owned())
+    }
+}
+
+/// Asks a backend. Shared as `Arc<Callout>`.
+pub struct Callout {
+    ask: Arc<dyn Ask>,
+    reading: Reading,
+    instance: Arc<str>,
+    timeout: Duration,
+    line: Arc<Line>,
+    remembered: Option<Remembered>,
+    complained: OncePerSecond,
+}
+
+/// Who was let in lately, by a MAC of the whole question under a key that only this process knows: to anyone who reads it
+/// elsewhere it is no hash of a credential.
+struct Remembered {
+    mac: Hmac<Sha256>,
+    ttl: Duration,
+    users: Cache<[u8; 32], (Principal, Instant)>,
+}
+
+impl Remembered {
+    fn new(config: &CalloutConfig) -> Result<Self, AuthSetupError> {
+        let mut key = [0; 32];
+        for half in key.chunks_exact_mut(16) {
+            half.copy_from_slice(&phc::random().map_err(AuthSetupError::Random)?);
+        }
+        Ok(Self {
+            // HMAC accepts keys of any length.
+            mac: Hmac::new_from_slice(&key).map_err(|_| AuthSetupError::Key)?,
+            ttl: config.cache.0,
+            users: Cache::new(config.cache_entries),
+        })
+    }
+
+    fn key(&self, question: &Bytes) -> [u8; 32] {
+        let mut mac = self.mac.clone();
+        mac.update(question);
+        mac.finalize().into_bytes().into()
+    }
+
+    fn get(&self, key: &[u8; 32]) -> Option<Principal> {
+        let (principal, until) = self.users.get(key)?;
+        let has_ended = principal.ends_ms().is_some_and(|ends| unix_ms() >= ends);
+        match Instant::now() >= until || has_ended {
+            true => {
+                self.users.remove(key);
+                None
+            }
+            false => Some(principal),
+        }
+    }
+}
+
+impl Callout {
+    /// Asks by `ask`, in the name of `instance`.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn new(
+        config: &CalloutConfig,
+        login: &LoginConfig,
+        instance: &str,
+        ask: Arc<dyn Ask>,
+    ) -> Result<Self, AuthSetupError> {
+        let remembers = !config.cache.0.is_zero();
+        Ok(Self {
+            ask,
+            reading: Reading {
+                prefix: config.user_prefix.as_deref().unwrap_or_default().into(),
+                roles: RoleRules::new(&config.roles, &config.role_map, &config.roles_allowed),
+            },
+            instance: instance.into(),
+            timeout: config.timeout.0,
+            line: Line::new(config.at_once, login.queue, login.queue_timeout.0),
+            remembered: remembers.then(|| Remembered::new(config)).transpose()?,
+            complained: OncePerSecond::default(),
+        })
+    }
+
+    /// Whom a backend says that it is. `is_own` says whether Herald has a user of this name itself. A refusal counts as a failure
+    /// and delays later logins, as a wrong password does.
+    ///
+    /// # Cancel safety
+    /// A login that is dropped before its question was asked leaves the line and is no failure. A question that is out is
+    /// waited for by itself, so that those who come and go ask no more at once than those who stay.
+    pub(super) async fn verify(
+        &self,
+        gates: &Gates,
+        audit: &Audit,
+        presented: &Presented,
+        from: &Circumstances<'_>,
+        is_own: impl FnOnce(&str) -> bool + Send,
+    ) -> Result<Principal, AuthError> {
+        let (result, outcome) = self.run(gates, presented, from, is_own).await;
+        gates.metrics.callouts.with_label_values(&[result]).inc();
+        tracing::debug!(address = %from.address, result, "callout");
+        match result {
+            "refused" => audit.login_refused(from.address, Claims::Nobody, "callout-refused"),
+            "expired" => audit.login_refused(from.address, Claims::Nobody, "callout-expired"),
+            "timeout" | "nobody" | "unavailable" | "unusable" => audit.callout_failed(result),
+            _ => {}
+        }
+        outcome
+    }
+
+    async fn run(
+        &self,
+        gates: &Gates,
+        presented: &Presented,
+        from: &Circumstances<'_>,
+        is_own: impl FnOnce(&str) -> bool + Send,
+    ) -> (&'static str, Result<Principal, AuthError>) {
+        let Some(question) = question::question(presented, from, &self.instance) else {
+            return ("refused", Err(AuthError::Failed));
+        };
+        let remembered = self.remembered.as_ref();
+        let remembered = remembered.map(|remembered| (remembered, remembered.key(&question)));
+        if let Some((remembered, key)) = &remembered
+            && let Some(principal) = remembered.get(key)
+        {
+            return ("remembered", Ok(principal));
+        }
+        let overloaded = |limit, retry_after| {
+            gates.metrics.limit_hit(limit);
+            ("overloaded", Err(AuthError::Overloaded(retry_after)))
+        };
+        let attempt = match gates.delays.begin(from.address, &name_of(presented)) {
+            Ok(attempt) => attempt,
+            Err(limit) => return overloaded(limit, None),
+        };
+        let mut trial = Trial(Some(attempt));
+        trial.wait(&gates.metrics).await;
+        let permit = match self.line.enter(AddressGroup::of(from.address)).await {
+            Ok(permit) => permit,
+            Err(full) => return overloaded(full.limit, Some(full.retry_after)),
+        };
+        let (asked, within) = (self.ask.ask(question, self.timeout), self.timeout);
+        let asked = async move {
+            let answer = tokio::time::timeout(within, asked).await;
+            drop(permit);
+            answer.unwrap_or(Err(NoAnswer::Timeout))
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "one question, bounded in number and in time, which is awaited below"
+        )]
+        let asked = tokio::spawn(asked.in_current_span());
+        let attempt = trial.asked();
+        let settle = move |how: fn(Attempt)| {
+            if let Some(attempt) = attempt {
+                how(attempt);
+            }
+        };
+        // An error means that the runtime is shutting down.
+        let answer = asked
+            .await
+            .unwrap_or_else(|_| Err(NoAnswer::Unavailable("the instance is ending".into())));
+        let read = answer.and_then(|answer| Ok(self.reading.read(&answer, unix_ms(), is_own)?));
+        match read {
+            Ok(Answer::User(principal)) => {
+                settle(Attempt::succeeded);
+                if let Some((remembered, key)) = remembered {
+                    let until = Instant::now() + remembered.ttl;
+                    remembered.users.insert(key, (principal.clone(), until));
+                }
+                ("ok", Ok(principal))
+            }
+            Ok(Answer::Refused) => {
+                settle(Attempt::failed);
+                ("refused", Err(AuthError::Failed))
+            }
+            // It was right: nobody guesses that.
+            Ok(Answer::Expired) => {
+                settle(Attempt::not_tried);
+                ("expired", Err(AuthError::Expired))
+            }
+            Err(none) => {
+                settle(Attempt::not_tried);
+                (self.note(&none), Err(AuthError::Unavailable(Some(retry_after()))))
+            }
+        }
+    }
+
+    /// Says in the log why there is no answer, at most once a second; and gives the metric's label.
+    fn note(&self, none: &NoAnswer) -> &'static str {
+        let (result, words) = match none {
+            NoAnswer::Timeout => ("timeout", "none in time (auth.callout.timeout)"),
+            NoAnswer::Nobody => ("nobody", "nobody is there"),
+            NoAnswer::Unavailable(words) => ("unavailable", &**words),
+            NoAnswer::Unusable(words) => ("unusable", &**words),
+        };
+        if let Some(others) = self.complained.pass() {
+            tracing::warn!(
+                result,
+                reason = words,
+                others,
+                "no answer from auth.callout.target"
+            );
+        }
+        result
+    }
+}
+
+fn retry_after() -> Duration {
+    let [least, most] = RETRY_AFTER;
+    least + (most - least).mul_f64(fastrand::f64())
+}
+
+/// Whose failures count together: of a user, or of this one credential.
+fn name_of(presented: &Presented) -> String {
+    match presented {
+        Presented::Password(credentials) => credentials.user.clone(),
+        Presented::Token(token) => login::token_name(&Sha256::digest(token.expose()).into()),
+        Presented::Unusable | Presented::Nothing => String::new(),
+    }
+}
+
+/// A login before its question. If it is dropped, nothing was tried.
+struct Trial(Option<Attempt>);
+
+impl Trial {
+    async fn wait(&mut self, metrics: &Metrics) {
+        if let Some(attempt) = self.0.as_mut().filter(|attempt| !attempt.delay().is_zero()) {
+            metrics.limit_hit(attempt.limit());
+            attempt.wait().await;
+        }
+    }
+
+    /// From now on a drop counts as a failure.
+    fn asked(mut self) -> Option<Attempt> {
+        self.0.take()
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.0.take() {
+            attempt.not_tried();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
