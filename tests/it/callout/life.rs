@@ -50,3 +50,24 @@ async fn it_renews_by_the_backend_and_stays_its_users() {
     let words = "message:SEND\\c the token is another user's\nreceipt-id:renewed\nherald-reason:token-of-another-user";
     client.expect_error(words, 4401).await;
 }
+
+#[tokio::test]
+async fn whom_an_operator_blocks_is_out_whatever_the_backend_says() {
+    let backend = Backend::saying(r#"{"user":"ann"}"#).await;
+    let app = App::with(|config| backend.set(config)).await;
+    let mut client = log_in(&app, "ann").await;
+    is(&mut client, "app:ann").await;
+    let json = [("Content-Type", "application/json")];
+    let block = br#"{"user":"app:ann","block":true}"#;
+    let answer = app.request("POST", "/api/v1/revocations", &json, block).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let words = "message:authentication failed\nherald-reason:revoked";
+    client.expect_error(words, 4401).await;
+    let mut again = log_in(&app, "ann").await;
+    again.expect_error(words, 4401).await;
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    let lifted = format!("/api/v1/revocations/{id}");
+    assert_eq!(app.request("DELETE", &lifted, &[], b"").await.status, 202);
+    let mut back = log_in(&app, "ann").await;
+    is(&mut back, "app:ann").await;
+}
