@@ -26,6 +26,7 @@ use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::recent::Recent;
 use crate::revocation::Revocations;
+use crate::revocation::keep::Keeper;
 use crate::session::anonymous::AnonymousPlaces;
 use crate::session::application::Application;
 use crate::session::context::{Context, RESUMES_AT_ONCE};
@@ -190,7 +191,17 @@ impl App {
         let (phase, phase_seen) = watch::channel(Phase::Starting);
         let (sessions, draining) = (TaskTracker::new(), CancellationToken::new());
 
-        let revocations = desk::revocations(&authenticator, &bus, &presence, &instance, &metrics, &audit);
+        let keeper = Keeper::open(&config.auth, authenticator.revoked())
+            .map_err(|error| Error::Config(format!("auth.revoked_file: {error}")))?;
+        let revocations = desk::revocations(
+            &authenticator,
+            &bus,
+            &presence,
+            &instance,
+            &metrics,
+            &audit,
+            keeper,
+        );
         let bound = Bound::bind(&config.http)?;
         let (most, meters) = (config.limits.body_bytes.0, metrics.clone());
         let permissions = permissions(&config)?;
@@ -377,6 +388,8 @@ impl Core {
         // Says goodbye, so that this instance's users are gone at once everywhere.
         let _ = timeout_at(deadline, tasks.ended(background::PRESENCE)).await;
         let _ = timeout_at(deadline, self.bus.drain()).await;
+        // What the others told last is in the file then.
+        let _ = timeout_at(deadline, tasks.ended(background::REVOCATIONS)).await;
         let _ = timeout_at(deadline, tasks.ended(push::PUSH)).await;
         self.exporter.shutdown(deadline).await;
         info!("drained");

@@ -95,6 +95,9 @@ fn print_check(flags: ConfigArgs) -> Result<(), u8> {
     for warning in &loaded.warnings {
         complain(&format_args!("warning: {warning}"));
     }
+    for note in check::notes(&loaded.config) {
+        complain(&format_args!("note: {note}"));
+    }
     std::io::stdout()
         .lock()
         .write_all(text.as_bytes())

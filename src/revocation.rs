@@ -1,5 +1,5 @@
 //! Revocations in the whole cluster: an operator's is in force here, then told to all; a newcomer learns what the others have
-//! before it is ready, and whoever missed one learns it by the digests. Knows the set by its handle ([`crate::auth`]), the bus's
+//! before it is ready, and whoever missed one learns it by the digests. Where there is a file for them, it is in there first. Knows the set by its handle ([`crate::auth`]), the bus's
 //! control channel and presence; no HTTP and no session.
 
 use std::sync::Arc;
@@ -21,8 +21,11 @@ use crate::presence::Presence;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::audit::event::{Event, What};
 use crate::telemetry::metrics::Metrics;
+use keep::{Keeper, NotKept};
 use wire::{Announced, Answered, Behind, List, Told};
 
+pub(crate) mod file;
+pub(crate) mod keep;
 mod learn;
 mod wire;
 
@@ -44,6 +47,8 @@ pub(crate) struct Parts {
     pub own: InstanceId,
     pub metrics: Metrics,
     pub audit: Audit,
+    /// `None` if there is no `auth.revoked_file`.
+    pub keeper: Option<Keeper>,
 }
 
 /// The revocations of the cluster. Shared as `Arc<Revocations>`.
@@ -68,6 +73,8 @@ struct Heard {
 pub(crate) enum NotPut {
     /// There are `auth.revocations` already: it is in force nowhere.
     Full,
+    /// It is not in `auth.revoked_file`: it is in force nowhere.
+    NotKept,
     /// The bus did not take it: it is in force here, and the others hear of it by the next digest.
     NotTold(PublishError),
 }
@@ -93,6 +100,12 @@ impl Revocations {
         self.ready.load(Ordering::Acquire)
     }
 
+    /// What keeps revocations from outliving a restart, in words.
+    pub(crate) fn trouble(&self) -> Option<&'static str> {
+        let lacks = self.parts.keeper.as_ref().is_some_and(|keeper| !keeper.has_all());
+        lacks.then_some("auth.revoked_file lacks revocations: the log says why")
+    }
+
     /// For tests: there is nobody to learn from.
     #[cfg(test)]
     pub(crate) fn is_known(&self) {
@@ -109,15 +122,23 @@ impl Revocations {
         }
     }
 
-    /// Puts an operator's revocation in force here, and tells everybody. To be called only while the bus is connected.
+    /// Writes an operator's revocation down, puts it in force here, and tells everybody. To be called only while the bus is connected.
     ///
     /// # Errors
     /// [`NotPut`].
     pub(crate) async fn put(&self, revocation: Revocation) -> Result<(), NotPut> {
-        if self.here().add(revocation.clone()).is_err() {
+        let full = || {
             self.parts.metrics.limit_hit(Limit::Revocations);
-            return Err(NotPut::Full);
+            NotPut::Full
+        };
+        if !self.here().has_room(revocation.id) {
+            return Err(full());
         }
+        if let Some(keeper) = &self.parts.keeper {
+            let kept = keeper.keep(revocation.clone()).await;
+            kept.map_err(|NotKept| NotPut::NotKept)?;
+        }
+        self.here().add(revocation.clone()).map_err(|_| full())?;
         let told = Told {
             revocations: List(vec![revocation]),
         };
@@ -161,7 +182,11 @@ impl Revocations {
                  too far away"
             );
         }
-        !accepted.new.is_empty()
+        let any_new = !accepted.new.is_empty();
+        if let Some(keeper) = self.parts.keeper.as_ref().filter(|_| any_new) {
+            keeper.note(accepted.new);
+        }
+        any_new
     }
 
     fn answer(&self, after: Option<RevocationId>) -> Answered {

@@ -27,6 +27,8 @@ const GAP_WAVES: usize = 100;
 const GAP_WAVE_INTERVAL: Duration = Duration::from_millis(50);
 /// The name of presence's task, whose end the drain waits for.
 pub(super) const PRESENCE: &str = "presence";
+/// The name of the task that writes revocations down, whose end the drain waits for too.
+pub(super) const REVOCATIONS: &str = "revocations";
 
 impl Core {
     /// Starts them. Most run until `background` ends or the bus has drained.
@@ -94,7 +96,7 @@ impl Core {
         tasks.watch(Task::essential("audit", self.audit.clone().run()));
         tasks.watch(Task::essential("withdrawals", withdrawals));
         tasks.watch(Task::essential("revoked sessions", revoked));
-        tasks.watch(Task::essential("revocations", learning));
+        tasks.watch(Task::essential(REVOCATIONS, learning));
         tasks.watch(Task::essential("probe", probe));
         tasks.watch(Task::essential("trace marks", marks));
         tasks.watch(Task::passing("recent bodies", learn));

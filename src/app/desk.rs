@@ -15,6 +15,7 @@ use crate::presence::Presence;
 use crate::probe;
 use crate::recent::{self, Recent};
 use crate::relay::Relay;
+use crate::revocation::keep::Keeper;
 use crate::revocation::{Parts, Revocations};
 use crate::session::per_user::cluster::Cluster;
 use crate::telemetry::audit::Audit;
@@ -69,6 +70,7 @@ pub(super) fn revocations(
     instance: &Instance,
     metrics: &Metrics,
     audit: &Audit,
+    keeper: Option<Keeper>,
 ) -> Arc<Revocations> {
     Arc::new(Revocations::new(Parts {
         authenticator: authenticator.clone(),
@@ -77,6 +79,7 @@ pub(super) fn revocations(
         own: instance.id,
         metrics: metrics.clone(),
         audit: audit.clone(),
+        keeper,
     }))
 }
 
@@ -166,7 +169,7 @@ mod tests {
         };
         let authenticator = crate::http::tests::authenticator();
         let metrics = Metrics::new().unwrap();
-        let revocations = revocations(&authenticator, &bus, &presence, &instance, &metrics, audit);
+        let revocations = revocations(&authenticator, &bus, &presence, &instance, &metrics, audit, None);
         desk(&Answering {
             registry: &registry,
             presence: &presence,

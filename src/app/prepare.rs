@@ -2,6 +2,8 @@
 //! OpenTelemetry's variables. `herald check` and `herald serve` both go this way, so that they refuse the same with the
 //! same words.
 
+use std::path::Path;
+
 use super::callout::Asking;
 use super::fetch::Fetchers;
 use crate::auth::issuers::KnownIssuers;
@@ -11,6 +13,7 @@ use crate::bus::nats::{ConnectError, Identity};
 use crate::config::Config;
 use crate::http::access::{Access, Policy};
 use crate::http::certificate::Certificate;
+use crate::revocation;
 use crate::setting::Findings;
 use crate::telemetry::plan::{self, Plan};
 
@@ -77,6 +80,11 @@ impl Prepared {
         }
         let noted = findings.errors.len();
         config.audit.check_file(findings);
+        if let Some(path) = &config.auth.revoked_file
+            && let Err(words) = revocation::file::check(Path::new(path), config.auth.revocations)
+        {
+            findings.error("auth.revoked_file", words);
+        }
         let certificates = Certificates {
             main: Certificate::open(&config.http.tls, "http.tls", findings),
             admin: Certificate::open(&config.http.admin_tls, "http.admin_tls", findings),

@@ -76,6 +76,8 @@ pub struct Config {
     pub anonymous: AnonymousConfig,
     /// How many revocations there may be.
     pub revocations: usize,
+    /// Where they are kept over a restart, a file of this instance alone. `None`: they are in memory only.
+    pub revoked_file: Option<String>,
 }
 
 /// `[auth.anonymous]`
@@ -184,6 +186,7 @@ impl Default for Config {
             callout: CalloutConfig::default(),
             anonymous: AnonymousConfig::default(),
             revocations: 100_000,
+            revoked_file: None,
         }
     }
 }

@@ -56,9 +56,19 @@ impl Due {
     }
 }
 
-/// There are `auth.revocations` already.
+/// There are more than `auth.revocations` already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
+
+/// The room of those that others told where operators have `most`: two of them may have taken the last place at once.
+pub(crate) fn room(most: usize) -> usize {
+    most.saturating_add(most / 10).saturating_add(1_000)
+}
+
+/// The latest end that a revocation may have now, in Unix ms.
+pub(crate) fn latest_end_ms() -> u64 {
+    unix_ms().saturating_add(LASTS_MAX_MS + CLOCKS_MAX_MS)
+}
 
 /// What came of revocations that others told.
 #[derive(Debug, Default)]
@@ -95,38 +105,32 @@ impl Revoked {
         self.set.read().refuses(Asked { user, token }, unix_ms())
     }
 
-    /// Puts an operator's revocation in.
+    /// Whether an operator may put a revocation with this id in.
+    pub(crate) fn has_room(&self, id: RevocationId) -> bool {
+        let has_room = |set: &Set| set.len() < self.most || set.get(id).is_some();
+        if has_room(&self.set.read()) {
+            return true;
+        }
+        let mut set = self.set.write();
+        set.expire(unix_ms());
+        has_room(&set)
+    }
+
+    /// Puts an operator's revocation in, for which there [was room](Self::has_room).
     ///
     /// # Errors
-    /// There is no room.
+    /// There is none any more, for anybody.
     pub(crate) fn add(&self, revocation: Revocation) -> Result<(), Full> {
-        let now = unix_ms();
-        let mut set = self.set.write();
-        let most = match set.get(revocation.id) {
-            Some(_) => usize::MAX,
-            None => self.most,
-        };
-        let mut joined = set.join(revocation.clone(), now, most);
-        if joined == Joined::Full {
-            set.expire(now);
-            joined = set.join(revocation.clone(), now, most);
-        }
-        drop(set);
-        match joined {
-            Joined::Full => Err(Full),
-            Joined::New => {
-                self.look_at(std::slice::from_ref(&revocation));
-                Ok(())
-            }
-            Joined::Known => Ok(()),
+        match self.accept([revocation]).refused {
+            0 => Ok(()),
+            _ => Err(Full),
         }
     }
 
-    /// Puts in what others told. There is some room beyond what operators have: two of them may have taken the last place at once.
+    /// Puts in what others told, or a file had.
     pub(crate) fn accept(&self, told: impl IntoIterator<Item = Revocation>) -> Accepted {
         let now = unix_ms();
-        let latest = now.saturating_add(LASTS_MAX_MS + CLOCKS_MAX_MS);
-        let most = self.most.saturating_add(self.most / 10).saturating_add(1_000);
+        let (latest, most) = (latest_end_ms(), room(self.most));
         let mut accepted = Accepted::default();
         let mut set = self.set.write();
         for revocation in told {

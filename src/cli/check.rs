@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use toml::Value;
 
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 
 /// The column of the sources, where the values leave room for it.
 const SOURCE_COLUMN: usize = 56;
@@ -57,6 +57,13 @@ fn join(prefix: &str, name: &str) -> String {
     } else {
         format!("{prefix}.{name}")
     }
+}
+
+/// What is allowed, looks right, and costs something that operators should know.
+pub fn notes(config: &Config) -> Vec<&'static str> {
+    let forgets = !config.auth.issuers.is_empty() && config.auth.revoked_file.is_none();
+    let forgotten = "auth.revoked_file is not set: revocations are in memory, and the end of all instances at once forgets them";
+    forgets.then_some(forgotten).into_iter().collect()
 }
 
 /// One line, except for a list of tables, which has one line per element.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::bus::PublishError;
 use crate::limit::Limit;
 use crate::problem::Problem;
+
+mod publish;
 
 /// The number of seconds after which a publisher may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -52,6 +53,8 @@ pub(crate) enum ApiError {
     },
     /// The keys of a token's issuer are not there now.
     IdentityUnavailable,
+    /// `auth.revoked_file` cannot be written.
+    NotKept,
     /// Authenticated, but without the scope.
     Forbidden(&'static str),
     /// A browser's request from another site's page.
@@ -138,35 +141,6 @@ impl ApiError {
         }
     }
 
-    /// A refused publish of the body at `pointer` (`None`: the request's own body).
-    pub(crate) fn from_publish(error: PublishError, pointer: Option<String>) -> Self {
-        match error {
-            PublishError::Unavailable => Self::BusUnavailable,
-            PublishError::Unknown => Self::OutcomeUnknown,
-            PublishError::Full => Self::HistoryFull,
-            PublishError::KeyReused => Self::KeyReused(pointer.unwrap_or_default()),
-            PublishError::OrderChanged { position } => Self::OrderChanged(vec![position.to_string()]),
-            PublishError::TooMany { limit } => Self::Overloaded(limit.name(), Some(limit)),
-            PublishError::TooLarge { size, limit, which } => Self::TooLarge {
-                limit: which,
-                limit_bytes: limit,
-                size_bytes: Some(size),
-                pointer,
-            },
-        }
-    }
-
-    /// The same, of a notification that was published for so many of its users.
-    pub(crate) fn beside(self, published: usize) -> Self {
-        match published {
-            0 => self,
-            _ => Self::Partly {
-                published,
-                error: Box::new(self),
-            },
-        }
-    }
-
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
@@ -185,6 +159,7 @@ impl ApiError {
             Self::BusUnavailable
             | Self::OutcomeUnknown
             | Self::IdentityUnavailable
+            | Self::NotKept
             | Self::Overloaded(..) => StatusCode::SERVICE_UNAVAILABLE,
             Self::HistoryFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::OrderChanged(_) => StatusCode::CONFLICT,
@@ -211,6 +186,7 @@ impl ApiError {
                 "identity-unavailable",
                 "Whoever decides about logins does not answer",
             ),
+            Self::NotKept => ("not-kept", "The revocation cannot be written down"),
             Self::Forbidden(_) | Self::NotPermitted { .. } => ("forbidden", "Not allowed"),
             Self::CrossSite => ("cross-site", "Refused from a foreign page"),
             Self::Misdirected(_) => ("misdirected", "Not a host of this server"),
@@ -286,6 +262,9 @@ impl ApiError {
             Self::InvalidToken { expired: false } => "the token is not taken".into(),
             Self::IdentityUnavailable => {
                 "who decides about this credential does not answer now; try again after Retry-After".into()
+            }
+            Self::NotKept => {
+                "auth.revoked_file cannot be written, the log says why; nothing has changed, try again after Retry-After".into()
             }
             Self::CrossSite => {
                 "this request may only come from pages of the host itself, as Host names it, or of http.origins; without \
@@ -390,6 +369,7 @@ impl IntoResponse for ApiError {
             Self::BusUnavailable
             | Self::OutcomeUnknown
             | Self::IdentityUnavailable
+            | Self::NotKept
             | Self::Overloaded(..) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }

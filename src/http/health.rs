@@ -77,6 +77,7 @@ fn health(api: &Api) -> (StatusCode, Json<Health>) {
                 .into_iter()
                 .chain(missing)
                 .chain(unknown)
+                .chain(api.state.revocations.trouble().map(Into::into))
                 .collect(),
         },
     };

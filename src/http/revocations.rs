@@ -239,6 +239,7 @@ async fn put(api: &Api, revocation: Revocation) -> Result<(), ApiError> {
         NotPut::Full => {
             ApiError::Overloaded("there are as many revocations as auth.revocations allows", None)
         }
+        NotPut::NotKept => ApiError::NotKept,
         NotPut::NotTold(error) => ApiError::from_publish(error, None),
     })
 }

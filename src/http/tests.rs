@@ -144,6 +144,7 @@ impl Fixture {
             own: instance.id,
             metrics: metrics.clone(),
             audit: audit.clone(),
+            keeper: None,
         }));
         revocations.is_known();
         let (prefixes, mut findings) = (Prefixes::default(), Findings::default());

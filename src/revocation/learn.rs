@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Revocations;
+use super::keep::Keeper;
 use super::wire::{After, Behind};
 use crate::bus::Health;
 use crate::control::ask::ask;
@@ -31,9 +32,17 @@ const PAGES_MAX: usize = 10_000;
 impl Revocations {
     /// Learns and tells until `shutdown`. Run it once.
     pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = self.live() => {}
+        let living = async {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = self.live() => {}
+            }
+        };
+        match &self.parts.keeper {
+            Some(keeper) => {
+                tokio::join!(living, keeper.run(&shutdown));
+            }
+            None => living.await,
         }
     }
 
@@ -51,6 +60,7 @@ impl Revocations {
             tokio::select! {
                 _ = ticks.tick() => {
                     self.here().expire();
+                    self.parts.keeper.iter().for_each(Keeper::make_up);
                     if is_shared {
                         self.announce(false).await;
                     }

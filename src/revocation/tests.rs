@@ -22,6 +22,7 @@ fn made() -> (Arc<Revocations>, Arc<RecordingBus>, Desk) {
         own: instance.id,
         metrics: Metrics::new().unwrap(),
         audit,
+        keeper: None,
     }));
     let mut desk = Desk::default();
     all.register(&mut desk);

@@ -12,6 +12,7 @@ mod cluster;
 mod input;
 mod issued_before;
 mod newcomer;
+mod restart;
 mod token;
 mod user;
 

@@ -80,6 +80,7 @@ const REFUSED: &[Case] = &[
     ("bus.control_unsigned = 'refuse'", None, "takes effect only with bus.control_key_file; set that too"),
     ("bus.token = 'x'\nbus.token_file = 'x'", None, "got both"),
     ("auth.password_session = '999ms'", None, "expected at least 1s"),
+    ("auth.revocations = 0", None, "expected 1 to 1000000"),
     ("auth.token.remind = 'soon'", None, "auth.token.remind"),
     ("application.errors = '/queue/herald/x'", None, "Herald's own"),
     ("login.cache_entries = 1000001", None, "login.cache_entries"),
@@ -121,6 +122,12 @@ const REFUSED: &[Case] = &[
     // Files that settings name.
     ("auth.users_file = '/nowhere.toml'", None, "/nowhere.toml"),
     ("auth.users_file = 'DIR/users.toml'", None, "user number 1"),
+    ("auth.revoked_file = 'DIR/new/'", None, "expected a file"),
+    ("auth.revoked_file = 'DIR'", None, "expected a file"),
+    ("auth.revoked_file = '/nowhere/revoked'", None, "no such folder"),
+    ("auth.revoked_file = 'DIR/users.toml'", None, "this is another file"),
+    ("auth.revoked_file = 'DIR/newer'", None, "version 2 of the file"),
+    ("auth.revoked_file = 'DIR/torn'", None, "line 2 is no revocation"),
     ("api.keys_file = '/nowhere.toml'", None, "/nowhere.toml"),
     ("api.keys_file = 'DIR/users.toml'", None, "unknown field `users`"),
     ("api.keys_file = 'DIR/keys.toml'", None, "keys[1].name"),
@@ -136,6 +143,12 @@ const REFUSED: &[Case] = &[
     ("bus.url = 'nats://127.0.0.1'\nbus.cert_file = '/nowhere'\nbus.key_file = '/nowhere'", None, "bus.cert_file"),
 ];
 
+/// What stands behind a damaged line was written after it.
+const TORN: &str = r#"{"herald":"revocations","version":1}
+{"id":"01JDEXAMPRE0000000000000AA","user":"a","blo
+{"id":"01JDEXAMPRE0000000000000AB","user":"a","block":true,"since_ms":1,"until_ms":2,"by":"key:ops"}
+"#;
+
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -147,6 +160,8 @@ impl Folder {
         folder.write("three", &(key("a") + &key("b") + &key("c")));
         let key = |digit: &str| format!("[[keys]]\nname = 'a'\nsha256 = '{}'\n", digit.repeat(64));
         folder.write("keys.toml", &(key("1") + &key("2")));
+        folder.write("newer", "{\"herald\":\"revocations\",\"version\":2}\n");
+        folder.write("torn", TORN);
         folder.write("users.toml", "[[users]]\nname = 'a'\npassword = 's3cret'\n");
         folder
     }

@@ -63,11 +63,13 @@ fn operators_have_what_the_setting_says_and_others_find_some_room() {
     revoked.add(block("a")).unwrap();
     let last = block("b");
     revoked.add(last.clone()).unwrap();
-    assert_eq!(revoked.add(block("c")), Err(Full));
+    assert!(!revoked.has_room(block("c").id));
+    assert!(revoked.has_room(last.id));
     revoked.add(last.lifted()).unwrap();
     let told: Vec<_> = (0..1_002).map(|number| block(&format!("u{number}"))).collect();
     let accepted = revoked.accept(told);
     assert_eq!((accepted.new.len(), accepted.refused), (1_000, 2));
+    assert_eq!(revoked.add(block("c")), Err(Full));
     let mut forever = block("d");
     forever.until_ms = u64::MAX;
     let accepted = Revoked::new(2).accept([forever]);

@@ -79,3 +79,16 @@ fn what_is_printed_is_toml_with_every_key() {
         .unwrap()
     );
 }
+
+#[test]
+fn it_notes_that_a_restart_forgets_revoked_tokens() {
+    let count = |text: &str| {
+        let config: Config = toml::from_str(text).unwrap();
+        notes(&config).len()
+    };
+    let issuer =
+        "[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\njwks_uri = 'https://a/'\n";
+    assert_eq!(count(""), 0);
+    assert_eq!(count(issuer), 1);
+    assert_eq!(count(&format!("auth.revoked_file = 'x'\n{issuer}")), 0);
+}

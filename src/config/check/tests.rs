@@ -313,6 +313,10 @@ fn users_of_the_configuration() {
         &["auth.users[0].password"],
     );
     check("auth.password_session = '999ms'", &["auth.password_session"]);
+    check("auth.revocations = 0", &["auth.revocations"]);
+    check("auth.revocations = 1000001", &["auth.revocations"]);
+    check("auth.revoked_file = 7", &["auth.revoked_file"]);
+    check("auth.revoked_file = 'revoked'", &[]);
     check("login.permits = 0", &["login.permits"]);
     check("login.cache_entries = 1000001", &["login.cache_entries"]);
     check("login.delay = '1m'", &["login.delay_max"]);

@@ -1,0 +1,162 @@
+//! Promises: what was written is read again, whatever was cut off behind it; a file that is not Herald's is left as it is; and the
+//! file does not grow for ever.
+
+use std::fs;
+use std::slice::from_ref;
+
+use super::*;
+use crate::auth::revoked::entry::Whom;
+use crate::principal::UserName;
+
+fn block(name: &str) -> Revocation {
+    Revocation {
+        id: RevocationId::new(),
+        whom: Whom::Block(UserName::parse(name).unwrap()),
+        until_ms: unix_ms() + 3_600_000,
+        lifted: false,
+        since_ms: unix_ms(),
+        by: "key:ops".into(),
+        reason: None,
+    }
+}
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("revoked")
+    }
+
+    fn open(&self) -> (RevokedFile, Vec<Revocation>) {
+        RevokedFile::open(&self.path(), 10).unwrap()
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.path()).unwrap()
+    }
+}
+
+fn sorted(mut all: Vec<Revocation>) -> Vec<Revocation> {
+    all.sort_by_key(|one| one.id);
+    all
+}
+
+#[test]
+fn what_was_written_is_read_again() {
+    let place = Place::new();
+    let (mut file, none) = place.open();
+    assert!(none.is_empty());
+    let (a, b) = (block("a"), block("b"));
+    file.write(&[a.clone(), b.clone()], || panic!("nothing has failed"))
+        .unwrap();
+    let mut ended = block("c");
+    ended.until_ms = unix_ms();
+    file.write(&[b.lifted(), ended, b.clone()], Vec::new).unwrap();
+    let (_, read) = place.open();
+    assert_eq!(read, sorted(vec![a, b.lifted()]));
+    assert_eq!(
+        place.text().lines().count(),
+        3,
+        "what says nothing any more is gone"
+    );
+    assert_eq!(fs::metadata(place.path()).unwrap().mode() & 0o777, 0o600);
+    check(&place.path(), 10).unwrap();
+}
+
+#[test]
+fn a_damaged_end_is_passed_over_and_gone_with_the_next_start() {
+    let place = Place::new();
+    let (a, b) = (block("a"), block("b"));
+    place.open().0.write(from_ref(&a), Vec::new).unwrap();
+    let whole = place.text();
+    let more = serde_json::to_string(&b).unwrap();
+    for end in [
+        &more[..more.len() / 2],
+        "\0\0\0\0",
+        "{\n\n",
+        &"x".repeat(200_000),
+        &format!("{}\n{{", &more[..9]),
+    ] {
+        fs::write(place.path(), format!("{whole}{end}")).unwrap();
+        let (mut file, read) = place.open();
+        assert_eq!(read, from_ref(&a), "{end:.20}");
+        assert_eq!(place.text(), whole);
+        file.write(from_ref(&b), Vec::new).unwrap();
+        assert_eq!(place.open().1.len(), 2);
+    }
+    // It was cut off exactly behind a revocation.
+    fs::write(place.path(), format!("{whole}{more}")).unwrap();
+    assert_eq!(place.open().1, sorted(vec![a, b]));
+}
+
+#[test]
+fn what_is_not_heralds_is_told_and_left_as_it_is() {
+    let place = Place::new();
+    let refused = |text: &[u8], words: &str| {
+        fs::write(place.path(), text).unwrap();
+        for said in [
+            check(&place.path(), 1).unwrap_err(),
+            RevokedFile::open(&place.path(), 1).map(drop).unwrap_err(),
+        ] {
+            assert!(said.contains(words), "{said}");
+        }
+        assert_eq!(fs::read(place.path()).unwrap(), text);
+    };
+    refused(b"[[users]]\n", "another file");
+    refused(&[0xff; 100_000], "another file");
+    refused(b"\n", "another file");
+    refused(b"{\"herald\":\"revocations\",\"version\":2}\n", "version 2");
+    let head = "{\"herald\":\"revocations\",\"version\":1}\n";
+    let json = |one: &Revocation| serde_json::to_string(one).unwrap() + "\n";
+    refused(format!("{head}{{}}\n{}", json(&block("a"))).as_bytes(), "line 2");
+    let mut far = block("a");
+    far.until_ms *= 2;
+    refused(format!("{head}{}", json(&far)).as_bytes(), "clock");
+    let many: String = (0..=room(1)).map(|_| json(&block("a"))).collect();
+    refused(format!("{head}{many}").as_bytes(), "auth.revocations is 1");
+    fs::remove_file(place.path()).unwrap();
+    fs::create_dir(place.path()).unwrap();
+    assert!(check(&place.path(), 1).unwrap_err().contains("expected a file"));
+    fs::remove_dir(place.path()).unwrap();
+    fs::write(place.path(), "").unwrap();
+    assert!(place.open().1.is_empty(), "an empty file becomes one");
+}
+
+#[test]
+fn a_file_that_was_moved_or_replaced_is_written_as_a_whole() {
+    let place = Place::new();
+    let (a, b, c, d) = (block("a"), block("b"), block("c"), block("d"));
+    let (mut file, _) = place.open();
+    file.write(from_ref(&a), Vec::new).unwrap();
+    fs::remove_file(place.path()).unwrap();
+    file.write(from_ref(&b), || vec![a.clone()]).unwrap();
+    // Somebody else writes it too.
+    place.open().0.write(from_ref(&c), Vec::new).unwrap();
+    file.write(from_ref(&d), || vec![a.clone(), b.clone()]).unwrap();
+    assert_eq!(place.open().1, sorted(vec![a.clone(), b.clone(), c, d]));
+    // What it cannot be, it is told, and once that is over it has all.
+    let away = place.0.path().join("away");
+    fs::rename(place.path(), &away).unwrap();
+    fs::create_dir(place.path()).unwrap();
+    file.write(&[block("e")], || vec![a.clone()]).unwrap_err();
+    fs::remove_dir(place.path()).unwrap();
+    file.write(from_ref(&b), || vec![a.clone()]).unwrap();
+    assert_eq!(place.open().1, sorted(vec![a, b]));
+}
+
+#[test]
+fn the_file_does_not_grow_for_ever() {
+    let place = Place::new();
+    let (mut file, _) = place.open();
+    let one = block("a");
+    let often = vec![one.clone(); SLACK_LINES / 2];
+    for _ in 0..5 {
+        file.write(&often, || vec![one.clone()]).unwrap();
+    }
+    assert!(place.text().lines().count() <= SLACK_LINES + 3);
+    assert_eq!(place.open().1, [one]);
+}
