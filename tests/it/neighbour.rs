@@ -225,8 +225,9 @@ async fn a_login_during_a_reload_does_not_slip_through() {
     let question = pair.next(SEATS, GOES).await;
     write_users(&file, "stays");
     // The user's sessions have been closed.
-    before.expect_error("message:authentication failed", 4401).await;
+    let words = "message:authentication failed\nherald-reason:revoked";
+    before.expect_error(words, 4401).await;
     question.answer(r#"{"seats":[[]]}"#);
     during.expect("CONNECTED\n…").await;
-    during.expect_error("message:authentication failed", 4401).await;
+    during.expect_error(words, 4401).await;
 }

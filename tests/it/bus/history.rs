@@ -348,10 +348,14 @@ async fn what_went_is_never_passed_over(mut given: Given) {
             sequence: after,
             ..last
         };
-        let expected = match after.sequence + 1 < info.first {
-            true => Err(Unrecovered::PositionExpired),
-            false => Ok(of_anna.iter().copied().filter(|at| *at > after).collect()),
-        };
-        assert_eq!(given.replay(&anna, after, last, CAPS).await, expected, "{after}");
+        let missed: Vec<Position> = of_anna.iter().copied().filter(|at| *at > after).collect();
+        let is_there = missed.iter().all(|at| at.sequence >= info.first);
+        let outcome = given.replay(&anna, after, last, CAPS).await;
+        // Where an index says that nothing of hers went, that the position itself did is nothing to her.
+        if after.sequence + 1 < info.first && outcome == Err(Unrecovered::PositionExpired) {
+            continue;
+        }
+        assert!(is_there, "{after}: {outcome:?}");
+        assert_eq!(outcome, Ok(missed), "{after}");
     }
 }

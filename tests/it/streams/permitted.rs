@@ -130,7 +130,7 @@ fn every_configuration_of_nats_has_the_permissions_of_the_documents() {
     let wanted = rights(&between("docs/nats.md", "HERALD = {", "BACKEND = {"));
     let has = |at: usize, subject: &str| wanted[at].contains(subject);
     assert!(
-        wanted[0].len() == 19 && wanted[1].len() == 4 && has(0, "$JS.FC.>") && has(1, "herald.reply.>"),
+        wanted[0].len() == 20 && wanted[1].len() == 4 && has(0, "$JS.FC.>") && has(1, "herald.reply.>"),
         "{wanted:?}"
     );
     let compose = rights(&between("compose/nats.conf", "HERALD = {", "BACKEND = {"));
