@@ -199,11 +199,14 @@ async fn what_perhaps_went_is_told_from_what_did_not() {
     // A server that hangs takes what it is sent, and answers nothing.
     nats.set_frozen(true);
     let array = json!([news("a"), news("b")]);
-    let hanging = [
-        post(&herald, "", "single", &news("single")).await,
-        post(&herald, "?atomic=true", "whole", &json!([news("c"), news("d")])).await,
-    ];
-    let several = post(&herald, "", "array", &array).await;
+    // At once: a publish that begins once the reader has noticed the silence is not sent, and says so.
+    let (single, pair) = (news("single"), json!([news("c"), news("d")]));
+    let (single, whole, several) = tokio::join!(
+        post(&herald, "", "single", &single),
+        post(&herald, "?atomic=true", "whole", &pair),
+        post(&herald, "", "array", &array),
+    );
+    let hanging = [single, whole];
     nats.set_frozen(false);
     for answer in &hanging {
         assert_eq!((answer.status, &*kind(answer)), (503, "outcome-unknown"));
