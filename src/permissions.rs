@@ -10,6 +10,7 @@ use ask::{Fixed, suits_publish};
 use pattern::Kind;
 use refusal::Why;
 use rule::{Compiled, List};
+use rules::Rules;
 
 mod ask;
 mod built_in;
@@ -18,6 +19,7 @@ mod granted;
 mod pattern;
 mod refusal;
 mod rule;
+mod rules;
 
 pub use ask::{Action, Ask, Destinations, Who};
 pub use built_in::{BuiltIn, Effect};
@@ -56,9 +58,9 @@ pub enum Otherwise {
 #[derive(Debug)]
 pub struct Permissions {
     closed: bool,
-    subscribe: Vec<Compiled>,
-    send: Vec<Compiled>,
-    publish: Vec<Compiled>,
+    subscribe: Rules,
+    send: Rules,
+    publish: Rules,
     built_in: Vec<BuiltIn>,
 }
 
@@ -156,20 +158,18 @@ impl Permissions {
 
     /// The rule that decides: the first that fits.
     fn deciding<'a>(&'a self, action: Action, who: Who<'a>, kind: Kind, path: &Path) -> Option<&'a Compiled> {
-        self.rules_for(action, who)
-            .iter()
-            .find(|rule| rule.fits(kind, path))
+        self.rules_for(action, who).first_fitting(kind, path)
     }
 
     /// The rules that count for `who`.
-    fn rules_for<'a>(&'a self, action: Action, who: Who<'a>) -> &'a [Compiled] {
+    fn rules_for<'a>(&'a self, action: Action, who: Who<'a>) -> &'a Rules {
         match (action, who) {
             (Action::Publish, Who::Key(Destinations(Some(own)))) => own,
             _ => self.rules(action),
         }
     }
 
-    fn rules(&self, action: Action) -> &[Compiled] {
+    fn rules(&self, action: Action) -> &Rules {
         match action {
             Action::Subscribe => &self.subscribe,
             Action::Send => &self.send,

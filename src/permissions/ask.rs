@@ -2,6 +2,7 @@
 
 use super::pattern::{Kind, Pattern};
 use super::rule::{Compiled, List, Rule};
+use super::rules::Rules;
 use crate::destination::{Destination, Path, Prefixes, Target};
 use crate::principal::{Granted, Principal, UserName};
 use crate::setting::Findings;
@@ -91,7 +92,7 @@ impl<'a> Who<'a> {
 
 /// The destinations that an API key may publish to: the rules that count for it instead of `permissions.publish`.
 #[derive(Debug, Default)]
-pub struct Destinations(pub(super) Option<Box<[Compiled]>>);
+pub struct Destinations(pub(super) Option<Rules>);
 
 impl Destinations {
     /// Those of `list`, such as `api.keys[0].destinations`. `None`: as `permissions.publish` says.
@@ -108,7 +109,7 @@ impl Destinations {
                 field: "",
                 action: Action::Publish,
             };
-            Compiled::all(list, &rules, prefixes, suits_publish, findings).into()
+            Compiled::all(list, &rules, prefixes, suits_publish, findings)
         };
         Self(destinations.map(compile))
     }

@@ -49,8 +49,8 @@ impl Permissions {
 
     /// The key of the rule that keeps everybody from `effect`, if there is one.
     pub fn closed_to_everybody(&self, effect: &Effect) -> Option<String> {
-        let mut rules = self.rules(effect.action()).iter();
-        let rule = rules.find(|rule| rule.fits(Kind::Broadcast, effect.destination()))?;
+        let rules = self.rules(effect.action());
+        let rule = rules.first_fitting(Kind::Broadcast, effect.destination())?;
         rule.is_for_nobody().then(|| rule.key.to_string())
     }
 }

@@ -147,7 +147,7 @@ impl Permissions {
         };
         let mut looked_at = Vec::new();
         let mut decision = None;
-        for rule in self.rules_for(action, who) {
+        for rule in self.rules_for(action, who).iter() {
             let fits = rule.fits(kind, path);
             looked_at.push(LookedAt::new(rule, fits, who, path));
             if fits {

@@ -66,8 +66,6 @@ pub struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Matcher {
     kind: Kind,
-    /// What every path begins with that matches: its first segments as far as they are literal, each with its `/`.
-    head: Box<str>,
     segments: Box<[Segment]>,
     /// Whether any number of segments may follow.
     open: bool,
@@ -190,15 +188,9 @@ impl Pattern {
             return Err(DestinationError::UnknownPrefix(expected.join(", ").into()));
         };
         let segments = stem.get(cut..).unwrap_or_default().split('/').skip(1);
-        let segments: Box<[Segment]> = segments.filter_map(Segment::read).collect();
-        let literal = |segment: &Segment| match segment {
-            Segment::Literal(text) => Some(format!("/{text}")),
-            Segment::Any | Segment::User | Segment::Claim(_) => None,
-        };
         Ok(Matcher {
             kind,
-            head: segments.iter().map_while(literal).collect::<String>().into(),
-            segments,
+            segments: segments.filter_map(Segment::read).collect(),
             open,
         })
     }
@@ -211,8 +203,7 @@ impl Matcher {
 
     /// Whether `path` matches.
     pub(super) fn matches(&self, kind: Kind, path: &Path) -> bool {
-        // Most rules of a long list are told apart by this alone, without a look at their segments.
-        if kind != self.kind || !path.as_str().starts_with(&*self.head) {
+        if kind != self.kind {
             return false;
         }
         let mut found = path.segments();
@@ -221,6 +212,11 @@ impl Matcher {
             .iter()
             .all(|wanted| found.next().is_some_and(|segment| wanted.fits(segment)));
         fit && (self.open || found.next().is_none())
+    }
+
+    /// Whether any number of segments may follow.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Its segments, in order.

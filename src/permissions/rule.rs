@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::granted::Wanted;
 use super::pattern::{Kind, Matcher, Pattern, Segment};
+use super::rules::Rules;
 use super::{Action, Who};
 use crate::destination::{Path, Prefixes};
 use crate::principal::{Attributes, ROLE_ANONYMOUS, Role, UserName};
@@ -228,13 +229,13 @@ impl Compiled {
         prefixes: &Prefixes,
         suits: impl Fn(Kind) -> Result<(), &'static str>,
         findings: &mut Findings,
-    ) -> Vec<Self> {
+    ) -> Rules {
         if rules.len() > RULES_MAX {
             findings.error(
                 name,
                 format!("expected at most {RULES_MAX} rules, got {}", rules.len()),
             );
-            return Vec::new();
+            return Rules::default();
         }
         let mut compiled = Vec::with_capacity(rules.len());
         let shared = Arc::new(prefixes.clone());
@@ -259,12 +260,17 @@ impl Compiled {
                 ),
             }
         }
-        compiled
+        Rules::new(compiled)
     }
 
     /// Whether the rule is for this destination: by its shape.
     pub(super) fn fits(&self, kind: Kind, path: &Path) -> bool {
         self.matcher.matches(kind, path)
+    }
+
+    /// Its destination.
+    pub(super) fn matcher(&self) -> &Matcher {
+        &self.matcher
     }
 
     /// What it asks, in the order in which it is said to somebody refused.
