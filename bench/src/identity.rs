@@ -19,6 +19,7 @@ mod idle;
 mod issuer;
 mod rate;
 mod renewals;
+mod rules;
 mod storms;
 
 /// Measures something and adds its rows.
@@ -33,12 +34,13 @@ const ROWS: &[(&str, Measure)] = &[
     ("flood", flood::run),
     ("delivery", delivery::run),
     ("idle", idle::run),
+    ("rules", rules::run),
 ];
 
 /// What is measured, and how much of it.
 #[derive(Args, Clone)]
 pub struct Options {
-    /// Only rows with this word: rate, storms, renewals, ends, flood, delivery, idle.
+    /// Only rows with this word: rate, storms, renewals, ends, flood, delivery, idle, rules.
     #[arg(long, default_value = "")]
     only: String,
     /// Turns of each measurement.

@@ -37,15 +37,19 @@ pub fn name(number: usize) -> String {
     format!("u{number:05}")
 }
 
+/// The hash of the demo users' password by argon2id with one pass over `memory_kib`.
+pub fn hash(memory_kib: u32) -> Outcome<String> {
+    let params = Params::new(memory_kib, 1, 1, None).map_err(|error| error.to_string())?;
+    let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password(PASSCODE.as_bytes());
+    Ok(hash.map_err(|error| error.to_string())?.to_string())
+}
+
 impl People {
     /// Writes a file of `count` users, all with the password of the demo users, hashed by argon2id with one pass over
     /// `memory_kib`.
     pub fn write(count: usize, memory_kib: u32) -> Outcome<Self> {
         let params = Params::new(memory_kib, 1, 1, None).map_err(|error| error.to_string())?;
-        let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
-            .hash_password(PASSCODE.as_bytes())
-            .map_err(|error| error.to_string())?
-            .to_string();
+        let hash = hash(memory_kib)?;
         let mut text = String::new();
         for number in 0..count {
             let name = name(number);

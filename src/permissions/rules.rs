@@ -65,11 +65,11 @@ struct Asked {
 impl Mark {
     fn of(matcher: &Matcher) -> Self {
         let segments = matcher.segments().iter().enumerate();
-        let literals = segments.filter_map(|(place, segment)| match segment {
+        let mut literals = segments.filter_map(|(place, segment)| match segment {
             Segment::Literal(text) => Some((place, hash(text))),
             Segment::Any | Segment::User | Segment::Claim(_) => None,
         });
-        let last = literals.last();
+        let last = literals.next_back();
         Self {
             hash: last.map_or(0, |(_, hash)| hash),
             kind: matcher.kind(),
