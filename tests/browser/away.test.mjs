@@ -36,7 +36,7 @@ test('what was missed while the connection was cut is here, once and in order', 
   const operator = await openPage(t, `${herald.http}/`);
   await enter(operator, 'admin');
   await operator.getByRole('tab', { name: 'Operator' }).click();
-  // The feed's two, and those of the page itself.
+  // The feed's three, and those of the page itself.
   await operator.locator('#resumes', { hasText: /^\d resumes: \d recovered$/ }).waitFor();
   const kept = operator.locator('#history tbody tr');
   await kept.filter({ hasText: /user––6/ }).waitFor();
@@ -54,7 +54,7 @@ test('the instance is killed, and its history with it: the page says that there 
   await herald.restart(t);
   const line = page.locator('#away[data-gap]', { hasText: 'Herald has restarted' });
   await line.waitFor();
-  assert.match(await line.innerText(), /^Gap: reload what depends on \/queue\/message, \/user\/queue\/orders\./);
+  assert.match(await line.innerText(), /^Gap: reload what depends on \/queue\/message, \/topic\/news, \/user\/queue\/orders\./);
   await joined(page, SUBSCRIBED);
   await publish(herald, '/queue/message', { after: 1 });
   await notification(page, '"after"');
