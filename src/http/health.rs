@@ -49,6 +49,8 @@ pub(crate) struct Components {
 fn health(api: &Api) -> (StatusCode, Json<Health>) {
     let bus = *api.state.bus.health().borrow();
     let phase = *api.state.phase.borrow();
+    // Before it is asked whether the bus is ready: what begins in between is not said beside "UP".
+    let of_bus = api.state.bus.trouble();
     let missing = api.state.authenticator.missing_keys();
     let missing: Vec<_> = missing
         .map(|issuer| format!("the keys of the issuer {issuer} are not there yet (auth.issuers)"))
@@ -70,10 +72,7 @@ fn health(api: &Api) -> (StatusCode, Json<Health>) {
                 Phase::NotReady => "not-ready",
                 Phase::Draining => "draining",
             },
-            trouble: api
-                .state
-                .bus
-                .trouble()
+            trouble: of_bus
                 .into_iter()
                 .chain(missing)
                 .chain(unknown)
