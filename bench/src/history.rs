@@ -2,13 +2,12 @@
 //! Starts its own `nats-server`s, and ends by itself.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::Args;
 
 use crate::Outcome;
 use crate::process::{Server, herald_binary};
-use crate::table::Table;
+use crate::table::{Measure, measure};
 
 mod arrays;
 mod broadcast;
@@ -23,11 +22,8 @@ mod wire;
 
 use nats::Nats;
 
-/// Measures something and adds its rows.
-type Measure = fn(&Options, &mut Table) -> Outcome<()>;
-
 /// What is measured, by the word that picks it.
-const ROWS: &[(&str, Measure)] = &[
+const ROWS: &[(&str, Measure<Options>)] = &[
     ("broadcast", broadcast::run),
     ("post", post::run),
     ("file", file::run),
@@ -64,22 +60,9 @@ pub struct Options {
     herald: Option<PathBuf>,
 }
 
-/// Runs the rows and prints their table. One that fails does not keep the others from running.
+/// Runs the rows and prints their table.
 pub fn run(options: &Options) -> Outcome<()> {
-    let began = Instant::now();
-    let mut failed = Vec::new();
-    let mut table = Table::default();
-    for (name, row) in ROWS.iter().filter(|(name, _)| name.contains(&*options.only)) {
-        if let Err(error) = row(options, &mut table) {
-            failed.push(format!("{name}: {error}"));
-        }
-    }
-    table.print();
-    println!("All of it took {} s.", began.elapsed().as_secs());
-    match failed.is_empty() {
-        true => Ok(()),
-        false => Err(failed.join("; ").into()),
-    }
+    measure(ROWS, &options.only, options)
 }
 
 /// On which bus a Herald is, and whether it keeps a history.

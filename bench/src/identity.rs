@@ -2,13 +2,12 @@
 //! tokens; and TLS beside plain connections in the same run. Ends by itself.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::Args;
 
 use crate::Outcome;
 use crate::process::{Server, herald_binary};
-use crate::table::Table;
+use crate::table::{Measure, measure};
 
 mod certificate;
 mod delivery;
@@ -22,11 +21,8 @@ mod renewals;
 mod rules;
 mod storms;
 
-/// Measures something and adds its rows.
-type Measure = fn(&Options, &mut Table) -> Outcome<()>;
-
 /// What is measured, by the word that picks it.
-const ROWS: &[(&str, Measure)] = &[
+const ROWS: &[(&str, Measure<Options>)] = &[
     ("rate", rate::run),
     ("storms", storms::run),
     ("renewals", renewals::run),
@@ -68,20 +64,7 @@ impl Options {
     }
 }
 
-/// Runs the rows and prints their table. One that fails does not keep the others from running.
+/// Runs the rows and prints their table.
 pub fn run(options: &Options) -> Outcome<()> {
-    let began = Instant::now();
-    let mut failed = Vec::new();
-    let mut table = Table::default();
-    for (name, row) in ROWS.iter().filter(|(name, _)| name.contains(&*options.only)) {
-        if let Err(error) = row(options, &mut table) {
-            failed.push(format!("{name}: {error}"));
-        }
-    }
-    table.print();
-    println!("All of it took {} s.", began.elapsed().as_secs());
-    match failed.is_empty() {
-        true => Ok(()),
-        false => Err(failed.join("; ").into()),
-    }
+    measure(ROWS, &options.only, options)
 }

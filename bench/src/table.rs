@@ -1,8 +1,31 @@
 //! The table: of each row what was to be reached, what was, and what stands beside it.
 
 use std::fmt::Write as _;
+use std::time::Instant;
 
+use crate::Outcome;
 use crate::report::spread;
+
+/// Measures something and adds its rows.
+pub type Measure<Options> = fn(&Options, &mut Table) -> Outcome<()>;
+
+/// Measures those whose word has `only` in it, and prints their table. One that fails does not keep the others from running.
+pub fn measure<Options>(rows: &[(&str, Measure<Options>)], only: &str, options: &Options) -> Outcome<()> {
+    let began = Instant::now();
+    let mut failed = Vec::new();
+    let mut table = Table::default();
+    for (name, row) in rows.iter().filter(|(name, _)| name.contains(only)) {
+        if let Err(error) = row(options, &mut table) {
+            failed.push(format!("{name}: {error}"));
+        }
+    }
+    table.print();
+    println!("All of it took {} s.", began.elapsed().as_secs());
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(failed.join("; ").into()),
+    }
+}
 
 /// The rows so far. Each is told at once, too, so that a run that ends early has said something.
 #[derive(Default)]
