@@ -134,6 +134,8 @@ names! {
     OTLP_FAILURES = "herald_otlp_metrics_failures_total", "Exports of metrics by OTLP that failed.";
     SPANS_EXPORTED = "herald_trace_spans_exported_total", "Spans that the collector has taken.";
     SPANS_LOST = "herald_trace_spans_lost_total", "Spans that were lost, by reason.";
+    MEMORY_LIMIT = "herald_memory_limit_bytes",
+        "The most memory that the control groups (a container's limit) let this process use; 0: no limit.";
     RESIDENT_MEMORY = "process_resident_memory_bytes", "Resident memory size in bytes.";
     OPEN_FDS = "process_open_fds", "Number of open file descriptors.";
     MAX_FDS = "process_max_fds", "Maximum number of open file descriptors.";

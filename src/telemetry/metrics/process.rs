@@ -1,5 +1,6 @@
 //! What the kernel knows of this process. Knows no metric.
 
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,8 @@ static START_SECONDS: LazyLock<f64> = LazyLock::new(|| {
 pub(super) struct Process {
     /// Resident memory.
     pub resident_bytes: Option<u64>,
+    /// How much memory it may use.
+    pub memory_limit_bytes: Option<u64>,
     /// Threads.
     pub threads: Option<u64>,
     /// Open file descriptors.
@@ -44,6 +47,10 @@ impl Process {
         let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         Self {
             resident_bytes: number(&status, "VmRSS:").map(|kib| kib << 10),
+            memory_limit_bytes: memory_limit(
+                &std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default(),
+                Path::new("/sys/fs/cgroup"),
+            ),
             threads: number(&status, "Threads:"),
             open_fds: open_fds(),
             max_fds: std::fs::read_to_string("/proc/self/limits")
@@ -62,6 +69,32 @@ fn open_fds() -> Option<u64> {
         0 => Some(std::fs::read_dir(folder).ok()?.count() as u64),
         count => Some(count),
     }
+}
+
+/// The lowest limit on memory among the control groups that this process is in, by the text of `/proc/self/cgroup`.
+///
+/// A group's limit holds for all groups below it. In a container the path may be the host's: then only the root is there,
+/// and it has the container's limit.
+fn memory_limit(groups: &str, root: &Path) -> Option<u64> {
+    let limits = groups.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        let (root, file) = match controllers {
+            "" => (root.to_owned(), "memory.max"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                (root.join("memory"), "memory.limit_in_bytes")
+            }
+            _ => return None,
+        };
+        let groups = Path::new(path.trim_start_matches('/')).ancestors();
+        let limits = groups.filter_map(|group| {
+            let text = std::fs::read_to_string(root.join(group).join(file)).ok()?;
+            text.trim().parse::<u64>().ok() // `max`: none
+        });
+        limits.min()
+    });
+    // Without a limit the first version of control groups says nearly 2^63.
+    limits.min().filter(|limit| *limit < 1 << 60)
 }
 
 /// The first number behind `label` at the start of a line.
@@ -86,5 +119,30 @@ mod tests {
         assert!(process.max_fds >= process.open_fds);
         assert!(process.threads.is_some_and(|threads| threads >= 1));
         assert!(process.cpu_seconds > 0.0 && process.start_seconds > 1.7e9);
+    }
+
+    #[test]
+    fn the_lowest_limit_of_the_control_groups_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let limit = |groups: &str| memory_limit(groups, root.path());
+        assert_eq!(limit("0::/system.slice/herald.service\n"), None);
+        write("system.slice/herald.service/memory.max", "max\n");
+        assert_eq!(limit("0::/system.slice/herald.service\n"), None);
+        write("system.slice/memory.max", "4096\n");
+        assert_eq!(limit("0::/system.slice/herald.service\n"), Some(4096));
+        write("system.slice/herald.service/memory.max", "1024\n");
+        assert_eq!(limit("0::/system.slice/herald.service\n"), Some(1024));
+        // The first version; the host's path in a container.
+        write("memory/memory.limit_in_bytes", "9223372036854771712\n");
+        assert_eq!(limit("9:pids:/a\n4:cpu,memory:/docker/1\n0::/\n"), None);
+        write("memory/memory.limit_in_bytes", "2048\n");
+        assert_eq!(limit("9:pids:/a\n4:cpu,memory:/docker/1\n0::/\n"), Some(2048));
+        assert_eq!(limit(""), None);
+        assert_eq!(limit("nonsense"), None);
     }
 }

@@ -223,8 +223,9 @@ pub(super) fn snapshot(observed: &Observed, relayed: Relayed) -> Result<Registry
     Ok(snapshot.0)
 }
 
-/// The names are those that every Prometheus client uses.
+/// The names are those that every Prometheus client uses, where these have one.
 fn process(snapshot: &Snapshot, process: Process) -> Result<(), prometheus::Error> {
+    snapshot.gauge(names::MEMORY_LIMIT, process.memory_limit_bytes.unwrap_or(0))?;
     for (name, value) in [
         (names::RESIDENT_MEMORY, process.resident_bytes),
         (names::OPEN_FDS, process.open_fds),
