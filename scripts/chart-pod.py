@@ -1,4 +1,5 @@
-"""Has `herald check` judge what a pod of charts/herald would be given: scripts/chart-pod.py HERALD MANIFESTS
+"""Has `herald check` judge what the pods of charts/herald would be given, the instances' and the check's own: scripts/chart-pod.py
+HERALD MANIFESTS
 
 The configuration, the variables, and a file for each that the pod's Secrets have, below a folder of this run in place of
 /run/secrets/herald. What stands in such a file goes by its name; the certificates are those of the tests.
@@ -26,35 +27,45 @@ def content_of(name):
     return "a secret of more than thirty-two bytes"
 
 
-def main():
-    herald, manifests = sys.argv[1:]
-    with open(manifests, encoding="utf-8") as stream:
-        of_kind = {manifest["kind"]: manifest for manifest in yaml.safe_load_all(stream) if manifest}
-    pod = of_kind["Deployment"]["spec"]["template"]["spec"]
+def judge(herald, pod, configs):
+    container = pod["containers"][0]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        places = {SECRETS: name, "/var/lib/herald": f"{name}/own"}
+        (folder / "own").mkdir()
         for volume in pod["volumes"]:
-            if "projected" not in volume:
+            if "configMap" in volume:
+                text = configs[volume["configMap"]["name"]]["herald.toml"]
                 continue
-            below = folder / pathlib.Path(mounts[volume["name"]]).relative_to(SECRETS)
-            for source in volume["projected"]["sources"]:
-                for item in source["secret"]["items"]:
-                    file = below / item["path"]
+            sources = volume["projected"]["sources"] if "projected" in volume else [volume]
+            for secret in [source["secret"] for source in sources if "items" in source.get("secret", {})]:
+                for item in secret["items"]:
+                    file = folder / pathlib.Path(mounts[volume["name"]]).relative_to(SECRETS) / item["path"]
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(content_of(item["key"]))
         (folder / "tls").mkdir()
         (folder / "tls/tls.crt").write_bytes((TLS / "server.pem").read_bytes())
         (folder / "tls/tls.key").write_bytes((TLS / "server-key.pem").read_bytes())
+        env = {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
+        for inside, here in places.items():
+            text = text.replace(inside, here)
+            env = {key: value.replace(inside, here) for key, value in env.items()}
         config = folder / "herald.toml"
-        config.write_text(of_kind["ConfigMap"]["data"]["herald.toml"].replace(SECRETS, name))
-        env = {
-            variable["name"]: variable["value"].replace(SECRETS, name)
-            for variable in pod["containers"][0]["env"]
-            if "value" in variable
-        }
+        config.write_text(text)
         check = [herald, "check", "--config", str(config)]
-        sys.exit(subprocess.run(check, env={"PATH": os.environ["PATH"], **env}).returncode)
+        return subprocess.run(check, env={"PATH": os.environ["PATH"], **env}).returncode
+
+
+def main():
+    herald, file = sys.argv[1:]
+    with open(file, encoding="utf-8") as stream:
+        manifests = [manifest for manifest in yaml.safe_load_all(stream) if manifest]
+    configs = {one["metadata"]["name"]: one["data"] for one in manifests if one["kind"] == "ConfigMap"}
+    pods = [one["spec"]["template"]["spec"] for one in manifests if one["kind"] in ("Deployment", "Job")]
+    if len(pods) != 2:
+        sys.exit("expected the instances' pod and the check's")
+    sys.exit(max(judge(herald, pod, configs) for pod in pods))
 
 
 main()

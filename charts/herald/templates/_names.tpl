@@ -27,6 +27,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* Those of the check's pod: not those that the Service selects by. */}}
+{{- define "herald.checkLabels" -}}
+app.kubernetes.io/name: {{ include "herald.name" . | trunc 57 }}-check
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
 {{- define "herald.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- default (include "herald.fullname" .) .Values.serviceAccount.name }}
@@ -70,6 +77,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.auth.pageOidc.issuer (not .Values.auth.pageOidc.clientId) }}
 {{- fail "auth.pageOidc.clientId: expected the page's name at auth.pageOidc.issuer" }}
 {{- end }}
+{{- if and (gt $most 1) (include "herald.hasOwnDisk" .) }}
+{{- fail "auth.revokedFile.volume: a claim belongs to one instance alone; several instances need a volume each, such as an emptyDir" }}
+{{- end }}
 {{- if and .Values.autoscaling.enabled (not .Values.autoscaling.sessionsPerInstance) (not .Values.autoscaling.cpuPercent) }}
 {{- fail "autoscaling: sessionsPerInstance and cpuPercent cannot both be 0" }}
 {{- end }}
@@ -96,13 +106,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- range $at, $issuer := .Values.auth.issuers }}
 [[auth.issuers]]
 {{- range $key, $value := omit $issuer "keys" "ca" }}
-{{- if kindIs "map" $value }}
-{{- $pairs := list }}
-{{- range $name, $role := $value }}{{ $pairs = append $pairs (printf "%s = %s" (toJson $name) (toJson $role)) }}{{ end }}
-{{ $key }} = { {{ join ", " $pairs }} }
-{{- else }}
-{{ $key }} = {{ toJson $value }}
-{{- end }}
+{{- include "herald.tomlLine" (list $key $value) }}
 {{- end }}
 {{- with $issuer.ca }}
 ca_file = {{ printf "/run/secrets/herald/issuers/%s" (include "herald.issuerFile" (list $at "ca" .key)) | toJson }}
@@ -119,6 +123,31 @@ secret_file = {{ printf "/run/secrets/herald/issuers/%s" (include "herald.issuer
 public_key_file = {{ printf "/run/secrets/herald/issuers/%s" (include "herald.issuerFile" (list $at $number .key)) | toJson }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The backend that decides, as herald.toml has it. */}}
+{{- define "herald.callout" -}}
+{{- with .Values.auth.callout }}
+[auth.callout]
+{{- range $key, $value := omit . "ca" }}
+{{- include "herald.tomlLine" (list $key $value) }}
+{{- end }}
+{{- with .ca }}
+ca_file = {{ printf "/run/secrets/herald/callout-ca/%s" .key | toJson }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* One line of TOML: (list key value). */}}
+{{- define "herald.tomlLine" -}}
+{{- $value := index . 1 }}
+{{- if kindIs "map" $value }}
+{{- $pairs := list }}
+{{- range $name, $role := $value }}{{ $pairs = append $pairs (printf "%s = %s" (toJson $name) (toJson $role)) }}{{ end }}
+{{ index . 0 }} = { {{ join ", " $pairs }} }
+{{- else }}
+{{ index . 0 }} = {{ toJson $value }}
 {{- end }}
 {{- end }}
 
