@@ -1,9 +1,10 @@
 //! What handlers and middleware share: the handles of the rest of Herald, and what every route reads from a request. Knows no
 //! route and no middleware.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use tokio::sync::watch;
 
@@ -12,6 +13,7 @@ use super::access::Policy;
 use super::body::{BodyReader, Buffered, Limit};
 use super::error::ApiError;
 use super::origin::Pages;
+use super::query::Queries;
 use crate::auth::Authenticator;
 use crate::bus::Bus;
 use crate::delivery::registry::Registry;
@@ -75,6 +77,9 @@ pub(crate) struct Api {
     /// Which pages may change state.
     pub(super) pages: Pages,
     max_request_bytes: usize,
+    base: String,
+    /// What each route takes. Set as soon as all of them are known.
+    queries: OnceLock<Queries>,
 }
 
 impl Api {
@@ -85,7 +90,20 @@ impl Api {
             body_reader: BodyReader::new(config.buffered_request_bytes.0, config.body_timeout.0),
             pages: Pages::new(config),
             max_request_bytes: config.max_request_bytes.0,
+            base: config.base_path.as_str().to_owned(),
+            queries: OnceLock::new(),
         }
+    }
+
+    /// From now on queries are refused that are not as `queries` says.
+    pub(super) fn takes(&self, queries: Queries) {
+        // Once for each router.
+        let _ = self.queries.set(queries);
+    }
+
+    /// What is wrong with the query of `request`, if anything is.
+    pub(super) fn query_refusal(&self, request: &Request) -> Option<ApiError> {
+        self.queries.get()?.refusal(&self.base, request)
     }
 
     /// Reads the body of a JSON request.

@@ -29,7 +29,7 @@ pub(crate) enum ApiError {
         /// The limit that the part exceeds, if any.
         limit: Option<Limit>,
     },
-    /// The path or a header breaks a rule.
+    /// The path, the query or a header breaks a rule.
     BadRequest(String),
     /// The route does not accept this content type or coding.
     UnsupportedMediaType(&'static str),
@@ -174,7 +174,7 @@ impl ApiError {
         match self {
             Self::Malformed(_) => ("malformed-body", "The body is not JSON"),
             Self::Invalid { .. } => ("invalid-value", "A value of the body is missing or wrong"),
-            Self::BadRequest(_) => ("bad-request", "The path or a header is wrong"),
+            Self::BadRequest(_) => ("bad-request", "The path, the query or a header is wrong"),
             Self::UnsupportedMediaType(_) => ("unsupported-media-type", "Wrong content type"),
             Self::TooLarge { .. } => ("too-large", "Too large"),
             Self::TooManyTargets { .. } => ("too-many-targets", "Too many targets"),

@@ -152,7 +152,7 @@ fn quoted<'a>(text: &'a str, before: &str) -> Option<&'a str> {
 }
 
 /// The field that `name` most probably means. One letter in three may be wrong; case and `-` never count.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name: String = name.chars().take(NAME_MAX_CHARS).collect();
     let name = name.to_lowercase().replace('-', "_");
     let distance = |known: &&str| strsim::damerau_levenshtein(&name, known);

@@ -17,6 +17,7 @@ use super::audit::Guard;
 use super::caller::{Admitted, Known, address, authorize, certificate_of};
 use super::error::{ApiError, Refused};
 use super::origin;
+use super::paths::Paths;
 use super::trace::{self, Recorded, method};
 use crate::envelope::TraceContext;
 use crate::limit::Limit;
@@ -63,13 +64,16 @@ pub(crate) async fn guard_method(State(api): State<Arc<Api>>, request: Request) 
 }
 
 fn no_such_method(api: &Api, request: &Request) -> ApiError {
-    origin::refusal(api, request).unwrap_or(ApiError::MethodNotAllowed)
+    origin::refusal(api, request).unwrap_or_else(|| match request.uri().path().ends_with('/') {
+        true => Paths::without_slash(),
+        false => ApiError::MethodNotAllowed,
+    })
 }
 
 /// Answers an unknown path, measured like any other request.
-pub(crate) async fn not_found(api: Arc<Api>, request: Request) -> Response {
-    measured(&api, request, async |_| {
-        ApiError::NotFound("no such path; /api/openapi.json lists them".into()).into_response()
+pub(crate) async fn not_found(api: Arc<Api>, paths: Arc<Paths>, request: Request) -> Response {
+    measured(&api, request, async |request| {
+        paths.unknown(request.uri().path()).into_response()
     })
     .await
 }
@@ -77,6 +81,8 @@ pub(crate) async fn not_found(api: Arc<Api>, request: Request) -> Response {
 async fn admit(api: &Api, guard: Guard, request: Request, next: Next) -> Response {
     match (origin::refusal(api, &request), guard) {
         (Some(error), _) => error.into_response(),
+        // Only a route that takes the rest of the path comes here with it.
+        (None, _) if request.uri().path().ends_with('/') => Paths::without_slash().into_response(),
         (None, Guard::Open) => next.run(request).await,
         (None, _) => require(api, guard, request, next).await,
     }
@@ -96,7 +102,11 @@ async fn require(api: &Api, guard: Guard, mut request: Request, next: Next) -> R
         Err(denied) => return origin::challenge(denied.into_response(), from_page),
     };
     let known = Known(caller.clone());
-    let mut response = match origin::rebound(&api.pages, &request, &caller) {
+    let query_refusal = || match guard {
+        Guard::Open | Guard::Metrics => None,
+        Guard::Publish | Guard::Read | Guard::Admin(_) => api.query_refusal(&request),
+    };
+    let mut response = match origin::rebound(&api.pages, &request, &caller).or_else(query_refusal) {
         Some(error) => error.into_response(),
         None => {
             tracing::Span::current().record("caller", tracing::field::display(&caller));

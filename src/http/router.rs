@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
@@ -12,6 +13,8 @@ use super::api::{Api, State};
 use super::audit::Guard;
 use super::notifications::{message, publish, raw};
 use super::origin::cors;
+use super::paths::Paths;
+use super::query::Queries;
 use super::{
     Config, debug_sampling, explain, health, instances, log_level, observe, openapi, page, permission,
     revocations, tap, users,
@@ -54,23 +57,33 @@ pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
             .merge(admin_routes(debug_routes()));
     }
     let (routes, document) = documented.split_for_parts();
+    let of_operators = separate.then(|| {
+        open(health_routes().merge(metrics_routes()))
+            .merge(admin_routes(debug_routes()))
+            .split_for_parts()
+    });
+    let elsewhere = of_operators.as_ref().map(|(_, document)| document);
+    api.takes(Queries::of(
+        [Some(&document), elsewhere].into_iter().flatten(),
+        (Method::POST, WITH_SESSIONS),
+        WITH_DESTINATION,
+    ));
+    let not_found = |paths: Paths| {
+        let (api, paths) = (Arc::clone(&api), Arc::new(paths));
+        move |request| observe::not_found(Arc::clone(&api), Arc::clone(&paths), request)
+    };
+    let of_main = not_found(Paths::new(base, &document, "http.admin_listen", elsewhere));
+    let of_admin = elsewhere.map(|here| not_found(Paths::new(base, here, "http.listen", Some(&document))));
     let document = openapi::render(document);
     let description = OpenApiRouter::new().route("/api/openapi.json", get(async move || document.clone()));
     let (description, _) = open(description).split_for_parts();
 
-    let not_found = {
-        let api = Arc::clone(&api);
-        move |request| observe::not_found(Arc::clone(&api), request)
-    };
     let main = with_layers(routes.merge(description), &api).merge(ws);
     let main = page
         .map_or_else(Router::new, |page| page::routes(base, page))
         .merge(nest(base, main))
-        .fallback(not_found.clone());
-    let admin = separate.then(|| {
-        let (routes, _) = open(health_routes().merge(metrics_routes()))
-            .merge(admin_routes(debug_routes()))
-            .split_for_parts();
+        .fallback(of_main);
+    let admin = of_operators.zip(of_admin).map(|((routes, _), not_found)| {
         let routes = with_layers(routes, &api);
         let below_base = if base.is_empty() {
             Router::new()
@@ -82,14 +95,21 @@ pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
     Routers { main, admin }
 }
 
+/// The destination `/sessions` of a user.
+const WITH_SESSIONS: &str = "/api/v1/users/{user}/sessions";
+/// Any other.
+const WITH_DESTINATION: &str = "/api/v1/users/{user}/{*destination}";
+
 fn publish_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(message::post_message))
         .routes(routes!(publish::post_notifications))
         .routes(routes!(raw::post_broadcast))
+        .routes(routes!(raw::post_broadcast_by_query))
         .routes(routes!(raw::post_user))
+        .routes(routes!(raw::post_user_by_query))
         // The router prefers this path to the one with a wildcard, which it would otherwise hide.
-        .route("/api/v1/users/{user}/sessions", post(raw::post_user))
+        .route(WITH_SESSIONS, post(raw::post_user))
 }
 
 fn read_routes() -> OpenApiRouter<Arc<Api>> {

@@ -35,6 +35,7 @@ mod audited;
 mod bodies;
 mod browsers;
 mod description;
+mod paths;
 mod publishing;
 mod recording_bus;
 mod surroundings;

@@ -1,15 +1,17 @@
 //! The routes whose body is the notification's, unchanged, and whose path names the destination.
 //!
-//! Segments are split first and then percent-decoded (RFC 3986 section 2.4), so an escaped slash is never taken for a
-//! separator. In a user's name it is a slash of the name; in a destination it is refused, since a segment cannot
-//! contain one.
+//! In a user's name an escaped slash is a slash of the name. In a destination it separates segments as any other does: no
+//! segment can hold one, and generated clients escape a whole parameter. `?destination=` says the destination as well, for
+//! those whose proxies resolve `%2F`.
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Uri};
-use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Accepted;
 use super::request::User;
@@ -18,6 +20,7 @@ use crate::envelope::Envelope;
 use crate::http::api::Api;
 use crate::http::body::{Limit, require_plain};
 use crate::http::error::ApiError;
+use crate::http::percent::decode;
 use crate::http::refusals;
 use crate::http::trace::FromPublisher;
 use crate::principal::UserName;
@@ -28,13 +31,27 @@ pub(in crate::http) mod given;
 const BROADCAST: &str = "/api/v1/broadcast/";
 const USERS: &str = "/api/v1/users/";
 
+/// The destination beside the path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Named {
+    /// The same destination as in the path, which may be left out then.
+    #[param(required = false, example = "/queue/orders")]
+    destination: Option<String>,
+}
+
+type InQuery = Result<Query<Named>, QueryRejection>;
+
 /// Broadcasts the raw body.
 #[utoipa::path(
     post,
     path = "/api/v1/broadcast/{*destination}",
     tag = "publish",
-    params(("destination" = String, Path, description = "`queue/orders` is `/queue/orders`; each segment percent-encoded",
-        example = "queue/orders")),
+    params(
+        ("destination" = String, Path, description = "`queue/orders` or `/queue/orders`, percent-encoded; `%2F` is a slash",
+            example = "queue/orders"),
+        Named,
+    ),
     request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
@@ -46,14 +63,39 @@ pub(crate) async fn post_broadcast(
     State(api): State<Arc<Api>>,
     publisher: FromPublisher,
     uri: Uri,
+    query: InQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
-    let outcome = match broadcast_target(&api, uri.path()) {
+    let outcome = match broadcast_target(&api, uri.path(), query) {
         Ok(target) => handle(&api, target, &publisher, &headers, body).await,
         Err(error) => Err(error),
     };
     api.counted(outcome)
+}
+
+/// Broadcasts the raw body to the destination that the query names.
+#[utoipa::path(
+    post,
+    path = "/api/v1/broadcast",
+    tag = "publish",
+    params(("destination" = String, Query, description = "Where to, with its slash in front", example = "/queue/orders")),
+    request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
+    security((), ("key" = ["publish"]), ("user" = [])),
+    responses(
+        (status = 202, description = "Published", body = Accepted),
+        refusals::OfPublish,
+    )
+)]
+pub(crate) async fn post_broadcast_by_query(
+    state: State<Arc<Api>>,
+    publisher: FromPublisher,
+    uri: Uri,
+    query: InQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Accepted, ApiError> {
+    post_broadcast(state, publisher, uri, query, headers, body).await
 }
 
 /// Sends the raw body to one user's sessions.
@@ -62,9 +104,10 @@ pub(crate) async fn post_broadcast(
     path = "/api/v1/users/{user}/{*destination}",
     tag = "publish",
     params(
-        ("user" = inline(User), Path, description = "Percent-encoded"),
-        ("destination" = String, Path, description = "`queue/orders`: the user sees `/user/queue/orders`; each segment percent-encoded",
-            example = "queue/orders"),
+        ("user" = inline(User), Path, description = "Percent-encoded; `%2F` is a slash of the name"),
+        ("destination" = String, Path, description = "`queue/orders`: the user sees `/user/queue/orders`; percent-encoded, `%2F` is \
+            a slash", example = "queue/orders"),
+        Named,
     ),
     request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
     security((), ("key" = ["publish"]), ("user" = [])),
@@ -77,14 +120,43 @@ pub(crate) async fn post_user(
     State(api): State<Arc<Api>>,
     publisher: FromPublisher,
     uri: Uri,
+    query: InQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
-    let outcome = match user_target(&api, uri.path()) {
+    let outcome = match user_target(&api, uri.path(), query) {
         Ok(target) => handle(&api, target, &publisher, &headers, body).await,
         Err(error) => Err(error),
     };
     api.counted(outcome)
+}
+
+/// Sends the raw body to one user's sessions, at the destination that the query names.
+#[utoipa::path(
+    post,
+    path = "/api/v1/users/{user}",
+    tag = "publish",
+    params(
+        ("user" = inline(User), Path, description = "Percent-encoded; `%2F` is a slash of the name"),
+        ("destination" = String, Query, description = "`/queue/orders`: the user sees `/user/queue/orders`",
+            example = "/queue/orders"),
+    ),
+    request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
+    security((), ("key" = ["publish"]), ("user" = [])),
+    responses(
+        (status = 202, description = "Published", body = Accepted),
+        refusals::OfPublish,
+    )
+)]
+pub(crate) async fn post_user_by_query(
+    state: State<Arc<Api>>,
+    publisher: FromPublisher,
+    uri: Uri,
+    query: InQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Accepted, ApiError> {
+    post_user(state, publisher, uri, query, headers, body).await
 }
 
 async fn handle(
@@ -112,63 +184,67 @@ impl Api {
     }
 }
 
-fn broadcast_target(api: &Api, path: &str) -> Result<Target, ApiError> {
-    let destination = destination(path.strip_prefix(BROADCAST).unwrap_or_default())?;
-    api.state.prefixes.broadcast(&destination).map_err(illegal)
+fn broadcast_target(api: &Api, path: &str, query: InQuery) -> Result<Target, ApiError> {
+    let prefixes = &api.state.prefixes;
+    agreed(path.strip_prefix(BROADCAST), query, |destination| {
+        prefixes.broadcast(destination)
+    })
 }
 
-fn user_target(api: &Api, path: &str) -> Result<Target, ApiError> {
-    let (user, rest) = path
-        .strip_prefix(USERS)
-        .and_then(|rest| rest.split_once('/'))
-        .unwrap_or_default();
-    api.state
-        .prefixes
-        .user(&destination(rest)?, user_name(user)?)
-        .map_err(illegal)
+fn user_target(api: &Api, path: &str, query: InQuery) -> Result<Target, ApiError> {
+    let rest = path.strip_prefix(USERS).unwrap_or_default();
+    let (user, in_path) = match rest.split_once('/') {
+        Some((user, destination)) => (user, Some(destination)),
+        None => (rest, None),
+    };
+    let user = user_name(user)?;
+    let prefixes = &api.state.prefixes;
+    agreed(in_path, query, |destination| {
+        prefixes.user(destination, user.clone())
+    })
 }
 
-fn illegal(error: DestinationError) -> ApiError {
-    ApiError::BadRequest(error.to_string())
+/// The target that the path names, or the query, or both.
+fn agreed(
+    in_path: Option<&str>,
+    query: InQuery,
+    target: impl Fn(&str) -> Result<Target, DestinationError>,
+) -> Result<Target, ApiError> {
+    let Query(Named { destination: named }) =
+        query.map_err(|_| ApiError::BadRequest("the query cannot be read".into()))?;
+    let illegal = |error: DestinationError| ApiError::BadRequest(error.to_string());
+    let read = |text: &str| target(text).map_err(illegal);
+    match (in_path.map(destination).transpose()?, named) {
+        (Some(path), None) => read(&path),
+        (None, Some(named)) => read(&named),
+        (Some(path), Some(named)) => {
+            let (path, named) = (read(&path)?, read(&named)?);
+            let differ = "the path and ?destination= name different destinations; nothing was published";
+            if path == named {
+                Ok(path)
+            } else {
+                Err(ApiError::BadRequest(differ.into()))
+            }
+        }
+        (None, None) => Err(ApiError::BadRequest(
+            "the destination is missing: it stands behind this path, or in ?destination=".into(),
+        )),
+    }
 }
 
 /// Reads a user's name from a segment of the path.
 pub(crate) fn user_name(segment: &str) -> Result<UserName, ApiError> {
-    UserName::parse(&decode(segment)?).map_err(|error| ApiError::BadRequest(error.to_string()))
+    UserName::parse(&decode(segment, "path")?).map_err(|error| ApiError::BadRequest(error.to_string()))
 }
 
-/// Reads a destination from segments of the path.
-fn destination(segments: &str) -> Result<String, ApiError> {
-    let mut destination = String::with_capacity(segments.len() + 1);
-    for segment in segments.split('/') {
-        let segment = decode(segment)?;
-        if segment.contains('/') {
-            return Err(ApiError::BadRequest(
-                "a segment of a destination cannot hold '/' (%2F)".into(),
-            ));
-        }
-        destination.push('/');
-        destination.push_str(&segment);
-    }
-    Ok(destination)
-}
-
-/// Decodes one segment; `%` must begin an escape, and the result must be UTF-8.
-fn decode(segment: &str) -> Result<String, ApiError> {
-    let escapes_are_whole = segment.split('%').skip(1).all(|rest| {
-        rest.as_bytes()
-            .get(..2)
-            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
-    });
-    if !escapes_are_whole {
-        return Err(ApiError::BadRequest(
-            "'%' in the path must be followed by two hex digits".into(),
-        ));
-    }
-    percent_decode_str(segment)
-        .decode_utf8()
-        .map(Into::into)
-        .map_err(|_| ApiError::BadRequest("the path is not UTF-8".into()))
+/// Reads a destination from the rest of the path, whose first slash may be there or not.
+fn destination(rest: &str) -> Result<String, ApiError> {
+    let text = decode(rest, "path")?;
+    Ok(if text.starts_with('/') {
+        text
+    } else {
+        format!("/{text}")
+    })
 }
 
 #[cfg(test)]
@@ -176,14 +252,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_are_split_before_they_are_decoded() {
+    fn an_escaped_slash_separates_segments_of_a_destination() {
         for (given, expected) in [
             ("queue/orders", Some("/queue/orders")),
             ("queue/a%20b/%C3%A4", Some("/queue/a b/ä")),
             ("queue/%252F", Some("/queue/%2F")),
             ("queue/a+b", Some("/queue/a+b")),
-            ("queue/a%2Fb", None),
-            ("queue/a%2fb", None),
+            ("queue/a%2Fb", Some("/queue/a/b")),
+            ("queue/a%2fb", Some("/queue/a/b")),
+            ("%2Fqueue%2Forders", Some("/queue/orders")),
+            ("/queue/orders", Some("/queue/orders")),
+            // Refused later, as a destination with an empty segment.
+            ("%2F/queue", Some("//queue")),
+            ("queue/%C3/%A4", None),
             ("queue/%", None),
             ("queue/%4", None),
             ("queue/%zz", None),

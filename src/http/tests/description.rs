@@ -4,10 +4,12 @@ use super::*;
 use crate::origins::Origins;
 
 /// docs/rest.md, as OpenAPI writes paths.
-const ROUTES: [(&str, &str); 22] = [
+pub(super) const ROUTES: [(&str, &str); 24] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),
+    ("post", "/api/v1/broadcast"),
+    ("post", "/api/v1/users/{user}"),
     ("post", "/api/v1/users/{user}/{destination}"),
     ("get", "/api/v1/users"),
     ("get", "/api/v1/users/{user}"),

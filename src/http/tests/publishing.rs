@@ -144,9 +144,7 @@ async fn a_raw_body_is_passed_on_as_it_is() {
         assert_eq!(answer.json()["id"], envelope.id.as_str());
     }
     for path in [
-        "/api/v1/broadcast/queue/a%2Fb",
         "/api/v1/broadcast/queue//x",
-        "/api/v1/broadcast/queue/x/",
         "/api/v1/broadcast/user/x",
         "/api/v1/broadcast/queue/%FF",
         "/api/v1/users/%E2%80%8B/queue/x",

@@ -60,6 +60,8 @@ async fn unknown_paths_and_methods_are_problems_too() {
         ("GET", "/api/v1/broadcast/", 404, ""),
         ("GET", "/api/v1/message", 405, "POST"),
         ("PUT", "/api/v1/users", 405, "GET,HEAD"),
+        ("PUT", "/api/v1/users/u", 405, "GET,HEAD,POST"),
+        ("GET", "/api/v1/broadcast", 405, "POST"),
         ("GET", "/api/v1/users/u/sessions", 405, "DELETE,POST"),
         ("POST", "/livez", 405, "GET,HEAD"),
     ] {
