@@ -1,5 +1,6 @@
 // The promise: with README.md's lines for stock stompjs, and with @herald/client by itself, a session that ends is renewed in its
-// connection, over five ends and without a reconnect; who does not renew comes back with a new credential.
+// connection, over five ends and without a reconnect, and a token that cannot be had for a while ends nothing; who does not renew
+// comes back with a new credential.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
@@ -12,7 +13,7 @@ import { fromSource } from './packages.mjs';
 import { Browser, Herald, here, Inbox, post, until } from './support.mjs';
 
 const readme = readFileSync(path.join(here, '../../README.md'), 'utf8');
-const [, lines] = readme.match(/```js\n(client\.subscribe\('\/user\/queue\/herald\/auth'[\s\S]*?)```/);
+const [, before, onConnect] = readme.match(/```js\n(\/\/ stompjs does not try[\s\S]*?)(\/\/ In onConnect[\s\S]*?)```/);
 
 /** How long tokens live, in seconds, and how many lives are watched. */
 const [LIFE, LIVES] = [6, 5];
@@ -46,6 +47,13 @@ async function start(t) {
   return Herald.start(t, { HERALD_CONFIG: file, HERALD_AUTH__PASSWORD_SESSION: `${LIFE}s` });
 }
 
+/** A page with README's lines in their places; it counts as connected when its orders have joined. */
+function page(t, herald, tokens) {
+  const browser = new Browser(t, herald.ws, { user: null, reconnectDelay: 200 });
+  browser.onConnect = new Function('client', 'freshToken', `${before}; return () => { ${onConnect} };`)(browser.client, tokens);
+  return browser;
+}
+
 /** A notification to the user. */
 async function order(herald, id, user = 'b:alice') {
   const body = { destination: '/queue/orders', user, payload: { id } };
@@ -67,17 +75,11 @@ async function outlive(isWell) {
 describe('a session that ends', { concurrency: true }, () => {
   test("README's lines for stompjs outlive five ends in one connection", async (t) => {
     const herald = await start(t);
-    const connectHeaders = { Authorization: `Bearer ${await freshToken()}` };
-    const browser = new Browser(t, herald.ws, { connectHeaders, reconnectDelay: 200 });
-    const run = new Function('client', 'freshToken', lines);
-    let orders;
-    browser.onConnect = () => {
-      run(browser.client, freshToken);
-      orders = browser.subscribeNow('/user/queue/orders');
-    };
+    const browser = page(t, herald, freshToken);
     browser.client.activate();
     const { 'expires-in': expiresIn } = await browser.connects.next();
     assert.ok(Number(expiresIn) > 0 && Number(expiresIn) <= LIFE * 1_000, expiresIn);
+    const orders = await browser.subscribe('/user/queue/orders');
     await outlive(() => {
       assert.deepEqual(browser.errors.items, []);
       assert.deepEqual(browser.closes.items, []);
@@ -85,6 +87,40 @@ describe('a session that ends', { concurrency: true }, () => {
     await order(herald, 1);
     assert.equal((await orders.next()).body, '{"id":1}');
     assert.equal(browser.connects.items.length, 1);
+  });
+
+  test("README's lines for stompjs ask again for a token that cannot be had", async (t) => {
+    const herald = await start(t);
+    // The first time, at the reminder, and once the connection is lost.
+    let [isAway, asked, failed] = [true, 0, 0];
+    const tokens = async () => {
+      asked += 1;
+      if (!isAway) return `${await freshToken()}\n`;
+      failed += 1;
+      throw new Error('the token endpoint is away');
+    };
+    const fails = (times) => until(`no token, ${times} times`, () => failed >= times, 60_000);
+    const browser = page(t, herald, tokens);
+    browser.client.activate();
+    await fails(2);
+    isAway = false;
+    await browser.connects.next();
+
+    isAway = true;
+    await fails(3);
+    const renewed = asked;
+    isAway = false;
+    await until('a token after the reminder', () => asked > renewed, 60_000);
+
+    isAway = true;
+    const before = failed;
+    browser.socket.terminate();
+    await fails(before + 2);
+    isAway = false;
+    while (!browser.client.connected) await browser.connects.next();
+    const orders = await browser.subscribe('/user/queue/orders');
+    await order(herald, 1);
+    assert.equal((await orders.next()).body, '{"id":1}');
   });
 
   for (const [name, login, user] of [
