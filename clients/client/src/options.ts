@@ -12,7 +12,7 @@ export interface HeraldOptions {
   password?: string;
   /**
    * In place of user and password: asked before each attempt; if it fails, the attempt has failed. Asked again before a session
-   * ends, which is then renewed in the same connection.
+   * ends, which is then renewed in the same connection. Blanks and line breaks around the token are cut off.
    */
   getToken?: () => string | Promise<string>;
   /** Something may have been missed, and will not come: load the state anew. Once for each destination. */
@@ -36,8 +36,23 @@ export interface HeraldOptions {
 /** Headers of CONNECT. */
 export async function connectHeaders(options: HeraldOptions): Promise<StompHeaders> {
   const { user, password, getToken, connectTimeoutMs = 10_000 } = options;
-  if (getToken) return { Authorization: `Bearer ${await inTime(getToken, connectTimeoutMs)}` };
+  if (getToken) return { Authorization: `Bearer ${tokenOf(await inTime(getToken, connectTimeoutMs))}` };
   return { ...(user !== undefined && { login: user }), ...(password !== undefined && { passcode: password }) };
+}
+
+/**
+ * The token in what `getToken` returned. A text from a server often ends with a line break; any other character that a header cannot
+ * carry means that it is no token, such as a page of HTML. The error names the character and never the text.
+ */
+function tokenOf(text: unknown): string {
+  if (typeof text !== 'string')
+    throw new Error(`getToken returned ${text === null ? 'null' : typeof text}, not a string`);
+  const token = text.trim();
+  if (token === '') throw new Error('getToken returned an empty string');
+  const at = token.search(/[^\x21-\x7e]/);
+  if (at < 0) return token;
+  const code = token.codePointAt(at)?.toString(16).toUpperCase().padStart(4, '0');
+  throw new Error(`getToken returned no token: character ${at + 1} of it is U+${code}`);
 }
 
 /** Whether there is something to present again when a session has ended. */

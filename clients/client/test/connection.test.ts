@@ -301,6 +301,31 @@ test('what may wait is sent with the next connection, in order and behind the su
   await waits;
 });
 
+test('a line break around a token is cut off, and what is no token fails the attempt with words that name why', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.999);
+  const texts: unknown[] = ['to ken', 'tok\nen', 'töken', '\n', undefined, '\r\ntoken\n'];
+  const problems: (string | undefined)[] = [];
+  const connection = new HeraldConnection({ url: 'ws://h/ws', getToken: async () => texts.shift() as string });
+  connection.listen(() => {
+    const { problem } = connection.state();
+    if (problem !== problems.at(-1)) problems.push(problem);
+  });
+  connection.start();
+  await vi.advanceTimersByTimeAsync(200_000);
+  expect(problems).toEqual([
+    'No token: getToken returned no token: character 3 of it is U+0020',
+    'No token: getToken returned no token: character 4 of it is U+000A',
+    'No token: getToken returned no token: character 2 of it is U+00F6',
+    'No token: getToken returned an empty string',
+    'No token: getToken returned undefined, not a string',
+    undefined,
+  ]);
+  expect(connection.state().status).toBe('connected');
+  expect(server.sockets).toHaveLength(1);
+  expect(server.last.frames[0]?.headers).toMatchObject({ Authorization: 'Bearer token' });
+  await connection.stop();
+});
+
 test('the token is asked for at each attempt, and a failure to get one is a failed attempt', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.999);
   const tokens = ['token', new Error('no network'), 'token', 'token'];
