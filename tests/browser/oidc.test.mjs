@@ -46,6 +46,8 @@ test('a person signs in with a provider, works by the token, and signs out there
   const { provider, herald, host } = await start(t, { refresh: true });
   assert.equal(await connectSrc(herald), `'self' ${provider.issuer}`);
   const page = await openPage(t, `${herald.http}/?deep=1#link`);
+  const addresses = [];
+  page.on('request', (request) => addresses.push(request.url()));
   await signIn(page);
   await entered(page);
   assert.equal(page.url(), `${herald.http}/?deep=1#link`, 'back where they were, without the code');
@@ -66,6 +68,8 @@ test('a person signs in with a provider, works by the token, and signs out there
   await signIn(page, 'ben');
   await entered(page);
   assert.equal(await page.locator('#state').innerText(), 'id:ben on one');
+  assert.ok(addresses.some((address) => address.startsWith(`${provider.issuer}/session/end?`)), `${addresses}`);
+  assert.doesNotMatch(addresses.join(' '), /eyJ|id_token/, 'no token is in an address');
   assert.deepEqual(page.complaints, []);
   assert.match(host, /^127\.0\.0\.1:/);
 });

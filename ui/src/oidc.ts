@@ -21,7 +21,7 @@ export class SignInError extends Error {}
 
 /** How long an answer of the provider's may take. */
 const ANSWER_MS = 10_000;
-/** How long the way out waits for the provider to forget a token. */
+/** How long the provider may take to forget a token. The way out waits for twice as long, since a renewal may come first. */
 const FORGET_MS = 2_000;
 /** The life of a token of which the provider does not say it. */
 const LIFE_S = 300;
@@ -141,18 +141,24 @@ export class Provider {
     });
   }
 
-  /** Has the provider forget the refresh token, and leaves for its own way out, if it has one. */
-  async leave(refresh: string | undefined, idToken: string | undefined): Promise<void> {
+  /** Has the provider forget a refresh token, if it can. Fails with a {@link SignInError} only if the provider is not known. */
+  async forget(refresh: string): Promise<void> {
     const server = await this.#server();
-    if (refresh && server.revocation_endpoint) {
-      const options = this.#options(FORGET_MS);
-      await oauth.revocationRequest(server, this.#client, oauth.None(), refresh, options).catch(() => undefined);
-    }
+    if (!server.revocation_endpoint) return;
+    const options = this.#options(FORGET_MS);
+    await oauth.revocationRequest(server, this.#client, oauth.None(), refresh, options).catch(() => undefined);
+  }
+
+  /**
+   * Leaves for the provider's own way out, if it has one. Without `id_token_hint`, so that no token gets into an address, which browsers
+   * and servers keep; the provider may ask whether to sign out instead.
+   */
+  async leave(): Promise<void> {
+    const server = await this.#server();
     if (!server.end_session_endpoint) return;
     const address = new URL(server.end_session_endpoint);
     address.searchParams.set('client_id', this.#settings.clientId);
     address.searchParams.set('post_logout_redirect_uri', this.#page);
-    if (idToken) address.searchParams.set('id_token_hint', idToken);
     location.assign(address);
   }
 
@@ -199,7 +205,7 @@ export class SignIn implements Identity {
   readonly #provider: Provider;
   #access = '';
   #refresh?: string;
-  #idToken?: string;
+  #isSignedOut = false;
   #endsAt = 0;
   #lifeMs = 0;
   #renewal?: Promise<void>;
@@ -210,10 +216,9 @@ export class SignIn implements Identity {
     this.#take(tokens);
   }
 
-  #take({ access_token, refresh_token, id_token, expires_in = LIFE_S }: Tokens): void {
+  #take({ access_token, refresh_token, expires_in = LIFE_S }: Tokens): void {
     this.#access = access_token;
     this.#refresh = refresh_token ?? this.#refresh;
-    this.#idToken = id_token ?? this.#idToken;
     this.#lifeMs = expires_in * 1_000;
     this.#endsAt = Date.now() + this.#lifeMs - SLACK_MS;
   }
@@ -229,8 +234,13 @@ export class SignIn implements Identity {
     this.#renewal ??= this.#provider
       .refresh(refresh)
       .then(
-        (tokens) => this.#take(tokens),
+        (tokens) => {
+          if (!this.#isSignedOut) return this.#take(tokens);
+          // Asked for before the sign-out: it is not to outlive it.
+          return this.#provider.forget(tokens.refresh_token ?? refresh);
+        },
         (error: SignInError) => {
+          if (this.#isSignedOut) return;
           // Refused for good; anything else may be better the next time.
           if (error.cause instanceof oauth.ResponseBodyError) this.#refresh = undefined;
           else if (this.#leftMs <= 0) throw error;
@@ -246,6 +256,7 @@ export class SignIn implements Identity {
   readonly getToken = async (): Promise<string> => {
     const before = this.#access;
     await this.#renew();
+    if (this.#isSignedOut) throw new SignInError(`signed out at ${this.host}`);
     const isNew = this.#access !== before;
     const left = this.#leftMs;
     if (isNew || left > Math.min(90_000, this.#lifeMs / 2) || (left > 0 && !this.isConnected)) return this.#access;
@@ -261,13 +272,16 @@ export class SignIn implements Identity {
   /** A new sign-in. */
   readonly again = (): Promise<void> => this.#provider.begin();
 
-  readonly signOut = (): Promise<void> => {
-    const [refresh, idToken] = [this.#refresh, this.#idToken];
+  readonly signOut = async (): Promise<void> => {
+    const [refresh, renewal] = [this.#refresh, this.#renewal];
+    this.#isSignedOut = true;
     this.#access = '';
     this.#refresh = undefined;
-    this.#idToken = undefined;
     this.#endsAt = 0;
-    return this.#provider.leave(refresh, idToken);
+    // A renewal under way has the provider forget what it brings, for which the page waits as well.
+    const forgotten = Promise.allSettled([refresh && this.#provider.forget(refresh), renewal]);
+    await Promise.race([forgotten, new Promise((done) => setTimeout(done, 2 * FORGET_MS))]);
+    return this.#provider.leave();
   };
 }
 
