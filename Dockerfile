@@ -7,6 +7,8 @@ WORKDIR /src
 COPY package.json package-lock.json tsconfig.base.json ./
 COPY clients clients
 COPY ui ui
+# A member of the workspace, without which npm ci refuses the lock file.
+COPY examples/bell/package.json examples/bell/
 RUN npm ci --no-audit --no-fund --ignore-scripts \
     && npm run build --workspace ui
 
