@@ -40,7 +40,7 @@ pub enum Command {
     /// Runs an instance until SIGTERM.
     Serve(ConfigArgs),
     /// Prints the configuration in force, secrets hidden, and where each value comes from.
-    Check(ConfigArgs),
+    Check(check::CheckArgs),
     /// Makes keys of the REST interface.
     #[command(subcommand)]
     ApiKey(api_key::ApiKey),

@@ -41,7 +41,7 @@ fn run() -> Result<(), u8> {
     match Cli::from_process()?.command {
         Command::Serve(flags) => serve(flags),
         Command::ApiKey(api_key::ApiKey::New(args)) => new_api_key(&args),
-        Command::Check(flags) => print_check(flags),
+        Command::Check(args) => print_check(args),
         Command::Doctor(args) => examine(args),
         Command::Explain(explain::Explain::Permission(args)) => explain_permission(args),
         Command::Health(flags) => ask_health(flags),
@@ -89,19 +89,21 @@ fn serve(flags: ConfigArgs) -> Result<(), u8> {
     })
 }
 
-fn print_check(flags: ConfigArgs) -> Result<(), u8> {
-    let (loaded, _) = prepare(flags)?;
-    let text = check::render(&loaded).map_err(|error| failure(&error))?;
+fn print_check(args: check::CheckArgs) -> Result<(), u8> {
+    let demo = args.config.demo;
+    let (loaded, _) = prepare(args.config)?;
     for warning in &loaded.warnings {
         complain(&format_args!("warning: {warning}"));
     }
     for note in check::notes(&loaded.config) {
         complain(&format_args!("note: {note}"));
     }
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| failure(&error))
+    if args.production {
+        let (list, passed) = check::production::walk(&loaded, demo);
+        print(&list)?;
+        return if passed { Ok(()) } else { Err(EXIT_FAILURE) };
+    }
+    print(&check::render(&loaded).map_err(|error| failure(&error))?)
 }
 
 fn new_api_key(args: &api_key::NewArgs) -> Result<(), u8> {

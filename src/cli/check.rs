@@ -3,9 +3,24 @@
 
 use std::fmt::Write;
 
+use clap::Args;
 use toml::Value;
 
+use super::ConfigArgs;
 use crate::config::{Config, Loaded};
+
+pub mod production;
+
+/// What `herald check` takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CheckArgs {
+    /// The configuration that `serve` would be given.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Walks the list of README.md, "Before production", instead: what to change and what to decide; exit code 0 or 1.
+    #[arg(long)]
+    pub production: bool,
+}
 
 /// The column of the sources, where the values leave room for it.
 const SOURCE_COLUMN: usize = 56;

@@ -21,6 +21,11 @@ impl Origins {
         Self(found.collect())
     }
 
+    /// Whether no source sets `key`, so that its default is in force.
+    pub fn is_default(&self, key: &str) -> bool {
+        self.of(key) == DEFAULT
+    }
+
     /// The origin of `key`, dotted, elements of lists as `api.keys[0].name`; where an element has none of its own, that
     /// of the nearest key that holds it.
     pub fn of(&self, key: &str) -> String {

@@ -41,6 +41,7 @@ mod neighbour;
 mod newcomers;
 mod permissions;
 mod places;
+mod production;
 mod refused_bodies;
 mod renewal;
 mod reserved;
