@@ -80,7 +80,7 @@ test('what came while the connection was away is not missed, and after a restart
   assert.deepEqual(missed.sort(), ['everyone: to everyone', 'me: {"id":2}']);
   await herald.kill();
   await herald.restart(t);
-  assert.equal(await printed.next(), 'something was missed, load the state anew: epoch-changed');
+  assert.equal(await printed.next(), 'something was missed, load the state again: epoch-changed');
 });
 
 test('a wrong password is tried once', async (t) => {
