@@ -115,3 +115,7 @@ reliability form="short":
 # Instructions of the hot path, counted by valgrind, against what they may be
 instructions:
     cargo bench --bench instructions
+
+# The documents as a book with search, in target/book
+book:
+    scripts/book
