@@ -15,6 +15,9 @@ import { Browser, Herald, here, Inbox, post, until } from './support.mjs';
 const readme = readFileSync(path.join(here, '../../README.md'), 'utf8');
 const [, before, onConnect] = readme.match(/```js\n(\/\/ stompjs does not try[\s\S]*?)(\/\/ In onConnect[\s\S]*?)```/);
 
+/** Shows the same lines. */
+const auth = readFileSync(path.join(here, '../../docs/auth.md'), 'utf8');
+
 /** How long tokens live, in seconds, and how many lives are watched. */
 const [LIFE, LIVES] = [6, 5];
 const secret = 'a secret of more than thirty-two bytes';
@@ -88,6 +91,8 @@ describe('a session that ends', { concurrency: true }, () => {
     assert.equal((await orders.next()).body, '{"id":1}');
     assert.equal(browser.connects.items.length, 1);
   });
+
+  test('docs/auth.md has the same lines as README.md', () => assert.ok(auth.includes(before + onConnect)));
 
   test("README's lines for stompjs ask again for a token that cannot be had", async (t) => {
     const herald = await start(t);
