@@ -1,17 +1,21 @@
 //! Revocations in the whole cluster: an operator's is in force here, then told to all; a newcomer learns what the others have
-//! before it is ready, and whoever missed one learns it by the digests. Where there is a file for them, it is in there first. Knows the set by its handle ([`crate::auth`]), the bus's
-//! control channel and presence; no HTTP and no session.
+//! before it is ready, and whoever missed one learns it by the digests. Where there is a file for them, it is in there first.
+//! Knows the set by its handle ([`crate::auth`]), the bus's control channel and presence; no HTTP and no session.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+#[cfg(test)]
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
-use crate::auth::revoked::Revoked;
 use crate::auth::revoked::entry::{Revocation, RevocationId, Whom};
-use crate::bus::{Bus, PublishError};
+use crate::auth::revoked::set::Digest;
+use crate::auth::revoked::{CLOCKS_MAX_MS, Revoked};
+use crate::bus::Bus;
 use crate::control::ask::tell;
 use crate::control::desk::Desk;
 use crate::control::question::fit;
@@ -21,23 +25,30 @@ use crate::presence::Presence;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::audit::event::{Event, What};
 use crate::telemetry::metrics::Metrics;
-use keep::{Keeper, NotKept};
+use keep::Keeper;
 use wire::{Announced, Answered, Behind, List, Told};
 
 pub(crate) mod file;
 pub(crate) mod keep;
 mod learn;
+mod put;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-/// Most bytes of revocations in one answer: well below what NATS carries, whatever its `max_payload`.
-const ANSWER_MAX_BYTES: usize = 256 << 10;
+/// The most bytes of one message with revocations, less where the bus carries less.
+const PAGE_MAX_BYTES: usize = 256 << 10;
+/// What a message has beside the revocations.
+const HEAD_BYTES: usize = 256;
+/// More than one revocation takes.
+const ONE_MAX_BYTES: usize = 16 << 10;
 /// The most revocations in one answer.
 const ANSWER_MAX: usize = 1_000;
 /// The most instances that wait to be asked.
 const UNEQUAL_MAX: usize = 64;
+/// Of how many instances is known that they were asked in vain.
+const VAIN_MAX: usize = 1_024;
 
 /// What this instance needs of the rest of Herald. [`Revocations::new`] takes it.
 pub(crate) struct Parts {
@@ -47,14 +58,16 @@ pub(crate) struct Parts {
     pub own: InstanceId,
     pub metrics: Metrics,
     pub audit: Audit,
-    /// `None` if there is no `auth.revoked_file`.
-    pub keeper: Option<Keeper>,
+    /// Of `auth.revoked_file`, if there is one.
+    pub keeper: Keeper,
 }
 
 /// The revocations of the cluster. Shared as `Arc<Revocations>`.
 pub(crate) struct Revocations {
     parts: Parts,
     ready: AtomicBool,
+    /// Whether something is in force here that the bus did not take.
+    untold: AtomicBool,
     heard: Mutex<Heard>,
     woken: Notify,
 }
@@ -65,18 +78,47 @@ struct Heard {
     /// Whether anybody has said anything.
     any: bool,
     /// Who has something else than this instance.
-    unequal: Vec<InstanceId>,
+    unequal: Vec<Unequal>,
+    /// Who was asked in vain, with what it had and this instance too: it is asked again when either has something else.
+    vain: HashMap<InstanceId, (Digest, Digest)>,
 }
 
-/// Why a revocation is not known to everybody.
-#[derive(Debug)]
+impl Heard {
+    fn was_vain(&mut self, instance: InstanceId, digests: (Digest, Digest)) {
+        if self.vain.len() >= VAIN_MAX {
+            self.vain.clear();
+        }
+        self.vain.insert(instance, digests);
+    }
+}
+
+/// Who has something else.
+struct Unequal {
+    instance: InstanceId,
+    /// What it has, and what this instance has.
+    digests: (Digest, Digest),
+}
+
+/// Where an operator's revocation is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// Here, and all others have been told.
+    Everywhere,
+    /// Here. The bus did not take it, and the others hear of it by the next digest.
+    Here,
+}
+
+/// Why an operator's revocation is not in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotPut {
     /// There are `auth.revocations` already: it is in force nowhere.
     Full,
+    /// Too many wait to be put in force: it is not among them.
+    TooMany,
     /// It is not in `auth.revoked_file`: it is in force nowhere.
     NotKept,
-    /// The bus did not take it: it is in force here, and the others hear of it by the next digest.
-    NotTold(PublishError),
+    /// The disk has not answered, or failed in the middle: it may come into force yet.
+    Unknown,
 }
 
 impl Revocations {
@@ -85,6 +127,7 @@ impl Revocations {
         Self {
             parts,
             ready: AtomicBool::new(false),
+            untold: AtomicBool::new(false),
             heard: Mutex::default(),
             woken: Notify::new(),
         }
@@ -102,14 +145,16 @@ impl Revocations {
 
     /// What keeps revocations from outliving a restart, in words.
     pub(crate) fn trouble(&self) -> Option<&'static str> {
-        let lacks = self.parts.keeper.as_ref().is_some_and(|keeper| !keeper.has_all());
+        let lacks = !self.parts.keeper.has_all();
         lacks.then_some("auth.revoked_file lacks revocations: the log says why")
     }
 
-    /// For tests: there is nobody to learn from.
+    /// For tests: there is nobody to learn from, and what operators revoke comes into force.
     #[cfg(test)]
-    pub(crate) fn is_known(&self) {
+    pub(crate) fn is_known(self: &Arc<Self>) {
         self.ready.store(true, Ordering::Release);
+        let all = self.clone();
+        tokio::spawn(async move { all.put_all(&CancellationToken::new()).await });
     }
 
     /// How long the tokens of this issuer, or of any, may outlive the moment of their revocation, in ms. `None`: there is no
@@ -122,34 +167,11 @@ impl Revocations {
         }
     }
 
-    /// Writes an operator's revocation down, puts it in force here, and tells everybody. To be called only while the bus is connected.
-    ///
-    /// # Errors
-    /// [`NotPut`].
-    pub(crate) async fn put(&self, revocation: Revocation) -> Result<(), NotPut> {
-        let full = || {
-            self.parts.metrics.limit_hit(Limit::Revocations);
-            NotPut::Full
-        };
-        if !self.here().has_room(revocation.id) {
-            return Err(full());
-        }
-        if let Some(keeper) = &self.parts.keeper {
-            let kept = keeper.keep(revocation.clone()).await;
-            kept.map_err(|NotKept| NotPut::NotKept)?;
-        }
-        self.here().add(revocation.clone()).map_err(|_| full())?;
-        let told = Told {
-            revocations: List(vec![revocation]),
-        };
-        tell(&*self.parts.bus, &told).await.map_err(NotPut::NotTold)
-    }
-
     /// Takes what other instances tell and ask.
     pub(crate) fn register(self: &Arc<Self>, desk: &mut Desk) {
         let all = Arc::clone(self);
         desk.listen(move |Told { revocations }| {
-            all.accept(revocations.0);
+            all.hear_told(revocations.0);
             std::future::ready(Ok(()))
         });
         let all = Arc::clone(self);
@@ -164,34 +186,44 @@ impl Revocations {
         });
     }
 
-    /// Puts what another instance has told in force; whether anything of it was new.
-    fn accept(&self, told: Vec<Revocation>) -> bool {
-        let accepted = self.here().accept(told);
-        for revocation in &accepted.new {
-            let event = match revocation.lifted {
-                false => Event::Revoke,
-                true => Event::Unrevoke,
-            };
-            self.parts.audit.done(event, &revocation.by, &what(revocation));
+    /// Puts what another instance has told all in force.
+    fn hear_told(&self, told: Vec<Revocation>) {
+        for revocation in self.accept(told) {
+            let what = what(&revocation);
+            self.parts
+                .audit
+                .done(event_of(&revocation), &revocation.by, &what);
         }
+    }
+
+    /// Puts what another instance has in force, and gives what of it was new.
+    fn accept(&self, told: Vec<Revocation>) -> Vec<Revocation> {
+        let accepted = self.here().accept(told);
         if accepted.refused > 0 {
             self.parts.metrics.limit_hit(Limit::Revocations);
             tracing::error!(
                 refused = accepted.refused,
-                "revocations of other instances are not in force here: there are more than auth.revocations, or their end is \
-                 too far away"
+                "revocations of other instances are not in force here: there are more than auth.revocations"
             );
         }
-        let any_new = !accepted.new.is_empty();
-        if let Some(keeper) = self.parts.keeper.as_ref().filter(|_| any_new) {
-            keeper.note(accepted.new);
+        if !accepted.new.is_empty() {
+            self.parts.keeper.note(accepted.new.clone());
         }
-        any_new
+        accepted.new
+    }
+
+    /// The most bytes of revocations in one message: what the bus carries, and room for one at least.
+    fn page_bytes(&self) -> usize {
+        self.parts
+            .bus
+            .max_body_bytes()
+            .clamp(ONE_MAX_BYTES, PAGE_MAX_BYTES)
+            - HEAD_BYTES
     }
 
     fn answer(&self, after: Option<RevocationId>) -> Answered {
         let (mut page, is_last) = self.here().page(after, ANSWER_MAX, |_| true);
-        let is_cut = fit(&mut page, ANSWER_MAX_BYTES);
+        let is_cut = fit(&mut page, self.page_bytes());
         let next = page.last().map(|last| last.id).filter(|_| is_cut || !is_last);
         Answered {
             revocations: List(page),
@@ -204,15 +236,26 @@ impl Revocations {
         if said.instance == self.parts.own {
             return;
         }
-        let own = self.here().digest();
         if said.asks {
             self.announce(false).await;
         }
+        let from_ms = said.from_ms.min(Revoked::comparable_from_ms() + CLOCKS_MAX_MS);
+        let own = self.here().digest(from_ms);
+        let other = Digest {
+            count: said.count,
+            hash: said.hash,
+        };
         let mut heard = self.heard.lock();
         heard.any = true;
-        let has_other = said.count > 0 && (said.count, said.hash) != (own.count, own.hash);
-        if has_other && heard.unequal.len() < UNEQUAL_MAX && !heard.unequal.contains(&said.instance) {
-            heard.unequal.push(said.instance);
+        let has_other = other.count > 0
+            && other != own
+            && heard.vain.get(&said.instance) != Some(&(other, own))
+            && heard.unequal.iter().all(|one| one.instance != said.instance);
+        if has_other && heard.unequal.len() < UNEQUAL_MAX {
+            heard.unequal.push(Unequal {
+                instance: said.instance,
+                digests: (other, own),
+            });
         }
         drop(heard);
         self.woken.notify_one();
@@ -220,11 +263,13 @@ impl Revocations {
 
     /// Tells everybody what this instance has; whether the bus took it.
     async fn announce(&self, asks: bool) -> bool {
-        let own = self.here().digest();
+        let from_ms = Revoked::comparable_from_ms();
+        let own = self.here().digest(from_ms);
         let announced = Announced {
             instance: self.parts.own,
             count: own.count,
             hash: own.hash,
+            from_ms,
             asks,
         };
         let told = tell(&*self.parts.bus, &announced).await;
@@ -233,6 +278,14 @@ impl Revocations {
             tracing::debug!(%error, "the digest of revocations was not told");
         }
         told.is_ok()
+    }
+}
+
+/// What the audit calls it.
+fn event_of(revocation: &Revocation) -> Event {
+    match revocation.lifted {
+        false => Event::Revoke,
+        true => Event::Unrevoke,
     }
 }
 

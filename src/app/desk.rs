@@ -70,7 +70,7 @@ pub(super) fn revocations(
     instance: &Instance,
     metrics: &Metrics,
     audit: &Audit,
-    keeper: Option<Keeper>,
+    keeper: Keeper,
 ) -> Arc<Revocations> {
     Arc::new(Revocations::new(Parts {
         authenticator: authenticator.clone(),
@@ -169,7 +169,16 @@ mod tests {
         };
         let authenticator = crate::http::tests::authenticator();
         let metrics = Metrics::new().unwrap();
-        let revocations = revocations(&authenticator, &bus, &presence, &instance, &metrics, audit, None);
+        let keeper = Keeper::without_file(authenticator.revoked());
+        let revocations = revocations(
+            &authenticator,
+            &bus,
+            &presence,
+            &instance,
+            &metrics,
+            audit,
+            keeper,
+        );
         desk(&Answering {
             registry: &registry,
             presence: &presence,

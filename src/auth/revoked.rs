@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::envelope::unix_ms;
 use crate::principal::{Origin, Principal, UserName};
 use entry::{Revocation, RevocationId};
-use set::{Asked, AskedToken, Digest, Joined, Set, Shut};
+use set::{Asked, AskedToken, Digest, Joined, Set, Shut, comparable_from_ms};
 
 pub(crate) mod entry;
 pub(crate) mod set;
@@ -17,7 +17,9 @@ pub(crate) mod set;
 /// The longest that a revocation may last, in ms: 8,760 hours, which is a year.
 pub(crate) const LASTS_MAX_MS: u64 = 8_760 * 3_600_000;
 /// By how much another instance's clock may be ahead.
-const CLOCKS_MAX_MS: u64 = 3_600_000;
+pub(crate) const CLOCKS_MAX_MS: u64 = 3_600_000;
+/// How many revocations are put in before the next login may look: they cost less than a millisecond.
+const AT_ONCE: usize = 128;
 /// How many users may wait for their sessions to be looked at, one by one; with more, every session is.
 const DUE_MAX: usize = 1_024;
 
@@ -56,10 +58,6 @@ impl Due {
     }
 }
 
-/// There are more than `auth.revocations` already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
-
 /// The room of those that others told where operators have `most`: two of them may have taken the last place at once.
 pub(crate) fn room(most: usize) -> usize {
     most.saturating_add(most / 10).saturating_add(1_000)
@@ -75,7 +73,7 @@ pub(crate) fn latest_end_ms() -> u64 {
 pub(crate) struct Accepted {
     /// What was not known before.
     pub new: Vec<Revocation>,
-    /// How many found no room, or last longer than any may.
+    /// How many found no room.
     pub refused: usize,
 }
 
@@ -116,35 +114,41 @@ impl Revoked {
         has_room(&set)
     }
 
-    /// Puts an operator's revocation in, for which there [was room](Self::has_room).
-    ///
-    /// # Errors
-    /// There is none any more, for anybody.
-    pub(crate) fn add(&self, revocation: Revocation) -> Result<(), Full> {
-        match self.accept([revocation]).refused {
-            0 => Ok(()),
-            _ => Err(Full),
-        }
+    /// Puts operators' revocations in, for which there [was room](Self::has_room).
+    pub(crate) fn add(&self, revocations: impl IntoIterator<Item = Revocation>) {
+        self.put(revocations, usize::MAX);
     }
 
     /// Puts in what others told, or a file had.
     pub(crate) fn accept(&self, told: impl IntoIterator<Item = Revocation>) -> Accepted {
-        let now = unix_ms();
-        let (latest, most) = (latest_end_ms(), room(self.most));
+        self.put(told, room(self.most))
+    }
+
+    fn put(&self, told: impl IntoIterator<Item = Revocation>, most: usize) -> Accepted {
+        let (now, latest) = (unix_ms(), latest_end_ms());
         let mut accepted = Accepted::default();
-        let mut set = self.set.write();
-        for revocation in told {
-            if revocation.until_ms > latest {
-                accepted.refused += 1;
-                continue;
+        let mut told = told.into_iter().peekable();
+        while told.peek().is_some() {
+            let mut set = self.set.write();
+            for mut revocation in told.by_ref().take(AT_ONCE) {
+                if revocation.until_ms > latest {
+                    // A clock ahead of this one: it ends here as late as any may, once and for all.
+                    let known = set.get(revocation.id);
+                    if known.is_some_and(|known| known.lifted >= revocation.lifted) {
+                        continue;
+                    }
+                    revocation.until_ms = latest;
+                }
+                match set.put(revocation.clone(), now, most) {
+                    Joined::New => accepted.new.push(revocation),
+                    Joined::Known => {}
+                    Joined::Full => accepted.refused += 1,
+                }
             }
-            match set.join(revocation.clone(), now, most) {
-                Joined::New => accepted.new.push(revocation),
-                Joined::Known => {}
-                Joined::Full => accepted.refused += 1,
-            }
+            set.settle();
+            // Whoever waits for the lock comes first.
+            parking_lot::RwLockWriteGuard::unlock_fair(set);
         }
-        drop(set);
         self.look_at(&accepted.new);
         accepted
     }
@@ -166,9 +170,14 @@ impl Revoked {
         self.set.write().expire(unix_ms());
     }
 
-    /// How many there are, and which.
-    pub(crate) fn digest(&self) -> Digest {
-        self.set.read().digest()
+    /// How many end at `from_ms` or later, and which.
+    pub(crate) fn digest(&self, from_ms: u64) -> Digest {
+        self.set.read().digest(from_ms)
+    }
+
+    /// From which end on others are to compare now.
+    pub(crate) fn comparable_from_ms() -> u64 {
+        comparable_from_ms(unix_ms())
     }
 
     /// How many there are, those among them that were lifted or have just ended.

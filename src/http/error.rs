@@ -55,6 +55,8 @@ pub(crate) enum ApiError {
     IdentityUnavailable,
     /// `auth.revoked_file` cannot be written.
     NotKept,
+    /// Nobody knows yet whether `auth.revoked_file` has it.
+    PerhapsKept,
     /// Authenticated, but without the scope.
     Forbidden(&'static str),
     /// A browser's request from another site's page.
@@ -160,6 +162,7 @@ impl ApiError {
             | Self::OutcomeUnknown
             | Self::IdentityUnavailable
             | Self::NotKept
+            | Self::PerhapsKept
             | Self::Overloaded(..) => StatusCode::SERVICE_UNAVAILABLE,
             Self::HistoryFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::OrderChanged(_) => StatusCode::CONFLICT,
@@ -187,6 +190,7 @@ impl ApiError {
                 "Whoever decides about logins does not answer",
             ),
             Self::NotKept => ("not-kept", "The revocation cannot be written down"),
+            Self::PerhapsKept => ("outcome-unknown", "Perhaps in force"),
             Self::Forbidden(_) | Self::NotPermitted { .. } => ("forbidden", "Not allowed"),
             Self::CrossSite => ("cross-site", "Refused from a foreign page"),
             Self::Misdirected(_) => ("misdirected", "Not a host of this server"),
@@ -265,6 +269,11 @@ impl ApiError {
             }
             Self::NotKept => {
                 "auth.revoked_file cannot be written, the log says why; nothing has changed, try again after Retry-After".into()
+            }
+            Self::PerhapsKept => {
+                "the disk of auth.revoked_file has not answered, or has failed in the middle, the log says which; it may come into \
+                 force yet: look at the list before you ask again"
+                    .into()
             }
             Self::CrossSite => {
                 "this request may only come from pages of the host itself, as Host names it, or of http.origins; without \
@@ -370,6 +379,7 @@ impl IntoResponse for ApiError {
             | Self::OutcomeUnknown
             | Self::IdentityUnavailable
             | Self::NotKept
+            | Self::PerhapsKept
             | Self::Overloaded(..) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }

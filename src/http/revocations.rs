@@ -26,7 +26,7 @@ use crate::auth::revoked::entry::{
 };
 use crate::envelope::unix_ms;
 use crate::principal::UserName;
-use crate::revocation::{NotPut, what};
+use crate::revocation::{NotPut, Put, what};
 use crate::setting::HumanDuration;
 
 mod view;
@@ -91,6 +91,10 @@ pub(crate) struct Revoked {
     /// When it ends by itself (RFC 3339).
     #[schema(example = "2026-11-23T20:25:50.736Z")]
     until: String,
+    /// Whether all instances have been told. If not, since the bus is away, it is in force on the one that was asked, and the
+    /// others hear of it when the bus is back.
+    #[schema(example = true)]
+    told: bool,
 }
 
 /// Who is shut out.
@@ -119,8 +123,8 @@ pub(crate) struct Page {
     limit: Option<usize>,
 }
 
-/// Shuts tokens or a user out of the whole cluster: their sessions are closed with 4401, and they cannot log in. 202: every
-/// instance that is reached does it.
+/// Shuts tokens or a user out of the whole cluster: their sessions are closed with 4401, and they cannot log in. Whether its caller
+/// waits for the answer does not matter.
 #[utoipa::path(
     post,
     path = "/api/v1/revocations",
@@ -128,7 +132,7 @@ pub(crate) struct Page {
     request_body = RevocationRequest,
     security(("key" = ["admin"]), ("user" = [])),
     responses(
-        (status = 202, description = "In force, and every instance has been told", body = Revoked),
+        (status = 202, description = "In force; `told` says whether everywhere", body = Revoked),
         refusals::OfPublish,
     )
 )]
@@ -144,12 +148,9 @@ pub(crate) async fn post_revocation(
     let request: RevocationRequest = json::read(&body.bytes)?;
     let revocation = revocation(&api, request, &caller)?;
     deed.is(what(&revocation));
-    let made = Revoked {
-        id: revocation.id.to_string(),
-        until: time(revocation.until_ms),
-    };
-    put(&api, revocation).await?;
-    Ok((StatusCode::ACCEPTED, Json(made)))
+    let (id, until) = (revocation.id.to_string(), time(revocation.until_ms));
+    let told = put(&api, revocation).await? == Put::Everywhere;
+    Ok((StatusCode::ACCEPTED, Json(Revoked { id, until, told })))
 }
 
 /// Lists who is shut out, as the instance that answers has it.
@@ -197,7 +198,7 @@ pub(crate) async fn list_revocations(
     params(("id" = String, Path, description = "Of the revocation")),
     security(("key" = ["admin"]), ("user" = [])),
     responses(
-        (status = 202, description = "Lifted, and every instance has been told"),
+        (status = 202, description = "Lifted; instances that the bus does not reach now hear of it later"),
         (status = 404, description = "No such revocation is in force", body = crate::problem::Problem),
         refusals::OfUser,
     )
@@ -229,18 +230,18 @@ pub(super) async fn revoke_now(api: &Api, user: &UserName, caller: &Caller) -> R
         issuer: None,
         up_to_ms: unix_ms(),
     };
-    put(api, made(api, whom, None, None, caller)?).await
+    put(api, made(api, whom, None, None, caller)?).await.map(drop)
 }
 
-async fn put(api: &Api, revocation: Revocation) -> Result<(), ApiError> {
-    api.require_bus()?;
+async fn put(api: &Api, revocation: Revocation) -> Result<Put, ApiError> {
     let put = api.state.revocations.put(revocation).await;
     put.map_err(|error| match error {
         NotPut::Full => {
             ApiError::Overloaded("there are as many revocations as auth.revocations allows", None)
         }
+        NotPut::TooMany => ApiError::Overloaded("too many revocations wait to be put in force", None),
         NotPut::NotKept => ApiError::NotKept,
-        NotPut::NotTold(error) => ApiError::from_publish(error, None),
+        NotPut::Unknown => ApiError::PerhapsKept,
     })
 }
 

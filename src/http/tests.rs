@@ -24,6 +24,7 @@ use crate::instance::Instance;
 use crate::permissions::Permissions;
 use crate::presence::Presence;
 use crate::publish::Publisher;
+use crate::revocation::keep::Keeper;
 use crate::revocation::{Parts, Revocations};
 use crate::setting::{ByteSize, Findings};
 use crate::telemetry::audit::kept::Kept;
@@ -145,7 +146,7 @@ impl Fixture {
             own: instance.id,
             metrics: metrics.clone(),
             audit: audit.clone(),
-            keeper: None,
+            keeper: Keeper::without_file(authenticator.revoked()),
         }));
         revocations.is_known();
         let (prefixes, mut findings) = (Prefixes::default(), Findings::default());

@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -14,16 +13,17 @@ use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::revoked::entry::{Revocation, RevocationId};
-use crate::auth::revoked::{latest_end_ms, room};
-use crate::envelope::unix_ms;
+
+mod place;
+mod read;
+
+use read::read;
 
 #[cfg(test)]
 mod tests;
 
 /// Who may read the file: its owner. It names users.
 const MODE: u32 = 0o600;
-/// The longest line. A revocation's is shorter, whatever its names are.
-const LINE_MAX_BYTES: u64 = 64 << 10;
 /// How many lines may be superseded or ended, beyond as many as there are revocations, before the file is written anew.
 const SLACK_LINES: usize = 10_000;
 /// What this version writes, and reads.
@@ -47,6 +47,25 @@ pub(super) struct RevokedFile {
     most: usize,
     /// `None`: it has to be written anew.
     tail: Option<Tail>,
+    #[cfg(test)]
+    pub(super) faults: Faults,
+}
+
+/// What a test does to the disk.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(super) struct Faults {
+    /// Whether the disk does not answer.
+    pub(super) hangs: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    /// Whether what was written last cannot be synced, and not be taken back.
+    pub(super) fails: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// Whether something that was not written may be in the file all the same.
+#[derive(Debug, Clone, Copy)]
+enum IsThere {
+    No,
+    Perhaps,
 }
 
 /// Where lines are appended.
@@ -60,14 +79,21 @@ struct Tail {
     lines_max: usize,
 }
 
+/// Why something is not written, in words.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Nothing of it is in the file.
+    Not(String),
+    /// It may be in the file.
+    Perhaps(String),
+}
+
 /// What keeps an instance from using the file at `path`, as far as that can be told without writing to it.
 ///
 /// # Errors
 /// In words, for whoever runs Herald.
 pub(crate) fn check(path: &Path, most: usize) -> Result<(), String> {
-    if path.file_name().is_none() || path.as_os_str().as_bytes().ends_with(b"/") {
-        return Err(format!("{}: expected a file", path.display()));
-    }
+    let path = &place::of(path)?;
     let folder = folder_of(path);
     if !folder.is_dir() {
         return Err(format!("{}: there is no such folder", folder.display()));
@@ -75,6 +101,9 @@ pub(crate) fn check(path: &Path, most: usize) -> Result<(), String> {
     // The file is replaced by another one from time to time.
     access(folder, Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|error| refused(folder, &io::Error::from(error)))?;
+    for replaced in [path, &beside(path)] {
+        place::check_owner(folder, replaced)?;
+    }
     read(path, most).map(drop)
 }
 
@@ -84,12 +113,16 @@ impl RevokedFile {
     /// # Errors
     /// As of [`check`], and those of writing.
     pub(super) fn open(path: &Path, most: usize) -> Result<(Self, Vec<Revocation>), String> {
-        let kept = read(path, most)?;
-        let tail = write_anew(path, &kept).map_err(|error| refused(path, &error))?;
+        let path = place::of(path)?;
+        place::expect_free(&path)?;
+        let kept = read(&path, most)?;
+        let tail = write_anew(&path, &kept).map_err(|(_, error)| refused(&path, &error))?;
         let file = Self {
-            path: path.to_owned(),
+            path,
             most,
             tail: Some(tail),
+            #[cfg(test)]
+            faults: Faults::default(),
         };
         Ok((file, kept.into_values().collect()))
     }
@@ -100,30 +133,48 @@ impl RevokedFile {
     }
 
     /// Writes `new`; and `all` too if the file is not the one that was written before, if the last time has failed, or if too many
-    /// of its lines say nothing any more. They are on the disk when this returns.
+    /// of its lines say nothing any more. They are on the disk when this returns. Gives what it found in the file when it wrote
+    /// everything: somebody else may have written there.
     ///
     /// # Errors
-    /// In words. The file may then have `new`, or not.
+    /// [`Failed`].
     pub(super) fn write(
         &mut self,
         new: &[Revocation],
         all: impl FnOnce() -> Vec<Revocation>,
-    ) -> Result<(), String> {
+    ) -> Result<Vec<Revocation>, Failed> {
         // In front of everything that can fail.
         let tail = self.tail.take();
-        if let Some(mut tail) = tail.filter(|tail| tail.is_at(&self.path) && tail.has_room(new.len())) {
-            tail.append(new).map_err(|error| refused(&self.path, &error))?;
-            self.tail = Some(tail);
-            return Ok(());
+        #[cfg(test)]
+        while self.faults.hangs.load(std::sync::atomic::Ordering::SeqCst) {
+            std::thread::yield_now();
         }
-        let mut kept = read(&self.path, self.most)?;
+        if let Some(mut tail) = tail.filter(|tail| tail.is_at(&self.path) && tail.has_room(new.len())) {
+            tail.append(new).map_err(|failed| self.failed(failed))?;
+            #[cfg(test)]
+            if self.faults.fails.load(std::sync::atomic::Ordering::SeqCst) {
+                return Err(Failed::Perhaps("a fault".into()));
+            }
+            self.tail = Some(tail);
+            return Ok(Vec::new());
+        }
+        let mut kept = read(&self.path, self.most).map_err(Failed::Not)?;
+        let found = kept.values().cloned().collect();
         all()
             .into_iter()
             .chain(new.iter().cloned())
             .for_each(|one| join(&mut kept, one));
-        let tail = write_anew(&self.path, &kept).map_err(|error| refused(&self.path, &error))?;
+        let tail = write_anew(&self.path, &kept).map_err(|failed| self.failed(failed))?;
         self.tail = Some(tail);
-        Ok(())
+        Ok(found)
+    }
+
+    fn failed(&self, (is_there, error): (IsThere, io::Error)) -> Failed {
+        let words = refused(&self.path, &error);
+        match is_there {
+            IsThere::No => Failed::Not(words),
+            IsThere::Perhaps => Failed::Perhaps(words),
+        }
     }
 }
 
@@ -140,93 +191,24 @@ impl Tail {
         self.lines.saturating_add(lines) <= self.lines_max
     }
 
-    fn append(&mut self, new: &[Revocation]) -> io::Result<()> {
+    fn append(&mut self, new: &[Revocation]) -> Result<(), (IsThere, io::Error)> {
         let mut text = Vec::new();
         for one in new {
-            line(&mut text, one)?;
+            line(&mut text, one).map_err(|error| (IsThere::No, error))?;
         }
         let written = self.file.write_all(&text).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
-            // Nobody is told that it is written, so it had better not be. If this fails as well, it may be there.
-            let _ = self.file.set_len(self.bytes);
-            return Err(error);
+            // It is taken back, and that is on the disk, or nobody knows.
+            let taken_back = self.file.set_len(self.bytes).and_then(|()| self.file.sync_data());
+            let is_there = match taken_back {
+                Ok(()) => IsThere::No,
+                Err(_) => IsThere::Perhaps,
+            };
+            return Err((is_there, error));
         }
         self.bytes += text.len() as u64;
         self.lines += new.len();
         Ok(())
-    }
-}
-
-/// The revocations of the file at `path` that have not ended. None if there is no file, or an empty one.
-fn read(path: &Path, most: usize) -> Result<Kept, String> {
-    let shown = path.display();
-    match path.metadata() {
-        // Opening a pipe would wait for its writer.
-        Ok(metadata) if !metadata.is_file() => return Err(format!("{shown}: expected a file")),
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Kept::new()),
-        Err(error) => return Err(refused(path, &error)),
-    }
-    let file = File::open(path).map_err(|error| refused(path, &error))?;
-    let (mut reader, mut text) = (BufReader::new(file), Vec::new());
-    let (now, latest) = (unix_ms(), latest_end_ms());
-    let (mut kept, mut damaged) = (Kept::new(), None);
-    for number in 1_usize.. {
-        text.clear();
-        let mut next = (&mut reader).take(LINE_MAX_BYTES);
-        let count = next.read_until(b'\n', &mut text);
-        if count.map_err(|error| refused(path, &error))? == 0 {
-            break;
-        }
-        if number == 1 {
-            expect_head(path, &text)?;
-            continue;
-        }
-        let Ok(one) = serde_json::from_slice::<Revocation>(&text) else {
-            damaged.get_or_insert(number);
-            continue;
-        };
-        // A write that was cut off leaves its traces at the end alone.
-        if let Some(number) = damaged {
-            return Err(format!(
-                "{shown}: line {number} is no revocation that this version knows; expected it corrected or removed"
-            ));
-        }
-        if one.until_ms > latest {
-            return Err(format!(
-                "{shown}: line {number} ends more than a year from now; expected the right time on this host's clock"
-            ));
-        }
-        if one.until_ms > now {
-            join(&mut kept, one);
-        }
-        if kept.len() > room(most) {
-            return Err(format!(
-                "{shown}: expected at most {} revocations in force (auth.revocations is {most})",
-                room(most)
-            ));
-        }
-    }
-    if let Some(line) = damaged {
-        tracing::warn!(
-            file = %shown, line,
-            "the end of auth.revoked_file is damaged and passed over: a write was cut off before it was acknowledged"
-        );
-    }
-    Ok(kept)
-}
-
-fn expect_head(path: &Path, text: &[u8]) -> Result<(), String> {
-    let shown = path.display();
-    match serde_json::from_slice::<Head>(text) {
-        Ok(head) if head.herald == "revocations" && head.version == VERSION => Ok(()),
-        Ok(head) if head.herald == "revocations" => Err(format!(
-            "{shown}: version {} of the file, which this Herald does not read; expected {VERSION}",
-            head.version
-        )),
-        _ => Err(format!(
-            "{shown}: expected revocations that Herald has written, or no file; this is another file"
-        )),
     }
 }
 
@@ -240,25 +222,27 @@ fn join(kept: &mut Kept, one: Revocation) {
 }
 
 /// Puts a new file with `kept` in the place of the one at `path`: whoever reads sees the old one or the new one as a whole.
-fn write_anew(path: &Path, kept: &Kept) -> io::Result<Tail> {
-    let mut name = OsString::from(path);
-    name.push(".new");
-    let new = PathBuf::from(name);
+fn write_anew(path: &Path, kept: &Kept) -> Result<Tail, (IsThere, io::Error)> {
+    let new = beside(path);
     if let Err(error) = std::fs::remove_file(&new)
         && error.kind() != ErrorKind::NotFound
     {
-        return Err(error);
+        return Err((IsThere::No, error));
     }
     let mut options = OpenOptions::new();
-    let file = options.append(true).create_new(true).mode(MODE).open(&new)?;
+    let opened = options.append(true).create_new(true).mode(MODE).open(&new);
+    let file = opened.map_err(|error| (IsThere::No, error))?;
+    place::lock(&file);
     let written = fill(&file, kept).and_then(|()| std::fs::rename(&new, path));
     if let Err(error) = written {
         // Whatever is left of it is removed before the next attempt.
         let _ = std::fs::remove_file(&new);
-        return Err(error);
+        return Err((IsThere::No, error));
     }
-    File::open(folder_of(path))?.sync_all()?;
-    let metadata = file.metadata()?;
+    let perhaps = |error| (IsThere::Perhaps, error);
+    let folder = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    folder.map_err(perhaps)?;
+    let metadata = file.metadata().map_err(perhaps)?;
     Ok(Tail {
         device: metadata.dev(),
         inode: metadata.ino(),
@@ -267,6 +251,13 @@ fn write_anew(path: &Path, kept: &Kept) -> io::Result<Tail> {
         lines_max: kept.len().saturating_mul(2).saturating_add(SLACK_LINES),
         file,
     })
+}
+
+/// The file that takes the place of the one at `path`.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".new");
+    name.into()
 }
 
 fn fill(file: &File, kept: &Kept) -> io::Result<()> {

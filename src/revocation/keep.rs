@@ -1,5 +1,5 @@
-//! The queue in front of `auth.revoked_file`: whoever revokes waits until it is written, what others tell is written as it comes,
-//! and several at once are written together, off the runtime's threads. Knows the file by its handle, and the set.
+//! The queue in front of the set and `auth.revoked_file`: what operators revoke waits here to be put in force ([`super::put`]), what
+//! others tell to be written as it comes; and the disk behind it, off the runtime's threads. Knows the file by its handle, and the set.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,47 +10,64 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use super::file::RevokedFile;
+use super::file::{Failed, RevokedFile};
+use super::{NotPut, Put};
 use crate::auth::Config;
 use crate::auth::revoked::Revoked;
 use crate::auth::revoked::entry::Revocation;
 
 /// How many jobs may wait.
-const QUEUE: usize = 256;
-/// How long an operator waits for the disk.
+pub(super) const QUEUE: usize = 256;
+/// How long an operator waits for the disk and the bus.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// A revocation that is not in the file.
-#[derive(Debug)]
-pub(super) struct NotKept;
-
-/// Something to be written.
-struct Job {
-    revocations: Vec<Revocation>,
-    /// Who waits until it is, if anybody does.
-    waits: Option<oneshot::Sender<()>>,
+/// What waits.
+pub(super) enum Job {
+    /// An operator's revocation is to be put in force, whether or not its operator still waits.
+    Put(Revocation, oneshot::Sender<Result<Put, NotPut>>),
+    /// What is in force already is to be written.
+    Note(Vec<Revocation>),
 }
 
-/// Writes revocations into the file.
+/// The one who takes what waits has this.
+pub(super) struct Work {
+    pub(super) jobs: mpsc::Receiver<Job>,
+    file: Option<RevokedFile>,
+    /// Operators' revocations that the disk may have, since it failed in the middle. They are in force nowhere, and are written
+    /// and put in force with whatever is written next.
+    pub(super) unsure: Vec<Revocation>,
+}
+
+/// What became of a write.
+pub(super) enum Written {
+    /// It is on the disk, if there is a file.
+    Yes,
+    /// It is not.
+    No,
+    /// It may be.
+    Perhaps,
+}
+
+/// Keeps revocations, in a file if there is one.
 pub(crate) struct Keeper {
     revoked: Arc<Revoked>,
     jobs: mpsc::Sender<Job>,
-    /// Until [`Keeper::run`] takes it.
-    work: Mutex<Option<(mpsc::Receiver<Job>, RevokedFile)>>,
+    /// Until it is taken.
+    work: Mutex<Option<Work>>,
+    has_file: bool,
     /// Whether some of the set may not be in the file.
     lacks: AtomicBool,
 }
 
 impl Keeper {
-    /// Puts what the file has in force. `None` if no file is configured. Blocks on the file system.
+    /// Puts what the file has in force, if one is configured. Blocks on the file system.
     ///
     /// # Errors
     /// In words: the file cannot be used.
-    pub(crate) fn open(config: &Config, revoked: &Arc<Revoked>) -> Result<Option<Self>, String> {
+    pub(crate) fn open(config: &Config, revoked: &Arc<Revoked>) -> Result<Self, String> {
         let Some(path) = &config.revoked_file else {
-            return Ok(None);
+            return Ok(Self::with(revoked, None));
         };
         let (file, kept) = RevokedFile::open(Path::new(path), config.revocations)?;
         let count = kept.len();
@@ -61,13 +78,28 @@ impl Keeper {
             ));
         }
         tracing::info!(file = path, count, "auth.revoked_file is read");
+        Ok(Self::with(revoked, Some(file)))
+    }
+
+    /// One without a file.
+    #[cfg(test)]
+    pub(crate) fn without_file(revoked: &Arc<Revoked>) -> Self {
+        Self::with(revoked, None)
+    }
+
+    pub(super) fn with(revoked: &Arc<Revoked>, file: Option<RevokedFile>) -> Self {
         let (jobs, taken) = mpsc::channel(QUEUE);
-        Ok(Some(Self {
+        Self {
             revoked: revoked.clone(),
             jobs,
-            work: Mutex::new(Some((taken, file))),
+            has_file: file.is_some(),
+            work: Mutex::new(Some(Work {
+                jobs: taken,
+                file,
+                unsure: Vec::new(),
+            })),
             lacks: AtomicBool::new(false),
-        }))
+        }
     }
 
     /// Whether all revocations in force are in the file, as far as this instance knows.
@@ -75,37 +107,34 @@ impl Keeper {
         !self.lacks.load(Ordering::Acquire)
     }
 
-    /// Writes `revocation`, which is on the disk when this returns.
+    /// Has `revocation` put in force, and waits for the word on it.
     ///
     /// # Errors
-    /// It is not written, or not in time.
-    pub(super) async fn keep(&self, revocation: Revocation) -> Result<(), NotKept> {
-        let (done, written) = oneshot::channel();
-        let job = Job {
-            revocations: vec![revocation],
-            waits: Some(done),
-        };
-        if self.jobs.try_send(job).is_err() {
-            tracing::error!("auth.revoked_file: too many wait to be written, so a revocation is refused");
-            return Err(NotKept);
+    /// [`NotPut`].
+    ///
+    /// # Cancel safety
+    /// If dropped before it is ready, the revocation comes into force all the same.
+    pub(super) async fn put(&self, revocation: Revocation) -> Result<Put, NotPut> {
+        let (done, word) = oneshot::channel();
+        if self.jobs.try_send(Job::Put(revocation, done)).is_err() {
+            return Err(NotPut::TooMany);
         }
-        match timeout(WAIT, written).await {
-            Ok(written) => written.map_err(|_| NotKept),
+        match timeout(WAIT, word).await {
+            Ok(Ok(word)) => word,
+            Ok(Err(_)) => Err(NotPut::Unknown),
             Err(_) => {
-                tracing::error!("auth.revoked_file: the disk does not answer, so a revocation is refused");
-                Err(NotKept)
+                tracing::error!(
+                    "a revocation is not in force yet: the disk of auth.revoked_file does not answer"
+                );
+                Err(NotPut::Unknown)
             }
         }
     }
 
-    /// Has `new` written, without waiting for it.
+    /// Has `new`, which is in force, written, without waiting for it.
     pub(super) fn note(&self, new: Vec<Revocation>) {
-        let job = Job {
-            revocations: new,
-            waits: None,
-        };
-        // It is in the set by now, from which everything is written again.
-        if self.jobs.try_send(job).is_err() {
+        // It is in the set, from which everything is written again.
+        if self.has_file && self.jobs.try_send(Job::Note(new)).is_err() {
             self.lacks.store(true, Ordering::Release);
         }
     }
@@ -117,43 +146,23 @@ impl Keeper {
         }
     }
 
-    /// Writes until `shutdown`, and then what still waits. Run it once.
-    pub(super) async fn run(&self, shutdown: &CancellationToken) {
-        let Some((mut taken, mut file)) = self.work.lock().take() else {
-            return shutdown.cancelled().await;
-        };
-        let mut waiting = Vec::new();
-        loop {
-            let count = tokio::select! {
-                biased;
-                () = shutdown.cancelled(), if !taken.is_closed() => {
-                    taken.close();
-                    continue;
-                }
-                count = taken.recv_many(&mut waiting, QUEUE) => count,
-            };
-            if count == 0 {
-                return;
-            }
-            let Some(back) = self.write(file, &mut waiting).await else {
-                return;
-            };
-            file = back;
-        }
+    /// What there is to do. Once.
+    pub(super) fn take(&self) -> Option<Work> {
+        self.work.lock().take()
     }
 
-    /// Writes what waits, and gives the file back. `None`: the runtime ends.
-    async fn write(&self, mut file: RevokedFile, waiting: &mut Vec<Job>) -> Option<RevokedFile> {
-        let mut new = Vec::new();
-        for job in waiting.iter_mut() {
-            new.append(&mut job.revocations);
-        }
+    /// Writes `new`, and puts what else it finds in the file in force. `None`: the runtime ends.
+    pub(super) async fn write(&self, work: &mut Work, new: Vec<Revocation>) -> Option<Written> {
+        let Some(mut file) = work.file.take() else {
+            return Some(Written::Yes);
+        };
         if self.lacks.swap(false, Ordering::AcqRel) {
             file.distrust();
         }
         let revoked = self.revoked.clone();
         let writing = spawn_blocking(move || {
             let written = file.write(&new, || revoked.page(None, usize::MAX, |_| true).0);
+            let written = written.map(|found| revoked.accept(found).refused);
             (file, written)
         });
         let (file, written) = match writing.await {
@@ -163,19 +172,14 @@ impl Keeper {
                 Err(_) => return None,
             },
         };
-        match written {
-            Ok(()) => {
-                for done in waiting.drain(..).filter_map(|job| job.waits) {
-                    // Who waits no more was told that it is not written.
-                    let _ = done.send(());
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "auth.revoked_file cannot be written: revocations are refused");
-                self.lacks.store(true, Ordering::Release);
-                waiting.clear();
-            }
-        }
-        Some(file)
+        work.file = Some(file);
+        let (written, error) = match written {
+            Ok(_) => return Some(Written::Yes),
+            Err(Failed::Not(error)) => (Written::No, error),
+            Err(Failed::Perhaps(error)) => (Written::Perhaps, error),
+        };
+        tracing::error!(%error, "auth.revoked_file cannot be written: revocations are refused");
+        self.lacks.store(true, Ordering::Release);
+        Some(written)
     }
 }

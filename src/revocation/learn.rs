@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Revocations;
-use super::keep::Keeper;
 use super::wire::{After, Behind};
+use super::{Revocations, Unequal};
 use crate::bus::Health;
 use crate::control::ask::ask;
 use crate::instance::InstanceId;
+use crate::telemetry::audit::event::{Event, What};
 
 /// How often revocations that have ended are forgotten, and the digest is told.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -38,12 +38,7 @@ impl Revocations {
                 () = self.live() => {}
             }
         };
-        match &self.parts.keeper {
-            Some(keeper) => {
-                tokio::join!(living, keeper.run(&shutdown));
-            }
-            None => living.await,
-        }
+        tokio::join!(living, self.put_all(&shutdown));
     }
 
     async fn live(&self) {
@@ -60,7 +55,7 @@ impl Revocations {
             tokio::select! {
                 _ = ticks.tick() => {
                     self.here().expire();
-                    self.parts.keeper.iter().for_each(Keeper::make_up);
+                    self.parts.keeper.make_up();
                     if is_shared {
                         self.announce(false).await;
                     }
@@ -69,6 +64,9 @@ impl Revocations {
                     let now = self.parts.bus.stats().reconnects;
                     if now != connection && self.announce(true).await {
                         connection = now;
+                    }
+                    if self.untold.load(Ordering::Acquire) && self.announce(false).await {
+                        self.untold.store(false, Ordering::Release);
                     }
                 }
                 () = self.woken.notified() => {
@@ -115,38 +113,54 @@ impl Revocations {
     /// Asks everybody who has something else; whether all have answered.
     async fn pull(&self) -> bool {
         let unequal = std::mem::take(&mut self.heard.lock().unequal);
-        let (mut all, mut any_new) = (true, false);
-        for instance in unequal {
+        let (mut all, mut learned) = (true, 0);
+        for Unequal { instance, digests } in unequal {
             match self.ask(instance).await {
-                Some(new) => any_new |= new,
+                Some(0) => self.heard.lock().was_vain(instance, digests),
+                Some(new) => learned += new,
                 None => all = false,
             }
         }
         // Whoever lacks what is here hears so, and asks.
-        if any_new {
+        if learned > 0 {
             self.announce(false).await;
         }
         all
     }
 
-    /// Everything that `instance` has; whether something was new. `None`: it has not answered to the end.
-    async fn ask(&self, instance: InstanceId) -> Option<bool> {
-        let (mut after, mut any_new) = (None, false);
+    /// Learns everything that `instance` has; how much of it was new. `None`: it has not answered to the end.
+    async fn ask(&self, instance: InstanceId) -> Option<usize> {
+        let mut learned = 0;
+        let all = self.ask_page_by_page(instance, &mut learned).await;
+        if learned > 0 {
+            let what = What {
+                count: Some(learned),
+                ..What::default()
+            };
+            self.parts
+                .audit
+                .done(Event::LearnRevocations, &instance.to_string(), &what);
+        }
+        all.then_some(learned)
+    }
+
+    async fn ask_page_by_page(&self, instance: InstanceId, learned: &mut usize) -> bool {
+        let mut after = None;
         for _ in 0..PAGES_MAX {
             let asked = ask::<Behind>(&*self.parts.bus, instance, &After { after }, TIMEOUT).await;
             let answered = match asked {
                 Ok(answered) => answered,
                 Err(error) => {
                     tracing::debug!(%instance, %error, "an instance has not said which revocations it has");
-                    return None;
+                    return false;
                 }
             };
-            any_new |= self.accept(answered.revocations.0);
+            *learned += self.accept(answered.revocations.0).len();
             match answered.next {
                 Some(next) if Some(next) > after => after = Some(next),
-                _ => return Some(any_new),
+                _ => return true,
             }
         }
-        None
+        false
     }
 }

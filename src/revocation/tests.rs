@@ -11,18 +11,27 @@ use crate::instance::{Config, Instance};
 use crate::principal::{Principal, ROLE_USER, UserName};
 
 fn made() -> (Arc<Revocations>, Arc<RecordingBus>, Desk) {
+    let authenticator = authenticator();
+    let keeper = Keeper::without_file(authenticator.revoked());
+    made_with(authenticator, keeper)
+}
+
+pub(super) fn made_with(
+    authenticator: Arc<Authenticator>,
+    keeper: Keeper,
+) -> (Arc<Revocations>, Arc<RecordingBus>, Desk) {
     let bus = Arc::new(RecordingBus::default());
     let instance = Instance::new(&Config::default());
     let presence = Presence::new(instance.clone(), bus.clone(), registry(), Default::default());
     let (audit, _guard, _) = Audit::kept();
     let all = Arc::new(Revocations::new(Parts {
-        authenticator: authenticator(),
+        keeper,
+        authenticator,
         bus: bus.clone(),
         presence: Arc::new(presence),
         own: instance.id,
         metrics: Metrics::new().unwrap(),
         audit,
-        keeper: None,
     }));
     let mut desk = Desk::default();
     all.register(&mut desk);
@@ -45,7 +54,7 @@ fn until_tomorrow(text: &str) -> String {
     text.replace("9000000000000", &until.to_string())
 }
 
-fn is_shut_out(all: &Revocations, user: &str) -> bool {
+pub(super) fn is_shut_out(all: &Revocations, user: &str) -> bool {
     let who = Principal::new(UserName::parse(user).unwrap(), [ROLE_USER]);
     all.here().refuses(&who).is_some()
 }
@@ -85,13 +94,12 @@ async fn what_is_told_is_in_force_and_what_is_lifted_is_not() {
 #[tokio::test]
 async fn rubbish_changes_nothing() {
     let (all, _, desk) = made();
-    let forever = BLOCK;
     for rubbish in [
         "",
         "[]",
         r#"{"revocations":7}"#,
         r#"{"revocations":[7,[],{},null,"x"]}"#,
-        &format!(r#"{{"revocations":[{forever}]}}"#),
+        r#"{"revocations":[["01JDEXAMPRE0000000000000AA","a",null,null,null,true,false,1,9000000000000,"x",null]]}"#,
         &format!(r#"{{"revocations":[{}]}}"#, "[".repeat(60_000)),
         &" ".repeat(1 << 20),
     ] {
@@ -108,7 +116,10 @@ async fn who_has_something_else_is_asked_and_who_has_nothing_is_not() {
     let other = Instance::new(&Config::default()).id;
     let said =
         |count, hash| format!(r#"{{"instance":"{other}","count":{count},"hash":{hash},"asks":false}}"#);
-    let unequal = || std::mem::take(&mut all.heard.lock().unequal);
+    let unequal = || -> Vec<_> {
+        let unequal = std::mem::take(&mut all.heard.lock().unequal);
+        unequal.iter().map(|one| one.instance).collect()
+    };
     say(&desk, "tokens.digest", said(0, 0)).await;
     assert!(all.heard.lock().any && unequal().is_empty());
     for _ in 0..2 {
@@ -121,7 +132,7 @@ async fn who_has_something_else_is_asked_and_who_has_nothing_is_not() {
         format!(r#"{{"revocations":[{}]}}"#, until_tomorrow(BLOCK)),
     )
     .await;
-    let own = all.here().digest();
+    let own = all.here().digest(0);
     say(&desk, "tokens.digest", said(own.count as u64, own.hash)).await;
     assert!(unequal().is_empty());
     let own = all.parts.own;
@@ -151,7 +162,7 @@ fn answers_go_page_by_page() {
     let (mut count, mut pages, mut after) = (0, 0, None);
     loop {
         let answered = all.answer(after);
-        assert!(serde_json::to_vec(&answered).unwrap().len() < ANSWER_MAX_BYTES + 200);
+        assert!(serde_json::to_vec(&answered).unwrap().len() < PAGE_MAX_BYTES);
         (count, pages) = (count + answered.revocations.0.len(), pages + 1);
         match answered.next {
             Some(next) => after = Some(next),
@@ -166,7 +177,7 @@ fn answers_go_page_by_page() {
 fn the_wire_is_kept() {
     keeps_the_wire::<Told>(&format!(r#"{{"revocations":[{BLOCK}]}}"#));
     keeps_the_wire::<Announced>(
-        r#"{"instance":"01JDEXAMPRE0000000000000AA","count":1,"hash":2,"asks":true}"#,
+        r#"{"instance":"01JDEXAMPRE0000000000000AA","count":1,"hash":2,"from_ms":3,"asks":true}"#,
     );
     keeps_the_wire::<wire::After>(r#"{"after":"01JDEXAMPRE0000000000000AA"}"#);
     keeps_the_wire::<Answered>(r#"{"revocations":[],"next":null}"#);

@@ -15,7 +15,9 @@ pub(super) struct List(pub Vec<Revocation>);
 impl<'de> Deserialize<'de> for List {
     fn deserialize<D: Deserializer<'de>>(list: D) -> Result<Self, D::Error> {
         let all = Vec::<Box<RawValue>>::deserialize(list)?;
-        let read = all.iter().filter_map(|one| serde_json::from_str(one.get()).ok());
+        // Not a list that serde would take for one.
+        let objects = all.iter().map(|one| one.get()).filter(|one| one.starts_with('{'));
+        let read = objects.filter_map(|one| serde_json::from_str(one).ok());
         Ok(Self(read.collect()))
     }
 }
@@ -31,13 +33,16 @@ impl Statement for Told {
     const MAX_BYTES: usize = 256 << 10;
 }
 
-/// To every instance: so many revocations have I, and these.
+/// To every instance: so many revocations have I that end at a moment or later, and these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Announced {
     pub instance: InstanceId,
     pub count: usize,
     /// Equal for equal revocations.
     pub hash: u64,
+    /// The moment, in Unix ms: what ends sooner may be forgotten by one and not by the other.
+    #[serde(default)]
+    pub from_ms: u64,
     /// Whether the others are to say the same of themselves.
     #[serde(default)]
     pub asks: bool,

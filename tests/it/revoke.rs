@@ -9,6 +9,7 @@ use crate::support::tokens::attempt;
 use crate::token::Taking;
 
 mod cluster;
+mod gone;
 mod input;
 mod issued_before;
 mod newcomer;

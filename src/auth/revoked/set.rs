@@ -7,8 +7,11 @@ use std::ops::Bound;
 use super::entry::{Revocation, RevocationId, Whom};
 
 mod stairs;
+mod tally;
 
 use stairs::Stairs;
+use tally::Tally;
+pub(crate) use tally::{Digest, comparable_from_ms};
 
 /// Why somebody is shut out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,15 +51,18 @@ pub(crate) enum Joined {
     Full,
 }
 
-/// How many revocations there are, and which: equal for equal sets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Digest {
-    pub count: usize,
-    pub hash: u64,
+/// What revocations of the same tokens, or of the same user, come to.
+#[derive(Debug, Default)]
+struct Spot {
+    stairs: Stairs,
+    /// Of those that were put in here. Some may have been lifted or have ended since.
+    ids: Vec<RevocationId>,
+    /// Whether the stairs have to be built again.
+    is_stale: bool,
 }
 
 /// By two names.
-type Index = HashMap<Box<str>, HashMap<Box<str>, Stairs>>;
+type Index = HashMap<Box<str>, HashMap<Box<str>, Spot>>;
 
 /// The place in an [`Index`] of somebody who is not named.
 const ANY: &str = "";
@@ -65,13 +71,15 @@ const ANY: &str = "";
 #[derive(Debug, Default)]
 pub(crate) struct Set {
     all: BTreeMap<RevocationId, Revocation>,
-    hash: u64,
+    tally: Tally,
     /// By issuer and `jti`.
     tokens: Index,
     /// By issuer and user, each of which may be [`ANY`].
     issued: Index,
     /// By [`ANY`] and user.
     blocks: Index,
+    /// Where the stairs have to be built again, each spot once.
+    stale: Vec<Whom>,
 }
 
 impl Set {
@@ -86,8 +94,8 @@ impl Set {
             return None;
         }
         let at = |index: &Index, first: &str, second: &str, from: u64| {
-            let stairs = index.get(first).and_then(|below| below.get(second));
-            stairs.is_some_and(|stairs| stairs.reaches(from, now_ms))
+            let spot = index.get(first).and_then(|below| below.get(second));
+            spot.is_some_and(|spot| spot.stairs.reaches(from, now_ms))
         };
         let is_revoked = asked.token.is_some_and(|token| {
             let from = token.earliest_ms;
@@ -102,8 +110,8 @@ impl Set {
         at(&self.blocks, ANY, asked.user, 0).then_some(Shut::Blocked)
     }
 
-    /// Puts `revocation` in, if there are fewer than `most` or it is known.
-    pub(crate) fn join(&mut self, revocation: Revocation, now_ms: u64, most: usize) -> Joined {
+    /// Puts `revocation` in, if there are fewer than `most` or it is known. [`Set::settle`] has to follow, once for many.
+    pub(crate) fn put(&mut self, revocation: Revocation, now_ms: u64, most: usize) -> Joined {
         if revocation.until_ms <= now_ms {
             return Joined::Known;
         }
@@ -114,40 +122,45 @@ impl Set {
         if before.is_none() && self.all.len() >= most {
             return Joined::Full;
         }
-        let (id, counts) = (revocation.id, !revocation.lifted);
-        self.hash ^= mark(&revocation);
-        let whom = revocation.whom.clone();
-        if counts {
+        self.tally.add(revocation.until_ms, mark(&revocation));
+        if !revocation.lifted {
             self.index(&revocation);
         }
-        if let Some(before) = self.all.insert(id, revocation) {
-            self.hash ^= mark(&before);
-            self.build_again(&before.whom);
-            self.build_again(&whom);
+        if let Some(before) = self.all.insert(revocation.id, revocation) {
+            self.tally.remove(before.until_ms, mark(&before));
+            self.disturb(before.whom);
         }
         Joined::New
     }
 
+    /// Looks again at the spots where something was lifted or has ended: what stood in its shadow may count again. It costs what
+    /// stands there, and nothing of what stands elsewhere.
+    pub(crate) fn settle(&mut self) {
+        for whom in std::mem::take(&mut self.stale) {
+            self.build_again(&whom);
+        }
+    }
+
+    /// Puts one in.
+    #[cfg(test)]
+    pub(crate) fn join(&mut self, revocation: Revocation, now_ms: u64, most: usize) -> Joined {
+        let joined = self.put(revocation, now_ms, most);
+        self.settle();
+        joined
+    }
+
     /// Forgets those that have ended.
     pub(crate) fn expire(&mut self, now_ms: u64) {
-        let hash = &mut self.hash;
-        let before = self.all.len();
-        self.all.retain(|_, revocation| {
-            let stays = revocation.until_ms > now_ms;
-            if !stays {
-                *hash ^= mark(revocation);
-            }
-            stays
-        });
-        if self.all.len() == before {
-            return;
+        for ended in self
+            .all
+            .extract_if(.., |_, one| one.until_ms <= now_ms)
+            .collect::<Vec<_>>()
+        {
+            let (_, ended) = ended;
+            self.tally.remove(ended.until_ms, mark(&ended));
+            self.disturb(ended.whom);
         }
-        for index in [&mut self.tokens, &mut self.issued, &mut self.blocks] {
-            index.retain(|_, below| {
-                below.retain(|_, stairs| stairs.outlast(now_ms));
-                !below.is_empty()
-            });
-        }
+        self.settle();
     }
 
     /// The revocation of this id.
@@ -161,41 +174,62 @@ impl Set {
         self.all.range((from, Bound::Unbounded)).map(|(_, one)| one)
     }
 
-    /// How many and which.
-    pub(crate) fn digest(&self) -> Digest {
-        Digest {
-            count: self.all.len(),
-            hash: self.hash,
-        }
+    /// How many end at `from_ms` or later, and which.
+    pub(crate) fn digest(&self, from_ms: u64) -> Digest {
+        self.tally.from(from_ms)
     }
 
     fn index(&mut self, revocation: &Revocation) {
         let (first, second, up_to) = place(&revocation.whom);
         let (first, second) = (Box::from(first), Box::from(second));
         let below = self.index_of(&revocation.whom).entry(first).or_default();
-        below.entry(second).or_default().add(up_to, revocation.until_ms);
+        let spot = below.entry(second).or_default();
+        spot.stairs.add(up_to, revocation.until_ms);
+        spot.ids.push(revocation.id);
     }
 
-    /// Looks at every revocation: one was lifted, and what stood in its shadow may count again.
+    /// Something at this spot counts no more.
+    fn disturb(&mut self, whom: Whom) {
+        let (first, second, _) = place(&whom);
+        let below = self.index_of(&whom).get_mut(first);
+        if let Some(spot) = below.and_then(|below| below.get_mut(second))
+            && !std::mem::replace(&mut spot.is_stale, true)
+        {
+            self.stale.push(whom);
+        }
+    }
+
     fn build_again(&mut self, whom: &Whom) {
         let (first, second, _) = place(whom);
-        let is_there = |other: &Whom| {
-            let (other_first, other_second, _) = place(other);
-            std::mem::discriminant(other) == std::mem::discriminant(whom)
-                && (first, second) == (other_first, other_second)
+        let index = match whom {
+            Whom::Token { .. } => &mut self.tokens,
+            Whom::Issued { .. } => &mut self.issued,
+            Whom::Block(_) => &mut self.blocks,
         };
-        let counts = self.all.values().filter(|one| !one.lifted && is_there(&one.whom));
-        let mut stairs = Stairs::default();
-        counts.for_each(|one| stairs.add(place(&one.whom).2, one.until_ms));
-        let index = self.index_of(whom);
         let Some(below) = index.get_mut(first) else { return };
-        if stairs.is_empty() {
+        let Some(spot) = below.get_mut(second) else { return };
+        let mut stairs = Stairs::default();
+        spot.ids.sort_unstable();
+        spot.ids.dedup();
+        spot.ids.retain(|id| {
+            let Some(one) = self.all.get(id).filter(|one| !one.lifted) else {
+                return false;
+            };
+            // Another one of the same id, which no instance makes, may stand elsewhere.
+            let (other_first, other_second, up_to) = place(&one.whom);
+            let is_here = std::mem::discriminant(&one.whom) == std::mem::discriminant(whom)
+                && (first, second) == (other_first, other_second);
+            if is_here {
+                stairs.add(up_to, one.until_ms);
+            }
+            is_here
+        });
+        (spot.stairs, spot.is_stale) = (stairs, false);
+        if spot.ids.is_empty() {
             below.remove(second);
             if below.is_empty() {
                 index.remove(first);
             }
-        } else {
-            below.insert(second.into(), stairs);
         }
     }
 

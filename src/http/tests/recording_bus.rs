@@ -105,6 +105,9 @@ impl Bus for RecordingBus {
         kind: &'a str,
         payload: Bytes,
     ) -> BoxFuture<'a, Result<(), PublishError>> {
+        if *self.health.borrow() == Health::Disconnected {
+            return Box::pin(async { Err(PublishError::Unavailable) });
+        }
         self.said.lock().push((kind.into(), payload));
         Box::pin(async { Ok(()) })
     }

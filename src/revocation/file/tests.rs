@@ -6,6 +6,8 @@ use std::slice::from_ref;
 
 use super::*;
 use crate::auth::revoked::entry::Whom;
+use crate::auth::revoked::room;
+use crate::envelope::unix_ms;
 use crate::principal::UserName;
 
 fn block(name: &str) -> Revocation {
@@ -35,6 +37,11 @@ impl Place {
         RevokedFile::open(&self.path(), 10).unwrap()
     }
 
+    /// What is in force by it, whoever has it.
+    fn kept(&self) -> Vec<Revocation> {
+        read(&self.path(), 10).unwrap().into_values().collect()
+    }
+
     fn text(&self) -> String {
         fs::read_to_string(self.path()).unwrap()
     }
@@ -56,6 +63,7 @@ fn what_was_written_is_read_again() {
     let mut ended = block("c");
     ended.until_ms = unix_ms();
     file.write(&[b.lifted(), ended, b.clone()], Vec::new).unwrap();
+    drop(file);
     let (_, read) = place.open();
     assert_eq!(read, sorted(vec![a, b.lifted()]));
     assert_eq!(
@@ -86,7 +94,7 @@ fn a_damaged_end_is_passed_over_and_gone_with_the_next_start() {
         assert_eq!(read, from_ref(&a), "{end:.20}");
         assert_eq!(place.text(), whole);
         file.write(from_ref(&b), Vec::new).unwrap();
-        assert_eq!(place.open().1.len(), 2);
+        assert_eq!(place.kept().len(), 2);
     }
     // It was cut off exactly behind a revocation.
     fs::write(place.path(), format!("{whole}{more}")).unwrap();
@@ -113,6 +121,15 @@ fn what_is_not_heralds_is_told_and_left_as_it_is() {
     let head = "{\"herald\":\"revocations\",\"version\":1}\n";
     let json = |one: &Revocation| serde_json::to_string(one).unwrap() + "\n";
     refused(format!("{head}{{}}\n{}", json(&block("a"))).as_bytes(), "line 2");
+    // A newer version's, at the end too: it may be the one that counts most.
+    let newer = r#"{"id":"01JDEXAMPRE0000000000000AB","client":"c1","since_ms":1,"until_ms":9}"#;
+    let known = json(&block("a"));
+    refused(format!("{head}{known}{newer}\n").as_bytes(), "line 3");
+    let twice = newer.replace("client", "id");
+    refused(format!("{head}{known}{twice}\n").as_bytes(), "line 3");
+    let long = newer.replace("c1", &"x".repeat(200_000));
+    refused(format!("{head}{known}{long}\n").as_bytes(), "line 3");
+    refused(b"[\"revocations\",1]\n", "another file");
     let mut far = block("a");
     far.until_ms *= 2;
     refused(format!("{head}{}", json(&far)).as_bytes(), "clock");
@@ -135,9 +152,9 @@ fn a_file_that_was_moved_or_replaced_is_written_as_a_whole() {
     fs::remove_file(place.path()).unwrap();
     file.write(from_ref(&b), || vec![a.clone()]).unwrap();
     // Somebody else writes it too.
-    place.open().0.write(from_ref(&c), Vec::new).unwrap();
+    fs::write(place.path(), place.text() + &serde_json::to_string(&c).unwrap()).unwrap();
     file.write(from_ref(&d), || vec![a.clone(), b.clone()]).unwrap();
-    assert_eq!(place.open().1, sorted(vec![a.clone(), b.clone(), c, d]));
+    assert_eq!(place.kept(), sorted(vec![a.clone(), b.clone(), c, d]));
     // What it cannot be, it is told, and once that is over it has all.
     let away = place.0.path().join("away");
     fs::rename(place.path(), &away).unwrap();
@@ -145,7 +162,79 @@ fn a_file_that_was_moved_or_replaced_is_written_as_a_whole() {
     file.write(&[block("e")], || vec![a.clone()]).unwrap_err();
     fs::remove_dir(place.path()).unwrap();
     file.write(from_ref(&b), || vec![a.clone()]).unwrap();
-    assert_eq!(place.open().1, sorted(vec![a, b]));
+    assert_eq!(place.kept(), sorted(vec![a, b]));
+}
+
+/// Issue 16, F4: the link was replaced, and the volume behind it got nothing.
+#[test]
+fn a_link_is_followed_and_stays() {
+    let (place, volume) = (Place::new(), Place::new());
+    std::os::unix::fs::symlink(volume.path(), place.path()).unwrap();
+    check(&place.path(), 10).unwrap();
+    let a = block("a");
+    place.open().0.write(from_ref(&a), Vec::new).unwrap();
+    assert!(place.path().symlink_metadata().unwrap().is_symlink());
+    assert_eq!(volume.open().1, from_ref(&a));
+    assert_eq!(place.open().1, [a]);
+    fs::remove_file(place.path()).unwrap();
+    std::os::unix::fs::symlink("revoked", place.path()).unwrap();
+    assert!(
+        check(&place.path(), 10).unwrap_err().contains("links"),
+        "a circle"
+    );
+    fs::remove_file(place.path()).unwrap();
+    std::os::unix::fs::symlink("nowhere/revoked", place.path()).unwrap();
+    assert!(check(&place.path(), 10).unwrap_err().contains("no such folder"));
+}
+
+#[test]
+fn two_instances_do_not_have_one_file() {
+    let place = Place::new();
+    let (mut file, _) = place.open();
+    let refused = || RevokedFile::open(&place.path(), 10).map(drop).unwrap_err();
+    assert!(refused().contains("another process"));
+    // Whoever has it writes it anew now and then.
+    file.distrust();
+    file.write(&[block("a")], Vec::new).unwrap();
+    assert!(refused().contains("another process"));
+    check(&place.path(), 10).unwrap();
+    drop(file);
+    assert_eq!(place.open().1.len(), 1);
+}
+
+/// Issue 16, F16: the start failed where `check` was content.
+#[test]
+fn the_sticky_bit_keeps_others_from_replacing_the_file() {
+    let sticky = 0o41_777;
+    for (mode, of_folder, of_file, own, may) in [
+        (sticky, 1, 2, 3, false),
+        (sticky, 3, 2, 3, true),
+        (sticky, 1, 3, 3, true),
+        (sticky, 1, 2, 0, true),
+        (0o40_777, 1, 2, 3, true),
+    ] {
+        assert_eq!(
+            place::may_replace(mode, of_folder, of_file, own),
+            may,
+            "{mode:o} {of_folder} {of_file}"
+        );
+    }
+}
+
+#[test]
+fn what_is_found_in_the_file_is_told() {
+    let place = Place::new();
+    let (mut file, _) = place.open();
+    let (a, b) = (block("a"), block("b"));
+    let written = file.write(from_ref(&a), Vec::new).unwrap();
+    assert!(written.is_empty(), "nothing was read");
+    fs::write(
+        place.path(),
+        place.text() + &serde_json::to_string(&b).unwrap() + "\n",
+    )
+    .unwrap();
+    let found = file.write(from_ref(&a), Vec::new).unwrap();
+    assert_eq!(found, sorted(vec![a, b]));
 }
 
 #[test]
@@ -158,5 +247,5 @@ fn the_file_does_not_grow_for_ever() {
         file.write(&often, || vec![one.clone()]).unwrap();
     }
     assert!(place.text().lines().count() <= SLACK_LINES + 3);
-    assert_eq!(place.open().1, [one]);
+    assert_eq!(place.kept(), [one]);
 }

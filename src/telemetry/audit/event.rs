@@ -27,6 +27,8 @@ pub enum Event {
     Unrevoke,
     /// What is revoked.
     ListRevocations,
+    /// An instance has learned what another one has revoked, at its start or since it missed something.
+    LearnRevocations,
     /// A credential is refused, on CONNECT, in a renewal or in a request.
     LoginRefused,
     /// A user has proven who it is (`audit.logins`).
@@ -57,7 +59,7 @@ pub enum Event {
 
 impl Event {
     /// All of them, in their order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::DisconnectUser,
         Self::SetLogLevel,
         Self::GetLogLevel,
@@ -68,6 +70,7 @@ impl Event {
         Self::Revoke,
         Self::Unrevoke,
         Self::ListRevocations,
+        Self::LearnRevocations,
         Self::LoginRefused,
         Self::Login,
         Self::AnonymousLogin,

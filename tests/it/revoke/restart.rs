@@ -13,7 +13,7 @@ use crate::support::process::{Answer, Herald, Launch};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-fn launch(folder: &Path) -> Launch {
+pub(super) fn launch(folder: &Path) -> Launch {
     let config = folder.join("herald.toml");
     std::fs::write(&config, admin_key()).unwrap();
     Launch::demo()
@@ -26,7 +26,7 @@ fn launch(folder: &Path) -> Launch {
 }
 
 /// A folder for the configuration, and one in it for the file.
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("kept")).unwrap();
     folder

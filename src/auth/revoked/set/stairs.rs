@@ -6,10 +6,6 @@
 pub(super) struct Stairs(Vec<(u64, u64)>);
 
 impl Stairs {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// One more.
     pub(super) fn add(&mut self, up_to: u64, until: u64) {
         let at = self.0.partition_point(|(other, _)| *other > up_to);
@@ -29,11 +25,5 @@ impl Stairs {
         let count = self.0.partition_point(|(up_to, _)| *up_to >= from);
         let longest = count.checked_sub(1).and_then(|last| self.0.get(last));
         longest.is_some_and(|(_, until)| *until > now)
-    }
-
-    /// Forgets what has ended; whether anything is left.
-    pub(super) fn outlast(&mut self, now: u64) -> bool {
-        self.0.retain(|(_, until)| *until > now);
-        !self.0.is_empty()
     }
 }

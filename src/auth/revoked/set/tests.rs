@@ -179,21 +179,21 @@ proptest! {
         turned.extend(all.clone());
         let backwards = set_of(&turned, now);
         prop_assert_eq!(contents(&forwards), contents(&backwards));
-        prop_assert_eq!(forwards.digest(), backwards.digest());
+        prop_assert_eq!(forwards.digest(0), backwards.digest(0));
         let (one, other) = all.split_at(cut.index(all.len() + 1).min(all.len()));
         let (mut one, other) = (set_of(one, now), set_of(other, now));
         for revocation in other.behind(None) {
             one.join(revocation.clone(), now, MOST);
         }
         prop_assert_eq!(contents(&one), contents(&forwards));
-        prop_assert_eq!(one.digest(), forwards.digest());
+        prop_assert_eq!(one.digest(0), forwards.digest(0));
         for asked in everybody() {
             prop_assert_eq!(one.refuses(asked, now), backwards.refuses(asked, now));
         }
         one.expire(now);
-        prop_assert_eq!(one.digest(), forwards.digest(), "nothing of it has ended");
+        prop_assert_eq!(one.digest(0), forwards.digest(0), "nothing of it has ended");
         one.expire(30);
-        prop_assert_eq!(one.digest(), Digest::default());
+        prop_assert_eq!(one.digest(0), Digest::default());
         prop_assert!(one.tokens.is_empty() && one.issued.is_empty() && one.blocks.is_empty());
     }
 }
@@ -241,4 +241,31 @@ fn what_is_lifted_does_not_come_back() {
     assert_eq!(set.join(block(0), 0, MOST), Joined::Known);
     assert_eq!(set.refuses(asked, 0), None);
     assert_eq!(set.behind(Some(id(0))).count(), 0);
+}
+
+/// Issue 16, F6: digests differed whenever something ended.
+#[test]
+fn who_has_forgotten_what_ended_has_the_same_digest() {
+    for now in [0, 1_000_000, 1_000_000_007] {
+        let from = comparable_from_ms(now);
+        assert!(
+            (now + 60_000..=now + 90_000).contains(&from) && from.is_multiple_of(30_000),
+            "{now}"
+        );
+        let (mut early, mut late) = (block(0), block(1));
+        (early.until_ms, late.until_ms) = (from - 1, from);
+        let (mut one, mut other) = (Set::default(), set_of(&[late.clone()], now));
+        for revocation in [&early, &late] {
+            one.join(revocation.clone(), now, MOST);
+        }
+        assert_eq!(one.digest(from), other.digest(from));
+        assert_eq!(one.digest(from).count, 1);
+        assert_ne!(one.digest(0), other.digest(0));
+        one.expire(from - 1);
+        assert_eq!(one.digest(0), other.digest(0));
+        other.join(late.lifted(), now, MOST);
+        assert_ne!(one.digest(from), other.digest(from), "one was lifted");
+        other.expire(from);
+        assert_eq!(other.digest(0), Digest::default());
+    }
 }
