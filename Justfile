@@ -119,3 +119,7 @@ instructions:
 # The documents as a book with search, in target/book
 book:
     scripts/book
+
+# What a release consists of, for this machine's architecture or those named
+package *architectures:
+    scripts/package all {{architectures}}
