@@ -1,4 +1,4 @@
-//! The command line: what it accepts, and the exit codes. The subcommands other than `serve` are modules below.
+//! The command line: what it accepts. The subcommands other than `serve` are modules below, and the exit codes.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,19 +11,14 @@ pub mod api_key;
 pub mod check;
 pub mod client;
 pub mod doctor;
+pub mod exit;
 pub mod explain;
 pub mod hash_password;
 pub mod health;
 pub mod manual;
 mod paint;
+pub mod subject;
 pub mod token;
-
-/// Something failed while running.
-pub const EXIT_FAILURE: u8 = 1;
-/// The command line is wrong (`EX_USAGE` of sysexits).
-pub const EXIT_USAGE: u8 = 64;
-/// The configuration is wrong (`EX_CONFIG` of sysexits).
-pub const EXIT_CONFIG: u8 = 78;
 
 /// A gateway for notifications: REST and NATS in, STOMP over WebSocket out.
 #[derive(Debug, Parser)]
@@ -38,32 +33,52 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs an instance until SIGTERM.
+    #[command(after_help = "Examples:
+  herald serve --demo
+  herald serve --config /etc/herald/herald.toml
+  HERALD_BUS__URL=nats://10.0.0.5:4222 herald serve --config herald.toml --listen 0.0.0.0:8080")]
     Serve(ConfigArgs),
     /// Prints the configuration in force, secrets hidden, and where each value comes from.
+    #[command(after_help = "Examples:
+  herald check --config herald.toml
+  herald check --production --config herald.toml
+  HERALD_BUS__URL=nats://10.0.0.5:4222 herald check --config herald.toml")]
     Check(check::CheckArgs),
     /// Makes keys of the REST interface.
     #[command(subcommand)]
     ApiKey(api_key::ApiKey),
     /// Looks whether an instance with this configuration can run here, and says what to do where not.
     Doctor(DoctorArgs),
-    /// Explains a decision.
-    #[command(subcommand)]
-    Explain(explain::Explain),
+    /// Says who would get a notification and why not the others, or which rule decides about a permission.
+    Explain(explain::ExplainArgs),
     /// Asks a running instance whether it is ready; exit code 0 or 1.
     Health(health::HealthArgs),
     /// Reads a password and prints its argon2id hash for the configuration or a users file.
+    #[command(after_help = "Examples:
+  herald hash-password
+  printf '%s\\n' 'correct horse' | herald hash-password")]
     HashPassword,
     /// Makes tokens, looks into them, and shows the keys of issuers.
     #[command(subcommand)]
     Token(token::Token),
     /// Publishes a notification.
     Publish(client::publish::PublishArgs),
+    /// Sends a frame as a browser does, and prints the answer of a backend.
+    Send(client::send::SendArgs),
     /// Prints what comes to destinations, as it comes.
     Subscribe(client::subscribe::SubscribeArgs),
     /// Shows who is online in the cluster, or one user's sessions.
     Users(client::users::UsersArgs),
+    /// Shows the live instances and what each holds.
+    Instances(client::instances::InstancesArgs),
+    /// Ends a user's sessions on all instances.
+    Disconnect(client::disconnect::DisconnectArgs),
     /// Shuts tokens or a user out of the cluster, lists who is shut out, lifts it again.
     Revoke(client::revoke::RevokeArgs),
+    /// Shows or changes how much a running instance logs.
+    LogLevel(client::log_level::LogLevelArgs),
+    /// Prints the NATS subject of a destination.
+    Subject(subject::SubjectArgs),
     /// Shows what an instance fans out now, by destination.
     Tap(client::tap::TapArgs),
     /// Puts a light load on a running Herald and measures how long deliveries take.
@@ -90,6 +105,9 @@ pub struct ConfigArgs {
 
 /// What `herald doctor` takes.
 #[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  herald doctor --config herald.toml
+  herald doctor --demo --listen 127.0.0.1:8090 --json")]
 pub struct DoctorArgs {
     /// The configuration that `serve` would be given.
     #[command(flatten)]
@@ -111,7 +129,7 @@ impl From<ConfigArgs> for Arguments {
 
 impl Cli {
     /// Reads this process's arguments. `Err` means that there is nothing to run and everything has been said; it
-    /// holds the exit code: 0 after `--help` or `--version`, else [`EXIT_USAGE`] (clap's own 2 means something else
+    /// holds the exit code: 0 after `--help` or `--version`, else [`exit::USAGE`] (clap's own 2 means something else
     /// to many shells).
     pub fn from_process() -> Result<Self, u8> {
         Self::try_parse().map_err(|error| {
@@ -125,7 +143,7 @@ impl Cli {
 fn exit_code(error: &clap::Error) -> u8 {
     match error.kind() {
         clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => 0,
-        _ => EXIT_USAGE,
+        _ => exit::USAGE,
     }
 }
 
@@ -137,42 +155,4 @@ pub fn complain(message: &dyn std::fmt::Display) {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn exit_codes_are_sysexits() {
-        let check = |line: &str, expected: u8| {
-            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
-            assert_eq!(exit_code(&error), expected, "{line}");
-        };
-        check("herald --help", 0);
-        check("herald --version", 0);
-        check("herald serve --help", 0);
-        check("herald", EXIT_USAGE);
-        check("herald serve --lisen x", EXIT_USAGE);
-        check("herald serve --listen", EXIT_USAGE);
-        check("herald dance", EXIT_USAGE);
-    }
-
-    #[test]
-    fn flags_become_arguments() {
-        let line = "herald serve --config a.toml --demo --listen [::]:80";
-        let Command::Serve(flags) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
-            panic!("not serve");
-        };
-        let expected = Arguments {
-            config: Some("a.toml".into()),
-            listen: Some("[::]:80".into()),
-            demo: true,
-        };
-        assert_eq!(Arguments::from(flags), expected);
-    }
-}
+mod tests;

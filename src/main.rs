@@ -1,4 +1,4 @@
-//! The program: arguments, configuration, telemetry, runtime, `app::run`. Exit codes are in `cli`.
+//! The program: arguments, configuration, telemetry, runtime, `app::run`. Exit codes are in `cli::exit`.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use herald::app::{self, Prepared, Subject};
 use herald::cli::client::{self, ClientError};
 use herald::cli::{
-    Cli, Command, ConfigArgs, DoctorArgs, EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, api_key, check, complain,
-    doctor, explain, hash_password, health, manual, token,
+    Cli, Command, ConfigArgs, DoctorArgs, api_key, check, complain, doctor, exit, explain, hash_password,
+    health, manual, subject, token,
 };
 use herald::config::{self, Arguments, ConfigError, Loaded};
 use herald::setting::Findings;
@@ -43,14 +43,22 @@ fn run() -> Result<(), u8> {
         Command::ApiKey(api_key::ApiKey::New(args)) => new_api_key(&args),
         Command::Check(args) => print_check(args),
         Command::Doctor(args) => examine(args),
-        Command::Explain(explain::Explain::Permission(args)) => explain_permission(args),
+        Command::Explain(args) => match args.command {
+            Some(explain::Explain::Permission(args)) => explain_permission(args),
+            None => client(client::explain::run(args.recipients)).and_then(yes),
+        },
         Command::Health(flags) => ask_health(flags),
         Command::HashPassword => hash_password::run().map_err(|error| failure(&error)),
         Command::Token(command) => tokens(command),
         Command::Publish(args) => client(client::publish::run(args)),
+        Command::Send(args) => client(client::send::run(args)),
         Command::Subscribe(args) => client(client::subscribe::run(args)),
         Command::Users(args) => client(client::users::run(args)),
+        Command::Instances(args) => client(client::instances::run(args)),
+        Command::Disconnect(args) => client(client::disconnect::run(args)),
         Command::Revoke(args) => client(client::revoke::run(args)),
+        Command::LogLevel(args) => client(client::log_level::run(args)),
+        Command::Subject(args) => print_subject(&args),
         Command::Tap(args) => client(client::tap::run(args)),
         Command::Bench(args) => client(client::bench::run(args)),
         Command::Completions(args) => manual::completions(&args).map_err(|error| failure(&error)),
@@ -83,8 +91,8 @@ fn serve(flags: ConfigArgs) -> Result<(), u8> {
     result.map_err(|error| {
         tracing::error!("{error}");
         match error {
-            app::Error::Config(_) => EXIT_CONFIG,
-            app::Error::Failure(_) => EXIT_FAILURE,
+            app::Error::Config(_) => exit::CONFIG,
+            app::Error::Failure(_) => exit::FAILURE,
         }
     })
 }
@@ -101,7 +109,7 @@ fn print_check(args: check::CheckArgs) -> Result<(), u8> {
     if args.production {
         let (list, passed) = check::production::walk(&loaded, demo);
         print(&list)?;
-        return if passed { Ok(()) } else { Err(EXIT_FAILURE) };
+        return yes(passed);
     }
     print(&check::render(&loaded).map_err(|error| failure(&error))?)
 }
@@ -110,8 +118,8 @@ fn new_api_key(args: &api_key::NewArgs) -> Result<(), u8> {
     api_key::run(args).map_err(|error| {
         complain(&error);
         match error {
-            api_key::ApiKeyError::Usage(_) => EXIT_USAGE,
-            _ => EXIT_FAILURE,
+            api_key::ApiKeyError::Usage(_) => exit::USAGE,
+            _ => exit::FAILURE,
         }
     })
 }
@@ -127,7 +135,7 @@ fn explain_permission(args: explain::PermissionArgs) -> Result<(), u8> {
         (Some(user), _) => Subject::User(user),
         (None, key) => Subject::Key(key.unwrap_or_default()),
     };
-    let (action, destination) = args.what.action().ok_or(EXIT_USAGE)?;
+    let (action, destination) = args.what.action().ok_or(exit::USAGE)?;
     let decision = block_on(Box::pin(prepared.explain(&subject, action, destination)))?;
     let decision = decision.map_err(|error| failure(&error))?;
     let text = match args.json {
@@ -139,30 +147,27 @@ fn explain_permission(args: explain::PermissionArgs) -> Result<(), u8> {
         .lock()
         .write_all(text.as_bytes())
         .map_err(|error| failure(&error))?;
-    match decision.permitted {
-        true => Ok(()),
-        false => Err(EXIT_FAILURE),
-    }
+    yes(decision.permitted)
 }
 
 fn tokens(command: token::Token) -> Result<(), u8> {
     let text = match command {
         token::Token::Mint(args) => token::mint(&args).map_err(|error| {
             complain(&error);
-            EXIT_USAGE
+            exit::USAGE
         })?,
         token::Token::Inspect(args) => {
             let (_, prepared) = prepare(args.config.clone())?;
             let token = token::read(args.file.as_deref()).map_err(|error| failure(&error))?;
             let (report, taken) = block_on(Box::pin(prepared.inspect(&token, args.at)))?;
             print(&token::render(&report))?;
-            return if taken { Ok(()) } else { Err(EXIT_FAILURE) };
+            return yes(taken);
         }
         token::Token::Keys(args) => {
             let (_, prepared) = prepare(args.config.clone())?;
             let (text, all) = block_on(Box::pin(prepared.keys(args.issuer.as_deref())))?;
             print(&text)?;
-            return if all { Ok(()) } else { Err(EXIT_FAILURE) };
+            return yes(all);
         }
     };
     print(&text)
@@ -203,7 +208,7 @@ fn prepare(flags: ConfigArgs) -> Result<(Loaded, Prepared), u8> {
 
 fn misconfigured(error: &ConfigError) -> u8 {
     complain(error);
-    EXIT_CONFIG
+    exit::CONFIG
 }
 
 fn examine(args: DoctorArgs) -> Result<(), u8> {
@@ -228,24 +233,37 @@ fn examine(args: DoctorArgs) -> Result<(), u8> {
         doctor::run(&loaded, refused, &issuers, demo, args.json).await
     };
     match runtime.block_on(Box::pin(examined)) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(EXIT_FAILURE),
+        Ok(fit) => yes(fit),
         Err(error) => Err(failure(&error)),
     }
 }
 
 /// Runs a client's command.
-fn client(command: impl Future<Output = Result<(), ClientError>>) -> Result<(), u8> {
+fn client<T: Default>(command: impl Future<Output = Result<T, ClientError>>) -> Result<T, u8> {
     client::block_on(command).map_err(|error| {
         complain(&error);
-        match error {
-            ClientError::Usage(_) => EXIT_USAGE,
-            ClientError::Failure(_) | ClientError::OutputClosed => EXIT_FAILURE,
-        }
+        error.exit_code()
     })
+}
+
+/// The exit code of a question that is answered by yes or no.
+fn yes(answer: bool) -> Result<(), u8> {
+    match answer {
+        true => Ok(()),
+        false => Err(exit::FAILURE),
+    }
+}
+
+fn print_subject(args: &subject::SubjectArgs) -> Result<(), u8> {
+    let config = load(args.config.clone())?.config;
+    let line = subject::line(args, &config.bus.prefix, &config.destinations).map_err(|words| {
+        complain(&words);
+        exit::USAGE
+    })?;
+    print(&line)
 }
 
 fn failure(message: &dyn std::fmt::Display) -> u8 {
     complain(message);
-    EXIT_FAILURE
+    exit::FAILURE
 }

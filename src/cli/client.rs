@@ -1,7 +1,6 @@
 //! The commands that talk to a running Herald from outside, as any client would: REST through [`rest`], STOMP over
 //! WebSocket through [`session`]. They know nothing of the server's internals and read no configuration.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -10,16 +9,26 @@ use crate::cli::paint;
 use crate::setting::Secret;
 use endpoint::Endpoint;
 
+pub use failure::ClientError;
+
 pub mod bench;
+pub mod body;
 mod connection;
 mod credentials;
+pub mod disconnect;
 mod endpoint;
+pub mod explain;
+mod failure;
+pub mod instances;
+pub mod log_level;
 pub mod publish;
 mod reconnect;
 mod rest;
 mod resume;
 pub mod revoke;
+pub mod send;
 mod session;
+mod show;
 pub mod subscribe;
 pub mod tap;
 pub mod users;
@@ -67,38 +76,6 @@ pub struct Server {
     ca_file: Option<PathBuf>,
 }
 
-/// Why a command ended without doing its work.
-#[derive(Debug)]
-pub enum ClientError {
-    /// The command line is wrong, or a file or variable that it names.
-    Usage(String),
-    /// Herald could not be reached, refused, or lost something.
-    Failure(String),
-    /// Nobody reads the output any more. Not an error.
-    OutputClosed,
-}
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(text) | Self::Failure(text) => f.write_str(text),
-            Self::OutputClosed => f.write_str("nobody reads the output"),
-        }
-    }
-}
-
-impl std::error::Error for ClientError {}
-
-/// Printing failed.
-impl From<std::io::Error> for ClientError {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::OutputClosed,
-            _ => Self::Failure(format!("cannot print: {error}")),
-        }
-    }
-}
-
 impl Server {
     /// Reads `args`, and from the environment what they leave open.
     ///
@@ -138,11 +115,11 @@ impl Server {
     }
 }
 
-/// Runs a command to its end on a runtime of its own.
+/// Runs a command to its end on a runtime of its own. An output that nobody reads any more is no error.
 ///
 /// # Errors
 /// The command's own error.
-pub fn block_on(command: impl Future<Output = Result<(), ClientError>>) -> Result<(), ClientError> {
+pub fn block_on<T: Default>(command: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -152,7 +129,7 @@ pub fn block_on(command: impl Future<Output = Result<(), ClientError>>) -> Resul
     // Does not wait for what still runs, such as a connection that nobody needs.
     runtime.shutdown_background();
     match outcome {
-        Err(ClientError::OutputClosed) => Ok(()),
+        Err(ClientError::OutputClosed) => Ok(T::default()),
         outcome => outcome,
     }
 }

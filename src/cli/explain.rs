@@ -1,5 +1,5 @@
-//! `herald explain permission`: which rule decides, as text or JSON. Knows the decision; `main` lets the configuration make
-//! it.
+//! `herald explain`: of a destination, who would get a notification (`client::explain` asks); of a permission, which rule
+//! decides, as text or JSON. Knows the decision; `main` lets the configuration make it.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -7,9 +7,31 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::ConfigArgs;
+use super::client::explain::RecipientsArgs;
 use crate::permissions::{Action, Decision};
 
-/// What can be explained.
+/// What `herald explain` takes.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
+  herald explain /queue/orders
+  herald explain /queue/orders --user alice
+  herald explain permission --config herald.toml --user alice --subscribe /queue/orders
+
+Asks a running Herald, which publishes nothing; it wants scope admin. Exit code: 0 if anybody would get it, 1 if nobody."
+)]
+pub struct ExplainArgs {
+    /// Something else than who would get a notification.
+    #[command(subcommand)]
+    pub command: Option<Explain>,
+    /// Who would get it.
+    #[command(flatten)]
+    pub recipients: RecipientsArgs,
+}
+
+/// What else can be explained.
 #[derive(Debug, Subcommand)]
 pub enum Explain {
     /// Says which rule decides whether a user or a key may do something, and what it compared.

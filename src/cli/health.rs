@@ -25,6 +25,10 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// Whom to ask for what.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  herald health --config herald.toml
+  herald health --live --timeout 5s
+  herald health --address 10.0.0.7:8080")]
 pub struct HealthArgs {
     /// Which instance: the one that `serve` would start with these flags and this environment.
     #[command(flatten)]

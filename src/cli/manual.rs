@@ -11,6 +11,9 @@ use super::Cli;
 
 /// What `herald completions` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald completions bash > ~/.local/share/bash-completion/completions/herald
+  herald completions zsh > ~/.zfunc/_herald")]
 pub struct CompletionsArgs {
     /// For which shell.
     #[arg(value_enum)]
@@ -19,6 +22,9 @@ pub struct CompletionsArgs {
 
 /// What `herald man` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald man | man -l -
+  herald man --folder ~/.local/share/man/man1")]
 pub struct ManArgs {
     /// Writes herald.1 and a page a command into this folder instead of printing the first.
     #[arg(long, value_name = "FOLDER")]

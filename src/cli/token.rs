@@ -79,6 +79,9 @@ pub struct SignerArgs {
 
 /// What `herald token inspect` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald token inspect --config herald.toml token.txt
+  herald token mint --demo --user alice | herald token inspect --demo")]
 pub struct InspectArgs {
     /// The file with the token; without it, or with `-`, standard input.
     #[arg(value_name = "FILE")]
@@ -93,6 +96,9 @@ pub struct InspectArgs {
 
 /// What `herald token keys` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald token keys --config herald.toml
+  herald token keys --config herald.toml --issuer https://id.example")]
 pub struct KeysArgs {
     /// Only those of this issuer.
     #[arg(long, value_name = "ISSUER")]

@@ -57,16 +57,26 @@ impl fmt::Debug for ReceivedFrame {
     }
 }
 
-/// The bytes of a client frame. A header that `version` cannot carry is left out as a whole. CONNECT is never
+/// The bytes of a client frame; a `body` that is not empty brings its `content-length`. A header that `version` cannot carry is left out as a whole. CONNECT is never
 /// escaped: pass [`Version::V1_0`].
-pub(crate) fn encode_client(command: Command, headers: &[(&str, &str)], version: Version) -> Vec<u8> {
-    let mut out = Vec::with_capacity(128);
+pub(crate) fn encode_client(
+    command: Command,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    version: Version,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128 + body.len());
     out.extend_from_slice(command.as_str().as_bytes());
     out.push(b'\n');
     for (name, value) in headers {
         header_into(&mut out, name, value, version);
     }
-    out.extend_from_slice(b"\n\0");
+    if !body.is_empty() {
+        header_into(&mut out, "content-length", &body.len().to_string(), version);
+    }
+    out.push(b'\n');
+    out.extend_from_slice(body);
+    out.push(0);
     out
 }
 
@@ -196,10 +206,15 @@ mod tests {
         let bytes = encode_client(
             Command::Subscribe,
             &[("id", "0"), ("destination", "/queue/a:b\\c\n")],
+            b"",
             Version::V1_2,
         );
         let frame = decoder.decode(&mut &*bytes).unwrap().unwrap();
         assert_eq!(frame.command, Command::Subscribe);
         assert_eq!(frame.headers.get("destination"), Some("/queue/a:b\\c\n"));
+        let headers = [("destination", "/app/x")];
+        let bytes = encode_client(Command::Send, &headers, b"a\0b\xff", Version::V1_2);
+        let frame = decoder.decode(&mut &*bytes).unwrap().unwrap();
+        assert_eq!((frame.command, &*frame.body), (Command::Send, &b"a\0b\xff"[..]));
     }
 }

@@ -10,11 +10,14 @@ use crate::support::process::{Herald, Launch};
 use crate::support::tls::{tls_file, tls_proxy};
 
 mod command;
+mod operators;
 
 use command::Cli;
 
 const FAILURE: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(64);
+const UNAVAILABLE: Option<i32> = Some(69);
+const REFUSED: Option<i32> = Some(77);
 const CONFIG: Option<i32> = Some(78);
 
 /// A demo instance with the operators' key.
@@ -100,18 +103,18 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
     };
     let of = |line: &str| Cli::of(&herald, line);
     // Wrong keys and users.
-    check(of("users"), FAILURE, &["403", "scope"]).await;
+    check(of("users"), REFUSED, &["403", "scope"]).await;
     check(
         of("users").set("HERALD_KEY", "hush"),
-        FAILURE,
+        REFUSED,
         &["401", "HERALD_KEY"],
     )
     .await;
-    check(of("tap").set("HERALD_KEY", "hush"), FAILURE, &["401"]).await;
+    check(of("tap").set("HERALD_KEY", "hush"), REFUSED, &["401"]).await;
     let wrong = of("subscribe /topic/a").set("HERALD_PASSWORD", "hush");
-    check(wrong, FAILURE, &["authentication failed", "4401"]).await;
+    check(wrong, REFUSED, &["authentication failed", "4401"]).await;
     let wrong = of("bench --sessions 1 --seconds 1").set("HERALD_PASSWORD", "hush");
-    check(wrong, FAILURE, &["session 1 of 1", "4401"]).await;
+    check(wrong, REFUSED, &["session 1 of 1", "4401"]).await;
     // Destinations that do not exist.
     check(
         of("publish /nowhere x"),
@@ -119,11 +122,11 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
         &["/nowhere", "/queue/, /topic/"],
     )
     .await;
-    check(of("subscribe /nowhere"), FAILURE, &["/nowhere", "1008"]).await;
+    check(of("subscribe /nowhere"), REFUSED, &["/nowhere", "1008"]).await;
     check(of("publish queue x"), USAGE, &["begins with '/'"]).await;
     check(
         of("bench --destination /nowhere --sessions 1"),
-        FAILURE,
+        REFUSED,
         &["/nowhere"],
     )
     .await;
@@ -135,12 +138,17 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
         "publish /topic/a x",
         "subscribe /topic/a",
         "users",
+        "instances",
+        "disconnect ann",
+        "log-level",
+        "explain /queue/a",
+        "send /app/a x",
         "tap",
         "bench",
     ] {
         check(
             of(line).set("HERALD_URL", &free),
-            FAILURE,
+            UNAVAILABLE,
             &["cannot reach Herald", &free],
         )
         .await;
@@ -157,7 +165,7 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
     let tls = format!("https://{}", herald.address);
     check(
         of("users").set("HERALD_URL", &tls),
-        FAILURE,
+        UNAVAILABLE,
         &["cannot reach Herald", &tls],
     )
     .await;
@@ -205,7 +213,7 @@ async fn tls_goes_by_the_authorities_one_names() {
     let url = format!("https://{}", tls_proxy(herald.address).await);
     let of = |line: &str| Cli::of_operator(&herald, line).set("HERALD_URL", &url);
     let refused = of("users").run().await;
-    assert_eq!(refused.code, FAILURE);
+    assert_eq!(refused.code, UNAVAILABLE);
     assert!(refused.error.contains("UnknownIssuer"), "{refused:?}");
     let (users, subscribe) = (of("users --ca-file"), of("subscribe -n 1 /topic/a --ca-file"));
     let ca = tls_file("ca.pem");
@@ -381,7 +389,7 @@ async fn a_subscription_ends_when_asked_to_or_when_coming_back_cannot_help() {
         end.contains("disconnected by an operator") && end.contains("4403"),
         "{end}"
     );
-    assert_eq!(subscribed.code(), FAILURE);
+    assert_eq!(subscribed.code(), REFUSED);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::rest::{Rest, segment};
+use super::rest::{Rest, segments};
 use super::session::{End, Session};
 use super::{ClientError, Login, Server, ServerArgs, paint};
 use crate::stomp::client::ServerCommand;
@@ -29,6 +29,9 @@ const LATENCY_MAX_US: u64 = 60_000_000;
 
 /// What `herald bench` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald bench --login test1 --sessions 20 --rate 10 --seconds 5
+  herald bench --destination /topic/bench --body-bytes 200 --json")]
 pub struct BenchArgs {
     /// Sessions that subscribe, all of one user.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -150,8 +153,8 @@ async fn open_all(
             let session = open_one(args, server, login).await;
             bar.inc(1);
             session.map_err(|end| {
-                let end = paint::printable(&end.to_string());
-                ClientError::Failure(format!("session {number} of {}: {end}", args.sessions))
+                let sessions = args.sessions;
+                ClientError::from(end).reworded(|words| format!("session {number} of {sessions}: {words}"))
             })
         }
     };
@@ -203,9 +206,7 @@ async fn publish(
     server: &Server,
     heard: &Heard,
 ) -> Result<(u64, Duration, Histogram<u64>), ClientError> {
-    let destination = args.destination.trim_start_matches('/');
-    let path = destination.split('/').map(segment).collect::<Vec<_>>().join("/");
-    let path = format!("/api/v1/broadcast/{path}");
+    let path = format!("/api/v1/broadcast/{}", segments(&args.destination)?);
     let mut rest = Rest::new(server);
     let mut answers = histogram()?;
     let total = args.rate * args.seconds;
@@ -222,9 +223,7 @@ async fn publish(
         let body = Bytes::from(format!("{:width$}", format!("{} {sent_us} ", heard.run)));
         let answer = rest.request(Method::POST, &path, &[], body, Duration::ZERO);
         let answer = Box::pin(answer).await?;
-        if !answer.status.is_success() {
-            return Err(ClientError::Failure(answer.refusal()));
-        }
+        answer.require_success()?;
         answers.saturating_record(sent.elapsed().as_micros() as u64);
         bar.inc(1);
     }
@@ -249,12 +248,12 @@ fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
 }
 
 fn ended(end: Option<Result<End, tokio::task::JoinError>>) -> ClientError {
-    let words = match end {
-        Some(Ok(end)) => end.to_string(),
-        Some(Err(error)) => error.to_string(),
-        None => "there is none".to_owned(),
+    let error = match end {
+        Some(Ok(end)) => ClientError::from(end),
+        Some(Err(error)) => ClientError::Failure(error.to_string()),
+        None => ClientError::Failure("there is none".to_owned()),
     };
-    ClientError::Failure(paint::printable(&format!("a session ended: {words}")))
+    error.reworded(|words| format!("a session ended: {words}"))
 }
 
 fn show(outcome: &Outcome) -> std::io::Result<()> {

@@ -1,43 +1,36 @@
 //! `herald publish`: one notification to everyone or to some users, with any body.
 
-use std::io::{IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 
-use super::rest::{Rest, segment};
+use super::body::BodyArgs;
+use super::rest::{Rest, segment, segments};
 use super::{ClientError, Server, ServerArgs, paint};
 use crate::setting::HumanDuration;
 
-/// The largest body that is read. Herald's own bound is `limits.body_bytes`.
-const BODY_MAX_BYTES: u64 = 64 << 20;
 /// From this number of users on, a bar shows the progress.
 const BAR_FROM: usize = 20;
 
 /// What `herald publish` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald publish /topic/news 'to everyone'
+  herald publish /queue/orders --user alice --user bob -t application/json '{\"order\":7}'
+  herald publish /topic/news --file README.md -t text/markdown --json
+  date | herald publish /topic/time -H kind:clock --ttl 10s --collapse clock")]
 pub struct PublishArgs {
     /// Where to: /queue/… or /topic/…; with --user any path, which that user sees below /user.
     pub destination: String,
-    /// The body. Without it, and without --file, standard input is read.
-    #[arg(conflicts_with = "file")]
-    pub body: Option<String>,
     /// Only this user's sessions get it; may be given several times.
     #[arg(long = "user", value_name = "NAME")]
     pub users: Vec<String>,
-    /// A file with the body; - is standard input.
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Its content type. Without it Herald takes UTF-8 for text and the rest for octets.
-    #[arg(long, short = 't', value_name = "TYPE")]
-    pub content_type: Option<String>,
-    /// A header of the MESSAGE; may be given several times.
-    #[arg(long, short = 'H', value_name = "NAME:VALUE")]
-    pub header: Vec<String>,
+    /// What to publish.
+    #[command(flatten)]
+    pub body: BodyArgs,
     /// Its id, 1 to 64 of A-Z a-z 0-9 . _ -; without it a new ULID.
     #[arg(long)]
     pub id: Option<String>,
@@ -90,8 +83,8 @@ struct Published<'a> {
 pub async fn run(args: PublishArgs) -> Result<(), ClientError> {
     let server = Server::new(&args.server)?;
     let headers = headers(&args)?;
-    let path = path(&args.destination)?;
-    let body = body(&args)?;
+    let path = segments(&args.destination)?;
+    let body = args.body.read()?;
     let mut rest = Rest::new(&server);
     let targets: Vec<Option<&str>> = match args.users.is_empty() {
         true => vec![None],
@@ -107,7 +100,7 @@ pub async fn run(args: PublishArgs) -> Result<(), ClientError> {
         let request = rest.request(Method::POST, &route, &headers, body.clone(), Duration::ZERO);
         let answer = Box::pin(request).await?;
         let accepted: Accepted = answer.json().map_err(|error| {
-            ClientError::Failure(format!("{}{whom} was not published: {error}", args.destination))
+            error.reworded(|words| format!("{}{whom} was not published: {words}", args.destination))
         })?;
         match &bar {
             Some(bar) => bar.suspend(|| print(&args, user, accepted))?,
@@ -148,16 +141,6 @@ fn print(args: &PublishArgs, user: Option<&str>, accepted: Accepted) -> std::io:
     )
 }
 
-/// The destination as part of a path: its segments escaped, its slashes not.
-fn path(destination: &str) -> Result<String, ClientError> {
-    let inner = destination.strip_prefix('/').ok_or_else(|| {
-        ClientError::Usage(format!(
-            "a destination begins with '/', such as /queue/orders: {destination:?}"
-        ))
-    })?;
-    Ok(inner.split('/').map(segment).collect::<Vec<_>>().join("/"))
-}
-
 fn headers(args: &PublishArgs) -> Result<Vec<(HeaderName, HeaderValue)>, ClientError> {
     let mut headers = Vec::new();
     let mut add = |name: HeaderName, option: &str, text: &str| {
@@ -166,7 +149,7 @@ fn headers(args: &PublishArgs) -> Result<Vec<(HeaderName, HeaderValue)>, ClientE
         headers.push((name, value));
         Ok::<_, ClientError>(())
     };
-    if let Some(text) = &args.content_type {
+    if let Some(text) = &args.body.content_type {
         add(header::CONTENT_TYPE, "--content-type", text)?;
     }
     if let Some(text) = &args.id {
@@ -186,59 +169,14 @@ fn headers(args: &PublishArgs) -> Result<Vec<(HeaderName, HeaderValue)>, ClientE
             text,
         )?;
     }
-    if !args.header.is_empty() {
-        let mut object = serde_json::Map::new();
-        for text in &args.header {
-            let (name, value) = text
-                .split_once(':')
-                .ok_or_else(|| ClientError::Usage(format!("--header: expected NAME:VALUE, got {text:?}")))?;
-            object.insert(name.to_owned(), value.trim_start().into());
-        }
+    let own = args.body.headers()?;
+    if !own.is_empty() {
+        let object = own
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()));
+        let object: serde_json::Map<_, _> = object.collect();
         let text = serde_json::Value::Object(object).to_string();
         add(HeaderName::from_static("herald-headers"), "--header", &text)?;
     }
     Ok(headers)
-}
-
-fn body(args: &PublishArgs) -> Result<Bytes, ClientError> {
-    if let Some(text) = &args.body {
-        return Ok(Bytes::from(text.clone()));
-    }
-    let read = |from: &mut dyn Read, name: &str| {
-        let wrong = |why: &dyn std::fmt::Display| ClientError::Usage(format!("{name}: {why}"));
-        let mut body = Vec::new();
-        let mut bounded = from.take(BODY_MAX_BYTES + 1);
-        bounded.read_to_end(&mut body).map_err(|error| wrong(&error))?;
-        if body.len() as u64 > BODY_MAX_BYTES {
-            return Err(wrong(&"a body has at most 64 MiB"));
-        }
-        Ok(Bytes::from(body))
-    };
-    match &args.file {
-        Some(path) if path != Path::new("-") => {
-            let name = path.display().to_string();
-            let file = std::fs::File::open(path);
-            let mut file = file.map_err(|error| ClientError::Usage(format!("{name}: {error}")))?;
-            read(&mut file, &name)
-        }
-        _ => {
-            let stdin = std::io::stdin();
-            if stdin.is_terminal() {
-                paint::notice(paint::DIM, "The body, and Ctrl-D behind it:");
-            }
-            read(&mut stdin.lock(), "standard input")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_destination_s_segments_are_escaped_and_its_slashes_are_not() {
-        assert_eq!(path("/queue/a b/ä").unwrap(), "queue/a%20b/%C3%A4");
-        assert_eq!(path("/queue/a?b#c%").unwrap(), "queue/a%3Fb%23c%25");
-        assert!(path("queue").is_err());
-    }
 }

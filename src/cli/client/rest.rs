@@ -29,6 +29,19 @@ pub(super) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
+/// A destination as part of a path, without its first slash: its segments escaped, its slashes not.
+///
+/// # Errors
+/// It does not begin with a slash.
+pub(super) fn segments(destination: &str) -> Result<String, ClientError> {
+    let inner = destination.strip_prefix('/').ok_or_else(|| {
+        ClientError::Usage(format!(
+            "a destination begins with '/', such as /queue/orders: {destination:?}"
+        ))
+    })?;
+    Ok(inner.split('/').map(segment).collect::<Vec<_>>().join("/"))
+}
+
 /// An answer, read.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -51,9 +64,7 @@ impl Answer {
     /// # Errors
     /// The words of the refusal, or that the answer is not Herald's.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
-        if !self.status.is_success() {
-            return Err(ClientError::Failure(self.refusal()));
-        }
+        self.require_success()?;
         serde_json::from_slice(&self.body).map_err(|error| {
             ClientError::Failure(format!(
                 "the answer is not Herald's ({error}): is this its address?"
@@ -61,8 +72,17 @@ impl Answer {
         })
     }
 
+    /// # Errors
+    /// The words of the refusal.
+    pub(super) fn require_success(&self) -> Result<(), ClientError> {
+        match self.status.is_success() {
+            true => Ok(()),
+            false => Err(ClientError::of_status(self.status, self.refusal())),
+        }
+    }
+
     /// A refusal in words: the status, what is wrong, and what to do.
-    pub(super) fn refusal(&self) -> String {
+    fn refusal(&self) -> String {
         let status = self.status;
         let words = match serde_json::from_slice::<Problem>(&self.body) {
             Ok(problem) => {
@@ -116,7 +136,7 @@ impl<'a> Rest<'a> {
         let answer = self.client()?.send(request, ANSWER_TIMEOUT + wait).await;
         let (head, body) = answer
             .map_err(|error| {
-                ClientError::Failure(match error {
+                ClientError::Unavailable(match error {
                     HttpClientError::Connect(_) => {
                         format!("cannot reach Herald at {}: {error}", self.server.endpoint)
                     }
@@ -188,7 +208,7 @@ impl<'a> Rest<'a> {
             None if self.server.endpoint.tls => {
                 let endpoint = &self.server.endpoint;
                 let trust = connection::trust(self.server).map_err(|error| {
-                    ClientError::Failure(format!("cannot reach Herald at {endpoint}: {error}"))
+                    ClientError::Usage(format!("cannot reach Herald at {endpoint}: {error}"))
                 })?;
                 HttpClient::new(trust, ANSWER_MAX_BYTES)
             }
@@ -196,5 +216,17 @@ impl<'a> Rest<'a> {
                 .map_err(|error| ClientError::Failure(error.to_string()))?,
         };
         Ok(self.client.insert(client))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_s_segments_are_escaped_and_its_slashes_are_not() {
+        assert_eq!(segments("/queue/a b/ä").unwrap(), "queue/a%20b/%C3%A4");
+        assert_eq!(segments("/queue/a?b#c%").unwrap(), "queue/a%3Fb%23c%25");
+        assert!(segments("queue").is_err());
     }
 }

@@ -125,11 +125,7 @@ pub async fn run(args: RevokeArgs) -> Result<(), ClientError> {
     if let Some(id) = &args.lift {
         let path = format!("{PATH}/{}", segment(id));
         let lifting = rest.request(Method::DELETE, &path, &[], Bytes::new(), Duration::ZERO);
-        let answer = Box::pin(lifting).await?;
-        if !answer.status.is_success() {
-            return Err(ClientError::Failure(answer.refusal()));
-        }
-        return Ok(());
+        return Box::pin(lifting).await?.require_success();
     }
     if args.user.is_none() && args.issuer.is_none() {
         return Err(ClientError::Usage(

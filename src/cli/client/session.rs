@@ -179,6 +179,32 @@ impl Session {
         self.send(Command::Subscribe, &headers).await
     }
 
+    /// Publishes, or asks a backend; the RECEIPT with the id of the `receipt` among `headers` follows once Herald has it.
+    ///
+    /// # Errors
+    /// The session's end.
+    pub(super) async fn publish(&mut self, headers: &[(&str, &str)], body: &[u8]) -> Result<(), End> {
+        let frame = Bytes::from(encode_client(Command::Send, headers, body, self.version));
+        let message = match Utf8Bytes::try_from(frame.clone()) {
+            Ok(text) => Message::Text(text),
+            Err(_) => Message::Binary(frame),
+        };
+        self.write(message).await
+    }
+
+    /// Waits for the RECEIPT with this id. Frames in between are lost.
+    ///
+    /// # Errors
+    /// The session's end.
+    pub(super) async fn receipt(&mut self, id: &str) -> Result<ReceivedFrame, End> {
+        loop {
+            let frame = self.next().await?;
+            if frame.command == ServerCommand::Receipt && frame.headers.get("receipt-id") == Some(id) {
+                return Ok(frame);
+            }
+        }
+    }
+
     /// Acknowledges the MESSAGE with this `ack` header.
     ///
     /// # Errors
@@ -248,20 +274,20 @@ impl Session {
         {
             return Err(End::Lost(format!("nothing heard for {} s", expect.as_secs())));
         }
-        self.write("\n".into()).await
+        self.write(Message::text("\n")).await
     }
 
     async fn send(&mut self, command: Command, headers: &[(&str, &str)]) -> Result<(), End> {
-        let frame = encode_client(command, headers, self.version);
+        let frame = encode_client(command, headers, b"", self.version);
         // Made of texts alone.
         let text =
             Utf8Bytes::try_from(Bytes::from(frame)).map_err(|error| End::NotStomp(error.to_string()))?;
-        self.write(text).await
+        self.write(Message::Text(text)).await
     }
 
-    async fn write(&mut self, text: Utf8Bytes) -> Result<(), End> {
+    async fn write(&mut self, message: Message) -> Result<(), End> {
         self.beat.sent = Instant::now();
-        let sent = self.socket.send(Message::Text(text)).await;
+        let sent = self.socket.send(message).await;
         match sent {
             Ok(()) => Ok(()),
             // The server has said goodbye, which has not been read yet.

@@ -9,10 +9,8 @@ use tokio::time::Instant;
 use super::reconnect::{Backoff, may_come_back};
 use super::resume::{Places, position};
 use super::session::{End, Session};
-use super::{ClientError, Login, Server, ServerArgs, paint};
+use super::{ClientError, Login, Server, ServerArgs, paint, show};
 use crate::stomp::client::{ReceivedFrame, ServerCommand};
-
-mod show;
 
 /// STOMP's ack modes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -39,6 +37,10 @@ impl AckMode {
 
 /// What `herald subscribe` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald subscribe /topic/news /user/queue/orders
+  herald subscribe /topic/news --count 1 --json --ack client
+  herald subscribe /topic/news --from 1764344293261000-17")]
 pub struct SubscribeArgs {
     /// What to subscribe to: /queue/…, /topic/…, or /user/… for one's own.
     #[arg(required = true)]
@@ -115,7 +117,7 @@ pub async fn run(args: SubscribeArgs) -> Result<(), ClientError> {
         had_one |= lasted.is_some();
         let comes_back = may_come_back(&end) && !args.once && (had_one || args.wait);
         if !comes_back {
-            return Err(ClientError::Failure(paint::printable(&end.to_string())));
+            return Err(end.into());
         }
         let pause = backoff.after(&end, lasted.unwrap_or_default(), fastrand::f64());
         paint::notice(

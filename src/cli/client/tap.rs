@@ -10,6 +10,10 @@ use super::{ClientError, Server, ServerArgs, paint};
 
 /// What `herald tap` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald tap
+  herald tap --seconds 10 --top 5
+  herald tap --url http://10.0.0.7:8080 --json")]
 pub struct TapArgs {
     /// For how long the instance samples.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=30))]

@@ -10,6 +10,9 @@ use super::{ClientError, Server, ServerArgs, paint};
 
 /// What `herald users` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald users
+  herald users alice --json")]
 pub struct UsersArgs {
     /// Shows this user's sessions.
     pub user: Option<String>,

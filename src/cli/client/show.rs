@@ -67,6 +67,11 @@ pub(super) fn write(out: &mut impl Write, frame: &ReceivedFrame) -> std::io::Res
     for (name, value) in frame.headers.iter().filter(|(name, _)| !OWN.contains(name)) {
         writeln!(out, "{DIM}{}: {}{DIM:#}", one_line(name), one_line(value))?;
     }
+    write_body(out, frame)
+}
+
+/// For people: the body alone.
+pub(super) fn write_body(out: &mut impl Write, frame: &ReceivedFrame) -> std::io::Result<()> {
     match std::str::from_utf8(&frame.body) {
         Ok("") => writeln!(out, "{DIM}(empty){DIM:#}"),
         Ok(text) => writeln!(out, "{}", printable(text.trim_end_matches('\n'))),
