@@ -8,8 +8,10 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Arguments;
 
 pub mod api_key;
+pub mod bundle;
 pub mod check;
 pub mod client;
+pub mod context;
 pub mod doctor;
 pub mod exit;
 pub mod explain;
@@ -75,6 +77,11 @@ pub enum Command {
     Disconnect(client::disconnect::DisconnectArgs),
     /// Shuts tokens or a user out of the cluster, lists who is shut out, lifts it again.
     Revoke(client::revoke::RevokeArgs),
+    /// Stores where Heralds are and who asks them, under names.
+    #[command(subcommand)]
+    Context(context::ContextCommand),
+    /// Logs in, subscribes, publishes and receives, once: whether Herald works from here.
+    Probe(client::probe::ProbeArgs),
     /// Shows or changes how much a running instance logs.
     LogLevel(client::log_level::LogLevelArgs),
     /// Prints the NATS subject of a destination.
@@ -83,6 +90,8 @@ pub enum Command {
     Tap(client::tap::TapArgs),
     /// Puts a light load on a running Herald and measures how long deliveries take.
     Bench(client::bench::BenchArgs),
+    /// Collects what somebody who helps needs to see: configuration, doctor, metrics and log of a running Herald, secrets hidden.
+    SupportBundle(Box<bundle::BundleArgs>),
     /// Prints the completions for a shell.
     Completions(manual::CompletionsArgs),
     /// Prints the manual page, or writes all of them into a folder.

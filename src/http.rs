@@ -19,6 +19,7 @@ pub(crate) mod instances;
 pub(crate) mod json;
 pub mod listener;
 pub(crate) mod log_level;
+mod log_lines;
 pub(crate) mod notifications;
 pub(crate) mod observe;
 pub(crate) mod openapi;

@@ -2,13 +2,15 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use herald::app::{self, Prepared, Subject};
+use herald::cli::bundle::{self, BundleArgs};
+use herald::cli::client::bundle::{Part, collect};
 use herald::cli::client::{self, ClientError};
 use herald::cli::{
-    Cli, Command, ConfigArgs, DoctorArgs, api_key, check, complain, doctor, exit, explain, hash_password,
-    health, manual, subject, token,
+    Cli, Command, ConfigArgs, DoctorArgs, api_key, check, complain, context, doctor, exit, explain,
+    hash_password, health, manual, subject, token,
 };
 use herald::config::{self, Arguments, ConfigError, Loaded};
 use herald::setting::Findings;
@@ -57,10 +59,13 @@ fn run() -> Result<(), u8> {
         Command::Instances(args) => client(client::instances::run(args)),
         Command::Disconnect(args) => client(client::disconnect::run(args)),
         Command::Revoke(args) => client(client::revoke::run(args)),
+        Command::Context(command) => client(async move { context::run(&command) }),
+        Command::Probe(args) => client(client::probe::run(args)),
         Command::LogLevel(args) => client(client::log_level::run(args)),
         Command::Subject(args) => print_subject(&args),
         Command::Tap(args) => client(client::tap::run(args)),
         Command::Bench(args) => client(client::bench::run(args)),
+        Command::SupportBundle(args) => support_bundle(&args),
         Command::Completions(args) => manual::completions(&args).map_err(|error| failure(&error)),
         Command::Man(args) => manual::man(&args).map_err(|error| failure(&error)),
     }
@@ -213,7 +218,16 @@ fn misconfigured(error: &ConfigError) -> u8 {
 
 fn examine(args: DoctorArgs) -> Result<(), u8> {
     let demo = args.config.demo;
-    let mut loaded = load(args.config)?;
+    let loaded = load(args.config)?;
+    yes(diagnose(loaded, demo, &mut |line| line.print(args.json))?)
+}
+
+/// What `doctor` finds; whether nothing fails.
+fn diagnose(
+    mut loaded: Loaded,
+    demo: bool,
+    printer: &mut impl FnMut(&doctor::Line) -> std::io::Result<()>,
+) -> Result<bool, u8> {
     let (prepared, refused) = match Prepared::new(loaded.config.clone(), demo) {
         Ok((prepared, findings)) => {
             loaded.warn(findings);
@@ -230,12 +244,11 @@ fn examine(args: DoctorArgs) -> Result<(), u8> {
             Some(prepared) => prepared.look_at_issuers().await,
             None => Vec::new(),
         };
-        doctor::run(&loaded, refused, &issuers, demo, args.json).await
+        doctor::run(&loaded, refused, &issuers, demo, printer).await
     };
-    match runtime.block_on(Box::pin(examined)) {
-        Ok(fit) => yes(fit),
-        Err(error) => Err(failure(&error)),
-    }
+    runtime
+        .block_on(Box::pin(examined))
+        .map_err(|error| failure(&error))
 }
 
 /// Runs a client's command.
@@ -252,6 +265,47 @@ fn yes(answer: bool) -> Result<(), u8> {
         true => Ok(()),
         false => Err(exit::FAILURE),
     }
+}
+
+/// What cannot be had does not keep the rest away: a bundle is wanted most where something does not work.
+fn support_bundle(args: &BundleArgs) -> Result<(), u8> {
+    let (running, secrets) = client(collect(&args.running))?;
+    let mut parts = match args.only_running {
+        true => Vec::new(),
+        false => configured(&args.config),
+    };
+    parts.extend(running);
+    let now = SystemTime::now().try_into();
+    let now = now.map_err(|error: jiff::Error| failure(&error))?;
+    bundle::write(args, parts, &secrets, now).map_err(|words| failure(&words))
+}
+
+/// The configuration with its secrets hidden, and what `doctor` finds.
+fn configured(flags: &ConfigArgs) -> Vec<Part> {
+    let part = |name: &str, content| {
+        let name = name.to_owned();
+        Part { name, content }
+    };
+    let loaded = config::load(&Arguments::from(flags.clone()), std::env::vars_os());
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => return vec![part("configuration.toml", Err(error.to_string()))],
+    };
+    let text = check::render(&loaded).map(String::into_bytes);
+    let mut lines = String::new();
+    let mut print = |line: &doctor::Line| {
+        lines += &serde_json::to_string(line)?;
+        lines.push('\n');
+        Ok(())
+    };
+    let diagnosed = diagnose(loaded, flags.demo, &mut print);
+    let doctor = diagnosed
+        .map(|_| lines.into_bytes())
+        .map_err(|code| format!("it ended with {code}"));
+    vec![
+        part("configuration.toml", text.map_err(|error| error.to_string())),
+        part("doctor.jsonl", doctor),
+    ]
 }
 
 fn print_subject(args: &subject::SubjectArgs) -> Result<(), u8> {

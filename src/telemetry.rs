@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::setting::Findings;
+use crate::setting::{ByteSize, Findings};
 use log_filter::Level;
 pub use logs::LogGuard;
 
@@ -54,12 +54,20 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Lines that may wait for a reader of standard error. Further ones are dropped and counted.
     pub queue_lines: usize,
+    /// Bytes of the newest lines that are kept in memory for `GET /api/v1/debug/log/lines`; 0: none.
+    pub recent_bytes: ByteSize,
 }
 
 impl LogConfig {
     /// Checks that the queue is bounded, and that no library may log what may be secret.
     pub fn check(&self, findings: &mut Findings) {
         findings.within("log.queue_lines", self.queue_lines, 1, 1_000_000);
+        findings.within(
+            "log.recent_bytes",
+            self.recent_bytes,
+            ByteSize(0),
+            ByteSize::mib(16),
+        );
         if log_filter::lets_libraries_talk(self.level.as_str()) {
             findings.warn(
                 "log.level",
@@ -88,6 +96,7 @@ impl Default for LogConfig {
             level: Level::default(),
             format: LogFormat::Auto,
             queue_lines: 8_192,
+            recent_bytes: ByteSize::kib(256),
         }
     }
 }

@@ -13,7 +13,9 @@ pub use failure::ClientError;
 
 pub mod bench;
 pub mod body;
+pub mod bundle;
 mod connection;
+pub mod context;
 mod credentials;
 pub mod disconnect;
 mod endpoint;
@@ -21,8 +23,10 @@ pub mod explain;
 mod failure;
 pub mod instances;
 pub mod log_level;
+pub mod probe;
 pub mod publish;
 mod reconnect;
+mod renewal;
 mod rest;
 mod resume;
 pub mod revoke;
@@ -38,6 +42,10 @@ pub mod users;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
+    /// A context to take the address and the credentials from (herald context). Without it $HERALD_CONTEXT, else the selected one,
+    /// unless --url or a variable says where Herald is or who asks.
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<context::Name>,
     /// Where Herald is, with http.base_path if there is one. Without it $HERALD_URL, else http://127.0.0.1:8080.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
@@ -65,6 +73,8 @@ pub struct Login {
     pub user: Option<String>,
     /// The password, or the token.
     pub secret: Secret,
+    /// The file that the secret was read from, and is read from again.
+    pub file: Option<PathBuf>,
 }
 
 /// What a command needs to reach Herald.
@@ -86,20 +96,38 @@ impl Server {
     }
 
     fn from(args: &ServerArgs, env: credentials::Environment<'_>) -> Result<Self, ClientError> {
+        if let Some((name, context)) = context::in_force(args, env)? {
+            let server = Self::of_context(args, &context, env);
+            return server.map_err(|error| error.reworded(|words| format!("context {name}: {words}")));
+        }
         let url = match &args.url {
             Some(url) => Some(url.clone()),
             None => credentials::variable(env, "HERALD_URL")?,
         };
-        let url = url.as_deref().unwrap_or("http://127.0.0.1:8080");
         Ok(Self {
-            endpoint: Endpoint::parse(url).map_err(|why| {
-                // What comes before an @ may be a password.
-                let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
-                ClientError::Usage(format!("{shown:?}: {why}"))
-            })?,
+            endpoint: endpoint_of(url.as_deref().unwrap_or("http://127.0.0.1:8080"))?,
             login: credentials::login(args, env)?,
             key: credentials::key(args, env)?,
             ca_file: args.ca_file.clone(),
+        })
+    }
+
+    /// What the command line names counts before the context. Whoever names a credential there asks by those alone.
+    fn of_context(
+        args: &ServerArgs,
+        context: &context::Context,
+        env: credentials::Environment<'_>,
+    ) -> Result<Self, ClientError> {
+        let files = [&args.password_file, &args.token_file, &args.key_file];
+        let (login, key) = match args.login.is_some() || files.iter().any(|file| file.is_some()) {
+            true => (credentials::login(args, env)?, credentials::key(args, env)?),
+            false => context.credentials(env)?,
+        };
+        Ok(Self {
+            endpoint: endpoint_of(args.url.as_deref().unwrap_or(&context.url))?,
+            login,
+            key,
+            ca_file: args.ca_file.as_ref().or(context.ca_file.as_ref()).cloned(),
         })
     }
 
@@ -108,11 +136,23 @@ impl Server {
         self.login.as_ref().ok_or_else(|| {
             ClientError::Usage(
                 "who logs in? --login NAME (or HERALD_LOGIN) and HERALD_PASSWORD or --password-file FILE, or HERALD_TOKEN or \
-                 --token-file FILE"
+                 --token-file FILE, or a --context with one of these"
                     .into(),
             )
         })
     }
+}
+
+/// The address in `url`.
+///
+/// # Errors
+/// What was expected; a password in it is not repeated.
+pub(in crate::cli) fn endpoint_of(url: &str) -> Result<Endpoint, ClientError> {
+    Endpoint::parse(url).map_err(|why| {
+        // What comes before an @ may be a password.
+        let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
+        ClientError::Usage(format!("{shown:?}: {why}"))
+    })
 }
 
 /// Runs a command to its end on a runtime of its own. An output that nobody reads any more is no error.

@@ -79,7 +79,7 @@ impl Line {
     }
 }
 
-/// Checks everything and prints each result as it is found. `refused` is why `serve` would not start, by the files that settings
+/// Checks everything and tells `printer` each result as it is found. `refused` is why `serve` would not start, by the files that settings
 /// name, and `issuers` what their servers said. Returns whether nothing failed.
 ///
 /// # Errors
@@ -89,9 +89,12 @@ pub async fn run(
     refused: Findings,
     issuers: &[issuers::Seen],
     demo: bool,
-    json: bool,
+    printer: &mut impl FnMut(&Line) -> std::io::Result<()>,
 ) -> std::io::Result<bool> {
-    let mut printer = Printer { json, fails: false };
+    let mut printer = Printer {
+        printer,
+        fails: false,
+    };
     for line in configuration(loaded, refused) {
         printer.print(&line)?;
     }
@@ -148,15 +151,26 @@ fn configuration(loaded: &Loaded, refused: Findings) -> Vec<Line> {
     vec![line]
 }
 
-struct Printer {
-    json: bool,
+struct Printer<'a, P> {
+    printer: &'a mut P,
     fails: bool,
 }
 
-impl Printer {
+impl<P: FnMut(&Line) -> std::io::Result<()>> Printer<'_, P> {
     fn print(&mut self, line: &Line) -> std::io::Result<()> {
         self.fails |= line.status == Status::Fail;
-        if self.json {
+        (self.printer)(line)
+    }
+}
+
+impl Line {
+    /// Prints it for people, or as JSON.
+    ///
+    /// # Errors
+    /// The output fails.
+    pub fn print(&self, json: bool) -> std::io::Result<()> {
+        let line = self;
+        if json {
             return paint::json_line(line);
         }
         let (word, style) = match line.status {

@@ -3,6 +3,16 @@
 
 /// It failed, or the answer is no.
 pub const FAILURE: u8 = 1;
+/// `probe`: no connection, or no WebSocket.
+pub const PROBE_CONNECT: u8 = 10;
+/// `probe`: the login was refused, or not answered.
+pub const PROBE_LOGIN: u8 = 11;
+/// `probe`: the subscription was refused, or not answered.
+pub const PROBE_SUBSCRIBE: u8 = 12;
+/// `probe`: the publish was refused, or not answered.
+pub const PROBE_PUBLISH: u8 = 13;
+/// `probe`: what was published did not come.
+pub const PROBE_RECEIVE: u8 = 14;
 /// The command line is wrong, or a file or variable that it names (`EX_USAGE`).
 pub const USAGE: u8 = 64;
 /// Herald cannot be reached, does not answer, or the connection broke (`EX_UNAVAILABLE`).
@@ -15,7 +25,19 @@ pub const REFUSED: u8 = 77;
 pub const CONFIG: u8 = 78;
 
 /// All but 0, as docs/cli.md lists them.
-pub const ALL: &[u8] = &[FAILURE, USAGE, UNAVAILABLE, TRY_LATER, REFUSED, CONFIG];
+pub const ALL: &[u8] = &[
+    FAILURE,
+    PROBE_CONNECT,
+    PROBE_LOGIN,
+    PROBE_SUBSCRIBE,
+    PROBE_PUBLISH,
+    PROBE_RECEIVE,
+    USAGE,
+    UNAVAILABLE,
+    TRY_LATER,
+    REFUSED,
+    CONFIG,
+];
 
 #[cfg(test)]
 mod tests {

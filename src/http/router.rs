@@ -16,8 +16,8 @@ use super::origin::cors;
 use super::paths::Paths;
 use super::query::Queries;
 use super::{
-    Config, debug_sampling, explain, health, instances, log_level, observe, openapi, page, permission,
-    revocations, tap, users,
+    Config, debug_sampling, explain, health, instances, log_level, log_lines, observe, openapi, page,
+    permission, revocations, tap, users,
 };
 use crate::telemetry::audit::event::Event;
 
@@ -144,6 +144,7 @@ fn debug_routes() -> Vec<AdminRoutes> {
     vec![
         (Event::GetLogLevel, one(routes!(log_level::get_log))),
         (Event::SetLogLevel, one(routes!(log_level::put_log))),
+        (Event::GetLogLines, one(routes!(log_lines::get_log_lines))),
         (Event::DebugSampling, one(routes!(debug_sampling::put_debug_user))),
         (
             Event::DebugSampling,

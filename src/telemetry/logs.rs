@@ -16,12 +16,17 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use super::lines::{self, Lines, Lost};
 use super::{LogConfig, LogFormat, StartError, log_level, trace};
+use recent::{Recent, Tee};
 use traced::{Form, Traced};
 
+mod recent;
 mod traced;
 
 /// Counts the lines that were lost. Set once, by [`start`].
 static LOST: OnceLock<Lost> = OnceLock::new();
+
+/// The newest lines. Set once, by [`start`].
+static RECENT: OnceLock<Recent> = OnceLock::new();
 
 /// Keeps the log's thread. Dropping it writes what is queued, and gives up after about a second if nobody reads.
 #[derive(Debug)]
@@ -31,6 +36,11 @@ pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] lines::Gu
 /// Lines lost since the start, because nobody read standard error quickly enough.
 pub fn lost() -> u64 {
     LOST.get().map_or(0, Lost::count)
+}
+
+/// The newest lines, the oldest first, up to `log.recent_bytes`. `None`: none are kept, or this process has no log.
+pub fn recent() -> Option<Vec<String>> {
+    RECENT.get()?.lines()
 }
 
 /// Whether lines are for people.
@@ -88,14 +98,19 @@ pub(super) fn start(config: &LogConfig) -> Result<LogGuard, StartError> {
     // https://no-color.org: set and not empty.
     let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (filter, handle) = reload::Layer::new(filter);
-    let (Lines { writer, lost }, guard) =
-        lines::queue(std::io::stderr(), "herald-log", config.queue_lines, |_| {});
+    let recent = Recent::new(config.recent_bytes.0);
+    let out = Tee {
+        out: std::io::stderr(),
+        recent: recent.clone(),
+    };
+    let (Lines { writer, lost }, guard) = lines::queue(out, "herald-log", config.queue_lines, |_| {});
     tracing_subscriber::registry()
         .with(layer(config.format, terminal, coloured, writer, filter))
         .with(trace::layer())
         .try_init()
         .map_err(|_| StartError::Twice)?;
     LOST.set(lost).map_err(|_| StartError::Twice)?;
+    RECENT.set(recent).map_err(|_| StartError::Twice)?;
     log_level::begun(handle, config.level.as_str());
     log_panics();
     Ok(LogGuard(guard))

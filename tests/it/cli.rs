@@ -9,8 +9,12 @@ use crate::support::nats::NatsServer;
 use crate::support::process::{Herald, Launch};
 use crate::support::tls::{tls_file, tls_proxy};
 
-mod command;
+pub mod bundle;
+pub mod command;
+mod contexts;
 mod operators;
+mod probe;
+mod renewal;
 
 use command::Cli;
 
@@ -246,6 +250,16 @@ async fn a_subscription_prints_what_comes_and_comes_back_after_a_drain() {
         subscribed.error(),
         "test1 at cli: subscribed to /topic/news, /user/queue/orders"
     );
+    // What an idle subscription may go on from, for people and for programs.
+    for destination in ["/topic/news", "/user/queue/orders"] {
+        let stands = json(&subscribed.out());
+        let position = stands["position"].as_str().unwrap();
+        assert_eq!(
+            stands,
+            serde_json::json!({"destination": destination, "position": position})
+        );
+        assert_eq!(subscribed.error(), format!("{destination}: from {position} on"));
+    }
     let post = async |herald: &Herald, path: &str, body: &[u8]| {
         let answer = herald
             .request("POST", path, &[("Herald-Headers", r#"{"kind":"x"}"#)], body)
@@ -271,9 +285,12 @@ async fn a_subscription_prints_what_comes_and_comes_back_after_a_drain() {
     assert!(back.is_some());
     // Another process has another history.
     for destination in ["/topic/news", "/user/queue/orders"] {
+        let mut told = json(&subscribed.out());
+        assert!(told["position"].is_string(), "{told}");
+        told.as_object_mut().unwrap().remove("position");
         let wanted =
             serde_json::json!({"destination": destination, "recovered": false, "reason": "epoch-changed"});
-        assert_eq!(json(&subscribed.out()), wanted);
+        assert_eq!(told, wanted);
     }
     post(&herald, "/api/v1/broadcast/topic/news", b"again").await;
     assert_eq!(json(&subscribed.out())["body"], "again");
@@ -306,7 +323,7 @@ async fn a_subscription_says_what_it_missed_and_begins_where_it_is_told() {
     let subscribed = Cli::of(&herald, &line).start();
     assert_eq!(subscribed.error(), "/topic/news: recovered, 2 missed while away");
     let resumed = json(&subscribed.out());
-    let wanted = serde_json::json!({"destination": "/topic/news", "recovered": true, "replayed": "2"});
+    let wanted = serde_json::json!({"destination": "/topic/news", "recovered": true, "replayed": "2", "position": from});
     assert_eq!(resumed, wanted);
     let bodies = [
         json(&subscribed.out())["body"].clone(),
@@ -336,6 +353,7 @@ async fn a_subscription_that_was_cut_off_gets_what_it_missed() {
         .set("HERALD_URL", &format!("http://{}", proxy.address()))
         .start();
     assert!(subscribed.error().contains("subscribed to /topic/news"));
+    assert!(json(&subscribed.out())["position"].is_string());
     let publish = async |body: &[u8]| {
         let answer = herald
             .request("POST", "/api/v1/broadcast/topic/news", &[], body)
@@ -376,6 +394,8 @@ async fn a_subscription_ends_when_asked_to_or_when_coming_back_cannot_help() {
     until_online(&herald, &[]).await;
 
     let subscribed = Cli::of(&herald, "subscribe /topic/a").start();
+    // That it is subscribed, and from which position on.
+    subscribed.error();
     subscribed.error();
     let path = "/api/v1/users/test1/sessions";
     assert_eq!(

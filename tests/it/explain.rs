@@ -156,6 +156,7 @@ async fn only_an_administrator_is_told() {
         ("GET", "/api/v1/instances"),
         ("GET", "/api/v1/debug/log"),
         ("PUT", "/api/v1/debug/log"),
+        ("GET", "/api/v1/debug/log/lines"),
         // Publishing is open to anyone here; which sessions exist is not.
         ("POST", "/api/v1/notifications?dry_run=true"),
     ] {

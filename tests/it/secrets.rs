@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::cli::bundle::unpack;
+use crate::cli::command::Cli;
 use crate::support::cluster::until;
 use crate::support::cluster_client::Browser;
 use crate::support::nats::{NatsServer, RawPublisher};
@@ -583,6 +585,32 @@ async fn users_file(world: &mut World) {
     std::fs::write(&path, old).unwrap();
 }
 
+/// What somebody who helps is sent.
+async fn bundle(world: &World) {
+    let path = |name: &str| world.folder.path().join(name);
+    let text = |name: &str| path(name).to_string_lossy().into_owned();
+    let line = "support-bundle --admin-url";
+    let url = format!("http://{}", world.herald.address);
+    let cli = Cli::new(line)
+        .argument(&url)
+        .set("HERALD_URL", &url)
+        .set("HERALD_KEY", &world.key);
+    let cli = cli.argument("--config").argument(&text("herald.toml"));
+    let cli = cli.argument("--output").argument(&text("bundle.tar.gz"));
+    let cli = cli
+        .set("HERALD_BUS__URL", &world.nats.url())
+        .set("HERALD_AUTH__USERS_FILE", &text("users.toml"));
+    let ended = cli.run().await;
+    assert_eq!((ended.code, &*ended.error), (Some(0), ""), "{ended:?}");
+    let files = unpack(&path("bundle.tar.gz"));
+    // At this level it has all that was said lately.
+    assert!(String::from_utf8_lossy(&files["log.txt"]).contains("\"level\":\"DEBUG\""));
+    assert!(files.contains_key("doctor.jsonl") && files.contains_key("configuration.toml"));
+    for (name, content) in &files {
+        world.planted.assert_absent(name, content);
+    }
+}
+
 #[tokio::test]
 async fn nothing_that_is_said_holds_a_secret_or_a_body() {
     let mut world = World::start().await;
@@ -625,6 +653,8 @@ async fn nothing_that_is_said_holds_a_secret_or_a_body() {
             .await;
         world.planted.assert_absent(path, &answer.body);
     }
+
+    bundle(&world).await;
 
     let World { herald, planted, .. } = world;
     let said = herald.stop().await;

@@ -88,6 +88,7 @@ const REFUSED: &[Case] = &[
     ("login.delay = '1m'", None, "login.delay_max"),
     ("instance.name = ' x'", None, "blanks around them"),
     ("log.level = 'inof'", None, "expected a level"),
+    ("log.recent_bytes = '17MiB'", None, "expected 0B to 16MiB"),
     ("audit.queue_lines = 0", None, "expected 1 to 1000000"),
     ("audit.groups = 0", None, "expected 1 to 65536"),
     ("audit.names = 'hash'", None, "expected plain or hashed"),

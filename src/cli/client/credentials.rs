@@ -11,7 +11,7 @@ use crate::setting::Secret;
 const FILE_MAX_BYTES: u64 = 64 << 10;
 
 /// Looks up a variable.
-pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(in crate::cli) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The text of a variable. An empty one counts as not set.
 pub(super) fn variable(env: Environment<'_>, name: &str) -> Result<Option<String>, ClientError> {
@@ -31,7 +31,12 @@ pub(super) fn login(args: &ServerArgs, env: Environment<'_>) -> Result<Option<Lo
     if args.login.is_none()
         && let Some(secret) = secret(&args.token_file, env, "HERALD_TOKEN")?
     {
-        return Ok(Some(Login { user: None, secret }));
+        let file = args.token_file.clone();
+        return Ok(Some(Login {
+            user: None,
+            secret,
+            file,
+        }));
     }
     let user = match &args.login {
         Some(user) => Some(user.clone()),
@@ -57,6 +62,7 @@ pub(super) fn login(args: &ServerArgs, env: Environment<'_>) -> Result<Option<Lo
     Ok(Some(Login {
         user: Some(user),
         secret: password,
+        file: args.password_file.clone(),
     }))
 }
 
@@ -78,7 +84,7 @@ fn secret(
 }
 
 /// Reads one secret without its end of line.
-fn read(path: &Path) -> Result<Secret, ClientError> {
+pub(super) fn read(path: &Path) -> Result<Secret, ClientError> {
     let wrong = |why: &dyn std::fmt::Display| ClientError::Usage(format!("{}: {why}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
     let mut text = zeroize::Zeroizing::new(String::with_capacity(1 << 10));

@@ -4,7 +4,7 @@ use http::Uri;
 
 /// A host, its port, whether to use TLS, and the path before every route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Endpoint {
+pub(in crate::cli) struct Endpoint {
     /// A name or an address, without the brackets of an IPv6 address.
     pub host: String,
     /// The port.

@@ -19,6 +19,8 @@ pub enum ClientError {
     Refused(String),
     /// Herald asks to come again later.
     TryLater(String),
+    /// A stage of a probe failed, which has this exit code.
+    Stage(u8, String),
     /// Anything else, such as a destination that does not exist.
     Failure(String),
     /// Nobody reads the output any more. Not an error.
@@ -33,6 +35,7 @@ impl ClientError {
             Self::Unavailable(_) => exit::UNAVAILABLE,
             Self::Refused(_) => exit::REFUSED,
             Self::TryLater(_) => exit::TRY_LATER,
+            Self::Stage(code, _) => *code,
             Self::Failure(_) | Self::OutputClosed => exit::FAILURE,
         }
     }
@@ -54,6 +57,7 @@ impl ClientError {
             Self::Unavailable(words) => Self::Unavailable(reword(words)),
             Self::Refused(words) => Self::Refused(reword(words)),
             Self::TryLater(words) => Self::TryLater(reword(words)),
+            Self::Stage(code, words) => Self::Stage(code, reword(words)),
             Self::Failure(words) => Self::Failure(reword(words)),
             Self::OutputClosed => Self::OutputClosed,
         }
@@ -67,6 +71,7 @@ impl fmt::Display for ClientError {
             | Self::Unavailable(words)
             | Self::Refused(words)
             | Self::TryLater(words)
+            | Self::Stage(_, words)
             | Self::Failure(words) => f.write_str(words),
             Self::OutputClosed => f.write_str("nobody reads the output"),
         }
@@ -132,7 +137,11 @@ mod tests {
             (4409, 1),
         ] {
             let words = "why".to_owned();
-            let error = ClientError::from(End::Closed { code: close, words });
+            let error = ClientError::from(End::Closed {
+                code: close,
+                words,
+                reason: None,
+            });
             assert_eq!(error.exit_code(), code, "{close}");
             assert_eq!(error.to_string(), format!("why (close code {close})"));
         }

@@ -53,7 +53,8 @@ mod tests {
 
     fn closed(code: u16) -> End {
         let words = String::new();
-        End::Closed { code, words }
+        let reason = None;
+        End::Closed { code, words, reason }
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Answer {
         }
     }
 
+    /// Its body, whatever the status.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// A refusal in words: the status, what is wrong, and what to do.
     fn refusal(&self) -> String {
         let status = self.status;

@@ -40,6 +40,9 @@ pub(super) struct ResumedJson<'a> {
     replayed: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// From where on it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<&'a str>,
 }
 
 /// A position as an option.
@@ -82,22 +85,26 @@ impl Places {
         place.position.as_deref()
     }
 
+    /// What history says of this destination: the position up to which it has been read, if it is kept.
+    pub(super) fn position(&self, number: usize) -> Option<&str> {
+        let place = self.0.get(number).filter(|place| place.is_kept)?;
+        place.position.as_deref()
+    }
+
     /// A SUBSCRIBE was answered: which, and how it was resumed if it came with a position.
-    pub(super) fn answered(&mut self, receipt: &ReceivedFrame) -> Option<(usize, Resumed)> {
+    pub(super) fn answered(&mut self, receipt: &ReceivedFrame) -> Option<(usize, Option<Resumed>)> {
         let number = receipt.headers.get("receipt-id")?.parse::<usize>().ok()?;
         let place = self.0.get_mut(number)?;
         let position = receipt.headers.get("position").map(str::to_owned);
         place.is_kept = position.is_some();
         let before = std::mem::replace(&mut place.position, position);
         let header = |name| receipt.headers.get(name).unwrap_or_default().to_owned();
-        before.map(|_| {
-            let resumed = match receipt.headers.get("recovered") {
-                Some("true") => Resumed::Recovered(header("replayed")),
-                Some(_) => Resumed::Gap(header("reason")),
-                None => Resumed::Unknown,
-            };
-            (number, resumed)
-        })
+        let resumed = before.map(|_| match receipt.headers.get("recovered") {
+            Some("true") => Resumed::Recovered(header("replayed")),
+            Some(_) => Resumed::Gap(header("reason")),
+            None => Resumed::Unknown,
+        });
+        Some((number, resumed))
     }
 
     /// A MESSAGE has been printed.
@@ -120,7 +127,7 @@ impl Resumed {
         matches!(self, Self::Recovered(_))
     }
 
-    pub(super) fn as_json<'a>(&'a self, destination: &'a str) -> ResumedJson<'a> {
+    pub(super) fn as_json<'a>(&'a self, destination: &'a str, position: Option<&'a str>) -> ResumedJson<'a> {
         let (replayed, reason) = match self {
             Self::Recovered(replayed) => (Some(replayed.as_str()), None),
             Self::Gap(reason) => (None, Some(reason.as_str())),
@@ -131,6 +138,7 @@ impl Resumed {
             recovered: self.is_recovered(),
             replayed,
             reason,
+            position,
         }
     }
 }
@@ -175,13 +183,15 @@ mod tests {
             let headers = [("receipt-id", id), ("position", position)];
             frame(ServerCommand::Receipt, headers)
         };
-        assert_eq!(places.answered(&receipt("0", "7-1")), None);
+        assert_eq!(places.answered(&receipt("0", "7-1")), Some((0, None)));
         assert_eq!(places.after("0"), Some("7-1"));
+        assert_eq!((places.position(0), places.position(1)), (Some("7-1"), None));
         places.has_come(&message("0", "7-5.2"));
         assert_eq!(places.after("0"), Some("7-5.2"));
         // Of what is not kept an id is no position.
         let plain = frame(ServerCommand::Receipt, [("receipt-id", "1")]);
-        assert_eq!(places.answered(&plain), None);
+        assert_eq!(places.answered(&plain), Some((1, None)));
+        assert_eq!(places.position(1), None);
         places.has_come(&message("1", "01JDE"));
         assert_eq!(places.after("1"), None);
     }
@@ -198,6 +208,7 @@ mod tests {
         let (place, resumed) = places
             .answered(&frame(ServerCommand::Receipt, recovered))
             .unwrap();
+        let resumed = resumed.unwrap();
         assert_eq!((place, resumed.is_recovered()), (0, true));
         assert_eq!(resumed.to_string(), "recovered, 3 missed while away");
         let gap = [
@@ -206,7 +217,7 @@ mod tests {
             ("reason", "history-off"),
         ];
         let (place, resumed) = places.answered(&frame(ServerCommand::Receipt, gap)).unwrap();
-        assert_eq!((place, resumed), (1, Resumed::Gap("history-off".into())));
+        assert_eq!((place, resumed), (1, Some(Resumed::Gap("history-off".into()))));
         assert_eq!(places.after("1"), None);
     }
 

@@ -12,17 +12,21 @@ use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use beat::{Beat, HEARTBEAT_MS};
+
 use super::connection::{self, Connection};
 use super::{Login, Server};
 use crate::stomp::client::{ReceivedFrame, ServerCommand, decode_server, encode_client};
 use crate::stomp::{Command, Version};
 
+mod beat;
+
 /// The largest message accepted. Herald's own bound on a body is smaller by default.
 const MESSAGE_MAX_BYTES: usize = 64 << 20;
 /// From the upgrade to CONNECTED: a password may wait for its turn.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// The heart-beat requested in both directions.
-const HEARTBEAT_MS: u64 = 10_000;
+/// Where a session presents its credential again.
+const RENEWAL: &str = "/app/herald/auth";
 /// How long a goodbye may take.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -39,6 +43,8 @@ pub(super) enum End {
         code: u16,
         /// The ERROR's words, else the Close frame's.
         words: String,
+        /// The ERROR's `herald-reason`.
+        reason: Option<String>,
     },
     /// What was received is not STOMP.
     NotStomp(String),
@@ -49,11 +55,21 @@ impl fmt::Display for End {
         match self {
             Self::Lost(words) => f.write_str(words),
             Self::NoUpgrade(status) => write!(f, "no WebSocket: {status}"),
-            Self::Closed { code, words } => write!(f, "{words} (close code {code})"),
+            Self::Closed { code, words, .. } => write!(f, "{words} (close code {code})"),
             Self::NotStomp(words) => write!(f, "not STOMP: {words}"),
         }
     }
 }
+
+impl End {
+    /// Whether the session lived as long as its credential, and may come back with a new one.
+    pub(super) fn is_expired(&self) -> bool {
+        matches!(self, Self::Closed { reason: Some(reason), .. } if reason == "token-expired")
+    }
+}
+
+/// A WebSocket on which nobody has logged in.
+pub(super) struct Upgraded(WebSocketStream<Connection>);
 
 /// An open session.
 pub(super) struct Session {
@@ -63,42 +79,11 @@ pub(super) struct Session {
     pub user: String,
     /// The instance's name.
     pub instance: String,
+    /// How long the session lives, if it ends by itself (CONNECTED's `expires-in`).
+    pub lives: Option<Duration>,
     beat: Beat,
-    error: Option<String>,
-}
-
-/// What the heart-beat requires of both sides.
-struct Beat {
-    send: Option<Duration>,
-    sent: Instant,
-    expect: Option<Duration>,
-    heard: Instant,
-}
-
-impl Beat {
-    /// The outcome of CONNECTED's `heart-beat`.
-    fn agreed(header: Option<&str>, now: Instant) -> Self {
-        let (theirs, wanted) = header.and_then(|text| text.split_once(',')).unwrap_or_default();
-        let agreed = |text: &str| match text.trim().parse::<u64>() {
-            Ok(0) | Err(_) => None,
-            Ok(ms) => Some(Duration::from_millis(ms.clamp(HEARTBEAT_MS, 3_600_000))),
-        };
-        Self {
-            // A little early; the other side gets twice its time.
-            send: agreed(wanted).map(|interval| interval * 4 / 5),
-            sent: now,
-            expect: agreed(theirs).map(|interval| interval * 5 / 2),
-            heard: now,
-        }
-    }
-
-    /// When something is to be done next.
-    fn next(&self) -> Instant {
-        let far = self.heard + Duration::from_secs(3_600);
-        let send = self.send.map_or(far, |interval| self.sent + interval);
-        let give_up = self.expect.map_or(far, |interval| self.heard + interval);
-        send.min(give_up)
-    }
+    /// The words and the `herald-reason` of an ERROR.
+    error: Option<(String, Option<String>)>,
 }
 
 impl Session {
@@ -107,10 +92,9 @@ impl Session {
     /// # Errors
     /// Why there is no session.
     pub(super) async fn open(server: &Server, ws_path: &str, login: &Login) -> Result<Self, End> {
-        let connection = connection::connect(server).await.map_err(End::Lost)?;
         let opening = async {
-            let socket = upgrade(server, ws_path, connection).await?;
-            Self::log_in(socket, &server.endpoint.host, login).await
+            let upgraded = Self::connect(server, ws_path).await?;
+            Self::log_in(upgraded, server, login).await
         };
         match timeout(LOGIN_TIMEOUT, Box::pin(opening)).await {
             Ok(outcome) => outcome,
@@ -121,20 +105,38 @@ impl Session {
         }
     }
 
-    async fn log_in(socket: WebSocketStream<Connection>, host: &str, login: &Login) -> Result<Self, End> {
+    /// Connects, without a login.
+    ///
+    /// # Errors
+    /// Why there is no connection, or no WebSocket.
+    pub(super) async fn connect(server: &Server, ws_path: &str) -> Result<Upgraded, End> {
+        let connection = connection::connect(server).await.map_err(End::Lost)?;
+        upgrade(server, ws_path, connection).await.map(Upgraded)
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// Why there is no session.
+    pub(super) async fn log_in(
+        Upgraded(socket): Upgraded,
+        server: &Server,
+        login: &Login,
+    ) -> Result<Self, End> {
         let now = Instant::now();
         let mut session = Self {
             socket,
             version: Version::V1_0,
             user: String::new(),
             instance: String::new(),
+            lives: None,
             beat: Beat::agreed(None, now),
             error: None,
         };
         let heartbeat = format!("{HEARTBEAT_MS},{HEARTBEAT_MS}");
         let mut headers = vec![
             ("accept-version", "1.2"),
-            ("host", host),
+            ("host", &*server.endpoint.host),
             ("heart-beat", &*heartbeat),
             ("passcode", login.secret.expose()),
         ];
@@ -153,6 +155,7 @@ impl Session {
         session.version = Version::V1_2;
         session.user = header("user-name");
         session.instance = header("instance");
+        session.lives = expires_in(&connected);
         session.beat = Beat::agreed(connected.headers.get("heart-beat"), Instant::now());
         Ok(session)
     }
@@ -190,6 +193,21 @@ impl Session {
             Err(_) => Message::Binary(frame),
         };
         self.write(message).await
+    }
+
+    /// Presents a credential again, for a session that ends by itself; the RECEIPT with this id has the new `expires-in`.
+    ///
+    /// # Errors
+    /// The session's end.
+    pub(super) async fn renew(&mut self, login: &Login, receipt: &str) -> Result<(), End> {
+        let secret = login.secret.expose();
+        let bearer = zeroize::Zeroizing::new(format!("Bearer {secret}"));
+        let mut headers = vec![("destination", RENEWAL), ("receipt", receipt)];
+        match &login.user {
+            Some(user) => headers.extend([("login", &**user), ("passcode", secret)]),
+            None => headers.push(("Authorization", &bearer)),
+        }
+        self.send(Command::Send, &headers).await
     }
 
     /// Waits for the RECEIPT with this id. Frames in between are lost.
@@ -236,8 +254,8 @@ impl Session {
                         Some(frame) => (u16::from(frame.code), frame.reason.as_str()),
                         None => (1005, "closed"),
                     };
-                    let words = self.error.take().unwrap_or_else(|| reason.to_owned());
-                    return Err(End::Closed { code, words });
+                    let (words, reason) = self.error.take().unwrap_or_else(|| (reason.to_owned(), None));
+                    return Err(End::Closed { code, words, reason });
                 }
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => return Err(End::Lost(format!("connection lost: {error}"))),
@@ -248,7 +266,8 @@ impl Session {
                 .map_err(|fault| End::NotStomp(fault.to_string()))?;
             match frame {
                 Some(frame) if frame.command == ServerCommand::Error => {
-                    self.error = frame.headers.get("message").map(Into::into);
+                    let header = |name| frame.headers.get(name).map(str::to_owned);
+                    self.error = header("message").map(|words| (words, header("herald-reason")));
                 }
                 Some(frame) => return Ok(frame),
                 None => {}
@@ -299,6 +318,12 @@ impl Session {
     }
 }
 
+/// How long the session lives from now on, where it ends by itself.
+pub(super) fn expires_in(frame: &ReceivedFrame) -> Option<Duration> {
+    let ms = frame.headers.get("expires-in")?.parse().ok()?;
+    Some(Duration::from_millis(ms))
+}
+
 async fn upgrade(
     server: &Server,
     ws_path: &str,
@@ -319,28 +344,5 @@ async fn upgrade(
         Ok((socket, _)) => Ok(socket),
         Err(SocketError::Http(answer)) => Err(End::NoUpgrade(answer.status())),
         Err(error) => Err(End::Lost(format!("no WebSocket: {error}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_heart_beat_is_the_slower_of_both_sides() {
-        let now = Instant::now();
-        #[track_caller]
-        fn check(header: Option<&str>, now: Instant, expected: (Option<u64>, Option<u64>)) {
-            let beat = Beat::agreed(header, now);
-            let secs = |interval: Option<Duration>| interval.map(|interval| interval.as_secs());
-            assert_eq!((secs(beat.send), secs(beat.expect)), expected, "{header:?}");
-        }
-        check(None, now, (None, None));
-        check(Some("0,0"), now, (None, None));
-        check(Some("5000,5000"), now, (Some(8), Some(25)));
-        check(Some("20000,0"), now, (None, Some(50)));
-        check(Some("0,20000"), now, (Some(16), None));
-        check(Some("x"), now, (None, None));
-        check(Some("99999999999999999999,1"), now, (Some(8), None));
     }
 }

@@ -1,4 +1,5 @@
-//! `herald subscribe`: prints what arrives at destinations, reconnects after a loss, and has what it missed sent to it.
+//! `herald subscribe`: prints what arrives at destinations, reconnects after a loss, has what it missed sent to it, and lives
+//! over the end of its token.
 
 use std::io::Write;
 use std::time::Duration;
@@ -7,10 +8,14 @@ use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 
 use super::reconnect::{Backoff, may_come_back};
+use super::renewal::{self, Renewal, Step};
 use super::resume::{Places, position};
-use super::session::{End, Session};
+use super::session::{End, Session, expires_in};
 use super::{ClientError, Login, Server, ServerArgs, paint, show};
 use crate::stomp::client::{ReceivedFrame, ServerCommand};
+
+/// The receipt of a renewal. Those of the subscriptions are numbers.
+const RENEWED: &str = "renewed";
 
 /// STOMP's ack modes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -94,7 +99,7 @@ impl From<std::io::Error> for Stop {
 /// Herald's refusal, a loss without permission to reconnect, or an output that fails.
 pub async fn run(args: SubscribeArgs) -> Result<(), ClientError> {
     let server = Server::new(&args.server)?;
-    let login = server.require_login()?;
+    let login = server.require_login()?.clone();
     let places = Places::new(args.destinations.len(), &args.from)?;
     let mut following = Following {
         args: &args,
@@ -115,10 +120,11 @@ pub async fn run(args: SubscribeArgs) -> Result<(), ClientError> {
             Stop::End(end, lasted) => (end, lasted),
         };
         had_one |= lasted.is_some();
-        let comes_back = may_come_back(&end) && !args.once && (had_one || args.wait);
-        if !comes_back {
+        let may = may_come_back(&end) || (end.is_expired() && following.has_a_new_credential());
+        if !may || args.once || !(had_one || args.wait) {
             return Err(end.into());
         }
+        following.read_the_token_again();
         let pause = backoff.after(&end, lasted.unwrap_or_default(), fastrand::f64());
         paint::notice(
             paint::WARN,
@@ -134,7 +140,8 @@ pub async fn run(args: SubscribeArgs) -> Result<(), ClientError> {
 struct Following<'a> {
     args: &'a SubscribeArgs,
     server: &'a Server,
-    login: &'a Login,
+    /// What was presented last.
+    login: Login,
     /// How many messages are left to print. `None` means no end.
     left: Option<u64>,
     /// How far each destination has been read.
@@ -144,7 +151,7 @@ struct Following<'a> {
 impl Following<'_> {
     /// One session from its beginning to its end.
     async fn follow(&mut self, mut interrupted: std::pin::Pin<&mut impl Future<Output = ()>>) -> Stop {
-        let opening = Session::open(self.server, &self.args.ws_path, self.login);
+        let opening = Session::open(self.server, &self.args.ws_path, &self.login);
         let opened = tokio::select! {
             opened = Box::pin(opening) => opened,
             () = interrupted.as_mut() => return Stop::Done,
@@ -181,9 +188,23 @@ impl Following<'_> {
                     .map_err(end)?;
             }
             let mut receipts = 0;
+            let mut renewal = Renewal::of(session.lives, Instant::now());
+            let mut presented = None;
             while self.left != Some(0) {
-                let frame = session.next().await.map_err(end)?;
+                let frame = tokio::select! {
+                    frame = session.next() => frame.map_err(end)?,
+                    () = due(renewal.next()) => {
+                        if let Some(login) = self.renew(session, &mut renewal).await? {
+                            presented = Some(login);
+                        }
+                        continue;
+                    }
+                };
                 match frame.command {
+                    ServerCommand::Receipt if frame.headers.get("receipt-id") == Some(RENEWED) => {
+                        renewal = renewed(&frame);
+                        self.login = presented.take().unwrap_or_else(|| self.login.clone());
+                    }
                     ServerCommand::Receipt => {
                         receipts += 1;
                         self.resumed(&frame)?;
@@ -209,22 +230,64 @@ impl Following<'_> {
         let destinations = self.args.destinations.join(", ");
         let text = format!("{user} at {instance}: subscribed to {destinations}");
         paint::notice(paint::GOOD, &text);
+        for (place, destination) in self.args.destinations.iter().enumerate() {
+            if let Some(position) = self.places.position(place) {
+                paint::notice(paint::DIM, &format!("{destination}: from {position} on"));
+            }
+        }
     }
 
-    /// Says how a subscription that came with a position was resumed.
+    /// Presents the credential again, if there is a new one. Returns what was presented.
+    async fn renew(&self, session: &mut Session, renewal: &mut Renewal) -> Result<Option<Login>, Stop> {
+        match renewal.step(&self.login, Instant::now()) {
+            Step::Present(login) => {
+                session.renew(&login, RENEWED).await.map_err(end)?;
+                return Ok(Some(login));
+            }
+            Step::Wait => {}
+            Step::Unreadable(words) => paint::notice(paint::WARN, &words),
+        }
+        Ok(None)
+    }
+
+    /// Whether a new session could be let in where the last one's credential has ended.
+    fn has_a_new_credential(&self) -> bool {
+        renewal::after_the_end(&self.login).is_some()
+    }
+
+    /// For the next session.
+    fn read_the_token_again(&mut self) {
+        if let Some(login) = renewal::after_the_end(&self.login) {
+            self.login = login;
+        }
+    }
+
+    /// Says where a subscription stands, and how it was resumed if it came with a position.
     fn resumed(&mut self, receipt: &ReceivedFrame) -> Result<(), Stop> {
-        let Some((place, resumed)) = self.places.answered(receipt) else {
-            return Ok(());
+        let answered = self.places.answered(receipt);
+        let (place, resumed) = match answered {
+            Some((place, Some(resumed))) => (place, resumed),
+            Some((place, None)) => return self.stands(place),
+            None => return Ok(()),
         };
         let destination = self.args.destinations.get(place).map_or("", String::as_str);
         if self.args.json {
-            paint::json_line(&resumed.as_json(destination))?;
+            paint::json_line(&resumed.as_json(destination, self.places.position(place)))?;
         }
         let style = match resumed.is_recovered() {
             true => paint::GOOD,
             false => paint::WARN,
         };
         paint::notice(style, &format!("{destination}: {resumed}"));
+        Ok(())
+    }
+
+    /// Says from where on a subscription gets everything: who begins there with --from misses nothing, even if nothing ever comes.
+    fn stands(&self, place: usize) -> Result<(), Stop> {
+        let destination = self.args.destinations.get(place).map_or("", String::as_str);
+        if let Some(position) = self.places.position(place).filter(|_| self.args.json) {
+            paint::json_line(&serde_json::json!({"destination": destination, "position": position}))?;
+        }
         Ok(())
     }
 
@@ -243,6 +306,25 @@ impl Following<'_> {
         }
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(())
+    }
+}
+
+/// The session lives on.
+fn renewed(receipt: &ReceivedFrame) -> Renewal {
+    let lives = expires_in(receipt);
+    let words = match lives {
+        Some(lives) => format!("renewed for {} s", lives.as_secs()),
+        None => "renewed".to_owned(),
+    };
+    paint::notice(paint::DIM, &words);
+    Renewal::of(lives, Instant::now())
+}
+
+/// Waits for this moment, if there is one.
+async fn due(next: Option<Instant>) {
+    match next {
+        Some(next) => tokio::time::sleep_until(next).await,
+        None => std::future::pending().await,
     }
 }
 

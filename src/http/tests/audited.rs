@@ -36,7 +36,7 @@ fn request(method: &str, path: &str, key: &str, body: &'static str) -> Request<B
 #[tokio::test]
 async fn every_request_to_a_route_of_operators_is_one_line() {
     let fixture = Fixture::new(Access::Keys, &Config::default());
-    let rows: [(&str, &str, &str, u16, Value); 20] = [
+    let rows: [(&str, &str, &str, u16, Value); 21] = [
         (
             "DELETE",
             "/api/v1/users/%C3%A4%20b/sessions",
@@ -113,6 +113,13 @@ async fn every_request_to_a_route_of_operators_is_one_line() {
             "",
             404,
             json!({"event": "get-log-level", "outcome": "refused", "reason": "not-found"}),
+        ),
+        (
+            "GET",
+            "/api/v1/debug/log/lines",
+            "",
+            404,
+            json!({"event": "get-log-lines", "outcome": "refused", "reason": "not-found"}),
         ),
         (
             "PUT",
@@ -228,7 +235,7 @@ async fn every_request_to_a_route_of_operators_is_one_line() {
     let count = of_operators
         .filter(|route| route["security"][0]["key"] == json!(["admin"]))
         .count();
-    assert_eq!(count, 12);
+    assert_eq!(count, 13);
     // Nobody else's: no publisher's, no reader's, and no stranger's.
     let lines = asked_for(&fixture, 0).len();
     for (method, path, key) in [

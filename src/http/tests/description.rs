@@ -4,7 +4,7 @@ use super::*;
 use crate::origins::Origins;
 
 /// docs/rest.md, as OpenAPI writes paths.
-pub(super) const ROUTES: [(&str, &str); 24] = [
+pub(super) const ROUTES: [(&str, &str); 25] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),
@@ -23,6 +23,7 @@ pub(super) const ROUTES: [(&str, &str); 24] = [
     ("delete", "/api/v1/revocations/{id}"),
     ("get", "/api/v1/debug/log"),
     ("put", "/api/v1/debug/log"),
+    ("get", "/api/v1/debug/log/lines"),
     ("put", "/api/v1/debug/users/{user}"),
     ("put", "/api/v1/debug/sessions/{session}"),
     ("get", "/livez"),

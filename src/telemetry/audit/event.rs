@@ -13,6 +13,8 @@ pub enum Event {
     SetLogLevel,
     /// The log's level is read.
     GetLogLevel,
+    /// The newest lines of the log are read.
+    GetLogLines,
     /// A user's or a session's notifications are traced for a while, or no longer.
     DebugSampling,
     /// Samples of what is fanned out, by destination.
@@ -59,10 +61,11 @@ pub enum Event {
 
 impl Event {
     /// All of them, in their order.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::DisconnectUser,
         Self::SetLogLevel,
         Self::GetLogLevel,
+        Self::GetLogLines,
         Self::DebugSampling,
         Self::Tap,
         Self::Explain,
@@ -88,10 +91,11 @@ impl Event {
 
     /// Those that routes of operators have.
     #[cfg(test)]
-    pub(crate) const OF_OPERATORS: [Self; 10] = [
+    pub(crate) const OF_OPERATORS: [Self; 11] = [
         Self::DisconnectUser,
         Self::SetLogLevel,
         Self::GetLogLevel,
+        Self::GetLogLines,
         Self::DebugSampling,
         Self::Tap,
         Self::Explain,

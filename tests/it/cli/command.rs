@@ -118,6 +118,16 @@ impl Started {
         self.error.recv_timeout(PATIENCE).expect("a line of its errors")
     }
 
+    /// The next line of standard error, where time itself is waited for.
+    pub fn error_within(&self, time: Duration) -> String {
+        self.error.recv_timeout(time).expect("a line of its errors")
+    }
+
+    /// What else is in standard error by now.
+    pub fn more_errors(&self) -> Vec<String> {
+        self.error.try_iter().collect()
+    }
+
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args(["-s", name, &pid]).status();

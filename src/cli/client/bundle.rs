@@ -1,0 +1,106 @@
+//! What a support bundle has of a running Herald: its answers, one a file. Knows no archive.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::rest::Rest;
+use super::{ClientError, Server, ServerArgs, endpoint_of};
+use crate::setting::Secret;
+
+/// Secrets shorter than this are words that may stand anywhere, such as the demo's `test`.
+const SECRET_MIN_BYTES: usize = 8;
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct RunningArgs {
+    /// Where /metrics and /api/v1/debug stand, with http.admin_listen.
+    #[arg(long, value_name = "URL")]
+    pub admin_url: Option<String>,
+    /// Where Herald is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// A part of the bundle: its file, and what is in it, or why there is nothing.
+#[derive(Debug)]
+pub struct Part {
+    /// The file's name.
+    pub name: String,
+    /// Its bytes, or why there are none.
+    pub content: Result<Vec<u8>, String>,
+}
+
+#[derive(Deserialize)]
+struct LogLines {
+    lines: Vec<String>,
+}
+
+/// The routes that are asked, and the files that they become; `true`: where the debug routes stand.
+const ROUTES: [(&str, &str, bool); 6] = [
+    ("readyz.json", "/readyz", true),
+    ("instances.json", "/api/v1/instances", false),
+    ("users.json", "/api/v1/users", false),
+    ("log-level.json", "/api/v1/debug/log", true),
+    ("metrics.txt", "/metrics", true),
+    ("openapi.json", "/api/openapi.json", false),
+];
+const LOG: (&str, &str) = ("log.txt", "/api/v1/debug/log/lines");
+
+/// Asks for everything. What cannot be had does not keep the rest away. Returns the parts, and what must not stand in any of them.
+///
+/// # Errors
+/// The command line is wrong.
+pub async fn collect(args: &RunningArgs) -> Result<(Vec<Part>, Vec<Secret>), ClientError> {
+    let server = Server::new(&args.server)?;
+    let admin = Server {
+        endpoint: match &args.admin_url {
+            Some(url) => endpoint_of(url)?,
+            None => server.endpoint.clone(),
+        },
+        ..server.clone()
+    };
+    let (mut rest, mut admin_rest) = (Rest::new(&server), Rest::new(&admin));
+    let mut parts = Vec::new();
+    for (name, path, is_admin) in ROUTES {
+        let rest = if is_admin { &mut admin_rest } else { &mut rest };
+        let content = get(rest, name, path).await;
+        let name = name.to_owned();
+        parts.push(Part { name, content });
+    }
+    let (name, path) = LOG;
+    let lines = match admin_rest.get(path, Duration::ZERO).await {
+        Ok(answer) => answer.json::<LogLines>().map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let content = lines.map(|found| {
+        // Of an instance that runs at a terminal they have colours.
+        let lines = found
+            .lines
+            .iter()
+            .map(|line| format!("{}\n", anstream::adapter::strip_str(line)));
+        lines.collect::<String>().into_bytes()
+    });
+    let name = name.to_owned();
+    parts.push(Part { name, content });
+    let secrets = server
+        .login
+        .into_iter()
+        .map(|login| login.secret)
+        .chain(server.key);
+    let secrets = secrets.filter(|secret| secret.expose().len() >= SECRET_MIN_BYTES);
+    Ok((parts, secrets.collect()))
+}
+
+/// An answer's body. That of `/readyz` counts whatever the status: it says what is wrong.
+async fn get(rest: &mut Rest<'_>, name: &str, path: &str) -> Result<Vec<u8>, String> {
+    let answer = rest
+        .get(path, Duration::ZERO)
+        .await
+        .map_err(|error| error.to_string())?;
+    match answer.require_success() {
+        Err(error) if name != "readyz.json" => Err(error.to_string()),
+        _ => Ok(answer.body().to_vec()),
+    }
+}
