@@ -42,6 +42,18 @@ impl Guard {
             Self::Admin(_) => Some(Scope::Admin),
         }
     }
+
+    /// Tells that `who` has proven itself, and `lacks` what it takes: `no-role` or `no-scope`.
+    pub(super) fn refuses(self, audit: &Audit, who: &str, address: IpAddr, lacks: &'static str) {
+        let action = match self {
+            Self::Admin(event) => return audit.operator_refused(event, who, address, lacks),
+            Self::Open => return,
+            Self::Publish => "publishing",
+            Self::Read => "reading",
+            Self::Metrics => "reading metrics",
+        };
+        audit.lacks(who, address, action, lacks);
+    }
 }
 
 /// What an operator's request is about: its handler says so as soon as it has read it. An extension of the request.

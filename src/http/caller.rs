@@ -192,7 +192,7 @@ pub(crate) async fn authorize<'a>(
             );
             granted
                 .await
-                .inspect_err(|denied| tell(&state.audit, denied, headers, address))?
+                .inspect_err(|denied| tell(&state.audit, guard, denied, headers, address))?
         }
     };
     match &caller {
@@ -205,8 +205,16 @@ pub(crate) async fn authorize<'a>(
     Ok(Admitted { caller, told })
 }
 
-/// Tells of a key that is none, or none any more; of users and tokens [`Authenticator`] does.
-fn tell(audit: &Audit, denied: &Denied, headers: &HeaderMap, address: IpAddr) {
+/// Tells of a key that is none, or none any more, and of whoever has proven itself and may not do this; of users and tokens that
+/// are refused [`Authenticator`] does.
+fn tell(audit: &Audit, guard: Guard, denied: &Denied, headers: &HeaderMap, address: IpAddr) {
+    if let (ApiError::Forbidden(_), Some(caller)) = (&denied.error, &denied.caller) {
+        let lacks = match caller {
+            Caller::User(_) => "no-role",
+            Caller::Anyone | Caller::Key(_) | Caller::Certificate(_) => "no-scope",
+        };
+        return guard.refuses(audit, &caller.to_string(), address, lacks);
+    }
     let reason = match (&denied.error, presented(headers)) {
         (ApiError::KeyEnded, _) => "key-ended",
         (ApiError::Unauthenticated, Presented::Bearer(_)) => "key",
@@ -297,14 +305,16 @@ async fn user(
 ) -> Result<Caller, Denied> {
     let is_token = matches!(credential, Credential::Token(_));
     match authenticator.authenticate(credential, from).await {
-        Ok(principal) if access::role_grants(&principal, scope) => {
+        Ok(principal) => {
             authenticator.audit().logged_in(Event::Login, &principal, from.address);
-            Ok(Caller::User(principal))
+            match access::role_grants(&principal, scope) {
+                true => Ok(Caller::User(principal)),
+                false => Err(Denied {
+                    error: ApiError::Forbidden("the user does not have the role for this"),
+                    caller: Some(Caller::User(principal)),
+                }),
+            }
         }
-        Ok(principal) => Err(Denied {
-            error: ApiError::Forbidden("the user does not have the role for this"),
-            caller: Some(Caller::User(principal)),
-        }),
         Err(AuthError::Failed | AuthError::Revoked) if is_token => Err(ApiError::InvalidToken { expired: false }.into()),
         Err(AuthError::Failed | AuthError::Revoked) => Err(ApiError::Unauthenticated.into()),
         Err(AuthError::Expired) => Err(ApiError::InvalidToken { expired: true }.into()),

@@ -27,6 +27,8 @@ pub enum Claims<'a> {
     User(&'a UserName),
     /// A user of this issuer.
     Issuer(&'a str),
+    /// A user of this issuer, and it was: the signature is right.
+    Proven(&'a str, &'a str),
     /// The holder of this key, and it was: `key:ops`.
     Key(&'a str),
 }
@@ -55,7 +57,21 @@ impl Audit {
             Claims::Nobody => ("", What::default()),
             Claims::User(name) => ("", What::user(name.as_str())),
             Claims::Issuer(issuer) => ("", What::issuer(issuer)),
+            Claims::Proven(issuer, name) => {
+                let user = Some(name.into());
+                (
+                    "",
+                    What {
+                        user,
+                        ..What::issuer(issuer)
+                    },
+                )
+            }
             Claims::Key(key) => (key, What::default()),
+        };
+        let proven = match claims {
+            Claims::Proven(_, name) => Some(name),
+            _ => None,
         };
         let entry = Entry {
             who,
@@ -63,7 +79,7 @@ impl Audit {
             reason: Some(reason),
             ..Entry::of(Event::LoginRefused, &what, Outcome::Refused)
         };
-        self.grouped(&entry, &(AddressGroup::of(address), reason));
+        self.grouped(&entry, &(AddressGroup::of(address), reason, proven));
     }
 
     /// `who` has proven itself, or was let in as nobody in particular: by a CONNECT, or by a request. Told with `audit.logins`
@@ -119,6 +135,33 @@ impl Audit {
             ..Entry::of(Event::SessionEnded, &what, Outcome::Done)
         };
         self.grouped(&entry, &(who.user(), reason));
+    }
+
+    /// An operator's route was asked by `who`, who has proven itself and is no operator: `lacks` says what it takes.
+    pub fn operator_refused(&self, event: Event, who: &str, address: IpAddr, lacks: &'static str) {
+        let what = What::default();
+        let entry = Entry {
+            who,
+            address: Some(address),
+            reason: Some(lacks),
+            ..Entry::of(event, &what, Outcome::Refused)
+        };
+        self.grouped(&entry, &who);
+    }
+
+    /// `who` has proven itself, and lacks what `action` takes, `publishing` or `reading`, wherever that is.
+    pub fn lacks(&self, who: &str, address: IpAddr, action: &'static str, lacks: &'static str) {
+        let what = What {
+            action: Some(action),
+            ..What::default()
+        };
+        let entry = Entry {
+            who,
+            address: Some(address),
+            reason: Some(lacks),
+            ..Entry::of(Event::PermissionRefused, &what, Outcome::Refused)
+        };
+        self.grouped(&entry, &(who, action));
     }
 
     /// Somebody may not have a destination.
