@@ -21,6 +21,7 @@ use bearer::Bearer;
 use callout::{Callout, Circumstances};
 use credentials::Credentials;
 use delay::Delays;
+use inline::Inline;
 use issuers::KnownIssuers;
 use keys::source::Fetch;
 use login::Gates;
@@ -35,6 +36,7 @@ pub(crate) mod config;
 pub mod credentials;
 mod delay;
 mod error;
+mod inline;
 pub mod issuers;
 pub mod keys;
 mod login;
@@ -112,6 +114,7 @@ impl Authenticator {
         let gates = Gates {
             verifier,
             delays,
+            inline: Arc::new(Inline::new(issuers.token.inline_percent)),
             metrics,
         };
         Ok(Arc::new(Self {
@@ -175,7 +178,7 @@ impl Authenticator {
         if let Some(callout) = self.deciding(presented) {
             let store = Arc::clone(&self.store);
             let is_own = move |name: &str| store.current().get(name).is_some();
-            let asked = callout.verify(&self.gates, &self.audit, presented, from, is_own);
+            let asked = callout.verify(&self.gates, &self.audit, &self.revoked, presented, from, is_own);
             let result = Box::pin(asked).await;
             let result = result.and_then(|principal| self.let_in(principal, address));
             self.count(result.as_ref().err(), address);
@@ -202,11 +205,11 @@ impl Authenticator {
 
     /// Shuts out whom a revocation does, whoever vouches for them.
     fn let_in(&self, principal: Principal, address: IpAddr) -> Result<Principal, AuthError> {
-        if self.revoked.refuses(&principal).is_none() {
+        let Some(shut) = self.revoked.refuses(&principal) else {
             return Ok(principal);
-        }
+        };
         let claims = Claims::User(principal.user());
-        self.audit.login_refused(address, claims, "blocked");
+        self.audit.login_refused(address, claims, shut.label());
         Err(AuthError::Revoked)
     }
 
@@ -302,6 +305,11 @@ impl Authenticator {
     /// By issuer, how long its tokens may outlive the moment of their revocation, in ms.
     pub(crate) fn longest_lives(&self) -> impl Iterator<Item = (&str, u64)> {
         self.bearer.longest_lives()
+    }
+
+    /// The same of what a backend said, if one is asked.
+    pub(crate) fn callout_life(&self) -> Option<u64> {
+        self.callout.as_ref().map(Callout::longest_life_ms)
     }
 
     /// The user of this name, as it would be after a login.

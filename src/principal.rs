@@ -172,16 +172,17 @@ struct Known {
     origin: Origin,
     /// Most have none.
     granted: Option<Box<Granted>>,
-    /// Only who came by a token pays for it.
+    /// Only who came by a token, or was let in by a backend, pays for it.
     token: Option<Box<TokenMark>>,
 }
 
-/// What of a token is kept, so that it can be revoked.
+/// What of a token, or of a backend's yes, is kept, so that it can be revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenMark {
     /// `jti`
     pub id: Option<Box<str>>,
-    /// The earliest moment at which it may have been issued: `iat` less the issuer's leeway, in Unix ms.
+    /// The earliest moment at which it may have been issued, in Unix ms: `iat` less the issuer's leeway; of a backend's yes, when
+    /// it was asked.
     pub earliest_ms: u64,
 }
 

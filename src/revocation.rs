@@ -163,7 +163,10 @@ impl Revocations {
         let mut all = self.parts.authenticator.longest_lives();
         match issuer {
             Some(issuer) => all.find(|(name, _)| *name == issuer).map(|(_, longest)| longest),
-            None => all.map(|(_, longest)| longest).max(),
+            None => {
+                let callout = self.parts.authenticator.callout_life();
+                all.map(|(_, longest)| longest).chain(callout).max()
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Logins by token: remembered, or looked at here and proven on the threads for hashes. Knows the order of a login's steps, and
+//! Logins by token: remembered, or looked at here and proven behind the gates of all logins. Knows the order of a login's steps, and
 //! no claim.
 
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use super::revoked::set::Shut;
 use super::token::{Issuers, Refusal, Unproven, Verified};
 use crate::envelope::unix_ms;
 use crate::limit::Limit;
-use crate::principal::{Origin, Principal, TokenMark};
+use crate::principal::{Origin, Principal, TokenMark, UserName};
 use crate::setting::Secret;
 use crate::telemetry::audit::{Audit, Claims};
 use crate::telemetry::metrics::Metrics;
@@ -78,13 +78,15 @@ impl Bearer {
         all.map(|issuer| (&*issuer.name, issuer.longest_life_ms()))
     }
 
-    /// Whether `token` is no token of an issuer of ours, nor claims to be one. What is too long is nothing at all.
+    /// Whether `token` is no token of an issuer of ours, nor claims to be one, however malformed. What is too long is nothing at
+    /// all.
     pub(super) fn is_anothers(&self, token: &Secret) -> bool {
-        let names_nobody = || {
-            let looked = self.issuers.look(token, unix_ms());
-            matches!(looked, Err((Refusal::Issuer | Refusal::Malformed, None)))
+        let looked = || match self.issuers.look(token, unix_ms()) {
+            Err((Refusal::Issuer, None)) => true,
+            Err((Refusal::Malformed, None)) => !self.issuers.are_named_by(token),
+            _ => false,
         };
-        token.expose().len() <= self.max_bytes && names_nobody()
+        token.expose().len() <= self.max_bytes && looked()
     }
 
     /// The keys that have to be fetched.
@@ -108,25 +110,32 @@ impl Bearer {
     ) -> Result<Principal, AuthError> {
         let (issuer, result) = Box::pin(self.run(gates, token, address)).await;
         // Remembered or not: only now is the signature known to be right.
-        let result = result.and_then(|principal| match revoked.refuses(&principal) {
-            None => Ok(principal),
-            Some(Shut::Revoked) => Err(Fault::Refused(Refusal::Revoked)),
-            Some(Shut::Blocked) => Err(Fault::Refused(Refusal::Blocked)),
+        let result = result.and_then(|principal| {
+            let shut = match revoked.refuses(&principal) {
+                None => return Ok(principal),
+                Some(Shut::Revoked) => Refusal::Revoked,
+                Some(Shut::Blocked) => Refusal::Blocked,
+            };
+            Err(Fault::Refused(shut, Some(principal.user().clone())))
         });
         let label = match &result {
             Ok(_) => OK,
-            Err(Fault::Refused(refusal)) => refusal.label(),
+            Err(Fault::Refused(refusal, _)) => refusal.label(),
             Err(Fault::Unavailable(_)) => UNAVAILABLE,
             Err(Fault::Gate(_)) => OVERLOADED,
         };
-        if matches!(result, Err(Fault::Refused(_))) {
-            let claims = issuer.as_deref().map_or(Claims::Nobody, Claims::Issuer);
+        if let Err(Fault::Refused(_, user)) = &result {
+            let claims = match (issuer.as_deref(), user) {
+                (None, _) => Claims::Nobody,
+                (Some(issuer), None) => Claims::Issuer(issuer),
+                (Some(issuer), Some(user)) => Claims::Proven(issuer, user.as_str()),
+            };
             self.audit.login_refused(address, claims, label);
         }
         let issuer = issuer.as_deref().unwrap_or(NOBODY);
         self.metrics.tokens.with_label_values(&[issuer, label]).inc();
         result.map_err(|fault| match fault {
-            Fault::Refused(refusal) => {
+            Fault::Refused(refusal, _) => {
                 tracing::debug!(%address, issuer, reason = label, "a token was refused");
                 match refusal {
                     Refusal::Expired => AuthError::Expired,
@@ -147,7 +156,7 @@ impl Bearer {
     ) -> (Option<Arc<str>>, Result<Principal, Fault>) {
         // What is too long costs nothing, not even its digest.
         if token.expose().len() > self.max_bytes {
-            return (None, Err(Fault::Refused(Refusal::Malformed)));
+            return (None, Err(Refusal::Malformed.into()));
         }
         let (now, digest) = (unix_ms(), Sha256::digest(token.expose()).into());
         if let Some((issuer, principal)) = self.recall(&digest, now) {
@@ -155,7 +164,7 @@ impl Bearer {
         }
         let unproven = match self.issuers.look(token, now) {
             Ok(unproven) => unproven,
-            Err((refusal, issuer)) => return (issuer, Err(Fault::Refused(refusal))),
+            Err((refusal, issuer)) => return (issuer, Err(refusal.into())),
         };
         let issuer = Arc::clone(&unproven.issuer().name);
         (Some(issuer), self.prove(gates, unproven, digest, address).await)
@@ -202,11 +211,13 @@ impl Bearer {
         address: IpAddr,
     ) -> Result<Principal, Fault> {
         let index = self.index(&unproven.issuer().name);
-        let index = index.ok_or(Fault::Refused(Refusal::Issuer))?;
+        let index = index.ok_or(Refusal::Issuer)?;
         let keys = self.candidates(index, &unproven).await?;
+        let cost = keys.iter().map(|key| key.cost()).sum();
+        let expired = unproven.is_expired().then(|| unproven.user()).flatten();
         let prove: Prove = Arc::new(move || Outcome::Token(proof(&unproven, &keys)));
         let begun = Instant::now();
-        let proven = gates.proves(digest, prove, address).await;
+        let proven = gates.proves(digest, cost, prove, address).await;
         self.metrics.token_verify.observe(begun.elapsed(), None);
         match proven.map_err(Fault::Gate)? {
             Outcome::Token(Ok(proof)) => {
@@ -220,7 +231,7 @@ impl Bearer {
                 if let (Refusal::Signature, Some(source)) = (refusal, self.source(index)) {
                     source.doubted();
                 }
-                Err(Fault::Refused(refusal))
+                Err(Fault::Refused(refusal, expired))
             }
             Outcome::Match | Outcome::Mismatch | Outcome::Unable => {
                 Err(Fault::Gate(AuthError::Overloaded(None)))
@@ -233,37 +244,47 @@ impl Bearer {
         let set = self.current(index).ok_or(Fault::Unavailable(None))?;
         let refused = match unproven.keys(&set) {
             Ok(keys) => return Ok(keys),
-            Err(refusal) => Fault::Refused(refusal),
+            Err(refusal) => refusal,
         };
         let source = match self.source(index) {
-            Some(source) if !unproven.is_expired() => source,
-            _ => return Err(refused),
+            Some(source) if refused == Refusal::UnknownKey && !unproven.is_expired() => source,
+            _ => return Err(refused.into()),
         };
-        if !matches!(refused, Fault::Refused(Refusal::UnknownKey)) {
-            return Err(refused);
-        }
-        let set = source.newer(unproven.kid()).await.map_err(|none| match none {
-            NoKeys::Unknown => refused,
+        let newer = source.newer(unproven.kid()).await.map_err(|none| match none {
+            NoKeys::Unknown => refused.into(),
             NoKeys::Unavailable(wait) => Fault::Unavailable(wait),
             NoKeys::TooMany => {
                 self.metrics.limit_hit(Limit::TokenWaiting);
                 Fault::Gate(AuthError::Overloaded(None))
             }
         })?;
-        let keys = unproven.keys(&set);
-        if matches!(keys, Err(Refusal::UnknownKey)) {
-            source.still_unknown(unproven.kid());
+        match unproven.keys(&newer.set) {
+            Ok(keys) => Ok(keys),
+            // The server was asked before the token came: its key may have been made since.
+            Err(Refusal::UnknownKey) if !newer.asked => Err(Fault::Unavailable(Some(newer.again))),
+            Err(refusal) => {
+                if refusal == Refusal::UnknownKey {
+                    source.still_unknown(unproven.kid());
+                }
+                Err(refusal.into())
+            }
         }
-        keys.map_err(Fault::Refused)
     }
 }
 
 /// Why a token was not taken.
 enum Fault {
-    Refused(Refusal),
+    /// And whose it was, if its signature is right.
+    Refused(Refusal, Option<UserName>),
     /// The keys are not there now.
     Unavailable(Option<Duration>),
     Gate(AuthError),
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal, None)
+    }
 }
 
 fn proof(unproven: &Unproven, keys: &[Arc<Key>]) -> Result<Proof, Refusal> {

@@ -17,6 +17,8 @@ use tracing::Instrument as _;
 use super::delay::Attempt;
 use super::login::Gates;
 use super::presented::Presented;
+use super::revoked::Revoked;
+use super::revoked::set::Shut;
 use super::roles::RoleRules;
 use super::{AuthError, AuthSetupError, LoginConfig, login, phc};
 use crate::envelope::unix_ms;
@@ -64,6 +66,9 @@ impl From<Unusable> for NoAnswer {
         Self::Unusable(unusable.0.to_owned())
     }
 }
+
+/// By how much the clocks of instances may differ: a yes counts as so much older where a revocation of its user is made.
+const CLOCKS_MS: u64 = 5_000;
 
 /// Asks a backend. Shared as `Arc<Callout>`.
 pub struct Callout {
@@ -143,6 +148,16 @@ impl Callout {
         })
     }
 
+    /// For how long a yes may be remembered, and how late it may come.
+    pub(super) fn longest_life_ms(&self) -> u64 {
+        let ttl = self
+            .remembered
+            .as_ref()
+            .map_or(Duration::ZERO, |remembered| remembered.ttl);
+        let longest = u64::try_from((ttl + self.timeout).as_millis()).unwrap_or(u64::MAX);
+        longest.saturating_add(2 * CLOCKS_MS)
+    }
+
     /// Whom a backend says that it is. `is_own` says whether Herald has a user of this name itself. A refusal counts as a failure
     /// and delays later logins, as a wrong password does.
     ///
@@ -153,11 +168,12 @@ impl Callout {
         &self,
         gates: &Gates,
         audit: &Audit,
+        revoked: &Revoked,
         presented: &Presented,
         from: &Circumstances<'_>,
         is_own: impl FnOnce(&str) -> bool + Send,
     ) -> Result<Principal, AuthError> {
-        let (result, outcome) = self.run(gates, presented, from, is_own).await;
+        let (result, outcome) = self.run(gates, revoked, presented, from, is_own).await;
         gates.metrics.callouts.with_label_values(&[result]).inc();
         tracing::debug!(address = %from.address, result, "callout");
         match result {
@@ -172,6 +188,7 @@ impl Callout {
     async fn run(
         &self,
         gates: &Gates,
+        revoked: &Revoked,
         presented: &Presented,
         from: &Circumstances<'_>,
         is_own: impl FnOnce(&str) -> bool + Send,
@@ -183,6 +200,8 @@ impl Callout {
         let remembered = remembered.map(|remembered| (remembered, remembered.key(&question)));
         if let Some((remembered, key)) = &remembered
             && let Some(principal) = remembered.get(key)
+            // A yes of before the revocation is none any more: the backend is asked again.
+            && revoked.refuses(&principal) != Some(Shut::Revoked)
         {
             return ("remembered", Ok(principal));
         }
@@ -200,6 +219,7 @@ impl Callout {
             Ok(permit) => permit,
             Err(full) => return overloaded(full.limit, Some(full.retry_after)),
         };
+        let asked_ms = unix_ms().saturating_sub(CLOCKS_MS);
         let (asked, within) = (self.ask.ask(question, self.timeout), self.timeout);
         let asked = async move {
             let answer = tokio::time::timeout(within, asked).await;
@@ -221,7 +241,7 @@ impl Callout {
         let answer = asked
             .await
             .unwrap_or_else(|_| Err(NoAnswer::Unavailable("the instance is ending".into())));
-        let read = answer.and_then(|answer| Ok(self.reading.read(&answer, unix_ms(), is_own)?));
+        let read = answer.and_then(|answer| Ok(self.reading.read(&answer, asked_ms, unix_ms(), is_own)?));
         match read {
             Ok(Answer::User(principal)) => {
                 settle(Attempt::succeeded);

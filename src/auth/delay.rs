@@ -246,6 +246,15 @@ impl Attempt {
         }
     }
 
+    /// Ends it: the password was right, or wrong, or `None`: it was not tried.
+    pub(super) fn settle(self, verdict: Option<bool>) {
+        match verdict {
+            Some(true) => self.succeeded(),
+            Some(false) => self.failed(),
+            None => self.not_tried(),
+        }
+    }
+
     /// The password was right: forgets the user's failures from this address, but not the address's own.
     pub(super) fn succeeded(self) {
         let (delays, keys) = (&self.delays, self.keys);

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
 use sha2::{Digest, Sha256};
@@ -43,6 +44,8 @@ pub enum KeyError {
     Kind,
     /// It is damaged.
     Malformed,
+    /// It is in another form: what was found and how to make the right one of it.
+    Form(&'static str),
     /// An RSA key of other than 2,048 to 4,096 bits.
     RsaBits,
     /// The algorithm is not one of this key's.
@@ -58,6 +61,7 @@ impl fmt::Display for KeyError {
         match self {
             Self::Kind => f.write_str("expected an RSA, P-256, P-384 or Ed25519 key"),
             Self::Malformed => f.write_str("the key is damaged"),
+            Self::Form(words) => f.write_str(words),
             Self::RsaBits => write!(
                 f,
                 "expected an RSA key of {} to {} bits",
@@ -171,6 +175,23 @@ impl Key {
     /// What it is.
     pub fn id(&self) -> KeyId {
         self.id
+    }
+
+    /// About what the verification of one signature by it takes, on a machine of some years. `None`: too much for a thread
+    /// that serves others (P-384, which *ring* verifies in most of a millisecond).
+    pub fn cost(&self) -> Option<Duration> {
+        let micros = match (self.decoding.kind(), self.algorithms.first()?) {
+            (DecodingKeyKind::RsaModulusExponent { n, .. }, _) => match n.len() {
+                0..=256 => 40,
+                257..=384 => 80,
+                _ => 150,
+            },
+            (_, Algorithm::ES256) => 80,
+            (_, Algorithm::EdDSA) => 80,
+            (_, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) => 10,
+            _ => return None,
+        };
+        Some(Duration::from_micros(micros))
     }
 
     /// For `jsonwebtoken`.

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +12,8 @@ use tracing::Instrument as _;
 use super::AuthError;
 use super::credentials::Credentials;
 use super::delay::{Attempt, Delays};
-use super::password::{Flight, Full, NoOutcome, Outcome, Prove, Standing, Verifier};
+use super::inline::Inline;
+use super::password::{self, Flight, Full, NoOutcome, Outcome, Prove, Standing, Verifier};
 use super::phc::StoredHash;
 use super::token::Refusal;
 use crate::limit::{AddressGroup, Limit};
@@ -23,6 +25,7 @@ use crate::telemetry::trace;
 pub(super) struct Gates {
     pub(super) verifier: Arc<Verifier>,
     pub(super) delays: Arc<Delays>,
+    pub(super) inline: Arc<Inline>,
     pub(super) metrics: Metrics,
 }
 
@@ -56,7 +59,8 @@ impl Gates {
         Ok(self.run(attempt, asked, address).await? == Outcome::Match)
     }
 
-    /// What `prove` makes of the token with this digest. Only a wrong signature counts as a failure, for the address and for
+    /// What `prove`, which takes about `cost`, makes of the token with this digest. A cheap one that nothing delays is computed
+    /// here, as long as all of them are a small share of a core; others take their turn. Only a wrong signature counts as a failure, for the address and for
     /// this token: a client that comes back with an old token for ever does not delay the others of its office.
     ///
     /// # Cancel safety
@@ -64,17 +68,26 @@ impl Gates {
     pub(super) async fn proves(
         &self,
         digest: [u8; 32],
+        cost: Option<Duration>,
         prove: Prove,
         address: IpAddr,
     ) -> Result<Outcome, AuthError> {
         let name = token_name(&digest);
-        let attempt = match self.verifier.is_token_under_way(&digest) {
+        let mut attempt = match self.verifier.is_token_under_way(&digest) {
             true => None,
             false => {
                 let begun = self.delays.begin(address, &name);
                 Some(begun.map_err(|limit| self.overloaded(limit))?)
             }
         };
+        let fits = |attempt: &mut Attempt| {
+            attempt.delay().is_zero() && cost.is_some_and(|cost| self.inline.takes(cost))
+        };
+        if let Some(attempt) = attempt.take_if(fits) {
+            let outcome = password::caught(|| prove());
+            attempt.settle(verdict(&outcome));
+            return self.said(outcome);
+        }
         let asked = Asked::Token(name, digest, prove);
         self.run(attempt, asked, address).await
     }
@@ -139,13 +152,15 @@ impl Gates {
             Asked::Token(..) => trial.flight.outcome().await,
         };
         match (verdict(&outcome), trial.attempt.take()) {
-            (Some(true), Some(attempt)) => attempt.succeeded(),
+            (verdict, Some(attempt)) => attempt.settle(verdict),
             (Some(true), None) => self.delays.succeeded(address, asked.name()),
-            (Some(false), Some(attempt)) => attempt.failed(),
             (Some(false), None) => self.delays.failed(address, asked.name()),
-            (None, Some(attempt)) => attempt.not_tried(),
             (None, None) => {}
         }
+        self.said(outcome)
+    }
+
+    fn said(&self, outcome: Result<Outcome, NoOutcome>) -> Result<Outcome, AuthError> {
         outcome.map_err(|error| match error {
             NoOutcome::Full(full) => self.full(full),
             NoOutcome::Unable => AuthError::Overloaded(None),

@@ -326,8 +326,7 @@ impl Verifier {
             Work::Token(prove) => prove(),
         };
         // A panic must not take the permit, and those that wait for it, down with it.
-        let Ok(outcome) = catch_unwind(AssertUnwindSafe(compute)) else {
-            tracing::error!("a password verification ended early");
+        let Ok(outcome) = caught(compute) else {
             return Outcome::Unable;
         };
         let took = cpu_time().saturating_sub(before);
@@ -360,6 +359,18 @@ impl Verifier {
     fn remembers(&self, key: &Key) -> bool {
         let since = self.cache.as_ref().and_then(|cache| cache.get(key));
         since.is_some_and(|since| since.elapsed() < self.cache_ttl)
+    }
+}
+
+/// What `compute` comes to. A panic in it, and [`Outcome::Unable`], are [`NoOutcome::Unable`].
+pub(super) fn caught(compute: impl FnOnce() -> Outcome) -> Result<Outcome, NoOutcome> {
+    match catch_unwind(AssertUnwindSafe(compute)) {
+        Ok(Outcome::Unable) => Err(NoOutcome::Unable),
+        Ok(outcome) => Ok(outcome),
+        Err(_) => {
+            tracing::error!("a verification ended early");
+            Err(NoOutcome::Unable)
+        }
     }
 }
 

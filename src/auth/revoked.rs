@@ -92,7 +92,9 @@ impl Revoked {
     pub(crate) fn refuses(&self, who: &Principal) -> Option<Shut> {
         let issuer = match who.origin() {
             Origin::Issuer(issuer) => Some(&**issuer),
-            Origin::Password | Origin::Callout | Origin::Anonymous => None,
+            // Of no issuer: a revocation of the user reaches a backend's yes of before.
+            Origin::Callout => Some(""),
+            Origin::Password | Origin::Anonymous => None,
         };
         let token = issuer.zip(who.token()).map(|(issuer, token)| AskedToken {
             issuer,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode};
+use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::keys::{Candidates, Key, KeyId, KeySet};
 use crate::principal::{Attributes, Granted, Role, UserName};
@@ -110,6 +112,27 @@ impl Issuers {
         })
     }
 
+    /// Whether `text` names one of them as its issuer, wherever else it is wrong. Of a token with two names it cannot be said
+    /// whom it names: it counts as one that does.
+    pub(super) fn are_named_by(&self, text: &Secret) -> bool {
+        #[derive(Deserialize)]
+        struct Named {
+            iss: Option<Value>,
+        }
+        let claims = text.expose().split('.').nth(1).and_then(claims::bytes);
+        let Some(claims) = claims.filter(|claims| serde_json::from_slice::<IgnoredAny>(claims).is_ok())
+        else {
+            return false;
+        };
+        match serde_json::from_slice::<Named>(&claims) {
+            Ok(Named {
+                iss: Some(Value::String(name)),
+            }) => self.issuers.iter().any(|known| *known.name == *name),
+            Ok(_) => false,
+            Err(_) => claims.starts_with(b"{"),
+        }
+    }
+
     fn read(&self, text: &str) -> Result<(Header, Claims), Refusal> {
         if text.len() > self.max_bytes {
             return Err(Refusal::Malformed);
@@ -138,6 +161,11 @@ impl Unproven {
     /// Whose it says that it is.
     pub(super) fn issuer(&self) -> &Arc<Issuer> {
         &self.issuer
+    }
+
+    /// Whom it names, which is proven no more than the rest.
+    pub(super) fn user(&self) -> Option<UserName> {
+        self.issuer.user(&self.claims)
     }
 
     /// The name of its key, if it has one.

@@ -4,7 +4,8 @@
 use serde::Deserialize;
 
 use crate::auth::roles::RoleRules;
-use crate::principal::{Attributes, Origin, Principal, UserName};
+use crate::auth::token::json;
+use crate::principal::{Attributes, Origin, Principal, TokenMark, UserName};
 
 /// The longest answer, in bytes.
 pub const ANSWER_MAX_BYTES: usize = 16 << 10;
@@ -51,17 +52,19 @@ enum Words {
 }
 
 impl Reading {
-    /// Reads an answer that came at `now_ms`. `is_own` says whether Herald has a user of this name itself.
+    /// Reads an answer that came at `now_ms` to what was asked at `asked_ms`. `is_own` says whether Herald has a user of this name itself.
     pub(super) fn read(
         &self,
         answer: &[u8],
+        asked_ms: u64,
         now_ms: u64,
         is_own: impl FnOnce(&str) -> bool,
     ) -> Result<Answer, Unusable> {
         if answer.len() > ANSWER_MAX_BYTES {
             return Err(Unusable("it has more than 16 KiB"));
         }
-        let read: Read = serde_json::from_slice(answer).map_err(|_| {
+        let read = json::object(answer).map(|object| serde_json::from_value(object.into()));
+        let read: Read = read.and_then(Result::ok).ok_or({
             Unusable("it is not JSON of the form {\"user\":…,\"roles\":[…],\"attributes\":{…},\"expires_in_ms\":…} or {\"refused\":true}")
         })?;
         let own = match (read.user, read.refused) {
@@ -90,7 +93,11 @@ impl Reading {
         let roles = self.roles.of(read.roles.iter().map(String::as_str));
         let principal = Principal::of(Origin::Callout, user, roles, read.attributes);
         let ends_ms = read.expires_in_ms.map(|ms| now_ms.saturating_add(ms));
-        Ok(Answer::User(principal.ending(ends_ms)))
+        let mark = TokenMark {
+            id: None,
+            earliest_ms: asked_ms,
+        };
+        Ok(Answer::User(principal.by_token(mark).ending(ends_ms)))
     }
 
     /// The name with its prefix, which ends with `:`; where there is none, no name may have a `:`, as no user with a password has.
@@ -119,7 +126,7 @@ mod tests {
     }
 
     fn read(answer: &str) -> Result<Answer, Unusable> {
-        reading("app:").read(answer.as_bytes(), 1_000, |_| false)
+        reading("app:").read(answer.as_bytes(), 500, 1_000, |_| false)
     }
 
     fn user(answer: &str) -> Principal {
@@ -187,6 +194,8 @@ mod tests {
             r#"{"user":"ann"} x"#,
             r#"{"user":null}"#,
             r#"{"user":7}"#,
+            r#"["ann",[],{},null,null]"#,
+            r#"{"user":"ann","deep":[[[[[[[[1]]]]]]]]}"#,
             r#"{"user":""}"#,
             r#"{"user":"a\nb"}"#,
             r#"{"user":"a\u202eb"}"#,
@@ -213,14 +222,14 @@ mod tests {
         }
         assert!(
             reading("app:")
-                .read(b"{\"user\":\"\xff\"}", 0, |_| false)
+                .read(b"{\"user\":\"\xff\"}", 0, 0, |_| false)
                 .is_err()
         );
     }
 
     #[test]
     fn without_a_prefix_its_users_are_none_of_heralds() {
-        let read = |answer: &str| reading("").read(answer.as_bytes(), 0, |name| name == "admin");
+        let read = |answer: &str| reading("").read(answer.as_bytes(), 0, 0, |name| name == "admin");
         assert!(matches!(read(r#"{"user":"ann"}"#), Ok(Answer::User(_))));
         for answer in [
             r#"{"user":"admin"}"#,

@@ -9,9 +9,11 @@ use parking_lot::Mutex;
 use super::*;
 use crate::auth::credentials::Credentials;
 use crate::auth::delay::Delays;
+use crate::auth::inline::Inline;
 use crate::auth::password::Verifier;
+use crate::auth::revoked::entry::{Revocation, RevocationId, Whom};
 use crate::limit::Limit;
-use crate::principal::Attributes;
+use crate::principal::{Attributes, UserName};
 use crate::setting::{HumanDuration, Secret};
 
 /// What the backend does with a question.
@@ -79,6 +81,7 @@ impl Ask for Backend {
 struct Asker {
     callout: Callout,
     gates: Gates,
+    revoked: Arc<Revoked>,
 }
 
 impl Asker {
@@ -94,15 +97,24 @@ impl Asker {
             gates: Gates {
                 verifier: Verifier::new(&login).unwrap(),
                 delays: Delays::new(&login),
+                inline: Arc::new(Inline::new(0)),
                 metrics: Metrics::new().unwrap(),
             },
+            revoked: Revoked::new(10),
         }
     }
 
     async fn ask(&self, presented: &Presented) -> Result<Principal, AuthError> {
         let from = Circumstances::session([192, 0, 2, 1].into());
         self.callout
-            .verify(&self.gates, &Audit::default(), presented, &from, |_| false)
+            .verify(
+                &self.gates,
+                &Audit::default(),
+                &self.revoked,
+                presented,
+                &from,
+                |_| false,
+            )
             .await
     }
 
@@ -260,4 +272,37 @@ async fn a_yes_is_remembered_for_as_long_as_it_is_said() {
         assert_eq!(asker.ask(&password("ann")).await, Err(AuthError::Failed));
     }
     assert_eq!(backend.asked(), 2);
+}
+
+/// Revokes what the user has until now.
+fn revoke(asker: &Asker, user: &str) {
+    let now = unix_ms();
+    let revocation = Revocation {
+        id: RevocationId::new(),
+        whom: Whom::Issued {
+            user: Some(UserName::parse(user).unwrap()),
+            issuer: None,
+            up_to_ms: now,
+        },
+        until_ms: now + asker.callout.longest_life_ms(),
+        lifted: false,
+        since_ms: now,
+        by: "key:ops".into(),
+        reason: None,
+    };
+    asker.revoked.add([revocation]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_yes_of_before_its_users_revocation_is_none_any_more() {
+    let backend = Backend::answering(r#"{"user":"ann"}"#);
+    let asker = Asker::new(&backend, |config, _| config.cache = HumanDuration::secs(600));
+    let before = asker.ask(&password("ann")).await.unwrap();
+    asker.ask(&password("ben")).await.unwrap();
+    revoke(&asker, "app:ann");
+    assert_eq!(asker.revoked.refuses(&before), Some(Shut::Revoked));
+    let asked = backend.asked();
+    asker.ask(&password("ann")).await.unwrap();
+    assert_eq!(backend.asked(), asked + 1, "a remembered yes was given again");
+    asker.ask(&password("nobody else's")).await.unwrap();
 }

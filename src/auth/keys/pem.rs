@@ -20,9 +20,57 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
+/// What a file has instead of a public key: the label of its PEM, and what to do.
+const NOT_PUBLIC: &[(&str, &str)] = &[
+    (
+        "PRIVATE KEY",
+        "expected a public key (BEGIN PUBLIC KEY), found a private one: openssl pkey -in FILE -pubout",
+    ),
+    (
+        "RSA PUBLIC KEY",
+        "expected BEGIN PUBLIC KEY, found BEGIN RSA PUBLIC KEY: openssl rsa -RSAPublicKey_in -in FILE -pubout",
+    ),
+    (
+        "CERTIFICATE",
+        "expected a public key (BEGIN PUBLIC KEY), found a certificate: openssl x509 -in FILE -noout -pubkey",
+    ),
+];
+/// The same instead of a private one.
+const NOT_PRIVATE: &[(&str, &str)] = &[
+    (
+        "ENCRYPTED PRIVATE KEY",
+        "expected a private key without a password (BEGIN PRIVATE KEY), found an encrypted one: openssl pkey -in FILE",
+    ),
+    (
+        "EC PRIVATE KEY",
+        "expected a private key as PKCS #8 (BEGIN PRIVATE KEY), found BEGIN EC PRIVATE KEY: openssl pkcs8 -topk8 -nodes -in FILE",
+    ),
+    (
+        "RSA PRIVATE KEY",
+        "expected a private key as PKCS #8 (BEGIN PRIVATE KEY), found BEGIN RSA PRIVATE KEY: openssl pkcs8 -topk8 -nodes -in FILE",
+    ),
+    (
+        "PUBLIC KEY",
+        "expected a private key (BEGIN PRIVATE KEY), found a public one",
+    ),
+];
+
+/// Why there is no key in `pem`: the first of `others` whose label ends so.
+fn instead(pem: &[u8], others: &[(&str, &'static str)]) -> KeyError {
+    let text = String::from_utf8_lossy(pem);
+    let labels = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
+    let found = labels.filter_map(|label| others.iter().find(|(other, _)| label.ends_with(other)));
+    found
+        .map(|(_, words)| KeyError::Form(words))
+        .next()
+        .unwrap_or(KeyError::Malformed)
+}
+
 /// The first `PUBLIC KEY` of `pem`.
 pub(in crate::auth) fn public(pem: &[u8]) -> Result<Material, KeyError> {
-    let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| KeyError::Malformed)?;
+    let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| instead(pem, NOT_PUBLIC))?;
     let info = SubjectPublicKeyInfoRef::from_der(&der).map_err(|_| KeyError::Malformed)?;
     let key = info.subject_public_key.as_bytes().ok_or(KeyError::Malformed)?;
     match info.algorithm.oid {
@@ -48,7 +96,7 @@ pub(in crate::auth) fn public(pem: &[u8]) -> Result<Material, KeyError> {
 
 /// The first `PRIVATE KEY` (PKCS #8) of `pem`, and what it signs with.
 pub(in crate::auth) fn private(pem: &[u8]) -> Result<(EncodingKey, Algorithm), KeyError> {
-    let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| KeyError::Malformed)?;
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| instead(pem, NOT_PRIVATE))?;
     let der = der.secret_pkcs8_der();
     let random = SystemRandom::new();
     if RsaKeyPair::from_pkcs8(der).is_ok() {
@@ -65,5 +113,45 @@ pub(in crate::auth) fn private(pem: &[u8]) -> Result<(EncodingKey, Algorithm), K
     match Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
         Ok(_) => Ok((EncodingKey::from_ed_der(der), Algorithm::EdDSA)),
         Err(_) => Err(KeyError::Kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(label: &str) -> Vec<u8> {
+        format!("some text\n-----BEGIN {label}-----\r\nAAAA\n-----END {label}-----\n").into_bytes()
+    }
+
+    #[test]
+    fn a_key_in_another_form_is_named_with_the_command_that_helps() {
+        for (label, helps) in [
+            ("EC PRIVATE KEY", "pkcs8 -topk8"),
+            ("RSA PRIVATE KEY", "pkcs8 -topk8"),
+            ("ENCRYPTED PRIVATE KEY", "without a password"),
+            ("PUBLIC KEY", "found a public one"),
+        ] {
+            let Err(KeyError::Form(words)) = private(&of(label)).map(|_| ()) else {
+                panic!("{label}");
+            };
+            assert!(words.contains(helps), "{label}: {words}");
+        }
+        for (label, helps) in [
+            ("PRIVATE KEY", "-pubout"),
+            ("EC PRIVATE KEY", "-pubout"),
+            ("RSA PUBLIC KEY", "-RSAPublicKey_in"),
+            ("CERTIFICATE", "x509"),
+        ] {
+            let Err(KeyError::Form(words)) = public(&of(label)) else {
+                panic!("{label}");
+            };
+            assert!(words.contains(helps), "{label}: {words}");
+        }
+        assert_eq!(public(b"rubbish"), Err(KeyError::Malformed));
+        assert!(matches!(
+            private(&of("PRIVATE KEY")),
+            Err(KeyError::Kind | KeyError::Malformed)
+        ));
     }
 }

@@ -58,6 +58,18 @@ pub struct Brought {
     pub date: Option<i64>,
 }
 
+/// A set that was fetched for a token.
+#[derive(Debug, Clone)]
+pub struct Newer {
+    /// The set.
+    pub set: Arc<KeySet>,
+    /// The server was asked because of this token, or of one with the same key's name. Else the token came while it was being asked: what it said
+    /// may be older than the token's key.
+    pub asked: bool,
+    /// When it is worth coming again if it was not.
+    pub again: Duration,
+}
+
 /// Why there are no keys for a token now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoKeys {
@@ -73,7 +85,7 @@ struct Inner {
     state: State<Arc<KeySet>>,
     /// A login wants a fetch: the task begins it.
     wanted: bool,
-    /// The names that logins wait for. Whoever comes right after the answer is to know what it says of them.
+    /// The names because of which it is being fetched. Whoever comes right after the answer is to know what it says of them.
     names: HashSet<Box<str>>,
 }
 
@@ -156,18 +168,19 @@ impl Source {
     ///
     /// # Errors
     /// There is no newer set.
-    pub async fn newer(&self, kid: Option<&str>) -> Result<Arc<KeySet>, NoKeys> {
+    pub async fn newer(&self, kid: Option<&str>) -> Result<Newer, NoKeys> {
         let mut ended = self.ended.subscribe();
         let now = self.now();
-        let asked = {
+        let (asked, behind) = {
             let mut inner = self.inner.lock();
             let asked = inner.state.on_unknown_kid(kid, now);
             inner.wanted |= asked == OnUnknown::Fetch;
-            let waits = matches!(asked, OnUnknown::Fetch | OnUnknown::Wait);
-            if let Some(kid) = kid.filter(|_| waits && inner.names.len() < NAMES_MAX) {
+            let begins = asked == OnUnknown::Fetch;
+            if let Some(kid) = kid.filter(|_| begins && inner.names.len() < NAMES_MAX) {
                 inner.names.insert(kid.into());
             }
-            asked
+            let is_named = kid.is_some_and(|kid| inner.names.contains(kid));
+            (asked, begins || is_named)
         };
         match asked {
             OnUnknown::Refuse => return Err(NoKeys::Unknown),
@@ -180,7 +193,11 @@ impl Source {
         let _place = self.waiting.try_acquire().map_err(|_| NoKeys::TooMany)?;
         let unavailable = NoKeys::Unavailable(None);
         match timeout(self.config.timeout.0, ended.changed()).await {
-            Ok(Ok(())) if ended.borrow().brought => self.current().ok_or(unavailable),
+            Ok(Ok(())) if ended.borrow().brought => Ok(Newer {
+                set: self.current().ok_or(unavailable)?,
+                asked: behind,
+                again: Duration::from_millis(self.inner.lock().state.early_in_ms(self.now())),
+            }),
             _ => Err(unavailable),
         }
     }
@@ -306,3 +323,6 @@ impl fmt::Debug for Source {
         write!(f, "Source({:?})", self.issuer)
     }
 }
+
+#[cfg(test)]
+mod tests;

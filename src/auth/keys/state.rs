@@ -103,9 +103,7 @@ impl<S> State<S> {
         match self.may_fetch_early(now) {
             true => OnUnknown::Fetch,
             false => OnUnknown::Later {
-                in_ms: self
-                    .last_unknown
-                    .map_or(0, |last| (last + UNKNOWN_MS).saturating_sub(now)),
+                in_ms: self.early_in_ms(now),
             },
         }
     }
@@ -152,6 +150,12 @@ impl<S> State<S> {
     /// How old the set in force is.
     pub fn age_ms(&self, now: u64) -> Option<u64> {
         self.loaded.as_ref().map(|(_, at)| now.saturating_sub(*at))
+    }
+
+    /// In how long a fetch may begin for an unknown key.
+    pub fn early_in_ms(&self, now: u64) -> u64 {
+        self.last_unknown
+            .map_or(0, |last| (last + UNKNOWN_MS).saturating_sub(now))
     }
 
     /// Begins a fetch if the last one for an unknown key is long enough ago.

@@ -1,4 +1,5 @@
-//! Promises: who leaves before its password was tried has not failed, and a delay ends though its client has left.
+//! Promises: who leaves before its password was tried has not failed, a delay ends though its client has left, and a cheap
+//! signature is verified where its token arrived, under the same delays.
 
 use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
@@ -28,6 +29,7 @@ fn gates(login: &LoginConfig) -> (Gates, mpsc::Sender<()>) {
     let gates = Gates {
         verifier: Verifier::with(login, matches).unwrap(),
         delays: Delays::new(login),
+        inline: Arc::new(Inline::new(0)),
         metrics: Metrics::new().unwrap(),
     };
     (gates, release)
@@ -91,4 +93,57 @@ async fn a_delay_ends_though_its_client_has_left() {
     }
     assert_eq!(login(&gates, "alice", "right").await, Ok(true));
     assert_eq!(began.elapsed().as_secs(), 1);
+}
+
+/// Gates that verify cheap signatures at once.
+fn inline_gates() -> Gates {
+    let (gates, _) = gates(&config());
+    Gates {
+        inline: Arc::new(Inline::new(50)),
+        ..gates
+    }
+}
+
+const CHEAP: Option<Duration> = Some(Duration::from_micros(50));
+
+/// Says through `outcome` on which thread it runs: [`Refusal::Issuer`] here, [`Refusal::Audience`] elsewhere.
+fn where_it_runs() -> Prove {
+    let here = std::thread::current().id();
+    Arc::new(move || {
+        Outcome::Token(Err(match std::thread::current().id() == here {
+            true => Refusal::Issuer,
+            false => Refusal::Audience,
+        }))
+    })
+}
+
+#[tokio::test]
+async fn a_cheap_signature_is_verified_where_its_token_arrived() {
+    let gates = inline_gates();
+    let ran = async |digest: u8, cost| gates.proves([digest; 32], cost, where_it_runs(), HERE).await;
+    assert_eq!(ran(1, CHEAP).await, Ok(Outcome::Token(Err(Refusal::Issuer))));
+    assert_eq!(ran(2, None).await, Ok(Outcome::Token(Err(Refusal::Audience))));
+    let dear = Some(Duration::from_secs(1));
+    assert_eq!(ran(3, dear).await, Ok(Outcome::Token(Err(Refusal::Audience))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_signature_delays_the_token_and_then_it_takes_its_turn() {
+    let gates = inline_gates();
+    let wrong: Prove = Arc::new(|| Outcome::Token(Err(Refusal::Signature)));
+    let refused = Ok(Outcome::Token(Err(Refusal::Signature)));
+    assert_eq!(gates.proves([1; 32], CHEAP, wrong, HERE).await, refused);
+    let began = tokio::time::Instant::now();
+    let ran = gates.proves([1; 32], CHEAP, where_it_runs(), HERE).await;
+    assert_eq!(ran, Ok(Outcome::Token(Err(Refusal::Audience))));
+    assert_eq!(began.elapsed().as_secs(), 1);
+}
+
+#[tokio::test]
+async fn a_verification_that_panics_is_nobodys_failure() {
+    let gates = inline_gates();
+    let panics: Prove = Arc::new(|| panic!("as a test wants it"));
+    let ran = gates.proves([1; 32], CHEAP, panics, HERE).await;
+    assert_eq!(ran, Err(AuthError::Overloaded(None)));
+    assert_eq!(delay(&gates, &token_name(&[1; 32])), Duration::ZERO);
 }

@@ -22,6 +22,16 @@ pub(crate) enum Shut {
     Blocked,
 }
 
+impl Shut {
+    /// What the audit and metrics call it.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
 /// Of whom the set is asked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {

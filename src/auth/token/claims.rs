@@ -16,6 +16,11 @@ pub(super) fn part(text: &str) -> Option<Map<String, Value>> {
     json::object(&URL_SAFE_NO_PAD.decode(text).ok()?)
 }
 
+/// The bytes of one of the first two parts, whether they are any good or not.
+pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
+}
+
 /// Whether `text` may be the third part.
 pub(super) fn is_base64(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -111,8 +116,8 @@ impl Claims {
         found.filter(|value| !value.is_null())
     }
 
-    /// The claim of this name, if it is a text.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.members.get(name).and_then(Value::as_str)
+    /// The claim of this name, whatever it is.
+    pub(super) fn member(&self, name: &str) -> Option<&Value> {
+        self.members.get(name)
     }
 }

@@ -234,6 +234,9 @@ pub(super) fn attribute(text: &str) -> (&str, &str) {
 pub struct TokenConfig {
     /// The longest token. A longer one is refused unread.
     pub max_bytes: ByteSize,
+    /// The share of one core in which signatures are verified on the thread that received their token, in percent. The others
+    /// take their turn on the threads for hashes. 0: all do.
+    pub inline_percent: u32,
     /// How many proven tokens are remembered, each until its end.
     pub cache_entries: usize,
     /// How many logins may wait for keys that are being fetched. Beyond it: refused.
@@ -247,6 +250,7 @@ impl Default for TokenConfig {
     fn default() -> Self {
         Self {
             max_bytes: ByteSize::kib(6),
+            inline_percent: 50,
             cache_entries: 10_000,
             waiting: 1_000,
             remind: HumanDuration::secs(60),
@@ -259,6 +263,7 @@ impl TokenConfig {
     pub fn check(&self, findings: &mut Findings) {
         let (least, most) = (ByteSize::kib(1), ByteSize::kib(64));
         findings.within("auth.token.max_bytes", self.max_bytes, least, most);
+        findings.within("auth.token.inline_percent", self.inline_percent, 0, 100);
         findings.within("auth.token.cache_entries", self.cache_entries, 0, 1_000_000);
         findings.within("auth.token.waiting", self.waiting, 0, 100_000);
     }

@@ -119,9 +119,13 @@ impl Issuer {
         let refused = Refusal::Claim;
         let expires = claims.moment("exp").ok().flatten().ok_or(refused)?;
         let issued_ms = claims.moment("iat").ok().flatten().ok_or(refused)?;
-        let token_id = match claims.text("jti") {
-            Some(id) if id.len() > TOKEN_ID_MAX_BYTES => return Err(refused),
-            id => id.map(Into::into),
+        let token_id = match claims.member("jti") {
+            None => None,
+            // By anything else it could not be revoked (RFC 7519, section 4.1.7: a string).
+            Some(Value::String(id)) if (1..=TOKEN_ID_MAX_BYTES).contains(&id.len()) => {
+                Some(id.as_str().into())
+            }
+            Some(_) => return Err(refused),
         };
         Ok(Verified {
             issuer: Arc::clone(&self.name),
@@ -138,7 +142,7 @@ impl Issuer {
 
     /// The user's name. A prefix ends with `:`, and what has none may not have a `:`, as no user with a password has: names of
     /// different sources never meet.
-    fn user(&self, claims: &Claims) -> Option<UserName> {
+    pub(super) fn user(&self, claims: &Claims) -> Option<UserName> {
         let own = claims.at(&self.user_claim)?.as_str()?;
         let meets = self.prefix.is_empty() && own.contains(':');
         if own.is_empty() || meets {

@@ -1,6 +1,8 @@
 //! Promises: each check has its reason and its place in the order, no trick with algorithms or keys helps, and claims become
 //! what the configuration says, never more.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
@@ -132,6 +134,8 @@ fn each_check_has_its_reason() {
         json!({"sub": "a\u{202e}b"}),
         json!({"sub": "x".repeat(253)}),
         json!({"jti": "x".repeat(256)}),
+        json!({"jti": ""}),
+        json!({"jti": 7}),
     ] {
         check(changes, Refusal::Claim);
     }
@@ -298,4 +302,37 @@ fn a_token_is_never_printed() {
     assert!(text.split('.').all(|part| !words.contains(part)), "{words}");
     assert_eq!(format!("{:?}", rsa()), "SigningKey(RS256)");
     let _ = jwks::BYTES_MAX;
+}
+
+/// Such a token is Herald's to refuse, whatever a backend would say of it.
+#[test]
+fn a_token_names_its_issuer_however_malformed_it_is() {
+    let issuers = issuers(&[config()]);
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let names =
+        |claims: &str| issuers.are_named_by(&Secret::new(format!("{}.{}.x", part("{}"), part(claims))));
+    let deep = |iss: &str| format!(r#"{{"iss":"{iss}","x":{}1{}}}"#, "[".repeat(60), "]".repeat(60));
+    assert!(names(r#"{"iss":"https://id.example"}"#));
+    assert!(names(&deep("https://id.example")));
+    assert!(names(
+        r#"{"iss":"https://id.example","iss":"https://other.example"}"#
+    ));
+    assert!(names(
+        r#"{"iss":"https://other.example","iss":"https://id.example"}"#
+    ));
+    assert!(!names(&deep("https://other.example")));
+    for claims in [
+        "",
+        "1764400000",
+        "[]",
+        r#"{"iss":7}"#,
+        "{}",
+        "rubbish",
+        r#"{"iss":"https://id.example""#,
+    ] {
+        assert!(!names(claims), "{claims}");
+    }
+    for text in ["opaque", "a.b", "!.!.!", ".."] {
+        assert!(!issuers.are_named_by(&Secret::new(text)), "{text}");
+    }
 }

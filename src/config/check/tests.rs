@@ -291,6 +291,7 @@ fn an_issuer_is_whole_and_safe() {
         "keys[0].algorithm",
     );
     check("auth.token.max_bytes = '1MiB'", &["auth.token.max_bytes"]);
+    check("auth.token.inline_percent = 101", &["auth.token.inline_percent"]);
     check(
         "auth.token.cache_entries = 1000001",
         &["auth.token.cache_entries"],

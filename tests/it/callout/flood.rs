@@ -20,6 +20,8 @@ async fn a_hanging_backend_holds_up_nobody_else() {
         config.login.queue = 50;
         config.login.delay = HumanDuration::secs(0);
         config.limits.connect_timeout = HumanDuration::secs(60);
+        // A thousand at once on a busy machine.
+        config.http.header_timeout = HumanDuration::secs(60);
     })
     .await;
     let mut anna = app.session_of(ANNA, "1.2").await;

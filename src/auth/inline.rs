@@ -1,0 +1,63 @@
+//! Which signatures are computed where their token arrived, and not on the threads for hashes: cheap ones, as long as they
+//! are a small share of a core. The way to those threads and back is two wake-ups, which cost as much as most signatures.
+//! Knows no login and no key; a cost is what the caller says.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::MonotonicClock;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+/// What a percent of a core computes in a second, in the limiter's unit.
+const MICROS_PER_PERCENT: u32 = 10_000;
+/// What may be computed at once after a standstill: as much as a turn of the scheduler.
+const BURST: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
+
+/// What is left of the share. Its unit is the microsecond of CPU time; governor measures.
+pub(super) struct Inline(Option<RateLimiter<NotKeyed, InMemoryState, MonotonicClock>>);
+
+impl Inline {
+    /// `percent` of one core. 0: nothing is computed at once.
+    pub(super) fn new(percent: u32) -> Self {
+        let period = Duration::from_secs(1).checked_div(percent.saturating_mul(MICROS_PER_PERCENT));
+        let quota = period.and_then(Quota::with_period);
+        Self(quota.map(|quota| RateLimiter::direct_with_clock(quota.allow_burst(BURST), MonotonicClock)))
+    }
+
+    /// Takes `cost` from the share, if that much is left.
+    pub(super) fn takes(&self, cost: Duration) -> bool {
+        let micros = u32::try_from(cost.as_micros()).ok().and_then(NonZeroU32::new);
+        let (Some(limiter), Some(micros)) = (&self.0, micros) else {
+            return false;
+        };
+        matches!(limiter.check_n(micros), Ok(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_bounded() {
+        let share = Inline::new(1);
+        let cost = Duration::from_micros(100);
+        let taken = (0..100_000).filter(|_| share.takes(cost)).count();
+        // The burst, and what a percent gave while these were counted: less than 10 s.
+        assert!((100..1_100).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn what_costs_more_than_the_burst_never_fits() {
+        let share = Inline::new(50);
+        assert!(!share.takes(Duration::from_micros(10_001)));
+        assert!(share.takes(Duration::from_micros(10_000)));
+    }
+
+    #[test]
+    fn none_is_none() {
+        assert!(!Inline::new(0).takes(Duration::from_micros(1)));
+        assert!(!Inline::new(50).takes(Duration::ZERO), "a cost that nobody knows");
+    }
+}

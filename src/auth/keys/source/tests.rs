@@ -1,0 +1,74 @@
+//! Promise: a key is unknown only by an answer that was asked for behind its token. Time stands still but where it is awaited.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+/// The key of RFC 8037, appendix A, under this name.
+fn set(kid: &str) -> String {
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"{x}"}}]}}"#)
+}
+
+/// A server whose answer comes a second later, and says what was so when it was asked.
+struct Slow {
+    says: Mutex<&'static str>,
+    asked: AtomicUsize,
+}
+
+impl Fetch for Slow {
+    fn get<'a>(&'a self, _: &'a str, _: usize, _: Duration) -> BoxFuture<'a, Result<Fetched, String>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let body = set(*self.says.lock()).into();
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(Fetched {
+                body,
+                max_age: None,
+                date: None,
+            })
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_newer_than_the_question_is_not_unknown() {
+    let mut config = IssuerConfig::new("https://id.example", "herald", "id:");
+    config.jwks_uri = Some("https://id.example/keys".into());
+    let metrics = Metrics::new().unwrap();
+    let source = Source::new(&config, Arc::new(Semaphore::new(10)), metrics);
+    let server = Arc::new(Slow {
+        says: Mutex::new("old"),
+        asked: AtomicUsize::new(0),
+    });
+    let fetch: Arc<dyn Fetch> = server.clone();
+    #[expect(clippy::disallowed_methods, reason = "ends with its test")]
+    tokio::spawn(Arc::clone(&source).run(fetch, Audit::default()));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(source.current().is_some());
+    // A stranger's name begins a fetch; the key is replaced while it is under way.
+    let stranger = source.newer(Some("junk"));
+    let holder = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        *server.says.lock() = "new";
+        source.newer(Some("new")).await
+    };
+    let twin = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        source.newer(Some("junk")).await
+    };
+    let (stranger, holder, twin) = tokio::join!(stranger, holder, twin);
+    let (stranger, holder, twin) = (stranger.unwrap(), holder.unwrap(), twin.unwrap());
+    assert_eq!([stranger.asked, holder.asked, twin.asked], [true, false, true]);
+    assert_eq!(server.asked.load(Ordering::SeqCst), 2);
+    assert!((Duration::from_secs(28)..Duration::from_secs(30)).contains(&holder.again));
+    assert_eq!(source.newer(Some("junk")).await.unwrap_err(), NoKeys::Unknown);
+    // Until then it is to come again, and then it is known.
+    assert!(matches!(
+        source.newer(Some("new")).await.unwrap_err(),
+        NoKeys::Unavailable(Some(_))
+    ));
+    tokio::time::sleep(holder.again).await;
+    let found = source.newer(Some("new")).await.unwrap();
+    assert!(found.asked && found.set.keys().any(|key| key.kid() == Some("new")));
+}
