@@ -28,6 +28,7 @@ mod publish;
 mod queue;
 pub(crate) mod reader;
 pub(crate) mod replay;
+mod request_error;
 mod requests;
 #[cfg(test)]
 mod simulation;
@@ -37,6 +38,7 @@ pub(crate) mod tail;
 pub use config::{Config, Unsigned};
 pub use history::{History, StreamStats, TailStats};
 pub use publish::{Content, Key, PublishError, Published};
+pub use request_error::RequestError;
 
 /// A boxed future, so that `dyn Bus` can be async.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -167,6 +169,16 @@ pub trait Bus: Send + Sync + 'static {
         false
     }
 
+    /// Has newcomers find this instance: it has everything that instances tell each other.
+    fn be_found(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Whether any instance is to be found, be it paused. `None`: not known.
+    fn finds_somebody(&self) -> BoxFuture<'_, Option<bool>> {
+        Box::pin(std::future::ready(Some(false)))
+    }
+
     /// What keeps the bus from working as it should, in words for `/readyz`, which anybody may read: no secret, no path of
     /// a file, no user's name. Empty if all is well.
     fn trouble(&self) -> Vec<String> {
@@ -257,29 +269,6 @@ pub struct Unverified {
     /// A good signature that came before.
     pub replayed: u64,
 }
-
-/// Why a request got no reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestError {
-    /// Nobody listens on the subject.
-    NoResponders,
-    /// No reply in time.
-    Timeout,
-    /// The connection was lost, or was not up.
-    Unavailable,
-}
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoResponders => "nobody answers this destination",
-            Self::Timeout => "no answer in time",
-            Self::Unavailable => "the bus is not connected",
-        })
-    }
-}
-
-impl std::error::Error for RequestError {}
 
 /// A SEND to an application destination, on its way to a backend (docs/nats.md).
 #[derive(Debug, Clone)]

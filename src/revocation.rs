@@ -1,10 +1,10 @@
 //! Revocations in the whole cluster: an operator's is in force here, then told to all; a newcomer learns what the others have
 //! before it is ready, and whoever missed one learns it by the digests. Where there is a file for them, it is in there first.
-//! Knows the set by its handle ([`crate::auth`]), the bus's control channel and presence; no HTTP and no session.
+//! Knows the set by its handle ([`crate::auth`]), the bus's control channel; no HTTP and no session.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -21,17 +21,18 @@ use crate::control::desk::Desk;
 use crate::control::question::fit;
 use crate::instance::InstanceId;
 use crate::limit::Limit;
-use crate::presence::Presence;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::audit::event::{Event, What};
 use crate::telemetry::metrics::Metrics;
 use keep::Keeper;
+use standing::Standing;
 use wire::{Announced, Answered, Behind, List, Told};
 
 pub(crate) mod file;
 pub(crate) mod keep;
 mod learn;
 mod put;
+mod standing;
 mod wire;
 
 #[cfg(test)]
@@ -54,7 +55,6 @@ const VAIN_MAX: usize = 1_024;
 pub(crate) struct Parts {
     pub authenticator: Arc<Authenticator>,
     pub bus: Arc<dyn Bus>,
-    pub presence: Arc<Presence>,
     pub own: InstanceId,
     pub metrics: Metrics,
     pub audit: Audit,
@@ -65,7 +65,9 @@ pub(crate) struct Parts {
 /// The revocations of the cluster. Shared as `Arc<Revocations>`.
 pub(crate) struct Revocations {
     parts: Parts,
-    ready: AtomicBool,
+    standing: Mutex<Standing>,
+    /// Whether newcomers are to find this instance.
+    is_found: AtomicBool,
     /// Whether something is in force here that the bus did not take.
     untold: AtomicBool,
     heard: Mutex<Heard>,
@@ -75,8 +77,8 @@ pub(crate) struct Revocations {
 /// What the others have said of what they have.
 #[derive(Default)]
 struct Heard {
-    /// Whether anybody has said anything.
-    any: bool,
+    /// Whether an instance that is whole has the same as this one.
+    is_equal_to_whole: bool,
     /// Who has something else than this instance.
     unequal: Vec<Unequal>,
     /// Who was asked in vain, with what it had and this instance too: it is asked again when either has something else.
@@ -97,6 +99,17 @@ struct Unequal {
     instance: InstanceId,
     /// What it has, and what this instance has.
     digests: (Digest, Digest),
+    /// Whether it is whole.
+    is_whole: bool,
+}
+
+/// What a digest is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    /// Of what nobody forgets within the next minute.
+    WhatLasts,
+    /// Of everything.
+    Everything,
 }
 
 /// Where an operator's revocation is in force.
@@ -126,7 +139,8 @@ impl Revocations {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             parts,
-            ready: AtomicBool::new(false),
+            standing: Mutex::default(),
+            is_found: AtomicBool::new(false),
             untold: AtomicBool::new(false),
             heard: Mutex::default(),
             woken: Notify::new(),
@@ -138,21 +152,29 @@ impl Revocations {
         self.parts.authenticator.revoked()
     }
 
-    /// Whether what the others have is in force here too.
+    /// Whether what the others have is in force here too, as far as it could be learned in time.
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        self.standing.lock().is_ready()
     }
 
-    /// What keeps revocations from outliving a restart, in words.
-    pub(crate) fn trouble(&self) -> Option<&'static str> {
-        let lacks = !self.parts.keeper.has_all();
-        lacks.then_some("auth.revoked_file lacks revocations: the log says why")
+    /// Whether it surely is.
+    fn is_whole(&self) -> bool {
+        self.standing.lock().is_whole()
+    }
+
+    /// What keeps revocations from being in force here, or from outliving a restart, in words.
+    pub(crate) fn trouble(&self) -> impl Iterator<Item = &'static str> {
+        let lacks = self.is_ready() && !self.is_whole();
+        let lacks = lacks.then_some("revocations may be missing here: no instance that has them all answers");
+        let unkept = !self.parts.keeper.has_all();
+        let unkept = unkept.then_some("auth.revoked_file lacks revocations: the log says why");
+        lacks.into_iter().chain(unkept)
     }
 
     /// For tests: there is nobody to learn from, and what operators revoke comes into force.
     #[cfg(test)]
     pub(crate) fn is_known(self: &Arc<Self>) {
-        self.ready.store(true, Ordering::Release);
+        self.standing.lock().hear(standing::Heard::Nobody);
         let all = self.clone();
         tokio::spawn(async move { all.put_all(&CancellationToken::new()).await });
     }
@@ -240,7 +262,11 @@ impl Revocations {
             return;
         }
         if said.asks {
-            self.announce(false).await;
+            let compared = match said.from_ms {
+                0 => Compared::Everything,
+                _ => Compared::WhatLasts,
+            };
+            self.announce(compared, false).await;
         }
         let from_ms = said.from_ms.min(Revoked::comparable_from_ms() + CLOCKS_MAX_MS);
         let own = self.here().digest(from_ms);
@@ -248,16 +274,21 @@ impl Revocations {
             count: said.count,
             hash: said.hash,
         };
+        // Who has to be told by one that is whole asks it, unless both have the same of everything.
+        let is_wanted = said.is_whole && !self.is_whole();
+        let is_equal = other == own && (said.from_ms == 0 || !is_wanted);
         let mut heard = self.heard.lock();
-        heard.any = true;
-        let has_other = other.count > 0
-            && other != own
-            && heard.vain.get(&said.instance) != Some(&(other, own))
-            && heard.unequal.iter().all(|one| one.instance != said.instance);
-        if has_other && heard.unequal.len() < UNEQUAL_MAX {
+        heard.is_equal_to_whole |= said.is_whole && is_equal;
+        let is_in_vain = other.count == 0 || heard.vain.get(&said.instance) == Some(&(other, own));
+        let has_other = !is_equal && (is_wanted || !is_in_vain);
+        let known = heard.unequal.iter_mut().find(|one| one.instance == said.instance);
+        if let Some(known) = known {
+            known.is_whole |= said.is_whole;
+        } else if has_other && heard.unequal.len() < UNEQUAL_MAX {
             heard.unequal.push(Unequal {
                 instance: said.instance,
                 digests: (other, own),
+                is_whole: said.is_whole,
             });
         }
         drop(heard);
@@ -265,8 +296,11 @@ impl Revocations {
     }
 
     /// Tells everybody what this instance has; whether the bus took it.
-    async fn announce(&self, asks: bool) -> bool {
-        let from_ms = Revoked::comparable_from_ms();
+    async fn announce(&self, compared: Compared, asks: bool) -> bool {
+        let from_ms = match compared {
+            Compared::WhatLasts => Revoked::comparable_from_ms(),
+            Compared::Everything => 0,
+        };
         let own = self.here().digest(from_ms);
         let announced = Announced {
             instance: self.parts.own,
@@ -274,6 +308,7 @@ impl Revocations {
             hash: own.hash,
             from_ms,
             asks,
+            is_whole: self.is_whole(),
         };
         let told = tell(&*self.parts.bus, &announced).await;
         if let Err(error) = &told {

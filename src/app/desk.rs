@@ -66,7 +66,6 @@ struct Answering<'a> {
 pub(super) fn revocations(
     authenticator: &Arc<Authenticator>,
     bus: &Arc<dyn Bus>,
-    presence: &Arc<Presence>,
     instance: &Instance,
     metrics: &Metrics,
     audit: &Audit,
@@ -75,7 +74,6 @@ pub(super) fn revocations(
     Arc::new(Revocations::new(Parts {
         authenticator: authenticator.clone(),
         bus: bus.clone(),
-        presence: presence.clone(),
         own: instance.id,
         metrics: metrics.clone(),
         audit: audit.clone(),
@@ -170,15 +168,7 @@ mod tests {
         let authenticator = crate::http::tests::authenticator();
         let metrics = Metrics::new().unwrap();
         let keeper = Keeper::without_file(authenticator.revoked());
-        let revocations = revocations(
-            &authenticator,
-            &bus,
-            &presence,
-            &instance,
-            &metrics,
-            audit,
-            keeper,
-        );
+        let revocations = revocations(&authenticator, &bus, &instance, &metrics, audit, keeper);
         desk(&Answering {
             registry: &registry,
             presence: &presence,

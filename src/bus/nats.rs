@@ -2,7 +2,7 @@
 //! parts below, and no STOMP.
 //!
 //! * **One subscription per kind and instance, no queue group** (`<prefix>.broadcast.>`, `<prefix>.user.>`, control to all,
-//!   control to this instance, one reply inbox): five in all, whatever the number of users.
+//!   control to this instance, one reply inbox), and one by which newcomers find it: six in all, whatever the number of users.
 //! * **While not connected nothing is queued**: a publish is refused at once, and one that the connection does not
 //!   take is refused within a second. One caught in the moment of loss may still go out after the reconnect, or be lost.
 //! * **A message that the client cannot read costs only itself**: if its subject is not UTF-8 or its header block is
@@ -41,6 +41,7 @@ mod incoming;
 mod kept;
 mod link;
 mod live;
+mod newcomers;
 mod open;
 mod options;
 mod probe;
@@ -156,16 +157,6 @@ impl NatsBus {
     fn start(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let task = Task::essential(name, self.running.track_future(work));
         self.tasks.lock().push(task);
-    }
-
-    /// Reads the keys of control messages again when their file changes.
-    fn watch_control_keys(&self) {
-        let link = self.connection.link.clone();
-        let Some(path) = link.seal.key_file() else { return };
-        self.start("bus control keys", async move {
-            let watch = link.seal.watch(path);
-            link.closing.run_until_cancelled(watch).await;
-        });
     }
 }
 
@@ -333,6 +324,14 @@ impl Bus for NatsBus {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn be_found(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.subscribe_for_newcomers())
+    }
+
+    fn finds_somebody(&self) -> BoxFuture<'_, Option<bool>> {
+        Box::pin(self.finds_one())
     }
 
     fn trouble(&self) -> Vec<String> {

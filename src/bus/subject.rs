@@ -162,6 +162,12 @@ impl Subjects {
         })
     }
 
+    /// The subject by which newcomers find out whether anybody is there that has everything.
+    pub fn newcomers(&self) -> String {
+        let control = self.control_all.strip_suffix("all.").unwrap_or_default();
+        format!("{control}newcomers")
+    }
+
     /// The subject on which backends learn that a user came (`connected`) or went.
     pub fn user_event(&self, connected: bool) -> String {
         let what = if connected { "connected" } else { "disconnected" };

@@ -95,6 +95,10 @@ pub(crate) struct Revoked {
     /// others hear of it when the bus is back.
     #[schema(example = true)]
     told: bool,
+    /// What it does not do, in words for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    note: Option<String>,
 }
 
 /// Who is shut out.
@@ -149,8 +153,15 @@ pub(crate) async fn post_revocation(
     let revocation = revocation(&api, request, &caller)?;
     deed.is(what(&revocation));
     let (id, until) = (revocation.id.to_string(), time(revocation.until_ms));
+    let note = note(&api, &revocation.whom);
     let told = put(&api, revocation).await? == Put::Everywhere;
-    Ok((StatusCode::ACCEPTED, Json(Revoked { id, until, told })))
+    let made = Revoked {
+        id,
+        until,
+        told,
+        note,
+    };
+    Ok((StatusCode::ACCEPTED, Json(made)))
 }
 
 /// Lists who is shut out, as the instance that answers has it.
@@ -242,6 +253,23 @@ async fn put(api: &Api, revocation: Revocation) -> Result<Put, ApiError> {
         NotPut::TooMany => ApiError::Overloaded("too many revocations wait to be put in force", None),
         NotPut::NotKept => ApiError::NotKept,
         NotPut::Unknown => ApiError::PerhapsKept,
+    })
+}
+
+/// Why it may shut out nobody.
+fn note(api: &Api, whom: &Whom) -> Option<String> {
+    let Whom::Issued { user: Some(user), .. } = whom else {
+        return None;
+    };
+    let state = &api.state;
+    if state.authenticator.known(user.as_str()).is_some() {
+        return Some(format!(
+            "this shuts out tokens alone: {user} logs in by a password here, which takes \"block\": true"
+        ));
+    }
+    let takes_tokens = state.revocations.longest_ms(None).is_some();
+    (!takes_tokens).then(|| {
+        "this shuts out tokens alone, and this instance takes none (auth.issuers): whoever else is let in takes \"block\": true".into()
     })
 }
 

@@ -142,7 +142,6 @@ impl Fixture {
         let revocations = Arc::new(Revocations::new(Parts {
             authenticator: authenticator.clone(),
             bus: dyn_bus.clone(),
-            presence: presence.clone(),
             own: instance.id,
             metrics: metrics.clone(),
             audit: audit.clone(),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::standing;
 use super::wire::{After, Behind};
-use super::{Revocations, Unequal};
+use super::{Compared, Revocations, Unequal};
 use crate::bus::Health;
 use crate::control::ask::ask;
 use crate::instance::InstanceId;
@@ -17,20 +18,20 @@ use crate::telemetry::audit::event::{Event, What};
 
 /// How often revocations that have ended are forgotten, and the digest is told.
 const INTERVAL: Duration = Duration::from_secs(30);
-/// How often a new connection of the bus is looked for.
+/// How often a new connection of the bus is looked for, and an instance that lacks something asks again.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a new instance waits for the first other one to speak. If none does, there is none.
-const ALONE: Duration = Duration::from_millis(500);
-/// How long it waits for the others after the first.
-const SETTLE: Duration = Duration::from_millis(50);
-/// How long a new instance tries to learn from the others before it serves without.
+/// How often a new instance asks the others what they have.
+const ASK_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a new instance waits for one that is whole before it serves without.
 const LEARN: Duration = Duration::from_secs(5);
+/// How long it may learn in all.
+const LEARN_ALL: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The most answers that are read of one instance.
 const PAGES_MAX: usize = 10_000;
 
 impl Revocations {
-    /// Learns and tells until `shutdown`. Run it once.
+    /// Learns and tells until `shutdown`, and puts in force what operators revoke. Run it once.
     pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         let living = async {
             tokio::select! {
@@ -43,10 +44,10 @@ impl Revocations {
 
     async fn live(&self) {
         let is_shared = self.parts.bus.is_shared();
-        if is_shared {
-            self.begin().await;
+        match is_shared {
+            true => self.begin().await,
+            false => self.standing.lock().hear(standing::Heard::Nobody),
         }
-        self.ready.store(true, Ordering::Release);
         let (mut ticks, mut looks) = (interval(INTERVAL), interval(LOOK_INTERVAL));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -57,16 +58,19 @@ impl Revocations {
                     self.here().expire();
                     self.parts.keeper.make_up();
                     if is_shared {
-                        self.announce(false).await;
+                        self.announce(Compared::WhatLasts, false).await;
                     }
                 }
-                _ = looks.tick() => {
+                _ = looks.tick(), if is_shared => {
                     let now = self.parts.bus.stats().reconnects;
-                    if now != connection && self.announce(true).await {
+                    if now != connection && self.announce(Compared::Everything, true).await {
                         connection = now;
                     }
-                    if self.untold.load(Ordering::Acquire) && self.announce(false).await {
+                    if self.untold.load(Ordering::Acquire) && self.announce(Compared::Everything, false).await {
                         self.untold.store(false, Ordering::Release);
+                    }
+                    if !self.is_whole() {
+                        self.look_for_one().await;
                     }
                 }
                 () = self.woken.notified() => {
@@ -82,50 +86,78 @@ impl Revocations {
         // An error means that the bus is gone; the instance ends by itself then.
         let _ = health.wait_for(|health| *health == Health::Connected).await;
         let begun = Instant::now();
-        loop {
-            let told = self.announce(true).await;
-            let woken = timeout(ALONE, self.until_heard()).await.is_ok();
-            if woken {
-                sleep(SETTLE).await;
-                if self.pull().await {
+        let learning = async {
+            while begun.elapsed() < LEARN {
+                self.look_for_one().await;
+                // Nothing is lost if nobody says anything: it asks again.
+                let _ = timeout(ASK_INTERVAL, self.woken.notified()).await;
+                self.pull().await;
+                if self.is_whole() {
                     return;
                 }
-            } else if told && self.parts.presence.others().is_empty() {
-                return;
             }
-            if begun.elapsed() > LEARN {
-                tracing::warn!("no other instance has said which revocations it has: this one may lack some");
-                return;
-            }
+        };
+        let _ = timeout(LEARN_ALL, learning).await;
+        if !self.is_whole() {
+            tracing::warn!(
+                "no other instance has said all that is revoked: this one serves, and may lack some"
+            );
+        }
+        self.standing.lock().hear(standing::Heard::Late);
+    }
+
+    /// Asks everybody for a digest, unless there is nobody to wait for.
+    async fn look_for_one(&self) {
+        if self.parts.bus.finds_somebody().await == Some(false) {
+            self.hear_of_others(standing::Heard::Nobody).await;
+        } else {
+            self.announce(Compared::Everything, true).await;
         }
     }
 
-    async fn until_heard(&self) {
-        loop {
-            let woken = self.woken.notified();
-            if self.heard.lock().any {
-                return;
-            }
-            woken.await;
+    async fn hear_of_others(&self, heard: standing::Heard) {
+        let is_whole = {
+            let mut standing = self.standing.lock();
+            standing.hear(heard);
+            standing.is_whole()
+        };
+        if is_whole && !self.is_found.swap(true, Ordering::AcqRel) {
+            self.parts.bus.be_found().await;
         }
     }
 
-    /// Asks everybody who has something else; whether all have answered.
-    async fn pull(&self) -> bool {
-        let unequal = std::mem::take(&mut self.heard.lock().unequal);
-        let (mut all, mut learned) = (true, 0);
-        for Unequal { instance, digests } in unequal {
-            match self.ask(instance).await {
-                Some(0) => self.heard.lock().was_vain(instance, digests),
-                Some(new) => learned += new,
-                None => all = false,
+    /// Asks everybody who has something else.
+    pub(super) async fn pull(&self) {
+        let (unequal, is_equal_to_whole) = {
+            let mut heard = self.heard.lock();
+            (
+                std::mem::take(&mut heard.unequal),
+                std::mem::take(&mut heard.is_equal_to_whole),
+            )
+        };
+        if is_equal_to_whole {
+            self.hear_of_others(standing::Heard::All { is_whole: true }).await;
+        }
+        let mut learned = 0;
+        for Unequal {
+            instance,
+            digests,
+            is_whole,
+        } in unequal
+        {
+            let new = self.ask(instance).await;
+            if new == Some(0) {
+                self.heard.lock().was_vain(instance, digests);
+            }
+            if let Some(new) = new {
+                learned += new;
+                self.hear_of_others(standing::Heard::All { is_whole }).await;
             }
         }
         // Whoever lacks what is here hears so, and asks.
         if learned > 0 {
-            self.announce(false).await;
+            self.announce(Compared::Everything, false).await;
         }
-        all
     }
 
     /// Learns everything that `instance` has; how much of it was new. `None`: it has not answered to the end.
@@ -137,9 +169,7 @@ impl Revocations {
                 count: Some(learned),
                 ..What::default()
             };
-            self.parts
-                .audit
-                .done(Event::LearnRevocations, &instance.to_string(), &what);
+            self.parts.audit.done(Event::LearnRevocations, "herald", &what);
         }
         all.then_some(learned)
     }

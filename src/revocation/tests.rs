@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::*;
 use crate::bus::ControlMessage;
 use crate::control::question::keeps_the_wire;
-use crate::http::tests::{RecordingBus, authenticator, registry};
+use crate::http::tests::{RecordingBus, authenticator};
 use crate::instance::{Config, Instance};
 use crate::principal::{Principal, ROLE_USER, UserName};
 
@@ -22,13 +22,11 @@ pub(super) fn made_with(
 ) -> (Arc<Revocations>, Arc<RecordingBus>, Desk) {
     let bus = Arc::new(RecordingBus::default());
     let instance = Instance::new(&Config::default());
-    let presence = Presence::new(instance.clone(), bus.clone(), registry(), Default::default());
     let (audit, _guard, _) = Audit::kept();
     let all = Arc::new(Revocations::new(Parts {
         keeper,
         authenticator,
         bus: bus.clone(),
-        presence: Arc::new(presence),
         own: instance.id,
         metrics: Metrics::new().unwrap(),
         audit,
@@ -121,7 +119,7 @@ async fn who_has_something_else_is_asked_and_who_has_nothing_is_not() {
         unequal.iter().map(|one| one.instance).collect()
     };
     say(&desk, "tokens.digest", said(0, 0)).await;
-    assert!(all.heard.lock().any && unequal().is_empty());
+    assert!(unequal().is_empty());
     for _ in 0..2 {
         say(&desk, "tokens.digest", said(2, 7)).await;
     }
@@ -177,8 +175,55 @@ fn answers_go_page_by_page() {
 fn the_wire_is_kept() {
     keeps_the_wire::<Told>(&format!(r#"{{"revocations":[{BLOCK}]}}"#));
     keeps_the_wire::<Announced>(
-        r#"{"instance":"01JDEXAMPRE0000000000000AA","count":1,"hash":2,"from_ms":3,"asks":true}"#,
+        r#"{"instance":"01JDEXAMPRE0000000000000AA","count":1,"hash":2,"from_ms":3,"asks":true,"is_whole":true}"#,
     );
     keeps_the_wire::<wire::After>(r#"{"after":"01JDEXAMPRE0000000000000AA"}"#);
     keeps_the_wire::<Answered>(r#"{"revocations":[],"next":null}"#);
+}
+
+/// Issue 16, F2: the digest of another newcomer, with nothing in it, was enough.
+#[tokio::test]
+async fn only_one_that_is_whole_makes_another_one_whole() {
+    let (all, bus, desk) = made();
+    let other = Instance::new(&Config::default()).id;
+    let said = |from_ms: u64, is_whole: bool| {
+        format!(
+            r#"{{"instance":"{other}","count":0,"hash":0,"from_ms":{from_ms},"asks":true,"is_whole":{is_whole}}}"#
+        )
+    };
+    say(&desk, "tokens.digest", said(0, false)).await;
+    all.pull().await;
+    assert!(!all.is_whole() && !all.is_ready() && bus.asked() == 0);
+    // What ends soon is left out of this digest, and may be what is missing.
+    say(&desk, "tokens.digest", said(30_000, true)).await;
+    bus.answer(other, br#"{"revocations":[],"next":null}"#.to_vec());
+    all.pull().await;
+    assert!(all.is_whole() && all.is_ready() && bus.asked() == 1);
+    let (all, bus, desk) = made();
+    say(&desk, "tokens.digest", said(0, true)).await;
+    all.pull().await;
+    assert!(all.is_whole() && bus.asked() == 0, "both have the same");
+    // It tells a newcomer so, of everything as it was asked.
+    say(&desk, "tokens.digest", said(0, false)).await;
+    let (_, told) = bus.said.lock().last().cloned().unwrap();
+    let told: Announced = serde_json::from_slice(&told).unwrap();
+    assert!(told.is_whole && told.from_ms == 0 && !told.asks);
+}
+
+/// Issue 16, F6 and F14: what cannot be put in force was asked for again, whole, every 30 s.
+#[tokio::test]
+async fn who_is_asked_in_vain_is_asked_again_when_something_has_changed() {
+    let (all, bus, desk) = made();
+    all.is_known();
+    let other = Instance::new(&Config::default()).id;
+    bus.answer(other, br#"{"revocations":[],"next":null}"#.to_vec());
+    let said = |hash: u64| format!(r#"{{"instance":"{other}","count":2,"hash":{hash},"from_ms":0}}"#);
+    for _ in 0..3 {
+        say(&desk, "tokens.digest", said(7)).await;
+        all.pull().await;
+    }
+    assert_eq!(bus.asked(), 1);
+    say(&desk, "tokens.digest", said(8)).await;
+    all.pull().await;
+    assert_eq!(bus.asked(), 2);
 }

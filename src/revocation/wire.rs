@@ -46,6 +46,9 @@ pub(super) struct Announced {
     /// Whether the others are to say the same of themselves.
     #[serde(default)]
     pub asks: bool,
+    /// Whether the sender surely has all that any instance had when it began, or more.
+    #[serde(default)]
+    pub is_whole: bool,
 }
 
 impl Statement for Announced {

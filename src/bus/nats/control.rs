@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use super::NatsBus;
 use super::kept::{EPOCH_KIND, Keeper};
 use super::link::Connection;
 use crate::bus::headers::Undeliverable;
@@ -101,5 +102,17 @@ impl Control {
             }
         });
         Some(Responder(sender))
+    }
+}
+
+impl NatsBus {
+    /// Reads the keys of control messages again when their file changes.
+    pub(super) fn watch_control_keys(&self) {
+        let link = self.connection.link.clone();
+        let Some(path) = link.seal.key_file() else { return };
+        self.start("bus control keys", async move {
+            let watch = link.seal.watch(path);
+            link.closing.run_until_cancelled(watch).await;
+        });
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn words(refused: &RefusedSubscriptions) -> Vec<String> {
         })
         .collect();
     if refused.over_limit {
-        words.push("NATS allows this user fewer subscriptions than an instance needs, which are five".into());
+        words.push("NATS allows this user fewer subscriptions than an instance needs, which are six".into());
     }
     words
 }

@@ -61,6 +61,15 @@ pub struct RevokeArgs {
 struct Made {
     id: String,
     until: String,
+    /// An older Herald answers when all have been told.
+    #[serde(default = "yes")]
+    told: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -145,6 +154,15 @@ pub async fn run(args: RevokeArgs) -> Result<(), ClientError> {
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let asking = rest.request(Method::POST, PATH, &json, body.into(), Duration::ZERO);
     let made: Made = Box::pin(asking).await?.json()?;
+    if !made.told {
+        paint::notice(
+            paint::DIM,
+            "note: NATS is away: it is in force on the instance that was asked, and the others hear of it later",
+        );
+    }
+    if let Some(note) = &made.note {
+        paint::notice(paint::DIM, &format!("note: {}", paint::one_line(note)));
+    }
     if args.json {
         return Ok(paint::json_line(&made)?);
     }

@@ -1,8 +1,10 @@
 //! Promise: a new instance shuts out whom the others do before it is ready, and what was lifted does not come back by it.
 
 use super::cluster::{block, is_revoked};
-use crate::support::cluster::{Cluster, admin};
+use crate::support::cluster::{ADMIN, Cluster, admin, until};
 use crate::support::cluster_client::Browser;
+use crate::support::nats::NatsServer;
+use crate::support::process::Herald;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_instance_knows_who_is_shut_out_before_it_is_ready() {
@@ -21,4 +23,70 @@ async fn a_new_instance_knows_who_is_shut_out_before_it_is_ready() {
     let refused = Browser::attempt(third.address, "test1", "test").await;
     assert!(is_revoked(&refused.err().unwrap()));
     Browser::connect(third.address, "test2").await;
+}
+
+/// Issue 16, F2: half a second of silence was taken for nobody, and two newcomers for each other's others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn newcomers_do_not_take_a_pause_for_nobody_nor_each_other_for_one_who_knows() {
+    let cluster = Cluster::start(1).await;
+    let old = &cluster.instances[0];
+    block(old, "test1").await;
+    old.pause().await;
+    let launch = cluster.launch();
+    let (one, other) = tokio::join!(Herald::start("one", &launch), Herald::start("other", &launch));
+    for newcomer in [&one, &other] {
+        // They have waited for as long as they may, and say what they lack.
+        assert_eq!(newcomer.lines_with("may lack some").len(), 1);
+        let ready = newcomer.get("/readyz").await;
+        assert!(
+            ready.text().contains("revocations may be missing"),
+            "{}",
+            ready.text()
+        );
+    }
+    old.signal("CONT");
+    for newcomer in [&one, &other] {
+        until("it has everything", async || {
+            !newcomer.get("/readyz").await.text().contains("revocations")
+        })
+        .await;
+        let refused = Browser::attempt(newcomer.address, "test1", "test").await;
+        assert!(is_revoked(&refused.err().unwrap()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_alone_is_whole_and_so_is_the_next_one() {
+    let mut cluster = Cluster::start(1).await;
+    assert!(
+        !cluster.instances[0]
+            .get("/readyz")
+            .await
+            .text()
+            .contains("revocations")
+    );
+    assert!(cluster.instances[0].lines_with("may lack some").is_empty());
+    let next = cluster.add("i1").await;
+    assert!(next.lines_with("may lack some").is_empty());
+}
+
+/// Issue 16, F18: an answer was larger than NATS carries, for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_learns_many_over_a_bus_that_carries_little() {
+    let nats = NatsServer::start_with("max_payload: 65536");
+    let mut cluster = Cluster::start_over(nats, 1).await;
+    let reason = "x".repeat(290);
+    for user in 1..=200 {
+        let body =
+            serde_json::json!({"user": format!("test{user}"), "block": true, "for": "1h", "reason": reason});
+        let json = ("Content-Type", "application/json");
+        let answer = cluster.instances[0]
+            .request("POST", super::PATH, &[ADMIN, json], body.to_string().as_bytes())
+            .await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+    }
+    let newcomer = cluster.add("i1").await;
+    assert!(newcomer.lines_with("may lack some").is_empty());
+    let known = admin(newcomer, "GET", "/metrics").await;
+    assert!(known.text().contains("\nherald_revocations 200\n"));
 }

@@ -33,6 +33,11 @@ impl Cluster {
         Self::start_on(NatsServer::start(), count, settings).await
     }
 
+    /// The same on this server.
+    pub async fn start_over(nats: NatsServer, count: usize) -> Self {
+        Self::start_on(nats, count, &[]).await
+    }
+
     /// The same with history, on a server with JetStream and the permissions of docs/nats.md.
     pub async fn start_keeping(count: usize, settings: &[(&str, &str)]) -> Self {
         let keeping = [
