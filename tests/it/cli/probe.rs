@@ -88,7 +88,7 @@ async fn each_stage_that_fails_has_its_exit_code() {
     let path = rules.path().join("herald.toml");
     std::fs::write(
         &path,
-        "[destinations]\nuser_prefix = \"/me\"\nbroadcast_prefixes = [\"/user\", \"/topic\"]\n",
+        "[destinations]\nuser_prefix = \"/me\"\nbroadcast_prefixes = [\"/user\", \"/topic\", \"/queue\"]\n",
     )
     .unwrap();
     let launch = Launch::demo()
