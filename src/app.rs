@@ -18,10 +18,11 @@ use crate::drain::{self, Phase, Stop};
 use crate::envelope::{BrowserBaggage, Kind};
 use crate::http::access::Policy;
 use crate::http::certificate::Certificate;
+use crate::http::health::Readiness;
 use crate::http::permission::session::Explainer;
 use crate::http::{self, listener};
 use crate::instance::Instance;
-use crate::limit::Total;
+use crate::limit::{SomePerSecond, Total};
 use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::recent::Recent;
@@ -121,7 +122,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Error> {
 impl App {
     /// Makes everything that `config` asks for and binds its listeners. `demo`: eleven users and open publishing.
     pub async fn bind(config: Config, demo: bool) -> Result<Self, Error> {
-        let (prepared, warnings) = Prepared::new(config, demo).map_err(|findings| refused(&findings))?;
+        let (prepared, warnings) = Prepared::new(config, demo).map_err(|findings| Error::of(&findings))?;
         warnings.warnings.iter().for_each(|warning| warn!("{warning}"));
         Box::pin(Self::bind_prepared(prepared)).await
     }
@@ -143,7 +144,7 @@ impl App {
         bus: Arc<dyn Bus>,
     ) -> Result<Self, Error> {
         let mut findings = Findings::default();
-        let prepared = Prepared::on_a_bus(config, demo, &mut findings).ok_or_else(|| refused(&findings))?;
+        let prepared = Prepared::on_a_bus(config, demo, &mut findings).ok_or_else(|| Error::of(&findings))?;
         findings.warnings.iter().for_each(|warning| warn!("{warning}"));
         Box::pin(Self::make(prepared, instance, bus)).await
     }
@@ -211,6 +212,7 @@ impl App {
             metrics: metrics.clone(),
             tracer: tracer.clone(),
             phase: phase_seen,
+            readiness: Readiness::new(&config.readiness, config.bus.url.is_some()),
             header_limits,
             time_zone: config.application.time_zone.0.clone(),
             tap: tap.clone(),
@@ -258,6 +260,7 @@ impl App {
             cluster: cluster.clone(),
             incoming: Total::new(config.limits.incoming_total_bytes.0),
             limits: connection_limits(&config),
+            refused_frames: SomePerSecond::default(),
             resumes: Semaphore::new(RESUMES_AT_ONCE),
             draining: draining.clone(),
         });
@@ -335,17 +338,6 @@ impl App {
         let panicked = |_| Error::Failure("the drain has panicked".into());
         drained.await.map_err(panicked)
     }
-}
-
-/// The first error stands for all: whoever loads a configuration file sees them all before.
-fn refused(findings: &Findings) -> Error {
-    Error::Config(
-        findings
-            .errors
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-    )
 }
 
 impl Core {

@@ -86,6 +86,8 @@ pub enum Command {
     LogLevel(client::log_level::LogLevelArgs),
     /// Prints the NATS subject of a destination.
     Subject(subject::SubjectArgs),
+    /// Moves a share of an instance's sessions to the others.
+    Shed(client::shed::ShedArgs),
     /// Shows what an instance fans out now, by destination.
     Tap(client::tap::TapArgs),
     /// Puts a light load on a running Herald and measures how long deliveries take.

@@ -9,6 +9,8 @@ pub enum CloseReason {
     Normal,
     /// The instance is draining.
     Draining,
+    /// An operator moves a share of the sessions to other instances.
+    Shed,
     /// Bytes that are not valid STOMP or WebSocket, or a broken STOMP rule.
     Malformed,
     /// Text that is not UTF-8.
@@ -53,9 +55,10 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, for metrics that want every label present from the start.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Normal,
         Self::Draining,
+        Self::Shed,
         Self::Malformed,
         Self::NotUtf8,
         Self::Forbidden,
@@ -83,7 +86,7 @@ impl CloseReason {
     pub fn code(self) -> u16 {
         match self {
             Self::Normal => 1000,
-            Self::Draining => 1001,
+            Self::Draining | Self::Shed => 1001,
             Self::Malformed => 1002,
             Self::PeerGone => 1006,
             Self::NotUtf8 => 1007,
@@ -108,6 +111,7 @@ impl CloseReason {
         match self {
             Self::Normal => "bye",
             Self::Draining => "instance is draining, reconnect",
+            Self::Shed => "moved to another instance, reconnect",
             Self::Malformed => "malformed frame",
             Self::NotUtf8 => "text is not UTF-8",
             Self::Forbidden => "forbidden",
@@ -135,6 +139,7 @@ impl CloseReason {
         match self {
             Self::Normal => "normal",
             Self::Draining => "draining",
+            Self::Shed => "shed",
             Self::Malformed => "malformed",
             Self::NotUtf8 => "not_utf8",
             Self::Forbidden => "forbidden",

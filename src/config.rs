@@ -54,6 +54,8 @@ pub struct Config {
     pub delivery: crate::delivery::Config,
     /// `[presence]`
     pub presence: crate::presence::Config,
+    /// `[readiness]`
+    pub readiness: crate::http::health::Config,
     /// `[drain]`
     pub drain: crate::drain::Config,
     /// `[metrics]`

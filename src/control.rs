@@ -13,6 +13,7 @@ pub(crate) mod log_level;
 pub(crate) mod question;
 pub(crate) mod session_user;
 pub(crate) mod sessions;
+pub(crate) mod shed;
 pub(crate) mod trace_marks;
 
 #[cfg(test)]

@@ -24,6 +24,15 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// The path, whoever it is for.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Broadcast(path) | Self::User { path, .. } => path,
+        }
+    }
+}
+
 /// What a client's text means for that client. Only [`Prefixes::for_client`] makes one, so another user's destination
 /// cannot be expressed.
 #[derive(Debug, Clone, PartialEq, Eq)]

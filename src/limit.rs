@@ -13,7 +13,7 @@ mod total;
 pub(crate) use address::AddressGroup;
 pub(crate) use crowd::{Crowd, Member};
 pub(crate) use keyed::KeyedRate;
-pub(crate) use once_per_second::OncePerSecond;
+pub(crate) use once_per_second::{OncePerSecond, SomePerSecond};
 pub(crate) use places::{AddressPlace, AddressPlaces};
 pub(crate) use shared::{Memory, SharedRate};
 pub(crate) use total::{Account, Share, Total, is_within_share};

@@ -63,6 +63,7 @@ fn run() -> Result<(), u8> {
         Command::Probe(args) => client(client::probe::run(args)),
         Command::LogLevel(args) => client(client::log_level::run(args)),
         Command::Subject(args) => print_subject(&args),
+        Command::Shed(args) => client(client::shed::run(args)),
         Command::Tap(args) => client(client::tap::run(args)),
         Command::Bench(args) => client(client::bench::run(args)),
         Command::SupportBundle(args) => support_bundle(&args),

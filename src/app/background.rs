@@ -14,7 +14,7 @@ use super::tasks::Tasks;
 use super::{Core, Error};
 use crate::auth::Authenticator;
 use crate::close_reason::CloseReason;
-use crate::control::{desk, trace_marks};
+use crate::control::{desk, shed, trace_marks};
 use crate::delivery::registry::Registry;
 use crate::envelope::Kind;
 use crate::principal::{Principal, UserName};
@@ -45,7 +45,8 @@ impl Core {
             Some(Task::essential(name, self.relay().run(incoming)))
         });
         let control = self.bus.control_incoming().ok_or_else(taken)?;
-        let control = desk::serve(control, self.desk(), self.metrics.clone());
+        let (shedder, shedding) = shed::shedder(&self.registry, self.drain.spread.0);
+        let control = desk::serve(control, self.desk(&shedder), self.metrics.clone());
         let probe = probe::probe(
             self.bus.clone(),
             self.presence.clone(),
@@ -97,6 +98,7 @@ impl Core {
         tasks.watch(Task::essential("withdrawals", withdrawals));
         tasks.watch(Task::essential("revoked sessions", revoked));
         tasks.watch(Task::essential(REVOCATIONS, learning));
+        tasks.watch(Task::essential("shed sessions", shedding.run(background.clone())));
         tasks.watch(Task::essential("probe", probe));
         tasks.watch(Task::essential("trace marks", marks));
         tasks.watch(Task::passing("recent bodies", learn));

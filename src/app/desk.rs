@@ -7,6 +7,7 @@ use super::Core;
 use crate::auth::Authenticator;
 use crate::bus::Bus;
 use crate::control::desk::Desk;
+use crate::control::shed::Shedder;
 use crate::control::{debug_sampling, describe, explain, log_level, session_user, sessions, trace_marks};
 use crate::delivery::registry::Registry;
 use crate::http::permission::session::Explainer;
@@ -36,7 +37,7 @@ impl Core {
     }
 
     /// What other instances' messages are handed to.
-    pub(super) fn desk(&self) -> Desk {
+    pub(super) fn desk(&self, shedder: &Shedder) -> Desk {
         desk(&Answering {
             registry: &self.registry,
             presence: &self.presence,
@@ -46,6 +47,7 @@ impl Core {
             audit: &self.audit,
             explainer: &self.explainer,
             revocations: &self.revocations,
+            shedder,
         })
     }
 }
@@ -60,6 +62,7 @@ struct Answering<'a> {
     audit: &'a Audit,
     explainer: &'a Explainer,
     revocations: &'a Arc<Revocations>,
+    shedder: &'a Shedder,
 }
 
 /// The revocations of the cluster that this instance is in.
@@ -93,6 +96,7 @@ fn desk(modules: &Answering<'_>) -> Desk {
     modules.presence.register(&mut desk);
     sessions::register(&mut desk, registry, audit);
     session_user::register(&mut desk, registry);
+    modules.shedder.register(&mut desk, audit);
     explain::register(&mut desk, registry);
     modules.explainer.register(&mut desk);
     describe::register(&mut desk, registry);
@@ -169,6 +173,8 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let keeper = Keeper::without_file(authenticator.revoked());
         let revocations = revocations(&authenticator, &bus, &instance, &metrics, audit, keeper);
+        // Nobody closes what it takes.
+        let (shedder, _) = crate::control::shed::shedder(&registry, std::time::Duration::from_secs(5));
         desk(&Answering {
             registry: &registry,
             presence: &presence,
@@ -178,6 +184,7 @@ mod tests {
             audit,
             explainer: &explainer,
             revocations: &revocations,
+            shedder: &shedder,
         })
     }
 
@@ -230,6 +237,11 @@ mod tests {
                 "sessions.supersede",
                 r#"{"users":[{"user":"anna","seats":[1]}]}"#,
                 "{}",
+            ),
+            (
+                "sessions.shed",
+                r#"{"share":20,"by":"key:ops"}"#,
+                r#"{"sessions":null,"over_ms":5000}"#,
             ),
             ("probe.echo", "", ""),
             (
@@ -316,6 +328,7 @@ mod tests {
             "sessions.explain",
             "sessions.list",
             "sessions.seats",
+            "sessions.shed",
             "sessions.supersede",
             "sessions.user",
             "tokens.digest",

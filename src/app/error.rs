@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::setting::Findings;
+
 /// Why an instance could not start, or ended other than by a signal.
 #[derive(Debug)]
 pub enum Error {
@@ -9,6 +11,14 @@ pub enum Error {
     Config(String),
     /// Anything else.
     Failure(String),
+}
+
+impl Error {
+    /// The first error stands for all: whoever loads a configuration file sees them all before.
+    pub(super) fn of(findings: &Findings) -> Self {
+        let first = findings.errors.first();
+        Self::Config(first.map(ToString::to_string).unwrap_or_default())
+    }
 }
 
 impl fmt::Display for Error {

@@ -72,6 +72,7 @@ async fn an_instance_ends_with_each_task_that_it_needs_and_names_it() {
             "revocations",
             "revoked sessions",
             "sessions per user",
+            "shed sessions",
             "trace marks",
             "users file",
             "withdrawals",

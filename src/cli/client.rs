@@ -32,6 +32,7 @@ mod resume;
 pub mod revoke;
 pub mod send;
 mod session;
+pub mod shed;
 mod show;
 pub mod subscribe;
 pub mod tap;

@@ -231,6 +231,8 @@ pub(super) enum Whom {
     Where(Which),
     /// About this many, picked at random. Answers how many are left.
     Some(usize, oneshot::Sender<usize>),
+    /// This many, or all if there are fewer, picked at random. Answers how many have ended.
+    Exactly(usize, oneshot::Sender<usize>),
     /// About this many of those that lost a subscription by a [`Command::Cut`]. Answers how many are left.
     Cut(usize, oneshot::Sender<usize>),
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use super::command::{Command, Delivery, SessionKey, Which, Whom};
+use super::command::{Command, Delivery, SessionKey, Whom};
 use super::counters::{Counters, Stats};
 use super::explain::Explained;
 use super::heads::Head;
@@ -253,36 +253,6 @@ impl Registry {
     /// Whether a session here may want it.
     pub fn is_wanted(&self, envelope: &Envelope) -> bool {
         !self.inner.interest.shards(&envelope.target).is_empty()
-    }
-
-    /// Closes all sessions of `user` on this instance. Every shard is told: a session whose Join is still in a
-    /// mailbox is not in any index yet.
-    pub async fn close_user(&self, user: &UserName, reason: CloseReason) {
-        for shard in self.shards() {
-            let whom = Whom::User(user.clone());
-            self.send(shard, Command::End(whom, reason)).await;
-        }
-    }
-
-    /// Closes all sessions on this instance whose principal `which` selects. Walks every session: for rare needs.
-    pub async fn close_where(&self, which: Which, reason: CloseReason) {
-        for shard in self.shards() {
-            let whom = Whom::Where(which.clone());
-            self.send(shard, Command::End(whom, reason)).await;
-        }
-    }
-
-    /// Closes about `count` sessions, picked at random, with `reason`. Returns how many are left.
-    pub async fn close_some(&self, count: usize, reason: CloseReason) -> usize {
-        let each = count.div_ceil(self.inner.shards.len());
-        let mut left = 0;
-        for shard in self.shards() {
-            let (sender, receiver) = oneshot::channel();
-            let whom = Whom::Some(each, sender);
-            self.send(shard, Command::End(whom, reason)).await;
-            left += receiver.await.unwrap_or(0);
-        }
-        left
     }
 
     /// The sessions of `user` on this instance.

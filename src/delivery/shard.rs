@@ -123,6 +123,9 @@ impl Shard {
                 // It is not an error if the asker is gone.
                 let _ = left.send(self.close_some(count, reason));
             }
+            Command::End(Whom::Exactly(count, ended), reason) => {
+                let _ = ended.send(self.close_exactly(count, reason));
+            }
             Command::End(Whom::Cut(count, left), reason) => {
                 let _ = left.send(self.close_cut(count, reason));
             }

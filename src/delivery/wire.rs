@@ -190,7 +190,7 @@ pub fn last_words(
     let close = || close_frame(reason.code(), words);
     match reason {
         CloseReason::PeerGone => Vec::new(),
-        CloseReason::Normal | CloseReason::Draining => vec![close()],
+        CloseReason::Normal | CloseReason::Draining | CloseReason::Shed => vec![close()],
         _ => {
             let retry_after = retry_after_ms.map(|ms| (RETRY_AFTER_MS, ms));
             let herald_reason = reason.herald_reason().map(|reason| (HERALD_REASON, reason));

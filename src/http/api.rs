@@ -12,6 +12,7 @@ use super::Config;
 use super::access::Policy;
 use super::body::{BodyReader, Buffered, Limit};
 use super::error::ApiError;
+use super::health::Readiness;
 use super::origin::Pages;
 use super::query::Queries;
 use crate::auth::Authenticator;
@@ -21,6 +22,7 @@ use crate::destination::{Path, Prefixes};
 use crate::drain::Phase;
 use crate::envelope::HeaderLimits;
 use crate::instance::Instance;
+use crate::limit::SomePerSecond;
 use crate::permissions::Permissions;
 use crate::presence::Presence;
 use crate::publish::Publisher;
@@ -54,8 +56,10 @@ pub(crate) struct State {
     pub metrics: Metrics,
     /// Makes spans, or none.
     pub tracer: Tracer,
-    /// Readiness.
+    /// How far this instance's life has come.
     pub phase: watch::Receiver<Phase>,
+    /// What an outage of the bus means for readiness.
+    pub readiness: Readiness,
     /// `limits.headers` and `limits.header_bytes`.
     pub header_limits: HeaderLimits,
     /// `application.time_zone`, for the `time` of `POST /api/v1/message`.
@@ -76,6 +80,8 @@ pub(crate) struct Api {
     pub(super) body_reader: BodyReader,
     /// Which pages may change state.
     pub(super) pages: Pages,
+    /// Limits the log's lines about requests that are refused.
+    pub(super) refusals: SomePerSecond,
     max_request_bytes: usize,
     base: String,
     /// What each route takes. Set as soon as all of them are known.
@@ -89,6 +95,7 @@ impl Api {
             state,
             body_reader: BodyReader::new(config.buffered_request_bytes.0, config.body_timeout.0),
             pages: Pages::new(config),
+            refusals: SomePerSecond::default(),
             max_request_bytes: config.max_request_bytes.0,
             base: config.base_path.as_str().to_owned(),
             queries: OnceLock::new(),

@@ -9,7 +9,7 @@ use crate::control::question::Question;
 use crate::presence::InstanceView;
 
 /// How long other instances may take to answer (docs/rest.md).
-const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+pub(super) const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The answer of one other instance.
 pub(crate) struct Asked<'a, T> {

@@ -49,6 +49,14 @@ impl Caller {
         }
     }
 
+    /// The name of its key, if it has one.
+    pub(super) fn key_name(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Key(key) => Some(&key.name),
+            Self::Anyone | Self::Certificate(_) | Self::User(_) => None,
+        }
+    }
+
     /// What tells callers apart: the names of keys, users and certificates are names of different kinds.
     fn name(&self) -> (u8, &str) {
         match self {
@@ -115,6 +123,19 @@ pub(crate) struct Denied {
     pub error: ApiError,
     /// Who it was, if that was proven.
     pub caller: Option<Caller>,
+}
+
+impl Denied {
+    /// Whose key was presented, if one was: its name, or `Some(None)` for one that does not exist.
+    pub(super) fn key_name(&self, headers: &HeaderMap) -> Option<Option<Arc<str>>> {
+        match (&self.caller, &self.error) {
+            (Some(caller), _) => caller.key_name().cloned().map(Some),
+            (None, ApiError::Unauthenticated) => {
+                matches!(presented(headers), Presented::Bearer(_)).then_some(None)
+            }
+            (None, _) => None,
+        }
+    }
 }
 
 impl From<ApiError> for Denied {

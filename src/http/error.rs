@@ -109,6 +109,8 @@ pub(crate) enum ApiError {
     KeyEnded,
     /// The caller may publish, but not there.
     NotPermitted {
+        /// Where.
+        destination: Box<str>,
         /// A JSON pointer to the destination, if it stands in the body.
         pointer: Option<String>,
         /// Who may, in words.
@@ -128,6 +130,10 @@ const INVALID_TOKEN: &str = "Bearer realm=\"herald\", error=\"invalid_token\"";
 /// The same, if it was good once.
 const INVALID_TOKEN_EXPIRED: &str =
     "Bearer realm=\"herald\", error=\"invalid_token\", error_description=\"expired\"";
+
+/// Where a refused request wanted to publish: an extension of the response, for the log.
+#[derive(Debug, Clone)]
+pub(super) struct RefusedAt(pub Box<str>);
 
 /// The last word of a refusal's `type`. A response carries it to [`super::observe`], which logs it.
 #[derive(Debug, Clone, Copy)]
@@ -353,6 +359,9 @@ impl IntoResponse for ApiError {
             response.extensions_mut().insert(limit);
         }
         response.extensions_mut().insert(Refused(self.kind().0));
+        if let Self::NotPermitted { destination, .. } = &self {
+            response.extensions_mut().insert(RefusedAt(destination.clone()));
+        }
         let headers = response.headers_mut();
         let cause = match self {
             Self::Partly { error, .. } => *error,

@@ -2,13 +2,14 @@
 //! every instance would add a herd to an outage (docs/architecture.md, decision 9).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::api::Api;
@@ -22,6 +23,54 @@ use crate::instance::Instance;
 use crate::presence::Presence;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::{Format, Observed};
+
+/// `[readiness]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What an outage of NATS means.
+    pub bus: WithoutBus,
+}
+
+/// `readiness.bus`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutBus {
+    /// Whoever has no NATS is not ready.
+    #[default]
+    Strict,
+    /// Whoever was ready once stays so: its page, its logins and its sessions do not need NATS.
+    Serving,
+}
+
+/// Whether the bus keeps this instance from being ready.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    without: WithoutBus,
+    was_ready: AtomicBool,
+}
+
+impl Readiness {
+    /// By `[readiness]`, which concerns instances with NATS alone.
+    pub(crate) fn new(config: &Config, has_nats: bool) -> Self {
+        Self {
+            without: if has_nats { config.bus } else { WithoutBus::Strict },
+            was_ready: AtomicBool::new(false),
+        }
+    }
+
+    /// A subscription that NATS refuses counts in either case: it would be missed without anybody noticing, and no
+    /// other instance suffers from it.
+    fn allows(&self, bus: &dyn Bus) -> bool {
+        if bus.is_ready() {
+            self.was_ready.store(true, Ordering::Relaxed);
+            return true;
+        }
+        self.without == WithoutBus::Serving
+            && self.was_ready.load(Ordering::Relaxed)
+            && bus.stats().refused_subscriptions == 0
+    }
+}
 
 /// Whether this instance can serve.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,7 +107,8 @@ fn health(api: &Api) -> (StatusCode, Json<Health>) {
     let knows_revoked = api.state.revocations.is_ready();
     let unknown =
         (!knows_revoked).then(|| "the revocations of the other instances are not known yet".to_owned());
-    let up = api.state.bus.is_ready() && phase == Phase::Running && missing.is_empty() && knows_revoked;
+    let bus_allows = api.state.readiness.allows(&*api.state.bus);
+    let up = bus_allows && phase == Phase::Running && missing.is_empty() && knows_revoked;
     let health = Health {
         status: if up { "UP" } else { "DOWN" },
         components: Components {
@@ -94,7 +144,7 @@ pub(crate) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Says whether this instance can serve: bus connected, history read, and not draining.
+/// Says whether this instance can serve: bus connected (unless `readiness.bus` says `serving`), history read, and not draining.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, description = "Able to serve", body = Health),
         (status = 503, description = "Not able to serve", body = Health)))]
@@ -180,5 +230,32 @@ pub(crate) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> 
             tracing::error!(%error, "metrics cannot be rendered");
             Err(ApiError::Internal)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::recording_bus::RecordingBus;
+    use super::*;
+
+    #[test]
+    fn an_outage_of_nats_ends_readiness_only_where_it_is_to() {
+        let check = |without, has_nats, was_ready, expected| {
+            let bus = RecordingBus::default();
+            let readiness = Readiness::new(&Config { bus: without }, has_nats);
+            if was_ready {
+                assert!(readiness.allows(&bus));
+            }
+            bus.disconnect();
+            assert_eq!(
+                readiness.allows(&bus),
+                expected,
+                "{without:?} {has_nats} {was_ready}"
+            );
+        };
+        check(WithoutBus::Strict, true, true, false);
+        check(WithoutBus::Serving, true, true, true);
+        check(WithoutBus::Serving, true, false, false);
+        check(WithoutBus::Serving, false, true, false);
     }
 }

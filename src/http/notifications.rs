@@ -123,6 +123,7 @@ impl May<'_> {
                 rule: rule.as_deref(),
             });
             ApiError::NotPermitted {
+                destination: path.as_str().into(),
                 pointer: pointer.map(|pointer| pointer()),
                 detail: format!("publishing there is not permitted: {refusal}"),
                 rule,

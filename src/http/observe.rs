@@ -15,7 +15,7 @@ use tracing::Instrument;
 use super::api::Api;
 use super::audit::Guard;
 use super::caller::{Admitted, Known, address, authorize, certificate_of};
-use super::error::{ApiError, Refused};
+use super::error::{ApiError, Refused, RefusedAt};
 use super::origin;
 use super::paths::Paths;
 use super::trace::{self, Recorded, method};
@@ -99,8 +99,17 @@ async fn require(api: &Api, guard: Guard, mut request: Request, next: Next) -> R
     let authorized = authorize(state, guard, request.headers(), address, certificate);
     let Admitted { caller, told } = match authorized.await {
         Ok(admitted) => admitted,
-        Err(denied) => return origin::challenge(denied.into_response(), from_page),
+        Err(denied) => {
+            let name = denied.key_name(request.headers());
+            let response = denied.into_response();
+            if let Some(name) = name {
+                let name = name.as_deref();
+                state.metrics.key_requests.count(name, response.status().as_u16());
+            }
+            return origin::challenge(response, from_page);
+        }
     };
+    let key = caller.key_name().cloned();
     let known = Known(caller.clone());
     let query_refusal = || match guard {
         Guard::Open | Guard::Metrics => None,
@@ -127,6 +136,12 @@ async fn require(api: &Api, guard: Guard, mut request: Request, next: Next) -> R
         }
     };
     told.answered(&response);
+    if let Some(name) = key {
+        state
+            .metrics
+            .key_requests
+            .count(Some(&name), response.status().as_u16());
+    }
     // A handler that asked for more than the route does may know better.
     let extensions = response.extensions_mut();
     if extensions.get::<Refused>().is_some() && extensions.get::<Known>().is_none() {
@@ -147,6 +162,7 @@ async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request)
     );
     let traceparent = request.headers().get("traceparent").cloned();
     let address = address(&request);
+    let uri = request.uri().clone();
     let started = Instant::now();
     let mut response = answer(request).instrument(span.clone()).await;
     set_headers(response.headers_mut());
@@ -173,20 +189,30 @@ async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request)
             None => TraceContext::from_headers(text, None),
         };
         let trace_id = publishers.trace_id();
-        // Refused reads and unknown paths are scanner noise: log them at debug.
-        let is_noise = method == "GET" || route == "none";
+        // Refused reads and unknown paths are scanner noise: log them at debug. A caller who may not, or comes too often,
+        // is none.
+        let is_callers = matches!(status, 401 | 403 | 429);
+        let is_noise = route == "none" || (method == "GET" && !is_callers);
         let known = response.extensions().get::<Known>();
         let caller = known.map(|Known(caller)| tracing::field::display(caller));
+        let in_path = destination_in(uri.path(), route);
+        let refused_at = response.extensions().get::<RefusedAt>();
+        let destination = refused_at.map(|RefusedAt(path)| &**path).or(in_path.as_deref());
         macro_rules! tell {
-            ($level:ident) => {
+            ($level:ident, $left_out:expr) => {
                 tracing::$level!(
-                    method, route, status, reason, caller, %address, trace_id, "a request was refused"
+                    method, route, status, reason, caller, %address, destination, trace_id, left_out = $left_out,
+                    "a request was refused"
                 )
             };
         }
         in_trace(&|| match is_noise {
-            false => tell!(info),
-            true => tell!(debug),
+            false => {
+                if let Some(left_out) = api.refusals.pass() {
+                    tell!(info, left_out);
+                }
+            }
+            true => tell!(debug, None::<u64>),
         });
     }
     if let Some(limit) = response.extensions().get::<Limit>() {
@@ -198,6 +224,21 @@ async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request)
         .with_label_values(&[method, route, response.status().as_str()])
         .observe(took.as_secs_f64());
     response
+}
+
+/// What every such route begins with.
+const API: &str = "/api/v1/";
+
+/// The most characters of a path that the log repeats.
+const PATH_MAX_CHARS: usize = 300;
+
+/// The part of a path that a route leaves open, where that is a destination: as the client wrote it, percent-encoded.
+fn destination_in(path: &str, route: &str) -> Option<String> {
+    // The route has `http.base_path` in front, the path need not.
+    let fixed = &route[route.find(API)?..route.find("{*")?];
+    let path = &path[path.find(API)?..];
+    let open = path.splitn(fixed.matches('/').count() + 1, '/').last()?;
+    Some(format!("/{open}").escape_debug().take(PATH_MAX_CHARS).collect())
 }
 
 /// Answers must not be cached, and browsers must not guess their type, unless the route says otherwise.

@@ -17,7 +17,7 @@ use super::paths::Paths;
 use super::query::Queries;
 use super::{
     Config, debug_sampling, explain, health, instances, log_level, log_lines, observe, openapi, page,
-    permission, revocations, tap, users,
+    permission, revocations, shed, tap, users,
 };
 use crate::telemetry::audit::event::Event;
 
@@ -129,6 +129,7 @@ fn operators_routes() -> Vec<AdminRoutes> {
         (Event::Explain, one(routes!(explain::get_explain))),
         (Event::Explain, one(routes!(permission::get_permission))),
         (Event::ListInstances, one(routes!(instances::list_instances))),
+        (Event::ShedSessions, one(routes!(shed::post_shed))),
         (Event::Revoke, one(routes!(revocations::post_revocation))),
         (
             Event::ListRevocations,

@@ -38,7 +38,7 @@ mod browsers;
 mod description;
 mod paths;
 mod publishing;
-mod recording_bus;
+pub(super) mod recording_bus;
 mod surroundings;
 mod targets;
 
@@ -162,6 +162,7 @@ impl Fixture {
             metrics,
             tracer,
             phase: phase.subscribe(),
+            readiness: super::health::Readiness::new(&Default::default(), true),
             header_limits: HeaderLimits { count: 4, bytes: 64 },
             time_zone: jiff::tz::TimeZone::UTC,
             tap: crate::tap::Tap::new(1, 8),

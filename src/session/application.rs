@@ -122,7 +122,7 @@ pub(crate) async fn send(
     match &send.destination {
         Destination::Target(target) => {
             let mut envelope = envelope(target.clone(), send);
-            let published = publish(context, &upstream, &mut envelope).await;
+            let published = publish(context, &upstream, sender, &mut envelope).await;
             published.map_err(|error| Refusal::new(words(&error).close, format!("SEND: {error}")))?;
             Ok(Accepted::Yes)
         }
@@ -163,6 +163,7 @@ fn envelope(target: Target, send: Send) -> Envelope {
 async fn publish(
     context: &Context,
     upstream: &Upstream,
+    sender: Sender<'_>,
     envelope: &mut Envelope,
 ) -> Result<(), PublishError> {
     let publisher = &context.publisher;
@@ -175,8 +176,15 @@ async fn publish(
         // If the SEND is not recorded here, the client's own trace is the one to look for.
         let trace_id = envelope.trace.trace_id().filter(|_| span.is_none());
         let limit = outcome.as_ref().err().and_then(limit_of);
-        tracing_span(span)
-            .in_scope(|| info!(reason, limit, id = %envelope.id, trace_id, "a SEND was refused"));
+        if let Some(left_out) = context.refused_frames.pass() {
+            // Boxed, or the future of every SEND would have its size.
+            let address = Box::pin(sender.key.address()).await.map(tracing::field::display);
+            let (user, session) = (sender.user, sender.session);
+            let (id, destination) = (&envelope.id, envelope.target.path().as_str());
+            tracing_span(publishing.span()).in_scope(|| {
+                info!(%user, address, session, destination, reason, limit, %id, trace_id, left_out, "a SEND was refused");
+            });
+        }
     }
     publisher.count(Source::Stomp, refused);
     outcome.map(drop)

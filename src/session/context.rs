@@ -15,7 +15,7 @@ use super::state::Rules;
 use crate::bus::Bus;
 use crate::delivery::registry::Registry;
 use crate::instance::Instance;
-use crate::limit::Total;
+use crate::limit::{SomePerSecond, Total};
 use crate::presence::Presence;
 use crate::publish::Publisher;
 use crate::setting::HumanDuration;
@@ -63,6 +63,8 @@ pub(crate) struct Context {
     pub incoming: Arc<Total>,
     /// The bounds of a connection.
     pub limits: Limits,
+    /// Limits the log's lines about what clients are refused.
+    pub refused_frames: SomePerSecond,
     /// How many subscriptions may resume at once: each takes more of the outboxes' common bound than most need.
     pub resumes: Semaphore,
     /// Cancelled when the instance drains: clients that have not logged in by then do so elsewhere.

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, dynamic_filter_fn, filter_fn};
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -19,6 +19,7 @@ use super::{LogConfig, LogFormat, StartError, log_level, trace};
 use recent::{Recent, Tee};
 use traced::{Form, Traced};
 
+mod limited;
 mod recent;
 mod traced;
 
@@ -67,7 +68,11 @@ where
 {
     let not_exported = filter_fn(|metadata| metadata.target() != trace::TARGET);
     // A filter without a hint would undo that of `level`, and every `trace!` of a library would be looked at.
-    let filter = level.and(not_exported.with_max_level_hint(LevelFilter::TRACE));
+    let not_exported = not_exported.with_max_level_hint(LevelFilter::TRACE);
+    let of_client = limited::Limited::default();
+    let not_too_often = dynamic_filter_fn(move |metadata, _| of_client.lets(metadata));
+    let not_too_often = not_too_often.with_max_level_hint(LevelFilter::TRACE);
+    let filter = level.and(not_exported).and(not_too_often);
     let layer = fmt::layer().with_writer(writer);
     if is_pretty(format, terminal) {
         let (format, form) = (
@@ -169,6 +174,25 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(layer).with(trace::layer());
         tracing::subscriber::with_default(subscriber, say);
         String::from_utf8(sink.0.lock().clone()).unwrap()
+    }
+
+    #[test]
+    fn the_client_of_nats_says_the_same_once_a_second() {
+        let say = || {
+            for _ in 0..5 {
+                tracing::warn!(target: "async_nats::connector", "again");
+                tracing::error!(target: "async_nats", "another");
+                tracing::warn!(target: "async_nats_of_others", "theirs");
+                tracing::warn!(target: "herald::bus", "ours");
+            }
+        };
+        let lines = logged(LogFormat::Json, "info", say);
+        let count = |word: &str| lines.matches(word).count();
+        assert_eq!(
+            ["again", "another", "theirs", "ours"].map(count),
+            [1, 1, 5, 5],
+            "{lines}"
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::limit::Limit;
 use names::Name;
 use timing::Exemplars;
 
+mod keys;
+mod labels;
 pub mod names;
 mod openmetrics;
 pub mod otlp;
@@ -23,6 +25,8 @@ mod render;
 mod snapshot;
 mod timing;
 
+pub use keys::KeyRequests;
+pub use labels::{CALLOUT_RESULTS, REFUSED_ACTIONS, RENEWAL_RESULTS};
 pub use render::Format;
 use snapshot::Relayed;
 
@@ -45,17 +49,6 @@ const INNER_BUCKETS: &[f64] = &[
 const WAIT_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
 ];
-
-/// The values of [`Metrics::renewals`]' label `result`.
-pub const RENEWAL_RESULTS: [&str; 5] = ["ok", "expired", "refused", "overloaded", "another_user"];
-
-/// The values of [`Metrics::permission_refusals`]' label `action`.
-pub const REFUSED_ACTIONS: [&str; 3] = ["subscribe", "send", "publish"];
-
-/// The values of [`Metrics::callouts`].
-#[rustfmt::skip]
-pub const CALLOUT_RESULTS: [&str; 9] =
-    ["ok", "refused", "expired", "remembered", "timeout", "nobody", "unavailable", "unusable", "overloaded"];
 
 /// What a message was that made its handling panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +95,8 @@ pub struct Metrics {
     pub permission_refusals: IntCounterVec,
     /// Fetches of keys by `issuer` and `result`: `ok`, `failed`.
     pub jwks_fetches: IntCounterVec,
+    /// Requests with an API key, by `key` and `result`.
+    pub key_requests: KeyRequests,
     /// Notifications accepted, by `source`: `rest`, `stomp`.
     pub published: IntCounterVec,
     /// Publishes refused, by `source` and `reason`.
@@ -241,6 +236,7 @@ impl Metrics {
             token_verify,
             permission_refusals: make.counters(names::PERMISSION_REFUSALS, &["action"])?,
             jwks_fetches: make.counters(names::JWKS_FETCHES, &["issuer", "result"])?,
+            key_requests: KeyRequests::new(make.counters(names::API_KEY_REQUESTS, &["key", "result"])?),
             published: make.counters(names::PUBLISHED, &["source"])?,
             publish_refused: make.counters(names::PUBLISH_REFUSED, &["source", "reason"])?,
             publish_rest,

@@ -19,6 +19,7 @@ const REFUSED: &[Case] = &[
     ("http = 5", None, "expected a section"),
     ("limits.headers = 'many'", None, "a whole number"),
     ("drain.timeout = 25", None, "a text in quotes"),
+    ("readiness.bus = 'loose'", None, "serving"),
     ("drain.timeout = '25 parsecs'", None, "a duration such as"),
     ("limits.sends_per_user = '20/h'", None, "a rate such as"),
     ("limits.send_bytes_per_session = '4MB/s'", None, "a rate such as 4MiB/s"),

@@ -35,6 +35,8 @@ herald.toml: |
 {{- end }}
 - name: HERALD_DRAIN__TIMEOUT
   value: {{ printf "%ds" (int .Values.drainSeconds) | quote }}
+- name: HERALD_READINESS__BUS
+  value: {{ .Values.readiness.bus }}
 - name: HERALD_LOG__LEVEL
   value: {{ .Values.logLevel | quote }}
 - name: HERALD_LOG__FORMAT

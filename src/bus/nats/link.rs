@@ -35,6 +35,8 @@ pub(super) struct Link {
     pub(super) refused_publishes: RefusedPublishes,
     pub(super) seal: Seal,
     causes: Causes,
+    /// `bus.url`, which has no credentials.
+    servers: String,
     /// Why the last attempt to connect failed, if that is known.
     cause: Mutex<Option<String>>,
     slow_consumer_drops: AtomicU64,
@@ -56,6 +58,7 @@ impl Link {
             refused_publishes: RefusedPublishes::new(&config.prefix),
             seal: Seal::new(control_keys, config.control_unsigned),
             causes: Causes::of(config),
+            servers: config.url.as_ref().map(ToString::to_string).unwrap_or_default(),
             cause: Mutex::new(None),
             slow_consumer_drops: AtomicU64::new(0),
             undeliverable: AtomicU64::new(0),
@@ -102,7 +105,7 @@ impl Link {
         let cause = self.causes.of_error(error);
         if let Some(left_out) = self.error_log.pass() {
             let cause = cause.as_deref();
-            tracing::warn!(%error, cause, left_out, "cannot reach NATS, trying again");
+            tracing::warn!(servers = self.servers, %error, cause, left_out, "cannot reach NATS, trying again");
         }
         // A server that refuses a certificate may hang up before its reason is read; the next attempt reads it.
         let says_nothing = ["reset", "roken pipe", "closed"]

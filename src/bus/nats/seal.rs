@@ -30,7 +30,8 @@ const SKEW_NAMED_MS: u64 = 30_000;
 /// How long what happened is shown in `/readyz`.
 const SHOWN: Duration = Duration::from_secs(60);
 
-/// What the log and `/readyz` say where instances believe whoever reaches the control subjects.
+/// What the log says once where instances believe whoever reaches the control subjects. It is a choice of the operator's and no
+/// trouble: there it would hide what is new.
 const OPEN: &str = "there are other instances, and bus.control_key_file is not set: whoever may publish to the control \
                     subjects on NATS passes for one (docs/nats.md, Control messages)";
 
@@ -250,7 +251,6 @@ impl Seal {
                 format!("{what} came within the last minute, and were {done}")
             })
             .collect();
-        lines.extend(self.is_open().then(|| OPEN.to_owned()));
         let skew = *self.skew.lock();
         if let Some((_, ms)) = skew.filter(|(at, _)| is_recent(at)) {
             let side = if ms < 0 { "behind" } else { "ahead of" };

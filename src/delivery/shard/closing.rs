@@ -104,6 +104,16 @@ impl Shard {
         self.roster.len()
     }
 
+    /// Ends `count` sessions, or all if there are fewer, picked at random. Returns how many.
+    pub(super) fn close_exactly(&mut self, count: usize, reason: CloseReason) -> usize {
+        let picked = fastrand::choose_multiple(self.roster.keys(), count);
+        let slots: Vec<Slot> = picked.iter().filter_map(|key| self.roster.slot(*key)).collect();
+        for slot in &slots {
+            self.end_with_words(*slot, reason);
+        }
+        slots.len()
+    }
+
     pub(super) fn end_with_words(&mut self, slot: Slot, reason: CloseReason) {
         let Some((_, session)) = self.roster.get(slot) else {
             return;

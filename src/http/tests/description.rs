@@ -4,7 +4,7 @@ use super::*;
 use crate::origins::Origins;
 
 /// docs/rest.md, as OpenAPI writes paths.
-pub(super) const ROUTES: [(&str, &str); 25] = [
+pub(super) const ROUTES: [(&str, &str); 26] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),
@@ -18,6 +18,7 @@ pub(super) const ROUTES: [(&str, &str); 25] = [
     ("get", "/api/v1/explain"),
     ("get", "/api/v1/explain/permission"),
     ("get", "/api/v1/instances"),
+    ("post", "/api/v1/instances/{id}/shed"),
     ("post", "/api/v1/revocations"),
     ("get", "/api/v1/revocations"),
     ("delete", "/api/v1/revocations/{id}"),

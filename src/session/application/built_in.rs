@@ -56,6 +56,6 @@ async fn broadcast(
     let body = chat_message(message, sender.user.as_str(), &now);
     let mut envelope = Envelope::new(Target::Broadcast(destination.clone()), body)
         .with_content_type(chat_message::CONTENT_TYPE);
-    let published = publish(context, upstream, &mut envelope).await;
+    let published = publish(context, upstream, sender, &mut envelope).await;
     published.map_err(|error| Problem::of_publish(&error))
 }

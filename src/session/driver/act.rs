@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::ahead::Ahead;
 use super::renew;
 use super::resume::{self, Resume};
+use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
 use crate::session::action::{Action, Note, Refusal};
@@ -17,6 +18,9 @@ use crate::session::state::Session;
 use crate::stomp::{Command, Frame};
 #[cfg(test)]
 use crate::task;
+
+/// The most characters of a refusal that a line of the log repeats.
+const DETAIL_MAX_CHARS: usize = 300;
 
 /// The session that frames come from, and its link to the shard that executes them.
 #[derive(Clone, Copy)]
@@ -61,7 +65,10 @@ pub(super) async fn on_frame(
     count_frame(context, &frame);
     let (action, noted) = without_note(session.on_frame(frame, &context.rules));
     let receipt = match action {
-        Err(refusal) => return Some(error_end(refusal, version, &context.metrics)),
+        Err(refusal) => {
+            Box::pin(tell_refused(context, session, source, &refusal)).await;
+            return Some(error_end(refusal, version, &context.metrics));
+        }
         Ok(Action::Noted { .. }) => None,
         Ok(Action::Done { receipt }) => receipt,
         Ok(Action::Idle { frames, receipt }) => {
@@ -157,6 +164,27 @@ pub(super) async fn on_acknowledgement(
         application::note(context, sender(session, source), noted).await;
     }
     None
+}
+
+/// Tells the log of a frame that is refused for what its session may do. What is merely malformed is between the client
+/// and its programmer.
+async fn tell_refused(context: &Context, session: &Session, source: Source<'_>, refusal: &Refusal) {
+    let is_telling = matches!(
+        refusal.reason,
+        CloseReason::Forbidden | CloseReason::Limit | CloseReason::RateLimited | CloseReason::TooLarge
+    );
+    if !is_telling {
+        return;
+    }
+    let Some(left_out) = context.refused_frames.pass() else {
+        return;
+    };
+    let address = source.key.address().await.map(tracing::field::display);
+    let user = session.principal().user();
+    // The client's own words may be among these: the destination, and no body.
+    let detail: String = refusal.message.escape_debug().take(DETAIL_MAX_CHARS).collect();
+    let (session, reason) = (source.session_id, refusal.reason.label());
+    tracing::info!(%user, address, session, reason, detail, left_out, "a frame was refused");
 }
 
 /// What a frame asks for, and what its client is told besides.

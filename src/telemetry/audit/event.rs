@@ -23,6 +23,8 @@ pub enum Event {
     Explain,
     /// The instances and what they hold.
     ListInstances,
+    /// A share of an instance's sessions is closed.
+    ShedSessions,
     /// A token, or what a user or an issuer has, is revoked, or somebody is blocked.
     Revoke,
     /// A revocation is taken back.
@@ -61,7 +63,7 @@ pub enum Event {
 
 impl Event {
     /// All of them, in their order.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::DisconnectUser,
         Self::SetLogLevel,
         Self::GetLogLevel,
@@ -70,6 +72,7 @@ impl Event {
         Self::Tap,
         Self::Explain,
         Self::ListInstances,
+        Self::ShedSessions,
         Self::Revoke,
         Self::Unrevoke,
         Self::ListRevocations,
@@ -91,7 +94,7 @@ impl Event {
 
     /// Those that routes of operators have.
     #[cfg(test)]
-    pub(crate) const OF_OPERATORS: [Self; 11] = [
+    pub(crate) const OF_OPERATORS: [Self; 12] = [
         Self::DisconnectUser,
         Self::SetLogLevel,
         Self::GetLogLevel,
@@ -100,6 +103,7 @@ impl Event {
         Self::Tap,
         Self::Explain,
         Self::ListInstances,
+        Self::ShedSessions,
         Self::Revoke,
         Self::Unrevoke,
         Self::ListRevocations,
@@ -159,9 +163,15 @@ pub struct What {
     /// The section of the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub section: Option<&'static str>,
-    /// How many users or keys there are by now.
+    /// How many users or keys there are by now, or how many sessions are closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
+    /// The share of the sessions, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<u8>,
+    /// The instance's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Box<str>>,
     /// When it ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<Box<str>>,

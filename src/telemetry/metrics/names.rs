@@ -53,6 +53,8 @@ names! {
     // From the publisher to the bus.
     HTTP_REQUESTS = "herald_http_request_duration_seconds",
         "Time from request head to response head, by method, route and status.";
+    API_KEY_REQUESTS = "herald_api_key_requests_total",
+        "Requests with an API key, by its name (unknown: no such key) and by what became of them.";
     PUBLISHED = "herald_notifications_published_total", "Notifications accepted from publishers, by source.";
     PUBLISH_REFUSED = "herald_publish_refused_total", "Publishes refused, by source and reason.";
     PUBLISH_SECONDS = "herald_publish_duration_seconds",

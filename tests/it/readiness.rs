@@ -1,0 +1,34 @@
+//! Promise: with `readiness.bus = "serving"` an outage of NATS leaves an instance ready: its page, its logins and its health
+//! go on, and publishes are refused. One that has never had NATS is not ready.
+
+use crate::support::cluster::{Cluster, until};
+use crate::support::cluster_client::Browser;
+use crate::support::process::Herald;
+
+#[tokio::test]
+async fn an_outage_of_nats_leaves_who_serves_ready() {
+    let mut cluster = Cluster::start_with(1, &[("HERALD_READINESS__BUS", "serving")]).await;
+    let launch = cluster.launch();
+    cluster.nats.kill();
+    let herald = &cluster.instances[0];
+    until("the outage is known", async || {
+        let ready = herald.get("/readyz").await;
+        assert_eq!(ready.status, 200, "{}", ready.text());
+        ready.json()["components"]["bus"] == "disconnected"
+    })
+    .await;
+    assert_eq!(herald.get("/readyz").await.json()["status"], "UP");
+    assert_eq!(herald.get("/api/openapi.json").await.status, 200);
+    Browser::connect(herald.address, "test1").await;
+    let published = herald.post("/api/v1/broadcast/queue/x", "text/plain", "x").await;
+    assert_eq!(published.status, 503, "{}", published.text());
+
+    let late = Herald::start_unready("late", &launch).await;
+    late.logged("cannot reach NATS").await;
+    assert_eq!(late.get("/readyz").await.status, 503);
+    let line = late.lines_with("cannot reach NATS").remove(0);
+    let server = format!("nats://127.0.0.1:{}", cluster.nats.port());
+    for words in [server.as_str(), "refused"] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+}
