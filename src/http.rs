@@ -37,6 +37,7 @@ pub(crate) mod shed;
 pub(crate) mod tap;
 pub(crate) mod trace;
 pub(crate) mod users;
+mod whole;
 
 pub use config::Config;
 

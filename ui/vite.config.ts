@@ -44,6 +44,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,
+    // The page, and the REST interface at /docs.
+    rolldownOptions: { input: [source('index.html'), source('docs.html')] },
   },
   server: {
     proxy: {

@@ -130,7 +130,7 @@ impl Denied {
     pub(super) fn key_name(&self, headers: &HeaderMap) -> Option<Option<Arc<str>>> {
         match (&self.caller, &self.error) {
             (Some(caller), _) => caller.key_name().cloned().map(Some),
-            (None, ApiError::Unauthenticated) => {
+            (None, ApiError::Unauthenticated(_)) => {
                 matches!(presented(headers), Presented::Bearer(_)).then_some(None)
             }
             (None, _) => None,
@@ -238,8 +238,8 @@ fn tell(audit: &Audit, guard: Guard, denied: &Denied, headers: &HeaderMap, addre
     }
     let reason = match (&denied.error, presented(headers)) {
         (ApiError::KeyEnded, _) => "key-ended",
-        (ApiError::Unauthenticated, Presented::Bearer(_)) => "key",
-        (ApiError::Unauthenticated, Presented::Unusable) => "unusable",
+        (ApiError::Unauthenticated(_), Presented::Bearer(_)) => "key",
+        (ApiError::Unauthenticated(_), Presented::Unusable) => "unusable",
         _ => return,
     };
     let who = denied.caller.as_ref().map(Caller::to_string);
@@ -264,8 +264,11 @@ async fn granted(
     certificate: Option<&Names>,
     scope: Scope,
 ) -> Result<Caller, Denied> {
-    let denied = |caller, words| Denied {
-        error: ApiError::Forbidden(words),
+    let denied = |caller, what| Denied {
+        error: ApiError::Forbidden(format!(
+            "this takes the scope {}, which the {what} does not have",
+            scope.name()
+        )),
         caller: Some(caller),
     };
     let open = policy.is_open() && scope == Scope::Publish;
@@ -287,14 +290,14 @@ async fn granted(
                         caller: Some(caller),
                     }),
                     true => Ok(caller),
-                    false => Err(denied(caller, "the key does not have the scope for this")),
+                    false => Err(denied(caller, "key")),
                 }
             }
             None if !open && authenticator.takes_tokens() => {
                 let credential = Credential::Token(Secret::new(token));
                 Box::pin(user(authenticator, &credential, &from, scope)).await
             }
-            None => Err(ApiError::Unauthenticated.into()),
+            None => Err(ApiError::Unauthenticated(scope).into()),
         },
         Presented::Basic(text) if !open => {
             Box::pin(user(authenticator, &Credential::header(text), &from, scope)).await
@@ -304,12 +307,12 @@ async fn granted(
                 let caller = Caller::Certificate(Arc::clone(&rights));
                 match rights.grants(scope) {
                     true => Ok(caller),
-                    false => Err(denied(caller, "the certificate does not have the scope for this")),
+                    false => Err(denied(caller, "certificate")),
                 }
             }
-            None => Err(ApiError::Unauthenticated.into()),
+            None => Err(ApiError::Unauthenticated(scope).into()),
         },
-        _ => Err(ApiError::Unauthenticated.into()),
+        _ => Err(ApiError::Unauthenticated(scope).into()),
     };
     match granted {
         Err(_) if open => Ok(Caller::Anyone),
@@ -331,13 +334,16 @@ async fn user(
             match access::role_grants(&principal, scope) {
                 true => Ok(Caller::User(principal)),
                 false => Err(Denied {
-                    error: ApiError::Forbidden("the user does not have the role for this"),
+                    error: ApiError::Forbidden(format!(
+                        "this takes {}, which the user does not have",
+                        scope.roles()
+                    )),
                     caller: Some(Caller::User(principal)),
                 }),
             }
         }
         Err(AuthError::Failed | AuthError::Revoked) if is_token => Err(ApiError::InvalidToken { expired: false }.into()),
-        Err(AuthError::Failed | AuthError::Revoked) => Err(ApiError::Unauthenticated.into()),
+        Err(AuthError::Failed | AuthError::Revoked) => Err(ApiError::Unauthenticated(scope).into()),
         Err(AuthError::Expired) => Err(ApiError::InvalidToken { expired: true }.into()),
         Err(AuthError::Unavailable(_)) => Err(ApiError::IdentityUnavailable.into()),
         Err(AuthError::Overloaded(_)) => Err(ApiError::Overloaded(

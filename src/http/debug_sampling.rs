@@ -21,6 +21,7 @@ use super::json;
 use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
+use super::whole::Number;
 use crate::control::debug_sampling::{tell_all, what};
 use crate::control::session_user::{FindSession, OfSession};
 use crate::principal::UserName;
@@ -38,8 +39,9 @@ pub(crate) struct DebugRequest {
 }
 
 fn whole_minutes<'de, D: Deserializer<'de>>(json: D) -> Result<u32, D::Error> {
-    let minutes = u32::deserialize(json).ok();
+    let minutes = Number::deserialize(json).ok();
     minutes
+        .and_then(|Number(minutes)| u32::try_from(minutes).ok())
         .filter(|minutes| *minutes <= DEBUG_MINUTES_MAX)
         .ok_or_else(|| {
             D::Error::custom(format_args!(
@@ -59,9 +61,9 @@ fn whole_minutes<'de, D: Deserializer<'de>>(json: D) -> Result<u32, D::Error> {
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 202, description = "Every instance has been told"),
-        (status = 404, description = "Nothing is traced here: no collector is configured", body = Problem,
+        (status = 404, description = "`not-found`: nothing is traced here: no collector is configured", body = Problem,
             content_type = "application/problem+json"),
-        refusals::OfPublish,
+        refusals::OfBody,
     )
 )]
 pub(crate) async fn put_debug_user(
@@ -89,9 +91,9 @@ pub(crate) async fn put_debug_user(
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 202, description = "Every instance has been told"),
-        (status = 404, description = "No instance that answered has this session, or nothing is traced here: no collector is \
+        (status = 404, description = "`not-found`: no instance that answered has this session, or nothing is traced here: no collector is \
             configured", body = Problem, content_type = "application/problem+json"),
-        refusals::OfPublish,
+        refusals::OfBody,
     )
 )]
 pub(crate) async fn put_debug_session(
@@ -178,6 +180,7 @@ mod tests {
             assert_eq!(read.ok().map(|read| read.minutes), expected, "{body}");
         };
         check(r#"{"minutes":5}"#, Some(5));
+        check(r#"{"minutes":5.0}"#, Some(5));
         check(r#"{"minutes":0}"#, Some(0));
         check(r#"{"minutes":0,"x":1}"#, None);
         check(r#"{"minutes":60}"#, Some(60));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::access::Scope;
 use crate::limit::Limit;
 use crate::problem::Problem;
 
@@ -44,8 +45,8 @@ pub(crate) enum ApiError {
         /// A JSON pointer to the part. `None` means the whole body of the request.
         pointer: Option<String>,
     },
-    /// Missing or wrong credentials; the answer does not say which.
-    Unauthenticated,
+    /// Missing or wrong credentials; the answer does not say which. Holds what they would have to give.
+    Unauthenticated(Scope),
     /// A token that is not taken; whether because its time is over, which its holder may know.
     InvalidToken {
         /// Whether the signature is right and its time over.
@@ -57,8 +58,8 @@ pub(crate) enum ApiError {
     NotKept,
     /// Nobody knows yet whether `auth.revoked_file` has it.
     PerhapsKept,
-    /// Authenticated, but without the scope.
-    Forbidden(&'static str),
+    /// Authenticated, but without the scope that the words name.
+    Forbidden(String),
     /// A browser's request from another site's page.
     CrossSite,
     /// A page's request for a host that this server does not go by.
@@ -158,7 +159,7 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } | Self::TooManyTargets { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unauthenticated | Self::InvalidToken { .. } | Self::KeyEnded => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated(_) | Self::InvalidToken { .. } | Self::KeyEnded => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::NotPermitted { .. } | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
@@ -188,7 +189,7 @@ impl ApiError {
             Self::TooLarge { .. } => ("too-large", "Too large"),
             Self::TooManyTargets { .. } => ("too-many-targets", "Too many targets"),
             Self::RateLimited { .. } => ("rate-limited", "Too often"),
-            Self::Unauthenticated | Self::InvalidToken { .. } | Self::KeyEnded => {
+            Self::Unauthenticated(_) | Self::InvalidToken { .. } | Self::KeyEnded => {
                 ("unauthenticated", "Not authenticated")
             }
             Self::IdentityUnavailable => (
@@ -244,9 +245,8 @@ impl ApiError {
             | Self::BadRequest(detail)
             | Self::NotFound(detail)
             | Self::NotPermitted { detail, .. } => detail.clone(),
-            Self::UnsupportedMediaType(detail)
-            | Self::Forbidden(detail)
-            | Self::Overloaded(detail, _) => (*detail).into(),
+            Self::Forbidden(detail) => detail.clone(),
+            Self::UnsupportedMediaType(detail) | Self::Overloaded(detail, _) => (*detail).into(),
             Self::Misdirected(detail) => detail.clone().into_owned(),
             Self::TooLarge {
                 limit,
@@ -267,7 +267,12 @@ impl ApiError {
                 limit.name()
             ),
             Self::KeyEnded => "the key is no longer good (not_after)".into(),
-            Self::Unauthenticated => "credentials are missing or wrong".into(),
+            Self::Unauthenticated(scope) => format!(
+                "credentials are missing or wrong; this takes the scope {}: \"Authorization: Bearer KEY\" with a key of api.keys that has it, \
+                 or \"Authorization: Basic …\" or a Bearer token of a user with {}",
+                scope.name(),
+                scope.roles()
+            ),
             Self::InvalidToken { expired: true } => "the token is no longer good".into(),
             Self::InvalidToken { expired: false } => "the token is not taken".into(),
             Self::IdentityUnavailable => {
@@ -368,7 +373,7 @@ impl IntoResponse for ApiError {
             other => other,
         };
         match cause {
-            Self::Unauthenticated | Self::KeyEnded => {
+            Self::Unauthenticated(_) | Self::KeyEnded => {
                 for challenge in [BEARER, "Basic realm=\"herald\", charset=\"UTF-8\""] {
                     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 }

@@ -16,7 +16,7 @@ use crate::presence::InstanceView;
 
 /// The live instances.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Instances {
+pub(crate) struct InstanceList {
     /// This one among them, sorted by name.
     instances: Vec<InstanceDescription>,
     /// Names of those that did not answer in time: what they hold is missing above.
@@ -60,11 +60,11 @@ pub(crate) struct InstanceDescription {
     tag = "debug",
     security(("key" = ["admin"]), ("user" = [])),
     responses(
-        (status = 200, description = "This one and all it has heard of lately", body = Instances),
+        (status = 200, description = "This one and all it has heard of lately", body = InstanceList),
         refusals::OfCredentials,
     )
 )]
-pub(crate) async fn list_instances(State(api): State<Arc<Api>>) -> Json<Instances> {
+pub(crate) async fn list_instances(State(api): State<Arc<Api>>) -> Json<InstanceList> {
     let state = &api.state;
     let (own, others): (Vec<_>, Vec<_>) = state
         .presence
@@ -85,7 +85,7 @@ pub(crate) async fn list_instances(State(api): State<Arc<Api>>) -> Json<Instance
             .map(|own| description(own, true, Some(holdings(&state.registry)))),
     );
     instances.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-    Json(Instances { instances, silent })
+    Json(InstanceList { instances, silent })
 }
 
 fn description(instance: &InstanceView, own: bool, holdings: Option<Holdings>) -> InstanceDescription {

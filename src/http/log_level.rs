@@ -83,7 +83,8 @@ fn duration<'de, D: Deserializer<'de>>(json: D) -> Result<Option<HumanDuration>,
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 200, description = "Of the instance that answers", body = LogLevel),
-        (status = 404, description = "This process has no log of its own"),
+        (status = 404, description = "`not-found`: this process has no log of its own", body = crate::problem::Problem,
+            content_type = "application/problem+json"),
         refusals::OfCredentials,
     )
 )]
@@ -102,8 +103,9 @@ pub(crate) async fn get_log(State(api): State<Arc<Api>>) -> Result<Json<LogLevel
     responses(
         (status = 200, description = "Changed on the instance that answers", body = LogLevel),
         (status = 202, description = "Every instance has been told"),
-        (status = 404, description = "This process has no log of its own"),
-        refusals::OfPublish,
+        (status = 404, description = "`not-found`: this process has no log of its own", body = crate::problem::Problem,
+            content_type = "application/problem+json"),
+        refusals::OfBody,
     )
 )]
 pub(crate) async fn put_log(

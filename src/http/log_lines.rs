@@ -31,7 +31,8 @@ pub(crate) struct LogLines {
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 200, description = "Of the instance that answers", body = LogLines),
-        (status = 404, description = "`log.recent_bytes` is 0, or this process has no log of its own"),
+        (status = 404, description = "`not-found`: `log.recent_bytes` is 0, or this process has no log of its own",
+            body = crate::problem::Problem, content_type = "application/problem+json"),
         refusals::OfCredentials,
     )
 )]

@@ -14,6 +14,11 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::api::Api;
 
+mod patterns;
+mod strict;
+
+pub(crate) use strict::Facts;
+
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
@@ -46,7 +51,13 @@ impl Modify for Schemes {
             )
         };
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("key", scheme(HttpAuthScheme::Bearer, "A key of api.keys"));
+        components.add_security_scheme(
+            "key",
+            scheme(
+                HttpAuthScheme::Bearer,
+                "A key of api.keys or api.keys_file with the scope, or a token of a user with ROLE_PUBLISHER (publish) or ROLE_ADMIN (all)",
+            ),
+        );
         components.add_security_scheme(
             "user",
             scheme(
@@ -69,14 +80,18 @@ pub(crate) fn document(base: &str) -> OpenApiRouter<Arc<Api>> {
 #[derive(Debug, Clone)]
 pub(crate) struct Rendered(Bytes);
 
-/// Renders `document`. The router's `{*name}` becomes OpenAPI's `{name}`.
-pub(crate) fn render(mut document: OpenApi) -> Rendered {
+/// Renders `document`, made as strict as Herald is. The router's `{*name}` becomes OpenAPI's `{name}`.
+pub(crate) fn render(mut document: OpenApi, facts: &Facts<'_>) -> Rendered {
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths
         .into_iter()
         .map(|(path, item)| (path.replace("{*", "{"), item))
         .collect();
-    match document.to_json() {
+    let text = serde_json::to_value(&document).and_then(|mut document| {
+        strict::make_strict(&mut document, facts);
+        serde_json::to_vec(&document)
+    });
+    match text {
         Ok(text) => Rendered(text.into()),
         Err(error) => {
             tracing::error!(%error, "the OpenAPI document cannot be rendered");

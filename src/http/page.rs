@@ -17,7 +17,7 @@ mod oidc;
 
 pub(crate) use oidc::PageOidc;
 
-/// The answer of `/` and `/docs` in a program without the page.
+/// The answer of `/` in a program without the page.
 const HOW_TO_GET_IT: &str = concat!(
     "Herald ",
     env!("CARGO_PKG_VERSION"),
@@ -25,6 +25,12 @@ const HOW_TO_GET_IT: &str = concat!(
     "To get the page, run scripts/ui build in Herald's sources (scripts/tools node fetches Node), then build Herald again.\n",
     "Everything else works: api/openapi.json describes the REST interface.\n",
 );
+
+/// The answer of `/docs` in such a program: without Swagger UI, but with what it would show.
+const PLAIN_DOCS: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Herald: REST</title></head>\n\
+    <body><h1>Herald's REST interface</h1>\n<p>Its description is <a href=\"api/openapi.json\">api/openapi.json</a> (OpenAPI 3.1). This \
+    Herald was built without the page that shows it and lets you try it out: run <code>scripts/ui build</code> in Herald's \
+    sources, then build Herald again.</p></body></html>\n";
 
 /// Only the page's own files and its own connections, and never inside another page. `{provider}` is where its users sign in.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
@@ -54,6 +60,8 @@ pub(crate) enum Page {
     Built {
         /// Filled in.
         index: Bytes,
+        /// The page at `/docs`. `None`: `http.ws_path` is exactly that.
+        docs: Option<Bytes>,
         assets: Vec<built::Asset>,
         /// Its `Content-Security-Policy`.
         policy: HeaderValue,
@@ -75,11 +83,11 @@ impl Page {
     }
 
     fn from_files(files: &built::Files, state: &State, config: &Config) -> Self {
+        let has_docs = config.ws_path.as_str() != "/docs";
         let Some(index) = files.index() else {
-            return Self::Missing {
-                docs: config.ws_path.as_str() != "/docs",
-            };
+            return Self::Missing { docs: has_docs };
         };
+        let docs = has_docs.then(|| files.docs().unwrap_or(Bytes::from_static(PLAIN_DOCS.as_bytes())));
         let prefixes = &state.prefixes;
         let first = |paths: &[crate::destination::Path]| {
             paths
@@ -112,6 +120,7 @@ impl Page {
         });
         Self::Built {
             index: index.into(),
+            docs,
             assets: files.assets().collect(),
             policy: policy(config.page_oidc.origin().as_deref()),
         }
@@ -141,26 +150,26 @@ pub(crate) fn routes(base: &str, page: Page) -> Router {
         let route = get(async move || answer(kind, ASK, content.clone(), policy.clone()));
         Router::new().route(&format!("{base}{path}"), route)
     };
+    const HTML: &str = "text/html; charset=utf-8";
+    // It talks to Herald alone, wherever the page's users sign in.
+    let docs_page = |content: Option<Bytes>| {
+        content.map_or_else(Router::new, |content| file("/docs", HTML, content, policy(None)))
+    };
     let (mut routes, assets, policy) = match page {
         Page::Built {
             index,
+            docs,
             assets,
             policy,
         } => {
-            let index = file("/", "text/html; charset=utf-8", index, policy.clone());
-            (index, assets, policy)
+            let index = file("/", HTML, index, policy.clone());
+            (index.merge(docs_page(docs)), assets, policy)
         }
         Page::Missing { docs } => {
-            let paths = if docs { &["/", "/docs"][..] } else { &["/"] };
-            let text = |path: &&str| {
-                file(
-                    path,
-                    "text/plain; charset=utf-8",
-                    HOW_TO_GET_IT.into(),
-                    policy(None),
-                )
-            };
-            return with_redirect(base, paths.iter().map(text).fold(Router::new(), Router::merge));
+            let kind = "text/plain; charset=utf-8";
+            let index = file("/", kind, HOW_TO_GET_IT.into(), policy(None));
+            let docs = docs.then(|| PLAIN_DOCS.into());
+            return with_redirect(base, index.merge(docs_page(docs)));
         }
     };
     for asset in assets {
@@ -223,13 +232,18 @@ mod tests {
     async fn a_program_without_the_page_says_how_to_get_it() {
         for base in ["", "/backend"] {
             let routes = routes(base, Page::Missing { docs: true });
-            for path in ["/", "/docs"] {
+            for (path, kind) in [("/", "text/plain"), ("/docs", "text/html")] {
                 let request = Request::get(format!("{base}{path}")).body(Body::empty()).unwrap();
                 let answer = answer(&routes, request).await;
                 assert_eq!(answer.status, 200, "{base}{path}");
-                assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
-                assert_eq!(answer.text.lines().count(), 3, "{}", answer.text);
+                assert!(answer.header("content-type").starts_with(kind), "{path}");
+                assert!(answer.text.contains("api/openapi.json"), "{}", answer.text);
                 assert!(answer.text.contains("scripts/ui build"), "{}", answer.text);
+                assert!(
+                    answer
+                        .header("content-security-policy")
+                        .starts_with("default-src 'none'")
+                );
             }
         }
     }

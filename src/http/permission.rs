@@ -76,7 +76,8 @@ impl Asked {
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 200, description = "Permitted or not", body = Decision),
-        (status = 404, description = "No such user, key or session", body = crate::problem::Problem),
+        (status = 404, description = "`not-found`: no such user, key or session", body = crate::problem::Problem,
+            content_type = "application/problem+json"),
         refusals::OfUser,
     )
 )]

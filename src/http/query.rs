@@ -22,22 +22,14 @@ const NAME_MAX_CHARS: usize = 64;
 pub(crate) struct Queries(HashMap<(Method, String), Vec<String>>);
 
 impl Queries {
-    /// As `documents` describe their routes. `also` takes what `like` takes.
-    pub(crate) fn of<'a>(
-        documents: impl IntoIterator<Item = &'a OpenApi>,
-        also: (Method, &str),
-        like: &str,
-    ) -> Self {
+    /// As `documents` describe their routes.
+    pub(crate) fn of<'a>(documents: impl IntoIterator<Item = &'a OpenApi>) -> Self {
         let paths = documents.into_iter().flat_map(|document| &document.paths.paths);
-        let mut queries: HashMap<_, _> = paths
-            .flat_map(|(path, item)| {
-                operations(item).map(|(method, operation)| ((method, path.clone()), parameters(operation)))
-            })
-            .collect();
-        if let Some(taken) = queries.get(&(also.0.clone(), like.to_owned())).cloned() {
-            queries.insert((also.0, also.1.to_owned()), taken);
-        }
-        Self(queries)
+        let of = |(path, item): (&String, &'a PathItem)| {
+            let path = path.clone();
+            operations(item).map(move |(method, operation)| ((method, path.clone()), parameters(operation)))
+        };
+        Self(paths.flat_map(of).collect())
     }
 
     /// What is wrong with the query of `request`, if anything is. `base` may stand before the pattern of its route.

@@ -8,37 +8,103 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::{Ref, RefOr};
 
-/// A status and when it is sent.
-type Row = (&'static str, &'static str);
+/// A status, the last words of the problem's `type`, and when it is sent.
+type Row = (&'static str, &'static [&'static str], &'static str);
 
-const CREDENTIALS: [Row; 3] = [
-    ("401", "No credentials, or wrong ones"),
-    ("403", "Without the scope, or from a foreign page"),
+const CREDENTIALS: [Row; 4] = [
+    (
+        "400",
+        &["bad-request"],
+        "the path, the query or a header is wrong",
+    ),
+    (
+        "401",
+        &["unauthenticated"],
+        "no credentials, or wrong ones; see `WWW-Authenticate`",
+    ),
+    (
+        "403",
+        &["forbidden", "cross-site"],
+        "without the scope or the role that `detail` names, or from a foreign page",
+    ),
     (
         "503",
-        "The bus is not connected, or too much at once; see `Retry-After`",
+        &["bus-unavailable", "overloaded", "identity-unavailable"],
+        "the bus is not connected, or too much at once; see `Retry-After`",
     ),
 ];
-const VALUE: Row = ("400", "The path, a header or the body is wrong");
 const HOST: Row = (
     "421",
-    "A page's request for a host that this server does not go by; see `http.hosts`",
+    &["misdirected"],
+    "a page's request for a host that this server does not go by; see `http.hosts`",
 );
-const BODY: [Row; 3] = [
-    ("408", "The body took longer than `http.body_timeout`"),
-    ("413", "Over the limit that `limit` names"),
-    ("415", "A content type or a coding that the route does not take"),
+const BODY: [Row; 4] = [
+    (
+        "400",
+        &[
+            "bad-request",
+            "malformed-body",
+            "invalid-value",
+            "incomplete-body",
+        ],
+        "the path, the query, a header or the body is wrong; `pointer` says where in the body",
+    ),
+    (
+        "408",
+        &["body-timeout"],
+        "the body took longer than `http.body_timeout`",
+    ),
+    ("413", &["too-large"], "over the limit that `limit` names"),
+    (
+        "415",
+        &["unsupported-media-type"],
+        "a content type or a coding that the route does not take",
+    ),
 ];
-
-const RATE: Row = (
-    "429",
-    "Over `api.targets_per_caller`; `Retry-After` says when to come again",
+const PUBLISH: [Row; 6] = [
+    (
+        "413",
+        &["too-large", "too-many-targets"],
+        "over the limit that `limit` names; nothing was published",
+    ),
+    (
+        "422",
+        &["idempotency-key-reused"],
+        "the `Idempotency-Key` stands for another notification",
+    ),
+    (
+        "429",
+        &["rate-limited"],
+        "over the rate that `limit` names; nothing was published, `Retry-After` says when to come again",
+    ),
+    (
+        "503",
+        &[
+            "bus-unavailable",
+            "overloaded",
+            "identity-unavailable",
+            "outcome-unknown",
+        ],
+        "not published, or `outcome-unknown`: perhaps; repeat it with the same `Idempotency-Key` after `Retry-After`",
+    ),
+    ("507", &["history-full"], "not published: history has no room"),
+    (
+        "409",
+        &["order-changed"],
+        "published, but not in the array's order; `positions` says where",
+    ),
+];
+const REVOKE: Row = (
+    "503",
+    &[
+        "bus-unavailable",
+        "overloaded",
+        "identity-unavailable",
+        "not-kept",
+        "outcome-unknown",
+    ],
+    "nothing has changed, or not everywhere; see `Retry-After`",
 );
-
-const STORE: [Row; 2] = [
-    ("422", "The `Idempotency-Key` stands for another notification"),
-    ("507", "History has no room"),
-];
 
 /// Refusals of every route that requires credentials.
 pub(crate) struct OfCredentials;
@@ -46,17 +112,25 @@ pub(crate) struct OfCredentials;
 /// Refusals of a route with a user in its path.
 pub(crate) struct OfUser;
 
+/// Refusals of a route with a body.
+pub(crate) struct OfBody;
+
 /// Refusals of a route that publishes its body.
 pub(crate) struct OfPublish;
 
+/// Refusals of a route that shuts out, by its body or not.
+pub(crate) struct OfRevocation;
+
 type Responses = BTreeMap<String, RefOr<Response>>;
 
+/// Of several rows with one status the last one holds.
 fn problems(rows: impl IntoIterator<Item = Row>) -> Responses {
-    let problem = |(status, when): Row| {
+    let problem = |(status, kinds, when): Row| {
+        let kinds: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
         let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
         let content = ContentBuilder::new().schema(Some(schema)).build();
         let response = ResponseBuilder::new()
-            .description(when)
+            .description(format!("{}: {when}", kinds.join(", ")))
             .content("application/problem+json", content)
             .build();
         (status.to_owned(), RefOr::T(response))
@@ -72,19 +146,24 @@ impl IntoResponses for OfCredentials {
 
 impl IntoResponses for OfUser {
     fn responses() -> Responses {
-        problems(CREDENTIALS.into_iter().chain([VALUE, HOST]))
+        problems(CREDENTIALS.into_iter().chain([HOST]))
+    }
+}
+
+impl IntoResponses for OfBody {
+    fn responses() -> Responses {
+        problems(CREDENTIALS.into_iter().chain([HOST]).chain(BODY))
+    }
+}
+
+impl IntoResponses for OfRevocation {
+    fn responses() -> Responses {
+        problems(CREDENTIALS.into_iter().chain([HOST]).chain(BODY).chain([REVOKE]))
     }
 }
 
 impl IntoResponses for OfPublish {
     fn responses() -> Responses {
-        problems(
-            CREDENTIALS
-                .into_iter()
-                .chain([VALUE, HOST])
-                .chain(BODY)
-                .chain([RATE])
-                .chain(STORE),
-        )
+        problems(CREDENTIALS.into_iter().chain([HOST]).chain(BODY).chain(PUBLISH))
     }
 }

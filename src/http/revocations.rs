@@ -20,6 +20,7 @@ use super::error::ApiError;
 use super::json;
 use super::notifications::request::{User, present};
 use super::refusals;
+use super::whole::{InQuery, Number};
 use crate::auth::revoked::LASTS_MAX_MS;
 use crate::auth::revoked::entry::{
     Revocation, RevocationId, WORDS_MAX_CHARS, Whom, is_issuer, is_token_id, legible,
@@ -59,8 +60,8 @@ pub(crate) struct RevocationRequest {
     token_id: Option<String>,
     /// Tokens with an `iat` up to this moment and the issuer's leeway, in Unix seconds; may be in the future. Without it: now.
     #[serde(default, deserialize_with = "present")]
-    #[schema(required = false, nullable = false, example = 1_764_412_800)]
-    issued_before: Option<u64>,
+    #[schema(value_type = Option<u64>, required = false, nullable = false, maximum = 253_402_300_799_u64, example = 1_764_412_800)]
+    issued_before: Option<Number>,
     /// Whether `user` is shut out by whatever it presents, a password too.
     #[serde(default, deserialize_with = "present")]
     #[schema(required = false, nullable = false, default = false)]
@@ -118,13 +119,13 @@ pub(crate) struct RevocationList {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
     /// Only what names this user.
-    #[param(value_type = Option<User>)]
-    user: Option<String>,
+    user: Option<User>,
     /// Only those behind this one.
     after: Option<String>,
     /// At most so many, 1 to 1,000.
     #[param(default = 1_000, minimum = 1, maximum = 1_000)]
-    limit: Option<usize>,
+    #[param(value_type = Option<u64>)]
+    limit: Option<InQuery>,
 }
 
 /// Shuts tokens or a user out of the whole cluster: their sessions are closed with 4401, and they cannot log in. Whether its caller
@@ -137,7 +138,7 @@ pub(crate) struct Page {
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 202, description = "In force; `told` says whether everywhere", body = Revoked),
-        refusals::OfPublish,
+        refusals::OfRevocation,
     )
 )]
 pub(crate) async fn post_revocation(
@@ -185,13 +186,19 @@ pub(crate) async fn list_revocations(
     let Query(page) = page.map_err(|_| expected())?;
     let after = page.after.as_deref().map(str::parse::<RevocationId>);
     let after = after.transpose().map_err(|_| expected())?;
-    let count = page.limit.unwrap_or(PAGE_MAX);
+    let count = page
+        .limit
+        .map(|InQuery(limit)| usize::try_from(limit).unwrap_or(usize::MAX));
+    let count = count.unwrap_or(PAGE_MAX);
     if !(1..=PAGE_MAX).contains(&count) {
         return Err(expected());
     }
+    let wanted = page.user.map(UserName::from);
     let is_meant = |one: &Revocation| {
-        let user = || one.whom.user().map(UserName::as_str);
-        !one.lifted && page.user.as_deref().is_none_or(|wanted| user() == Some(wanted))
+        !one.lifted
+            && wanted
+                .as_ref()
+                .is_none_or(|wanted| one.whom.user() == Some(wanted))
     };
     let (found, is_last) = api.state.revocations.here().page(after, count, is_meant);
     let next = found.last().filter(|_| !is_last).map(|last| last.id.to_string());
@@ -210,8 +217,9 @@ pub(crate) async fn list_revocations(
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 202, description = "Lifted; instances that the bus does not reach now hear of it later"),
-        (status = 404, description = "No such revocation is in force", body = crate::problem::Problem),
-        refusals::OfUser,
+        (status = 404, description = "`not-found`: no such revocation is in force", body = crate::problem::Problem,
+            content_type = "application/problem+json"),
+        refusals::OfRevocation,
     )
 )]
 pub(crate) async fn delete_revocation(
@@ -331,10 +339,10 @@ fn revocation(api: &Api, request: RevocationRequest, caller: &Caller) -> Result<
         }
         (user, issuer, None, issued_before, false) => {
             let up_to_ms = match issued_before {
-                Some(seconds) if seconds > SECONDS_MAX => {
+                Some(Number(seconds)) if seconds > SECONDS_MAX => {
                     return alone("/issued_before", "must be Unix seconds before the year 10000");
                 }
-                Some(seconds) => seconds * 1_000,
+                Some(Number(seconds)) => seconds * 1_000,
                 None => unix_ms(),
             };
             Whom::Issued {

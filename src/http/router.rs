@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Method;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -63,18 +62,21 @@ pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
             .split_for_parts()
     });
     let elsewhere = of_operators.as_ref().map(|(_, document)| document);
-    api.takes(Queries::of(
-        [Some(&document), elsewhere].into_iter().flatten(),
-        (Method::POST, WITH_SESSIONS),
-        WITH_DESTINATION,
-    ));
+    api.takes(Queries::of([Some(&document), elsewhere].into_iter().flatten()));
     let not_found = |paths: Paths| {
         let (api, paths) = (Arc::clone(&api), Arc::new(paths));
         move |request| observe::not_found(Arc::clone(&api), Arc::clone(&paths), request)
     };
     let of_main = not_found(Paths::new(base, &document, "http.admin_listen", elsewhere));
     let of_admin = elsewhere.map(|here| not_found(Paths::new(base, here, "http.listen", Some(&document))));
-    let document = openapi::render(document);
+    let document = openapi::render(
+        document,
+        &openapi::Facts {
+            prefixes: &api.state.prefixes,
+            headers: api.state.header_limits.count,
+            anyone_publishes: api.state.policy.is_open(),
+        },
+    );
     let description = OpenApiRouter::new().route("/api/openapi.json", get(async move || document.clone()));
     let (description, _) = open(description).split_for_parts();
 
@@ -95,11 +97,6 @@ pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
     Routers { main, admin }
 }
 
-/// The destination `/sessions` of a user.
-const WITH_SESSIONS: &str = "/api/v1/users/{user}/sessions";
-/// Any other.
-const WITH_DESTINATION: &str = "/api/v1/users/{user}/{*destination}";
-
 fn publish_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(message::post_message))
@@ -109,7 +106,7 @@ fn publish_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(raw::post_user))
         .routes(routes!(raw::post_user_by_query))
         // The router prefers this path to the one with a wildcard, which it would otherwise hide.
-        .route(WITH_SESSIONS, post(raw::post_user))
+        .routes(routes!(raw::post_user_sessions))
 }
 
 fn read_routes() -> OpenApiRouter<Arc<Api>> {

@@ -56,7 +56,8 @@ pub(crate) struct Shed {
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 202, description = "It has begun", body = Shed),
-        (status = 404, description = "No live instance has this id"),
+        (status = 404, description = "`not-found`: no live instance has this id", body = crate::problem::Problem,
+            content_type = "application/problem+json"),
         refusals::OfUser,
     )
 )]

@@ -14,6 +14,7 @@ use super::api::Api;
 use super::audit::Deed;
 use super::error::ApiError;
 use super::refusals;
+use super::whole::InQuery;
 use crate::drain::Phase;
 use crate::limit::Limit;
 use crate::tap::Count;
@@ -28,12 +29,12 @@ const SECONDS_MAX: u64 = 30;
 pub(crate) struct Params {
     /// For how long, 1 to 30.
     #[serde(default = "default_seconds")]
-    #[param(minimum = 1, maximum = 30, default = 2)]
-    seconds: u64,
+    #[param(value_type = u64, minimum = 1, maximum = 30, default = 2)]
+    seconds: InQuery,
 }
 
-fn default_seconds() -> u64 {
-    2
+fn default_seconds() -> InQuery {
+    InQuery(2)
 }
 
 /// What an instance fanned out in a time.
@@ -98,7 +99,7 @@ pub(crate) async fn tap(
     Extension(deed): Extension<Deed>,
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Json<Tapped>, ApiError> {
-    let seconds = params.map_or(0, |Query(params)| params.seconds);
+    let seconds = params.map_or(0, |Query(params)| params.seconds.0);
     if !(1..=SECONDS_MAX).contains(&seconds) {
         return Err(ApiError::BadRequest(format!(
             "seconds must be a whole number from 1 to {SECONDS_MAX}"

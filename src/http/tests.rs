@@ -39,6 +39,7 @@ mod description;
 mod paths;
 mod publishing;
 pub(super) mod recording_bus;
+mod strictness;
 mod surroundings;
 mod targets;
 

@@ -129,6 +129,26 @@ pub enum Scope {
     Admin,
 }
 
+impl Scope {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Read => "read",
+            Self::Metrics => "metrics",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The roles of users who have it, in words.
+    pub(crate) fn roles(self) -> &'static str {
+        match self {
+            Self::Publish => "ROLE_PUBLISHER or ROLE_ADMIN",
+            Self::Read | Self::Metrics | Self::Admin => "ROLE_ADMIN",
+        }
+    }
+}
+
 /// One `[[api.keys]]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 
 use super::Accepted;
-use super::publish::{Item, envelope};
+use super::publish::{AcceptedItem, Item, envelope};
 use super::request::{Batch, Notification, parse};
 use super::several::publish_each;
 use crate::bus::Key;
@@ -78,10 +78,10 @@ pub(super) async fn publish_all(
 
 fn item_of(outcome: Result<Accepted, ApiError>) -> Item {
     match outcome {
-        Ok(accepted) => Item::Accepted {
+        Ok(accepted) => Item::Accepted(AcceptedItem {
             status: StatusCode::ACCEPTED.as_u16(),
             accepted,
-        },
+        }),
         Err(error) => Item::Refused(error.problem()),
     }
 }

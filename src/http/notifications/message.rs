@@ -41,6 +41,8 @@ pub(crate) struct ChatMessageRequest {
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
         (status = 202, description = "Published", body = Accepted),
+        (status = 404, description = "`not-found`: `/queue/message` is no broadcast here", body = crate::problem::Problem,
+            content_type = "application/problem+json"),
         refusals::OfPublish,
     )
 )]

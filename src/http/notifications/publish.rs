@@ -46,15 +46,18 @@ pub(crate) enum Published {
 #[serde(untagged)]
 pub(crate) enum Item {
     /// It went.
-    Accepted {
-        /// 202
-        status: u16,
-        #[serde(flatten)]
-        /// Its id.
-        accepted: Accepted,
-    },
+    Accepted(AcceptedItem),
     /// It did not; its `pointer` begins with the item's place in the array.
     Refused(Problem),
+}
+
+/// An item that went. It has a name of its own in the document: generators of clients make nothing of what has none.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AcceptedItem {
+    /// 202
+    pub status: u16,
+    #[serde(flatten)]
+    pub accepted: Accepted,
 }
 
 /// How to publish.

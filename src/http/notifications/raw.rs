@@ -24,7 +24,7 @@ use crate::http::percent::decode;
 use crate::http::refusals;
 use crate::http::trace::FromPublisher;
 use crate::principal::UserName;
-use given::Given;
+use given::{Described, Given};
 
 pub(in crate::http) mod given;
 
@@ -51,6 +51,7 @@ type InQuery = Result<Query<Named>, QueryRejection>;
         ("destination" = String, Path, description = "`queue/orders` or `/queue/orders`, percent-encoded; `%2F` is a slash",
             example = "queue/orders"),
         Named,
+        Described,
     ),
     request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
     security((), ("key" = ["publish"]), ("user" = [])),
@@ -79,7 +80,10 @@ pub(crate) async fn post_broadcast(
     post,
     path = "/api/v1/broadcast",
     tag = "publish",
-    params(("destination" = String, Query, description = "Where to, with its slash in front", example = "/queue/orders")),
+    params(
+        ("destination" = String, Query, description = "Where to, with its slash in front", example = "/queue/orders"),
+        Described,
+    ),
     request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
@@ -108,6 +112,7 @@ pub(crate) async fn post_broadcast_by_query(
         ("destination" = String, Path, description = "`queue/orders`: the user sees `/user/queue/orders`; percent-encoded, `%2F` is \
             a slash", example = "queue/orders"),
         Named,
+        Described,
     ),
     request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
     security((), ("key" = ["publish"]), ("user" = [])),
@@ -140,6 +145,7 @@ pub(crate) async fn post_user(
         ("user" = inline(User), Path, description = "Percent-encoded; `%2F` is a slash of the name"),
         ("destination" = String, Query, description = "`/queue/orders`: the user sees `/user/queue/orders`",
             example = "/queue/orders"),
+        Described,
     ),
     request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
     security((), ("key" = ["publish"]), ("user" = [])),
@@ -149,6 +155,34 @@ pub(crate) async fn post_user(
     )
 )]
 pub(crate) async fn post_user_by_query(
+    state: State<Arc<Api>>,
+    publisher: FromPublisher,
+    uri: Uri,
+    query: InQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Accepted, ApiError> {
+    post_user(state, publisher, uri, query, headers, body).await
+}
+
+/// Sends the raw body to one user's own destination `/sessions`, which this path would otherwise hide.
+#[utoipa::path(
+    post,
+    path = "/api/v1/users/{user}/sessions",
+    tag = "publish",
+    params(
+        ("user" = inline(User), Path, description = "Percent-encoded; `%2F` is a slash of the name"),
+        Named,
+        Described,
+    ),
+    request_body(content_type = "*/*", description = "The notification's body, of any content type; it may be empty"),
+    security((), ("key" = ["publish"]), ("user" = [])),
+    responses(
+        (status = 202, description = "Published", body = Accepted),
+        refusals::OfPublish,
+    )
+)]
+pub(crate) async fn post_user_sessions(
     state: State<Arc<Api>>,
     publisher: FromPublisher,
     uri: Uri,

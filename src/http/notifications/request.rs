@@ -14,6 +14,7 @@ use crate::destination::{Prefixes, Target};
 use crate::envelope::{CollapseKey, HeaderLimits, Headers, MessageId};
 use crate::http::error::ApiError;
 use crate::http::json;
+use crate::http::whole::Number;
 use crate::limit::Limit;
 use crate::principal::{UserName, UserNameError};
 
@@ -30,7 +31,7 @@ pub(crate) const USERS_MAX: usize = 1_000;
 const HEADERS_SEEN_MAX: usize = 1_000;
 
 /// A user's name: at most 255 bytes of UTF-8, no control characters.
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(
     value_type = String,
@@ -182,8 +183,12 @@ fn checked<'de, D: Deserializer<'de>, T>(
 }
 
 fn ttl_ms<'de, D: Deserializer<'de>>(json: D) -> Result<Option<NonZeroU64>, D::Error> {
-    Option::deserialize(json)
-        .map_err(|_| D::Error::custom("must be a whole number of milliseconds, at least 1"))
+    let wrong = || D::Error::custom("must be a whole number of milliseconds, at least 1");
+    match Option::<Number>::deserialize(json) {
+        Ok(None) => Ok(None),
+        Ok(Some(Number(ms))) => NonZeroU64::new(ms).map(Some).ok_or_else(wrong),
+        Err(_) => Err(wrong()),
+    }
 }
 
 /// Splits a body into its notifications.

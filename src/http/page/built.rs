@@ -57,13 +57,12 @@ impl Files {
         }
     }
 
-    /// `index.html` and the assets below `folder`.
+    /// `index.html`, `docs.html` and the assets below `folder`.
     fn read(folder: &Path) -> io::Result<Self> {
-        let index = (
-            "index.html".to_owned(),
-            fs::read(folder.join("index.html"))?.into(),
-        );
-        let mut files = Self([index].into());
+        let page = |name: &str| io::Result::Ok((name.to_owned(), fs::read(folder.join(name))?.into()));
+        let mut files = Self([page("index.html")?].into());
+        // An earlier build had none.
+        files.0.extend(page("docs.html"));
         for entry in fs::read_dir(folder.join("assets"))? {
             let entry = entry?;
             let name = format!("assets/{}", entry.file_name().to_string_lossy());
@@ -75,6 +74,11 @@ impl Files {
     /// The page's HTML with its placeholders, or `None` if the page was not built.
     pub(super) fn index(&self) -> Option<&str> {
         std::str::from_utf8(self.0.get("index.html")?).ok()
+    }
+
+    /// The HTML of the REST interface's page, or `None` if it was not built.
+    pub(super) fn docs(&self) -> Option<Bytes> {
+        self.0.get("docs.html").cloned()
     }
 
     /// All assets.
@@ -155,6 +159,7 @@ mod tests {
         std::fs::create_dir(&assets).unwrap();
         for (path, content) in [
             (folder.path().join("index.html"), "index"),
+            (folder.path().join("docs.html"), "docs"),
             (assets.join("a-1.js"), "script"),
             (assets.join("a-1.js.br"), "compressed"),
             (assets.join("notes.txt"), "no asset"),
@@ -162,7 +167,10 @@ mod tests {
             std::fs::write(path, content).unwrap();
         }
         let files = Files::read(folder.path()).unwrap();
-        assert_eq!(files.index(), Some("index"));
+        assert_eq!(
+            (files.index(), files.docs()),
+            (Some("index"), Some("docs".into()))
+        );
         let assets: Vec<_> = files.assets().collect();
         let [script] = &assets[..] else {
             panic!("{assets:?}")

@@ -4,12 +4,13 @@ use super::*;
 use crate::origins::Origins;
 
 /// docs/rest.md, as OpenAPI writes paths.
-pub(super) const ROUTES: [(&str, &str); 26] = [
+pub(super) const ROUTES: [(&str, &str); 27] = [
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),
     ("post", "/api/v1/broadcast"),
     ("post", "/api/v1/users/{user}"),
+    ("post", "/api/v1/users/{user}/sessions"),
     ("post", "/api/v1/users/{user}/{destination}"),
     ("get", "/api/v1/users"),
     ("get", "/api/v1/users/{user}"),
@@ -131,13 +132,11 @@ async fn schemes_schemas_and_references_are_whole() {
     assert!(components["schemas"]["User"]["pattern"].is_string());
     let body = &document["paths"]["/api/v1/broadcast/{destination}"]["post"]["requestBody"];
     assert!(body["content"]["*/*"].is_object() && body["required"] != true);
-    let required = &components["schemas"]["NotificationRequest"]["required"];
-    assert_eq!(required, &serde_json::json!(["destination", "payload"]));
     for (name, strict) in [
-        ("NotificationRequest", true),
+        ("BroadcastNotification", true),
         ("DebugRequest", true),
         ("LogLevelRequest", true),
-        ("RevocationRequest", true),
+        ("TokenRevocation", true),
         ("ChatMessageRequest", false),
     ] {
         let schema = &components["schemas"][name];
@@ -152,9 +151,9 @@ async fn schemes_schemas_and_references_are_whole() {
     let kinds = &document.pointer(&body[1..]).unwrap()["oneOf"];
     assert_eq!(kinds[0], kinds[1]["items"]);
     assert_eq!(kinds[1]["maxItems"], 1_000);
-    let properties = &components["schemas"]["NotificationRequest"]["properties"];
+    let properties = &components["schemas"]["UsersNotification"]["properties"];
     let described: Vec<_> = properties.as_object().unwrap().keys().collect();
-    assert_eq!(described.len(), 8, "{described:?}");
+    assert_eq!(described.len(), 7, "{described:?}");
     assert_eq!(properties["users"]["items"]["$ref"], "#/components/schemas/User");
     assert_eq!(
         components["schemas"]["LogLevelRequest"]["properties"]["for"]["default"],

@@ -265,6 +265,26 @@ async fn the_page_is_closed_to_everything_foreign() {
 }
 
 #[tokio::test]
+async fn the_rest_interface_has_a_page_that_talks_to_herald_alone() {
+    let config = Config {
+        page_oidc: toml::from_str("issuer = 'https://id.example'\nclient_id = 'page'").unwrap(),
+        ..Config::default()
+    };
+    let fixture = Fixture::new(Access::Keys, &config);
+    let docs = fixture.get("/docs", "").await;
+    assert_eq!(docs.status, 200);
+    assert!(docs.header("content-type").starts_with("text/html"));
+    let policy = docs.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"));
+    assert!(!policy.contains("id.example"), "{policy}");
+    assert!(docs.text.contains("href=\"api/openapi.json\""), "{}", docs.text);
+    for link in [links(&docs.text, "src=\""), links(&docs.text, "href=\"")].concat() {
+        let path = format!("/{}", link.trim_start_matches("./"));
+        assert_eq!(fixture.get(&path, "").await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn assets_go_out_compressed_to_those_who_take_that() {
     let fixture = with_page(Choice::Full);
     let page = fixture.get("/", "").await.text;

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use utoipa::IntoParams;
 
 use crate::envelope::{CollapseKey, Envelope, HeaderLimits, Headers, MessageId, is_content_type, unix_ms};
 use crate::http::error::ApiError;
+use crate::http::whole;
 
 /// The headers of Herald's own that are read here, which other sites' pages need permission to set.
 pub(crate) const OWN: [HeaderName; 4] = [
@@ -15,6 +17,26 @@ pub(crate) const OWN: [HeaderName; 4] = [
     HeaderName::from_static("herald-collapse"),
     HeaderName::from_static("herald-headers"),
 ];
+
+/// The headers, as the OpenAPI document has them. `Herald-Headers` is described in words alone: generated clients cannot write JSON into
+/// a header.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes what `Given` reads")]
+pub(in crate::http) struct Described {
+    /// The notification's id; without it a new ULID.
+    #[param(rename = "Herald-Id", pattern = "^[A-Za-z0-9._-]{1,64}$")]
+    id: Option<String>,
+    /// After so many milliseconds it is no longer written to anyone.
+    #[param(rename = "Herald-Ttl-Ms", minimum = 1)]
+    ttl_ms: Option<u64>,
+    /// A newer notification to the same destination with the same key takes its place while it waits for a slow reader.
+    #[param(rename = "Herald-Collapse")]
+    collapse: Option<String>,
+    /// A repeat with the same key is published once, for `history.duplicate_window`. Only where history keeps the destination.
+    #[param(rename = "Idempotency-Key")]
+    idempotency_key: Option<String>,
+}
 
 /// Everything that may be said about a notification besides its destination.
 #[derive(Debug, Default)]
@@ -50,7 +72,7 @@ impl Given {
                 headers,
                 "Herald-Ttl-Ms",
                 "a whole number of milliseconds, at least 1",
-                |value| value.to_str().ok()?.parse().ok().filter(|ttl| *ttl > 0),
+                |value| whole::parse(value.to_str().ok()?).filter(|ttl| *ttl > 0),
             )?,
             collapse: one(
                 headers,

@@ -1,0 +1,33 @@
+// The promise: /docs shows every request of the REST interface and tries one out, under the page's own strict
+// Content-Security-Policy, below a base path too.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Herald, openPage } from './support.mjs';
+
+test('the REST interface is read and tried out at /docs', async (t) => {
+  const herald = await Herald.start(t, { HERALD_HTTP__BASE_PATH: '/backend' });
+  const root = new URL('/backend', herald.http).href;
+  const page = await openPage(t, `${root}/docs`);
+  const document = await (await fetch(`${root}/api/openapi.json`)).json();
+  const operations = Object.values(document.paths).flatMap((item) => Object.keys(item));
+  await page.locator('.opblock').nth(operations.length - 1).waitFor();
+  assert.equal(await page.locator('.opblock').count(), operations.length);
+
+  // A raw body, by the form: its destination has slashes.
+  const publish = page.locator('#operations-publish-post_broadcast');
+  await publish.locator('.opblock-summary-control').click();
+  await publish.getByRole('button', { name: 'Try it out' }).click();
+  await publish.getByPlaceholder('destination').fill('/queue/orders');
+  await publish.locator('select[aria-label="Request content type"]').selectOption('text/plain');
+  await publish.locator('textarea').fill('hello');
+  const [answer] = await Promise.all([
+    page.waitForResponse((response) => response.request().method() === 'POST'),
+    publish.getByRole('button', { name: 'Execute' }).click(),
+  ]);
+  assert.equal(answer.status(), 202);
+  assert.equal(new URL(answer.url()).pathname, '/backend/api/v1/broadcast/%2Fqueue%2Forders');
+  assert.match(await publish.locator('.live-responses-table').innerText(), /202[^]*"position"/);
+
+  assert.deepEqual(page.complaints, []);
+});
