@@ -12,12 +12,28 @@ use crate::support::process::Herald;
 /// A destination to which nothing comes.
 const QUIET: &str = "/queue/quiet";
 
-/// Publishes to somebody else more than the memory of the instance holds.
-async fn fill(herald: &Herald) {
+/// Publishes to somebody else more than the memory of the instance holds. Where the last of it is.
+async fn fill(herald: &Herald) -> String {
     let filler = "x".repeat(100_000);
+    let mut last = String::new();
     for _ in 0..8 {
-        publish(herald, None, "/queue/others", &filler).await;
+        last = publish(herald, None, "/queue/others", &filler).await;
     }
+    last
+}
+
+/// Waits until the instance has read all up to `last`.
+async fn until_read(herald: &Herald, last: &str) {
+    let mut browser = Browser::connect(herald.address, "test1").await;
+    until("everything is read", async || {
+        let receipt = subscribe(&mut browser, NEWS, None).await;
+        browser
+            .frame("UNSUBSCRIBE", &[("id", NEWS), ("receipt", "gone")], b"")
+            .await;
+        assert_eq!(browser.next().await.header("receipt-id"), Some("gone"));
+        position(&receipt) == last
+    })
+    .await;
 }
 
 /// Resumes behind `after`; the RECEIPT's `recovered`, and `replayed` or `reason`, and the bodies.
@@ -49,16 +65,7 @@ async fn who_resumes_from_in_front_of_the_memory_gets_its_own_by_the_index() {
     publish(&herald, None, NEWS, "third").await;
     fill(&herald).await;
     let last = publish(&herald, None, NEWS, "fourth").await;
-    let mut browser = Browser::connect(herald.address, "test1").await;
-    until("everything is read", async || {
-        let receipt = subscribe(&mut browser, NEWS, None).await;
-        browser
-            .frame("UNSUBSCRIBE", &[("id", NEWS), ("receipt", "gone")], b"")
-            .await;
-        assert_eq!(browser.next().await.header("receipt-id"), Some("gone"));
-        position(&receipt) == last
-    })
-    .await;
+    until_read(&herald, &last).await;
     let got = resume(&herald, NEWS, &first).await;
     assert_eq!(got.2, ["second", "third", "fourth"], "{got:?}");
     let got = resume(&herald, QUIET, &first).await;
@@ -87,7 +94,8 @@ async fn without_an_index_the_stream_is_searched() {
     herald.until_ready().await;
     let first = publish(&herald, None, NEWS, "first").await;
     publish(&herald, None, NEWS, "second").await;
-    fill(&herald).await;
+    let last = fill(&herald).await;
+    until_read(&herald, &last).await;
     let got = resume(&herald, NEWS, &first).await;
     assert_eq!(got.2, ["second"]);
     assert!(reads(&herald, "search", 1).await && reads(&herald, "index", 0).await);
