@@ -39,7 +39,8 @@ const client = new Client({
   onStompError: ({ headers }) => say(headers.message ?? 'refused'),
   onWebSocketClose: ({ code }) => {
     attempt += 1;
-    // Login refused, ended by an operator, replaced by a newer session: trying again is no use.
+    // Login refused, ended by an operator, replaced by a newer session: trying again is no use. With tokens, come back after a
+    // 4401 whose ERROR had `herald-reason:token-expired` (README.md, "In the browser").
     if ([4401, 4403, 4409].includes(code)) client.deactivate();
     else say('reconnecting');
   },
