@@ -40,6 +40,8 @@ test('the tutorial works, and nothing is lost', { timeout: 280_000 }, async (t) 
     CLUSTER_STATE: state,
     CLUSTER_PORTS: 'free',
     PORT: `${await freePort()}`,
+    // Where `CI` is set, vite puts colours into its address.
+    NO_COLOR: '1',
     HERALD_BIN: process.env.HERALD_BIN ?? path.join(root, 'target/debug/herald'),
   };
   const type = async (line) => (await promisify(execFile)('bash', ['-c', line], { cwd: root, env })).stdout;
