@@ -11,8 +11,10 @@ use governor::{Quota, RateLimiter};
 
 /// What a percent of a core computes in a second, in the limiter's unit.
 const MICROS_PER_PERCENT: u32 = 10_000;
-/// What may be computed at once after a standstill: as much as a turn of the scheduler.
-const BURST: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
+/// What may be computed at once after a standstill: no more than nobody notices who waits for a notification.
+const BURST: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+/// How many times its cost a wrong signature takes: whoever sends many of them waits on the threads for hashes.
+const WRONG: usize = 10;
 
 /// What is left of the share. Its unit is the microsecond of CPU time; governor measures.
 pub(super) struct Inline(Option<RateLimiter<NotKeyed, InMemoryState, MonotonicClock>>);
@@ -23,6 +25,15 @@ impl Inline {
         let period = Duration::from_secs(1).checked_div(percent.saturating_mul(MICROS_PER_PERCENT));
         let quota = period.and_then(Quota::with_period);
         Self(quota.map(|quota| RateLimiter::direct_with_clock(quota.allow_burst(BURST), MonotonicClock)))
+    }
+
+    /// One that took `cost` was wrong.
+    pub(super) fn was_wrong(&self, cost: Duration) {
+        for _ in 1..WRONG {
+            if !self.takes(cost) {
+                return;
+            }
+        }
     }
 
     /// Takes `cost` from the share, if that much is left.
@@ -45,14 +56,23 @@ mod tests {
         let cost = Duration::from_micros(100);
         let taken = (0..100_000).filter(|_| share.takes(cost)).count();
         // The burst, and what a percent gave while these were counted: less than 10 s.
-        assert!((100..1_100).contains(&taken), "{taken}");
+        assert!((10..1_010).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn a_wrong_one_uses_up_ten_times_its_cost() {
+        let share = Inline::new(1);
+        let cost = Duration::from_micros(100);
+        assert!(share.takes(cost));
+        share.was_wrong(cost);
+        assert!(!share.takes(Duration::from_micros(900)));
     }
 
     #[test]
     fn what_costs_more_than_the_burst_never_fits() {
         let share = Inline::new(50);
-        assert!(!share.takes(Duration::from_micros(10_001)));
-        assert!(share.takes(Duration::from_micros(10_000)));
+        assert!(!share.takes(Duration::from_micros(1_001)));
+        assert!(share.takes(Duration::from_micros(1_000)));
     }
 
     #[test]

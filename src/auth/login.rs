@@ -85,7 +85,11 @@ impl Gates {
         };
         if let Some(attempt) = attempt.take_if(fits) {
             let outcome = password::caught(|| prove());
-            attempt.settle(verdict(&outcome));
+            let verdict = verdict(&outcome);
+            if let (Some(false), Some(cost)) = (verdict, cost) {
+                self.inline.was_wrong(cost);
+            }
+            attempt.settle(verdict);
             return self.said(outcome);
         }
         let asked = Asked::Token(name, digest, prove);
