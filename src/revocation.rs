@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Authenticator;
 use crate::auth::revoked::entry::{Revocation, RevocationId, Whom};
 use crate::auth::revoked::set::Digest;
-use crate::auth::revoked::{CLOCKS_MAX_MS, Revoked};
+use crate::auth::revoked::{Accepted, CLOCKS_MAX_MS, Revoked};
 use crate::bus::Bus;
 use crate::control::ask::tell;
 use crate::control::desk::Desk;
@@ -213,7 +213,7 @@ impl Revocations {
 
     /// Puts what another instance has told all in force.
     fn hear_told(&self, told: Vec<Revocation>) {
-        for revocation in self.accept(told) {
+        for revocation in self.accept(told).new {
             let what = what(&revocation);
             self.parts
                 .audit
@@ -221,8 +221,8 @@ impl Revocations {
         }
     }
 
-    /// Puts what another instance has in force, and gives what of it was new.
-    fn accept(&self, told: Vec<Revocation>) -> Vec<Revocation> {
+    /// Puts what another instance has in force, and says what of it was new and how many found no room.
+    fn accept(&self, told: Vec<Revocation>) -> Accepted {
         let accepted = self.here().accept(told);
         if accepted.refused > 0 {
             self.parts.metrics.limit_hit(Limit::Revocations);
@@ -234,7 +234,7 @@ impl Revocations {
         if !accepted.new.is_empty() {
             self.parts.keeper.note(accepted.new.clone());
         }
-        accepted.new
+        accepted
     }
 
     /// The most bytes of revocations in one message: what the bus carries, and room for one at least.

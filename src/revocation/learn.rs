@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::standing;
@@ -87,10 +87,15 @@ impl Revocations {
         let _ = health.wait_for(|health| *health == Health::Connected).await;
         let begun = Instant::now();
         let learning = async {
+            let mut next = begun;
             while begun.elapsed() < LEARN {
-                self.look_for_one().await;
+                // Not as often as somebody says something: everybody answers each question.
+                if Instant::now() >= next {
+                    self.look_for_one().await;
+                    next = Instant::now() + ASK_INTERVAL;
+                }
                 // Nothing is lost if nobody says anything: it asks again.
-                let _ = timeout(ASK_INTERVAL, self.woken.notified()).await;
+                let _ = timeout_at(next, self.woken.notified()).await;
                 self.pull().await;
                 if self.is_whole() {
                     return;
@@ -145,14 +150,16 @@ impl Revocations {
             is_whole,
         } in unequal
         {
-            let new = self.ask(instance).await;
-            if new == Some(0) {
+            let Some(Learned { new, refused }) = self.ask(instance).await else {
+                continue;
+            };
+            learned += new;
+            if new == 0 {
                 self.heard.lock().was_vain(instance, digests);
             }
-            if let Some(new) = new {
-                learned += new;
-                self.hear_of_others(standing::Heard::All { is_whole }).await;
-            }
+            // What found no room here is not here: nobody else may learn from this instance that it has all.
+            let is_whole = is_whole && refused == 0;
+            self.hear_of_others(standing::Heard::All { is_whole }).await;
         }
         // Whoever lacks what is here hears so, and asks.
         if learned > 0 {
@@ -160,13 +167,13 @@ impl Revocations {
         }
     }
 
-    /// Learns everything that `instance` has; how much of it was new. `None`: it has not answered to the end.
-    async fn ask(&self, instance: InstanceId) -> Option<usize> {
-        let mut learned = 0;
+    /// Learns everything that `instance` has. `None`: it has not answered to the end.
+    async fn ask(&self, instance: InstanceId) -> Option<Learned> {
+        let mut learned = Learned::default();
         let all = self.ask_page_by_page(instance, &mut learned).await;
-        if learned > 0 {
+        if learned.new > 0 {
             let what = What {
-                count: Some(learned),
+                count: Some(learned.new),
                 ..What::default()
             };
             self.parts.audit.done(Event::LearnRevocations, "herald", &what);
@@ -174,7 +181,7 @@ impl Revocations {
         all.then_some(learned)
     }
 
-    async fn ask_page_by_page(&self, instance: InstanceId, learned: &mut usize) -> bool {
+    async fn ask_page_by_page(&self, instance: InstanceId, learned: &mut Learned) -> bool {
         let mut after = None;
         for _ in 0..PAGES_MAX {
             let asked = ask::<Behind>(&*self.parts.bus, instance, &After { after }, TIMEOUT).await;
@@ -185,7 +192,9 @@ impl Revocations {
                     return false;
                 }
             };
-            *learned += self.accept(answered.revocations.0).len();
+            let accepted = self.accept(answered.revocations.0);
+            learned.new += accepted.new.len();
+            learned.refused += accepted.refused;
             match answered.next {
                 Some(next) if Some(next) > after => after = Some(next),
                 _ => return true,
@@ -193,4 +202,12 @@ impl Revocations {
         }
         false
     }
+}
+
+/// What came of one instance's revocations.
+#[derive(Debug, Clone, Copy, Default)]
+struct Learned {
+    new: usize,
+    /// They found no room.
+    refused: usize,
 }
