@@ -95,5 +95,6 @@ for (const name of names) {
 }
 if (problems.length > 0) {
   console.error(`\n${problems.length} problems in the documentation:\n${problems.join('\n')}`);
-  process.exit(1);
 }
+// Not when the last block's deadline is over, which the event loop would wait for.
+process.exit(problems.length > 0 ? 1 : 0);
