@@ -24,8 +24,8 @@ export function afterClose(code: number, reason?: string): AfterClose {
   return FAULTS.has(code) ? 'fault' : 'reconnect';
 }
 
-/** A close code in words for people, where the server said none. */
-export function closeWords(code: number): string {
+/** A close code in words for people, where the server said none. `byToken`: the login was a token. */
+export function closeWords(code: number, byToken = false): string {
   switch (code) {
     case 1001:
       return 'The server is being restarted.';
@@ -34,7 +34,7 @@ export function closeWords(code: number): string {
     case 1013:
       return 'The server is overloaded.';
     case 4401:
-      return 'Wrong user or password.';
+      return byToken ? 'The token was refused.' : 'Wrong user or password.';
     case 4403:
       return 'An operator has disconnected this user.';
     case 4408:
@@ -54,11 +54,11 @@ export interface Closed {
   error?: { headers: Record<string, string>; body: string };
 }
 
-/** Why, in words for people. */
-export function problemOf({ code, reason, error }: Closed): string {
+/** Why, in words for people. `byToken`: the login was a token. */
+export function problemOf({ code, reason, error }: Closed, byToken = false): string {
   const said = error && (error.headers.message || error.body || 'the server refused');
-  if (FINALS.has(code)) return (error?.headers['herald-reason'] && said) || closeWords(code);
-  return said || (code === 1001 || code === 1006 ? '' : reason) || closeWords(code);
+  if (FINALS.has(code)) return (error?.headers['herald-reason'] && said) || closeWords(code, byToken);
+  return said || (code === 1001 || code === 1006 ? '' : reason) || closeWords(code, byToken);
 }
 
 /** What an ERROR's `retry-after-ms` says, if it is a number up to a minute. */

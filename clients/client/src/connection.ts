@@ -208,7 +208,7 @@ export class HeraldConnection {
     if (this.#client !== client) return;
     const code = event.code === DISCARDED ? 1006 : event.code;
     const closed: Closed = { code, reason: event.reason, error: this.#error };
-    const problem = problemOf(closed);
+    const problem = problemOf(closed, this.#options.getToken !== undefined);
     const after = afterClose(code, this.#error?.headers['herald-reason']);
     const receipt = this.#error?.headers['receipt-id'];
     const comesBack =

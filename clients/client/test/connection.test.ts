@@ -122,6 +122,13 @@ test('a wrong password is told, and not tried again', async () => {
   expect(server.sockets).toHaveLength(1);
 });
 
+test('a refused token is told as one', async () => {
+  const connection = await connected('', { getToken: () => 'a-token' });
+  server.last.end(4401);
+  await settle();
+  expect(connection.state()).toMatchObject({ status: 'ended', code: 4401, problem: 'The token was refused.' });
+});
+
 test('a refused destination is given up, the others come back', async () => {
   const connection = await connected();
   server.refuses = '/elsewhere/x';
