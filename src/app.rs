@@ -75,7 +75,7 @@ pub struct App {
     core: Core,
 }
 
-/// An instance but for its listeners.
+/// An instance without its listeners.
 struct Core {
     drain: drain::Config,
     otlp: otlp::Config,
@@ -86,7 +86,7 @@ struct Core {
     registry: Registry,
     recent: Arc<Recent>,
     audit: Audit,
-    /// Dropped last: what is still queued is written then.
+    /// Dropped last, which writes the lines that are still queued.
     _audit_guard: AuditGuard,
     baggage: BrowserBaggage,
     tap: Tap,
@@ -104,7 +104,8 @@ struct Core {
     draining: CancellationToken,
 }
 
-/// Binds, serves until a signal, drains. A signal while it binds ends it at once, in good order: nobody was served yet.
+/// Binds, serves until a signal, then drains. A signal during binding ends the process at once without an error, since no
+/// client has been served yet.
 pub async fn run(prepared: Prepared) -> Result<(), Error> {
     listen::raise_open_files(&prepared.config.http);
     let mut signals =
@@ -120,23 +121,23 @@ pub async fn run(prepared: Prepared) -> Result<(), Error> {
 }
 
 impl App {
-    /// Makes everything that `config` asks for and binds its listeners. `demo`: eleven users and open publishing.
+    /// Creates everything that `config` requires and binds the listeners. `demo` adds eleven users and open publishing.
     pub async fn bind(config: Config, demo: bool) -> Result<Self, Error> {
         let (prepared, warnings) = Prepared::new(config, demo).map_err(|findings| Error::of(&findings))?;
         warnings.warnings.iter().for_each(|warning| warn!("{warning}"));
         Box::pin(Self::bind_prepared(prepared)).await
     }
 
-    /// The same, of what was prepared before.
+    /// Like [`App::bind`], with a prepared configuration.
     async fn bind_prepared(mut prepared: Prepared) -> Result<Self, Error> {
         let instance = Instance::new(&prepared.config.instance);
         let bus = Box::pin(connect_bus(&mut prepared, &instance)).await?;
         Box::pin(Self::make(prepared, instance, bus)).await
     }
 
-    /// The same as the instance `instance` on a bus that is there already, whatever `[bus]` says: for programs that
-    /// embed Herald and answer application requests themselves, and for tests. Whoever traces (`[tracing]`) installs
-    /// [`telemetry::trace::layer`](crate::telemetry::trace::layer()) in the process's subscriber first, one for all instances.
+    /// Like [`App::bind`], as the instance `instance` on an existing bus, whatever `[bus]` says: for programs that
+    /// embed Herald and answer application requests themselves, and for tests. To trace (`[tracing]`), first install
+    /// [`telemetry::trace::layer`](crate::telemetry::trace::layer()) in the process's subscriber, once for all instances.
     pub async fn bind_on(
         config: Config,
         demo: bool,
@@ -308,16 +309,16 @@ impl App {
         Ok(Self { listening, core })
     }
 
-    /// Where it listens; with the port that the kernel chose where the configuration says 0.
+    /// The address that it listens on, with the port chosen by the kernel if the configuration says 0.
     pub fn address(&self) -> Result<SocketAddr, Error> {
         self.listening.address()
     }
 
-    /// Serves until `stop` says how to end, then drains inside `drain.timeout`.
+    /// Serves until `stop` says how to end, then drains within `drain.timeout`.
     ///
     /// # Errors
-    /// [`Error::Failure`] at once if a task or a shard ends that the instance cannot do without, by its name; sessions are
-    /// cut off, and clients go to another instance.
+    /// [`Error::Failure`] with its name, as soon as an essential task or a shard ends. Sessions are cut off, and clients
+    /// reconnect to another instance.
     pub async fn run(self, stop: impl Future<Output = Stop>) -> Result<(), Error> {
         let Self { listening, core } = self;
         let (address, admin_address) = (listening.address()?, listening.admin_address());
@@ -349,7 +350,7 @@ impl Core {
         background: CancellationToken,
     ) {
         let deadline = Instant::now() + self.drain.timeout.0;
-        // The last second is for the bus and the logs.
+        // The last seconds are for the bus and the logs.
         let close_by = deadline - self.drain.timeout.0.min(Duration::from_secs(3));
         info!(timeout = %self.drain.timeout, "draining");
         #[cfg(test)]
@@ -369,10 +370,10 @@ impl Core {
             );
         }
         background.cancel();
-        // Says goodbye, so that this instance's users are gone at once everywhere.
+        // Presence says goodbye, so that other instances remove this instance's users at once.
         let _ = timeout_at(deadline, tasks.ended(background::PRESENCE)).await;
         let _ = timeout_at(deadline, self.bus.drain()).await;
-        // What the others told last is in the file then.
+        // This writes the last revocations from other instances to the file.
         let _ = timeout_at(deadline, tasks.ended(background::REVOCATIONS)).await;
         let _ = timeout_at(deadline, tasks.ended(push::PUSH)).await;
         self.exporter.shutdown(deadline).await;

@@ -1,5 +1,5 @@
-//! The bus between publishers and instances: one trait, two implementations ([`embedded`], [`nats`]), one contract suite
-//! that both pass. Knows no STOMP and no session; async-nats appears only below here.
+//! The bus between publishers and instances: one trait, two implementations ([`embedded`], [`nats`]), and one contract
+//! suite that both pass. Knows no STOMP and no session; async-nats is only used in this module.
 
 use std::fmt;
 use std::future::Future;
@@ -47,30 +47,30 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 
 /// The bus as every other module sees it.
 ///
-/// Every method that publishes answers within a second: while the bus is not connected it refuses before anything is
-/// queued (docs/rest.md). With history over NATS or in a file, what is kept is answered within `history.publish_timeout`.
+/// Every method that publishes returns within a second: if the bus is not connected, it refuses before it queues anything
+/// (docs/rest.md). With history over NATS or in a file, a publish to a kept target returns within `history.publish_timeout`.
 pub trait Bus: Send + Sync + 'static {
-    /// Publishes a notification. `Ok` means that it is stored, and where, if history keeps its target; else that it was
-    /// handed to a live connection, at most once. Order: two calls from one task, the second after the first returned,
-    /// reach every instance in that order if their target is the same; all that is kept has one order for all.
+    /// Publishes a notification. If history keeps its target, `Ok` means that it is stored, and where; otherwise that it was
+    /// passed to a live connection, at most once. Order: if one task makes a second call after the first has returned, with
+    /// the same target, every instance receives the two in that order. Kept notifications have the same order everywhere.
     ///
-    /// With a `key`, which is for what is kept alone, a repeat is not stored again within `history.duplicate_window`: it is
-    /// answered as the first one was, as a duplicate. Where its [`Content`] is another, it is [`PublishError::KeyReused`].
+    /// A `key` is only for kept notifications. Within `history.duplicate_window` a repeat is not stored again: it returns the
+    /// first result, as a duplicate. If its [`Content`] differs, it returns [`PublishError::KeyReused`].
     fn publish_once<'a>(
         &'a self,
         envelope: &'a Envelope,
         key: Option<Key>,
     ) -> BoxFuture<'a, Result<Published, PublishError>>;
 
-    /// The same without a key.
+    /// Like [`Bus::publish_once`], without a key.
     fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<Published, PublishError>> {
         self.publish_once(envelope, None)
     }
 
-    /// Publishes several, each with its outcome, in their order: over NATS all are on their way at once. What is kept is
-    /// stored in that order, for each [`Kind`]; where an answer that was lost or came late turns it round, that is said
-    /// ([`PublishError::OrderChanged`]). Once the bus is not connected or does not say what became of one, the rest may be
-    /// [`PublishError::Unavailable`] untried.
+    /// Publishes several in their order, and returns the outcome of each. Over NATS all are in flight at the same time. Kept
+    /// ones are stored in that order, for each [`Kind`]; if a lost or late answer changes the order, the outcome is
+    /// [`PublishError::OrderChanged`]. If the bus is not connected or one outcome is unknown, the rest may be
+    /// [`PublishError::Unavailable`] without an attempt.
     fn publish_all<'a>(
         &'a self,
         all: &'a [(Envelope, Option<Key>)],
@@ -78,7 +78,7 @@ pub trait Bus: Send + Sync + 'static {
         Box::pin(async move {
             let mut outcomes = Vec::with_capacity(all.len());
             for (envelope, key) in all {
-                // Many on a bus that is always ready must not keep the thread to themselves.
+                // On a bus that is always ready, a long list must not monopolize the thread.
                 tokio::task::coop::consume_budget().await;
                 let outcome = self.publish_once(envelope, *key).await;
                 let is_over = matches!(outcome, Err(PublishError::Unavailable | PublishError::Unknown));
@@ -92,10 +92,10 @@ pub trait Bus: Send + Sync + 'static {
         })
     }
 
-    /// Publishes all of these or none, in their order and with nobody's in between. Where all of them are known by their
-    /// keys they are duplicates; where some are, [`PublishError::KeyReused`].
+    /// Publishes all of these or none, in their order and without others in between. If all their keys are known, they are
+    /// duplicates; if only some are, the result is [`PublishError::KeyReused`].
     ///
-    /// `None`: this bus cannot, or not these: history has to keep them all, and they have to be of one [`Kind`].
+    /// `None` if this bus cannot do it, or not for these: history must keep them all, and they must have one [`Kind`].
     fn publish_atomic<'a>(
         &'a self,
         _batch: &'a [(Envelope, Option<Key>)],
@@ -103,29 +103,29 @@ pub trait Bus: Send + Sync + 'static {
         None
     }
 
-    /// Every notification that any instance or backend publishes, including this instance's own. Taken once, by
-    /// `relay`; later calls return `None`. The stream is not polled faster than its items are handled, so a slow
-    /// instance makes the bus wait, and the bus's own bounds apply. After [`Bus::drain`] it yields what waits, and
+    /// Every notification from any instance or backend, including this instance's own. Taken once, by
+    /// `relay`; later calls return `None`. The stream is polled only as fast as its items are handled, so a slow
+    /// instance makes the bus wait, and the bus's own bounds apply. After [`Bus::drain`] it yields the waiting items and
     /// ends.
     fn incoming(&self) -> Option<BoxStream<Incoming>>;
 
-    /// What the bus keeps of `kind`, in the order of its positions, where that comes beside [`Bus::incoming`], so that
-    /// neither kind makes the other wait. Taken once; `None`: whatever there is comes there. Ends as that does.
+    /// The kept notifications of `kind`, in the order of their positions, if they have a stream of their own, so that
+    /// neither kind makes the other wait. Taken once. `None` if they come through [`Bus::incoming`]. Ends like that stream.
     fn kept_incoming(&self, _kind: Kind) -> Option<BoxStream<Incoming>> {
         None
     }
 
-    /// What the bus keeps. `None`: nothing, and no notification has a position.
+    /// The history. `None` if the bus keeps nothing; then no notification has a position.
     fn history(&self) -> Option<&dyn History> {
         None
     }
 
     /// Sends an application request to a backend. The outer result says whether the bus has the request. The reply is
-    /// awaited separately, and is [`RequestError::Timeout`] after `bus.request_timeout`.
+    /// awaited separately; after `bus.request_timeout` it is [`RequestError::Timeout`].
     fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>>;
 
-    /// Asks whoever decides about logins, and waits at most `timeout` for the first answer. Nobody listens on a bus without
-    /// backends.
+    /// Asks the backend that decides about logins, and waits at most `timeout` for the first answer. On a bus without
+    /// backends, the result is [`RequestError::NoResponders`].
     fn ask_about_login<'a>(
         &'a self,
         _question: Bytes,
@@ -150,26 +150,26 @@ pub trait Bus: Send + Sync + 'static {
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Bytes, RequestError>>;
 
-    /// What instances send to all ([`Bus::control_publish`]) and ask this one ([`Bus::control_request`]). Taken once.
+    /// Messages to all instances ([`Bus::control_publish`]) and questions to this one ([`Bus::control_request`]). Taken once.
     fn control_incoming(&self) -> Option<BoxStream<ControlMessage>>;
 
-    /// Tells backends that a user came or went (`herald.event.user.…`), at least once.
+    /// Tells backends that a user connected or disconnected (`herald.event.user.…`), at least once.
     fn publish_user_event<'a>(&'a self, event: &'a UserEvent) -> BoxFuture<'a, Result<(), PublishError>>;
 
-    /// Whether the bus is connected, and receives everything that it should. Changes wake the receiver.
+    /// Whether the bus is connected and has all its subscriptions. Changes wake the receiver.
     fn health(&self) -> watch::Receiver<Health>;
 
-    /// Whether an instance on this bus can serve: connected, and with everything that history needs.
+    /// Whether an instance on this bus can serve: the bus is connected and has everything that history needs.
     fn is_ready(&self) -> bool {
         *self.health().borrow() == Health::Connected
     }
 
-    /// Whether other instances may be on it.
+    /// Whether other instances can be on this bus.
     fn is_shared(&self) -> bool {
         false
     }
 
-    /// Has newcomers find this instance: it has everything that instances tell each other.
+    /// Makes this instance visible to new ones, as one that has everything that instances tell each other.
     fn be_found(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
@@ -179,45 +179,45 @@ pub trait Bus: Send + Sync + 'static {
         Box::pin(std::future::ready(Some(false)))
     }
 
-    /// What keeps the bus from working as it should, in words for `/readyz`, which anybody may read: no secret, no path of
-    /// a file, no user's name. Empty if all is well.
+    /// Problems of the bus, in words for `/readyz`. Anybody may read them, so they contain no secret, no file path and no
+    /// user name. Empty if there are none.
     fn trouble(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// How many other instances there are at the moment, told whenever the number changes.
+    /// Tells the bus how many other instances there are, whenever the number changes.
     fn others(&self, _count: usize) {}
 
-    /// The largest body that can be published at the moment: min(`limits.body_bytes`, the server's `max_payload` − 16
+    /// The largest body that can currently be published: min(`limits.body_bytes`, the server's `max_payload` − 16
     /// KiB).
     fn max_body_bytes(&self) -> usize;
 
     /// Counters since start, for `/metrics`.
     fn stats(&self) -> Stats;
 
-    /// The tasks that the bus cannot work without, to be watched until [`Bus::drain`]. Taken once; later calls give none.
+    /// The essential tasks of the bus, to be watched until [`Bus::drain`]. Taken once; later calls return none.
     fn tasks(&self) -> Vec<Task>;
 
-    /// Stops receiving, sends what was accepted, and disconnects; bounded by two seconds.
+    /// Stops receiving, sends what was accepted, and disconnects, within two seconds.
     fn drain(&self) -> BoxFuture<'_, ()>;
 }
 
-/// What the bus gives to the relay, in its order.
+/// What the bus passes to the relay, in bus order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     /// A notification to be delivered.
     Notification(Arc<Envelope>),
-    /// Nothing is to be delivered of what is stored at this position: it was stale, or it is where this instance begins.
+    /// Nothing to deliver at this position: the stored notification was stale, or this instance starts here.
     Passed(Kind, Position),
-    /// What lies in front of this position is lost for this instance, or the epoch is another: whoever is subscribed to this
-    /// kind has to come back and be told.
+    /// This instance has lost everything before this position, or the epoch has changed: clients subscribed to this
+    /// kind must reconnect and be told.
     Broken(Kind, Position),
 }
 
 /// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// Never connected yet, lost and not back yet, or without a subscription that an instance needs.
+    /// Not connected yet, connection lost, or without a subscription that an instance needs.
     Disconnected,
     /// Connected, with every subscription in place.
     Connected,
@@ -226,11 +226,11 @@ pub enum Health {
 /// Counters since start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// How often the connection came back.
+    /// How often the connection was re-established.
     pub reconnects: u64,
-    /// Incoming messages dropped because this instance read too slowly. Exact for what `bus.incoming_bytes` refused.
-    /// For what found the NATS client full (`bus.subscription_capacity`) it is a lower bound: the client reports many
-    /// drops, but not each.
+    /// Incoming messages dropped because this instance read too slowly. Exact for those above `bus.incoming_bytes`.
+    /// For those that the NATS client had no room for (`bus.subscription_capacity`) it is a lower bound: the client does
+    /// not report every drop.
     pub slow_consumer_drops: u64,
     /// Incoming messages that cannot be delivered: subject not canonical, path or header invalid, body too large, or
     /// unreadable.
@@ -239,34 +239,34 @@ pub struct Stats {
     pub expired: u64,
     /// Notifications dropped because decoding one panicked.
     pub poisoned: u64,
-    /// Subscriptions that the server refuses at the moment, not since start. 1 stands for any number over its limit.
+    /// Subscriptions that the server currently refuses, not since start. 1 means any number over the server's limit.
     pub refused_subscriptions: u64,
-    /// Messages that the server refused to publish, for lack of a permission.
+    /// Messages that the server refused to publish because of missing permissions.
     pub refused_publishes: u64,
-    /// Control messages without a good signature, whether they were refused or not.
+    /// Control messages without a valid signature, refused or not.
     pub unverified: Unverified,
-    /// What history holds in this instance's memory at the moment, in the order of [`Kind::ALL`].
+    /// What history currently holds in this instance's memory, in the order of [`Kind::ALL`].
     pub tails: [TailStats; 2],
-    /// How streams are read, in the same order. Zero without any.
+    /// How streams are read, in the same order. Zero without streams.
     pub streams: [StreamStats; 2],
-    /// Publishes into streams that were tried again.
+    /// Publishes into streams that were repeated.
     pub publish_repeats: u64,
-    /// Resumes that read a stream: by the index alone, by it in vain and then by a search, by a search.
+    /// Resumes that read a stream: with the index; with the index in vain, then with a search; with a search.
     pub resume_reads: [u64; 3],
-    /// The bytes of `history.path`.
+    /// The size of `history.path` in bytes.
     pub history_file_bytes: u64,
 }
 
-/// Control messages without a good signature, by cause (docs/nats.md).
+/// Control messages without a valid signature, by cause (docs/nats.md).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unverified {
     /// No signature.
     pub unsigned: u64,
-    /// A signature of no key of this instance, or of another message.
+    /// A signature that no key of this instance made, or for another message.
     pub signature: u64,
-    /// A good signature, of a time more than 60 s from this instance's.
+    /// A valid signature, with a time more than 60 s from this instance's.
     pub clock: u64,
-    /// A good signature that came before.
+    /// A valid signature that was received before.
     pub replayed: u64,
 }
 
@@ -300,13 +300,13 @@ pub struct AppReply {
     pub content_type: Option<Box<str>>,
     /// Other headers, filtered.
     pub headers: Headers,
-    /// `Herald-Error`: the backend refuses, in these words.
+    /// `Herald-Error`: the backend's message if it refuses.
     pub error: Option<Box<str>>,
     /// The backend's trace context.
     pub trace: TraceContext,
 }
 
-/// A request that the bus has accepted. [`PendingReply::reply`] waits for its outcome.
+/// A request that the bus has accepted. [`PendingReply::reply`] waits for the outcome.
 pub struct PendingReply(BoxFuture<'static, Result<AppReply, RequestError>>);
 
 impl PendingReply {
@@ -327,23 +327,23 @@ impl fmt::Debug for PendingReply {
     }
 }
 
-/// A message of an instance to all, or a question to one.
+/// A message from an instance to all, or a question to one.
 #[derive(Debug)]
 pub struct ControlMessage {
     /// Its kind: lower-case words with dots, such as `presence.digest`.
     pub kind: String,
-    /// JSON of the kind's type.
+    /// The type of that kind, as JSON.
     pub payload: Bytes,
     /// How to answer. `None` for a message to all.
     pub responder: Option<Responder>,
 }
 
-/// Answers one [`ControlMessage`]. If it is dropped unanswered, the asker's time-out expires.
+/// Answers one [`ControlMessage`]. If it is dropped without an answer, the other instance runs into its time-out.
 #[derive(Debug)]
 pub struct Responder(pub(crate) oneshot::Sender<Bytes>);
 
 impl Responder {
-    /// Sends the answer. It is not an error if the asker is gone.
+    /// Sends the answer. It is not an error if nobody waits for it any more.
     pub fn respond(self, payload: Bytes) {
         let _ = self.0.send(payload);
     }
@@ -354,9 +354,9 @@ impl Responder {
 pub struct UserEvent {
     /// The user.
     pub user: UserName,
-    /// The name of the instance that the user came to, or was last on.
+    /// The name of the instance that the user connected to, or was last on.
     pub instance: Box<str>,
-    /// Whether the user came (`true`) or went.
+    /// Whether the user connected (`true`) or disconnected.
     pub connected: bool,
     /// The time, in Unix ms.
     pub time_ms: u64,
@@ -376,7 +376,7 @@ fn receiver_stream<T: Send + 'static>(mut receiver: mpsc::Receiver<T>) -> BoxStr
     Box::pin(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)))
 }
 
-/// What the bus needs of `[limits]`.
+/// The part of `[limits]` that the bus uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// `limits.body_bytes`.

@@ -1,7 +1,7 @@
-//! Local fan-out: from a notification to the sockets of this instance's sessions. Knows no bus, no runtime and no
-//! WebSocket crate: it writes the unmasked WebSocket head itself and reaches a socket through [`outbox::TryWrite`].
+//! Local fan-out: delivers a notification to the sockets of this instance's sessions. Knows no bus, no runtime and no
+//! WebSocket crate: it writes the unmasked WebSocket header itself and reaches a socket through [`outbox::TryWrite`].
 //!
-//! **Order.** Each session belongs to one shard, and everything that is written to it after login comes through that
+//! **Order.** Each session belongs to one shard. After login, everything that is written to the session goes through that
 //! shard's only mailbox: notifications, receipts, pongs, errors. The order of the mailbox is the order on the wire.
 
 use serde::{Deserialize, Serialize};
@@ -38,9 +38,9 @@ pub(crate) use shard::held;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The number of threads that fan out. Each owns its part of the sessions.
+    /// The number of threads that deliver. Each owns a part of the sessions.
     pub shards: usize,
-    /// How many commands may wait for a shard before senders wait.
+    /// How many commands may wait for a shard before their senders have to wait.
     pub mailbox: usize,
 }
 
@@ -61,11 +61,11 @@ impl Default for Config {
     }
 }
 
-/// Up to this many subscriptions, a session's vector of them has room for exactly those it holds.
+/// Up to this many subscriptions, a session's vector has exactly the capacity that it needs.
 const EXACT_UP_TO: usize = 4;
 
-/// Makes room for one more of a session's few subscriptions. Most sessions have one or two, and a vector's usual
-/// growth starts with room for four.
+/// Reserves room for one more subscription of a session. Most sessions have one or two, and a vector usually
+/// grows to a capacity of four first.
 pub fn reserve_one<T>(subscriptions: &mut Vec<T>) {
     if subscriptions.len() < EXACT_UP_TO {
         subscriptions.reserve_exact(1);

@@ -1,10 +1,11 @@
-//! Herald: a gateway for notifications. Events come in by REST, NATS or STOMP and leave as STOMP over WebSocket.
+//! Herald: a gateway for notifications. Notifications arrive by REST, NATS or STOMP and are delivered as STOMP over WebSocket.
 //!
-//! The modules in reading order. Who may know whom is checked by `tests/tidy.rs`; the absences are the architecture:
+//! docs/architecture.md describes all modules. `tests/tidy.rs` checks which module may know which; these absences are the
+//! architecture:
 //!
 //! * [`stomp`] knows no I/O and no clock; [`bus`] knows no STOMP; [`delivery`] knows no bus and no WebSocket crate.
-//! * fastwebsockets appears only under [`ws`], async-nats only under [`bus`], axum only under [`http`] and `ws/upgrade`.
-//! * Interceptors see who and what, never a socket.
+//! * fastwebsockets is only used in [`ws`], async-nats in [`bus`], axum in [`http`], `ws/upgrade` and `problem`.
+//! * Interceptors see who does what, but never a socket.
 //! * Only [`app`], `main.rs`, `cli/check` and `cli/doctor` see the whole [`config::Config`].
 
 #![cfg_attr(

@@ -1,5 +1,5 @@
 //! One client's session, from CONNECT to its end. `handshake` and `state` are pure; `driver` is the async shell
-//! around them; `application` handles SENDs to application destinations.
+//! around them; `application` handles SENDs to application destinations. Knows no HTTP except the upgrade.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,20 +19,20 @@ pub(crate) mod recovery;
 pub(crate) mod renew;
 pub(crate) mod state;
 
-/// `[heartbeat]`: what the server offers (STOMP rules B1 to B7) and how long silence is tolerated.
+/// `[heartbeat]`: the server's offer (STOMP rules B1 to B7) and how long it tolerates silence.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HeartbeatConfig {
-    /// How often the server can send. 0s: never.
+    /// How often the server can send heart-beats. 0s means never.
     pub send: HumanDuration,
-    /// How often the server wants to hear from the client. 0s: never.
+    /// How often the server wants heart-beats from the client. 0s means never.
     pub receive: HumanDuration,
     /// How long to keep a client that answers pings but sends no heart-beats.
     pub hidden_tab_grace: HumanDuration,
 }
 
 impl HeartbeatConfig {
-    /// Checks that heart-beats are off, or not more frequent than one a second.
+    /// Checks that heart-beats are off, or at most one per second.
     pub fn check(&self, findings: &mut Findings) {
         for (key, value) in [("heartbeat.send", self.send), ("heartbeat.receive", self.receive)] {
             if !value.0.is_zero() && value < HumanDuration::secs(1) {

@@ -1,4 +1,4 @@
-//! WebSocket (RFC 6455) on the server's side: upgrade, guard, reader, writer, close. The only user of fastwebsockets.
+//! The server side of WebSocket (RFC 6455): upgrade, guard, reader, writer, close. The only user of fastwebsockets.
 //! Knows no STOMP.
 
 pub mod close;

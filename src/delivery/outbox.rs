@@ -1,12 +1,12 @@
-//! What waits for one session. Usually empty: a shard writes straight to the socket, and only what the kernel did not
-//! accept comes here. Knows no shard, no runtime and no WebSocket; frames are bytes.
+//! The queue of frames that wait for one session. Usually empty: a shard writes directly to the socket, and only the bytes
+//! that the kernel did not accept come here. Knows no shard, no runtime and no WebSocket; frames are bytes.
 //!
-//! **One writer at a time.** Before login it is the session's task. After login it is the shard, until a
-//! write comes up short: then the rest and all later frames go into the queue, the shard marks the session blocked,
-//! and the task is the writer. When the task finds the queue empty under the lock it hands back: [`Next::Drained`]
-//! becomes a command in the shard's mailbox, and the shard looks once more under the lock before it writes again. A
-//! frame stays at the front of the queue until the socket has taken its last byte, so "empty" means "nothing half-written".
-//! A socket that encrypts takes bytes before the kernel does; while some of those are left, the session stays blocked too.
+//! **One writer at a time.** Before login, the session's task writes. After login, the shard writes, until the kernel does
+//! not accept a whole write: then the rest and all later frames go into the queue, the shard marks the session blocked,
+//! and the task writes. When the task finds the queue empty under the lock, it returns the socket: [`Next::Drained`]
+//! becomes a command in the shard's mailbox, and the shard checks again under the lock before it writes. A
+//! frame stays at the front of the queue until the socket has accepted its last byte, so "empty" means "nothing half-written".
+//! A socket that encrypts accepts bytes before the kernel does; while some of those are left, the session stays blocked.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -33,14 +33,14 @@ mod written;
 
 pub use written::Written;
 
-/// The most chunks passed to the kernel in one call. The rest waits for the next call.
+/// The most chunks passed to the kernel in one call. The rest wait for the next call.
 pub const CHUNKS_PER_CALL: usize = 64;
 
 /// The only way from `delivery/` to a socket. Implemented by `ws/writer`.
 pub trait TryWrite: Send + Sync + 'static {
     /// Writes as much of `chunks`, in order, as the kernel accepts at once. Never blocks, never raises a signal.
-    /// Returns how much was taken, or `WouldBlock` if nothing was. Looks at no more than [`CHUNKS_PER_CALL`] chunks.
-    /// A socket that encrypts may have taken bytes that the kernel has not: with no chunks, it sends what is left of
+    /// Returns how much was accepted, or `WouldBlock` if nothing was. Uses at most [`CHUNKS_PER_CALL`] chunks.
+    /// A socket that encrypts may have accepted bytes that the kernel has not: without chunks, it sends the rest of
     /// them.
     fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written>;
 }
@@ -61,9 +61,9 @@ pub enum Pushed {
 pub enum Next {
     /// Something waits: call [`Outbox::write_waiting`] once the socket is writable.
     Write,
-    /// Hand the socket back to the shard.
+    /// Return the socket to the shard.
     Drained,
-    /// The session ends: write what is left within a bounded time, then end the connection.
+    /// The session ends: write the rest within a bounded time, then end the connection.
     Closing(CloseReason),
 }
 
@@ -77,9 +77,9 @@ struct Inner {
     queue: Queue,
     /// Bytes that the shard holds behind acknowledgement windows, counted under the same bound.
     held_bytes: usize,
-    /// Bytes that the socket has taken and the kernel has not, counted likewise.
+    /// Bytes that the socket has accepted and the kernel has not, counted likewise.
     unsent_bytes: u32,
-    /// The shard has pushed, so it waits for a `Drained`.
+    /// The shard has pushed and now waits for a `Drained`.
     owes_drained: bool,
     /// The bound that was exceeded last.
     passed: Limit,
@@ -99,7 +99,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An open, empty outbox over `socket` that allows `limit_bytes` to wait (`limits.outbox_bytes`).
+    /// An open, empty outbox over `socket`, in which `limit_bytes` may wait (`limits.outbox_bytes`).
     pub fn new(socket: Arc<dyn TryWrite>, limit_bytes: usize, ledger: Arc<Ledger>) -> Self {
         let inner = Inner {
             queue: Queue::default(),
@@ -126,7 +126,7 @@ impl Outbox {
         &self.socket
     }
 
-    /// What all outboxes share.
+    /// The counts that all outboxes share.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -136,7 +136,7 @@ impl Outbox {
         &self.liveness
     }
 
-    /// What the shard knows of acknowledgements.
+    /// What the shard knows about acknowledgements.
     pub fn acks(&self) -> &Acks {
         &self.acks
     }
@@ -146,8 +146,8 @@ impl Outbox {
         self.push([frame], Written::taken(0), false)
     }
 
-    /// A push by the shard, of frames of which the socket has already taken what `written` says. From here on the task
-    /// is the writer, and a [`Next::Drained`] will follow.
+    /// A push by the shard. `written` says how much of the frames the socket has already accepted. From here on the task
+    /// writes, and a [`Next::Drained`] will follow.
     pub fn push_blocked(
         &self,
         frames: impl IntoIterator<Item = Outgoing>,
@@ -175,8 +175,8 @@ impl Outbox {
                 frame.written();
                 continue;
             }
-            // An empty queue accepts any one frame, whatever the session's bound. The process's bound always holds,
-            // except for a frame already begun, which can only be finished.
+            // An empty queue accepts one frame of any size, whatever the session's bound. The bound of the process always
+            // applies, except to a partly written frame, which has to be finished.
             inner.queue.collapse(&frame, &self.ledger);
             if !begun && self.is_over(&mut inner, bytes) {
                 outcome = Pushed::Overflow;
@@ -192,7 +192,7 @@ impl Outbox {
         outcome
     }
 
-    /// Counts `bytes` that the shard holds behind an acknowledgement window towards the bounds, as if they were
+    /// Counts `bytes` that the shard holds behind an acknowledgement window against the bounds, as if they were
     /// queued.
     pub fn hold(&self, bytes: usize) -> Pushed {
         let mut inner = self.inner.lock();
@@ -215,9 +215,9 @@ impl Outbox {
         self.ledger.queued.remove(inner.queue.account, bytes);
     }
 
-    /// Ends the session in one step: a slow consumer's queue is cut behind the frame already begun, then
-    /// `last_frames` (ERROR and Close) are appended outside the bound. Later pushes return [`Pushed::Closed`]; the
-    /// task writes what is left after [`Next::Closing`]. Only the first reason counts.
+    /// Ends the session in one step. For a slow consumer, it cuts the queue after the partly written frame. Then it
+    /// appends `last_frames` (ERROR and Close), outside the bound. Later pushes return [`Pushed::Closed`]; the
+    /// task writes the rest after [`Next::Closing`]. Only the first reason counts.
     pub fn close(&self, reason: CloseReason, last_frames: impl IntoIterator<Item = Bytes>) {
         let mut inner = self.inner.lock();
         if inner.state != State::Open {
@@ -245,7 +245,7 @@ impl Outbox {
         self.ledger.dropped.fetch_add(dropped, Ordering::Relaxed);
     }
 
-    /// Whether nothing waits: what the shard checks before it writes again.
+    /// Whether nothing waits. The shard checks this before it writes again.
     pub fn is_drained(&self) -> bool {
         self.inner.lock().is_drained()
     }
@@ -264,8 +264,8 @@ impl Outbox {
         }
     }
 
-    /// The task's next step. The waker is kept for a close in any case, and for a push only while nothing waits: a
-    /// task that waits for a full socket has no use for further frames.
+    /// The task's next step. A close always wakes the task. A push only wakes it if nothing waits: a task that waits for
+    /// a full socket does not need to know about further frames.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Next> {
         let mut inner = self.inner.lock();
         if let State::Closing(reason) = inner.state {
@@ -290,8 +290,8 @@ impl Outbox {
         }
     }
 
-    /// A write by the task of what waits, as much as the kernel accepts at once. The lock is held across the call, so
-    /// that nothing is cut or pruned while the kernel reads it; the socket's own buffer bounds how long that takes.
+    /// Writes waiting frames, as much as the kernel accepts at once; called by the task. It holds the lock during the call, so
+    /// that nothing is cut or pruned while the kernel reads it; the socket's own buffer limits how long that takes.
     pub fn write_waiting(&self) -> io::Result<()> {
         let mut inner = self.inner.lock();
         inner.queue.drop_expired(&self.ledger);
@@ -336,7 +336,7 @@ impl Drop for Outbox {
     }
 }
 
-/// Wakes after the lock is released: the woken task takes it at once.
+/// Call this after releasing the lock, because the woken task takes it at once.
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();

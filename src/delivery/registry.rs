@@ -1,4 +1,4 @@
-//! The handle to the shards: every other module's way into `delivery/`, and the only part of it that waits, since a
+//! The handle to the shards, through which all other modules use `delivery/`. It is the only part that waits, because a
 //! full mailbox makes its sender wait. Cheap to clone. Knows no session's state and no session's socket.
 
 use std::sync::Arc;
@@ -35,7 +35,7 @@ mod closing;
 mod progress;
 mod session;
 
-/// What the registry takes from other sections of the configuration than its own [`super::Config`].
+/// What the registry takes from sections of the configuration other than its own [`super::Config`].
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `limits.outbox_bytes`
@@ -50,11 +50,11 @@ pub struct Settings {
     pub remind: Duration,
     /// `destinations.user_prefix`
     pub user_prefix: Path,
-    /// What the bus keeps history of. Call [`Registry::passed`] for both kinds before anybody subscribes.
+    /// The targets that history keeps. Call [`Registry::passed`] for both kinds before the first subscription.
     pub kept: Kept,
 }
 
-/// Sends commands to the shards and reads what they count.
+/// Sends commands to the shards and reads their counters.
 #[derive(Clone)]
 pub struct Registry {
     inner: Arc<Inner>,
@@ -75,13 +75,13 @@ struct Inner {
     in_flight: Arc<Semaphore>,
     kept: Kept,
     progress: Progress,
-    /// There are sessions that a cut took a subscription from.
+    /// Notified when sessions have lost a subscription through a cut.
     cut: Notify,
 }
 
 impl Registry {
-    /// Starts the threads of the shards and of the clock, which end when the last handle is dropped. `trail` follows
-    /// what is delivered.
+    /// Starts the threads of the shards and of the clock, which end when the last handle is dropped. `trail` observes
+    /// deliveries.
     ///
     /// # Errors
     /// A thread cannot be started.
@@ -138,21 +138,21 @@ impl Registry {
     /// Delivers a notification to every shard that has a match; waits while a shard's mailbox is full or
     /// `limits.delivery_bytes` are in flight. Returns whether any session here may want it.
     ///
-    /// Order: if a second call begins after the first returned, every session gets its notification second. Each
-    /// shard's mailbox keeps that order. What history keeps comes from one task for each kind, in the order of its
+    /// Order: if a second call starts after the first has returned, every session gets its notification second. Each
+    /// shard's mailbox keeps that order. Kept notifications come from one task for each kind, in the order of their
     /// positions.
     pub async fn deliver(&self, envelope: impl Into<Arc<Envelope>>) -> bool {
         self.hand_over(envelope.into(), false).await
     }
 
-    /// The same for a notification that no other follows at once: it may be delivered when this returns.
+    /// Like `deliver`, for a notification that is not followed by another at once: it may be delivered when this returns.
     pub async fn deliver_alone(&self, envelope: impl Into<Arc<Envelope>>) -> bool {
         self.hand_over(envelope.into(), true).await
     }
 
     async fn hand_over(&self, mut envelope: Arc<Envelope>, alone: bool) -> bool {
         let inner = &*self.inner;
-        // Begun before anybody is asked who wants it, finished when the last mailbox has it: see `heads`.
+        // Starts before the index is asked for interest, and finishes when the last mailbox has it: see `heads`.
         let handing_over = envelope.stored_at();
         if let Some((kind, position)) = handing_over {
             inner.progress.begin(kind, position);
@@ -197,25 +197,25 @@ impl Registry {
         is_wanted
     }
 
-    /// Nothing is to be delivered of what is stored at `position`, or this instance begins behind it.
+    /// There is nothing to deliver at `position`, or this instance starts after it.
     pub fn passed(&self, kind: Kind, position: Position) {
         self.inner.progress.begin(kind, position);
         self.inner.progress.finish(kind, position);
     }
 
-    /// What lies in front of `base` is lost for this instance: every subscription of `kind` ends, and its session is to be
-    /// closed by [`Registry::close_cut`].
+    /// This instance has lost everything before `base`: every subscription of `kind` ends, and
+    /// [`Registry::close_cut`] has to close its session.
     pub async fn cut(&self, kind: Kind, base: Position) {
         self.inner.progress.begin(kind, base);
         for shard in self.shards() {
             self.send(shard, Command::Cut(kind, base)).await;
         }
-        // Only now: whoever reads the new epoch as handed over finds that every shard has seen it.
+        // Only now, so that every shard has seen the new epoch before anybody reads it as delivered.
         self.inner.progress.finish(kind, base);
         self.inner.cut.notify_one();
     }
 
-    /// Waits until [`Registry::cut`] has taken subscriptions from sessions. One may wait.
+    /// Waits until [`Registry::cut`] has ended subscriptions. Only one task may wait.
     pub async fn was_cut(&self) {
         self.inner.cut.notified().await;
     }
@@ -234,23 +234,22 @@ impl Registry {
         left
     }
 
-    /// Whether it is known where a subscription to `target` begins: always where it is not kept.
+    /// Whether the start of a subscription to `target` is known. Always, if history does not keep `target`.
     pub(crate) fn has_begun(&self, target: &Target) -> bool {
         !self.inner.kept.holds(target) || self.head(Kind::of(target)).has_begun()
     }
 
-    /// How far this instance has come with `kind`.
+    /// This instance's progress in `kind`.
     pub(crate) fn head(&self, kind: Kind) -> Head {
         self.inner.progress.head(kind)
     }
 
-    /// Shows `is_enough` how far this instance has come with `kind`, now and whenever it has come further, until that
-    /// returns `true`.
+    /// Passes this instance's progress in `kind` to `is_enough`, now and after each change, until it returns `true`.
     pub(crate) async fn head_until(&self, kind: Kind, is_enough: impl FnMut(Head) -> bool) {
         self.inner.progress.until(kind, is_enough).await;
     }
 
-    /// Whether a session here may want it.
+    /// Whether a session of this instance may want it.
     pub fn is_wanted(&self, envelope: &Envelope) -> bool {
         !self.inner.interest.shards(&envelope.target).is_empty()
     }
@@ -265,13 +264,13 @@ impl Registry {
         views
     }
 
-    /// The user of the session with this id, if this instance holds it. Walks every session: for rare needs.
+    /// The user of the session with this id, if it is on this instance. Walks every session, so use it rarely.
     pub async fn user_of(&self, session: &str) -> Option<UserName> {
         let principal = self.principal_of(session).await?;
         Some(principal.user().clone())
     }
 
-    /// Whom the session with this id belongs to, likewise.
+    /// The principal of the session with this id, likewise.
     pub async fn principal_of(&self, session: &str) -> Option<Principal> {
         for shard in self.shards() {
             let session: Box<str> = session.into();
@@ -283,8 +282,8 @@ impl Registry {
         None
     }
 
-    /// Which of this instance's sessions would get a notification to `target`, and why not the others; at most `max`
-    /// in each list. For a broadcast it walks every session: for rare needs.
+    /// Which of this instance's sessions would get a notification to `target`, and why the others would not; at most `max`
+    /// in each list. For a broadcast it walks every session, so use it rarely.
     pub async fn explain(&self, target: &Target, max: usize) -> Explained {
         let mut explained = Explained::default();
         for shard in self.shards() {
@@ -314,7 +313,7 @@ impl Registry {
         Stats::of(&self.inner.counters, &self.inner.ledger)
     }
 
-    /// An outbox over `socket` for a connection that has yet to log in.
+    /// An outbox over `socket` for a connection that has not logged in yet.
     pub fn outbox(&self, socket: Arc<dyn TryWrite>) -> Arc<Outbox> {
         Arc::new(Outbox::new(
             socket,
@@ -323,7 +322,7 @@ impl Registry {
         ))
     }
 
-    /// A number for a connection that has yet to log in. Its session will belong to the shard chosen here.
+    /// A key for a connection that has not logged in yet. It determines the shard of the session.
     pub fn session(&self) -> SessionHandle {
         let key = self.inner.keys.fetch_add(1, Ordering::Relaxed);
         SessionHandle::new(self.clone(), SessionKey(key))
@@ -339,8 +338,8 @@ impl Registry {
         0..self.inner.shards.len()
     }
 
-    /// Asks one shard, after everything that its mailbox holds by now. If the shard is gone, the answer is the
-    /// default.
+    /// Asks one shard. The question is processed after everything already in its mailbox. If the shard has ended, the
+    /// answer is the default.
     async fn ask<T: Default + Send + 'static>(
         &self,
         shard: usize,
@@ -348,7 +347,7 @@ impl Registry {
     ) -> T {
         let (sender, receiver) = oneshot::channel();
         let ask = Box::new(move |shard: &Shard| {
-            // It is not an error if the asker is gone.
+            // It is not an error if nobody waits for the answer.
             let _ = sender.send(question(shard));
         });
         self.send(shard, Command::Ask(ask)).await;

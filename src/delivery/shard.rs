@@ -1,8 +1,8 @@
-//! One shard: its part of the sessions, and the only one that writes to their sockets while nothing waits there.
-//! Knows no bus, no runtime and no thread.
+//! One shard, which owns a part of the sessions. Only the shard writes to their sockets, unless something waits in the
+//! outbox. Knows no bus, no runtime and no thread.
 //!
-//! **Order.** A shard's commands come through its mailbox, one at a time, and each is completed before the next
-//! begins: the order of the mailbox is the order on the wire.
+//! **Order.** A shard executes the commands in its mailbox one at a time, and completes each before it starts the
+//! next: the order of the mailbox is the order on the wire.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -38,12 +38,12 @@ mod renew;
 mod resume;
 mod timers;
 
-/// Notifications that are delivered together.
+/// The most notifications that are delivered together.
 pub(super) const BATCH_MAX: usize = super::frames::FRAMES_PER_WRITE;
-/// Up to this many sessions of a user, a notification to them is little work: about 30 µs.
+/// Up to this many sessions of a user, a notification to the user is little work: about 30 µs.
 const LITTLE_SESSIONS: usize = 4;
 
-/// What all shards of an instance share or receive at the start.
+/// What all shards of an instance share, or receive when they start.
 pub(super) struct Setting {
     pub index: usize,
     pub interest: Arc<Interest>,
@@ -54,10 +54,10 @@ pub(super) struct Setting {
     pub grace_ticks: u32,
     /// `auth.token.remind`
     pub remind_ms: u64,
-    /// The time of day, in Unix ms: the ends of sessions are times of day.
+    /// The wall clock, in Unix ms: sessions end at wall-clock times.
     pub unix_ms: fn() -> u64,
     pub trail: Arc<dyn Trail>,
-    /// Whether `trail` records any notification.
+    /// Whether `trail` ever records a notification.
     pub records: bool,
 }
 
@@ -67,13 +67,13 @@ pub(super) struct Shard {
     pub(super) topics: Topics,
     pub(super) wheel: Wheel,
     pub(super) frames: Frames,
-    /// Sessions that a walk found lost or too slow. They are ended after it.
+    /// Sessions that were found lost or too slow during a delivery. They are ended after it.
     pub(super) doomed: Vec<(Slot, CloseReason)>,
-    /// Sessions to be closed by a drain, shuffled once.
+    /// Sessions that a drain will close, shuffled once.
     leaving: Vec<SessionKey>,
-    /// Sessions that a cut took a subscription from, to be closed.
+    /// Sessions that lost a subscription through a cut, and have to be closed.
     cut_off: Vec<SessionKey>,
-    /// Subscriptions that wait for their replay, and how far this shard has come with what history keeps.
+    /// Subscriptions that wait for their replay, and this shard's progress in the notifications that history keeps.
     pub(super) resuming: Resuming,
 }
 
@@ -93,7 +93,7 @@ impl Shard {
         }
     }
 
-    /// Whether a notification to `target` is so little work that its sender may do it.
+    /// Whether a notification to `target` is so little work that the sender's thread may do it.
     pub(super) fn is_little(&self, target: &Target) -> bool {
         match target {
             Target::Broadcast(_) => false,
@@ -106,11 +106,11 @@ impl Shard {
         match command {
             Command::Session(key, SessionCommand::Join(join, coming)) => {
                 self.join(key, *join);
-                // The index now knows the user itself.
+                // From here on, the index has the user.
                 drop(coming);
             }
             Command::Session(key, command) => {
-                // A session that has ended is told nothing more.
+                // A session that has ended gets no more commands.
                 if let Some(slot) = self.roster.slot(key) {
                     self.handle_for(slot, command);
                 }
@@ -120,7 +120,7 @@ impl Shard {
             Command::End(Whom::OfUser(user, which), reason) => self.close_of_user(&user, &*which, reason),
             Command::End(Whom::Where(which), reason) => self.close_where(&*which, reason),
             Command::End(Whom::Some(count, left), reason) => {
-                // It is not an error if the asker is gone.
+                // It is not an error if nobody waits for the answer.
                 let _ = left.send(self.close_some(count, reason));
             }
             Command::End(Whom::Exactly(count, ended), reason) => {
@@ -137,7 +137,7 @@ impl Shard {
 
     fn handle_for(&mut self, slot: Slot, command: SessionCommand) {
         match command {
-            // Its key is never reused, so it is not in the roster yet.
+            // A key is never reused, so this session is not in the roster yet.
             SessionCommand::Join(..) => {}
             SessionCommand::Subscribe(subscribe) => {
                 let Subscribe {
@@ -149,10 +149,10 @@ impl Shard {
                 let begins = begun.map(|begun| self.resuming.begins(&subscription.target, begun));
                 let target = subscription.target.clone();
                 self.subscribe(slot, subscription);
-                // The index now knows the subscription itself.
+                // From here on, the index has the subscription.
                 drop(coming);
-                // After the index knows, or a client that publishes on its RECEIPT would be dropped as unwanted; before
-                // any MESSAGE, since only the shard writes (STOMP rule R3).
+                // After the index has it, because otherwise the notification of a client that publishes on its RECEIPT
+                // would be dropped as unwanted; before any MESSAGE, since only the shard writes (STOMP rule R3).
                 if let Some(receipt) = receipt {
                     self.say_begun(slot, &receipt, begins);
                 }
@@ -212,7 +212,7 @@ impl Shard {
         self.list(slot, number, to, Window::new(ack, prefetch));
     }
 
-    /// Subscribes without joining a group yet: see [`Shard::go_live`].
+    /// Adds a subscription that does not join a group yet: see [`Shard::go_live`].
     fn subscribe_held(&mut self, slot: Slot, subscription: Subscription) {
         let Subscription {
             number,
@@ -226,7 +226,7 @@ impl Shard {
         self.list(slot, number, to, Window::new(ack, prefetch));
     }
 
-    /// Lets a subscription that was held back join its group.
+    /// Makes a held subscription join its group.
     fn go_live(&mut self, slot: Slot, number: u32, target: &Target) {
         let Some((_, session)) = self.roster.get(slot) else {
             return;
@@ -245,7 +245,7 @@ impl Shard {
         }
     }
 
-    /// What a subscription to `target` is that is live from now on.
+    /// Makes a subscription to `target` live, and returns where it was added.
     fn joined(
         &mut self,
         slot: Slot,
@@ -290,7 +290,7 @@ impl Shard {
         if let Some((_, session)) = self.roster.get(slot)
             && self.resuming.is_held(session.key, number)
         {
-            // What is still read of its replay is dropped.
+            // Drops the rest of its replay.
             let key = session.key;
             self.resuming.leave(key, &self.roster);
         }
@@ -347,7 +347,7 @@ impl Shard {
     }
 
     fn drained(&mut self, slot: Slot) {
-        // No longer drained: something was pushed in the meantime, the task is awake and will report again.
+        // If it is no longer drained, something was pushed in the meantime; the task is awake and will report again.
         if let Some((hot, session)) = self.roster.get_mut(slot)
             && session.outbox.is_drained()
         {

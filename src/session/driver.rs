@@ -1,5 +1,5 @@
 //! One client's connection from its upgrade to its end: one task, with a reading and a writing future that are joined
-//! once. Carries out what `handshake` and `state` decide. Knows the registry, the bus and the interceptors by their
+//! once. Executes what `handshake` and `state` decide. Knows the registry, the bus and the interceptors only through their
 //! handles.
 
 use std::io;
@@ -43,11 +43,11 @@ use greet::{LoggedIn, Stranger, meet};
 
 /// How long the last frames may take to reach the kernel.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-/// A client that exceeds a rate is not read for at least this long, then told and closed: otherwise a client that
-/// comes back at once would get a new burst for the price of a login, and a rate would hold nobody.
+/// If a client exceeds a rate, Herald stops reading from it for at least this long, then sends the ERROR and closes.
+/// Otherwise a client that reconnects at once would get a new burst for the price of a login, and the rate would have no effect.
 const RATE_PENALTY: Duration = Duration::from_secs(1);
 
-/// [`RATE_PENALTY`], and up to half of it on top at random: clients that were held together must not come back
+/// [`RATE_PENALTY`] plus a random part of up to half of it, so that clients that were stopped together do not come back
 /// together.
 fn rate_penalty() -> Duration {
     RATE_PENALTY.mul_f64(1.0 + fastrand::f64() / 2.0)
@@ -55,9 +55,9 @@ fn rate_penalty() -> Duration {
 
 /// Serves one upgraded connection until it is closed and its socket drained. Call it in the runtime.
 ///
-/// **Size.** The future lives as long as its session, so what an idle session does not need stays out of it: whatever
-/// is done once is boxed and dropped, and the futures that stay are blocks returned by plain functions, since an
-/// `async fn` keeps its arguments a second time.
+/// **Size.** The future lives as long as its session, so it contains nothing that an idle session does not need. Work that
+/// is done once is boxed and dropped. The remaining futures are blocks returned by plain functions, because an
+/// `async fn` stores its arguments twice.
 pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Future<Output = ()> + Send {
     let Connection {
         socket,
@@ -77,7 +77,7 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
     };
     let opening = Box::new((leftover, stranger));
     async move {
-        // Freed with this block: the connection counts until its socket is closed.
+        // Dropped with this block, because the connection counts until its socket is closed.
         let _place = place;
         let socket = match &socket {
             Ok(socket) => socket,
@@ -115,8 +115,8 @@ pub(crate) fn serve(context: Arc<Context>, connection: Connection) -> impl Futur
     }
 }
 
-/// The session itself, from CONNECTED until one of its halves ends. A panic in either is one more way to end: what the
-/// session has taken is given back all the same.
+/// The session itself, from CONNECTED until one of its halves ends. A panic in either half is handled like any other end:
+/// everything that the session has acquired is released.
 #[expect(
     clippy::boxed_local,
     reason = "the box is freed here; moved out by the caller, it would live as long as the session"
@@ -139,7 +139,7 @@ fn run(
     let trusted = context.tracer.trusts_address(join.address);
     let joining = key.join(join);
     async move {
-        // The seat is kept where it was captured, until the session's end: a second binding would make room for it twice.
+        // The seat stays where it was captured, until the session's end: a second binding would reserve space for it twice.
         let mut online = false;
         let beginning = Box::pin(async {
             joining.await;
@@ -212,17 +212,17 @@ fn note_overflow(context: &Context, reason: CloseReason, outbox: &Outbox) {
     }
 }
 
-/// The limit because of which others have closed a session.
+/// The limit because of which another session or instance has closed this one.
 fn limit_of(reason: CloseReason, outbox: &Outbox) -> Option<Limit> {
     match reason {
         CloseReason::SlowConsumer => Some(outbox.passed().0),
-        // By the two policies of what gives way.
+        // One for each `limits.sessions_per_user_policy`.
         CloseReason::Superseded | CloseReason::Limit => Some(Limit::SessionsPerUser),
         _ => None,
     }
 }
 
-/// Why a session ends whose task has panicked.
+/// The reason for the end of a session whose task has panicked.
 fn after_panic(session_id: &str) -> CloseReason {
     error!(session = %session_id, "a session panicked and is closed");
     CloseReason::Internal
@@ -238,13 +238,13 @@ async fn finish(
 ) -> CloseReason {
     let mut closed = None;
     if end.reason == CloseReason::RateLimited {
-        // It is Herald that does not read. What is delivered meanwhile is still sent.
+        // Herald itself does not read here. It still sends deliveries.
         outbox.liveness().paused.store(true, Ordering::Relaxed);
         closed = timeout(rate_penalty(), &mut writing).await.ok();
     }
     if closed.is_none() {
         key.close(end.reason, end.messages).await;
-        // The shard closes the outbox, in the order of its mailbox, unless it has closed it before.
+        // The shard closes the outbox, in mailbox order, unless it has already done so.
         closed = timeout(FLUSH_TIMEOUT, writing).await.ok();
     }
     match closed {
@@ -277,7 +277,7 @@ fn read(
             };
             let handling = match input.await {
                 Ok(Input::Frame(frame)) => {
-                    // What earlier frames turned out to be; this one is answered.
+                    // Counts what earlier frames turned out to be; this frame has been answered.
                     if let Err(refusal) = inputs.idle(outbox.acks().take_missed(), &frame) {
                         return error_end(refusal, session.version(), &context.metrics);
                     }
@@ -320,7 +320,7 @@ pub(super) fn future_bytes() -> usize {
 mod tests {
     use super::*;
 
-    /// This is most of an idle session: every session pays for what is added here.
+    /// This is most of an idle session's memory, so every session pays for what is added here.
     #[test]
     fn an_idle_sessions_future_is_small() {
         let bytes = future_bytes();

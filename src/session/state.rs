@@ -1,5 +1,5 @@
-//! What a logged-in session knows, as a pure function of its frames: what is open, what each frame means, whether it
-//! is permitted. No I/O, no clock; the driver executes the [`Action`]s.
+//! The state of a logged-in session, as a pure function of its frames: what is open, what each frame means, and whether it
+//! is permitted. Knows no I/O and no clock; the driver executes the [`Action`]s.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ mod transaction;
 
 use transaction::Transactions;
 
-/// What all sessions are judged by.
+/// The rules that apply to all sessions.
 pub struct Rules {
-    /// What the prefixes mean.
+    /// The prefixes of destinations.
     pub prefixes: Prefixes,
-    /// Who may do what.
+    /// The interceptors, which decide who may do what.
     pub chain: Chain,
-    /// The bounds.
+    /// The limits.
     pub limits: Limits,
-    /// Application destinations whose bodies have a bound of their own: `application.routes.body_bytes`.
+    /// Application destinations with their own limit for bodies: `application.routes.body_bytes`.
     pub routes: Box<[(Path, usize)]>,
 }
 
-/// The part of `[limits]` that a session's state keeps.
+/// The part of `[limits]` that a session's state enforces.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// `limits.id_bytes`
@@ -44,7 +44,7 @@ pub struct Limits {
     pub transaction_actions: usize,
     /// `limits.transaction_bytes`
     pub transaction_bytes: usize,
-    /// What the open transactions of all sessions hold (`limits.transaction_total_bytes`).
+    /// The bytes in the open transactions of all sessions (`limits.transaction_total_bytes`).
     pub(crate) transaction_total: Arc<Total>,
     /// `limits.body_bytes`
     pub body_bytes: usize,
@@ -58,11 +58,11 @@ pub struct Limits {
 pub(super) struct Open {
     number: u32,
     id: Option<Arc<str>>,
-    /// Kept only where UNSUBSCRIBE may name it: in STOMP 1.0.
+    /// Only stored in STOMP 1.0, where UNSUBSCRIBE may name it.
     destination: Option<Box<str>>,
-    /// Whether an ACK that names no subscription is worth a note: not without acknowledgements, and not twice.
+    /// Whether to report an ACK with an unknown id: only with acknowledgements, and only once.
     to_be_noted: bool,
-    /// A renewal has taken it: its client may not know yet, and may still end it or subscribe anew under its id.
+    /// A renewal has ended it. The client may not know yet, and may still unsubscribe or use the id again.
     lost: bool,
 }
 
@@ -93,7 +93,7 @@ impl Session {
         &self.principal
     }
 
-    /// The session was renewed: it is `principal`'s from now on, and has lost the subscriptions of these numbers.
+    /// Applies a renewal: from now on the session belongs to `principal`, and has lost the subscriptions with these numbers.
     pub(super) fn renewed(&mut self, principal: Principal, lost: impl Iterator<Item = u32>) {
         self.principal = principal;
         for number in lost {
@@ -109,9 +109,9 @@ impl Session {
         self.version
     }
 
-    /// Handles one frame. `Err`: ERROR, then close; whatever was open is void.
+    /// Handles one frame. `Err` means ERROR, then close; everything that was open is discarded.
     pub fn on_frame(&mut self, frame: Frame, rules: &Rules) -> Result<Action, Refusal> {
-        // On a CONNECT it has no meaning (STOMP rule C10).
+        // It has no meaning on CONNECT (STOMP rule C10).
         let receipt: Option<Box<str>> = match frame.command.is_connect() {
             true => None,
             false => frame.headers.get("receipt").map(Into::into),
@@ -155,7 +155,7 @@ impl Session {
         }
     }
 
-    /// The destination of a SEND, which is none of Herald's own but for the one that renews a session.
+    /// The destination of a SEND. Refuses Herald's own destinations, except the one that renews a session.
     fn send_destination(&self, text: &str, rules: &Rules) -> Result<Destination, Refusal> {
         let destination = self.destination("SEND", text, rules)?;
         let is_own = match &destination {
@@ -193,8 +193,8 @@ fn required<'a>(frame: &'a Frame, name: &str) -> Result<&'a str, Refusal> {
     }
 }
 
-/// Checks the length of an id that the session keeps. Other ids need no bound of their own: a `receipt` is not kept, and
-/// a `correlation-id` counts in the bounds of what it waits with.
+/// Checks the length of an id that the session stores. Other ids need no limit of their own: a `receipt` is not stored, and
+/// a `correlation-id` counts as part of the frame that it belongs to.
 fn check_id(command: &str, header: &str, id: &str, most: usize) -> Result<(), Refusal> {
     if id.len() <= most {
         return Ok(());

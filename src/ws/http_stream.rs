@@ -1,6 +1,6 @@
-//! A TCP connection while it speaks HTTP: hyper reads and writes through [`HttpStream`], from which [`Pace`] learns when a
-//! request's first byte came, when its answer was written, and since when the peer takes nothing. Knows no request's
-//! content. A WebSocket takes the socket out.
+//! A TCP connection during HTTP. Hyper reads and writes through [`HttpStream`], which records in [`Pace`] when the first
+//! byte of a request arrived, when its response was written, and since when the client has accepted no bytes. Does not know
+//! the content of a request. For a WebSocket, the socket is taken out.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -23,28 +23,28 @@ use ahead::Ahead;
 /// How long an HTTP connection may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// `http.header_timeout`: from accept, or from a later request's first byte, to a complete request head.
+    /// `http.header_timeout`: from accept, or from the first byte of a later request, to a complete request head.
     pub header: Duration,
-    /// `http.idle_timeout`: from an answer to the first byte of the next request.
+    /// `http.idle_timeout`: from a response to the first byte of the next request.
     pub idle: Duration,
-    /// `http.write_timeout`: for which the peer may take no byte of what it is sent.
+    /// `http.write_timeout`: how long the client may accept no byte of a response.
     pub write: Duration,
 }
 
-/// Why a connection is ended.
+/// Why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Late {
-    /// A request head: [`Times::header`].
+    /// The request head is late: [`Times::header`].
     Header,
-    /// The next request: [`Times::idle`].
+    /// The next request is late: [`Times::idle`].
     Idle,
-    /// The peer, in taking what it is sent: [`Times::write`].
+    /// The client accepts no bytes: [`Times::write`].
     Write,
-    /// Not late, but one of too many that wait, or in the place of one that has more to do.
+    /// Not late: there are too many waiting connections, or an active one needs its place.
     Evicted(Limit),
 }
 
-/// Where a connection stands, for whoever ends it when it is late. Only the connection's own task takes the lock.
+/// The state of a connection, used to close it when it is late. Only the connection's own task takes the lock.
 #[derive(Debug)]
 pub(crate) struct Pace {
     times: Times,
@@ -55,40 +55,40 @@ pub(crate) struct Pace {
 struct State {
     phase: Phase,
     ahead: Ahead,
-    /// How many requests were answered.
+    /// The number of requests answered.
     answers: u64,
-    /// Since when the peer takes nothing.
+    /// Since when the client has accepted no bytes.
     stalled: Option<Instant>,
-    /// What TLS holds of what came, which hyper has not seen.
+    /// Received bytes that TLS holds and hyper has not seen.
     held_bytes: usize,
     /// Whether hyper refused a request head.
     refused: bool,
-    /// Whether the socket is to be reset when it is dropped.
+    /// Whether to reset the socket when it is dropped.
     reset: bool,
-    /// The socket of a refused head, which hyper has let go.
+    /// The socket of a refused request head, after hyper has dropped it.
     returned: Option<Wire>,
-    /// The same where the client has its answer and still sends.
+    /// The same for a client that has its response and is still sending.
     answered_early: Option<Wire>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// A request head is awaited, by this time.
+    /// Waiting for a request head, until this time.
     Head(Instant),
-    /// A request is being read or answered. Its body has a time limit of its own.
+    /// Reading or answering a request. Its body has a separate time limit.
     InHand,
-    /// The answer is complete, but not yet written. Whether more has come meanwhile.
+    /// The response is complete, but not written yet. `more` says whether further bytes have arrived.
     Answering { more: bool },
     /// Between requests, until this time.
     Idle(Instant),
 }
 
-/// A request in hand, from its head to the end of its answer, whose body holds it.
+/// A request in progress, from its head to the end of its response. The response's body owns it.
 #[derive(Debug)]
 pub(crate) struct Exchange(Arc<Pace>);
 
 impl Pace {
-    /// That of a connection accepted at `accepted_at`.
+    /// The state of a connection accepted at `accepted_at`.
     pub(crate) fn new(times: Times, accepted_at: Instant) -> Arc<Self> {
         let phase = Phase::Head(accepted_at + times.header);
         let state = Mutex::new(State {
@@ -105,8 +105,8 @@ impl Pace {
         Arc::new(Self { times, state })
     }
 
-    /// Notes a complete request head of at least `head_bytes`, which a body of `body_bytes` follows; `None`: one of
-    /// unknown length.
+    /// Records a complete request head of at least `head_bytes`, followed by a body of `body_bytes` (`None` if its length is
+    /// unknown).
     pub(crate) fn begin(self: &Arc<Self>, head_bytes: usize, body_bytes: Option<u64>) -> Exchange {
         let mut state = self.state.lock();
         state.phase = Phase::InHand;
@@ -115,7 +115,7 @@ impl Pace {
         Exchange(Arc::clone(self))
     }
 
-    /// How the connection stands among those that wait for their client.
+    /// The rank of the connection among those that wait for their client.
     pub(crate) fn standing(&self) -> Standing {
         let state = self.state.lock();
         match state.phase {
@@ -129,12 +129,12 @@ impl Pace {
         }
     }
 
-    /// Keeps the socket when hyper lets it go, for an answer that is not hyper's.
+    /// Keeps the socket when hyper drops it, so that Herald can send its own response.
     pub(crate) fn refuse(&self) {
         self.state.lock().refused = true;
     }
 
-    /// When the connection will be late, and in what. `None` while a request is in hand whose answer the peer takes.
+    /// When the connection will be late, and why. `None` during a request whose response the client accepts.
     pub(crate) fn deadline(&self) -> Option<(Instant, Late)> {
         let state = self.state.lock();
         let reading = match state.phase {
@@ -146,23 +146,23 @@ impl Pace {
         reading.into_iter().chain(writing).min_by_key(|(at, _)| *at)
     }
 
-    /// Whether the peer does not take what is to be written.
+    /// Whether the client does not accept what has to be written.
     pub(crate) fn is_stalled(&self) -> bool {
         self.state.lock().stalled.is_some()
     }
 
-    /// Has the socket reset when hyper lets it go, so that the kernel frees what the peer never took.
+    /// Resets the socket when hyper drops it, so that the kernel frees what the client never accepted.
     pub(crate) fn reset(&self) {
         self.state.lock().reset = true;
     }
 
-    /// The socket, after a request head was refused and hyper let it go. Its peer has had no answer.
+    /// The socket, after hyper refused a request head and dropped it. The client has received no response.
     pub(crate) fn take_refused(&self) -> Option<Wire> {
         self.state.lock().returned.take()
     }
 
-    /// The socket, where a request was answered before all of its body had come and hyper let the connection go. If it were
-    /// closed at once, what is still to come would make the kernel destroy the answer.
+    /// The socket, if a request was answered before its whole body had arrived and hyper dropped the connection. If it were
+    /// closed at once, the rest of the body would make the kernel destroy the response.
     pub(crate) fn take_answered_early(&self) -> Option<Wire> {
         self.state.lock().answered_early.take()
     }
@@ -173,7 +173,7 @@ impl Pace {
         }
         let mut state = self.state.lock();
         state.ahead.read(bytes.len());
-        // A line end between requests begins none (RFC 9112 section 2.2).
+        // A line end between requests does not start one (RFC 9112 section 2.2).
         if bytes.iter().all(|byte| b"\r\n".contains(byte)) {
             return;
         }
@@ -195,16 +195,16 @@ impl Pace {
         }
     }
 
-    /// Whether what is about to be written is hyper's bare refusal of a head: nobody else writes while no request is in
-    /// hand. It is kept from the peer, who gets an answer with a body instead.
+    /// Whether hyper is about to write its bare refusal of a request head: nothing else is written while there is no
+    /// request. The client gets a response with a body instead.
     fn is_refusal(&self) -> bool {
         let mut state = self.state.lock();
         state.refused |= matches!(state.phase, Phase::Head(_) | Phase::Idle(_));
         state.refused
     }
 
-    /// What became of a write. Where the peer has taken nothing for too long, `push` is the last attempt: the kernel
-    /// reports a socket writable only when a third of its buffer is free, which a slow reader may not achieve.
+    /// Records the result of a write. If the client has accepted nothing for too long, `push` is the last attempt: the kernel
+    /// only reports a socket as writable when a third of its buffer is free, which a slow reader may never reach.
     fn has_written(
         &self,
         written: Poll<io::Result<usize>>,
@@ -238,10 +238,10 @@ impl Drop for Exchange {
     }
 }
 
-/// The socket that hyper has. Notes in its [`Pace`] what happens.
+/// The socket that hyper uses. Records events in its [`Pace`].
 #[derive(Debug)]
 pub(crate) struct HttpStream {
-    /// `None` only in the course of dropping.
+    /// `None` only while it is dropped.
     socket: Option<Wire>,
     pace: Arc<Pace>,
 }
@@ -253,7 +253,7 @@ impl HttpStream {
         Self { socket, pace }
     }
 
-    /// The socket alone.
+    /// Returns the socket.
     pub(crate) fn into_socket(mut self) -> Option<Wire> {
         self.socket.take()
     }
@@ -272,8 +272,8 @@ impl Drop for HttpStream {
             state.returned = Some(socket);
             return;
         }
-        // The kernel keeps what it holds for no longer than that either. Not set earlier: it counts the time of a slow
-        // reader as well, who has no room for a whole packet. If these fail, the kernel has its own patience.
+        // This limits how long the kernel keeps unsent bytes. It is not set earlier, because it would also count the time
+        // of a slow reader without room for a whole packet. If this fails, the kernel uses its own limit.
         let options = socket.options();
         let _ = match state.reset {
             true => options.set_linger(Some(Duration::ZERO)),

@@ -1,9 +1,9 @@
-//! A client's bytes as events. Knows the socket, and not what the messages mean.
+//! Turns a client's bytes into events. Knows the socket, but not what the messages mean.
 //!
-//! **Parked while idle.** fastwebsockets' read half holds 8 KiB for as long as it lives, so a reader with nothing
-//! half-read has none: it waits for readability, reads into a buffer that its thread shares, and builds the read half
-//! for one complete frame; both are gone before anything is awaited. An incomplete frame waits in `pending`, which
-//! grows as bytes arrive, not as the head claims.
+//! **Parked while idle.** fastwebsockets' read half holds 8 KiB for its whole life, so a reader without a partly read
+//! frame has none. It waits for readability, reads into a buffer that all readers of the thread share, and builds the read
+//! half for one complete frame; it releases both before it awaits anything. An incomplete frame waits in `pending`, which
+//! grows as bytes arrive, not to the length that the header declares.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -29,7 +29,7 @@ mod frames;
 pub use error::ReadError;
 use frames::Frames;
 
-/// The most that one `read` takes. There is one buffer per thread, whatever the number of connections.
+/// The most bytes that one `read` takes. There is one buffer per thread, whatever the number of connections.
 const SCRATCH_BYTES: usize = 64 << 10;
 
 thread_local! {
@@ -40,16 +40,16 @@ thread_local! {
 /// What a client did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A data frame: a whole message or a fragment, in order. For STOMP the opcode and the frames' boundaries have no
-    /// meaning (STOMP rule W3).
+    /// A data frame: a whole message or a fragment, in order. The opcode and the frame boundaries have no
+    /// meaning for STOMP (STOMP rule W3).
     Data(Payload),
-    /// A ping. Answer it by [`super::close::pong_frame`] with the same bytes, at most 125.
+    /// A ping. Answer it with [`super::close::pong_frame`] and the same bytes, at most 125.
     Ping(Bytes),
     /// An answer to a ping, or an unsolicited pong.
     Pong,
-    /// The peer's Close, with its code if it has one. Nothing follows.
+    /// The client's Close, with its code if it has one. Nothing follows.
     Close(Option<u16>),
-    /// The peer shut down its sending side between two frames. Nothing follows.
+    /// The client shut down its sending side between two frames. Nothing follows.
     Eof,
 }
 
@@ -58,7 +58,7 @@ pub enum Event {
 pub struct Payload {
     /// The bytes.
     pub bytes: Bytes,
-    /// Whether the message is text. Its UTF-8 is checked up to here.
+    /// Whether the message is text. Its UTF-8 has been checked up to here.
     pub text: bool,
     /// Whether the message ends here.
     pub last: bool,
@@ -72,25 +72,25 @@ impl std::ops::Deref for Payload {
     }
 }
 
-/// The reading side of one connection: less than 150 bytes, and no more while parked.
+/// The reading side of one connection: less than 150 bytes, and nothing else while parked.
 pub struct Reader<'a> {
     socket: &'a AsyncFd<Socket>,
-    /// Read but not yet taken: less than one frame while [`Reader::next`] waits.
+    /// Bytes that were read but not used yet: less than one frame while [`Reader::next`] waits.
     pending: BytesMut,
-    /// Whether the buffer of `pending` still holds room that frames taken from its front have freed.
+    /// Whether frames taken from the front of `pending` have left unused room in its buffer.
     has_taken: bool,
     frames: Frames,
     activity: &'a (dyn Fn() + Sync),
-    /// Bounds what is held: `pending`, and what the caller holds beside it.
+    /// Limits what is held: `pending`, and what the caller holds in addition.
     share: Share,
     beside_bytes: u32,
     ended: bool,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads from `socket`, after `leftover`, the bytes that came with the handshake. A message may have
-    /// `max_message_bytes` over all its fragments. `activity` is called whenever bytes arrive, also in the middle of
-    /// a frame, unless they are nothing but pongs.
+    /// Reads `leftover`, the bytes that came with the handshake, then from `socket`. A message may have
+    /// `max_message_bytes` in all its fragments together. Calls `activity` whenever bytes arrive, even in the middle of
+    /// a frame, unless they are only pongs.
     pub fn new(
         socket: &'a AsyncFd<Socket>,
         leftover: Bytes,
@@ -112,23 +112,23 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The same, within `share` of what incomplete frames may take in memory.
+    /// Limits this reader to `share` of the memory for incomplete frames.
     pub(crate) fn within(mut self, share: Share) -> Self {
         self.share = share;
         self
     }
 
-    /// Counts what is held as `owner`'s from now on.
+    /// From now on, counts what is held for `owner`.
     pub(crate) fn belong_to(&mut self, owner: &impl Hash) {
         self.share.belong_to(owner);
     }
 
-    /// Counts `bytes` that the caller holds of what it was given, instead of what it said before.
+    /// Counts `bytes` that the caller holds of what it received; this replaces the previous number.
     ///
     /// # Errors
     /// [`ReadError::NoRoom`]
     pub(crate) fn hold_beside(&mut self, bytes: usize) -> Result<(), ReadError> {
-        // Of no more than a few MiB each.
+        // Callers hold at most a few MiB each.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if bytes != self.beside_bytes {
             self.beside_bytes = bytes;
@@ -137,12 +137,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether a message has begun and not ended, as far as its frames are complete.
+    /// Whether a message has started and not ended, counting complete frames only.
     pub(crate) fn is_within_message(&self) -> bool {
         self.frames.guard.unfinished_bytes().is_some()
     }
 
-    /// The bytes that have arrived of a message or control frame that is not complete. `None` between two.
+    /// The bytes that have arrived of an incomplete message or control frame. `None` between messages.
     pub(crate) fn unfinished_bytes(&self) -> Option<usize> {
         match self.frames.guard.unfinished_bytes() {
             Some(bytes) => Some(bytes.saturating_add(self.pending.len())),
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Sets another bound of a message, from the next frame on.
+    /// Changes the limit of a message, from the next frame on.
     pub fn set_max_message_bytes(&mut self, max_message_bytes: usize) {
         self.frames.guard.set_max_message_bytes(max_message_bytes);
     }
@@ -162,14 +162,14 @@ impl<'a> Reader<'a> {
     /// Cancel-safe: all progress is in `self`, so a dropped future loses nothing.
     ///
     /// # Errors
-    /// [`ReadError`]: what the peer did wrong, or that it is gone.
+    /// [`ReadError`]: the client's mistake, or that the connection is lost.
     pub async fn next(&mut self) -> Result<Event, ReadError> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Returns the next control event; stays pending while data is next. The data stays where it is, so that it takes
-    /// no memory and is judged by the limits in force when [`next`](Self::next) reaches it. With TLS, what one read brings
-    /// is kept: nobody can look into it otherwise.
+    /// Returns the next control event; stays pending while data is next. The data stays where it is, so it takes
+    /// no memory, and the limits that apply are those in force when [`next`](Self::next) reaches it. With TLS, the result of
+    /// one read is kept, because its content is only known after decryption.
     ///
     /// # Cancel safety
     /// Cancel-safe, like [`next`](Self::next).
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
         if self.ended {
             return Poll::Ready(Ok(Event::Eof));
         }
-        // A client that always has a frame ready must not keep the thread to itself.
+        // A client that always has a frame ready must not monopolize the thread.
         ready!(pin!(consume_budget()).poll_unpin(cx));
         let outcome = ready!(self.poll_event(cx));
         if matches!(outcome, Ok(Event::Close(_) | Event::Eof) | Err(_)) {
@@ -223,20 +223,20 @@ impl<'a> Reader<'a> {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ReadError>> {
-        // First the frames that came with an earlier read.
+        // First, frames from an earlier read.
         if let Some((event, used)) = self.frames.take(&self.pending)? {
             self.drop_pending(used);
             return Poll::Ready(Ok(event));
         }
         self.shrink_pending();
         loop {
-            // Readiness is sticky: `try_io` clears it when the kernel has nothing, or every reader would wake once
+            // Readiness is sticky: `try_io` clears it when the kernel has nothing; otherwise every reader would wake up once
             // more in vain.
             let mut ready = ready!(self.socket.poll_read_ready(cx))?;
             let read = SCRATCH.with_borrow_mut(|scratch| {
                 let read = ready.try_io(|socket| socket.get_ref().read(scratch));
-                // A read that did not fill the buffer has emptied the kernel's (epoll(7), "Questions and answers",
-                // 9), which saves a heart-beat its second system call. That the peer has closed stays known, whatever
+                // If a read did not fill the buffer, the kernel's buffer is empty (epoll(7), "Questions and answers",
+                // 9). This saves the second system call for a heart-beat. A close by the client stays known, whatever
                 // is cleared.
                 if matches!(read, Ok(Ok(Got { drained: true, .. }))) {
                     ready.clear_ready();
@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes the bytes of one `read`. Returns the first event if a frame is complete, and keeps what follows.
+    /// Processes the bytes of one `read`. Returns the first event if a frame is complete, and keeps the rest.
     fn on_read(&mut self, bytes: &[u8]) -> Result<Option<Event>, ReadError> {
         if bytes.is_empty() {
             return match self.pending.is_empty() {
