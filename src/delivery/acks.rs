@@ -1,5 +1,5 @@
 //! What a session's shard tells its task about acknowledgements: whether a MESSAGE waits for one, and how many ACKs and
-//! NACKs have settled nothing. Knows no window and no frame.
+//! NACKs had no effect. Knows no window and no frame.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,4 +1,4 @@
-//! The commands of a shard and their parts. All of them come through the shard's only mailbox, so the mailbox's order
+//! The commands of a shard and their parts. All of them go through the shard's only mailbox, so the order of the mailbox
 //! is the order of everything. Knows no socket.
 
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What the shards and the outboxes count, and a snapshot of it. Knows no metric.
+//! The counters of shards and outboxes, and a snapshot of them. Knows no metric.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! Which sessions a notification would reach, and why not the others, for an operator who asks. Types only; the shard
+//! Which sessions a notification would reach, and why it would not reach the others, for operators. Types only; the shard
 //! that owns the sessions answers. Knows no HTTP and no bus.
 
 use serde::{Deserialize, Serialize};

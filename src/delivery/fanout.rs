@@ -1,5 +1,5 @@
-//! The fan-out: how a shard writes notifications to all sessions that want them. Knows no command and no mailbox.
-//! What is written to one session is in [`write`] and [`windowed`].
+//! The fan-out: writes a shard's notifications to all sessions that want them. Knows no command and no mailbox.
+//! [`write`] and [`windowed`] write to one session.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::IoSlice;

@@ -1,11 +1,11 @@
-//! How far the handing over of notifications has come, for each kind: what a new subscription needs to know where it begins.
+//! The progress of passing notifications to the shards, for each kind. A new subscription needs it to know where it starts.
 //! Knows no bus, no shard and no waiting.
 //!
-//! **Rule.** Whoever hands over a notification stored at n calls [`Heads::begin`] before asking who wants it, and
-//! [`Heads::finish`] once the last mailbox has it, also when nobody wants it. One task does so for each kind, one
-//! notification after the other. Whoever subscribes announces the interest first, reads `begun` once, waits until that is
-//! finished ([`Head::has_finished`]), and sends the command with it: whatever was begun earlier stands in front of the command
-//! in the mailbox, and whatever begins later finds the interest announced. Waiting for `begun == done` would starve under load.
+//! **Rule.** The task that passes on a notification stored at n calls [`Heads::begin`] before it checks the interest, and
+//! [`Heads::finish`] when the last mailbox has it, even if nobody wants it. There is one such task for each kind, and it passes
+//! on one notification after the other. A subscriber first announces its interest, then reads `begun` once, waits until that is
+//! finished ([`Head::has_finished`]), and sends it with the command. So everything begun earlier is before the command
+//! in the mailbox, and everything begun later finds the interest announced. Waiting for `begun == done` would starve under load.
 
 use parking_lot::Mutex;
 

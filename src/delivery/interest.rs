@@ -1,5 +1,5 @@
-//! What this instance's sessions want, by shard. Asked before any shard is woken, since most of what the bus carries
-//! is for other instances. Written by the shards, read by whoever delivers. Knows no session.
+//! What this instance's sessions want, by shard. It is checked before any shard is woken, because most messages on the bus
+//! are for other instances. Shards write it, senders read it. Knows no session.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What all outboxes of the process hold together, and what was lost while it waited. Atomics only; knows no session.
+//! The total of what all outboxes of the process hold, and of what was lost while it waited. Atomics only; knows no session.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -1,7 +1,7 @@
-//! When a session ends by itself, and when its client is reminded of that: pure rules. Knows no session and no socket; time is a
-//! parameter, in ticks and in what is left of the life, in ms.
+//! When a session expires, and when its client is reminded: pure rules. Knows no session and no socket; time is a
+//! parameter, in ticks, and as the remaining life in ms.
 //!
-//! **One timer.** A timer that was replaced stays in the wheel: it is void, since the life knows the tick of the valid one.
+//! **One timer.** A replaced timer stays in the wheel, but has no effect, because the life knows the tick of the valid one.
 
 use super::heartbeat::{TICK_MS, ticks_of};
 

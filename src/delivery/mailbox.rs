@@ -1,10 +1,10 @@
-//! The way into a shard: a bounded queue of commands, and who works it off. That is the shard's thread, with one
-//! exception: a notification that comes alone, for a user with a few sessions, is delivered by its sender if nobody
-//! else is at the shard, since waking the thread costs more than such a delivery (docs/performance.md). Knows no bus
+//! The way into a shard: a bounded queue of commands, which the shard's thread executes. There is one
+//! exception: if a notification comes alone, for a user with few sessions, and nobody else uses the shard, the sender
+//! delivers it itself, because waking the thread costs more than such a delivery (docs/performance.md). Knows no bus
 //! and no runtime.
 //!
 //! **Order.** Commands leave the queue only under the shard's lock, the oldest first, and each is completed before
-//! the lock is released. Nobody but the shard's thread waits for that lock.
+//! the lock is released. Only the shard's thread waits for that lock.
 //!
 //! **No command is left behind.** A sender that queues a command and does not see the queue empty afterwards, under
 //! the lock, wakes the thread; the thread works until it sees the queue empty.

@@ -1,4 +1,4 @@
-//! A frame that has to wait, and what may happen to it meanwhile. Knows no queue and no socket.
+//! A frame that has to wait, and what can happen to it while it waits. Knows no queue and no socket.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The sessions of one shard: the slot of each, by its key and by its user. What a walk touches of them lies in one
+//! The sessions of one shard, and the slot of each by key and by user. The data that a delivery needs is in one
 //! dense vector. Knows no command, no mailbox and no frame.
 
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
-//! Who subscribes to which broadcast destination in one shard: path → groups → a dense vector of members in order of
-//! arrival, which is the order of their sockets' age and the one that the kernel walks fastest.
+//! The subscribers of each broadcast destination in one shard: path → groups → a dense vector of members in order of
+//! arrival. This is also the order in which their sockets were opened, which the kernel processes fastest.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
-//! What delivery reports of its work, for whoever keeps metrics and traces. Knows no metric, no span and no exporter.
+//! What delivery reports about its work, for metrics and traces. Knows no metric, no span and no exporter.
 //!
-//! Nothing here is called per delivery: an unrecorded notification is reported once per shard, once per walk, or when
-//! a frame had to wait, because a clock read for each delivery would cost more than the rest of the walk. A recorded
-//! notification or MESSAGE carries its own trail; for all others, the cost is one `Option` check.
+//! Nothing here is called for every delivery. An unrecorded notification is reported once per shard, once per walk, or when
+//! a frame had to wait, because reading a clock for each delivery would cost more than the rest of the walk. A recorded
+//! notification or MESSAGE has its own trail; for all others, the cost is one `Option` check.
 
 use std::fmt;
 use std::sync::Arc;

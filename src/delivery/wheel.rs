@@ -1,5 +1,5 @@
-//! Timers of sessions without one timer each in the kernel or the runtime: a wheel of ticks that touches only what is
-//! due. Knows no session and no rule of heart-beats.
+//! Timers of sessions, without a timer for each in the kernel or the runtime: a wheel of ticks that only touches timers that
+//! are due. Knows no session and no rule of heart-beats.
 
 use super::roster::Tenancy;
 

@@ -1,5 +1,5 @@
-//! What a subscription with ack mode `client` or `client-individual` was sent and has not acknowledged yet, and what
-//! waits behind its bound (SUBSCRIBE's `prefetch`, STOMP rules S7, A1, A3). Pure; knows no socket and no clock.
+//! The MESSAGEs of a subscription with ack mode `client` or `client-individual` that are sent and not acknowledged, and those
+//! that wait because of its limit (SUBSCRIBE's `prefetch`, STOMP rules S7, A1, A3). Pure; knows no socket and no clock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! MESSAGE frames as bytes on a socket: the unmasked WebSocket head (RFC 6455 section 5.2) and the STOMP frame in one
-//! piece, so that what is the same for many sessions is encoded once. Pure; knows no session and no socket.
+//! MESSAGE frames as bytes on a socket: the unmasked WebSocket header (RFC 6455 section 5.2) and the STOMP frame in one
+//! piece, so that the parts that many sessions share are encoded once. Pure; knows no session and no socket.
 //!
-//! A message is `head ‖ rest`. The head (WebSocket head, `MESSAGE`, `subscription`, `ack`) differs by [`GroupKey`],
-//! the rest (the other headers, body, NUL) only by STOMP version, since versions escape differently.
+//! A message is `head ‖ rest`. The head (WebSocket header, `MESSAGE`, `subscription`, `ack`) depends on [`GroupKey`].
+//! The rest (the other headers, body, NUL) only depends on the STOMP version, because versions escape differently.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a frame asks for once it has been understood and permitted. Pure data between `state` and `driver`.
+//! What a parsed and permitted frame requests. Pure data between `state` and `driver`.
 
 use bytes::Bytes;
 

@@ -1,5 +1,5 @@
-//! What a SEND does: broadcasts if permitted, built-in routes of the configuration, requests to backends. Answers go
-//! only to the sender's session; what fails becomes a MESSAGE on the sender's `/user/queue/errors`.
+//! Executes a SEND: a broadcast if permitted, a built-in route from the configuration, or a request to a backend. Answers
+//! only go to the sender's session; a failure becomes a MESSAGE on the sender's `/user/queue/errors`.
 
 use std::sync::Arc;
 

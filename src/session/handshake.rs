@@ -1,5 +1,5 @@
-//! From a CONNECT frame to a session: the version, the heart-beats, the credentials as presented, and CONNECTED.
-//! Pure: the interceptors' chain, which the driver asks in between, decides who the caller is.
+//! From a CONNECT frame to a session: the version, the heart-beats, the presented credentials, and CONNECTED.
+//! Pure: in between, the driver asks the chain of interceptors, which decides who the caller is.
 
 use std::net::IpAddr;
 

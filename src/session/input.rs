@@ -1,5 +1,5 @@
-//! One stream of what a client sends: whole STOMP frames and the WebSocket events between them, read through reader
-//! and decoder at the rates that one session may have. Knows no state of the session.
+//! Everything that a client sends, as one stream: whole STOMP frames and the WebSocket events between them, read through
+//! reader and decoder within the session's rates. Knows no state of the session.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};

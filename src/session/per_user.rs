@@ -1,9 +1,9 @@
-//! How many sessions one user may have (`limits.sessions_per_user`): which ones are here, and which give way. Knows
-//! sessions by their handles. [`cluster`] handles sessions on other instances.
+//! Limits the sessions of one user (`limits.sessions_per_user`): which sessions are on this instance, and which have to end.
+//! Knows sessions only through their handles. [`cluster`] handles sessions on other instances.
 //!
-//! **Order**: one lock, around the table. A session is in it from before its CONNECTED until its task ends, so that
-//! concurrent logins count each other. A session that is superseded before it has joined its shard is told twice: its
-//! shard does not know it yet, so it checks once more after it has joined.
+//! **Order**: one lock protects the table. A session is in it from before its CONNECTED until its task ends, so that
+//! concurrent logins count each other. If a session is superseded before it has joined its shard, the shard does not know
+//! it yet, so the session checks again after it has joined.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

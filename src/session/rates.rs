@@ -1,5 +1,5 @@
-//! How often one session may do what, and how slowly: limiters that all sessions share, and 8 bytes of memory per session for each.
-//! Knows no session's state and no socket. What a user may do over all sessions is in `interceptor/rate_limit`.
+//! The rates of one session: limiters that all sessions share, with 8 bytes of memory per session for each.
+//! Knows no session's state and no socket. The rates of a user over all sessions are in `interceptor/rate_limit`.
 
 use super::action::Refusal;
 use crate::close_reason::CloseReason;

@@ -1,5 +1,5 @@
-//! The steps of a resume, from a SUBSCRIBE with `last-message-id` to its release. Pure: the driver does what
-//! [`Recovery::step`] says, bounds its time, and reports. Knows no HTTP, no NATS, no socket, no clock and no runtime.
+//! The steps of a resume, from a SUBSCRIBE with `last-message-id` to its release. Pure: the driver executes
+//! [`Recovery::step`] within a time limit and reports the result. Knows no HTTP, no NATS, no socket, no clock and no runtime.
 //!
 //! | Step | The driver | then |
 //! |---|---|---|

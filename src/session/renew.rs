@@ -1,5 +1,5 @@
-//! What becomes of a session that presents a credential again: pure. Knows no credential, no socket and no shard; the driver
-//! carries it out (`driver/renew`).
+//! The result of a renewal, when a session presents a credential again. Pure; knows no credential, no socket and no shard. The
+//! driver carries it out (`driver/renew`).
 
 use crate::close_reason::CloseReason;
 use crate::delivery::wire::HERALD_REASON;

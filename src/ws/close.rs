@@ -1,5 +1,5 @@
-//! The control frames that Herald writes, and the orderly end of a socket. Knows no reason for a close, only its
-//! code.
+//! The control frames that Herald writes, and the graceful shutdown of a socket. Knows the code of a close, but not its
+//! reason.
 
 use std::io::{self, Read};
 use std::time::Duration;

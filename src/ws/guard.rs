@@ -1,5 +1,5 @@
-//! What a client's frame may look like, decided from its head alone, before a byte of payload is stored: the parts of
-//! RFC 6455 section 5 that fastwebsockets does not check, and the bound of a message. Pure; knows no socket and no
+//! Checks a client's frame by its header alone, before a byte of payload is stored: the parts of
+//! RFC 6455 section 5 that fastwebsockets does not check, and the maximum size of a message. Pure; knows no socket and no
 //! payload.
 
 use std::fmt;

@@ -1,7 +1,7 @@
-//! Connections that wait for their client: for the head of a request, or for a login. Where there are too many of them, or
-//! their unfinished heads take too much, or another connection needs a place and all are taken, the one of the address
-//! that has most that has waited for longest goes. Knows neither HTTP nor STOMP; a connection says how it stands, and
-//! hears that it has to go.
+//! Connections that wait for their client: for a request head, or for a login. If there are too many of them, if their
+//! incomplete heads take too much memory, or if another connection needs a place and none is free, the oldest connection of
+//! the address with the most connections is closed. Knows neither HTTP nor STOMP; a connection reports its state, and is
+//! told to close.
 
 use std::future::poll_fn;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! The connection that a request came on. The listener attaches it to every request; a WebSocket takes it over. Knows no
+//! The connection of a request. The listener attaches it to every request; a WebSocket takes it over. Knows no
 //! socket.
 
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! The socket of a WebSocket, with or without TLS, as `delivery/` and the session's task share it: one descriptor, written
-//! by one of the two at a time (see `delivery/outbox`). **Whoever writes encrypts**, so that a shard stays the one writer.
+//! The socket of a WebSocket, with or without TLS, shared by `delivery/` and the session's task: one descriptor, with
+//! one writer at a time (see `delivery/outbox`). **The writer encrypts**, so that a shard remains the only writer.
 //! Knows no frame and no HTTP.
 
 use std::cell::RefCell;

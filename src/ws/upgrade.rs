@@ -1,6 +1,6 @@
-//! From a request to a bare socket: the checks of the handshake, fastwebsockets' 101, and the TCP connection taken
-//! out of hyper and tokio. Of STOMP it knows only the names of the sub-protocols; it does not know what is done with
-//! the connection.
+//! From a request to a bare socket: the checks of the handshake, fastwebsockets' 101, and taking the TCP connection
+//! out of hyper and tokio. It only knows the names of STOMP's sub-protocols, and not how the connection is used
+//! afterwards.
 
 use std::io;
 use std::net::IpAddr;

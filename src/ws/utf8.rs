@@ -1,5 +1,5 @@
-//! Checks a text message that arrives in fragments for UTF-8, piece by piece (RFC 6455 section 8.1). Pure; keeps at
-//! most the 3 bytes of a character that a fragment cut.
+//! Checks the UTF-8 of a text message that arrives in fragments, piece by piece (RFC 6455 section 8.1). Pure; keeps at
+//! most 3 bytes, of a character split between fragments.
 
 /// A text message is not UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

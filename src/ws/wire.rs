@@ -1,5 +1,5 @@
-//! A connection as long as hyper has it: tokio's TCP stream, with or without TLS. Knows no HTTP. A WebSocket takes the socket
-//! out, with its TLS.
+//! A connection while hyper uses it: tokio's TCP stream, with or without TLS. Knows no HTTP. For a WebSocket, the socket is
+//! taken out, with its TLS.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};

@@ -1,4 +1,4 @@
-//! The task's half of the writing: what waits in an outbox, whenever the socket takes more. Knows no frame.
+//! The task's part of the writing: writes what waits in an outbox whenever the socket accepts more. Knows no frame.
 
 use std::future::poll_fn;
 use std::io;
