@@ -152,8 +152,12 @@ pub(crate) fn routes(base: &str, page: Page) -> Router {
     };
     const HTML: &str = "text/html; charset=utf-8";
     // It talks to Herald alone, wherever the page's users sign in.
+    // Its links are relative to its address, which has no slash at its end.
     let docs_page = |content: Option<Bytes>| {
-        content.map_or_else(Router::new, |content| file("/docs", HTML, content, policy(None)))
+        content.map_or_else(Router::new, |content| {
+            let slash = get(async || Redirect::permanent("../docs"));
+            file("/docs", HTML, content, policy(None)).route(&format!("{base}/docs/"), slash)
+        })
     };
     let (mut routes, assets, policy) = match page {
         Page::Built {

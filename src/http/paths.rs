@@ -1,5 +1,5 @@
-//! What is said of a path that is no route: that it is one without the slash at its end, or on the other port. Knows the
-//! routes by their patterns alone.
+//! What is said of a path that is no route: that it is one without the slash at its end, with one slash where it has several, below
+//! `http.base_path`, or on the other port. Knows the routes by their patterns alone.
 
 use utoipa::openapi::OpenApi;
 
@@ -29,15 +29,26 @@ impl Paths {
 
     /// The answer for `path`, which is no route here.
     pub(crate) fn unknown(&self, path: &str) -> ApiError {
-        let below = path.strip_prefix(&self.base).unwrap_or(path);
         let has = |patterns: &[String], path: &str| patterns.iter().any(|pattern| fits(pattern, path));
+        let below = path.strip_prefix(&self.base).unwrap_or(path);
         let trimmed = below.trim_end_matches('/');
         if trimmed != below && has(&self.here, trimmed) {
             return Self::without_slash();
         }
-        ApiError::NotFound(match has(&self.elsewhere, trimmed) {
-            true => format!("no such path on this port: it stands on {}", self.other),
-            false => "no such path; /api/openapi.json lists them".into(),
+        if has(&self.elsewhere, trimmed) {
+            let detail = format!("no such path on this port: it stands on {}", self.other);
+            return ApiError::NotFound(detail);
+        }
+        let base = &self.base;
+        if has(&self.here, trimmed) {
+            return ApiError::NotFound(format!("no such path: it stands below {base} (http.base_path)"));
+        }
+        let single = single_slashes(path);
+        let below = single.strip_prefix(base.as_str()).unwrap_or(&single);
+        let trimmed = below.trim_end_matches('/');
+        ApiError::NotFound(match has(&self.here, trimmed) || has(&self.elsewhere, trimmed) {
+            true => "no such path: it has a slash too many, // where / stands".into(),
+            false => format!("no such path; {base}/api/openapi.json lists them"),
         })
     }
 
@@ -45,6 +56,17 @@ impl Paths {
     pub(crate) fn without_slash() -> ApiError {
         ApiError::NotFound("no such path: it stands without the slash at its end".into())
     }
+}
+
+/// `path` with one slash wherever it has several in a row.
+fn single_slashes(path: &str) -> String {
+    let mut single = String::with_capacity(path.len());
+    for part in path.split_inclusive('/') {
+        if part != "/" || single.is_empty() {
+            single.push_str(part);
+        }
+    }
+    single
 }
 
 /// Whether the router's `pattern` takes `path`.
@@ -66,6 +88,20 @@ fn fits(pattern: &str, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_slashes_become_one() {
+        for (path, expected) in [
+            ("", ""),
+            ("/", "/"),
+            ("///", "/"),
+            ("/a/b", "/a/b"),
+            ("//a//b//", "/a/b/"),
+            ("a///b", "a/b"),
+        ] {
+            assert_eq!(single_slashes(path), expected, "{path}");
+        }
+    }
 
     #[test]
     fn patterns_take_what_the_router_takes() {

@@ -177,6 +177,71 @@ async fn no_route_stands_with_a_slash_at_its_end() {
 }
 
 #[tokio::test]
+async fn a_slash_too_many_and_a_base_path_too_few_are_said() {
+    for base in ["", "/backend"] {
+        let config = Config {
+            base_path: base.parse().unwrap(),
+            ..Config::default()
+        };
+        let fixture = Fixture::new(Access::Open, &config);
+        for (method, path) in ROUTES {
+            let path = filled(path);
+            let inside = path.replacen("/", "//", 3);
+            for uri in [
+                format!("/{base}{path}"),
+                format!("{base}/{path}"),
+                format!("{base}{inside}/"),
+            ] {
+                let answer = request(&fixture, method, &uri).await;
+                assert_eq!(answer.status, 404, "{method} {uri}");
+                assert_eq!(
+                    answer.json()["detail"],
+                    "no such path: it has a slash too many, // where / stands",
+                    "{method} {uri}"
+                );
+            }
+            if !base.is_empty() {
+                let answer = request(&fixture, method, &path).await;
+                assert_eq!(answer.status, 404, "{method} {path}");
+                assert_eq!(
+                    answer.json()["detail"],
+                    "no such path: it stands below /backend (http.base_path)",
+                    "{method} {path}"
+                );
+            }
+        }
+        assert!(published(&fixture).is_empty());
+        for uri in ["//nothing", "/nothing//else", "/nothing"] {
+            let answer = request(&fixture, "get", uri).await;
+            assert_eq!(
+                answer.json()["detail"],
+                format!("no such path; {base}/api/openapi.json lists them"),
+                "{uri}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_docs_stand_without_a_slash_and_one_leads_there() {
+    for base in ["", "/backend"] {
+        let config = Config {
+            base_path: base.parse().unwrap(),
+            ..Config::default()
+        };
+        let fixture = Fixture::new(Access::Open, &config);
+        let answer = fixture.get(&format!("{base}/docs/"), "").await;
+        // Relative: a proxy in front may have taken a prefix off.
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("location")),
+            (308, "../docs"),
+            "{base}"
+        );
+        assert_eq!(fixture.get(&format!("{base}/docs"), "").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn what_stands_on_the_other_port_is_said_to() {
     for base in ["", "/backend"] {
         let config = Config {
