@@ -1,6 +1,8 @@
 //! Destinations: what a client, a backend or a bus subject names, parsed and validated in one place (docs/stomp.md).
 //! Knows nothing of permissions, of STOMP frames or of NATS subjects.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::principal::UserName;
@@ -110,12 +112,12 @@ impl Prefixes {
             .find_map(|prefix| path.after(prefix))
         {
             Some(path) => Ok(Destination::Application(path)),
-            None => Err(self.unknown(
+            None => Err(DestinationError::UnknownPrefix(list(
                 self.broadcast_prefixes
                     .iter()
                     .chain(&self.application_prefixes)
                     .chain([&self.user_prefix]),
-            )),
+            ))),
         }
     }
 
@@ -123,10 +125,17 @@ impl Prefixes {
     pub fn broadcast(&self, text: &str) -> Result<Target, DestinationError> {
         let path = Path::parse(text)?;
         if self.is_broadcast(&path) {
-            Ok(Target::Broadcast(path))
-        } else {
-            Err(self.unknown(self.broadcast_prefixes.iter()))
+            return Ok(Target::Broadcast(path));
         }
+        let is_below = |prefix: &&Path| path == **prefix || path.after(prefix).is_some();
+        if is_below(&&self.user_prefix) {
+            return Err(DestinationError::NoUser(Arc::clone(&self.user_prefix.0)));
+        }
+        let expected = || list(self.broadcast_prefixes.iter());
+        Err(match self.application_prefixes.iter().find(is_below) {
+            Some(prefix) => DestinationError::Application(Arc::clone(&prefix.0), expected()),
+            None => DestinationError::UnknownPrefix(expected()),
+        })
     }
 
     /// The target of a backend's notification to `user`: `/queue/orders`, or the same as `/user/queue/orders`.
@@ -144,11 +153,12 @@ impl Prefixes {
             .iter()
             .any(|prefix| path.after(prefix).is_some())
     }
+}
 
-    fn unknown<'a>(&self, expected: impl Iterator<Item = &'a Path>) -> DestinationError {
-        let list: Vec<String> = expected.map(|prefix| format!("{prefix}/")).collect();
-        DestinationError::UnknownPrefix(list.join(", ").into())
-    }
+/// Prefixes in words.
+fn list<'a>(prefixes: impl Iterator<Item = &'a Path>) -> Arc<str> {
+    let list: Vec<String> = prefixes.map(|prefix| format!("{prefix}/")).collect();
+    list.join(", ").into()
 }
 
 #[cfg(test)]
@@ -196,10 +206,24 @@ mod tests {
         let prefixes = Prefixes::default();
         let alice = UserName::parse("alice").unwrap();
         assert!(prefixes.broadcast("/queue/x").is_ok());
-        assert!(matches!(
-            prefixes.broadcast("/user/x"),
-            Err(DestinationError::UnknownPrefix(_))
-        ));
+        for (text, words) in [
+            (
+                "/user/x",
+                "a destination below /user/ is a user's own, and nothing here names the user",
+            ),
+            (
+                "/user",
+                "a destination below /user/ is a user's own, and nothing here names the user",
+            ),
+            (
+                "/app/x",
+                "a destination below /app/ is for what clients SEND; a broadcast's begins with one of /queue/, /topic/",
+            ),
+            ("/users/x", "a destination begins with one of /queue/, /topic/"),
+            ("/queue", "a destination begins with one of /queue/, /topic/"),
+        ] {
+            assert_eq!(prefixes.broadcast(text).unwrap_err().to_string(), words, "{text}");
+        }
         assert_eq!(
             prefixes.user("/queue/x", alice.clone()),
             prefixes.user("/user/queue/x", alice)

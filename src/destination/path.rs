@@ -39,6 +39,10 @@ pub enum DestinationError {
     Pattern,
     /// No configured prefix matches. Holds the prefixes that are configured.
     UnknownPrefix(Arc<str>),
+    /// A user's own destination where nobody says whose. Holds the prefix.
+    NoUser(Arc<str>),
+    /// An application destination where a broadcast's is expected. Holds its prefix, and those of broadcasts.
+    Application(Arc<str>, Arc<str>),
     /// One of Herald's own destinations, which nobody else publishes to.
     Reserved,
 }
@@ -60,9 +64,18 @@ impl fmt::Display for DestinationError {
                 f.write_str("a destination has no control, bidirectional or invisible characters")
             }
             Self::Dots => f.write_str("a destination has no segment '.' or '..'"),
-            Self::Pattern => f.write_str("a destination has no segment '*' or '**'"),
+            Self::Pattern => f.write_str(
+                "a destination has no segment '*' or '**': there are no wildcards, name each destination",
+            ),
             Self::Reserved => f.write_str("a destination below /queue/herald/ of a user, or /herald/ of an application, is Herald's own"),
             Self::UnknownPrefix(expected) => write!(f, "a destination begins with one of {expected}"),
+            Self::NoUser(prefix) => {
+                write!(f, "a destination below {prefix}/ is a user's own, and nothing here names the user")
+            }
+            Self::Application(prefix, expected) => write!(
+                f,
+                "a destination below {prefix}/ is for what clients SEND; a broadcast's begins with one of {expected}"
+            ),
         }
     }
 }

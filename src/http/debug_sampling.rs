@@ -21,7 +21,7 @@ use super::json;
 use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
-use super::whole::Number;
+use super::whole;
 use crate::control::debug_sampling::{tell_all, what};
 use crate::control::session_user::{FindSession, OfSession};
 use crate::principal::UserName;
@@ -39,15 +39,9 @@ pub(crate) struct DebugRequest {
 }
 
 fn whole_minutes<'de, D: Deserializer<'de>>(json: D) -> Result<u32, D::Error> {
-    let minutes = Number::deserialize(json).ok();
-    minutes
-        .and_then(|Number(minutes)| u32::try_from(minutes).ok())
-        .filter(|minutes| *minutes <= DEBUG_MINUTES_MAX)
-        .ok_or_else(|| {
-            D::Error::custom(format_args!(
-                "must be a whole number from 0 to {DEBUG_MINUTES_MAX}"
-            ))
-        })
+    let expected = format!("a whole number from 0 to {DEBUG_MINUTES_MAX}");
+    let minutes = whole::required(json, 0..=u64::from(DEBUG_MINUTES_MAX), &expected)?;
+    u32::try_from(minutes).map_err(D::Error::custom)
 }
 
 /// Traces what a user sends, and what is sent on the user's own destinations, whatever the ratio, at every instance that is

@@ -17,7 +17,7 @@ use super::refusals;
 use crate::bus::Health;
 use crate::control::explain::{self as control, Explain};
 use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
-use crate::destination::Target;
+use crate::destination::{DestinationError, Target};
 use crate::principal::UserName;
 use crate::telemetry::audit::event::What;
 
@@ -131,7 +131,13 @@ pub(crate) async fn get_explain(
             prefixes.user(&question.destination, user)
         }
     };
-    let target = target.map_err(|error| ApiError::BadRequest(format!("destination: {error}")))?;
+    let target = target.map_err(|error| {
+        let missing = match &error {
+            DestinationError::NoUser(_) => ": add &user=…",
+            _ => "",
+        };
+        ApiError::BadRequest(format!("destination: {error}{missing}"))
+    })?;
     deed.is(about(&target));
     Ok(Json(explain(&api, &target).await))
 }

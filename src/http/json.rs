@@ -139,11 +139,34 @@ fn words(text: &str, name: &str, is_data: bool) -> String {
             None => format!("unknown field; known are {}", known.join(", ")),
         };
     }
-    match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "must be a whole number".into(),
-        "a boolean" => "must be true or false".into(),
-        other => format!("must be {}", other.replace('`', "\"")),
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number".into(),
+        "a boolean" => "true or false".into(),
+        "a sequence" => "an array".into(),
+        "a map" => "an object".into(),
+        other => other.replace('`', "\""),
+    };
+    match kind_given(text).filter(|kind| !(*kind == "a number" && expected.contains("number"))) {
+        Some(kind) => format!("must be {expected}, not {kind}"),
+        None => format!("must be {expected}"),
     }
+}
+
+/// What kind of value serde found in `text` instead of another kind. The value itself is not repeated.
+fn kind_given(text: &str) -> Option<&'static str> {
+    let found = text.strip_prefix("invalid type: ")?;
+    let kinds = [
+        ("string ", "a string"),
+        ("integer ", "a number"),
+        ("floating point ", "a number"),
+        ("boolean ", "true or false"),
+        ("null", "null"),
+        ("sequence", "an array"),
+        ("map", "an object"),
+    ];
+    kinds
+        .iter()
+        .find_map(|(begin, kind)| found.starts_with(begin).then_some(*kind))
 }
 
 /// The name in `text`, which consists of `before`, the name and a back-quote. The name is a field of the type.
@@ -203,7 +226,12 @@ mod tests {
         check("{}", "/destination", "is required");
         check("[\"u\"]", "", "must be an object");
         check("7", "", "must be an object");
-        check(r#"{"user":["SECRET"]}"#, "/user", "must be a string");
+        check(
+            r#"{"user":["SECRET"]}"#,
+            "/user",
+            "must be a string, not an array",
+        );
+        check(r#"{"user":7}"#, "/user", "must be a string, not a number");
         check(
             r#"{"user":"\ud800"}"#,
             "/user",
@@ -212,7 +240,7 @@ mod tests {
         check(
             r#"{"ttl_ms":"SECRET, expected x"}"#,
             "/ttl_ms",
-            "must be a whole number",
+            "must be a whole number, not a string",
         );
         check(r#"{"ttl_ms":1.5}"#, "/ttl_ms", "must be a whole number");
         check(
@@ -220,16 +248,40 @@ mod tests {
             "/ttl_ms",
             "cannot be read: number out of range",
         );
-        check(r#"{"urgent":1}"#, "/urgent", "must be true or false");
+        check(
+            r#"{"urgent":1}"#,
+            "/urgent",
+            "must be true or false, not a number",
+        );
+        check(
+            r#"{"urgent":"true"}"#,
+            "/urgent",
+            "must be true or false, not a string",
+        );
+        check(
+            r#"{"destination":null}"#,
+            "/destination",
+            "must be a string, not null",
+        );
+        check(
+            r#"{"destination":{"a":"SECRET"}}"#,
+            "/destination",
+            "must be a string, not an object",
+        );
+        check(r#"{"tags":true}"#, "/tags", "must be an array, not true or false");
         check(r#"{"kind":"SECRET"}"#, "/kind", "must be \"own\" or \"all\"");
         check(
             r#"{"tags":[{},{"a/b~":7}]}"#,
             "/tags/1/a~1b~0",
-            "must be a string",
+            "must be a string, not a number",
         );
         check(r#"{"user":"a","user":"b"}"#, "", "must not have \"user\" twice");
         let long = format!(r#"{{"tags":[{{"{}":7}}]}}"#, "x".repeat(1_000));
-        check(&long, &format!("/tags/0/{}", "x".repeat(64)), "must be a string");
+        check(
+            &long,
+            &format!("/tags/0/{}", "x".repeat(64)),
+            "must be a string, not a number",
+        );
     }
 
     #[test]

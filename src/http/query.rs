@@ -1,16 +1,19 @@
-//! What a query may hold: a parameter that a route does not take, that is given twice or that cannot be read is refused, for all
-//! routes in one place. `?dryrun=true` would otherwise publish. Knows the routes by their descriptions alone.
+//! What a query may hold: a parameter that a route does not take, that is given twice, that cannot be read or that is not of its
+//! kind is refused, for all routes in one place. `?dryrun=true` would otherwise publish. Knows the routes by their descriptions alone.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
+use serde_json::Value;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::{OpenApi, RefOr};
 
 use super::error::ApiError;
 use super::json::nearest;
 use super::percent::decode;
+use super::whole;
 
 /// The replaced service ignored what it did not know, and so does this route of its.
 const TAKES_ANYTHING: &str = "/api/v1/message";
@@ -19,7 +22,68 @@ const NAME_MAX_CHARS: usize = 64;
 
 /// The query parameters of each route, by method and pattern.
 #[derive(Debug, Default)]
-pub(crate) struct Queries(HashMap<(Method, String), Vec<String>>);
+pub(crate) struct Queries(HashMap<(Method, String), Vec<Parameter>>);
+
+/// A parameter of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parameter {
+    name: String,
+    kind: Kind,
+}
+
+/// What a parameter's value may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Whole(RangeInclusive<u64>),
+    /// One of these.
+    OneOf(Vec<String>),
+    /// Any text: its route has the rules.
+    Text,
+}
+
+impl Kind {
+    /// As `schema` says.
+    fn of(schema: &Value) -> Self {
+        let is = |name: &str| {
+            let kind = &schema["type"];
+            kind == name
+                || kind
+                    .as_array()
+                    .is_some_and(|kinds| kinds.iter().any(|one| one == name))
+        };
+        let bound = |name: &str, default: u64| schema[name].as_f64().map_or(default, |bound| bound as u64);
+        let texts = |values: &[Value]| {
+            let texts = values.iter().filter_map(|one| one.as_str().map(str::to_owned));
+            texts.collect()
+        };
+        match schema["enum"].as_array() {
+            Some(values) => Self::OneOf(texts(values)),
+            None if is("boolean") => Self::Flag,
+            None if is("integer") => Self::Whole(bound("minimum", 0)..=bound("maximum", u64::MAX)),
+            None => Self::Text,
+        }
+    }
+
+    /// What it must be, unless `value` is of it.
+    fn refuses(&self, value: &str) -> Option<String> {
+        match self {
+            Self::Text => None,
+            Self::Flag => (!matches!(value, "true" | "false")).then(|| "true or false".into()),
+            Self::Whole(range) => {
+                let fits = whole::parse(value).is_some_and(|number| range.contains(&number));
+                (!fits).then(|| match (*range.start(), *range.end()) {
+                    (0, u64::MAX) => "a whole number".into(),
+                    (least, u64::MAX) => format!("a whole number, at least {least}"),
+                    (least, most) => format!("a whole number from {least} to {most}"),
+                })
+            }
+            Self::OneOf(values) => (!values.iter().any(|one| one == value)).then(|| values.join(" or ")),
+        }
+    }
+}
 
 impl Queries {
     /// As `documents` describe their routes.
@@ -62,30 +126,39 @@ pub(crate) fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Oper
     .filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }
 
-fn parameters(operation: &Operation) -> Vec<String> {
+fn parameters(operation: &Operation) -> Vec<Parameter> {
     let all = operation.parameters.iter().flatten().filter_map(|one| match one {
         RefOr::T(parameter) => Some(parameter),
         RefOr::Ref(_) => None,
     });
     all.filter(|parameter| parameter.parameter_in == ParameterIn::Query)
-        .map(|parameter| parameter.name.clone())
+        .map(|parameter| Parameter {
+            name: parameter.name.clone(),
+            // A schema that cannot be written is one that says nothing.
+            kind: Kind::of(&serde_json::to_value(&parameter.schema).unwrap_or_default()),
+        })
         .collect()
 }
 
-/// Whether `query` has nothing but `known` parameters, each once, in readable text.
-fn check(query: &str, known: &[String]) -> Result<(), ApiError> {
-    let mut seen: Vec<String> = Vec::new();
+/// Whether `query` has nothing but `known` parameters, each once, in readable text and of its kind.
+fn check(query: &str, known: &[Parameter]) -> Result<(), ApiError> {
+    let mut seen: Vec<&str> = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decode(&name.replace('+', " "), "query")?;
-        if !known.contains(&name) {
+        let Some(Parameter { name, kind }) = known.iter().find(|one| one.name == name) else {
             return Err(unknown(&name, known));
-        }
+        };
         // The value is read again by whom it is for, who would take what is not UTF-8 for another text.
-        decode(value, "query")?;
-        if seen.contains(&name) {
+        let value = decode(&value.replace('+', " "), "query")?;
+        if seen.contains(&&**name) {
             return Err(ApiError::BadRequest(format!(
                 "the query parameter {name} is given twice"
+            )));
+        }
+        if let Some(expected) = kind.refuses(&value) {
+            return Err(ApiError::BadRequest(format!(
+                "the query parameter {name} must be {expected}; nothing was done"
             )));
         }
         seen.push(name);
@@ -93,8 +166,8 @@ fn check(query: &str, known: &[String]) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn unknown(name: &str, known: &[String]) -> ApiError {
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+fn unknown(name: &str, known: &[Parameter]) -> ApiError {
+    let names: Vec<&str> = known.iter().map(|one| &*one.name).collect();
     let shown: String = name.chars().take(NAME_MAX_CHARS).collect();
     let known = match names.is_empty() {
         true => "this route takes none".to_owned(),
@@ -113,7 +186,10 @@ mod tests {
 
     #[test]
     fn a_query_has_known_parameters_once_each() {
-        let known = ["dry_run".to_owned(), "atomic".to_owned()];
+        let known = ["dry_run", "atomic"].map(|name| Parameter {
+            name: name.into(),
+            kind: Kind::Text,
+        });
         let detail = |query: &str| match check(query, &known) {
             Ok(()) => String::new(),
             Err(ApiError::BadRequest(detail)) => detail,
@@ -167,5 +243,46 @@ mod tests {
             none,
             format!("unknown query parameter {name:?}; this route takes none; nothing was done")
         );
+    }
+
+    #[test]
+    fn a_value_is_of_its_kind() {
+        let kind = |schema: &str| Kind::of(&serde_json::from_str(schema).unwrap());
+        let flag = kind(r#"{"type":"boolean"}"#);
+        let whole = kind(r#"{"type":["integer","null"],"minimum":1,"maximum":30.0}"#);
+        let any = kind(r#"{"type":"integer"}"#);
+        let one_of = kind(r#"{"type":"string","enum":["own","all"]}"#);
+        let text = kind(r#"{"type":["string","null"]}"#);
+        for (kind, value, expected) in [
+            (&flag, "true", None),
+            (&flag, "false", None),
+            (&flag, "1", Some("true or false")),
+            (&flag, "True", Some("true or false")),
+            (&flag, "", Some("true or false")),
+            (&whole, "30", None),
+            (&whole, "1.0", None),
+            (&whole, "0", Some("a whole number from 1 to 30")),
+            (&whole, "31", Some("a whole number from 1 to 30")),
+            (&whole, "1m", Some("a whole number from 1 to 30")),
+            (&any, "0", None),
+            (&any, "-1", Some("a whole number")),
+            (&one_of, "own", None),
+            (&one_of, "Own", Some("own or all")),
+            (&text, "1", None),
+            (&text, "", None),
+        ] {
+            assert_eq!(kind.refuses(value).as_deref(), expected, "{kind:?} {value}");
+        }
+        let known = Parameter {
+            name: "dry_run".into(),
+            kind: flag,
+        };
+        assert_eq!(
+            check("dry_run=SECRET", std::slice::from_ref(&known)),
+            Err(ApiError::BadRequest(
+                "the query parameter dry_run must be true or false; nothing was done".into()
+            ))
+        );
+        assert_eq!(check("dry_run=tru%65", &[known]), Ok(()));
     }
 }

@@ -2,39 +2,84 @@
 //! field.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// The first number above all of `u64`, which a float can be.
 const ABOVE: f64 = 18_446_744_073_709_551_616.0;
 
-struct Whole;
+/// A number of `range`, or of none but `null`.
+struct Whole<'a> {
+    range: RangeInclusive<u64>,
+    expected: &'a str,
+    nullable: bool,
+}
 
-impl Visitor<'_> for Whole {
-    type Value = u64;
+impl Visitor<'_> for Whole<'_> {
+    type Value = Option<u64>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number")
+        f.write_str(self.expected)
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<u64, E> {
-        Ok(number)
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Option<u64>, E> {
+        match self.range.contains(&number) {
+            true => Ok(Some(number)),
+            false => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Option<u64>, E> {
+        Err(E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Option<u64>, E> {
         match number.fract() == 0.0 && (0.0..ABOVE).contains(&number) {
-            true => Ok(number as u64),
-            false => Err(E::custom("must be a whole number")),
+            true => self.visit_u64(number as u64),
+            false => Err(E::invalid_value(Unexpected::Float(number), &self)),
+        }
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Option<u64>, E> {
+        match self.nullable {
+            true => Ok(None),
+            false => Err(E::invalid_type(Unexpected::Unit, &self)),
         }
     }
 }
 
-/// Reads a whole number of JSON.
+/// Reads a whole number of JSON that is in `range`, which `expected` says in words. `null` counts as absent.
 ///
 /// # Errors
-/// It is none, negative, or above `u64`.
-fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    from.deserialize_any(Whole)
+/// It is none, or outside of the range.
+pub(crate) fn optional<'de, D: Deserializer<'de>>(
+    from: D,
+    range: RangeInclusive<u64>,
+    expected: &str,
+) -> Result<Option<u64>, D::Error> {
+    from.deserialize_any(Whole {
+        range,
+        expected,
+        nullable: true,
+    })
+}
+
+/// The same, where `null` is refused.
+///
+/// # Errors
+/// It is none, or outside of the range.
+pub(crate) fn required<'de, D: Deserializer<'de>>(
+    from: D,
+    range: RangeInclusive<u64>,
+    expected: &str,
+) -> Result<u64, D::Error> {
+    let number = from.deserialize_any(Whole {
+        range,
+        expected,
+        nullable: false,
+    })?;
+    number.ok_or_else(|| D::Error::invalid_type(Unexpected::Unit, &expected))
 }
 
 /// A whole number of JSON.
@@ -43,7 +88,7 @@ pub(crate) struct Number(pub u64);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        whole(from).map(Self)
+        required(from, 0..=u64::MAX, "a whole number").map(Self)
     }
 }
 
@@ -96,8 +141,8 @@ mod tests {
             ("null", None),
             ("[]", None),
         ] {
-            let read = whole(&mut serde_json::Deserializer::from_str(text));
-            assert_eq!(read.ok(), expected, "{text}");
+            let read: Result<Number, _> = serde_json::from_str(text);
+            assert_eq!(read.ok(), expected.map(Number), "{text}");
         }
         for (text, expected) in [
             ("23", Some(23)),

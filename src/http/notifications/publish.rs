@@ -103,9 +103,13 @@ pub(crate) async fn post_notifications(
 ) -> Result<Response, ApiError> {
     let (dry_run, atomic) = match options {
         Ok(Query(Options { dry_run, atomic })) if !(dry_run && atomic) => (dry_run, atomic),
-        _ => {
+        Ok(_) => {
+            let detail = "dry_run and atomic exclude each other; nothing was published";
+            return Err(ApiError::BadRequest(detail.into()));
+        }
+        Err(_) => {
             let detail =
-                "the query takes dry_run or atomic, which must be true or false; nothing was published";
+                "the query parameters dry_run and atomic must be true or false; nothing was published";
             return Err(ApiError::BadRequest(detail.into()));
         }
     };

@@ -246,7 +246,13 @@ fn agreed(
 ) -> Result<Target, ApiError> {
     let Query(Named { destination: named }) =
         query.map_err(|_| ApiError::BadRequest("the query cannot be read".into()))?;
-    let illegal = |error: DestinationError| ApiError::BadRequest(error.to_string());
+    let illegal = |error: DestinationError| {
+        let instead = match &error {
+            DestinationError::NoUser(_) => ": POST /api/v1/users/{user}/queue/orders names one",
+            _ => "",
+        };
+        ApiError::BadRequest(format!("{error}{instead}"))
+    };
     let read = |text: &str| target(text).map_err(illegal);
     match (in_path.map(destination).transpose()?, named) {
         (Some(path), None) => read(&path),

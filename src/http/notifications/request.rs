@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use utoipa::openapi::{ArrayBuilder, OneOfBuilder, Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::destination::{Prefixes, Target};
+use crate::destination::{DestinationError, Prefixes, Target};
 use crate::envelope::{CollapseKey, HeaderLimits, Headers, MessageId};
 use crate::http::error::ApiError;
 use crate::http::json;
-use crate::http::whole::Number;
+use crate::http::whole;
 use crate::limit::Limit;
 use crate::principal::{UserName, UserNameError};
 
@@ -183,12 +183,9 @@ fn checked<'de, D: Deserializer<'de>, T>(
 }
 
 fn ttl_ms<'de, D: Deserializer<'de>>(json: D) -> Result<Option<NonZeroU64>, D::Error> {
-    let wrong = || D::Error::custom("must be a whole number of milliseconds, at least 1");
-    match Option::<Number>::deserialize(json) {
-        Ok(None) => Ok(None),
-        Ok(Some(Number(ms))) => NonZeroU64::new(ms).map(Some).ok_or_else(wrong),
-        Err(_) => Err(wrong()),
-    }
+    let expected = "a whole number of milliseconds, at least 1";
+    let ms = whole::optional(json, 1..=u64::MAX, expected)?;
+    Ok(ms.and_then(NonZeroU64::new))
 }
 
 /// Splits a body into its notifications.
@@ -219,8 +216,14 @@ pub(crate) fn parse(text: &str, at: &str, rules: Rules<'_>) -> Result<Notificati
     let request: NotificationRequest<'_> = json::object(text, at)?;
     let users = users(request.user, request.users, at)?;
     let destination = &*request.destination;
-    let illegal = |error: crate::destination::DestinationError| {
-        ApiError::invalid(format!("{at}/destination"), error.to_string())
+    let illegal = |error: DestinationError| {
+        let beside = match &error {
+            DestinationError::NoUser(_) => {
+                ": put \"user\" beside it, as in {\"destination\":\"/queue/orders\",\"user\":\"alice\",…}"
+            }
+            _ => "",
+        };
+        ApiError::invalid(format!("{at}/destination"), format!("{error}{beside}"))
     };
     let targets = match users {
         None => vec![rules.prefixes.broadcast(destination).map_err(illegal)?],

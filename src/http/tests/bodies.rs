@@ -160,6 +160,76 @@ async fn notifications() {
 }
 
 #[tokio::test]
+async fn words_say_what_was_expected_and_how_to_write_it() {
+    let fixture = Fixture::open();
+    for (member, detail) in [
+        (
+            r#""ttl_ms":"60000""#,
+            "must be a whole number of milliseconds, at least 1, not a string",
+        ),
+        (
+            r#""ttl_ms":0"#,
+            "must be a whole number of milliseconds, at least 1",
+        ),
+        (
+            r#""ttl_ms":-1"#,
+            "must be a whole number of milliseconds, at least 1",
+        ),
+        (r#""user":7"#, "must be a string, not a number"),
+        (r#""user":null"#, "must be a string, not null"),
+        (r#""users":"anna""#, "must be an array, not a string"),
+        (r#""headers":[]"#, "must be an object of strings, not an array"),
+        (r#""headers":{"n":7}"#, "must be a string, not a number"),
+    ] {
+        let body = format!(r#"{{"destination":"/queue/x","payload":1,{member}}}"#);
+        let answer = fixture.post(NOTIFICATIONS, body).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["detail"]),
+            (400, &json!(detail))
+        );
+    }
+    for (destination, detail) in [
+        (
+            "/user/queue/orders",
+            "a destination below /user/ is a user's own, and nothing here names the user: put \"user\" beside it, as in \
+             {\"destination\":\"/queue/orders\",\"user\":\"alice\",…}",
+        ),
+        (
+            "/app/orders",
+            "a destination below /app/ is for what clients SEND; a broadcast's begins with one of /queue/, /topic/",
+        ),
+        (
+            "/queue/*",
+            "a destination has no segment '*' or '**': there are no wildcards, name each destination",
+        ),
+    ] {
+        let body = format!(r#"{{"destination":"{destination}","payload":1}}"#);
+        let answer = fixture.post(NOTIFICATIONS, body).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["detail"]),
+            (400, &json!(detail))
+        );
+    }
+    let request = Request::put("/api/v1/debug/users/u")
+        .header("content-type", "application/json")
+        .header("authorization", "Bearer admin");
+    let answer = fixture
+        .send(request.body(r#"{"minutes":"5"}"#.into()).unwrap())
+        .await;
+    assert_eq!(
+        answer.json()["detail"],
+        "must be a whole number from 0 to 60, not a string"
+    );
+    let explained = fixture
+        .get("/api/v1/explain?destination=/user/queue/x", "admin")
+        .await;
+    assert_eq!(
+        explained.json()["detail"],
+        "destination: a destination below /user/ is a user's own, and nothing here names the user: add &user=…"
+    );
+}
+
+#[tokio::test]
 async fn a_misspelt_field_is_refused_everywhere_but_in_a_chat_message() {
     let fixture = Fixture::open();
     let send = async |method: &str, path: &str, body: &str| {

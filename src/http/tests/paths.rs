@@ -67,6 +67,16 @@ async fn a_destination_that_is_missing_twofold_or_none_is_refused() {
         ("broadcast/queue%2F", "no empty segments"),
         ("broadcast/queue%2F..%2Fx", "no segment '.' or '..'"),
         ("broadcast/nowhere%2Fx", "begins with one of"),
+        ("broadcast/queue/*", "there are no wildcards"),
+        ("broadcast/app/x", "what clients SEND"),
+        (
+            "broadcast/user/queue/x",
+            "names the user: POST /api/v1/users/{user}/queue/orders names one",
+        ),
+        (
+            "broadcast?destination=/user/anna/queue/x",
+            "names the user: POST /api/v1/users/{user}/queue/orders names one",
+        ),
         ("users/anna", "the destination is missing"),
         (
             "users/anna/queue/x?destination=/queue/y",
@@ -156,6 +166,55 @@ async fn a_mistaken_parameter_publishes_nothing_and_says_what_was_meant() {
         202
     );
     assert_eq!(published(&fixture), ["/queue/message"]);
+}
+
+#[tokio::test]
+async fn a_parameter_of_the_wrong_kind_is_named_with_what_it_must_be() {
+    let fixture = Fixture::open();
+    for (method, uri, expected) in [
+        ("post", "notifications?dry_run=1", "dry_run must be true or false"),
+        ("post", "notifications?atomic=yes", "atomic must be true or false"),
+        ("post", "notifications?atomic", "atomic must be true or false"),
+        (
+            "delete",
+            "users/u/sessions?revoke=1",
+            "revoke must be true or false",
+        ),
+        (
+            "get",
+            "tap?seconds=SECRET",
+            "seconds must be a whole number from 1 to 30",
+        ),
+        (
+            "get",
+            "tap?seconds=31",
+            "seconds must be a whole number from 1 to 30",
+        ),
+        (
+            "post",
+            "instances/x/shed?share=20%25",
+            "share must be a whole number from 1 to 100",
+        ),
+        (
+            "get",
+            "revocations?limit=0",
+            "limit must be a whole number from 1 to 1000",
+        ),
+        (
+            "get",
+            "explain/permission?action=read&destination=/queue/x&user=u",
+            "action must be subscribe or send or publish",
+        ),
+    ] {
+        let answer = request(&fixture, method, &format!("/api/v1/{uri}")).await;
+        assert_eq!(answer.status, 400, "{uri}");
+        assert_eq!(
+            answer.json()["detail"],
+            format!("the query parameter {expected}; nothing was done"),
+            "{uri}"
+        );
+    }
+    assert!(published(&fixture).is_empty());
 }
 
 #[tokio::test]
