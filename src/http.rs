@@ -24,6 +24,7 @@ pub(crate) mod notifications;
 pub(crate) mod observe;
 pub(crate) mod openapi;
 pub(crate) mod origin;
+mod own_headers;
 pub(crate) mod page;
 mod paths;
 mod percent;

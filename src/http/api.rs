@@ -14,6 +14,7 @@ use super::body::{BodyReader, Buffered, Limit};
 use super::error::ApiError;
 use super::health::Readiness;
 use super::origin::Pages;
+use super::own_headers::OwnHeaders;
 use super::query::Queries;
 use crate::auth::Authenticator;
 use crate::bus::Bus;
@@ -85,7 +86,7 @@ pub(crate) struct Api {
     max_request_bytes: usize,
     base: String,
     /// What each route takes. Set as soon as all of them are known.
-    queries: OnceLock<Queries>,
+    takes: OnceLock<(Queries, OwnHeaders)>,
 }
 
 impl Api {
@@ -98,19 +99,21 @@ impl Api {
             refusals: SomePerSecond::default(),
             max_request_bytes: config.max_request_bytes.0,
             base: config.base_path.as_str().to_owned(),
-            queries: OnceLock::new(),
+            takes: OnceLock::new(),
         }
     }
 
-    /// From now on queries are refused that are not as `queries` says.
-    pub(super) fn takes(&self, queries: Queries) {
+    /// From now on requests are refused that are not as `queries` and `headers` say.
+    pub(super) fn takes(&self, queries: Queries, headers: OwnHeaders) {
         // Once for each router.
-        let _ = self.queries.set(queries);
+        let _ = self.takes.set((queries, headers));
     }
 
-    /// What is wrong with the query of `request`, if anything is.
-    pub(super) fn query_refusal(&self, request: &Request) -> Option<ApiError> {
-        self.queries.get()?.refusal(&self.base, request)
+    /// What is wrong with the query of `request` or with its headers of Herald's own, if anything is.
+    pub(super) fn refusal(&self, request: &Request) -> Option<ApiError> {
+        let (queries, headers) = self.takes.get()?;
+        let query = queries.refusal(&self.base, request);
+        query.or_else(|| headers.refusal(&self.base, request))
     }
 
     /// Reads the body of a JSON request.

@@ -111,11 +111,11 @@ async fn require(api: &Api, guard: Guard, mut request: Request, next: Next) -> R
     };
     let key = caller.key_name().cloned();
     let known = Known(caller.clone());
-    let query_refusal = || match guard {
+    let refusal = || match guard {
         Guard::Open | Guard::Metrics => None,
-        Guard::Publish | Guard::Read | Guard::Admin(_) => api.query_refusal(&request),
+        Guard::Publish | Guard::Read | Guard::Admin(_) => api.refusal(&request),
     };
-    let mut response = match origin::rebound(&api.pages, &request, &caller).or_else(query_refusal) {
+    let mut response = match origin::rebound(&api.pages, &request, &caller).or_else(refusal) {
         Some(error) => error.into_response(),
         None => {
             tracing::Span::current().record("caller", tracing::field::display(&caller));

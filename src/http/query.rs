@@ -16,7 +16,7 @@ use super::percent::decode;
 use super::whole;
 
 /// The replaced service ignored what it did not know, and so does this route of its.
-const TAKES_ANYTHING: &str = "/api/v1/message";
+pub(super) const TAKES_ANYTHING: &str = "/api/v1/message";
 /// The most characters of a parameter's name that an answer repeats.
 const NAME_MAX_CHARS: usize = 64;
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use utoipa::IntoResponses;
 use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::{Ref, RefOr};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, Ref, RefOr};
 
 /// A status, the last words of the problem's `type`, and when it is sent.
 type Row = (&'static str, &'static [&'static str], &'static str);
@@ -123,6 +125,26 @@ pub(crate) struct OfRevocation;
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
+/// The header that says what to do about a refusal with this `status`.
+fn header(status: &str) -> Option<(&'static str, Header)> {
+    let (name, kind, words) = match status {
+        "401" => (
+            "WWW-Authenticate",
+            Type::String,
+            "the credentials that are wanted; a page is asked for a Bearer alone",
+        ),
+        "429" | "503" => (
+            "Retry-After",
+            Type::Integer,
+            "seconds to wait before the next attempt",
+        ),
+        _ => return None,
+    };
+    let schema = ObjectBuilder::new().schema_type(kind).build();
+    let header = HeaderBuilder::new().schema(Some(schema)).description(Some(words));
+    Some((name, header.build()))
+}
+
 /// Of several rows with one status the last one holds.
 fn problems(rows: impl IntoIterator<Item = Row>) -> Responses {
     let problem = |(status, kinds, when): Row| {
@@ -131,9 +153,12 @@ fn problems(rows: impl IntoIterator<Item = Row>) -> Responses {
         let content = ContentBuilder::new().schema(Some(schema)).build();
         let response = ResponseBuilder::new()
             .description(format!("{}: {when}", kinds.join(", ")))
-            .content("application/problem+json", content)
-            .build();
-        (status.to_owned(), RefOr::T(response))
+            .content("application/problem+json", content);
+        let response = match header(status) {
+            Some((name, header)) => response.header(name, header),
+            None => response,
+        };
+        (status.to_owned(), RefOr::T(response.build()))
     };
     rows.into_iter().map(problem).collect()
 }

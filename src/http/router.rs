@@ -12,6 +12,7 @@ use super::api::{Api, State};
 use super::audit::Guard;
 use super::notifications::{message, publish, raw};
 use super::origin::cors;
+use super::own_headers::OwnHeaders;
 use super::paths::Paths;
 use super::query::Queries;
 use super::{
@@ -62,7 +63,8 @@ pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
             .split_for_parts()
     });
     let elsewhere = of_operators.as_ref().map(|(_, document)| document);
-    api.takes(Queries::of([Some(&document), elsewhere].into_iter().flatten()));
+    let documents = || [Some(&document), elsewhere].into_iter().flatten();
+    api.takes(Queries::of(documents()), OwnHeaders::of(documents()));
     let not_found = |paths: Paths| {
         let (api, paths) = (Arc::clone(&api), Arc::new(paths));
         move |request| observe::not_found(Arc::clone(&api), Arc::clone(&paths), request)

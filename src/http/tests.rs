@@ -36,6 +36,7 @@ mod audited;
 mod bodies;
 mod browsers;
 mod description;
+mod headers;
 mod paths;
 mod publishing;
 pub(super) mod recording_bus;

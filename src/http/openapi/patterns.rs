@@ -36,6 +36,15 @@ pub(super) fn any(in_path: bool) -> String {
     format!("^{slash}{segment}(?:/{segment}){{0,{below}}}$")
 }
 
+/// A JSON object of at most `most` texts in visible ASCII without escapes, which is what a header can have.
+pub(super) fn object_of_texts(most: usize) -> String {
+    let member = r#""[A-Za-z0-9._-]+":"[ !#-\[\]-~]*""#;
+    match most.checked_sub(1) {
+        None => r"^\{\}$".into(),
+        Some(more) => format!(r"^\{{(?:{member}(?:,{member}){{0,{more}}})?\}}$"),
+    }
+}
+
 /// `text` itself.
 fn literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len());
@@ -136,6 +145,27 @@ mod tests {
                 "{text}"
             );
             assert_eq!(any.is_match(&text), Path::parse(&text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_of_texts_is_json() {
+        for (most, text, fits) in [
+            (2, "{}", true),
+            (2, r#"{"kind":"order"}"#, true),
+            (2, r#"{"a":"x [y] z","b":""}"#, true),
+            (2, r#"{"a":"","b":"","c":""}"#, false),
+            (2, r#"{"a":7}"#, false),
+            (2, r#"{"a":"\"}"#, false),
+            (2, r#"{"":""}"#, false),
+            (2, r#"{"a":"",}"#, false),
+            (2, "[]", false),
+            (0, "{}", true),
+            (0, r#"{"a":""}"#, false),
+        ] {
+            assert_eq!(compiled(&object_of_texts(most)).is_match(text), fits, "{text}");
+            let read = serde_json::from_str::<std::collections::BTreeMap<String, String>>(text);
+            assert!(!fits || read.is_ok(), "{text}");
         }
     }
 

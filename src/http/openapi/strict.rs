@@ -19,6 +19,8 @@ pub(crate) struct Facts<'a> {
     pub anyone_publishes: bool,
 }
 
+/// The longest `Herald-Headers` in the document; `limits.header_bytes` has the last word.
+const HEADERS_MAX_BYTES: usize = 8_192;
 /// The identities that Herald gives: ULIDs.
 const ULID: &str = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$";
 /// A level, or levels of targets; of libraries no talkative ones.
@@ -241,6 +243,7 @@ fn describe(path: &str, operation: &mut Value, facts: &Facts<'_>) {
             "session" | "after" | "id" => (ULID.into(), 26),
             "Idempotency-Key" => ("^[!-~]{1,255}$".into(), 255),
             "Herald-Collapse" => ("^[!-~](?:[ -~]*[!-~])?$".into(), 128),
+            "Herald-Headers" => (patterns::object_of_texts(facts.headers), HEADERS_MAX_BYTES),
             _ => continue,
         };
         parameter["schema"] =

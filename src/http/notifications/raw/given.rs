@@ -18,8 +18,7 @@ pub(crate) const OWN: [HeaderName; 4] = [
     HeaderName::from_static("herald-headers"),
 ];
 
-/// The headers, as the OpenAPI document has them. `Herald-Headers` is described in words alone: generated clients cannot write JSON into
-/// a header.
+/// The headers, as the OpenAPI document has them. `Herald-Headers` is a text there: generated clients cannot write JSON into a header.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes what `Given` reads")]
@@ -33,6 +32,9 @@ pub(in crate::http) struct Described {
     /// A newer notification to the same destination with the same key takes its place while it waits for a slow reader.
     #[param(rename = "Herald-Collapse")]
     collapse: Option<String>,
+    /// The MESSAGE's own headers, after the filter: a JSON object of strings, as text.
+    #[param(rename = "Herald-Headers", example = r#"{"kind":"order"}"#)]
+    headers: Option<String>,
     /// A repeat with the same key is published once, for `history.duplicate_window`. Only where history keeps the destination.
     #[param(rename = "Idempotency-Key")]
     idempotency_key: Option<String>,
