@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::api::Api;
 
+mod examples;
 mod patterns;
 mod strict;
 
@@ -89,7 +90,7 @@ pub(crate) fn render(mut document: OpenApi, facts: &Facts<'_>) -> Rendered {
         .collect();
     let text = serde_json::to_value(&document).and_then(|mut document| {
         strict::make_strict(&mut document, facts);
-        serde_json::to_vec(&document)
+        serde_json::to_vec(&examples::InOrder(&document))
     });
     match text {
         Ok(text) => Rendered(text.into()),

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::examples;
 use super::patterns::{self, DECEPTIVE};
 use crate::auth::revoked::entry::ISSUER_MAX_BYTES;
 use crate::destination::{DESTINATION_MAX_BYTES, Prefixes, SEGMENT_MAX_BYTES};
@@ -47,6 +48,7 @@ pub(super) fn make_strict(document: &mut Value, facts: &Facts<'_>) {
     for (path, item) in paths.into_iter().flatten() {
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
             describe(path, operation, facts);
+            examples::add(path, operation, facts);
         }
     }
 }

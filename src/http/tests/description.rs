@@ -162,6 +162,46 @@ async fn schemes_schemas_and_references_are_whole() {
 }
 
 #[tokio::test]
+async fn what_is_tried_out_begins_with_what_herald_takes() {
+    let fixture = Fixture::open();
+    let answer = fixture.get("/api/openapi.json", "").await;
+    let (document, mut tried) = (answer.json(), 0);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let content = &operation["requestBody"]["content"];
+            if content["*/*"].is_object() {
+                assert!(content["text/plain"]["example"].is_string(), "{method} {path}");
+            }
+            for (name, example) in content["application/json"]["examples"]
+                .as_object()
+                .into_iter()
+                .flatten()
+            {
+                let request = Request::builder()
+                    .method(method.to_uppercase().as_str())
+                    .uri(path)
+                    .header("authorization", "Bearer admin")
+                    .header("content-type", "application/json");
+                let body = example["value"].to_string();
+                let answer = fixture.send(request.body(body.into()).unwrap()).await;
+                // This fixture has no issuer.
+                let no_issuer = path.ends_with("/revocations") && answer.text.contains("auth.issuers");
+                assert!(
+                    answer.status == 202 || no_issuer,
+                    "{path} {name}: {}",
+                    answer.text
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert_eq!(tried, 7);
+    // Swagger UI preselects the first.
+    let text = answer.text.find("\"text/plain\"").unwrap();
+    assert!(text < answer.text.find("\"*/*\"").unwrap());
+}
+
+#[tokio::test]
 async fn the_base_path_is_the_server() {
     let config = Config {
         base_path: "/backend".parse().unwrap(),

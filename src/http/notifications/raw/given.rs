@@ -32,8 +32,8 @@ pub(in crate::http) struct Described {
     /// A newer notification to the same destination with the same key takes its place while it waits for a slow reader.
     #[param(rename = "Herald-Collapse")]
     collapse: Option<String>,
-    /// The MESSAGE's own headers, after the filter: a JSON object of strings, as text.
-    #[param(rename = "Herald-Headers", example = r#"{"kind":"order"}"#)]
+    /// The MESSAGE's own headers, after the filter: a JSON object of strings, as text, such as `{"kind":"order"}`.
+    #[param(rename = "Herald-Headers")]
     headers: Option<String>,
     /// A repeat with the same key is published once, for `history.duplicate_window`. Only where history keeps the destination.
     #[param(rename = "Idempotency-Key")]
