@@ -20,6 +20,7 @@ pub(crate) mod json;
 pub mod listener;
 pub(crate) mod log_level;
 mod log_lines;
+mod me;
 pub(crate) mod notifications;
 pub(crate) mod observe;
 pub(crate) mod openapi;

@@ -21,6 +21,8 @@ use crate::telemetry::audit::{Audit, Entry};
 pub(crate) enum Guard {
     /// Anyone.
     Open,
+    /// Whoever proves who it is, whatever it may do.
+    Known,
     /// Publishers.
     Publish,
     /// Whoever may read.
@@ -32,10 +34,10 @@ pub(crate) enum Guard {
 }
 
 impl Guard {
-    /// What a caller must have.
+    /// What a caller must have. `None`: it need not have any scope.
     pub(super) fn scope(self) -> Option<Scope> {
         match self {
-            Self::Open => None,
+            Self::Open | Self::Known => None,
             Self::Publish => Some(Scope::Publish),
             Self::Read => Some(Scope::Read),
             Self::Metrics => Some(Scope::Metrics),
@@ -47,7 +49,8 @@ impl Guard {
     pub(super) fn refuses(self, audit: &Audit, who: &str, address: IpAddr, lacks: &'static str) {
         let action = match self {
             Self::Admin(event) => return audit.operator_refused(event, who, address, lacks),
-            Self::Open => return,
+            // They refuse nobody for what it may do.
+            Self::Open | Self::Known => return,
             Self::Publish => "publishing",
             Self::Read => "reading",
             Self::Metrics => "reading metrics",

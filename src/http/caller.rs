@@ -200,16 +200,16 @@ pub(crate) async fn authorize<'a>(
     address: IpAddr,
     certificate: Option<&Names>,
 ) -> Result<Admitted<'a>, Denied> {
-    let caller = match guard.scope() {
-        None => Caller::Anyone,
-        Some(scope) => {
+    let caller = match guard {
+        Guard::Open => Caller::Anyone,
+        _ => {
             let granted = granted(
                 &state.policy,
                 &state.authenticator,
                 headers,
                 address,
                 certificate,
-                scope,
+                guard.scope(),
             );
             granted
                 .await
@@ -250,7 +250,7 @@ fn tell(audit: &Audit, guard: Guard, denied: &Denied, headers: &HeaderMap, addre
     );
 }
 
-/// Who has `scope`.
+/// Who has `scope`, or with `None` whoever it is.
 ///
 /// A header decides before a certificate: what a client says is meant, what its connection shows need not be.
 ///
@@ -262,16 +262,17 @@ async fn granted(
     headers: &HeaderMap,
     address: IpAddr,
     certificate: Option<&Names>,
-    scope: Scope,
+    scope: Option<Scope>,
 ) -> Result<Caller, Denied> {
     let denied = |caller, what| Denied {
         error: ApiError::Forbidden(format!(
             "this takes the scope {}, which the {what} does not have",
-            scope.name()
+            scope.map_or("", Scope::name)
         )),
         caller: Some(caller),
     };
-    let open = policy.is_open() && scope == Scope::Publish;
+    let grants = |rights: &ApiKey| scope.is_none_or(|scope| rights.grants(scope));
+    let open = policy.is_open() && scope == Some(Scope::Publish);
     let from = Circumstances {
         address,
         protocol: Protocol::Rest,
@@ -284,7 +285,7 @@ async fn granted(
         Presented::Bearer(token) => match policy.key(token) {
             Some(key) => {
                 let caller = Caller::Key(Arc::clone(&key));
-                match key.grants(scope) {
+                match grants(&key) {
                     _ if key.has_ended() => Err(Denied {
                         error: ApiError::KeyEnded,
                         caller: Some(caller),
@@ -305,7 +306,7 @@ async fn granted(
         Presented::Nothing => match certificate.and_then(|names| policy.certificate(names)) {
             Some(rights) => {
                 let caller = Caller::Certificate(Arc::clone(&rights));
-                match rights.grants(scope) {
+                match grants(&rights) {
                     true => Ok(caller),
                     false => Err(denied(caller, "certificate")),
                 }
@@ -320,20 +321,20 @@ async fn granted(
     }
 }
 
-/// The user with this credential, if a role grants `scope`.
+/// The user with this credential, if a role grants `scope`, where one is wanted.
 async fn user(
     authenticator: &Authenticator,
     credential: &Credential,
     from: &Circumstances<'_>,
-    scope: Scope,
+    scope: Option<Scope>,
 ) -> Result<Caller, Denied> {
     let is_token = matches!(credential, Credential::Token(_));
     match authenticator.authenticate(credential, from).await {
         Ok(principal) => {
             authenticator.audit().logged_in(Event::Login, &principal, from.address);
-            match access::role_grants(&principal, scope) {
-                true => Ok(Caller::User(principal)),
-                false => Err(Denied {
+            match scope.filter(|scope| !access::role_grants(&principal, *scope)) {
+                None => Ok(Caller::User(principal)),
+                Some(scope) => Err(Denied {
                     error: ApiError::Forbidden(format!(
                         "this takes {}, which the user does not have",
                         scope.roles()

@@ -42,8 +42,8 @@ pub(crate) enum ApiError {
         /// A JSON pointer to the part. `None` means the whole body of the request.
         pointer: Option<String>,
     },
-    /// Missing or wrong credentials; the answer does not say which. Holds what they would have to give.
-    Unauthenticated(Scope),
+    /// Missing or wrong credentials; the answer does not say which. Holds what they would have to give, if not any will do.
+    Unauthenticated(Option<Scope>),
     /// A token that is not taken; whether because its time is over, which its holder may know.
     InvalidToken {
         /// Whether the signature is right and its time over.
@@ -255,7 +255,12 @@ impl ApiError {
                 limit.name()
             ),
             Self::KeyEnded => "the key is no longer good (not_after)".into(),
-            Self::Unauthenticated(scope) => format!(
+            Self::Unauthenticated(None) => {
+                "credentials are missing or wrong: \"Authorization: Bearer KEY\" with a key of api.keys, or \"Authorization: Basic …\" or a \
+                 Bearer token of a user"
+                    .into()
+            }
+            Self::Unauthenticated(Some(scope)) => format!(
                 "credentials are missing or wrong; this takes the scope {}: \"Authorization: Bearer KEY\" with a key of api.keys that has it, \
                  or \"Authorization: Basic …\" or a Bearer token of a user with {}",
                 scope.name(),

@@ -113,7 +113,7 @@ async fn require(api: &Api, guard: Guard, mut request: Request, next: Next) -> R
     let known = Known(caller.clone());
     let refusal = || match guard {
         Guard::Open | Guard::Metrics => None,
-        Guard::Publish | Guard::Read | Guard::Admin(_) => api.refusal(&request),
+        Guard::Known | Guard::Publish | Guard::Read | Guard::Admin(_) => api.refusal(&request),
     };
     let mut response = match origin::rebound(&api.pages, &request, &caller).or_else(refusal) {
         Some(error) => error.into_response(),

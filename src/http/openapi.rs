@@ -28,6 +28,7 @@ pub(crate) use strict::Facts;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(
+        (name = "caller", description = "Who asks: any key, and any user"),
         (name = "publish", description = "Scope publish, or a user with ROLE_PUBLISHER; anyone with api.access = open"),
         (name = "users", description = "Who is online: scope read, or admin to disconnect"),
         (name = "revocations", description = "Who is shut out: scope admin"),

@@ -16,7 +16,7 @@ use super::own_headers::OwnHeaders;
 use super::paths::Paths;
 use super::query::Queries;
 use super::{
-    Config, debug_sampling, explain, health, instances, log_level, log_lines, observe, openapi, page,
+    Config, debug_sampling, explain, health, instances, log_level, log_lines, me, observe, openapi, page,
     permission, revocations, shed, tap, users,
 };
 use crate::telemetry::audit::event::Event;
@@ -46,6 +46,7 @@ pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
     };
 
     let mut documented = openapi::document(base)
+        .merge(around(caller_routes(), &api, Guard::Known))
         .merge(around(publish_routes(), &api, Guard::Publish))
         .merge(around(read_routes(), &api, Guard::Read))
         .merge(admin_routes(operators_routes()));
@@ -97,6 +98,10 @@ pub(crate) fn router(state: State, config: &Config, ws: Router) -> Routers {
         routes.merge(below_base).fallback(not_found)
     });
     Routers { main, admin }
+}
+
+fn caller_routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new().routes(routes!(me::get_me))
 }
 
 fn publish_routes() -> OpenApiRouter<Arc<Api>> {

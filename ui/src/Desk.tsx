@@ -10,6 +10,7 @@ import type { Identity } from './identity';
 import { LiveView } from './live/LiveView';
 import type { SignIn } from './oidc';
 import { OperatorView } from './operator/OperatorView';
+import { useScopes } from './rights';
 import type { Settings } from './settings';
 
 interface Props {
@@ -31,12 +32,15 @@ const isOver = ({ host }: SignIn) => `Your sign-in with ${host} is over. Sign in
 
 export function Desk({ settings, identity, signIn, onLeave }: Props) {
   const herald = useHerald();
-  const [view, setView] = useState<View>('live');
+  const [chosen, setView] = useState<View>('live');
   const [errors, setErrors] = useState<string>();
   const [seen, setSeen] = useState<string>();
   const [endsSoon, setEndsSoon] = useState(false);
   const api = useMemo(() => new Api(settings.base, identity.authorization), [settings.base, identity]);
   const feed = useFeed();
+  // One view needs no tabs.
+  const mayOperate = useScopes(api, herald.session).has('admin');
+  const view = mayOperate ? chosen : 'live';
   const entered = useRef(false);
   if (herald.status === 'connected') entered.current = true;
 
@@ -78,7 +82,7 @@ export function Desk({ settings, identity, signIn, onLeave }: Props) {
         state={state}
         text={text}
         countdown={countdown}
-        views={<Views view={view} onView={setView} />}
+        views={mayOperate && <Views view={view} onView={setView} />}
       >
         {status === 'reconnecting' && (
           <Button variant="default" size="xs" h={34} px="sm" onClick={herald.retryNow}>
@@ -109,6 +113,7 @@ export function Desk({ settings, identity, signIn, onLeave }: Props) {
         {entered.current && (
           <LiveView
             hidden={view !== 'live'}
+            tabs={mayOperate}
             api={api}
             settings={settings}
             user={user}

@@ -16,6 +16,13 @@ export class ApiError extends Error {
   }
 }
 
+/** Who asks, and what that user may do. */
+export interface Me {
+  kind: 'user' | 'key' | 'certificate';
+  name: string;
+  scopes: ('publish' | 'read' | 'metrics' | 'admin')[];
+}
+
 export interface Accepted {
   id: string;
   trace_id?: string;
@@ -90,6 +97,10 @@ export class Api {
     if (apiKey) headers.authorization = `Bearer ${apiKey}`;
     const answer = await this.request('api/v1/notifications', { method: 'POST', headers, body });
     return answer.json();
+  }
+
+  async me(): Promise<Me> {
+    return (await this.request('api/v1/me')).json();
   }
 
   async users(): Promise<string[]> {

@@ -1,13 +1,28 @@
 // The promise: the page says where it stands: before the login, after a wrong password, while it comes back, and after an
-// operator's word; and a loss that heals by itself is no error.
+// operator's word; and a loss that heals by itself is no error. The operator's view is there for who may, and for nobody else.
 
 import { MantineProvider } from '@mantine/core';
 import { act, cleanup, render, screen } from '@testing-library/react';
-import { expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { server } from '../../clients/client/test/server';
 import { App } from '../src/App';
 import type { Provider, SignIn } from '../src/oidc';
 import { readSettings } from '../src/settings';
+
+/** What Herald says the user may do: scopes, or a status. */
+let rights: string[] | number;
+const asked = vi.fn();
+beforeEach(() => {
+  rights = ['publish'];
+  asked.mockClear();
+  vi.stubGlobal('fetch', async (url: URL) => {
+    asked(url.pathname);
+    if (typeof rights === 'number') return new Response('{}', { status: rights });
+    if (url.pathname !== '/api/v1/me') return new Response('{}', { status: 503 });
+    return Response.json({ kind: 'user', name: 'test1', scopes: rights });
+  });
+});
+afterEach(() => vi.unstubAllGlobals());
 
 const pass = (ms = 5) => act(() => vi.advanceTimersByTimeAsync(ms));
 
@@ -204,4 +219,50 @@ test('whoever unsubscribes by the keyboard stays among the subscriptions', async
   expect(focused()).toBe('Unsubscribe from /user/queue/orders');
   await press('Unsubscribe from /user/queue/orders');
   expect(focused()).toBe('Destination to subscribe to');
+});
+
+const tabs = () => screen.queryAllByRole('tab').map((tab) => tab.textContent);
+
+test("the operator's view has a tab for who may see it, once Herald has said so", async () => {
+  await enter();
+  expect(tabs()).toEqual([]);
+  expect(asked.mock.calls).toEqual([['/api/v1/me']]);
+  expect(document.querySelector('#desk')?.getAttribute('role')).toBeNull();
+  cleanup();
+  rights = ['publish', 'read', 'metrics', 'admin'];
+  await enter();
+  expect(tabs()).toEqual(['Live', 'Operator']);
+  expect(document.querySelector('#desk')?.getAttribute('role')).toBe('tabpanel');
+});
+
+test('an answer that fails is asked for again, and a refusal is not', async () => {
+  rights = 503;
+  await enter();
+  expect(tabs()).toEqual([]);
+  rights = ['admin'];
+  await pass(5_000);
+  expect(tabs()).toEqual(['Live', 'Operator']);
+  cleanup();
+  rights = 403;
+  asked.mockClear();
+  await enter();
+  await pass(60_000);
+  expect(tabs()).toEqual([]);
+  expect(asked).toHaveBeenCalledTimes(1);
+});
+
+test('a role that is gone after a reconnect takes the view with it', async () => {
+  rights = ['admin'];
+  await enter();
+  act(() => screen.getByRole('tab', { name: 'Operator' }).click());
+  await pass();
+  expect(document.querySelector('#operator')).toBeTruthy();
+  server.drop();
+  await pass();
+  expect(tabs(), 'as long as nobody says otherwise').toEqual(['Live', 'Operator']);
+  rights = ['publish'];
+  await pass(1_000);
+  expect(tabs()).toEqual([]);
+  expect(document.querySelector('#operator')).toBeNull();
+  expect(document.querySelector<HTMLElement>('#desk')?.hidden).toBe(false);
 });

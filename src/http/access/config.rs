@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
 
 use super::certificate::{self, CertificateConfig};
 use crate::permissions::Pattern;
@@ -116,7 +117,7 @@ pub enum Access {
 }
 
 /// What a key is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Publish notifications.
@@ -130,6 +131,9 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Publish, Self::Read, Self::Metrics, Self::Admin];
+
     /// As it is written.
     pub(crate) fn name(self) -> &'static str {
         match self {

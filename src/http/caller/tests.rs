@@ -43,7 +43,7 @@ async fn check(access: Access, authorization: Option<&str>, scope: Scope, expect
         &headers,
         Ipv4Addr::LOCALHOST.into(),
         None,
-        scope,
+        Some(scope),
     )
     .await
     .map(|caller| caller.to_string())

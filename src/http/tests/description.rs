@@ -4,7 +4,8 @@ use super::*;
 use crate::origins::Origins;
 
 /// docs/rest.md, as OpenAPI writes paths.
-pub(super) const ROUTES: [(&str, &str); 27] = [
+pub(super) const ROUTES: [(&str, &str); 28] = [
+    ("get", "/api/v1/me"),
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/broadcast/{destination}"),

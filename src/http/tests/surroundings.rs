@@ -52,6 +52,39 @@ async fn scopes_guard_their_routes() {
 }
 
 #[tokio::test]
+async fn whoever_proves_who_it_is_is_told_what_it_may() {
+    for access in [Access::Keys, Access::Open] {
+        let fixture = Fixture::new(access, &Config::default());
+        for (key, scopes) in [
+            ("publish", &["publish"][..]),
+            ("read", &["read", "metrics"]),
+            ("admin", &["publish", "read", "metrics", "admin"]),
+        ] {
+            let answer = fixture.get("/api/v1/me", key).await;
+            assert_eq!(answer.status, 200, "{key}");
+            let mut scopes = scopes.to_vec();
+            if access == Access::Open && key == "read" {
+                scopes.insert(0, "publish");
+            }
+            assert_eq!(
+                answer.json(),
+                json!({"kind": "key", "name": key, "scopes": scopes})
+            );
+        }
+        // Also where anyone may publish: nobody in particular is not told.
+        for key in ["", "wrong"] {
+            let answer = fixture.get("/api/v1/me", key).await;
+            assert_eq!(answer.status, 401, "{key}");
+            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+            assert!(
+                detail.starts_with("credentials are missing or wrong: "),
+                "{detail}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn unknown_paths_and_methods_are_problems_too() {
     let fixture = Fixture::open();
     for (method, path, expected, allow) in [

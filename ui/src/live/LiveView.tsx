@@ -10,6 +10,8 @@ import { Online } from './Online';
 
 interface Props {
   hidden: boolean;
+  /** Whether there is another view, and a tab for each. */
+  tabs: boolean;
   api: Api;
   settings: Settings;
   user: string;
@@ -17,9 +19,9 @@ interface Props {
   onError: (words: string) => void;
 }
 
-export function LiveView({ hidden, api, settings, user, feed, onError }: Props) {
+export function LiveView({ hidden, tabs, api, settings, user, feed, onError }: Props) {
   return (
-    <div className="desk" id="desk" hidden={hidden} role="tabpanel" aria-labelledby="view-live">
+    <div className="desk" id="desk" hidden={hidden} {...(tabs && { role: 'tabpanel', 'aria-labelledby': 'view-live' })}>
       <FeedCard settings={settings} user={user} feed={feed} onError={onError} />
       <div className="side">
         <Chat settings={settings} />

@@ -53,7 +53,7 @@ export function OperatorView({ api, settings, user, feed }: Props) {
       <section className="card" id="operator" role="tabpanel" aria-labelledby="view-operator">
         <h2>For operators</h2>
         <p>
-          {user} does not have the role <code>ROLE_ADMIN</code>, which this view takes.
+          {user} no longer has the role <code>ROLE_ADMIN</code>, which this view takes.
         </p>
       </section>
     );
