@@ -1,5 +1,5 @@
 // The promise: the lines for stompjs in README.md work as they stand: what came while the connection was away comes then, a gap
-// is told, and a wrong password is tried once.
+// is told, a wrong password is tried once, and pages do not come back all at once.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ function run(t, herald, password = 'test') {
   const sockets = [];
   class Client extends stompjs.Client {
     constructor(options) {
-      super({ ...options, reconnectDelay: 300 });
+      super(options);
       client = this;
     }
   }
@@ -90,4 +90,29 @@ test('a wrong password is tried once', async (t) => {
   assert.equal(await closes.next(), 4401);
   assert.equal(client.active, false);
   assert.equal(sockets.length, 1);
+});
+
+test('each wait is random, under a ceiling that doubles until there is a connection', async (t) => {
+  const herald = await Herald.start(t);
+  const { client } = run(t, herald);
+  await listening(client);
+  const [waits, real] = [[], globalThis.setTimeout];
+  const [random, drawn] = [Math.random, [1, 0.5, 1, 0.25]];
+  Math.random = () => drawn.shift() ?? 0;
+  // Of the lines alone: stompjs and ws have timers of their own.
+  globalThis.setTimeout = (act, ms, ...rest) => {
+    if (new Error().stack.includes('backOff')) {
+      waits.push(ms);
+      return real(act, 0);
+    }
+    return real(act, ms, ...rest);
+  };
+  t.after(() => {
+    globalThis.setTimeout = real;
+    Math.random = random;
+  });
+  await herald.kill();
+  while (waits.length < 4) await new Promise((done) => real(done, 5));
+  assert.deepEqual(waits.slice(0, 4), [500, 500, 2_000, 1_000]);
+  await herald.restart(t);
 });
