@@ -134,7 +134,11 @@ export class HeraldConnection {
     return this.#subscriptions.add(destination, headers, { handler, onGap, onRefused });
   }
 
-  /** SENDs, and is done when the server has processed it. Fails with a {@link SendError}; nothing is ever sent twice. */
+  /**
+   * SENDs. Done when the server has it: published, or handed to the bus as a request to a backend. That says nothing of the
+   * backend: whether none listens, or it fails, is told on `/user/queue/errors`. Fails with a {@link SendError}; nothing is ever
+   * sent twice.
+   */
   send(destination: string, body: string, options: SendOptions = {}): Promise<void> {
     const client = this.#client;
     if (!client) return Promise.reject(new SendError('ended', this.#state.problem ?? 'Not connected.'));

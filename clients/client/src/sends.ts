@@ -13,7 +13,9 @@ export type SendFailure =
   /** The server refused it, and says why. */
   | 'refused'
   /** The connection was lost before the answer came: it may have arrived. It is not sent again by itself. */
-  | 'lost';
+  | 'lost'
+  /** The server has not answered in time: it may have arrived. What it could not do, it says on `/user/queue/errors`. */
+  | 'unanswered';
 
 export class SendError extends Error {
   readonly failure: SendFailure;
@@ -29,18 +31,24 @@ export interface SendOptions {
   headers?: StompHeaders;
   /** While there is no connection: fail at once (`refuse`, the default), or be sent with the next (`wait`). */
   away?: 'refuse' | 'wait';
+  /** How long the answer may take, once it is sent; default 30,000. */
+  timeoutMs?: number;
 }
 
 interface Pending {
   destination: string;
   body: string;
   headers: StompHeaders;
+  timeoutMs: number;
+  timer?: ReturnType<typeof setTimeout>;
   resolve: () => void;
   reject: (error: SendError) => void;
 }
 
 /** How many may wait for a connection. */
 const MOST_WAITING = 100;
+/** Longer than Herald takes to store a SEND, or to give up (`history.publish_timeout`, 10 s). */
+const TIMEOUT_MS = 30_000;
 
 /** See the file's head. */
 export class Sends {
@@ -51,7 +59,8 @@ export class Sends {
   /** Sends by `client`, or waits, or fails. */
   send(client: Client | undefined, destination: string, body: string, options: SendOptions): Promise<void> {
     return new Promise((resolve, reject) => {
-      const pending = { destination, body, headers: options.headers ?? {}, resolve, reject };
+      const { headers = {}, timeoutMs = TIMEOUT_MS } = options;
+      const pending = { destination, body, headers, timeoutMs, resolve, reject };
       if (client) this.#write(client, pending);
       else if (options.away !== 'wait') reject(new SendError('away', 'Not connected.'));
       else if (this.#waiting.length >= MOST_WAITING) reject(new SendError('full', 'Too much waits to be sent.'));
@@ -66,18 +75,15 @@ export class Sends {
 
   /** Fails the one that the server refused. Returns whether it was one of these. */
   refuse(receipt: string, reason: string): boolean {
-    const pending = this.#unanswered.get(receipt);
-    this.#unanswered.delete(receipt);
+    const pending = this.#take(receipt);
     pending?.reject(new SendError('refused', reason));
     return pending !== undefined;
   }
 
   /** The connection is gone. */
   lose(): void {
-    const unanswered = [...this.#unanswered.values()];
-    this.#unanswered.clear();
-    for (const { reject } of unanswered) {
-      reject(new SendError('lost', 'The connection was lost before the answer came.'));
+    for (const receipt of [...this.#unanswered.keys()]) {
+      this.#take(receipt)?.reject(new SendError('lost', 'The connection was lost before the answer came.'));
     }
   }
 
@@ -87,14 +93,22 @@ export class Sends {
     for (const { reject } of this.#waiting.splice(0)) reject(new SendError('ended', reason));
   }
 
+  /** The one that waits for `receipt`, which is answered with this. */
+  #take(receipt: string): Pending | undefined {
+    const pending = this.#unanswered.get(receipt);
+    this.#unanswered.delete(receipt);
+    clearTimeout(pending?.timer);
+    return pending;
+  }
+
   #write(client: Client, pending: Pending): void {
     this.#receipts += 1;
     const receipt = `send-${this.#receipts}`;
     this.#unanswered.set(receipt, pending);
-    client.watchForReceipt(receipt, () => {
-      this.#unanswered.delete(receipt);
-      pending.resolve();
-    });
+    client.watchForReceipt(receipt, () => this.#take(receipt)?.resolve());
+    pending.timer = setTimeout(() => {
+      this.#take(receipt)?.reject(new SendError('unanswered', 'The server has not answered in time.'));
+    }, pending.timeoutMs);
     const headers = { 'content-type': 'text/plain;charset=UTF-8', ...pending.headers, receipt };
     client.publish({ destination: pending.destination, body: pending.body, headers });
   }

@@ -226,6 +226,28 @@ test('send is done by the RECEIPT, and fails with the connection', async () => {
   await expect(connection.send('/app/x', 'none')).rejects.toMatchObject({ failure: 'away', message: 'Not connected.' });
 });
 
+test('a SEND that the server does not answer fails in time, and an answer that comes later changes nothing', async () => {
+  const connection = await connected();
+  const answer = vi.spyOn(server, 'answer').mockImplementation(() => {});
+  const soon = expect(connection.send('/app/x', 'a', { timeoutMs: 1_000 })).rejects.toMatchObject({
+    failure: 'unanswered',
+  });
+  const late = vi.fn();
+  connection.send('/app/x', 'b').catch(late);
+  await vi.advanceTimersByTimeAsync(1_000);
+  await soon;
+  server.last.write('RECEIPT', { 'receipt-id': 'send-1' });
+  await vi.advanceTimersByTimeAsync(28_900);
+  expect(late).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(200);
+  expect(late).toHaveBeenCalledWith(expect.objectContaining({ failure: 'unanswered' }));
+  answer.mockRestore();
+  await connection.send('/app/x', 'c');
+  expect(connection.state().status).toBe('connected');
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(late).toHaveBeenCalledTimes(1);
+});
+
 test('a stopped connection stays away, and starts again as it was', async () => {
   const connection = await connected();
   connection.subscribe('/queue/a', () => {});

@@ -53,7 +53,10 @@ export function HeraldProvider({ children, ...options }: HeraldOptions & { child
 
 /** What {@link useHerald} gives. */
 export interface Herald extends HeraldState {
-  /** SENDs; done when the server has processed it. While the connection is away it fails, or waits with `away: 'wait'`. */
+  /**
+   * SENDs. Done when the server has it, which says nothing of a backend behind it: whether none listens is told on
+   * `/user/queue/errors`. While the connection is away it fails, or waits with `away: 'wait'`.
+   */
   send: (destination: string, body: string, options?: SendOptions) => Promise<void>;
   /** Makes the next attempt now. */
   retryNow: () => void;
