@@ -114,7 +114,7 @@ impl Authenticator {
         let gates = Gates {
             verifier,
             delays,
-            inline: Arc::new(Inline::new(issuers.token.inline_percent)),
+            inline: Arc::new(Inline::new(issuers.token.inline_percent, cores())),
             metrics,
         };
         Ok(Arc::new(Self {
@@ -358,6 +358,11 @@ impl Authenticator {
         self.gates.metrics.logins.with_label_values(&[result]).inc();
         tracing::debug!(%address, result, "login");
     }
+}
+
+/// How many cores this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod rate;
 mod renewals;
 mod rules;
 mod storms;
+mod trusting;
 
 /// What is measured, by the word that picks it.
 const ROWS: &[(&str, Measure<Options>)] = &[

@@ -1,5 +1,5 @@
 //! Which signatures are computed where their token arrived, and not on the threads for hashes: cheap ones, as long as they
-//! are a small share of a core. The way to those threads and back is two wake-ups, which cost as much as most signatures.
+//! are a small share of the cores. The way to those threads and back is two wake-ups, which cost as much as most signatures.
 //! Knows no login and no key; a cost is what the caller says.
 
 use std::num::NonZeroU32;
@@ -11,6 +11,8 @@ use governor::{Quota, RateLimiter};
 
 /// What a percent of a core computes in a second, in the limiter's unit.
 const MICROS_PER_PERCENT: u32 = 10_000;
+/// The most in a second: one each nanosecond, the limiter's shortest period.
+const MICROS_MAX: u32 = 1_000_000_000;
 /// What may be computed at once after a standstill: no more than nobody notices who waits for a notification.
 const BURST: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 /// How many times its cost a wrong signature takes: whoever sends many of them waits on the threads for hashes.
@@ -20,9 +22,14 @@ const WRONG: usize = 10;
 pub(super) struct Inline(Option<RateLimiter<NotKeyed, InMemoryState, MonotonicClock>>);
 
 impl Inline {
-    /// `percent` of one core. 0: nothing is computed at once.
-    pub(super) fn new(percent: u32) -> Self {
-        let period = Duration::from_secs(1).checked_div(percent.saturating_mul(MICROS_PER_PERCENT));
+    /// `percent` of `cores` cores. 0: nothing is computed at once.
+    pub(super) fn new(percent: u32, cores: usize) -> Self {
+        let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+        let micros = percent
+            .saturating_mul(MICROS_PER_PERCENT)
+            .saturating_mul(cores)
+            .min(MICROS_MAX);
+        let period = Duration::from_secs(1).checked_div(micros);
         let quota = period.and_then(Quota::with_period);
         Self(quota.map(|quota| RateLimiter::direct_with_clock(quota.allow_burst(BURST), MonotonicClock)))
     }
@@ -52,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_share_is_bounded() {
-        let share = Inline::new(1);
+        let share = Inline::new(1, 1);
         let cost = Duration::from_micros(100);
         let taken = (0..100_000).filter(|_| share.takes(cost)).count();
         // The burst, and what a percent gave while these were counted: less than 10 s.
@@ -61,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_wrong_one_uses_up_ten_times_its_cost() {
-        let share = Inline::new(1);
+        let share = Inline::new(1, 1);
         let cost = Duration::from_micros(100);
         assert!(share.takes(cost));
         share.was_wrong(cost);
@@ -70,14 +77,28 @@ mod tests {
 
     #[test]
     fn what_costs_more_than_the_burst_never_fits() {
-        let share = Inline::new(50);
+        let share = Inline::new(50, 2);
         assert!(!share.takes(Duration::from_micros(1_001)));
         assert!(share.takes(Duration::from_micros(1_000)));
     }
 
     #[test]
+    fn a_share_grows_with_the_cores() {
+        // More microseconds in a second than the period of one can say: still a share, and no panic.
+        for cores in [1, 64, 4_096, usize::MAX] {
+            assert!(
+                Inline::new(100, cores).takes(Duration::from_micros(100)),
+                "{cores}"
+            );
+        }
+    }
+
+    #[test]
     fn none_is_none() {
-        assert!(!Inline::new(0).takes(Duration::from_micros(1)));
-        assert!(!Inline::new(50).takes(Duration::ZERO), "a cost that nobody knows");
+        assert!(!Inline::new(0, 2).takes(Duration::from_micros(1)));
+        assert!(
+            !Inline::new(50, 2).takes(Duration::ZERO),
+            "a cost that nobody knows"
+        );
     }
 }

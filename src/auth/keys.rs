@@ -177,17 +177,17 @@ impl Key {
         self.id
     }
 
-    /// About what the verification of one signature by it takes, on a machine of some years. `None`: too much for a thread
+    /// About what the verification of one signature by it takes, with the reading of its token. `None`: too much for a thread
     /// that serves others (P-384, which *ring* verifies in most of a millisecond).
     pub fn cost(&self) -> Option<Duration> {
         let micros = match (self.decoding.kind(), self.algorithms.first()?) {
             (DecodingKeyKind::RsaModulusExponent { n, .. }, _) => match n.len() {
-                0..=256 => 40,
-                257..=384 => 80,
-                _ => 150,
+                0..=256 => 30,
+                257..=384 => 60,
+                _ => 110,
             },
-            (_, Algorithm::ES256) => 80,
-            (_, Algorithm::EdDSA) => 80,
+            (_, Algorithm::ES256) => 65,
+            (_, Algorithm::EdDSA) => 60,
             (_, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) => 10,
             _ => return None,
         };

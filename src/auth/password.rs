@@ -160,8 +160,7 @@ impl Verifier {
 
     /// The same with a given computation.
     pub(super) fn with(config: &LoginConfig, matches: Matches) -> Result<Arc<Self>, AuthSetupError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let permits = config.permits.unwrap_or((cores / 2).max(1));
+        let permits = config.permits.unwrap_or((super::cores() / 2).max(1));
         let mut key = [0; 32];
         for half in key.chunks_exact_mut(16) {
             half.copy_from_slice(&phc::random().map_err(AuthSetupError::Random)?);

@@ -128,7 +128,7 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
         gates: Gates {
             verifier: Verifier::with(&login, matches).unwrap(),
             delays: Delays::new(&login),
-            inline: Arc::new(Inline::new(0)),
+            inline: Arc::new(Inline::new(0, 2)),
             metrics: Metrics::new().unwrap(),
         },
         bearer: Bearer::new(
@@ -189,7 +189,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
         gates: Gates {
             verifier: Verifier::with(&forgetful, matches).unwrap(),
             delays: Delays::new(&forgetful),
-            inline: Arc::new(Inline::new(0)),
+            inline: Arc::new(Inline::new(0, 2)),
             metrics: Metrics::new().unwrap(),
         },
         bearer: Bearer::new(
@@ -325,7 +325,7 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
         gates: Gates {
             verifier: Verifier::with(&login, matches).unwrap(),
             delays: Delays::new(&login),
-            inline: Arc::new(Inline::new(0)),
+            inline: Arc::new(Inline::new(0, 2)),
             metrics: Metrics::new().unwrap(),
         },
         bearer: Bearer::new(

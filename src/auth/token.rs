@@ -5,8 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jsonwebtoken::crypto::verify;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Validation, decode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -209,36 +209,24 @@ impl Unproven {
         Ok((self.issuer.map(&self.claims)?, key))
     }
 
-    /// `jsonwebtoken` reads everything again and judges all that does not depend on time a second time.
     fn is_signed_by(&self, key: &Key) -> Result<(), Refusal> {
         let algorithm = self.header.algorithm;
         if !key.algorithms().contains(&algorithm) {
             return Err(Refusal::Algorithm);
         }
-        let validation = validation(algorithm, &self.issuer);
-        match decode::<IgnoredAny>(self.text.expose(), key.decoding(), &validation) {
-            Ok(_) => Ok(()),
+        let parts = self.text.expose().rsplit_once('.');
+        let (message, signature) = parts.ok_or(Refusal::Malformed)?;
+        // The signature alone: a second reading of the claims, by another parser, would cost a third of it and could only
+        // differ from the one that was judged.
+        match verify(signature, message.as_bytes(), key.decoding(), algorithm) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::Signature),
             Err(error) => Err(match error.kind() {
-                ErrorKind::InvalidSignature | ErrorKind::Base64(_) => Refusal::Signature,
-                ErrorKind::InvalidAlgorithm | ErrorKind::InvalidKeyFormat => Refusal::Algorithm,
-                ErrorKind::InvalidIssuer => Refusal::Issuer,
-                ErrorKind::InvalidAudience => Refusal::Audience,
-                _ => Refusal::Malformed,
+                ErrorKind::Base64(_) => Refusal::Signature,
+                _ => Refusal::Algorithm,
             }),
         }
     }
-}
-
-/// The crate's defaults let another issuer's token pass that has no `aud`: all that is asked of a token is named.
-fn validation(algorithm: Algorithm, issuer: &Issuer) -> Validation {
-    let mut validation = Validation::new(algorithm);
-    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-    validation.set_issuer(&[&*issuer.name]);
-    validation.set_audience(issuer.audience());
-    // Judged before, by a time that is a parameter.
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation
 }
 
 impl fmt::Debug for Unproven {

@@ -97,7 +97,7 @@ impl Asker {
             gates: Gates {
                 verifier: Verifier::new(&login).unwrap(),
                 delays: Delays::new(&login),
-                inline: Arc::new(Inline::new(0)),
+                inline: Arc::new(Inline::new(0, 2)),
                 metrics: Metrics::new().unwrap(),
             },
             revoked: Revoked::new(10),

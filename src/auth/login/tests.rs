@@ -29,7 +29,7 @@ fn gates(login: &LoginConfig) -> (Gates, mpsc::Sender<()>) {
     let gates = Gates {
         verifier: Verifier::with(login, matches).unwrap(),
         delays: Delays::new(login),
-        inline: Arc::new(Inline::new(0)),
+        inline: Arc::new(Inline::new(0, 2)),
         metrics: Metrics::new().unwrap(),
     };
     (gates, release)
@@ -99,7 +99,7 @@ async fn a_delay_ends_though_its_client_has_left() {
 fn inline_gates() -> Gates {
     let (gates, _) = gates(&config());
     Gates {
-        inline: Arc::new(Inline::new(50)),
+        inline: Arc::new(Inline::new(50, 2)),
         ..gates
     }
 }

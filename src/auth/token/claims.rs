@@ -84,7 +84,12 @@ impl Claims {
         let issuer = members.get("iss").and_then(Value::as_str).map(str::to_owned);
         let audience = match members.get("aud") {
             Some(Value::String(one)) => vec![one.clone()],
-            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            // One that has anything but texts in it is for nobody (RFC 7519, section 4.1.3).
+            Some(Value::Array(all)) => all
+                .iter()
+                .map(|one| one.as_str().map(str::to_owned))
+                .collect::<Option<_>>()
+                .unwrap_or_default(),
             _ => Vec::new(),
         };
         Self {

@@ -234,7 +234,7 @@ pub(super) fn attribute(text: &str) -> (&str, &str) {
 pub struct TokenConfig {
     /// The longest token. A longer one is refused unread.
     pub max_bytes: ByteSize,
-    /// The share of one core in which signatures are verified on the thread that received their token, in percent. The others
+    /// The share of all cores in which signatures are verified on the thread that received their token, in percent. The others
     /// take their turn on the threads for hashes. 0: all do.
     pub inline_percent: u32,
     /// How many proven tokens are remembered, each until its end.

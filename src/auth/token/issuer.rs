@@ -62,11 +62,6 @@ impl Issuer {
         }
     }
 
-    /// Who its tokens may be for.
-    pub(super) fn audience(&self) -> &[Box<str>] {
-        &self.audience
-    }
-
     /// Whether tokens of this type and algorithm are taken. A type may have `application/` in front and any case (RFC 7515,
     /// section 4.1.9).
     pub(super) fn takes(&self, header: &Header) -> bool {

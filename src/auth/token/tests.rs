@@ -13,6 +13,7 @@ use mint::SigningKey;
 
 mod confusions;
 mod mapping;
+mod signatures;
 mod vectors;
 
 /// Some second.
@@ -109,6 +110,9 @@ fn each_check_has_its_reason() {
     check(json!({"aud": "other"}), Refusal::Audience);
     check(json!({"aud": null}), Refusal::Audience);
     check(json!({"aud": []}), Refusal::Audience);
+    check(json!({"aud": ["herald", 5]}), Refusal::Audience);
+    check(json!({"aud": ["herald", null]}), Refusal::Audience);
+    check(json!({"aud": {"herald": true}}), Refusal::Audience);
     check(json!({"exp": NOW - 31}), Refusal::Expired);
     check(json!({"exp": NOW - 30}), Refusal::Expired);
     check(json!({"nbf": NOW + 31}), Refusal::NotYet);

@@ -1,0 +1,160 @@
+//! Wycheproof's vectors for each signature that a token may have: what is valid is taken, what is invalid is refused. They are
+//! about the signature alone; those for JWS, with headers, are in `vectors`.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::crypto::verify;
+use wycheproof::{TestResult, ecdsa, eddsa, mac, rsa_pkcs1_verify, rsa_pss_verify};
+
+use super::*;
+use crate::auth::keys::{Material, SECRET_MIN_BYTES};
+
+/// How many vectors were judged.
+#[derive(Default)]
+struct Judged(usize);
+
+impl Judged {
+    /// One vector. What is merely acceptable may be refused.
+    fn one(
+        &mut self,
+        key: &Key,
+        algorithm: Algorithm,
+        (message, signature): (&[u8], &[u8]),
+        result: TestResult,
+        what: &str,
+    ) {
+        let text = URL_SAFE_NO_PAD.encode(signature);
+        let taken = verify(&text, message, key.decoding(), algorithm).unwrap_or(false);
+        match result {
+            TestResult::Valid => assert!(taken, "{what}"),
+            TestResult::Invalid => assert!(!taken, "{what}"),
+            TestResult::Acceptable => {}
+        }
+        self.0 += 1;
+    }
+}
+
+#[test]
+fn rsa_pkcs1() {
+    use rsa_pkcs1_verify::{TestName, TestSet};
+    let mut judged = Judged::default();
+    for (name, algorithm) in [
+        (TestName::Rsa2048Sha256, Algorithm::RS256),
+        (TestName::Rsa2048Sha384, Algorithm::RS384),
+        (TestName::Rsa2048Sha512, Algorithm::RS512),
+        (TestName::Rsa3072Sha256, Algorithm::RS256),
+        (TestName::Rsa3072Sha384, Algorithm::RS384),
+        (TestName::Rsa3072Sha512, Algorithm::RS512),
+        (TestName::Rsa4096Sha256, Algorithm::RS256),
+        (TestName::Rsa4096Sha384, Algorithm::RS384),
+        (TestName::Rsa4096Sha512, Algorithm::RS512),
+    ] {
+        for group in TestSet::load(name).unwrap().test_groups {
+            let material = Material::Rsa(group.key.n.to_vec(), group.key.e.to_vec());
+            let key = Key::public(None, material, Some(algorithm)).unwrap();
+            for test in group.tests {
+                let what = format!("{name:?} {}: {}", test.tc_id, test.comment);
+                judged.one(&key, algorithm, (&test.msg, &test.sig), test.result, &what);
+            }
+        }
+    }
+    assert!(judged.0 > 2_000, "{}", judged.0);
+}
+
+#[test]
+fn rsa_pss() {
+    use rsa_pss_verify::{TestName, TestSet};
+    let mut judged = Judged::default();
+    // Those whose salt is as long as the hash, as RFC 7518, section 3.5, has it.
+    for (name, algorithm) in [
+        (TestName::RsaPss2048Sha256Mgf1SaltLen32, Algorithm::PS256),
+        (TestName::RsaPss2048Sha384Mgf1SaltLen48, Algorithm::PS384),
+        (TestName::RsaPss3072Sha256Mgf1SaltLen32, Algorithm::PS256),
+        (TestName::RsaPss4096Sha256Mgf1SaltLen32, Algorithm::PS256),
+        (TestName::RsaPss4096Sha384Mgf1SaltLen48, Algorithm::PS384),
+        (TestName::RsaPss4096Sha512Mgf1SaltLen64, Algorithm::PS512),
+    ] {
+        for group in TestSet::load(name).unwrap().test_groups {
+            let material = Material::Rsa(group.key.n.to_vec(), group.key.e.to_vec());
+            let key = Key::public(None, material, Some(algorithm)).unwrap();
+            for test in group.tests {
+                let what = format!("{name:?} {}: {}", test.tc_id, test.comment);
+                judged.one(&key, algorithm, (&test.msg, &test.sig), test.result, &what);
+            }
+        }
+    }
+    assert!(judged.0 > 500, "{}", judged.0);
+}
+
+#[test]
+fn ecdsa() {
+    use ecdsa::{TestName, TestSet};
+    let mut judged = Judged::default();
+    for (name, algorithm) in [
+        (TestName::EcdsaSecp256r1Sha256P1363, Algorithm::ES256),
+        (TestName::EcdsaSecp384r1Sha384P1363, Algorithm::ES384),
+    ] {
+        for group in TestSet::load(name).unwrap().test_groups {
+            let point = group.key.key.to_vec();
+            let material = match algorithm {
+                Algorithm::ES256 => Material::P256(point),
+                _ => Material::P384(point),
+            };
+            let key = Key::public(None, material, None).unwrap();
+            for test in group.tests {
+                let what = format!("{name:?} {}: {}", test.tc_id, test.comment);
+                judged.one(&key, algorithm, (&test.msg, &test.sig), test.result, &what);
+            }
+        }
+    }
+    assert!(judged.0 > 400, "{}", judged.0);
+}
+
+#[test]
+fn ed25519() {
+    use eddsa::{TestName, TestSet};
+    let mut judged = Judged::default();
+    for group in TestSet::load(TestName::Ed25519).unwrap().test_groups {
+        let key = Key::public(None, Material::Ed25519(group.key.pk.to_vec()), None).unwrap();
+        for test in group.tests {
+            let what = format!("{}: {}", test.tc_id, test.comment);
+            judged.one(&key, Algorithm::EdDSA, (&test.msg, &test.sig), test.result, &what);
+        }
+    }
+    assert!(judged.0 > 100, "{}", judged.0);
+}
+
+#[test]
+fn hmac() {
+    use mac::{TestName, TestSet};
+    let mut judged = Judged::default();
+    for (name, algorithm) in [
+        (TestName::HmacSha256, Algorithm::HS256),
+        (TestName::HmacSha384, Algorithm::HS384),
+        (TestName::HmacSha512, Algorithm::HS512),
+    ] {
+        let whole = match algorithm {
+            Algorithm::HS256 => 256,
+            Algorithm::HS384 => 384,
+            _ => 512,
+        };
+        for group in TestSet::load(name).unwrap().test_groups {
+            for test in group.tests {
+                // The shortest keys are not taken at all.
+                let Ok(key) = Key::secret(None, &test.key, Some(algorithm)) else {
+                    assert!(test.key.len() < SECRET_MIN_BYTES);
+                    continue;
+                };
+                // A tag that is cut short is no JWS, however right it begins.
+                let result = match group.tag_size == whole {
+                    true => test.result,
+                    false => TestResult::Invalid,
+                };
+                let what = format!("{name:?} {}: {}", test.tc_id, test.comment);
+                judged.one(&key, algorithm, (&test.msg, &test.tag), result, &what);
+            }
+        }
+    }
+    assert!(judged.0 > 200, "{}", judged.0);
+}
