@@ -23,6 +23,7 @@ pub mod embedded;
 pub(crate) mod feed;
 pub mod headers;
 pub mod history;
+mod listening;
 pub mod nats;
 mod publish;
 mod queue;
@@ -37,6 +38,7 @@ pub(crate) mod tail;
 
 pub use config::{Config, Unsigned};
 pub use history::{History, StreamStats, TailStats};
+pub use listening::Listening;
 pub use publish::{Content, Key, PublishError, Published};
 pub use request_error::RequestError;
 
@@ -174,9 +176,9 @@ pub trait Bus: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
-    /// Whether any instance is to be found, be it paused. `None`: not known.
-    fn finds_somebody(&self) -> BoxFuture<'_, Option<bool>> {
-        Box::pin(std::future::ready(Some(false)))
+    /// Who is to be found. `None`: not known.
+    fn finds_somebody(&self) -> BoxFuture<'_, Option<Listening>> {
+        Box::pin(std::future::ready(Some(Listening::Nobody)))
     }
 
     /// Problems of the bus, in words for `/readyz`. Anybody may read them, so they contain no secret, no file path and no

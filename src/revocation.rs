@@ -268,6 +268,9 @@ impl Revocations {
             };
             self.announce(compared, false).await;
         }
+        if said.is_whole {
+            self.standing.lock().answered();
+        }
         let from_ms = said.from_ms.min(Revoked::comparable_from_ms() + CLOCKS_MAX_MS);
         let own = self.here().digest(from_ms);
         let other = Digest {

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::queue::{QueueStream, queue};
 use super::subject::{Subjects, is_control_kind};
 use super::{
-    AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, History, Key, Limits,
+    AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, History, Key, Limits, Listening,
     PendingReply, PublishError, Published, RequestError, Stats, UserEvent, headers,
 };
 use crate::envelope::{Envelope, Kind};
@@ -330,7 +330,7 @@ impl Bus for NatsBus {
         Box::pin(self.subscribe_for_newcomers())
     }
 
-    fn finds_somebody(&self) -> BoxFuture<'_, Option<bool>> {
+    fn finds_somebody(&self) -> BoxFuture<'_, Option<Listening>> {
         Box::pin(self.finds_one())
     }
 

@@ -164,8 +164,17 @@ impl Subjects {
 
     /// The subject by which newcomers find out whether anybody is there that has everything.
     pub fn newcomers(&self) -> String {
+        self.below_control("newcomers")
+    }
+
+    /// A subject beside that one to which nobody subscribes by its name; `random` is one token.
+    pub fn nobody(&self, random: impl fmt::Display) -> String {
+        self.below_control(random)
+    }
+
+    fn below_control(&self, last: impl fmt::Display) -> String {
         let control = self.control_all.strip_suffix("all.").unwrap_or_default();
-        format!("{control}newcomers")
+        format!("{control}{last}")
     }
 
     /// The subject on which backends learn that a user came (`connected`) or went.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::standing;
 use super::wire::{After, Behind};
 use super::{Compared, Revocations, Unequal};
-use crate::bus::Health;
+use crate::bus::{Health, Listening};
 use crate::control::ask::ask;
 use crate::instance::InstanceId;
 use crate::telemetry::audit::event::{Event, What};
@@ -113,10 +113,17 @@ impl Revocations {
 
     /// Asks everybody for a digest, unless there is nobody to wait for.
     async fn look_for_one(&self) {
-        if self.parts.bus.finds_somebody().await == Some(false) {
+        let found = self.parts.bus.finds_somebody().await;
+        let is_nobody = self.standing.lock().finds(found);
+        if is_nobody {
+            if found == Some(Listening::Listener) {
+                tracing::info!(
+                    "somebody listens to all subjects of NATS, and no instance answers: nobody has more revocations"
+                );
+            }
             self.hear_of_others(standing::Heard::Nobody).await;
-        } else {
-            self.announce(Compared::Everything, true).await;
+        } else if !self.announce(Compared::Everything, true).await {
+            self.standing.lock().not_asked();
         }
     }
 

@@ -1,17 +1,24 @@
 //! Whether an instance has what the others have, by what it hears. It may serve without, once it has waited long enough; and it vouches
 //! for what it has only where it knows: two newcomers that have nothing say nothing to each other. Pure: no clock and no bus.
 
+use crate::bus::Listening;
+
+/// How many questions in a row nobody answers if no whole instance is there. Each is asked a moment after the one before.
+pub(super) const SILENCE: u8 = 2;
+
 /// What an instance knows of its own set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Standing {
     is_ready: bool,
     is_whole: bool,
+    /// How many questions no whole instance has answered, in a row.
+    unanswered: u8,
 }
 
 /// What happens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// The bus says that no whole instance is there: nobody has more.
+    /// No whole instance is there: nobody has more.
     Nobody,
     /// Everything that another instance has is here, and that one said whether it is whole.
     All {
@@ -30,6 +37,30 @@ impl Standing {
             Heard::All { is_whole: false } => {}
             Heard::Late => self.is_ready = true,
         }
+    }
+
+    /// The bus says who is there. Whether there is nobody to wait for; else everybody is to be asked next.
+    ///
+    /// An instance may be paused, so its silence says nothing. Among those who listen to everything there may be none: if there is one, it
+    /// answers.
+    pub(super) fn finds(&mut self, found: Option<Listening>) -> bool {
+        match found {
+            Some(Listening::Nobody) => return true,
+            Some(Listening::Listener) if self.unanswered >= SILENCE => return true,
+            Some(Listening::Listener) => self.unanswered += 1,
+            Some(Listening::Instance) | None => self.unanswered = 0,
+        }
+        false
+    }
+
+    /// The bus did not take the question.
+    pub(super) fn not_asked(&mut self) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+    }
+
+    /// A whole instance has said something.
+    pub(super) fn answered(&mut self) {
+        self.unanswered = 0;
     }
 
     /// Whether it may serve.

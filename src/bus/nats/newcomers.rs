@@ -1,13 +1,16 @@
 //! Whether an instance is there that has everything which instances tell each other: it is subscribed to a subject of its own, and the
-//! server says at once where nobody is. A paused one is still subscribed. Knows no message.
+//! server says at once where nobody is. A paused one is still subscribed. Whoever is subscribed to everything is subscribed to that
+//! subject, too, and to one beside it that no instance has: so it is known from an instance. Knows no message.
 
 use std::time::Duration;
 
 use async_nats::message::OutboundMessage;
+use ulid::Ulid;
 
 use super::NatsBus;
 use super::subscribe::SUBSCRIBE_TIMEOUT;
-use crate::bus::RequestError;
+use crate::bus::requests::Waiting;
+use crate::bus::{Listening, RequestError};
 
 /// How long the server may take to say whether anybody is there.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -22,24 +25,40 @@ impl NatsBus {
         }
     }
 
-    /// Whether any instance is to be found. `None`: the server has not said.
-    pub(super) async fn finds_one(&self) -> Option<bool> {
-        let mut waiting = self.connection.link.requests.open()?;
+    /// Who is to be found. `None`: the server has not said.
+    pub(super) async fn finds_one(&self) -> Option<Listening> {
+        let newcomers = self.ask_who_listens(self.subjects.newcomers()).await?;
+        let nobody = self.ask_who_listens(self.subjects.nobody(Ulid::new())).await?;
+        // What the server says of a message comes before what is sent behind it.
+        if !self.connection.round_trip(TIMEOUT).await {
+            return None;
+        }
+        Some(match (is_heard(newcomers)?, is_heard(nobody)?) {
+            (false, _) => Listening::Nobody,
+            (true, false) => Listening::Instance,
+            (true, true) => Listening::Listener,
+        })
+    }
+
+    async fn ask_who_listens(&self, subject: String) -> Option<Waiting> {
+        let waiting = self.connection.link.requests.open()?;
         let question = OutboundMessage {
-            subject: self.subjects.newcomers().into(),
+            subject: subject.into(),
             reply: Some(waiting.subject().into()),
             payload: bytes::Bytes::new(),
             headers: None,
         };
         self.connection.send(question).await.ok()?;
-        // What the server says of a message comes before what is sent behind it.
-        if !self.connection.round_trip(TIMEOUT).await {
-            return None;
-        }
-        match waiting.at_hand() {
-            None => Some(true),
-            Some(Err(RequestError::NoResponders)) => Some(false),
-            Some(_) => None,
-        }
+        Some(waiting)
+    }
+}
+
+/// Whether somebody is subscribed. `None`: the connection is lost.
+fn is_heard(mut asked: Waiting) -> Option<bool> {
+    match asked.at_hand() {
+        // A stream says that it has stored the question.
+        None | Some(Ok(_)) => Some(true),
+        Some(Err(RequestError::NoResponders)) => Some(false),
+        Some(Err(_)) => None,
     }
 }

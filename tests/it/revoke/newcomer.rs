@@ -1,4 +1,5 @@
-//! Promise: a new instance shuts out whom the others do before it is ready, and what was lifted does not come back by it.
+//! Promise: a new instance shuts out whom the others do before it is ready, and what was lifted does not come back by it; whoever listens
+//! to NATS and says nothing delays nobody.
 
 use super::cluster::{block, is_revoked};
 use crate::support::cluster::{ADMIN, Cluster, admin, until};
@@ -89,4 +90,35 @@ async fn a_newcomer_learns_many_over_a_bus_that_carries_little() {
     assert!(newcomer.lines_with("may lack some").is_empty());
     let known = admin(newcomer, "GET", "/metrics").await;
     assert!(known.text().contains("\nherald_revocations 200\n"));
+}
+
+/// A monitor and a stream listen to everything: they count as nobody, and hide nobody who runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_to_everything_and_says_nothing_counts_as_nobody() {
+    let nats = NatsServer::start_with_jetstream("");
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let _monitor = client.subscribe("herald.>").await.unwrap();
+    let stream = r#"{"name":"AUDIT","subjects":["herald.>"],"storage":"memory","no_ack":true}"#;
+    let made = client.request("$JS.API.STREAM.CREATE.AUDIT", stream.into()).await;
+    let made = made.unwrap().payload;
+    assert!(!String::from_utf8_lossy(&made).contains("error"), "{made:?}");
+    let mut cluster = Cluster::start_over(nats, 1).await;
+    let is_whole = async |herald: &Herald| {
+        let ready = herald.get("/readyz").await;
+        assert!(!ready.text().contains("revocations"), "{}", ready.text());
+        assert!(herald.lines_with("may lack some").is_empty());
+    };
+    is_whole(&cluster.instances[0]).await;
+    assert_eq!(
+        cluster.instances[0]
+            .lines_with("listens to all subjects of NATS")
+            .len(),
+        1
+    );
+    block(&cluster.instances[0], "test1").await;
+    let newcomer = cluster.add("i1").await;
+    is_whole(newcomer).await;
+    assert!(newcomer.lines_with("listens to all subjects of NATS").is_empty());
+    let refused = Browser::attempt(newcomer.address, "test1", "test").await;
+    assert!(is_revoked(&refused.err().unwrap()));
 }

@@ -1,0 +1,12 @@
+//! What a bus knows of who is there, without an answer of anybody. Knows no bus.
+
+/// Who listens where instances are to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listening {
+    /// Nobody.
+    Nobody,
+    /// Somebody who does not listen to everything: an instance, which may be paused.
+    Instance,
+    /// Somebody who listens to everything, such as a monitor of NATS. Whether an instance is there too, its answer alone can tell.
+    Listener,
+}
