@@ -152,6 +152,12 @@ pub trait Bus: Send + Sync + 'static {
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Bytes, RequestError>>;
 
+    /// Waits at most `within` for the bus to confirm everything that was published before; whether it did. A publish alone
+    /// only hands the message to the connection.
+    fn flush(&self, _within: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(true))
+    }
+
     /// Messages to all instances ([`Bus::control_publish`]) and questions to this one ([`Bus::control_request`]). Taken once.
     fn control_incoming(&self) -> Option<BoxStream<ControlMessage>>;
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -68,8 +68,8 @@ pub(crate) struct Revocations {
     standing: Mutex<Standing>,
     /// Whether newcomers are to find this instance.
     is_found: AtomicBool,
-    /// Whether something is in force here that the bus did not take.
-    untold: AtomicBool,
+    /// How often something came into force here that the bus did not take, since it last took word of everything.
+    untold: AtomicU64,
     heard: Mutex<Heard>,
     woken: Notify,
 }
@@ -141,7 +141,7 @@ impl Revocations {
             parts,
             standing: Mutex::default(),
             is_found: AtomicBool::new(false),
-            untold: AtomicBool::new(false),
+            untold: AtomicU64::new(0),
             heard: Mutex::default(),
             woken: Notify::new(),
         }
@@ -157,18 +157,24 @@ impl Revocations {
         self.standing.lock().is_ready()
     }
 
+    fn has_untold(&self) -> bool {
+        self.untold.load(Ordering::Acquire) > 0
+    }
+
     /// Whether it surely is.
     fn is_whole(&self) -> bool {
         self.standing.lock().is_whole()
     }
 
-    /// What keeps revocations from being in force here, or from outliving a restart, in words.
+    /// What keeps revocations from being in force here or elsewhere, or from outliving a restart, in words.
     pub(crate) fn trouble(&self) -> impl Iterator<Item = &'static str> {
         let lacks = self.is_ready() && !self.is_whole();
         let lacks = lacks.then_some("revocations may be missing here: no instance that has them all answers");
         let unkept = !self.parts.keeper.has_all();
         let unkept = unkept.then_some("auth.revoked_file lacks revocations: the log says why");
-        lacks.into_iter().chain(unkept)
+        let untold = self.has_untold();
+        let untold = untold.then_some("other instances were not told of revocations that were made here yet");
+        lacks.into_iter().chain(unkept).chain(untold)
     }
 
     /// For tests: there is nobody to learn from, and what operators revoke comes into force.

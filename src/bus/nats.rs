@@ -300,6 +300,10 @@ impl Bus for NatsBus {
         })
     }
 
+    fn flush(&self, within: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(self.connection.flush(within))
+    }
+
     fn control_incoming(&self) -> Option<BoxStream<ControlMessage>> {
         let receiver = self.control.lock().take()?;
         Some(super::receiver_stream(receiver))
@@ -377,22 +381,6 @@ impl Bus for NatsBus {
     }
 
     fn drain(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            // The round trip needs the inbox, which closing takes away.
-            if self.connection.is_live() && !self.connection.round_trip(DRAIN_STEP_TIMEOUT).await {
-                tracing::warn!("NATS did not confirm what was published last");
-            }
-            self.connection.link.closing.cancel();
-            let left = async {
-                if let Err(error) = self.connection.client.drain().await {
-                    tracing::debug!(%error, "the NATS client has stopped already");
-                }
-                self.running.close();
-                self.running.wait().await;
-            };
-            if tokio::time::timeout(DRAIN_STEP_TIMEOUT, left).await.is_err() {
-                tracing::debug!("NATS tasks still run; they end by their own time-outs");
-            }
-        })
+        Box::pin(self.leave())
     }
 }

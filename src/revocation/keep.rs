@@ -107,6 +107,11 @@ impl Keeper {
         !self.lacks.load(Ordering::Acquire)
     }
 
+    /// Whether what is in force outlives this instance.
+    pub(super) fn has_file(&self) -> bool {
+        self.has_file
+    }
+
     /// Has `revocation` put in force, and waits for the word on it.
     ///
     /// # Errors

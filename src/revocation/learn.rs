@@ -40,6 +40,7 @@ impl Revocations {
             }
         };
         tokio::join!(living, self.put_all(&shutdown));
+        self.say_untold();
     }
 
     async fn live(&self) {
@@ -66,9 +67,7 @@ impl Revocations {
                     if now != connection && self.announce(Compared::Everything, true).await {
                         connection = now;
                     }
-                    if self.untold.load(Ordering::Acquire) && self.announce(Compared::Everything, false).await {
-                        self.untold.store(false, Ordering::Release);
-                    }
+                    self.make_up().await;
                     if !self.is_whole() {
                         self.look_for_one().await;
                     }

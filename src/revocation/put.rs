@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keep::{Job, QUEUE, Work, Written};
 use super::wire::{List, Told};
-use super::{NotPut, Put, Revocations, event_of, what};
+use super::{Compared, NotPut, Put, Revocations, event_of, what};
 use crate::auth::revoked::entry::Revocation;
 use crate::bus::PublishError;
 use crate::control::ask::tell;
@@ -20,8 +20,8 @@ use crate::limit::Limit;
 
 /// The most of operators' revocations of which the disk may have some and may not.
 const UNSURE_MAX: usize = 1_024;
-/// How long the bus may take to take one message.
-const TELL: Duration = Duration::from_secs(2);
+/// How long the bus may take to have what is told.
+const TELL: Duration = Duration::from_secs(1);
 
 /// Who waits for a revocation.
 type Waits = oneshot::Sender<Result<Put, NotPut>>;
@@ -122,8 +122,31 @@ impl Revocations {
         }
     }
 
-    /// Tells everybody, in messages that the bus carries.
-    async fn tell_all(&self, mut all: Vec<Revocation>) -> Put {
+    /// Tells everybody, in messages that the bus carries, and waits until it has them.
+    async fn tell_all(&self, all: Vec<Revocation>) -> Put {
+        let told = async {
+            let before = self.parts.bus.stats();
+            self.publish_all(all).await?;
+            let has_them = self.parts.bus.flush(TELL).await;
+            let after = self.parts.bus.stats();
+            // What was on its way on a connection that is lost may be lost with it.
+            let is_same =
+                (before.reconnects, before.refused_publishes) == (after.reconnects, after.refused_publishes);
+            match has_them && is_same {
+                true => Ok(()),
+                false => Err(PublishError::Unknown),
+            }
+        };
+        let told = timeout(TELL, told).await;
+        if let Err(error) = told.unwrap_or(Err(PublishError::Unavailable)) {
+            tracing::warn!(%error, "revocations are in force here, and the others hear of them when the bus takes them");
+            self.untold.fetch_add(1, Ordering::AcqRel);
+            return Put::Here;
+        }
+        Put::Everywhere
+    }
+
+    async fn publish_all(&self, mut all: Vec<Revocation>) -> Result<(), PublishError> {
         while !all.is_empty() {
             let mut page = all.clone();
             fit(&mut page, self.page_bytes());
@@ -131,14 +154,34 @@ impl Revocations {
             let told = Told {
                 revocations: List(page),
             };
-            let told = timeout(TELL, tell(&*self.parts.bus, &told)).await;
-            if let Err(error) = told.unwrap_or(Err(PublishError::Unavailable)) {
-                tracing::warn!(%error, "revocations are in force here, and the others hear of them when the bus takes them");
-                self.untold.store(true, Ordering::Release);
-                return Put::Here;
-            }
+            tell(&*self.parts.bus, &told).await?;
         }
-        Put::Everywhere
+        Ok(())
+    }
+
+    /// Says again what this instance has, where the bus did not take what was to be told.
+    pub(super) async fn make_up(&self) {
+        let untold = self.untold.load(Ordering::Acquire);
+        if untold > 0 && self.announce(Compared::Everything, false).await && self.parts.bus.flush(TELL).await
+        {
+            // What could not be told meanwhile is to be told again.
+            let _ = self
+                .untold
+                .compare_exchange(untold, 0, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+
+    /// Warns where the others may never hear of what is in force here: this instance ends.
+    pub(super) fn say_untold(&self) {
+        if self.has_untold() {
+            let where_kept = match self.parts.keeper.has_file() {
+                true => "it tells them when it starts again with its auth.revoked_file",
+                false => "look at `herald revoke --list` of another one, and revoke again",
+            };
+            tracing::error!(
+                "this instance ends, and the others were not told of revocations that were made here: {where_kept}"
+            );
+        }
     }
 }
 

@@ -269,6 +269,14 @@ impl Connection {
         self.hand_over(probe).await.is_ok() && waiting.wait(timeout).await.is_ok()
     }
 
+    /// Whether the server has handled everything that was sent before on this connection.
+    pub(super) async fn flush(&self, within: Duration) -> bool {
+        self.is_live()
+            && tokio::time::timeout(within, self.round_trip(within))
+                .await
+                .unwrap_or(false)
+    }
+
     /// Messages that the client skipped because it could not read their subject or headers.
     pub(super) fn malformed(&self) -> u64 {
         let statistics = self.client.statistics();

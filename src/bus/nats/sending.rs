@@ -1,4 +1,4 @@
-//! Sending on core NATS, within the limits of a body, and what goes out as JSON. Knows no subscription.
+//! Sending on core NATS, within the limits of a body, what goes out as JSON, and the end of it. Knows no subscription.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::kept::Keeper;
-use super::{HEADER_RESERVE_BYTES, NatsBus, WHICH_SERVER, WHICH_SETTING};
+use super::{DRAIN_STEP_TIMEOUT, HEADER_RESERVE_BYTES, NatsBus, WHICH_SERVER, WHICH_SETTING};
 use crate::bus::{PublishError, RequestError, UserEvent, check_size};
 use crate::destination::Target;
 use crate::envelope::Envelope;
@@ -108,5 +108,24 @@ impl NatsBus {
                 headers,
             })
             .await
+    }
+
+    /// Sends what was accepted, and disconnects.
+    pub(super) async fn leave(&self) {
+        // The round trip needs the inbox, which closing takes away.
+        if self.connection.is_live() && !self.connection.round_trip(DRAIN_STEP_TIMEOUT).await {
+            tracing::warn!("NATS did not confirm what was published last");
+        }
+        self.connection.link.closing.cancel();
+        let left = async {
+            if let Err(error) = self.connection.client.drain().await {
+                tracing::debug!(%error, "the NATS client has stopped already");
+            }
+            self.running.close();
+            self.running.wait().await;
+        };
+        if tokio::time::timeout(DRAIN_STEP_TIMEOUT, left).await.is_err() {
+            tracing::debug!("NATS tasks still run; they end by their own time-outs");
+        }
     }
 }

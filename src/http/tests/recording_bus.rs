@@ -26,6 +26,8 @@ pub(crate) struct RecordingBus {
     pub fails_with: Mutex<PublishError>,
     /// What it complains of.
     pub trouble: Mutex<Vec<String>>,
+    /// Whether what it is given goes nowhere.
+    pub swallows: Mutex<bool>,
     health: watch::Sender<Health>,
     answers: Mutex<HashMap<InstanceId, Vec<u8>>>,
     asked: Mutex<usize>,
@@ -39,6 +41,7 @@ impl Default for RecordingBus {
             fails_after: Mutex::default(),
             fails_with: Mutex::new(PublishError::Unavailable),
             trouble: Mutex::default(),
+            swallows: Mutex::default(),
             health: watch::Sender::new(Health::Connected),
             answers: Mutex::default(),
             asked: Mutex::default(),
@@ -110,6 +113,16 @@ impl Bus for RecordingBus {
         }
         self.said.lock().push((kind.into(), payload));
         Box::pin(async { Ok(()) })
+    }
+
+    fn flush(&self, within: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let swallows = *self.swallows.lock();
+            if swallows {
+                tokio::time::sleep(within).await;
+            }
+            !swallows
+        })
     }
 
     fn control_request<'a>(

@@ -175,3 +175,24 @@ async fn while_the_bus_is_away_it_is_in_force_here() {
     assert_eq!(kept.all.put(block("here")).await, Ok(Put::Here));
     assert!(is_shut_out(&kept.all, "here") && kept.has("here") && !kept.has_told("here"));
 }
+
+/// "In the client's buffer" was said to be everywhere.
+#[tokio::test(start_paused = true)]
+async fn what_the_bus_does_not_confirm_is_not_told() {
+    let kept = Kept::new();
+    kept.begin();
+    *kept.bus.swallows.lock() = true;
+    let began = tokio::time::Instant::now();
+    assert_eq!(kept.all.put(block("here")).await, Ok(Put::Here));
+    assert!(began.elapsed() <= Duration::from_secs(2));
+    assert!(is_shut_out(&kept.all, "here"));
+    let untold = |all: &Revocations| all.trouble().any(|words| words.contains("were not told"));
+    assert!(untold(&kept.all));
+    // A digest that the bus does not confirm changes nothing.
+    kept.all.make_up().await;
+    assert!(untold(&kept.all));
+    *kept.bus.swallows.lock() = false;
+    kept.all.make_up().await;
+    assert!(!untold(&kept.all));
+    assert_eq!(kept.all.put(block("next")).await, Ok(Put::Everywhere));
+}
