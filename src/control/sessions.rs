@@ -61,14 +61,21 @@ pub(crate) fn register(desk: &mut Desk, registry: &Registry, audit: &Audit) {
         async move { Ok(answer(registry.sessions_of(&user).await, ANSWER_MAX_BYTES)) }
     });
     let (registry, audit) = (registry.clone(), audit.clone());
-    desk.listen(move |Disconnect { user, by }| {
-        let registry = registry.clone();
-        audit.done(Event::DisconnectUser, &by, &What::user(user.as_str()));
+    desk.listen(move |order: Disconnect| {
+        let (registry, audit) = (registry.clone(), audit.clone());
         async move {
-            registry.close_user(&user, CloseReason::Disconnected).await;
+            order.obey(&registry, &audit).await;
             Ok(())
         }
     });
+}
+
+impl Disconnect {
+    /// Closes the user's sessions on this instance.
+    pub(crate) async fn obey(&self, registry: &Registry, audit: &Audit) {
+        audit.done(Event::DisconnectUser, &self.by, &What::user(self.user.as_str()));
+        registry.close_user(&self.user, CloseReason::Disconnected).await;
+    }
 }
 
 fn answer(mut sessions: Vec<SessionView>, max_bytes: usize) -> Sessions {

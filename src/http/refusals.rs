@@ -123,6 +123,9 @@ pub(crate) struct OfPublish;
 /// Refusals of a route that shuts out, by its body or not.
 pub(crate) struct OfRevocation;
 
+/// Refusals of the route that disconnects a user, and may shut it out.
+pub(crate) struct OfDisconnect;
+
 type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// The header that says what to do about a refusal with this `status`.
@@ -184,6 +187,12 @@ impl IntoResponses for OfBody {
 impl IntoResponses for OfRevocation {
     fn responses() -> Responses {
         problems(CREDENTIALS.into_iter().chain([HOST]).chain(BODY).chain([REVOKE]))
+    }
+}
+
+impl IntoResponses for OfDisconnect {
+    fn responses() -> Responses {
+        problems(CREDENTIALS.into_iter().chain([HOST, REVOKE]))
     }
 }
 

@@ -92,14 +92,22 @@ pub(crate) struct Revoked {
     /// When it ends by itself (RFC 3339).
     #[schema(example = "2026-11-23T20:25:50.736Z")]
     until: String,
-    /// Whether all instances have been told. If not, since the bus is away, it is in force on the one that was asked, and the
-    /// others hear of it when the bus is back.
+    /// Whether the bus has confirmed that it tells all instances. If not, since it is away or hangs, the revocation is in force on the
+    /// instance that was asked, and the others hear of it when the bus is back.
     #[schema(example = true)]
-    told: bool,
+    pub(super) told: bool,
     /// What it does not do, in words for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     note: Option<String>,
+}
+
+/// A revocation that was lifted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Lifted {
+    /// Whether the bus has confirmed that it tells all instances, as of a revocation that was made.
+    #[schema(example = true)]
+    told: bool,
 }
 
 /// Who is shut out.
@@ -153,15 +161,7 @@ pub(crate) async fn post_revocation(
     let request: RevocationRequest = json::read(&body.bytes)?;
     let revocation = revocation(&api, request, &caller)?;
     deed.is(what(&revocation));
-    let (id, until) = (revocation.id.to_string(), time(revocation.until_ms));
-    let note = note(&api, &revocation.whom);
-    let told = put(&api, revocation).await? == Put::Everywhere;
-    let made = Revoked {
-        id,
-        until,
-        told,
-        note,
-    };
+    let made = revoke(&api, revocation).await?;
     Ok((StatusCode::ACCEPTED, Json(made)))
 }
 
@@ -216,7 +216,7 @@ pub(crate) async fn list_revocations(
     params(("id" = String, Path, description = "Of the revocation")),
     security(("key" = ["admin"]), ("user" = [])),
     responses(
-        (status = 202, description = "Lifted; instances that the bus does not reach now hear of it later"),
+        (status = 202, description = "Lifted; `told` says whether everywhere", body = Lifted),
         (status = 404, description = "`not-found`: no such revocation is in force", body = crate::problem::Problem,
             content_type = "application/problem+json"),
         refusals::OfRevocation,
@@ -226,7 +226,7 @@ pub(crate) async fn delete_revocation(
     State(api): State<Arc<Api>>,
     Extension(deed): Extension<Deed>,
     Path(id): Path<String>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<(StatusCode, Json<Lifted>), ApiError> {
     let found = id
         .parse()
         .ok()
@@ -235,21 +235,33 @@ pub(crate) async fn delete_revocation(
     let found = found.ok_or_else(|| ApiError::NotFound("no such revocation is in force".into()))?;
     let lifted = found.lifted();
     deed.is(what(&lifted));
-    put(&api, lifted).await?;
-    Ok(StatusCode::ACCEPTED)
+    let told = put(&api, lifted).await? == Put::Everywhere;
+    Ok((StatusCode::ACCEPTED, Json(Lifted { told })))
 }
 
 /// Revokes all tokens that `user` has now.
 ///
 /// # Errors
 /// As of the route.
-pub(super) async fn revoke_now(api: &Api, user: &UserName, caller: &Caller) -> Result<(), ApiError> {
+pub(super) async fn revoke_now(api: &Api, user: &UserName, caller: &Caller) -> Result<Revoked, ApiError> {
     let whom = Whom::Issued {
         user: Some(user.clone()),
         issuer: None,
         up_to_ms: unix_ms(),
     };
-    put(api, made(api, whom, None, None, caller)?).await.map(drop)
+    revoke(api, made(api, whom, None, None, caller)?).await
+}
+
+async fn revoke(api: &Api, revocation: Revocation) -> Result<Revoked, ApiError> {
+    let (id, until) = (revocation.id.to_string(), time(revocation.until_ms));
+    let note = note(api, &revocation.whom);
+    let told = put(api, revocation).await? == Put::Everywhere;
+    Ok(Revoked {
+        id,
+        until,
+        told,
+        note,
+    })
 }
 
 async fn put(api: &Api, revocation: Revocation) -> Result<Put, ApiError> {

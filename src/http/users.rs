@@ -2,6 +2,7 @@
 //! and the bus's control channel; what goes over that channel is in [`crate::control`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -18,7 +19,7 @@ use super::error::ApiError;
 use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
-use super::revocations::revoke_now;
+use super::revocations::{Revoked, revoke_now};
 use crate::control::ask::tell;
 use crate::control::sessions::{Disconnect, ListSessions, OfUser, Sessions};
 use crate::delivery::registry::SessionView;
@@ -134,8 +135,23 @@ pub(crate) struct Disconnects {
     revoke: bool,
 }
 
-/// Disconnects a user everywhere (close code 4403). 202: every instance that is reached does it; the user may log in
-/// again, with `?revoke=true` not by a token that was issued before.
+/// How long the bus may take to confirm that it tells all instances.
+const CONFIRM: Duration = Duration::from_secs(1);
+
+/// A user was disconnected.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Disconnected {
+    /// Whether the bus has confirmed that it tells all instances, of the revocation too. If not, sessions on other instances may be left.
+    #[schema(example = true)]
+    told: bool,
+    /// With `?revoke=true`: what was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    revocation: Option<Revoked>,
+}
+
+/// Disconnects a user everywhere (close code 4403). The user may log in again, with `?revoke=true` not by a token that was issued before.
+/// While the bus is away this is refused, but for `?revoke=true`, which holds on the instance that was asked, and later on the others.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{user}/sessions",
@@ -143,8 +159,8 @@ pub(crate) struct Disconnects {
     params(Disconnects, ("user" = inline(User), Path, description = "Percent-encoded")),
     security(("key" = ["admin"]), ("user" = [])),
     responses(
-        (status = 202, description = "Every instance has been told"),
-        refusals::OfUser,
+        (status = 202, description = "Done; `told` says whether everywhere", body = Disconnected),
+        refusals::OfDisconnect,
     )
 )]
 pub(crate) async fn delete_sessions(
@@ -153,7 +169,7 @@ pub(crate) async fn delete_sessions(
     Extension(deed): Extension<Deed>,
     query: Result<Query<Disconnects>, QueryRejection>,
     uri: Uri,
-) -> Result<StatusCode, ApiError> {
+) -> Result<(StatusCode, Json<Disconnected>), ApiError> {
     let expected = |_| ApiError::BadRequest("expected ?revoke=true or false, or nothing".into());
     let Query(Disconnects { revoke }) = query.map_err(expected)?;
     let segment = uri
@@ -163,17 +179,29 @@ pub(crate) async fn delete_sessions(
         .unwrap_or_default();
     let user = user_name(segment)?;
     deed.is(What::user(user.as_str()));
-    api.require_bus()?;
-    if revoke {
-        revoke_now(&api, &user, &caller).await?;
-    }
+    let revocation = match revoke {
+        true => Some(revoke_now(&api, &user, &caller).await?),
+        false => {
+            api.require_bus()?;
+            None
+        }
+    };
     let order = Disconnect {
         user,
         by: caller.to_string(),
     };
-    let told = tell(&*api.state.bus, &order).await;
-    told.map_err(|error| ApiError::from_publish(error, None))?;
-    Ok(StatusCode::ACCEPTED)
+    let bus = &*api.state.bus;
+    let told = match tell(bus, &order).await {
+        Ok(()) => bus.flush(CONFIRM).await,
+        // What was revoked is out all the same, and nobody else is told to close sessions.
+        Err(_) if revocation.is_some() => {
+            order.obey(&api.state.registry, &api.state.audit).await;
+            false
+        }
+        Err(error) => return Err(ApiError::from_publish(error, None)),
+    };
+    let told = told && revocation.as_ref().is_none_or(|made| made.told);
+    Ok((StatusCode::ACCEPTED, Json(Disconnected { told, revocation })))
 }
 
 fn gather(

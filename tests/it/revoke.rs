@@ -15,6 +15,7 @@ mod issued_before;
 mod newcomer;
 mod restart;
 mod token;
+mod untold;
 mod user;
 
 const PATH: &str = "/api/v1/revocations";

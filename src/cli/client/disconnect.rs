@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Args;
 use http::Method;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rest::{Rest, segment};
 use super::{ClientError, Server, ServerArgs, paint};
@@ -32,11 +32,23 @@ pub struct DisconnectArgs {
     pub server: ServerArgs,
 }
 
+/// The part of Herald's answer that is shown.
+#[derive(Debug, Default, Deserialize)]
+struct Answered {
+    revocation: Option<Revoked>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Revoked {
+    note: Option<String>,
+}
+
 #[derive(Debug, Serialize)]
 struct Disconnected<'a> {
     user: &'a str,
     disconnected: bool,
     revoked: bool,
+    told: bool,
 }
 
 /// Tells Herald, and says that it did. It wants scope admin.
@@ -49,20 +61,33 @@ pub async fn run(args: DisconnectArgs) -> Result<(), ClientError> {
     let query = if args.revoke { "?revoke=true" } else { "" };
     let path = format!("/api/v1/users/{}/sessions{query}", segment(&args.user));
     let asking = rest.request(Method::DELETE, &path, &[], Bytes::new(), Duration::ZERO);
-    Box::pin(asking).await?.require_success()?;
+    let answer = Box::pin(asking).await?;
+    answer.require_success()?;
+    let told = answer.is_told();
+    let answered: Answered = serde_json::from_slice(answer.body()).unwrap_or_default();
+    if let Some(note) = answered.revocation.and_then(|revoked| revoked.note) {
+        paint::notice(paint::DIM, &format!("note: {}", paint::one_line(&note)));
+    }
     if args.json {
         return Ok(paint::json_line(&Disconnected {
             user: &args.user,
             disconnected: true,
             revoked: args.revoke,
+            told,
         })?);
     }
-    let tokens = if args.revoke {
-        ", and its tokens are revoked"
-    } else {
-        ""
+    let (user, tokens) = match args.revoke {
+        true => (&args.user, ", and its tokens are revoked"),
+        false => (&args.user, ""),
     };
-    let words = format!("every instance was told to disconnect {}{tokens}", args.user);
-    paint::notice(paint::GOOD, &words);
+    if told {
+        let words = format!("every instance was told to disconnect {user}{tokens}");
+        paint::notice(paint::GOOD, &words);
+    } else {
+        let words = format!(
+            "NATS is away or hangs: {user} is disconnected on the instance that was asked{tokens}; the others may hear of it later"
+        );
+        paint::notice(paint::DIM, &words);
+    }
     Ok(())
 }

@@ -81,6 +81,15 @@ impl Answer {
         }
     }
 
+    /// Whether all instances have been told, as far as it says. An older Herald answers when they have, and does not say so.
+    pub(super) fn is_told(&self) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Said {
+            told: bool,
+        }
+        serde_json::from_slice::<Said>(&self.body).is_ok_and(|said| said.told) || self.body.is_empty()
+    }
+
     /// Its body, whatever the status.
     pub(super) fn body(&self) -> &[u8] {
         &self.body

@@ -12,6 +12,9 @@ use super::{ClientError, Server, ServerArgs, paint};
 use crate::setting::HumanDuration;
 
 const PATH: &str = "/api/v1/revocations";
+/// What is said where the answer says that others were not told.
+const UNTOLD: &str =
+    "note: NATS is away or hangs: this holds on the instance that was asked, and the others hear of it later";
 
 /// What `herald revoke` takes.
 #[derive(Debug, Args)]
@@ -134,7 +137,12 @@ pub async fn run(args: RevokeArgs) -> Result<(), ClientError> {
     if let Some(id) = &args.lift {
         let path = format!("{PATH}/{}", segment(id));
         let lifting = rest.request(Method::DELETE, &path, &[], Bytes::new(), Duration::ZERO);
-        return Box::pin(lifting).await?.require_success();
+        let lifted = Box::pin(lifting).await?;
+        lifted.require_success()?;
+        if !lifted.is_told() {
+            paint::notice(paint::DIM, UNTOLD);
+        }
+        return Ok(());
     }
     if args.user.is_none() && args.issuer.is_none() {
         return Err(ClientError::Usage(
@@ -155,10 +163,7 @@ pub async fn run(args: RevokeArgs) -> Result<(), ClientError> {
     let asking = rest.request(Method::POST, PATH, &json, body.into(), Duration::ZERO);
     let made: Made = Box::pin(asking).await?.json()?;
     if !made.told {
-        paint::notice(
-            paint::DIM,
-            "note: NATS is away: it is in force on the instance that was asked, and the others hear of it later",
-        );
+        paint::notice(paint::DIM, UNTOLD);
     }
     if let Some(note) = &made.note {
         paint::notice(paint::DIM, &format!("note: {}", paint::one_line(note)));

@@ -88,12 +88,12 @@ async fn disconnect_ends_the_sessions_of_a_user() {
     let ended = done(&herald, "disconnect test8 --json").await;
     assert_eq!(
         json(&ended.out),
-        json!({"user": "test8", "disconnected": true, "revoked": false})
+        json!({"user": "test8", "disconnected": true, "revoked": false, "told": true})
     );
     assert_eq!(browser.end().await.code, 4403);
     let told = done(&herald, "disconnect test8 --revoke").await.error;
     assert!(
-        told.contains("disconnect test8") && told.contains("revoked"),
+        told.contains("disconnect test8") && told.contains("revoked") && told.contains("note: "),
         "{told}"
     );
     let listed = json(&done(&herald, "revoke --list --json").await.out);

@@ -1,0 +1,93 @@
+//! Promise: `told` is what NATS has confirmed; what could not be told holds on the instance that was asked, and is no secret.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::cluster::is_revoked;
+use crate::support::cluster::{ADMIN, Cluster, admin, until};
+use crate::support::cluster_client::Browser;
+use crate::support::process::{Answer, Herald};
+
+const UNTOLD: &str = "were not told of revocations";
+
+async fn block(herald: &Herald, user: &str) -> Answer {
+    let json = ("Content-Type", "application/json");
+    let body = json!({"user": user, "block": true, "for": "1h"}).to_string();
+    let headers = [ADMIN, json];
+    let answer = herald
+        .request("POST", super::PATH, &headers, body.as_bytes())
+        .await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    answer
+}
+
+async fn is_in_trouble(herald: &Herald) -> bool {
+    herald.get("/readyz").await.text().contains(UNTOLD)
+}
+
+/// A NATS that takes what it is sent and does nothing: "in the client's buffer" was said to be everywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nats_swallows_is_not_told() {
+    let cluster = Cluster::start(2).await;
+    let [asked, other] = &cluster.instances[..] else {
+        panic!("two")
+    };
+    assert_eq!(block(asked, "test1").await.json()["told"], true);
+    cluster.nats.set_frozen(true);
+    let began = Instant::now();
+    let answer = block(asked, "test2").await.json();
+    assert_eq!(answer["told"], false);
+    let lifting = format!("{}/{}", super::PATH, answer["id"].as_str().unwrap());
+    let blocked = block(asked, "test3").await.json();
+    assert_eq!(blocked["told"], false);
+    let lifted = admin(asked, "DELETE", &lifting).await;
+    assert_eq!((lifted.status, lifted.json()), (202, json!({"told": false})));
+    let disconnected = admin(asked, "DELETE", "/api/v1/users/test4/sessions").await;
+    assert_eq!(
+        (disconnected.status, disconnected.json()),
+        (202, json!({"told": false}))
+    );
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(is_in_trouble(asked).await);
+    let refused = Browser::attempt(asked.address, "test3", "test").await;
+    assert!(is_revoked(&refused.err().unwrap()));
+    cluster.nats.set_frozen(false);
+    until("the other one knows", async || {
+        Browser::attempt(other.address, "test3", "test").await.is_err()
+    })
+    .await;
+    until("the others were told", async || !is_in_trouble(asked).await).await;
+    assert_eq!(block(asked, "test5").await.json()["told"], true);
+}
+
+/// It answered 503, though a revocation alone did not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_nats_a_user_is_out_where_it_was_asked() {
+    let mut cluster = Cluster::start(1).await;
+    let asked = &cluster.instances[0];
+    let mut browser = Browser::connect(asked.address, "test1").await;
+    cluster.nats.kill();
+    let herald = &cluster.instances[0];
+    until("NATS is away", async || {
+        herald.get("/readyz").await.text().contains("disconnected")
+    })
+    .await;
+    let path = "/api/v1/users/test1/sessions";
+    assert_eq!(admin(herald, "DELETE", path).await.status, 503, "nothing is done");
+    let out = admin(herald, "DELETE", &format!("{path}?revoke=true")).await;
+    let (status, out) = (out.status, out.json());
+    assert_eq!((status, &out["told"]), (202, &json!(false)), "{out}");
+    assert_eq!(out["revocation"]["told"], false, "{out}");
+    assert!(out["revocation"]["note"].as_str().unwrap().contains("password"));
+    assert_eq!(browser.end().await.code, 4403);
+    assert!(is_in_trouble(herald).await);
+    herald.signal("TERM");
+    until("it says what the others do not know", async || {
+        herald
+            .lines_with("this instance ends, and the others were not told")
+            .len()
+            == 1
+    })
+    .await;
+}
