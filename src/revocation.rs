@@ -174,7 +174,9 @@ impl Revocations {
         let unkept = unkept.then_some("auth.revoked_file lacks revocations: the log says why");
         let untold = self.has_untold();
         let untold = untold.then_some("other instances were not told of revocations that were made here yet");
-        lacks.into_iter().chain(unkept).chain(untold)
+        let hangs = self.parts.keeper.hangs();
+        let hangs = hangs.then_some("the disk of auth.revoked_file does not answer: operators cannot revoke");
+        lacks.into_iter().chain(unkept).chain(hangs).chain(untold)
     }
 
     /// For tests: there is nobody to learn from, and what operators revoke comes into force.

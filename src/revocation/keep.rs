@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::file::{Failed, RevokedFile};
 use super::{NotPut, Put};
@@ -19,7 +19,7 @@ use crate::auth::revoked::entry::Revocation;
 
 /// How many jobs may wait.
 pub(super) const QUEUE: usize = 256;
-/// How long an operator waits for the disk and the bus.
+/// How long an operator waits for the disk and the bus, and how long the disk may take before that is said.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// What waits.
@@ -58,6 +58,8 @@ pub(crate) struct Keeper {
     has_file: bool,
     /// Whether some of the set may not be in the file.
     lacks: AtomicBool,
+    /// Since when the disk has owed an answer.
+    writing: Mutex<Option<Instant>>,
 }
 
 impl Keeper {
@@ -99,12 +101,18 @@ impl Keeper {
                 unsure: Vec::new(),
             })),
             lacks: AtomicBool::new(false),
+            writing: Mutex::default(),
         }
     }
 
     /// Whether all revocations in force are in the file, as far as this instance knows.
     pub(super) fn has_all(&self) -> bool {
         !self.lacks.load(Ordering::Acquire)
+    }
+
+    /// Whether the disk has owed an answer for longer than an operator waits.
+    pub(super) fn hangs(&self) -> bool {
+        self.writing.lock().is_some_and(|since| since.elapsed() >= WAIT)
     }
 
     /// Whether what is in force outlives this instance.
@@ -165,12 +173,26 @@ impl Keeper {
             file.distrust();
         }
         let revoked = self.revoked.clone();
-        let writing = spawn_blocking(move || {
+        *self.writing.lock() = Some(Instant::now());
+        let mut writing = spawn_blocking(move || {
             let written = file.write(&new, || revoked.page(None, usize::MAX, |_| true).0);
             let written = written.map(|found| revoked.accept(found).refused);
             (file, written)
         });
-        let (file, written) = match writing.await {
+        let in_time = timeout(WAIT, &mut writing).await;
+        let done = match in_time {
+            Ok(done) => done,
+            Err(_) => {
+                tracing::error!(
+                    "the disk of auth.revoked_file does not answer: what operators revoke comes into force when it does"
+                );
+                let done = writing.await;
+                tracing::info!("the disk of auth.revoked_file answers again");
+                done
+            }
+        };
+        *self.writing.lock() = None;
+        let (file, written) = match done {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

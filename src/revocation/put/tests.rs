@@ -118,8 +118,11 @@ async fn a_disk_that_answers_late_leaves_nothing_that_is_not_in_force() {
     tokio::time::advance(Duration::from_secs(6)).await;
     assert_eq!(waiting.await.unwrap(), Err(NotPut::Unknown), "it may come yet");
     assert!(!is_shut_out(&kept.all, "late") && !kept.has("late"));
+    let hangs = |all: &Revocations| all.trouble().any(|words| words.contains("does not answer"));
+    assert!(hangs(&kept.all), "nothing said so");
     kept.faults.hangs.store(false, Ordering::SeqCst);
     kept.is_in_force("late").await;
+    assert!(!hangs(&kept.all));
 }
 
 #[tokio::test]
