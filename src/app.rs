@@ -195,7 +195,15 @@ impl App {
 
         let keeper = Keeper::open(&config.auth, authenticator.revoked())
             .map_err(|error| Error::Config(format!("auth.revoked_file: {error}")))?;
-        let revocations = desk::revocations(&authenticator, &bus, &instance, &metrics, &audit, keeper);
+        let revocations = desk::revocations(
+            &authenticator,
+            &bus,
+            &instance,
+            &metrics,
+            &audit,
+            &presence,
+            keeper,
+        );
         let bound = Bound::bind(&config.http)?;
         let (most, meters) = (config.limits.body_bytes.0, metrics.clone());
         let permissions = permissions(&config)?;

@@ -60,7 +60,12 @@ pub(crate) struct Parts {
     pub audit: Audit,
     /// Of `auth.revoked_file`, if there is one.
     pub keeper: Keeper,
+    /// Which other instances are known to live.
+    pub known: Known,
 }
+
+/// Says which other instances are known to live.
+pub(crate) type Known = Box<dyn Fn() -> Vec<InstanceId> + Send + Sync>;
 
 /// The revocations of the cluster. Shared as `Arc<Revocations>`.
 pub(crate) struct Revocations {
@@ -86,6 +91,20 @@ struct Heard {
 }
 
 impl Heard {
+    /// Where there is no room, who is known takes the place of one who is not.
+    fn enter(&mut self, new: Unequal, known: &Known) {
+        if self.unequal.len() < UNEQUAL_MAX {
+            self.unequal.push(new);
+            return;
+        }
+        let known = known();
+        if known.contains(&new.instance)
+            && let Some(stranger) = self.unequal.iter_mut().find(|one| !known.contains(&one.instance))
+        {
+            *stranger = new;
+        }
+    }
+
     fn was_vain(&mut self, instance: InstanceId, digests: (Digest, Digest)) {
         if self.vain.len() >= VAIN_MAX {
             self.vain.clear();
@@ -295,12 +314,13 @@ impl Revocations {
         let known = heard.unequal.iter_mut().find(|one| one.instance == said.instance);
         if let Some(known) = known {
             known.is_whole |= said.is_whole;
-        } else if has_other && heard.unequal.len() < UNEQUAL_MAX {
-            heard.unequal.push(Unequal {
+        } else if has_other {
+            let new = Unequal {
                 instance: said.instance,
                 digests: (other, own),
                 is_whole: said.is_whole,
-            });
+            };
+            heard.enter(new, &self.parts.known);
         }
         drop(heard);
         self.woken.notify_one();

@@ -72,8 +72,10 @@ pub(super) fn revocations(
     instance: &Instance,
     metrics: &Metrics,
     audit: &Audit,
+    presence: &Arc<Presence>,
     keeper: Keeper,
 ) -> Arc<Revocations> {
+    let presence = presence.clone();
     Arc::new(Revocations::new(Parts {
         authenticator: authenticator.clone(),
         bus: bus.clone(),
@@ -81,6 +83,7 @@ pub(super) fn revocations(
         metrics: metrics.clone(),
         audit: audit.clone(),
         keeper,
+        known: Box::new(move || presence.others().into_iter().map(|other| other.id).collect()),
     }))
 }
 
@@ -172,7 +175,15 @@ mod tests {
         let authenticator = crate::http::tests::authenticator();
         let metrics = Metrics::new().unwrap();
         let keeper = Keeper::without_file(authenticator.revoked());
-        let revocations = revocations(&authenticator, &bus, &instance, &metrics, audit, keeper);
+        let revocations = revocations(
+            &authenticator,
+            &bus,
+            &instance,
+            &metrics,
+            audit,
+            &presence,
+            keeper,
+        );
         // Nobody closes what it takes.
         let (shedder, _) = crate::control::shed::shedder(&registry, std::time::Duration::from_secs(5));
         desk(&Answering {

@@ -148,6 +148,7 @@ impl Fixture {
             metrics: metrics.clone(),
             audit: audit.clone(),
             keeper: Keeper::without_file(authenticator.revoked()),
+            known: Box::new(Vec::new),
         }));
         revocations.is_known();
         let (prefixes, mut findings) = (Prefixes::default(), Findings::default());

@@ -1,10 +1,12 @@
 //! How an instance comes to have what the others have: at its start, after each reconnect, and whenever a digest says that
 //! somebody has something else. Knows the other instances by their digests.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -24,8 +26,10 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a new instance waits for one that is whole before it serves without.
 const LEARN: Duration = Duration::from_secs(5);
-/// How long it may learn in all.
-const LEARN_ALL: Duration = Duration::from_secs(30);
+/// How long it may learn in all, where somebody answers until then.
+const LEARN_ALL: Duration = Duration::from_secs(10);
+/// How many instances are asked at the same time, and the most that a new instance asks before it looks again.
+pub(super) const ASKED_AT_ONCE: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The most answers that are read of one instance.
 const PAGES_MAX: usize = 10_000;
@@ -137,7 +141,7 @@ impl Revocations {
         }
     }
 
-    /// Asks everybody who has something else.
+    /// Asks everybody who has something else, some at once: those who do not answer hold up nobody who does.
     pub(super) async fn pull(&self) {
         let (unequal, is_equal_to_whole) = {
             let mut heard = self.heard.lock();
@@ -149,71 +153,117 @@ impl Revocations {
         if is_equal_to_whole {
             self.hear_of_others(standing::Heard::All { is_whole: true }).await;
         }
-        let mut learned = 0;
-        for Unequal {
-            instance,
-            digests,
-            is_whole,
-        } in unequal
-        {
-            let Some(Learned { new, refused }) = self.ask(instance).await else {
-                continue;
-            };
-            learned += new;
-            if new == 0 {
-                self.heard.lock().was_vain(instance, digests);
-            }
-            // What found no room here is not here: nobody else may learn from this instance that it has all.
-            let is_whole = is_whole && refused == 0;
-            self.hear_of_others(standing::Heard::All { is_whole }).await;
-        }
+        let learned = Learned::by(self);
+        self.ask_some(unequal, &learned).await;
         // Whoever lacks what is here hears so, and asks.
-        if learned > 0 {
+        if learned.has_some() {
             self.announce(Compared::Everything, false).await;
         }
     }
 
-    /// Learns everything that `instance` has. `None`: it has not answered to the end.
-    async fn ask(&self, instance: InstanceId) -> Option<Learned> {
-        let mut learned = Learned::default();
-        let all = self.ask_page_by_page(instance, &mut learned).await;
-        if learned.new > 0 {
-            let what = What {
-                count: Some(learned.new),
-                ..What::default()
+    async fn ask_some(&self, unequal: Vec<Unequal>, learned: &Learned<'_>) {
+        let is_new = !self.is_ready();
+        let asking = self.choose(unequal, is_new).into_iter().map(async |one| {
+            let answered = self.ask_page_by_page(one.instance, learned).await;
+            (one, answered)
+        });
+        let mut asking = pin!(stream::iter(asking).buffer_unordered(ASKED_AT_ONCE));
+        while let Some((one, answered)) = asking.next().await {
+            let Some(Answers { new, refused }) = answered else {
+                continue;
             };
-            self.parts.audit.done(Event::LearnRevocations, "herald", &what);
+            if new == 0 {
+                self.heard.lock().was_vain(one.instance, one.digests);
+            }
+            // What found no room here is not here: nobody else may learn from this instance that it has all.
+            let is_whole = one.is_whole && refused == 0;
+            self.hear_of_others(standing::Heard::All { is_whole }).await;
+            if is_new && self.is_whole() {
+                return;
+            }
         }
-        all.then_some(learned)
     }
 
-    async fn ask_page_by_page(&self, instance: InstanceId, learned: &mut Learned) -> bool {
-        let mut after = None;
+    /// Whom to ask, in this order. Without a control key anybody can pass for any number of instances, so a new instance asks few, and
+    /// where presence knows others, nobody else: the others say again what they have when it asks next.
+    fn choose(&self, mut unequal: Vec<Unequal>, is_new: bool) -> Vec<Unequal> {
+        if unequal.is_empty() {
+            return unequal;
+        }
+        let known = (self.parts.known)();
+        let is_known = |one: &Unequal| known.contains(&one.instance);
+        unequal.sort_by_key(|one| (!is_known(one), !one.is_whole));
+        if is_new {
+            if !known.is_empty() {
+                unequal.retain(is_known);
+            }
+            unequal.truncate(ASKED_AT_ONCE);
+        }
+        unequal
+    }
+
+    /// Learns everything that `instance` has. `None`: it has not answered to the end.
+    async fn ask_page_by_page(&self, instance: InstanceId, learned: &Learned<'_>) -> Option<Answers> {
+        let (mut answers, mut after) = (Answers::default(), None);
         for _ in 0..PAGES_MAX {
             let asked = ask::<Behind>(&*self.parts.bus, instance, &After { after }, TIMEOUT).await;
             let answered = match asked {
                 Ok(answered) => answered,
                 Err(error) => {
                     tracing::debug!(%instance, %error, "an instance has not said which revocations it has");
-                    return false;
+                    return None;
                 }
             };
             let accepted = self.accept(answered.revocations.0);
-            learned.new += accepted.new.len();
-            learned.refused += accepted.refused;
+            learned.add(accepted.new.len());
+            answers.new += accepted.new.len();
+            answers.refused += accepted.refused;
             match answered.next {
                 Some(next) if Some(next) > after => after = Some(next),
-                _ => return true,
+                _ => return Some(answers),
             }
         }
-        false
+        None
     }
 }
 
 /// What came of one instance's revocations.
 #[derive(Debug, Clone, Copy, Default)]
-struct Learned {
+struct Answers {
     new: usize,
     /// They found no room.
     refused: usize,
+}
+
+/// How many revocations were new. The audit is told when this is dropped, wherever the asking was left.
+struct Learned<'a> {
+    by: &'a Revocations,
+    new: AtomicUsize,
+}
+
+impl<'a> Learned<'a> {
+    fn by(by: &'a Revocations) -> Self {
+        let new = AtomicUsize::new(0);
+        Self { by, new }
+    }
+
+    fn add(&self, new: usize) {
+        self.new.fetch_add(new, Ordering::Relaxed);
+    }
+
+    fn has_some(&self) -> bool {
+        self.new.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for Learned<'_> {
+    fn drop(&mut self) {
+        if self.has_some() {
+            let what = What {
+                count: Some(self.new.load(Ordering::Relaxed)),
+                ..What::default()
+            };
+            self.by.parts.audit.done(Event::LearnRevocations, "herald", &what);
+        }
+    }
 }

@@ -11,14 +11,27 @@ use crate::instance::{Config, Instance};
 use crate::principal::{Principal, ROLE_USER, UserName};
 
 fn made() -> (Arc<Revocations>, Arc<RecordingBus>, Desk) {
+    made_beside(Vec::new())
+}
+
+/// Presence knows these.
+fn made_beside(known: Vec<InstanceId>) -> (Arc<Revocations>, Arc<RecordingBus>, Desk) {
     let authenticator = authenticator();
     let keeper = Keeper::without_file(authenticator.revoked());
-    made_with(authenticator, keeper)
+    made_of(authenticator, keeper, Box::new(move || known.clone()))
 }
 
 pub(super) fn made_with(
     authenticator: Arc<Authenticator>,
     keeper: Keeper,
+) -> (Arc<Revocations>, Arc<RecordingBus>, Desk) {
+    made_of(authenticator, keeper, Box::new(Vec::new))
+}
+
+fn made_of(
+    authenticator: Arc<Authenticator>,
+    keeper: Keeper,
+    known: Known,
 ) -> (Arc<Revocations>, Arc<RecordingBus>, Desk) {
     let bus = Arc::new(RecordingBus::default());
     let instance = Instance::new(&Config::default());
@@ -30,6 +43,7 @@ pub(super) fn made_with(
         own: instance.id,
         metrics: Metrics::new().unwrap(),
         audit,
+        known,
     }));
     let mut desk = Desk::default();
     all.register(&mut desk);
@@ -226,4 +240,55 @@ async fn who_is_asked_in_vain_is_asked_again_when_something_has_changed() {
     say(&desk, "tokens.digest", said(8)).await;
     all.pull().await;
     assert_eq!(bus.asked(), 2);
+}
+
+/// Who has all, as anybody may say without a control key.
+fn whole(instance: InstanceId) -> String {
+    format!(r#"{{"instance":"{instance}","count":2,"hash":7,"is_whole":true}}"#)
+}
+
+/// Forged digests held a new instance for half a minute.
+#[tokio::test(start_paused = true)]
+async fn those_who_do_not_answer_hold_up_nobody_who_does() {
+    let true_one = InstanceId::random();
+    // Presence knows nobody yet, and the true one is among the first.
+    let (all, bus, desk) = made();
+    for _ in 1..learn::ASKED_AT_ONCE {
+        say(&desk, "tokens.digest", whole(InstanceId::random())).await;
+    }
+    say(&desk, "tokens.digest", whole(true_one)).await;
+    bus.answer(true_one, br#"{"revocations":[],"next":null}"#.to_vec());
+    let began = tokio::time::Instant::now();
+    all.pull().await;
+    assert!(
+        all.is_whole() && began.elapsed().is_zero(),
+        "{:?}",
+        began.elapsed()
+    );
+    // It comes behind more than are remembered, and presence knows it.
+    let (all, bus, desk) = made_beside(vec![true_one]);
+    for _ in 0..2 * UNEQUAL_MAX {
+        say(&desk, "tokens.digest", whole(InstanceId::random())).await;
+    }
+    say(&desk, "tokens.digest", whole(true_one)).await;
+    bus.answer(true_one, br#"{"revocations":[],"next":null}"#.to_vec());
+    all.pull().await;
+    assert!(
+        all.is_whole() && began.elapsed().is_zero(),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(bus.asked(), 1, "nobody else is asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_instance_asks_few() {
+    let (all, bus, desk) = made();
+    for _ in 0..2 * UNEQUAL_MAX {
+        say(&desk, "tokens.digest", whole(InstanceId::random())).await;
+    }
+    let began = tokio::time::Instant::now();
+    all.pull().await;
+    assert!(!all.is_whole() && bus.asked() == learn::ASKED_AT_ONCE);
+    assert!(began.elapsed() <= std::time::Duration::from_secs(2));
 }

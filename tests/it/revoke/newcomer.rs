@@ -1,6 +1,11 @@
 //! Promise: a new instance shuts out whom the others do before it is ready, and what was lifted does not come back by it; whoever listens
 //! to NATS and says nothing delays nobody.
 
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use herald::instance::InstanceId;
+
 use super::cluster::{block, is_revoked};
 use crate::support::cluster::{ADMIN, Cluster, admin, until};
 use crate::support::cluster_client::Browser;
@@ -121,4 +126,41 @@ async fn who_listens_to_everything_and_says_nothing_counts_as_nobody() {
     assert!(newcomer.lines_with("listens to all subjects of NATS").is_empty());
     let refused = Browser::attempt(newcomer.address, "test1", "test").await;
     assert!(is_revoked(&refused.err().unwrap()));
+}
+
+/// Without a control key anybody can say that it has everything, and not answer: that held a new instance for half a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forged_digests_do_not_hold_a_new_instance() {
+    let mut cluster = Cluster::start(1).await;
+    block(&cluster.instances[0], "test1").await;
+    let client = async_nats::connect(cluster.nats.url()).await.unwrap();
+    // So that NATS does not say that nobody is there.
+    let _mute = client.subscribe("herald.control.instance.>").await.unwrap();
+    let mut said = client
+        .subscribe("herald.control.all.tokens.digest")
+        .await
+        .unwrap();
+    client.flush().await.unwrap();
+    let forging = tokio::spawn(async move {
+        while let Some(message) = said.next().await {
+            if !String::from_utf8_lossy(&message.payload).contains(r#""asks":true"#) {
+                continue;
+            }
+            for _ in 0..200 {
+                let instance = InstanceId::random();
+                let forged = format!(r#"{{"instance":"{instance}","count":9,"hash":1,"is_whole":true}}"#);
+                client
+                    .publish("herald.control.all.tokens.digest", forged.into())
+                    .await
+                    .unwrap();
+            }
+        }
+    });
+    let began = Instant::now();
+    let newcomer = cluster.add("i1").await;
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    assert!(newcomer.lines_with("may lack some").is_empty());
+    let refused = Browser::attempt(newcomer.address, "test1", "test").await;
+    assert!(is_revoked(&refused.err().unwrap()));
+    forging.abort();
 }
