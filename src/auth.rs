@@ -180,7 +180,10 @@ impl Authenticator {
             let is_own = move |name: &str| store.current().get(name).is_some();
             let asked = callout.verify(&self.gates, &self.audit, &self.revoked, presented, from, is_own);
             let result = Box::pin(asked).await;
-            let result = result.and_then(|principal| self.let_in(principal, address));
+            let result = result.and_then(|principal| match Callout::too_soon(&self.revoked, &principal) {
+                Some(again) => Err(AuthError::Unavailable(Some(again))),
+                None => self.let_in(principal, address),
+            });
             self.count(result.as_ref().err(), address);
             return result;
         }

@@ -23,7 +23,7 @@ use super::roles::RoleRules;
 use super::{AuthError, AuthSetupError, LoginConfig, login, phc};
 use crate::envelope::unix_ms;
 use crate::limit::{AddressGroup, OncePerSecond};
-use crate::principal::Principal;
+use crate::principal::{Principal, TokenMark};
 use crate::telemetry::audit::{Audit, Claims};
 use crate::telemetry::metrics::Metrics;
 use answer::{Answer, Reading, Unusable};
@@ -156,6 +156,19 @@ impl Callout {
             .map_or(Duration::ZERO, |remembered| remembered.ttl);
         let longest = u64::try_from((ttl + self.timeout).as_millis()).unwrap_or(u64::MAX);
         longest.saturating_add(2 * CLOCKS_MS)
+    }
+
+    /// When whoever a backend has just let in is to come again, if it was asked after the revocations that shut it out, and by less than the
+    /// clocks may differ: whether the yes is older cannot be told, and the credential is not at fault.
+    pub(super) fn too_soon(revoked: &Revoked, principal: &Principal) -> Option<Duration> {
+        let mark = principal.token()?;
+        let asked = principal.clone().by_token(TokenMark {
+            id: None,
+            earliest_ms: mark.earliest_ms.saturating_add(CLOCKS_MS),
+        });
+        let is_by_clocks =
+            revoked.refuses(principal) == Some(Shut::Revoked) && revoked.refuses(&asked).is_none();
+        is_by_clocks.then_some(Duration::from_millis(CLOCKS_MS))
     }
 
     /// Whom a backend says that it is. `is_own` says whether Herald has a user of this name itself. A refusal counts as a failure

@@ -276,13 +276,17 @@ async fn a_yes_is_remembered_for_as_long_as_it_is_said() {
 
 /// Revokes what the user has until now.
 fn revoke(asker: &Asker, user: &str) {
+    revoke_up_to(asker, user, unix_ms());
+}
+
+fn revoke_up_to(asker: &Asker, user: &str, up_to_ms: u64) {
     let now = unix_ms();
     let revocation = Revocation {
         id: RevocationId::new(),
         whom: Whom::Issued {
             user: Some(UserName::parse(user).unwrap()),
             issuer: None,
-            up_to_ms: now,
+            up_to_ms,
         },
         until_ms: now + asker.callout.longest_life_ms(),
         lifted: false,
@@ -305,4 +309,30 @@ async fn a_yes_of_before_its_users_revocation_is_none_any_more() {
     asker.ask(&password("ann")).await.unwrap();
     assert_eq!(backend.asked(), asked + 1, "a remembered yes was given again");
     asker.ask(&password("nobody else's")).await.unwrap();
+}
+
+/// A login right after the revocation was told never to come back.
+#[tokio::test]
+async fn a_yes_of_right_after_a_revocation_is_to_be_asked_for_again() {
+    let backend = Backend::answering(r#"{"user":"ann"}"#);
+    let asker = Asker::new(&backend, |_, _| {});
+    let too_soon = |principal: &Principal| Callout::too_soon(&asker.revoked, principal);
+    let before = asker.ask(&password("ann")).await.unwrap();
+    assert_eq!(too_soon(&before), None);
+    std::thread::sleep(Duration::from_millis(2));
+    revoke(&asker, "app:ann");
+    assert_eq!(too_soon(&before), None, "it is of before");
+    std::thread::sleep(Duration::from_millis(2));
+    let after = asker.ask(&password("ann")).await.unwrap();
+    assert_eq!(asker.revoked.refuses(&after), Some(Shut::Revoked));
+    assert_eq!(too_soon(&after), Some(Duration::from_millis(CLOCKS_MS)));
+    // By then it is let in.
+    let asker = Asker::new(&backend, |_, _| {});
+    revoke_up_to(&asker, "app:ann", unix_ms() - CLOCKS_MS - 1);
+    let later = asker.ask(&password("ann")).await.unwrap();
+    assert_eq!(asker.revoked.refuses(&later), None);
+    // What is revoked for a time to come is.
+    revoke_up_to(&asker, "app:ann", unix_ms() + 60_000);
+    assert_eq!(Callout::too_soon(&asker.revoked, &later), None);
+    assert_eq!(asker.revoked.refuses(&later), Some(Shut::Revoked));
 }

@@ -71,3 +71,26 @@ async fn whom_an_operator_blocks_is_out_whatever_the_backend_says() {
     let mut back = log_in(&app, "ann").await;
     is(&mut back, "app:ann").await;
 }
+
+#[tokio::test]
+async fn who_comes_back_right_after_a_revocation_is_to_come_again() {
+    let backend = Backend::saying(r#"{"user":"ann"}"#).await;
+    let app = App::with(|config| backend.set(config)).await;
+    let mut client = log_in(&app, "ann").await;
+    is(&mut client, "app:ann").await;
+    let json = [("Content-Type", "application/json")];
+    let revocation = br#"{"user":"app:ann"}"#;
+    let answer = app
+        .request("POST", "/api/v1/revocations", &json, revocation)
+        .await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let words = "message:authentication failed\nherald-reason:revoked";
+    client.expect_error(words, 4401).await;
+    let mut again = log_in(&app, "ann").await;
+    let error = again.text().await;
+    assert!(error.starts_with("ERROR"), "{error}");
+    assert!(
+        error.contains("\nretry-after-ms:5000\n") && !error.contains("revoked"),
+        "{error}"
+    );
+}
