@@ -287,7 +287,7 @@ impl Authenticator {
     /// Whether the result of [`verify`](Self::verify) still holds: the user exists, with the same password and roles. What a
     /// token proves, or a backend says, holds until its end. Neither is revoked.
     pub fn is_current(&self, principal: &Principal) -> bool {
-        if self.revoked.refuses(principal).is_some() {
+        if self.revoked.refuses(principal).is_some() || !self.has_key_of(principal) {
             return false;
         }
         match principal.origin() {
@@ -298,6 +298,16 @@ impl Authenticator {
                 user.is_some_and(|user| user.principal.is_clone_of(principal))
             }
         }
+    }
+
+    /// Waits until keys are gone from an issuer's set with which sessions are to end (`close_on_key_removal`).
+    pub async fn keys_gone(&self) {
+        self.bearer.keys_gone().await;
+    }
+
+    /// Whether the key of the principal's token is in force, if its session is to end with that.
+    pub fn has_key_of(&self, principal: &Principal) -> bool {
+        self.bearer.has_key_of(principal)
     }
 
     /// The revocations.

@@ -184,6 +184,8 @@ pub struct TokenMark {
     /// The earliest moment at which it may have been issued, in Unix ms: `iat` less the issuer's leeway; of a backend's yes, when
     /// it was asked.
     pub earliest_ms: u64,
+    /// What its key is, where the session is to end with the key.
+    pub key: Option<Box<[u8; 32]>>,
 }
 
 impl Principal {

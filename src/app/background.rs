@@ -63,6 +63,7 @@ impl Core {
         );
         let learning = self.revocations.clone().run(background.clone());
         let revoked = close_revoked(self.authenticator.clone(), self.registry.clone());
+        let unsigned = close_of_gone_keys(self.authenticator.clone(), self.registry.clone());
         let pushing = self.push_metrics(background)?;
         let mut tasks = Tasks::default();
         for task in self.bus.tasks() {
@@ -98,6 +99,7 @@ impl Core {
         tasks.watch(Task::essential("withdrawals", withdrawals));
         tasks.watch(Task::essential("revoked sessions", revoked));
         tasks.watch(Task::essential(REVOCATIONS, learning));
+        tasks.watch(Task::essential("sessions of gone keys", unsigned));
         tasks.watch(Task::essential("shed sessions", shedding.run(background.clone())));
         tasks.watch(Task::essential("probe", probe));
         tasks.watch(Task::essential("trace marks", marks));
@@ -159,5 +161,16 @@ async fn close_revoked(authenticator: Arc<Authenticator>, registry: Registry) {
                 .close_of_user(&user, gone.clone(), CloseReason::Revoked)
                 .await;
         }
+    }
+}
+
+/// Closes the sessions whose token was signed with a key that is gone from its issuer's set, where they are to end with it: they may
+/// come back by a token of another key.
+async fn close_of_gone_keys(authenticator: Arc<Authenticator>, registry: Registry) {
+    loop {
+        authenticator.keys_gone().await;
+        let signed = authenticator.clone();
+        let gone = Arc::new(move |who: &Principal| !signed.has_key_of(who));
+        registry.close_where(gone, CloseReason::TokenExpired).await;
     }
 }

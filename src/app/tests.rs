@@ -71,6 +71,7 @@ async fn an_instance_ends_with_each_task_that_it_needs_and_names_it() {
             "relay of notifications",
             "revocations",
             "revoked sessions",
+            "sessions of gone keys",
             "sessions per user",
             "shed sessions",
             "trace marks",

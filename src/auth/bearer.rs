@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::select_all;
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
@@ -95,6 +96,27 @@ impl Bearer {
             Keys::Fetched(source) => Some(source),
             Keys::Own(_) => None,
         })
+    }
+
+    /// Waits until keys are gone with which sessions are to end.
+    pub(super) async fn keys_gone(&self) {
+        let gone: Vec<_> = self.sources().map(|source| Box::pin(source.gone())).collect();
+        match gone.is_empty() {
+            true => std::future::pending().await,
+            false => drop(select_all(gone).await),
+        }
+    }
+
+    /// Whether the key of `principal`'s token is in force, if its session is to end with that.
+    pub(super) fn has_key_of(&self, principal: &Principal) -> bool {
+        let Some(key) = principal.token().and_then(|token| token.key.as_deref()) else {
+            return true;
+        };
+        let Origin::Issuer(issuer) = principal.origin() else {
+            return true;
+        };
+        let source = self.index(issuer).and_then(|index| self.source(index));
+        source.is_none_or(|source| source.has(key))
     }
 
     /// Whom `token` proves.
@@ -303,6 +325,7 @@ fn proof(unproven: &Unproven, keys: &[Arc<Key>]) -> Result<Proof, Refusal> {
     let mark = TokenMark {
         id: token_id,
         earliest_ms,
+        key: unproven.issuer().ends_with_keys.then(|| Box::new(key)),
     };
     let principal = Principal::of(Origin::Issuer(issuer), user, roles, attributes).by_token(mark);
     let principal = principal.granting(granted).ending(Some(ends_ms));

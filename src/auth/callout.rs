@@ -165,6 +165,7 @@ impl Callout {
         let asked = principal.clone().by_token(TokenMark {
             id: None,
             earliest_ms: mark.earliest_ms.saturating_add(CLOCKS_MS),
+            key: None,
         });
         let is_by_clocks =
             revoked.refuses(principal) == Some(Shut::Revoked) && revoked.refuses(&asked).is_none();

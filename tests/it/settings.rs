@@ -60,6 +60,7 @@ const REFUSED: &[Case] = &[
     ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']", None, "the key user_prefix is missing"),
     ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\n[[auth.issuers.keys]]\nsecret_file = '/nowhere'", None, "/nowhere: No such file"),
     ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\njwks_uri = 'https://a/'\nca_file = '/nowhere'", None, "auth.issuers.ca_file"),
+    ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\nclose_on_key_removal = true\n[[auth.issuers.keys]]\nsecret_file = '/dev/null'", None, "expected jwks_uri or discovery"),
     ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'anonymous:'\njwks_uri = 'https://a/'", None, "the names of anonymous sessions"),
     ("[[permissions.publish]]\ndestination = '/topic/x'\nanonymous = true", None, "nobody is anonymous over REST"),
     ("limits.anonymous_sessions = 0", None, "expected 1 to 1000000"),

@@ -96,6 +96,7 @@ impl Reading {
         let mark = TokenMark {
             id: None,
             earliest_ms: asked_ms,
+            key: None,
         };
         Ok(Answer::User(principal.by_token(mark).ending(ends_ms)))
     }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::state::{Answer, OnUnknown, State};
-use super::{KeySet, jwks};
+use super::{KeyId, KeySet, jwks};
 use crate::auth::token::config::{IssuerConfig, is_safe};
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
@@ -104,6 +104,8 @@ pub struct Source {
     began: Instant,
     inner: Mutex<Inner>,
     wake: Notify,
+    /// Keys are gone with which sessions are to end.
+    gone: Notify,
     ended: watch::Sender<Ended>,
     metrics: Metrics,
 }
@@ -130,6 +132,7 @@ impl Source {
                 names: HashSet::new(),
             }),
             wake: Notify::new(),
+            gone: Notify::new(),
             ended: watch::Sender::default(),
             metrics,
         })
@@ -142,6 +145,17 @@ impl Source {
     /// The set in force, if it may be used.
     pub fn current(&self) -> Option<Arc<KeySet>> {
         self.inner.lock().state.usable(self.now()).cloned()
+    }
+
+    /// Whether the last set has this key, however old it is: a server that does not answer takes no key away.
+    pub fn has(&self, key: &KeyId) -> bool {
+        let inner = self.inner.lock();
+        inner.state.last().is_none_or(|set| set.has(key))
+    }
+
+    /// Waits until a set lacks keys that the one before it had, if the issuer's sessions are to end with its keys.
+    pub async fn gone(&self) {
+        self.gone.notified().await;
     }
 
     /// How old the set in force is.
@@ -240,11 +254,14 @@ impl Source {
         let found = fetch_once(&self.config, fetch).await;
         let brought = found.is_ok();
         let (had, before) = (self.age(), self.current());
+        let last = self.inner.lock().state.last().cloned();
+        let mut has_lost = false;
         let answer = match found {
             Ok(Brought { set, max_age, .. }) => {
                 if before.is_none_or(|before| !before.is_like(&set)) {
                     audit.issuer_keys(&self.issuer, Some(set.keys().count()));
                 }
+                has_lost = last.is_some_and(|last| last.keys().any(|key| !set.has(&key.id())));
                 if had.is_none() {
                     info!(
                         issuer = &*self.issuer,
@@ -280,6 +297,13 @@ impl Source {
                     inner.state.still_unknown(Some(name), now);
                 }
             }
+        }
+        if has_lost && self.config.close_on_key_removal {
+            info!(
+                issuer = &*self.issuer,
+                "keys are gone: the sessions of their tokens end"
+            );
+            self.gone.notify_one();
         }
         self.ended.send_modify(|ended| {
             ended.count += 1;

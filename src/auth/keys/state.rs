@@ -147,6 +147,11 @@ impl<S> State<S> {
         (now.saturating_sub(*at) < self.stale_ms).then_some(set)
     }
 
+    /// The last set, however old.
+    pub fn last(&self) -> Option<&S> {
+        self.loaded.as_ref().map(|(set, _)| set)
+    }
+
     /// How old the set in force is.
     pub fn age_ms(&self, now: u64) -> Option<u64> {
         self.loaded.as_ref().map(|(_, at)| now.saturating_sub(*at))

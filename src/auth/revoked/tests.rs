@@ -31,6 +31,7 @@ fn by_token(name: &str, id: &str) -> Principal {
     Principal::of(origin, user(name), [ROLE_USER], Attributes::default()).by_token(TokenMark {
         id: Some(id.into()),
         earliest_ms: 1_000,
+        key: None,
     })
 }
 

@@ -105,6 +105,9 @@ pub struct IssuerConfig {
     /// How long an answer may take, and how long a login waits for it.
     #[serde(default = "default_timeout")]
     pub timeout: HumanDuration,
+    /// Whether the sessions end whose token was signed with a key that is gone from the set.
+    #[serde(default)]
+    pub close_on_key_removal: bool,
 }
 
 /// One `[[auth.issuers.keys]]`.
@@ -187,6 +190,7 @@ impl IssuerConfig {
             refresh: default_refresh(),
             stale: default_stale(),
             timeout: default_timeout(),
+            close_on_key_removal: false,
         }
     }
 

@@ -32,6 +32,8 @@ pub(in crate::auth) struct Issuer {
     algorithms: Vec<Algorithm>,
     leeway_ms: u64,
     max_lifetime_ms: u64,
+    /// Whether its sessions end with the key of their token.
+    pub(in crate::auth) ends_with_keys: bool,
 }
 
 fn millis(duration: std::time::Duration) -> u64 {
@@ -59,6 +61,7 @@ impl Issuer {
             algorithms: config.algorithms(),
             leeway_ms: millis(config.leeway.0),
             max_lifetime_ms: millis(config.max_lifetime.0),
+            ends_with_keys: config.close_on_key_removal,
         }
     }
 

@@ -267,6 +267,10 @@ fn an_issuer_is_whole_and_safe() {
         "jwks_uri",
     );
     wrong("discovery = false", "jwks_uri");
+    wrong(
+        "close_on_key_removal = true\n[[auth.issuers.keys]]\nsecret_file = 'a'",
+        "close_on_key_removal",
+    );
     check(
         &issuer("http://id.example", "a:", "discovery = true"),
         &["auth.issuers[0].issuer"],

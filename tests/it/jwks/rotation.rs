@@ -3,6 +3,7 @@
 
 use super::{fetches, taking, until_ready};
 use crate::support::app::App;
+use crate::support::client::Client;
 use crate::support::tokens::{Does, KeyServer, Signer, attempt, log_in, set, until};
 
 #[tokio::test]
@@ -66,4 +67,57 @@ async fn a_discovery_document_names_the_key_set() {
         server.paths(),
         ["/realms/x/.well-known/openid-configuration", "/keys"]
     );
+}
+
+/// Only where that is asked for, only those of the key, and not when the server is silent.
+#[tokio::test]
+async fn sessions_end_with_their_key_where_they_are_to() {
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let server = KeyServer::start(Does::Gives(set(&[&old, &new]))).await;
+    let issuer = |closes| {
+        let mut issuer = server.issuer();
+        issuer.close_on_key_removal = closes;
+        issuer.refresh = "1s".parse().unwrap();
+        issuer
+    };
+    let (app, other) = (taking(issuer(true)).await, taking(issuer(false)).await);
+    until_ready(&app).await;
+    until_ready(&other).await;
+    let mut alice = log_in(app.address, &old.token("alice"), "id:alice").await;
+    let mut bob = log_in(app.address, &new.token("bob"), "id:bob").await;
+    let mut carol = log_in(other.address, &old.token("carol"), "id:carol").await;
+
+    server.now_does(Does::Says(
+        b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n".to_vec(),
+    ));
+    let (failed, others) = (fetches(&app, "failed").await, fetches(&other, "failed").await);
+    until("a server that fails", async || {
+        fetches(&app, "failed").await > failed && fetches(&other, "failed").await > others
+    })
+    .await;
+    stays(&mut alice).await;
+
+    server.now_does(Does::Gives(set(&[&new])));
+    alice
+        .expect_error("message:token expired\nherald-reason:token-expired", 4401)
+        .await;
+    until("a set without the key", async || {
+        fetches(&other, "ok").await > 1.0 && fetches(&app, "ok").await > 1.0
+    })
+    .await;
+    stays(&mut bob).await;
+    stays(&mut carol).await;
+    assert_eq!(
+        app.metric("herald_session_closes_total{reason=\"token_expired\"}")
+            .await,
+        1.0
+    );
+}
+
+async fn stays(client: &mut Client) {
+    client
+        .say("SUBSCRIBE\nid:still\ndestination:/queue/still\nreceipt:still\n\n\0")
+        .await;
+    client.expect_receipt("still").await;
+    client.say("UNSUBSCRIBE\nid:still\n\n\0").await;
 }

@@ -120,6 +120,12 @@ impl IssuerConfig {
         {
             findings.error(at("issuer"), words);
         }
+        if self.close_on_key_removal && !self.is_fetched() {
+            findings.error(
+                at("close_on_key_removal"),
+                "expected jwks_uri or discovery beside it: keys of the configuration change with a restart",
+            );
+        }
         let hashes = |name: &AlgorithmName| name.0.family() == AlgorithmFamily::Hmac;
         if self.is_fetched() && self.algorithms.iter().flatten().any(hashes) {
             findings.error(
