@@ -8,6 +8,7 @@ use figment::value::{Dict, Empty, Map, Tag, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::load::Arguments;
+use super::schema::Schema;
 
 pub(super) mod env;
 pub(super) mod file;
@@ -148,10 +149,10 @@ impl Provider for Source {
     }
 }
 
-/// An empty text means none where a key can be none: neither TOML nor the environment has another way to say so.
-fn text_or_none(value: Value) -> Value {
+/// An empty text means none where a key can be none, but for a few: neither TOML nor the environment has another way to say so.
+fn text_or_none(key: &str, value: Value) -> Value {
     match value.as_str() {
-        Some("") => Value::Empty(Tag::Default, Empty::None),
+        Some("") if Schema::empty_is_none(key) => Value::Empty(Tag::Default, Empty::None),
         _ => value,
     }
 }

@@ -11,6 +11,9 @@ const FILE_ONLY: [&str; 3] = ["api.keys", "auth.issuers", "auth.users"];
 /// Lists whose default is another key's value: as defaults they are nothing.
 const LISTS_BY_DEFAULT_NONE: [&str; 1] = ["history.broadcast"];
 
+/// Keys that can be none, and of which an empty text is a value: it does not mean none.
+const EMPTY_OR_NONE: [&str; 1] = ["auth.callout.user_prefix"];
+
 /// The tree of keys.
 pub(super) struct Schema {
     root: Value,
@@ -76,6 +79,11 @@ impl Schema {
     /// Whether `key` may only be set in the file.
     pub(super) fn is_file_only(key: &str) -> bool {
         FILE_ONLY.contains(&key)
+    }
+
+    /// Whether an empty text means none as the value of `key`, where that can be none.
+    pub(super) fn empty_is_none(key: &str) -> bool {
+        !EMPTY_OR_NONE.contains(&key)
     }
 
     /// The problem that nothing has the name `path`.

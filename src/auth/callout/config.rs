@@ -169,6 +169,13 @@ impl CalloutConfig {
                 );
             }
             None => {}
+            Some("") if self.target.is_some() => {
+                findings.warn(
+                    key,
+                    "the backend's users share the names of the users with passwords",
+                );
+            }
+            Some("") => {}
             Some(prefix) => {
                 if let Some(words) = prefix_problem(prefix) {
                     findings.error(key, words);

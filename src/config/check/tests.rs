@@ -550,10 +550,11 @@ fn a_callout_is_whole_and_its_users_are_nobody_elses() {
     for other in ["app:", "app:a:"] {
         check(&meets(other), &["auth.callout.user_prefix"]);
     }
-    for none in ["", ", user_prefix = ''"] {
-        let text = format!("{order}auth.callout = {{ target = 'https://a.example/'{none} }}");
-        check(&text, &["auth.callout.user_prefix"]);
-    }
+    let prefix = |set: &str| format!("{order}auth.callout = {{ target = 'https://a.example/'{set} }}\n");
+    check(&prefix(""), &["auth.callout.user_prefix"]);
+    let shared = prefix(", user_prefix = ''");
+    warns(&shared, false, &["auth.callout.user_prefix", "api.access"]);
+    check(&(shared + &issuer("a", "", "")), &["auth.callout.user_prefix"]);
     // Whoever is there is asked, and whoever is asked is there.
     check(order, &["auth.callout.target"]);
     let target = "auth.callout = { target = 'https://a.example/', user_prefix = 'app:' }\n";

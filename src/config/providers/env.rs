@@ -65,7 +65,7 @@ fn setting(name: &str, value: OsString, schema: &Schema, source: &mut Source) ->
         .map_err(|_| problem("the value is not UTF-8"))?;
     let value = match node {
         Node::List => list(&text),
-        _ => text_or_none(Value::from(text)),
+        _ => text_or_none(&key, Value::from(text)),
     };
     source.set(&path, value, origin);
     Ok(())

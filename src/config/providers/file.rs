@@ -95,7 +95,7 @@ impl Reader<'_> {
                     elements.push((path.to_vec(), at))
                 }) {
                     Ok(value) => {
-                        self.source.set(path, text_or_none(value), origin);
+                        self.source.set(path, text_or_none(&key(), value), origin);
                         for (path, at) in elements {
                             let origin = self.origin(at);
                             self.source.place(path, origin);
