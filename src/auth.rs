@@ -325,6 +325,16 @@ impl Authenticator {
         self.callout.as_ref().map(Callout::longest_life_ms)
     }
 
+    /// What the names of users begin with who have no password here: those of `issuer`, or of all issuers and of a backend.
+    pub(crate) fn prefixes<'a>(&'a self, issuer: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+        let of_issuers = self.bearer.prefixes();
+        let of_issuers = of_issuers.filter(move |(name, _)| issuer.is_none_or(|issuer| issuer == *name));
+        let callout = self.callout.as_ref().filter(|_| issuer.is_none());
+        of_issuers
+            .map(|(_, prefix)| prefix)
+            .chain(callout.map(Callout::prefix))
+    }
+
     /// The user of this name, as it would be after a login.
     pub fn known(&self, name: &str) -> Option<Principal> {
         let users = self.store.current();

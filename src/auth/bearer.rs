@@ -79,6 +79,12 @@ impl Bearer {
         all.map(|issuer| (&*issuer.name, issuer.longest_life_ms()))
     }
 
+    /// By issuer, what its users' names begin with.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.issuers.all().iter();
+        all.map(|issuer| (&*issuer.name, &*issuer.prefix))
+    }
+
     /// Whether `token` is no token of an issuer of ours, nor claims to be one, however malformed. What is too long is nothing at
     /// all.
     pub(super) fn is_anothers(&self, token: &Secret) -> bool {

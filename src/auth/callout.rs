@@ -148,6 +148,11 @@ impl Callout {
         })
     }
 
+    /// What its users' names begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.reading.prefix
+    }
+
     /// For how long a yes may be remembered, and how late it may come.
     pub(super) fn longest_life_ms(&self) -> u64 {
         let ttl = self

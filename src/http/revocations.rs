@@ -30,8 +30,10 @@ use crate::principal::UserName;
 use crate::revocation::{NotPut, Put, what};
 use crate::setting::HumanDuration;
 
+mod note;
 mod view;
 
+use note::note;
 use view::{RevocationView, time, view};
 
 /// The last second of the year 9999.
@@ -254,7 +256,7 @@ pub(super) async fn revoke_now(api: &Api, user: &UserName, caller: &Caller) -> R
 
 async fn revoke(api: &Api, revocation: Revocation) -> Result<Revoked, ApiError> {
     let (id, until) = (revocation.id.to_string(), time(revocation.until_ms));
-    let note = note(api, &revocation.whom);
+    let note = note(&api.state.authenticator, &revocation.whom);
     let told = put(api, revocation).await? == Put::Everywhere;
     Ok(Revoked {
         id,
@@ -273,23 +275,6 @@ async fn put(api: &Api, revocation: Revocation) -> Result<Put, ApiError> {
         NotPut::TooMany => ApiError::Overloaded("too many revocations wait to be put in force", None),
         NotPut::NotKept => ApiError::NotKept,
         NotPut::Unknown => ApiError::PerhapsKept,
-    })
-}
-
-/// Why it may shut out nobody.
-fn note(api: &Api, whom: &Whom) -> Option<String> {
-    let Whom::Issued { user: Some(user), .. } = whom else {
-        return None;
-    };
-    let state = &api.state;
-    if state.authenticator.known(user.as_str()).is_some() {
-        return Some(format!(
-            "this shuts out tokens alone: {user} logs in by a password here, which takes \"block\": true"
-        ));
-    }
-    let takes_tokens = state.revocations.longest_ms(None).is_some();
-    (!takes_tokens).then(|| {
-        "this shuts out tokens alone, and this instance takes none (auth.issuers): whoever else is let in takes \"block\": true".into()
     })
 }
 

@@ -21,7 +21,8 @@ pub(in crate::auth) struct Issuer {
     /// `iss` of its tokens, and its label in metrics.
     pub(in crate::auth) name: Arc<str>,
     audience: Vec<Box<str>>,
-    prefix: Box<str>,
+    /// Stands before its users' names.
+    pub(in crate::auth) prefix: Box<str>,
     user_claim: ClaimPath,
     roles: RoleRules,
     roles_claim: Option<ClaimPath>,

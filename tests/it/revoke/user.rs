@@ -158,3 +158,33 @@ async fn a_revocation_ends_by_itself() {
     body["for"] = json!("0s");
     assert_eq!(post(&app, &body).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_revocation_of_nobody_says_so() {
+    let taking = taking().await;
+    let note = async |body| {
+        let answer = post(&taking.app, &body).await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        answer.json()["note"].as_str().map(ToOwned::to_owned)
+    };
+    for body in [
+        user("alice"),
+        json!({"user": "alice", "block": true}),
+        json!({"user": "alice", "issuer": crate::support::tokens::ISSUER}),
+    ] {
+        let words = note(body).await.unwrap();
+        assert!(
+            words.contains("as alice") && words.ends_with("begin with id:"),
+            "{words}"
+        );
+    }
+    assert_eq!(note(user("id:alice")).await, None);
+    assert_eq!(note(json!({"user": "id:alice", "block": true})).await, None);
+    assert!(
+        note(user("test1"))
+            .await
+            .unwrap()
+            .contains("logs in by a password")
+    );
+    assert_eq!(note(json!({"user": "test1", "block": true})).await, None);
+}

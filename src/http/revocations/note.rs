@@ -1,0 +1,49 @@
+//! What a revocation does not do, in words for whoever makes it. Knows who may log in here, and no route.
+
+use crate::auth::Authenticator;
+use crate::auth::revoked::entry::Whom;
+
+/// How many prefixes are named.
+const NAMED_MAX: usize = 4;
+
+/// Why it may shut out nobody.
+pub(super) fn note(users: &Authenticator, whom: &Whom) -> Option<String> {
+    let user = whom.user()?;
+    let (is_of_tokens, issuer) = match whom {
+        Whom::Issued { issuer, .. } => (true, issuer.as_deref()),
+        Whom::Token { .. } | Whom::Block(_) => (false, None),
+    };
+    if users.known(user.as_str()).is_some() {
+        return is_of_tokens.then(|| {
+            format!(
+                "this shuts out tokens alone: {user} logs in by a password here, which takes \"block\": true"
+            )
+        });
+    }
+    if is_of_tokens && !users.takes_tokens() {
+        return Some(
+            "this shuts out tokens alone, and this instance takes none (auth.issuers): whoever else is let in takes \"block\": true".into(),
+        );
+    }
+    let prefixes: Vec<_> = users.prefixes(issuer).collect();
+    let is_theirs = |prefix: &&str| match prefix.is_empty() {
+        true => !user.as_str().contains(':'),
+        false => user.as_str().starts_with(*prefix),
+    };
+    if prefixes.is_empty() || prefixes.iter().any(is_theirs) {
+        return None;
+    }
+    let mut named: Vec<_> = prefixes
+        .iter()
+        .filter(|prefix| !prefix.is_empty())
+        .take(NAMED_MAX)
+        .copied()
+        .collect();
+    if prefixes.len() > NAMED_MAX {
+        named.push("…");
+    }
+    Some(format!(
+        "nobody logs in as {user} here: no user with a password has this name, and the names of issuers' users begin with {}",
+        named.join(", ")
+    ))
+}
