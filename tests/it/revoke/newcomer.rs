@@ -42,7 +42,10 @@ async fn newcomers_do_not_take_a_pause_for_nobody_nor_each_other_for_one_who_kno
     let (one, other) = tokio::join!(Herald::start("one", &launch), Herald::start("other", &launch));
     for newcomer in [&one, &other] {
         // They have waited for as long as they may, and say what they lack.
-        assert_eq!(newcomer.lines_with("may lack some").len(), 1);
+        until("it says what it lacks", async || {
+            newcomer.lines_with("may lack some").len() == 1
+        })
+        .await;
         let ready = newcomer.get("/readyz").await;
         assert!(
             ready.text().contains("revocations may be missing"),
@@ -114,12 +117,11 @@ async fn who_listens_to_everything_and_says_nothing_counts_as_nobody() {
         assert!(herald.lines_with("may lack some").is_empty());
     };
     is_whole(&cluster.instances[0]).await;
-    assert_eq!(
-        cluster.instances[0]
-            .lines_with("listens to all subjects of NATS")
-            .len(),
-        1
-    );
+    until("it says who listens", async || {
+        let lines = cluster.instances[0].lines_with("listens to all subjects of NATS");
+        lines.len() == 1
+    })
+    .await;
     block(&cluster.instances[0], "test1").await;
     let newcomer = cluster.add("i1").await;
     is_whole(newcomer).await;
