@@ -121,7 +121,8 @@ pub async fn run(prepared: Prepared) -> Result<(), Error> {
 }
 
 impl App {
-    /// Creates everything that `config` requires and binds the listeners. `demo` adds eleven users and open publishing.
+    /// Creates everything that `config` requires and binds the listeners. `demo` adds the users and the issuer of `--demo`. Who may publish depends on
+    /// `config.api.access` alone.
     pub async fn bind(config: Config, demo: bool) -> Result<Self, Error> {
         let (prepared, warnings) = Prepared::new(config, demo).map_err(|findings| Error::of(&findings))?;
         warnings.warnings.iter().for_each(|warning| warn!("{warning}"));

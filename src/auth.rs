@@ -72,7 +72,7 @@ impl Authenticator {
     /// Reads the users and starts watching `auth.users_file`, until the authenticator or, once taken, its
     /// [task](Self::tasks) is dropped. Call it on a tokio runtime; it blocks while it reads the file.
     pub fn new(config: &Config, login: &LoginConfig, metrics: Metrics) -> Result<Arc<Self>, AuthSetupError> {
-        let known = KnownUsers::open(config, login).map_err(AuthSetupError::Users)?;
+        let known = KnownUsers::open(config, login, false).map_err(AuthSetupError::Users)?;
         Self::of(
             known,
             &KnownIssuers::default(),

@@ -106,7 +106,8 @@ pub struct ConfigArgs {
     /// The TOML file to read; without it the one that HERALD_CONFIG names, or none.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// To try it out: users test1 to test10 and admin with password `test`, and anyone who reaches the port may publish.
+    /// To try it out: users test1 to test10 and admin with password `test`, and anyone who reaches the port may publish. What
+    /// the file or a variable sets (api.access, users of these names, auth.issuers) comes before it.
     #[arg(long)]
     pub demo: bool,
     /// Where to listen, such as 127.0.0.1:8080 (http.listen).

@@ -78,10 +78,12 @@ fn serve(flags: ConfigArgs) -> Result<(), u8> {
     // Last to go: what ends the program is logged as well.
     let _log = telemetry::start(&config.log).map_err(|error| failure(&error))?;
     if demo {
+        let publishing = match config.api.is_open() {
+            true => format!(", and anyone who reaches {} may publish", config.http.listen),
+            false => String::new(),
+        };
         tracing::warn!(
-            "--demo: users test1 to test10 and admin can log in with a known password, and anyone who reaches {} may publish; \
-             not for production",
-            config.http.listen
+            "--demo: users test1 to test10 and admin can log in with a known password{publishing}; not for production"
         );
     }
     for warning in warnings {

@@ -7,11 +7,11 @@ use std::path::Path;
 use super::callout::Asking;
 use super::fetch::Fetchers;
 use crate::auth::issuers::KnownIssuers;
-use crate::auth::users::{KnownUsers, demo_users};
+use crate::auth::users::KnownUsers;
 use crate::bus;
 use crate::bus::nats::{ConnectError, Identity};
 use crate::config::Config;
-use crate::http::access::{Access, Policy};
+use crate::http::access::Policy;
 use crate::http::certificate::Certificate;
 use crate::revocation;
 use crate::setting::Findings;
@@ -39,8 +39,8 @@ pub(super) struct Certificates {
 
 impl Prepared {
     /// Reads the files that `config` names and OpenTelemetry's variables in this process's environment. The configuration
-    /// is taken as checked. `demo` adds the users of `--demo` and opens publishing. Blocks on the files. Gives what looks
-    /// wrong as warnings.
+    /// is taken as checked. `demo` adds the users and the issuer of `--demo`; `api.access` is as `config` says.
+    /// Blocks on the files. Gives what looks wrong as warnings.
     ///
     /// # Errors
     /// Every file that cannot be used, by the setting that names it.
@@ -69,11 +69,7 @@ impl Prepared {
     }
 
     /// The same, whatever `[bus]` says. `None` if an error was noted.
-    pub(super) fn on_a_bus(mut config: Config, demo: bool, findings: &mut Findings) -> Option<Self> {
-        if demo {
-            config.auth.users.extend(demo_users());
-            config.api.access = Access::Open;
-        }
+    pub(super) fn on_a_bus(config: Config, demo: bool, findings: &mut Findings) -> Option<Self> {
         let plan = plan::from_process(&config.tracing, &config.metrics);
         for warning in &plan.warnings {
             findings.warn(warning.variable, format!("{}; ignored", warning.message));
@@ -92,7 +88,7 @@ impl Prepared {
         let issuers = KnownIssuers::open(&config.auth, demo, findings);
         let fetchers = Fetchers::new(&issuers, findings);
         let asking = Asking::new(&config.auth.callout, findings);
-        let users = KnownUsers::open(&config.auth, &config.login)
+        let users = KnownUsers::open(&config.auth, &config.login, demo)
             .map_err(|error| note_file("auth.users_file", &error, findings));
         let policy = Policy::open(&config.api, &config.destinations, findings)
             .map_err(|error| note_file("api.keys_file", &error, findings));

@@ -108,6 +108,8 @@ async fn bind(configure: impl FnOnce(&mut Config)) -> (App, Arc<EmbeddedBus>) {
     config.http.listen = ([127, 0, 0, 1], 0).into();
     config.delivery.shards = 1;
     config.drain.spread = HumanDuration::secs(0);
+    // As `--demo` sets it in the program.
+    config.api.access = crate::http::access::Access::Open;
     configure(&mut config);
     let instance = Instance::new(&config.instance);
     let limits = crate::bus::Limits {

@@ -26,7 +26,7 @@ pub(crate) struct Survey {
 /// # Errors
 /// Why a start would fail. Names the file and the user, never a hash.
 pub(crate) fn survey(config: &Config, login: &LoginConfig) -> Result<Survey, UsersError> {
-    let users = KnownUsers::open(config, login)?.store.current();
+    let users = KnownUsers::open(config, login, false)?.store.current();
     let began = Instant::now();
     let computed = users.decoy.matches("", &mut Memory::default());
     Ok(Survey {

@@ -124,7 +124,7 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
         session: None,
         anonymous: false,
         callout: None,
-        store: Arc::new(KnownUsers::open(&config, &login).unwrap().store),
+        store: Arc::new(KnownUsers::open(&config, &login, false).unwrap().store),
         gates: Gates {
             verifier: Verifier::with(&login, matches).unwrap(),
             delays: Delays::new(&login),
@@ -154,7 +154,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
         users: vec![entry("root", "r")],
         ..Config::default()
     };
-    let store = KnownUsers::open(&config, &login).unwrap().store;
+    let store = KnownUsers::open(&config, &login, false).unwrap().store;
     let store = Arc::new(store);
     let path = users::file::named(&Config {
         users_file: Some("/users.toml".into()),
@@ -321,7 +321,7 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
         session: None,
         anonymous: false,
         callout: None,
-        store: Arc::new(KnownUsers::open(&config, &login).unwrap().store),
+        store: Arc::new(KnownUsers::open(&config, &login, false).unwrap().store),
         gates: Gates {
             verifier: Verifier::with(&login, matches).unwrap(),
             delays: Delays::new(&login),

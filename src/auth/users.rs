@@ -83,13 +83,14 @@ impl Users {
         self.by_name.is_empty()
     }
 
-    /// `entries`, checked, each with words that say where it stands.
     fn is_uniform(&self) -> bool {
         self.costs().len() < 2
     }
 
+    /// `entries`, checked, each with words that say where it stands; and those of `beneath` whose names no entry has.
     fn check<'a>(
         entries: impl Iterator<Item = (&'a str, usize, &'a UserEntry)>,
+        beneath: &[UserEntry],
         hash_memory: ByteSize,
     ) -> Result<Self, UsersError> {
         let mut by_name: HashMap<UserName, Arc<User>> = HashMap::new();
@@ -99,6 +100,11 @@ impl Users {
             if by_name.insert(name.clone(), Arc::new(user)).is_some() {
                 return Err(error(UserProblem::Duplicate(name)));
             }
+        }
+        for (index, entry) in beneath.iter().enumerate() {
+            let checked = User::check(entry, hash_memory);
+            let (name, user) = checked.map_err(|problem| UsersError::user("--demo", index + 1, problem))?;
+            by_name.entry(name).or_insert_with(|| Arc::new(user));
         }
         let costliest = by_name
             .values()
@@ -118,6 +124,8 @@ pub(super) type Watched = (SettingsFile, Vec<u8>);
 /// The current users. They are replaced in one step; whoever holds [`Users`] keeps what it saw.
 pub(super) struct UserStore {
     configured: Vec<UserEntry>,
+    /// Those of `--demo`, who give way to others of their names.
+    beneath: Vec<UserEntry>,
     hash_memory: ByteSize,
     current: RwLock<Arc<Users>>,
     withdrawn: broadcast::Sender<UserName>,
@@ -126,7 +134,12 @@ pub(super) struct UserStore {
 impl UserStore {
     /// Reads and checks everything once and starts nothing. Blocks while it reads the file. Also returns the file's
     /// path and content.
-    fn open(config: &Config, login: &LoginConfig) -> Result<(Self, Option<Watched>), UsersError> {
+    fn open(
+        config: &Config,
+        login: &LoginConfig,
+        demo: bool,
+    ) -> Result<(Self, Option<Watched>), UsersError> {
+        let beneath = if demo { demo_users() } else { Vec::new() };
         let mut watched = None;
         let mut from_file = Vec::new();
         let mut place = String::new();
@@ -138,8 +151,9 @@ impl UserStore {
         }
         let entries = numbered("auth.users", &config.users).chain(numbered(&place, &from_file));
         let store = Self {
-            current: RwLock::new(Arc::new(Users::check(entries, login.hash_memory)?)),
+            current: RwLock::new(Arc::new(Users::check(entries, &beneath, login.hash_memory)?)),
             configured: config.users.clone(),
+            beneath,
             hash_memory: login.hash_memory,
             withdrawn: broadcast::channel(WITHDRAWN_CAPACITY).0,
         };
@@ -160,7 +174,7 @@ impl UserStore {
         let from_file = file::parse(file, text)?;
         let place = file.place();
         let entries = numbered("auth.users", &self.configured).chain(numbered(&place, &from_file));
-        let mut users = Users::check(entries, self.hash_memory)?;
+        let mut users = Users::check(entries, &self.beneath, self.hash_memory)?;
         if !users.is_uniform() {
             tracing::warn!("{UNEQUAL_COSTS}");
         }
@@ -223,12 +237,13 @@ pub struct KnownUsers {
 }
 
 impl KnownUsers {
-    /// Reads and checks the users of the configuration and of the users file. Blocks on the file; starts nothing.
+    /// Reads and checks the users of the configuration and of the users file. `demo`: those of `--demo` are there too, where nobody
+    /// else has their names. Blocks on the file; starts nothing.
     ///
     /// # Errors
     /// The file, or one of its users.
-    pub fn open(config: &Config, login: &LoginConfig) -> Result<Self, UsersError> {
-        let (store, watched) = UserStore::open(config, login)?;
+    pub fn open(config: &Config, login: &LoginConfig, demo: bool) -> Result<Self, UsersError> {
+        let (store, watched) = UserStore::open(config, login, demo)?;
         Ok(Self {
             store,
             watched,

@@ -32,7 +32,7 @@ impl Config {
             .check(self.bus.url.is_some(), &self.destinations, &mut findings);
         self.application.check(&mut findings);
         self.broadcasts(&mut findings);
-        permissions::check(self, demo, &mut findings);
+        permissions::check(self, &mut findings);
         self.limits.check(&mut findings);
         self.large_bodies(&mut findings);
         self.heartbeat.check(&mut findings);

@@ -28,7 +28,7 @@ pub struct Arguments {
     pub config: Option<PathBuf>,
     /// `--listen`: sets `http.listen`.
     pub listen: Option<String>,
-    /// `--demo`: sets `api.access` to `open`.
+    /// `--demo`: sets `api.access` to `open` where neither the file nor a variable sets it.
     pub demo: bool,
 }
 
@@ -43,7 +43,7 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
 }
 
-/// Loads defaults ← file ← `variables` ← flags, and validates what comes out.
+/// Loads defaults ← `--demo` ← file ← `variables` ← the other flags, and validates what comes out.
 ///
 /// A value that a stronger source overrides must be right all the same: it would come into force when that source goes.
 ///
@@ -116,7 +116,7 @@ fn gather(
 ) -> Result<Gathered, ConfigError> {
     let schema = Schema::new()?;
     let mut problems = Vec::new();
-    let mut sources = Vec::new();
+    let mut sources = vec![Source::demo(arguments)];
     let variables: Vec<_> = variables.into_iter().collect();
     if let Some((path, named_by)) = file_name(arguments, &variables) {
         let text = read_file(path, named_by)?;

@@ -51,6 +51,12 @@ impl Source {
         if let Some(address) = &arguments.listen {
             source.set(&["http", "listen"], address.as_str().into(), "--listen".into());
         }
+        source
+    }
+
+    /// What `--demo` sets where nobody else does: stronger than the defaults alone.
+    pub(super) fn demo(arguments: &Arguments) -> Self {
+        let mut source = Self::empty("--demo", true);
         if arguments.demo {
             source.set(&["api", "access"], "open".into(), "--demo".into());
         }

@@ -88,6 +88,34 @@ fn the_environment_beats_the_file_and_flags_beat_both() {
     assert_eq!(origin("http.ws_path"), "default");
 }
 
+/// `--demo` sets what nobody else does: whoever writes a setting down has it.
+#[test]
+fn what_is_written_down_beats_the_demo() {
+    let access = |text: &str, variables: &[(&str, &str)]| {
+        let flags = Arguments {
+            demo: true,
+            ..Arguments::default()
+        };
+        let loaded = loaded_with(text, variables, flags).unwrap();
+        (loaded.config.api.access, loaded.origins.of("api.access"))
+    };
+    let (found, origin) = access("[api]\naccess = 'keys'", &[]);
+    assert!(found == Access::Keys && origin.ends_with(":2"), "{origin}");
+    let variable = "HERALD_API__ACCESS";
+    assert_eq!(
+        access("", &[(variable, "keys")]),
+        (Access::Keys, variable.to_owned())
+    );
+    assert_eq!(
+        access("[api]\naccess = 'keys'", &[(variable, "open")]),
+        (Access::Open, variable.to_owned())
+    );
+    assert_eq!(
+        access("[http]\npage = 'full'", &[]),
+        (Access::Open, "--demo".to_owned())
+    );
+}
+
 #[test]
 fn variables_without_levels_are_not_ours() {
     let variables = [

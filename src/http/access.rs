@@ -38,7 +38,7 @@ impl Policy {
     /// The policy of `[api]` without `api.keys_file`. Destinations of keys that mean nothing under `prefixes` are noted as errors.
     pub(crate) fn new(config: &Config, prefixes: &Prefixes, findings: &mut Findings) -> Self {
         Self {
-            open: config.access == Access::Open,
+            open: config.is_open(),
             keys: Arc::new(KeyStore::new(config, prefixes, findings)),
             certificates: Arc::new(Certificates::new(&config.certificates, prefixes, findings)),
             targets: Targets::new(config),

@@ -23,7 +23,7 @@ fn open(content: &[u8]) -> Result<(UserStore, Option<Watched>), UsersError> {
         }],
         ..Config::default()
     };
-    UserStore::open(&config, &LoginConfig::default())
+    UserStore::open(&config, &LoginConfig::default(), false)
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn demo_users_have_the_password_test() {
     let users = demo_users();
     assert_eq!(users.len(), 11);
     let numbered = numbered("auth.users", &users);
-    let users = Users::check(numbered, LoginConfig::default().hash_memory)
+    let users = Users::check(numbered, &[], LoginConfig::default().hash_memory)
         .map_err(|error| error.to_string())
         .unwrap();
     for number in 1..=10 {
@@ -240,5 +240,39 @@ fn demo_users_have_the_password_test() {
     assert_eq!(
         users.get("test1").unwrap().hash.matches("tests", memory),
         Ok(false)
+    );
+}
+
+#[test]
+fn a_user_of_the_demo_gives_way_to_one_who_was_written_down() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let named = |name: &str| user(name, &cheap("own"), "roles = [\"ROLE_OWN\"]");
+    std::fs::write(file.path(), named("test1")).unwrap();
+    let mut config = Config {
+        users_file: Some(file.path().to_str().unwrap().to_owned()),
+        ..Config::default()
+    };
+    config.users.push(UserEntry {
+        name: "admin".parse().unwrap(),
+        password: Secret::new(cheap("root")),
+        roles: vec!["ROLE_OWN".parse().unwrap()],
+        attributes: Default::default(),
+    });
+    let (store, watched) = UserStore::open(&config, &LoginConfig::default(), true)
+        .map_err(|error| error.to_string())
+        .unwrap();
+    let is_own = |name: &str| store.current().get(name).unwrap().principal.has_role("ROLE_OWN");
+    assert_eq!(
+        ["admin", "test1", "test2"].map(is_own),
+        [true, true, false],
+        "at the start"
+    );
+    assert_eq!(store.current().len(), 11);
+    let replaced = store.replace(&watched.unwrap().0, named("test2").as_bytes());
+    assert_eq!(replaced.unwrap().withdrawn, 2);
+    assert_eq!(
+        ["admin", "test1", "test2"].map(is_own),
+        [true, false, true],
+        "after a reload"
     );
 }

@@ -6,13 +6,13 @@ use crate::permissions::{Otherwise, Permissions};
 use crate::principal::Role;
 use crate::setting::Findings;
 
-pub(super) fn check(config: &Config, demo: bool, findings: &mut Findings) {
+pub(super) fn check(config: &Config, findings: &mut Findings) {
     let permissions = Permissions::new(&config.permissions, &config.destinations, findings);
     routes_for_nobody(config, &permissions, findings);
     // Notes which destinations of keys mean nothing.
     let _ = Policy::new(&config.api, &config.destinations, findings);
     anonymous(config, findings);
-    if demo || config.api.access == Access::Open {
+    if config.api.access == Access::Open {
         around_by_rest(config, findings);
     }
 }

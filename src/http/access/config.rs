@@ -53,6 +53,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether anyone who reaches the port may publish.
+    pub fn is_open(&self) -> bool {
+        self.access == Access::Open
+    }
+
     /// Checks that each key has one name and each name one key.
     pub fn check(&self, findings: &mut Findings) {
         check_keys(configured(&self.keys), findings);

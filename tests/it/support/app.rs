@@ -88,6 +88,10 @@ impl App {
         if super::tls::is_on() {
             config.http.tls = super::tls::tls_config();
         }
+        if demo {
+            // As `--demo` sets it in the program.
+            config.api.access = serde_json::from_str("\"open\"").unwrap();
+        }
         configure(&mut config);
         let has_tls = config.http.tls.cert_file.is_some();
 
