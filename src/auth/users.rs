@@ -134,11 +134,7 @@ pub(super) struct UserStore {
 impl UserStore {
     /// Reads and checks everything once and starts nothing. Blocks while it reads the file. Also returns the file's
     /// path and content.
-    fn open(
-        config: &Config,
-        login: &LoginConfig,
-        demo: bool,
-    ) -> Result<(Self, Option<Watched>), UsersError> {
+    fn open(config: &Config, login: &LoginConfig, demo: bool) -> Result<(Self, Option<Watched>), UsersError> {
         let beneath = if demo { demo_users() } else { Vec::new() };
         let mut watched = None;
         let mut from_file = Vec::new();

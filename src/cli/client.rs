@@ -26,6 +26,7 @@ pub mod log_level;
 pub mod probe;
 pub mod publish;
 mod reconnect;
+mod refusal;
 mod renewal;
 mod rest;
 mod resume;

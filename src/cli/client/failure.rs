@@ -96,7 +96,7 @@ impl From<End> for ClientError {
         let words = paint::printable(&end.to_string());
         match end {
             End::Lost(_) => Self::Unavailable(words),
-            End::NoUpgrade(status) => Self::of_status(status, words),
+            End::NoUpgrade { status, .. } => Self::of_status(status, words),
             // docs/stomp.md, "Close codes".
             End::Closed { code, .. } => match code {
                 1008 | 4401 | 4403 => Self::Refused(words),
@@ -120,7 +120,10 @@ mod tests {
             assert_eq!(error.exit_code(), code, "{status}");
         }
         for (status, code) in [(500, 1), (502, 69), (503, 75), (504, 69), (507, 75)] {
-            let end = End::NoUpgrade(StatusCode::from_u16(status).unwrap());
+            let end = End::NoUpgrade {
+                status: StatusCode::from_u16(status).unwrap(),
+                words: "why".into(),
+            };
             assert_eq!(ClientError::from(end).exit_code(), code, "{status}");
         }
         for (close, code) in [

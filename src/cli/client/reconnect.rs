@@ -16,7 +16,7 @@ const SUCCESS: Duration = Duration::from_secs(10);
 pub(super) fn may_come_back(end: &End) -> bool {
     match end {
         End::Lost(_) => true,
-        End::NoUpgrade(status) => matches!(status.as_u16(), 429 | 502..=504),
+        End::NoUpgrade { status, .. } => matches!(status.as_u16(), 429 | 502..=504),
         End::Closed { code, .. } => matches!(code, 1001 | 1005 | 1006 | 1011..=1013 | 4408),
         End::NotStomp(_) => false,
     }
@@ -66,8 +66,11 @@ mod tests {
             assert!(!may_come_back(&closed(code)), "{code}");
         }
         assert!(may_come_back(&End::Lost(String::new())));
-        assert!(may_come_back(&End::NoUpgrade(StatusCode::SERVICE_UNAVAILABLE)));
-        assert!(!may_come_back(&End::NoUpgrade(StatusCode::NOT_FOUND)));
+        let refused = |status| {
+            let words = String::new();
+            may_come_back(&End::NoUpgrade { status, words })
+        };
+        assert!(refused(StatusCode::SERVICE_UNAVAILABLE) && !refused(StatusCode::NOT_FOUND));
         assert!(!may_come_back(&End::NotStomp(String::new())));
     }
 

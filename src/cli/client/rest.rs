@@ -6,11 +6,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
-use super::{ClientError, Server, connection};
+use super::{ClientError, Server, connection, refusal};
 use crate::http_client::{HttpClient, HttpClientError};
 
 /// The largest answer that is read.
@@ -47,15 +47,8 @@ pub(super) fn segments(destination: &str) -> Result<String, ClientError> {
 pub(super) struct Answer {
     /// Its status.
     pub status: StatusCode,
+    headers: HeaderMap,
     body: Bytes,
-}
-
-/// The members of RFC 9457 that people are shown.
-#[derive(serde::Deserialize)]
-struct Problem {
-    title: Option<String>,
-    detail: Option<String>,
-    pointer: Option<String>,
 }
 
 impl Answer {
@@ -77,7 +70,10 @@ impl Answer {
     pub(super) fn require_success(&self) -> Result<(), ClientError> {
         match self.status.is_success() {
             true => Ok(()),
-            false => Err(ClientError::of_status(self.status, self.refusal())),
+            false => Err(ClientError::of_status(
+                self.status,
+                refusal::words(self.status, &self.headers, &self.body),
+            )),
         }
     }
 
@@ -93,31 +89,6 @@ impl Answer {
     /// Its body, whatever the status.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
-    }
-
-    /// A refusal in words: the status, what is wrong, and what to do.
-    fn refusal(&self) -> String {
-        let status = self.status;
-        let words = match serde_json::from_slice::<Problem>(&self.body) {
-            Ok(problem) => {
-                let detail = problem.detail.or(problem.title).unwrap_or_default();
-                let at = problem.pointer.filter(|at| !at.is_empty());
-                format!(
-                    "{detail}{}",
-                    at.map(|at| format!(" (at {at})")).unwrap_or_default()
-                )
-            }
-            Err(_) => "the answer is not Herald's: is this its address?".to_owned(),
-        };
-        let advice = match status.as_u16() {
-            401 => {
-                ". Set HERALD_KEY or --key-file, HERALD_TOKEN or --token-file, or --login with HERALD_PASSWORD or --password-file"
-            }
-            403 => ". Ask for a key with the scope, or a user with the role",
-            404 => ". Does --url name http.base_path?",
-            _ => "",
-        };
-        super::paint::printable(&format!("{status}: {words}{advice}"))
     }
 }
 
@@ -159,8 +130,11 @@ impl<'a> Rest<'a> {
                 })
             })?
             .into_parts();
-        let status = head.status;
-        Ok(Answer { status, body })
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
     }
 
     /// A GET.

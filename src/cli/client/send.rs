@@ -28,7 +28,8 @@ const SENT: &str = "sent";
   herald send /chat/message 'hello, everybody'
   herald send /topic/news --file news.md -t text/markdown
 
-Without --answer it ends once Herald has the frame (RECEIPT). With it, it prints the answer, or ends with 1 and what went wrong.")]
+Without --answer it ends once Herald has the frame (RECEIPT). With it, it prints the answer, or says what went wrong and ends with 1, or with 75
+if Herald cannot pass it on now.")]
 pub struct SendArgs {
     /// Where to: /app/… and /chat/… (a backend or a built-in route), or a broadcast where permissions.send lets you.
     pub destination: String,
@@ -73,6 +74,16 @@ struct Problem {
     code: String,
     message: String,
     correlation_id: Option<String>,
+}
+
+impl From<Problem> for ClientError {
+    fn from(Problem { code, message, .. }: Problem) -> Self {
+        let words = paint::printable(&format!("{code}: {message}"));
+        match &*code {
+            "unavailable" | "overloaded" | "history_full" | "outcome_unknown" => Self::TryLater(words),
+            _ => Self::Failure(words),
+        }
+    }
 }
 
 /// Sends, and prints what came of it.
@@ -143,8 +154,7 @@ async fn answer(session: &mut Session, id: &str) -> Result<ReceivedFrame, Client
                 if let Ok(problem) = serde_json::from_slice::<Problem>(&frame.body)
                     && problem.correlation_id.as_deref() == Some(id)
                 {
-                    let words = format!("{}: {}", problem.code, problem.message);
-                    return Err(ClientError::Failure(paint::printable(&words)));
+                    return Err(problem.into());
                 }
             }
             _ => {}
@@ -187,5 +197,19 @@ mod tests {
         assert!(errors("user").is_err() && errors("/user").is_err());
         assert_eq!(correlation_id(&[("a", "b"), ("correlation-id", "7")]), "7");
         assert_eq!(correlation_id(&[]).len(), 26);
+    }
+
+    #[test]
+    fn what_may_pass_later_is_told_from_what_is_wrong() {
+        let code = |code: &str| {
+            let problem = Problem {
+                code: code.into(),
+                message: "why".into(),
+                correlation_id: None,
+            };
+            ClientError::from(problem).exit_code()
+        };
+        assert_eq!((code("unavailable"), code("overloaded")), (75, 75));
+        assert_eq!((code("no_responders"), code("timeout")), (1, 1));
     }
 }

@@ -15,7 +15,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use beat::{Beat, HEARTBEAT_MS};
 
 use super::connection::{self, Connection};
-use super::{Login, Server};
+use super::{Login, Server, refusal};
 use crate::stomp::client::{ReceivedFrame, ServerCommand, decode_server, encode_client};
 use crate::stomp::{Command, Version};
 
@@ -36,7 +36,12 @@ pub(super) enum End {
     /// No connection, or it broke.
     Lost(String),
     /// The upgrade was refused.
-    NoUpgrade(StatusCode),
+    NoUpgrade {
+        /// The answer's status.
+        status: StatusCode,
+        /// The whole refusal.
+        words: String,
+    },
     /// Herald closed it.
     Closed {
         /// The Close frame's code.
@@ -54,8 +59,11 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost(words) => f.write_str(words),
-            Self::NoUpgrade(status) => write!(f, "no WebSocket: {status}"),
-            Self::Closed { code, words, .. } => write!(f, "{words} (close code {code})"),
+            Self::NoUpgrade { words, .. } => write!(f, "no WebSocket: {words}"),
+            Self::Closed { code, words, reason } => match reason {
+                Some(reason) => write!(f, "{words} ({reason}, close code {code})"),
+                None => write!(f, "{words} (close code {code})"),
+            },
             Self::NotStomp(words) => write!(f, "not STOMP: {words}"),
         }
     }
@@ -342,7 +350,14 @@ async fn upgrade(
         .max_frame_size(Some(MESSAGE_MAX_BYTES));
     match client_async_with_config(request, connection, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
-        Err(SocketError::Http(answer)) => Err(End::NoUpgrade(answer.status())),
+        Err(SocketError::Http(answer)) => {
+            // As much of the body as has come with the head.
+            let body = answer.body().as_deref().unwrap_or_default();
+            Err(End::NoUpgrade {
+                status: answer.status(),
+                words: refusal::words(answer.status(), answer.headers(), body),
+            })
+        }
         Err(error) => Err(End::Lost(format!("no WebSocket: {error}"))),
     }
 }
