@@ -272,15 +272,14 @@ fn yes(answer: bool) -> Result<(), u8> {
 
 /// What cannot be had does not keep the rest away: a bundle is wanted most where something does not work.
 fn support_bundle(args: &BundleArgs) -> Result<(), u8> {
-    let (running, secrets) = client(collect(&args.running))?;
-    let mut parts = match args.only_running {
+    let running = client(collect(&args.running))?;
+    let parts = match args.only_running {
         true => Vec::new(),
         false => configured(&args.config),
     };
-    parts.extend(running);
     let now = SystemTime::now().try_into();
     let now = now.map_err(|error: jiff::Error| failure(&error))?;
-    bundle::write(args, parts, &secrets, now).map_err(|words| failure(&words))
+    bundle::write(args, parts, running, now).map_err(|words| failure(&words))
 }
 
 /// The configuration with its secrets hidden, and what `doctor` finds.

@@ -102,12 +102,13 @@ pub fn run(args: &NewArgs) -> Result<(), ApiKeyError> {
     let secret = generate().map_err(|_| ApiKeyError::Random)?;
     let key = entry(args, &secret)?;
     let text = match (args.json, args.digest) {
-        (true, _) => json!(key).to_string() + "\n",
-        (_, true) => digest(&secret) + "\n",
-        _ => {
-            let keys = vec![key];
-            toml::to_string(&KeysFile { keys }).map_err(|error| ApiKeyError::Usage(error.to_string()))?
+        (true, _) => {
+            let mut entry = json!(key);
+            entry["sha256"] = digest(&secret).into();
+            entry.to_string() + "\n"
         }
+        (_, true) => digest(&secret) + "\n",
+        _ => as_toml(key, &digest(&secret))?,
     };
     match &args.key_file {
         Some(path) => {
@@ -117,6 +118,14 @@ pub fn run(args: &NewArgs) -> Result<(), ApiKeyError> {
     }
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// The entry as a keys file has it. Wherever else a key is shown, its digest is hidden, so that it is put in here.
+fn as_toml(key: Key, digest: &str) -> Result<String, ApiKeyError> {
+    let text = toml::to_string(&KeysFile { keys: vec![key] });
+    let text = text.map_err(|error| ApiKeyError::Usage(error.to_string()))?;
+    // A line of its own: no name has a line break.
+    Ok(text.replacen("\nsha256 = \"***\"\n", &format!("\nsha256 = \"{digest}\"\n"), 1))
 }
 
 /// 256 random bits as text.
@@ -201,8 +210,7 @@ mod tests {
             args.not_after = Some("2027-01-31T00:00:00Z".into());
         });
         let key = entry(&args, &secret).unwrap();
-        let keys = vec![key];
-        let text = toml::to_string(&KeysFile { keys }).unwrap();
+        let text = as_toml(key, &digest(&secret)).unwrap();
         let read: KeysFile = toml::from_str(&text).unwrap();
         assert_eq!(read.keys, [entry(&args, &secret).unwrap()]);
         assert!(

@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
-use super::client::bundle::{Part, RunningArgs};
+use super::client::bundle::{Asked, Part, Running, RunningArgs};
 use super::{ConfigArgs, paint};
 use crate::setting::Secret;
 
@@ -27,7 +27,8 @@ const LOGS_MAX: usize = 16;
   herald support-bundle --context prod --only-running --output /tmp/herald.tar.gz
   herald support-bundle --config herald.toml --log /var/log/herald.log --admin-url http://127.0.0.1:9090
 
-What cannot be had, such as the answers of an instance that is down, stands in manifest.json. Look into it before you pass it on:
+What cannot be had, such as the answers of an instance that is down, stands in manifest.json with the reason. With
+http.admin_listen, metrics and log are on that port: name it by --admin-url, or store it in the context. Look into it before you pass it on:
 secrets are hidden, and names of users, addresses and destinations are not. It wants scope admin.")]
 pub struct BundleArgs {
     /// The new file; without it herald-support-TIME.tar.gz in this folder. Its owner alone may read it.
@@ -58,6 +59,8 @@ struct Manifest<'a> {
     /// When it was made (RFC 3339).
     created: String,
     file: &'a Path,
+    /// Where the running Herald was asked.
+    asked: &'a Asked,
     files: Vec<File<'a>>,
     missing: Vec<Missing<'a>>,
 }
@@ -74,16 +77,17 @@ struct Missing<'a> {
     why: &'a str,
 }
 
-/// Writes the archive and says where it is and what is missing.
+/// Writes the archive, `parts` first, and says where it is and what is missing.
 ///
 /// # Errors
 /// In words: what cannot be written.
 pub fn write(
     args: &BundleArgs,
     mut parts: Vec<Part>,
-    secrets: &[Secret],
+    running: Running,
     now: jiff::Timestamp,
 ) -> Result<(), String> {
+    parts.extend(running.parts);
     if args.log.len() > LOGS_MAX {
         return Err(format!("--log: at most {LOGS_MAX} files"));
     }
@@ -100,12 +104,13 @@ pub fn write(
         )),
     };
     for part in &mut parts {
-        hide(part, secrets);
+        hide(part, &running.secrets);
     }
     let manifest = Manifest {
         herald: env!("CARGO_PKG_VERSION"),
         created: now.to_string(),
         file: &file,
+        asked: &running.asked,
         files: parts.iter().filter_map(in_it).collect(),
         missing: parts.iter().filter_map(not_in_it).collect(),
     };

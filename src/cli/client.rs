@@ -83,6 +83,8 @@ pub struct Login {
 #[derive(Debug, Clone)]
 pub struct Server {
     endpoint: Endpoint,
+    /// Where `http.admin_listen` is, if a context says so.
+    admin: Option<Endpoint>,
     login: Option<Login>,
     key: Option<Secret>,
     ca_file: Option<PathBuf>,
@@ -108,6 +110,7 @@ impl Server {
         };
         Ok(Self {
             endpoint: endpoint_of(url.as_deref().unwrap_or("http://127.0.0.1:8080"))?,
+            admin: None,
             login: credentials::login(args, env)?,
             key: credentials::key(args, env)?,
             ca_file: args.ca_file.clone(),
@@ -125,11 +128,25 @@ impl Server {
             true => (credentials::login(args, env)?, credentials::key(args, env)?),
             false => context.credentials(env)?,
         };
+        // Beside another address the context's port for operators may be another Herald's.
+        let admin = context.admin_url.as_ref().filter(|_| args.url.is_none());
         Ok(Self {
             endpoint: endpoint_of(args.url.as_deref().unwrap_or(&context.url))?,
+            admin: admin.map(|url| endpoint_of(url)).transpose()?,
             login,
             key,
             ca_file: args.ca_file.as_ref().or(context.ca_file.as_ref()).cloned(),
+        })
+    }
+
+    /// The same where `/metrics`, health and the debug routes stand: at `admin_url` of the command line, else where the context says,
+    /// else where everything is.
+    fn of_operators(&self, admin_url: Option<&str>) -> Result<Self, ClientError> {
+        let named = admin_url.map(endpoint_of).transpose()?;
+        let known = named.or_else(|| self.admin.clone());
+        Ok(Self {
+            endpoint: known.unwrap_or_else(|| self.endpoint.clone()),
+            ..self.clone()
         })
     }
 

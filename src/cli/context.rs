@@ -16,6 +16,7 @@ pub enum ContextCommand {
     /// Stores where a Herald is and who asks it, under a name.
     #[command(after_help = "Examples:
   herald context add prod --url https://herald.example.com --key-file ~/.config/herald/prod.key --select
+  herald context add eu --url https://herald.example.com --admin-url http://10.0.0.7:9090 --key-file ~/.config/herald/eu.key
   herald context add test --url http://10.0.0.7:8080 --login test1 --password-env TEST_PASSWORD
   herald context add lab --url https://lab.example.com --key-env LAB_KEY --store-secrets
 
@@ -48,6 +49,9 @@ pub struct AddArgs {
     /// Where Herald is, with http.base_path if there is one.
     #[arg(long, value_name = "URL")]
     pub url: String,
+    /// Where /metrics and /api/v1/debug stand, with http.admin_listen: for log-level and support-bundle.
+    #[arg(long, value_name = "URL")]
+    pub admin_url: Option<String>,
     /// Who logs in.
     #[arg(long, value_name = "NAME")]
     pub login: Option<String>,
@@ -175,9 +179,12 @@ pub fn run(command: &ContextCommand) -> Result<(), ClientError> {
 }
 
 fn add(args: &AddArgs, contexts: &Contexts) -> Result<(), ClientError> {
-    endpoint_of(&args.url)?;
+    for url in [Some(&args.url), args.admin_url.as_ref()].into_iter().flatten() {
+        endpoint_of(url)?;
+    }
     let mut context = Context {
         url: args.url.clone(),
+        admin_url: args.admin_url.clone(),
         login: args.login.clone(),
         password_file: absolute(&args.password_file)?,
         password_env: args.password_env.clone(),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::rest::Rest;
-use super::{ClientError, Server, ServerArgs, endpoint_of};
+use super::{ClientError, Server, ServerArgs};
 use crate::setting::Secret;
 
 /// Secrets shorter than this are words that may stand anywhere, such as the demo's `test`.
@@ -15,7 +15,7 @@ const SECRET_MIN_BYTES: usize = 8;
 /// Whom to ask.
 #[derive(Debug, Args)]
 pub struct RunningArgs {
-    /// Where /metrics and /api/v1/debug stand, with http.admin_listen.
+    /// Where /metrics and /api/v1/debug stand, with http.admin_listen; without it where the context says.
     #[arg(long, value_name = "URL")]
     pub admin_url: Option<String>,
     /// Where Herald is.
@@ -30,6 +30,26 @@ pub struct Part {
     pub name: String,
     /// Its bytes, or why there are none.
     pub content: Result<Vec<u8>, String>,
+}
+
+/// What was had of a running Herald.
+#[derive(Debug, Default)]
+pub struct Running {
+    /// One for each route.
+    pub parts: Vec<Part>,
+    /// What must not stand in any part.
+    pub secrets: Vec<Secret>,
+    /// Where it was asked.
+    pub asked: Asked,
+}
+
+/// Where a running Herald was asked.
+#[derive(Debug, Default, Serialize)]
+pub struct Asked {
+    /// For most.
+    pub url: String,
+    /// For health, metrics and the log: the same, unless `--admin-url` or a context says otherwise.
+    pub admin_url: String,
 }
 
 #[derive(Deserialize)]
@@ -48,18 +68,16 @@ const ROUTES: [(&str, &str, bool); 6] = [
 ];
 const LOG: (&str, &str) = ("log.txt", "/api/v1/debug/log/lines");
 
-/// Asks for everything. What cannot be had does not keep the rest away. Returns the parts, and what must not stand in any of them.
+/// Asks for everything. What cannot be had does not keep the rest away.
 ///
 /// # Errors
 /// The command line is wrong.
-pub async fn collect(args: &RunningArgs) -> Result<(Vec<Part>, Vec<Secret>), ClientError> {
+pub async fn collect(args: &RunningArgs) -> Result<Running, ClientError> {
     let server = Server::new(&args.server)?;
-    let admin = Server {
-        endpoint: match &args.admin_url {
-            Some(url) => endpoint_of(url)?,
-            None => server.endpoint.clone(),
-        },
-        ..server.clone()
+    let admin = server.of_operators(args.admin_url.as_deref())?;
+    let asked = Asked {
+        url: server.endpoint.to_string(),
+        admin_url: admin.endpoint.to_string(),
     };
     let (mut rest, mut admin_rest) = (Rest::new(&server), Rest::new(&admin));
     let mut parts = Vec::new();
@@ -90,7 +108,12 @@ pub async fn collect(args: &RunningArgs) -> Result<(Vec<Part>, Vec<Secret>), Cli
         .map(|login| login.secret)
         .chain(server.key);
     let secrets = secrets.filter(|secret| secret.expose().len() >= SECRET_MIN_BYTES);
-    Ok((parts, secrets.collect()))
+    let secrets = secrets.collect();
+    Ok(Running {
+        parts,
+        secrets,
+        asked,
+    })
 }
 
 /// An answer's body. That of `/readyz` counts whatever the status: it says what is wrong.

@@ -61,6 +61,9 @@ impl fmt::Display for Name {
 pub struct Context {
     /// Where Herald is.
     pub url: String,
+    /// Where its port for operators is (`http.admin_listen`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_url: Option<String>,
     /// Who logs in by a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
@@ -164,6 +167,7 @@ impl Context {
             token,
             key: get(&self.key_file, &self.key_env, "HERALD_KEY")?,
             url: self.url,
+            admin_url: self.admin_url,
             login: self.login,
             ca_file: self.ca_file,
             ..Self::default()

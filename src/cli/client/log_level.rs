@@ -21,7 +21,7 @@ const PATH: &str = "/api/v1/debug/log";
   herald log-level herald=trace,info --for 2m --all
 
 The configured level (log.level) is back by itself. It wants scope admin. With http.admin_listen the route stands on that port:
-give its address as --url.")]
+give its address as --admin-url, or store it in a context.")]
 pub struct LogLevelArgs {
     /// The new level, as log.level may be; without it, shows the one in force.
     pub level: Option<String>,
@@ -34,6 +34,9 @@ pub struct LogLevelArgs {
     /// Prints Herald's answer as one line of JSON.
     #[arg(long)]
     pub json: bool,
+    /// Where /api/v1/debug stands, with http.admin_listen; without it where the context says.
+    #[arg(long, value_name = "URL")]
+    pub admin_url: Option<String>,
     /// Where Herald is.
     #[command(flatten)]
     pub server: ServerArgs,
@@ -62,7 +65,7 @@ struct Change<'a> {
 /// # Errors
 /// No Herald, its refusal, or an output that fails.
 pub async fn run(args: LogLevelArgs) -> Result<(), ClientError> {
-    let server = Server::new(&args.server)?;
+    let server = Server::new(&args.server)?.of_operators(args.admin_url.as_deref())?;
     let mut rest = Rest::new(&server);
     let Some(level) = &args.level else {
         let found: Level = rest.get(PATH, Duration::ZERO).await?.json()?;

@@ -52,10 +52,16 @@ pub(super) fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Str
         let _ = write!(words, " (Retry-After: {after} s)");
     }
     if is_herald_s {
-        words.push_str(advice(status, &kind));
+        words.push_str(match words.contains("it stands on http.admin_listen") {
+            true => ADMIN_URL,
+            false => advice(status, &kind),
+        });
     }
     paint::printable(&words)
 }
+
+/// What to do about a route that is on the other port, as Herald says in its words.
+const ADMIN_URL: &str = ". Name that address by --admin-url, or store it: herald context add --admin-url";
 
 /// What such an answer means whose body is no problem.
 fn not_herald_s(status: StatusCode) -> &'static str {
@@ -123,6 +129,13 @@ mod tests {
             None,
             r#"{"type":"urn:herald:problem:invalid-value","detail":"wrong","pointer":"/a"}"#,
             "422 Unprocessable Entity (invalid-value): wrong (at /a)",
+        );
+        check(
+            404,
+            None,
+            r#"{"type":"urn:herald:problem:not-found","detail":"no such path on this port: it stands on http.admin_listen"}"#,
+            "404 Not Found (not-found): no such path on this port: it stands on http.admin_listen. Name that address by --admin-url, \
+             or store it: herald context add --admin-url",
         );
         // Of the listener, at http.max_connections.
         check(

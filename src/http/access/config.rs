@@ -301,8 +301,8 @@ impl<'de> Deserialize<'de> for KeyDigests {
     }
 }
 
-/// A SHA-256, written as 64 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A SHA-256, read from 64 hexadecimal digits. It is hidden wherever the configuration is shown, as a password's hash is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest(pub(super) [u8; 32]);
 
 impl From<[u8; 32]> for KeyDigest {
@@ -313,7 +313,13 @@ impl From<[u8; 32]> for KeyDigest {
 
 impl fmt::Display for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str("***")
+    }
+}
+
+impl fmt::Debug for KeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
     }
 }
 

@@ -85,6 +85,69 @@ async fn a_bundle_has_what_is_configured_and_what_runs() {
     );
 }
 
+/// With a port for operators, a context that knows it is enough; without it the reason names what to say.
+#[tokio::test]
+async fn a_context_knows_the_port_for_operators() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = taken.local_addr().unwrap();
+    drop(taken);
+    let folder = tempfile::tempdir().unwrap();
+    // Its /readyz is on that port too.
+    let launch = Launch::demo().set("HERALD_HTTP__ADMIN_LISTEN", &admin.to_string());
+    let herald = Herald::start_unready("cli", &launch).await;
+    let at = |line: &str| {
+        let home = folder.path().to_str().unwrap();
+        let cli = Cli::new(line).set("XDG_CONFIG_HOME", home);
+        cli.set("OPS_PASSWORD", "test").directory(folder.path())
+    };
+    let (url, admin_url) = (super::url(&herald), format!("http://{admin}"));
+    for (name, more) in [("without", ""), ("with", &*format!(" --admin-url {admin_url}"))] {
+        let line = format!("context add {name} --url {url} --login admin --password-env OPS_PASSWORD{more}");
+        let ended = at(&line).run().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+    let bundle = async |context: &str| {
+        let line =
+            format!("support-bundle --only-running --json --context {context} --output {context}.tar.gz");
+        let ended = at(&line).run().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        json(&ended.out)
+    };
+    let manifest = bundle("without").await;
+    let missing = manifest["missing"].as_array().unwrap();
+    let names: Vec<_> = missing
+        .iter()
+        .map(|part| part["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["readyz.json", "log-level.json", "metrics.txt", "log.txt"],
+        "{manifest}"
+    );
+    for part in missing {
+        let why = part["why"].as_str().unwrap();
+        assert!(
+            why.contains("http.admin_listen") && why.contains("--admin-url"),
+            "{why}"
+        );
+    }
+    let manifest = bundle("with").await;
+    assert_eq!(manifest["missing"], json!([]), "{manifest}");
+    assert_eq!(manifest["asked"], json!({"url": url, "admin_url": admin_url}));
+    let ended = at("log-level --context with --json").run().await;
+    assert_eq!(
+        (ended.code, &json(&ended.out)["level"]),
+        (Some(0), &json!("info")),
+        "{ended:?}"
+    );
+    // Beside another address the context's port may be another Herald's.
+    let ended = at(&format!("log-level --context with --url {url}")).run().await;
+    assert!(
+        ended.code == Some(1) && ended.error.contains("--admin-url"),
+        "{ended:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_bundle_says_what_it_lacks() {
     let folder = tempfile::tempdir().unwrap();
