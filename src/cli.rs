@@ -73,6 +73,8 @@ pub enum Command {
     Users(client::users::UsersArgs),
     /// Shows the live instances and what each holds.
     Instances(client::instances::InstancesArgs),
+    /// Shows which sessions send most.
+    Senders(client::senders::SendersArgs),
     /// Ends a user's sessions on all instances.
     Disconnect(client::disconnect::DisconnectArgs),
     /// Shuts tokens or a user out of the cluster, lists who is shut out, lifts it again.

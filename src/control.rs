@@ -11,6 +11,7 @@ pub(crate) mod desk;
 pub(crate) mod explain;
 pub(crate) mod log_level;
 pub(crate) mod question;
+pub(crate) mod senders;
 pub(crate) mod session_user;
 pub(crate) mod sessions;
 pub(crate) mod shed;

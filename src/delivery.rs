@@ -24,6 +24,7 @@ pub mod outbox;
 mod outgoing;
 pub mod registry;
 mod roster;
+pub mod sent;
 mod shard;
 mod topics;
 pub(crate) mod trail;

@@ -35,6 +35,7 @@ mod query;
 pub(crate) mod refusals;
 pub(crate) mod revocations;
 pub(crate) mod router;
+pub(crate) mod senders;
 pub(crate) mod shed;
 pub(crate) mod tap;
 pub(crate) mod trace;

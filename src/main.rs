@@ -57,6 +57,7 @@ fn run() -> Result<(), u8> {
         Command::Subscribe(args) => client(client::subscribe::run(args)),
         Command::Users(args) => client(client::users::run(args)),
         Command::Instances(args) => client(client::instances::run(args)),
+        Command::Senders(args) => client(client::senders::run(args)),
         Command::Disconnect(args) => client(client::disconnect::run(args)),
         Command::Revoke(args) => client(client::revoke::run(args)),
         Command::Context(command) => client(async move { context::run(&command) }),

@@ -8,7 +8,9 @@ use crate::auth::Authenticator;
 use crate::bus::Bus;
 use crate::control::desk::Desk;
 use crate::control::shed::Shedder;
-use crate::control::{debug_sampling, describe, explain, log_level, session_user, sessions, trace_marks};
+use crate::control::{
+    debug_sampling, describe, explain, log_level, senders, session_user, sessions, trace_marks,
+};
 use crate::delivery::registry::Registry;
 use crate::http::permission::session::Explainer;
 use crate::instance::Instance;
@@ -99,6 +101,7 @@ fn desk(modules: &Answering<'_>) -> Desk {
     modules.presence.register(&mut desk);
     sessions::register(&mut desk, registry, audit);
     session_user::register(&mut desk, registry);
+    senders::register(&mut desk, registry);
     modules.shedder.register(&mut desk, audit);
     explain::register(&mut desk, registry);
     modules.explainer.register(&mut desk);
@@ -230,6 +233,11 @@ mod tests {
             ),
             ("instance.describe", "", &described),
             (
+                "sessions.senders",
+                r#"{"top":20,"by":"recent"}"#,
+                r#"{"senders":[]}"#,
+            ),
+            (
                 "sessions.user",
                 r#"{"session":"01JDEXAMPRE0000000000000AA"}"#,
                 r#"{"user":null}"#,
@@ -339,6 +347,7 @@ mod tests {
             "sessions.explain",
             "sessions.list",
             "sessions.seats",
+            "sessions.senders",
             "sessions.shed",
             "sessions.supersede",
             "sessions.user",

@@ -32,6 +32,7 @@ mod rest;
 mod resume;
 pub mod revoke;
 pub mod send;
+pub mod senders;
 mod session;
 pub mod shed;
 mod show;

@@ -94,6 +94,7 @@ mod tests {
             since_ms,
             address: [127, 0, 0, 1].into(),
             subscriptions: vec!["/queue/message".into()],
+            sent: None,
         }
     }
 

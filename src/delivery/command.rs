@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::interest::Coming;
 use super::outbox::Outbox;
+use super::sent::SentView;
 use super::shard::Shard;
 use super::shard::held::{self, Bound, Next};
 use super::trail::NotificationTrail;
@@ -150,6 +151,24 @@ pub struct SessionView {
     pub address: IpAddr,
     /// Destinations as the client wrote them.
     pub subscriptions: Vec<String>,
+    /// What the client has sent. `None`: an instance of an earlier version does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<SentView>,
+}
+
+/// A session that has sent something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SenderView {
+    /// The value of CONNECTED's `session` header.
+    pub session: String,
+    /// The user.
+    pub user: UserName,
+    /// When the session began, in Unix ms.
+    pub since_ms: u64,
+    /// The client's address.
+    pub address: IpAddr,
+    /// What the client has sent.
+    pub sent: SentView,
 }
 
 /// Selects sessions by their principal.

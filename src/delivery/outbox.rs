@@ -22,6 +22,7 @@ pub use super::outgoing::Outgoing;
 use super::acks::Acks;
 use super::heartbeat::Liveness;
 use super::ledger::Ledger;
+use super::sent::Sent;
 use crate::close_reason::CloseReason;
 use crate::limit::Limit;
 
@@ -88,13 +89,15 @@ struct Inner {
     wake_on_push: bool,
 }
 
-/// The write side of one session: its socket, its queue, and when its peer was last heard.
+/// The write side of one session: its socket, its queue, and what the shard has to know of its peer: when it was last
+/// heard, how much it has sent.
 pub struct Outbox {
     socket: Arc<dyn TryWrite>,
     ledger: Arc<Ledger>,
     limit_bytes: usize,
     liveness: Liveness,
     acks: Acks,
+    sent: Sent,
     inner: Mutex<Inner>,
 }
 
@@ -117,6 +120,7 @@ impl Outbox {
             limit_bytes,
             liveness: Liveness::default(),
             acks: Acks::default(),
+            sent: Sent::default(),
             inner: Mutex::new(inner),
         }
     }
@@ -139,6 +143,11 @@ impl Outbox {
     /// What the shard knows about acknowledgements.
     pub fn acks(&self) -> &Acks {
         &self.acks
+    }
+
+    /// How much the peer has SENT.
+    pub fn sent(&self) -> &Sent {
+        &self.sent
     }
 
     /// A push by the session's task, before login.

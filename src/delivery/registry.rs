@@ -15,6 +15,7 @@ use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::mailbox::Mailbox;
 use super::outbox::{Outbox, TryWrite};
+use super::sent::{By, keep_first};
 use super::shard::{Setting, Shard};
 use super::trail::Trail;
 use crate::close_reason::CloseReason;
@@ -23,7 +24,7 @@ use crate::envelope::{Envelope, Kept, Kind, Position, unix_ms};
 use crate::limit::Limit;
 use crate::principal::{Principal, UserName};
 
-pub use super::command::SessionView;
+pub use super::command::{SenderView, SessionView};
 pub use super::mailbox::Sending;
 pub use session::SessionHandle;
 
@@ -262,6 +263,16 @@ impl Registry {
             views.extend(self.ask(shard, move |shard| shard.sessions_of(&user)).await);
         }
         views
+    }
+
+    /// The sessions of this instance that have sent most, at most `most` of them. Walks every session, so use it rarely.
+    pub async fn senders(&self, by: By, most: usize) -> Vec<SenderView> {
+        let mut senders = Vec::new();
+        for shard in self.shards() {
+            senders.extend(self.ask(shard, move |shard| shard.senders(by, most)).await);
+        }
+        keep_first(&mut senders, by, most, |sender| sender.sent);
+        senders
     }
 
     /// The user of the session with this id, if it is on this instance. Walks every session, so use it rarely.

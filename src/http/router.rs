@@ -17,7 +17,7 @@ use super::paths::Paths;
 use super::query::Queries;
 use super::{
     Config, debug_sampling, explain, health, instances, log_level, log_lines, me, observe, openapi, page,
-    permission, revocations, shed, tap, users,
+    permission, revocations, senders, shed, tap, users,
 };
 use crate::telemetry::audit::event::Event;
 
@@ -133,6 +133,7 @@ fn operators_routes() -> Vec<AdminRoutes> {
         (Event::Explain, one(routes!(explain::get_explain))),
         (Event::Explain, one(routes!(permission::get_permission))),
         (Event::ListInstances, one(routes!(instances::list_instances))),
+        (Event::ListSenders, one(routes!(senders::list_senders))),
         (Event::ShedSessions, one(routes!(shed::post_shed))),
         (Event::Revoke, one(routes!(revocations::post_revocation))),
         (

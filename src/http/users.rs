@@ -20,6 +20,7 @@ use super::notifications::raw::user_name;
 use super::notifications::request::User;
 use super::refusals;
 use super::revocations::{Revoked, revoke_now};
+use super::senders::SentCounts;
 use crate::control::ask::tell;
 use crate::control::sessions::{Disconnect, ListSessions, OfUser, Sessions};
 use crate::delivery::registry::SessionView;
@@ -68,6 +69,10 @@ pub(crate) struct Session {
     address: String,
     /// Destinations as the client wrote them.
     subscriptions: Vec<String>,
+    /// What the client has sent; left out for an instance of an earlier version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    sent: Option<SentCounts>,
 }
 
 /// Lists the users online in the whole cluster.
@@ -245,18 +250,23 @@ fn gather(
 }
 
 fn session(instance: &str, id: InstanceId, view: SessionView) -> Session {
-    let since = i64::try_from(view.since_ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .unwrap_or_default();
     Session {
         session: view.session,
         instance: instance.into(),
         instance_id: id.to_string(),
-        since: since.to_string(),
+        since: rfc_3339(view.since_ms),
         address: view.address.to_string(),
         subscriptions: view.subscriptions,
+        sent: view.sent.map(SentCounts::from),
     }
+}
+
+/// A moment in Unix ms, in words.
+pub(super) fn rfc_3339(unix_ms: u64) -> String {
+    let moment = i64::try_from(unix_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    moment.unwrap_or_default().to_string()
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
 use crate::limit::{AddressGroup, Limit};
+use crate::stomp::Command;
 use crate::task;
 use crate::ws::close::{linger, pong_frame};
 use crate::ws::reader::Reader;
@@ -277,6 +278,10 @@ fn read(
             };
             let handling = match input.await {
                 Ok(Input::Frame(frame)) => {
+                    if frame.command == Command::Send {
+                        let bytes = frame.headers.bytes() + frame.body.len();
+                        outbox.sent().count(source.key.now(), bytes);
+                    }
                     // Counts what earlier frames turned out to be; this frame has been answered.
                     if let Err(refusal) = inputs.idle(outbox.acks().take_missed(), &frame) {
                         return error_end(refusal, session.version(), &context.metrics);

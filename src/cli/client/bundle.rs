@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::rest::Rest;
@@ -58,9 +59,10 @@ struct LogLines {
 }
 
 /// The routes that are asked, and the files that they become; `true`: where the debug routes stand.
-const ROUTES: [(&str, &str, bool); 6] = [
+const ROUTES: [(&str, &str, bool); 7] = [
     ("readyz.json", "/readyz", true),
     ("instances.json", "/api/v1/instances", false),
+    ("senders.json", "/api/v1/senders?top=100", false),
     ("users.json", "/api/v1/users", false),
     ("log-level.json", "/api/v1/debug/log", true),
     ("metrics.txt", "/metrics", true),
@@ -116,14 +118,15 @@ pub async fn collect(args: &RunningArgs) -> Result<Running, ClientError> {
     })
 }
 
-/// An answer's body. That of `/readyz` counts whatever the status: it says what is wrong.
+/// An answer's body. That of `/readyz` counts also if it says what is wrong.
 async fn get(rest: &mut Rest<'_>, name: &str, path: &str) -> Result<Vec<u8>, String> {
     let answer = rest
         .get(path, Duration::ZERO)
         .await
         .map_err(|error| error.to_string())?;
+    let is_down = name == "readyz.json" && answer.status == StatusCode::SERVICE_UNAVAILABLE;
     match answer.require_success() {
-        Err(error) if name != "readyz.json" => Err(error.to_string()),
+        Err(error) if !is_down => Err(error.to_string()),
         _ => Ok(answer.body().to_vec()),
     }
 }

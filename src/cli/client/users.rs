@@ -6,6 +6,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::rest::{Rest, segment};
+use super::senders::Sent;
 use super::{ClientError, Server, ServerArgs, paint};
 
 /// What `herald users` takes.
@@ -47,6 +48,8 @@ struct Session {
     since: String,
     address: String,
     subscriptions: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent: Option<Sent>,
 }
 
 /// Asks and prints. It wants scope read.
@@ -102,6 +105,9 @@ fn show(found: &UserSessions) -> std::io::Result<()> {
                 session.instance.clone(),
                 session.since.clone(),
                 session.address.clone(),
+                session
+                    .sent
+                    .map_or("?".to_owned(), |sent| sent.frames.to_string()),
                 session.session.clone(),
                 session.subscriptions.join(" "),
             ];
@@ -109,7 +115,7 @@ fn show(found: &UserSessions) -> std::io::Result<()> {
         })
         .collect();
     paint::table(
-        &["INSTANCE", "SINCE", "ADDRESS", "SESSION", "SUBSCRIPTIONS"],
+        &["INSTANCE", "SINCE", "ADDRESS", "SENT", "SESSION", "SUBSCRIPTIONS"],
         &rows,
     )
 }

@@ -2,12 +2,14 @@
 //! notification. Reads only.
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Shard;
-use crate::delivery::command::{SessionKey, SessionView};
+use crate::delivery::command::{SenderView, SessionKey, SessionView};
 use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
 use crate::delivery::roster::{Hot, Session, Subscribed, To};
+use crate::delivery::sent::{By, SentView, keep_first};
 use crate::destination::{Path, Target};
 use crate::principal::{Principal, UserName};
 
@@ -28,8 +30,38 @@ impl Shard {
                 .iter()
                 .filter_map(|held| self.as_subscribed(session, held))
                 .collect(),
+            sent: Some(self.sent(session)),
         });
         views.collect()
+    }
+
+    fn sent(&self, session: &Session) -> SentView {
+        let now = self.setting.clock.load(Ordering::Relaxed);
+        session.outbox.sent().view(now)
+    }
+
+    /// The sessions that have sent most, at most `most` of them. Walks every session: for rare needs.
+    pub(crate) fn senders(&self, by: By, most: usize) -> Vec<SenderView> {
+        let mut senders: Vec<(SentView, &Session)> = Vec::new();
+        for (_, _, session) in self.roster.iter() {
+            let sent = self.sent(session);
+            if sent.frames > 0 {
+                senders.push((sent, session));
+            }
+            // Sorted now and then, not at each session.
+            if senders.len() > most.saturating_mul(4) {
+                keep_first(&mut senders, by, most, |(sent, _)| *sent);
+            }
+        }
+        keep_first(&mut senders, by, most, |(sent, _)| *sent);
+        let view = |(sent, session): (SentView, &Session)| SenderView {
+            session: session.id.to_string(),
+            user: session.principal.user().clone(),
+            since_ms: session.since_ms,
+            address: session.address,
+            sent,
+        };
+        senders.into_iter().map(view).collect()
     }
 
     /// The address of the client of the session `key`.

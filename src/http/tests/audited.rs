@@ -36,7 +36,7 @@ fn request(method: &str, path: &str, key: &str, body: &'static str) -> Request<B
 #[tokio::test]
 async fn every_request_to_a_route_of_operators_is_one_line() {
     let fixture = Fixture::new(Access::Keys, &Config::default());
-    let rows: [(&str, &str, &str, u16, Value); 23] = [
+    let rows: [(&str, &str, &str, u16, Value); 25] = [
         (
             "DELETE",
             "/api/v1/users/%C3%A4%20b/sessions",
@@ -106,6 +106,20 @@ async fn every_request_to_a_route_of_operators_is_one_line() {
             "",
             200,
             json!({"event": "list-instances", "outcome": "accepted"}),
+        ),
+        (
+            "GET",
+            "/api/v1/senders?top=100&by=bytes",
+            "",
+            200,
+            json!({"event": "list-senders", "outcome": "accepted"}),
+        ),
+        (
+            "GET",
+            "/api/v1/senders?top=101",
+            "",
+            400,
+            json!({"event": "list-senders", "outcome": "refused", "reason": "bad-request"}),
         ),
         (
             "POST",
@@ -249,7 +263,7 @@ async fn every_request_to_a_route_of_operators_is_one_line() {
     let count = of_operators
         .filter(|route| route["security"][0]["key"] == json!(["admin"]))
         .count();
-    assert_eq!(count, 14);
+    assert_eq!(count, 15);
     // Nobody else's: no publisher's, no reader's, and no stranger's.
     let lines = asked_for(&fixture, 0).len();
     for (method, path, key) in [

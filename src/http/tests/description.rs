@@ -4,7 +4,7 @@ use super::*;
 use crate::origins::Origins;
 
 /// docs/rest.md, as OpenAPI writes paths.
-pub(super) const ROUTES: [(&str, &str); 28] = [
+pub(super) const ROUTES: [(&str, &str); 29] = [
     ("get", "/api/v1/me"),
     ("post", "/api/v1/message"),
     ("post", "/api/v1/notifications"),
@@ -20,6 +20,7 @@ pub(super) const ROUTES: [(&str, &str); 28] = [
     ("get", "/api/v1/explain"),
     ("get", "/api/v1/explain/permission"),
     ("get", "/api/v1/instances"),
+    ("get", "/api/v1/senders"),
     ("post", "/api/v1/instances/{id}/shed"),
     ("post", "/api/v1/revocations"),
     ("get", "/api/v1/revocations"),

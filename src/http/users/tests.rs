@@ -18,6 +18,7 @@ fn view(session: &str, since_ms: u64) -> SessionView {
         since_ms,
         address: [127, 0, 0, 1].into(),
         subscriptions: Vec::new(),
+        sent: None,
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Event {
     Explain,
     /// The instances and what they hold.
     ListInstances,
+    /// The sessions that send most.
+    ListSenders,
     /// A share of an instance's sessions is closed.
     ShedSessions,
     /// A token, or what a user or an issuer has, is revoked, or somebody is blocked.
@@ -63,7 +65,7 @@ pub enum Event {
 
 impl Event {
     /// All of them, in their order.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::DisconnectUser,
         Self::SetLogLevel,
         Self::GetLogLevel,
@@ -72,6 +74,7 @@ impl Event {
         Self::Tap,
         Self::Explain,
         Self::ListInstances,
+        Self::ListSenders,
         Self::ShedSessions,
         Self::Revoke,
         Self::Unrevoke,
@@ -94,7 +97,7 @@ impl Event {
 
     /// Those that routes of operators have.
     #[cfg(test)]
-    pub(crate) const OF_OPERATORS: [Self; 12] = [
+    pub(crate) const OF_OPERATORS: [Self; 13] = [
         Self::DisconnectUser,
         Self::SetLogLevel,
         Self::GetLogLevel,
@@ -103,6 +106,7 @@ impl Event {
         Self::Tap,
         Self::Explain,
         Self::ListInstances,
+        Self::ListSenders,
         Self::ShedSessions,
         Self::Revoke,
         Self::Unrevoke,

@@ -98,7 +98,7 @@ async fn a_context_knows_the_port_for_operators() {
     let at = |line: &str| {
         let home = folder.path().to_str().unwrap();
         let cli = Cli::new(line).set("XDG_CONFIG_HOME", home);
-        cli.set("OPS_PASSWORD", "test").directory(folder.path())
+        cli.set("OPS_PASSWORD", "test")
     };
     let (url, admin_url) = (super::url(&herald), format!("http://{admin}"));
     for (name, more) in [("without", ""), ("with", &*format!(" --admin-url {admin_url}"))] {
@@ -107,9 +107,9 @@ async fn a_context_knows_the_port_for_operators() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
     }
     let bundle = async |context: &str| {
-        let line =
-            format!("support-bundle --only-running --json --context {context} --output {context}.tar.gz");
-        let ended = at(&line).run().await;
+        let line = format!("support-bundle --only-running --json --context {context} --output");
+        let path = folder.path().join(format!("{context}.tar.gz"));
+        let ended = at(&line).argument(path.to_str().unwrap()).run().await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         json(&ended.out)
     };

@@ -168,3 +168,54 @@ async fn the_logs_level_is_changed_for_a_time_on_one_instance_or_on_all() {
     }
     assert_eq!(level(first).await, "info");
 }
+
+/// Whoever floods is named, also below all limits, whichever instance is asked.
+#[tokio::test]
+async fn who_sends_most_is_named_by_every_instance() {
+    let cluster = Cluster::start(2).await;
+    let [first, second] = &cluster.instances[..] else {
+        panic!("two instances")
+    };
+    let mut quiet = Browser::connect(first.address, "test1").await;
+    let mut loud = Browser::connect(second.address, "test2").await;
+    let _silent = Browser::connect(first.address, "test3").await;
+    let message = [("destination", "/app/message")];
+    quiet
+        .with_receipt(
+            "SEND",
+            &message,
+            format!(r#"{{"message":"{}"}}"#, "x".repeat(4_000)).as_bytes(),
+        )
+        .await;
+    for _ in 0..5 {
+        loud.with_receipt("SEND", &message, br#"{"message":"x"}"#).await;
+    }
+    for herald in [first, second] {
+        let senders = async |query: &str| {
+            let answer = admin(herald, "GET", &format!("/api/v1/senders{query}")).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let answer = answer.json();
+            assert_eq!(answer["silent"], json!([]));
+            let of = |sender: &Value| {
+                assert_eq!(
+                    sender["sent"]["frames"], sender["sent"]["recent_frames"],
+                    "{sender}"
+                );
+                json!([sender["user"], sender["instance"], sender["sent"]["frames"]])
+            };
+            Value::from_iter(answer["senders"].as_array().unwrap().iter().map(of))
+        };
+        let (loud, quiet) = (json!(["test2", "i1", 5]), json!(["test1", "i0", 1]));
+        assert_eq!(senders("").await, json!([loud, quiet]));
+        assert_eq!(senders("?by=bytes").await, json!([quiet, loud]));
+        assert_eq!(senders("?top=1&by=frames").await, json!([loud]));
+        let user = admin(herald, "GET", "/api/v1/users/test1").await.json();
+        let sent = &user["sessions"][0]["sent"];
+        assert_eq!(sent["frames"], 1, "{user}");
+        assert!(sent["bytes"].as_u64().unwrap() > 4_000, "{user}");
+        for wrong in ["?top=0", "?top=101", "?by=x", "?limit=1"] {
+            let path = format!("/api/v1/senders{wrong}");
+            assert_eq!(admin(herald, "GET", &path).await.status, 400, "{wrong}");
+        }
+    }
+}

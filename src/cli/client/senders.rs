@@ -1,0 +1,134 @@
+//! `herald senders`: which sessions of the cluster send most.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use super::rest::Rest;
+use super::{ClientError, Server, ServerArgs, paint};
+
+/// What `herald senders` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  herald senders
+  herald senders --by bytes --top 5
+  herald senders --json | jq '.senders[0].user'
+
+It counts the SENDs of sessions. Who publishes over REST is counted by key (herald_api_key_requests_total). It wants scope admin.")]
+pub struct SendersArgs {
+    /// Shows so many sessions.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub top: u64,
+    /// Who comes first: by SENDs within the last ten seconds, by all SENDs, or by their bytes.
+    #[arg(long, value_enum, default_value_t = By::Recent)]
+    pub by: By,
+    /// Prints Herald's answer as one line of JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where Herald is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// An order.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum By {
+    /// SENDs within the last ten seconds.
+    Recent,
+    /// All SENDs.
+    Frames,
+    /// Their bytes.
+    Bytes,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Senders {
+    senders: Vec<Sender>,
+    silent: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Sender {
+    user: String,
+    session: String,
+    instance: String,
+    address: String,
+    since: String,
+    sent: Sent,
+}
+
+/// What a session has sent.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// SENDs since the login.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// SENDs within the last ten seconds.
+    pub recent_frames: u64,
+    /// Their bytes.
+    pub recent_bytes: u64,
+}
+
+/// Asks and prints.
+///
+/// # Errors
+/// No Herald, its refusal, or an output that fails.
+pub async fn run(args: SendersArgs) -> Result<(), ClientError> {
+    let server = Server::new(&args.server)?;
+    let mut rest = Rest::new(&server);
+    let by = match args.by {
+        By::Recent => "recent",
+        By::Frames => "frames",
+        By::Bytes => "bytes",
+    };
+    let path = format!("/api/v1/senders?top={}&by={by}", args.top);
+    let found: Senders = rest.get(&path, Duration::ZERO).await?.json()?;
+    if args.json {
+        return Ok(paint::json_line(&found)?);
+    }
+    for name in &found.silent {
+        paint::notice(paint::WARN, &format!("{name} did not answer in time"));
+    }
+    if found.senders.is_empty() {
+        paint::notice(paint::DIM, "no session has sent anything");
+        return Ok(());
+    }
+    Ok(show(&found)?)
+}
+
+fn show(found: &Senders) -> std::io::Result<()> {
+    let rows: Vec<_> = found
+        .senders
+        .iter()
+        .map(|sender| {
+            let sent = sender.sent;
+            vec![
+                paint::one_line(&sender.user),
+                sent.recent_frames.to_string(),
+                sent.recent_bytes.to_string(),
+                sent.frames.to_string(),
+                sent.bytes.to_string(),
+                paint::one_line(&sender.address),
+                paint::one_line(&sender.instance),
+                paint::one_line(&sender.since),
+                paint::one_line(&sender.session),
+            ]
+        })
+        .collect();
+    paint::table(
+        &[
+            "USER",
+            "SENT IN 10 S",
+            "BYTES IN 10 S",
+            "SENT",
+            "BYTES",
+            "ADDRESS",
+            "INSTANCE",
+            "SINCE",
+            "SESSION",
+        ],
+        &rows,
+    )
+}
