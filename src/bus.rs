@@ -222,6 +222,9 @@ pub enum Incoming {
     Broken(Kind, Position),
 }
 
+/// What instances tell each other fits into this; a NATS server whose `max_payload` is smaller loses some of it.
+pub(crate) const CONTROL_MAX_BYTES: usize = 768 << 10;
+
 /// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {

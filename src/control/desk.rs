@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use tracing::error;
 
 use super::complaints::Complaints;
-use super::question::{Payload, Question, Refused, Statement, read};
+use super::question::{ANSWER_MAX_BYTES, Payload, Question, Refused, Statement, read};
 use crate::bus::{BoxStream, ControlMessage};
 use crate::task;
 use crate::telemetry::metrics::{Metrics, Poison};
@@ -29,8 +29,8 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Answers `Q` by `answer`. If that refuses, or the question cannot be read, it stays unanswered, and the asker counts
-    /// this instance as silent. A second registration of a kind replaces the first.
+    /// Answers `Q` by `answer`. If that refuses, or gives more than [`ANSWER_MAX_BYTES`], or the question cannot be read, it stays
+    /// unanswered, which is logged, and the asker counts this instance as silent. A second registration of a kind replaces the first.
     pub(crate) fn answer<Q, F>(&mut self, answer: impl Fn(Q::Ask) -> F + Send + Sync + 'static)
     where
         Q: Question,
@@ -45,7 +45,12 @@ impl Desk {
             };
             Box::pin(async move {
                 let (answer, responder) = asked?;
-                responder.respond(answer.await?.to_payload());
+                let payload = answer.await?.to_payload();
+                let (size, max) = (payload.len(), ANSWER_MAX_BYTES);
+                if size > max {
+                    return Err(Refused::TooLarge { size, max });
+                }
+                responder.respond(payload);
                 Ok(())
             })
         };
@@ -100,6 +105,12 @@ impl Desk {
         {
             self.complaints.refused(prefix, refused);
         }
+    }
+
+    /// How many messages were dropped.
+    #[cfg(test)]
+    pub(crate) fn complaints(&self) -> u64 {
+        self.complaints.total()
     }
 
     /// The kinds that are registered one by one, sorted.

@@ -11,7 +11,7 @@ use crate::principal::UserName;
 
 /// Most sessions of each kind that one instance names.
 pub(crate) const NAMED_MAX: usize = 100;
-/// Most bytes of each of an answer's lists: well below what NATS carries, whatever its `max_payload`.
+/// Most bytes of each of an answer's lists: both fit into [`crate::bus::CONTROL_MAX_BYTES`].
 const LIST_MAX_BYTES: usize = 128 << 10;
 
 /// Who of your sessions would get a notification?
@@ -65,9 +65,43 @@ pub(crate) fn register(desk: &mut Desk, registry: &Registry) {
 
 /// This instance's own answer, with its bounds.
 pub(crate) async fn explain(registry: &Registry, target: &Target) -> Explained {
-    let mut explained = registry.explain(target, NAMED_MAX).await;
-    // The counts beside the lists stay whole.
-    fit(&mut explained.reached, LIST_MAX_BYTES);
-    fit(&mut explained.missed, LIST_MAX_BYTES);
+    bounded(registry.explain(target, NAMED_MAX).await, LIST_MAX_BYTES)
+}
+
+/// The same with at most `max_bytes` in each list. The counts beside them stay whole.
+fn bounded(mut explained: Explained, max_bytes: usize) -> Explained {
+    let reached = fit(&mut explained.reached, max_bytes);
+    let missed = fit(&mut explained.missed, max_bytes);
+    explained.truncated = reached || missed;
     explained
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::explain::{Missed, Why};
+
+    #[test]
+    fn an_answer_that_was_cut_says_so() {
+        let missed = Missed {
+            session: "s".into(),
+            user: "anna".into(),
+            why: Why::NotSubscribed,
+            subscriptions: vec!["/queue/x".into()],
+        };
+        let one = serde_json::to_vec(&missed).unwrap().len() + 1;
+        let explained = Explained {
+            missed: vec![missed.clone(), missed],
+            missed_count: 7,
+            ..Explained::default()
+        };
+        for (room, kept, truncated) in [(2 * one, 2, false), (2 * one - 1, 1, true), (0, 0, true)] {
+            let answer = bounded(explained.clone(), room);
+            assert_eq!(
+                (answer.missed.len(), answer.missed_count, answer.truncated),
+                (kept, 7, truncated),
+                "{room}"
+            );
+        }
+    }
 }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::deceptive::is_deceptive;
 
+/// Largest answer that is given: NATS, which carries 1 MiB by default with headers, would lose a larger one without a word.
+pub(crate) const ANSWER_MAX_BYTES: usize = crate::bus::CONTROL_MAX_BYTES;
+
 /// Largest payload that is read where a kind sets no bound of its own: what NATS carries by default.
 pub(crate) const PAYLOAD_MAX_BYTES: usize = 1 << 20;
 

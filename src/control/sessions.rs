@@ -10,7 +10,7 @@ use crate::principal::UserName;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::audit::event::{Event, What};
 
-/// Most bytes of sessions in one answer: well below what NATS carries, whatever its `max_payload`.
+/// Most bytes of sessions in one answer, within [`crate::bus::CONTROL_MAX_BYTES`].
 const ANSWER_MAX_BYTES: usize = 256 << 10;
 
 /// Which sessions does this user have with you?
@@ -58,7 +58,7 @@ pub(crate) fn register(desk: &mut Desk, registry: &Registry, audit: &Audit) {
     let sessions = registry.clone();
     desk.answer::<ListSessions, _>(move |OfUser { user }| {
         let registry = sessions.clone();
-        async move { Ok(answer(registry.sessions_of(&user).await, ANSWER_MAX_BYTES)) }
+        async move { Ok(sessions_of(&registry, &user).await) }
     });
     let (registry, audit) = (registry.clone(), audit.clone());
     desk.listen(move |order: Disconnect| {
@@ -76,6 +76,11 @@ impl Disconnect {
         audit.done(Event::DisconnectUser, &self.by, &What::user(self.user.as_str()));
         registry.close_user(&self.user, CloseReason::Disconnected).await;
     }
+}
+
+/// The user's sessions on this instance, with the bound of an answer.
+pub(crate) async fn sessions_of(registry: &Registry, user: &UserName) -> Sessions {
+    answer(registry.sessions_of(user).await, ANSWER_MAX_BYTES)
 }
 
 fn answer(mut sessions: Vec<SessionView>, max_bytes: usize) -> Sessions {

@@ -1,13 +1,19 @@
 //! Promise: what instances ask and tell each other has the form that it has always had, so that two versions of Herald run
 //! together in one cluster. The texts are what instances sent before the desk was made.
 
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
 use super::debug_sampling::{TraceSession, TraceUser};
 use super::describe::{Describe, Holdings};
+use super::desk::Desk;
 use super::explain::{Explain, Notification};
 use super::log_level::SetLevel;
-use super::question::{Nothing, Question, Statement, keeps_the_wire, read};
+use super::question::{ANSWER_MAX_BYTES, Nothing, Question, Statement, keeps_the_wire, read};
+use super::senders::{Senders, Top};
 use super::session_user::{FindSession, Holder, OfSession};
 use super::sessions::{Disconnect, ListSessions, OfUser, Sessions};
+use crate::bus::{ControlMessage, Responder};
 use crate::delivery::explain::Explained;
 use crate::destination::Target;
 
@@ -44,6 +50,13 @@ fn questions_and_answers_keep_their_form() {
     keeps_the_wire::<OfUser>(r#"{"user":"älice"}"#);
     keeps_the_wire::<Sessions>(
         r#"{"sessions":[{"session":"s","since_ms":5,"address":"127.0.0.1","subscriptions":["/queue/message"]}],"truncated":true}"#,
+    );
+    keeps_the_wire::<Sessions>(
+        r#"{"sessions":[{"session":"s","since_ms":5,"address":"127.0.0.1","subscriptions":[],"sent":{"frames":4,"bytes":3,"recent_frames":2,"recent_bytes":1}}],"truncated":false}"#,
+    );
+    keeps_the_wire::<Top>(r#"{"top":20,"by":"recent"}"#);
+    keeps_the_wire::<Senders>(
+        r#"{"senders":[{"session":"s","user":"anna","since_ms":5,"address":"127.0.0.1","sent":{"frames":4,"bytes":3,"recent_frames":2,"recent_bytes":1}}]}"#,
     );
     keeps_the_wire::<Notification>(r#"{"path":"/queue/x","user":null}"#);
     let one: Target = keeps_the_wire::<Notification>(r#"{"path":"/queue/x","user":"anna"}"#).into();
@@ -106,4 +119,29 @@ fn an_operators_name_is_cut_and_forges_no_line() {
     assert_eq!(told("key:ops"), "key:ops");
     assert_eq!(told("a\nERROR forged\u{202e}"), "aERROR forged");
     assert_eq!(told(&"ä".repeat(10_000)).chars().count(), 300);
+}
+
+/// NATS would lose it without a word, and the asker would know no more than that this instance is silent.
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_sent_but_told() {
+    struct Large;
+    impl Question for Large {
+        const KIND: &'static str = "test.large";
+        type Ask = usize;
+        type Answer = String;
+    }
+    let mut desk = Desk::default();
+    desk.answer::<Large, _>(|bytes| std::future::ready(Ok("x".repeat(bytes))));
+    // With its quotes.
+    for (bytes, answered) in [(ANSWER_MAX_BYTES - 2, true), (ANSWER_MAX_BYTES - 1, false)] {
+        let (responder, answer) = oneshot::channel();
+        desk.handle(ControlMessage {
+            kind: Large::KIND.into(),
+            payload: Bytes::from(bytes.to_string()),
+            responder: Some(Responder(responder)),
+        })
+        .await;
+        assert_eq!(answer.await.is_ok(), answered, "{bytes}");
+        assert_eq!(desk.complaints(), u64::from(!answered), "{bytes}");
+    }
 }

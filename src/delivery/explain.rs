@@ -70,6 +70,9 @@ pub struct Explained {
     pub missed: Vec<Missed>,
     /// Their number.
     pub missed_count: u64,
+    /// Whether the lists lack some for the size of the answer, beside what their number leaves out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 impl Explained {

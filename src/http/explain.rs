@@ -59,6 +59,8 @@ pub(crate) struct Explanation {
     missed: Vec<MissedSession>,
     /// Names of the instances that did not answer in time: their sessions are missing above.
     silent: Vec<String>,
+    /// Names of the instances that left out sessions for the size of their answer; the counts are whole.
+    truncated: Vec<String>,
 }
 
 /// One subscription that would get it.
@@ -177,6 +179,7 @@ pub(crate) async fn explain(api: &Api, target: &Target) -> Explanation {
         missed_count: 0,
         missed: Vec::new(),
         silent: Vec::new(),
+        truncated: Vec::new(),
     };
     explanation.add(&state.instance.name, own);
     for Asked { instance, answer } in asked {
@@ -192,6 +195,9 @@ impl Explanation {
     fn add(&mut self, instance: &str, explained: Explained) {
         self.reached_count = self.reached_count.saturating_add(explained.reached_count);
         self.missed_count = self.missed_count.saturating_add(explained.missed_count);
+        if explained.truncated {
+            self.truncated.push(instance.to_owned());
+        }
         let reached = explained.reached.into_iter().take(control::NAMED_MAX);
         self.reached
             .extend(reached.map(|reached| reached_session(instance, reached)));

@@ -22,7 +22,7 @@ use super::refusals;
 use super::revocations::{Revoked, revoke_now};
 use super::senders::SentCounts;
 use crate::control::ask::tell;
-use crate::control::sessions::{Disconnect, ListSessions, OfUser, Sessions};
+use crate::control::sessions::{Disconnect, ListSessions, OfUser, Sessions, sessions_of};
 use crate::delivery::registry::SessionView;
 use crate::instance::{Instance, InstanceId};
 use crate::principal::UserName;
@@ -117,7 +117,7 @@ pub(crate) async fn get_user(State(api): State<Arc<Api>>, uri: Uri) -> Result<Js
     let state = &api.state;
     let (others, question) = (state.presence.others(), OfUser { user: user.clone() });
     let (own, asked) = tokio::join!(
-        state.registry.sessions_of(&user),
+        sessions_of(&state.registry, &user),
         ask_others::<ListSessions>(&*state.bus, &others, &question),
     );
     Ok(Json(gather(
@@ -213,7 +213,7 @@ fn gather(
     user: &UserName,
     online: bool,
     own: &Instance,
-    own_sessions: Vec<SessionView>,
+    own_sessions: Sessions,
     asked: Vec<Asked<'_, Sessions>>,
 ) -> UserSessions {
     let mut found: Vec<(u64, Session)> = Vec::new();
@@ -224,8 +224,11 @@ fn gather(
                 .map(|view| (view.since_ms, session(name, id, view))),
         );
     };
-    add(&own.name, own.id, own_sessions);
     let (mut silent, mut truncated) = (Vec::new(), Vec::new());
+    if own_sessions.truncated {
+        truncated.push(own.name.to_string());
+    }
+    add(&own.name, own.id, own_sessions.sessions);
     for Asked { instance, answer } in asked {
         let name = || instance.name.to_string();
         match answer {

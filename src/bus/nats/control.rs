@@ -15,7 +15,7 @@ use super::kept::{EPOCH_KIND, Keeper};
 use super::link::Connection;
 use crate::bus::headers::Undeliverable;
 use crate::bus::subject::{Subjects, is_control_kind};
-use crate::bus::{ControlMessage, Responder};
+use crate::bus::{ControlMessage, PublishError, Responder};
 use crate::instance::InstanceId;
 
 /// Messages that may wait for the reader of `control_incoming`; behind them the subscription's own bound applies.
@@ -97,8 +97,11 @@ impl Control {
                 reply: None,
                 payload,
             };
-            if let Err(error) = connection.send(answer).await {
-                tracing::debug!(%error, "an answer to another instance was not sent");
+            match connection.send(answer).await {
+                Ok(()) => {}
+                // Nobody else says why this instance is silent.
+                Err(error @ PublishError::TooLarge { .. }) => connection.link.answer_too_large(&error),
+                Err(error) => tracing::debug!(%error, "an answer to another instance was not sent"),
             }
         });
         Some(Responder(sender))

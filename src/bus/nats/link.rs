@@ -128,6 +128,13 @@ impl Link {
         }
     }
 
+    /// An answer to another instance is larger than the server's `max_payload`.
+    pub(super) fn answer_too_large(&self, error: &PublishError) {
+        if let Some(left_out) = self.error_log.pass() {
+            tracing::warn!(%error, left_out, "an answer to another instance was not sent, which takes this one for silent");
+        }
+    }
+
     /// A message cannot be delivered.
     pub(super) fn undeliverable(&self, kind: Undeliverable, subject: &str) {
         self.undeliverable.fetch_add(1, Ordering::Relaxed);

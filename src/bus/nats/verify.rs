@@ -8,8 +8,8 @@ use async_nats::RefusedSubscriptions;
 use super::HEADER_RESERVE_BYTES;
 use super::link::Connection;
 use super::rights;
-use crate::bus::Health;
 use crate::bus::requests::Inbox;
+use crate::bus::{CONTROL_MAX_BYTES, Health};
 
 /// How long the server may take to return a message to us before that is reported and tried again.
 const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -189,6 +189,13 @@ impl Connection {
                 max_payload_bytes = info.max_payload,
                 body_bytes = self.body_bytes,
                 "this NATS server lets bodies of at most {room} bytes pass, less than limits.body_bytes: raise its max_payload"
+            );
+        }
+        if room < CONTROL_MAX_BYTES {
+            tracing::warn!(
+                max_payload_bytes = info.max_payload,
+                "this NATS server loses answers of instances to each other that are larger than {room} bytes: raise its max_payload to at \
+                 least 1MB"
             );
         }
         if !info.headers {

@@ -39,6 +39,8 @@ struct Explanation {
     missed_count: u64,
     missed: Vec<Missed>,
     silent: Vec<String>,
+    #[serde(default)]
+    truncated: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -91,6 +93,12 @@ pub async fn run(args: RecipientsArgs) -> Result<bool, ClientError> {
 fn show(found: &Explanation) -> std::io::Result<()> {
     for name in &found.silent {
         paint::notice(paint::WARN, &format!("{name} did not answer in time"));
+    }
+    for name in &found.truncated {
+        paint::notice(
+            paint::WARN,
+            &format!("{name} left out sessions: its answer would be too large"),
+        );
     }
     if !found.bus_connected {
         let words = "this instance's bus is not connected: it would refuse the publish (503)";

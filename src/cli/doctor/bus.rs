@@ -1,6 +1,7 @@
 //! The bus: each server of `bus.url`, as an instance would meet it.
 
 use super::{Line, Status, certificates, history};
+use crate::bus::CONTROL_MAX_BYTES;
 use crate::bus::nats::{Keep, Probed, probe};
 use crate::config::Config;
 
@@ -113,6 +114,14 @@ fn judge(address: &str, server: &Probed, config: &Config) -> Vec<Line> {
     }
     let room = server.max_payload.saturating_sub(HEADER_RESERVE_BYTES);
     lines.push(match room >= body_bytes {
+        true if room < CONTROL_MAX_BYTES => Line::warn(
+            "payload",
+            format!(
+                "max_payload is {} bytes: answers of instances to each other may be lost",
+                server.max_payload
+            ),
+            "raise max_payload in the server's configuration to 1MB or more",
+        ),
         true => Line::ok("payload", format!("max_payload is {} bytes", server.max_payload)),
         false => Line::warn(
             "payload",

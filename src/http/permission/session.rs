@@ -17,6 +17,9 @@ use crate::permissions::{Permissions, Who};
 use crate::principal::UserName;
 use crate::telemetry::trace::decide::session_id;
 
+/// The longest decision that one instance tells another, within [`crate::bus::CONTROL_MAX_BYTES`].
+const DECISION_MAX_BYTES: usize = 512 << 10;
+
 /// Do you hold this session, and may it do that?
 pub(crate) struct ExplainSession;
 
@@ -97,12 +100,8 @@ impl Explainer {
         match explained {
             Ok(decision) => {
                 let decision = decision.unless_barred(self.policy.bars_user(action, &principal));
-                Explained {
-                    user,
-                    // Structs of texts: their conversion cannot fail, although the signature says so.
-                    decision: serde_json::value::to_raw_value(&decision).ok(),
-                    unexplained: None,
-                }
+                // Structs of texts: their conversion cannot fail, although the signature says so.
+                told(user, serde_json::value::to_raw_value(&decision).ok())
             }
             Err(error) => Explained {
                 user,
@@ -110,5 +109,41 @@ impl Explainer {
                 unexplained: Some(error.to_string()),
             },
         }
+    }
+}
+
+/// The answer with this decision, unless it is too long for one.
+fn told(user: Option<UserName>, decision: Option<Box<RawValue>>) -> Explained {
+    let bytes = decision.as_ref().map_or(0, |json| json.get().len());
+    let unexplained = (bytes > DECISION_MAX_BYTES).then(|| {
+        format!(
+            "the explanation has {bytes} bytes, more than instances send each other ({DECISION_MAX_BYTES}): there are too many rules; \
+             `herald explain permission --config FILE` explains by the configuration"
+        )
+    });
+    Explained {
+        user,
+        decision: decision.filter(|_| unexplained.is_none()),
+        unexplained,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_that_is_too_long_is_refused_in_words() {
+        let of = |bytes: usize| {
+            let json = format!("\"{}\"", "x".repeat(bytes - 2));
+            told(None, RawValue::from_string(json).ok())
+        };
+        let (fits, long) = (of(DECISION_MAX_BYTES), of(DECISION_MAX_BYTES + 1));
+        assert!(fits.decision.is_some() && fits.unexplained.is_none());
+        let words = long.unexplained.unwrap();
+        assert!(
+            long.decision.is_none() && words.contains("524289 bytes"),
+            "{words}"
+        );
     }
 }

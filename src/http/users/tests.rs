@@ -45,7 +45,13 @@ async fn sessions_of_all_instances_are_gathered_and_the_silent_are_named() {
     assert_eq!(started.elapsed(), std::time::Duration::from_millis(500));
     assert_eq!(bus.asked(), 3);
 
-    let got = gather(&user, false, &own, vec![view("a", 2_000)], asked);
+    let held = |truncated| Sessions {
+        sessions: vec![view("a", 2_000)],
+        truncated,
+    };
+    let cut = gather(&user, false, &own, held(true), Vec::new());
+    assert_eq!(cut.truncated, ["own"]);
+    let got = gather(&user, false, &own, held(false), asked);
     let sessions: Vec<_> = got
         .sessions
         .iter()
