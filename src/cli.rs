@@ -52,7 +52,7 @@ pub enum Command {
     /// Looks whether an instance with this configuration can run here, and says what to do where not.
     Doctor(DoctorArgs),
     /// Says who would get a notification and why not the others, or which rule decides about a permission.
-    Explain(explain::ExplainArgs),
+    Explain(Box<explain::ExplainArgs>),
     /// Asks a running instance whether it is ready; exit code 0 or 1.
     Health(health::HealthArgs),
     /// Reads a password and prints its argon2id hash for the configuration or a users file.

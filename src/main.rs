@@ -13,6 +13,7 @@ use herald::cli::{
     hash_password, health, manual, subject, token,
 };
 use herald::config::{self, Arguments, ConfigError, Loaded};
+use herald::permissions::Decision;
 use herald::setting::Findings;
 use herald::telemetry;
 
@@ -116,9 +117,13 @@ fn print_check(args: check::CheckArgs) -> Result<(), u8> {
         complain(&format_args!("note: {note}"));
     }
     if args.production {
-        let (list, passed) = check::production::walk(&loaded, demo);
-        print(&list)?;
-        return yes(passed);
+        let lines = check::production::walk(&loaded, demo);
+        let text = match args.json {
+            true => check::production::as_json(&lines).map_err(|error| failure(&error))?,
+            false => check::production::as_text(&lines),
+        };
+        print(&text)?;
+        return yes(check::production::passes(&lines));
     }
     print(&check::render(&loaded).map_err(|error| failure(&error))?)
 }
@@ -134,6 +139,12 @@ fn new_api_key(args: &api_key::NewArgs) -> Result<(), u8> {
 }
 
 fn explain_permission(args: explain::PermissionArgs) -> Result<(), u8> {
+    if let Some(server) = args.running() {
+        let answer = client(client::permission::run(&args, server))?;
+        let decision = explain::read(&answer)
+            .ok_or_else(|| failure(&"the answer is not Herald's: is this its address?"))?;
+        return print_decision(&decision, args.json);
+    }
     let (_, prepared) = prepare(args.config)?;
     let subject = match (args.who.user, args.who.key) {
         _ if args.who.anonymous => Subject::Anonymous,
@@ -141,21 +152,18 @@ fn explain_permission(args: explain::PermissionArgs) -> Result<(), u8> {
             let token = token::read(args.who.token_file.as_deref());
             Subject::Token(token.map_err(|error| failure(&error))?)
         }
+        _ if args.who.certificate.is_some() => Subject::Certificate(args.who.certificate.unwrap_or_default()),
         (Some(user), _) => Subject::User(user),
         (None, key) => Subject::Key(key.unwrap_or_default()),
     };
     let (action, destination) = args.what.action().ok_or(exit::USAGE)?;
     let decision = block_on(Box::pin(prepared.explain(&subject, action, destination)))?;
     let decision = decision.map_err(|error| failure(&error))?;
-    let text = match args.json {
-        true => serde_json::to_string(&decision).map(|line| line + "\n"),
-        false => Ok(explain::render(&decision)),
-    };
-    let text = text.map_err(|error| failure(&error))?;
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| failure(&error))?;
+    print_decision(&decision, args.json)
+}
+
+fn print_decision(decision: &Decision, as_json: bool) -> Result<(), u8> {
+    explain::print(decision, as_json).map_err(|error| failure(&error))?;
     yes(decision.permitted)
 }
 

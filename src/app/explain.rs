@@ -14,6 +14,8 @@ pub enum Subject {
     User(String),
     /// The holder of a key of the configuration or of the keys file.
     Key(String),
+    /// The holder of the certificate of an entry of `api.certificates`.
+    Certificate(String),
     /// An anonymous session.
     Anonymous,
     /// Whoever a token proves.
@@ -56,6 +58,12 @@ impl Prepared {
                 // Whoever opens a session has a ULID instead.
                 let principal = Principal::anonymous("0").map_err(|error| error.to_string())?;
                 explain(Who::User(&principal))
+            }
+            Subject::Certificate(name) => {
+                let rights = self.policy.named_certificate(name);
+                let rights = rights.ok_or("there is no such certificate in api.certificates")?;
+                let bar = self.policy.bars_certificate(action, &rights);
+                Ok(explain(Who::Key(&rights.destinations))?.unless_barred(bar))
             }
             Subject::Key(name) => {
                 let key = self.policy.named(name);

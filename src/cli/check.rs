@@ -20,6 +20,9 @@ pub struct CheckArgs {
     /// Walks the list of README.md, "Before production", instead: what to change and what to decide; exit code 0 or 1.
     #[arg(long)]
     pub production: bool,
+    /// Prints each line of that list as JSON.
+    #[arg(long, requires = "production")]
+    pub json: bool,
 }
 
 /// The column of the sources, where the values leave room for it.

@@ -23,6 +23,7 @@ pub mod explain;
 mod failure;
 pub mod instances;
 pub mod log_level;
+pub mod permission;
 pub mod probe;
 pub mod publish;
 mod reconnect;

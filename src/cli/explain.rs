@@ -1,13 +1,15 @@
 //! `herald explain`: of a destination, who would get a notification (`client::explain` asks); of a permission, which rule
-//! decides, as text or JSON. Knows the decision; `main` lets the configuration make it.
+//! decides, as text or JSON. Knows the decision; `main` lets the configuration, or a running Herald, make it.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::ConfigArgs;
+use super::client::ServerArgs;
+use super::client::context::Name;
 use super::client::explain::RecipientsArgs;
+use super::{ConfigArgs, paint};
 use crate::permissions::{Action, Decision};
 
 /// What `herald explain` takes.
@@ -39,8 +41,10 @@ pub enum Explain {
         after_help = "Examples:\n  herald explain permission --config herald.toml --user alice --subscribe /queue/orders\n  \
         herald explain permission --config herald.toml --key shop --publish /user/queue/orders\n  \
         herald explain permission --config herald.toml --anonymous --subscribe /topic/news\n  \
-        herald explain permission --config herald.toml --token-file token --subscribe /queue/tenant/acme/x\n\n\
-        Exit code: 0 if it is permitted, 1 if not."
+        herald explain permission --config herald.toml --token-file token --subscribe /queue/tenant/acme/x\n  \
+        herald explain permission --context prod --user alice --subscribe /queue/orders\n  \
+        herald explain permission --running --session 01JDEXAMPRE0000000000000AA --send /app/orders\n\n\
+        Exit code: 0 if it is permitted, 1 if not. A running Herald wants scope admin."
     )]
     Permission(PermissionArgs),
 }
@@ -60,6 +64,62 @@ pub struct PermissionArgs {
     /// Prints the decision as one line of JSON.
     #[arg(long)]
     pub json: bool,
+    /// A running Herald that is asked instead.
+    #[command(flatten)]
+    pub running: RunningArgs,
+}
+
+impl PermissionArgs {
+    /// The running Herald that is asked, if one is.
+    pub fn running(&self) -> Option<ServerArgs> {
+        let RunningArgs {
+            running,
+            context,
+            url,
+            login,
+            password_file,
+            key_file,
+            ca_file,
+        } = &self.running;
+        let named = *running || context.is_some() || url.is_some() || self.who.session.is_some();
+        named.then(|| ServerArgs {
+            context: context.clone(),
+            url: url.clone(),
+            login: login.clone(),
+            password_file: password_file.clone(),
+            token_file: None,
+            key_file: key_file.clone(),
+            ca_file: ca_file.clone(),
+        })
+    }
+}
+
+/// A running Herald, and who asks it. Like [`ServerArgs`], but that --token-file names whom is asked about.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Server")]
+pub struct RunningArgs {
+    /// Asks a running Herald, which knows the users, keys and rules that it has now, instead of a configuration. --context, --url and
+    /// --session mean it too.
+    #[arg(long, conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
+    pub running: bool,
+    /// A context to take the address and the credentials from (herald context). Without it $HERALD_CONTEXT, else the selected one.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
+    pub context: Option<Name>,
+    /// Where Herald is. Without it $HERALD_URL, else http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
+    pub url: Option<String>,
+    /// Who asks; the password comes from $HERALD_PASSWORD or --password-file. Without it $HERALD_LOGIN, $HERALD_TOKEN or $HERALD_KEY.
+    #[arg(long, value_name = "NAME")]
+    pub login: Option<String>,
+    /// A file with the password.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// A file with an API key, which else comes from $HERALD_KEY.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// A PEM file of authorities to trust beside the system's, for https.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Who is asked about.
@@ -72,12 +132,18 @@ pub struct WhoArgs {
     /// The holder of a key of api.keys.
     #[arg(long, value_name = "NAME")]
     pub key: Option<String>,
+    /// The holder of the client's certificate of this entry of api.certificates.
+    #[arg(long, value_name = "NAME")]
+    pub certificate: Option<String>,
     /// An anonymous session.
     #[arg(long)]
     pub anonymous: bool,
     /// Whoever the token in this file proves, as a login would find it; '-' is standard input. Fetches its issuer's keys.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// This live session of a running Herald, on whichever instance it is; `herald users NAME` lists them.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["config", "demo", "listen"])]
+    pub session: Option<String>,
 }
 
 /// What is asked about.
@@ -103,6 +169,38 @@ impl WhatArgs {
         let publish = self.publish.as_deref().map(|at| (Action::Publish, at));
         subscribe.or(send).or(publish)
     }
+}
+
+impl WhoArgs {
+    /// The parameter of a running Herald's route that names whom is asked about, and its value.
+    pub(in crate::cli) fn parameter(&self) -> Option<(&'static str, &str)> {
+        let user = self.user.as_deref().map(|user| ("user", user));
+        let key = self.key.as_deref().map(|key| ("key", key));
+        let certificate = self.certificate.as_deref().map(|name| ("certificate", name));
+        let session = self.session.as_deref().map(|session| ("session", session));
+        user.or(key).or(certificate).or(session)
+    }
+}
+
+/// Prints a decision, without anything that a terminal would obey: a running Herald may be another one than it seems.
+///
+/// # Errors
+/// Standard output is gone.
+pub fn print(decision: &Decision, as_json: bool) -> std::io::Result<()> {
+    use std::io::Write as _;
+    match as_json {
+        true => paint::json_line(decision),
+        false => write!(
+            std::io::stdout().lock(),
+            "{}",
+            paint::printable(&render(decision))
+        ),
+    }
+}
+
+/// A running Herald's answer. `None`: it is no decision.
+pub fn read(answer: &[u8]) -> Option<Decision> {
+    serde_json::from_slice(answer).ok()
 }
 
 /// The decision as text, a line each: the rules, their conditions, and what came of it.
@@ -140,7 +238,7 @@ fn write_decision(text: &mut String, decision: &Decision, indent: &str) {
     } else {
         "refused"
     };
-    let (action, destination, by) = (decision.action, &decision.destination, &decision.by);
+    let (action, destination, by) = (&decision.action, &decision.destination, &decision.by);
     let by = match &decision.effect {
         Some(effect) => &effect.by,
         None => by,
@@ -168,7 +266,7 @@ mod tests {
         };
         let decision = Decision {
             permitted: false,
-            action: "SUBSCRIBE",
+            action: "SUBSCRIBE".into(),
             destination: "/queue/bob".into(),
             by: "permissions.subscribe[1]".into(),
             looked_at: vec![
@@ -185,7 +283,7 @@ mod tests {
         );
         let sent = Decision {
             permitted: false,
-            action: "SEND",
+            action: "SEND".into(),
             destination: "/message".into(),
             by: "a default".into(),
             looked_at: Vec::new(),

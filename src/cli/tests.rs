@@ -90,15 +90,7 @@ fn every_command_shows_examples_of_itself() {
 #[test]
 fn every_command_that_answers_can_do_so_in_json() {
     // What prints a file, a secret or a script, and what runs until it is ended.
-    let others = [
-        "serve",
-        "check",
-        "health",
-        "hash-password",
-        "token",
-        "completions",
-        "man",
-    ];
+    let others = ["serve", "health", "hash-password", "token", "completions", "man"];
     for (name, command) in commands() {
         let is_other = others.iter().any(|other| name.split(' ').nth(1) == Some(other));
         let has_json = command

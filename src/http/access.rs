@@ -89,6 +89,17 @@ impl Policy {
         }
     }
 
+    /// The same for the holder of a certificate.
+    pub(crate) fn bars_certificate(&self, action: Action, rights: &ApiKey) -> Option<&'static str> {
+        let barred = self.bars_key(action, rights);
+        barred.map(|_| "the certificate does not have the scope publish")
+    }
+
+    /// What the holder of the certificate of this entry of `api.certificates` may do.
+    pub(crate) fn named_certificate(&self, name: &str) -> Option<Arc<ApiKey>> {
+        self.certificates.named(name).cloned()
+    }
+
     /// The key of this name.
     pub(crate) fn named(&self, name: &str) -> Option<Arc<ApiKey>> {
         self.keys.current().named(name).cloned()

@@ -35,11 +35,13 @@ pub(crate) struct Question {
     /// Where: as a client writes it; of what is published, `/user/queue/orders` is any user's.
     #[param(example = "/queue/orders")]
     destination: String,
-    /// By this user of the configuration or the users file. Either this, `key` or `session`.
+    /// By this user of the configuration or the users file. Either this, `key`, `certificate` or `session`.
     #[param(value_type = Option<User>)]
     user: Option<String>,
     /// By the holder of this key.
     key: Option<String>,
+    /// By the holder of the certificate of this entry of `api.certificates`.
+    certificate: Option<String>,
     /// By this live session, wherever it is: CONNECTED's `session`.
     session: Option<String>,
 }
@@ -66,7 +68,7 @@ impl Asked {
     }
 }
 
-/// Says whether a user, the holder of a key, or a live session may SUBSCRIBE, SEND or publish somewhere: each rule that was looked at, whether
+/// Says whether a user, the holder of a key or of a certificate, or a live session may SUBSCRIBE, SEND or publish somewhere: each rule that was looked at, whether
 /// it fits, what its conditions compared, and which decided. A refusal is a 200 as well.
 #[utoipa::path(
     get,
@@ -76,7 +78,7 @@ impl Asked {
     security(("key" = ["admin"]), ("user" = [])),
     responses(
         (status = 200, description = "Permitted or not", body = Decision),
-        (status = 404, description = "`not-found`: no such user, key or session", body = crate::problem::Problem,
+        (status = 404, description = "`not-found`: no such user, key, certificate or session", body = crate::problem::Problem,
             content_type = "application/problem+json"),
         refusals::OfUser,
     )
@@ -86,7 +88,7 @@ pub(crate) async fn get_permission(
     Extension(deed): Extension<Deed>,
     question: Result<Query<Question>, QueryRejection>,
 ) -> Result<Json<Box<RawValue>>, ApiError> {
-    let expected = "expected ?action=subscribe, send or publish, &destination=…, and one of &user=…, &key=… and &session=…";
+    let expected = "expected ?action=subscribe, send or publish, &destination=…, and one of &user=…, &key=…, &certificate=… and &session=…";
     let Query(question) = question.map_err(|_| ApiError::BadRequest(expected.into()))?;
     let action = question.action.action();
     let state = &api.state;
@@ -96,9 +98,14 @@ pub(crate) async fn get_permission(
             .explain_text(&state.prefixes, action, who, &question.destination);
         explained.map_err(|error| ApiError::BadRequest(error.to_string()))
     };
-    let (decision, user) = match (&question.user, &question.key, &question.session) {
-        (None, None, Some(session)) => return of_session(&api, &deed, &question, session).await,
-        (Some(user), None, None) => {
+    let (decision, user) = match (
+        &question.user,
+        &question.key,
+        &question.certificate,
+        &question.session,
+    ) {
+        (None, None, None, Some(session)) => return of_session(&api, &deed, &question, session).await,
+        (Some(user), None, None, None) => {
             let known = state.authenticator.known(user);
             let known = known.ok_or_else(|| ApiError::NotFound("there is no such user".into()))?;
             let bar = state.policy.bars_user(action, &known);
@@ -107,10 +114,16 @@ pub(crate) async fn get_permission(
                 Some(known.user().as_str().into()),
             )
         }
-        (None, Some(key), None) => {
+        (None, Some(key), None, None) => {
             let known = state.policy.named(key);
             let known = known.ok_or_else(|| ApiError::NotFound("there is no such key".into()))?;
             let bar = state.policy.bars_key(action, &known);
+            (explain(Who::Key(&known.destinations))?.unless_barred(bar), None)
+        }
+        (None, None, Some(name), None) => {
+            let known = state.policy.named_certificate(name);
+            let known = known.ok_or_else(|| ApiError::NotFound("there is no such certificate".into()))?;
+            let bar = state.policy.bars_certificate(action, &known);
             (explain(Who::Key(&known.destinations))?.unless_barred(bar), None)
         }
         _ => return Err(ApiError::BadRequest(expected.into())),

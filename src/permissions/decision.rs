@@ -2,9 +2,10 @@
 //! same functions as [`Permissions::decide`], and says so in words for operators: unlike a refusal, it names what
 //! was compared with what.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::pattern::Kind;
@@ -13,13 +14,13 @@ use super::{Action, Ask, Permissions, Who};
 use crate::destination::{DestinationError, Path, Prefixes};
 
 /// What was decided, and why.
-#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     /// Whether it is permitted.
     pub permitted: bool,
     /// What was asked for: `SUBSCRIBE`, `SEND` or `publishing`.
-    #[schema(example = "SUBSCRIBE")]
-    pub action: &'static str,
+    #[schema(value_type = String, example = "SUBSCRIBE")]
+    pub action: Cow<'static, str>,
     /// The destination as it was asked for; of what a built-in route does, where it does it.
     #[schema(example = "/queue/orders")]
     pub destination: String,
@@ -29,19 +30,19 @@ pub struct Decision {
     /// The rules of the list up to the one that decided, in order.
     pub looked_at: Vec<LookedAt>,
     /// What a built-in route does, which had to be permitted as well.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, no_recursion)]
     pub effect: Option<Box<Decision>>,
 }
 
 /// A rule that was looked at.
-#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LookedAt {
     /// Its key.
     #[schema(example = "permissions.subscribe[0]")]
     pub rule: String,
     /// Its name, if it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub name: Option<String>,
     /// Its destination.
@@ -54,7 +55,7 @@ pub struct LookedAt {
 }
 
 /// A condition of a rule.
-#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Held {
     /// What was compared with what.
     #[schema(example = "segment 3 (\"acme\") is in claim tenant: \"acme\"")]
@@ -135,7 +136,7 @@ impl Permissions {
     pub fn explain(&self, action: Action, who: Who<'_>, ask: Ask<'_>) -> Decision {
         let decide = |permitted, by: &str, looked_at| Decision {
             permitted,
-            action: action.name(),
+            action: action.name().into(),
             destination: ask.path().to_string(),
             by: by.to_owned(),
             looked_at,

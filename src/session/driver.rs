@@ -20,6 +20,7 @@ use super::input::{Input, Inputs};
 use super::per_user::Seat;
 use super::state::Session;
 use crate::close_reason::CloseReason;
+use crate::delivery::command::Join;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
 use crate::limit::{AddressGroup, Limit};
@@ -136,7 +137,7 @@ fn run(
         seat,
         place,
     } = *logged_in;
-    let session_id = join.session.clone();
+    let who = Who::of(&join);
     let trusted = context.tracer.trusts_address(join.address);
     let joining = key.join(join);
     async move {
@@ -153,11 +154,11 @@ fn run(
             }
         });
         let (reason, limit) = match task::caught(beginning).await {
-            Err(_panic) => (after_panic(&session_id), None),
+            Err(_panic) => (after_panic(who.session()), None),
             Ok(()) => {
                 let writing = task::caught(write_outbox(socket, outbox, || key.drained()));
                 let source = Source {
-                    session_id: &session_id,
+                    session_id: who.session(),
                     trusted,
                     key: &key,
                 };
@@ -168,7 +169,7 @@ fn run(
                 tokio::select! {
                     end = &mut reading => {
                         let end = end.unwrap_or_else(|_panic| {
-                            let reason = after_panic(&session_id);
+                            let reason = after_panic(who.session());
                             error_end(Refusal::new(reason, reason.words()), version, &context.metrics)
                         });
                         let (own, limit) = (end.reason, end.limit);
@@ -177,7 +178,7 @@ fn run(
                     }
                     closed = &mut writing => match closed {
                         Ok(closed) => (closed.unwrap_or(CloseReason::PeerGone), None),
-                        Err(_panic) => (after_panic(&session_id), None),
+                        Err(_panic) => (after_panic(who.session()), None),
                     },
                 }
             }
@@ -188,21 +189,42 @@ fn run(
             context.presence.closed(principal.user());
         }
         if task::caught_now(|| context.rules.chain.disconnect(principal, reason)).is_err() {
-            error!(session = %session_id, "an interceptor panicked at a session's end");
+            error!(
+                session = who.session(),
+                "an interceptor panicked at a session's end"
+            );
         }
         let user = principal.user();
         if reason == CloseReason::TokenExpired {
-            context.audit.ended(principal, &session_id, "token-expired");
+            context.audit.ended(principal, who.session(), "token-expired");
         }
         if limit.is_none() {
             note_overflow(context, reason, outbox);
         }
         let limit = limit.or_else(|| limit_of(reason, outbox)).map(Limit::name);
         info!(
-            %user, session = %session_id, reason = reason.label(), code = reason.code(), limit, "session ended"
+            %user, session = who.session(), address = who.address(), reason = reason.label(), code = reason.code(), limit,
+            "session ended"
         );
         drop(place);
         reason
+    }
+}
+
+/// A session's id, a blank and its client's address: one text, as the future of a session keeps it as long as the session lives.
+struct Who(Box<str>);
+
+impl Who {
+    fn of(join: &Join) -> Self {
+        Self(format!("{} {}", join.session, join.address).into())
+    }
+
+    fn session(&self) -> &str {
+        self.0.split_once(' ').map_or(&*self.0, |(session, _)| session)
+    }
+
+    fn address(&self) -> &str {
+        self.0.split_once(' ').map_or("", |(_, address)| address)
     }
 }
 

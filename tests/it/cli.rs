@@ -21,6 +21,7 @@ use command::Cli;
 const FAILURE: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(64);
 const UNAVAILABLE: Option<i32> = Some(69);
+const TRY_LATER: Option<i32> = Some(75);
 const REFUSED: Option<i32> = Some(77);
 const CONFIG: Option<i32> = Some(78);
 
@@ -208,6 +209,39 @@ async fn refusals_say_what_to_do_and_end_with_their_code() {
         .argument("--password-file")
         .argument(path.to_str().unwrap());
     assert_eq!(cli.run().await.code, Some(0));
+    // A refused WebSocket says why, as REST does.
+    let (_folder, full) = demo_with(&[("HERALD_LIMITS__SESSIONS_PER_ADDRESS", "1")]).await;
+    let _first = Browser::connect(full.address, "test1").await;
+    let second = Cli::of(&full, "send /app/message x");
+    check(
+        second,
+        TRY_LATER,
+        &["429", "limits.sessions_per_address", "Retry-After: 5 s"],
+    )
+    .await;
+}
+
+/// Without its bus a Herald is there and can do nothing: every command says the server's reason and what to do.
+#[tokio::test]
+async fn a_503_says_why_and_what_to_do() {
+    let launch = Launch::demo().set("HERALD_BUS__URL", "nats://127.0.0.1:1");
+    let herald = Herald::start_unready("deaf", &launch).await;
+    for line in [
+        "publish /topic/a x",
+        "disconnect ann",
+        "publish /queue/a x --user test1",
+    ] {
+        let cli = Cli::of(&herald, line).set("HERALD_LOGIN", "admin");
+        let ended = cli.run().await;
+        assert_eq!(ended.code, TRY_LATER, "{line}: {ended:?}");
+        for words in [
+            "503 Service Unavailable (bus-unavailable)",
+            "Retry-After: 1 s",
+            "/readyz",
+        ] {
+            assert!(ended.error.contains(words), "{line}: {words}: {ended:?}");
+        }
+    }
 }
 
 // The proxy runs while the test waits for a line.
@@ -655,4 +689,76 @@ async fn a_permission_is_explained_without_an_instance() {
         assert_eq!(ended.code, code, "{rest}: {ended:?}");
         assert!(ended.error.contains(words), "{rest}: {ended:?}");
     }
+}
+
+#[tokio::test]
+async fn a_permission_is_explained_by_a_running_instance() {
+    let (folder, herald) = demo().await;
+    let session = Browser::connect(herald.address, "test1").await;
+    let session = session.connected.header("session").unwrap().to_owned();
+    let ask = |rest: &str| Cli::of_operator(&herald, &format!("explain permission {rest}"));
+    let by_session = format!("--session {session} --subscribe /queue/x --json");
+    for (rest, code, expected) in [
+        (
+            "--running --user test1 --subscribe /queue/x",
+            Some(0),
+            "SUBSCRIBE /queue/x: permitted (",
+        ),
+        (
+            "--running --user test1 --send /queue/x",
+            FAILURE,
+            "SEND /queue/x: refused (",
+        ),
+        (
+            "--running --key ops --publish /queue/x",
+            Some(0),
+            "publishing /queue/x: permitted (",
+        ),
+        (&by_session, Some(0), "{\"permitted\":true"),
+    ] {
+        let ended = ask(rest).run().await;
+        assert_eq!(ended.code, code, "{rest}: {ended:?}");
+        assert!(ended.out.contains(expected), "{rest}: {ended:?}");
+    }
+    for (rest, code, words) in [
+        (
+            "--running --user nobody --subscribe /queue/x",
+            FAILURE,
+            "there is no such user",
+        ),
+        ("--running --user test1 --subscribe nowhere", FAILURE, "400"),
+        (
+            "--running --anonymous --subscribe /queue/x",
+            USAGE,
+            "cannot be used with",
+        ),
+        (
+            "--running --demo --user test1 --subscribe /queue/x",
+            USAGE,
+            "cannot be used with",
+        ),
+        ("--running --subscribe /queue/x", USAGE, "--session"),
+    ] {
+        let ended = ask(rest).run().await;
+        assert_eq!(ended.code, code, "{rest}: {ended:?}");
+        assert!(ended.error.contains(words), "{rest}: {ended:?}");
+    }
+    // A context is enough.
+    let home = folder.path().to_str().unwrap();
+    let in_home = |line: &str| {
+        Cli::new(line)
+            .set("XDG_CONFIG_HOME", home)
+            .set("OPS_KEY", "the-clusters-own-key")
+    };
+    let added = in_home(&format!(
+        "context add ops --url {} --key-env OPS_KEY",
+        url(&herald)
+    ))
+    .run()
+    .await;
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let ended = in_home("explain permission --context ops --user test1 --subscribe /queue/x")
+        .run()
+        .await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }

@@ -26,7 +26,12 @@ async fn ended(herald: &Herald, user: &str) -> String {
 
 async fn check(herald: &Herald, user: &str, reason: &str, limit: Option<&str>) {
     let line = ended(herald, user).await;
-    assert!(line.contains(&format!("\"reason\":\"{reason}\"")), "{line}");
+    for words in [
+        format!("\"reason\":\"{reason}\""),
+        "\"address\":\"127.0.0.1\"".into(),
+    ] {
+        assert!(line.contains(&words), "{words}: {line}");
+    }
     match limit {
         Some(limit) => assert!(line.contains(&format!("\"limit\":\"{limit}\"")), "{line}"),
         None => assert!(!line.contains("\"limit\":"), "{line}"),

@@ -22,6 +22,14 @@ const KEYS: &str = r#"
     name = "old"
     sha256 = "OLD"
     not_after = "2020-01-01T00:00:00Z"
+    [[api.certificates]]
+    name = "orders"
+    dns = "orders.internal"
+    destinations = ["/user/queue/orders"]
+    [[api.certificates]]
+    name = "reader"
+    dns = "reader.internal"
+    scopes = ["read"]
     [permissions]
     default = "closed"
     [[permissions.subscribe]]
@@ -53,6 +61,7 @@ async fn start() -> App {
 
 fn set(config: &mut Config, read: Config) {
     config.api.keys = read.api.keys;
+    config.api.certificates = read.api.certificates;
     config.permissions = read.permissions;
 }
 
@@ -250,6 +259,11 @@ async fn an_explanation_is_the_decision() {
         ("action=publish&destination=/queue/news&user=test1", false),
         ("action=publish&destination=/user/queue/orders&key=shop", true),
         ("action=publish&destination=/queue/news&key=shop", false),
+        (
+            "action=publish&destination=/user/queue/orders&certificate=orders",
+            true,
+        ),
+        ("action=publish&destination=/queue/news&certificate=orders", false),
     ] {
         let decided: Value = explain(query).await.json();
         assert_eq!(decided["permitted"], permitted, "{query} {decided}");
@@ -257,6 +271,12 @@ async fn an_explanation_is_the_decision() {
     for (query, status) in [
         ("action=subscribe&destination=/queue/x&user=nobody", 404),
         ("action=publish&destination=/queue/x&key=nobody", 404),
+        ("action=publish&destination=/queue/x&certificate=shop", 404),
+        (
+            "action=publish&destination=/queue/x&key=shop&certificate=orders",
+            400,
+        ),
+        ("action=subscribe&destination=/queue/x&certificate=orders", 400),
         ("action=subscribe&destination=/queue/x&key=shop", 400),
         ("action=subscribe&destination=/nowhere&user=test1", 400),
         ("action=dance&destination=/queue/x&user=test1", 400),
@@ -281,6 +301,10 @@ async fn an_explanation_says_who_may_not_publish_at_all() {
     for (who, bar) in [
         ("key=scraper", "the key does not have the scope publish"),
         ("key=old", "the key has ended (not_after)"),
+        (
+            "certificate=reader",
+            "the certificate does not have the scope publish",
+        ),
         ("user=test1", "the user has neither ROLE_PUBLISHER nor ROLE_ADMIN"),
     ] {
         let path = format!("/api/v1/explain/permission?action=publish&destination=/user/queue/orders&{who}");

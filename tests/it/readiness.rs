@@ -27,8 +27,28 @@ async fn an_outage_of_nats_leaves_who_serves_ready() {
     late.logged("cannot reach NATS").await;
     assert_eq!(late.get("/readyz").await.status, 503);
     let line = late.lines_with("cannot reach NATS").remove(0);
-    let server = format!("nats://127.0.0.1:{}", cluster.nats.port());
-    for words in [server.as_str(), "refused"] {
-        assert!(line.contains(words), "{words}: {line}");
-    }
+    let server = format!(
+        "nats://127.0.0.1:{}: IO error: Connection refused",
+        cluster.nats.port()
+    );
+    assert!(line.contains(&server), "{server}: {line}");
+
+    // Of several servers each has its reason.
+    let down = format!("nats://127.0.0.1:{}", cluster.nats.port());
+    let nobody = "nats://nobody.invalid:4222";
+    let launch = launch.set("HERALD_BUS__URL", &format!("{down},{nobody}"));
+    let lost = Herald::start_unready("lost", &launch).await;
+    let error = |line: &String| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["error"].as_str().unwrap_or_default().to_owned()
+    };
+    let expected = [format!("{down}: IO error: "), format!("{nobody}: DNS error: ")];
+    until("a reason for each server", async || {
+        let lines = lost.lines_with("cannot reach NATS");
+        lines
+            .iter()
+            .map(error)
+            .any(|error| expected.iter().all(|words| error.contains(words)))
+    })
+    .await;
 }

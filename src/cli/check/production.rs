@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
+
 use crate::auth::callout::config::is_in_the_clear;
 use crate::bus::config::Unsigned;
 use crate::config::{Config, Loaded};
@@ -241,32 +243,85 @@ fn bus(look: &Look<'_>, advice: &mut Advice) {
     }
 }
 
-/// The list for `loaded`, a line for each item and each finding, and whether nothing was found.
-pub fn walk(loaded: &Loaded, demo: bool) -> (String, bool) {
+/// A line of the list: an item with nothing left, or one key of it to change or to decide.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    item: &'static str,
+    status: Status,
+    /// The item's keys, or the one to change.
+    keys: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Change,
+}
+
+/// The list for `loaded`, a line for each item and each finding.
+pub fn walk(loaded: &Loaded, demo: bool) -> Vec<Line> {
     let look = Look {
         config: &loaded.config,
         loaded,
         demo,
     };
-    let (mut text, mut found) = (String::new(), 0_usize);
+    let mut lines = Vec::new();
     for item in ITEMS {
         let mut advice = Advice::new();
         (item.look)(&look, &mut advice);
-        // Writing to a String cannot fail.
         if advice.is_empty() {
-            let _ = writeln!(text, "ok      {:7}  {}", item.name, item.keys.join(", "));
+            lines.push(Line {
+                item: item.name,
+                status: Status::Ok,
+                keys: item.keys.to_vec(),
+                advice: None,
+            });
         }
-        for (key, words) in &advice {
-            let _ = writeln!(text, "change  {:7}  {key}: {words}", item.name);
-        }
-        found += advice.len();
+        lines.extend(advice.into_iter().map(|(key, words)| Line {
+            item: item.name,
+            status: Status::Change,
+            keys: vec![key],
+            advice: Some(words),
+        }));
     }
+    lines
+}
+
+/// Whether nothing is left.
+pub fn passes(lines: &[Line]) -> bool {
+    lines.iter().all(|line| line.status == Status::Ok)
+}
+
+/// The list for people.
+pub fn as_text(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let keys = line.keys.join(", ");
+        // Writing to a String cannot fail.
+        let _ = match line.advice {
+            None => writeln!(text, "ok      {:7}  {keys}", line.item),
+            Some(words) => writeln!(text, "change  {:7}  {keys}: {words}", line.item),
+        };
+    }
+    let found = lines.iter().filter(|line| line.status == Status::Change).count();
     let _ = match found {
         0 => writeln!(text, "\nNothing to change."),
         1 => writeln!(text, "\n1 setting to change or to decide."),
         _ => writeln!(text, "\n{found} settings to change or to decide."),
     };
-    (text, found == 0)
+    text
+}
+
+/// The list for programs: a line of JSON for each line.
+///
+/// # Errors
+/// None that is known: the lines are texts.
+pub fn as_json(lines: &[Line]) -> serde_json::Result<String> {
+    let lines = lines.iter().map(|line| Ok(serde_json::to_string(line)? + "\n"));
+    lines.collect()
 }
 
 #[cfg(test)]

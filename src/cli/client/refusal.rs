@@ -52,10 +52,13 @@ pub(super) fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Str
         let _ = write!(words, " (Retry-After: {after} s)");
     }
     if is_herald_s {
-        words.push_str(match words.contains("it stands on http.admin_listen") {
-            true => ADMIN_URL,
-            false => advice(status, &kind),
-        });
+        let more = match () {
+            () if words.contains("it stands on http.admin_listen") => ADMIN_URL,
+            // A path that is there, and what it names is not.
+            () if status == StatusCode::NOT_FOUND && !words.contains("no such path") => "",
+            () => advice(status, &kind),
+        };
+        words.push_str(more);
     }
     paint::printable(&words)
 }
@@ -136,6 +139,12 @@ mod tests {
             r#"{"type":"urn:herald:problem:not-found","detail":"no such path on this port: it stands on http.admin_listen"}"#,
             "404 Not Found (not-found): no such path on this port: it stands on http.admin_listen. Name that address by --admin-url, \
              or store it: herald context add --admin-url",
+        );
+        check(
+            404,
+            None,
+            r#"{"type":"urn:herald:problem:not-found","detail":"there is no such user"}"#,
+            "404 Not Found (not-found): there is no such user",
         );
         // Of the listener, at http.max_connections.
         check(

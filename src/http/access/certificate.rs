@@ -105,6 +105,13 @@ impl Certificates {
         Self(ready.collect())
     }
 
+    /// What the holder of the certificate of the entry `name` may do.
+    pub(super) fn named(&self, name: &str) -> Option<&Arc<ApiKey>> {
+        let mut all = self.0.iter();
+        all.find(|(certificate, _)| *certificate.name == *name)
+            .map(|(_, rights)| rights)
+    }
+
     /// What the holder of a certificate with these names may do: the first that fits decides.
     pub(super) fn find(&self, names: &Names) -> Option<&Arc<ApiKey>> {
         let mut all = self.0.iter();

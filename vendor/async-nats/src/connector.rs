@@ -95,6 +95,9 @@ impl fmt::Display for Server {
     }
 }
 
+/// How many servers the error of an attempt to connect names.
+const SERVERS_NAMED: usize = 8;
+
 /// The result of a reconnect-to-server callback, specifying which server
 /// to connect to and how long to wait before attempting.
 ///
@@ -259,15 +262,38 @@ impl Connector {
                             error,
                         ))
                     }
-                    // The whole error: its kind alone does not say what is to be done.
+                    // The whole error of each server: a kind alone does not say what is to be done, and the last server
+                    // may not be the one to mend.
                     _ => {
+                        let failures = self.failures();
+                        let words = match failures.is_empty() {
+                            true => error.to_string(),
+                            false => failures,
+                        };
                         self.events_tx
-                            .try_send(Event::ClientError(ClientError::Other(error.to_string())))
+                            .try_send(Event::ClientError(ClientError::Other(words)))
                             .ok();
                     }
                 },
             }
         }
+    }
+
+    /// Why the last attempt at each server failed, for as many of them as an error names.
+    fn failures(&self) -> String {
+        let failed = self
+            .servers
+            .iter()
+            .filter_map(|server| Some((&server.addr, server.last_error.as_ref()?)));
+        let words = failed.take(SERVERS_NAMED).map(|(addr, error)| {
+            // Not the whole URL, which may hold a password.
+            let (scheme, host, port) = (addr.scheme(), addr.host(), addr.port());
+            match host.contains(':') {
+                true => format!("{scheme}://[{host}]:{port}: {error}"),
+                false => format!("{scheme}://{host}:{port}: {error}"),
+            }
+        });
+        words.collect::<Vec<_>>().join("; ")
     }
 
     pub(crate) async fn try_connect(&mut self) -> Result<(ServerInfo, Connection), ConnectError> {
@@ -399,10 +425,17 @@ impl Connector {
         &mut self,
         server_addr: &ServerAddr,
     ) -> Result<(ServerInfo, Connection), ConnectError> {
-        let socket_addrs = server_addr
-            .socket_addrs()
-            .await
-            .map_err(|err| ConnectError::with_source(crate::ConnectErrorKind::Dns, err))?;
+        let socket_addrs = match server_addr.socket_addrs().await {
+            Ok(socket_addrs) => socket_addrs,
+            Err(err) => {
+                let error = ConnectError::with_source(crate::ConnectErrorKind::Dns, err);
+                if let Some(entry) = self.servers.iter_mut().find(|s| s.addr == *server_addr) {
+                    entry.failed_attempts += 1;
+                    entry.last_error = Some(error.to_string());
+                }
+                return Err(error);
+            }
+        };
 
         let mut last_err = None;
         for socket_addr in socket_addrs {

@@ -14,7 +14,8 @@ fn walked(text: &str, demo: bool) -> (String, bool) {
         listen: None,
         demo,
     };
-    walk(&load(&flags, []).unwrap(), demo)
+    let lines = walk(&load(&flags, []).unwrap(), demo);
+    (as_text(&lines), passes(&lines))
 }
 
 /// The keys that are named.
@@ -27,6 +28,34 @@ fn named(text: &str, demo: bool) -> Vec<String> {
             item_and_key.split_whitespace().last().unwrap().to_owned()
         })
         .collect()
+}
+
+#[test]
+fn programs_read_the_same_list() {
+    let lines = [
+        Line {
+            item: "page",
+            status: Status::Ok,
+            keys: vec!["http.page"],
+            advice: None,
+        },
+        Line {
+            item: "demo",
+            status: Status::Change,
+            keys: vec!["--demo"],
+            advice: Some("why"),
+        },
+    ];
+    assert_eq!(
+        as_json(&lines).unwrap(),
+        "{\"item\":\"page\",\"status\":\"ok\",\"keys\":[\"http.page\"]}\n\
+         {\"item\":\"demo\",\"status\":\"change\",\"keys\":[\"--demo\"],\"advice\":\"why\"}\n"
+    );
+    assert!(passes(&lines[..1]) && !passes(&lines));
+    assert_eq!(
+        as_text(&lines),
+        "ok      page     http.page\nchange  demo     --demo: why\n\n1 setting to change or to decide.\n"
+    );
 }
 
 /// Decides everything, with NATS.
