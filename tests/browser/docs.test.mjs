@@ -19,8 +19,9 @@ test('the REST interface is read and tried out at /docs', async (t) => {
   await publish.locator('.opblock-summary-control').click();
   await publish.getByRole('button', { name: 'Try it out' }).click();
   await publish.getByPlaceholder('destination').fill('/queue/orders');
-  await publish.locator('select[aria-label="Request content type"]').selectOption('text/plain');
-  await publish.locator('textarea').fill('hello');
+  // Text is what it begins with, and something to send.
+  assert.equal(await publish.locator('select[aria-label="Request content type"]').inputValue(), 'text/plain');
+  assert.equal(await publish.locator('textarea').inputValue(), 'hello');
   const [answer] = await Promise.all([
     page.waitForResponse((response) => response.request().method() === 'POST'),
     publish.getByRole('button', { name: 'Execute' }).click(),
@@ -28,6 +29,27 @@ test('the REST interface is read and tried out at /docs', async (t) => {
   assert.equal(answer.status(), 202);
   assert.equal(new URL(answer.url()).pathname, '/backend/api/v1/broadcast/%2Fqueue%2Forders');
   assert.match(await publish.locator('.live-responses-table').innerText(), /202[^]*"position"/);
+
+  // JSON as it is offered: each example is taken.
+  const notifications = page.locator('#operations-publish-post_notifications');
+  await notifications.locator('.opblock-summary-control').click();
+  await notifications.getByRole('button', { name: 'Try it out' }).click();
+  const examples = notifications.locator('.examples-select select');
+  const names = await examples.locator('option').evaluateAll((options) => options.map(({ value }) => value));
+  assert.equal(names.length, 4);
+  for (const name of names) {
+    await examples.selectOption(name);
+    const [taken] = await Promise.all([
+      page.waitForResponse((response) => response.request().method() === 'POST'),
+      notifications.getByRole('button', { name: 'Execute' }).click(),
+    ]);
+    assert.equal(taken.status(), 202, name);
+  }
+
+  // A slash too many leads there as well.
+  await page.goto(`${root}/docs/`);
+  assert.equal(page.url(), `${root}/docs`);
+  await page.locator('.opblock').nth(operations.length - 1).waitFor();
 
   assert.deepEqual(page.complaints, []);
 });
