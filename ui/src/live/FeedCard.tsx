@@ -53,7 +53,7 @@ export function FeedCard({ settings, user, feed, onError }: Props) {
           className="grow"
           name="destination"
           aria-label="Destination to subscribe to"
-          placeholder={`${broadcastPrefix}/… or ${userPrefix}${broadcastPrefix}/…`}
+          placeholder={`${broadcastPrefix}/… or ${userPrefix}/…`}
           value={wanted}
           onChange={(event) => setWanted(event.currentTarget.value)}
           spellCheck={false}
