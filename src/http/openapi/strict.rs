@@ -32,6 +32,9 @@ pub(super) fn make_strict(document: &mut Value, facts: &Facts<'_>) {
     let schemas = document.pointer_mut("/components/schemas");
     if let Some(schemas) = schemas.and_then(Value::as_object_mut) {
         notifications(schemas, facts);
+        if let Some(user) = schemas.get_mut("User") {
+            user["pattern"] = json!(legible());
+        }
         revocations(schemas);
         set(schemas, "LogLevelRequest", "level", "pattern", json!(LEVEL));
         set(
@@ -49,6 +52,11 @@ pub(super) fn make_strict(document: &mut Value, facts: &Facts<'_>) {
             examples::add(path, operation, facts);
         }
     }
+}
+
+/// A name of a user: without characters that could make it look like another.
+fn legible() -> String {
+    format!("^[^{DECEPTIVE}]+$")
 }
 
 /// What no destination has. Bounds within the pattern itself would take some engines megabytes.
@@ -125,13 +133,7 @@ fn notifications(schemas: &mut Map<String, Value>, facts: &Facts<'_>) {
 fn revocations(schemas: &mut Map<String, Value>) {
     let name = "RevocationRequest";
     set(schemas, name, "for", "pattern", json!(patterns::duration(8_760)));
-    set(
-        schemas,
-        name,
-        "issuer",
-        "pattern",
-        json!(format!("^[^{DECEPTIVE}]+$")),
-    );
+    set(schemas, name, "issuer", "pattern", json!(legible()));
     set(schemas, name, "issuer", "maxLength", json!(ISSUER_MAX_BYTES));
     let (no, yes) = (("block", "const", json!(false)), ("block", "const", json!(true)));
     one_of(
@@ -236,6 +238,11 @@ fn describe(path: &str, operation: &mut Value, facts: &Facts<'_>) {
         };
         let (pattern, most) = match name.as_str() {
             "destination" => (destination(), DESTINATION_MAX_BYTES),
+            // In its own place, it refers to the schema.
+            "user" if parameter["schema"].get("pattern").is_some() => {
+                parameter["schema"]["pattern"] = json!(legible());
+                continue;
+            }
             "Herald-Ttl-Ms" => {
                 parameter["schema"] = json!({"type": "integer", "minimum": 1, "maximum": u64::MAX});
                 continue;

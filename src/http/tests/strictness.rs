@@ -208,6 +208,37 @@ async fn a_notification_is_one_of_three_things() {
 }
 
 #[tokio::test]
+async fn no_user_is_named_by_what_could_look_like_another() {
+    let fixture = Fixture::open();
+    let document = fixture.get("/api/openapi.json", "").await.json();
+    let mut patterns = vec![document["components"]["schemas"]["User"]["pattern"].clone()];
+    for (_, path, operation) in operations(&document) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let is_text = parameter["schema"]["$ref"].is_null();
+            if parameter["name"] == "user" && parameter["in"] == "path" && is_text {
+                patterns.push(parameter["schema"]["pattern"].clone());
+            }
+            assert!(
+                parameter["name"] != "user" || path.starts_with("/api/v1/"),
+                "{path}"
+            );
+        }
+    }
+    assert!(patterns.len() > 3, "{patterns:?}");
+    // A bidirectional one, an invisible one, and one of control.
+    for pattern in patterns {
+        let pattern = pattern.as_str().unwrap();
+        for character in ["\\u0000-\\u001f", "\\u2028-\\u202e", "\\ufeff"] {
+            assert!(pattern.contains(character), "{pattern}");
+        }
+    }
+    for name in ["a%E2%80%AEb", "a%EF%BB%BF", "a%0A"] {
+        let answer = fixture.post(&format!("/api/v1/users/{name}/queue/x"), "x").await;
+        assert_eq!(answer.status, 400, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_whole_number_may_be_written_as_a_float() {
     let fixture = Fixture::open();
     for (ttl, status) in [
