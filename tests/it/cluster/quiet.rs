@@ -9,6 +9,7 @@ use crate::support::cluster::{Cluster, until, until_online};
 use crate::support::cluster_client::{Browser, Event};
 
 const DIGEST: &str = "herald.control.all.presence.digest";
+const REVOCATIONS: &str = "herald.control.all.tokens.digest";
 
 #[tokio::test]
 async fn frames_pings_and_second_sessions_say_nothing() {
@@ -53,11 +54,13 @@ async fn frames_pings_and_second_sessions_say_nothing() {
     );
 
     // Batches wait 100 ms, digests come every second: their effects have arrived by now.
-    let (mut digests, mut questions, mut others) = (0, 0, Vec::new());
+    let (mut digests, mut revocations, mut questions, mut others) = (0, 0, 0, Vec::new());
     let listening = async {
         while let Some(message) = all.next().await {
             match message.subject.as_str() {
                 DIGEST => digests += 1,
+                // At the start, and every 30 s.
+                REVOCATIONS => revocations += 1,
                 // Once, soon after the start.
                 subject if subject.ends_with(".recent.list") => questions += 1,
                 subject => others.push(subject.to_owned()),
@@ -66,6 +69,7 @@ async fn frames_pings_and_second_sessions_say_nothing() {
     };
     let _ = tokio::time::timeout(Duration::from_millis(1_500), listening).await;
     assert_eq!(others, [""; 0]);
+    assert!(revocations <= 2, "{revocations} digests of revocations");
     assert!(
         questions <= 2,
         "{questions} questions of two instances that just started"
@@ -77,7 +81,7 @@ async fn frames_pings_and_second_sessions_say_nothing() {
     let mut said = Vec::new();
     until("the last session's end is news", async || {
         if let Ok(Some(message)) = tokio::time::timeout(Duration::from_millis(500), all.next()).await
-            && *message.subject != *DIGEST
+            && ![DIGEST, REVOCATIONS].contains(&message.subject.as_str())
         {
             said.push(message.subject.to_string());
         }
