@@ -107,8 +107,7 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Every notification from any instance or backend, including this instance's own. Taken once, by
     /// `relay`; later calls return `None`. The stream is polled only as fast as its items are handled, so a slow
-    /// instance makes the bus wait, and the bus's own bounds apply. After [`Bus::drain`] it yields the waiting items and
-    /// ends.
+    /// instance makes the bus wait, and the bus's own bounds apply. After [`Bus::drain`] it yields what waits, and ends.
     fn incoming(&self) -> Option<BoxStream<Incoming>>;
 
     /// The kept notifications of `kind`, in the order of their positions, if they have a stream of their own, so that
@@ -193,11 +192,15 @@ pub trait Bus: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Those problems alone for which it does not publish: what is away, and why.
+    fn outage(&self) -> Vec<String> {
+        self.trouble()
+    }
+
     /// Tells the bus how many other instances there are, whenever the number changes.
     fn others(&self, _count: usize) {}
 
-    /// The largest body that can currently be published: min(`limits.body_bytes`, the server's `max_payload` − 16
-    /// KiB).
+    /// The largest body that can currently be published: min(`limits.body_bytes`, NATS' `max_payload` − 16 KiB).
     fn max_body_bytes(&self) -> usize;
 
     /// Counters since start, for `/metrics`.

@@ -349,6 +349,15 @@ impl Bus for NatsBus {
         trouble
     }
 
+    fn outage(&self) -> Vec<String> {
+        let mut outage = self.connection.outage();
+        if outage.is_empty() {
+            outage.extend(self.history.iter().flat_map(|history| history.trouble()));
+            outage.extend(self.history.iter().flat_map(|history| history.silence()));
+        }
+        outage
+    }
+
     fn others(&self, count: usize) {
         self.connection.link.seal.others(count);
     }

@@ -128,6 +128,6 @@ impl Api {
     /// Refuses at once while the bus is not connected.
     pub(super) fn require_bus(&self) -> Result<(), ApiError> {
         let connected = self.state.publisher.check_connected();
-        connected.map_err(|error| ApiError::from_publish(error, None))
+        connected.map_err(|error| ApiError::from_publish(error, None).because_of(&*self.state.bus))
     }
 }

@@ -69,8 +69,8 @@ pub(crate) enum ApiError {
     BodyTimeout,
     /// The client went away in the middle of its body.
     BodyBroken,
-    /// The bus is not connected, or could not store it in time.
-    BusUnavailable,
+    /// The bus is not connected, or could not store it in time. Holds what is away, and why, if that is known.
+    BusUnavailable(Option<Box<str>>),
     /// The bus did not say whether it is stored.
     OutcomeUnknown,
     /// History has no room.
@@ -153,7 +153,7 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BusUnavailable
+            Self::BusUnavailable(_)
             | Self::OutcomeUnknown
             | Self::IdentityUnavailable
             | Self::NotKept
@@ -193,7 +193,7 @@ impl ApiError {
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
             Self::BodyTimeout => ("body-timeout", "The body came too slowly"),
             Self::BodyBroken => ("incomplete-body", "The body is incomplete"),
-            Self::BusUnavailable => ("bus-unavailable", "The bus is not connected"),
+            Self::BusUnavailable(_) => ("bus-unavailable", "The bus is not available"),
             Self::OutcomeUnknown => ("outcome-unknown", "Perhaps published"),
             Self::HistoryFull => ("history-full", "History is full"),
             Self::OrderChanged(_) => ("order-changed", "Published out of order"),
@@ -287,7 +287,10 @@ impl ApiError {
             Self::MethodNotAllowed => "this path has other methods, see Allow".into(),
             Self::BodyTimeout => "the body did not arrive within http.body_timeout".into(),
             Self::BodyBroken => "the body ended before its announced length".into(),
-            Self::BusUnavailable => "nothing was published; try again after Retry-After".into(),
+            Self::BusUnavailable(Some(why)) => format!("nothing was published: {why}; try again after Retry-After"),
+            Self::BusUnavailable(None) => {
+                "nothing was published: NATS, or what stores history, did not answer; try again after Retry-After".into()
+            }
             Self::OutcomeUnknown => {
                 "perhaps published; repeated with the same Idempotency-Key it is not published twice".into()
             }

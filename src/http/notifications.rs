@@ -196,6 +196,6 @@ impl Api {
     pub(super) fn counted<T>(&self, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
         let refused = outcome.as_ref().err().map(ApiError::label);
         self.state.publisher.count(Source::Rest, refused.as_deref());
-        outcome
+        outcome.map_err(|error| error.because_of(&*self.state.bus))
     }
 }

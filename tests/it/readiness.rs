@@ -22,6 +22,19 @@ async fn an_outage_of_nats_leaves_who_serves_ready() {
     Browser::connect(herald.address, "test1").await;
     let published = herald.post("/api/v1/broadcast/queue/x", "text/plain", "x").await;
     assert_eq!(published.status, 503, "{}", published.text());
+    // What is away, and why, without an address.
+    until("the reason is known", async || {
+        let trouble = herald.get("/readyz").await.json()["components"]["trouble"].to_string();
+        trouble.contains("NATS cannot be reached: the connection was refused")
+            && !trouble.contains("127.0.0.1")
+    })
+    .await;
+    let published = herald.post("/api/v1/broadcast/queue/x", "text/plain", "x").await;
+    let detail = published.json()["detail"].to_string();
+    assert!(
+        detail.contains("nothing was published: NATS cannot be reached: the connection was refused"),
+        "{detail}"
+    );
 
     let late = Herald::start_unready("late", &launch).await;
     late.logged("cannot reach NATS").await;

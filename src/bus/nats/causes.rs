@@ -90,9 +90,53 @@ impl Causes {
     }
 }
 
+/// The client's `error` where no setting is to blame: how it failed, without the servers' addresses, which not everybody may read.
+pub(super) fn unreachable(error: &str) -> String {
+    let known = [
+        ("Connection refused", "the connection was refused"),
+        ("DNS error", "a name was not found"),
+        ("timed out", "no answer in time"),
+        ("nreachable", "there is no route"),
+        ("No route", "there is no route"),
+        ("reset", "the connection was closed"),
+        ("roken pipe", "the connection was closed"),
+        ("closed", "the connection was closed"),
+    ];
+    let mut reasons: Vec<&str> = Vec::new();
+    for (words, reason) in known {
+        if error.contains(words) && !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    let reasons = match reasons.is_empty() {
+        true => String::new(),
+        false => format!(": {}", reasons.join(", ")),
+    };
+    format!("NATS cannot be reached{reasons} (bus.url; the log names each server that was tried)")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_cannot_be_reached_is_not_named() {
+        for (error, expected) in [
+            (
+                "nats://10.0.0.7:4222: IO error: Connection refused (os error 111)",
+                "NATS cannot be reached: the connection was refused (bus.url",
+            ),
+            (
+                "nats://a:1: IO error: Connection refused; nats://b:1: DNS error: failed to lookup",
+                "NATS cannot be reached: the connection was refused, a name was not found (bus.url",
+            ),
+            ("nats://a:1: oh", "NATS cannot be reached (bus.url"),
+        ] {
+            let words = unreachable(error);
+            assert!(words.starts_with(expected), "{error}: {words}");
+            assert!(!words.contains("nats://"), "{words}");
+        }
+    }
 
     #[test]
     fn errors_are_put_down_to_settings() {

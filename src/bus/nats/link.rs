@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::causes::Causes;
+use super::causes::{self, Causes};
 use super::rights::{self, RefusedPublishes};
 use super::seal::{ControlKeys, Seal};
 use crate::bus::headers::Undeliverable;
@@ -113,7 +113,7 @@ impl Link {
             .any(|word| error.contains(word));
         let mut held = self.cause.lock();
         if cause.is_some() || held.is_none() || !says_nothing {
-            *held = cause;
+            *held = Some(cause.unwrap_or_else(|| causes::unreachable(error)));
         }
     }
 
@@ -212,7 +212,19 @@ impl Connection {
         trouble.extend(self.open_words());
         trouble.extend(self.link.refused_publishes.recent());
         trouble.extend(self.link.seal.trouble());
+        if trouble.is_empty() && !self.is_up() {
+            trouble.push("NATS is not connected (bus.url)".to_owned());
+        }
         trouble
+    }
+
+    /// Why nothing can be sent; empty: it can.
+    pub(super) fn outage(&self) -> Vec<String> {
+        match (self.is_live(), self.link.closing.is_cancelled()) {
+            (true, _) => Vec::new(),
+            (false, true) => vec!["this instance is stopping".to_owned()],
+            (false, false) => self.trouble(),
+        }
     }
 
     /// How often the connection came back, by the client's own count, which loses none.

@@ -86,7 +86,7 @@ fn advice(status: StatusCode, kind: &str) -> &'static str {
         (403, _) => ". Ask for a key with the scope, or a user with the role",
         (404, _) => ". Does --url name http.base_path?",
         (_, "bus-unavailable") => {
-            ". The instance has no bus: its /readyz (herald health) and its log say why; until it is back, ask another instance"
+            ". The instance's /readyz (herald health) and its log have more; until then, another instance may answer"
         }
         (_, "outcome-unknown") => {
             ". Repeat a publish with the same --idempotency-key; without one it may be published twice"
@@ -124,8 +124,8 @@ mod tests {
             503,
             Some("1"),
             r#"{"type":"urn:herald:problem:bus-unavailable","title":"t","status":503,"detail":"nothing was published"}"#,
-            "503 Service Unavailable (bus-unavailable): nothing was published (Retry-After: 1 s). The instance has no bus: its \
-             /readyz (herald health) and its log say why; until it is back, ask another instance",
+            "503 Service Unavailable (bus-unavailable): nothing was published (Retry-After: 1 s). The instance's \
+             /readyz (herald health) and its log have more; until then, another instance may answer",
         );
         check(
             422,

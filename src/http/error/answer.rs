@@ -49,7 +49,7 @@ impl IntoResponse for ApiError {
                 let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
-            Self::BusUnavailable
+            Self::BusUnavailable(_)
             | Self::OutcomeUnknown
             | Self::IdentityUnavailable
             | Self::NotKept

@@ -1,13 +1,13 @@
 //! What a refused publish is to whoever asked over REST. Knows the bus by its errors alone.
 
 use super::ApiError;
-use crate::bus::PublishError;
+use crate::bus::{Bus, PublishError};
 
 impl ApiError {
     /// A refused publish of the body at `pointer` (`None`: the request's own body).
     pub(crate) fn from_publish(error: PublishError, pointer: Option<String>) -> Self {
         match error {
-            PublishError::Unavailable => Self::BusUnavailable,
+            PublishError::Unavailable => Self::BusUnavailable(None),
             PublishError::Unknown => Self::OutcomeUnknown,
             PublishError::Full => Self::HistoryFull,
             PublishError::KeyReused => Self::KeyReused(pointer.unwrap_or_default()),
@@ -19,6 +19,21 @@ impl ApiError {
                 size_bytes: Some(size),
                 pointer,
             },
+        }
+    }
+
+    /// The same with what is away, and why, as `bus` knows it.
+    pub(crate) fn because_of(self, bus: &dyn Bus) -> Self {
+        match self {
+            Self::BusUnavailable(None) => {
+                let outage = bus.outage();
+                Self::BusUnavailable((!outage.is_empty()).then(|| outage.join("; ").into()))
+            }
+            Self::Partly { published, error } => Self::Partly {
+                published,
+                error: Box::new(error.because_of(bus)),
+            },
+            other => other,
         }
     }
 

@@ -40,7 +40,7 @@ pub(super) async fn publish_all(
     }
     let outcomes = publish_each(api, parsed, publisher).await;
     let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| api.counted(outcome)).collect();
-    let is_gone = |outcome: &Result<_, ApiError>| matches!(outcome, Err(ApiError::BusUnavailable));
+    let is_gone = |outcome: &Result<_, ApiError>| matches!(outcome, Err(ApiError::BusUnavailable(_)));
     // Of the others nothing went, or perhaps.
     let went = |outcome: &Result<_, ApiError>| match outcome {
         Ok(_) => true,
@@ -50,7 +50,7 @@ pub(super) async fn publish_all(
         ),
     };
     if outcomes.iter().any(is_gone) && !outcomes.iter().any(went) {
-        return Err(ApiError::BusUnavailable);
+        return Err(ApiError::BusUnavailable(None).because_of(&*api.state.bus));
     }
     let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
     if refused > 0 {
