@@ -139,12 +139,17 @@ fn new_api_key(args: &api_key::NewArgs) -> Result<(), u8> {
 }
 
 fn explain_permission(args: explain::PermissionArgs) -> Result<(), u8> {
-    if let Some(server) = args.running() {
+    let running = args.running(&|name| std::env::var_os(name)).map_err(|error| {
+        complain(&error);
+        error.exit_code()
+    })?;
+    if let Some(server) = running {
         let answer = client(client::permission::run(&args, server))?;
         let decision = explain::read(&answer)
             .ok_or_else(|| failure(&"the answer is not Herald's: is this its address?"))?;
         return print_decision(&decision, args.json);
     }
+    explain::say_by_configuration(&args.config);
     let (_, prepared) = prepare(args.config)?;
     let subject = match (args.who.user, args.who.key) {
         _ if args.who.anonymous => Subject::Anonymous,

@@ -42,7 +42,10 @@ impl Prepared {
         match subject {
             Subject::User(name) => {
                 let principal = self.users.get(name);
-                let principal = principal.ok_or("there is no such user in auth.users and auth.users_file")?;
+                let principal = principal.ok_or(
+                    "there is no such user in auth.users and auth.users_file; for a user whom a token proves, name the token \
+                     (--token-file) or, of a running Herald, a live session (--session)",
+                )?;
                 Ok(explain(Who::User(&principal))?.unless_barred(self.policy.bars_user(action, &principal)))
             }
             Subject::Token(token) => {

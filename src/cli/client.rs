@@ -9,6 +9,7 @@ use crate::cli::paint;
 use crate::setting::Secret;
 use endpoint::Endpoint;
 
+pub(in crate::cli) use credentials::Environment;
 pub use failure::ClientError;
 
 pub mod bench;

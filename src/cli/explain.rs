@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::client::ServerArgs;
-use super::client::context::Name;
+use super::client::context::{Name, names_a_server};
 use super::client::explain::RecipientsArgs;
+use super::client::{ClientError, Environment, ServerArgs};
 use super::{ConfigArgs, paint};
 use crate::permissions::{Action, Decision};
 
@@ -43,8 +43,10 @@ pub enum Explain {
         herald explain permission --config herald.toml --anonymous --subscribe /topic/news\n  \
         herald explain permission --config herald.toml --token-file token --subscribe /queue/tenant/acme/x\n  \
         herald explain permission --context prod --user alice --subscribe /queue/orders\n  \
-        herald explain permission --running --session 01JDEXAMPRE0000000000000AA --send /app/orders\n\n\
-        Exit code: 0 if it is permitted, 1 if not. A running Herald wants scope admin."
+        herald explain permission --session 01JDEXAMPRE0000000000000AA --send /app/orders\n\n\
+        Where a context is selected or HERALD_URL is set, it asks that running Herald, unless --config, --demo or HERALD_CONFIG names a\n\
+        configuration. Standard error says which was asked. A running Herald requires scope admin.\n\
+        Exit code: 0 if it is permitted, 1 if not."
     )]
     Permission(PermissionArgs),
 }
@@ -70,8 +72,12 @@ pub struct PermissionArgs {
 }
 
 impl PermissionArgs {
-    /// The running Herald that is asked, if one is.
-    pub fn running(&self) -> Option<ServerArgs> {
+    /// The running Herald that is asked, if one is: the one that the command line names; else, unless it or `HERALD_CONFIG` names a
+    /// configuration, the one that a variable or the selected context names, as for every other command.
+    ///
+    /// # Errors
+    /// The context that would count cannot be used.
+    pub fn running(&self, env: Environment<'_>) -> Result<Option<ServerArgs>, ClientError> {
         let RunningArgs {
             running,
             context,
@@ -81,8 +87,7 @@ impl PermissionArgs {
             key_file,
             ca_file,
         } = &self.running;
-        let named = *running || context.is_some() || url.is_some() || self.who.session.is_some();
-        named.then(|| ServerArgs {
+        let server = ServerArgs {
             context: context.clone(),
             url: url.clone(),
             login: login.clone(),
@@ -90,7 +95,19 @@ impl PermissionArgs {
             token_file: None,
             key_file: key_file.clone(),
             ca_file: ca_file.clone(),
-        })
+        };
+        let by_name = *running || context.is_some() || url.is_some() || self.who.session.is_some();
+        if by_name || login.is_some() || key_file.is_some() {
+            return Ok(Some(server));
+        }
+        let is_set = |name: &str| env(name).is_some_and(|value| !value.is_empty());
+        let ConfigArgs { config, demo, listen } = &self.config;
+        let of_file = config.is_some() || *demo || listen.is_some() || is_set("HERALD_CONFIG");
+        // About these, only a configuration can be asked.
+        if of_file || self.who.anonymous || self.who.token_file.is_some() {
+            return Ok(None);
+        }
+        Ok(names_a_server(&server, env)?.then_some(server))
     }
 }
 
@@ -98,8 +115,8 @@ impl PermissionArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct RunningArgs {
-    /// Asks a running Herald, which knows the users, keys and rules that it has now, instead of a configuration. --context, --url and
-    /// --session mean it too.
+    /// Asks a running Herald, which knows the users, keys and rules that it has now, instead of a configuration. --context, --url,
+    /// --login, --key-file and --session mean it too; so do the variables and the selected context, where no configuration is named.
     #[arg(long, conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub running: bool,
     /// A context to take the address and the credentials from (herald context). Without it $HERALD_CONTEXT, else the selected one.
@@ -109,13 +126,13 @@ pub struct RunningArgs {
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub url: Option<String>,
     /// Who asks; the password comes from $HERALD_PASSWORD or --password-file. Without it $HERALD_LOGIN, $HERALD_TOKEN or $HERALD_KEY.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub login: Option<String>,
     /// A file with the password.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// A file with an API key, which else comes from $HERALD_KEY.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub key_file: Option<PathBuf>,
     /// A PEM file of authorities to trust beside the system's, for https.
     #[arg(long, value_name = "FILE")]
@@ -180,6 +197,18 @@ impl WhoArgs {
         let session = self.session.as_deref().map(|session| ("session", session));
         user.or(key).or(certificate).or(session)
     }
+}
+
+/// Says that no running Herald is asked, and by which configuration is decided.
+pub fn say_by_configuration(args: &ConfigArgs) {
+    let of_variable = || std::env::var_os("HERALD_CONFIG").filter(|value| !value.is_empty());
+    let file = args.config.clone().or_else(|| of_variable().map(PathBuf::from));
+    let words = match file {
+        Some(file) => format!("asked: the configuration {}, no running Herald", file.display()),
+        None if args.demo => "asked: the configuration of --demo, no running Herald".to_owned(),
+        None => "asked: the defaults and the variables (--config FILE reads a configuration, --running asks a running Herald)".to_owned(),
+    };
+    paint::notice(paint::DIM, &words);
 }
 
 /// Prints a decision, without anything that a terminal would obey: a running Herald may be another one than it seems.

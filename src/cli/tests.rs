@@ -72,6 +72,60 @@ fn a_destination_and_a_permission_are_explained_by_one_command() {
     assert!(args.command.is_some());
 }
 
+/// As every other command finds its Herald; a named configuration and what only a configuration knows count before that.
+#[test]
+fn a_permission_is_asked_of_the_herald_that_everything_else_is_asked_of() {
+    use super::client::context::{Context, Contexts};
+    let home = tempfile::tempdir().unwrap();
+    let check = |what: &str, pairs: &[(&str, &str)], expected: bool| {
+        let line = format!("herald explain permission {what} --subscribe /queue/a");
+        let Command::Explain(args) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
+            panic!("{line}")
+        };
+        let Some(explain::Explain::Permission(args)) = args.command else {
+            panic!("{line}")
+        };
+        let env = |wanted: &str| match pairs.iter().find(|(name, _)| *name == wanted) {
+            Some((_, value)) => Some(value.into()),
+            None => (wanted == "XDG_CONFIG_HOME").then(|| home.path().as_os_str().to_owned()),
+        };
+        let asked = args.running(&env).unwrap();
+        assert_eq!(asked.is_some(), expected, "{what} {pairs:?}");
+    };
+    check("--user a", &[], false);
+    check("--user a", &[("HERALD_URL", "")], false);
+    for options in ["--running", "--url http://a", "--key-file f", "--login b"] {
+        check(&format!("--user a {options}"), &[("HERALD_CONFIG", "f")], true);
+    }
+    let variables = [
+        ("HERALD_URL", "http://a"),
+        ("HERALD_KEY", "k"),
+        ("HERALD_CONTEXT", "a"),
+    ];
+    let contexts = |env: &dyn Fn(&str) -> Option<std::ffi::OsString>| Contexts::of(&env).unwrap();
+    let contexts = contexts(&|name| (name == "XDG_CONFIG_HOME").then(|| home.path().as_os_str().to_owned()));
+    let name = "a".parse().unwrap();
+    let context = Context {
+        url: "http://a".into(),
+        ..Context::default()
+    };
+    contexts.write(&name, &context, false).unwrap();
+    for variable in variables {
+        check("--user a", &[variable], true);
+        for options in ["--config f", "--demo", "--listen 127.0.0.1:1"] {
+            check(&format!("--user a {options}"), &[variable], false);
+        }
+        for whom in ["--anonymous", "--token-file f"] {
+            check(whom, &[variable], false);
+        }
+        check("--user a", &[variable, ("HERALD_CONFIG", "f")], false);
+    }
+    check("--user a", &[], false);
+    contexts.select(Some(&name)).unwrap();
+    check("--user a", &[], true);
+    check("--user a --config f", &[], false);
+}
+
 #[test]
 fn every_command_shows_examples_of_itself() {
     for (name, command) in commands() {

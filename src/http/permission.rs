@@ -46,6 +46,11 @@ pub(crate) struct Question {
     session: Option<String>,
 }
 
+/// Whoever logs in by a token is in no list, online or not.
+const NO_SUCH_USER: &str = "there is no such user in auth.users and auth.users_file; for a user whom a token or the backend of \
+     auth.callout proves, ask with &session=… about a live session (herald users NAME lists them; herald explain permission --session \
+     ID), or about the token by a configuration (herald explain permission --config FILE --token-file FILE)";
+
 /// What is to be done.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -107,7 +112,7 @@ pub(crate) async fn get_permission(
         (None, None, None, Some(session)) => return of_session(&api, &deed, &question, session).await,
         (Some(user), None, None, None) => {
             let known = state.authenticator.known(user);
-            let known = known.ok_or_else(|| ApiError::NotFound("there is no such user".into()))?;
+            let known = known.ok_or_else(|| ApiError::NotFound(NO_SUCH_USER.into()))?;
             let bar = state.policy.bars_user(action, &known);
             (
                 explain(Who::User(&known))?.unless_barred(bar),

@@ -722,9 +722,9 @@ async fn a_permission_is_explained_by_a_running_instance() {
     }
     for (rest, code, words) in [
         (
-            "--running --user nobody --subscribe /queue/x",
+            "--running --user backend:nobody --subscribe /queue/x",
             FAILURE,
-            "there is no such user",
+            "there is no such user in auth.users and auth.users_file; for a user whom a token",
         ),
         ("--running --user test1 --subscribe nowhere", FAILURE, "400"),
         (
@@ -743,6 +743,16 @@ async fn a_permission_is_explained_by_a_running_instance() {
         assert_eq!(ended.code, code, "{rest}: {ended:?}");
         assert!(ended.error.contains(words), "{rest}: {ended:?}");
     }
+    // So does whatever says where Herald is, and standard error says which was asked.
+    let ended = ask("--user test1 --subscribe /queue/x").run().await;
+    let running = format!("asked: the running Herald at {}", url(&herald));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.error.contains(&running), "{ended:?}");
+    let ended = ask("--demo --user test1 --subscribe /queue/x").run().await;
+    assert!(
+        ended.error.contains("asked: the configuration of --demo"),
+        "{ended:?}"
+    );
     // A context is enough.
     let home = folder.path().to_str().unwrap();
     let in_home = |line: &str| {
@@ -761,4 +771,11 @@ async fn a_permission_is_explained_by_a_running_instance() {
         .run()
         .await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    let selected = in_home("context select ops").run().await;
+    assert_eq!(selected.code, Some(0), "{selected:?}");
+    let ended = in_home("explain permission --user test1 --subscribe /queue/x")
+        .run()
+        .await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.error.contains(&running), "{ended:?}");
 }

@@ -120,6 +120,15 @@ impl Context {
                 return Err(ClientError::Usage(format!("{name}, which it names, is not set")));
             }
         }
+        let has_password =
+            self.password.is_some() || self.password_file.is_some() || self.password_env.is_some();
+        if let Some(user) = self.login.as_ref().filter(|_| !has_password) {
+            return Err(ClientError::Usage(format!(
+                "it has the login {user:?} without a password, and HERALD_PASSWORD does not count for a context's login: store \
+                 where the password is (herald context add with --replace, --login and --password-file FILE or --password-env \
+                 VARIABLE), or name --login {user} --password-file FILE on this command line"
+            )));
+        }
         let args = ServerArgs {
             login: self.login.clone(),
             password_file: self.password_file.clone(),
@@ -221,6 +230,14 @@ pub(super) fn in_force(
         Some(name) => Ok(Some((name.clone(), contexts.read(&name)?))),
         None => Ok(None),
     }
+}
+
+/// Whether `args`, a variable or the selected context says which running Herald is asked, or who asks.
+///
+/// # Errors
+/// The context in force is not there, or cannot be used.
+pub(in crate::cli) fn names_a_server(args: &ServerArgs, env: Environment<'_>) -> Result<bool, ClientError> {
+    Ok(shadowed_by(env).is_some() || in_force(args, env)?.is_some())
 }
 
 /// The first variable for which the selected context does not count.

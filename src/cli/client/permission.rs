@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::rest::{Rest, segment};
 use super::{ClientError, Server, ServerArgs};
 use crate::cli::explain::PermissionArgs;
+use crate::cli::paint;
 
 /// Asks, and returns the decision's JSON. It wants scope admin.
 ///
@@ -32,6 +33,10 @@ pub async fn run(args: &PermissionArgs, server: ServerArgs) -> Result<Vec<u8>, C
         "/api/v1/explain/permission?action={action}&destination={}&{name}={}",
         segment(destination),
         segment(whom)
+    );
+    paint::notice(
+        paint::DIM,
+        &format!("asked: the running Herald at {}", server.endpoint),
     );
     let answer = rest.get(&path, Duration::ZERO).await?;
     answer.require_success()?;

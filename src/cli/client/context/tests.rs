@@ -147,6 +147,22 @@ fn the_selected_one_counts_only_where_nothing_else_says_where_or_who() {
 }
 
 #[test]
+fn a_login_without_a_password_is_told_how_to_get_one() {
+    let context = Context {
+        login: Some("admin".into()),
+        ..context("http://a")
+    };
+    for pairs in [&[][..], &[("HERALD_PASSWORD", "hush")]] {
+        let words = context.credentials(&env(Path::new("/nowhere"), pairs));
+        let words = words.unwrap_err().to_string();
+        for expected in ["--password-file", "--password-env", "does not count"] {
+            assert!(words.contains(expected), "{words}");
+        }
+        assert!(!words.contains("hush"), "{words}");
+    }
+}
+
+#[test]
 fn a_context_s_credentials_are_its_own() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("key");
