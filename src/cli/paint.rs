@@ -7,7 +7,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::deceptive::{escaped_json, escaped_text};
+use crate::deceptive::{distinct, escaped_json, escaped_text};
 
 /// Destinations and names.
 pub(super) const NAME: Style = AnsiColor::Cyan.on_default().bold();
@@ -38,8 +38,10 @@ pub(super) fn notice(style: Style, text: &str) {
 
 /// Rows as columns, each as wide as its widest cell, with a head.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
+    let shown = |row: &Vec<String>| row.iter().map(|cell| distinct(cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(shown).collect();
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }

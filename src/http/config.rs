@@ -270,8 +270,15 @@ impl FromStr for TraceUrl {
         let web = ["https://", "http://"]
             .iter()
             .any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
-        let sound =
-            web && text.matches("{trace_id}").count() == 1 && text.bytes().all(|b| b.is_ascii_graphic());
+        // The page has it, and so has whoever looks at the page.
+        let open = text
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split('/').next())
+            .is_some_and(|authority| !authority.contains('@'));
+        let sound = web
+            && open
+            && text.matches("{trace_id}").count() == 1
+            && text.bytes().all(|b| b.is_ascii_graphic());
         match sound || text.is_empty() {
             true => Ok(Self(text.into())),
             false => Err(

@@ -8,7 +8,7 @@ use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
 
 use crate::principal::Role;
-use crate::setting::{ByteSize, Findings, HumanDuration, as_text};
+use crate::setting::{ByteSize, Findings, HumanDuration, as_text, serialize_shown};
 
 mod check;
 
@@ -82,7 +82,11 @@ pub struct IssuerConfig {
     #[serde(default = "default_max_lifetime")]
     pub max_lifetime: HumanDuration,
     /// Where its key set is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "serialize_shown"
+    )]
     pub jwks_uri: Option<String>,
     /// Whether to find that out from its discovery document.
     #[serde(default)]

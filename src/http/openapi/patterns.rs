@@ -4,7 +4,7 @@
 use crate::destination::{PATH_MAX_SEGMENTS, Path};
 
 /// Control characters, and those that [`crate::deceptive`] names, for a class.
-pub(super) const DECEPTIVE: &str = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb";
+pub(super) const DECEPTIVE: &str = r"\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb";
 
 /// A segment of a destination: not `.`, `..`, `*` or `**`. Without its bound, which would take some engines megabytes.
 fn segment() -> String {

@@ -228,13 +228,31 @@ async fn no_user_is_named_by_what_could_look_like_another() {
     // A bidirectional one, an invisible one, and one of control.
     for pattern in patterns {
         let pattern = pattern.as_str().unwrap();
-        for character in ["\\u0000-\\u001f", "\\u2028-\\u202e", "\\ufeff"] {
+        for character in ["\\u0000-\\u001f", "\\u2028-\\u202f", "\\ufeff"] {
             assert!(pattern.contains(character), "{pattern}");
         }
     }
     for name in ["a%E2%80%AEb", "a%EF%BB%BF", "a%0A"] {
         let answer = fixture.post(&format!("/api/v1/users/{name}/queue/x"), "x").await;
         assert_eq!(answer.status, 400, "{name}");
+    }
+}
+
+/// Two readers of one notification must not find two values for a header.
+#[tokio::test]
+async fn a_header_of_a_notification_is_given_once() {
+    let fixture = Fixture::open();
+    for (headers, status) in [
+        (r#"{"a":"1","b":"1"}"#, 202),
+        (r#"{"a":"1","a":"2"}"#, 400),
+        (r#"{"a":"1","\u0061":"1"}"#, 400),
+    ] {
+        let body = format!(r#"{{"destination":"/queue/x","payload":1,"headers":{headers}}}"#);
+        let answer = fixture.post("/api/v1/notifications", body).await;
+        assert_eq!(answer.status, status, "{headers}");
+        let request = Request::post("/api/v1/broadcast/queue/x").header("herald-headers", headers);
+        let raw = fixture.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(raw.status, status, "{headers}");
     }
 }
 

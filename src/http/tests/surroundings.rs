@@ -354,6 +354,7 @@ fn a_link_to_a_trace_is_a_web_address_with_the_id_once() {
         ("http://127.0.0.1:16686/trace/{trace_id}?x=1", true),
         ("javascript:alert({trace_id})", false),
         ("https://jaeger.example/trace/", false),
+        ("https://u:p@jaeger.example/trace/{trace_id}", false),
         ("https://{trace_id}/{trace_id}", false),
         ("https://jaeger.example/ {trace_id}", false),
     ] {

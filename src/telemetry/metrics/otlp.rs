@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::{Metrics, Observed, process};
 use crate::instance::Instance;
-use crate::setting::HumanDuration;
+use crate::setting::{HumanDuration, serialize_shown, shown_address};
 use crate::task;
 use crate::telemetry::otlp::{Protocol, resource};
 use crate::telemetry::plan::Plan;
@@ -32,6 +32,7 @@ const LAST_PUSH_TIMEOUT: Duration = Duration::from_secs(1);
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The collector that metrics are pushed to; none: `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, and without that nobody.
+    #[serde(serialize_with = "serialize_shown")]
     pub endpoint: Option<String>,
     /// How it is spoken to; none: gRPC on port 4317, HTTP on any other.
     pub protocol: Option<Protocol>,
@@ -73,7 +74,7 @@ pub fn start(
     };
     let collector = Collector::new(&push.endpoint, push.protocol, config.timeout.0, &push.authorities)
         .map_err(|error| format!("{}: {error}", push.said_by))?;
-    info!(endpoint = push.endpoint, interval = %config.interval, "metrics are pushed by OTLP");
+    info!(endpoint = shown_address(&push.endpoint), interval = %config.interval, "metrics are pushed by OTLP");
     let push = Push {
         metrics,
         observe,

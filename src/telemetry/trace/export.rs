@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::decide::Trusted;
 use super::queue::Queue;
 use crate::envelope::BaggageKey;
-use crate::setting::HumanDuration;
+use crate::setting::{HumanDuration, serialize_shown};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp::Protocol;
 
@@ -38,6 +38,7 @@ const PROBE_PAUSE: Duration = Duration::from_millis(500);
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The collector, `http://host:4317`; none: `OTEL_EXPORTER_OTLP_ENDPOINT`, and without that no tracing.
+    #[serde(serialize_with = "serialize_shown")]
     pub endpoint: Option<String>,
     /// How it is spoken to; none: `OTEL_EXPORTER_OTLP_PROTOCOL`, else gRPC on port 4317 and HTTP on any other.
     pub protocol: Option<Protocol>,

@@ -18,7 +18,7 @@ const SETTINGS: &str = r#"
     [auth.callout]
     target = "nats"
     user_prefix = "app:"
-    timeout = "3s"
+    timeout = "5s"
 "#;
 
 async fn herald(nats: &NatsServer) -> (tempfile::TempDir, Herald) {
@@ -49,7 +49,7 @@ async fn backend(nats: &NatsServer) -> async_nats::Client {
             let answers: Vec<(u64, String)> = match asked["credential"].as_str().unwrap() {
                 "yes" => vec![(0, yes(asked["user"].as_str().unwrap()))],
                 "twice" => vec![(0, yes("first")), (0, yes("second"))],
-                "late" => vec![(4_000, yes("late"))],
+                "late" => vec![(6_000, yes("late"))],
                 "rubbish" => vec![(0, "rubbish".into())],
                 "large" => vec![(0, format!(r#"{{"user":"ann","x":"{}"}}"#, "x".repeat(512 << 10)))],
                 "silence" => vec![],

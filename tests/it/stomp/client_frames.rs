@@ -170,7 +170,7 @@ async fn s5_a_subscribe_that_fails_is_an_error_and_two_ids_are_two_messages() {
         ),
         (
             "/queue/*",
-            "SUBSCRIBE: /queue/*: a destination has no segment '*' or '**'",
+            "SUBSCRIBE: /queue/*: a destination has no segment '*' or '**': there are no wildcards, name each destination",
         ),
     ] {
         let sent = format!("SUBSCRIBE\nid:0\ndestination:{destination}\n\n\0");

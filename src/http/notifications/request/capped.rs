@@ -4,7 +4,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// The first `MAX` items of an array.
@@ -57,9 +57,13 @@ impl<'de, const MAX: usize> Visitor<'de> for Reading<Members<MAX>> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut kept = Vec::new();
+        let mut kept: Vec<(String, String)> = Vec::new();
         while kept.len() < MAX {
-            match map.next_entry()? {
+            match map.next_entry::<String, String>()? {
+                // Two readers of one notification must not find two values.
+                Some((name, _)) if kept.iter().any(|(known, _)| *known == name) => {
+                    return Err(de::Error::custom("a name is given twice"));
+                }
                 Some(member) => kept.push(member),
                 None => return Ok(Members { kept, more: false }),
             }

@@ -15,6 +15,7 @@ use tracing::{error, info};
 use super::{Config, Export, Exporter, PROBE_PAUSE, Queue};
 use crate::destination::Path;
 use crate::instance::Instance;
+use crate::setting::shown_address;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp::client::Client;
 use crate::telemetry::otlp::{Protocol, is_https, resource};
@@ -63,7 +64,7 @@ pub fn start(
     let (stop, stopped) = oneshot::channel();
     #[expect(clippy::disallowed_methods, reason = "the exporter keeps the handle")]
     let task = tokio::spawn(watched(export.run(stopped), queue.clone()));
-    info!(endpoint = %without_credentials(&traces.endpoint), protocol = %traces.protocol, ratio = traces.sampler.ratio,
+    info!(endpoint = shown_address(&traces.endpoint), protocol = %traces.protocol, ratio = traces.sampler.ratio,
         "tracing is on");
     let trust = Trust::new(&config.trust);
     let tracer = Tracer::new(queue, traces.sampler, trust, config.baggage, user_prefix.clone());
@@ -118,14 +119,4 @@ fn exporter(traces: &Traces) -> Result<SpanExporter, String> {
 #[cfg(test)]
 pub(super) async fn watch_a_panic(queue: Arc<Queue>) {
     watched(async { panic!("on purpose") }, queue).await;
-}
-
-/// An address may hold a password.
-fn without_credentials(endpoint: &str) -> String {
-    match (endpoint.find("://"), endpoint.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => {
-            format!("{}{}", &endpoint[..scheme + 3], &endpoint[at + 1..])
-        }
-        _ => endpoint.to_owned(),
-    }
 }
