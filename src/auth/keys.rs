@@ -236,32 +236,48 @@ pub enum Candidates {
 
 /// All keys of an issuer at one moment.
 #[derive(Debug, Clone, Default)]
-pub struct KeySet(Vec<Arc<Key>>);
+pub struct KeySet {
+    keys: Vec<Arc<Key>>,
+    damaged: usize,
+}
 
 impl KeySet {
     /// These keys.
     pub fn new(keys: impl IntoIterator<Item = Key>) -> Self {
-        Self(keys.into_iter().map(Arc::new).collect())
+        Self {
+            keys: keys.into_iter().map(Arc::new).collect(),
+            damaged: 0,
+        }
+    }
+
+    /// The same, where so many entries were left out since they are damaged: nobody knows which keys they were.
+    pub(super) fn without(self, damaged: usize) -> Self {
+        Self { damaged, ..self }
+    }
+
+    /// How many entries were left out as damaged.
+    pub fn damaged(&self) -> usize {
+        self.damaged
     }
 
     /// The keys, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.0.iter().map(|key| &**key)
+        self.keys.iter().map(|key| &**key)
     }
 
     /// Whether this key is among them.
     pub fn has(&self, id: &KeyId) -> bool {
-        self.0.iter().any(|key| key.id == *id)
+        self.keys.iter().any(|key| key.id == *id)
     }
 
     /// Whether both have the same keys.
     pub fn is_like(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len() && other.0.iter().all(|key| self.has(&key.id))
+        self.keys.len() == other.keys.len() && other.keys.iter().all(|key| self.has(&key.id))
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// The keys that may have signed a token with this `kid` and algorithm. Several keys may have one name: each counts.
@@ -270,14 +286,14 @@ impl KeySet {
         let named = |key: &&Arc<Key>| kid.is_none() || key.kid() == kid;
         let fits = |key: &&Arc<Key>| key.algorithms.contains(&algorithm);
         let found: Vec<_> = self
-            .0
+            .keys
             .iter()
             .filter(named)
             .filter(fits)
             .take(CANDIDATES_MAX)
             .cloned()
             .collect();
-        match (found.is_empty(), self.0.iter().any(|key| named(&key))) {
+        match (found.is_empty(), self.keys.iter().any(|key| named(&key))) {
             (false, _) => Candidates::Some(found),
             (true, true) if kid.is_some() => Candidates::OtherAlgorithm,
             _ => Candidates::Unknown,

@@ -43,8 +43,8 @@ impl fmt::Display for JwksError {
 
 impl std::error::Error for JwksError {}
 
-/// Reads a key set. Keys of other kinds and for other uses, and damaged ones, are left out: providers have keys for
-/// encryption in the same set.
+/// Reads a key set. Keys of other kinds and for other uses are left out: providers have keys for encryption in the same set. Damaged
+/// ones are left out and counted.
 ///
 /// # Errors
 /// The whole is not usable.
@@ -56,11 +56,30 @@ pub fn parse(bytes: &[u8]) -> Result<KeySet, JwksError> {
     if entries.len() > KEYS_MAX {
         return Err(JwksError::TooMany);
     }
-    let read = entries.iter().filter_map(|entry| key(entry.as_object()?).ok());
-    let set = KeySet::new(read);
+    let (mut keys, mut damaged) = (Vec::new(), 0);
+    for entry in entries {
+        let members = entry.as_object();
+        match members.ok_or(KeyError::Malformed).and_then(key) {
+            Ok(key) => keys.push(key),
+            Err(error) if members.is_none_or(|members| is_damaged(members, error)) => damaged += 1,
+            Err(_) => {}
+        }
+    }
+    let set = KeySet::new(keys).without(damaged);
     match set.is_empty() {
         true => Err(JwksError::Empty),
         false => Ok(set),
+    }
+}
+
+/// Whether these are no key, rather than one of a kind, size or use that is not taken here.
+fn is_damaged(members: &Map<String, Value>, error: KeyError) -> bool {
+    let is_text = |name: &str| members.get(name).is_none_or(Value::is_string);
+    match error {
+        KeyError::Malformed | KeyError::Form(_) | KeyError::Short => true,
+        KeyError::Kind => !(members.contains_key("kty") && is_text("kty") && is_text("crv")),
+        KeyError::Use => !is_text("use") || members.get("key_ops").is_some_and(|list| !list.is_array()),
+        KeyError::RsaBits | KeyError::Algorithm => false,
     }
 }
 

@@ -14,13 +14,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::state::{Answer, OnUnknown, State};
-use super::{KeyId, KeySet, jwks};
+use super::{Key, KeyId, KeySet, jwks};
 use crate::auth::token::config::{IssuerConfig, is_safe};
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 
 /// The most names that are remembered during one fetch.
 const NAMES_MAX: usize = 1_024;
+/// The most keys that are remembered where sets are damaged.
+const HELD_MAX: usize = 1_024;
 
 /// A way to fetch a document.
 pub trait Fetch: Send + Sync + 'static {
@@ -85,8 +87,24 @@ struct Inner {
     state: State<Arc<KeySet>>,
     /// A login wants a fetch: the task begins it.
     wanted: bool,
+    /// Keys that no whole set has taken away, of this set and of earlier ones.
+    held: HashSet<KeyId>,
     /// The names because of which it is being fetched. Whoever comes right after the answer is to know what it says of them.
     names: HashSet<Box<str>>,
+}
+
+impl Inner {
+    /// Takes the keys of a new set. Whether it takes others away.
+    fn hold(&mut self, set: &KeySet) -> bool {
+        let ids = set.keys().map(Key::id);
+        if set.damaged() > 0 {
+            let room = HELD_MAX.saturating_sub(self.held.len());
+            self.held.extend(ids.take(room));
+            return false;
+        }
+        let before = std::mem::replace(&mut self.held, ids.collect());
+        before.iter().any(|id| !self.held.contains(id))
+    }
 }
 
 /// How many fetches have ended, and whether the last one brought a set.
@@ -129,6 +147,7 @@ impl Source {
             inner: Mutex::new(Inner {
                 state,
                 wanted: false,
+                held: HashSet::new(),
                 names: HashSet::new(),
             }),
             wake: Notify::new(),
@@ -147,10 +166,11 @@ impl Source {
         self.inner.lock().state.usable(self.now()).cloned()
     }
 
-    /// Whether the last set has this key, however old it is: a server that does not answer takes no key away.
+    /// Whether the last set has this key, however old it is: a server that does not answer takes no key away, nor does a set with
+    /// damaged entries, since one of them may be this key.
     pub fn has(&self, key: &KeyId) -> bool {
         let inner = self.inner.lock();
-        inner.state.last().is_none_or(|set| set.has(key))
+        inner.held.contains(key) || inner.state.last().is_none_or(|set| set.has(key))
     }
 
     /// Waits until a set lacks keys that the one before it had, if the issuer's sessions are to end with its keys.
@@ -254,14 +274,20 @@ impl Source {
         let found = fetch_once(&self.config, fetch).await;
         let brought = found.is_ok();
         let (had, before) = (self.age(), self.current());
-        let last = self.inner.lock().state.last().cloned();
         let mut has_lost = false;
         let answer = match found {
             Ok(Brought { set, max_age, .. }) => {
                 if before.is_none_or(|before| !before.is_like(&set)) {
                     audit.issuer_keys(&self.issuer, Some(set.keys().count()));
                 }
-                has_lost = last.is_some_and(|last| last.keys().any(|key| !set.has(&key.id())));
+                has_lost = self.inner.lock().hold(&set);
+                if set.damaged() > 0 {
+                    warn!(
+                        issuer = &*self.issuer,
+                        damaged = set.damaged(),
+                        "damaged entries of its key set are left out: no key counts as removed by it"
+                    );
+                }
                 if had.is_none() {
                     info!(
                         issuer = &*self.issuer,

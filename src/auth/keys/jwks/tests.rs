@@ -135,3 +135,42 @@ fn a_discovery_document_is_its_issuers_own() {
         assert_eq!(read(value.clone()), Err(JwksError::Discovery), "{value}");
     }
 }
+
+/// What was damaged looked like what was taken away.
+#[test]
+fn what_is_damaged_is_counted_and_what_is_of_another_kind_is_not() {
+    let good = json!({"kty": "OKP", "crv": "Ed25519", "kid": "g", "x": X});
+    let check = |entry: Value, damaged: usize| {
+        let text = json!({"keys": [good, entry]}).to_string();
+        let set = parse(text.as_bytes()).unwrap();
+        assert_eq!((set.keys().count(), set.damaged()), (1, damaged), "{entry}");
+    };
+    for entry in [
+        with(good.clone(), "x", format!("!{}", &X[1..])),
+        with(good.clone(), "x", format!("{X}=")),
+        with(good.clone(), "x", "AAAA"),
+        with(good.clone(), "x", json!(null)),
+        with(good.clone(), "kid", json!(null)),
+        with(good.clone(), "alg", json!(null)),
+        with(good.clone(), "use", json!(null)),
+        with(good.clone(), "kty", json!(null)),
+        with(good.clone(), "crv", 7),
+        with(good.clone(), "key_ops", "verify"),
+        json!({}),
+        json!(null),
+        json!("x"),
+    ] {
+        check(entry, 1);
+    }
+    for entry in [
+        json!({"kty": "oct", "k": X}),
+        json!({"kty": "OKP", "crv": "X25519", "x": X}),
+        json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": X}),
+        with(good.clone(), "use", "enc"),
+        with(good.clone(), "key_ops", json!(["encrypt"])),
+        with(good.clone(), "alg", "ES256K"),
+        rsa(128),
+    ] {
+        check(entry, 0);
+    }
+}

@@ -1,6 +1,9 @@
-//! Promise: a key is unknown only by an answer that was asked for behind its token. Time stands still but where it is awaited.
+//! Promises: a key is unknown only by an answer that was asked for behind its token, and gone only by a set that is whole. Time stands
+//! still but where it is awaited.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
 
 use super::*;
 
@@ -71,4 +74,46 @@ async fn a_key_that_is_newer_than_the_question_is_not_unknown() {
     tokio::time::sleep(holder.again).await;
     let found = source.newer(Some("new")).await.unwrap();
     assert!(found.asked && found.set.keys().any(|key| key.kid() == Some("new")));
+}
+
+/// A server that answers at once.
+struct Says(Mutex<String>);
+
+impl Fetch for Says {
+    fn get<'a>(&'a self, _: &'a str, _: usize, _: Duration) -> BoxFuture<'a, Result<Fetched, String>> {
+        let body = self.0.lock().clone().into();
+        Box::pin(std::future::ready(Ok(Fetched {
+            body,
+            max_age: None,
+            date: None,
+        })))
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_set_takes_no_key_away_and_the_next_whole_one_does() {
+    let mut config = IssuerConfig::new("https://id.example", "herald", "id:");
+    config.jwks_uri = Some("https://id.example/keys".into());
+    config.close_on_key_removal = true;
+    let source = Source::new(&config, Arc::new(Semaphore::new(1)), Metrics::new().unwrap());
+    let entry = |kid: &str| set(kid)[9..].trim_end_matches("]}").to_owned();
+    let damaged = entry("b").replace("11q", "!1q");
+    let server = Says(Mutex::default());
+    let fetched = async |entries: &[&str]| {
+        *server.0.lock() = format!("{{\"keys\":[{}]}}", entries.join(","));
+        source.fetch(&server, &Audit::default()).await;
+        source.gone().now_or_never().is_some()
+    };
+    let (a, b, c) = (entry("a"), entry("b"), entry("c"));
+    assert!(!fetched(&[&a, &b]).await);
+    let of_b = source.current().unwrap().keys().nth(1).unwrap().id();
+    for entries in [&[&*a, &damaged][..], &[&a, &c, &damaged]] {
+        assert!(!fetched(entries).await && source.has(&of_b), "{entries:?}");
+    }
+    // It is back, and it is taken away.
+    assert!(fetched(&[&a, &b]).await, "c is gone");
+    assert!(source.has(&of_b));
+    assert!(!fetched(&[&a, &damaged]).await && source.has(&of_b));
+    assert!(fetched(&[&a]).await && !source.has(&of_b));
+    assert!(!fetched(&[&a]).await);
 }
