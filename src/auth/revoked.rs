@@ -121,9 +121,14 @@ impl Revoked {
         self.put(revocations, usize::MAX);
     }
 
+    /// How many there may be with those that others told.
+    pub(crate) fn room(&self) -> usize {
+        room(self.most)
+    }
+
     /// Puts in what others told, or a file had.
     pub(crate) fn accept(&self, told: impl IntoIterator<Item = Revocation>) -> Accepted {
-        self.put(told, room(self.most))
+        self.put(told, self.room())
     }
 
     fn put(&self, told: impl IntoIterator<Item = Revocation>, most: usize) -> Accepted {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::standing;
 use super::wire::{After, Behind};
-use super::{Compared, Revocations, Unequal};
+use super::{ANSWER_MAX, Compared, ONE_MAX_BYTES, Revocations, Unequal};
 use crate::bus::{Health, Listening};
 use crate::control::ask::ask;
 use crate::instance::InstanceId;
@@ -31,8 +31,8 @@ const LEARN_ALL: Duration = Duration::from_secs(10);
 /// How many instances are asked at the same time, and the most that a new instance asks before it looks again.
 pub(super) const ASKED_AT_ONCE: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The most answers that are read of one instance.
-const PAGES_MAX: usize = 10_000;
+/// How long all that are asked at once may take in all, whatever they answer: nothing else is done meanwhile.
+const PULL: Duration = Duration::from_secs(20);
 
 impl Revocations {
     /// Learns and tells until `shutdown`, and puts in force what operators revoke. Run it once.
@@ -154,7 +154,11 @@ impl Revocations {
             self.hear_of_others(standing::Heard::All { is_whole: true }).await;
         }
         let learned = Learned::by(self);
-        self.ask_some(unequal, &learned).await;
+        if timeout(PULL, self.ask_some(unequal, &learned)).await.is_err() {
+            tracing::warn!(
+                "other instances have not said in time which revocations they have: they are asked again"
+            );
+        }
         // Whoever lacks what is here hears so, and asks.
         if learned.has_some() {
             self.announce(Compared::Everything, false).await;
@@ -202,10 +206,16 @@ impl Revocations {
         unequal
     }
 
+    /// The most answers that one instance can need for all that there is room for, however few of them one carries.
+    fn pages_max(&self) -> usize {
+        let least = (self.page_bytes() / ONE_MAX_BYTES).clamp(1, ANSWER_MAX);
+        self.here().room().div_ceil(least)
+    }
+
     /// Learns everything that `instance` has. `None`: it has not answered to the end.
     async fn ask_page_by_page(&self, instance: InstanceId, learned: &Learned<'_>) -> Option<Answers> {
         let (mut answers, mut after) = (Answers::default(), None);
-        for _ in 0..PAGES_MAX {
+        for _ in 0..self.pages_max() {
             let asked = ask::<Behind>(&*self.parts.bus, instance, &After { after }, TIMEOUT).await;
             let answered = match asked {
                 Ok(answered) => answered,

@@ -292,3 +292,24 @@ async fn a_new_instance_asks_few() {
     assert!(!all.is_whole() && bus.asked() == learn::ASKED_AT_ONCE);
     assert!(began.elapsed() <= std::time::Duration::from_secs(2));
 }
+
+/// It held everything else up for hours.
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_an_end_ends() {
+    for late in [1_900, 0].map(std::time::Duration::from_millis) {
+        let (all, bus, desk) = made();
+        all.is_known();
+        let other = InstanceId::random();
+        bus.answer(other, br#"{"revocations":[],"next":"NEXT"}"#.to_vec());
+        *bus.drips.lock() = Some(late);
+        say(&desk, "tokens.digest", whole(other)).await;
+        let began = tokio::time::Instant::now();
+        all.pull().await;
+        assert!(began.elapsed() <= std::time::Duration::from_secs(20));
+        assert!(
+            bus.asked() > 2 && bus.asked() <= all.here().room(),
+            "{}",
+            bus.asked()
+        );
+    }
+}

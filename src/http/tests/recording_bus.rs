@@ -28,6 +28,8 @@ pub(crate) struct RecordingBus {
     pub trouble: Mutex<Vec<String>>,
     /// Whether what it is given goes nowhere.
     pub swallows: Mutex<bool>,
+    /// If set, every answer comes so late, and `NEXT` in it is the number of the question, as 26 digits.
+    pub drips: Mutex<Option<Duration>>,
     health: watch::Sender<Health>,
     answers: Mutex<HashMap<InstanceId, Vec<u8>>>,
     asked: Mutex<usize>,
@@ -42,6 +44,7 @@ impl Default for RecordingBus {
             fails_with: Mutex::new(PublishError::Unavailable),
             trouble: Mutex::default(),
             swallows: Mutex::default(),
+            drips: Mutex::default(),
             health: watch::Sender::new(Health::Connected),
             answers: Mutex::default(),
             asked: Mutex::default(),
@@ -133,8 +136,17 @@ impl Bus for RecordingBus {
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Bytes, RequestError>> {
         *self.asked.lock() += 1;
-        let answer = self.answers.lock().get(&instance).cloned();
+        let mut answer = self.answers.lock().get(&instance).cloned();
+        let drips = *self.drips.lock();
+        if drips.is_some() {
+            let number = format!("{:026}", self.asked());
+            let text = answer.map(|answer| String::from_utf8_lossy(&answer).replace("NEXT", &number));
+            answer = text.map(String::into_bytes);
+        }
         Box::pin(async move {
+            if let Some(late) = drips {
+                tokio::time::sleep(late).await;
+            }
             match answer {
                 Some(answer) => Ok(answer.into()),
                 None => {
