@@ -13,7 +13,7 @@ use crate::control::{
 };
 use crate::delivery::registry::Registry;
 use crate::http::permission::session::Explainer;
-use crate::instance::Instance;
+use crate::instance::{Instance, InstanceId};
 use crate::presence::Presence;
 use crate::probe;
 use crate::recent::{self, Recent};
@@ -50,6 +50,7 @@ impl Core {
             explainer: &self.explainer,
             revocations: &self.revocations,
             shedder,
+            own: self.instance.id,
         })
     }
 }
@@ -65,6 +66,7 @@ struct Answering<'a> {
     explainer: &'a Explainer,
     revocations: &'a Arc<Revocations>,
     shedder: &'a Shedder,
+    own: InstanceId,
 }
 
 /// The revocations of the cluster that this instance is in.
@@ -99,7 +101,7 @@ fn desk(modules: &Answering<'_>) -> Desk {
     } = *modules;
     let mut desk = Desk::default();
     modules.presence.register(&mut desk);
-    sessions::register(&mut desk, registry, audit);
+    sessions::register(&mut desk, registry, audit, modules.own);
     session_user::register(&mut desk, registry);
     senders::register(&mut desk, registry);
     modules.shedder.register(&mut desk, audit);
@@ -199,6 +201,7 @@ mod tests {
             explainer: &explainer,
             revocations: &revocations,
             shedder: &shedder,
+            own: instance.id,
         })
     }
 

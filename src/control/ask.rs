@@ -77,3 +77,29 @@ where
 pub(crate) async fn tell<S: Statement + Sync>(bus: &dyn Bus, statement: &S) -> Result<(), PublishError> {
     bus.control_publish(S::KIND, statement.to_payload()).await
 }
+
+/// Whether the bus surely has what `telling` tells, within this time: "given to the bus's client" is not.
+///
+/// # Errors
+/// It may not have it.
+pub(crate) async fn confirmed(
+    bus: &dyn Bus,
+    within: Duration,
+    telling: impl Future<Output = Result<(), PublishError>>,
+) -> Result<(), PublishError> {
+    let confirming = async {
+        let before = bus.stats();
+        telling.await?;
+        let has_it = bus.flush(within).await;
+        let after = bus.stats();
+        // What was on its way on a connection that is lost may be lost with it.
+        let is_same =
+            (before.reconnects, before.refused_publishes) == (after.reconnects, after.refused_publishes);
+        match has_it && is_same {
+            true => Ok(()),
+            false => Err(PublishError::Unknown),
+        }
+    };
+    let confirmed = tokio::time::timeout(within, confirming).await;
+    confirmed.unwrap_or(Err(PublishError::Unavailable))
+}

@@ -6,6 +6,7 @@ use super::desk::Desk;
 use super::question::{Question, Statement, fit, operator};
 use crate::close_reason::CloseReason;
 use crate::delivery::registry::{Registry, SessionView};
+use crate::instance::InstanceId;
 use crate::principal::UserName;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::audit::event::{Event, What};
@@ -47,14 +48,17 @@ pub(crate) struct Disconnect {
     /// The operator who asked for it, for the logs of the instances that do it.
     #[serde(deserialize_with = "operator")]
     pub by: String,
+    /// The instance that tells it, which has done it already. Missing from an older one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<InstanceId>,
 }
 
 impl Statement for Disconnect {
     const KIND: &'static str = "sessions.disconnect";
 }
 
-/// Answers [`ListSessions`] and obeys [`Disconnect`], which `audit` is told.
-pub(crate) fn register(desk: &mut Desk, registry: &Registry, audit: &Audit) {
+/// Answers [`ListSessions`] and obeys [`Disconnect`], which `audit` is told, unless it comes from `own`.
+pub(crate) fn register(desk: &mut Desk, registry: &Registry, audit: &Audit, own: InstanceId) {
     let sessions = registry.clone();
     desk.answer::<ListSessions, _>(move |OfUser { user }| {
         let registry = sessions.clone();
@@ -64,7 +68,9 @@ pub(crate) fn register(desk: &mut Desk, registry: &Registry, audit: &Audit) {
     desk.listen(move |order: Disconnect| {
         let (registry, audit) = (registry.clone(), audit.clone());
         async move {
-            order.obey(&registry, &audit).await;
+            if order.from != Some(own) {
+                order.obey(&registry, &audit).await;
+            }
             Ok(())
         }
     });
@@ -92,6 +98,8 @@ fn answer(mut sessions: Vec<SessionView>, max_bytes: usize) -> Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::ControlMessage;
+    use crate::control::question::Payload;
 
     fn view(session: &str, since_ms: u64) -> SessionView {
         SessionView {
@@ -118,5 +126,32 @@ mod tests {
         check(0, &[], true);
         check(one, &["a"], true);
         check(2 * one, &["a", "b"], false);
+    }
+
+    #[tokio::test]
+    async fn an_order_of_its_own_is_not_obeyed_again() {
+        let (audit, _guard, kept) = Audit::kept();
+        let (own, other) = (InstanceId::random(), InstanceId::random());
+        let mut desk = Desk::default();
+        register(&mut desk, &crate::http::tests::registry(), &audit, own);
+        for (from, user) in [(Some(own), "own"), (Some(other), "other"), (None, "older")] {
+            let order = Disconnect {
+                user: UserName::parse(user).unwrap(),
+                by: "key:ops".into(),
+                from,
+            };
+            desk.handle(ControlMessage {
+                kind: Disconnect::KIND.into(),
+                payload: order.to_payload(),
+                responder: None,
+            })
+            .await;
+        }
+        let users: Vec<_> = kept
+            .lines(2)
+            .iter()
+            .map(|line| line["what"]["user"].clone())
+            .collect();
+        assert_eq!(users, ["other", "older"]);
     }
 }

@@ -94,8 +94,9 @@ pub(crate) struct Revoked {
     /// When it ends by itself (RFC 3339).
     #[schema(example = "2026-11-23T20:25:50.736Z")]
     until: String,
-    /// Whether the bus has confirmed that it tells all instances. If not, since it is away or hangs, the revocation is in force on the
-    /// instance that was asked, and the others hear of it when the bus is back.
+    /// Whether the bus has confirmed that it has the message to all instances. If not, since it is away or hangs, the revocation is in force
+    /// on the instance that was asked, and the others hear of it when the bus is back. An instance whose own link to the bus is down hears
+    /// of it when that link is back, in any case.
     #[schema(example = true)]
     pub(super) told: bool,
     /// What it does not do, in words for people.
@@ -107,7 +108,7 @@ pub(crate) struct Revoked {
 /// A revocation that was lifted.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Lifted {
-    /// Whether the bus has confirmed that it tells all instances, as of a revocation that was made.
+    /// Whether the bus has confirmed that it has the message to all instances, as of a revocation that was made.
     #[schema(example = true)]
     told: bool,
 }

@@ -119,6 +119,13 @@ impl Fixture {
 
     /// The same with other bounds than the defaults of `[api]`.
     pub(crate) fn with(api: ApiConfig, config: &Config) -> Self {
+        let (fixture, revocations) = Self::unlearned(api, config);
+        revocations.is_known();
+        fixture
+    }
+
+    /// The same where no revocation comes into force, as with a disk that hangs.
+    pub(crate) fn unlearned(api: ApiConfig, config: &Config) -> (Self, Arc<Revocations>) {
         let bus = Arc::new(RecordingBus::default());
         let dyn_bus: Arc<dyn Bus> = Arc::clone(&bus) as Arc<dyn Bus>;
         let instance = Instance::new(&crate::instance::Config {
@@ -150,7 +157,6 @@ impl Fixture {
             keeper: Keeper::without_file(authenticator.revoked()),
             known: Box::new(Vec::new),
         }));
-        revocations.is_known();
         let (prefixes, mut findings) = (Prefixes::default(), Findings::default());
         let state = State {
             publisher,
@@ -170,7 +176,7 @@ impl Fixture {
             time_zone: jiff::tz::TimeZone::UTC,
             tap: crate::tap::Tap::new(1, 8),
             audit,
-            revocations,
+            revocations: revocations.clone(),
             list_destination: None,
         };
         let ws = Router::new().route(
@@ -178,14 +184,15 @@ impl Fixture {
             axum::routing::get(|| async { StatusCode::IM_A_TEAPOT }),
         );
         let Routers { main, admin } = router(state, config, ws);
-        Self {
+        let fixture = Self {
             bus,
             main,
             admin,
             phase,
             audited,
             _audit_guard: audit_guard,
-        }
+        };
+        (fixture, revocations)
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

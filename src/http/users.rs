@@ -9,6 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 use utoipa::{IntoParams, ToSchema};
 
 use super::api::Api;
@@ -21,11 +22,12 @@ use super::notifications::request::User;
 use super::refusals;
 use super::revocations::{Revoked, revoke_now};
 use super::senders::SentCounts;
-use crate::control::ask::tell;
+use crate::close_reason::CloseReason;
+use crate::control::ask::{confirmed, tell};
 use crate::control::sessions::{Disconnect, ListSessions, OfUser, Sessions, sessions_of};
 use crate::delivery::registry::SessionView;
 use crate::instance::{Instance, InstanceId};
-use crate::principal::UserName;
+use crate::principal::{Principal, UserName};
 use crate::telemetry::audit::event::What;
 
 /// Who is online.
@@ -146,7 +148,8 @@ const CONFIRM: Duration = Duration::from_secs(1);
 /// A user was disconnected.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Disconnected {
-    /// Whether the bus has confirmed that it tells all instances, of the revocation too. If not, sessions on other instances may be left.
+    /// Whether the bus has confirmed that it has the message to all instances, and the revocation too. If not, sessions on other instances
+    /// may be left. An instance whose own link to the bus is down does not receive it in any case, and a revocation only later.
     #[schema(example = true)]
     told: bool,
     /// With `?revoke=true`: what was revoked.
@@ -157,6 +160,8 @@ pub(crate) struct Disconnected {
 
 /// Disconnects a user everywhere (close code 4403). The user may log in again, with `?revoke=true` not by a token that was issued before.
 /// While the bus is away this is refused, but for `?revoke=true`, which holds on the instance that was asked, and later on the others.
+/// Whether its caller waits for the answer does not matter. With `outcome-unknown` the user is disconnected, and the revocation may come
+/// into force yet.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{user}/sessions",
@@ -184,29 +189,59 @@ pub(crate) async fn delete_sessions(
         .unwrap_or_default();
     let user = user_name(segment)?;
     deed.is(What::user(user.as_str()));
-    let revocation = match revoke {
-        true => Some(revoke_now(&api, &user, &caller).await?),
-        false => {
-            api.require_bus()?;
-            None
-        }
+    if !revoke {
+        api.require_bus()?;
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one request, bounded in time, which is awaited below: whoever hangs up stops nothing half-way"
+    )]
+    let disconnecting = tokio::spawn(disconnect(api, user, caller, revoke).in_current_span());
+    // An error means that it panicked, or that the runtime is shutting down.
+    let disconnected = disconnecting.await.unwrap_or(Err(ApiError::Internal))?;
+    Ok((StatusCode::ACCEPTED, Json(disconnected)))
+}
+
+/// Both halves, the revocation first: whoever comes back at once is to find it in force. There may be as many of these as
+/// revocations may wait, each for as long as the disk and the bus may take.
+async fn disconnect(
+    api: Arc<Api>,
+    user: UserName,
+    caller: Caller,
+    revoke: bool,
+) -> Result<Disconnected, ApiError> {
+    let state = &api.state;
+    let revoked = match revoke {
+        true => match revoke_now(&api, &user, &caller).await {
+            // It may come into force yet, and the sessions are to end in any case.
+            Err(ApiError::PerhapsKept) => Some(Err(ApiError::PerhapsKept)),
+            made => Some(Ok(made?)),
+        },
+        false => None,
     };
+    let gone = state.authenticator.revoked().clone();
+    let gone = Arc::new(move |who: &Principal| gone.refuses(who).is_some());
+    // These are told why they cannot come back.
+    state
+        .registry
+        .close_of_user(&user, gone, CloseReason::Revoked)
+        .await;
     let order = Disconnect {
         user,
         by: caller.to_string(),
+        from: Some(state.instance.id),
     };
-    let bus = &*api.state.bus;
-    let told = match tell(bus, &order).await {
-        Ok(()) => bus.flush(CONFIRM).await,
-        // What was revoked is out all the same, and nobody else is told to close sessions.
-        Err(_) if revocation.is_some() => {
-            order.obey(&api.state.registry, &api.state.audit).await;
-            false
-        }
-        Err(error) => return Err(ApiError::from_publish(error, None)),
-    };
-    let told = told && revocation.as_ref().is_none_or(|made| made.told);
-    Ok((StatusCode::ACCEPTED, Json(Disconnected { told, revocation })))
+    // Here it needs no bus.
+    let ((), told) = tokio::join!(
+        order.obey(&state.registry, &state.audit),
+        confirmed(&*state.bus, CONFIRM, tell(&*state.bus, &order)),
+    );
+    if let Err(error) = &told {
+        tracing::warn!(%error, "a user is disconnected here, and other instances may not have been told");
+    }
+    let revocation = revoked.transpose()?;
+    let told = told.is_ok() && revocation.as_ref().is_none_or(|made| made.told);
+    Ok(Disconnected { told, revocation })
 }
 
 fn gather(

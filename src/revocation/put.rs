@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::keep::{Job, QUEUE, Work, Written};
@@ -14,7 +13,7 @@ use super::wire::{List, Told};
 use super::{Compared, NotPut, Put, Revocations, event_of, what};
 use crate::auth::revoked::entry::Revocation;
 use crate::bus::PublishError;
-use crate::control::ask::tell;
+use crate::control::ask::{confirmed, tell};
 use crate::control::question::fit;
 use crate::limit::Limit;
 
@@ -124,21 +123,8 @@ impl Revocations {
 
     /// Tells everybody, in messages that the bus carries, and waits until it has them.
     async fn tell_all(&self, all: Vec<Revocation>) -> Put {
-        let told = async {
-            let before = self.parts.bus.stats();
-            self.publish_all(all).await?;
-            let has_them = self.parts.bus.flush(TELL).await;
-            let after = self.parts.bus.stats();
-            // What was on its way on a connection that is lost may be lost with it.
-            let is_same =
-                (before.reconnects, before.refused_publishes) == (after.reconnects, after.refused_publishes);
-            match has_them && is_same {
-                true => Ok(()),
-                false => Err(PublishError::Unknown),
-            }
-        };
-        let told = timeout(TELL, told).await;
-        if let Err(error) = told.unwrap_or(Err(PublishError::Unavailable)) {
+        let bus = &*self.parts.bus;
+        if let Err(error) = confirmed(bus, TELL, self.publish_all(all)).await {
             tracing::warn!(%error, "revocations are in force here, and the others hear of them when the bus takes them");
             self.untold.fetch_add(1, Ordering::AcqRel);
             return Put::Here;

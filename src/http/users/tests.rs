@@ -1,7 +1,13 @@
-//! Promise: what instances ask and tell each other about sessions survives the way, and nothing else is believed.
+//! Promises: what instances ask and tell each other about sessions survives the way, and nothing else is believed; who is
+//! disconnected is out here whatever the bus, the disk and the caller do.
+
+use axum::body::Body;
+use axum::http::Request;
 
 use super::*;
-use crate::http::tests::RecordingBus;
+use crate::http::Config;
+use crate::http::access::{Access, Config as ApiConfig};
+use crate::http::tests::{Fixture, RecordingBus};
 use crate::presence::InstanceView;
 
 fn instance(name: &str) -> InstanceView {
@@ -67,4 +73,68 @@ async fn sessions_of_all_instances_are_gathered_and_the_silent_are_named() {
     assert_eq!(got.silent, ["silent", "garbled"]);
     assert_eq!(got.truncated, ["answering"]);
     assert!(got.online);
+}
+
+fn order(query: &str) -> Request<Body> {
+    let path = format!("/api/v1/users/u/sessions{query}");
+    let request = Request::delete(path).header("authorization", "Bearer admin");
+    request.body(Body::empty()).unwrap()
+}
+
+/// What this instance has done of it.
+fn done(lines: &[serde_json::Value]) -> Vec<&serde_json::Value> {
+    let disconnected = lines.iter().filter(|line| line["event"] == "disconnect-user");
+    disconnected.filter(|line| line["outcome"] == "done").collect()
+}
+
+/// One line says that the key was used, one is of the request, and one of what was done.
+fn is_out_here(fixture: &Fixture) {
+    let lines = fixture.audited.lines(3);
+    let done = done(&lines);
+    assert!(done.len() == 1 && done[0]["what"]["user"] == "u", "{lines:?}");
+}
+
+fn hung() -> Fixture {
+    let api = ApiConfig {
+        access: Access::Keys,
+        ..ApiConfig::default()
+    };
+    Fixture::unlearned(api, &Config::default()).0
+}
+
+/// It waited for its own word to come back over the bus.
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_hangs_holds_up_no_end_of_sessions_here() {
+    for query in ["", "?revoke=true"] {
+        let fixture = Fixture::new(Access::Keys, &Config::default());
+        *fixture.bus.swallows.lock() = true;
+        let answer = fixture.send(order(query)).await;
+        let told = &answer.json()["told"];
+        assert_eq!((answer.status.as_u16(), told), (202, &false.into()), "{query}");
+        is_out_here(&fixture);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_holds_up_no_end_of_sessions() {
+    let fixture = hung();
+    let answer = fixture.send(order("?revoke=true")).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.text.contains("outcome-unknown"), "{}", answer.text);
+    is_out_here(&fixture);
+    let said = fixture.bus.said.lock();
+    assert!(
+        said.iter().any(|(kind, _)| kind == "sessions.disconnect"),
+        "{said:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_hangs_up_stops_nothing_half_way() {
+    let fixture = hung();
+    let asking = fixture.send(order("?revoke=true"));
+    let hung_up = tokio::time::timeout(Duration::from_millis(500), asking).await;
+    assert!(hung_up.is_err() && done(&fixture.audited.lines(0)).is_empty());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    is_out_here(&fixture);
 }
