@@ -142,7 +142,13 @@ fn read(config: &KeyConfig) -> Result<Key, (&'static str, String)> {
         Some(_) => Key::secret(kid, &bytes, algorithm),
         None => pem::public(&bytes).and_then(|material| Key::public(kid, material, algorithm)),
     };
-    key.map_err(|error: KeyError| (field, error.to_string()))
+    key.map_err(|error: KeyError| {
+        let words = match error {
+            KeyError::NoSecret(_) => format!("{error}: a public key belongs in public_key_file"),
+            _ => error.to_string(),
+        };
+        (field, words)
+    })
 }
 
 /// A file with a key or a secret, without the line's end.

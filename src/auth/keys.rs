@@ -9,6 +9,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
 use sha2::{Digest, Sha256};
 
 use super::token::crypto;
+use crate::setting::NoSecret;
 
 pub mod jwks;
 pub(super) mod pem;
@@ -52,6 +53,8 @@ pub enum KeyError {
     Algorithm,
     /// A secret of less than [`SECRET_MIN_BYTES`].
     Short,
+    /// Not a secret: others may know it.
+    NoSecret(NoSecret),
     /// It is not for signatures.
     Use,
 }
@@ -70,6 +73,7 @@ impl fmt::Display for KeyError {
             ),
             Self::Algorithm => f.write_str("the key is not for this algorithm"),
             Self::Short => write!(f, "expected a secret of at least {SECRET_MIN_BYTES} bytes"),
+            Self::NoSecret(found) => write!(f, "expected a secret of random bytes, found {found}"),
             Self::Use => f.write_str("the key is not for signatures"),
         }
     }
@@ -134,9 +138,7 @@ impl Key {
         secret: &[u8],
         algorithm: Option<Algorithm>,
     ) -> Result<Self, KeyError> {
-        if secret.len() < SECRET_MIN_BYTES {
-            return Err(KeyError::Short);
-        }
+        is_secret(secret)?;
         let decoding = DecodingKey::from_secret(secret).map_err(|_| KeyError::Malformed)?;
         let algorithm = algorithm.or(Some(Algorithm::HS256));
         Self::of(kid, AlgorithmFamily::Hmac.algorithms(), algorithm, decoding)
@@ -197,6 +199,18 @@ impl Key {
     /// For `jsonwebtoken`.
     pub(super) fn decoding(&self) -> &DecodingKey {
         &self.decoding
+    }
+}
+
+/// Whether tokens may be signed with `secret` by HS256 and its like: it is long enough, and nothing that others may know.
+///
+/// # Errors
+/// It is too short, or a key, a certificate or a key set.
+pub(super) fn is_secret(secret: &[u8]) -> Result<(), KeyError> {
+    match NoSecret::found(secret) {
+        Some(found) => Err(KeyError::NoSecret(found)),
+        None if secret.len() < SECRET_MIN_BYTES => Err(KeyError::Short),
+        None => Ok(()),
     }
 }
 

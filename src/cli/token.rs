@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigArgs;
 use crate::auth::issuers::{DEMO_AUDIENCE, DEMO_ISSUER, DEMO_SECRET, key_file};
+use crate::auth::keys::KeyError;
 use crate::auth::token::inspect::Report;
 use crate::auth::token::mint::SigningKey;
 use crate::setting::{HumanDuration, Secret};
@@ -114,9 +115,10 @@ pub struct KeysArgs {
 /// In words: a file, a claim or a duration that cannot be used.
 pub fn mint(args: &MintArgs) -> Result<String, String> {
     let key = match (&args.by.secret_file, &args.by.key_file) {
-        (Some(path), _) => {
-            SigningKey::secret(&key_file(path)?).map_err(|error| format!("{path}: {error}"))?
-        }
+        (Some(path), _) => SigningKey::secret(&key_file(path)?).map_err(|error| match error {
+            KeyError::NoSecret(_) => format!("{path}: {error}: a private key belongs in --key-file"),
+            _ => format!("{path}: {error}"),
+        })?,
         (None, Some(path)) => {
             SigningKey::pem(&key_file(path)?).map_err(|error| format!("{path}: {error}"))?
         }

@@ -59,6 +59,10 @@ const REFUSED: &[Case] = &[
     ("auth.cookie.name = 'a b'", None, "expected the name of a cookie"),
     ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']", None, "the key user_prefix is missing"),
     ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\n[[auth.issuers.keys]]\nsecret_file = '/nowhere'", None, "/nowhere: No such file"),
+    ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\n[[auth.issuers.keys]]\nsecret_file = 'DIR/public.pem'", None, "found a public key, which is no secret: a public key belongs in public_key_file"),
+    ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\n[[auth.issuers.keys]]\npublic_key_file = 'DIR/public.pem'\n[[auth.issuers.keys]]\nsecret_file = 'DIR/public.pem'", None, "auth.issuers[0].keys[1].secret_file"),
+    ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\n[[auth.issuers.keys]]\nsecret_file = 'DIR/private.pem'", None, "found a private key"),
+    ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\n[[auth.issuers.keys]]\nsecret_file = 'DIR/jwks.json'", None, "found JSON"),
     ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\njwks_uri = 'https://a/'\nca_file = '/nowhere'", None, "auth.issuers.ca_file"),
     ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'a:'\nclose_on_key_removal = true\n[[auth.issuers.keys]]\nsecret_file = '/dev/null'", None, "expected jwks_uri or discovery"),
     ("[[auth.issuers]]\nissuer = 'a'\naudience = ['a']\nuser_prefix = 'anonymous:'\njwks_uri = 'https://a/'", None, "the names of anonymous sessions"),
@@ -138,6 +142,10 @@ const REFUSED: &[Case] = &[
     ("bus.url = 'nats://127.0.0.1'\nbus.nkey = 's3cret'", None, "bus.nkey"),
     ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = '/nowhere'", None, "bus.control_key_file"),
     ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = 'DIR'", None, "bus.control_key_file"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.token_file = 'DIR/private.pem'", None, "bus.token_file"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = 'DIR/public.pem'", None, "the file holds PEM"),
+    ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = 'DIR/jwks.json'", None, "JSON or a public key"),
+    ("audit.names = 'hashed'\naudit.names_key = '-----BEGIN PUBLIC KEY-----'", None, "found a public key"),
     ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = 'DIR/empty'", None, "the file is empty"),
     ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = 'DIR/short'", None, "at least 32 characters"),
     ("bus.url = 'nats://127.0.0.1'\nbus.control_key_file = 'DIR/three'", None, "more lines"),
@@ -145,6 +153,12 @@ const REFUSED: &[Case] = &[
     ("bus.url = 'nats://127.0.0.1'\nbus.cert_file = '/nowhere'", None, "expected bus.key_file too"),
     ("bus.url = 'nats://127.0.0.1'\nbus.cert_file = '/nowhere'\nbus.key_file = '/nowhere'", None, "bus.cert_file"),
 ];
+
+/// A public key that `public_key_file` takes.
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+";
 
 /// What stands behind a damaged line was written after it.
 const TORN: &str = r#"{"herald":"revocations","version":1}
@@ -165,6 +179,12 @@ impl Folder {
         folder.write("keys.toml", &(key("1") + &key("2")));
         folder.write("newer", "{\"herald\":\"revocations\",\"version\":2}\n");
         folder.write("torn", TORN);
+        folder.write("public.pem", PUBLIC);
+        folder.write(
+            "private.pem",
+            "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n",
+        );
+        folder.write("jwks.json", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"s3cret\"}]}\n");
         folder.write("users.toml", "[[users]]\nname = 'a'\npassword = 's3cret'\n");
         folder
     }

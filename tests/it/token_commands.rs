@@ -95,8 +95,20 @@ async fn keys_are_shown_by_issuer() {
 
 #[tokio::test]
 async fn what_cannot_be_minted_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let private = folder.path().join("private.pem");
+    std::fs::write(
+        &private,
+        "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n",
+    )
+    .unwrap();
+    let private = private.to_str().unwrap();
     for (arguments, words) in [
-        (&["--demo"][..], "--user"),
+        (
+            &["--user", "a", "--secret-file", private][..],
+            "a private key belongs in --key-file",
+        ),
+        (&["--demo"], "--user"),
         (&["--user", "a"], "--secret-file"),
         (
             &["--user", "a", "--demo", "--secret-file", "x"],

@@ -76,7 +76,7 @@ pub fn parse(bytes: &[u8]) -> Result<KeySet, JwksError> {
 fn is_damaged(members: &Map<String, Value>, error: KeyError) -> bool {
     let is_text = |name: &str| members.get(name).is_none_or(Value::is_string);
     match error {
-        KeyError::Malformed | KeyError::Form(_) | KeyError::Short => true,
+        KeyError::Malformed | KeyError::Form(_) | KeyError::Short | KeyError::NoSecret(_) => true,
         KeyError::Kind => !(members.contains_key("kty") && is_text("kty") && is_text("crv")),
         KeyError::Use => !is_text("use") || members.get("key_ops").is_some_and(|list| !list.is_array()),
         KeyError::RsaBits | KeyError::Algorithm => false,

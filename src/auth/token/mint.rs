@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value};
 
 use super::crypto;
-use crate::auth::keys::{KeyError, SECRET_MIN_BYTES, pem};
+use crate::auth::keys::{KeyError, is_secret, pem};
 use crate::setting::Secret;
 
 /// What signs tokens. Never prints itself.
@@ -19,11 +19,9 @@ impl SigningKey {
     /// A secret, for HS256.
     ///
     /// # Errors
-    /// It is too short.
+    /// It is too short, or no secret.
     pub fn secret(secret: &[u8]) -> Result<Self, KeyError> {
-        if secret.len() < SECRET_MIN_BYTES {
-            return Err(KeyError::Short);
-        }
+        is_secret(secret)?;
         let key = EncodingKey::from_secret(secret).map_err(|_| KeyError::Malformed)?;
         Ok(Self {
             key,

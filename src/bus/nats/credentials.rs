@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::options::{ConnectError, read};
 use crate::bus::Config;
-use crate::setting::Secret;
+use crate::setting::{NoSecret, Secret};
 
 /// The one way that the settings name to prove who we are. The section's check lets no second one through.
 pub(super) enum Credentials {
@@ -55,6 +55,18 @@ impl Source {
             Self::File(setting, path) => Ok(read(setting, path)?.trim_end_matches(['\r', '\n']).to_owned()),
         }
     }
+
+    /// The same, of a password or token, which no file with a key or a certificate is: it would be sent to the server.
+    fn read_line(&self) -> Result<String, ConnectError> {
+        let text = self.read()?;
+        match NoSecret::found(text.as_bytes()) {
+            Some(found) if found.is_file() => Err(ConnectError::Content {
+                setting: self.setting(),
+                expected: "a password or a token, not a key or a certificate",
+            }),
+            _ => Ok(text),
+        }
+    }
 }
 
 impl Credentials {
@@ -96,9 +108,9 @@ impl Credentials {
             Self::Nobody => {}
             Self::User(user, password) => {
                 auth.username = Some(user.clone());
-                auth.password = Some(password.read()?);
+                auth.password = Some(password.read_line()?);
             }
-            Self::Token(token) => auth.token = Some(token.read()?),
+            Self::Token(token) => auth.token = Some(token.read_line()?),
             Self::NKey(seed) => {
                 let wrong = || ConnectError::Content {
                     setting: seed.setting(),

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::{ClientError, Login, ServerArgs};
-use crate::setting::Secret;
+use crate::setting::{NoSecret, Secret};
 
 /// The largest file with a secret.
 const FILE_MAX_BYTES: u64 = 64 << 10;
@@ -95,6 +95,11 @@ pub(super) fn read(path: &Path) -> Result<Secret, ClientError> {
     if secret.is_empty() || text.len() as u64 > FILE_MAX_BYTES {
         return Err(wrong(&"expected one secret of at most 64 KiB"));
     }
+    if let Some(found) = NoSecret::found(secret.as_bytes()).filter(|found| found.is_file()) {
+        return Err(wrong(&format_args!(
+            "expected a password, a token or an API key, found {found}"
+        )));
+    }
     Ok(Secret::new(secret))
 }
 
@@ -183,5 +188,11 @@ mod tests {
         assert!(read(&path).is_err());
         std::fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
         assert!(read(&path).is_err());
+        std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\nhush\n").unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("found a private key") && !error.contains("hush"),
+            "{error}"
+        );
     }
 }

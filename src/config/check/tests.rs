@@ -674,6 +674,10 @@ fn bounds_fit_each_other() {
             "[audit]\nnames = 'hashed'\nnames_key = 'short'",
             "audit.names_key",
         ),
+        (
+            "[audit]\nnames = 'hashed'\nnames_key = '-----BEGIN PUBLIC KEY-----'",
+            "audit.names_key",
+        ),
     ] {
         check(text, &[key]);
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::file::{self, Output};
-use crate::setting::{Findings, Secret};
+use crate::setting::{Findings, NoSecret, Secret};
 
 /// The shortest key for names.
 const KEY_MIN_BYTES: usize = 16;
@@ -62,6 +62,12 @@ impl Config {
                 "expected at least 16 bytes, the same on each instance: without a key whoever has a list of names finds \
                  them among the hashes",
             ),
+            Names::Hashed
+                if let Some(found) =
+                    self.names_key.as_ref().and_then(|key| NoSecret::found(key.expose().as_bytes())) =>
+            {
+                findings.error("audit.names_key", format!("expected a secret of random bytes, found {found}"));
+            }
             Names::Plain if self.names_key.is_some() => {
                 findings.warn("audit.names_key", "it is not used: audit.names is plain");
             }

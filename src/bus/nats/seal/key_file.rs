@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::mac::Key;
 use crate::bus::nats::options::{ConnectError, read};
+use crate::setting::NoSecret;
 
 /// The setting that names the file.
 pub(super) const SETTING: &str = "bus.control_key_file";
@@ -32,6 +33,11 @@ impl Keys {
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {
+        if NoSecret::found(text.as_bytes()).is_some() {
+            return Err(
+                "one or two random keys, a line each (openssl rand -hex 32), and the file holds PEM, JSON or a public key",
+            );
+        }
         let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
         let lines: Vec<&str> = lines.take(3).collect();
         match lines.as_slice() {
@@ -42,6 +48,12 @@ impl Keys {
             }
             [_, _] => {}
             _ => return Err("one or two keys, a line each, and the file has more lines"),
+        }
+        if lines
+            .iter()
+            .any(|line| NoSecret::found(line.as_bytes()).is_some())
+        {
+            return Err("random keys (openssl rand -hex 32), and a line is a public key or a JWK");
         }
         if lines.iter().any(|line| line.len() < KEY_MIN_BYTES) {
             return Err("keys of at least 32 characters (openssl rand -hex 32), and one is shorter");
@@ -108,6 +120,13 @@ mod tests {
             (format!("# {one}"), "blanks"),
             (format!(" {one}"), "blanks"),
             (format!("{one}ä"), "others"),
+            ("-----BEGIN PUBLIC KEY-----\nAAAA\n".into(), "PEM"),
+            (format!("{{\"kty\":\"oct\",\"k\":\"{one}\"}}"), "JSON"),
+            (format!("{one}\n{{\"kty\":\"oct\",\"k\":\"{one}\"}}"), "a line is"),
+            (
+                "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=".into(),
+                "public key",
+            ),
         ] {
             let error = Keys::parse(&text).map(drop).unwrap_err();
             assert!(
