@@ -13,10 +13,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::http::access::{Key, KeysFile};
-
-/// What begins every key, so that programs which look for leaked secrets find it.
-const PREFIX: &str = "herald_";
+use crate::http::access::{KEY_PREFIX, Key, KeysFile};
 
 /// What can be done with keys.
 #[derive(Debug, Subcommand)]
@@ -134,8 +131,8 @@ fn generate() -> Result<Zeroizing<String>, GetRandomFailed> {
     rustls::crypto::ring::default_provider()
         .secure_random
         .fill(&mut *bytes)?;
-    let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + 43));
-    text.push_str(PREFIX);
+    let mut text = Zeroizing::new(String::with_capacity(KEY_PREFIX.len() + 43));
+    text.push_str(KEY_PREFIX);
     BASE64_URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
     Ok(text)
 }
@@ -201,7 +198,7 @@ mod tests {
     #[test]
     fn an_entry_is_what_a_keys_file_takes() {
         let secret = generate().unwrap();
-        assert_eq!(secret.len(), PREFIX.len() + 43);
+        assert_eq!(secret.len(), KEY_PREFIX.len() + 43);
         assert_ne!(*secret, *generate().unwrap());
         let args = args("orders", |args| {
             args.destination = vec!["/queue/orders/**".into()];
@@ -218,7 +215,7 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("off"), "{text}");
-        assert!(!text.contains(&secret[PREFIX.len()..]), "{text}");
+        assert!(!text.contains(&secret[KEY_PREFIX.len()..]), "{text}");
     }
 
     #[test]

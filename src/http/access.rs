@@ -12,6 +12,9 @@ use crate::telemetry::audit::Audit;
 use crate::tls::identity::Names;
 use store::KeyStore;
 
+/// What begins every key that `herald api-key` makes, so that programs which look for leaked secrets find it. Nothing else begins so.
+pub(crate) const KEY_PREFIX: &str = "herald_";
+
 mod certificate;
 mod config;
 mod key;

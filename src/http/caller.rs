@@ -294,7 +294,8 @@ async fn granted(
                     false => Err(denied(caller, "key")),
                 }
             }
-            None if !open && authenticator.takes_tokens() => {
+            // A mistyped or withdrawn key is no token, whoever's tokens are taken.
+            None if !open && authenticator.takes_tokens() && !token.starts_with(access::KEY_PREFIX) => {
                 let credential = Credential::Token(Secret::new(token));
                 Box::pin(user(authenticator, &credential, &from, scope)).await
             }

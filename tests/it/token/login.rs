@@ -77,6 +77,14 @@ async fn a_token_is_a_callers_too() {
         wrong.header("WWW-Authenticate"),
         Some("Bearer realm=\"herald\", error=\"invalid_token\"")
     );
+    // What begins as an API key does is one, mistyped or withdrawn.
+    let mistyped = ask("herald_wrong".into()).await;
+    assert_eq!(
+        (mistyped.status, mistyped.header("WWW-Authenticate")),
+        (401, Some("Bearer realm=\"herald\""))
+    );
+    let text = mistyped.text();
+    assert!(text.contains("with a key of api.keys"), "{text}");
     let old = json!({"iat": 1_000_000_000, "exp": 1_000_000_600, "roles": ["boss"]});
     let old = ask(key.sign(&claims("boss", old))).await;
     assert_eq!(old.status, 401);
