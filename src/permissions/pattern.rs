@@ -153,6 +153,12 @@ impl Pattern {
         self.text.contains("{claim.")
     }
 
+    /// The names of its `{claim.NAME}`.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        let variables = self.text.split('/');
+        variables.filter_map(|segment| segment.strip_prefix("{claim.")?.strip_suffix('}'))
+    }
+
     /// Whether it has a `{user}` or a `{claim.NAME}`.
     pub(super) fn has_variables(&self) -> bool {
         self.text.contains('{')

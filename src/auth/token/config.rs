@@ -223,6 +223,11 @@ impl IssuerConfig {
         self.jwks_uri.is_some() || self.discovery
     }
 
+    /// Whether its tokens may give this attribute.
+    pub fn gives(&self, name: &str) -> bool {
+        self.attributes.iter().any(|text| attribute(text).0 == name)
+    }
+
     /// The address of its discovery document.
     pub fn discovery_uri(&self) -> String {
         let issuer = self.issuer.trim_end_matches('/');

@@ -12,6 +12,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     // Notes which destinations of keys mean nothing.
     let _ = Policy::new(&config.api, &config.destinations, findings);
     anonymous(config, findings);
+    claims_of_nobody(config, findings);
     if config.api.access == Access::Open {
         around_by_rest(config, findings);
     }
@@ -63,6 +64,46 @@ fn anonymous(config: &Config, findings: &mut Findings) {
             "auth.anonymous.enabled",
             "an anonymous session may do nothing: no rule in permissions.subscribe or permissions.send has anonymous = true",
         );
+    }
+}
+
+/// A rule that asks for an attribute that nobody can have lets in nobody: most often its name is mistyped. What the users' file and
+/// a backend give is not known here.
+fn claims_of_nobody(config: &Config, findings: &mut Findings) {
+    let auth = &config.auth;
+    let gives_others = auth.users_file.is_some() || auth.callout.target.is_some();
+    if gives_others || (auth.users.is_empty() && auth.issuers.is_empty()) {
+        return;
+    }
+    let is_given = |name: &str| {
+        auth.users
+            .iter()
+            .any(|user| !user.attributes.get(name).is_empty())
+            || auth.issuers.iter().any(|issuer| issuer.gives(name))
+    };
+    let permissions = &config.permissions;
+    for (list, rules) in [
+        ("subscribe", &permissions.subscribe),
+        ("send", &permissions.send),
+        ("publish", &permissions.publish),
+    ] {
+        for (index, rule) in rules.iter().enumerate() {
+            let asked = [
+                ("destination", rule.destination.claims().collect::<Vec<_>>()),
+                ("claims", rule.claims.iter().map(|(name, _)| name).collect()),
+            ];
+            for (field, names) in asked {
+                for name in names.into_iter().filter(|name| !is_given(name)) {
+                    findings.warn(
+                        format!("permissions.{list}[{index}].{field}"),
+                        format!(
+                            "this rule lets in nobody: nobody has the attribute {name:?}, for no issuer in auth.issuers has it in \
+                             attributes and no user in auth.users has it"
+                        ),
+                    );
+                }
+            }
+        }
     }
 }
 

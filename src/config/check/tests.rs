@@ -47,6 +47,43 @@ fn taken(key: &str, values: &[&str]) {
     }
 }
 
+/// A rule for an attribute that nobody can have lets in nobody: most often it is mistyped.
+#[test]
+fn rules_ask_for_attributes_that_somebody_can_have() {
+    let issuer = "[[auth.issuers]]\nissuer = 'https://a/'\naudience = ['a']\nuser_prefix = 'a:'\njwks_uri = 'https://a/'\n\
+                  attributes = ['tenant', 'plan=https://a/plan']\n";
+    let rule = |destination: &str, more: &str| {
+        format!("[[permissions.subscribe]]\ndestination = '{destination}'\n{more}\n")
+    };
+    let typo = rule("/queue/{claim.tennant}/**", "");
+    warns(
+        &format!("{typo}{issuer}"),
+        false,
+        &["permissions.subscribe[0].destination"],
+    );
+    let claims = rule("/queue/x", "claims = { plan = ['a'], region = ['b'] }");
+    warns(
+        &format!("{claims}{issuer}"),
+        false,
+        &["permissions.subscribe[0].claims"],
+    );
+    for text in [
+        format!("{}{issuer}", rule("/queue/{claim.tenant}/{claim.plan}", "")),
+        format!("[auth]\nusers_file = '/nowhere'\n{typo}{issuer}"),
+        format!("[auth]\norder = ['token', 'callout']\n{typo}{issuer}[auth.callout]\ntarget = 'https://a/'\nuser_prefix = 'b:'\n"),
+    ] {
+        let (errors, warnings) = found(&text, false);
+        let meant: Vec<_> = warnings
+            .iter()
+            .filter(|key| key.starts_with("permissions"))
+            .collect();
+        assert!(
+            errors.is_empty() && meant.is_empty(),
+            "{text}: {errors:?} {meant:?}"
+        );
+    }
+}
+
 /// Everybody knows the demo's passwords: whoever exposes it must say so.
 #[test]
 fn the_demo_is_for_loopback_alone() {
