@@ -192,7 +192,8 @@ impl Revocations {
         let unkept = !self.parts.keeper.has_all();
         let unkept = unkept.then_some("auth.revoked_file lacks revocations: the log says why");
         let untold = self.has_untold();
-        let untold = untold.then_some("other instances were not told of revocations that were made here yet");
+        let untold =
+            untold.then_some("other instances have not been told yet of revocations that were made here");
         let hangs = self.parts.keeper.hangs();
         let hangs = hangs.then_some("the disk of auth.revoked_file does not answer: operators cannot revoke");
         lacks.into_iter().chain(unkept).chain(hangs).chain(untold)

@@ -80,7 +80,7 @@ fn join(prefix: &str, name: &str) -> String {
 /// What is allowed, looks right, and costs something that operators should know.
 pub fn notes(config: &Config) -> Vec<&'static str> {
     let forgets = !config.auth.issuers.is_empty() && config.auth.revoked_file.is_none();
-    let forgotten = "auth.revoked_file is not set: revocations are in memory, and the end of all instances at once forgets them";
+    let forgotten = "auth.revoked_file is not set: revocations are only in memory; they are lost if all instances stop at the same time";
     forgets.then_some(forgotten).into_iter().collect()
 }
 

@@ -247,7 +247,7 @@ fn write_decision(text: &mut String, decision: &Decision, indent: &str) {
             .as_ref()
             .map(|name| format!(" ({name})"))
             .unwrap_or_default();
-        let fits = if rule.fits { "fits" } else { "does not fit" };
+        let fits = if rule.fits { "matches" } else { "does not match" };
         let _ = writeln!(text, "{indent}{}{name} {} {fits}", rule.rule, rule.destination);
         for condition in &rule.conditions {
             let mark = if condition.holds { "✓" } else { "✗" };
@@ -306,8 +306,8 @@ mod tests {
         };
         assert_eq!(
             render(&decision),
-            "permissions.subscribe[0] /queue/{user} does not fit\n\
-             permissions.subscribe[1] (own) /queue/{user} fits\n  ✓ a\n  ✗ b\n\
+            "permissions.subscribe[0] /queue/{user} does not match\n\
+             permissions.subscribe[1] (own) /queue/{user} matches\n  ✓ a\n  ✗ b\n\
              SUBSCRIBE /queue/bob: refused (permissions.subscribe[1])\n"
         );
         let sent = Decision {

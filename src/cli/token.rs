@@ -186,6 +186,30 @@ pub fn read(file: Option<&Path>) -> Result<Secret, String> {
     read.map(|_| Secret::new(text.trim()))
 }
 
+/// What must hold so that a token is not refused for `reason`.
+fn condition(reason: &str) -> &str {
+    match reason {
+        "malformed" => "well-formed",
+        "expired" => "not expired",
+        "not_yet" => "already valid",
+        "unknown_key" => "key known",
+        "revoked" => "not revoked",
+        "blocked" => "user not blocked",
+        other => other,
+    }
+}
+
+/// A moment in Unix seconds, as a date too.
+fn moment(seconds: u64) -> String {
+    let date = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    match date {
+        Some(date) => format!("{date} ({seconds} in Unix seconds, leeway included)"),
+        None => format!("{seconds} (Unix seconds, leeway included)"),
+    }
+}
+
 /// A report as text: the parts that can be read, each check with ✓ or its reason, and whom the token proves.
 pub fn render(report: &Report) -> String {
     let mut text = String::new();
@@ -195,13 +219,15 @@ pub fn render(report: &Report) -> String {
             let _ = writeln!(text, "{name} {}", Value::Object(part.clone()));
         }
     }
-    for (check, outcome) in &report.checks {
-        let mark = match outcome {
-            Some(true) => "✓",
-            Some(false) => "✗",
-            None => "-",
+    for (reason, outcome) in &report.checks {
+        let check = condition(reason);
+        let _ = match outcome {
+            Some(true) => writeln!(text, "✓ {check}"),
+            // The reason, where it has another name, as it is in the metric.
+            Some(false) if check != *reason => writeln!(text, "✗ {check} ({reason})"),
+            Some(false) => writeln!(text, "✗ {check}"),
+            None => writeln!(text, "- {check}: not checked"),
         };
-        let _ = writeln!(text, "{mark} {check}");
     }
     match &report.outcome {
         Ok(verified) => {
@@ -211,11 +237,7 @@ pub fn render(report: &Report) -> String {
             let _ = writeln!(text, "  roles {}", roles.join(" "));
             let attributes = serde_json::to_string(&verified.attributes).unwrap_or_default();
             let _ = writeln!(text, "  attributes {attributes}");
-            let _ = writeln!(
-                text,
-                "  ends at {} (Unix seconds, leeway included)",
-                verified.ends_ms / 1_000
-            );
+            let _ = writeln!(text, "  ends at {}", moment(verified.ends_ms / 1_000));
         }
         Err(words) => {
             let _ = writeln!(text, "refused: {words}");
@@ -227,6 +249,31 @@ pub fn render(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_says_what_holds_and_an_end_is_a_date() {
+        let report = Report {
+            header: None,
+            claims: None,
+            checks: vec![
+                ("malformed", Some(true)),
+                ("issuer", Some(false)),
+                ("expired", Some(false)),
+                ("revoked", None),
+            ],
+            outcome: Err("why".into()),
+        };
+        assert_eq!(
+            render(&report),
+            "✓ well-formed\n✗ issuer\n✗ not expired (expired)\n- not revoked: not checked\nrefused: why\n"
+        );
+        assert!(
+            moment(1_795_984_503).starts_with("2026-11-29T20:35:03Z (1795984503 in"),
+            "{}",
+            moment(1_795_984_503)
+        );
+        assert!(moment(u64::MAX).starts_with("18446744073709551615 ("));
+    }
 
     #[test]
     fn claims_are_texts_numbers_and_lists() {

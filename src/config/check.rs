@@ -56,7 +56,7 @@ impl Config {
         if nobody && !demo {
             findings.warn(
                 "auth.users_file",
-                "nobody can log in: none of this, auth.users and auth.issuers is set",
+                "nobody can log in: this, auth.users and auth.issuers are all unset",
             );
         }
         if demo && !self.demo.exposed && !self.http.listen.ip().is_loopback() {

@@ -280,8 +280,8 @@ impl ApiError {
                     .into()
             }
             Self::CrossSite => {
-                "this request may only come from pages of the host itself, as Host names it, or of http.origins; without \
-                 Sec-Fetch-Site, as over plain HTTP, * does not count there"
+                "this request is accepted only from pages of this host (as in Host) or of an origin in http.origins; if the browser \
+                 sends no Sec-Fetch-Site, as over plain HTTP, a * in http.origins does not permit it"
                     .into()
             }
             Self::MethodNotAllowed => "this path has other methods, see Allow".into(),

@@ -36,25 +36,31 @@ impl Paths {
             return Self::without_slash();
         }
         if has(&self.elsewhere, trimmed) {
-            let detail = format!("no such path on this port: it stands on {}", self.other);
+            let detail = format!("no such path on this port: it is on {}", self.other);
             return ApiError::NotFound(detail);
         }
         let base = &self.base;
         if has(&self.here, trimmed) {
-            return ApiError::NotFound(format!("no such path: it stands below {base} (http.base_path)"));
+            return ApiError::NotFound(format!("no such path: it is below {base} (http.base_path)"));
         }
         let single = single_slashes(path);
         let below = single.strip_prefix(base.as_str()).unwrap_or(&single);
         let trimmed = below.trim_end_matches('/');
         ApiError::NotFound(match has(&self.here, trimmed) || has(&self.elsewhere, trimmed) {
-            true => "no such path: it has a slash too many, // where / stands".into(),
-            false => format!("no such path; {base}/api/openapi.json lists them"),
+            true => "no such path: it has // where / is expected".into(),
+            false => match nearly(&self.here, path.strip_prefix(base.as_str()).unwrap_or(path)) {
+                Some(meant) => format!(
+                    "no such path; did you mean {base}{}? {base}/api/openapi.json lists all paths",
+                    meant.replace("{*", "{")
+                ),
+                None => format!("no such path; {base}/api/openapi.json lists them"),
+            },
         })
     }
 
     /// The answer for a route's path with a slash behind it.
     pub(crate) fn without_slash() -> ApiError {
-        ApiError::NotFound("no such path: it stands without the slash at its end".into())
+        ApiError::NotFound("no such path: remove the slash at its end".into())
     }
 }
 
@@ -67,6 +73,42 @@ fn single_slashes(path: &str) -> String {
         }
     }
     single
+}
+
+/// The longest segment that may be a slip of the pen.
+const SLIP_MAX_BYTES: usize = 32;
+
+/// Of `patterns` the one that would take `path` but for slips in its words.
+fn nearly<'a>(patterns: &'a [String], path: &str) -> Option<&'a str> {
+    let slipped = patterns
+        .iter()
+        .filter_map(|pattern| Some((slips(pattern, path)?, pattern.as_str())));
+    slipped
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, pattern)| pattern)
+}
+
+/// How many slips make a path of `pattern` to `path`, if at most a third of each word.
+fn slips(pattern: &str, path: &str) -> Option<usize> {
+    let mut given = path.trim_end_matches('/').split('/');
+    let mut slips = 0;
+    for wanted in pattern.split('/') {
+        let segment = given.next()?;
+        match wanted.strip_prefix('{') {
+            Some(_) if segment.is_empty() => return None,
+            Some(name) if name.starts_with('*') => return Some(slips),
+            Some(_) => {}
+            None if segment.len() > SLIP_MAX_BYTES => return None,
+            None => {
+                let distance = strsim::damerau_levenshtein(wanted, segment);
+                if distance * 3 > wanted.len() {
+                    return None;
+                }
+                slips += distance;
+            }
+        }
+    }
+    given.next().is_none().then_some(slips)
 }
 
 /// Whether the router's `pattern` takes `path`.
@@ -100,6 +142,31 @@ mod tests {
             ("a///b", "a/b"),
         ] {
             assert_eq!(single_slashes(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_finds_the_path_that_was_meant() {
+        let patterns = [
+            "/api/v1/notifications",
+            "/api/v1/users/{user}",
+            "/api/v1/users/{user}/{*destination}",
+        ]
+        .map(str::to_owned);
+        for (path, expected) in [
+            ("/api/v1/notification", Some("/api/v1/notifications")),
+            ("/api/v1/Notifications/", Some("/api/v1/notifications")),
+            ("/api/v1/user/x", Some("/api/v1/users/{user}")),
+            (
+                "/api/v1/user/x/queue/a",
+                Some("/api/v1/users/{user}/{*destination}"),
+            ),
+            ("/api/v2/notifications", None),
+            ("/wp-login.php", None),
+            ("/api/v1/messages", None),
+            (&format!("/api/v1/{}", "n".repeat(10_000)), None),
+        ] {
+            assert_eq!(nearly(&patterns, path), expected, "{path}");
         }
     }
 

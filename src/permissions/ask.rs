@@ -204,7 +204,7 @@ impl<'a> Ask<'a> {
             (Action::Subscribe, Self::User(..)) => Err(Fixed::permitted("it is the user's own")),
             (Action::Send, Self::User(_, path)) => Ok((Kind::User, path)),
             (Action::Send, Self::Application(path)) => Ok((Kind::Application, path)),
-            (_, Self::Application(_)) => Err(Fixed::refused("an application destination takes SEND only")),
+            (_, Self::Application(_)) => Err(Fixed::refused("an application destination accepts only SEND")),
         }
     }
 }

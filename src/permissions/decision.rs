@@ -219,7 +219,11 @@ fn compared(condition: &Condition<'_>, who: Who<'_>, path: &Path) -> String {
         Condition::LoggedIn => format!("the user has logged in: {}", name(who)),
         Condition::Roles(roles) => {
             let wanted = roles.iter().map(|role| role.as_str());
-            format!("one of the roles {} is held: {}", list(wanted), list(who.roles()))
+            format!(
+                "needs one of the roles {}; has {}",
+                list(wanted),
+                list(who.roles())
+            )
         }
         Condition::Users(users) => {
             let wanted = users.iter().map(|user| user.as_str());

@@ -68,7 +68,7 @@ fn without_rules_the_defaults_hold() {
     check(
         "SUBSCRIBE",
         "/chat/x",
-        Err("an application destination takes SEND only"),
+        Err("an application destination accepts only SEND"),
     );
     check("SEND", "/chat/message", Ok(()));
     check("SEND", "/app/x", Ok(()));

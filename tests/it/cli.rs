@@ -665,7 +665,7 @@ async fn a_permission_is_explained_without_an_instance() {
     assert_eq!(refused.code, FAILURE, "{refused:?}");
     assert_eq!(
         refused.out,
-        "permissions.subscribe[0] (own) /queue/of/{user} fits\n  ✗ segment 3 (\"test2\") is the user: \"test1\"\n\
+        "permissions.subscribe[0] (own) /queue/of/{user} matches\n  ✗ segment 3 (\"test2\") is the user: \"test1\"\n\
          SUBSCRIBE /queue/of/test2: refused (permissions.subscribe[0])\n"
     );
     let permitted = explain("--user test1 --subscribe /queue/of/test1 --json")

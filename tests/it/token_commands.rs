@@ -61,17 +61,18 @@ async fn a_token_is_explained_check_by_check() {
     let (code, text) = inspect(&token, &["--demo", "--at", "1000000000"]).await;
     assert_eq!(code, Some(1), "{text}");
     assert!(
-        text.contains("✗ not_yet\n- lifetime") && text.contains("is a clock wrong?"),
+        text.contains("✗ already valid (not_yet)\n- lifetime: not checked")
+            && text.contains("is a clock wrong?"),
         "{text}"
     );
     let (code, text) = inspect(&token, &["--demo", "--at", "4000000000"]).await;
     assert!(
-        code == Some(1) && text.contains("✗ expired") && text.contains("✓ signature"),
+        code == Some(1) && text.contains("✗ not expired (expired)") && text.contains("✓ signature"),
         "{text}"
     );
     let (code, text) = inspect("nonsense", &["--demo"]).await;
     assert!(
-        code == Some(1) && text.contains("✗ malformed\n- algorithm"),
+        code == Some(1) && text.contains("✗ well-formed (malformed)\n- algorithm: not checked"),
         "{text}"
     );
     // Without an issuer nothing is taken.

@@ -41,7 +41,7 @@ pub(super) fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Str
             let detail = problem.detail.or(problem.title).unwrap_or_default();
             let at = problem.pointer.filter(|at| !at.is_empty());
             let at = at.map_or(String::new(), |at| format!(" (at {at})"));
-            write!(words, ": {detail}{at}")
+            write!(words, ": {}{at}", in_options(&detail))
         }
         None if is_herald_s => Ok(()),
         None => write!(words, ": {}", not_herald_s(status)),
@@ -53,7 +53,10 @@ pub(super) fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Str
     }
     if is_herald_s {
         let more = match () {
-            () if words.contains("it stands on http.admin_listen") => ADMIN_URL,
+            () if words.contains("on http.admin_listen") => ADMIN_URL,
+            () if status == StatusCode::FORBIDDEN && words.contains("publishing there is not permitted") => {
+                NOT_THERE
+            }
             // A path that is there, and what it names is not.
             () if status == StatusCode::NOT_FOUND && !words.contains("no such path") => "",
             () => advice(status, &kind),
@@ -65,6 +68,25 @@ pub(super) fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Str
 
 /// What to do about a route that is on the other port, as Herald says in its words.
 const ADMIN_URL: &str = ". Name that address by --admin-url, or store it: herald context add --admin-url";
+
+/// What to do about a destination that the caller may not publish to, whatever its scopes and roles.
+const NOT_THERE: &str = ". Ask for a key with this destination, or for a rule that permits it; herald explain permission --publish says \
+                         which rule decides";
+
+/// What Herald calls by REST's names, and the options of commands for it.
+const OPTIONS: [(&str, &str); 2] = [
+    (
+        "POST /api/v1/users/{user}/queue/orders names one",
+        "--user NAME names one",
+    ),
+    ("\"block\": true", "--block"),
+];
+
+/// Herald's words with the options of commands in the place of REST's names.
+pub(super) fn in_options(words: &str) -> String {
+    let replace = |words: String, (of_rest, option): &(&str, &str)| words.replace(of_rest, option);
+    OPTIONS.iter().fold(words.to_owned(), replace)
+}
 
 /// What such an answer means whose body is no problem.
 fn not_herald_s(status: StatusCode) -> &'static str {
@@ -136,8 +158,8 @@ mod tests {
         check(
             404,
             None,
-            r#"{"type":"urn:herald:problem:not-found","detail":"no such path on this port: it stands on http.admin_listen"}"#,
-            "404 Not Found (not-found): no such path on this port: it stands on http.admin_listen. Name that address by --admin-url, \
+            r#"{"type":"urn:herald:problem:not-found","detail":"no such path on this port: it is on http.admin_listen"}"#,
+            "404 Not Found (not-found): no such path on this port: it is on http.admin_listen. Name that address by --admin-url, \
              or store it: herald context add --admin-url",
         );
         check(
@@ -160,6 +182,25 @@ mod tests {
             "503 Service Unavailable: the answer is not Herald's but that of a proxy or balancer in front of it: is an instance ready \
              (herald health)?",
         );
+    }
+
+    #[test]
+    fn a_destination_is_no_matter_of_scopes_and_options_have_their_own_names() {
+        check(
+            403,
+            None,
+            r#"{"type":"urn:herald:problem:forbidden","detail":"publishing there is not permitted: it is not among the destinations of the key"}"#,
+            &format!(
+                "403 Forbidden (forbidden): publishing there is not permitted: it is not among the destinations of the key{NOT_THERE}"
+            ),
+        );
+        check(
+            400,
+            None,
+            r#"{"type":"urn:herald:problem:bad-request","detail":"no: POST /api/v1/users/{user}/queue/orders names one"}"#,
+            "400 Bad Request (bad-request): no: --user NAME names one",
+        );
+        assert_eq!(in_options("only \"block\": true does"), "only --block does");
     }
 
     /// Every reason of a 503 or 507 (`http::error`) comes with what to do.

@@ -7,6 +7,7 @@ use clap::Args;
 use http::{HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 
+use super::refusal::in_options;
 use super::rest::{Rest, segment};
 use super::{ClientError, Server, ServerArgs, paint};
 use crate::setting::HumanDuration;
@@ -166,7 +167,10 @@ pub async fn run(args: RevokeArgs) -> Result<(), ClientError> {
         paint::notice(paint::DIM, UNTOLD);
     }
     if let Some(note) = &made.note {
-        paint::notice(paint::DIM, &format!("note: {}", paint::one_line(note)));
+        paint::notice(
+            paint::DIM,
+            &format!("note: {}", paint::one_line(&in_options(note))),
+        );
     }
     if args.json {
         return Ok(paint::json_line(&made)?);

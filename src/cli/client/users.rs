@@ -84,6 +84,14 @@ pub async fn run(args: UsersArgs) -> Result<(), ClientError> {
     Ok(())
 }
 
+/// Of whom nobody who answered has a session; whether some did not answer.
+fn absent(some_are_silent: bool) -> &'static str {
+    match some_are_silent {
+        true => "is not online on the instances that answered",
+        false => "is not online",
+    }
+}
+
 fn show(found: &UserSessions) -> std::io::Result<()> {
     for (names, what) in [
         (&found.silent, "did not answer in time"),
@@ -94,7 +102,10 @@ fn show(found: &UserSessions) -> std::io::Result<()> {
         }
     }
     if !found.online {
-        paint::notice(paint::DIM, &format!("{} is not online", found.user));
+        paint::notice(
+            paint::DIM,
+            &format!("{} {}", found.user, absent(!found.silent.is_empty())),
+        );
         return Ok(());
     }
     let rows: Vec<_> = found
@@ -118,4 +129,15 @@ fn show(found: &UserSessions) -> std::io::Result<()> {
         &["INSTANCE", "SINCE", "ADDRESS", "SENT", "SESSION", "SUBSCRIPTIONS"],
         &rows,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_be_on_a_silent_instance_is_not_called_offline() {
+        assert_eq!(absent(false), "is not online");
+        assert!(absent(true).contains("on the instances that answered"));
+    }
 }

@@ -49,7 +49,7 @@ fn judge_stream(stream: &ProbedStream, config: &Config) -> Line {
                 NAME,
                 format!("{name} cannot be asked: {words}"),
                 format!(
-                    "an instance does not get ready without: is JetStream on, has it a leader, may this user ask ({PERMISSIONS})"
+                    "without it, an instance does not become ready. Is JetStream on, does it have a leader, and may this user ask ({PERMISSIONS})?"
                 ),
             );
         }

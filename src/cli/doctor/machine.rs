@@ -33,7 +33,7 @@ fn port(key: &'static str, address: SocketAddr) -> Line {
             "port",
             format!("{address} is in use ({key})"),
             format!(
-                "end what listens there (ss -ltnp), or set {key}; a Herald that runs already is one, too"
+                "end what listens there (ss -ltnp), or set {key}; it may be a Herald that is already running"
             ),
         ),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Line::fail(

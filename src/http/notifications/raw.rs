@@ -267,7 +267,7 @@ fn agreed(
             }
         }
         (None, None) => Err(ApiError::BadRequest(
-            "the destination is missing: it stands behind this path, or in ?destination=".into(),
+            "the destination is missing: append it to this path, or name it in ?destination=".into(),
         )),
     }
 }

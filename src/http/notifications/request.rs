@@ -257,7 +257,7 @@ fn users(
     match (user, users) {
         (None, None) => Ok(None),
         (Some(User(user)), None) => Ok(Some(vec![user])),
-        (Some(_), Some(_)) => invalid("must not stand beside user".into()),
+        (Some(_), Some(_)) => invalid("must not be given together with user".into()),
         (None, Some(users)) if users.more || users.kept.is_empty() => {
             invalid(format!("must name 1 to {USERS_MAX} users"))
         }

@@ -16,13 +16,13 @@ pub(super) fn note(users: &Authenticator, whom: &Whom) -> Option<String> {
     if users.known(user.as_str()).is_some() {
         return is_of_tokens.then(|| {
             format!(
-                "this shuts out tokens alone: {user} logs in by a password here, which takes \"block\": true"
+                "this revokes tokens only, and {user} logs in by a password here: to keep them out, use \"block\": true"
             )
         });
     }
     if is_of_tokens && !users.takes_tokens() {
         return Some(
-            "this shuts out tokens alone, and this instance takes none (auth.issuers): whoever else is let in takes \"block\": true".into(),
+            "this revokes tokens only, and this instance accepts none (auth.issuers): to keep anybody else out, use \"block\": true".into(),
         );
     }
     let prefixes: Vec<_> = users.prefixes(issuer).collect();

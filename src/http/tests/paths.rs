@@ -227,7 +227,7 @@ async fn no_route_stands_with_a_slash_at_its_end() {
             assert_eq!(answer.status, 404, "{method} {path}");
             assert_eq!(
                 answer.json()["detail"],
-                "no such path: it stands without the slash at its end",
+                "no such path: remove the slash at its end",
                 "{method} {path}"
             );
         }
@@ -255,7 +255,7 @@ async fn a_slash_too_many_and_a_base_path_too_few_are_said() {
                 assert_eq!(answer.status, 404, "{method} {uri}");
                 assert_eq!(
                     answer.json()["detail"],
-                    "no such path: it has a slash too many, // where / stands",
+                    "no such path: it has // where / is expected",
                     "{method} {uri}"
                 );
             }
@@ -264,7 +264,7 @@ async fn a_slash_too_many_and_a_base_path_too_few_are_said() {
                 assert_eq!(answer.status, 404, "{method} {path}");
                 assert_eq!(
                     answer.json()["detail"],
-                    "no such path: it stands below /backend (http.base_path)",
+                    "no such path: it is below /backend (http.base_path)",
                     "{method} {path}"
                 );
             }
@@ -326,7 +326,7 @@ async fn what_stands_on_the_other_port_is_said_to() {
             assert_eq!(answer.status, 404, "{method} {uri}");
             assert_eq!(
                 answer.json()["detail"],
-                format!("no such path on this port: it stands on {other}"),
+                format!("no such path on this port: it is on {other}"),
                 "{method} {uri}"
             );
         }

@@ -58,7 +58,7 @@ impl Session {
         let Destination::Target(target) = destination else {
             return Err(Refusal::new(
                 CloseReason::Forbidden,
-                format!("SUBSCRIBE: {text} is an application destination, which takes SEND only"),
+                format!("SUBSCRIBE: {text} is an application destination, which accepts only SEND"),
             ));
         };
         if self.subscriptions.len() >= rules.limits.subscriptions {

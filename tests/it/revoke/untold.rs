@@ -9,7 +9,7 @@ use crate::support::cluster::{ADMIN, Cluster, admin, until};
 use crate::support::cluster_client::Browser;
 use crate::support::process::{Answer, Herald};
 
-const UNTOLD: &str = "were not told of revocations";
+const UNTOLD: &str = "of revocations that were made here";
 
 async fn block(herald: &Herald, user: &str) -> Answer {
     let json = ("Content-Type", "application/json");

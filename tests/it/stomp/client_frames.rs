@@ -162,7 +162,7 @@ async fn s5_a_subscribe_that_fails_is_an_error_and_two_ids_are_two_messages() {
     for (destination, words) in [
         (
             "/chat/message",
-            "SUBSCRIBE to /chat/message is not permitted: an application destination takes SEND only",
+            "SUBSCRIBE to /chat/message is not permitted: an application destination accepts only SEND",
         ),
         (
             "/nowhere",
