@@ -266,7 +266,7 @@ async fn granted(
 ) -> Result<Caller, Denied> {
     let denied = |caller, what| Denied {
         error: ApiError::Forbidden(format!(
-            "this takes the scope {}, which the {what} does not have",
+            "this requires the scope {}, which the {what} does not have",
             scope.map_or("", Scope::name)
         )),
         caller: Some(caller),
@@ -337,7 +337,7 @@ async fn user(
                 None => Ok(Caller::User(principal)),
                 Some(scope) => Err(Denied {
                     error: ApiError::Forbidden(format!(
-                        "this takes {}, which the user does not have",
+                        "this requires {}, which the user does not have",
                         scope.roles()
                     )),
                     caller: Some(Caller::User(principal)),

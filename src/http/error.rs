@@ -261,7 +261,7 @@ impl ApiError {
                     .into()
             }
             Self::Unauthenticated(Some(scope)) => format!(
-                "credentials are missing or wrong; this takes the scope {}: \"Authorization: Bearer KEY\" with a key of api.keys that has it, \
+                "credentials are missing or wrong; this requires the scope {}: \"Authorization: Bearer KEY\" with a key of api.keys that has it, \
                  or \"Authorization: Basic …\" or a Bearer token of a user with {}",
                 scope.name(),
                 scope.roles()

@@ -188,21 +188,18 @@ impl fmt::Display for Condition<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Roles([]) | Self::Users([]) => f.write_str("nobody may"),
-            Self::LoggedIn => f.write_str("takes a user who has logged in"),
+            Self::LoggedIn => f.write_str("requires a user who has logged in"),
             Self::Roles(roles) => {
-                f.write_str("takes ")?;
+                f.write_str("requires ")?;
                 one_of(f, roles)
             }
             Self::Users(_) => f.write_str("is for other users"),
-            Self::Claim(name, _) => write!(f, "takes another value of claim {name}"),
-            Self::OwnName(_) => f.write_str("takes your own user name in the place of {user}"),
+            Self::Claim(name, _) => write!(f, "requires another value of claim {name}"),
+            Self::OwnName(_) => f.write_str("requires your own user name for {user}"),
             Self::OwnClaim(_, name) => {
-                write!(
-                    f,
-                    "takes a value of your claim {name} in the place of {{claim.{name}}}"
-                )
+                write!(f, "requires a value of your claim {name} for {{claim.{name}}}")
             }
-            Self::Granted(_) => f.write_str("takes only what your token permits itself"),
+            Self::Granted(_) => f.write_str("allows only what your token itself permits"),
         }
     }
 }

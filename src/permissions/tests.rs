@@ -83,7 +83,7 @@ fn without_rules_the_defaults_hold() {
 fn the_first_fitting_rule_decides() {
     let check =
         |command: &str, text: &str, roles: &str, expected| check(CONFIG, command, text, roles, expected);
-    let admin = "it takes one of ROLE_ADMIN, ROLE_AUDIT";
+    let admin = "it requires one of ROLE_ADMIN, ROLE_AUDIT";
     check("SUBSCRIBE", "/queue/admin/x", "ROLE_USER", Err(admin));
     check("SUBSCRIBE", "/queue/admin", "ROLE_USER", Err(admin));
     check("SUBSCRIBE", "/queue/admin/x/y", "ROLE_USER ROLE_AUDIT", Ok(()));
@@ -102,9 +102,9 @@ fn the_first_fitting_rule_decides() {
         "SEND",
         "/queue/chat/room",
         "ROLE_USER",
-        Err("it takes ROLE_PUBLISHER"),
+        Err("it requires ROLE_PUBLISHER"),
     );
-    check("SEND", "/app/admin/x", "ROLE_USER", Err("it takes ROLE_ADMIN"));
+    check("SEND", "/app/admin/x", "ROLE_USER", Err("it requires ROLE_ADMIN"));
     check("SEND", "/app/admin/x", "ROLE_ADMIN", Ok(()));
     check("SEND", "/app/message", "ROLE_USER", Ok(()));
     check("SEND", "/user/queue/echo", "ROLE_USER", Ok(()));
@@ -147,7 +147,7 @@ fn a_built_in_route_needs_what_its_effect_needs() {
         let found = decided(&permissions, Action::Send, Who::User(&who), (&destination).into());
         assert_eq!(found.err().as_deref(), expected, "{rules} {text} {roles}");
     };
-    let admin = "it needs SUBSCRIBE to /queue/message, which takes ROLE_ADMIN";
+    let admin = "it needs SUBSCRIBE to /queue/message, which requires ROLE_ADMIN";
     for text in ["/chat/init/messages", "/app/init/messages"] {
         check(RULES, text, "ROLE_USER", Some(admin));
         check(RULES, text, "ROLE_USER ROLE_ADMIN", None);
@@ -155,8 +155,8 @@ fn a_built_in_route_needs_what_its_effect_needs() {
     let nobody = "it needs SUBSCRIBE to /queue/users, which nobody may do";
     check(RULES, "/chat/who", "ROLE_USER ROLE_ADMIN", Some(nobody));
     // Both rules count: the one for the route itself first.
-    check(RULES, "/chat/strict", "ROLE_A", Some("it takes ROLE_ADMIN"));
-    let send = "it needs SEND to /queue/message, which takes one of ROLE_A, ROLE_B";
+    check(RULES, "/chat/strict", "ROLE_A", Some("it requires ROLE_ADMIN"));
+    let send = "it needs SEND to /queue/message, which requires one of ROLE_A, ROLE_B";
     check(RULES, "/chat/strict", "ROLE_ADMIN", Some(send));
     check(RULES, "/chat/strict", "ROLE_ADMIN ROLE_B", None);
     // Where no rule names the destination, and for what is no built-in route, nothing more is needed.
@@ -311,11 +311,11 @@ fn a_variable_is_compared_with_who_asks() {
     };
     check(&alice, "/queue/tenant/acme", Ok(()));
     check(&alice, "/queue/tenant/globex/x/y", Ok(()));
-    let claim = "rule tenant takes a value of your claim tenant in the place of {claim.tenant}";
+    let claim = "rule tenant requires a value of your claim tenant for {claim.tenant}";
     check(&alice, "/queue/tenant/initech/x", Err(claim));
     check(&user("bob", ""), "/queue/tenant/acme", Err(claim));
     check(&alice, "/queue/of/alice", Ok(()));
-    let own = "it takes your own user name in the place of {user}";
+    let own = "it requires your own user name for {user}";
     check(&alice, "/queue/of/bob", Err(own));
     // A value is no pattern, and no path.
     let trick = user("*", "tenant = [\"*\", \"**\", \"acme/x\"]");
@@ -346,11 +346,11 @@ fn all_conditions_of_a_rule_must_hold() {
     );
     check(
         "plan = \"gold\"",
-        Err("rule gold takes another value of claim region"),
+        Err("rule gold requires another value of claim region"),
     );
     check(
         "region = \"eu\"",
-        Err("rule gold takes another value of claim plan"),
+        Err("rule gold requires another value of claim plan"),
     );
     assert!(subscribe(TENANTS, &user("bob", ""), "/topic/team").is_ok());
     let other = subscribe(TENANTS, &user("eve", ""), "/topic/team");
@@ -444,12 +444,12 @@ fn publishers_have_rules_of_their_own() {
     }
     check(RULES, Who::User(&publisher), "/queue/staff/x", Ok(()));
     for who in [Who::Key(&none), Who::Anyone] {
-        check(RULES, who, "/queue/staff/x", Err("it takes ROLE_PUBLISHER"));
+        check(RULES, who, "/queue/staff/x", Err("it requires ROLE_PUBLISHER"));
         check(
             RULES,
             who,
             "/user/queue/orders",
-            Err("it takes another value of claim tenant"),
+            Err("it requires another value of claim tenant"),
         );
     }
     check(

@@ -236,7 +236,7 @@ async fn a_503_says_why_and_what_to_do() {
         assert_eq!(ended.code, TRY_LATER, "{line}: {ended:?}");
         for words in [
             "503 Service Unavailable (bus-unavailable)",
-            "Retry-After: 1 s",
+            "try again in 1 s",
             "/readyz",
         ] {
             assert!(ended.error.contains(words), "{line}: {words}: {ended:?}");

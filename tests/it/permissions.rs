@@ -102,7 +102,7 @@ async fn a_closed_default_and_variables_hold_over_stomp() {
     for (frame, error) in [
         (
             "SUBSCRIBE\nid:1\ndestination:/queue/of/test1/x",
-            "SUBSCRIBE to /queue/of/test1/x is not permitted\\c rule own takes your own user name in the place of {user}",
+            "SUBSCRIBE to /queue/of/test1/x is not permitted\\c rule own requires your own user name for {user}",
         ),
         (
             "SUBSCRIBE\nid:1\ndestination:/topic/x",

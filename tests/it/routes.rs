@@ -64,7 +64,7 @@ async fn a_rule_holds_for_every_route_to_its_destination() {
         ("/app/tell", "SEND to /topic/staff/all"),
     ] {
         let error = format!(
-            "message:SEND to {text} is not permitted\\c it needs {needed}, which takes ROLE_ADMIN\nreceipt-id:r"
+            "message:SEND to {text} is not permitted\\c it needs {needed}, which requires ROLE_ADMIN\nreceipt-id:r"
         );
         for transaction in ["", "transaction:t\n"] {
             let mut anna = app.session("1.2").await;

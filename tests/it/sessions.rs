@@ -178,7 +178,7 @@ async fn permissions_are_asked_for_each_destination() {
     for (frame, words) in [
         (
             "SUBSCRIBE\nid:0\ndestination:/queue/staff/a\n",
-            "SUBSCRIBE to /queue/staff/a is not permitted\\c it takes ROLE_ADMIN",
+            "SUBSCRIBE to /queue/staff/a is not permitted\\c it requires ROLE_ADMIN",
         ),
         (
             "SUBSCRIBE\nid:0\ndestination:/topic/closed\n",
@@ -186,7 +186,7 @@ async fn permissions_are_asked_for_each_destination() {
         ),
         (
             "SEND\ndestination:/queue/staff/a\n",
-            "SEND to /queue/staff/a is not permitted\\c it takes ROLE_ADMIN",
+            "SEND to /queue/staff/a is not permitted\\c it requires ROLE_ADMIN",
         ),
         // Application prefixes are aliases: a rule for one applies to all.
         (

@@ -292,7 +292,7 @@ impl Source {
                     info!(
                         issuer = &*self.issuer,
                         keys = set.keys().count(),
-                        "its keys are there"
+                        "the keys of the issuer have been fetched"
                     );
                 }
                 Answer::Set {

@@ -29,6 +29,9 @@ pub(super) fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Str
         .and_then(|problem| problem.kind.as_deref()?.strip_prefix(KIND));
     let kind = kind.unwrap_or_default().to_owned();
     let mut words = status.to_string();
+    let after = headers
+        .get(header::RETRY_AFTER)
+        .and_then(|after| after.to_str().ok());
     if !kind.is_empty() {
         // Writing to a text cannot fail.
         let _ = write!(words, " ({kind})");
@@ -41,13 +44,18 @@ pub(super) fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Str
             let detail = problem.detail.or(problem.title).unwrap_or_default();
             let at = problem.pointer.filter(|at| !at.is_empty());
             let at = at.map_or(String::new(), |at| format!(" (at {at})"));
-            write!(words, ": {}{at}", in_options(&detail))
+            let detail = in_options(&detail);
+            let detail = match after {
+                Some(after) => detail.replace("after Retry-After", &format!("in {after} s")),
+                None => detail,
+            };
+            write!(words, ": {detail}{at}")
         }
         None if is_herald_s => Ok(()),
         None => write!(words, ": {}", not_herald_s(status)),
     };
-    if let Some(after) = headers.get(header::RETRY_AFTER)
-        && let Ok(after) = after.to_str()
+    if let Some(after) = after
+        && !words.contains(&format!("try again in {after} s"))
     {
         let _ = write!(words, " (Retry-After: {after} s)");
     }
@@ -145,8 +153,8 @@ mod tests {
         check(
             503,
             Some("1"),
-            r#"{"type":"urn:herald:problem:bus-unavailable","title":"t","status":503,"detail":"nothing was published"}"#,
-            "503 Service Unavailable (bus-unavailable): nothing was published (Retry-After: 1 s). The instance's \
+            r#"{"type":"urn:herald:problem:bus-unavailable","title":"t","status":503,"detail":"nothing was published; try again after Retry-After"}"#,
+            "503 Service Unavailable (bus-unavailable): nothing was published; try again in 1 s. The instance's \
              /readyz (herald health) and its log have more; until then, another instance may answer",
         );
         check(

@@ -167,8 +167,8 @@ async fn all_or_nothing(
     }
     let published = api.state.publisher.hand_over_all(&mut publishings, &batch).await;
     let published = published.ok_or_else(|| {
-        let detail = "atomic=true wants notifications that history keeps, all of them broadcasts or all of them to users, and \
-                      a bus that takes so much as one (NATS 2.12.1 or later); nothing was published";
+        let detail = "atomic=true needs notifications that history keeps, all of them broadcasts or all of them to users, and \
+                      a bus with atomic batches (NATS 2.12.1 or later); nothing was published";
         ApiError::invalid("", detail)
     })?;
     let published = published.map_err(|error| ApiError::from_publish(error, None))?;

@@ -134,7 +134,7 @@ async fn a_refusal_says_what_is_needed_and_in_what_form() {
             let detail = answer.json()["detail"].as_str().unwrap().to_owned();
             assert_eq!(answer.status, 401, "{path}");
             for part in [
-                &format!("this takes the scope {scope}:"),
+                &format!("this requires the scope {scope}:"),
                 "\"Authorization: Bearer KEY\"",
                 "\"Authorization: Basic …\"",
                 roles,
@@ -147,7 +147,7 @@ async fn a_refusal_says_what_is_needed_and_in_what_form() {
         assert_eq!(answer.status, 403, "{path}");
         assert_eq!(
             answer.json()["detail"],
-            format!("this takes the scope {scope}, which the key does not have")
+            format!("this requires the scope {scope}, which the key does not have")
         );
     }
     let answer = fixture.post("/api/v1/broadcast/queue/x", "x").await;

@@ -68,9 +68,9 @@ fn only_rules_that_say_so_let_it_in() {
         // Its own, which nobody else has.
         check("SUBSCRIBE", "/user/queue/errors", Ok(()));
         check("SEND", "/app/herald/auth", Ok(()));
-        let logged_in = "it takes a user who has logged in";
+        let logged_in = "it requires a user who has logged in";
         check("SUBSCRIBE", "/topic/news/internal", Err(logged_in));
-        check("SUBSCRIBE", "/queue/users-only", Err("it takes ROLE_USER"));
+        check("SUBSCRIBE", "/queue/users-only", Err("it requires ROLE_USER"));
         for (command, text) in [
             ("SUBSCRIBE", "/topic/other"),
             ("SUBSCRIBE", "/queue/users"),

@@ -86,7 +86,7 @@ fn a_refusal_and_an_explanation_name_what_the_token_has() {
     let refusal = permissions.decide(Action::Subscribe, Who::User(&alice), (&target).into());
     assert_eq!(
         refusal.unwrap_err().to_string(),
-        "rule own takes only what your token permits itself"
+        "rule own allows only what your token itself permits"
     );
     let explained = permissions.explain(Action::Subscribe, Who::User(&alice), (&target).into());
     let conditions = &explained.looked_at[1].conditions;

@@ -67,7 +67,7 @@ async fn a_token_has_only_what_it_names_and_a_renewal_is_judged_by_the_new_one()
     alice.say("SUBSCRIBE\nid:3\ndestination:/queue/a/y\n\n\0").await;
     alice
         .expect_error(
-            "message:SUBSCRIBE to /queue/a/y is not permitted\\c rule own takes only what your token permits itself",
+            "message:SUBSCRIBE to /queue/a/y is not permitted\\c rule own allows only what your token itself permits",
             1008,
         )
         .await;
