@@ -269,6 +269,12 @@ fn users(
     }
 }
 
+/// The members of a JSON object of strings, each of which has a name of its own.
+pub(super) fn members(json: &[u8]) -> Option<Vec<(String, String)>> {
+    let members: Members<HEADERS_SEEN_MAX> = serde_json::from_slice(json).ok()?;
+    (!members.more).then_some(members.kept)
+}
+
 fn headers(
     members: Option<Members<HEADERS_SEEN_MAX>>,
     at: &str,

@@ -1,13 +1,12 @@
 //! What a raw body's request says about the notification in headers, under the names that NATS publishers use too
 //! (docs/nats.md). Knows no destination and no body.
 
-use std::collections::BTreeMap;
-
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use utoipa::IntoParams;
 
 use crate::envelope::{CollapseKey, Envelope, HeaderLimits, Headers, MessageId, is_content_type, unix_ms};
 use crate::http::error::ApiError;
+use crate::http::notifications::request::members;
 use crate::http::whole;
 
 /// The headers of Herald's own that are read here, which other sites' pages need permission to set.
@@ -116,7 +115,7 @@ fn one<T>(
 /// `Herald-Headers`: the MESSAGE's own headers, as a JSON object of strings.
 fn own_headers(headers: &HeaderMap, limits: HeaderLimits) -> Result<Headers, ApiError> {
     let object = one(headers, "Herald-Headers", "a JSON object of strings", |value| {
-        serde_json::from_slice::<BTreeMap<String, String>>(value.as_bytes()).ok()
+        members(value.as_bytes())
     })?;
     let object = object.unwrap_or_default();
     let pairs = object.iter().map(|(name, value)| (name.as_str(), value.as_str()));

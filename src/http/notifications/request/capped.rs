@@ -15,7 +15,7 @@ pub(super) struct Items<T, const MAX: usize> {
     pub more: bool,
 }
 
-/// The first `MAX` members of an object of strings, in order; a repeated name appears twice.
+/// The first `MAX` members of an object of strings, in order. A name that is given twice is an error.
 #[derive(Default)]
 pub(super) struct Members<const MAX: usize> {
     /// At most `MAX`.
