@@ -106,7 +106,7 @@ async fn what_cannot_be_minted_is_said() {
     let private = private.to_str().unwrap();
     for (arguments, words) in [
         (
-            &["--user", "a", "--secret-file", private][..],
+            &["--user", "a", "--issuer", "i", "--secret-file", private][..],
             "a private key belongs in --key-file",
         ),
         (&["--demo"], "--user"),
