@@ -191,7 +191,7 @@ async fn what_the_bus_does_not_confirm_is_not_told() {
     assert_eq!(kept.all.put(block("here")).await, Ok(Put::Here));
     assert!(began.elapsed() <= Duration::from_secs(2));
     assert!(is_shut_out(&kept.all, "here"));
-    let untold = |all: &Revocations| all.trouble().any(|words| words.contains("were not told"));
+    let untold = |all: &Revocations| all.trouble().any(|words| words.contains("have not been told"));
     assert!(untold(&kept.all));
     // A digest that the bus does not confirm changes nothing.
     kept.all.make_up().await;
