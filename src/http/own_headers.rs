@@ -4,14 +4,14 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, Method};
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::{OpenApi, RefOr};
 
 use super::error::ApiError;
 use super::json::nearest;
-use super::query::{TAKES_ANYTHING, operations};
+use super::query::{operations, strict_route};
 
 /// How the names of Herald's own headers begin, in lower case.
 const OWN: &str = "herald-";
@@ -39,16 +39,7 @@ impl OwnHeaders {
         let headers = request.headers();
         // Nearly all requests have none.
         headers.keys().find(|name| is_own(name))?;
-        let route = request.extensions().get::<MatchedPath>()?.as_str();
-        let route = route.strip_prefix(base).unwrap_or(route);
-        if route == TAKES_ANYTHING {
-            return None;
-        }
-        let method = match *request.method() {
-            Method::HEAD => Method::GET,
-            ref method => method.clone(),
-        };
-        check(headers, self.0.get(&(method, route.to_owned()))?)
+        check(headers, self.0.get(&strict_route(base, request)?)?)
     }
 }
 

@@ -99,16 +99,7 @@ impl Queries {
     /// What is wrong with the query of `request`, if anything is. `base` may stand before the pattern of its route.
     pub(crate) fn refusal(&self, base: &str, request: &Request) -> Option<ApiError> {
         let query = request.uri().query().filter(|query| !query.is_empty())?;
-        let route = request.extensions().get::<MatchedPath>()?.as_str();
-        let route = route.strip_prefix(base).unwrap_or(route);
-        if route == TAKES_ANYTHING {
-            return None;
-        }
-        let method = match *request.method() {
-            Method::HEAD => Method::GET,
-            ref method => method.clone(),
-        };
-        let known = self.0.get(&(method, route.to_owned()))?;
+        let known = self.0.get(&strict_route(base, request)?)?;
         check(query, known).err()
     }
 }
@@ -138,6 +129,21 @@ fn parameters(operation: &Operation) -> Vec<Parameter> {
             kind: Kind::of(&serde_json::to_value(&parameter.schema).unwrap_or_default()),
         })
         .collect()
+}
+
+/// The method and the pattern of the route of `request`, as descriptions name them; `base` may stand before the pattern. `None`: it has
+/// no route, or one that takes anything.
+pub(super) fn strict_route(base: &str, request: &Request) -> Option<(Method, String)> {
+    let route = request.extensions().get::<MatchedPath>()?.as_str();
+    let route = route.strip_prefix(base).unwrap_or(route);
+    if route == TAKES_ANYTHING {
+        return None;
+    }
+    let method = match *request.method() {
+        Method::HEAD => Method::GET,
+        ref method => method.clone(),
+    };
+    Some((method, route.to_owned()))
 }
 
 /// Whether `query` has nothing but `known` parameters, each once, in readable text and of its kind.
