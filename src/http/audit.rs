@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -61,12 +62,17 @@ impl Guard {
 
 /// What an operator's request is about: its handler says so as soon as it has read it. An extension of the request.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Deed(Arc<Mutex<What>>);
+pub(crate) struct Deed(Arc<Mutex<What>>, Arc<AtomicBool>);
 
 impl Deed {
     /// It is about `what`.
     pub(crate) fn is(&self, what: What) {
         *self.0.lock() = what;
+    }
+
+    /// It is done on this instance, and perhaps nowhere else: the bus has not confirmed that it tells the others.
+    pub(crate) fn untold(&self) {
+        self.1.store(true, Ordering::Relaxed);
     }
 }
 
@@ -131,7 +137,10 @@ impl<'a> Told<'a> {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        let (outcome, reason) = self.answered.unwrap_or((Outcome::Unanswered, None));
+        let (outcome, mut reason) = self.answered.unwrap_or((Outcome::Unanswered, None));
+        if outcome == Outcome::Accepted && self.deed.1.load(Ordering::Relaxed) {
+            reason = Some("untold");
+        }
         self.audit.note(&Entry {
             event: self.event,
             who: &self.who,

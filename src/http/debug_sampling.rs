@@ -157,9 +157,9 @@ async fn tell(
     minutes: u32,
 ) -> Result<StatusCode, ApiError> {
     deed.is(what(&who, minutes));
-    api.require_bus()?;
+    api.require_bus().map_err(ApiError::of_order)?;
     let told = tell_all(&*api.state.bus, who, minutes, caller.to_string()).await;
-    told.map_err(|error| ApiError::from_publish(error, None))?;
+    told.map_err(|error| ApiError::from_publish(error, None).of_order())?;
     Ok(StatusCode::ACCEPTED)
 }
 

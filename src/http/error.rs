@@ -71,6 +71,8 @@ pub(crate) enum ApiError {
     BodyBroken,
     /// The bus is not connected, or could not store it in time. Holds what is away, and why, if that is known.
     BusUnavailable(Option<Box<str>>),
+    /// The bus is not connected, by which all instances would be told of an operator's order. Holds the same.
+    NotTold(Option<Box<str>>),
     /// The bus did not say whether it is stored.
     OutcomeUnknown,
     /// History has no room.
@@ -154,6 +156,7 @@ impl ApiError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BusUnavailable(_)
+            | Self::NotTold(_)
             | Self::OutcomeUnknown
             | Self::IdentityUnavailable
             | Self::NotKept
@@ -193,7 +196,7 @@ impl ApiError {
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
             Self::BodyTimeout => ("body-timeout", "The body came too slowly"),
             Self::BodyBroken => ("incomplete-body", "The body is incomplete"),
-            Self::BusUnavailable(_) => ("bus-unavailable", "The bus is not available"),
+            Self::BusUnavailable(_) | Self::NotTold(_) => ("bus-unavailable", "The bus is not available"),
             Self::OutcomeUnknown => ("outcome-unknown", "Perhaps published"),
             Self::HistoryFull => ("history-full", "History is full"),
             Self::OrderChanged(_) => ("order-changed", "Published out of order"),
@@ -290,6 +293,10 @@ impl ApiError {
             Self::BusUnavailable(Some(why)) => format!("nothing was published: {why}; try again after Retry-After"),
             Self::BusUnavailable(None) => {
                 "nothing was published: NATS, or what stores history, did not answer; try again after Retry-After".into()
+            }
+            Self::NotTold(why) => {
+                let why = why.as_deref().unwrap_or("NATS did not answer");
+                format!("nothing was done, because the other instances cannot be told: {why}; try again after Retry-After")
             }
             Self::OutcomeUnknown => {
                 "perhaps published; repeated with the same Idempotency-Key it is not published twice".into()

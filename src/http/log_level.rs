@@ -132,10 +132,10 @@ pub(crate) async fn put_log(
         let set = log_level::set(&level, lasts).map_err(refused)?;
         return Ok(Json(view(&api, set)).into_response());
     }
-    api.require_bus()?;
+    api.require_bus().map_err(ApiError::of_order)?;
     let order = SetLevel::new(&level, lasts, &caller.to_string());
     let told = tell(&*api.state.bus, &order).await;
-    told.map_err(|error| ApiError::from_publish(error, None))?;
+    told.map_err(|error| ApiError::from_publish(error, None).of_order())?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 

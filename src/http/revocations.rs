@@ -165,6 +165,9 @@ pub(crate) async fn post_revocation(
     let revocation = revocation(&api, request, &caller)?;
     deed.is(what(&revocation));
     let made = revoke(&api, revocation).await?;
+    if !made.told {
+        deed.untold();
+    }
     Ok((StatusCode::ACCEPTED, Json(made)))
 }
 
@@ -239,6 +242,9 @@ pub(crate) async fn delete_revocation(
     let lifted = found.lifted();
     deed.is(what(&lifted));
     let told = put(&api, lifted).await? == Put::Everywhere;
+    if !told {
+        deed.untold();
+    }
     Ok((StatusCode::ACCEPTED, Json(Lifted { told })))
 }
 

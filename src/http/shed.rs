@@ -85,7 +85,7 @@ pub(crate) async fn post_shed(
         target: Some(id.as_str().into()),
         ..What::default()
     });
-    api.require_bus()?;
+    api.require_bus().map_err(ApiError::of_order)?;
     let order = Share {
         share,
         by: caller.to_string(),

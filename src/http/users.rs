@@ -190,7 +190,7 @@ pub(crate) async fn delete_sessions(
     let user = user_name(segment)?;
     deed.is(What::user(user.as_str()));
     if !revoke {
-        api.require_bus()?;
+        api.require_bus().map_err(ApiError::of_order)?;
     }
     #[expect(
         clippy::disallowed_methods,
@@ -199,6 +199,9 @@ pub(crate) async fn delete_sessions(
     let disconnecting = tokio::spawn(disconnect(api, user, caller, revoke).in_current_span());
     // An error means that it panicked, or that the runtime is shutting down.
     let disconnected = disconnecting.await.unwrap_or(Err(ApiError::Internal))?;
+    if !disconnected.told {
+        deed.untold();
+    }
     Ok((StatusCode::ACCEPTED, Json(disconnected)))
 }
 

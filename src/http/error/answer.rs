@@ -50,6 +50,7 @@ impl IntoResponse for ApiError {
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
             Self::BusUnavailable(_)
+            | Self::NotTold(_)
             | Self::OutcomeUnknown
             | Self::IdentityUnavailable
             | Self::NotKept

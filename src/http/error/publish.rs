@@ -10,7 +10,11 @@ impl ApiError {
             PublishError::Unavailable => Self::BusUnavailable(None),
             PublishError::Unknown => Self::OutcomeUnknown,
             PublishError::Full => Self::HistoryFull,
-            PublishError::KeyReused => Self::KeyReused(pointer.unwrap_or_default()),
+            // Which part differs is not kept: it is about the notification as a whole.
+            PublishError::KeyReused => {
+                let pointer = pointer.unwrap_or_default();
+                Self::KeyReused(pointer.strip_suffix("/payload").unwrap_or(&pointer).to_owned())
+            }
             PublishError::OrderChanged { position } => Self::OrderChanged(vec![position.to_string()]),
             PublishError::TooMany { limit } => Self::Overloaded(limit.name(), Some(limit)),
             PublishError::TooLarge { size, limit, which } => Self::TooLarge {
@@ -33,6 +37,14 @@ impl ApiError {
                 published,
                 error: Box::new(error.because_of(bus)),
             },
+            other => other,
+        }
+    }
+
+    /// The same, of an operator's order to all instances, which publishes nothing.
+    pub(crate) fn of_order(self) -> Self {
+        match self {
+            Self::BusUnavailable(why) => Self::NotTold(why),
             other => other,
         }
     }

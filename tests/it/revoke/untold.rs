@@ -74,11 +74,18 @@ async fn without_nats_a_user_is_out_where_it_was_asked() {
     })
     .await;
     let path = "/api/v1/users/test1/sessions";
-    assert_eq!(admin(herald, "DELETE", path).await.status, 503, "nothing is done");
+    let nothing = admin(herald, "DELETE", path).await;
+    assert_eq!(nothing.status, 503, "nothing is done");
+    let detail = nothing.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("nothing was done"), "{detail}");
     let out = admin(herald, "DELETE", &format!("{path}?revoke=true")).await;
     let (status, out) = (out.status, out.json());
     assert_eq!((status, &out["told"]), (202, &json!(false)), "{out}");
     assert_eq!(out["revocation"]["told"], false, "{out}");
+    until("the audit says that nobody else was told", async || {
+        herald.lines_with("\"reason\":\"untold\"").len() == 1
+    })
+    .await;
     assert!(out["revocation"]["note"].as_str().unwrap().contains("password"));
     assert_eq!(browser.end().await.code, 4403);
     assert!(is_in_trouble(herald).await);
