@@ -15,6 +15,10 @@ use super::query::{operations, strict_route};
 
 /// How the names of Herald's own headers begin, in lower case.
 const OWN: &str = "herald-";
+/// By which a request may be repeated. It is no header of Herald's own, and its name is often mistaken.
+const ONCE: &str = "Idempotency-Key";
+/// What a notification in JSON has as fields, and raw ones as headers.
+const FIELDS: [&str; 4] = ["id", "ttl_ms", "collapse", "headers"];
 /// The most characters of a header's name that an answer repeats.
 const NAME_MAX_CHARS: usize = 64;
 
@@ -38,7 +42,7 @@ impl OwnHeaders {
     pub(crate) fn refusal(&self, base: &str, request: &Request) -> Option<ApiError> {
         let headers = request.headers();
         // Nearly all requests have none.
-        headers.keys().find(|name| is_own(name))?;
+        headers.keys().find(|name| is_own(name) || is_like_once(name))?;
         check(headers, self.0.get(&strict_route(base, request)?)?)
     }
 }
@@ -47,7 +51,18 @@ fn is_own(name: &HeaderName) -> bool {
     name.as_str().starts_with(OWN)
 }
 
-/// The headers of Herald's own that an operation takes, as they are written.
+/// Whether it is meant as [`ONCE`]: by another name nothing would keep a repeat from being published again.
+fn is_like_once(name: &HeaderName) -> bool {
+    let letters = name.as_str().bytes().filter(u8::is_ascii_alphabetic);
+    let letters: String = letters.map(char::from).collect();
+    let letters = letters
+        .strip_prefix("herald")
+        .or(letters.strip_prefix('x'))
+        .unwrap_or(&letters);
+    letters == "idempotencykey" && !name.as_str().eq_ignore_ascii_case(ONCE)
+}
+
+/// The headers of Herald's own, and [`ONCE`], that an operation takes, as they are written.
 fn taken(operation: &Operation) -> Vec<String> {
     let all = operation.parameters.iter().flatten().filter_map(|one| match one {
         RefOr::T(parameter) => Some(parameter),
@@ -55,14 +70,23 @@ fn taken(operation: &Operation) -> Vec<String> {
     });
     all.filter(|parameter| parameter.parameter_in == ParameterIn::Header)
         .map(|parameter| parameter.name.clone())
-        .filter(|name| name.to_ascii_lowercase().starts_with(OWN))
+        .filter(|name| name.to_ascii_lowercase().starts_with(OWN) || name == ONCE)
         .collect()
 }
 
-fn check(headers: &HeaderMap, known: &[String]) -> Option<ApiError> {
+fn check(headers: &HeaderMap, taken: &[String]) -> Option<ApiError> {
+    let known: Vec<String> = taken.iter().filter(|name| *name != ONCE).cloned().collect();
+    let is_once = known.len() < taken.len() && !headers.contains_key(ONCE);
+    let meant = headers.keys().find(|name| is_once && is_like_once(name));
+    if let Some(name) = meant {
+        let shown: String = name.as_str().chars().take(NAME_MAX_CHARS).collect();
+        return Some(ApiError::BadRequest(format!(
+            "unknown header {shown}; did you mean {ONCE}? nothing was done"
+        )));
+    }
     headers.keys().filter(|name| is_own(name)).find_map(|name| {
         match known.iter().find(|one| one.eq_ignore_ascii_case(name.as_str())) {
-            None => Some(unknown(name.as_str(), known)),
+            None => Some(unknown(name.as_str(), &known)),
             Some(known) => (headers.get_all(name).iter().count() > 1).then(|| {
                 ApiError::BadRequest(format!("the header {known} is given twice; nothing was done"))
             }),
@@ -90,9 +114,15 @@ fn unknown(name: &str, known: &[String]) -> ApiError {
         (_, Some(meant)) => format!("did you mean {meant}? "),
         (_, None) => String::new(),
     };
-    let known = match known.is_empty() {
-        true => "this route takes none of Herald's own: its body has fields, if it has a body".to_owned(),
-        false => format!("known are {}", known.join(", ")),
+    let field = FIELDS.iter().find(|field| **field == given);
+    let known = match (known.is_empty(), field) {
+        (true, Some(field)) => {
+            format!("this route takes none of Herald's own: a notification in JSON has the field {field:?}")
+        }
+        (true, None) => {
+            "this route takes none of Herald's own: its body has fields, if it has a body".to_owned()
+        }
+        (false, _) => format!("known are {}", known.join(", ")),
     };
     ApiError::BadRequest(format!(
         "unknown header {shown}; {meant}{known}; nothing was done"
@@ -153,6 +183,31 @@ mod tests {
             detail(&["herald-id", "herald-id"], &known),
             "the header Herald-Id is given twice; nothing was done"
         );
+        assert_eq!(
+            detail(&["herald-ttl-ms"], &[]),
+            "unknown header herald-ttl-ms; this route takes none of Herald's own: a notification in JSON has the field \"ttl_ms\"; \
+             nothing was done"
+        );
+        let once = [&known[..], &[ONCE.to_owned()]].concat();
+        for name in [
+            "x-idempotency-key",
+            "idempotencykey",
+            "idempotency_key",
+            "herald-idempotency-key",
+        ] {
+            assert_eq!(
+                detail(&[name], &once),
+                format!("unknown header {name}; did you mean Idempotency-Key? nothing was done")
+            );
+            if !name.starts_with("herald") {
+                assert_eq!(detail(&[name], &known), "", "the route takes none: {name}");
+                assert_eq!(
+                    detail(&[name, "idempotency-key"], &once),
+                    "",
+                    "it is there: {name}"
+                );
+            }
+        }
         let long = format!("herald-{}", "x".repeat(1_000));
         assert_eq!(
             detail(&[&long], &[]),
