@@ -178,7 +178,7 @@ async fn a_mistaken_header_publishes_nothing_and_says_what_was_meant() {
         (
             "notifications",
             "Herald-Id",
-            "unknown header herald-id; this route takes none of Herald's own: its body has fields",
+            "unknown header herald-id; this route takes none of Herald's own: a notification in JSON has the field \"id\"",
         ),
     ] {
         let request = Request::post(format!("/api/v1/{path}"))
