@@ -1,6 +1,7 @@
 //! Arrays and objects of a body of which no more is kept than a limit, so that the rest costs no memory. Knows no
 //! field.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -58,10 +59,12 @@ impl<'de, const MAX: usize> Visitor<'de> for Reading<Members<MAX>> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut kept: Vec<(String, String)> = Vec::new();
+        // A search of `kept` for each name would cost a body of many names its square.
+        let mut names: HashSet<String> = HashSet::new();
         while kept.len() < MAX {
             match map.next_entry::<String, String>()? {
                 // Two readers of one notification must not find two values.
-                Some((name, _)) if kept.iter().any(|(known, _)| *known == name) => {
+                Some((name, _)) if !names.insert(name.clone()) => {
                     return Err(de::Error::custom("a name is given twice"));
                 }
                 Some(member) => kept.push(member),
@@ -85,5 +88,29 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Items<T, M
 impl<'de, const MAX: usize> Deserialize<'de> for Members<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Reading(PhantomData::<Self>))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_again_wherever_it_stands() {
+        let read = |names: &[String]| {
+            let members: Vec<String> = names.iter().map(|name| format!("{name:?}:\"\"")).collect();
+            serde_json::from_str::<Members<1_000>>(&format!("{{{}}}", members.join(",")))
+        };
+        let names: Vec<String> = (0..1_000).map(|number| format!("n{number}")).collect();
+        assert_eq!(read(&names).map(|members| members.kept.len()).ok(), Some(1_000));
+        for (first, second) in [(0, 1), (0, 999), (498, 999)] {
+            let mut twice = names.clone();
+            twice[second] = names[first].clone();
+            let error = read(&twice).err().map(|error| error.to_string());
+            assert!(
+                error.is_some_and(|words| words.contains("twice")),
+                "{first} {second}"
+            );
+        }
     }
 }
