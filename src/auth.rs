@@ -287,7 +287,7 @@ impl Authenticator {
     /// Whether the result of [`verify`](Self::verify) still holds: the user exists, with the same password and roles. What a
     /// token proves, or a backend says, holds until its end. Neither is revoked.
     pub fn is_current(&self, principal: &Principal) -> bool {
-        if self.revoked.refuses(principal).is_some() || !self.has_key_of(principal) {
+        if self.revoked.refuses(principal).is_some() {
             return false;
         }
         match principal.origin() {
@@ -297,6 +297,19 @@ impl Authenticator {
                 let user = users.get(principal.user().as_str());
                 user.is_some_and(|user| user.principal.is_clone_of(principal))
             }
+        }
+    }
+
+    /// The same of a session that has just joined, with what its client is told.
+    ///
+    /// # Errors
+    /// [`AuthError::Revoked`] if the result no longer holds; [`AuthError::Expired`] if only the key of its token is gone, because a
+    /// token of another key is let in.
+    pub fn recheck(&self, principal: &Principal) -> Result<(), AuthError> {
+        match (self.is_current(principal), self.has_key_of(principal)) {
+            (false, _) => Err(AuthError::Revoked),
+            (true, false) => Err(AuthError::Expired),
+            (true, true) => Ok(()),
         }
     }
 

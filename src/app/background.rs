@@ -1,6 +1,7 @@
 //! The tasks between the bus and this instance's own parts, all of them under [`Tasks`]. Knows what each needs, and not
 //! what it does.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ use crate::task::Task;
 /// In how many waves the sessions that a gap ends are closed, and the time between two.
 const GAP_WAVES: usize = 100;
 const GAP_WAVE_INTERVAL: Duration = Duration::from_millis(50);
+/// The same for the sessions whose key was removed.
+const KEY_WAVES: u64 = 20;
+const KEY_WAVE_INTERVAL: Duration = Duration::from_millis(50);
 /// The name of presence's task, whose end the drain waits for.
 pub(super) const PRESENCE: &str = "presence";
 /// The name of the task that writes revocations down, whose end the drain waits for too.
@@ -63,7 +67,7 @@ impl Core {
         );
         let learning = self.revocations.clone().run(background.clone());
         let revoked = close_revoked(self.authenticator.clone(), self.registry.clone());
-        let unsigned = close_of_gone_keys(self.authenticator.clone(), self.registry.clone());
+        let without_key = close_of_gone_keys(self.authenticator.clone(), self.registry.clone());
         let pushing = self.push_metrics(background)?;
         let mut tasks = Tasks::default();
         for task in self.bus.tasks() {
@@ -99,7 +103,7 @@ impl Core {
         tasks.watch(Task::essential("withdrawals", withdrawals));
         tasks.watch(Task::essential("revoked sessions", revoked));
         tasks.watch(Task::essential(REVOCATIONS, learning));
-        tasks.watch(Task::essential("sessions of gone keys", unsigned));
+        tasks.watch(Task::essential("sessions of gone keys", without_key));
         tasks.watch(Task::essential("shed sessions", shedding.run(background.clone())));
         tasks.watch(Task::essential("probe", probe));
         tasks.watch(Task::essential("trace marks", marks));
@@ -164,13 +168,22 @@ async fn close_revoked(authenticator: Arc<Authenticator>, registry: Registry) {
     }
 }
 
-/// Closes the sessions whose token was signed with a key that is gone from its issuer's set, where they are to end with it: they may
-/// come back by a token of another key.
+/// Closes the sessions whose token's key was removed from its issuer's set, if `close_on_key_removal` is set: in waves, because their
+/// clients come back at once with a token of another key.
 async fn close_of_gone_keys(authenticator: Arc<Authenticator>, registry: Registry) {
     loop {
         authenticator.keys_gone().await;
-        let signed = authenticator.clone();
-        let gone = Arc::new(move |who: &Principal| !signed.has_key_of(who));
-        registry.close_where(gone, CloseReason::TokenExpired).await;
+        let of_wave = RandomState::new();
+        for wave in (0..KEY_WAVES).rev() {
+            let (signed, of_wave) = (authenticator.clone(), of_wave.clone());
+            // The last wave takes all that are left.
+            let gone = Arc::new(move |who: &Principal| {
+                !signed.has_key_of(who) && of_wave.hash_one(who.user()) % KEY_WAVES >= wave
+            });
+            registry.close_where(gone, CloseReason::TokenExpired).await;
+            if wave > 0 {
+                tokio::time::sleep(KEY_WAVE_INTERVAL).await;
+            }
+        }
     }
 }

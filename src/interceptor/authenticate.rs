@@ -86,14 +86,10 @@ impl Interceptor for Authenticate {
         })
     }
 
-    /// A reload of the users, or a revocation, between the check of the credential and the join finds no session to end; this
-    /// check ends it.
+    /// A reload of the users, a revocation or the removal of a key between the check of the credential and the join finds no
+    /// session to end; this check ends it.
     fn joined(&self, who: &Principal) -> Result<(), Reject> {
-        if self.0.is_current(who) {
-            Ok(())
-        } else {
-            Err(refusal(AuthError::Revoked))
-        }
+        self.0.recheck(who).map_err(refusal)
     }
 }
 
