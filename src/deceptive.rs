@@ -33,6 +33,16 @@ pub(crate) fn is_deceptive(character: char) -> bool {
         )
 }
 
+/// Whether `character` steers how the text around it is shown: a control character, a bidirectional control, or a separator of lines
+/// or paragraphs. A value that is only compared may contain the other deceptive ones: "R&D" with an emoji has a variation selector.
+pub(crate) fn is_steering(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}'
+        )
+}
+
 /// `name` as an operator can tell it from another: in quotes, with what nobody sees as escapes, where it begins or ends with white
 /// space or a joiner, or begins with a quote of its own.
 pub(crate) fn distinct(name: &str) -> Cow<'_, str> {
@@ -149,5 +159,18 @@ mod tests {
         ] {
             assert!(is_deceptive(trick), "{trick:?}");
         }
+        for character in '\0'..=char::MAX {
+            assert!(
+                !is_steering(character) || is_deceptive(character),
+                "{character:?}"
+            );
+        }
+        assert!(
+            "a\n\u{202e}\u{200f}\u{2067}\u{2028}\u{85}"
+                .chars()
+                .skip(1)
+                .all(is_steering)
+        );
+        assert!(!"R&D \u{2764}\u{fe0f} 5\u{a0}km".chars().any(is_steering));
     }
 }

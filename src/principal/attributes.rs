@@ -7,7 +7,7 @@ use std::fmt;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::deceptive::is_deceptive;
+use crate::deceptive::is_steering;
 
 /// The most names.
 pub const ATTRIBUTES_MAX: usize = 16;
@@ -51,8 +51,8 @@ impl fmt::Display for AttributesError {
             Self::Values(name) => write!(f, "{name}: expected 1 to {ATTRIBUTE_VALUES_MAX} values"),
             Self::Value(name) => write!(
                 f,
-                "{name}: expected values of 1 to {ATTRIBUTE_MAX_BYTES} bytes without control, bidirectional or invisible \
-                 characters"
+                "{name}: expected values of 1 to {ATTRIBUTE_MAX_BYTES} bytes without control or bidirectional characters \
+                 and without separators of lines"
             ),
             Self::TooLong => write!(f, "expected at most {ATTRIBUTES_MAX_BYTES} bytes in all"),
         }
@@ -87,7 +87,7 @@ impl Attributes {
                 return Err(AttributesError::Values(name.as_str().into()));
             }
             let is_value = |value: &String| {
-                (1..=ATTRIBUTE_MAX_BYTES).contains(&value.len()) && !value.chars().any(is_deceptive)
+                (1..=ATTRIBUTE_MAX_BYTES).contains(&value.len()) && !value.chars().any(is_steering)
             };
             if !values.iter().all(is_value) {
                 return Err(AttributesError::Value(name.as_str().into()));
@@ -180,7 +180,7 @@ mod tests {
         check("a = 1", "expected a text, or a list of texts");
         check("a = []", "a: expected 1 to 16 values");
         check("a = \"\"", "a: expected values of 1 to 128 bytes");
-        check("a = \"x\\u202ey\"", "invisible characters");
+        check("a = \"x\\u202ey\"", "separators of lines");
         check("\"a/b\" = \"x\"", "expected names of 1 to 128");
         check("\"{a}\" = \"x\"", "expected names of 1 to 128");
         let many: String = (0..17).map(|n| format!("a{n} = \"x\"\n")).collect();

@@ -76,7 +76,8 @@ pub(super) fn read(path: &Path, most: usize) -> Result<Kept, String> {
 
 fn unknown(path: &Path, number: usize) -> String {
     format!(
-        "{}: line {number} is no revocation that this version knows; expected it corrected or removed",
+        "{}: line {number} is no revocation that this version knows, or it names a user that this version does not take; expected it corrected or \
+         removed",
         path.display()
     )
 }
