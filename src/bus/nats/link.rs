@@ -22,6 +22,9 @@ use crate::bus::subject::Subjects;
 use crate::bus::{Config, Health, PublishError};
 use crate::limit::OncePerSecond;
 
+/// What is away if nothing more is known.
+const NOT_CONNECTED: &str = "NATS is not connected (bus.url)";
+
 /// How long a publish may wait for the connection to accept it: callers are answered within a second.
 pub(super) const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
 
@@ -207,14 +210,9 @@ impl Connection {
 
     /// What keeps it from working as it should ([`crate::bus::Bus::trouble`]).
     pub(super) fn trouble(&self) -> Vec<String> {
-        let mut trouble: Vec<String> = self.cause().into_iter().collect();
-        trouble.extend(self.refused_words());
-        trouble.extend(self.open_words());
+        let mut trouble = self.away();
         trouble.extend(self.link.refused_publishes.recent());
         trouble.extend(self.link.seal.trouble());
-        if trouble.is_empty() && !self.is_up() {
-            trouble.push("NATS is not connected (bus.url)".to_owned());
-        }
         trouble
     }
 
@@ -223,8 +221,19 @@ impl Connection {
         match (self.is_live(), self.link.closing.is_cancelled()) {
             (true, _) => Vec::new(),
             (false, true) => vec!["this instance is stopping".to_owned()],
-            (false, false) => self.trouble(),
+            (false, false) => self.away(),
         }
+    }
+
+    /// Why it is not live, as far as that is known.
+    fn away(&self) -> Vec<String> {
+        let mut away: Vec<String> = self.cause().into_iter().collect();
+        away.extend(self.refused_words());
+        away.extend(self.open_words());
+        if away.is_empty() && !self.is_up() {
+            away.push(NOT_CONNECTED.to_owned());
+        }
+        away
     }
 
     /// How often the connection came back, by the client's own count, which loses none.
