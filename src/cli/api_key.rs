@@ -122,7 +122,11 @@ fn as_toml(key: Key, digest: &str) -> Result<String, ApiKeyError> {
     let text = toml::to_string(&KeysFile { keys: vec![key] });
     let text = text.map_err(|error| ApiKeyError::Usage(error.to_string()))?;
     // A line of its own: no name has a line break.
-    Ok(text.replacen("\nsha256 = \"***\"\n", &format!("\nsha256 = \"{digest}\"\n"), 1))
+    const HIDDEN: &str = "\nsha256 = \"***\"\n";
+    match text.contains(HIDDEN) {
+        true => Ok(text.replacen(HIDDEN, &format!("\nsha256 = \"{digest}\"\n"), 1)),
+        false => Err(ApiKeyError::Usage("the entry has no place for the digest".into())),
+    }
 }
 
 /// 256 random bits as text.

@@ -129,13 +129,13 @@ pub struct RunningArgs {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub login: Option<String>,
     /// A file with the password.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub password_file: Option<PathBuf>,
     /// A file with an API key, which else comes from $HERALD_KEY.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub key_file: Option<PathBuf>,
     /// A PEM file of authorities to trust beside the system's, for https.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub ca_file: Option<PathBuf>,
 }
 

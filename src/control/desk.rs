@@ -48,7 +48,7 @@ impl Desk {
                 let payload = answer.await?.to_payload();
                 let (size, max) = (payload.len(), ANSWER_MAX_BYTES);
                 if size > max {
-                    return Err(Refused::TooLarge { size, max });
+                    return Err(Refused::AnswerTooLarge { size, max });
                 }
                 responder.respond(payload);
                 Ok(())

@@ -90,6 +90,13 @@ pub(crate) enum Refused {
         /// Bytes that are read.
         max: usize,
     },
+    /// This instance's own answer is longer than an answer may be.
+    AnswerTooLarge {
+        /// Its bytes.
+        size: usize,
+        /// The most bytes of an answer.
+        max: usize,
+    },
     /// Not the JSON of its kind, or a value that no instance sends.
     Malformed,
     /// A kind that this version does not know.
@@ -104,6 +111,9 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { size, max } => write!(f, "{size} bytes, at most {max} are taken"),
+            Self::AnswerTooLarge { size, max } => {
+                write!(f, "the answer has {size} bytes, at most {max} are sent")
+            }
             Self::Malformed => f.write_str("not the JSON of its kind"),
             Self::UnknownKind => f.write_str("unknown kind"),
             Self::WrongForm => f.write_str("a question without a way to answer it"),

@@ -7,6 +7,7 @@ use clap::Args;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
+use super::refusal::in_options;
 use super::rest::{Rest, segment};
 use super::{ClientError, Server, ServerArgs, paint};
 
@@ -66,7 +67,10 @@ pub async fn run(args: DisconnectArgs) -> Result<(), ClientError> {
     let told = answer.is_told();
     let answered: Answered = serde_json::from_slice(answer.body()).unwrap_or_default();
     if let Some(note) = answered.revocation.and_then(|revoked| revoked.note) {
-        paint::notice(paint::DIM, &format!("note: {}", paint::one_line(&note)));
+        paint::notice(
+            paint::DIM,
+            &format!("note: {}", paint::one_line(&in_options(&note))),
+        );
     }
     if args.json {
         return Ok(paint::json_line(&Disconnected {

@@ -1,5 +1,5 @@
 //! A refusal over HTTP in words for people: the status, the reason that Herald gave, and what to do. Knows problems by their `type`
-//! (docs/rest.md), and no command.
+//! (docs/rest.md), and a few by the words of this version: another version's get the advice for their `type`. Knows no command.
 
 use std::fmt::Write;
 
@@ -82,7 +82,8 @@ const NOT_THERE: &str = ". Ask for a key with this destination, or for a rule th
                          which rule decides";
 
 /// What Herald calls by REST's names, and the options of commands for it.
-const OPTIONS: [(&str, &str); 2] = [
+const OPTIONS: [(&str, &str); 3] = [
+    ("with the same Idempotency-Key", "with the same --idempotency-key"),
     (
         "POST /api/v1/users/{user}/queue/orders names one",
         "--user NAME names one",
@@ -117,9 +118,6 @@ fn advice(status: StatusCode, kind: &str) -> &'static str {
         (404, _) => ". Does --url name http.base_path?",
         (_, "bus-unavailable") => {
             ". The instance's /readyz (herald health) and its log have more; until then, another instance may answer"
-        }
-        (_, "outcome-unknown") => {
-            ". Repeat a publish with the same --idempotency-key; without one it may be published twice"
         }
         (_, "identity-unavailable") => {
             ". The instance cannot reach the issuer's keys or the backend of auth.callout: its /readyz (herald health) and its log \
@@ -211,12 +209,12 @@ mod tests {
         assert_eq!(in_options("only \"block\": true does"), "only --block does");
     }
 
-    /// Every reason of a 503 or 507 (`http::error`) comes with what to do.
+    /// Every reason of a 503 or 507 (`http::error`) comes with what to do: `outcome-unknown` says it itself, differently of a
+    /// publish and of a revocation.
     #[test]
     fn no_reason_of_an_outage_is_without_advice() {
         for (status, kind) in [
             (503, "bus-unavailable"),
-            (503, "outcome-unknown"),
             (503, "identity-unavailable"),
             (503, "overloaded"),
             (503, ""),

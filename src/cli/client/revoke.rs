@@ -14,8 +14,7 @@ use crate::setting::HumanDuration;
 
 const PATH: &str = "/api/v1/revocations";
 /// What is said where the answer says that others were not told.
-const UNTOLD: &str =
-    "note: NATS is away or hangs: this holds on the instance that was asked, and the others hear of it later";
+const UNTOLD: &str = "note: NATS did not confirm it: this holds on the instance that was asked, and the others hear of it later";
 
 /// What `herald revoke` takes.
 #[derive(Debug, Args)]
