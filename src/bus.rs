@@ -182,7 +182,7 @@ pub trait Bus: Send + Sync + 'static {
     }
 
     /// Who is to be found. `None`: not known.
-    fn finds_somebody(&self) -> BoxFuture<'_, Option<Listening>> {
+    fn who_listens(&self) -> BoxFuture<'_, Option<Listening>> {
         Box::pin(std::future::ready(Some(Listening::Nobody)))
     }
 

@@ -334,7 +334,7 @@ impl Bus for NatsBus {
         Box::pin(self.subscribe_for_newcomers())
     }
 
-    fn finds_somebody(&self) -> BoxFuture<'_, Option<Listening>> {
+    fn who_listens(&self) -> BoxFuture<'_, Option<Listening>> {
         Box::pin(self.finds_one())
     }
 

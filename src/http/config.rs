@@ -273,7 +273,7 @@ impl FromStr for TraceUrl {
         // The page has it, and so has whoever looks at the page.
         let open = text
             .split_once("://")
-            .and_then(|(_, rest)| rest.split('/').next())
+            .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
             .is_some_and(|authority| !authority.contains('@'));
         let sound = web
             && open

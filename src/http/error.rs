@@ -42,7 +42,7 @@ pub(crate) enum ApiError {
         /// A JSON pointer to the part. `None` means the whole body of the request.
         pointer: Option<String>,
     },
-    /// Missing or wrong credentials; the answer does not say which. Holds what they would have to give, if not any will do.
+    /// Missing or wrong credentials; the answer does not say which. Holds the required scope; `None` if any credentials are enough.
     Unauthenticated(Option<Scope>),
     /// A token that is not taken; whether because its time is over, which its holder may know.
     InvalidToken {

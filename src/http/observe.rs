@@ -88,7 +88,7 @@ async fn admit(api: &Api, guard: Guard, request: Request, next: Next) -> Respons
     }
 }
 
-/// Stands before every route that requires a scope. Runs before any byte of the body is read.
+/// Stands before every route that requires credentials. Runs before any byte of the body is read.
 async fn require(api: &Api, guard: Guard, mut request: Request, next: Next) -> Response {
     let address = address(&request);
     let state = &api.state;

@@ -1,6 +1,6 @@
 //! Which headers of Herald's own a request may have: one that begins with `Herald-` and that its route does not take, or that is
 //! there twice, is refused, for all routes in one place. `Herald-TTL` would otherwise say nothing. Knows the routes by their
-//! descriptions alone, and no header by name but one that cannot be.
+//! descriptions alone; by name only `Idempotency-Key`, the fields of a notification and `Herald-User`, which does not exist.
 
 use std::collections::HashMap;
 

@@ -20,6 +20,7 @@ use super::error::ApiError;
 use super::json;
 use super::notifications::request::{User, present};
 use super::refusals;
+use super::users::rfc_3339;
 use super::whole::{InQuery, Number};
 use crate::auth::revoked::LASTS_MAX_MS;
 use crate::auth::revoked::entry::{
@@ -34,7 +35,7 @@ mod note;
 mod view;
 
 use note::note;
-use view::{RevocationView, time, view};
+use view::{RevocationView, view};
 
 /// The last second of the year 9999.
 const SECONDS_MAX: u64 = 253_402_300_799;
@@ -262,7 +263,7 @@ pub(super) async fn revoke_now(api: &Api, user: &UserName, caller: &Caller) -> R
 }
 
 async fn revoke(api: &Api, revocation: Revocation) -> Result<Revoked, ApiError> {
-    let (id, until) = (revocation.id.to_string(), time(revocation.until_ms));
+    let (id, until) = (revocation.id.to_string(), rfc_3339(revocation.until_ms));
     let note = note(&api.state.authenticator, &revocation.whom);
     let told = put(api, revocation).await? == Put::Everywhere;
     Ok(Revoked {

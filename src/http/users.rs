@@ -205,8 +205,8 @@ pub(crate) async fn delete_sessions(
     Ok((StatusCode::ACCEPTED, Json(disconnected)))
 }
 
-/// Both halves, the revocation first: whoever comes back at once is to find it in force. There may be as many of these as
-/// revocations may wait, each for as long as the disk and the bus may take.
+/// Both halves, the revocation first, so that it is in force when the user comes back at once. Each takes as long as the disk and
+/// the bus may take; how many there are at a time, the operators' requests bound.
 async fn disconnect(
     api: Arc<Api>,
     user: UserName,

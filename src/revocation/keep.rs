@@ -137,7 +137,8 @@ impl Keeper {
             Ok(Err(_)) => Err(NotPut::Unknown),
             Err(_) => {
                 tracing::error!(
-                    "a revocation is not in force yet: the disk of auth.revoked_file does not answer"
+                    "it is not known whether a revocation is in force: the disk of auth.revoked_file, or NATS, did not answer within {} s",
+                    WAIT.as_secs()
                 );
                 Err(NotPut::Unknown)
             }

@@ -116,7 +116,7 @@ impl Revocations {
 
     /// Asks everybody for a digest, unless there is nobody to wait for.
     async fn look_for_one(&self) {
-        let found = self.parts.bus.finds_somebody().await;
+        let found = self.parts.bus.who_listens().await;
         let is_nobody = self.standing.lock().finds(found);
         if is_nobody {
             if found == Some(Listening::Listener) {

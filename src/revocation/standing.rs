@@ -41,8 +41,8 @@ impl Standing {
 
     /// The bus says who is there. Whether there is nobody to wait for; else everybody is to be asked next.
     ///
-    /// An instance may be paused, so its silence says nothing. Among those who listen to everything there may be none: if there is one, it
-    /// answers.
+    /// An instance may be paused, so its silence says nothing. A monitor that listens to everything hides whether there is an instance:
+    /// only an answer shows that one is there.
     pub(super) fn finds(&mut self, found: Option<Listening>) -> bool {
         match found {
             Some(Listening::Nobody) => return true,

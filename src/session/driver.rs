@@ -211,7 +211,7 @@ fn run(
     }
 }
 
-/// A session's id, a blank and its client's address: one text, as the future of a session keeps it as long as the session lives.
+/// A session's id, a blank and its client's address: one string, because every session keeps it until its end.
 struct Who(Box<str>);
 
 impl Who {

@@ -107,6 +107,19 @@ mod tests {
     }
 
     #[test]
+    fn the_class_has_all_deceptive_characters_of_the_basic_plane() {
+        let class = compiled(&format!("^[{DECEPTIVE}]$"));
+        for character in '\0'..='\u{ffff}' {
+            let deceptive = crate::deceptive::is_deceptive(character);
+            assert_eq!(
+                class.is_match(character.encode_utf8(&mut [0; 4])),
+                deceptive,
+                "{character:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_destination_fits_where_herald_takes_it() {
         let prefixes = Prefixes::default();
         let (broadcast, any) = (

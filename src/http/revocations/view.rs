@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::users::rfc_3339;
 use crate::auth::revoked::entry::{Revocation, Whom};
 
 /// One revocation.
@@ -40,14 +41,6 @@ pub(crate) struct RevocationView {
     reason: Option<String>,
 }
 
-/// A time as RFC 3339 has it.
-pub(super) fn time(ms: u64) -> String {
-    let time = i64::try_from(ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.unwrap_or_default().to_string()
-}
-
 /// What operators see of `one`.
 pub(super) fn view(one: Revocation) -> RevocationView {
     let mut view = RevocationView {
@@ -57,8 +50,8 @@ pub(super) fn view(one: Revocation) -> RevocationView {
         token_id: None,
         issued_before: None,
         block: false,
-        since: time(one.since_ms),
-        until: time(one.until_ms),
+        since: rfc_3339(one.since_ms),
+        until: rfc_3339(one.until_ms),
         by: one.by.into(),
         reason: one.reason.map(Into::into),
     };
