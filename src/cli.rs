@@ -40,18 +40,18 @@ pub enum Command {
   herald serve --config /etc/herald/herald.toml
   HERALD_BUS__URL=nats://10.0.0.5:4222 herald serve --config herald.toml --listen 0.0.0.0:8080")]
     Serve(ConfigArgs),
-    /// Prints the configuration in force, secrets hidden, and where each value comes from.
+    /// Prints the effective configuration without secrets, and the source of each value.
     #[command(after_help = "Examples:
   herald check --config herald.toml
   herald check --production --config herald.toml
   HERALD_BUS__URL=nats://10.0.0.5:4222 herald check --config herald.toml")]
     Check(check::CheckArgs),
-    /// Makes keys of the REST interface.
+    /// Makes API keys.
     #[command(subcommand)]
     ApiKey(api_key::ApiKey),
-    /// Looks whether an instance with this configuration can run here, and says what to do where not.
+    /// Checks whether an instance with this configuration can run here, and says what to do if it cannot.
     Doctor(DoctorArgs),
-    /// Says who would get a notification and why not the others, or which rule decides about a permission.
+    /// Shows who would receive a notification and why others would not, or which rule decides a permission.
     Explain(Box<explain::ExplainArgs>),
     /// Asks a running instance whether it is ready; exit code 0 or 1.
     Health(health::HealthArgs),
@@ -60,52 +60,52 @@ pub enum Command {
   herald hash-password
   printf '%s\\n' 'correct horse' | herald hash-password")]
     HashPassword,
-    /// Makes tokens, looks into them, and shows the keys of issuers.
+    /// Makes and inspects tokens, and shows the keys of issuers.
     #[command(subcommand)]
     Token(token::Token),
     /// Publishes a notification.
     Publish(client::publish::PublishArgs),
-    /// Sends a frame as a browser does, and prints the answer of a backend.
+    /// Sends a SEND frame like a browser, and prints the answer of a backend.
     Send(client::send::SendArgs),
-    /// Prints what comes to destinations, as it comes.
+    /// Subscribes to destinations and prints each message.
     Subscribe(client::subscribe::SubscribeArgs),
     /// Shows who is online in the cluster, or one user's sessions.
     Users(client::users::UsersArgs),
-    /// Shows the live instances and what each holds.
+    /// Shows the live instances and their load.
     Instances(client::instances::InstancesArgs),
-    /// Shows which sessions send most.
+    /// Shows the sessions that send most.
     Senders(client::senders::SendersArgs),
     /// Ends a user's sessions on all instances.
     Disconnect(client::disconnect::DisconnectArgs),
-    /// Shuts tokens or a user out of the cluster, lists who is shut out, lifts it again.
+    /// Revokes tokens or blocks a user in the whole cluster; lists and lifts revocations.
     Revoke(client::revoke::RevokeArgs),
-    /// Stores where Heralds are and who asks them, under names.
+    /// Manages contexts: named addresses and credentials of Heralds.
     #[command(subcommand)]
     Context(context::ContextCommand),
-    /// Logs in, subscribes, publishes and receives, once: whether Herald works from here.
+    /// Checks that Herald works from here: logs in, subscribes, publishes and receives once.
     Probe(client::probe::ProbeArgs),
-    /// Shows or changes how much a running instance logs.
+    /// Shows or changes the log level of a running instance.
     LogLevel(client::log_level::LogLevelArgs),
     /// Prints the NATS subject of a destination.
     Subject(subject::SubjectArgs),
     /// Moves a share of an instance's sessions to the others.
     Shed(client::shed::ShedArgs),
-    /// Shows what an instance fans out now, by destination.
+    /// Shows the busiest destinations of an instance.
     Tap(client::tap::TapArgs),
-    /// Puts a light load on a running Herald and measures how long deliveries take.
+    /// Puts a light load on a running Herald and measures delivery times.
     Bench(client::bench::BenchArgs),
-    /// Collects what somebody who helps needs to see: configuration, doctor, metrics and log of a running Herald, secrets hidden.
+    /// Collects configuration, doctor, metrics and log in an archive for support, without secrets.
     SupportBundle(Box<bundle::BundleArgs>),
-    /// Prints the completions for a shell.
+    /// Prints completions for a shell.
     Completions(manual::CompletionsArgs),
-    /// Prints the manual page, or writes all of them into a folder.
+    /// Prints the manual page, or writes all manual pages to a folder.
     Man(manual::ManArgs),
 }
 
 /// Flags about the configuration. Values also come from HERALD_ environment variables, such as HERALD_HTTP__LISTEN.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigArgs {
-    /// The TOML file to read; without it the one that HERALD_CONFIG names, or none.
+    /// The TOML file to read. Default: the file that HERALD_CONFIG names, if any.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// To try it out: users test1 to test10 and admin with password `test`, and anyone who reaches the port may publish. What
@@ -126,7 +126,7 @@ pub struct DoctorArgs {
     /// The configuration that `serve` would be given.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Prints each line as JSON.
+    /// Prints each check as one line of JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -18,7 +18,7 @@ use crate::http::access::{KEY_PREFIX, Key, KeysFile};
 /// What can be done with keys.
 #[derive(Debug, Subcommand)]
 pub enum ApiKey {
-    /// Makes a key: its entry for api.keys_file goes to standard output, the key itself to standard error or a file.
+    /// Makes a key: prints its entry for api.keys_file on standard output, and the key itself on standard error or to a file.
     #[command(
         after_help = "Examples:\n  herald api-key new orders --destination '/queue/orders/**' >> keys.toml\n  \
         herald api-key new scraper --scope metrics --key-file scraper.key >> keys.toml\n  \
@@ -31,27 +31,27 @@ pub enum ApiKey {
 /// What `herald api-key new` takes.
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// Its name, which stands in spans and in the audit log.
+    /// The name of the key, shown in spans and in the audit.
     pub name: String,
-    /// What it may do: publish, read, metrics or admin. May be given several times.
+    /// The scopes of the key: publish, read, metrics or admin. Repeatable.
     #[arg(long, value_name = "SCOPE", default_value = "publish")]
     pub scope: Vec<String>,
-    /// Where it may publish, such as `/queue/orders/**`. May be given several times; without it where permissions.publish lets it.
+    /// The destinations it may publish to, such as `/queue/orders/**`. Repeatable. Default: those that permissions.publish permits.
     #[arg(long, value_name = "DESTINATION")]
     pub destination: Vec<String>,
-    /// How many targets it may publish to in a time, such as `100/s burst 1000`.
+    /// The rate of targets it may publish to, such as `100/s burst 1000`.
     #[arg(long, value_name = "RATE")]
     pub rate: Option<String>,
-    /// How many bytes it may publish in a time, such as `1MiB/s burst 8MiB`.
+    /// The rate of bytes it may publish, such as `1MiB/s burst 8MiB`.
     #[arg(long, value_name = "RATE")]
     pub bytes: Option<String>,
-    /// Until when it is good, such as 2027-01-31T00:00:00Z.
+    /// The time when it expires, such as 2027-01-31T00:00:00Z.
     #[arg(long, value_name = "MOMENT")]
     pub not_after: Option<String>,
-    /// Writes the key into this new file, which its owner alone may read, instead of showing it.
+    /// Writes the key to this new file, which only its owner can read, instead of showing it.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
-    /// Prints the SHA-256 alone, to stand beside the one of an entry that is there: so a key is replaced without a gap.
+    /// Prints only the SHA-256. Add it to an existing entry to replace a key without a gap.
     #[arg(long, conflicts_with = "json")]
     pub digest: bool,
     /// Prints the entry as one line of JSON.

@@ -27,17 +27,17 @@ const LOGS_MAX: usize = 16;
   herald support-bundle --context prod --only-running --output /tmp/herald.tar.gz
   herald support-bundle --config herald.toml --log /var/log/herald.log --admin-url http://127.0.0.1:9090
 
-What cannot be had, such as the answers of an instance that is down, stands in manifest.json with the reason. With
-http.admin_listen, metrics and log are on that port: name it by --admin-url, or store it in the context. Look into it before you pass it on:
-secrets are hidden, and names of users, addresses and destinations are not. It wants scope admin.")]
+manifest.json lists what could not be collected, such as the answers of an instance that is down, with the reason. With
+http.admin_listen, metrics and log are on that port: give it with --admin-url, or store it in the context. Look into the archive before you pass it on:
+it has no secrets, but names of users, addresses and destinations. Requires the scope admin.")]
 pub struct BundleArgs {
-    /// The new file; without it herald-support-TIME.tar.gz in this folder. Its owner alone may read it.
+    /// The file to create; only its owner can read it. Default: herald-support-TIME.tar.gz in this folder.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Leaves out the configuration and `doctor`: for a Herald that runs elsewhere.
+    /// Omits the configuration and `doctor`, for a Herald that runs elsewhere.
     #[arg(long, conflicts_with_all = ["config", "demo", "listen"])]
     pub only_running: bool,
-    /// Takes the last 4 MiB of this log along; may be given several times.
+    /// Includes the last 4 MiB of this log. Repeatable.
     #[arg(long, value_name = "FILE")]
     pub log: Vec<PathBuf>,
     /// Prints the manifest as one line of JSON.

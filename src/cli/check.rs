@@ -17,10 +17,10 @@ pub struct CheckArgs {
     /// The configuration that `serve` would be given.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Walks the list of README.md, "Before production", instead: what to change and what to decide; exit code 0 or 1.
+    /// Checks the list "Before production" of README.md instead: what to change and what to decide. Exit code 0 or 1.
     #[arg(long)]
     pub production: bool,
-    /// Prints each line of that list as JSON.
+    /// Prints each item of that list as one line of JSON.
     #[arg(long, requires = "production")]
     pub json: bool,
 }

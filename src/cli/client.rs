@@ -47,26 +47,26 @@ pub mod users;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
-    /// A context to take the address and the credentials from (herald context). Without it $HERALD_CONTEXT, else the selected one,
-    /// unless --url or a variable says where Herald is or who asks.
+    /// The context with the address and the credentials (herald context). Default: $HERALD_CONTEXT, then the selected
+    /// context, unless --url or a variable gives an address or credentials.
     #[arg(long, value_name = "NAME")]
     pub context: Option<context::Name>,
-    /// Where Herald is, with http.base_path if there is one. Without it $HERALD_URL, else http://127.0.0.1:8080.
+    /// The address of Herald, with http.base_path if it is set. Default: $HERALD_URL, then http://127.0.0.1:8080.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Who logs in; the password comes from $HERALD_PASSWORD or --password-file. Without it $HERALD_LOGIN.
+    /// The user who logs in. The password comes from $HERALD_PASSWORD or --password-file. Default: $HERALD_LOGIN.
     #[arg(long, value_name = "NAME")]
     pub login: Option<String>,
     /// A file with the password.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
-    /// A file with a token to log in by, which else comes from $HERALD_TOKEN.
+    /// A file with a token to log in with. Default: $HERALD_TOKEN.
     #[arg(long, value_name = "FILE", conflicts_with = "login")]
     pub token_file: Option<PathBuf>,
-    /// A file with an API key, which else comes from $HERALD_KEY.
+    /// A file with an API key. Default: $HERALD_KEY.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
-    /// A PEM file of authorities to trust beside the system's, for https.
+    /// A PEM file of certificate authorities to trust for https, in addition to the system's.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 }

@@ -13,7 +13,7 @@ use super::paint;
 /// `herald context …`
 #[derive(Debug, Subcommand)]
 pub enum ContextCommand {
-    /// Stores where a Herald is and who asks it, under a name.
+    /// Stores the address and credentials of a Herald under a name.
     #[command(after_help = "Examples:
   herald context add prod --url https://herald.example.com --key-file ~/.config/herald/prod.key --select
   herald context add eu --url https://herald.example.com --admin-url http://10.0.0.7:9090 --key-file ~/.config/herald/eu.key
@@ -23,17 +23,17 @@ pub enum ContextCommand {
 A secret is stored as the path of its file or the name of its variable. --store-secrets stores what these hold now, in a file
 that its owner alone may read.")]
     Add(Box<AddArgs>),
-    /// Lists the contexts; the selected one has a *.
+    /// Lists the contexts; * marks the selected one.
     #[command(after_help = "Examples:\n  herald context ls\n  herald context ls --json")]
     Ls(LsArgs),
-    /// Selects the context that counts where nothing else says where Herald is.
+    /// Selects the default context.
     #[command(
         after_help = "Examples:\n  herald context select prod\n  herald context select --none\n\n\
         --context NAME and HERALD_CONTEXT name another for one command. HERALD_URL, HERALD_LOGIN, HERALD_PASSWORD,\n\
         HERALD_TOKEN, HERALD_KEY and --url count before the selected one."
     )]
     Select(SelectArgs),
-    /// Shows a context, secrets hidden.
+    /// Shows a context, without secrets.
     #[command(after_help = "Examples:\n  herald context show\n  herald context show prod --json")]
     Show(ShowArgs),
     /// Removes a context.
@@ -44,21 +44,21 @@ that its owner alone may read.")]
 /// What `herald context add` takes.
 #[derive(Debug, Args)]
 pub struct AddArgs {
-    /// Its name: 1 to 64 letters, digits, '.', '_' and '-'.
+    /// The name of the context: 1 to 64 letters, digits, '.', '_' and '-'.
     pub name: Name,
-    /// Where Herald is, with http.base_path if there is one.
+    /// The address of Herald, with http.base_path if it is set.
     #[arg(long, value_name = "URL")]
     pub url: String,
-    /// Where /metrics and /api/v1/debug stand, with http.admin_listen: for log-level and support-bundle.
+    /// The address of http.admin_listen, for log-level and support-bundle.
     #[arg(long, value_name = "URL")]
     pub admin_url: Option<String>,
-    /// Who logs in.
+    /// The user who logs in.
     #[arg(long, value_name = "NAME")]
     pub login: Option<String>,
     /// The file with the password.
     #[arg(long, value_name = "FILE", requires = "login")]
     pub password_file: Option<PathBuf>,
-    /// The variable with the password.
+    /// The environment variable with the password.
     #[arg(
         long,
         value_name = "VARIABLE",
@@ -66,31 +66,31 @@ pub struct AddArgs {
         conflicts_with = "password_file"
     )]
     pub password_env: Option<String>,
-    /// The file with a token to log in by.
+    /// The file with a token to log in with.
     #[arg(long, value_name = "FILE", conflicts_with = "login")]
     pub token_file: Option<PathBuf>,
-    /// The variable with a token to log in by.
+    /// The environment variable with a token to log in with.
     #[arg(long, value_name = "VARIABLE", conflicts_with_all = ["login", "token_file"])]
     pub token_env: Option<String>,
     /// The file with an API key.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
-    /// The variable with an API key.
+    /// The environment variable with an API key.
     #[arg(long, value_name = "VARIABLE", conflicts_with = "key_file")]
     pub key_env: Option<String>,
-    /// A PEM file of authorities to trust beside the system's.
+    /// A PEM file of certificate authorities to trust, in addition to the system's.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Stores the secrets themselves, as the files and variables have them now.
+    /// Stores the secrets themselves, with the current values of the files and variables.
     #[arg(long)]
     pub store_secrets: bool,
-    /// Selects it.
+    /// Selects the context.
     #[arg(long)]
     pub select: bool,
-    /// Puts it in the place of one with this name.
+    /// Replaces a context with this name.
     #[arg(long)]
     pub replace: bool,
-    /// Prints what was stored as one line of JSON, secrets hidden.
+    /// Prints the stored context as one line of JSON, without secrets.
     #[arg(long)]
     pub json: bool,
 }
@@ -106,13 +106,13 @@ pub struct LsArgs {
 /// What `herald context select` takes.
 #[derive(Debug, Args)]
 pub struct SelectArgs {
-    /// Which.
+    /// The context.
     #[arg(required_unless_present = "none")]
     pub name: Option<Name>,
     /// Selects none.
     #[arg(long, conflicts_with = "name")]
     pub none: bool,
-    /// Prints which is selected as one line of JSON.
+    /// Prints the selected context as one line of JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -120,7 +120,7 @@ pub struct SelectArgs {
 /// What `herald context show` takes.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Which; without it the selected one.
+    /// The context. Default: the selected one.
     pub name: Option<Name>,
     /// Prints it as one line of JSON.
     #[arg(long)]
@@ -130,7 +130,7 @@ pub struct ShowArgs {
 /// What `herald context rm` takes.
 #[derive(Debug, Args)]
 pub struct RmArgs {
-    /// Which.
+    /// The context.
     pub name: Name,
     /// Prints what was removed as one line of JSON.
     #[arg(long)]

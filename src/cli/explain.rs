@@ -22,7 +22,7 @@ use crate::permissions::{Action, Decision};
   herald explain /queue/orders --user alice
   herald explain permission --config herald.toml --user alice --subscribe /queue/orders
 
-Asks a running Herald, which publishes nothing; it wants scope admin. Exit code: 0 if anybody would get it, 1 if nobody."
+Asks a running Herald, which publishes nothing; it requires the scope admin. Exit code: 0 if anybody would get it, 1 if nobody."
 )]
 pub struct ExplainArgs {
     /// Something else than who would get a notification.
@@ -119,22 +119,22 @@ pub struct RunningArgs {
     /// --login, --key-file and --session mean it too; so do the variables and the selected context, where no configuration is named.
     #[arg(long, conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub running: bool,
-    /// A context to take the address and the credentials from (herald context). Without it $HERALD_CONTEXT, else the selected one.
+    /// The context with the address and the credentials (herald context). Default: $HERALD_CONTEXT, then the selected context.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub context: Option<Name>,
-    /// Where Herald is. Without it $HERALD_URL, else http://127.0.0.1:8080.
+    /// The address of Herald. Default: $HERALD_URL, then http://127.0.0.1:8080.
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub url: Option<String>,
-    /// Who asks; the password comes from $HERALD_PASSWORD or --password-file. Without it $HERALD_LOGIN, $HERALD_TOKEN or $HERALD_KEY.
+    /// The user who asks. The password comes from $HERALD_PASSWORD or --password-file. Default: $HERALD_LOGIN, $HERALD_TOKEN or $HERALD_KEY.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub login: Option<String>,
     /// A file with the password.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub password_file: Option<PathBuf>,
-    /// A file with an API key, which else comes from $HERALD_KEY.
+    /// A file with an API key. Default: $HERALD_KEY.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub key_file: Option<PathBuf>,
-    /// A PEM file of authorities to trust beside the system's, for https.
+    /// A PEM file of certificate authorities to trust for https, in addition to the system's.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "demo", "listen", "anonymous", "token_file"])]
     pub ca_file: Option<PathBuf>,
 }

@@ -33,13 +33,13 @@ pub struct HealthArgs {
     /// Which instance: the one that `serve` would start with these flags and this environment.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Ask this instance instead, such as herald.example:9090; paths are those of the configuration all the same.
+    /// Ask this instance instead, such as herald.example:9090. The paths still come from the configuration.
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<String>,
     /// Ask /livez, whether the process is alive, instead of /readyz, whether it can serve.
     #[arg(long)]
     pub live: bool,
-    /// How long to wait for the whole answer.
+    /// How long to wait for the complete answer.
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     pub timeout: HumanDuration,
 }

@@ -15,7 +15,7 @@ use super::Cli;
   herald completions bash > ~/.local/share/bash-completion/completions/herald
   herald completions zsh > ~/.zfunc/_herald")]
 pub struct CompletionsArgs {
-    /// For which shell.
+    /// The shell.
     #[arg(value_enum)]
     pub shell: Shell,
 }
@@ -26,7 +26,7 @@ pub struct CompletionsArgs {
   herald man | man -l -
   herald man --folder ~/.local/share/man/man1")]
 pub struct ManArgs {
-    /// Writes herald.1 and a page a command into this folder instead of printing the first.
+    /// Writes herald.1 and one page for each command to this folder, instead of printing the first.
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
 }

@@ -17,11 +17,11 @@ use crate::principal::UserName;
   herald subject /app/orders --json
   nats sub \"$(herald subject /queue/v1.2/orders)\"
 
-It reads bus.prefix and destinations.* from the configuration, as `serve` would.")]
+Reads bus.prefix and destinations.* from the configuration, like `serve`.")]
 pub struct SubjectArgs {
     /// A broadcast or application destination; with --user any path, with or without /user.
     pub destination: String,
-    /// The destination of this user.
+    /// Prints the subject for this user.
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Prints it as one line of JSON.

@@ -33,13 +33,13 @@ const LATENCY_MAX_US: u64 = 60_000_000;
   herald bench --login test1 --sessions 20 --rate 10 --seconds 5
   herald bench --destination /topic/bench --body-bytes 200 --json")]
 pub struct BenchArgs {
-    /// Sessions that subscribe, all of one user.
+    /// The number of sessions that subscribe, all of one user.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub sessions: u64,
     /// Notifications a second.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub rate: u64,
-    /// For how long.
+    /// How long to publish.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub seconds: u64,
     /// The broadcast destination that all subscribe to.
@@ -54,7 +54,7 @@ pub struct BenchArgs {
     /// The STOMP endpoint (http.ws_path).
     #[arg(long, value_name = "PATH", default_value = "/ws")]
     pub ws_path: String,
-    /// Where Herald is.
+    /// The address of Herald.
     #[command(flatten)]
     pub server: ServerArgs,
 }

@@ -15,16 +15,16 @@ const BODY_MAX_BYTES: u64 = 64 << 20;
 /// A body and what describes it.
 #[derive(Debug, Default, Args)]
 pub struct BodyArgs {
-    /// The body. Without it, and without --file, standard input is read.
+    /// The body. Without it and without --file, reads standard input.
     #[arg(conflicts_with = "file")]
     pub body: Option<String>,
     /// A file with the body; - is standard input.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Its content type. Without it Herald takes UTF-8 for text and the rest for octets.
+    /// The content type. Default: text/plain if the body is UTF-8, otherwise application/octet-stream.
     #[arg(long, short = 't', value_name = "TYPE")]
     pub content_type: Option<String>,
-    /// A header of the MESSAGE; may be given several times.
+    /// A header of the MESSAGE. Repeatable.
     #[arg(long, short = 'H', value_name = "NAME:VALUE")]
     pub header: Vec<String>,
 }

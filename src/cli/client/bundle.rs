@@ -16,7 +16,7 @@ const SECRET_MIN_BYTES: usize = 8;
 /// Whom to ask.
 #[derive(Debug, Args)]
 pub struct RunningArgs {
-    /// Where /metrics and /api/v1/debug stand, with http.admin_listen; without it where the context says.
+    /// The address of http.admin_listen, which has /metrics and /api/v1/debug. Default: that of the context.
     #[arg(long, value_name = "URL")]
     pub admin_url: Option<String>,
     /// Where Herald is.

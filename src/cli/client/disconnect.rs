@@ -18,7 +18,7 @@ use super::{ClientError, Server, ServerArgs, paint};
   herald disconnect id:alice --revoke
 
 The user may log in again, with --revoke not by a token that was issued before. To keep a user out: herald revoke --block.
-It wants scope admin.")]
+Requires the scope admin.")]
 pub struct DisconnectArgs {
     /// Whose sessions, on all instances (close code 4403).
     pub user: String,
@@ -52,7 +52,7 @@ struct Disconnected<'a> {
     told: bool,
 }
 
-/// Tells Herald, and says that it did. It wants scope admin.
+/// Tells Herald, and says that it did. Requires the scope admin.
 ///
 /// # Errors
 /// No Herald, its refusal, or an output that fails.

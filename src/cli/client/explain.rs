@@ -65,7 +65,7 @@ struct Missed {
     subscriptions: Vec<String>,
 }
 
-/// Asks and prints. Returns whether anybody would get it. It wants scope admin; nothing is published.
+/// Asks and prints. Returns whether anybody would get it. Requires the scope admin; publishes nothing.
 ///
 /// # Errors
 /// No Herald, its refusal, or an output that fails.

@@ -14,7 +14,7 @@ use super::{ClientError, Server, ServerArgs, paint};
   herald instances
   herald instances --json | jq '.instances[] | {name, sessions}'
 
-The one that answers is marked by *. It wants scope admin.")]
+* marks the instance that answered. Requires the scope admin.")]
 pub struct InstancesArgs {
     /// Prints Herald's answer as one line of JSON.
     #[arg(long)]
@@ -46,7 +46,7 @@ struct Instance {
     outbox_bytes: Option<u64>,
 }
 
-/// Asks and prints. It wants scope admin.
+/// Asks and prints. Requires the scope admin.
 ///
 /// # Errors
 /// No Herald, its refusal, or an output that fails.

@@ -20,8 +20,8 @@ const PATH: &str = "/api/v1/debug/log";
   herald log-level debug
   herald log-level herald=trace,info --for 2m --all
 
-The configured level (log.level) is back by itself. It wants scope admin. With http.admin_listen the route stands on that port:
-give its address as --admin-url, or store it in a context.")]
+The configured level (log.level) returns by itself. Requires the scope admin. With http.admin_listen, the route is on that port:
+give its address with --admin-url, or store it in a context.")]
 pub struct LogLevelArgs {
     /// The new level, as log.level may be; without it, shows the one in force.
     pub level: Option<String>,
@@ -60,7 +60,7 @@ struct Change<'a> {
     instances: &'a str,
 }
 
-/// Asks, and prints the level. It wants scope admin.
+/// Asks, and prints the level. Requires the scope admin.
 ///
 /// # Errors
 /// No Herald, its refusal, or an output that fails.

@@ -7,7 +7,7 @@ use super::{ClientError, Server, ServerArgs};
 use crate::cli::explain::PermissionArgs;
 use crate::cli::paint;
 
-/// Asks, and returns the decision's JSON. It wants scope admin.
+/// Asks, and returns the decision's JSON. Requires the scope admin.
 ///
 /// # Errors
 /// No Herald, or its refusal.

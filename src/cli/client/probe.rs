@@ -31,7 +31,7 @@ const OWN: &str = "/user";
 Exit codes: 0 it works, 10 no connection, 11 no login, 12 no subscription, 13 not published, 14 not received; 64 as of every
 command. It publishes by the API key, or by the login where it has ROLE_PUBLISHER, or without either where api.access is open.")]
 pub struct ProbeArgs {
-    /// Where to publish: a destination of the login's own, which nobody else sees, or a broadcast.
+    /// Where to publish: a destination of the user's own, which nobody else sees, or a broadcast.
     #[arg(long, value_name = "DESTINATION", default_value = "/user/queue/herald-probe")]
     pub destination: String,
     /// How long each stage may take.

@@ -23,28 +23,28 @@ const BAR_FROM: usize = 20;
   herald publish /topic/news --file README.md -t text/markdown --json
   date | herald publish /topic/time -H kind:clock --ttl 10s --collapse clock")]
 pub struct PublishArgs {
-    /// Where to: /queue/… or /topic/…; with --user any path, which that user sees below /user.
+    /// The destination: /queue/… or /topic/…; with --user any path, which that user subscribes to below /user.
     pub destination: String,
-    /// Only this user's sessions get it; may be given several times.
+    /// Publishes only to this user's sessions. Repeatable.
     #[arg(long = "user", value_name = "NAME")]
     pub users: Vec<String>,
     /// What to publish.
     #[command(flatten)]
     pub body: BodyArgs,
-    /// Its id, 1 to 64 of A-Z a-z 0-9 . _ -; without it a new ULID.
+    /// The id of the notification, 1 to 64 of A-Z a-z 0-9 . _ -. Default: a new ULID.
     #[arg(long)]
     pub id: Option<String>,
-    /// After this time it is no longer written to anyone, such as 500ms, 10s or 5m.
+    /// Herald does not deliver the notification after this time, such as 500ms, 10s or 5m.
     #[arg(long, value_name = "DURATION")]
     pub ttl: Option<HumanDuration>,
-    /// While an earlier one with this key waits for a slow session, this one takes its place.
+    /// Replaces an earlier notification with this key that still waits for a slow session.
     #[arg(long, value_name = "KEY")]
     pub collapse: Option<String>,
-    /// By which Herald knows a repeat of this command, and publishes it once: 1 to 255 visible ASCII characters. Only where
+    /// Herald publishes only once for all commands with the same key: 1 to 255 visible ASCII characters. Requires that
     /// history keeps the destination.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
-    /// Prints the answers as JSON, one a line.
+    /// Prints each answer as one line of JSON.
     #[arg(long)]
     pub json: bool,
     /// Where Herald is.

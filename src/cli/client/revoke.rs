@@ -19,8 +19,8 @@ const UNTOLD: &str = "note: NATS did not confirm it: this holds on the instance 
 /// What `herald revoke` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  herald revoke --user id:alice                            all tokens that alice has now
-  herald revoke --user alice --block --for 24h             alice, whatever she presents
+  herald revoke --user id:alice                            all current tokens of alice
+  herald revoke --user alice --block --for 24h             alice, with any credentials
   herald revoke --issuer https://id.example --token-id t1  one token, by its jti
   herald revoke --list
   herald revoke --lift 01JDEXAMPRE0000000000000AA")]
@@ -28,25 +28,25 @@ pub struct RevokeArgs {
     /// The user's whole name, with its issuer's prefix.
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// The issuer, as in auth.issuers: all its tokens, those of --user, or the one of --token-id.
+    /// The issuer, as in auth.issuers. Revokes all its tokens, those of --user, or the one of --token-id.
     #[arg(long)]
     pub issuer: Option<String>,
     /// The jti of one token of --issuer.
     #[arg(long, value_name = "ID", requires = "issuer", conflicts_with_all = ["user", "issued_before", "block"])]
     pub token_id: Option<String>,
-    /// Tokens that were issued up to this moment, in Unix seconds; without it, now.
+    /// Revokes tokens that were issued up to this time, in Unix seconds. Default: now.
     #[arg(long, value_name = "SECONDS", conflicts_with = "block")]
     pub issued_before: Option<u64>,
-    /// Shuts the user out by whatever it presents, a password too.
+    /// Blocks the user with any credentials, including a password.
     #[arg(long, requires = "user", conflicts_with = "issuer")]
     pub block: bool,
-    /// For how long, such as 24h; without it, until the last of the tokens has ended, and a block for 8760h.
+    /// How long, such as 24h. Default: until the last of the tokens has expired; a block lasts 8760h.
     #[arg(long = "for", value_name = "DURATION")]
     pub lasts: Option<HumanDuration>,
-    /// Why, for people who read the list.
+    /// The reason, shown in the list.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Lists who is shut out; with --user what names that user.
+    /// Lists the revocations; with --user, those that name that user.
     #[arg(long, conflicts_with_all = ["issuer", "token_id", "issued_before", "block", "lasts", "reason", "lift"])]
     pub list: bool,
     /// Lifts the revocation with this id.
@@ -120,7 +120,7 @@ struct Request<'a> {
     reason: Option<&'a str>,
 }
 
-/// Asks and prints. It wants scope admin.
+/// Asks and prints. Requires the scope admin.
 ///
 /// # Errors
 /// No Herald, its refusal, or an output that fails.

@@ -28,10 +28,10 @@ const SENT: &str = "sent";
   herald send /chat/message 'hello, everybody'
   herald send /topic/news --file news.md -t text/markdown
 
-Without --answer it ends once Herald has the frame (RECEIPT). With it, it prints the answer, or says what went wrong and ends with 1, or with 75
-if Herald cannot pass it on now.")]
+Without --answer it ends once Herald has the frame (RECEIPT). With it, it prints the answer, or the error with exit code 1, or 75
+if Herald cannot pass the frame on now.")]
 pub struct SendArgs {
-    /// Where to: /app/… and /chat/… (a backend or a built-in route), or a broadcast where permissions.send lets you.
+    /// The destination: /app/… or /chat/… (a backend or a built-in route), or a broadcast that permissions.send permits.
     pub destination: String,
     /// What to send.
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub struct SendArgs {
     /// Waits for the answer of an application destination and prints it.
     #[arg(long)]
     pub answer: bool,
-    /// How long to wait for the answer; without it 10s.
+    /// How long to wait for the answer. Default: 10s.
     #[arg(long, value_name = "DURATION", requires = "answer")]
     pub timeout: Option<HumanDuration>,
     /// The user destination that the answer goes to. Errors come to queue/errors below the same prefix.
@@ -50,7 +50,7 @@ pub struct SendArgs {
         requires = "answer"
     )]
     pub reply_to: String,
-    /// Prints what came of it as one line of JSON.
+    /// Prints the outcome as one line of JSON.
     #[arg(long)]
     pub json: bool,
     /// The STOMP endpoint (http.ws_path).

@@ -15,12 +15,12 @@ use super::{ClientError, Server, ServerArgs, paint};
   herald senders --by bytes --top 5
   herald senders --json | jq '.senders[0].user'
 
-It counts the SENDs of sessions. Who publishes over REST is counted by key (herald_api_key_requests_total). It wants scope admin.")]
+Counts the SENDs of sessions. For publishers over REST, see herald_api_key_requests_total. Requires the scope admin.")]
 pub struct SendersArgs {
-    /// Shows so many sessions.
+    /// The number of sessions to show.
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub top: u64,
-    /// Who comes first: by SENDs within the last ten seconds, by all SENDs, or by their bytes.
+    /// The order: by SENDs within the last ten seconds, by all SENDs, or by their bytes.
     #[arg(long, value_enum, default_value_t = By::Recent)]
     pub by: By,
     /// Prints Herald's answer as one line of JSON.

@@ -16,12 +16,12 @@ use super::{ClientError, Server, ServerArgs, paint};
   herald shed herald-0 --share 20
   herald shed 01JDEXAMPRE0000000000000AA --share 50 --json
 
-The instance closes that share of its sessions in waves; their clients come back where the balancer sends them. It wants
-scope admin.")]
+The instance closes that share of its sessions in waves; their clients reconnect through the balancer.
+Requires the scope admin.")]
 pub struct ShedArgs {
-    /// Whose sessions: the instance's name, or its id where several have that name (herald instances).
+    /// The name of the instance, or its id if several have that name (herald instances).
     pub instance: String,
-    /// How many of them, in percent.
+    /// The share of its sessions, in percent.
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub share: u8,
     /// Prints Herald's answer as one line of JSON.
@@ -51,7 +51,7 @@ struct Shed {
     over_ms: u64,
 }
 
-/// Asks and prints. It wants scope admin.
+/// Asks and prints. Requires the scope admin.
 ///
 /// # Errors
 /// No Herald, its refusal, no such instance, or an output that fails.

@@ -20,12 +20,12 @@ const RENEWED: &str = "renewed";
 /// STOMP's ack modes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum AckMode {
-    /// Nothing is acknowledged.
+    /// Acknowledges nothing.
     #[default]
     Auto,
-    /// Each MESSAGE once it is printed, with all before it.
+    /// Acknowledges each MESSAGE after printing it, with all before it.
     Client,
-    /// Each MESSAGE once it is printed.
+    /// Acknowledges each MESSAGE after printing it.
     ClientIndividual,
 }
 
@@ -47,26 +47,26 @@ impl AckMode {
   herald subscribe /topic/news --count 1 --json --ack client
   herald subscribe /topic/news --from 1764344293261000-17")]
 pub struct SubscribeArgs {
-    /// What to subscribe to: /queue/…, /topic/…, or /user/… for one's own.
+    /// The destinations to subscribe to: /queue/…, /topic/…, or /user/… for the user's own.
     #[arg(required = true)]
     pub destinations: Vec<String>,
-    /// Begins behind this position: the message-id of a MESSAGE, or what an earlier run said. Given several times, they are
-    /// those of the destinations, in their order.
+    /// Starts after this position: the message-id of a MESSAGE, or what an earlier run printed. Repeat it for several
+    /// destinations, in their order.
     #[arg(long, value_name = "POSITION", value_parser = position)]
     pub from: Vec<String>,
-    /// Whether each MESSAGE is acknowledged once it is printed.
+    /// The acknowledgement mode.
     #[arg(long, value_enum, default_value_t)]
     pub ack: AckMode,
-    /// Ends after so many messages.
+    /// Ends after this number of messages.
     #[arg(long, short = 'n', value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
     /// Prints each message as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// Keeps trying where the first attempt does not reach Herald.
+    /// Keeps trying if the first attempt does not reach Herald.
     #[arg(long)]
     pub wait: bool,
-    /// Ends at the first loss instead of coming back.
+    /// Ends when the connection is lost, instead of reconnecting.
     #[arg(long, conflicts_with = "wait")]
     pub once: bool,
     /// The STOMP endpoint (http.ws_path).

@@ -15,10 +15,10 @@ use super::{ClientError, Server, ServerArgs, paint};
   herald tap --seconds 10 --top 5
   herald tap --url http://10.0.0.7:8080 --json")]
 pub struct TapArgs {
-    /// For how long the instance samples.
+    /// How long the instance samples.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=30))]
     pub seconds: u64,
-    /// Shows so many destinations, the busiest first.
+    /// The number of destinations to show, busiest first.
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     pub top: usize,
     /// Prints Herald's answer as one line of JSON, with all destinations.
@@ -51,7 +51,7 @@ struct Counted {
     body_bytes: u64,
 }
 
-/// Samples and prints. It wants scope admin.
+/// Samples and prints. Requires the scope admin.
 ///
 /// # Errors
 /// No Herald, its refusal, or an output that fails.

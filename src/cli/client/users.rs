@@ -52,7 +52,7 @@ struct Session {
     sent: Option<Sent>,
 }
 
-/// Asks and prints. It wants scope read.
+/// Asks and prints. Requires the scope read.
 ///
 /// # Errors
 /// No Herald, its refusal, or an output that fails.
