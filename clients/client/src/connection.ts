@@ -43,7 +43,7 @@ export class HeraldConnection {
   #state: HeraldState = INITIAL;
   /** The ERROR of this connection. */
   #error?: IFrame;
-  /** Why the server refused a destination: told in the connection that comes after. */
+  /** Why the server refused a destination, or a SEND too late for its promise: told in the connection that comes after. */
   #refused?: string;
   #lostAt?: number;
   /** The last credential was too old: the next is the only one that is tried. */
@@ -236,10 +236,11 @@ export class HeraldConnection {
 
   /** The ERROR says whose frame was refused: everything else comes back. */
   #blame(receipt: string, reason: string): boolean {
-    if (this.#sends.refuse(receipt, reason) || this.#renewal.refuse(receipt)) return true;
-    const isSubscription = this.#subscriptions.refuse(receipt, reason);
-    if (isSubscription) this.#refused = reason;
-    return isSubscription;
+    const send = this.#sends.refuse(receipt, reason);
+    if (send === 'told' || this.#renewal.refuse(receipt)) return true;
+    const isOwn = send === 'late' || this.#subscriptions.refuse(receipt, reason);
+    if (isOwn) this.#refused = reason;
+    return isOwn;
   }
 
   /** What the old client still says is not heard any more. */

@@ -21,8 +21,8 @@ export class Renewal {
   #timer?: ReturnType<typeof setTimeout>;
   #endsAt = 0;
   #receipts = 0;
-  /** The RECEIPT that is awaited. */
-  #receipt?: string;
+  /** Those of the tries since the last RECEIPT: the server may refuse the first after the second was sent. */
+  readonly #unanswered = new Set<string>();
   /** This server does not renew. */
   #isRefused = false;
 
@@ -45,12 +45,12 @@ export class Renewal {
   end(): void {
     clearTimeout(this.#timer);
     this.#client = undefined;
-    this.#receipt = undefined;
+    this.#unanswered.clear();
   }
 
   /** The server ended the connection because of the frame with this receipt. Returns whether that was a renewal. */
   refuse(receipt: string): boolean {
-    const isOwn = receipt === this.#receipt;
+    const isOwn = this.#unanswered.has(receipt);
     if (isOwn) this.end();
     this.#isRefused ||= isOwn;
     return isOwn;
@@ -80,7 +80,7 @@ export class Renewal {
     if (this.#client !== client || !client.connected) return;
     this.#receipts += 1;
     const receipt = `renewal-${this.#receipts}`;
-    this.#receipt = receipt;
+    this.#unanswered.add(receipt);
     client.watchForReceipt(receipt, (frame) => {
       if (this.#client === client) this.begin(client, frame.headers['expires-in']);
     });

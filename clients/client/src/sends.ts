@@ -55,6 +55,8 @@ export class Sends {
   #waiting: Pending[] = [];
   #unanswered = new Map<string, Pending>();
   #receipts = 0;
+  /** How many receipts the connections before this one have had. */
+  #receiptsBefore = 0;
 
   /** Sends by `client`, or waits, or fails. */
   send(client: Client | undefined, destination: string, body: string, options: SendOptions): Promise<void> {
@@ -73,15 +75,19 @@ export class Sends {
     for (const pending of this.#waiting.splice(0)) this.#write(client, pending);
   }
 
-  /** Fails the one that the server refused. Returns whether it was one of these. */
-  refuse(receipt: string, reason: string): boolean {
+  /**
+   * Fails the one that the server refused. `late`: it had failed as `unanswered` before, so nobody has been told the reason.
+   * `undefined`: it is none of this connection's.
+   */
+  refuse(receipt: string, reason: string): 'told' | 'late' | undefined {
     const pending = this.#take(receipt);
     pending?.reject(new SendError('refused', reason));
-    return pending !== undefined;
+    return pending ? 'told' : this.#isOwn(receipt) ? 'late' : undefined;
   }
 
   /** The connection is gone. */
   lose(): void {
+    this.#receiptsBefore = this.#receipts;
     for (const receipt of [...this.#unanswered.keys()]) {
       this.#take(receipt)?.reject(new SendError('lost', 'The connection was lost before the answer came.'));
     }
@@ -91,6 +97,12 @@ export class Sends {
   end(reason: string): void {
     this.lose();
     for (const { reject } of this.#waiting.splice(0)) reject(new SendError('ended', reason));
+  }
+
+  /** Whether this connection has sent it, however long ago: receipts are numbered, so none has to be kept. */
+  #isOwn(receipt: string): boolean {
+    const number = Number(receipt.match(/^send-(\d+)$/)?.[1]);
+    return number > this.#receiptsBefore && number <= this.#receipts;
   }
 
   /** The one that waits for `receipt`, which is answered with this. */

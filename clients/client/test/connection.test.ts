@@ -248,6 +248,31 @@ test('a SEND that the server does not answer fails in time, and an answer that c
   expect(late).toHaveBeenCalledTimes(1);
 });
 
+test('a SEND that is refused after its time is over takes nothing with it, and the reason is told', async () => {
+  const connection = await connected();
+  connection.subscribe('/queue/a', () => {});
+  await settle();
+  vi.spyOn(server, 'answer').mockImplementationOnce(() => {});
+  const late = expect(connection.send('/queue/b', 'x', { timeoutMs: 1_000 })).rejects.toMatchObject({
+    failure: 'unanswered',
+  });
+  await vi.advanceTimersByTimeAsync(1_000);
+  await late;
+  server.last.write('ERROR', { message: '/queue/b: no such prefix', 'receipt-id': 'send-1' });
+  server.last.end(1008);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(connection.state()).toMatchObject({
+    status: 'connected',
+    joined: ['/queue/a'],
+    problem: '/queue/b: no such prefix',
+  });
+  // A receipt of the connection before, and one that was never sent, are no SEND of this one.
+  server.last.write('ERROR', { message: 'what?', 'receipt-id': 'send-1' });
+  server.last.end(1008);
+  await settle();
+  expect(connection.state()).toMatchObject({ status: 'ended', problem: 'what?' });
+});
+
 test('a stopped connection stays away, and starts again as it was', async () => {
   const connection = await connected();
   connection.subscribe('/queue/a', () => {});

@@ -101,3 +101,17 @@ test('a server that does not take the renewal costs a reconnect and nothing more
   expect(connection.state().status).toBe('connected');
   expect(server.sockets).toHaveLength(2);
 });
+
+test('a renewal that is refused after the next was sent costs no more than that', async () => {
+  server.expiresInMs = 600_000;
+  const connection = await connected({ user: 'test1', password: 'test' });
+  vi.spyOn(server, 'answer').mockImplementationOnce(() => {});
+  vi.spyOn(server, 'answer').mockImplementationOnce(() => {});
+  await vi.advanceTimersByTimeAsync(575_000);
+  expect(renewals().map(({ headers }) => headers.receipt)).toEqual(['renewal-1', 'renewal-2']);
+  server.last.write('ERROR', { message: 'no such prefix', 'receipt-id': 'renewal-1' });
+  server.last.end(1008, 'no such prefix');
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(connection.state().status).toBe('connected');
+  expect(server.sockets).toHaveLength(2);
+});
