@@ -20,6 +20,10 @@ import {
   useSyncExternalStore,
 } from 'react';
 
+/** On a server there is no connection. A browser takes over the server's page with the same state, and goes on from there. */
+const SERVED: HeraldState = { status: 'idle', attempt: 0, joined: [] };
+const served = () => SERVED;
+
 const HeraldContext = createContext<HeraldConnection | null>(null);
 
 /**
@@ -65,7 +69,7 @@ export interface Herald extends HeraldState {
 /** The connection's state, and what can be done with it. */
 export function useHerald(): Herald {
   const connection = useConnection();
-  const state = useSyncExternalStore(connection.listen, connection.state);
+  const state = useSyncExternalStore(connection.listen, connection.state, served);
   return useMemo(
     () => ({
       ...state,
@@ -117,7 +121,7 @@ export function useSubscription(
       onRefused: setRefused,
     });
   }, [connection, destination]);
-  const { joined } = useSyncExternalStore(connection.listen, connection.state);
+  const { joined } = useSyncExternalStore(connection.listen, connection.state, served);
   return { joined: destination !== null && joined.includes(destination), refused };
 }
 

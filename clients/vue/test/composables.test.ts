@@ -2,7 +2,8 @@
 // gone with the component that provides the connection.
 
 import { afterEach, expect, test, vi } from 'vitest';
-import { createApp, defineComponent, h, nextTick, ref, shallowRef } from 'vue';
+import { createApp, createSSRApp, defineComponent, h, nextTick, ref, shallowRef } from 'vue';
+import { renderToString } from 'vue/server-renderer';
 import { server } from '../../client/test/server.js';
 import { provideHerald, useHerald, useSubscription } from '../src/index.js';
 
@@ -13,6 +14,7 @@ const pass = async (ms = 5) => {
 
 const apps: { unmount: () => void }[] = [];
 afterEach(() => {
+  vi.unstubAllGlobals();
   for (const app of apps.splice(0)) app.unmount();
 });
 
@@ -38,17 +40,19 @@ const Feed = defineComponent({
   },
 });
 
-function mount(password = 'test') {
-  destination.value = '/queue/a';
-  gaps.length = 0;
-  const host = document.createElement('div');
-  const Page = defineComponent({
+const page = (password = 'test') =>
+  defineComponent({
     setup() {
       provideHerald({ url: 'ws://h/ws', user: 'test1', password });
       return () => h(Feed);
     },
   });
-  const app = createApp(Page);
+
+function mount(password?: string) {
+  destination.value = '/queue/a';
+  gaps.length = 0;
+  const host = document.createElement('div');
+  const app = createApp(page(password));
   app.mount(host);
   apps.push(app);
   return { app, text: () => host.querySelector('p')?.textContent, button: () => host.querySelector('button') };
@@ -108,6 +112,24 @@ test('what is unmounted leaves nothing behind', async () => {
   await pass(60_000);
   expect(server.sockets.filter(({ readyState }) => readyState === 1)).toHaveLength(0);
   expect(server.sockets).toHaveLength(1);
+});
+
+test('a server renders it without a connection, and the browser takes it over without a complaint', async () => {
+  destination.value = '/queue/a';
+  const complaints = vi.spyOn(console, 'warn');
+  for (const name of ['window', 'document', 'sessionStorage', 'WebSocket']) vi.stubGlobal(name, undefined);
+  const html = await renderToString(createSSRApp(page()));
+  vi.unstubAllGlobals();
+  expect(html).toContain('<p>idle open </p>');
+  expect(server.sockets).toHaveLength(0);
+  const host = document.createElement('div');
+  host.innerHTML = html;
+  const app = createSSRApp(page());
+  app.mount(host);
+  apps.push(app);
+  await pass();
+  expect(host.querySelector('p')?.textContent).toBe('connected joined ');
+  expect(complaints).not.toHaveBeenCalled();
 });
 
 test('without a connection above them the composables say what is missing', () => {
