@@ -20,8 +20,8 @@ export function useScopes(api: Api, session: string | undefined): ReadonlySet<st
       try {
         found = new Set((await api.me()).scopes);
       } catch (error) {
-        // Anything else may pass: an instance that has just gone, or one that is older than the page.
-        if (error instanceof ApiError && [401, 403].includes(error.status)) found = NONE;
+        // 404: an instance that is older than the page. Anything else may pass, such as an instance that has just gone.
+        if (error instanceof ApiError && [401, 403, 404].includes(error.status)) found = NONE;
       }
       if (ended) return;
       if (found) setScopes(found);

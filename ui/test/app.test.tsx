@@ -235,20 +235,28 @@ test("the operator's view has a tab for who may see it, once Herald has said so"
   expect(document.querySelector('#desk')?.getAttribute('role')).toBe('tabpanel');
 });
 
-test('an answer that fails is asked for again, and a refusal is not', async () => {
+test('an answer that fails is asked for again', async () => {
   rights = 503;
   await enter();
   expect(tabs()).toEqual([]);
   rights = ['admin'];
   await pass(5_000);
   expect(tabs()).toEqual(['Live', 'Operator']);
-  cleanup();
-  rights = 403;
-  asked.mockClear();
+});
+
+test.each([
+  ['a refusal', 403],
+  ['an instance that does not know the question', 404],
+])('%s is not asked again until the next session', async (_, status) => {
+  rights = status;
   await enter();
   await pass(60_000);
   expect(tabs()).toEqual([]);
   expect(asked).toHaveBeenCalledTimes(1);
+  rights = ['admin'];
+  server.drop();
+  await pass(1_000);
+  expect(tabs()).toEqual(['Live', 'Operator']);
 });
 
 test('a role that is gone after a reconnect takes the view with it', async () => {
