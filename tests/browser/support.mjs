@@ -123,6 +123,16 @@ export async function lookAt(page, name, { colorScheme, width, fullPage = false 
   }
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(wide <= width, `${name}: nothing sticks out: ${wide} px`);
+  const tables = await page.locator('.table').evaluateAll((boxes) =>
+    boxes.map((box) => ({
+      label: box.getAttribute('aria-label'),
+      cut: Math.max(0, box.scrollWidth - box.clientWidth),
+      unnamed: [...box.querySelectorAll('td:not([data-label])')].map((cell) => cell.innerText),
+    })),
+  );
+  for (const table of tables) {
+    assert.deepEqual(table, { label: table.label, cut: 0, unnamed: [] }, `${name}: a table is not cut, and each cell says its column`);
+  }
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run());
   const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 120))}`);

@@ -37,12 +37,22 @@ export function History({ seen }: { seen: Seen[] }) {
               history.kinds.map(({ kind, head, lag, messages, storedBytes, streamBytes, streamBytesMax }) => (
                 <tr key={`${instance} ${kind}`}>
                   <th scope="row">{instance}</th>
-                  <td>{kind}</td>
-                  <td className="number">{head?.toLocaleString() ?? '–'}</td>
-                  <td className="number">{lag?.toLocaleString() ?? '–'}</td>
-                  <td className="number">{messages.toLocaleString()}</td>
-                  <td className="number">{bytes(storedBytes)}</td>
-                  <td className="number">{storedWords(streamBytes, streamBytesMax)}</td>
+                  <td data-label="Kind">{kind}</td>
+                  <td className="number" data-label="Head">
+                    {head?.toLocaleString() ?? '–'}
+                  </td>
+                  <td className="number" data-label="Lag">
+                    {lag?.toLocaleString() ?? '–'}
+                  </td>
+                  <td className="number" data-label="In memory">
+                    {messages.toLocaleString()}
+                  </td>
+                  <td className="number" data-label="Bytes">
+                    {bytes(storedBytes)}
+                  </td>
+                  <td className="number" data-label="Stored">
+                    {storedWords(streamBytes, streamBytesMax)}
+                  </td>
                 </tr>
               )),
             )}

@@ -60,15 +60,25 @@ export function Instances({ cluster, seen }: { cluster?: Cluster; seen: Seen[] }
                 <th scope="row" title={`${id}${version ? `, Herald ${version}` : ''}`}>
                   {name}
                 </th>
-                <td>
+                <td data-label="State">
                   <State silent={silent.has(name)} busConnected={metered.get(name)?.busConnected} />
                   {own && <span className="muted"> answers</span>}
                 </td>
-                <td className="number">{users}</td>
-                <td className="number">{sessions ?? '–'}</td>
-                <td className="number">{rate(metered.get(name)?.outRate)}</td>
-                <td className="number">{outbox_bytes === undefined ? '–' : bytes(outbox_bytes)}</td>
-                <td className="number">{metered.has(name) ? bytes(metered.get(name)?.residentBytes ?? 0) : '–'}</td>
+                <td className="number" data-label="Users">
+                  {users}
+                </td>
+                <td className="number" data-label="Sessions">
+                  {sessions ?? '–'}
+                </td>
+                <td className="number" data-label="Out">
+                  {rate(metered.get(name)?.outRate)}
+                </td>
+                <td className="number" data-label="Waiting">
+                  {outbox_bytes === undefined ? '–' : bytes(outbox_bytes)}
+                </td>
+                <td className="number" data-label="Memory">
+                  {metered.has(name) ? bytes(metered.get(name)?.residentBytes ?? 0) : '–'}
+                </td>
               </tr>
             ))}
             {gone.map(({ id, name, at }) => (
@@ -76,7 +86,7 @@ export function Instances({ cluster, seen }: { cluster?: Cluster; seen: Seen[] }
                 <th scope="row" title={id}>
                   {name}
                 </th>
-                <td colSpan={COLUMNS.length + 1}>
+                <td colSpan={COLUMNS.length + 1} data-label="State">
                   <span className="pill" data-kind="bad">
                     gone
                   </span>{' '}

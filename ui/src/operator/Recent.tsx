@@ -63,16 +63,16 @@ export function Recent({ settings, feed, sent }: { settings: Settings; feed: Fee
           <tbody>
             {rows.slice(0, SHOWN).map(({ key, way, at, destination, body, traceId }) => (
               <tr key={key}>
-                <td>
+                <td data-label="When">
                   <time dateTime={new Date(at).toISOString()}>{clock(at)}</time>
                   <br />
                   <span className="muted">{way}</span>
                 </td>
-                <td>
+                <td data-label="What">
                   <span className="tag">{destination}</span>
                   <code className="clip">{body.slice(0, 200)}</code>
                 </td>
-                <td className="trace">
+                <td data-label="Trace" className="trace">
                   {traceId ? (
                     <TraceLink settings={settings} traceId={traceId} />
                   ) : (

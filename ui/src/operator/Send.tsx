@@ -82,9 +82,9 @@ function Reach({ explanation }: { explanation: Explanation }) {
               .slice(0, SHOWN)
               .map(({ key, user, instance, reached, words }) => (
                 <tr key={key}>
-                  <td>{user}</td>
-                  <td>{instance}</td>
-                  <td>
+                  <td data-label="User">{user}</td>
+                  <td data-label="Instance">{instance}</td>
+                  <td data-label="Gets it">
                     <span className="pill" data-kind={reached ? undefined : 'wait'}>
                       {reached ? 'yes' : 'no'}
                     </span>{' '}

@@ -101,10 +101,14 @@ export function Users({ api }: { api: Api }) {
               <tbody>
                 {found.sessions.map(({ session, instance, address, since, subscriptions }) => (
                   <tr key={session}>
-                    <td title={session}>{instance}</td>
-                    <td>{address}</td>
-                    <td className="short">{ago(since, Date.now())}</td>
-                    <td>
+                    <td data-label="Instance" title={session}>
+                      {instance}
+                    </td>
+                    <td data-label="Address">{address}</td>
+                    <td data-label="For" className="short">
+                      {ago(since, Date.now())}
+                    </td>
+                    <td data-label="Subscriptions">
                       <code>{subscriptions.join(' ')}</code>
                     </td>
                   </tr>
