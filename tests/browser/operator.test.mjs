@@ -10,6 +10,7 @@ import {
   lookAt,
   notification,
   openHerald,
+  places,
   post,
   startNats,
   until,
@@ -112,6 +113,17 @@ test('who would get it is told before, and who got it after; the trace has its l
   await page.getByRole('heading', { name: '2 messages on /queue/message' }).waitFor();
   assert.deepEqual((await rows(page, 'reach')).toSorted(), ['admin one yes at once', 'test1 two yes at once']);
   await operator.getByText(/^202, id /).waitFor();
+
+  // What is written from right to left turns nothing else: a destination in a heading, a message in a row.
+  await operator.getByLabel('Destination').fill('/queue/שלום');
+  await operator.getByRole('button', { name: 'Who would get it?' }).click();
+  const heading = page.locator('h3', { hasText: 'Nobody gets this' });
+  await heading.waitFor();
+  assert.equal(await places(heading, ['Nobody gets this', ', 2 sessions without']), 'in order');
+  await post(`${two.http}/api/v1/message`, { message: '\u202eabc', user: 'evil' });
+  const row = operator.locator('.clip', { hasText: 'evil' }).first();
+  await row.waitFor();
+  assert.equal(await places(row, ['"user"', '"evil"']), 'in order');
 
   const traced = { traceparent: `00-${TRACE}-00f067aa0ba902b7-01` };
   await post(`${two.http}/api/v1/message`, { message: 'traced', user: 'backend' }, traced);

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Herald, enter, joined, logIn, lookAt, notification, openHerald, openPage, post } from './support.mjs';
+import { Herald, enter, joined, logIn, lookAt, notification, openHerald, openPage, places, post } from './support.mjs';
 
 const text = { 'Content-Type': 'text/plain' };
 
@@ -125,6 +125,14 @@ test('what is no text, empty or long can be read; text of others stays within it
     return { contain, unicodeBidi };
   });
   assert.deepEqual(styles, { contain: 'paint', unicodeBidi: 'isolate' });
+
+  // A text that turns the direction turns itself alone: what stands after it keeps its order, in a long body too.
+  for (const length of [3, 5_000]) {
+    await post(`${herald.http}/api/v1/message`, { message: `\u202e${'abc'.padEnd(length, 'x')}`, user: `evil${length}` });
+    const turned = await notification(page, length === 3 ? `evil${length}` : 'xxx');
+    if (length > 3) await turned.getByRole('button', { name: 'Show all' }).click();
+    assert.deepEqual(await places(turned.locator('pre'), ['"user"', `"evil${length}"`]), 'in order');
+  }
 
   await page.getByLabel('Show only what has this text').fill('LINE 3');
   assert.equal(await page.locator('#stream li').count(), 1);

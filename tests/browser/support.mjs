@@ -105,6 +105,29 @@ export async function notification(page, words) {
   return item;
 }
 
+/** Whether these words of an element, each in one piece, stand from left to right as they are written: `in order`, or what is wrong. */
+export const places = (locator, words) =>
+  locator.evaluate((element, words) => {
+    const letters = [];
+    for (const word of words) {
+      const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+      let start = -1;
+      while (start < 0) {
+        if (!walker.nextNode()) return `${word} is not there`;
+        start = walker.currentNode.data.indexOf(word);
+      }
+      for (let at = start; at < start + word.length; at += 1) {
+        const range = document.createRange();
+        range.setStart(walker.currentNode, at);
+        range.setEnd(walker.currentNode, at + 1);
+        letters.push(range.getBoundingClientRect());
+      }
+    }
+    const isBefore = (a, b) => a.top < b.top - 5 || a.left < b.left;
+    const turned = letters.findIndex((letter, at) => at > 0 && !isBefore(letters[at - 1], letter));
+    return turned < 0 ? 'in order' : `turned at letter ${turned} of ${words}`;
+  }, words);
+
 // HERALD_SCREENSHOTS names a folder that gets pictures of what is looked at here.
 const pictures = process.env.HERALD_SCREENSHOTS;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

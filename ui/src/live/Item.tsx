@@ -29,7 +29,11 @@ export const Item = memo(function Item({ entry, settings }: Props) {
       <details className="more">
         <summary>
           {bytes(body.size)}
-          {headers['content-type'] && `, ${headers['content-type']}`}
+          {headers['content-type'] && (
+            <>
+              , <bdi>{headers['content-type']}</bdi>
+            </>
+          )}
           {body.kind === 'bytes' && ', no text: in hexadecimal'}
         </summary>
         <dl className="headers">

@@ -3,6 +3,7 @@
 import type { Notification } from '../api';
 import type { Feed } from '../feed';
 import { clock } from '../format';
+import { jsonParts } from '../Json';
 import type { Settings } from '../settings';
 import { TraceLink } from '../TraceLink';
 
@@ -70,7 +71,7 @@ export function Recent({ settings, feed, sent }: { settings: Settings; feed: Fee
                 </td>
                 <td data-label="What">
                   <span className="tag">{destination}</span>
-                  <code className="clip">{body.slice(0, 200)}</code>
+                  <code className="clip">{jsonParts(body.slice(0, 200))}</code>
                 </td>
                 <td data-label="Trace" className="trace">
                   {traceId ? (

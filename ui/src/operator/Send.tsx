@@ -62,9 +62,8 @@ function Reach({ explanation }: { explanation: Explanation }) {
   return (
     <>
       <h3>
-        {reached === 0
-          ? `Nobody gets this on ${destination}`
-          : `${reached} ${reached === 1 ? 'message' : 'messages'} on ${destination}`}
+        {reached === 0 ? 'Nobody gets this' : `${reached} ${reached === 1 ? 'message' : 'messages'}`} on{' '}
+        <bdi>{destination}</bdi>
         {missed > 0 && `, ${missed} ${missed === 1 ? 'session' : 'sessions'} without`}
       </h3>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}

@@ -1,7 +1,7 @@
 /** Who is online, one user's sessions on all instances, and the way to end them. */
 
 import { Button, TextInput } from '@mantine/core';
-import { useCallback, useEffect, useState } from 'react';
+import { Fragment, useCallback, useEffect, useState } from 'react';
 import type { Api, UserSessions } from '../api';
 import { ago } from '../format';
 
@@ -76,7 +76,7 @@ export function Users({ api }: { api: Api }) {
         <>
           <div className="head sessions-head">
             <h3>
-              {chosen}: {found.sessions.length} {found.sessions.length === 1 ? 'session' : 'sessions'}
+              <bdi>{chosen}</bdi>: {found.sessions.length} {found.sessions.length === 1 ? 'session' : 'sessions'}
             </h3>
             <Button
               variant={sure ? 'filled' : 'default'}
@@ -84,7 +84,13 @@ export function Users({ api }: { api: Api }) {
               size="compact-sm"
               onClick={() => disconnect(chosen)}
             >
-              {sure ? `Really disconnect ${chosen}` : 'Disconnect'}
+              {sure ? (
+                <>
+                  Really disconnect <bdi>{chosen}</bdi>
+                </>
+              ) : (
+                'Disconnect'
+              )}
             </Button>
           </div>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
@@ -109,7 +115,13 @@ export function Users({ api }: { api: Api }) {
                       {ago(since, Date.now())}
                     </td>
                     <td data-label="Subscriptions">
-                      <code>{subscriptions.join(' ')}</code>
+                      {subscriptions.map((destination, at) => (
+                        // biome-ignore lint/suspicious/noArrayIndexKey: a session may subscribe twice to one destination
+                        <Fragment key={`${at} ${destination}`}>
+                          {at > 0 && ' '}
+                          <code>{destination}</code>
+                        </Fragment>
+                      ))}
                     </td>
                   </tr>
                 ))}
