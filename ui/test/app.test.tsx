@@ -2,7 +2,7 @@
 // operator's word; and a loss that heals by itself is no error. The operator's view is there for who may, and for nobody else.
 
 import { MantineProvider } from '@mantine/core';
-import { act, cleanup, render, screen } from '@testing-library/react';
+import { act, cleanup, fireEvent, render, screen } from '@testing-library/react';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { server } from '../../clients/client/test/server';
 import { App } from '../src/App';
@@ -219,6 +219,25 @@ test('whoever unsubscribes by the keyboard stays among the subscriptions', async
   expect(focused()).toBe('Unsubscribe from /user/queue/orders');
   await press('Unsubscribe from /user/queue/orders');
   expect(focused()).toBe('Destination to subscribe to');
+});
+
+const fill = async (label: string, value: string) => {
+  const field = screen.getByLabelText<HTMLInputElement>(label);
+  await act(async () => fireEvent.change(field, { target: { value } }));
+};
+
+test("a subscription with a user's name in it says that nothing of that user's will come, for as long as it stands", async () => {
+  await enter();
+  const hint = () => document.querySelector('.hint')?.textContent;
+  await fill('Destination to subscribe to', '/user/test1/queue/orders');
+  expect(hint()).toMatch(/^Your own notifications come on \/user\/queue\/orders:/);
+  await fill('Destination to subscribe to', '/user/bob/queue/orders');
+  const words = /^Nothing that is sent to bob comes on \/user\/bob\/queue\/orders:/;
+  expect(hint()).toMatch(words);
+  await press('Subscribe');
+  expect(hint()).toMatch(words);
+  await press('Unsubscribe from /user/bob/queue/orders');
+  expect(hint()).toBeUndefined();
 });
 
 const tabs = () => screen.queryAllByRole('tab').map((tab) => tab.textContent);

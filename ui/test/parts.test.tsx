@@ -8,6 +8,7 @@ import { bodyOf, fold } from '../src/body';
 import { entryOf } from '../src/feed';
 import { ago, bytes, duration, rate } from '../src/format';
 import { Json } from '../src/Json';
+import { namedUser } from '../src/live/NamesUser';
 import { parseUsers } from '../src/live/Online';
 import { fits } from '../src/live/Stream';
 import { rowsOf } from '../src/operator/reach';
@@ -112,6 +113,19 @@ test('a filter asks for the destination, and for words in any case', () => {
   expect(fits(entry, '', 'queue/A')).toBe(true);
   expect(fits(entry, '/queue', '')).toBe(false);
   expect(fits(entry, '', 'lost')).toBe(false);
+});
+
+test.each([
+  ['/user/bob/queue/orders', { name: 'bob', path: '/queue/orders' }],
+  ['/user/bob/orders', { name: 'bob', path: '/orders' }],
+  ['/user/queue/orders', undefined],
+  ['/user/topic/a/b', undefined],
+  ['/user/orders', undefined],
+  ['/user/bob/', undefined],
+  ['/users/bob/orders', undefined],
+  ['/queue/user/bob', undefined],
+])('a subscription names a user, or none: %s', (destination, expected) => {
+  expect(namedUser({ userPrefix: '/user', broadcastPrefixes: ['/queue', '/topic'] }, destination)).toEqual(expected);
 });
 
 test('a list of users is a list, or nothing', () => {

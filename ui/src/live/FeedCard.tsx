@@ -6,6 +6,7 @@ import { type FormEvent, useEffect, useRef, useState } from 'react';
 import type { Feed } from '../feed';
 import type { Settings } from '../settings';
 import { Away } from './Away';
+import { NamesUser } from './NamesUser';
 import { Stream } from './Stream';
 
 interface Props {
@@ -40,7 +41,6 @@ export function FeedCard({ settings, user, feed, onError }: Props) {
     (buttons[at + 1] ?? buttons[at - 1] ?? field.current)?.focus();
     remove(gone);
   };
-  const named = `${userPrefix}/${user}/`;
   return (
     <section className="card" aria-labelledby="live-title">
       <div className="head">
@@ -67,15 +67,7 @@ export function FeedCard({ settings, user, feed, onError }: Props) {
           Subscribe
         </Button>
       </form>
-      {wanted.startsWith(named) && (
-        <p className="hint" role="status">
-          Your own notifications come on{' '}
-          <code>
-            {userPrefix}/{wanted.slice(named.length)}
-          </code>
-          : whoever publishes names the user, and subscribers do not.
-        </p>
-      )}
+      <NamesUser settings={settings} user={user} destinations={[wanted, ...destinations]} />
       <ul className="chips" id="subscriptions" aria-label="Subscriptions" ref={list}>
         {destinations.map((destination) => (
           <Listener
