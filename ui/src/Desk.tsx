@@ -113,7 +113,7 @@ export function Desk({ settings, identity, signIn, onLeave }: Props) {
         {entered.current && (
           <LiveView
             hidden={view !== 'live'}
-            tabs={mayOperate}
+            mayOperate={mayOperate}
             api={api}
             settings={settings}
             user={user}

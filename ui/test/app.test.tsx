@@ -12,12 +12,17 @@ import { readSettings } from '../src/settings';
 /** What Herald says the user may do: scopes, or a status. */
 let rights: string[] | number;
 const asked = vi.fn();
+/** What it answers to the rest, by path. */
+const answers = new Map<string, unknown>();
 beforeEach(() => {
   rights = ['publish'];
   asked.mockClear();
+  answers.clear();
+  answers.set('/api/v1/notifications', { id: '7' });
   vi.stubGlobal('fetch', async (url: URL) => {
     asked(url.pathname);
     if (typeof rights === 'number') return new Response('{}', { status: rights });
+    if (answers.has(url.pathname)) return Response.json(answers.get(url.pathname));
     if (url.pathname !== '/api/v1/me') return new Response('{}', { status: 503 });
     return Response.json({ kind: 'user', name: 'test1', scopes: rights });
   });
@@ -238,6 +243,29 @@ test("a subscription with a user's name in it says that nothing of that user's w
   expect(hint()).toMatch(words);
   await press('Unsubscribe from /user/bob/queue/orders');
   expect(hint()).toBeUndefined();
+});
+
+test('an operator is told that nobody listens to what was published; nobody else is told what Herald does not say', async () => {
+  const explanation = { reached_count: 0, reached: [], missed_count: 0, missed: [], silent: [] as string[] };
+  const publish = async () => {
+    await press('Publish');
+    await pass(1_000);
+    return document.querySelector('#publish-result')?.textContent;
+  };
+  await enter();
+  expect(await publish()).toBe('202, id 7');
+  expect(asked.mock.calls.flat()).not.toContain('/api/v1/explain');
+  cleanup();
+  rights = ['publish', 'admin'];
+  answers.set('/api/v1/explain', explanation);
+  await enter();
+  expect(await publish()).toBe('202, id 7. Nobody listens to this now.');
+  answers.set('/api/v1/explain', { ...explanation, silent: ['two'] });
+  expect(await publish()).toBe('202, id 7');
+  answers.set('/api/v1/explain', { ...explanation, reached_count: 1 });
+  expect(await publish()).toBe('202, id 7');
+  answers.delete('/api/v1/explain');
+  expect(await publish()).toBe('202, id 7');
 });
 
 const tabs = () => screen.queryAllByRole('tab').map((tab) => tab.textContent);

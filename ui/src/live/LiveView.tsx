@@ -10,8 +10,8 @@ import { Online } from './Online';
 
 interface Props {
   hidden: boolean;
-  /** Whether there is another view, and a tab for each. */
-  tabs: boolean;
+  /** Whether the user is an operator: there is another view, and a tab for each, and Herald says who listens. */
+  mayOperate: boolean;
   api: Api;
   settings: Settings;
   user: string;
@@ -19,9 +19,14 @@ interface Props {
   onError: (words: string) => void;
 }
 
-export function LiveView({ hidden, tabs, api, settings, user, feed, onError }: Props) {
+export function LiveView({ hidden, mayOperate, api, settings, user, feed, onError }: Props) {
   return (
-    <div className="desk" id="desk" hidden={hidden} {...(tabs && { role: 'tabpanel', 'aria-labelledby': 'view-live' })}>
+    <div
+      className="desk"
+      id="desk"
+      hidden={hidden}
+      {...(mayOperate && { role: 'tabpanel', 'aria-labelledby': 'view-live' })}
+    >
       <FeedCard settings={settings} user={user} feed={feed} onError={onError} />
       <div className="side">
         <Chat settings={settings} />
@@ -35,6 +40,7 @@ export function LiveView({ hidden, tabs, api, settings, user, feed, onError }: P
             api={api}
             destination={`${settings.broadcastPrefix}/message`}
             withKey
+            tellsUnheard={mayOperate}
             resultId="publish-result"
           />
         </section>

@@ -9,12 +9,22 @@ interface Props {
   destination: string;
   /** Whether an API key may take the place of the user's password. */
   withKey?: boolean;
+  /** Whether to say that nobody listens to what was published. Herald tells it to operators alone. */
+  tellsUnheard?: boolean;
   resultId?: string;
   onAccepted?: (sent: Notification, accepted: Accepted) => void;
   children?: (read: () => Notification | undefined) => ReactNode;
 }
 
-export function PublishForm({ api, destination, withKey = false, resultId, onAccepted, children }: Props) {
+export function PublishForm({
+  api,
+  destination,
+  withKey = false,
+  tellsUnheard = false,
+  resultId,
+  onAccepted,
+  children,
+}: Props) {
   const [fields, setFields] = useState<Notification>({ destination, user: '', payload: '{\n  "hello": "world"\n}' });
   const [key, setKey] = useState('');
   const [result, setResult] = useState<{ words: string; kind?: 'good' | 'bad' }>({ words: '' });
@@ -39,8 +49,12 @@ export function PublishForm({ api, destination, withKey = false, resultId, onAcc
     setBusy(true);
     try {
       const accepted = await api.publish(notification, key);
-      setResult({ words: `202, id ${accepted.id}`, kind: 'good' });
+      const words = `202, id ${accepted.id}`;
+      setResult({ words, kind: 'good' });
       onAccepted?.(notification, accepted);
+      if (tellsUnheard && (await isUnheard(api, notification))) {
+        setResult({ words: `${words}. Nobody listens to this now.`, kind: 'good' });
+      }
     } catch (error) {
       setResult({ words: error instanceof Error ? error.message : `${error}`, kind: 'bad' });
     } finally {
@@ -105,4 +119,15 @@ export function PublishForm({ api, destination, withKey = false, resultId, onAcc
       </output>
     </form>
   );
+}
+
+/** Whether no session gets it. Without an answer, or if an instance is silent, nobody knows. */
+async function isUnheard(api: Api, notification: Notification): Promise<boolean> {
+  try {
+    const { reached_count, silent } = await api.explain(notification);
+    return reached_count === 0 && silent.length === 0;
+  } catch {
+    // It was published all the same.
+    return false;
+  }
 }
