@@ -1,5 +1,6 @@
 // The promise: the lines for stompjs in README.md work as they stand: what came while the connection was away comes then, a gap
-// is told, a wrong password is tried once, and pages do not come back all at once.
+// is told, a wrong password is tried once, an end by an operator or a newer session is the end, pages do not come back all at once,
+// a dead connection is replaced, and a page that is back online or seen again does not wait.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -7,19 +8,22 @@ import path from 'node:path';
 import { test } from 'node:test';
 import * as stompjs from '@stomp/stompjs';
 import { WebSocket } from 'ws';
-import { Herald, Inbox, here, post } from './support.mjs';
+import { Browser, Herald, Inbox, here, post } from './support.mjs';
+import { Way } from './way.mjs';
 
 const readme = readFileSync(path.join(here, '../../README.md'), 'utf8');
 const [, lines] = readme.match(/```js\n(import \{ Client \} from '@stomp\/stompjs';[\s\S]*?)```/);
 
-/** Runs README.md's lines against `herald`, with another password if one is given: what they print, and their sockets. */
-function run(t, herald, password = 'test') {
+/** Runs README.md's lines against `herald`, with another password or heart-beats if they are given: what they print, their sockets,
+ *  and the way to tell them of the browser's events. */
+function run(t, herald, { password = 'test', heartbeat } = {}) {
   const [printed, closes] = [new Inbox('a line'), new Inbox('close')];
   let client;
   const sockets = [];
   class Client extends stompjs.Client {
     constructor(options) {
       super(options);
+      if (heartbeat) Object.assign(this, { heartbeatIncoming: heartbeat, heartbeatOutgoing: heartbeat });
       client = this;
     }
   }
@@ -34,16 +38,19 @@ function run(t, herald, password = 'test') {
   // stompjs takes the browser's own.
   const before = globalThis.WebSocket;
   globalThis.WebSocket = Socket;
+  const window = new EventTarget();
+  globalThis.addEventListener = window.addEventListener.bind(window);
   t.after(async () => {
     await client.deactivate();
     globalThis.WebSocket = before;
+    delete globalThis.addEventListener;
   });
   const program = lines
     .replace(/^import .*$/m, '')
     .replace('ws://127.0.0.1:8080/ws', herald.ws)
     .replace('test1:test', `test1:${password}`);
   new Function('Client', 'console', program)(Client, { log: print, error: print });
-  return { printed, closes, sockets, client };
+  return { printed, closes, sockets, client, tell: (event) => window.dispatchEvent(new Event(event)) };
 }
 
 /** A notification to the page's user. */
@@ -85,11 +92,71 @@ test('what came while the connection was away is not missed, and after a restart
 
 test('a wrong password is tried once', async (t) => {
   const herald = await Herald.start(t);
-  const { printed, closes, sockets, client } = run(t, herald, 'wrong');
+  const { printed, closes, sockets, client } = run(t, herald, { password: 'wrong' });
   assert.equal(await printed.next(), 'authentication failed');
   assert.equal(await closes.next(), 4401);
   assert.equal(client.active, false);
   assert.equal(sockets.length, 1);
+});
+
+test('disconnected by an operator, or replaced by a newer session: the client stays away', async (t) => {
+  const herald = await Herald.start(t, { HERALD_LIMITS__SESSIONS_PER_USER: '1' });
+  const ended = async (end) => {
+    const { printed, closes, sockets, client } = run(t, herald);
+    await listening(client);
+    await end();
+    const code = await closes.next();
+    await printed.next();
+    assert.equal(client.active, false);
+    assert.equal(sockets.length, 1);
+    return code;
+  };
+  const authorization = `Basic ${btoa('admin:test')}`;
+  const disconnect = () => fetch(`${herald.http}/api/v1/users/test1/sessions`, { method: 'DELETE', headers: { authorization } });
+  assert.equal(await ended(disconnect), 4403);
+  assert.equal(await ended(() => Browser.connect(t, herald.ws, { user: 'test1' })), 4409);
+});
+
+test('a connection that swallows bytes is replaced by its heart-beats, and at once when the browser is back online', async (t) => {
+  const herald = await Herald.start(t, { HERALD_HEARTBEAT__SEND: '1s', HERALD_HEARTBEAT__RECEIVE: '1s' });
+  for (const [heartbeat, event] of [[1_000], [60_000, 'online']]) {
+    const way = await Way.start(t, herald.port);
+    const { printed, client, tell } = run(t, way, { heartbeat });
+    const connected = await listening(client);
+    way.swallow();
+    await order(herald, 1);
+    const swallowed = Date.now();
+    if (event) tell(event);
+    await connected.next();
+    // Without the lines, the close waits for 30 s.
+    assert.ok(Date.now() - swallowed < (event ? 3_000 : 8_000), `${heartbeat}: ${Date.now() - swallowed} ms`);
+    assert.equal(await printed.next(), 'me: {"id":1}');
+    await client.deactivate();
+  }
+});
+
+test('back online, or seen again: the wait is over', async (t) => {
+  const herald = await Herald.start(t);
+  const { client, tell } = run(t, herald);
+  const connected = await listening(client);
+  const real = globalThis.setTimeout;
+  const waits = new Inbox('a wait');
+  globalThis.setTimeout = (act, ms, ...rest) => {
+    if (!new Error().stack.includes('backOff')) return real(act, ms, ...rest);
+    // It would last for ever.
+    waits.push(ms);
+  };
+  t.after(() => {
+    globalThis.setTimeout = real;
+  });
+  for (const event of ['online', 'visibilitychange']) {
+    await herald.kill();
+    await waits.next();
+    await herald.restart(t);
+    assert.equal(client.connected, false);
+    tell(event);
+    await connected.next();
+  }
 });
 
 test('each wait is random, under a ceiling that doubles until there is a connection', async (t) => {

@@ -9,13 +9,19 @@ const DESTINATION = '/user/queue/bell';
 let position = '';
 let attempt = 0;
 
-/** @param {number} ms */
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+let tryNow = () => {};
+/** Ends by itself, or by `tryNow`. @param {number} ms @returns {Promise<void>} */
+const sleep = (ms) =>
+  new Promise((done) => {
+    tryNow = done;
+    setTimeout(done, ms);
+  });
 
 const client = new Client({
   brokerURL: `ws://${location.host}/ws`,
   connectHeaders: { 'X-Authorization': btoa('test1:test') },
   discardWebsocketOnCommFailure: true,
+  connectionTimeout: 10_000,
   // stompjs would wait equally long in every page, and all pages would come back at once.
   reconnectDelay: 1,
   beforeConnect: () => sleep(attempt === 0 ? 0 : Math.random() * Math.min(30_000, 500 * 2 ** attempt)),
@@ -45,4 +51,7 @@ const client = new Client({
     else say('reconnecting');
   },
 });
+// Back online: a connection that stood before is most likely dead. The page is seen again: do not wait any longer.
+addEventListener('online', () => (client.connected ? client.forceDisconnect() : tryNow()));
+document.addEventListener('visibilitychange', () => tryNow());
 client.activate();
