@@ -1,6 +1,6 @@
-//! Who is who: users from the configuration and a watched file, and tokens of identity providers; passwords and signatures are
-//! checked off the runtime by bounded work (docs/architecture.md, decision 6). Knows no STOMP and no HTTP; credentials come in
-//! as text.
+//! Authentication: users from the configuration and a watched file, tokens of identity providers, and a backend that
+//! decides. Passwords and signatures are checked off the runtime by bounded work (docs/architecture.md, decision 6).
+//! Knows no STOMP and no HTTP; credentials arrive as text.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub mod users;
 pub use config::{Config, CookieName, LoginConfig, UserEntry};
 pub use error::{AuthError, AuthSetupError};
 
-/// Proves who somebody is. Shared as `Arc<Authenticator>`.
+/// Authenticates clients. Shared as `Arc<Authenticator>`.
 pub struct Authenticator {
     store: Arc<UserStore>,
     /// `auth.password_session`
@@ -64,7 +64,7 @@ pub struct Authenticator {
     audit: Audit,
     revoked: Arc<Revoked>,
     callout: Option<Callout>,
-    /// Until somebody takes it.
+    /// Holds the task until it is taken.
     watch: Mutex<Option<Task>>,
 }
 
@@ -83,7 +83,8 @@ impl Authenticator {
         )
     }
 
-    /// The same, of users and issuers that were read before, and of a backend that decides about all others.
+    /// The same, with users and issuers that were read before, and with an optional backend that decides about all
+    /// others.
     ///
     /// # Errors
     /// No tokio runtime, no random bytes, or no threads.
@@ -130,21 +131,21 @@ impl Authenticator {
         }))
     }
 
-    /// The task that watches `auth.users_file`, if that is set: without it, withdrawn users would keep their sessions.
-    /// Taken once; later calls give none.
+    /// The task that watches `auth.users_file`, if that is set. Without it, users that were removed would keep their
+    /// sessions. It can be taken once; later calls return nothing.
     pub fn tasks(&self) -> Option<Task> {
         self.watch.lock().take()
     }
 
     /// Checks a name and a password and counts the result in [`Metrics::logins`]. `address` is the client's address.
     ///
-    /// An unknown user costs what a known one costs: the same path, one hash, the same words. Roles are not checked
-    /// here: opening a session requires `ROLE_USER` in addition.
+    /// An unknown user costs the same as a known one: the same code path, one hash, the same message. Roles are not
+    /// checked here: opening a session requires `ROLE_USER` in addition.
     ///
-    /// After failures from `address` this waits before it computes anything, unless the password was right recently.
+    /// After failures from `address` this waits before it computes anything, unless the password was accepted recently.
     ///
     /// # Cancel safety
-    /// Dropping the future gives the login up: a waiting login leaves the queue, a running computation finishes and
+    /// Dropping the future cancels the login: a waiting login leaves the queue, and a running computation finishes and
     /// frees its permit. A login that is delayed after failures continues without its client.
     pub async fn verify(&self, credentials: &Credentials, address: IpAddr) -> Result<Principal, AuthError> {
         let result = self.check(credentials, address).await;
@@ -163,9 +164,9 @@ impl Authenticator {
         result
     }
 
-    /// Checks what somebody presents, whatever it is, and counts the result in [`Metrics::logins`]: the password of a user of
-    /// Herald's own as [`verify`](Self::verify) does, a token of an issuer by its keys, and everything else by the backend that
-    /// decides, if there is one. The principal of a token has an end.
+    /// Checks any kind of credential and counts the result in [`Metrics::logins`]: the password of one of Herald's own
+    /// users as [`verify`](Self::verify) does, a token of an issuer with the issuer's keys, and everything else by
+    /// asking the backend, if there is one. The principal of a token expires.
     ///
     /// # Cancel safety
     /// As [`verify`](Self::verify).
@@ -206,7 +207,7 @@ impl Authenticator {
         }
     }
 
-    /// Shuts out whom a revocation does, whoever vouches for them.
+    /// Refuses everybody to whom a revocation applies, no matter who authenticated them.
     fn let_in(&self, principal: Principal, address: IpAddr) -> Result<Principal, AuthError> {
         let Some(shut) = self.revoked.refuses(&principal) else {
             return Ok(principal);
@@ -216,7 +217,8 @@ impl Authenticator {
         Err(AuthError::Revoked)
     }
 
-    /// The backend, if it decides about this: Herald's own users and the issuers' never depend on it.
+    /// The backend, if it decides about this credential. Herald's own users and the users of issuers never depend on
+    /// it.
     fn deciding(&self, presented: &Presented) -> Option<&Callout> {
         let callout = self.callout.as_ref()?;
         let is_anothers = match presented {
@@ -227,8 +229,8 @@ impl Authenticator {
         is_anothers.then_some(callout)
     }
 
-    /// A principal that nobody else is, for whoever opens a session and presents nothing; counted in [`Metrics::logins`]. `None`
-    /// unless `auth.anonymous.enabled`. Only for sessions, and never for what was presented and refused.
+    /// A unique principal for a client that opens a session without a credential; counted in [`Metrics::logins`].
+    /// `None` unless `auth.anonymous.enabled`. Only for sessions, and never after a credential was refused.
     pub fn anonymous(&self, address: IpAddr) -> Option<Principal> {
         let principal = Principal::anonymous(&Ulid::new().to_string());
         let principal = principal.ok().filter(|_| self.anonymous)?;
@@ -236,7 +238,8 @@ impl Authenticator {
         Some(principal)
     }
 
-    /// What fetches the keys of issuers, each by what `fetch` gives for it. None of it ends. Called once.
+    /// The tasks that fetch the keys of issuers, each with the client that `fetch` returns. The tasks never end. Called
+    /// once.
     pub fn fetching(&self, fetch: impl Fn(&str) -> Option<Arc<dyn Fetch>>) -> Vec<BoxFuture<'static, ()>> {
         let sources = self.bearer.sources();
         let running = sources.filter_map(|source| {
@@ -246,29 +249,29 @@ impl Authenticator {
         running.collect()
     }
 
-    /// The issuers whose keys must be there before the instance is ready, and are not.
+    /// The issuers whose keys are required before the instance is ready, and are still missing.
     pub fn missing_keys(&self) -> impl Iterator<Item = &str> {
         let missing = self.bearer.sources().filter(|source| !source.is_ready());
         missing.map(|source| &**source.issuer())
     }
 
-    /// How old the keys of each issuer are that come from its server, where there are any.
+    /// The age of the keys of each issuer whose keys come from its server, if they have been fetched.
     pub fn key_ages(&self) -> impl Iterator<Item = (&str, Duration)> {
         let sources = self.bearer.sources();
         sources.filter_map(|source| Some((&**source.issuer(), source.age()?)))
     }
 
-    /// What is told of logins.
+    /// Where logins are counted.
     pub fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// Whether any tokens are taken.
+    /// Whether any tokens are accepted.
     pub fn takes_tokens(&self) -> bool {
         !self.bearer.is_empty() || self.callout.is_some()
     }
 
-    /// Counts a login that presented nothing usable, and returns its error.
+    /// Counts a login without a usable credential, and returns its error.
     pub fn unusable(&self, address: IpAddr) -> AuthError {
         self.audit.login_refused(address, Claims::Nobody, "unusable");
         self.count(Some(&AuthError::Failed), address);
@@ -284,8 +287,8 @@ impl Authenticator {
         self.store.withdrawn()
     }
 
-    /// Whether the result of [`verify`](Self::verify) still holds: the user exists, with the same password and roles. What a
-    /// token proves, or a backend says, holds until its end. Neither is revoked.
+    /// Whether the result of [`verify`](Self::verify) is still valid: it is not revoked, the key of its token still
+    /// counts, and a user with a password still exists, with the same password and roles.
     pub fn is_current(&self, principal: &Principal) -> bool {
         if self.revoked.refuses(principal).is_some() {
             return false;
@@ -318,7 +321,7 @@ impl Authenticator {
         self.bearer.keys_gone().await;
     }
 
-    /// Whether the key of the principal's token is in force, if its session is to end with that.
+    /// Whether the key of the principal's token is still in force, if the session is to end when it is not.
     pub fn has_key_of(&self, principal: &Principal) -> bool {
         self.bearer.has_key_of(principal)
     }
@@ -328,17 +331,17 @@ impl Authenticator {
         &self.revoked
     }
 
-    /// By issuer, how long its tokens may outlive the moment of their revocation, in ms.
+    /// For each issuer, how long its tokens may remain valid after the moment of their revocation, in ms.
     pub(crate) fn longest_lives(&self) -> impl Iterator<Item = (&str, u64)> {
         self.bearer.longest_lives()
     }
 
-    /// The same of what a backend said, if one is asked.
+    /// The same for a backend's answers, if there is a backend.
     pub(crate) fn callout_life(&self) -> Option<u64> {
         self.callout.as_ref().map(Callout::longest_life_ms)
     }
 
-    /// What the names of users begin with who have no password here: those of `issuer`, or of all issuers and of a backend.
+    /// The name prefixes of users without a password here: those of `issuer`, or of all issuers and of a backend.
     pub(crate) fn prefixes<'a>(&'a self, issuer: Option<&'a str>) -> impl Iterator<Item = &'a str> {
         let of_issuers = self.bearer.prefixes();
         let of_issuers = of_issuers.filter(move |(name, _)| issuer.is_none_or(|issuer| issuer == *name));
@@ -348,13 +351,13 @@ impl Authenticator {
             .chain(callout.map(Callout::prefix))
     }
 
-    /// The user of this name, as it would be after a login.
+    /// The user with this name, as after a login.
     pub fn known(&self, name: &str) -> Option<Principal> {
         let users = self.store.current();
         users.get(name).map(|user| user.principal.clone())
     }
 
-    /// Whether there is any user who could log in.
+    /// Whether any user could log in.
     pub fn has_users(&self) -> bool {
         !self.store.current().is_empty()
     }
@@ -365,7 +368,7 @@ impl Authenticator {
         let stored = found.map_or(&users.decoy, |user| &user.hash);
         let matches = self.gates.matches(credentials, stored, address).await?;
         let user = found.filter(|_| matches).ok_or(AuthError::Failed)?;
-        // The users may have been reloaded in the meantime; what counts is what they are now.
+        // The users may have been reloaded in the meantime; their current state counts.
         match self.store.current().get(&credentials.user) {
             Some(now) if now.hash.text() == user.hash.text() => match self.revoked.refuses(&now.principal) {
                 Some(_) => Err(AuthError::Revoked),
@@ -375,7 +378,7 @@ impl Authenticator {
         }
     }
 
-    /// When a session ends that begins now, by password.
+    /// When a session that logs in with a password now will end.
     fn ends_ms(&self) -> Option<u64> {
         let life_ms = u64::try_from(self.session?.as_millis()).unwrap_or(u64::MAX);
         Some(unix_ms().saturating_add(life_ms))
@@ -396,7 +399,7 @@ impl Authenticator {
     }
 }
 
-/// How many cores this process may use.
+/// The number of cores that this process may use.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

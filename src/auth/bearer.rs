@@ -1,5 +1,5 @@
-//! Logins by token: remembered, or looked at here and proven behind the gates of all logins. Knows the order of a login's steps, and
-//! no claim.
+//! Logins with tokens: remembered, or checked here and verified in the same queue as all logins. Knows the order of a
+//! login's steps, but no claims.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,29 +25,29 @@ use crate::setting::Secret;
 use crate::telemetry::audit::{Audit, Claims};
 use crate::telemetry::metrics::Metrics;
 
-/// The label of tokens that name no issuer of ours.
+/// The label of tokens that name none of the configured issuers.
 const NOBODY: &str = "unknown";
-/// The label of tokens that were proven.
+/// The label of tokens that were accepted.
 const OK: &str = "ok";
-/// The label of tokens of which it could not be found out.
+/// The label of tokens that could not be checked because keys were unavailable.
 const UNAVAILABLE: &str = "unavailable";
-/// The label of tokens that too many others were in front of.
+/// The label of tokens that were refused because too many logins waited.
 const OVERLOADED: &str = "overloaded";
 
-/// Takes tokens.
+/// Accepts tokens.
 pub(super) struct Bearer {
     issuers: Issuers,
     /// In the order of the issuers.
     keys: Vec<Keys>,
     max_bytes: usize,
-    /// By the digest of a token. An entry is good until the token ends, and as long as its key is in force.
+    /// By the digest of a token. An entry is valid until the token expires, and only while its key is in force.
     remembered: Option<Cache<[u8; 32], Proof>>,
     metrics: Metrics,
     audit: Audit,
 }
 
 impl Bearer {
-    /// Of these issuers.
+    /// Accepts tokens of these issuers.
     pub(super) fn new(known: &KnownIssuers, metrics: Metrics, audit: Audit) -> Self {
         let max_bytes = known.token.max_bytes.0;
         for issuer in known.names().chain([NOBODY]) {
@@ -68,25 +68,25 @@ impl Bearer {
         }
     }
 
-    /// Whether nobody's tokens are taken.
+    /// Whether no tokens are accepted at all.
     pub(super) fn is_empty(&self) -> bool {
         self.issuers.is_empty()
     }
 
-    /// By issuer, how long its tokens may outlive the moment of their revocation, in ms.
+    /// For each issuer, how long its tokens may remain valid after the moment of their revocation, in ms.
     pub(super) fn longest_lives(&self) -> impl Iterator<Item = (&str, u64)> {
         let all = self.issuers.all().iter();
         all.map(|issuer| (&*issuer.name, issuer.longest_life_ms()))
     }
 
-    /// By issuer, what its users' names begin with.
+    /// For each issuer, the prefix of its users' names.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.issuers.all().iter();
         all.map(|issuer| (&*issuer.name, &*issuer.prefix))
     }
 
-    /// Whether `token` is no token of an issuer of ours, nor claims to be one, however malformed. What is too long is nothing at
-    /// all.
+    /// Whether `token` is not a token of a configured issuer and does not claim to be one, however malformed it is. A
+    /// text that is too long is not treated as a token.
     pub(super) fn is_anothers(&self, token: &Secret) -> bool {
         let looked = || match self.issuers.look(token, unix_ms()) {
             Err((Refusal::Issuer, None)) => true,
@@ -96,7 +96,7 @@ impl Bearer {
         token.expose().len() <= self.max_bytes && looked()
     }
 
-    /// The keys that have to be fetched.
+    /// The sources of keys that have to be fetched.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.keys.iter().filter_map(|keys| match keys {
             Keys::Fetched(source) => Some(source),
@@ -104,7 +104,7 @@ impl Bearer {
         })
     }
 
-    /// Waits until keys are gone with which sessions are to end.
+    /// Waits until keys are removed whose sessions are to end.
     pub(super) async fn keys_gone(&self) {
         let gone: Vec<_> = self.sources().map(|source| Box::pin(source.gone())).collect();
         match gone.is_empty() {
@@ -113,7 +113,7 @@ impl Bearer {
         }
     }
 
-    /// Whether the key of `principal`'s token is in force, if its session is to end with that.
+    /// Whether the key of `principal`'s token is in force, if its session is to end when it is not.
     pub(super) fn has_key_of(&self, principal: &Principal) -> bool {
         let Some(key) = principal.token().and_then(|token| token.key.as_deref()) else {
             return true;
@@ -125,7 +125,7 @@ impl Bearer {
         source.is_none_or(|source| source.has(key))
     }
 
-    /// Whom `token` proves.
+    /// The user that `token` proves.
     ///
     /// # Cancel safety
     /// As [`Gates::proves`].
@@ -137,7 +137,7 @@ impl Bearer {
         address: IpAddr,
     ) -> Result<Principal, AuthError> {
         let (issuer, result) = Box::pin(self.run(gates, token, address)).await;
-        // Remembered or not: only now is the signature known to be right.
+        // Only now is the signature known to be valid, whether or not the token was remembered.
         let result = result.and_then(|principal| {
             let shut = match revoked.refuses(&principal) {
                 None => return Ok(principal),
@@ -182,7 +182,7 @@ impl Bearer {
         token: &Secret,
         address: IpAddr,
     ) -> (Option<Arc<str>>, Result<Principal, Fault>) {
-        // What is too long costs nothing, not even its digest.
+        // A token that is too long costs nothing, not even its digest.
         if token.expose().len() > self.max_bytes {
             return (None, Err(Refusal::Malformed.into()));
         }
@@ -267,7 +267,7 @@ impl Bearer {
         }
     }
 
-    /// The keys that may have signed it, fetched if they are not there.
+    /// The keys that may have signed it; fetches them if they are missing.
     async fn candidates(&self, index: usize, unproven: &Unproven) -> Result<Vec<Arc<Key>>, Fault> {
         let set = self.current(index).ok_or(Fault::Unavailable(None))?;
         let refused = match unproven.keys(&set) {
@@ -288,7 +288,7 @@ impl Bearer {
         })?;
         match unproven.keys(&newer.set) {
             Ok(keys) => Ok(keys),
-            // The server was asked before the token came: its key may have been made since.
+            // The server was asked before the token arrived, and the key may have been created since.
             Err(Refusal::UnknownKey) if !newer.asked => Err(Fault::Unavailable(Some(newer.again))),
             Err(refusal) => {
                 if refusal == Refusal::UnknownKey {
@@ -300,11 +300,11 @@ impl Bearer {
     }
 }
 
-/// Why a token was not taken.
+/// Why a token was refused.
 enum Fault {
-    /// And whose it was, if its signature is right.
+    /// And whose token it was, if its signature is valid.
     Refused(Refusal, Option<UserName>),
-    /// The keys are not there now.
+    /// The keys are not available now.
     Unavailable(Option<Duration>),
     Gate(AuthError),
 }

@@ -1,7 +1,8 @@
-//! Credentials that a backend decides about: neither a token of a configured issuer nor the password of a user of Herald's own.
-//! One question for each login, a bounded number at once behind the fair queue, each bounded in time and bytes. Where no answer
-//! comes that says yes or no, nobody is let in and nobody's credential is blamed: the login is to come again. Knows no NATS and
-//! no HTTP; whoever asks is given ([`Ask`]).
+//! Credentials that a backend decides about: those that are neither a token of a configured issuer nor the password of
+//! one of Herald's own users. Each login is one question. The number of questions at the same time is bounded, behind
+//! the fair queue, and each is bounded in time and bytes. If no clear answer arrives, nobody is let in and the
+//! credential does not count as wrong: the client is told to try again. Knows no NATS and no HTTP; the caller provides
+//! the transport ([`Ask`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,26 +39,26 @@ pub use answer::ANSWER_MAX_BYTES;
 pub use config::{CalloutConfig, HeaderName, Source, Target};
 pub use question::{Circumstances, Protocol, Shown};
 
-/// When to come again after a question without an answer: at a time of each client's own between these two, so that they do not
-/// come back together.
+/// When a client is to try again after a question without an answer: each client at a different time between these two,
+/// so that they do not return together.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-/// Carries a question to a backend.
+/// Carries a question to the backend.
 pub trait Ask: Send + Sync + 'static {
-    /// The answer, of at most [`ANSWER_MAX_BYTES`], if it comes `within` this time.
+    /// Returns the answer, of at most [`ANSWER_MAX_BYTES`], if it arrives `within` this time.
     fn ask(&self, question: Bytes, within: Duration) -> BoxFuture<'static, Result<Bytes, NoAnswer>>;
 }
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoAnswer {
-    /// None in time.
+    /// None arrived in time.
     Timeout,
-    /// Nobody is there to answer.
+    /// Nobody is listening.
     Nobody,
-    /// There is no way to ask at the moment; the words of the cause.
+    /// There is no way to ask at the moment, for this reason.
     Unavailable(String),
-    /// What came is not an answer; in these words.
+    /// The reply is not an answer, for this reason.
     Unusable(String),
 }
 
@@ -67,7 +68,8 @@ impl From<Unusable> for NoAnswer {
     }
 }
 
-/// By how much the clocks of instances may differ: a yes counts as so much older where a revocation of its user is made.
+/// By how much the clocks of instances may differ. An acceptance counts as this much older when a revocation of its
+/// user is made.
 const CLOCKS_MS: u64 = 5_000;
 
 /// Asks a backend. Shared as `Arc<Callout>`.
@@ -81,8 +83,8 @@ pub struct Callout {
     complained: OncePerSecond,
 }
 
-/// Who was let in lately, by a MAC of the whole question under a key that only this process knows: to anyone who reads it
-/// elsewhere it is no hash of a credential.
+/// The users that were accepted recently, by a MAC of the whole question under a key that only this process knows, so
+/// that elsewhere it does not serve as a hash of a credential.
 struct Remembered {
     mac: Hmac<Sha256>,
     ttl: Duration,
@@ -123,7 +125,7 @@ impl Remembered {
 }
 
 impl Callout {
-    /// Asks by `ask`, in the name of `instance`.
+    /// Asks through `ask`, as `instance`.
     ///
     /// # Errors
     /// No random bytes.
@@ -148,12 +150,12 @@ impl Callout {
         })
     }
 
-    /// What its users' names begin with.
+    /// The prefix of its users' names.
     pub(super) fn prefix(&self) -> &str {
         &self.reading.prefix
     }
 
-    /// For how long a yes may be remembered, and how late it may come.
+    /// For how long an acceptance may be remembered, plus how late it may arrive.
     pub(super) fn longest_life_ms(&self) -> u64 {
         let ttl = self
             .remembered
@@ -163,8 +165,9 @@ impl Callout {
         longest.saturating_add(2 * CLOCKS_MS)
     }
 
-    /// When whoever a backend has just let in is to come again, if it was asked after the revocations that shut it out, and by less than the
-    /// clocks may differ: whether the yes is older cannot be told, and the credential is not at fault.
+    /// When a client that the backend has just accepted is to try again, if the backend was asked after the revocations
+    /// that apply to it, but within the tolerance of the clocks: then Herald cannot tell whether the acceptance is
+    /// older, and the credential is not at fault.
     pub(super) fn too_soon(revoked: &Revoked, principal: &Principal) -> Option<Duration> {
         let mark = principal.token()?;
         let asked = principal.clone().by_token(TokenMark {
@@ -177,12 +180,13 @@ impl Callout {
         is_by_clocks.then_some(Duration::from_millis(CLOCKS_MS))
     }
 
-    /// Whom a backend says that it is. `is_own` says whether Herald has a user of this name itself. A refusal counts as a failure
-    /// and delays later logins, as a wrong password does.
+    /// The user according to the backend. `is_own` says whether Herald itself has a user with this name. A refusal
+    /// counts as a failure and delays later logins, as a wrong password does.
     ///
     /// # Cancel safety
-    /// A login that is dropped before its question was asked leaves the line and is no failure. A question that is out is
-    /// waited for by itself, so that those who come and go ask no more at once than those who stay.
+    /// A login that is dropped before its question was sent leaves the queue and does not count as a failure. A
+    /// question that was sent keeps its place until it is answered, so that clients that disconnect cannot cause more
+    /// questions at the same time than clients that stay.
     pub(super) async fn verify(
         &self,
         gates: &Gates,
@@ -219,7 +223,7 @@ impl Callout {
         let remembered = remembered.map(|remembered| (remembered, remembered.key(&question)));
         if let Some((remembered, key)) = &remembered
             && let Some(principal) = remembered.get(key)
-            // A yes of before the revocation is none any more: the backend is asked again.
+            // An acceptance from before the revocation is no longer valid: the backend is asked again.
             && revoked.refuses(&principal) != Some(Shut::Revoked)
         {
             return ("remembered", Ok(principal));
@@ -274,7 +278,7 @@ impl Callout {
                 settle(Attempt::failed);
                 ("refused", Err(AuthError::Failed))
             }
-            // It was right: nobody guesses that.
+            // It was accepted: this is no guess.
             Ok(Answer::Expired) => {
                 settle(Attempt::not_tried);
                 ("expired", Err(AuthError::Expired))
@@ -286,7 +290,7 @@ impl Callout {
         }
     }
 
-    /// Says in the log why there is no answer, at most once a second; and gives the metric's label.
+    /// Logs why there is no answer, at most once a second, and returns the metric's label.
     fn note(&self, none: &NoAnswer) -> &'static str {
         let (result, words) = match none {
             NoAnswer::Timeout => ("timeout", "none in time (auth.callout.timeout)"),
@@ -311,7 +315,7 @@ fn retry_after() -> Duration {
     least + (most - least).mul_f64(fastrand::f64())
 }
 
-/// Whose failures count together: of a user, or of this one credential.
+/// Whose failures are counted together: those of a user, or of this one credential.
 fn name_of(presented: &Presented) -> String {
     match presented {
         Presented::Password(credentials) => credentials.user.clone(),
@@ -320,7 +324,7 @@ fn name_of(presented: &Presented) -> String {
     }
 }
 
-/// A login before its question. If it is dropped, nothing was tried.
+/// A login before its question. If it is dropped here, nothing was tried.
 struct Trial(Option<Attempt>);
 
 impl Trial {
@@ -331,7 +335,7 @@ impl Trial {
         }
     }
 
-    /// From now on a drop counts as a failure.
+    /// From here on, dropping it counts as a failure.
     fn asked(mut self) -> Option<Attempt> {
         self.0.take()
     }

@@ -1,4 +1,4 @@
-//! `[auth]` and `[login]`: who there is, and what logins may cost. No finding repeats a hash.
+//! `[auth]` and `[login]`: the users, and the limits on logins. No finding repeats a hash.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -25,7 +25,7 @@ pub struct UserEntry {
     /// Full role names; default `["ROLE_USER"]`.
     #[serde(default = "default_roles", deserialize_with = "roles")]
     pub roles: Vec<Role>,
-    /// What else is known of it, for rules that ask (`{claim.tenant}`); default none.
+    /// Other claims of the user, for rules that use them (`{claim.tenant}`); default none.
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub attributes: Attributes,
 }
@@ -39,7 +39,7 @@ fn default_roles() -> Vec<Role> {
     vec![Role::user()]
 }
 
-/// The most roles of a user.
+/// The maximum number of roles of a user.
 const ROLES_MAX: usize = 64;
 
 fn roles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Role>, D::Error> {
@@ -56,27 +56,27 @@ fn roles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Role>, D::Err
 pub struct Config {
     /// A TOML file of `[[users]]`, watched and reloaded.
     pub users_file: Option<String>,
-    /// The largest users file.
+    /// The maximum size of the users file.
     pub users_file_bytes: ByteSize,
     /// Users defined in the configuration itself.
     pub users: Vec<UserEntry>,
-    /// The longest life of a session that logged in by password. `None`: it does not end by itself.
+    /// The longest life of a session that logged in with a password. `None`: it does not end by itself.
     pub password_session: Option<HumanDuration>,
-    /// Whose tokens are taken.
+    /// The issuers whose tokens are accepted.
     pub issuers: Vec<IssuerConfig>,
-    /// What tokens may cost.
+    /// The limits on tokens.
     pub token: TokenConfig,
-    /// A cookie with a token.
+    /// A cookie that contains a token.
     pub cookie: CookieConfig,
     /// Who decides about credentials.
     pub order: Vec<Source>,
     /// A backend that decides.
     pub callout: CalloutConfig,
-    /// Sessions of whoever presents nothing.
+    /// Sessions of clients without a credential.
     pub anonymous: AnonymousConfig,
-    /// How many revocations there may be.
+    /// The maximum number of revocations.
     pub revocations: usize,
-    /// Where they are kept over a restart, a file of this instance alone. `None`: they are in memory only.
+    /// The file, of this instance alone, that keeps them over a restart. `None`: they are in memory only.
     pub revoked_file: Option<String>,
 }
 
@@ -84,7 +84,7 @@ pub struct Config {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnonymousConfig {
-    /// Whether who presents nothing gets a session.
+    /// Whether a client without a credential gets a session.
     pub enabled: bool,
 }
 
@@ -92,7 +92,7 @@ pub struct AnonymousConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CookieConfig {
-    /// Its name. None: no cookie counts.
+    /// Its name. `None`: cookies are ignored.
     pub name: Option<CookieName>,
 }
 
@@ -127,15 +127,15 @@ impl FromStr for CookieName {
 
 as_text!(CookieName);
 
-/// The shortest `auth.password_session`: the ends of sessions are kept to within a second.
+/// The minimum of `auth.password_session`: the ends of sessions are kept to within a second.
 const SESSION_MIN: HumanDuration = HumanDuration::secs(1);
 
-/// The most of `auth.revocations`.
+/// The maximum of `auth.revocations`.
 const REVOCATIONS_MAX: usize = 1_000_000;
 
 impl Config {
-    /// Checks that no name is there twice, and that sessions live for a while. Whether a password's hash is one that `login.hash_memory` allows is for
-    /// whoever knows `[login]` too.
+    /// Checks that no name occurs twice, and that sessions have a minimum life. Whether `login.hash_memory` allows a
+    /// password's hash is checked where `[login]` is known too.
     pub fn check(&self, findings: &mut Findings) {
         if let Some(life) = self.password_session {
             findings.at_least("auth.password_session", life, SESSION_MIN);
@@ -154,14 +154,14 @@ impl Config {
         }
     }
 
-    /// Checks that whoever is there to decide is asked. `demo`: the users of `--demo` will be there too.
+    /// Checks that everybody who can decide is asked. `demo`: the users of `--demo` will exist too.
     pub fn check_order(&self, demo: bool, findings: &mut Findings) {
         let users = demo || !self.users.is_empty() || self.users_file.is_some();
         let issuers = !self.issuers.is_empty();
         callout::config::check_order(&self.order, users, issuers, &self.callout, findings);
     }
 
-    /// Checks the hash of each user's password against the memory that a hash may want.
+    /// Checks the hash of each user's password against the memory that a hash may use.
     pub fn check_passwords(&self, hash_memory: ByteSize, findings: &mut Findings) {
         for (index, user) in self.users.iter().enumerate() {
             if let Err(problem) = StoredHash::parse(user.password.expose(), hash_memory) {

@@ -1,4 +1,4 @@
-//! Reads a user's name and password from the forms that clients write them in. Knows no user and no hash.
+//! Reads a user's name and password from the forms in which clients send them. Knows no user and no hash.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;

@@ -1,14 +1,14 @@
-//! Growing delays after failed logins: per address, and per user and address together. Never per user alone, which
-//! would let anyone lock a user out (docs/architecture.md, decision 6); what a user's failures from everywhere mean is in
-//! [`by_user`]. Knows no password and no hash. A delayed login waits here before it takes a place in `login.queue`.
+//! Growing delays after failed logins: per address, and per user and address together. Never per user alone, since
+//! anyone could then lock a user out (docs/architecture.md, decision 6); [`by_user`] handles a user's failures from all
+//! addresses. Knows no password and no hash. A delayed login waits here before it takes a place in `login.queue`.
 //!
-//! An address counts only those failures that its user's own count lets pass freely, so that a delay for one user
-//! does not delay the others: one page that retries an old password forever does not slow down its whole office. What
-//! counts for an IPv6 address counts for the /48 around it as well, at a tenth: whoever has a whole /48 has 65,536
-//! addresses here, and it may also be the /48 of many.
+//! An address counts only the failures that are still free for their user, so that a delay for one user does not delay
+//! the others: one page that retries an old password forever does not slow down its whole office. Failures of an IPv6
+//! address also count for the /48 around it, at a tenth: the owner of a /48 has 65,536 addresses here, but many
+//! customers may also share a /48.
 //!
-//! Memory is bounded: a table of [`ENTRIES_MAX`] counts, of which the least used are evicted. Only a login that costs
-//! a hash adds a count, so evicting other counts costs as many hashes.
+//! Memory is bounded: a table of [`ENTRIES_MAX`] counts, of which the least used are evicted. Only a login that costs a
+//! hash adds a count, so evicting other counts costs as many hashes.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -29,7 +29,7 @@ mod hour;
 
 /// How many counts are kept, about 40 bytes each.
 const ENTRIES_MAX: usize = 1 << 16;
-/// How many failures within a /48 count as one of an address, and how many addresses' places it has.
+/// How many failures within a /48 count as one of an address, and how many times as many delayed logins it may have.
 const SITE_WEIGHT: u32 = 10;
 
 /// The state of an address, of a /48, or of a user at an address.
@@ -61,13 +61,13 @@ pub(super) struct Delays {
 struct Keys {
     pair: u64,
     address: u64,
-    /// IPv6 alone.
+    /// `None` for IPv4.
     site: Option<u64>,
     user: u64,
 }
 
 impl Delays {
-    /// The delays of `config`.
+    /// Delays according to `config`.
     pub(super) fn new(config: &LoginConfig) -> Arc<Self> {
         Arc::new(Self {
             free: config.free_failures,
@@ -139,8 +139,8 @@ impl Delays {
         Ok(attempt)
     }
 
-    /// Counts a failed login that cost no hash of its own: it waited for the outcome of an equal one. Its password was
-    /// tried by that one, which counts for the user.
+    /// Counts a failed login that cost no hash of its own: it waited for the result of an equal one, which counts for
+    /// the user.
     pub(super) fn failed(&self, address: IpAddr, user: &str) {
         let keys = self.keys(address, user);
         if self.add_failure(keys.pair) <= self.free {
@@ -230,7 +230,7 @@ impl Attempt {
         self.delay
     }
 
-    /// The limit that makes it wait, if it has to.
+    /// The limit that makes it wait, if it has to wait.
     pub(super) fn limit(&self) -> Limit {
         self.limit
     }
@@ -246,7 +246,7 @@ impl Attempt {
         }
     }
 
-    /// Ends it: the password was right, or wrong, or `None`: it was not tried.
+    /// Settles it: the password was right, or wrong, or `None`: it was not tried.
     pub(super) fn settle(self, verdict: Option<bool>) {
         match verdict {
             Some(true) => self.succeeded(),
@@ -278,7 +278,7 @@ impl Attempt {
         self.delays.by_user.not_failed(self.keys.user, Instant::now());
     }
 
-    /// Counts it among the delayed logins of its address and /48. `false` if these have as many as they may.
+    /// Counts it among the delayed logins of its address and /48. `false` if these already have the maximum.
     fn take_places(&mut self) -> bool {
         self.counted = true;
         let most = self.delays.delayed_per_address;
@@ -292,7 +292,7 @@ impl Attempt {
         fit
     }
 
-    /// Its address and its /48, with how many delayed logins these may have.
+    /// Its address and its /48, each with the maximum of delayed logins.
     fn places(&self, most: u32) -> impl Iterator<Item = (u64, u32)> + use<> {
         let site = self
             .keys

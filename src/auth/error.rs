@@ -1,25 +1,25 @@
-//! Why nobody is let in, and why the authenticator cannot be set up. Knows no credential.
+//! Why a login fails, and why the authenticator cannot be set up. Knows no credential.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::users::UsersError;
 
-/// Why a login failed. The words are the same for every cause on the client's side.
+/// Why a login failed. The client sees the same words for every cause on its side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthError {
-    /// An unknown user, a wrong password, a token that is not taken, or nothing usable presented. A client cannot tell these
+    /// An unknown user, a wrong password, a token that is refused, or no usable credential. A client cannot tell these
     /// apart.
     Failed,
-    /// A token with the right signature, whose time is over.
+    /// A token with a valid signature that has expired.
     Expired,
-    /// A credential that is right and counts no more: it was revoked, its user is blocked, or has been withdrawn since.
+    /// A credential that is right but no longer valid: it was revoked, or its user is blocked or was removed since.
     Revoked,
-    /// The keys of the token's issuer are not there now, or the backend that decides has not answered. Holds when to come again,
-    /// if that is known.
+    /// The keys of the token's issuer are not available, or the backend that decides has not answered. Holds when to
+    /// try again, if known.
     Unavailable(Option<Duration>),
-    /// More logins wait than `login.queue`, `login.queue_timeout` or `login.delayed` allow. Holds when to come again,
-    /// if that is known.
+    /// More logins wait than `login.queue`, `login.queue_timeout` or `login.delayed` allow. Holds when to try again, if
+    /// known.
     Overloaded(Option<Duration>),
 }
 

@@ -1,6 +1,6 @@
-//! Which signatures are computed where their token arrived, and not on the threads for hashes: cheap ones, as long as they
-//! are a small share of the cores. The way to those threads and back is two wake-ups, which cost as much as most signatures.
-//! Knows no login and no key; a cost is what the caller says.
+//! Decides which signatures are computed where their token arrived instead of on the threads for hashes: cheap ones,
+//! while they use only a small share of the cores. The way to those threads and back is two wake-ups, which cost as
+//! much as most signatures. Knows no login and no key; the caller states the cost.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,20 +9,21 @@ use governor::clock::MonotonicClock;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-/// What a percent of a core computes in a second, in the limiter's unit.
+/// What one percent of a core computes in a second, in the limiter's unit.
 const MICROS_PER_PERCENT: u32 = 10_000;
-/// The most in a second: one each nanosecond, the limiter's shortest period.
+/// The maximum per second: one each nanosecond, the limiter's shortest period.
 const MICROS_MAX: u32 = 1_000_000_000;
-/// What may be computed at once after a standstill: no more than nobody notices who waits for a notification.
+/// What may be computed at once after a pause: so little that notifications are not noticeably delayed.
 const BURST: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
-/// How many times its cost a wrong signature takes: whoever sends many of them waits on the threads for hashes.
+/// How many times its cost a wrong signature takes: a client that sends many of them then waits on the threads for
+/// hashes.
 const WRONG: usize = 10;
 
-/// What is left of the share. Its unit is the microsecond of CPU time; governor measures.
+/// The rest of the share. Its unit is the microsecond of CPU time; governor does the counting.
 pub(super) struct Inline(Option<RateLimiter<NotKeyed, InMemoryState, MonotonicClock>>);
 
 impl Inline {
-    /// `percent` of `cores` cores. 0: nothing is computed at once.
+    /// `percent` of `cores` cores. 0: nothing is computed inline.
     pub(super) fn new(percent: u32, cores: usize) -> Self {
         let cores = u32::try_from(cores).unwrap_or(u32::MAX);
         let micros = percent
@@ -34,7 +35,7 @@ impl Inline {
         Self(quota.map(|quota| RateLimiter::direct_with_clock(quota.allow_burst(BURST), MonotonicClock)))
     }
 
-    /// One that took `cost` was wrong.
+    /// A signature that took `cost` was wrong.
     pub(super) fn was_wrong(&self, cost: Duration) {
         for _ in 1..WRONG {
             if !self.takes(cost) {
@@ -62,7 +63,7 @@ mod tests {
         let share = Inline::new(1, 1);
         let cost = Duration::from_micros(100);
         let taken = (0..100_000).filter(|_| share.takes(cost)).count();
-        // The burst, and what a percent gave while these were counted: less than 10 s.
+        // The burst, and what one percent allowed while these were counted: less than 10 s.
         assert!((10..1_010).contains(&taken), "{taken}");
     }
 
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_share_grows_with_the_cores() {
-        // More microseconds in a second than the period of one can say: still a share, and no panic.
+        // More microseconds in a second than the period of one can express: still a share, and no panic.
         for cores in [1, 64, 4_096, usize::MAX] {
             assert!(
                 Inline::new(100, cores).takes(Duration::from_micros(100)),

@@ -1,4 +1,5 @@
-//! From `[[auth.issuers]]` to issuers with their keys, or with where those come from. Reads the files that they name.
+//! Builds issuers from `[[auth.issuers]]`, with their keys or with the sources of their keys. Reads the files that they
+//! name.
 
 use std::fs::File;
 use std::io::Read;
@@ -18,11 +19,11 @@ use crate::telemetry::metrics::Metrics;
 /// The largest file with a key.
 const KEY_FILE_MAX_BYTES: u64 = 64 << 10;
 
-/// The issuer that `--demo` takes tokens of where none is configured.
+/// The issuer whose tokens `--demo` accepts if none is configured.
 pub const DEMO_ISSUER: &str = "herald-demo";
-/// What they are for.
+/// The audience of its tokens.
 pub const DEMO_AUDIENCE: &str = "herald";
-/// What they are signed with (HS256). Everybody knows it.
+/// The secret that signs them (HS256). It is public.
 pub const DEMO_SECRET: &str = "herald-demo: everybody knows this secret";
 
 /// Issuers whose own keys have been read.
@@ -37,21 +38,22 @@ pub struct KnownIssuers {
 pub(super) struct Known {
     pub(super) config: IssuerConfig,
     pub(super) issuer: Arc<Issuer>,
-    /// None: they are fetched.
+    /// `None`: they are fetched.
     pub(super) own: Option<Arc<KeySet>>,
 }
 
 /// Where an issuer's keys are.
 #[derive(Debug, Clone)]
 pub(super) enum Keys {
-    /// In the configuration, for good.
+    /// In the configuration, fixed.
     Own(Arc<KeySet>),
     /// At its server.
     Fetched(Arc<Source>),
 }
 
 impl KnownIssuers {
-    /// Reads the keys of `config`'s issuers. `demo` adds one if there is none. What cannot be read is noted as an error. Blocks.
+    /// Reads the keys of `config`'s issuers. `demo` adds one if there is none. Files that cannot be read are reported
+    /// as errors. Blocks.
     pub fn open(config: &Config, demo: bool, findings: &mut Findings) -> Self {
         let mut issuers: Vec<_> = config
             .issuers
@@ -75,7 +77,7 @@ impl KnownIssuers {
         }
     }
 
-    /// Whether nobody's tokens are taken.
+    /// Whether no tokens are accepted.
     pub fn is_empty(&self) -> bool {
         self.issuers.is_empty()
     }
@@ -88,7 +90,7 @@ impl KnownIssuers {
             .map(|known| &known.config)
     }
 
-    /// What looks at tokens as a login does.
+    /// Checks tokens as a login does.
     pub fn looking(&self) -> Issuers {
         let issuers = self.issuers.iter().map(|known| Arc::clone(&known.issuer));
         Issuers::new(self.token.max_bytes.0, issuers.collect())
@@ -99,13 +101,13 @@ impl KnownIssuers {
         self.issuers.iter().map(|known| &*known.issuer.name)
     }
 
-    /// The keys of this issuer that stand in the configuration.
+    /// The keys of this issuer from the configuration.
     pub fn own_keys(&self, issuer: &str) -> Option<Arc<KeySet>> {
         let known = self.issuers.iter().find(|known| *known.issuer.name == *issuer)?;
         known.own.clone()
     }
 
-    /// Where each one's keys are.
+    /// Where the keys of each issuer are.
     pub(super) fn keys(&self, metrics: &Metrics) -> Vec<Keys> {
         let waiting = Arc::new(Semaphore::new(self.token.waiting));
         let keys = self.issuers.iter().map(|known| match &known.own {
@@ -151,10 +153,10 @@ fn read(config: &KeyConfig) -> Result<Key, (&'static str, String)> {
     })
 }
 
-/// A file with a key or a secret, without the line's end.
+/// A file with a key or a secret, without the trailing line end.
 ///
 /// # Errors
-/// It cannot be read or is too large, in words that name it.
+/// It cannot be read or is too large; the text names it.
 pub fn key_file(path: &str) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
     let mut bytes = zeroize::Zeroizing::new(Vec::new());
     let file = File::open(path).map_err(|error| format!("{path}: {error}"))?;

@@ -1,5 +1,5 @@
-//! The keys that an issuer signs tokens with: a set that is replaced as a whole. What a key may be used for is fixed by what
-//! it is, never by what a token says. Knows no token, no I/O and no clock.
+//! The keys that an issuer signs tokens with: a set that is replaced as a whole. The key itself determines what it may
+//! be used for; a token never does. Knows no token, no I/O and no clock.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ pub(super) mod pem;
 pub mod source;
 pub mod state;
 
-/// The most keys of one set.
+/// The maximum number of keys in a set.
 pub const KEYS_MAX: usize = 64;
 /// How many keys are tried for a token that does not name one.
 const CANDIDATES_MAX: usize = 4;
-/// The shortest secret, in bytes: HS256's own (RFC 7518, section 3.2).
+/// The minimum length of a secret, in bytes: that of HS256 (RFC 7518, section 3.2).
 pub const SECRET_MIN_BYTES: usize = 32;
-/// The longest name of a key.
+/// The maximum length of a key's name.
 pub(super) const KID_MAX_BYTES: usize = 256;
-/// The bits of an RSA key.
+/// The permitted sizes of an RSA key, in bits.
 pub(super) const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=4_096;
 
-/// What a key is: equal for equal keys with equal names, whichever set they are in.
+/// The identity of a key: equal for equal keys with equal names, whichever set they are in.
 pub type KeyId = [u8; 32];
 
 /// One key.
@@ -38,20 +38,20 @@ pub struct Key {
     decoding: DecodingKey,
 }
 
-/// Why bytes are no key. The words do not repeat them.
+/// Why bytes are not a key. The words do not repeat the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyError {
-    /// A kind of key that no token is verified with here.
+    /// A kind of key that Herald does not use to verify tokens.
     Kind,
     /// It is damaged.
     Malformed,
-    /// It is in another form: what was found and how to make the right one of it.
+    /// It has another form: what was found, and how to convert it.
     Form(&'static str),
     /// An RSA key of other than 2,048 to 4,096 bits.
     RsaBits,
-    /// The algorithm is not one of this key's.
+    /// The key cannot be used with this algorithm.
     Algorithm,
-    /// A secret of less than [`SECRET_MIN_BYTES`].
+    /// A secret shorter than [`SECRET_MIN_BYTES`].
     Short,
     /// Not a secret: others may know it.
     NoSecret(NoSecret),
@@ -95,7 +95,7 @@ pub(super) enum Material {
 }
 
 impl Key {
-    /// The key `material`, for `algorithm` alone if that is given, else for all that it can be used with.
+    /// The key `material`, only for `algorithm` if that is given, otherwise for every algorithm that fits it.
     pub(super) fn public(
         kid: Option<&str>,
         material: Material,
@@ -132,7 +132,7 @@ impl Key {
         Self::of(kid, algorithms, algorithm, decoding)
     }
 
-    /// A secret of Herald's own configuration.
+    /// A secret from Herald's own configuration.
     pub(super) fn secret(
         kid: Option<&str>,
         secret: &[u8],
@@ -169,18 +169,18 @@ impl Key {
         self.kid.as_deref()
     }
 
-    /// What it may be used with.
+    /// The algorithms that it may be used with.
     pub fn algorithms(&self) -> &[Algorithm] {
         &self.algorithms
     }
 
-    /// What it is.
+    /// Its identity.
     pub fn id(&self) -> KeyId {
         self.id
     }
 
-    /// About what the verification of one signature by it takes, with the reading of its token. `None`: too much for a thread
-    /// that serves others (P-384, which *ring* verifies in most of a millisecond).
+    /// Roughly how long verifying one signature with it takes, including reading the token. `None`: too long for a
+    /// thread that serves others (P-384, which *ring* verifies in most of a millisecond).
     pub fn cost(&self) -> Option<Duration> {
         let micros = match (self.decoding.kind(), self.algorithms.first()?) {
             (DecodingKeyKind::RsaModulusExponent { n, .. }, _) => match n.len() {
@@ -202,7 +202,8 @@ impl Key {
     }
 }
 
-/// Whether tokens may be signed with `secret` by HS256 and its like: it is long enough, and nothing that others may know.
+/// Whether `secret` may sign tokens with HS256 and its variants: it is long enough, and is nothing that others may
+/// know.
 ///
 /// # Errors
 /// It is too short, or a key, a certificate or a key set.
@@ -240,7 +241,7 @@ impl fmt::Debug for Key {
 /// The keys for one token.
 #[derive(Debug, Clone)]
 pub enum Candidates {
-    /// Any of these may have signed it; at least one.
+    /// Any of these may have signed it; there is at least one.
     Some(Vec<Arc<Key>>),
     /// The key that the token names is not for the token's algorithm.
     OtherAlgorithm,
@@ -256,7 +257,7 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// These keys.
+    /// A set of these keys.
     pub fn new(keys: impl IntoIterator<Item = Key>) -> Self {
         Self {
             keys: keys.into_iter().map(Arc::new).collect(),
@@ -264,12 +265,12 @@ impl KeySet {
         }
     }
 
-    /// The same, where so many entries were left out since they are damaged: nobody knows which keys they were.
+    /// The same, for a set of which this many damaged entries were left out. It is unknown which keys they were.
     pub(super) fn without(self, damaged: usize) -> Self {
         Self { damaged, ..self }
     }
 
-    /// How many entries were left out as damaged.
+    /// How many damaged entries were left out.
     pub fn damaged(&self) -> usize {
         self.damaged
     }
@@ -289,13 +290,13 @@ impl KeySet {
         self.keys.len() == other.keys.len() && other.keys.iter().all(|key| self.has(&key.id))
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// The keys that may have signed a token with this `kid` and algorithm. Several keys may have one name: each counts.
-    /// A token without `kid` may be of any key for its algorithm, of which the first few count.
+    /// The keys that may have signed a token with this `kid` and algorithm. Several keys may have the same name: each
+    /// is a candidate. For a token without `kid`, the first few keys for its algorithm are candidates.
     pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> Candidates {
         let named = |key: &&Arc<Key>| kid.is_none() || key.kid() == kid;
         let fits = |key: &&Arc<Key>| key.algorithms.contains(&algorithm);

@@ -1,4 +1,4 @@
-//! The steps of one login: its delay after failures, its place in the queue, and what its outcome means for the
+//! The steps of one login: its delay after failures, its place in the queue, and the effect of its result on the
 //! delays. Knows no list of users.
 
 use std::net::IpAddr;
@@ -48,7 +48,7 @@ impl Gates {
                 self.delays.succeeded(address, user);
                 return Ok(true);
             }
-            // The password of a login that has waited already: reporting the result costs nothing.
+            // The password of a login that has already waited: reporting the result costs nothing.
             Standing::UnderWay => None,
             Standing::New => {
                 let begun = self.delays.begin(address, user);
@@ -59,9 +59,10 @@ impl Gates {
         Ok(self.run(attempt, asked, address).await? == Outcome::Match)
     }
 
-    /// What `prove`, which takes about `cost`, makes of the token with this digest. A cheap one that nothing delays is computed
-    /// here, as long as all of them are a small share of a core; others take their turn. Only a wrong signature counts as a failure, for the address and for
-    /// this token: a client that comes back with an old token for ever does not delay the others of its office.
+    /// Runs `prove`, which takes about `cost`, on the token with this digest. A cheap one that is not delayed is
+    /// computed here, while all such computations together use a small share of a core; others wait for their turn.
+    /// Only a wrong signature counts as a failure, for the address and for this token: a client that keeps sending an
+    /// old token does not delay the others of its office.
     ///
     /// # Cancel safety
     /// As [`matches`](Self::matches).
@@ -111,7 +112,7 @@ impl Gates {
         }
     }
 
-    /// Runs in a task of its own. At most `login.delayed` of them exist, and then the queue.
+    /// Runs in a separate task. At most `login.delayed` of them exist, and after that the queue bounds them.
     async fn after_delay(
         &self,
         mut attempt: Attempt,
@@ -190,7 +191,7 @@ enum Asked {
 }
 
 impl Asked {
-    /// Whose failures count together.
+    /// Whose failures are counted together.
     fn name(&self) -> &str {
         match self {
             Self::Password(credentials, _) => &credentials.user,
@@ -199,12 +200,12 @@ impl Asked {
     }
 }
 
-/// No user's name: it has a control character.
+/// Not a user's name, since it contains a control character.
 pub(super) fn token_name(digest: &[u8; 32]) -> String {
     format!("\0{}", URL_SAFE_NO_PAD.encode(digest))
 }
 
-/// Whether what came out counts as a success or as a guess; `None`: as neither.
+/// Whether the result counts as a success or as a guess; `None`: as neither.
 fn verdict(outcome: &Result<Outcome, NoOutcome>) -> Option<bool> {
     match outcome {
         Ok(Outcome::Match | Outcome::Token(Ok(_))) => Some(true),
@@ -221,7 +222,7 @@ struct Trial {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        // The client went away. A password that was not tried is not a guess.
+        // The client disconnected. A password that was not tried is not a guess.
         if let Some(attempt) = self.attempt.take().filter(|_| !self.flight.tried()) {
             attempt.not_tried();
         }

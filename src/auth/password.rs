@@ -1,6 +1,7 @@
-//! Passwords and the signatures of tokens checked off the runtime by bounded work (docs/architecture.md, decision 6): a few at a
-//! time, a bounded and fair queue in front of them, one computation for equal logins at the same time, and right passwords
-//! that are remembered for a while. Knows no list of users, and of a token no more than what has to be computed.
+//! Passwords and the signatures of tokens, checked off the runtime by bounded work (docs/architecture.md, decision 6):
+//! a few at a time, a bounded and fair queue in front of them, one computation for equal logins at the same time, and
+//! accepted passwords that are remembered for a while. Knows no list of users, and of a token only what has to be
+//! computed.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,8 +32,8 @@ use queue::{Entered, Place, Queue, Turn};
 pub(super) use queue::{Full, Kind};
 use threads::{Threads, cpu_time};
 
-/// The identity of a login: a MAC under a key that only this process knows. To anyone who reads it elsewhere it is
-/// not a hash of a password, and comparing two of them reveals nothing through time.
+/// The identity of a login: a MAC under a key that only this process knows. Elsewhere it does not serve as a hash of a
+/// password, and comparing two of them reveals nothing through timing.
 type Key = [u8; 32];
 
 /// The computation itself. Tests replace it by one that counts.
@@ -41,7 +42,7 @@ pub(super) type Matches = Box<dyn Fn(&StoredHash, &str) -> Outcome + Send + Sync
 /// What has to be computed for a token.
 pub(super) type Prove = Arc<dyn Fn() -> Outcome + Send + Sync>;
 
-/// How far a verification has come.
+/// The state of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Progress {
     /// Its turn has not come.
@@ -61,22 +62,22 @@ pub(super) enum NoOutcome {
     Unable,
 }
 
-/// How a verification ended.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     Match,
     Mismatch,
-    /// A token, and whom it proves by which key.
+    /// A token, with the user whom it proves and the key.
     Token(Result<Proof, Refusal>),
     /// This machine could not compute the hash (no memory): the password is neither right nor wrong.
     Unable,
 }
 
-/// Whom a token proves.
+/// The user whom a token proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Proof {
     pub(super) principal: Principal,
-    /// By this key of its issuer.
+    /// With this key of its issuer.
     pub(super) key: KeyId,
 }
 
@@ -123,17 +124,17 @@ impl Work {
 struct Verification {
     key: Key,
     work: Work,
-    /// When the login arrived. A success is remembered from then on: the hashing threads have a clock of their own
-    /// where a test stops the runtime's.
+    /// When the login arrived. A success is remembered from then on: the hashing threads have a separate clock if a
+    /// test stops the runtime's.
     since: Instant,
 }
 
-/// A verification as seen from outside.
+/// A verification as its waiters see it.
 struct UnderWay {
     progress: watch::Sender<Progress>,
     /// `None` if its turn came at once.
     place: Option<Place>,
-    /// How many flights have not been given up.
+    /// How many waiters it still has.
     waiters: usize,
 }
 
@@ -293,7 +294,7 @@ impl Verifier {
         }
     }
 
-    /// Computes this hash, and then the next ones in turn until nobody waits. One thread keeps one permit: no other
+    /// Computes this hash, and then the next ones in turn until no login waits. One thread keeps one permit: no other
     /// thread has to wake between two hashes.
     fn compute(&self, mut turn: Turn, mut verification: Verification) {
         loop {
@@ -307,7 +308,7 @@ impl Verifier {
                 called.progress.send_replace(Progress::Computing);
             }
             drop(flights);
-            // Last, so that whoever logs in when it hears the outcome finds a free place, and no failure.
+            // Last, so that a client that logs in as soon as it learns the result finds a free place, and no failure.
             if let Some(done) = done {
                 done.progress.send_replace(Progress::Done(outcome));
             }
@@ -347,7 +348,7 @@ impl Verifier {
         mac.finalize().into_bytes().into()
     }
 
-    /// No password's: the lengths in front of that are never so large.
+    /// Differs from every password's: the lengths in front of that are never so large.
     fn token_key(&self, digest: &[u8; 32]) -> Key {
         let mut mac = self.mac.clone();
         mac.update(&u64::MAX.to_be_bytes());
@@ -361,7 +362,7 @@ impl Verifier {
     }
 }
 
-/// What `compute` comes to. A panic in it, and [`Outcome::Unable`], are [`NoOutcome::Unable`].
+/// The result of `compute`. A panic in it, and [`Outcome::Unable`], are [`NoOutcome::Unable`].
 pub(super) fn caught(compute: impl FnOnce() -> Outcome) -> Result<Outcome, NoOutcome> {
     match catch_unwind(AssertUnwindSafe(compute)) {
         Ok(Outcome::Unable) => Err(NoOutcome::Unable),

@@ -1,4 +1,4 @@
-//! Stored passwords: argon2id hashes as PHC strings, checked and bounded before anything is computed with them. Knows
+//! Stored passwords: argon2id hashes as PHC strings, checked and bounded before anything is computed from them. Knows
 //! no user, task or queue. Every computation here runs on the caller's thread.
 
 use std::fmt;
@@ -9,13 +9,13 @@ use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher, Version};
 
 use crate::setting::ByteSize;
 
-/// The longest PHC string that is examined.
+/// The maximum length of a PHC string that is examined.
 const TEXT_MAX_BYTES: usize = 512;
-/// The most passes over the memory (`t`).
+/// The maximum number of passes over the memory (`t`).
 const PASSES_MAX: u32 = 16;
-/// The most lanes (`p`).
+/// The maximum number of lanes (`p`).
 const LANES_MAX: u32 = 16;
-/// The shortest hash. argon2id's default is 32 bytes.
+/// The minimum length of a hash. argon2id's default is 32 bytes.
 const OUTPUT_MIN_BYTES: usize = 16;
 
 /// The working memory of a computation, kept for reuse: mebibytes allocated and freed with every login would fragment
@@ -46,7 +46,7 @@ pub(crate) struct StoredHash {
 /// What is wrong with a PHC string. Never repeats any of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HashProblem {
-    /// Not a PHC string, of another algorithm or version, or incomplete.
+    /// Not a PHC string, a different algorithm or version, or incomplete.
     NotArgon2id,
     /// Needs more memory than `login.hash_memory`. Holds both.
     Memory {
@@ -109,8 +109,8 @@ impl StoredHash {
         })
     }
 
-    /// A hash that no known password matches, computed for unknown users: as costly as `like`, or as Herald's own
-    /// hashes. Salt and hash are random bytes, so that making it costs nothing.
+    /// A hash that matches no known password, computed for unknown users: as costly as `like`, or as Herald's own
+    /// hashes. Salt and hash are random bytes, so creating it costs nothing.
     pub(crate) fn decoy(like: Option<&Self>) -> Result<Self, HashError> {
         let params = like.map_or(Params::DEFAULT, |like| like.params.clone());
         let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
@@ -154,7 +154,7 @@ impl StoredHash {
         &self.text
     }
 
-    /// Memory in KiB, passes and lanes, as they stand in the PHC string.
+    /// Memory in KiB, passes and lanes, as in the PHC string.
     pub(crate) fn parameters(&self) -> String {
         let params = &self.params;
         format!(

@@ -1,25 +1,26 @@
-//! What a client presents, and which of several counts: the first that is present, whether or not it is usable. A client that
-//! presents two different users must not log in as the one it did not mean. Text in: knows no STOMP and no HTTP.
+//! What a client presents, and which of several credentials counts: the first that is present, whether or not it is
+//! usable. A client that presents two different users must not be logged in as the wrong one. Takes text: knows no
+//! STOMP and no HTTP.
 
 use super::credentials::Credentials;
 use crate::setting::Secret;
 
-/// What somebody presents to prove who they are.
+/// A credential as presented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presented {
     /// A name and a password.
     Password(Credentials),
     /// A token, unread.
     Token(Secret),
-    /// Something that nobody could have.
+    /// Something that no user could have.
     Unusable,
     /// Nothing.
     Nothing,
 }
 
-/// The places of a CONNECT, in their order. What is empty counts as absent: many clients send every header that they know,
-/// whether or not they have a value for it.
-// Not `Debug`: it would print them.
+/// The places of a CONNECT, in order of precedence. An empty value counts as absent: many clients send every header
+/// that they know, whether or not they have a value for it.
+// No `Debug`: it would print credentials.
 #[derive(Clone, Copy, Default)]
 pub struct Places<'a> {
     /// CONNECT's `X-Authorization`.
@@ -30,12 +31,12 @@ pub struct Places<'a> {
     pub login: Option<&'a str>,
     /// CONNECT's `passcode`; without `login` it is a token.
     pub passcode: Option<&'a str>,
-    /// What the request before it presented, in the form of an `Authorization` header.
+    /// What the preceding HTTP request presented, in the form of an `Authorization` header.
     pub upgrade: Option<&'a str>,
 }
 
 impl Presented {
-    /// The first that is present of the places of a CONNECT.
+    /// The first credential that is present in the places of a CONNECT.
     pub fn at(places: Places<'_>) -> Self {
         if let Some(text) = filled(places.x_authorization).or_else(|| filled(places.authorization)) {
             return Self::bearer(text).unwrap_or_else(|| {
@@ -50,7 +51,7 @@ impl Presented {
                 Credentials::new(login, passcode).map_or(Self::Unusable, Self::Password)
             }
             (None, Some(token)) => Self::Token(Secret::new(token.trim_ascii())),
-            // Half a pair.
+            // Only half of a pair.
             (Some(_), None) => Self::Unusable,
             (None, None) => filled(places.upgrade).map_or(Self::Nothing, Self::header),
         }
@@ -166,7 +167,7 @@ mod tests {
             };
             assert_eq!(Presented::at(places), Presented::Unusable, "{text:?}");
         }
-        // The bare base64 is STOMP's only.
+        // Only STOMP accepts the bare base64.
         assert_eq!(Presented::header(BASE64), Presented::Unusable);
         assert_eq!(
             Presented::at(Places {

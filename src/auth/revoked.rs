@@ -1,5 +1,5 @@
-//! Who is shut out now: the set of revocations behind a lock, and whose sessions have to be looked at because of a new one. A
-//! login and a renewal ask it, a delivery never does. Knows no bus and no session.
+//! The revocations in force, behind a lock, and the users whose sessions have to be checked because of a new one.
+//! Logins and renewals ask it; deliveries never do. Knows no bus and no session.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ pub(crate) mod set;
 
 /// The longest that a revocation may last, in ms: 8,760 hours, which is a year.
 pub(crate) const LASTS_MAX_MS: u64 = 8_760 * 3_600_000;
-/// By how much another instance's clock may be ahead.
+/// How far another instance's clock may be ahead.
 pub(crate) const CLOCKS_MAX_MS: u64 = 3_600_000;
-/// How many revocations are put in before the next login may look: they cost less than a millisecond.
+/// How many revocations are added before the next login may look: this takes less than a millisecond.
 const AT_ONCE: usize = 128;
-/// How many users may wait for their sessions to be looked at, one by one; with more, every session is.
+/// How many users may wait for their sessions to be checked individually; with more, every session is checked.
 const DUE_MAX: usize = 1_024;
 
 /// The revocations in force. Shared as `Arc<Revoked>`.
@@ -33,10 +33,10 @@ pub(crate) struct Revoked {
     woken: Notify,
 }
 
-/// Whose sessions have to be looked at.
+/// Whose sessions have to be checked.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Due {
-    /// These users'.
+    /// The sessions of these users.
     pub users: Vec<UserName>,
     /// All sessions.
     pub everyone: bool,
@@ -58,7 +58,8 @@ impl Due {
     }
 }
 
-/// The room of those that others told where operators have `most`: two of them may have taken the last place at once.
+/// The room for revocations from other instances, if operators may make `most`: two instances may have taken the last
+/// place at the same moment.
 pub(crate) fn room(most: usize) -> usize {
     most.saturating_add(most / 10).saturating_add(1_000)
 }
@@ -68,17 +69,17 @@ pub(crate) fn latest_end_ms() -> u64 {
     unix_ms().saturating_add(LASTS_MAX_MS + CLOCKS_MAX_MS)
 }
 
-/// What came of revocations that others told.
+/// The result of adding revocations from others.
 #[derive(Debug, Default)]
 pub(crate) struct Accepted {
-    /// What was not known before.
+    /// Those that were new.
     pub new: Vec<Revocation>,
     /// How many found no room.
     pub refused: usize,
 }
 
 impl Revoked {
-    /// None yet; operators may make `most`.
+    /// An empty set; operators may make `most`.
     pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             set: RwLock::default(),
@@ -88,11 +89,11 @@ impl Revoked {
         })
     }
 
-    /// Why `who` is shut out. Some lookups by hash.
+    /// Why `who` is refused. Costs a few hash lookups.
     pub(crate) fn refuses(&self, who: &Principal) -> Option<Shut> {
         let issuer = match who.origin() {
             Origin::Issuer(issuer) => Some(&**issuer),
-            // Of no issuer: a revocation of the user reaches a backend's yes of before.
+            // Without an issuer: a revocation of the user applies to earlier acceptances by a backend.
             Origin::Callout => Some(""),
             Origin::Password | Origin::Anonymous => None,
         };
@@ -105,7 +106,7 @@ impl Revoked {
         self.set.read().refuses(Asked { user, token }, unix_ms())
     }
 
-    /// Whether an operator may put a revocation with this id in.
+    /// Whether an operator may add a revocation with this id.
     pub(crate) fn has_room(&self, id: RevocationId) -> bool {
         let has_room = |set: &Set| set.len() < self.most || set.get(id).is_some();
         if has_room(&self.set.read()) {
@@ -116,17 +117,17 @@ impl Revoked {
         has_room(&set)
     }
 
-    /// Puts operators' revocations in, for which there [was room](Self::has_room).
+    /// Adds operators' revocations, for which there [was room](Self::has_room).
     pub(crate) fn add(&self, revocations: impl IntoIterator<Item = Revocation>) {
         self.put(revocations, usize::MAX);
     }
 
-    /// How many there may be with those that others told.
+    /// The maximum number, including those from other instances.
     pub(crate) fn room(&self) -> usize {
         room(self.most)
     }
 
-    /// Puts in what others told, or a file had.
+    /// Adds revocations from other instances or from a file.
     pub(crate) fn accept(&self, told: impl IntoIterator<Item = Revocation>) -> Accepted {
         self.put(told, self.room())
     }
@@ -139,7 +140,8 @@ impl Revoked {
             let mut set = self.set.write();
             for mut revocation in told.by_ref().take(AT_ONCE) {
                 if revocation.until_ms > latest {
-                    // A clock ahead of this one: it ends here as late as any may, once and for all.
+                    // The other instance's clock is ahead of this one: the end is limited once, to the latest end
+                    // possible here.
                     let known = set.get(revocation.id);
                     if known.is_some_and(|known| known.lifted >= revocation.lifted) {
                         continue;
@@ -153,14 +155,14 @@ impl Revoked {
                 }
             }
             set.settle();
-            // Whoever waits for the lock comes first.
+            // Tasks that wait for the lock go first.
             parking_lot::RwLockWriteGuard::unlock_fair(set);
         }
         self.look_at(&accepted.new);
         accepted
     }
 
-    /// Waits until sessions have to be looked at because of new revocations, and says whose.
+    /// Waits until sessions have to be checked because of new revocations, and returns whose.
     pub(crate) async fn due(&self) -> Due {
         loop {
             let woken = self.woken.notified();
@@ -172,33 +174,34 @@ impl Revoked {
         }
     }
 
-    /// Forgets those that have ended.
+    /// Removes those that have ended.
     pub(crate) fn expire(&self) {
         self.set.write().expire(unix_ms());
     }
 
-    /// How many end at `from_ms` or later, and which.
+    /// How many end at `from_ms` or later, and a digest of them.
     pub(crate) fn digest(&self, from_ms: u64) -> Digest {
         self.set.read().digest(from_ms)
     }
 
-    /// From which end on others are to compare now.
+    /// The end from which on other instances are to compare now.
     pub(crate) fn comparable_from_ms() -> u64 {
         comparable_from_ms(unix_ms())
     }
 
-    /// How many there are, those among them that were lifted or have just ended.
+    /// How many there are, including those that were lifted or have just ended.
     pub(crate) fn len(&self) -> usize {
         self.set.read().len()
     }
 
-    /// The revocation of this id, unless it has ended.
+    /// The revocation with this id, unless it has ended.
     pub(crate) fn get(&self, id: RevocationId) -> Option<Revocation> {
         let found = self.set.read().get(id).cloned();
         found.filter(|revocation| revocation.until_ms > unix_ms())
     }
 
-    /// At most `count` that have not ended behind `after`, by id, of those that `which` selects; and whether that was all.
+    /// At most `count` revocations after `after`, by id, that have not ended and that `which` selects; and whether
+    /// these are all.
     pub(crate) fn page(
         &self,
         after: Option<RevocationId>,

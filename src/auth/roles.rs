@@ -1,11 +1,11 @@
-//! Which roles a user has that somebody else vouches for: an issuer, or a backend. Their words become roles only where the
+//! The roles of users whom others authenticate: an issuer, or a backend. Their words become roles only if the
 //! configuration says so. Knows no token and no answer.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::principal::Role;
 
-/// The most roles of one user.
+/// The maximum number of roles of a user.
 const ROLES_MAX: usize = 64;
 
 /// The rules.
@@ -17,7 +17,7 @@ pub(super) struct RoleRules {
 }
 
 impl RoleRules {
-    /// Each user has those of `always`; `map` makes roles of words, and `allowed` are taken as they are.
+    /// Each user has those in `always`; `map` translates words into roles, and `allowed` are used unchanged.
     pub(super) fn new(always: &[Role], map: &BTreeMap<String, Role>, allowed: &[Role]) -> Self {
         let map = map
             .iter()
@@ -29,7 +29,7 @@ impl RoleRules {
         }
     }
 
-    /// The roles of whom these words are said. What has no rule is dropped.
+    /// The roles for these words. Words without a rule are dropped.
     pub(super) fn of<'a>(&self, words: impl Iterator<Item = &'a str>) -> Vec<Role> {
         let mut roles = self.always.clone();
         for word in words {

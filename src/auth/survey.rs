@@ -1,5 +1,5 @@
-//! The users as seen by an operator before an instance starts: how many there are, and what a login will cost.
-//! Computes one hash, on the caller's thread.
+//! An operator's view of the users before an instance starts: how many there are, and what a login will cost. Computes
+//! one hash, on the caller's thread.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The authenticator as a whole: who gets in, what an unknown user costs, and what a change of the users file does.
+//! The promise of the authenticator as a whole: who is let in, what an unknown user costs, and what a change of the
+//! users file does.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -36,7 +37,7 @@ fn authenticator(config: &Config) -> Arc<Authenticator> {
     Authenticator::new(config, &LoginConfig::default(), Metrics::new().unwrap()).unwrap()
 }
 
-/// Users as a file's content; each with a hash of its own making.
+/// Users as a file's content, each with a separately created hash.
 fn content(users: &[(&str, &str)]) -> String {
     users
         .iter()
@@ -51,7 +52,7 @@ fn with_file(path: &Path) -> Config {
     }
 }
 
-/// Writes beside and renames over, as editors do.
+/// Writes a new file and renames it, as editors do.
 fn rename_over(folder: &TempDir, path: &Path, content: &str) {
     let beside = folder.path().join("beside");
     std::fs::write(&beside, content).unwrap();
@@ -269,7 +270,7 @@ async fn a_change_without_an_event_is_found_in_time() {
     std::os::unix::fs::symlink(&target, &path).unwrap();
     let auth = authenticator(&with_file(&path));
     let mut withdrawn = auth.withdrawn();
-    // After the first look, so that only the poll is left to find it.
+    // After the first look, so that only polling can find it.
     tokio::time::sleep(Duration::from_secs(1)).await;
     std::fs::write(&target, "").unwrap();
     let name = timeout(Duration::from_secs(60), withdrawn.recv()).await;
@@ -348,7 +349,7 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
     assert_eq!([took(1, "c").await, took(1, "d").await], [1, 2]);
     assert_eq!(took(2, "right").await, 0, "from elsewhere");
     assert_eq!(took(1, "right").await, 0, "known to be right");
-    // A success forgets what failed before it.
+    // A success clears earlier failures.
     assert_eq!(
         [took(1, "e").await, took(1, "f").await, took(1, "g").await],
         [0, 0, 1]

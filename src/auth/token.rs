@@ -1,6 +1,6 @@
-//! From a text to who it proves: a JSON Web Token (RFC 7519) of a configured issuer. The checks stand in one order, cheap ones
-//! before dear ones, and each has its reason (docs/tokens.md). Knows no clock (time is a parameter, Unix milliseconds), no I/O,
-//! and not where keys come from.
+//! Verifies a JSON Web Token (RFC 7519) of a configured issuer, and finds the user whom it proves. The checks run in a
+//! fixed order, cheap ones first, and each has its own reason (docs/tokens.md). Knows no clock (time is a parameter, in
+//! Unix milliseconds), no I/O, and not where keys come from.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,50 +27,50 @@ pub(super) mod json;
 pub mod mint;
 pub(super) mod refusal;
 
-/// Everybody whose tokens are taken.
+/// All issuers whose tokens are accepted.
 #[derive(Debug, Clone, Default)]
 pub struct Issuers {
-    /// Longest token, in bytes.
+    /// The maximum length of a token, in bytes.
     max_bytes: usize,
     issuers: Vec<Arc<Issuer>>,
 }
 
-/// A token that has passed every check that costs little. It proves nothing yet.
+/// A token that has passed every cheap check. It proves nothing yet.
 pub struct Unproven {
     text: Secret,
     header: Header,
     claims: Claims,
-    /// Whose it says that it is.
+    /// The issuer that it claims.
     issuer: Arc<Issuer>,
-    /// Its time is over, which its holder hears only if the signature is right.
+    /// It has expired, which its holder learns only if the signature is valid.
     expired: bool,
 }
 
-/// Whom a token proves. Nothing else of the token is kept.
+/// The user whom a token proves. Nothing else of the token is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// The issuer, as the configuration has it.
+    /// The issuer, as in the configuration.
     pub issuer: Arc<str>,
     /// With the issuer's prefix.
     pub user: UserName,
     /// The full names.
     pub roles: Vec<Role>,
-    /// What rules may ask for.
+    /// The claims that rules may use.
     pub attributes: Attributes,
     /// What the token itself permits (`permissions_claim`).
     pub granted: Option<Granted>,
-    /// `jti`: by it one token can be revoked.
+    /// `jti`: with it, one token can be revoked.
     pub token_id: Option<Box<str>>,
     /// `iat`, in Unix milliseconds.
     pub issued_ms: u64,
-    /// `iat` less the leeway: the earliest moment of Herald's own clock at which it may have been issued.
+    /// `iat` minus the leeway: the earliest moment of Herald's own clock at which it may have been issued.
     pub earliest_ms: u64,
-    /// `exp` and the leeway, in Unix milliseconds: from then on it proves nothing any more.
+    /// `exp` plus the leeway, in Unix milliseconds: from then on it proves nothing.
     pub ends_ms: u64,
 }
 
 impl Issuers {
-    /// Of these issuers; a token has at most `max_bytes`.
+    /// Accepts tokens of these issuers; a token has at most `max_bytes`.
     pub(super) fn new(max_bytes: usize, issuers: Vec<Arc<Issuer>>) -> Self {
         Self { max_bytes, issuers }
     }
@@ -80,15 +80,15 @@ impl Issuers {
         &self.issuers
     }
 
-    /// Whether nobody's tokens are taken.
+    /// Whether no tokens are accepted.
     pub fn is_empty(&self) -> bool {
         self.issuers.is_empty()
     }
 
-    /// Every check that costs little: microseconds, whatever `text` is.
+    /// Every cheap check: microseconds, whatever `text` is.
     ///
     /// # Errors
-    /// The first reason that applies. The label of the issuer goes with it, if it is one of the configured ones.
+    /// The first reason that applies, with the label of the issuer, if it is a configured one.
     pub fn look(&self, text: &Secret, now_ms: u64) -> Result<Unproven, (Refusal, Option<Arc<str>>)> {
         let unnamed = |refusal| (refusal, None);
         let (header, claims) = self.read(text.expose()).map_err(unnamed)?;
@@ -112,8 +112,8 @@ impl Issuers {
         })
     }
 
-    /// Whether `text` names one of them as its issuer, wherever else it is wrong. Of a token with two names it cannot be said
-    /// whom it names: it counts as one that does.
+    /// Whether `text` names one of them as its issuer, whatever else is wrong with it. A token with two names is
+    /// ambiguous: it counts as one that does.
     pub(super) fn are_named_by(&self, text: &Secret) -> bool {
         #[derive(Deserialize)]
         struct Named {
@@ -153,17 +153,17 @@ impl Issuers {
 }
 
 impl Unproven {
-    /// The name of whose it says that it is.
+    /// The name of the issuer that it claims.
     pub fn issuer_name(&self) -> &str {
         &self.issuer.name
     }
 
-    /// Whose it says that it is.
+    /// The issuer that it claims.
     pub(super) fn issuer(&self) -> &Arc<Issuer> {
         &self.issuer
     }
 
-    /// Whom it names, which is proven no more than the rest.
+    /// The user that it names, unproven like the rest.
     pub(super) fn user(&self) -> Option<UserName> {
         self.issuer.user(&self.claims)
     }
@@ -173,7 +173,7 @@ impl Unproven {
         self.header.kid.as_deref()
     }
 
-    /// Whether its time is over: nothing is worth a wait then.
+    /// Whether it has expired: then nothing is worth waiting for.
     pub fn is_expired(&self) -> bool {
         self.expired
     }
@@ -190,10 +190,10 @@ impl Unproven {
         }
     }
 
-    /// The rest, of which a signature costs tens of microseconds.
+    /// The remaining check, the signature, which costs tens of microseconds.
     ///
     /// # Errors
-    /// The first reason that applies. [`Refusal::Expired`] means that the signature is right.
+    /// The first reason that applies. [`Refusal::Expired`] means that the signature is valid.
     pub fn prove(&self, keys: &[Arc<Key>]) -> Result<(Verified, KeyId), Refusal> {
         let mut outcome = Err(Refusal::UnknownKey);
         for key in keys {
@@ -216,8 +216,8 @@ impl Unproven {
         }
         let parts = self.text.expose().rsplit_once('.');
         let (message, signature) = parts.ok_or(Refusal::Malformed)?;
-        // The signature alone: a second reading of the claims, by another parser, would cost a third of it and could only
-        // differ from the one that was judged.
+        // Only the signature: reading the claims again, with another parser, would cost a third of it, and the result
+        // could only differ from the one that was checked.
         match verify(signature, message.as_bytes(), key.decoding(), algorithm) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Refusal::Signature),

@@ -1,5 +1,5 @@
 //! The current users: those of the configuration and of the users file, checked, and replaced as a whole. Knows no
-//! password in the clear and verifies nothing.
+//! plain-text password and verifies nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ pub mod file;
 
 pub use file::{UserProblem, UsersError};
 
-/// How many withdrawn names may wait for a receiver before it lags.
+/// How many removed names may wait for a receiver before it lags.
 const WITHDRAWN_CAPACITY: usize = 1_024;
 
-/// What different costs of hashes mean.
+/// The warning about hashes of different cost.
 const UNEQUAL_COSTS: &str = "the users' passwords are hashed with different parameters: the time of a refused login tells \
     users with cheaper ones from unknown users; hash them anew with equal parameters";
 
@@ -87,7 +87,7 @@ impl Users {
         self.costs().len() < 2
     }
 
-    /// `entries`, checked, each with words that say where it stands; and those of `beneath` whose names no entry has.
+    /// `entries`, checked, each with words that say where it is; and those of `beneath` whose names no entry has.
     fn check<'a>(
         entries: impl Iterator<Item = (&'a str, usize, &'a UserEntry)>,
         beneath: &[UserEntry],
@@ -121,10 +121,10 @@ impl Users {
 /// The users file and its content when it was read.
 pub(super) type Watched = (SettingsFile, Vec<u8>);
 
-/// The current users. They are replaced in one step; whoever holds [`Users`] keeps what it saw.
+/// The current users. They are replaced in one step; a holder of [`Users`] keeps its state.
 pub(super) struct UserStore {
     configured: Vec<UserEntry>,
-    /// Those of `--demo`, who give way to others of their names.
+    /// Those of `--demo`, which give way to others with the same names.
     beneath: Vec<UserEntry>,
     hash_memory: ByteSize,
     current: RwLock<Arc<Users>>,
@@ -164,7 +164,7 @@ impl UserStore {
         self.withdrawn.subscribe()
     }
 
-    /// Replaces the users by those of the configuration and of `text`, the file's new content. On an error nothing
+    /// Replaces the users with those of the configuration and of `text`, the file's new content. On an error nothing
     /// changes. Unchanged users keep their [`Principal`], so that its clones still count as current.
     pub(super) fn replace(&self, file: &SettingsFile, text: &[u8]) -> Result<Replaced, UsersError> {
         let from_file = file::parse(file, text)?;
@@ -186,7 +186,7 @@ impl UserStore {
             users: users.by_name.len(),
             withdrawn: gone.len(),
         };
-        // The users first, then the names: whoever receives a name sees the users without it.
+        // The users first, then the names: a receiver of a name sees the users without it.
         *self.current.write() = Arc::new(users);
         for name in gone {
             // An error means that nobody listens yet, so there is no session to end.
@@ -195,7 +195,7 @@ impl UserStore {
         Ok(replaced)
     }
 
-    /// The same, for whoever watches `file`.
+    /// The same, for the watcher of `file`.
     fn reload(&self, file: &SettingsFile, content: &[u8], audit: &Audit) -> Result<(), NotLoaded> {
         let replaced = self.replace(file, content);
         let count = replaced.as_ref().ok().map(|replaced| replaced.users);
@@ -233,8 +233,8 @@ pub struct KnownUsers {
 }
 
 impl KnownUsers {
-    /// Reads and checks the users of the configuration and of the users file. `demo`: those of `--demo` are there too, where nobody
-    /// else has their names. Blocks on the file; starts nothing.
+    /// Reads and checks the users of the configuration and of the users file. `demo`: adds those of `--demo`, unless
+    /// others have their names. Blocks on the file; starts nothing.
     ///
     /// # Errors
     /// The file, or one of its users.
@@ -249,13 +249,13 @@ impl KnownUsers {
         })
     }
 
-    /// The user of this name, as it would be after a login.
+    /// The user with this name, as after a login.
     pub fn get(&self, name: &str) -> Option<Principal> {
         let users = self.store.current();
         users.get(name).map(|user| user.principal.clone())
     }
 
-    /// What is allowed and looks wrong.
+    /// What is allowed but suspicious.
     pub fn check(&self, config: &Config, findings: &mut Findings) {
         let users = self.store.current();
         if users.is_empty() && config.users_file.is_some() {
@@ -267,7 +267,7 @@ impl KnownUsers {
     }
 }
 
-/// What a reload did.
+/// The result of a reload.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Replaced {
     users: usize,

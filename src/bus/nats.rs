@@ -1,11 +1,13 @@
-//! The bus over NATS: core subjects, at most once, and, where [`Keep`] says so, streams ([`history`]). Knows the client, by its
-//! parts below, and no STOMP.
+//! The bus over NATS: core subjects, at most once, and, for what [`Keep`] selects, streams ([`history`]). Knows the
+//! client, through its parts below, and no STOMP.
 //!
-//! * **One subscription per kind and instance, no queue group** (`<prefix>.broadcast.>`, `<prefix>.user.>`, control to all,
-//!   control to this instance, one reply inbox), and one by which newcomers find it: six in all, whatever the number of users.
-//! * **While not connected nothing is queued**: a publish is refused at once, and one that the connection does not
-//!   take is refused within a second. One caught in the moment of loss may still go out after the reconnect, or be lost.
-//! * **A message that the client cannot read costs only itself**: if its subject is not UTF-8 or its header block is
+//! * **One subscription per kind and instance, no queue group** (`<prefix>.broadcast.>`, `<prefix>.user.>`, control to
+//!   all, control to this instance, one reply inbox), and one by which newcomers find the instance: six in all,
+//!   whatever the number of users.
+//! * **Nothing is queued while not connected**: a publish is refused at once, and one that the connection does not
+//!   accept is refused within a second. One that is in progress when the connection is lost may still be sent after the
+//!   reconnect, or be lost.
+//! * **A message that the client cannot read affects no others**: if its subject is not UTF-8 or its header block is
 //!   malformed, the patched client skips it; [`Stats::undeliverable`] counts it.
 
 use std::sync::Arc;
@@ -75,7 +77,7 @@ pub struct NatsBus {
     limits: Limits,
     request_timeout: Duration,
     incoming: Mutex<Option<QueueStream>>,
-    /// What is kept, if anything is.
+    /// The history, if anything is kept.
     history: Option<Arc<Keeper>>,
     control: Mutex<Option<mpsc::Receiver<ControlMessage>>>,
     expired: Arc<AtomicU64>,
@@ -89,7 +91,8 @@ impl NatsBus {
     /// and [`Bus::health`] reports the rest. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// What waiting cannot mend: a file that cannot be read. The error names the setting and never a secret.
+    /// A cause that waiting cannot fix, such as a file that cannot be read. The error names the setting and never a
+    /// secret.
     pub async fn connect(
         config: &Config,
         limits: Limits,
@@ -98,10 +101,10 @@ impl NatsBus {
         Self::connect_as(Identity::read(config)?, config, limits, instance, None).await
     }
 
-    /// The same, with what [`Identity::read`] has read before, and with the history that `keep` asks for.
+    /// The same, with what [`Identity::read`] has read before, and with the history that `keep` configures.
     ///
     /// # Errors
-    /// The client refuses to begin.
+    /// The client refuses to start.
     pub async fn connect_as(
         mut identity: Identity,
         config: &Config,
@@ -342,7 +345,7 @@ impl Bus for NatsBus {
         let mut trouble = self.connection.trouble();
         if self.connection.is_up() {
             trouble.extend(self.history.iter().flat_map(|history| history.trouble()));
-            // A warning: the instance is ready all the same.
+            // A warning: the instance is ready nevertheless.
             trouble.extend(self.history.iter().flat_map(|history| history.drift()));
             trouble.extend(self.history.iter().flat_map(|history| history.silence()));
         }

@@ -1,5 +1,5 @@
-//! `herald token`: makes tokens, and shows what an instance would make of one. Knows files and clocks; what a token is, is in
-//! `auth::token`. Prints a token only where it makes one, and never a signature.
+//! `herald token`: creates tokens, and shows what an instance would do with one. Knows files and clocks; tokens
+//! themselves are in `auth::token`. Prints a token only when it creates one, and never a signature.
 
 use std::fmt::Write;
 use std::io::Read;
@@ -22,48 +22,49 @@ const TOKEN_MAX_BYTES: u64 = 64 << 10;
 /// `herald token …`
 #[derive(Debug, Subcommand)]
 pub enum Token {
-    /// Makes a token and prints it.
+    /// Creates a token and prints it.
     #[command(
         after_help = "Examples:\n  HERALD_TOKEN=$(herald token mint --demo --user alice) herald subscribe /queue/message\n  \
         herald token mint --issuer https://id.example --key-file private.pem --kid k1 --user alice --claim tenant=acme --for 10m"
     )]
     Mint(MintArgs),
-    /// Says what an instance with this configuration makes of a token, check by check; exit code 0 if it is taken, else 1.
+    /// Checks a token as an instance with this configuration would, and shows each check; exit code 0 if it is
+    /// accepted, else 1.
     Inspect(InspectArgs),
-    /// Shows the keys of the issuers, fetched now where they come from a server; exit code 1 if any are missing.
+    /// Shows the keys of the issuers; fetches those that come from a server. Exit code 1 if any are missing.
     Keys(KeysArgs),
 }
 
-/// What `herald token mint` takes.
+/// The arguments of `herald token mint`.
 #[derive(Debug, Default, Args)]
 pub struct MintArgs {
-    /// Who it is for (`sub`).
+    /// The user (`sub`).
     #[arg(long, value_name = "NAME")]
     pub user: String,
     /// A value of the claim `roles`; may be repeated.
     #[arg(long, value_name = "ROLE")]
     pub role: Vec<String>,
-    /// A claim; may be repeated, which makes a list. JSON, or else a text.
+    /// A claim, as JSON or plain text; repeated with the same name, it becomes a list.
     #[arg(long, value_name = "NAME=VALUE")]
     pub claim: Vec<String>,
-    /// How long it is good for.
+    /// How long it is valid.
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     pub r#for: String,
-    /// Who it says that it is from (`iss`); with --demo the demo's issuer.
+    /// The issuer (`iss`); with --demo the demo's issuer.
     #[arg(long, value_name = "ISSUER", required_unless_present = "demo")]
     pub issuer: Option<String>,
-    /// What it is for (`aud`).
+    /// The audience (`aud`).
     #[arg(long, value_name = "AUDIENCE", default_value = DEMO_AUDIENCE)]
     pub audience: String,
     /// The name of the key (`kid`).
     #[arg(long, value_name = "KID")]
     pub kid: Option<String>,
-    /// What signs it.
+    /// The signing key.
     #[command(flatten)]
     pub by: SignerArgs,
 }
 
-/// What signs a token.
+/// The signing key: exactly one of these.
 #[derive(Debug, Default, Args)]
 #[group(required = true, multiple = false)]
 pub struct SignerArgs {
@@ -73,38 +74,38 @@ pub struct SignerArgs {
     /// A file with a private key (PKCS #8, PEM): RS256, ES256, ES384 or EdDSA.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<String>,
-    /// The secret of `serve --demo`, which everybody knows.
+    /// The public secret of `serve --demo`.
     #[arg(long)]
     pub demo: bool,
 }
 
-/// What `herald token inspect` takes.
+/// The arguments of `herald token inspect`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald token inspect --config herald.toml token.txt
   herald token mint --demo --user alice | herald token inspect --demo")]
 pub struct InspectArgs {
-    /// The file with the token; without it, or with `-`, standard input.
+    /// The file with the token. If it is missing or `-`, standard input.
     #[arg(value_name = "FILE")]
     pub file: Option<std::path::PathBuf>,
-    /// The configuration that `serve` would be given.
+    /// The configuration, as for `serve`.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// As at this moment, in Unix seconds, instead of now.
+    /// The time of the checks, in Unix seconds, instead of now.
     #[arg(long, value_name = "SECONDS")]
     pub at: Option<u64>,
 }
 
-/// What `herald token keys` takes.
+/// The arguments of `herald token keys`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald token keys --config herald.toml
   herald token keys --config herald.toml --issuer https://id.example")]
 pub struct KeysArgs {
-    /// Only those of this issuer.
+    /// Only the keys of this issuer.
     #[arg(long, value_name = "ISSUER")]
     pub issuer: Option<String>,
-    /// The configuration that `serve` would be given.
+    /// The configuration, as for `serve`.
     #[command(flatten)]
     pub config: ConfigArgs,
 }
@@ -112,7 +113,7 @@ pub struct KeysArgs {
 /// A new token, as a line.
 ///
 /// # Errors
-/// In words: a file, a claim or a duration that cannot be used.
+/// A file, a claim or a duration that cannot be used; the text names it.
 pub fn mint(args: &MintArgs) -> Result<String, String> {
     let key = match (&args.by.secret_file, &args.by.key_file) {
         (Some(path), _) => SigningKey::secret(&key_file(path)?).map_err(|error| match error {
@@ -199,7 +200,7 @@ fn condition(reason: &str) -> &str {
     }
 }
 
-/// A moment in Unix seconds, as a date too.
+/// A moment in Unix seconds, also as a date.
 fn moment(seconds: u64) -> String {
     let date = i64::try_from(seconds)
         .ok()
@@ -210,7 +211,7 @@ fn moment(seconds: u64) -> String {
     }
 }
 
-/// A report as text: the parts that can be read, each check with ✓ or its reason, and whom the token proves.
+/// A report as text: the parts that can be read, each check with ✓ or its reason, and the user whom the token proves.
 pub fn render(report: &Report) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -223,7 +224,7 @@ pub fn render(report: &Report) -> String {
         let check = condition(reason);
         let _ = match outcome {
             Some(true) => writeln!(text, "✓ {check}"),
-            // The reason, where it has another name, as it is in the metric.
+            // The reason, if its name differs, as in the metric.
             Some(false) if check != *reason => writeln!(text, "✗ {check} ({reason})"),
             Some(false) => writeln!(text, "✗ {check}"),
             None => writeln!(text, "- {check}: not checked"),

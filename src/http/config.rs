@@ -1,4 +1,4 @@
-//! `[http]`: where Herald listens, its paths, its origins, its bounds. Knows nothing of a route's internals.
+//! `[http]`: where Herald listens, its paths, its origins, its limits. Knows nothing of a route's internals.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,50 +35,51 @@ pub struct Config {
     pub ws_path: RoutePath,
     /// The page at `/`.
     pub page: page::Choice,
-    /// Where the page's users sign in.
+    /// The provider at which the page's users sign in.
     pub page_oidc: page::PageOidc,
     /// The address of a trace's page, for links on Herald's page.
     pub trace_url: TraceUrl,
     /// Origins that may open `/ws` and change state, in addition to pages of the host itself: `*`, exact, or
     /// `https://*.example.com`.
     pub origins: Origins,
-    /// Hosts by which browsers may change state. Empty: those that nobody else's DNS can make lead here (docs/rest.md).
+    /// Hosts under which browsers may change state. Empty: those that no foreign DNS name can point here
+    /// (docs/rest.md).
     pub hosts: Vec<HostPattern>,
-    /// Origins whose preflights are answered.
+    /// Origins whose preflight requests are answered.
     pub cors_origins: Origins,
     /// The time from accept, or from the first byte of a later request, to a complete request head.
     pub header_timeout: HumanDuration,
     /// The time between an answer and the next request on the same connection.
     pub idle_timeout: HumanDuration,
-    /// How long the peer of an HTTP connection may take no byte of what it is sent.
+    /// How long the peer of an HTTP connection may accept no bytes.
     pub write_timeout: HumanDuration,
-    /// The longest request head. Beyond it: 431.
+    /// The maximum size of a request head. Beyond it: 431.
     pub head_bytes: ByteSize,
-    /// Bytes of all request heads that are not complete. Beyond it the oldest connection of the address that has most
-    /// goes: 503.
+    /// Bytes of all incomplete request heads. Beyond it, the oldest connection of the address that has most is closed:
+    /// 503.
     pub head_total_bytes: ByteSize,
-    /// Connections at the same time that have neither logged in nor ever sent a request. Beyond it the oldest of the
-    /// address that has most goes.
+    /// Connections at the same time that have neither logged in nor ever sent a request. Beyond it, the oldest
+    /// connection of the address that has most is closed.
     pub unauthenticated: usize,
-    /// Those of one address, beyond which its oldest goes. 0 means no limit.
+    /// The same for one address, beyond which its oldest connection is closed. 0 means no limit.
     pub unauthenticated_per_address: usize,
     /// Connections at the same time. Beyond it: 503.
     pub max_connections: usize,
-    /// The largest body of a JSON request. A raw body is bounded by `limits.body_bytes`.
+    /// The maximum size of the body of a JSON request. `limits.body_bytes` limits a raw body.
     pub max_request_bytes: ByteSize,
     /// Bytes of all request bodies held at the same time. Beyond it: 503.
     pub buffered_request_bytes: ByteSize,
     /// The time from a request's head to the end of its body.
     pub body_timeout: HumanDuration,
-    /// Proxies whose word on a client's address is believed.
+    /// Proxies that are trusted to report a client's address.
     pub trusted_proxies: Vec<Network>,
-    /// The header in which they give it.
+    /// The header in which they report it.
     pub forwarded_header: ForwardedHeader,
     /// Whether their connections to `listen` begin with a PROXY protocol v2 header.
     pub proxy_protocol: bool,
-    /// How `listen` speaks TLS.
+    /// TLS on `listen`.
     pub tls: TlsConfig,
-    /// The same of `admin_listen`.
+    /// TLS on `admin_listen`.
     pub admin_tls: TlsConfig,
 }
 
@@ -116,7 +117,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks that addresses, paths and bounds fit each other.
+    /// Checks that addresses, paths and limits are consistent.
     pub fn check(&self, findings: &mut Findings) {
         if self.listen.port() != 0 && self.admin_listen == Some(self.listen) {
             findings.error(
@@ -183,8 +184,8 @@ impl Config {
     }
 }
 
-/// A path that can be a route as it is: `/a/b`, with segments of unreserved characters (RFC 3986 section 2.3), so
-/// that nothing needs escapes and the router reads nothing as a pattern.
+/// A path that can be used as a route unchanged: `/a/b`, with segments of unreserved characters (RFC 3986 section 2.3),
+/// so that nothing needs escapes and the router reads nothing as a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutePath(Box<str>);
 
@@ -253,7 +254,8 @@ impl FromStr for BasePath {
 
 as_text!(BasePath);
 
-/// A web address that contains `{trace_id}` once, or nothing. A link of any other kind would run in the page.
+/// The address of a web page that contains `{trace_id}` once, or nothing. A link of any other kind would run in the
+/// page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TraceUrl(Box<str>);
 
@@ -270,7 +272,7 @@ impl FromStr for TraceUrl {
         let web = ["https://", "http://"]
             .iter()
             .any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
-        // The page has it, and so has whoever looks at the page.
+        // The page contains it, so everybody who opens the page sees it.
         let open = text
             .split_once("://")
             .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())

@@ -1,5 +1,5 @@
-//! What a backend's answer means: a user, a refusal, or nothing that can be used. Pure, and strict: whatever is not clearly a yes
-//! lets nobody in, and whatever is not clearly a no blames nobody's credential.
+//! The meaning of a backend's answer: a user, a refusal, or nothing usable. Pure and strict: only a clear acceptance
+//! lets anybody in, and only a clear refusal counts against the credential.
 
 use serde::Deserialize;
 
@@ -13,23 +13,23 @@ pub const ANSWER_MAX_BYTES: usize = 16 << 10;
 /// How the answers of a backend are read.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// Stands before its users' names.
+    /// The prefix of its users' names.
     pub(super) prefix: Box<str>,
     pub(super) roles: RoleRules,
 }
 
-/// What a backend says.
+/// What a backend answers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It is this user.
+    /// The credential belongs to this user.
     User(Principal),
-    /// The credential is not taken.
+    /// The credential is refused.
     Refused,
-    /// The credential was right, and its time is over.
+    /// The credential was right, but has expired.
     Expired,
 }
 
-/// Why an answer cannot be used, in words that repeat nothing of it.
+/// Why an answer cannot be used, in words that repeat none of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unusable(pub(super) &'static str);
 
@@ -52,7 +52,8 @@ enum Words {
 }
 
 impl Reading {
-    /// Reads an answer that came at `now_ms` to what was asked at `asked_ms`. `is_own` says whether Herald has a user of this name itself.
+    /// Reads an answer that arrived at `now_ms` to a question asked at `asked_ms`. `is_own` says whether Herald itself
+    /// has a user with this name.
     pub(super) fn read(
         &self,
         answer: &[u8],
@@ -101,7 +102,8 @@ impl Reading {
         Ok(Answer::User(principal.by_token(mark).ending(ends_ms)))
     }
 
-    /// The name with its prefix, which ends with `:`; where there is none, no name may have a `:`, as no user with a password has.
+    /// The name with its prefix, which ends with `:`. Without a prefix, a name may not contain `:`, just as no user
+    /// with a password may.
     fn name(&self, own: &str) -> Option<UserName> {
         let meets = self.prefix.is_empty() && own.contains(':');
         if own.is_empty() || meets {
@@ -172,7 +174,7 @@ mod tests {
         }
     }
 
-    /// None of it lets anybody in, and none of it is a refusal.
+    /// None of these lets anybody in, and none of them is a refusal.
     #[test]
     fn what_is_neither_is_of_no_use() {
         let many = format!(

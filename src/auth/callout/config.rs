@@ -1,4 +1,4 @@
-//! `auth.order` and `[auth.callout]`: who decides about a credential, and what asking a backend may cost.
+//! `auth.order` and `[auth.callout]`: who decides about a credential, and the limits on asking a backend.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::auth::token::config::{check_names, is_safe, prefix_problem};
 use crate::principal::{ROLE_ADMIN, ROLE_PUBLISHER, Role};
 use crate::setting::{Findings, HumanDuration, as_text};
 
-/// The most `auth.callout.headers`.
+/// The maximum number of `auth.callout.headers`.
 const HEADERS_MAX: usize = 8;
 
 /// Who decides about credentials.
@@ -26,10 +26,10 @@ pub enum Source {
     Callout,
 }
 
-/// `auth.callout.target`: whom to ask.
+/// `auth.callout.target`: the backend to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Whoever answers on NATS.
+    /// A responder on NATS.
     Nats,
     /// An HTTP server.
     Http(Box<str>),
@@ -52,7 +52,7 @@ impl FromStr for Target {
             "nats" => Ok(Self::Nats),
             uri => match is_safe(uri) {
                 Ok(()) => Ok(Self::Http(uri.into())),
-                // Without the text: it may have a password in it.
+                // Without the text, which may contain a password.
                 Err(words) => Err(format!(
                     "expected nats; or {}",
                     words.trim_start_matches("expected ")
@@ -99,27 +99,27 @@ as_text!(HeaderName);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CalloutConfig {
-    /// Whom to ask.
+    /// The backend to ask.
     pub target: Option<Target>,
-    /// Stands before the names of its users.
+    /// The prefix of its users' names.
     pub user_prefix: Option<String>,
-    /// Roles that each of its users has.
+    /// Roles that all of its users have.
     pub roles: Vec<Role>,
-    /// From a role in its answers to a role.
+    /// Maps roles in its answers to roles.
     pub role_map: BTreeMap<String, Role>,
-    /// Roles in its answers that are taken as they are.
+    /// Roles in its answers that are used unchanged.
     pub roles_allowed: Vec<Role>,
     /// How long an answer may take.
     pub timeout: HumanDuration,
-    /// How many questions wait for their answer at the same time.
+    /// How many questions may wait for an answer at the same time.
     pub at_once: usize,
-    /// How long a yes is remembered. 0s: not at all.
+    /// How long an acceptance is remembered. 0s: not at all.
     pub cache: HumanDuration,
     /// How many are remembered.
     pub cache_entries: usize,
-    /// Headers of the upgrade that it is told.
+    /// Headers of the upgrade that the backend is told.
     pub headers: Vec<HeaderName>,
-    /// Authorities that vouch for its server, instead of the system's.
+    /// The certificate authorities for its server, instead of the system's.
     pub ca_file: Option<String>,
 }
 
@@ -142,7 +142,8 @@ impl Default for CalloutConfig {
 }
 
 impl CalloutConfig {
-    /// Checks that questions are bounded, and that its users are nobody else's. `others`: the prefixes of issuers.
+    /// Checks that questions are bounded, and that the backend's users cannot be confused with others. `others`: the
+    /// prefixes of issuers.
     pub(in crate::auth) fn check<'a>(&self, others: impl Iterator<Item = &'a str>, findings: &mut Findings) {
         let (least, most) = (HumanDuration::millis(100), HumanDuration::secs(30));
         findings.within("auth.callout.timeout", self.timeout, least, most);
@@ -188,7 +189,7 @@ impl CalloutConfig {
     }
 }
 
-/// Checks `auth.order` against who is there to decide: whether there are users with passwords, issuers, and a callout.
+/// Checks `auth.order` against what is configured: whether there are users with passwords, issuers, and a callout.
 pub(in crate::auth) fn check_order(
     order: &[Source],
     users: bool,
@@ -234,7 +235,7 @@ pub(in crate::auth) fn check_order(
     }
 }
 
-/// Whether questions go to another machine in the clear, over NATS at `url`: what is asked holds passwords.
+/// Whether questions go to another machine unencrypted, over NATS at `url`: they contain passwords.
 pub fn is_in_the_clear(url: &str) -> bool {
     url.split(',').any(|server| {
         let url = Url::parse(server.trim());

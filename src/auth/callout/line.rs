@@ -1,4 +1,5 @@
-//! Where questions wait for their turn: so many at once, and the fair queue of logins in front of them. Knows no question.
+//! Where questions wait for their turn: a bounded number at the same time, and the fair queue of logins in front of
+//! them. Knows no question.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,20 +10,20 @@ use tokio::time::{Instant, timeout_at};
 use crate::auth::password::queue::{Entered, Full, Kind, Place, Queue, Turn};
 use crate::limit::{AddressGroup, Limit};
 
-/// What becomes of whoever waits.
+/// What happens to a waiting login.
 type Called = Result<Turn, Full>;
 
 /// The line. Shared as `Arc<Line>`.
 pub(super) struct Line(Queue<oneshot::Sender<Called>>);
 
-/// A turn. Dropping it calls the next one.
+/// A turn. Dropping it calls the next login.
 pub(super) struct Permit {
     line: Arc<Line>,
     turn: Option<Turn>,
     since: Instant,
 }
 
-/// Somebody who waits. Dropping it leaves the line.
+/// A waiting login. Dropping it leaves the line.
 struct Waiting {
     line: Arc<Line>,
     place: Place,
@@ -31,7 +32,7 @@ struct Waiting {
 }
 
 impl Line {
-    /// `at_once` turns at the same time; `length` may wait, none longer than `wait`.
+    /// Grants `at_once` turns at the same time; `length` logins may wait, none for longer than `wait`.
     pub(super) fn new(at_once: usize, length: usize, wait: Duration) -> Arc<Self> {
         Arc::new(Self(Queue::new(at_once, length, wait)))
     }
@@ -42,14 +43,14 @@ impl Line {
     /// Too many wait, or for too long.
     ///
     /// # Cancel safety
-    /// Whoever is dropped leaves the line, and passes a turn on that has just come.
+    /// A dropped future leaves the line, and passes on a turn that has just arrived.
     pub(super) async fn enter(self: &Arc<Self>, address: AddressGroup) -> Result<Permit, Full> {
         let (caller, called) = oneshot::channel();
         let place = match self.0.enter(address, Kind::Callout, caller)? {
             Entered::Turn(turn, _) => return Ok(self.permit(turn)),
             Entered::Waits(place, pushed_out) => {
                 if let Some((other, full)) = pushed_out {
-                    // An error means that the other has just left.
+                    // An error means that the other side has just left.
                     let _ = other.send(Err(full));
                 }
                 place
@@ -72,7 +73,7 @@ impl Line {
         }
     }
 
-    /// Gives the turn to the next one who still waits.
+    /// Gives the turn to the next login that still waits.
     fn pass(&self, mut turn: Turn) {
         while let Some((next, caller)) = self.0.next(turn) {
             match caller.send(Ok(next)) {
@@ -97,7 +98,7 @@ impl Waiting {
         match called {
             Ok(Ok(turn)) => Ok(self.line.permit(turn)),
             Ok(Err(full)) => Err(full),
-            // Whoever is taken out of the line is told so, or has taken itself out.
+            // A login taken out of the line is notified, or has left by itself.
             Err(_) => Err(Full {
                 limit: Limit::LoginQueueTimeout,
                 retry_after: Duration::from_secs(1),
@@ -162,7 +163,7 @@ mod tests {
         for waiting in [&mut second, &mut third, &mut fourth] {
             assert!(waiting.now_or_never().is_none());
         }
-        // One before its turn, and one that has been called and has not heard it.
+        // One before its turn, and one that has been called but does not know yet.
         drop(third);
         drop(one);
         assert!((&mut fourth).now_or_never().is_none());

@@ -1,4 +1,5 @@
-//! What a backend is asked: a credential, and the circumstances in which somebody presents it. Pure. Nothing of it prints.
+//! What a backend is asked: a credential, and the circumstances in which it is presented. Pure. `Debug` output never
+//! contains the credential.
 
 use std::net::IpAddr;
 
@@ -9,7 +10,7 @@ use serde::ser::{SerializeMap, Serializer};
 use crate::auth::presented::Presented;
 use crate::setting::Secret;
 
-/// By what protocol somebody comes.
+/// The protocol of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -22,16 +23,16 @@ pub enum Protocol {
 /// Headers and their values.
 pub type Shown = [(Box<str>, Secret)];
 
-/// Who presents a credential, as far as the network shows.
+/// The client that presents a credential, as far as the network shows.
 #[derive(Debug, Clone, Copy)]
 pub struct Circumstances<'a> {
-    /// From where.
+    /// Its address.
     pub address: IpAddr,
-    /// How.
+    /// Its protocol.
     pub protocol: Protocol,
-    /// The page's origin, if a browser said one.
+    /// The page's origin, if a browser sent one.
     pub origin: Option<&'a str>,
-    /// What `auth.callout.headers` lets a backend know of the upgrade.
+    /// The headers of the upgrade that `auth.callout.headers` passes to the backend.
     pub headers: &'a Shown,
 }
 
@@ -54,7 +55,7 @@ enum Form {
     Token,
 }
 
-/// On the wire.
+/// The form on the wire.
 #[derive(Serialize)]
 struct Question<'a> {
     form: Form,
@@ -69,7 +70,7 @@ struct Question<'a> {
     headers: &'a Shown,
 }
 
-/// The question as JSON. `None` for what nobody is asked about.
+/// The question as JSON. `None` for a credential about which nobody is asked.
 pub(super) fn question(presented: &Presented, from: &Circumstances<'_>, instance: &str) -> Option<Bytes> {
     let (form, user, credential) = match presented {
         Presented::Password(pair) => (Form::Password, Some(&*pair.user), pair.password.expose()),

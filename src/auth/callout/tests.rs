@@ -1,5 +1,5 @@
-//! One question for each login: bounded, delayed after failures, remembered only where that is asked for, and nobody let in
-//! without a yes. Time stands still but where a test moves it.
+//! The promise: each login is one question, bounded, delayed after failures, remembered only if so configured, and
+//! nobody is let in without a clear acceptance. Time stands still unless a test advances it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -40,12 +40,12 @@ impl Backend {
         })
     }
 
-    /// One that answers each question at once.
+    /// A backend that answers each question at once.
     fn answering(answer: &'static str) -> Arc<Self> {
         Self::new(move |_| Box::pin(std::future::ready(Ok(Bytes::from_static(answer.as_bytes())))))
     }
 
-    /// One that never answers.
+    /// A backend that never answers.
     fn silent() -> Arc<Self> {
         Self::new(|_| Box::pin(std::future::pending()))
     }
@@ -197,7 +197,7 @@ async fn so_many_are_asked_at_once_and_those_who_wait_too_long_are_told() {
     assert!(full >= 892, "{full}");
 }
 
-/// Those who come and go ask no more at once than those who stay.
+/// Clients that disconnect cannot cause more questions at the same time than clients that stay.
 #[tokio::test(start_paused = true)]
 async fn a_question_that_is_out_keeps_its_turn_when_its_login_is_dropped() {
     let backend = Backend::silent();
@@ -228,7 +228,7 @@ async fn refusals_delay_the_next_login_of_that_user() {
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!(asker.ask(&password("ann")).await, Err(AuthError::Failed));
     assert!(start.elapsed() >= Duration::from_millis(250));
-    // Who leaves before the question was asked has tried nothing.
+    // A login that leaves before its question was sent has tried nothing.
     let asked = backend.asked();
     let ann = password("ann");
     let dropped = tokio::time::timeout(Duration::from_millis(1), asker.ask(&ann)).await;
@@ -258,14 +258,14 @@ async fn a_yes_is_remembered_for_as_long_as_it_is_said() {
     tokio::time::advance(Duration::from_secs(10)).await;
     asker.ask(&password("ann")).await.unwrap();
     assert_eq!(backend.asked(), 3);
-    // What has an end is not remembered beyond it: one millisecond of the day's clock.
+    // An acceptance with an end is not remembered beyond it: one millisecond of the wall clock.
     let backend = Backend::answering(r#"{"user":"ann","expires_in_ms":1}"#);
     let asker = Asker::new(&backend, |config, _| config.cache = HumanDuration::secs(10));
     asker.ask(&password("ann")).await.unwrap();
     std::thread::sleep(Duration::from_millis(5));
     asker.ask(&password("ann")).await.unwrap();
     assert_eq!(backend.asked(), 2);
-    // Nor is a no.
+    // Nor is a refusal.
     let backend = Backend::answering(r#"{"refused":true}"#);
     let asker = Asker::new(&backend, |config, _| config.cache = HumanDuration::secs(10));
     for _ in 0..2 {
@@ -274,7 +274,7 @@ async fn a_yes_is_remembered_for_as_long_as_it_is_said() {
     assert_eq!(backend.asked(), 2);
 }
 
-/// Revokes what the user has until now.
+/// Revokes everything that the user has had until now.
 fn revoke(asker: &Asker, user: &str) {
     revoke_up_to(asker, user, unix_ms());
 }
@@ -331,7 +331,7 @@ async fn a_yes_of_right_after_a_revocation_is_to_be_asked_for_again() {
     revoke_up_to(&asker, "app:ann", unix_ms() - CLOCKS_MS - 1);
     let later = asker.ask(&password("ann")).await.unwrap();
     assert_eq!(asker.revoked.refuses(&later), None);
-    // What is revoked for a time to come is.
+    // A revocation that reaches into the future applies.
     revoke_up_to(&asker, "app:ann", unix_ms() + 60_000);
     assert_eq!(Callout::too_soon(&asker.revoked, &later), None);
     assert_eq!(asker.revoked.refuses(&later), Some(Shut::Revoked));

@@ -1,9 +1,9 @@
-//! A user whose password is guessed from many addresses: logins from where that user has never succeeded wait a little.
-//! Nobody is locked out: where the user has succeeded nothing changes, elsewhere the wait is short, and a login that finds
-//! no place to wait goes on without a wait. Knows no password.
+//! Protects a user whose password is guessed from many addresses: logins from addresses where that user has never
+//! succeeded wait briefly. Nobody is locked out: where the user has succeeded nothing changes, elsewhere the wait is
+//! short, and a login that finds no place to wait continues without waiting. Knows no password.
 //!
-//! Memory is bounded: [`USERS_MAX`] counts and [`FAMILIAR_MAX`] places of success, of which the least used are evicted. A
-//! user whose place was evicted waits there once more, if somebody guesses.
+//! Memory is bounded: [`USERS_MAX`] counts and [`FAMILIAR_MAX`] addresses of success, of which the least used are
+//! evicted. A user whose entry was evicted waits there once more while somebody is guessing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,11 @@ use crate::auth::LoginConfig;
 
 /// How many users' counts are kept, about 40 bytes each.
 const USERS_MAX: usize = 1 << 16;
-/// How many users at an address are remembered to have succeeded there, about 24 bytes each.
+/// How many pairs of a user and an address with a success are remembered, about 24 bytes each.
 const FAMILIAR_MAX: usize = 1 << 16;
 
-/// Failures by user, and where which user has succeeded. Users, and users at an address, are known by a hash.
+/// Failures by user, and the addresses where each user has succeeded. Users, and pairs of user and address, are
+/// identified by a hash.
 pub(super) struct ByUser {
     free: u32,
     wait: Duration,
@@ -73,7 +74,7 @@ impl ByUser {
     /// The user of `pair` has succeeded at its address.
     pub(super) fn succeeded(&self, pair: u64) {
         let mut familiar = self.familiar.lock();
-        // The lookup tells the cache that the place is in use.
+        // The lookup marks the entry as used.
         if familiar.get(&pair).is_none() {
             familiar.insert(pair, ());
         }

@@ -1,4 +1,4 @@
-//! How many events there were in the last hour, in twenty bytes. Pure: the time is a parameter.
+//! The number of events in the last hour, in twenty bytes. Pure: the time is a parameter.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A sliding window: the events of the current hour are counted exactly, those of the hour before as evenly spread over
-/// it.
+/// A sliding window: the events of the current hour are counted exactly, those of the hour before as if evenly
+/// distributed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastHour {
     /// When the current hour began.
@@ -17,7 +17,7 @@ pub(super) struct LastHour {
 }
 
 impl LastHour {
-    /// No event yet; the first hour begins `now`.
+    /// No events yet; the first hour begins `now`.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             began: now,
@@ -26,13 +26,13 @@ impl LastHour {
         }
     }
 
-    /// One event more.
+    /// Adds one event.
     pub(super) fn add(&mut self, now: Instant) {
         self.roll(now);
         self.current = self.current.saturating_add(1);
     }
 
-    /// One event less: it was none.
+    /// Takes one event back.
     pub(super) fn take_back(&mut self, now: Instant) {
         self.roll(now);
         let hour = if self.current > 0 {

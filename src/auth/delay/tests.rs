@@ -1,4 +1,4 @@
-//! Promise: whoever guesses passwords waits ever longer, and nobody else does.
+//! The promise: a client that guesses passwords waits ever longer, and no other client does.
 
 use std::net::Ipv4Addr;
 
@@ -39,9 +39,9 @@ async fn a_guesser_waits_ever_longer_and_others_do_not() {
     let delays = delays(|_| {});
     let waited: Vec<u64> = (0..8).map(|_| fail(&delays, 1, "alice")).collect();
     assert_eq!(waited, [0, 0, 1, 2, 4, 8, 10, 10]);
-    // The user from elsewhere, which is why a victim is not locked out.
+    // The same user from elsewhere: this is why a victim is not locked out.
     assert_eq!(fail(&delays, 2, "alice"), 0);
-    // Another user from there: of alice's failures only the free ones count for the address.
+    // Another user from there: only alice's free failures count for the address.
     assert_eq!(
         [0; 4],
         std::array::from_fn(|n| fail(&delays, 1, ["bob", "bob", "carol", "carol"][n]))
@@ -82,7 +82,7 @@ async fn logins_at_the_same_time_do_not_slip_through() {
         .collect();
     let waits: Vec<u64> = open.iter().map(|attempt| attempt.delay().as_secs()).collect();
     assert_eq!(waits, [0, 0, 1, 2]);
-    // Given up without an outcome: they count. Not tried: they do not.
+    // Dropped without a result: they count. Not tried: they do not.
     drop(open);
     assert_eq!(fail(&delays, 1, "alice"), 4);
     for _ in 0..5 {
@@ -101,7 +101,7 @@ async fn few_may_be_delayed_at_once_and_fewer_of_one_address() {
     assert_eq!(refused(1, "user4"), Some(Limit::LoginDelayedPerAddress));
     let mut other = delays.begin(address(2), "alice").unwrap();
     assert_eq!(refused(3, "bob"), Some(Limit::LoginDelayed));
-    // A wait that is over frees its place, and so does one given up.
+    // A wait that has ended frees its place, and so does a dropped one.
     other.wait().await;
     assert_eq!(refused(3, "bob"), None);
     drop(of_one);
@@ -131,7 +131,7 @@ fn fail_from(delays: &Arc<Delays>, from: IpAddr, user: &str) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn a_48_counts_at_a_tenth() {
     let delays = delays(|_| {});
-    // Six free failures of an address are sixty of its /48, wherever in it and whoever's.
+    // Six free failures of an address are sixty of its /48, from any address in it and for any user.
     let waited: Vec<u64> = (0..81)
         .map(|n| fail_from(&delays, v6(1, n), &format!("user{n}")))
         .collect();
@@ -139,9 +139,9 @@ async fn a_48_counts_at_a_tenth() {
     assert_eq!(waited[60..70], [1; 10]);
     assert_eq!(waited[70..80], [2; 10]);
     assert_eq!(waited[80], 4);
-    // An address of it that has failed by itself waits for whichever is longer; another /48 does not.
+    // An address of it that has failed by itself waits for the longer of the two; another /48 does not wait.
     assert_eq!(fail_from(&delays, v6(2, 0), "alice"), 0);
-    // Of failures that are not free for their user none counts for the /48.
+    // Failures that are not free for their user do not count for the /48.
     for _ in 0..1_000 {
         delays.failed(v6(3, 0), "bob");
     }
@@ -177,7 +177,7 @@ async fn guesses_from_everywhere_delay_a_user_where_it_has_never_succeeded() {
         .map(|n| fail_from(&delays, everywhere(n), "alice"))
         .collect();
     assert_eq!((&waited[..50], &waited[50..]), (&[0; 50][..], &[1; 10][..]));
-    // Where it has succeeded nothing changes, nor for others.
+    // Where the user has succeeded nothing changes, nor for other users.
     assert_eq!(fail_from(&delays, home, "alice"), 0);
     assert_eq!(fail_from(&delays, address(201), "alice"), 0);
     assert_eq!(fail_from(&delays, everywhere(1), "bob"), 0);
@@ -205,7 +205,7 @@ async fn what_did_not_fail_does_not_count_for_the_user() {
         delays.begin(v6(n, 0), "alice").unwrap().not_tried();
     }
     assert_eq!(fail_from(&delays, address(1), "alice"), 0);
-    // At the same time: those under way count.
+    // Logins at the same time: those in progress count.
     let open: Vec<Attempt> = (0..50)
         .map(|n| delays.begin(v6(n, 1), "carol").unwrap())
         .collect();
@@ -219,7 +219,7 @@ async fn nobody_is_locked_out_however_many_guess() {
     for n in 0..50 {
         fail_from(&delays, v6(n, 0), "alice");
     }
-    // `login.delayed` of them wait; the next ones do not, and those of other users have their own places.
+    // `login.delayed` of them wait; the next ones do not, and those of other users have separate places.
     let guessers: Vec<Attempt> = (0..100)
         .map(|n| delays.begin(v6(100 + n, 0), "alice").unwrap())
         .collect();

@@ -1,5 +1,5 @@
-//! A JSON Web Key Set (RFC 7517), as an identity provider publishes it, and its discovery document. What comes is taken as
-//! hostile: bounded in bytes and keys, never a shared secret. Knows no I/O.
+//! A JSON Web Key Set (RFC 7517), as an identity provider publishes it, and its discovery document. The input is
+//! treated as hostile: bounded in bytes and keys, and never a shared secret. Knows no I/O.
 
 use std::fmt;
 
@@ -11,21 +11,21 @@ use serde_json::{Map, Value};
 use super::{KEYS_MAX, KID_MAX_BYTES, Key, KeyError, KeySet, Material};
 use crate::auth::token::json;
 
-/// The largest key set, and the largest discovery document.
+/// The maximum size of a key set, and of a discovery document.
 pub const BYTES_MAX: usize = 256 << 10;
 
-/// Why bytes are no key set. The words do not repeat them.
+/// Why bytes are not a key set. The words do not repeat the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JwksError {
     /// More than [`BYTES_MAX`].
     TooLarge,
-    /// Not the JSON that it has to be.
+    /// Not the required JSON.
     Malformed,
     /// More than [`KEYS_MAX`] keys.
     TooMany,
     /// No key that a token could be verified with.
     Empty,
-    /// The discovery document is another issuer's, or names no keys.
+    /// The discovery document belongs to another issuer, or names no keys.
     Discovery,
 }
 
@@ -43,11 +43,11 @@ impl fmt::Display for JwksError {
 
 impl std::error::Error for JwksError {}
 
-/// Reads a key set. Keys of other kinds and for other uses are left out: providers have keys for encryption in the same set. Damaged
-/// ones are left out and counted.
+/// Reads a key set. Keys of other kinds and for other uses are left out: providers publish keys for encryption in the
+/// same set. Damaged ones are left out and counted.
 ///
 /// # Errors
-/// The whole is not usable.
+/// The set as a whole is not usable.
 pub fn parse(bytes: &[u8]) -> Result<KeySet, JwksError> {
     let members = document(bytes)?;
     let Some(Value::Array(entries)) = members.get("keys") else {
@@ -72,7 +72,7 @@ pub fn parse(bytes: &[u8]) -> Result<KeySet, JwksError> {
     }
 }
 
-/// Whether these are no key, rather than one of a kind, size or use that is not taken here.
+/// Whether this error means a damaged key, rather than a kind, size or use that Herald does not accept.
 fn is_damaged(members: &Map<String, Value>, error: KeyError) -> bool {
     let is_text = |name: &str| members.get(name).is_none_or(Value::is_string);
     match error {
@@ -83,10 +83,10 @@ fn is_damaged(members: &Map<String, Value>, error: KeyError) -> bool {
     }
 }
 
-/// Reads where `issuer` has its keys, from its discovery document (OpenID Connect Discovery 1.0, section 3).
+/// Reads the address of `issuer`'s keys from its discovery document (OpenID Connect Discovery 1.0, section 3).
 ///
 /// # Errors
-/// It is another issuer's, or no such document.
+/// It belongs to another issuer, or is not such a document.
 pub fn jwks_uri(bytes: &[u8], issuer: &str) -> Result<String, JwksError> {
     let members = document(bytes)?;
     if members.get("issuer").and_then(Value::as_str) != Some(issuer) {
@@ -103,7 +103,7 @@ fn document(bytes: &[u8]) -> Result<Map<String, Value>, JwksError> {
     json::object(bytes).ok_or(JwksError::Malformed)
 }
 
-/// One JWK. A shared secret (`oct`) is no key here: it would be public.
+/// One JWK. A shared secret (`oct`) is refused, since it would be public.
 pub(in crate::auth) fn key(members: &Map<String, Value>) -> Result<Key, KeyError> {
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     let bytes = |name: &str| {

@@ -1,4 +1,5 @@
-//! Keys as PEM: public ones of the configuration, and private ones that `herald token mint` signs with. Knows no file.
+//! Keys in PEM form: public keys from the configuration, and private keys with which `herald token mint` signs. Knows
+//! no file.
 
 use jsonwebtoken::{Algorithm, EncodingKey};
 use ring::rand::SystemRandom;
@@ -20,7 +21,7 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// What a file has instead of a public key: the label of its PEM, and what to do.
+/// What a file may contain instead of a public key: the label of its PEM, and what to do.
 const NOT_PUBLIC: &[(&str, &str)] = &[
     (
         "PRIVATE KEY",
@@ -35,7 +36,7 @@ const NOT_PUBLIC: &[(&str, &str)] = &[
         "expected a public key (BEGIN PUBLIC KEY), found a certificate: openssl x509 -in FILE -noout -pubkey",
     ),
 ];
-/// The same instead of a private one.
+/// The same for a private key.
 const NOT_PRIVATE: &[(&str, &str)] = &[
     (
         "ENCRYPTED PRIVATE KEY",
@@ -55,7 +56,7 @@ const NOT_PRIVATE: &[(&str, &str)] = &[
     ),
 ];
 
-/// Why there is no key in `pem`: the first of `others` whose label ends so.
+/// Why `pem` contains no key: the first of `others` whose label ends so.
 fn instead(pem: &[u8], others: &[(&str, &'static str)]) -> KeyError {
     let text = String::from_utf8_lossy(pem);
     let labels = text
@@ -94,7 +95,7 @@ pub(in crate::auth) fn public(pem: &[u8]) -> Result<Material, KeyError> {
     }
 }
 
-/// The first `PRIVATE KEY` (PKCS #8) of `pem`, and what it signs with.
+/// The first `PRIVATE KEY` (PKCS #8) of `pem`, and the algorithm that it signs with.
 pub(in crate::auth) fn private(pem: &[u8]) -> Result<(EncodingKey, Algorithm), KeyError> {
     let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| instead(pem, NOT_PRIVATE))?;
     let der = der.secret_pkcs8_der();

@@ -1,5 +1,5 @@
-//! One issuer's keys, fetched from its server by one task: what [`State`] says, done. Knows no HTTP: whoever starts it gives it
-//! a way to fetch.
+//! The keys of one issuer, fetched from its server by one task, which carries out what [`State`] decides. Knows no
+//! HTTP: the caller provides the way to fetch.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,17 +19,17 @@ use crate::auth::token::config::{IssuerConfig, is_safe};
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 
-/// The most names that are remembered during one fetch.
+/// The maximum number of names remembered during one fetch.
 const NAMES_MAX: usize = 1_024;
-/// The most keys that are remembered where sets are damaged.
+/// The maximum number of keys remembered if sets are damaged.
 const HELD_MAX: usize = 1_024;
 
 /// A way to fetch a document.
 pub trait Fetch: Send + Sync + 'static {
-    /// The body of the answer 200 to a GET, with nothing else of the answer but how long it is good for. Follows no redirect.
+    /// The body of the 200 answer to a GET, and how long it may be cached. Follows no redirects.
     ///
     /// # Errors
-    /// Any other answer, more bytes than `max_bytes`, or none `within` this time, in words.
+    /// Any other answer, more bytes than `max_bytes`, or none `within` this time; the text says which.
     fn get<'a>(
         &'a self,
         uri: &'a str,
@@ -38,25 +38,25 @@ pub trait Fetch: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Fetched, String>>;
 }
 
-/// A document.
+/// A document from the server.
 #[derive(Debug, Clone)]
 pub struct Fetched {
     /// The body.
     pub body: Bytes,
     /// `Cache-Control: max-age`.
     pub max_age: Option<Duration>,
-    /// `Date`: what time it is there, in Unix seconds.
+    /// `Date`: the server's time, in Unix seconds.
     pub date: Option<i64>,
 }
 
-/// What one fetch brought.
+/// The result of one fetch.
 #[derive(Debug, Clone)]
 pub struct Brought {
     /// The keys.
     pub set: KeySet,
-    /// How long they are good for, if the server says so.
+    /// How long they may be cached, if the server says so.
     pub max_age: Option<Duration>,
-    /// What time it is there, in Unix seconds, if it says so.
+    /// The server's time, in Unix seconds, if it says so.
     pub date: Option<i64>,
 }
 
@@ -65,36 +65,37 @@ pub struct Brought {
 pub struct Newer {
     /// The set.
     pub set: Arc<KeySet>,
-    /// The server was asked because of this token, or of one with the same key's name. Else the token came while it was being asked: what it said
-    /// may be older than the token's key.
+    /// The server was asked because of this token, or of one that names the same key. Otherwise the token arrived while
+    /// the server was being asked, so the answer may be older than the token's key.
     pub asked: bool,
-    /// When it is worth coming again if it was not.
+    /// When to try again if that was not the case.
     pub again: Duration,
 }
 
-/// Why there are no keys for a token now.
+/// Why no keys for a token are available now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoKeys {
     /// The issuer has no such key.
     Unknown,
-    /// Whether it has cannot be found out now. Holds when to come again, if that is known.
+    /// It cannot be determined now whether the issuer has the key. Holds when to try again, if known.
     Unavailable(Option<Duration>),
-    /// `auth.token.waiting` logins wait already.
+    /// `auth.token.waiting` logins already wait.
     TooMany,
 }
 
 struct Inner {
     state: State<Arc<KeySet>>,
-    /// A login wants a fetch: the task begins it.
+    /// A login requests a fetch: the task begins it.
     wanted: bool,
-    /// Keys that no whole set has taken away, of this set and of earlier ones.
+    /// The keys of this and of earlier sets that no complete set has removed.
     held: HashSet<KeyId>,
-    /// The names because of which it is being fetched. Whoever comes right after the answer is to know what it says of them.
+    /// The names that caused the current fetch. A login that arrives right after the answer needs to know what the
+    /// answer says about them.
     names: HashSet<Box<str>>,
 }
 
 impl Inner {
-    /// Takes the keys of a new set. Whether it takes others away.
+    /// Adds the keys of a new set. Returns whether the set removes others.
     fn hold(&mut self, set: &KeySet) -> bool {
         let ids = set.keys().map(Key::id);
         if set.damaged() > 0 {
@@ -107,7 +108,7 @@ impl Inner {
     }
 }
 
-/// How many fetches have ended, and whether the last one brought a set.
+/// How many fetches have ended, and whether the last one returned a set.
 #[derive(Debug, Clone, Copy, Default)]
 struct Ended {
     count: u64,
@@ -122,7 +123,7 @@ pub struct Source {
     began: Instant,
     inner: Mutex<Inner>,
     wake: Notify,
-    /// Keys are gone with which sessions are to end.
+    /// Signals that keys were removed whose sessions are to end.
     gone: Notify,
     ended: watch::Sender<Ended>,
     metrics: Metrics,
@@ -133,7 +134,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 impl Source {
-    /// The keys that `config` says where to fetch. Nothing is fetched before [`run`](Self::run).
+    /// The source that `config` describes. Nothing is fetched before [`run`](Self::run).
     pub fn new(config: &IssuerConfig, waiting: Arc<Semaphore>, metrics: Metrics) -> Arc<Self> {
         let state = State::new(millis(config.refresh.0), millis(config.stale.0), 0);
         for result in ["ok", "failed"] {
@@ -161,24 +162,25 @@ impl Source {
         millis(self.began.elapsed())
     }
 
-    /// The set in force, if it may be used.
+    /// The set in force, if it may still be used.
     pub fn current(&self) -> Option<Arc<KeySet>> {
         self.inner.lock().state.usable(self.now()).cloned()
     }
 
-    /// Whether the last set has this key, however old it is: a server that does not answer takes no key away, nor does a set with
-    /// damaged entries, since one of them may be this key.
+    /// Whether the last set has this key, however old it is. A server that does not answer removes no key; nor does a
+    /// set with damaged entries, since one of them may be this key.
     pub fn has(&self, key: &KeyId) -> bool {
         let inner = self.inner.lock();
         inner.held.contains(key) || inner.state.last().is_none_or(|set| set.has(key))
     }
 
-    /// Waits until a set lacks keys that the one before it had, if the issuer's sessions are to end with its keys.
+    /// Waits until a set lacks keys that the one before it had, if the issuer's sessions are to end when keys are
+    /// removed.
     pub async fn gone(&self) {
         self.gone.notified().await;
     }
 
-    /// How old the set in force is.
+    /// The age of the set in force.
     pub fn age(&self) -> Option<Duration> {
         self.inner
             .lock()
@@ -187,7 +189,7 @@ impl Source {
             .map(Duration::from_millis)
     }
 
-    /// Whether the instance may be ready as far as these keys are concerned.
+    /// Whether these keys allow the instance to be ready.
     pub fn is_ready(&self) -> bool {
         !self.config.required || self.current().is_some()
     }
@@ -197,8 +199,8 @@ impl Source {
         &self.issuer
     }
 
-    /// A set that was fetched because a token's key is not in the one in force. Waits for it, among a bounded number of others,
-    /// for at most `timeout`. Cancel-safe: the fetch goes on.
+    /// A set that is fetched because a token's key is not in the one in force. Waits for it, among a bounded number of
+    /// others, for at most `timeout`. Cancel-safe: the fetch continues.
     ///
     /// # Errors
     /// There is no newer set.
@@ -251,7 +253,7 @@ impl Source {
         }
     }
 
-    /// Fetches for ever.
+    /// Fetches forever.
     pub async fn run(self: Arc<Self>, fetch: Arc<dyn Fetch>, audit: Audit) {
         loop {
             let due = self.began + Duration::from_millis(self.inner.lock().state.due());
@@ -338,13 +340,13 @@ impl Source {
     }
 }
 
-/// Fetches an issuer's keys, once.
+/// Fetches an issuer's keys once.
 ///
 /// # Errors
-/// In words: there is no answer, or no usable set in it.
+/// There is no answer, or no usable set in it; the text says why.
 pub async fn fetch_once(config: &IssuerConfig, fetch: &dyn Fetch) -> Result<Brought, String> {
     let within = config.timeout.0;
-    // The whole may take no longer than a login waits.
+    // The whole fetch may take no longer than a login waits.
     let found = timeout(within, read(config, fetch)).await;
     found.unwrap_or_else(|_| Err(format!("none within {within:?}")))
 }

@@ -1,11 +1,11 @@
-//! When an issuer's keys are fetched: on a schedule, again after a failure, and early for a key that nobody knows, but seldom.
-//! Pure: events with their time in, what to do out. Knows no I/O, no clock and no key.
+//! Decides when an issuer's keys are fetched: on a schedule, again after a failure, and early for an unknown key, but
+//! rarely. Pure: events with their time go in, actions come out. Knows no I/O, no clock and no key.
 //!
-//! Time is milliseconds of any clock that does not go back; chance is a parameter too (`dice`, any number).
+//! Time is in milliseconds of any clock that does not go back; randomness is a parameter too (`dice`, any number).
 
 use quick_cache::unsync::Cache;
 
-/// Between two fetches for unknown keys, and for how long a name stays unknown.
+/// The minimum time between two fetches for unknown keys, and how long a name is remembered as unknown.
 pub const UNKNOWN_MS: u64 = 30_000;
 /// How many unknown names are remembered.
 const UNKNOWN_MAX: usize = 1_024;
@@ -13,19 +13,19 @@ const UNKNOWN_MAX: usize = 1_024;
 const RETRY_FIRST_MS: u64 = 1_000;
 /// The longest wait after a failure.
 pub const RETRY_MAX_MS: u64 = 60_000;
-/// The bounds of what `Cache-Control: max-age` may ask for.
+/// The bounds for `Cache-Control: max-age`.
 const MAX_AGE_MS: std::ops::RangeInclusive<u64> = 60_000..=3_600_000;
 
-/// What to do about a token whose key nobody knows.
+/// What to do about a token with an unknown key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUnknown {
     /// Begin a fetch and wait for its answer.
     Fetch,
-    /// Wait for the answer of the fetch that is under way.
+    /// Wait for the answer of the fetch that is in progress.
     Wait,
-    /// Refuse it: the last set did not have it.
+    /// Refuse it: the last set did not have its key.
     Refuse,
-    /// Whether it is known will be found out this much later; not sooner, to spare the issuer's server.
+    /// It will become known after this time whether the key exists; not sooner, to spare the issuer's server.
     Later {
         /// Milliseconds.
         in_ms: u64,
@@ -35,7 +35,7 @@ pub enum OnUnknown {
 /// How a fetch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer<S> {
-    /// A usable set, and how long its server says that it is good for.
+    /// A usable set, and how long its server says that it may be cached.
     Set {
         /// The set.
         set: S,
@@ -58,7 +58,7 @@ pub struct State<S> {
     failures: u32,
     /// When the last fetch for an unknown key began.
     last_unknown: Option<u64>,
-    /// The set in force, and when it was fetched. Only another one ever replaces it.
+    /// The set in force, and when it was fetched. Only a new set replaces it.
     loaded: Option<(S, u64)>,
     /// Names that the last set did not have, and until when they are refused.
     unknown: Cache<Box<str>, u64>,
@@ -91,7 +91,7 @@ impl<S> State<S> {
         begins
     }
 
-    /// A token names the key `kid` (`None`: none of those known fits it), which is not in the set.
+    /// A token names the key `kid` (`None`: none of the known keys fits it), which is not in the set.
     pub fn on_unknown_kid(&mut self, kid: Option<&str>, now: u64) -> OnUnknown {
         let kid = kid.unwrap_or_default();
         if self.unknown.get(kid).is_some_and(|until| now < *until) {
@@ -108,13 +108,13 @@ impl<S> State<S> {
         }
     }
 
-    /// A signature was wrong: the key may have been replaced under its old name. Whether a fetch has to begin; nobody waits
-    /// for it.
+    /// A signature was wrong: the key may have been replaced under the same name. Returns whether a fetch has to begin;
+    /// nobody waits for it.
     pub fn on_wrong_signature(&mut self, now: u64) -> bool {
         !self.under_way && self.may_fetch_early(now)
     }
 
-    /// The fetch has brought a set without `kid`: it is refused for a while.
+    /// The fetch returned a set without `kid`: the name is refused for a while.
     pub fn still_unknown(&mut self, kid: Option<&str>, now: u64) {
         self.unknown
             .insert(kid.unwrap_or_default().into(), now + UNKNOWN_MS);
@@ -127,7 +127,7 @@ impl<S> State<S> {
             Answer::Set { set, max_age_ms } => {
                 self.failures = 0;
                 self.loaded = Some((set, now));
-                // Whatever was unknown may be known now.
+                // Names that were unknown may be known now.
                 self.unknown.clear();
                 let asked = max_age_ms.map(|age| age.clamp(*MAX_AGE_MS.start(), *MAX_AGE_MS.end()));
                 asked.unwrap_or(self.refresh_ms)
@@ -141,7 +141,7 @@ impl<S> State<S> {
         self.due = now + spread(wait, dice);
     }
 
-    /// The set in force, if there is one that is not too old to be used.
+    /// The set in force, unless it is too old to be used.
     pub fn usable(&self, now: u64) -> Option<&S> {
         let (set, at) = self.loaded.as_ref()?;
         (now.saturating_sub(*at) < self.stale_ms).then_some(set)
@@ -152,12 +152,12 @@ impl<S> State<S> {
         self.loaded.as_ref().map(|(set, _)| set)
     }
 
-    /// How old the set in force is.
+    /// The age of the set in force.
     pub fn age_ms(&self, now: u64) -> Option<u64> {
         self.loaded.as_ref().map(|(_, at)| now.saturating_sub(*at))
     }
 
-    /// In how long a fetch may begin for an unknown key.
+    /// After how long a fetch may begin for an unknown key.
     pub fn early_in_ms(&self, now: u64) -> u64 {
         self.last_unknown
             .map_or(0, |last| (last + UNKNOWN_MS).saturating_sub(now))
@@ -174,7 +174,7 @@ impl<S> State<S> {
     }
 }
 
-/// `wait` ± 20 %: instances that started together do not ask together for ever.
+/// `wait` ± 20 %, so that instances that started together do not keep fetching at the same moment.
 fn spread(wait: u64, dice: u64) -> u64 {
     let fifth = wait / 5;
     wait - fifth + dice % (2 * fifth + 1)

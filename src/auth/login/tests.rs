@@ -1,5 +1,5 @@
-//! Promises: who leaves before its password was tried has not failed, a delay ends though its client has left, and a cheap
-//! signature is verified where its token arrived, under the same delays.
+//! The promise: a client that leaves before its password was tried has not failed, a delay ends even if its client has
+//! left, and a cheap signature is verified where its token arrived, under the same delays.
 
 use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::auth::password::Outcome;
 use crate::auth::phc;
 use crate::setting::{ByteSize, HumanDuration};
 
-/// One for all: what is remembered is so for this hash alone.
+/// One hash for all tests: successes are remembered for this hash only.
 static HASH: LazyLock<String> = LazyLock::new(|| phc::cheap("any"));
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// Gates with one permit, whose computations wait to be released; `right` is right.
+/// Gates with one permit, whose computations wait to be released; the password `right` is right.
 fn gates(login: &LoginConfig) -> (Gates, mpsc::Sender<()>) {
     let (release, released) = mpsc::channel();
     let released = parking_lot::Mutex::new(released);
@@ -85,7 +85,7 @@ async fn a_delay_ends_though_its_client_has_left() {
     assert!(futures_util::poll!(&mut delayed).is_pending());
     drop(delayed);
     release.send(()).unwrap();
-    // Computed without it: known to be right, and not delayed.
+    // Computed without its client: it is known to be right, and not delayed.
     let began = tokio::time::Instant::now();
     tokio::time::sleep(Duration::from_secs(1)).await;
     while delay(&gates, "alice") > Duration::ZERO {
@@ -106,7 +106,7 @@ fn inline_gates() -> Gates {
 
 const CHEAP: Option<Duration> = Some(Duration::from_micros(50));
 
-/// Says through `outcome` on which thread it runs: [`Refusal::Issuer`] here, [`Refusal::Audience`] elsewhere.
+/// Reports through `outcome` on which thread it runs: [`Refusal::Issuer`] here, [`Refusal::Audience`] elsewhere.
 fn where_it_runs() -> Prove {
     let here = std::thread::current().id();
     Arc::new(move || {

@@ -1,4 +1,4 @@
-//! Waiting for the outcome of a verification. Knows no password.
+//! Waiting for the result of a verification. Knows no password.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::{Key, NoOutcome, Outcome, Progress, Verifier, refuse};
 
 /// A verification that somebody waits for.
 ///
-/// Dropping it gives up the interest in the outcome. A verification that nobody waits for leaves the queue; one that
-/// is being computed runs to its end (a thread cannot be stopped) and then frees its permit.
+/// Dropping it gives up the interest in the result. A verification that nobody waits for leaves the queue; one that is
+/// being computed runs to its end (a thread cannot be stopped) and then frees its permit.
 pub(in crate::auth) struct Flight {
     pub(super) verifier: Arc<Verifier>,
     pub(super) key: Key,
@@ -31,7 +31,7 @@ impl Flight {
         Ok(self.outcome().await? == Outcome::Match)
     }
 
-    /// What came out. Never [`Outcome::Unable`], which is an error here.
+    /// The result. Never [`Outcome::Unable`], which is an error here.
     pub(in crate::auth) async fn outcome(&mut self) -> Result<Outcome, NoOutcome> {
         if let Some(place) = self.place {
             let called = |progress: &Progress| !matches!(progress, Progress::Waiting);
@@ -44,7 +44,7 @@ impl Flight {
         match self.progress.wait_for(ended).await.as_deref() {
             Ok(Progress::Refused(full)) => Err(NoOutcome::Full(*full)),
             Ok(Progress::Done(outcome)) if *outcome != Outcome::Unable => Ok(outcome.clone()),
-            // An error means that nobody is left to report the outcome.
+            // An error means that nobody is left to report the result.
             _ => Err(NoOutcome::Unable),
         }
     }

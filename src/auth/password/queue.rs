@@ -1,17 +1,17 @@
-//! Whose turn it is to compute a hash, or to ask a backend: fair between addresses, in order of arrival within one, bounded in number and
-//! in time. Knows no user and no password, and a clock only for when to come again. A login is a `J`. Whoever has
-//! computed one takes the next, so that no core is idle between two.
+//! Decides whose turn it is to compute a hash, or to ask a backend: fair between addresses, in order of arrival within
+//! one address, bounded in number and in time. Knows no user and no password, and uses a clock only to say when to try
+//! again. A login is a `J`. A thread that has computed one takes the next, so that no core is idle between two.
 //!
 //! **Fair.** Start-time fair queueing: a login's round is one after that of its address's last login, and not before
 //! the round being served. Turns go by round, then by arrival. An address with thousands of waiting logins costs an
 //! address with one login a single turn. A full queue evicts the last in that order: the newest login of an address
 //! that has most waiting.
 //!
-//! **Bounded in time.** A login that would wait longer than its client does is refused at once, so that the client
-//! goes elsewhere and no hash is computed for nobody. The expected wait follows from the CPU time of recent hashes;
-//! where that guess was too low, the login is taken out when its time is over ([`Queue::late`]).
+//! **Bounded in time.** A login that would wait longer than its client does is refused at once, so that the client goes
+//! elsewhere and no hash is computed in vain. The expected wait follows from the CPU time of recent hashes. If the
+//! estimate was too low, the login is taken out when its time is over ([`Queue::late`]).
 //!
-//! **When to come again.** Each refused client is told a different time, one hash after the other, as if it waited
+//! **When to try again.** Each refused client is told a different time, one hash after the other, as if it waited
 //! outside.
 
 use std::collections::{BTreeMap, HashMap};
@@ -38,7 +38,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 pub(in crate::auth) struct Full {
     /// The limit that it would exceed.
     pub(in crate::auth) limit: Limit,
-    /// When to come again.
+    /// When to try again.
     pub(in crate::auth) retry_after: Duration,
 }
 
@@ -54,7 +54,7 @@ struct Rank {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::auth) struct Place {
     rank: Rank,
-    /// When its time is over. Whoever waits for it then calls [`Queue::late`].
+    /// When its time is over. Its waiter then calls [`Queue::late`].
     pub(in crate::auth) until: Instant,
 }
 
@@ -63,13 +63,12 @@ pub(in crate::auth) struct Place {
 #[must_use = "a permit that is not given back is lost"]
 pub(in crate::auth) struct Turn(AddressGroup);
 
-/// What became of a login that arrived.
+/// What happened to a login that arrived.
 #[derive(Debug)]
 pub(in crate::auth) enum Entered<J> {
     /// A permit is free. The caller makes sure that the hash is computed.
     Turn(Turn, J),
-    /// The login waits. If the queue was full, holds the login that was evicted for it and what that one is to be
-    /// told.
+    /// The login waits. If the queue was full, holds the login that was evicted for it and what its client is told.
     Waits(Place, Option<(J, Full)>),
 }
 
@@ -80,8 +79,8 @@ struct Waiting<J> {
     login: J,
 }
 
-/// The logins of one address, waiting and computing. Kept as long as there are any, so that nobody starts afresh by
-/// having one computed while the next arrives.
+/// The logins of one address, waiting and computing. Kept as long as there are any, so that an address does not start
+/// afresh by having one computed while the next arrives.
 struct Lane {
     logins: usize,
     /// The round of the last login that arrived.
@@ -98,7 +97,7 @@ struct State<J> {
     round: u64,
     arrivals: u64,
     costs: Costs,
-    /// When the last refused login is to come again.
+    /// When the last refused login is to return.
     told: Option<Instant>,
 }
 
@@ -178,7 +177,7 @@ impl<J> Queue<J> {
         state.leave(done.0);
         let Some((rank, next)) = state.waiting.pop_first() else {
             state.computing = state.computing.saturating_sub(1);
-            // Whoever comes now is served: nobody has to stay away.
+            // Clients that arrive now are served: nobody has to stay away.
             state.told = None;
             return None;
         };
@@ -196,7 +195,7 @@ impl<J> Queue<J> {
         Some(waiting.login)
     }
 
-    /// Takes out a login whose time is over, with what it is to be told. `None`: its turn has come.
+    /// Takes out a login whose time is over, with what its client is told. `None`: its turn has come.
     pub(in crate::auth) fn late(&self, place: Place) -> Option<(J, Full)> {
         self.take_out(&mut self.state.lock(), place.rank, Limit::LoginQueueTimeout)
     }
@@ -227,8 +226,8 @@ impl<J> Queue<J> {
         Some((waiting.login, self.full(state, waiting.kind, limit)))
     }
 
-    /// What a refused login is told. The first is to come when half of the queue has been served, each further one a
-    /// hash later; those who would have to stay away for too long come at random.
+    /// What a refused client is told. The first is to return when half of the queue has been served, each further one a
+    /// hash later; those that would have to stay away for too long return at random times.
     fn full(&self, state: &mut State<J>, kind: Kind, limit: Limit) -> Full {
         let now = Instant::now();
         let step = self.step(state.costs.of(kind));
@@ -254,7 +253,7 @@ impl<J> Queue<J> {
 }
 
 impl<J> State<J> {
-    /// One of this address has come, in this round.
+    /// A login of this address has arrived, in this round.
     fn come(&mut self, address: AddressGroup, round: u64) {
         let lane = self.lanes.entry(address).or_insert(Lane { logins: 0, round });
         lane.logins += 1;

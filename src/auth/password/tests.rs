@@ -1,4 +1,4 @@
-//! The promises of [`Verifier`]: bounded work, one hash for equal logins, successes remembered, nothing left taken.
+//! The promise of [`Verifier`]: bounded work, one hash for equal logins, successes remembered, everything freed.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -83,7 +83,7 @@ impl Bench {
         self.computed.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many compute, and so many wait.
+    /// Waits until this many compute, and this many wait.
     async fn taken(&self, computing: usize, waiting: usize) {
         let free = async {
             while self.verifier.queue.taken() != (computing, waiting) {
@@ -161,7 +161,7 @@ async fn successes_are_remembered_for_a_time_and_failures_never() {
     check("alice", RIGHT, &bench.stored, 1).await;
     check("alice", RIGHT, &bench.stored, 0).await;
     check("alice", "wrong", &bench.stored, 1).await;
-    // Another user of the same hash, and the same user with a new hash, are other logins.
+    // Another user with the same hash, and the same user with a new hash, are different logins.
     check("bob", RIGHT, &bench.stored, 1).await;
     check("alice", RIGHT, &stored(), 1).await;
     tokio::time::advance(Duration::from_secs(59)).await;

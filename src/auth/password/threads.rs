@@ -1,5 +1,5 @@
-//! The threads that compute password hashes: few, started when needed, and last in line for the cores. Knows nothing
-//! of what they compute.
+//! The threads that compute password hashes: few, started when needed, and with the lowest priority for the cores.
+//! Knows nothing of what they compute.
 
 use std::io;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-/// Added to the niceness of these threads. A hash keeps a core busy for tens of milliseconds, and nobody who waits
-/// for a notification should wait for a stranger's login. At 8 a thread has a sixth of the weight of the others, and
-/// logins still make progress where those leave no core idle; docs/performance.md has the figures.
+/// Added to the niceness of these threads. A hash keeps a core busy for tens of milliseconds, and a notification should
+/// not wait for a stranger's login. At 8 a thread has a sixth of the weight of the others, and logins still make
+/// progress if those leave no core idle; docs/performance.md has the figures.
 const NICENESS: i32 = 8;
 /// The largest niceness (setpriority(2)).
 const NICENESS_MAX: i32 = 19;
 
-/// At most as many threads as were asked for.
+/// At most as many threads as requested.
 pub(super) struct Threads(Option<Runtime>);
 
 impl Threads {
@@ -28,8 +28,8 @@ impl Threads {
             .max_blocking_threads(count)
             .thread_name("herald-hash")
             .on_thread_start(|| {
-                // Applies to the calling thread, on Linux. If it is refused, the hashes are computed all the same. The call
-                // sets a niceness and adds nothing: a process that is niced itself must not let its hashes overtake it.
+                // Applies to the calling thread, on Linux. If it is refused, the hashes are computed anyway. The call
+                // sets a niceness and adds nothing: if the process itself is niced, its hashes must not overtake it.
                 let set = rustix::process::getpriority_process(None).and_then(|own| {
                     rustix::process::setpriority_process(None, (own + NICENESS).min(NICENESS_MAX))
                 });

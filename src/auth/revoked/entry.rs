@@ -1,4 +1,4 @@
-//! One revocation: whom it shuts out, and until when. Its JSON is what instances tell each other and what stores keep. Pure.
+//! One revocation: whom it applies to, and until when. Instances exchange its JSON, and stores keep it. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,24 +10,24 @@ use crate::deceptive::is_deceptive;
 use crate::principal::UserName;
 use crate::setting::as_text;
 
-/// The longest issuer's name, in bytes.
+/// The maximum length of an issuer's name, in bytes.
 pub(crate) const ISSUER_MAX_BYTES: usize = 1_024;
-/// The longest `jti`, in bytes: a token with a longer one is refused anyway.
+/// The maximum length of a `jti`, in bytes: a token with a longer one is refused anyway.
 pub(crate) const TOKEN_ID_MAX_BYTES: usize = 255;
-/// The most characters of a reason and of an operator's name.
+/// The maximum number of characters of a reason and of an operator's name.
 pub(crate) const WORDS_MAX_CHARS: usize = 300;
 
-/// What a revocation is known by: nobody makes the same twice.
+/// The id of a revocation. Every id is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RevocationId(Ulid);
 
 impl RevocationId {
-    /// A new one. Later ones are greater.
+    /// A new id. Later ids are greater.
     pub(crate) fn new() -> Self {
         Self(Ulid::new())
     }
 
-    /// Its bits, which are as good as random.
+    /// Its bits, which are practically random.
     pub(super) fn bits(self) -> u128 {
         self.0.0
     }
@@ -42,7 +42,7 @@ impl fmt::Display for RevocationId {
 impl FromStr for RevocationId {
     type Err = String;
 
-    /// The one way in which it is written.
+    /// Its only text form.
     fn from_str(text: &str) -> Result<Self, String> {
         let id = Ulid::from_string(text).ok();
         id.filter(|id| id.to_string() == text)
@@ -53,28 +53,28 @@ impl FromStr for RevocationId {
 
 as_text!(RevocationId);
 
-/// Whom a revocation shuts out.
+/// Whom a revocation applies to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Whom {
-    /// Whoever has this token.
+    /// The holder of this token.
     Token {
         /// `iss`
         issuer: Box<str>,
         /// `jti`
         id: Box<str>,
     },
-    /// Whoever has a token of this user, of this issuer, or both, that was issued up to a moment (Unix ms).
+    /// The holders of tokens of this user, of this issuer, or both, that were issued up to a moment (Unix ms).
     Issued {
         user: Option<UserName>,
         issuer: Option<Box<str>>,
         up_to_ms: u64,
     },
-    /// This user, whatever it presents.
+    /// This user, with any credential.
     Block(UserName),
 }
 
 impl Whom {
-    /// The user that it names, if it names one.
+    /// The user that it names, if any.
     pub(crate) fn user(&self) -> Option<&UserName> {
         match self {
             Self::Token { .. } => None,
@@ -84,18 +84,19 @@ impl Whom {
     }
 }
 
-/// One revocation. Of two with the same id the greater one counts everywhere: one that is lifted is greater than one that is not.
+/// One revocation. Of two with the same id the greater one applies everywhere: a lifted one is greater than one that is
+/// not lifted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub(crate) struct Revocation {
-    /// Whether it counts no more. It is kept until its end all the same, so that nobody who still has it as it was brings it
-    /// back.
+    /// Whether it is lifted. It is nevertheless kept until its end, so that an instance that still has the earlier form
+    /// cannot bring it back.
     pub lifted: bool,
     /// When it ends, in Unix ms.
     pub until_ms: u64,
-    /// Whom it shuts out.
+    /// Whom it applies to.
     pub whom: Whom,
-    /// What it is known by.
+    /// Its id.
     pub id: RevocationId,
     /// When it was made, in Unix ms.
     pub since_ms: u64,
@@ -106,7 +107,7 @@ pub(crate) struct Revocation {
 }
 
 impl Revocation {
-    /// The same, lifted.
+    /// The reason, in the operator's words.
     pub(crate) fn lifted(&self) -> Self {
         Self {
             lifted: true,
@@ -115,7 +116,7 @@ impl Revocation {
     }
 }
 
-/// The same as it is written.
+/// The same revocation, lifted.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     id: RevocationId,
@@ -148,7 +149,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// For people only, so it is cut and cleaned rather than refused.
+/// For people only, so it is shortened and cleaned rather than refused.
 pub(crate) fn legible(text: &str) -> Box<str> {
     let legible = text.chars().filter(|character| !is_deceptive(*character));
     legible.take(WORDS_MAX_CHARS).collect::<String>().into()

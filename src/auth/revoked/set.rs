@@ -1,5 +1,5 @@
-//! Who is shut out: a set of revocations that only grows until they end. Which order they come in, how often, and from whom
-//! does not matter: the union of two sets is always right. Pure: time is a parameter, Unix ms.
+//! The set of revocations, which only grows until they end. The order in which they arrive, how often, and from whom
+//! does not matter: the union of two sets is always valid. Pure: time is a parameter, in Unix ms.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -13,17 +13,17 @@ use stairs::Stairs;
 use tally::Tally;
 pub(crate) use tally::{Digest, comparable_from_ms};
 
-/// Why somebody is shut out.
+/// Why a login or a session is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shut {
-    /// The token counts no more.
+    /// The token was revoked.
     Revoked,
-    /// The user may not come in, whatever it presents.
+    /// The user is blocked, with any credential.
     Blocked,
 }
 
 impl Shut {
-    /// What the audit and metrics call it.
+    /// Its name in the audit and in metrics.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
@@ -32,28 +32,28 @@ impl Shut {
     }
 }
 
-/// Of whom the set is asked.
+/// The login or session that the set is asked about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub user: &'a str,
-    /// What proved it, if that was a token.
+    /// The token that proved it, if any.
     pub token: Option<AskedToken<'a>>,
 }
 
-/// A token of which the set is asked.
+/// The token that the set is asked about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AskedToken<'a> {
     pub issuer: &'a str,
     /// `jti`
     pub id: Option<&'a str>,
-    /// The earliest moment at which it may have been issued: `iat` less the leeway.
+    /// The earliest moment at which it may have been issued: `iat` minus the leeway.
     pub earliest_ms: u64,
 }
 
-/// What became of a revocation that was put in.
+/// The result of adding a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Joined {
-    /// It is new, or says more than what was known.
+    /// It is new, or says more than the known one.
     New,
     /// It was known, or has ended.
     Known,
@@ -61,23 +61,23 @@ pub(crate) enum Joined {
     Full,
 }
 
-/// What revocations of the same tokens, or of the same user, come to.
+/// The combined effect of all revocations of the same tokens, or of the same user.
 #[derive(Debug, Default)]
 struct Spot {
     stairs: Stairs,
-    /// Of those that were put in here. Some may have been lifted or have ended since.
+    /// The revocations that were added here. Some may have been lifted or have ended since.
     ids: Vec<RevocationId>,
-    /// Whether the stairs have to be built again.
+    /// Whether the stairs have to be rebuilt.
     is_stale: bool,
 }
 
 /// By two names.
 type Index = HashMap<Box<str>, HashMap<Box<str>, Spot>>;
 
-/// The place in an [`Index`] of somebody who is not named.
+/// The key in an [`Index`] for any user or any issuer.
 const ANY: &str = "";
 
-/// The set. Asking it costs a few lookups by hash, however many revocations there are.
+/// The set. Asking it costs a few hash lookups, however many revocations there are.
 #[derive(Debug, Default)]
 pub(crate) struct Set {
     all: BTreeMap<RevocationId, Revocation>,
@@ -88,17 +88,17 @@ pub(crate) struct Set {
     issued: Index,
     /// By [`ANY`] and user.
     blocks: Index,
-    /// Where the stairs have to be built again, each spot once.
+    /// Where the stairs have to be rebuilt, each spot once.
     stale: Vec<Whom>,
 }
 
 impl Set {
-    /// How many there are, the lifted ones among them.
+    /// How many there are, including lifted ones.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Why `asked` is shut out now.
+    /// Why `asked` is refused now.
     pub(crate) fn refuses(&self, asked: Asked<'_>, now_ms: u64) -> Option<Shut> {
         if self.all.is_empty() {
             return None;
@@ -120,7 +120,7 @@ impl Set {
         at(&self.blocks, ANY, asked.user, 0).then_some(Shut::Blocked)
     }
 
-    /// Puts `revocation` in, if there are fewer than `most` or it is known. [`Set::settle`] has to follow, once for many.
+    /// Adds `revocation`, if there are fewer than `most` or it is known. [`Set::settle`] has to follow, once for many.
     pub(crate) fn put(&mut self, revocation: Revocation, now_ms: u64, most: usize) -> Joined {
         if revocation.until_ms <= now_ms {
             return Joined::Known;
@@ -143,15 +143,15 @@ impl Set {
         Joined::New
     }
 
-    /// Looks again at the spots where something was lifted or has ended: what stood in its shadow may count again. It costs what
-    /// stands there, and nothing of what stands elsewhere.
+    /// Rebuilds the spots where a revocation was lifted or has ended: others that it covered may apply again. The cost
+    /// depends only on the entries at these spots.
     pub(crate) fn settle(&mut self) {
         for whom in std::mem::take(&mut self.stale) {
             self.build_again(&whom);
         }
     }
 
-    /// Puts one in.
+    /// Adds one.
     #[cfg(test)]
     pub(crate) fn join(&mut self, revocation: Revocation, now_ms: u64, most: usize) -> Joined {
         let joined = self.put(revocation, now_ms, most);
@@ -159,7 +159,7 @@ impl Set {
         joined
     }
 
-    /// Forgets those that have ended.
+    /// Removes those that have ended.
     pub(crate) fn expire(&mut self, now_ms: u64) {
         for ended in self
             .all
@@ -173,18 +173,18 @@ impl Set {
         self.settle();
     }
 
-    /// The revocation of this id.
+    /// The revocation with this id.
     pub(crate) fn get(&self, id: RevocationId) -> Option<&Revocation> {
         self.all.get(&id)
     }
 
-    /// Those behind `after`, by id, which is the order in which they were made.
+    /// Those after `after`, by id, which is the order in which they were made.
     pub(crate) fn behind(&self, after: Option<RevocationId>) -> impl Iterator<Item = &Revocation> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.all.range((from, Bound::Unbounded)).map(|(_, one)| one)
     }
 
-    /// How many end at `from_ms` or later, and which.
+    /// How many end at `from_ms` or later, and a digest of them.
     pub(crate) fn digest(&self, from_ms: u64) -> Digest {
         self.tally.from(from_ms)
     }
@@ -198,7 +198,7 @@ impl Set {
         spot.ids.push(revocation.id);
     }
 
-    /// Something at this spot counts no more.
+    /// An entry at this spot no longer applies.
     fn disturb(&mut self, whom: Whom) {
         let (first, second, _) = place(&whom);
         let below = self.index_of(&whom).get_mut(first);
@@ -225,7 +225,7 @@ impl Set {
             let Some(one) = self.all.get(id).filter(|one| !one.lifted) else {
                 return false;
             };
-            // Another one of the same id, which no instance makes, may stand elsewhere.
+            // Another one with the same id, which no instance creates, may be elsewhere.
             let (other_first, other_second, up_to) = place(&one.whom);
             let is_here = std::mem::discriminant(&one.whom) == std::mem::discriminant(whom)
                 && (first, second) == (other_first, other_second);
@@ -252,7 +252,7 @@ impl Set {
     }
 }
 
-/// Where it stands in its index, and up to when tokens may have been issued.
+/// Its place in its index, and the moment up to which tokens may have been issued.
 fn place(whom: &Whom) -> (&str, &str, u64) {
     match whom {
         Whom::Token { issuer, id } => (issuer, id, 0),
@@ -268,7 +268,7 @@ fn place(whom: &Whom) -> (&str, &str, u64) {
     }
 }
 
-/// What a revocation adds to the hash. Ids are random; the same on every instance and in every version.
+/// A revocation's share of the hash. Ids are random; it is the same on every instance and in every version.
 fn mark(revocation: &Revocation) -> u64 {
     let bits = revocation.id.bits();
     let mut mixed = (bits >> 64) as u64 ^ (bits as u64).rotate_left(32) ^ u64::from(revocation.lifted);

@@ -1,4 +1,4 @@
-//! What the shell adds to the set: bounds, and whose sessions are looked at.
+//! The promise of the shell around the set: bounds, and which sessions are checked.
 
 use futures_util::FutureExt;
 
@@ -112,7 +112,7 @@ fn pages_hold_what_has_not_ended() {
     assert_eq!((page.len(), is_last), (1, true));
 }
 
-/// A clock ahead of this one says a later end than any may have here.
+/// A clock ahead of this one reports a later end than any may have here.
 #[test]
 fn an_end_too_far_away_is_cut_once_and_for_all() {
     let revoked = Revoked::new(2);
@@ -130,7 +130,7 @@ fn an_end_too_far_away_is_cut_once_and_for_all() {
     assert_eq!(revoked.refuses(&by_password), None);
 }
 
-/// Issue 16, F1: a lift looked at every revocation, under the lock that each login takes.
+/// Issue 16, F1: lifting one looked at every revocation, under the lock that each login takes.
 #[test]
 fn many_are_lifted_in_a_moment_beside_a_hundred_thousand() {
     let revoked = Revoked::new(100_000);
@@ -150,7 +150,7 @@ fn many_are_lifted_in_a_moment_beside_a_hundred_thousand() {
     );
 }
 
-/// The same where all stand at one spot.
+/// The same if all are at one spot.
 #[test]
 fn many_of_one_user_are_lifted_in_a_moment() {
     let revoked = Revoked::new(20_000);

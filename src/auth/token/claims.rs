@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Refusal, json};
 use crate::auth::keys::KID_MAX_BYTES;
 
-/// The last second of the year 9999. What is later is no date.
+/// The last second of the year 9999. Anything later is not a date.
 const SECONDS_MAX: f64 = 253_402_300_799.0;
 
 /// One of the first two parts: base64url without padding, of a strict JSON object.
@@ -16,7 +16,7 @@ pub(super) fn part(text: &str) -> Option<Map<String, Value>> {
     json::object(&URL_SAFE_NO_PAD.decode(text).ok()?)
 }
 
-/// The bytes of one of the first two parts, whether they are any good or not.
+/// The bytes of one of the first two parts, whether or not they are usable.
 pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
 }
@@ -27,8 +27,8 @@ pub(super) fn is_base64(text: &str) -> bool {
     text.bytes().all(legal)
 }
 
-/// What of a token's header counts. All places where a token could bring or name its own key (`jwk`, `jku`, `x5c`, `x5u`) do
-/// not.
+/// The fields of a token's header that count. All fields in which a token could bring or name its own key (`jwk`,
+/// `jku`, `x5c`, `x5u`) are ignored.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) algorithm: Algorithm,
@@ -47,7 +47,7 @@ impl Header {
         if kid.as_ref().is_some_and(|kid| kid.len() > KID_MAX_BYTES) {
             return Err(Refusal::Malformed);
         }
-        // Extensions that must be understood: none is.
+        // Extensions that must be understood: Herald understands none.
         if members.contains_key("crit") || members.contains_key("b64") {
             return Err(Refusal::Algorithm);
         }
@@ -57,8 +57,8 @@ impl Header {
     }
 }
 
-/// Where a claim stands: its name, or a path with dots (`realm_access.roles`). A claim with the whole text as its name comes
-/// first, since names may have dots (`https://example.com/roles`).
+/// The place of a claim: its name, or a path with dots (`realm_access.roles`). A claim with the whole text as its name
+/// takes precedence, since names may contain dots (`https://example.com/roles`).
 #[derive(Debug, Clone)]
 pub(super) struct ClaimPath(Box<str>);
 
@@ -84,7 +84,7 @@ impl Claims {
         let issuer = members.get("iss").and_then(Value::as_str).map(str::to_owned);
         let audience = match members.get("aud") {
             Some(Value::String(one)) => vec![one.clone()],
-            // One that has anything but texts in it is for nobody (RFC 7519, section 4.1.3).
+            // An audience that contains anything but strings matches nobody (RFC 7519, section 4.1.3).
             Some(Value::Array(all)) => all
                 .iter()
                 .map(|one| one.as_str().map(str::to_owned))
@@ -99,7 +99,7 @@ impl Claims {
         }
     }
 
-    /// A moment in Unix milliseconds: `Ok(None)` if it is not there, an error if it is no number of seconds.
+    /// A moment in Unix milliseconds: `Ok(None)` if it is absent, an error if it is not a number of seconds.
     pub(super) fn moment(&self, name: &str) -> Result<Option<u64>, ()> {
         let Some(value) = self.members.get(name) else {
             return Ok(None);
@@ -121,7 +121,7 @@ impl Claims {
         found.filter(|value| !value.is_null())
     }
 
-    /// The claim of this name, whatever it is.
+    /// The claim of this name, of any type.
     pub(super) fn member(&self, name: &str) -> Option<&Value> {
         self.members.get(name)
     }

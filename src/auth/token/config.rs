@@ -1,4 +1,4 @@
-//! `[[auth.issuers]]` and `[auth.token]`: whose tokens are taken, and what tokens may cost.
+//! `[[auth.issuers]]` and `[auth.token]`: whose tokens are accepted, and the limits on tokens.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct AlgorithmName(pub Algorithm);
 
 impl fmt::Display for AlgorithmName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The variants are named as JOSE has them.
+        // The variants have JOSE's names.
         fmt::Debug::fmt(&self.0, f)
     }
 }
@@ -46,70 +46,70 @@ pub struct IssuerConfig {
     pub issuer: String,
     /// `aud` of its tokens: any of these.
     pub audience: Vec<String>,
-    /// Stands before the names of its users, so that no two issuers name the same user.
+    /// The prefix of its users' names, so that no two issuers name the same user.
     pub user_prefix: String,
     /// The claim with the user's name.
     #[serde(default = "default_user_claim")]
     pub user_claim: String,
-    /// Roles that each of its users has.
+    /// Roles that all of its users have.
     #[serde(default = "default_roles")]
     pub roles: Vec<Role>,
     /// The claim with values for `role_map` and `roles_allowed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles_claim: Option<String>,
-    /// From a value of that claim to a role.
+    /// Maps values of that claim to roles.
     #[serde(default)]
     pub role_map: BTreeMap<String, Role>,
-    /// Values of that claim that are roles as they are.
+    /// Values of that claim that are used as roles unchanged.
     #[serde(default)]
     pub roles_allowed: Vec<Role>,
-    /// Claims that rules may ask for.
+    /// Claims that rules may use.
     #[serde(default)]
     pub attributes: Vec<String>,
-    /// The claim with what a token permits itself, for rules with `granted = true`.
+    /// The claim that says what a token itself permits, for rules with `granted = true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions_claim: Option<String>,
-    /// `typ` of its tokens: any of these; an empty one is none.
+    /// `typ` of its tokens: any of these; an empty one means that it is absent.
     #[serde(default = "default_types")]
     pub types: Vec<String>,
-    /// What it signs with. None: RS256, PS256, ES256, EdDSA, and what `keys` are for.
+    /// The algorithms that it signs with. `None`: RS256, PS256, ES256, EdDSA, and those of `keys`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithms: Option<Vec<AlgorithmName>>,
-    /// How far its clock may be from this one.
+    /// How far its clock may differ from this one.
     #[serde(default = "default_leeway")]
     pub leeway: HumanDuration,
     /// The longest time from `iat` to `exp`.
     #[serde(default = "default_max_lifetime")]
     pub max_lifetime: HumanDuration,
-    /// Where its key set is.
+    /// The address of its key set.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         serialize_with = "serialize_shown"
     )]
     pub jwks_uri: Option<String>,
-    /// Whether to find that out from its discovery document.
+    /// Whether to take that address from its discovery document.
     #[serde(default)]
     pub discovery: bool,
-    /// Keys of one's own instead.
+    /// Configured keys instead.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeyConfig>,
-    /// Authorities that vouch for its server, instead of the system's.
+    /// The certificate authorities for its server, instead of the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
-    /// Whether the instance is not ready before its keys are there.
+    /// Whether the instance waits for its keys before it is ready.
     #[serde(default = "default_required")]
     pub required: bool,
     /// How often its keys are fetched.
     #[serde(default = "default_refresh")]
     pub refresh: HumanDuration,
-    /// How long the last keys serve while its server does not answer.
+    /// How long the last keys are used while its server does not answer.
     #[serde(default = "default_stale")]
     pub stale: HumanDuration,
     /// How long an answer may take, and how long a login waits for it.
     #[serde(default = "default_timeout")]
     pub timeout: HumanDuration,
-    /// Whether the sessions end whose token was signed with a key that is gone from the set.
+    /// Whether sessions end when the key that signed their token is removed from the set.
     #[serde(default)]
     pub close_on_key_removal: bool,
 }
@@ -118,10 +118,10 @@ pub struct IssuerConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyConfig {
-    /// The name that tokens have for it.
+    /// The name by which tokens refer to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kid: Option<String>,
-    /// What it is for alone. None: all that it can be used with; a secret: HS256.
+    /// The only algorithm that it is for. `None`: all that fit it; for a secret: HS256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<AlgorithmName>,
     /// A file with a secret of at least 32 bytes.
@@ -169,7 +169,7 @@ fn default_timeout() -> HumanDuration {
 }
 
 impl IssuerConfig {
-    /// An issuer with defaults.
+    /// An issuer with default settings.
     pub fn new(issuer: &str, audience: &str, user_prefix: &str) -> Self {
         Self {
             issuer: issuer.into(),
@@ -198,7 +198,7 @@ impl IssuerConfig {
         }
     }
 
-    /// What its tokens may be signed with. Which of its keys is for what is the key's own business.
+    /// The algorithms that its tokens may be signed with. Each key decides by itself which of them it is for.
     pub(super) fn algorithms(&self) -> Vec<Algorithm> {
         use Algorithm::{ES256, ES384, EdDSA, PS256, RS256};
         match &self.algorithms {
@@ -223,7 +223,7 @@ impl IssuerConfig {
         self.jwks_uri.is_some() || self.discovery
     }
 
-    /// Whether its tokens may give this attribute.
+    /// Whether its tokens may provide this attribute.
     pub fn gives(&self, name: &str) -> bool {
         self.attributes.iter().any(|text| attribute(text).0 == name)
     }
@@ -235,8 +235,8 @@ impl IssuerConfig {
     }
 }
 
-/// One of `attributes`: its name, and the claim that it is. `tenant` is both; `tenant=https://e.example/tenant` gives a name to
-/// a claim whose own cannot stand in a rule.
+/// An entry of `attributes`: its name, and its claim. `tenant` is both; `tenant=https://e.example/tenant` gives a name
+/// to a claim whose own name cannot be used in a rule.
 pub(super) fn attribute(text: &str) -> (&str, &str) {
     text.split_once('=').unwrap_or((text, text))
 }
@@ -245,17 +245,17 @@ pub(super) fn attribute(text: &str) -> (&str, &str) {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenConfig {
-    /// The longest token. A longer one is refused unread.
+    /// The maximum length of a token. A longer one is refused unread.
     pub max_bytes: ByteSize,
-    /// The share of all cores in which signatures are verified on the thread that received their token, in percent. The others
-    /// take their turn on the threads for hashes. 0: all do.
+    /// The share of all cores, in percent, for verifying signatures on the thread that received the token. Other
+    /// signatures wait for their turn on the threads for hashes. 0: all of them do.
     pub inline_percent: u32,
-    /// How many proven tokens are remembered, each until its end.
+    /// How many verified tokens are remembered, each until it expires.
     pub cache_entries: usize,
     /// How many logins may wait for keys that are being fetched. Beyond it: refused.
     pub waiting: usize,
-    /// How long before its end a session is reminded of it, at most a third of its life. 0s: never. It concerns every
-    /// credential that has an end.
+    /// How long before its end a session is reminded of it, at most a third of its life. 0s: never. It applies to every
+    /// credential that expires.
     pub remind: HumanDuration,
 }
 
@@ -272,7 +272,7 @@ impl Default for TokenConfig {
 }
 
 impl TokenConfig {
-    /// Checks that all is bounded.
+    /// Checks that everything is bounded.
     pub fn check(&self, findings: &mut Findings) {
         let (least, most) = (ByteSize::kib(1), ByteSize::kib(64));
         findings.within("auth.token.max_bytes", self.max_bytes, least, most);

@@ -1,5 +1,5 @@
-//! The cryptography of tokens: `jsonwebtoken`'s provider, by `ring`, which TLS brings along already. Verifies, and signs for
-//! `herald token mint`. Knows nothing else: which key an algorithm may be used with is decided before.
+//! The cryptography of tokens: `jsonwebtoken`'s provider, based on `ring`, which TLS needs anyway. Verifies, and signs
+//! for `herald token mint`. Knows nothing else: which key may be used with which algorithm is decided before.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -18,9 +18,9 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Sees to it that there is a provider: without one `jsonwebtoken` panics. Whoever makes a key calls this.
+/// Installs the provider: without one `jsonwebtoken` panics. Everything that creates a key calls this.
 pub(in crate::auth) fn install() {
-    // An error means that there is one already.
+    // An error means that one is already installed.
     let _ = PROVIDER.install_default();
 }
 

@@ -1,5 +1,5 @@
-//! Every check of a token with its outcome, for `herald token inspect`. Goes the way of a login, and shows what stands in the
-//! token; never its signature.
+//! Every check of a token with its result, for `herald token inspect`. Follows the steps of a login, and shows the
+//! contents of the token, but never its signature.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use super::{Issuers, Refusal, Verified, claims};
 use crate::auth::keys::KeySet;
 use crate::setting::Secret;
 
-/// What an instance makes of a token.
+/// What an instance with this configuration would do with a token.
 #[derive(Debug)]
 pub struct Report {
     /// The header, if it can be read.
     pub header: Option<Map<String, Value>>,
     /// The claims, if they can be read.
     pub claims: Option<Map<String, Value>>,
-    /// Each check's name: passed, failed, or not come to.
+    /// The name of each check: passed, failed, or not reached.
     pub checks: Vec<(&'static str, Option<bool>)>,
-    /// Whom it proves, or why it is refused.
+    /// The user whom it proves, or why it is refused.
     pub outcome: Result<Verified, String>,
 }
 
 impl Issuers {
-    /// Inspects `token`, at this moment, with the keys that `keys` has for its issuer.
+    /// Inspects `token`, as at this moment, with the keys that `keys` returns for its issuer.
     pub fn inspect(
         &self,
         token: &Secret,
@@ -61,8 +61,8 @@ impl Issuers {
     }
 }
 
-/// All up to the one that failed have passed. That a token is too old is said after its signature. What was revoked only running
-/// instances know.
+/// All checks before the failed one have passed. Expiry is reported after the signature. Only running instances know
+/// what was revoked.
 fn checks(failed: Option<Refusal>) -> Vec<(&'static str, Option<bool>)> {
     let at = |refusal: Refusal| Refusal::ALL.iter().position(|known| *known == refusal);
     let last = failed.and_then(at);

@@ -1,4 +1,4 @@
-//! One issuer, ready for use: what its tokens must be like, and whom they name. Knows no signature.
+//! One issuer, ready for use: the requirements for its tokens, and the users whom they name. Knows no signature.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,28 +12,28 @@ use super::{Refusal, Verified};
 use crate::auth::roles::RoleRules;
 use crate::principal::{Attributes, Granted, Role, UserName};
 
-/// The longest `jti`.
+/// The maximum length of a `jti`.
 const TOKEN_ID_MAX_BYTES: usize = 255;
 
-/// An issuer but for its keys.
+/// An issuer without its keys.
 #[derive(Debug)]
 pub(in crate::auth) struct Issuer {
     /// `iss` of its tokens, and its label in metrics.
     pub(in crate::auth) name: Arc<str>,
     audience: Vec<Box<str>>,
-    /// Stands before its users' names.
+    /// The prefix of its users' names.
     pub(in crate::auth) prefix: Box<str>,
     user_claim: ClaimPath,
     roles: RoleRules,
     roles_claim: Option<ClaimPath>,
-    /// Each one's name and claim.
+    /// The name and the claim of each.
     attributes: Vec<(Box<str>, ClaimPath)>,
     permissions_claim: Option<ClaimPath>,
     types: Vec<Box<str>>,
     algorithms: Vec<Algorithm>,
     leeway_ms: u64,
     max_lifetime_ms: u64,
-    /// Whether its sessions end with the key of their token.
+    /// Whether its sessions end when the key of their token is removed.
     pub(in crate::auth) ends_with_keys: bool,
 }
 
@@ -66,8 +66,8 @@ impl Issuer {
         }
     }
 
-    /// Whether tokens of this type and algorithm are taken. A type may have `application/` in front and any case (RFC 7515,
-    /// section 4.1.9).
+    /// Whether tokens of this type and algorithm are accepted. A type may start with `application/` and be in any case
+    /// (RFC 7515, section 4.1.9).
     pub(super) fn takes(&self, header: &Header) -> bool {
         let kind = header.kind.as_deref().unwrap_or_default();
         let kind = match kind.split_at_checked("application/".len()) {
@@ -85,7 +85,7 @@ impl Issuer {
             .any(|one| self.audience.iter().any(|own| **own == **one))
     }
 
-    /// Judges a token's times. `Ok(true)`: its time is over, and nothing else is wrong with them.
+    /// Checks a token's times. `Ok(true)`: it has expired, and nothing else is wrong with its times.
     pub(super) fn times(&self, claims: &Claims, now_ms: u64) -> Result<bool, Refusal> {
         let moment = |name: &str| claims.moment(name).map_err(|()| Refusal::Lifetime);
         let (begins, ends, issued) = (moment("nbf")?, moment("exp")?, moment("iat")?);
@@ -100,7 +100,8 @@ impl Issuer {
         }
     }
 
-    /// How long a token may outlive a moment up to which it was issued, by this issuer's clock or by Herald's.
+    /// How long a token may remain valid after a moment up to which it was issued, by this issuer's clock or by
+    /// Herald's.
     pub(in crate::auth) fn longest_life_ms(&self) -> u64 {
         let leeway = self.leeway_ms.saturating_mul(2);
         self.max_lifetime_ms.saturating_add(leeway)
@@ -110,7 +111,7 @@ impl Issuer {
         expires.saturating_add(self.leeway_ms)
     }
 
-    /// Whom these claims name.
+    /// The user whom these claims name.
     ///
     /// # Errors
     /// No user, a name that no user can have, or more than a session may hold.
@@ -120,7 +121,7 @@ impl Issuer {
         let issued_ms = claims.moment("iat").ok().flatten().ok_or(refused)?;
         let token_id = match claims.member("jti") {
             None => None,
-            // By anything else it could not be revoked (RFC 7519, section 4.1.7: a string).
+            // With any other type it could not be revoked (RFC 7519, section 4.1.7: a string).
             Some(Value::String(id)) if (1..=TOKEN_ID_MAX_BYTES).contains(&id.len()) => {
                 Some(id.as_str().into())
             }
@@ -139,8 +140,8 @@ impl Issuer {
         })
     }
 
-    /// The user's name. A prefix ends with `:`, and what has none may not have a `:`, as no user with a password has: names of
-    /// different sources never meet.
+    /// The user's name. A prefix ends with `:`, and a name without a prefix may not contain `:`, just as no user with a
+    /// password may: names from different sources never collide.
     pub(super) fn user(&self, claims: &Claims) -> Option<UserName> {
         let own = claims.at(&self.user_claim)?.as_str()?;
         let meets = self.prefix.is_empty() && own.contains(':');
@@ -160,7 +161,7 @@ impl Issuer {
         self.roles.of(values.into_iter())
     }
 
-    /// What the token permits. Members that are no action are not looked at.
+    /// What the token permits. Members that are not actions are ignored.
     fn granted(&self, claims: &Claims) -> Option<Option<Granted>> {
         let Some(found) = self.permissions_claim.as_ref().and_then(|path| claims.at(path)) else {
             return Some(None);

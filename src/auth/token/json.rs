@@ -1,15 +1,15 @@
-//! JSON as a token and a key set may have it: an object, not too deep, no name twice in one object. Two readers of one
-//! token must not find two different values for a claim.
+//! The JSON that tokens and key sets may contain: an object, not too deep, no name twice in one object. Two readers of
+//! one token must not find two different values for a claim.
 
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// How deep objects and arrays may lie in each other.
+/// How deep objects and arrays may be nested.
 pub(crate) const DEPTH_MAX: usize = 8;
 
-/// An object; `None` if it is none, is deeper than [`DEPTH_MAX`], or has a name twice.
+/// An object; `None` if it is not an object, is deeper than [`DEPTH_MAX`], or contains a name twice.
 pub(crate) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Level(DEPTH_MAX).deserialize(&mut reader).ok()?;

@@ -1,4 +1,4 @@
-//! Makes tokens, for `herald token mint` and for tests. Knows no file.
+//! Creates tokens, for `herald token mint` and for tests. Knows no file.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::crypto;
 use crate::auth::keys::{KeyError, is_secret, pem};
 use crate::setting::Secret;
 
-/// What signs tokens. Never prints itself.
+/// A key that signs tokens. `Debug` shows nothing of it.
 pub struct SigningKey {
     key: EncodingKey,
     algorithm: Algorithm,
@@ -19,7 +19,7 @@ impl SigningKey {
     /// A secret, for HS256.
     ///
     /// # Errors
-    /// It is too short, or no secret.
+    /// It is too short, or not a secret.
     pub fn secret(secret: &[u8]) -> Result<Self, KeyError> {
         is_secret(secret)?;
         let key = EncodingKey::from_secret(secret).map_err(|_| KeyError::Malformed)?;
@@ -38,7 +38,7 @@ impl SigningKey {
         Ok(Self { key, algorithm })
     }
 
-    /// What it signs with.
+    /// The algorithm that it signs with.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

@@ -2,32 +2,32 @@
 
 use std::fmt;
 
-/// Why, in the order of the checks (docs/tokens.md). The first that applies counts.
+/// The reasons, in the order of the checks (docs/tokens.md). The first that applies counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// It is too long, does not have three parts, or a part is not the JSON that it has to be.
+    /// It is too long, does not have three parts, or a part is not the required JSON.
     Malformed,
-    /// Its algorithm is none that its issuer or its key is for, its type is not taken, or it has critical extensions.
+    /// Its algorithm is not one of its issuer's or its key's, its type is not accepted, or it has critical extensions.
     Algorithm,
-    /// Nobody of this name may issue tokens.
+    /// Its issuer is not configured.
     Issuer,
-    /// It is for somebody else.
+    /// It is for another audience.
     Audience,
-    /// Its time is over. Said only of a token with the right signature.
+    /// It has expired. Reported only for a token with a valid signature.
     Expired,
-    /// Its time has not begun.
+    /// It is not valid yet.
     NotYet,
-    /// It does not say from when to when it is good, or is good for too long.
+    /// It does not say when it was issued or when it expires, or its life is too long.
     Lifetime,
     /// Its issuer has no such key.
     UnknownKey,
     /// The signature is wrong.
     Signature,
-    /// It names no user, or something that no user can have.
+    /// It names no user, or a name that no user can have.
     Claim,
-    /// It was revoked: by its id, or with all that its user or its issuer had then.
+    /// It was revoked: by its id, or with all tokens that its user or its issuer had then.
     Revoked,
-    /// Its user may not come in, by whatever.
+    /// Its user is blocked, with any credential.
     Blocked,
 }
 

@@ -1,5 +1,5 @@
-//! Promises: each check has its reason and its place in the order, no trick with algorithms or keys helps, and claims become
-//! what the configuration says, never more.
+//! The promise: each check has its reason and its place in the order, no trick with algorithms or keys works, and
+//! claims become what the configuration says, never more.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +16,7 @@ mod mapping;
 mod signatures;
 mod vectors;
 
-/// Some second.
+/// An arbitrary second.
 const NOW: u64 = 1_800_000_000;
 const RSA: &[u8] = include_bytes!("tests/rsa.pem");
 const RSA_PUBLIC: &[u8] = include_bytes!("tests/rsa_public.pem");
@@ -32,7 +32,7 @@ fn claims() -> Value {
     json!({"iss": "https://id.example", "aud": "herald", "sub": "alice", "iat": NOW - 60, "exp": NOW + 600})
 }
 
-/// The claims with these changed; `null` takes one away.
+/// The claims with these changed; `null` removes one.
 fn with(changes: Value) -> Value {
     let mut claims = claims();
     for (name, value) in changes.as_object().unwrap() {
@@ -69,7 +69,7 @@ fn sign(key: &SigningKey, kid: Option<&str>, claims: &Value) -> String {
         .into()
 }
 
-/// The way of a token through all checks.
+/// Takes a token through all checks.
 fn verify(issuers: &Issuers, set: &KeySet, text: &str, now: u64) -> Result<Verified, Refusal> {
     let unproven = issuers
         .look(&Secret::new(text), now * 1_000)
@@ -163,7 +163,7 @@ fn the_leeway_counts_on_both_sides() {
     }
 }
 
-/// Of a token with several faults, the reason is that of the first check; what costs comes last.
+/// If a token has several faults, the reason is that of the first check; costly checks come last.
 #[test]
 fn the_checks_have_one_order() {
     let faults = [
@@ -192,7 +192,7 @@ fn the_checks_have_one_order() {
             Err(expected)
         );
     }
-    // Then the key, the signature, and what is said only of a right one.
+    // Then the key, the signature, and the checks that are reported only for a valid one.
     let old = with(json!({"exp": NOW - 31, "sub": null}));
     let cut = |mut text: String| {
         let last = text.rfind('.').unwrap() + 1;
@@ -264,15 +264,15 @@ fn whichever_of_several_keys_has_signed_it() {
     let material = || pem::public(RSA_PUBLIC).unwrap();
     let named = |kid| Key::public(kid, material(), None).unwrap();
     let text = sign(&rsa(), Some("k1"), &claims());
-    // Two of one name.
+    // Two with one name.
     let both = KeySet::new([other(), named(Some("k1"))]);
     assert!(verify(&issuers, &both, &text, NOW).is_ok());
-    // One of that name, for another algorithm.
+    // One with that name, for another algorithm.
     assert_eq!(
         verify(&issuers, &KeySet::new([other()]), &text, NOW),
         Err(Refusal::Algorithm)
     );
-    // Keys without names are not those of a name, and any key may be that of a token without one: four are tried.
+    // A key without a name does not match a name, and any key may have signed a token without one: four are tried.
     assert_eq!(
         verify(&issuers, &KeySet::new([named(None)]), &text, NOW),
         Err(Refusal::UnknownKey)
@@ -308,7 +308,7 @@ fn a_token_is_never_printed() {
     let _ = jwks::BYTES_MAX;
 }
 
-/// Such a token is Herald's to refuse, whatever a backend would say of it.
+/// Herald itself refuses such a token, whatever a backend would answer.
 #[test]
 fn a_token_names_its_issuer_however_malformed_it_is() {
     let issuers = issuers(&[config()]);

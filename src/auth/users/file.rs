@@ -1,5 +1,5 @@
-//! What the users file holds, and why users are unusable: errors name the file and the user but never repeat a hash. Knows
-//! nothing of reading and watching.
+//! The contents of the users file, and why users are unusable: errors name the file and the user but never repeat a
+//! hash. Knows nothing of reading and watching.
 
 use std::fmt;
 use std::path::Path;

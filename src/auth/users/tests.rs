@@ -1,4 +1,5 @@
-//! Users come in as a whole or not at all; who is gone or changed is named; errors say where and never what is secret.
+//! The promise: users are loaded as a whole or not at all; removed and changed ones are named; errors say where and
+//! never reveal a secret.
 
 use super::*;
 use crate::auth::phc::{cheap, cheap_with};
@@ -120,7 +121,7 @@ fn errors_name_file_user_and_expectation() {
     assert!(error.contains("line 3: not UTF-8"), "{error}");
 }
 
-/// A users file of this name, which need not be there.
+/// A users file with this name, which need not exist.
 fn named(path: &str) -> SettingsFile {
     let config = Config {
         users_file: Some(path.to_owned()),

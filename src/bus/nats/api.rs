@@ -1,5 +1,5 @@
-//! Requests to JetStream: JSON to a subject, JSON back, bounded in time. Knows no stream by name and no field of its own but
-//! `error`. The rest of `bus/nats` names what is asked; nothing outside it does.
+//! Requests to JetStream: JSON to a subject, JSON back, bounded in time. Knows no stream by name and no field except
+//! `error`. The other parts of `bus/nats` say what is requested; nothing outside of them does.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use super::link::Connection;
 use crate::bus::history::config::Domain;
 use crate::bus::{PublishError, RequestError};
 
-/// For one question. A cluster without a leader does not answer.
+/// The time for one request. A cluster without a leader does not answer.
 pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
-/// For what a cluster has to agree on.
+/// The time for a request on which a cluster has to agree.
 pub(super) const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// JetStream as one connection reaches it. Cheap to clone.
+/// JetStream through one connection. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Api {
     pub(super) connection: Connection,
@@ -27,16 +27,16 @@ pub(super) struct Api {
     prefix: std::sync::Arc<str>,
 }
 
-/// Why a question has no answer.
+/// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ApiFailure {
-    /// Not connected, or the connection was lost; the question may have arrived.
+    /// Not connected, or the connection was lost; the request may have arrived.
     Unavailable,
     /// No answer in time: no leader, or this user may not ask.
     Silent,
     /// Nobody listens: JetStream is off, or the stream has no leader.
     NoResponders,
-    /// JetStream says no.
+    /// JetStream refuses.
     Refused(Refusal),
     /// The answer is not what was expected.
     Unreadable,
@@ -45,16 +45,16 @@ pub(super) enum ApiFailure {
 /// JetStream's own words for a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Refusal {
-    /// A code like HTTP's.
+    /// A code like those of HTTP.
     pub(super) code: u16,
-    /// What exactly is wrong.
+    /// The exact reason.
     #[serde(default)]
     pub(super) err_code: u32,
     #[serde(default)]
     pub(super) description: String,
 }
 
-/// What the subject of each question begins with.
+/// The prefix of each request's subject.
 pub(super) fn prefix(domain: Option<&Domain>) -> String {
     match domain {
         Some(domain) => format!("$JS.{domain}.API."),
@@ -71,7 +71,7 @@ impl fmt::Display for ApiFailure {
             ),
             Self::NoResponders => f.write_str("JetStream does not answer: it is off, or it has no leader now"),
             Self::Refused(refusal) => {
-                // The server's text, which may repeat parts of the question.
+                // The server's text, which may repeat parts of the request.
                 let words: String = refusal.description.escape_debug().take(200).collect();
                 write!(f, "JetStream refuses: {words} ({})", refusal.err_code)
             }
@@ -89,12 +89,12 @@ impl Api {
         }
     }
 
-    /// The subject of the question `verb` (`STREAM.INFO`) about `stream`.
+    /// The subject of the request `verb` (`STREAM.INFO`) about `stream`.
     pub(super) fn subject(&self, verb: &str, stream: &str) -> String {
         format!("{}{verb}.{stream}", self.prefix)
     }
 
-    /// Asks, and reads the answer as a `T`.
+    /// Sends a request, and reads the answer as a `T`.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         verb: &str,
@@ -130,7 +130,7 @@ impl From<RequestError> for ApiFailure {
     }
 }
 
-/// Reads an answer, which holds `error` or the rest.
+/// Reads an answer, which contains either `error` or the data.
 pub(super) fn read<T: DeserializeOwned>(answer: &[u8]) -> Result<T, ApiFailure> {
     #[derive(Deserialize)]
     struct Failed {

@@ -1,10 +1,10 @@
-//! Why NATS cannot be reached, in terms of the settings: the client's errors name neither a setting nor what the server
-//! wants. Knows no connection.
+//! Explains in terms of the settings why NATS cannot be reached: the client's errors name neither a setting nor the
+//! server's requirement. Knows no connection.
 
 use super::credentials::Credentials;
 use crate::bus::Config;
 
-/// What a failure may be blamed on.
+/// The settings that a failure may be blamed on.
 #[derive(Default)]
 pub(super) struct Causes {
     credentials: Option<&'static str>,
@@ -14,7 +14,7 @@ pub(super) struct Causes {
 }
 
 impl Causes {
-    /// By what `[bus]` holds.
+    /// According to `[bus]`.
     pub(super) fn of(config: &Config) -> Self {
         let files = [
             ("bus.ca_file", &config.ca_file),
@@ -32,7 +32,8 @@ impl Causes {
         }
     }
 
-    /// The cause of the client's `error`, without a secret or a path; none: it says enough itself, or too little.
+    /// The cause of the client's `error`, without a secret or a path. `None`: the error itself is clear enough, or says
+    /// too little.
     pub(super) fn of_error(&self, error: &str) -> Option<String> {
         let has = |words: &[&str]| words.iter().any(|word| error.contains(word));
         // An error about a setting's file repeats the setting or the path.
@@ -90,7 +91,8 @@ impl Causes {
     }
 }
 
-/// The client's `error` where no setting is to blame: how it failed, without the servers' addresses, which not everybody may read.
+/// The client's `error` if no setting is to blame: how it failed, without the servers' addresses, which not everybody
+/// may read.
 pub(super) fn unreachable(error: &str) -> String {
     let known = [
         ("Connection refused", "the connection was refused"),

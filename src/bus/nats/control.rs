@@ -1,4 +1,5 @@
-//! What instances say to all and ask each other, over NATS. Knows no kind of message by name but the one that is the bus's own.
+//! Control messages over NATS: from an instance to all others, and questions between two instances. Knows no kind of
+//! message by name except the bus's own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::bus::subject::{Subjects, is_control_kind};
 use crate::bus::{ControlMessage, PublishError, Responder};
 use crate::instance::InstanceId;
 
-/// Messages that may wait for the reader of `control_incoming`; behind them the subscription's own bound applies.
+/// Messages that may wait for the reader of `control_incoming`; beyond that, the subscription's own limit applies.
 pub(super) const QUEUE_CAPACITY: usize = 64;
 /// Questions to this instance that may be unanswered at the same time.
 const UNANSWERED_MAX: usize = 64;
@@ -32,7 +33,7 @@ pub(super) struct Control {
     pub(super) connection: Connection,
     pub(super) queue: mpsc::Sender<ControlMessage>,
     pub(super) tasks: TaskTracker,
-    /// Who is to look at a stream when another instance says that its epoch is another.
+    /// Where to report that, according to another instance, the epoch of a stream has changed.
     pub(super) history: Option<Arc<Keeper>>,
 }
 
@@ -74,7 +75,7 @@ impl Control {
     /// Starts a task that carries the answer back; only for a question to this instance alone.
     async fn responder(&self, message: &Message, unanswered: &Arc<Semaphore>) -> Option<Responder> {
         let reply = message.reply.clone()?;
-        // What instances know is for instances alone.
+        // Only instances may have what instances know.
         if !self.subjects.is_reply(&reply) {
             self.connection.link.undeliverable(Undeliverable::Subject, &reply);
             return None;
@@ -85,7 +86,7 @@ impl Control {
         #[expect(clippy::disallowed_methods, reason = "one answer, bounded in time")]
         self.tasks.spawn(async move {
             let _permit = permit;
-            // Neither a dropped responder nor a time-out is reported: the asker has a time-out of its own.
+            // Neither a dropped responder nor a time-out is reported: the asker has its own time-out.
             let closing = connection.link.closing.clone();
             let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer);
             let Some(Ok(Ok(payload))) = closing.run_until_cancelled(answer).await else {
@@ -99,7 +100,7 @@ impl Control {
             };
             match connection.send(answer).await {
                 Ok(()) => {}
-                // Nobody else says why this instance is silent.
+                // No other message says why this instance is silent.
                 Err(error @ PublishError::TooLarge { .. }) => connection.link.answer_too_large(&error),
                 Err(error) => tracing::debug!(%error, "an answer to another instance was not sent"),
             }

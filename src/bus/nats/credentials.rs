@@ -1,5 +1,5 @@
-//! Who Herald is to the NATS server. The files that the settings name are read again for each connection, so that a
-//! secret that was exchanged needs no restart. Errors name setting and file, never a secret. Knows no connection.
+//! Herald's credentials for the NATS server. The files that the settings name are read again for each connection, so
+//! that a replaced secret needs no restart. Errors name setting and file, never a secret. Knows no connection.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use super::options::{ConnectError, read};
 use crate::bus::Config;
 use crate::setting::{NoSecret, Secret};
 
-/// The one way that the settings name to prove who we are. The section's check lets no second one through.
+/// The one method of authentication that the settings name. The section's check does not allow a second one.
 pub(super) enum Credentials {
-    /// None.
+    /// No authentication.
     Nobody,
     /// `bus.user` and its password.
     User(String, Source),
@@ -25,11 +25,11 @@ pub(super) enum Credentials {
     File(String),
 }
 
-/// Where a secret stands: in the setting itself, or in the file that a setting names.
+/// Where a secret is: in the setting itself, or in the file that a setting names.
 pub(super) enum Source {
-    /// The setting, and what it holds.
+    /// The setting, and its value.
     Inline(&'static str, Secret),
-    /// The setting, and the path that it holds.
+    /// The setting, and the path in it.
     File(&'static str, String),
 }
 
@@ -48,7 +48,7 @@ impl Source {
         }
     }
 
-    /// The secret as it is now; of a file, without the line's end.
+    /// The secret as it is now; from a file, without the trailing line end.
     pub(super) fn read(&self) -> Result<String, ConnectError> {
         match self {
             Self::Inline(_, secret) => Ok(secret.expose().to_owned()),
@@ -56,7 +56,8 @@ impl Source {
         }
     }
 
-    /// The same, of a password or token, which no file with a key or a certificate is: it would be sent to the server.
+    /// The same for a password or token. A file with a key or a certificate is refused, since its content would be sent
+    /// to the server.
     fn read_line(&self) -> Result<String, ConnectError> {
         let text = self.read()?;
         match NoSecret::found(text.as_bytes()) {
@@ -70,7 +71,7 @@ impl Source {
 }
 
 impl Credentials {
-    /// What `[bus]` names.
+    /// The method that `[bus]` names.
     pub(super) fn of(config: &Config) -> Self {
         let password = ("bus.password_file", &config.password_file);
         let token = ("bus.token_file", &config.token_file);
@@ -89,7 +90,7 @@ impl Credentials {
         config.credentials_file.clone().map_or(Self::Nobody, Self::File)
     }
 
-    /// The setting that holds or names the secret; none: there is none.
+    /// The setting that holds or names the secret. `None`: there is no secret.
     pub(super) fn setting(&self) -> Option<&'static str> {
         match self {
             Self::Nobody => None,
@@ -98,10 +99,10 @@ impl Credentials {
         }
     }
 
-    /// The answer to a server's `nonce`, by the secret as it is now. Blocks on files.
+    /// The answer to a server's `nonce`, made with the current secret. Blocks on files.
     ///
     /// # Errors
-    /// A file that cannot be read or does not hold what it should, by its setting.
+    /// A file cannot be read or has the wrong content; the error names its setting.
     pub(super) fn auth(&self, nonce: &[u8]) -> Result<Auth, ConnectError> {
         let mut auth = Auth::new();
         match self {
@@ -145,7 +146,7 @@ impl Credentials {
             return ConnectOptions::new();
         }
         let credentials = Arc::new(self);
-        // A file on a disk that hangs holds one thread, not one for each attempt.
+        // A file on a hanging disk holds one thread, not one for each attempt.
         let reading = Arc::new(Semaphore::new(1));
         ConnectOptions::with_auth_callback(move |nonce| {
             let (credentials, reading) = (credentials.clone(), reading.clone());
@@ -173,7 +174,7 @@ fn user_key(seed: &str) -> Option<KeyPair> {
     (key.key_pair_type() == KeyPairType::User).then_some(key)
 }
 
-/// What stands between two lines of dashes, as in `-----BEGIN NATS USER JWT-----`: first the JWT, then the seed.
+/// The text between two lines of dashes, as in `-----BEGIN NATS USER JWT-----`: first the JWT, then the seed.
 fn decorated(text: &str) -> impl Iterator<Item = &str> {
     let is_border = |line: &str| line.len() > 6 && line.starts_with("---") && line.ends_with("---");
     let is_token = |line: &str| {

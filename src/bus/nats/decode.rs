@@ -1,4 +1,5 @@
-//! Stored messages become notifications; what cannot is counted and named. Knows no consumer and no direct get.
+//! Decodes stored messages into notifications; counts and logs those that cannot be decoded. Knows no consumer and no
+//! direct get.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::bus::subject::Subjects;
 use crate::envelope::{Envelope, Position};
 use crate::task::{self, Panicked};
 
-/// Decodes what streams hold. Cheap to clone.
+/// Decodes the messages of streams. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Decoder {
     pub(super) subjects: Subjects,
@@ -21,7 +22,7 @@ pub(super) struct Decoder {
     pub(super) link: Arc<Link>,
 }
 
-/// A notification, why there is none, or a panic.
+/// A notification, the reason why there is none, or a panic.
 type Decoded = Result<Result<Envelope, Undeliverable>, Panicked>;
 
 /// A message as it is stored.
@@ -33,12 +34,12 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// The id by which JetStream knows it again.
+    /// The id by which JetStream recognizes it.
     pub(super) fn id(&self) -> Option<&str> {
         stored_id(self.headers.as_ref()?)
     }
 
-    /// About the bytes that it takes in memory.
+    /// Roughly the bytes that it takes in memory.
     pub(super) fn weight(&self) -> usize {
         let headers = self.headers.as_ref().map_or(0, HeaderMap::wire_len);
         crate::envelope::OVERHEAD_BYTES + self.subject.len() + self.payload.len() + headers
@@ -63,7 +64,7 @@ impl Decoder {
         }
     }
 
-    /// The same for what the live reader has read, or will: what cannot be delivered is counted there.
+    /// The same for a message that the live reader has read or will read, which counts it if it cannot be delivered.
     pub(super) fn decode_again(&self, raw: Raw, position: Position) -> Option<Arc<Envelope>> {
         let (_, decoded) = self.read(raw, position);
         decoded.ok()?.ok().map(Arc::new)

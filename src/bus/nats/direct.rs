@@ -1,8 +1,8 @@
-//! Reads of a stream that need no consumer: direct gets, in batches, by sequence and subject. Any server that has a replica
-//! answers, and it may lag; what an answer proves is the business of `bus/reader` and `bus/replay`. Knows no reader.
+//! Reads of a stream without a consumer: direct gets, in batches, by sequence and subject. Any server with a replica
+//! answers, and it may lag; `bus/reader` and `bus/replay` decide what an answer proves. Knows no reader.
 //!
-//! An answer is some messages, each of which names the one before it, and an end that names the last: nothing can be missing
-//! in between unseen. Bounded: `history.reads` at once, [`WAITING_MAX`] that wait, a few seconds each.
+//! An answer consists of messages, each of which names the one before it, and an end that names the last: no gap in
+//! between can go unnoticed. Bounded: `history.reads` at the same time, [`WAITING_MAX`] that wait, a few seconds each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,14 +22,14 @@ use crate::bus::reader::Mark;
 mod listed;
 mod resume;
 
-/// JetStream's status behind the last message of a batch.
+/// JetStream's status after the last message of a batch.
 const END_OF_BATCH: u16 = 204;
-/// How many messages one answer may have, and their bytes.
+/// The maximum number of messages in one answer, and their bytes.
 pub(super) const PAGE_MESSAGES: usize = 256;
 const PAGE_BYTES: usize = 256 << 10;
 /// How many reads may wait for their turn.
 const WAITING_MAX: usize = 4_096;
-/// How long one may wait for it.
+/// How long a read may wait for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads of streams. Cheap to clone.
@@ -44,9 +44,9 @@ pub(super) struct Direct {
 /// How resumes were read, since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// By the sequences that the tail's index lists, alone.
+    /// Only by the sequences that the tail's index lists.
     pub(super) listed: AtomicU64,
-    /// The same, in vain: some of it did not come.
+    /// The same, without success: some of them did not arrive.
     pub(super) aside: AtomicU64,
     /// Without an index.
     pub(super) searched: AtomicU64,
@@ -63,12 +63,12 @@ impl Counts {
 pub(super) struct Page {
     /// The messages, in the stream's order.
     pub(super) messages: Vec<(Mark, Raw)>,
-    /// Whether the server that answered has nothing behind them.
+    /// Whether the answering server has nothing after them.
     pub(super) is_last: bool,
 }
 
 impl Direct {
-    /// Reads by `api`, `reads` at once.
+    /// Reads through `api`, `reads` at the same time.
     pub(super) fn new(api: Api, reads: usize) -> Self {
         Self {
             api,
@@ -114,7 +114,7 @@ impl Direct {
 
     async fn read_all(&self, plan: &Plan, question: &Value, most: usize) -> Result<Page, ApiFailure> {
         let connection = &self.api.connection;
-        // The end, too.
+        // Includes the end.
         let waiting = connection.link.requests.open_for_many(most.saturating_add(1));
         let mut waiting = waiting.ok_or(ApiFailure::Unavailable)?;
         let question = OutboundMessage {
@@ -152,14 +152,14 @@ impl Direct {
                 },
                 // The subject has no leader and no replica, or JetStream is off.
                 Some(StatusCode::NO_RESPONDERS) => Err(ApiFailure::NoResponders),
-                // 408: a question that JetStream cannot read; 413: too many results.
+                // 408: JetStream cannot read the request; 413: too many results.
                 _ => Err(ApiFailure::Unreadable),
             };
         }
     }
 }
 
-/// A message that a direct get answers.
+/// A message in the answer to a direct get.
 fn found(at: StoredAt, message: Message) -> Result<(Mark, Raw), ApiFailure> {
     let mark = Mark {
         sequence: at.sequence,

@@ -1,5 +1,5 @@
-//! History over NATS, as the bus uses it: a stream for each kind that is kept, its live reader, publishes into it and reads
-//! out of it. The only part of `bus/nats` that knows all of these; none of them knows it. Knows no session.
+//! History over NATS, as the bus uses it: for each kind that is kept, a stream, its live reader, publishes into it and
+//! reads from it. The only part of `bus/nats` that knows all of these; none of them knows it. Knows no session.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,7 +31,7 @@ mod stored;
 
 use kept::KeptKind;
 
-/// What a bus with history consists of.
+/// The parts of a bus with history.
 pub(super) struct NatsHistory {
     api: Api,
     store: Store,
@@ -46,7 +46,7 @@ pub(super) struct NatsHistory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Published {
     pub(super) position: Position,
-    /// Whether it was stored before: by an earlier publish with the same id, or by an earlier attempt of this one.
+    /// Whether it had been stored before: by an earlier publish with the same id, or by an earlier attempt of this one.
     pub(super) is_known: bool,
     /// Whether an earlier publish with the same id stored it.
     pub(super) is_duplicate: bool,
@@ -54,7 +54,7 @@ pub(super) struct Published {
     pub(super) is_misplaced: bool,
 }
 
-/// Counts of one kind since the start, and where its reader is.
+/// Counts of one kind since the start, and the position of its reader.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct KindStats {
     pub(super) head: u64,
@@ -75,7 +75,7 @@ pub(super) struct KindStats {
     pub(super) index_bytes: usize,
 }
 
-/// What a bus says about itself to make one of these.
+/// What a bus provides to create one of these.
 pub(super) struct Setup<'s> {
     pub(super) connection: Connection,
     pub(super) prefix: &'s Prefix,
@@ -133,7 +133,7 @@ impl NatsHistory {
         }
     }
 
-    /// The live readers, to be run until the drain, by their names. Once; later calls give none.
+    /// The live readers with their names, to be run until the drain. Returned once; later calls return none.
     pub(super) fn readers(&self) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
         let readers = self.kinds.iter().filter_map(|kept| {
             let live = Live {
@@ -157,12 +157,12 @@ impl NatsHistory {
         readers.collect()
     }
 
-    /// What the reader of `kind` gives on. Taken once; `None` also where nothing of the kind is kept.
+    /// The messages that the reader of `kind` passes on. Taken once; `None` also if nothing of the kind is kept.
     pub(super) fn feed(&self, kind: Kind) -> Option<Feed> {
         self.kept(kind)?.feed.lock().1.take()
     }
 
-    /// The kind of the stream that keeps what goes to `target`, if one does.
+    /// The kind of the stream that keeps messages to `target`, if one does.
     pub(super) fn keeps(&self, target: &Target) -> Option<Kind> {
         let kind = Kind::of(target);
         let is_kept = match target {
@@ -175,8 +175,8 @@ impl NatsHistory {
         (is_kept && self.kept(kind).is_some()).then_some(kind)
     }
 
-    /// Publishes what a stream keeps ([`NatsHistory::keeps`]). `id`, of ASCII graphic characters, is what a repeat is known
-    /// by.
+    /// Publishes a message that a stream keeps ([`NatsHistory::keeps`]). JetStream recognizes a repeat by `id`, which
+    /// consists of ASCII graphic characters.
     ///
     /// # Errors
     /// See [`StoreError`]; within `history.publish_timeout`.
@@ -189,8 +189,8 @@ impl NatsHistory {
         Ok(kept.published(stored))
     }
 
-    /// Publishes several notifications in their order, each with its id, all kept. Those of one kind are stored in that
-    /// order; what is not says so ([`Published::is_misplaced`]).
+    /// Publishes several notifications in their order, each with its id, all of them kept. Those of one kind are stored
+    /// in that order; one that is not says so ([`Published::is_misplaced`]).
     pub(super) async fn publish_all(
         &self,
         all: Vec<(&Envelope, String)>,
@@ -220,17 +220,17 @@ impl NatsHistory {
         outcomes
     }
 
-    /// Publishes several notifications of one kind, all or none, in their order and with nobody's in between.
+    /// Publishes several notifications of one kind, all or none, in their order and with no others in between.
     ///
     /// # Errors
-    /// See [`StoreError`]; [`StoreError::Unavailable`] also where NATS has no atomic batches, which
-    /// [`NatsHistory::is_atomic`] tells before.
+    /// See [`StoreError`]; [`StoreError::Unavailable`] also if NATS has no atomic batches, which
+    /// [`NatsHistory::is_atomic`] says beforehand.
     pub(super) async fn publish_atomic(
         &self,
         kind: Kind,
         all: &[(&Envelope, String)],
     ) -> Result<Vec<Published>, StoreError> {
-        // A server that knows no batches would store each message by itself.
+        // A server without batches would store each message separately.
         let kept = self
             .known(kind)
             .filter(|_| self.is_atomic(kind))
@@ -246,7 +246,7 @@ impl NatsHistory {
         Ok(stored.into_iter().map(|stored| kept.published(stored)).collect())
     }
 
-    /// Whether the stream of `kind` takes atomic batches.
+    /// Whether the stream of `kind` accepts atomic batches.
     pub(super) fn is_atomic(&self, kind: Kind) -> bool {
         let stream = self.kept(kind).and_then(|kept| kept.state.stream());
         self.api.version() >= Version::ATOMIC
@@ -258,14 +258,15 @@ impl NatsHistory {
             })
     }
 
-    /// Whether the stream of `kind` is known and takes no atomic batches. As long as it is not known, a batch is
-    /// [`StoreError::Unavailable`], which passes.
+    /// Whether the stream of `kind` is known and does not accept atomic batches. While it is not known, a batch is
+    /// [`StoreError::Unavailable`], which is temporary.
     pub(super) fn refuses_batches(&self, kind: Kind) -> bool {
         let is_known = self.kept(kind).is_none_or(|kept| kept.state.stream().is_some());
         is_known && !self.is_atomic(kind)
     }
 
-    /// Has the reader of `kind` look at its stream now: another instance says that its epoch is another (`history.epoch`).
+    /// Makes the reader of `kind` look at its stream now: another instance says that its epoch has changed
+    /// (`history.epoch`).
     pub(super) fn look(&self, kind: Kind) {
         if let Some(kept) = self.kept(kind) {
             kept.state.look.notify_one();
@@ -277,7 +278,7 @@ impl NatsHistory {
         self.kinds.iter().flat_map(|kept| kept.state.trouble()).collect()
     }
 
-    /// Streams for which nobody answers, though this instance can go on without them for a while.
+    /// Streams for which no server answers, although this instance can continue without them for a while.
     pub(super) fn silence(&self) -> Vec<String> {
         self.kinds
             .iter()
@@ -285,7 +286,7 @@ impl NatsHistory {
             .collect()
     }
 
-    /// The limits of streams that are not the configuration's, for people.
+    /// The limits of streams that differ from the configuration, for people.
     pub(super) fn drift(&self) -> Vec<String> {
         self.kinds.iter().flat_map(|kept| kept.state.drift()).collect()
     }
@@ -295,7 +296,7 @@ impl NatsHistory {
     pub(super) async fn caught_up(&self) {
         for kept in &self.kinds {
             let mut caught_up = kept.state.is_caught_up();
-            // An error: the reader is gone, which somebody else watches.
+            // An error: the reader has ended, which is monitored elsewhere.
             let _ = caught_up.wait_for(|is_caught_up| *is_caught_up).await;
         }
     }
@@ -305,7 +306,8 @@ impl NatsHistory {
         (self.store.waiting(), self.store.repeated())
     }
 
-    /// How many resumes read a stream: by the index alone, by it in vain and then by a search, by a search.
+    /// How many resumes read a stream: with the index alone, with the index in vain and then by searching, and by
+    /// searching.
     pub(super) fn resume_reads(&self) -> [u64; 3] {
         self.direct.counts.all()
     }

@@ -1,8 +1,8 @@
-//! From subscription to reader: every message is decoded on arrival and waits, bounded in bytes, for `relay`. Knows
-//! no control message and no reply.
+//! From a subscription to the reader: every message is decoded on arrival and waits, bounded in bytes, for `relay`.
+//! Knows no control message and no reply.
 //!
-//! The subscription is always read: the client itself bounds what waits only by number, so that many large messages
-//! would cost any amount of memory, and it loses count of what it drops. Here a drop is counted exactly.
+//! The subscription is always read: the client itself limits only the number of waiting messages, so that many large
+//! messages would take any amount of memory, and it loses count of what it drops. Here every drop is counted exactly.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// Runs until the bus drains or the reader is gone. The order of each subscription is kept: one task, one queue.
+    /// Runs until the bus drains or the reader has ended. The order of each subscription is kept: one task, one queue.
     pub(super) async fn run(self, subscriptions: Vec<Subscriber>) {
         let mut subscription = select_all(subscriptions);
         let mut closing = std::pin::pin!(self.link.closing.clone().cancelled_owned());

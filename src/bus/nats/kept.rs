@@ -1,5 +1,5 @@
-//! Between the bus and its history: which subjects stay on core NATS, what a publish into a stream comes to, and what a reader
-//! gives on, in the bus's words. Knows no session.
+//! Between the bus and its history: which subjects stay on core NATS, and translates the results of publishes and the
+//! output of readers into the bus's types. Knows no session.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::destination::{Path, Prefixes, Target};
 use crate::envelope::{Envelope, Kept, Kind, Position};
 use crate::setting::ByteSize;
 
-/// The kind of the control message by which instances tell each other that a stream's epoch is another.
+/// The kind of the control message with which instances tell each other that a stream's epoch has changed.
 pub(super) const EPOCH_KIND: &str = "history.epoch";
 
-/// What is to be kept in JetStream.
+/// The part of the configuration for history in JetStream.
 #[derive(Debug, Clone, Copy)]
 pub struct Keep<'c> {
-    /// `[history]`, which is on.
+    /// `[history]`, which is enabled.
     pub config: &'c history::Config,
     /// `[destinations]`
     pub prefixes: &'c Prefixes,
@@ -37,7 +37,7 @@ pub struct Keep<'c> {
 }
 
 impl<'c> Keep<'c> {
-    /// What `config` asks for, if it is on.
+    /// The history that `config` configures, if it is enabled.
     pub fn of(config: &'c history::Config, prefixes: &'c Prefixes, outbox_bytes: ByteSize) -> Option<Self> {
         config.is_enabled(true).then_some(Self {
             config,
@@ -92,7 +92,7 @@ impl Keeper {
         }
     }
 
-    /// The live readers, to be run until the drain. Once.
+    /// The live readers, to be run until the drain. Returned once.
     pub(super) fn readers(&self) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
         self.history.readers()
     }
@@ -112,7 +112,7 @@ impl Keeper {
         outcomes.pop().unwrap_or(Err(PublishError::Unknown))
     }
 
-    /// Stores several, which are kept, in their order, each for itself.
+    /// Stores several kept notifications in their order, each separately.
     pub(super) async fn publish_all(
         &self,
         all: &[(&Envelope, Option<Key>)],
@@ -127,7 +127,7 @@ impl Keeper {
         .await
     }
 
-    /// The kind of a batch that can be stored whole or not at all: all of it is kept, and of one kind.
+    /// The kind of a batch that can be stored as a whole or not at all: all of it is kept, and of one kind.
     pub(super) fn kind_of(&self, batch: &[(Envelope, Option<Key>)]) -> Option<Kind> {
         let kind = batch.first().map(|(envelope, _)| Kind::of(&envelope.target))?;
         let fits =
@@ -142,7 +142,7 @@ impl Keeper {
         batch: &[(Envelope, Option<Key>)],
     ) -> Result<Vec<Published>, PublishError> {
         let keys: Vec<Key> = batch.iter().filter_map(|(_, key)| *key).collect();
-        // JetStream would refuse the whole without saying why.
+        // JetStream would refuse the whole batch without saying why.
         if keys.iter().collect::<HashSet<_>>().len() < keys.len() {
             return Err(PublishError::KeyReused);
         }
@@ -158,8 +158,9 @@ impl Keeper {
         outcomes.into_iter().collect()
     }
 
-    /// What the outcomes of `all` mean for who publishes. What JetStream knew by a publisher's key is compared with what is
-    /// stored: what is not there any more cannot be, and what cannot be read now is stored all the same.
+    /// Translates the results of `all` for the publisher. If JetStream recognized a publisher's key, the notification
+    /// is compared with the stored one. One that no longer exists cannot be compared, and one that cannot be read now
+    /// counts as stored.
     async fn told(
         &self,
         all: &[(&Envelope, Option<Key>)],
@@ -199,7 +200,7 @@ impl Keeper {
         all.iter().zip(stored).map(told).collect()
     }
 
-    /// What the reader of `kind` gives on. Taken once.
+    /// The messages that the reader of `kind` passes on. Taken once.
     pub(super) fn incoming(&self, kind: Kind) -> Option<BoxStream<Incoming>> {
         let feed = self.history.feed(kind)?;
         Some(Box::pin(feed.map(move |fed| match fed {
@@ -209,13 +210,13 @@ impl Keeper {
         })))
     }
 
-    /// Another instance says that a stream's epoch is another.
+    /// Another instance says that a stream's epoch has changed.
     pub(super) fn look(&self, payload: &[u8]) {
         #[derive(Deserialize)]
         struct Told {
             kind: String,
         }
-        // What it says is looked up in any case; a newer version may say it of a kind that is not known here.
+        // It is checked in any case; a newer version may send it for a kind that is unknown here.
         let told = serde_json::from_slice::<Told>(payload);
         for kind in Kind::ALL {
             if told.as_ref().is_ok_and(|told| told.kind == kind.as_str()) {
@@ -229,17 +230,17 @@ impl Keeper {
         self.history.trouble()
     }
 
-    /// The limits of streams that are not the configuration's.
+    /// The limits of streams that differ from the configuration.
     pub(super) fn drift(&self) -> Vec<String> {
         self.history.drift()
     }
 
-    /// What does not, and is worth a word.
+    /// Problems that do not, but are worth reporting.
     pub(super) fn silence(&self) -> Vec<String> {
         self.history.silence()
     }
 
-    /// `stats`, and what is counted here.
+    /// `stats`, with the counts kept here.
     pub(super) fn stats(&self, mut stats: Stats) -> Stats {
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
             let of_kind = self.history.stats(kind).unwrap_or_default();
@@ -281,7 +282,7 @@ impl History for Keeper {
         self.caps
     }
 
-    /// Not known before the stream has been read.
+    /// Unknown until the stream has been read.
     fn base(&self, _kind: Kind) -> Position {
         Position::default()
     }
@@ -299,12 +300,13 @@ impl History for Keeper {
     }
 }
 
-/// By what JetStream knows a repeat. Not by the notification's own id: that may be a publisher's, who may well use it twice.
+/// The id by which JetStream recognizes a repeat. Not the notification's own id: a publisher may set that, and may use
+/// it twice.
 fn id(key: Option<Key>) -> String {
     key.map_or_else(|| Ulid::new().to_string(), |key| key.to_string())
 }
 
-/// What it means for who publishes.
+/// Translates it for the publisher.
 fn refusal(error: StoreError) -> PublishError {
     match error {
         StoreError::Unavailable => PublishError::Unavailable,

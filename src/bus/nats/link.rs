@@ -1,5 +1,5 @@
-//! The state of the NATS connection: the client's events become health, counts and log lines, and messages are sent
-//! only while the connection lives. Knows no notification and no control message.
+//! The state of the NATS connection: turns the client's events into health, counts and log lines, and sends messages
+//! only while the connection is live. Knows no notification and no control message.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,7 @@ const NOT_CONNECTED: &str = "NATS is not connected (bus.url)";
 /// How long a publish may wait for the connection to accept it: callers are answered within a second.
 pub(super) const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// What the client's callbacks use. Made before the client.
+/// The state that the client's callbacks use. Created before the client.
 pub(super) struct Link {
     health: watch::Sender<Health>,
     pub(super) changed: Notify,
@@ -40,7 +40,7 @@ pub(super) struct Link {
     causes: Causes,
     /// `bus.url`, which has no credentials.
     servers: String,
-    /// Why the last attempt to connect failed, if that is known.
+    /// Why the last attempt to connect failed, if known.
     cause: Mutex<Option<String>>,
     slow_consumer_drops: AtomicU64,
     undeliverable: AtomicU64,
@@ -51,7 +51,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// For a connection by these settings and with these keys.
+    /// For a connection with these settings and keys.
     pub(super) fn new(config: &Config, control_keys: Option<ControlKeys>) -> Arc<Self> {
         Arc::new(Self {
             health: watch::Sender::new(Health::Disconnected),
@@ -84,7 +84,7 @@ impl Link {
                 self.requests.fail_all();
             }
             Event::SlowConsumer(_) => self.dropped_by_slowness(),
-            // The watch reads them of the client, which forgets none, and reports them.
+            // The watch reads them from the client, which forgets none, and reports them.
             Event::ServerError(error) if rights::is_refused_subscription(&error) => {}
             Event::ServerError(error) => {
                 self.refused_publishes.note(&error);
@@ -110,7 +110,8 @@ impl Link {
             let cause = cause.as_deref();
             tracing::warn!(servers = self.servers, %error, cause, left_out, "cannot reach NATS, trying again");
         }
-        // A server that refuses a certificate may hang up before its reason is read; the next attempt reads it.
+        // A server that refuses a certificate may close the connection before its reason is read; the next attempt
+        // reads it.
         let says_nothing = ["reset", "roken pipe", "closed"]
             .iter()
             .any(|word| error.contains(word));
@@ -120,7 +121,7 @@ impl Link {
         }
     }
 
-    /// A message found no room between the client and the reader.
+    /// There was no room for a message between the client and the reader.
     pub(super) fn dropped_by_slowness(&self) {
         self.slow_consumer_drops.fetch_add(1, Ordering::Relaxed);
         if let Some(left_out) = self.slow_log.pass() {
@@ -146,13 +147,13 @@ impl Link {
 
     fn log_undeliverable(&self, kind: Undeliverable, subject: &str) {
         if let Some(left_out) = self.undeliverable_logs[kind as usize].pass() {
-            // Someone else's text: no control characters in the log, and not all of it.
+            // Foreign text: no control characters in the log, and not all of it.
             let subject: String = subject.escape_debug().take(128).collect();
             tracing::warn!(kind = kind.as_str(), %subject, left_out, "undeliverable message from NATS");
         }
     }
 
-    /// Decoding a message panicked; it is dropped. Its id may be what cannot be read: its subject names it.
+    /// Decoding a message panicked; it is dropped. Perhaps its id cannot be read, so its subject identifies it.
     pub(super) fn poisoned(&self, subject: &str) {
         self.poisoned.fetch_add(1, Ordering::Relaxed);
         let subject: String = subject.escape_debug().take(128).collect();
@@ -171,7 +172,7 @@ impl Link {
         self.undeliverable.load(Ordering::Relaxed)
     }
 
-    /// Sets the health; whether it was another.
+    /// Sets the health, and returns whether it has changed.
     pub(super) fn set_health(&self, health: Health) -> bool {
         self.health.send_if_modified(|held| {
             let changed = *held != health;
@@ -180,7 +181,7 @@ impl Link {
         })
     }
 
-    /// The connection is lost, or not there yet.
+    /// The connection is lost, or not established yet.
     pub(super) fn lost(&self) {
         if self.set_health(Health::Disconnected) && !self.closing.is_cancelled() {
             tracing::warn!("the connection to NATS is lost");
@@ -208,7 +209,7 @@ impl Connection {
         self.client.connection_state() == State::Connected
     }
 
-    /// What keeps it from working as it should ([`crate::bus::Bus::trouble`]).
+    /// Problems that keep it from working properly ([`crate::bus::Bus::trouble`]).
     pub(super) fn trouble(&self) -> Vec<String> {
         let mut trouble = self.away();
         trouble.extend(self.link.refused_publishes.recent());
@@ -216,7 +217,7 @@ impl Connection {
         trouble
     }
 
-    /// Why nothing can be sent; empty: it can.
+    /// Why nothing can be sent. Empty: it can.
     pub(super) fn outage(&self) -> Vec<String> {
         match (self.is_live(), self.link.closing.is_cancelled()) {
             (true, _) => Vec::new(),
@@ -241,10 +242,10 @@ impl Connection {
         self.connects().saturating_sub(1)
     }
 
-    /// Hands a message to a live connection.
+    /// Passes a message to a live connection.
     ///
-    /// The client queues it (at most 64 in all) and a task of its own writes it at once. What is in that queue or in
-    /// the socket when the connection is lost is gone or, in the queue, may still be sent after the reconnect.
+    /// The client queues it (at most 64 in all) and one of its tasks writes it at once. When the connection is lost, a
+    /// message in the socket is gone, and one in that queue may still be sent after the reconnect.
     ///
     /// # Errors
     /// [`PublishError::Unavailable`] at once while not live, or if the client does not accept it within
@@ -282,8 +283,8 @@ impl Connection {
         }
     }
 
-    /// Sends a message to our own inbox and waits for it: the server has then handled everything sent before, be it
-    /// subscriptions or publishes. Returns `false` if it was lost, or not back in time.
+    /// Sends a message to our own inbox and waits for it: the server has then handled everything sent before, both
+    /// subscriptions and publishes. Returns `false` if it was lost, or did not return in time.
     pub(super) async fn round_trip(&self, timeout: Duration) -> bool {
         let Some(waiting) = self.link.requests.open() else {
             return false;
@@ -311,7 +312,7 @@ impl Connection {
         statistics.malformed_messages.load(Ordering::Relaxed)
     }
 
-    /// Why there is no connection, if that is known.
+    /// Why there is no connection, if known.
     pub(super) fn cause(&self) -> Option<String> {
         let is_known_good = *self.link.health.borrow() == Health::Connected;
         let cause = self.link.cause.lock();
@@ -324,7 +325,7 @@ impl Connection {
         statistics.refused_publishes.load(Ordering::Relaxed)
     }
 
-    /// How often a connection was made.
+    /// How often a connection was established.
     pub(super) fn connects(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
     }

@@ -1,12 +1,12 @@
-//! The live reader of one stream: does what `bus/reader` wants, and gives what that takes to the tail and to the relay's
-//! feed. What proves that nothing is missing is decided there; here are the requests, the time and the back-pressure. Knows
-//! no session.
+//! The live reader of one stream: carries out what `bus/reader` decides, and passes the messages to the tail and to the
+//! relay's feed. `bus/reader` decides what proves that nothing is missing; this module does the requests, the timing
+//! and the back-pressure. Knows no session.
 //!
-//! * **Nothing is dropped.** JetStream's flow control is answered only when everything in front of it was given on and the
-//!   feed is under half: a slow instance is served slower. What is on its way by then is kept: as much as JetStream lets be
-//!   unanswered, some 32 MiB at most.
-//! * **What comes of a consumer that was given up is dropped with its subscription**; each consumer has a subject of its own.
-//! * **Every request is one at a time**, so that nothing piles up while NATS does not answer.
+//! * **Nothing is dropped.** JetStream's flow control is answered only when everything before it was passed on and the
+//!   feed is less than half full: a slow instance is served more slowly. Messages that are already on their way are
+//!   kept: as many as JetStream sends without an answer, at most some 32 MiB.
+//! * **Messages of an abandoned consumer are dropped with its subscription**; each consumer has a separate subject.
+//! * **There is one request at a time**, so that nothing accumulates while NATS does not answer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,11 +39,11 @@ use questions::{Answered, Questions};
 pub(super) use state::State;
 use step::InHand;
 
-/// How often time passes for the reader.
+/// The interval of the reader's ticks.
 const TICK: Duration = Duration::from_millis(50);
-/// The pause before a stream that does not fit is looked at again.
+/// The pause before a stream that does not fit is checked again.
 const UNFIT_PAUSE: Duration = Duration::from_secs(1);
-/// The most messages that fill the tail at the start.
+/// The maximum number of messages that fill the tail at the start.
 const PREFILL_MESSAGES: u64 = 10_000;
 
 /// The tail of one stream, under its lock.
@@ -59,11 +59,11 @@ pub(super) struct Live {
     pub(super) tail_bytes: usize,
     pub(super) feed: FeedSender,
     pub(super) state: Arc<State>,
-    /// The subject on which instances tell each other that the epoch of a stream is another.
+    /// The subject on which instances tell each other that the epoch of a stream has changed.
     pub(super) epoch_subject: String,
 }
 
-/// A reader at work.
+/// A running reader.
 struct Work {
     live: Live,
     reader: Reader,
@@ -73,19 +73,19 @@ struct Work {
     /// The bytes of room that the next step waits for.
     blocked: Option<usize>,
     is_caught_up: bool,
-    /// Whether the message in front was counted as one behind a hole.
+    /// Whether the message at the front was counted as one after a gap.
     is_hole_counted: bool,
-    /// Which connection the consumer is on.
+    /// The connection that the consumer uses.
     connects: u64,
-    /// What was told of the stream's life.
+    /// What was reported about the stream's life.
     life: Life,
 }
 
-/// The relay is gone: there is nobody to read for.
+/// The relay has ended: there is nobody to read for.
 struct Over;
 
 impl Live {
-    /// Reads until the bus drains or the relay is gone.
+    /// Reads until the bus drains or the relay has ended.
     pub(super) async fn run(self) {
         let closing = self.decoder.link.closing.clone();
         // Boxed: large, once.
@@ -109,12 +109,12 @@ impl Live {
             life: Life::default(),
             live: self,
         };
-        // An error: the relay is gone.
+        // An error: the relay has ended.
         let _ = work.run().await;
     }
 
-    /// Waits until the stream is as it has to be; makes or changes it where Herald may.
-    /// The stream, and on which connection it was seen.
+    /// Waits until the stream is as required; creates or changes it if Herald may. Returns the stream, and the
+    /// connection on which it was seen.
     async fn fit_stream(&self) -> (Stream, u64) {
         loop {
             self.connected().await;
@@ -137,18 +137,18 @@ impl Live {
         }
     }
 
-    /// Tells all instances that the stream's epoch is another one, so that they look at once.
+    /// Tells all instances that the stream's epoch has changed, so that they check it at once.
     async fn tell_epoch(&self, epoch: u64) {
         let payload = serde_json::json!({"kind": self.plan.kind.as_str(), "epoch": epoch});
         let payload = bytes::Bytes::from(payload.to_string());
         let message = async_nats::message::OutboundMessage {
             subject: self.epoch_subject.as_str().into(),
             reply: None,
-            // As every message to other instances.
+            // Like every message to other instances.
             headers: self.decoder.link.seal.sign(&self.epoch_subject, None, &payload),
             payload,
         };
-        // Who is not told learns it within ten seconds.
+        // An instance that misses this message learns it within ten seconds.
         if let Err(error) = self.api.connection.send(message).await {
             tracing::debug!(%error, "the other instances were not told of an epoch");
         }
@@ -157,11 +157,11 @@ impl Live {
     async fn connected(&self) {
         let mut health = self.decoder.link.health();
         let connected = health.wait_for(|health| *health == crate::bus::Health::Connected);
-        // An error: the bus is gone, and this task with it.
+        // An error: the bus has ended, and this task with it.
         let _ = connected.await;
     }
 
-    /// Where to begin: so far back that the tail has what most resumes will ask for.
+    /// Where to begin: far enough back that the tail contains what most resumes need.
     fn begin(&self, stream: &Stream) -> u64 {
         let StreamInfo { first, last, .. } = stream.info;
         let each = (stream.bytes / stream.messages.max(1)).max(1) + crate::envelope::OVERHEAD_BYTES as u64;
@@ -199,7 +199,7 @@ impl Work {
         }
     }
 
-    /// Says once that the tail has all that the stream had at the start.
+    /// Reports once that the tail has everything that the stream had at the start.
     async fn announce(&mut self) -> Result<(), Over> {
         if self.is_caught_up || !self.reader.is_caught_up() {
             return Ok(());
@@ -210,7 +210,7 @@ impl Work {
         Ok(())
     }
 
-    /// Tells which life of the stream is read, where that is another than before.
+    /// Reports which life of the stream is read, if it has changed.
     fn tell_life(&mut self) {
         let lives = &self.live.state.lives;
         self.reader.contradicted(lives.contradicted());
@@ -221,7 +221,7 @@ impl Work {
         }
     }
 
-    /// Starts every question that the reader wants answered and that is not under way.
+    /// Starts every request that the reader needs and that is not in progress.
     fn ask(&mut self) {
         if self.live.api.connection.is_live() {
             let now = Instant::now();
@@ -230,7 +230,7 @@ impl Work {
         }
     }
 
-    /// A message of the consumer, and all that came with it.
+    /// A message of the consumer, and all that arrived with it.
     fn arrived(&mut self, message: Option<async_nats::Message>) {
         let Some(consumer) = &mut self.consumer else {
             return;
@@ -260,7 +260,7 @@ impl Work {
                 .acked(self.live.state.acked.load(Ordering::Relaxed), now);
             let said = self.reader.reset(crate::bus::reader::Cause::Disconnected);
             self.said(said).await?;
-            // What was answered before says nothing of a server that was started again since.
+            // Earlier answers say nothing about a server that has been restarted since.
             self.questions.drop_all();
             if let Some(hand) = self.poll.take() {
                 let said = self.reader.poll_done(hand.poll(), false, now);
@@ -272,7 +272,7 @@ impl Work {
         if acked > 0 {
             self.reader.acked(acked, now);
         }
-        // While there is something in hand, a heartbeat may stand behind it.
+        // While a message is being handled, a heartbeat may follow it.
         if self.consumer.as_ref().is_none_or(Consumer::is_empty) {
             let said = self.reader.tick(now);
             self.said(said).await?;
@@ -344,7 +344,7 @@ impl Work {
     }
 
     fn failed(&self, failure: &ApiFailure) {
-        // Without a connection everything fails, and the connection says so itself.
+        // Without a connection everything fails, and the connection itself reports it.
         if self.live.api.connection.is_live() {
             self.live.state.cannot_ask(&self.live.plan, failure);
         }
@@ -373,13 +373,13 @@ impl Work {
         );
         self.live.state.broken.fetch_add(1, Ordering::Relaxed);
         if lost.is_none() {
-            // What was acknowledged before is of another life.
+            // Earlier acknowledgements belong to another life.
             self.live.state.forget_acked(base.epoch);
             self.live.state.head.store(base.sequence, Ordering::Relaxed);
             self.poll = None;
         }
         self.live.tail.lock().begin(base);
-        // Before there is room in the feed: nobody is told of the epoch before any more.
+        // Before there is room in the feed: from now on nobody is told the previous epoch.
         self.tell_life();
         if self.is_caught_up {
             self.push(Fed::Broken(broken), None).await?;

@@ -1,6 +1,7 @@
-//! Whether an instance is there that has everything which instances tell each other: it is subscribed to a subject of its own, and the
-//! server says at once where nobody is. A paused one is still subscribed. Whoever is subscribed to everything is subscribed to that
-//! subject, too, and to one beside it that no instance has: so it is known from an instance. Knows no message.
+//! Finds out whether there is an instance that has everything that instances tell each other. Each such instance
+//! subscribes to a special subject, and the server says at once if nobody is subscribed. A paused instance is still
+//! subscribed. A client that is subscribed to everything is subscribed to that subject too, and also to one beside it
+//! that no instance has: this distinguishes it from an instance. Knows no message.
 
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use super::subscribe::SUBSCRIBE_TIMEOUT;
 use crate::bus::requests::Waiting;
 use crate::bus::{Listening, RequestError};
 
-/// How long the server may take to say whether anybody is there.
+/// How long the server may take to say whether anybody is subscribed.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 impl NatsBus {
-    /// Has newcomers find this instance.
+    /// Lets newcomers find this instance.
     pub(super) async fn subscribe_for_newcomers(&self) {
         let subject = self.subjects.newcomers();
         let asked = self.connection.client.subscribe_with(subject, |_| {});
@@ -25,11 +26,11 @@ impl NatsBus {
         }
     }
 
-    /// Who is to be found. `None`: the server has not said.
+    /// Which instances can be found. `None`: the server has not said.
     pub(super) async fn finds_one(&self) -> Option<Listening> {
         let newcomers = self.ask_who_listens(self.subjects.newcomers()).await?;
         let nobody = self.ask_who_listens(self.subjects.nobody(Ulid::new())).await?;
-        // What the server says of a message comes before what is sent behind it.
+        // The server's reply about a message comes before what is sent after it.
         if !self.connection.round_trip(TIMEOUT).await {
             return None;
         }
@@ -53,10 +54,10 @@ impl NatsBus {
     }
 }
 
-/// Whether somebody is subscribed. `None`: the connection is lost.
+/// Whether anybody is subscribed. `None`: the connection is lost.
 fn is_heard(mut asked: Waiting) -> Option<bool> {
     match asked.at_hand() {
-        // A stream says that it has stored the question.
+        // A stream reports that it has stored the question.
         None | Some(Ok(_)) => Some(true),
         Some(Err(RequestError::NoResponders)) => Some(false),
         Some(Err(_)) => None,

@@ -1,4 +1,4 @@
-//! Whether the NATS server lets anybody in. Knows no message.
+//! Whether the NATS server lets anybody connect. Knows no message.
 
 use std::net::IpAddr;
 
@@ -6,20 +6,20 @@ use async_nats::ServerInfo;
 
 use super::link::Connection;
 
-/// What the log and `/readyz` say of such a server.
+/// What the log and `/readyz` say about such a server.
 const WORDS: &str = "NATS asks for no credentials: whoever reaches it can forge notifications and end sessions \
                      (docs/nats.md, Permissions)";
 
 impl Connection {
-    /// The words for a server without credentials; none while there is no connection.
+    /// The words for a server without credentials. `None` while there is no connection.
     pub(super) fn open_words(&self) -> Option<String> {
         (self.is_up() && is_open(&self.client.server_info())).then(|| WORDS.into())
     }
 }
 
-/// Whether whoever reaches the server is let in: it asks for neither a password, a token nor a key, and verifies no
-/// certificate, and this host is not the only one that reaches it, as far as can be known. The address that the server sees
-/// tells: it is a loopback one where both are on one host.
+/// Whether the server accepts every client that can reach it: it requires no password, token or key, and verifies no
+/// certificate, and as far as can be determined, not only this host can reach it. The client address that the server
+/// sees shows this: it is a loopback address if both are on the same host.
 pub(super) fn is_open(info: &ServerInfo) -> bool {
     let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
     let is_local = info.client_ip.parse().is_ok_and(is_loopback);

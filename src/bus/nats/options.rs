@@ -14,17 +14,18 @@ use crate::bus::Config;
 
 /// How long one attempt to connect may take, including name resolution and TLS.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Publishes on their way from callers to the connection. Few, since those caught there by a loss are sent stale
-/// after it.
+/// Publishes on their way from callers to the connection. Few, since those that are still there when a connection is
+/// lost are sent late.
 const CLIENT_CAPACITY: usize = 64;
-/// The largest file that a setting may name.
+/// The maximum size of a file that a setting may name.
 const FILE_MAX_BYTES: usize = 256 << 10;
 /// The first pause before connecting again is between 5 and 45 ms.
 const FIRST_PAUSE_MS: (u64, u64) = (5, 40);
 /// The second pause is at most this; each later one is at most twice the previous.
 const SECOND_PAUSE: Duration = Duration::from_millis(100);
 
-/// Why a `[bus]` section cannot lead to a connection. A server that is down is no such error: it is awaited.
+/// Why a connection with this `[bus]` section is not possible. A server that is down is no such error: Herald waits for
+/// it.
 #[derive(Debug)]
 pub enum ConnectError {
     /// A file cannot be read.
@@ -36,14 +37,14 @@ pub enum ConnectError {
         /// Why.
         source: std::io::Error,
     },
-    /// A setting, or the file that it names, does not hold what it should.
+    /// A setting, or the file that it names, has the wrong content.
     Content {
         /// The setting.
         setting: &'static str,
-        /// What it should hold.
+        /// What it should contain.
         expected: &'static str,
     },
-    /// The client refused to begin.
+    /// The client refused to start.
     Client(async_nats::ConnectError),
     /// The client stopped before its subscriptions were made.
     Stopped,
@@ -84,7 +85,7 @@ impl ConnectError {
     }
 }
 
-/// Everything but the callbacks for events.
+/// Everything except the callbacks for events.
 pub(super) fn options(identity: Identity, config: &Config, instance_name: &str) -> ConnectOptions {
     let longest = config.reconnect_delay.0;
     identity
@@ -97,8 +98,8 @@ pub(super) fn options(identity: Identity, config: &Config, instance_name: &str) 
         .subscription_capacity(config.subscription_capacity.max(1))
 }
 
-/// Who Herald is to the server and to other instances, and whom it trusts to be the server: what the files hold that the
-/// settings name.
+/// Herald's identity for the server and for other instances, and the certificates that the server may have: the content
+/// of the files that the settings name.
 pub struct Identity {
     pub(super) options: ConnectOptions,
     pub(super) control_keys: Option<ControlKeys>,
@@ -108,10 +109,10 @@ impl Identity {
     /// Reads the files that `[bus]` names. Blocks on them; opens no connection.
     ///
     /// # Errors
-    /// A file that cannot be read or does not hold what it should, by its setting.
+    /// A file cannot be read or has the wrong content; the error names its setting.
     pub fn read(config: &Config) -> Result<Self, ConnectError> {
         let credentials = Credentials::of(config);
-        // For its errors: the answer to a server is made for each connection.
+        // For its errors only: the answer to a server is made for each connection.
         credentials.auth(b"")?;
         let options = credentials.options().connection_timeout(ATTEMPT_TIMEOUT);
         Ok(Self {
@@ -141,8 +142,8 @@ pub(super) fn read(setting: &'static str, path: &str) -> Result<String, ConnectE
 }
 
 /// The pause before attempt `attempt` (from 1; the client counts anew after each success): short at first, since a
-/// connection is most often lost to a message that the client cannot read; random, since the whole cluster comes back
-/// at once after an outage.
+/// connection is most often lost because of a message that the client cannot read; random, since the whole cluster
+/// reconnects at once after an outage.
 fn pause(attempt: usize, longest: Duration, random: u64) -> Duration {
     let (least, spread) = FIRST_PAUSE_MS;
     if attempt <= 1 {

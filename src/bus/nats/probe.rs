@@ -1,5 +1,5 @@
-//! One look at each server of `bus.url`, for who asks before an instance starts. Connects as an instance would, asks a
-//! little, and goes.
+//! Examines each server of `bus.url` once, before an instance starts. Connects as an instance would, asks a few
+//! questions, and disconnects.
 
 use std::time::{Duration, Instant};
 
@@ -24,42 +24,42 @@ pub use history::{Account, Found, ProbedHistory, ProbedStream, StreamState};
 
 /// Messages that may wait per subscription; none is read.
 const SUBSCRIPTION_CAPACITY: usize = 16;
-/// For one question to a server.
+/// The time for one question to a server.
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// One server, reached.
+/// A server that was reached.
 #[derive(Debug, Clone)]
 pub struct Probed {
-    /// Its name for itself.
+    /// Its own name.
     pub name: String,
     /// Its version.
     pub version: String,
     /// `max_payload`
     pub max_payload: usize,
-    /// Whether JetStream is on; none: it does not say.
+    /// Whether JetStream is enabled. `None`: it does not say.
     pub jetstream: Option<bool>,
-    /// What the server refuses of the subscriptions that an instance needs, a line each.
+    /// The subscriptions that an instance needs and the server refuses, a line each.
     pub refused: Vec<String>,
-    /// How long what is published to one's own inbox takes to come back; none: it does not, and an instance would never
-    /// get ready.
+    /// How long a message to our own inbox takes to return. `None`: it does not return, and an instance would never be
+    /// ready.
     pub round_trip: Option<Duration>,
     /// Whether that was through `_INBOX`, since `<prefix>.reply.>` is not permitted.
     pub common_inbox: bool,
-    /// Whether it lets in whoever reaches it.
+    /// Whether it accepts every client that can reach it.
     pub open: bool,
-    /// The certificate that it shows, in DER; none: the connection is in the clear.
+    /// The certificate that it presents, in DER. `None`: the connection is not encrypted.
     pub certificate: Option<Vec<u8>>,
-    /// Its clock minus this one's in ms, give or take half the round trip; none: it may not be asked.
+    /// Its clock minus this one's in ms, plus or minus half the round trip. `None`: this user may not ask for it.
     pub clock_ms: Option<i64>,
-    /// What it has for history; none: nothing is to be kept, or another server of the same cluster has said it.
+    /// What it offers for history. `None`: nothing is to be kept, or another server of the same cluster has answered.
     pub history: Option<ProbedHistory>,
 }
 
-/// Looks at each server; its address stands beside what was found, or the words for why nothing was. The first that can be
-/// reached is asked for what `keep` needs.
+/// Examines each server; returns its address with the result, or with the reason why there is none. The first server
+/// that can be reached is asked for what `keep` needs.
 ///
 /// # Errors
-/// What waiting could not mend, as of a start.
+/// A cause that waiting could not fix, as at a start.
 pub async fn probe(
     config: &Config,
     keep: Option<&Keep<'_>>,
@@ -91,7 +91,7 @@ pub async fn probe(
     Ok(found)
 }
 
-/// An error with its causes: the kind alone ("IO error") helps nobody.
+/// An error with its causes: the kind alone ("IO error") does not help.
 fn words(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -124,7 +124,7 @@ async fn ask(
     // The round trip's own.
     let subjects = Subjects::new(&config.prefix);
     refused.subjects.retain(|subject| !subjects.is_reply(subject));
-    // Without a way back nothing is known of what was refused.
+    // Without a reply nothing is known about refusals.
     let history = match keep.filter(|_| round_trip.is_some()) {
         Some(keep) => Some(Box::pin(history::look(client, config, keep, common_inbox)).await),
         None => None,
@@ -144,7 +144,7 @@ async fn ask(
     }
 }
 
-/// What an instance subscribes to. The rights to publish are not tried: others would see it.
+/// The subscriptions of an instance. The rights to publish are not tried, since others would see the messages.
 async fn subscribe(client: &Client, prefix: &Prefix) -> Vec<Subscriber> {
     let subjects = Subjects::new(prefix);
     let control = subjects.control(InstanceId::random());
@@ -156,13 +156,13 @@ async fn subscribe(client: &Client, prefix: &Prefix) -> Vec<Subscriber> {
     held
 }
 
-/// JetStream answers on its own subject, or nobody does.
+/// Either JetStream answers on its own subject, or nobody does.
 async fn jetstream(client: &Client) -> Option<bool> {
     let asked = client.request("$JS.API.INFO", bytes::Bytes::new());
     match tokio::time::timeout(QUESTION_TIMEOUT, asked).await {
         Ok(Ok(_)) => Some(true),
         Ok(Err(error)) if error.kind() == async_nats::RequestErrorKind::NoResponders => Some(false),
-        // Not permitted, most likely: then nothing comes.
+        // Most likely not permitted: then nothing arrives.
         _ => None,
     }
 }
@@ -186,7 +186,7 @@ async fn clock_ms(client: &Client) -> Option<i64> {
     Some(theirs.as_millisecond() - middle_ms)
 }
 
-/// How long a message takes to an inbox of one's own and back; none: it does not come.
+/// How long a message to our own inbox takes to return. `None`: it does not return.
 async fn come_back_by(client: &Client, common_inbox: bool) -> Option<Duration> {
     let inbox = match common_inbox {
         true => format!("{INBOX}{}", Ulid::new()),

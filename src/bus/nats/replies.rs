@@ -1,5 +1,5 @@
-//! The replies to this instance's requests: they come to its reply inbox, and to the one below `_INBOX` where the server
-//! does not permit the other. Knows no request's meaning.
+//! The replies to this instance's requests: they arrive at its reply inbox, or at the one below `_INBOX` if the server
+//! does not permit the first. Knows no request's meaning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::task;
 /// How long the change to the other inbox may take.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks for the replies to `subject`, which go to their waiters at once: the client's own task hands them over, so that none
-/// has to be woken for it.
+/// Subscribes to the replies at `subject`, which go directly to their waiters: the client's own task passes them on, so
+/// that no other task has to be woken.
 pub(super) async fn subscribe(
     client: &Client,
     link: &Arc<Link>,
@@ -35,9 +35,9 @@ fn deliver(link: &Link, message: Message) {
     let subject = message.subject.clone();
     let is_malformed = message.status == Some(StatusCode::MALFORMED);
     let admits = |answer: &Message| link.seal.admits(answer, "answer");
-    // The client must outlive what is wrong with a reply.
+    // The client must survive a reply that is wrong in any way.
     match task::caught_now(|| link.requests.deliver(message, admits)) {
-        // Who reads a stream counts what it takes.
+        // The reader of a stream limits what it accepts.
         Ok(is_for_many) if is_malformed && !is_for_many => {
             link.undeliverable(Undeliverable::Malformed, &subject);
         }
@@ -46,7 +46,7 @@ fn deliver(link: &Link, message: Message) {
     }
 }
 
-/// Subscribes to the inbox below `_INBOX` when it is wanted, until the bus drains.
+/// Subscribes to the inbox below `_INBOX` when it is needed, until the bus drains.
 pub(super) async fn change(connection: Connection) {
     let link = &connection.link;
     let mut state = link.requests.inbox();
@@ -69,7 +69,7 @@ pub(super) async fn change(connection: Connection) {
 }
 
 impl Connection {
-    /// Takes the inbox below `_INBOX` from now on; whether that worked.
+    /// Uses the inbox below `_INBOX` from now on; returns whether that worked.
     pub(super) async fn use_common_inbox(&self) -> bool {
         let mut state = self.link.requests.inbox();
         self.link.requests.use_inbox(Inbox::CommonWanted);

@@ -1,5 +1,5 @@
-//! What the NATS server refuses this instance: words for subscriptions, and the kinds of messages that it lately would
-//! not publish. No text for people holds a whole subject of a publish, which may name a user.
+//! What the NATS server refuses this instance: a text for subscriptions, and the kinds of messages whose publishes it
+//! refused recently. No text for people contains the whole subject of a publish, which may name a user.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -10,18 +10,18 @@ use parking_lot::Mutex;
 
 use crate::bus::subject::{INBOX, Prefix};
 
-/// How long a refused publish is shown. The server says nothing of a publish that it takes, so that there is no end to
-/// be seen.
+/// How long a refused publish is shown. The server does not confirm a publish that it accepts, so the end of the
+/// problem cannot be seen.
 const SHOWN: Duration = Duration::from_secs(60);
-/// How many subjects that were refused last are known.
+/// How many of the last refused subjects are kept.
 const SUBJECTS_MAX: usize = 64;
-/// What an instance publishes below its prefix.
+/// The subjects below its prefix to which an instance publishes.
 const KINDS: [&str; 7] = ["broadcast", "user", "app", "control", "event", "auth", REPLY];
 const REPLY: &str = "reply";
-/// What history asks JetStream by, and answers its flow control by.
+/// The subjects with which history sends requests to JetStream, and answers its flow control.
 const JETSTREAM: &str = "$JS.";
 
-/// How many subscriptions are refused; those over the server's limit, which it does not name, are 1.
+/// How many subscriptions are refused; those over the server's limit, which it does not name, count as 1.
 pub(super) fn count(refused: &RefusedSubscriptions) -> u64 {
     refused.subjects.len() as u64 + u64::from(refused.over_limit)
 }
@@ -44,7 +44,7 @@ pub(super) fn words(refused: &RefusedSubscriptions) -> Vec<String> {
     words
 }
 
-/// What a permission for `subject` may look like. An inbox is nobody's to know: it ends in a random token and `*`.
+/// A permission that would allow `subject`. An inbox stays secret: it ends in a random token and `*`.
 pub(super) fn permission(subject: &str) -> Cow<'_, str> {
     let inbox = subject
         .strip_suffix(".*")
@@ -52,7 +52,7 @@ pub(super) fn permission(subject: &str) -> Cow<'_, str> {
     inbox.map_or(subject.into(), |(above, _)| format!("{above}.>").into())
 }
 
-/// Whether the error is one of those that the client keeps as [`RefusedSubscriptions`].
+/// Whether the error is one that the client keeps as [`RefusedSubscriptions`].
 pub(super) fn is_refused_subscription(error: &ServerError) -> bool {
     let ServerError::Other(text) = error else {
         return false;
@@ -66,12 +66,12 @@ pub(super) struct RefusedPublishes {
     prefix: Box<str>,
     last: Mutex<[Option<Instant>; KINDS.len() + 1]>,
     jetstream: Mutex<Option<Instant>>,
-    /// The last subjects, the newest first.
+    /// The last subjects, newest first.
     subjects: Mutex<VecDeque<(Instant, Box<str>)>>,
 }
 
 impl RefusedPublishes {
-    /// None yet.
+    /// An empty record.
     pub(super) fn new(prefix: &Prefix) -> Self {
         Self {
             prefix: format!("{prefix}.").into(),
@@ -116,14 +116,15 @@ impl RefusedPublishes {
         }
     }
 
-    /// Whether a publish to this very subject was refused since then. The server says so beside the answers.
+    /// Whether a publish to exactly this subject was refused since then. The server reports it separately from the
+    /// answers.
     pub(super) fn is_refused_since(&self, subject: &str, since: Instant) -> bool {
         let subjects = self.subjects.lock();
         let mut lately = subjects.iter().take_while(|(at, _)| *at >= since);
         lately.any(|(_, refused)| **refused == *subject)
     }
 
-    /// Whether a message to this instance's own inbox was refused of late.
+    /// Whether a message to this instance's own inbox was refused recently.
     pub(super) fn is_reply_refused(&self) -> bool {
         let last = *self.last.lock();
         let replies = KINDS.iter().zip(last).filter(|(kind, _)| **kind == REPLY);
@@ -131,7 +132,7 @@ impl RefusedPublishes {
         times.any(|at| at.elapsed() < SHOWN)
     }
 
-    /// One line for each kind of which a publish was refused within the last minute.
+    /// One line for each kind of publish that was refused within the last minute.
     pub(super) fn recent(&self) -> Vec<String> {
         self.recent_at(Instant::now())
     }
@@ -143,7 +144,7 @@ impl RefusedPublishes {
             .iter()
             .map(|kind| format!("{}{kind}.>", self.prefix))
             .chain([format!("{INBOX}>")]);
-        // Whoever may use the reply subject needs no inbox.
+        // An instance that may use the reply subject needs no inbox.
         let is_reply_refused = KINDS
             .iter()
             .zip(&last)

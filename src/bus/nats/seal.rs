@@ -1,6 +1,6 @@
-//! Whether a control message comes from an instance: whoever holds a key of `bus.control_key_file` is one. Signs what this
-//! instance sends, judges what it receives, and counts and tells what has no good signature. Knows no kind of message by
-//! name, and no connection.
+//! Verifies that a control message comes from an instance, which means a holder of a key in `bus.control_key_file`.
+//! Signs what this instance sends, checks what it receives, and counts and reports messages without a valid signature.
+//! Knows no kind of message by name, and no connection.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,35 +23,35 @@ mod key_file;
 mod mac;
 mod replays;
 
-/// How far a message's time may be from this instance's.
+/// How far a message's time may differ from this instance's.
 const WINDOW_MS: u64 = 60_000;
-/// From here on `/readyz` names a difference between two clocks: before anything is lost by it.
+/// The difference between two clocks from which on `/readyz` reports it, before anything is lost because of it.
 const SKEW_NAMED_MS: u64 = 30_000;
-/// How long what happened is shown in `/readyz`.
+/// How long an event is shown in `/readyz`.
 const SHOWN: Duration = Duration::from_secs(60);
 
-/// What the log says once where instances believe whoever reaches the control subjects. It is a choice of the operator's and no
-/// trouble: there it would hide what is new.
+/// What the log says once if instances trust every client that can reach the control subjects. The operator has chosen
+/// this, so it is not reported as trouble, where it would hide new problems.
 const OPEN: &str = "there are other instances, and bus.control_key_file is not set: whoever may publish to the control \
                     subjects on NATS passes for one (docs/nats.md, Control messages)";
 
-/// Why a message has no good signature.
+/// Why a message has no valid signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     /// It has none.
     Unsigned,
-    /// It is not of these keys, or of another message.
+    /// It was not made with these keys, or belongs to another message.
     Signature,
-    /// It is good, but its time is outside of the window.
+    /// It is valid, but its time is outside the window.
     Clock,
-    /// It is good, but it came before.
+    /// It is valid, but has been received before.
     Replayed,
 }
 
 const CAUSES: [Cause; 4] = [Cause::Unsigned, Cause::Signature, Cause::Clock, Cause::Replayed];
 
 impl Cause {
-    /// For the log and for `/readyz`: what such a message is.
+    /// For the log and for `/readyz`: a description of such a message.
     fn words(self) -> &'static str {
         match self {
             Self::Unsigned => "without a signature",
@@ -62,7 +62,7 @@ impl Cause {
     }
 }
 
-/// What came of one cause.
+/// The events with one cause.
 #[derive(Default)]
 struct Tally {
     count: AtomicU64,
@@ -70,7 +70,7 @@ struct Tally {
     last: Mutex<Option<Instant>>,
 }
 
-/// The keys of `bus.control_key_file`, as they were read at the start.
+/// The keys of `bus.control_key_file`, as read at the start.
 pub(super) struct ControlKeys {
     path: Arc<Path>,
     keys: Keys,
@@ -93,28 +93,28 @@ impl ControlKeys {
 
 /// The signatures of one instance.
 pub(super) struct Seal {
-    /// `None`: nothing is signed, and nothing is asked for.
+    /// `None`: nothing is signed, and no signature is required.
     keys: Option<Held>,
     /// How many other instances there are.
     others: AtomicUsize,
-    /// Whether the log has said that they trust whoever reaches NATS.
+    /// Whether the log has said that they trust everybody who can reach NATS.
     warned: AtomicBool,
     unsigned: Unsigned,
     replays: Mutex<Replays>,
     tallies: [Tally; CAUSES.len()],
-    /// The last difference worth naming, sender's time minus ours in ms.
+    /// The last difference worth reporting, the sender's time minus ours in ms.
     skew: Mutex<Option<(Instant, i64)>>,
 }
 
 struct Held {
     path: Arc<Path>,
     now: RwLock<Arc<Keys>>,
-    /// Whether the file holds keys as it is now.
+    /// Whether the file contains keys at present.
     is_fit: AtomicBool,
 }
 
 impl Seal {
-    /// By the keys of the file and `bus.control_unsigned`.
+    /// With the keys of the file and `bus.control_unsigned`.
     pub(super) fn new(keys: Option<ControlKeys>, unsigned: Unsigned) -> Self {
         Self {
             keys: keys.map(|ControlKeys { path, keys }| Held {
@@ -131,7 +131,7 @@ impl Seal {
         }
     }
 
-    /// How many other instances there are now. The first without a key here is worth a warning.
+    /// How many other instances there are now. The first one is worth a warning if there is no key here.
     pub(super) fn others(&self, count: usize) {
         self.others.store(count, Ordering::Relaxed);
         if self.is_open() && !self.warned.swap(true, Ordering::Relaxed) {
@@ -139,12 +139,12 @@ impl Seal {
         }
     }
 
-    /// Whether there are instances to give orders to, and no key to tell theirs from anybody's.
+    /// Whether there are instances to give orders to, and no key to distinguish theirs from anybody's.
     fn is_open(&self) -> bool {
         self.keys.is_none() && self.others.load(Ordering::Relaxed) > 0
     }
 
-    /// The headers of a message to other instances; none without a key.
+    /// The headers of a message to other instances. `None` without a key.
     pub(super) fn sign(&self, subject: &str, reply: Option<&str>, payload: &[u8]) -> Option<HeaderMap> {
         let keys = self.keys.as_ref()?.now.read().clone();
         let message = Signed {
@@ -156,8 +156,9 @@ impl Seal {
         headers::single(HEADER, &signature.write())
     }
 
-    /// Whether a message of another instance is to be handled. What has no good signature is counted and logged; only
-    /// `bus.control_unsigned = "refuse"` drops it. `what` tells the log which message it is, without anybody's name.
+    /// Whether a message from another instance is to be handled. A message without a valid signature is counted and
+    /// logged; only `bus.control_unsigned = "refuse"` drops it. `what` tells the log which message it is, without
+    /// anybody's name.
     pub(super) fn admits(&self, message: &Message, what: &str) -> bool {
         let Some(held) = &self.keys else { return true };
         let keys = held.now.read().clone();
@@ -170,7 +171,7 @@ impl Seal {
         *tally.last.lock() = Some(Instant::now());
         if let Some(left_out) = tally.log.pass() {
             let done = if refuses { "refused" } else { "accepted" };
-            // Someone else's text: not all of it.
+            // Foreign text: not all of it.
             let what: String = what.escape_debug().take(128).collect();
             tracing::warn!(
                 kind = what,
@@ -220,7 +221,7 @@ impl Seal {
         *self.skew.lock() = Some((Instant::now(), ms));
     }
 
-    /// How many messages had no good signature since start, by cause.
+    /// How many messages had no valid signature since the start, by cause.
     pub(super) fn unverified(&self) -> Unverified {
         let count = |cause: Cause| self.tallies[cause as usize].count.load(Ordering::Relaxed);
         Unverified {
@@ -231,7 +232,7 @@ impl Seal {
         }
     }
 
-    /// What `/readyz` tells of the last minute.
+    /// What `/readyz` reports about the last minute.
     pub(super) fn trouble(&self) -> Vec<String> {
         let is_recent = |at: &Instant| at.elapsed() < SHOWN;
         let done = match self.unsigned {
@@ -277,8 +278,8 @@ impl Seal {
         self.keys.as_ref().map(|held| held.path.clone())
     }
 
-    /// Reads the keys again whenever the file at `path` changes, until dropped. What does not hold keys leaves those in use
-    /// that were read before.
+    /// Reads the keys again whenever the file at `path` changes, until dropped. If the file contains no keys, the
+    /// previous ones stay in use.
     pub(super) async fn watch(&self, path: Arc<Path>) {
         let Some(held) = &self.keys else { return };
         let mut watch = FileWatch::new(&path, "the file of bus.control_key_file");

@@ -1,4 +1,4 @@
-//! Sending on core NATS, within the limits of a body, what goes out as JSON, and the end of it. Knows no subscription.
+//! Sending on core NATS, within the limits of a body, sending JSON, and closing the connection. Knows no subscription.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl NatsBus {
         self.send(subject, reply, headers, payload).await
     }
 
-    /// A question to whoever listens on `subject`. The first answer counts.
+    /// A question to anybody who listens on `subject`. The first answer counts.
     pub(super) async fn ask_backend(
         &self,
         subject: String,
@@ -86,7 +86,7 @@ impl NatsBus {
         check_size(envelope.body.len(), limit, which)
     }
 
-    /// Who keeps what goes to `target`.
+    /// Who keeps messages to `target`.
     pub(super) fn keeper(&self, target: &Target) -> Option<&Keeper> {
         self.history.as_deref().filter(|history| history.keeps(target))
     }
@@ -112,7 +112,7 @@ impl NatsBus {
 
     /// Sends what was accepted, and disconnects.
     pub(super) async fn leave(&self) {
-        // The round trip needs the inbox, which closing takes away.
+        // The round trip needs the inbox, which closing removes.
         if self.connection.is_live() && !self.connection.round_trip(DRAIN_STEP_TIMEOUT).await {
             tracing::warn!("NATS did not confirm what was published last");
         }

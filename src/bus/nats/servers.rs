@@ -1,4 +1,4 @@
-//! The addresses in `bus.url`. No error repeats the text, which may hold a password where it should not.
+//! The addresses in `bus.url`. No error repeats the text, which may contain a password by mistake.
 
 use std::fmt;
 use std::str::FromStr;
@@ -53,7 +53,7 @@ impl FromStr for Servers {
 
 as_text!(Servers);
 
-/// Stricter than the client, which takes any URL.
+/// Stricter than the client, which accepts any URL.
 fn is_server(server: &str) -> bool {
     let authority = match server.split_once("://") {
         Some(("nats" | "tls", rest)) => rest,

@@ -1,9 +1,11 @@
 //! Publishing into a stream: a publish is done once JetStream says where it stored it. An attempt without an answer is
-//! repeated under the same id, which JetStream knows again, until `history.publish_timeout` is over; what that comes to is
-//! decided by [`repeats`] alone. An answer counts only in the life of the stream in which it was asked (`live/life`): else it is
-//! none, and the repeat finds under its id what is stored in the life that there is now. Knows no HTTP and no reader.
+//! repeated under the same id, which JetStream recognizes, until `history.publish_timeout` is over; [`repeats`] alone
+//! decides what the answers mean. An answer counts only in the life of the stream in which the attempt was made
+//! (`live/life`): otherwise it is ignored, and the repeat finds under its id what is stored in the current life. Knows
+//! no HTTP and no reader.
 //!
-//! Bounded by `history.publishes` and 64 MiB that wait for their answers; beyond, a publish is refused before it costs.
+//! Bounded by `history.publishes` and 64 MiB that wait for their answers; beyond that, a publish is refused before it
+//! costs anything.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -46,7 +48,7 @@ pub(super) struct Item {
     /// Shared by all attempts. The id and the stream's name are among them.
     pub(super) headers: HeaderMap,
     pub(super) payload: Bytes,
-    /// By which JetStream knows a repeat: ASCII graphic characters.
+    /// The id by which JetStream recognizes a repeat: ASCII graphic characters.
     pub(super) id: String,
 }
 
@@ -57,11 +59,13 @@ pub(super) struct Stored {
     pub(super) epoch: u64,
     /// The sequence.
     pub(super) sequence: u64,
-    /// Whether JetStream knew its id: it was stored before, by an earlier publish or by an earlier attempt of this one.
+    /// Whether JetStream recognized its id: it had been stored before, by an earlier publish or by an earlier attempt
+    /// of this one.
     pub(super) is_known: bool,
-    /// Whether an earlier publish stored it. Not where an attempt of this one was not answered, which most likely did.
+    /// Whether an earlier publish stored it. `false` if an attempt of this one was not answered, since most likely that
+    /// attempt stored it.
     pub(super) is_duplicate: bool,
-    /// Whether it is not where its place in the array is: an item behind it is stored in front of it, or the other way round.
+    /// Whether its place differs from that in the array: a later item is stored before it, or an earlier one after it.
     pub(super) is_misplaced: bool,
 }
 
@@ -74,7 +78,7 @@ struct PubAck {
     error: Option<Refusal>,
 }
 
-/// What is known of the stream before an attempt.
+/// What is known about the stream before an attempt.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     /// Its life.
@@ -84,11 +88,11 @@ struct Asked {
     since: Instant,
 }
 
-/// What a publish takes of what may wait.
+/// A publish's share of what may wait.
 struct Room<'s>(#[expect(dead_code, reason = "held")] [SemaphorePermit<'s>; 2]);
 
 impl Store {
-    /// A store by this connection: `publishes` may wait for at most `timeout`.
+    /// A store that uses this connection: `publishes` may wait for at most `timeout`.
     pub(super) fn new(connection: Connection, publishes: usize, timeout: Duration) -> Self {
         let publishes = publishes.clamp(1, Semaphore::MAX_PERMITS);
         Self {
@@ -111,7 +115,7 @@ impl Store {
         self.publishes - self.places.available_permits().min(self.publishes)
     }
 
-    /// Stores one message. `state` is that of the stream's reader, which is told where the stream may not be there.
+    /// Stores one message. `state` is that of the stream's reader, which is notified if the stream may not exist.
     ///
     /// # Cancel safety
     /// If dropped before it is ready, the message may be stored or not.
@@ -147,7 +151,7 @@ impl Store {
         tokio::time::sleep(after).await;
     }
 
-    /// What is known of the stream before an attempt; the answer that this attempt has if it cannot be made.
+    /// What is known about the stream before an attempt; or the result of this attempt, if it cannot be made.
     async fn asked(&self, state: &State, repeats: &Repeats) -> Result<Asked, Answer> {
         if !self.connection.is_live() {
             return Err(Answer::NotSent);
@@ -161,7 +165,7 @@ impl Store {
         })
     }
 
-    /// Whether what was answered since is of the same life.
+    /// Whether answers since then belong to the same life.
     fn is_still(&self, state: &State, asked: &Asked) -> bool {
         state.lives.is_still(asked.life, &self.connection)
     }
@@ -179,7 +183,7 @@ impl Store {
             state.look.notify_one();
             return Answer::None;
         }
-        // The reader has to meet it.
+        // The reader has to reach it first.
         state.acked(asked.life.epoch, stored.sequence, &item.id);
         Answer::Stored(Stored {
             epoch: asked.life.epoch,
@@ -187,10 +191,10 @@ impl Store {
         })
     }
 
-    /// Room for so many publishes, or refuses.
+    /// Takes room for this many publishes, or refuses.
     fn room(&self, publishes: usize, bytes: usize) -> Result<Room<'_>, StoreError> {
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        // One always fits.
+        // A single one always fits.
         let bytes = number(bytes.min(PUBLISHES_BYTES.0));
         let places = self.places.try_acquire_many(number(publishes));
         let bytes = self.bytes.try_acquire_many(bytes);
@@ -200,7 +204,7 @@ impl Store {
         }
     }
 
-    /// What it means that the connection did not take a message.
+    /// What it means that the connection did not accept a message.
     fn not_sent(&self, error: PublishError) -> Answer {
         match error {
             PublishError::TooLarge { size, limit, which } => Answer::TooLarge { size, limit, which },
@@ -209,7 +213,7 @@ impl Store {
         }
     }
 
-    /// What no answer to the message, which was sent after `since`, means.
+    /// What it means that the message, which was sent after `since`, has no answer.
     fn judged(&self, item: &Item, since: Instant, answer: Answer) -> Answer {
         let refused = &self.connection.link.refused_publishes;
         match answer {
@@ -218,7 +222,7 @@ impl Store {
         }
     }
 
-    /// Hands the message to the connection; the answer is awaited separately.
+    /// Passes the message to the connection; the answer is awaited separately.
     async fn send(&self, item: &Item) -> Result<Waiting, PublishError> {
         let waiting = self
             .connection
@@ -245,7 +249,7 @@ impl Item {
     }
 }
 
-/// What came as an answer.
+/// What arrived as an answer.
 fn heard(reply: Result<Message, RequestError>) -> Answer {
     match reply {
         Err(RequestError::NoResponders) => Answer::NoResponders,

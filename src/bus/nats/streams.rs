@@ -1,13 +1,15 @@
-//! The streams that keep history: their names and configuration, what each says about itself, and how one comes to be what
-//! it has to be. Knows no message and no reader.
+//! The streams that keep history: their names and configuration, what each reports about itself, and how one is created
+//! or changed as required. Knows no message and no reader.
 //!
-//! * **Compared field by field.** An old server drops fields that it does not know, and somebody else may have made the
-//!   stream: what JetStream *answers* is compared with what is wanted. What would break a promise keeps the instance from
-//!   being ready; other limits than the configuration's are *drift*, a warning, so that a rolling change of the configuration
-//!   takes nobody down.
-//! * **The epoch** of a stream is its creation in Unix ms × 1,000 plus its generation, a number in its metadata that is
-//!   raised when the stream was rolled back. Users' streams count it from 500: two streams made in one millisecond must differ.
-//! * **Changes are made from what the stream has**, by reading and writing it whole, so that what others set stays.
+//! * **Compared field by field.** An old server drops fields that it does not know, and somebody else may have created
+//!   the stream: what JetStream *answers* is compared with the required configuration. A difference that would break a
+//!   promise keeps the instance from being ready; limits that differ from the configuration are *drift*, a warning, so
+//!   that a rolling change of the configuration takes no instance down.
+//! * **The epoch** of a stream is its creation time in Unix ms × 1,000 plus its generation, a number in its metadata
+//!   that is incremented when the stream was rolled back. For users' streams it starts at 500: two streams created in
+//!   the same millisecond must differ.
+//! * **Changes start from what the stream has**, by reading and writing its whole configuration, so that others'
+//!   settings stay.
 
 use std::time::Duration;
 
@@ -27,16 +29,16 @@ pub(super) use compare::{Report, Version};
 
 /// The key of the generation in a stream's metadata.
 const GENERATION: &str = "herald.generation";
-/// The key of what the request to make a stream was, in its metadata.
+/// The key in a stream's metadata that identifies the request that created it.
 const REQUEST: &str = "herald.request";
-/// For the next generation: a cluster without a leader does not answer, and the same question may be asked again.
+/// The time for the next generation: a cluster without a leader does not answer, and the same request may be repeated.
 const RAISE_TIMEOUT: Duration = Duration::from_secs(1);
 /// JetStream's code for "stream not found".
 pub(super) const NOT_FOUND: u32 = 10_059;
-/// JetStream's code for a stream of that name with another configuration.
+/// JetStream's code for a stream of this name with another configuration.
 const IN_USE: u32 = 10_058;
 
-/// What a stream has to be.
+/// The required configuration of a stream.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) kind: Kind,
@@ -49,9 +51,9 @@ pub(super) struct Plan {
     pub(super) bytes: usize,
     /// How long JetStream has to remember ids.
     pub(super) duplicate_window: Duration,
-    /// The least of it that repeats can do with.
+    /// The minimum that repeats need.
     pub(super) duplicate_window_min: Duration,
-    /// Whether Herald makes and changes the stream.
+    /// Whether Herald creates and changes the stream.
     pub(super) manage: bool,
 }
 
@@ -59,7 +61,7 @@ pub(super) struct Plan {
 #[derive(Debug, Clone)]
 pub(super) struct Stream {
     pub(super) info: StreamInfo,
-    /// How many messages it has, and their bytes.
+    /// The number of its messages, and their bytes.
     pub(super) messages: u64,
     pub(super) bytes: u64,
     /// Its whole configuration.
@@ -67,7 +69,7 @@ pub(super) struct Stream {
 }
 
 impl Plan {
-    /// The streams that `config` asks for: one a kind, unless nothing of the kind is kept.
+    /// The streams that `config` requires: one for each kind, unless nothing of the kind is kept.
     pub(super) fn all(config: &Config, kept: &[Path], prefix: &Prefix, subjects: &Subjects) -> Vec<Self> {
         let plan = |kind: Kind| {
             let (subjects, age, bytes) = match kind {
@@ -100,7 +102,7 @@ impl Plan {
         plans
     }
 
-    /// The configuration that the stream has to have, but for its name and its generation.
+    /// The required configuration of the stream, without its name and its generation.
     fn wanted(&self, version: Version) -> Map<String, Value> {
         let mut wanted = Map::new();
         let mut set = |key: &str, value: Value| wanted.insert(key.to_owned(), value);
@@ -130,8 +132,9 @@ impl Plan {
         wanted
     }
 
-    /// The configuration of a new stream, which no other request has: to another equal one a cluster would answer as if it
-    /// had not been there, and give the stream a later `created`, and so another epoch, once its servers start again.
+    /// The configuration of a new stream, which differs from every other request. To an identical request a cluster
+    /// would answer as if the stream had not existed, and give it a later `created`, and so another epoch, once its
+    /// servers restart.
     fn new_stream(&self, version: Version) -> Map<String, Value> {
         let mut config = self.wanted(version);
         config.insert("name".into(), json!(self.name));
@@ -170,7 +173,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 impl Api {
-    /// What the stream says about itself.
+    /// What the stream reports about itself.
     pub(super) async fn stream(&self, plan: &Plan) -> Result<Stream, ApiFailure> {
         let answer = self
             .ask("STREAM.INFO", &plan.name, &Value::Null, QUESTION_TIMEOUT)
@@ -178,14 +181,14 @@ impl Api {
         Stream::read(answer, plan)
     }
 
-    /// The stream, made if it is not there, and changed if `may_change` and it is not what it has to be. Whether it is
-    /// then, [`Plan::compare`] tells. Instances may do this at the same time: one of them makes it.
+    /// The stream, created if it does not exist, and changed if `may_change` and it is not as required.
+    /// [`Plan::compare`] tells whether it is then. Instances may do this at the same time: one of them creates it.
     pub(super) async fn ensure(&self, plan: &Plan, may_change: bool) -> Result<Stream, ApiFailure> {
         let version = self.version();
         let found = match self.stream(plan).await {
             Err(ApiFailure::Refused(refusal)) if refusal.err_code == NOT_FOUND && plan.manage => {
                 match self.change("STREAM.CREATE", plan, plan.new_stream(version)).await {
-                    // Another instance was faster: its stream is compared as any other.
+                    // Another instance was faster: its stream is compared like any other.
                     Err(ApiFailure::Refused(refusal)) if refusal.err_code == IN_USE => {
                         self.stream(plan).await?
                     }
@@ -213,8 +216,8 @@ impl Api {
         }
     }
 
-    /// Raises the stream's generation, and with it its epoch, unless its epoch is not `epoch` any more. The stream as it is
-    /// then.
+    /// Increments the stream's generation, and with it its epoch, unless its epoch is no longer `epoch`. Returns the
+    /// stream as it is then.
     pub(super) async fn raise_generation(&self, plan: &Plan, epoch: u64) -> Result<Stream, ApiFailure> {
         let found = self.stream(plan).await?;
         if found.info.epoch != epoch {
@@ -311,7 +314,8 @@ impl Stream {
     }
 }
 
-/// A time stamp of NATS in ns since 1970, the form in which consumers give it. `None` for Go's year 1, which means none.
+/// A time stamp of NATS in ns since 1970, the form used by consumers. `None` for Go's year 1, which means that there is
+/// none.
 pub(super) fn stamp(text: &str) -> Option<u64> {
     let time: jiff::Timestamp = text.parse().ok()?;
     u64::try_from(time.as_nanosecond()).ok()

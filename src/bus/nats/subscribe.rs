@@ -1,4 +1,4 @@
-//! Subscriptions, as the client takes them, and all that an instance has. Knows no message.
+//! Subscribing through the client, and the list of an instance's subscriptions. Knows no message.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::instance::InstanceId;
 /// The time until the client, which cannot be full yet, has accepted a subscription.
 pub(super) const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks for a subscription, which the client repeats after each reconnect.
+/// Requests a subscription, which the client repeats after each reconnect.
 pub(super) async fn subscribe(client: &Client, subject: String) -> Result<Subscriber, ConnectError> {
     match tokio::time::timeout(SUBSCRIBE_TIMEOUT, client.subscribe(subject)).await {
         Ok(Ok(subscriber)) => Ok(subscriber),
@@ -25,7 +25,7 @@ pub(super) async fn subscribe(client: &Client, subject: String) -> Result<Subscr
     }
 }
 
-/// The same for what streams answer: a message that the client cannot read must be known to be there.
+/// The same for answers of streams: a message that the client cannot read must not go unnoticed.
 pub(super) async fn subscribe_for_streams(
     client: &Client,
     subject: String,
@@ -83,7 +83,7 @@ impl NatsBus {
             self.start(name, incoming.run(subscriptions));
         }
         if core.is_empty() {
-            // Where everything is kept, its reader's stream still must not end before the drain.
+            // If everything is kept, its reader's stream still must not end before the drain.
             let (queue, closing) = (queue.clone(), link.closing.clone());
             self.start("bus notifications", async move {
                 closing.cancelled().await;

@@ -1,5 +1,5 @@
-//! TLS to the NATS server, by the settings: whom to trust, and which certificate to show. The client reads the files
-//! again for each connection. Knows no connection.
+//! TLS to the NATS server according to the settings: which authorities to trust, and which certificate to present. The
+//! client reads the files again for each connection. Knows no connection.
 
 use std::path::PathBuf;
 
@@ -12,10 +12,10 @@ use super::options::{ConnectError, read};
 use crate::bus::Config;
 use crate::tls;
 
-/// Adds to `options` what `[bus]` says of TLS. Blocks on the files, which it looks into so that a start can fail.
+/// Adds the TLS settings of `[bus]` to `options`. Blocks on the files, which it reads so that a start can fail.
 ///
 /// # Errors
-/// A file that cannot be read or does not hold what it should, by its setting.
+/// A file cannot be read or has the wrong content; the error names its setting.
 pub(super) fn apply(mut options: ConnectOptions, config: &Config) -> Result<ConnectOptions, ConnectError> {
     if let Some(path) = &config.ca_file {
         certificates("bus.ca_file", path)?;
@@ -35,7 +35,7 @@ pub(super) fn apply(mut options: ConnectOptions, config: &Config) -> Result<Conn
     Ok(options)
 }
 
-/// A client's side of TLS as the settings have it.
+/// The client side of TLS according to the settings.
 ///
 /// # Errors
 /// As [`apply`].

@@ -15,7 +15,7 @@ use crate::bus::{CONTROL_MAX_BYTES, Health};
 const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Events may be lost in a flood of them: how often the state is checked regardless.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// The pause before the server is asked again for what it refused; each later one is twice as long.
+/// The pause before asking the server again for refused subscriptions; each later one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
@@ -24,7 +24,7 @@ const SAY_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Connection {
     /// Keeps the health current until the bus drains. Connected is reported only when the server is known to have the
-    /// subscriptions: whoever sees this instance ready may rely on it.
+    /// subscriptions: anybody who sees this instance ready may rely on it.
     pub(super) async fn watch(self) {
         let mut verified = 0;
         let mut refusals = Refusals::default();
@@ -38,7 +38,7 @@ impl Connection {
                 || !refused.is_empty()
                 || *self.link.health().borrow() == Health::Disconnected
             {
-                // The last: an event of the loss that was handled later than the return.
+                // The last one: an event of the loss that was handled later than the return.
                 match self.verify(&refused).await {
                     Verified::Complete => {
                         verified = connects;
@@ -76,11 +76,11 @@ impl Connection {
         self.link.set_health(Health::Disconnected);
     }
 
-    /// Asks again for what was refused before, and waits until the server has handled every subscription. It handles
-    /// what a connection sends in order: a refusal is here before the message of the round trip is.
+    /// Requests the refused subscriptions again, and waits until the server has handled every subscription. It handles
+    /// what a connection sends in order: a refusal arrives before the message of the round trip.
     async fn verify(&self, before: &RefusedSubscriptions) -> Verified {
         if !before.is_empty() {
-            // Nothing is taken from publishers that would not reach this instance's own sessions.
+            // Accepts nothing from publishers that would not reach this instance's own sessions.
             self.link.set_health(Health::Disconnected);
             let asked = if before.over_limit {
                 self.client.force_reconnect().await
@@ -102,7 +102,7 @@ impl Connection {
         }
     }
 
-    /// A round trip by the inbox in use; by the other one, where the server does not permit that.
+    /// A round trip through the inbox in use; through the other one, if the server does not permit that.
     async fn round_trip_by_some_inbox(&self) -> bool {
         let requests = &self.link.requests;
         let is_own = *requests.inbox().borrow() == Inbox::Own;
@@ -117,7 +117,7 @@ impl Connection {
                 );
             }
         } else if !is_own && !self.is_own_inbox_refused() {
-            // Perhaps it was granted meanwhile, and it alone.
+            // Perhaps only that one has been permitted meanwhile.
             requests.use_inbox(Inbox::Own);
             came_back = self.round_trip(ROUND_TRIP_TIMEOUT).await;
             if !came_back {
@@ -133,8 +133,8 @@ impl Connection {
             || self.link.refused_publishes.is_reply_refused()
     }
 
-    /// What the server refuses of what this instance needs: not its own inbox, while it makes do with the other, and never
-    /// the other, which nobody needs who has the first.
+    /// The subscriptions that this instance needs and the server refuses: not its own inbox, while it can use the other
+    /// one, and never the other one, which is not needed if the first is permitted.
     pub(super) fn refused_subscriptions(&self) -> RefusedSubscriptions {
         let requests = &self.link.requests;
         let mut refused = self.client.refused_subscriptions();
@@ -208,7 +208,7 @@ impl Connection {
     }
 }
 
-/// What asking for the subscriptions came to.
+/// The result of requesting the subscriptions.
 enum Verified {
     /// The server has them all.
     Complete,
@@ -226,7 +226,7 @@ struct Refusals {
 }
 
 impl Refusals {
-    /// Writes what is refused to the log: at once if it is news, else once a minute.
+    /// Logs what is refused: at once if it is new, else once a minute.
     fn say(&mut self, refused: &RefusedSubscriptions, now: Instant) {
         let is_said = self
             .said
@@ -245,7 +245,7 @@ impl Refusals {
     fn pause(&mut self, refused: &RefusedSubscriptions) -> Duration {
         let doublings = self.attempts.min(8);
         self.attempts = self.attempts.saturating_add(1);
-        // Only a new connection shows whether the limit has changed, which costs what it is on its way.
+        // Only a new connection shows whether the limit has changed, and it loses whatever is in transit.
         if refused.over_limit {
             return LONGEST_PAUSE;
         }

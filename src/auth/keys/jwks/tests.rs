@@ -1,5 +1,5 @@
-//! Promises: a key is what it is, whatever is written beside it; a set that is hostile, empty or another's is refused as a
-//! whole, and keys that are of no use are left out.
+//! The promise: a key is only what its material says, whatever other members claim; a set that is hostile, empty or
+//! another issuer's is refused as a whole, and keys that cannot be used are left out.
 
 use serde_json::json;
 
@@ -49,7 +49,7 @@ fn what_is_no_key_here_is_left_out() {
     let check = |key: Value, expected: KeyError| {
         assert_eq!(read(key.clone()), Err(expected), "{key}");
     };
-    // A shared secret in public is none.
+    // A shared secret that is public is no secret.
     check(json!({"kty": "oct", "k": X, "alg": "HS256"}), KeyError::Kind);
     check(
         json!({"kty": "EC", "crv": "P-521", "x": X, "y": X}),
@@ -136,7 +136,7 @@ fn a_discovery_document_is_its_issuers_own() {
     }
 }
 
-/// What was damaged looked like what was taken away.
+/// Damaged entries looked like removed ones.
 #[test]
 fn what_is_damaged_is_counted_and_what_is_of_another_kind_is_not() {
     let good = json!({"kty": "OKP", "crv": "Ed25519", "kid": "g", "x": X});

@@ -1,5 +1,5 @@
-//! Promises: a key is unknown only by an answer that was asked for behind its token, and gone only by a set that is whole. Time stands
-//! still but where it is awaited.
+//! The promise: a key counts as unknown only after an answer that was requested after its token arrived, and as removed
+//! only after a complete set. Time stands still except while it is awaited.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +13,7 @@ fn set(kid: &str) -> String {
     format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"{x}"}}]}}"#)
 }
 
-/// A server whose answer comes a second later, and says what was so when it was asked.
+/// A server that answers one second later with what was true when it was asked.
 struct Slow {
     says: Mutex<&'static str>,
     asked: AtomicUsize,
@@ -49,7 +49,7 @@ async fn a_key_that_is_newer_than_the_question_is_not_unknown() {
     tokio::spawn(Arc::clone(&source).run(fetch, Audit::default()));
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(source.current().is_some());
-    // A stranger's name begins a fetch; the key is replaced while it is under way.
+    // An unknown name begins a fetch; the key is replaced while it is in progress.
     let stranger = source.newer(Some("junk"));
     let holder = async {
         tokio::time::sleep(Duration::from_millis(400)).await;
@@ -66,7 +66,7 @@ async fn a_key_that_is_newer_than_the_question_is_not_unknown() {
     assert_eq!(server.asked.load(Ordering::SeqCst), 2);
     assert!((Duration::from_secs(28)..Duration::from_secs(30)).contains(&holder.again));
     assert_eq!(source.newer(Some("junk")).await.unwrap_err(), NoKeys::Unknown);
-    // Until then it is to come again, and then it is known.
+    // Until then the client is told to try again, and then the key is known.
     assert!(matches!(
         source.newer(Some("new")).await.unwrap_err(),
         NoKeys::Unavailable(Some(_))
@@ -110,7 +110,7 @@ async fn a_damaged_set_takes_no_key_away_and_the_next_whole_one_does() {
     for entries in [&[&*a, &damaged][..], &[&a, &c, &damaged]] {
         assert!(!fetched(entries).await && source.has(&of_b), "{entries:?}");
     }
-    // It is back, and it is taken away.
+    // It is back, and it is removed.
     assert!(fetched(&[&a, &b]).await, "c is gone");
     assert!(source.has(&of_b));
     assert!(!fetched(&[&a, &damaged]).await && source.has(&of_b));

@@ -1,5 +1,5 @@
-//! Promises: unknown keys cost a server one fetch in 30 s, whoever asks; failures back off; a set that is there stays until
-//! another replaces it.
+//! The promise: unknown keys cost a server one fetch in 30 s, no matter who asks; failures back off; a set remains
+//! until a new one replaces it.
 
 use proptest::prelude::*;
 

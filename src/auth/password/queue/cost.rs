@@ -1,9 +1,10 @@
-//! What those who wait will cost: an estimate for each kind of login, since a password takes a thousand times what a token
-//! does. Knows no login and no clock.
+//! Estimates the cost of the waiting logins, for each kind separately, since a password takes a thousand times as long
+//! as a token. Knows no login and no clock.
 
 use std::time::Duration;
 
-/// The assumed cost of a password's hash before one has been computed, of a token's signature, and of a backend's answer.
+/// The assumed cost of a password's hash, of a token's signature, and of a backend's answer, before one of them has
+/// been computed.
 const UNKNOWN: [Duration; 3] = [
     Duration::from_millis(20),
     Duration::from_micros(100),
@@ -11,8 +12,8 @@ const UNKNOWN: [Duration; 3] = [
 ];
 /// Slower ones raise the estimate by 1/64 of the difference; a faster one replaces it.
 const RISES_BY_ONE_IN: u32 = 64;
-/// Nobody is refused because of the expected wait before this many were computed: the first ones, in cold memory and on cores
-/// that a storm's handshakes also need, take many times what the next ones do.
+/// Nobody is refused because of the expected wait before this many were computed: the first ones, in cold memory and on
+/// cores that a storm's handshakes also need, take many times as long as later ones.
 pub(super) const KNOWN_AFTER: u32 = 16;
 
 /// What a login waits for.
@@ -22,15 +23,15 @@ pub(in crate::auth) enum Kind {
     Password,
     /// The signature of a token.
     Token,
-    /// The answer of a backend. Its time is the clock's, not the CPU's; it waits in a queue of its own.
+    /// The answer of a backend. It is measured in wall-clock time, not CPU time; it waits in a separate queue.
     Callout,
 }
 
 /// One kind.
 #[derive(Debug, Default)]
 struct Estimate {
-    /// The CPU time of one, estimated low rather than high: a login that waits in vain has merely waited, but one that is
-    /// refused in vain leaves cores idle.
+    /// The CPU time of one, estimated rather too low than too high: if the estimate is too low, a login waits in vain;
+    /// if it is too high, logins are refused while cores are idle.
     time: Option<Duration>,
     /// How many were computed, up to [`KNOWN_AFTER`].
     known: u32,
@@ -42,12 +43,12 @@ struct Estimate {
 pub(super) struct Costs([Estimate; 3]);
 
 impl Costs {
-    /// One more waits.
+    /// Adds a waiting login.
     pub(super) fn came(&mut self, kind: Kind) {
         self.0[kind as usize].waiting += 1;
     }
 
-    /// One waits no more.
+    /// Removes a waiting login.
     pub(super) fn left(&mut self, kind: Kind) {
         let waiting = &mut self.0[kind as usize].waiting;
         *waiting = waiting.saturating_sub(1);
@@ -63,13 +64,13 @@ impl Costs {
         });
     }
 
-    /// What one of this kind costs, as far as it is known.
+    /// The cost of one of this kind, if known.
     pub(super) fn of(&self, kind: Kind) -> Duration {
         self.0[kind as usize].time.unwrap_or(UNKNOWN[kind as usize])
     }
 
-    /// What all who wait surely cost: kinds of which too few were computed count nothing. `None`: none of those that wait is
-    /// known.
+    /// The minimum cost of all waiting logins: kinds of which too few were computed do not count. `None`: none of the
+    /// waiting kinds is known.
     pub(super) fn surely(&self) -> Option<Duration> {
         let known = |estimate: &Estimate| {
             let time = estimate.time.filter(|_| estimate.known == KNOWN_AFTER)?;
@@ -78,7 +79,7 @@ impl Costs {
         self.0.iter().filter_map(known).reduce(Duration::saturating_add)
     }
 
-    /// What half of those who wait cost.
+    /// The cost of half of the waiting logins.
     pub(super) fn half(&self) -> Duration {
         let all = [Kind::Password, Kind::Token, Kind::Callout];
         let halves = all.map(|kind| self.of(kind).saturating_mul(self.0[kind as usize].waiting / 2));

@@ -1,5 +1,5 @@
-//! Promises: turns are fair between addresses, the queue is bounded in number and in time, who leaves leaves nothing taken,
-//! and who is refused is told when to come again.
+//! The promise: turns are fair between addresses, the queue is bounded in number and in time, a login that leaves frees
+//! everything, and a refused one is told when to try again.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,7 +12,7 @@ fn address(last: u8) -> AddressGroup {
     AddressGroup::of(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)))
 }
 
-/// A queue of one permit, which is taken from an address of its own.
+/// A queue with one permit, which is taken by a separate address.
 fn busy(length: usize) -> (Queue<&'static str>, Turn) {
     let queue = Queue::new(1, length, WAIT);
     let Ok(Entered::Turn(turn, "busy")) = queue.enter(address(255), Kind::Password, "busy") else {
@@ -22,7 +22,7 @@ fn busy(length: usize) -> (Queue<&'static str>, Turn) {
     (queue, turn)
 }
 
-/// One that has to wait, and what was pushed out for it.
+/// One that has to wait, and the one that was evicted for it.
 fn enter(queue: &Queue<&'static str>, from: u8, login: &'static str) -> (Place, Option<&'static str>) {
     match queue.enter(address(from), Kind::Password, login).unwrap() {
         Entered::Waits(place, pushed_out) => (place, pushed_out.map(|(login, _)| login)),
@@ -37,7 +37,8 @@ fn refused(queue: &Queue<&'static str>, from: u8) -> Full {
         .unwrap_err()
 }
 
-/// So many hashes of this time that it is known; the first took longer, which is taken for the neighbours' doing.
+/// Computes enough hashes of this time that the cost is known; the first one took longer, which is attributed to other
+/// work on the machine.
 fn learn<J>(queue: &Queue<J>, took: Duration) {
     queue.computed(Kind::Password, took * 20);
     for _ in 1..KNOWN_AFTER {
@@ -45,7 +46,7 @@ fn learn<J>(queue: &Queue<J>, took: Duration) {
     }
 }
 
-/// The order in which those who wait get their turn, each done before the next.
+/// The order in which the waiting logins get their turn, each done before the next.
 fn order(queue: &Queue<&'static str>, mut turn: Turn) -> Vec<&'static str> {
     let mut order = Vec::new();
     while let Some((next, login)) = queue.next(turn) {
@@ -87,7 +88,7 @@ fn who_always_has_one_waiting_gets_every_other_turn_and_no_more() {
     for expected in ["p1", "greedy", "p2", "greedy", "p3", "greedy"] {
         let (next, login) = queue.next(turn).unwrap();
         assert_eq!(login, expected);
-        // The next of the greedy one comes while its last one computes.
+        // The next one of the greedy address arrives while its last one computes.
         if login == "greedy" {
             enter(&queue, 2, "greedy");
         }
@@ -121,12 +122,12 @@ fn a_free_permit_is_given_at_once_and_each_is_given_back() {
 fn a_full_queue_pushes_out_the_newest_of_who_has_most() {
     let (queue, computing) = busy(3);
     let [_, second, third] = ["first", "second", "third"].map(|login| enter(&queue, 1, login).0);
-    // One more of the same is refused ...
+    // One more from the same address is refused ...
     assert_eq!(refused(&queue, 1).limit, Limit::LoginQueue);
-    // ... who has none yet takes the place of the last.
+    // ... an address with none yet takes the place of the last one.
     assert_eq!(enter(&queue, 2, "other").1, Some("third"));
     assert_eq!((queue.taken(), queue.leave(third)), ((1, 3), None));
-    // And where all have one, nobody.
+    // And if all have one, nobody is evicted.
     assert_eq!(queue.leave(second), Some("second"));
     enter(&queue, 3, "another");
     assert_eq!(refused(&queue, 4).limit, Limit::LoginQueue);
@@ -142,7 +143,7 @@ fn who_would_wait_for_too_long_is_refused_at_once() {
     }
     assert_eq!(refused(&queue, 1).limit, Limit::LoginQueueTimeout);
     assert_eq!(queue.taken(), (1, 4));
-    // Two permits serve twice as many in the time.
+    // Two permits serve twice as many in the same time.
     let queue = Queue::new(2, 1_000, WAIT);
     learn(&queue, Duration::from_secs(2));
     for _ in 0..10 {
@@ -177,7 +178,7 @@ fn who_leaves_or_is_late_gives_back_what_was_taken() {
     assert_eq!(queue.taken(), (1, 1));
     let (turn, login) = queue.next(computing).unwrap();
     assert_eq!(login, "called");
-    // Whose turn has come neither leaves nor is late any more.
+    // A login whose turn has come neither leaves nor is late any more.
     assert!(queue.leave(called).is_none() && queue.late(called).is_none());
     assert_eq!(queue.taken(), (1, 0));
     assert!(queue.next(turn).is_none());
@@ -208,7 +209,7 @@ async fn the_refused_are_told_times_one_hash_apart_up_to_a_bound() {
             .all(|after| (half..=RETRY_AFTER_MAX).contains(after))
     );
     assert!(bounded.iter().collect::<HashSet<_>>().len() > 50, "{bounded:?}");
-    // Later, when all of them have come, it begins anew.
+    // Later, when all of them have returned, it begins anew.
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(refuse().as_millis(), 200);
 }

@@ -1,15 +1,16 @@
-//! What several revocations of the same tokens come to: those that reach further or last longer than all others. Pure.
+//! The combined effect of several revocations of the same tokens: those that reach further or last longer than all
+//! others. Pure.
 
-/// Pairs of "up to when issued" and "until when", the first descending and the second ascending: a pair with less of both says
-/// nothing.
+/// Pairs of "issued up to" and "lasts until", the first descending and the second ascending: a pair with less of both
+/// adds nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stairs(Vec<(u64, u64)>);
 
 impl Stairs {
-    /// One more.
+    /// Adds one.
     pub(super) fn add(&mut self, up_to: u64, until: u64) {
         let at = self.0.partition_point(|(other, _)| *other > up_to);
-        // What reaches further lasts less long the further it reaches: the last of these lasts longest.
+        // The further one reaches, the less long it lasts: the last of these lasts longest.
         let front = at.checked_sub(1).and_then(|last| self.0.get(last));
         let same = self.0.get(at).filter(|(other, _)| *other == up_to);
         if front.into_iter().chain(same).any(|(_, other)| *other >= until) {
@@ -20,7 +21,7 @@ impl Stairs {
         self.0.splice(at..at + count, [(up_to, until)]);
     }
 
-    /// Whether one of them reaches a token that was issued at `from` at the earliest, and has not ended.
+    /// Whether one of them applies to a token that was issued at `from` at the earliest, and has not ended.
     pub(super) fn reaches(&self, from: u64, now: u64) -> bool {
         let count = self.0.partition_point(|(up_to, _)| *up_to >= from);
         let longest = count.checked_sub(1).and_then(|last| self.0.get(last));

@@ -1,8 +1,9 @@
-//! How many revocations there are, and which, in a few bytes: of all of them, and of those that last beyond a moment. Pure.
+//! The number of revocations and a digest of them, in a few bytes: of all of them, and of those that last beyond a
+//! moment. Pure.
 
 use std::collections::BTreeMap;
 
-/// How many revocations there are, and which: equal for equal sets.
+/// The number of revocations and a digest of them: equal for equal sets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Digest {
     pub count: usize,
@@ -23,33 +24,34 @@ impl Digest {
 
 /// The width of a step, in ms.
 const STEP_MS: u64 = 30_000;
-/// How much longer than now a revocation has to last to be compared, in steps: by so much may clocks differ, and a message may
-/// be under way.
+/// How much longer than now a revocation has to last to be compared, in steps: clocks may differ by this much,
+/// including the time of a message on its way.
 const STEPS_AHEAD: u64 = 3;
 
-/// From which end on two instances compare what they have: what ends sooner may be forgotten here and not yet there.
+/// The end from which on two instances compare their sets: revocations that end sooner may already be removed on one of
+/// them.
 pub(crate) fn comparable_from_ms(now_ms: u64) -> u64 {
     (now_ms / STEP_MS)
         .saturating_add(STEPS_AHEAD)
         .saturating_mul(STEP_MS)
 }
 
-/// The digest of a set, by the ends of what is in it.
+/// The digest of a set, by the ends of its entries.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     all: Digest,
-    /// By the step of the end. Those that are left out of a digest are few: the next ones to end.
+    /// By the step of the end. Only a few are left out of a digest: the next ones to end.
     ends: BTreeMap<u64, Digest>,
 }
 
 impl Tally {
-    /// One more, with this end and this mark.
+    /// Adds one with this end and this mark.
     pub(super) fn add(&mut self, until_ms: u64, mark: u64) {
         self.all.add(mark);
         self.ends.entry(until_ms / STEP_MS).or_default().add(mark);
     }
 
-    /// One less.
+    /// Removes one.
     pub(super) fn remove(&mut self, until_ms: u64, mark: u64) {
         let one = Digest { count: 1, hash: mark };
         self.all.take(one);

@@ -1,4 +1,4 @@
-//! The set, beside one that looks at everything that it was ever told.
+//! The promise: the set answers like a naive model that looks at everything it was ever told.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::principal::UserName;
 
 const MOST: usize = 40;
 
-/// A second set, which cannot be wrong.
+/// A second set, which is too simple to be wrong.
 #[derive(Default)]
 struct Naive(Vec<Revocation>);
 
@@ -81,7 +81,7 @@ fn whom() -> impl Strategy<Value = Whom> {
     ]
 }
 
-/// Of few ids, so that some come twice, with other contents too.
+/// Few ids, so that some occur twice, also with different contents.
 fn revocation() -> impl Strategy<Value = Revocation> {
     (0_u8..10, whom(), 1_u64..30, any::<bool>()).prop_map(|(number, whom, until_ms, lifted)| Revocation {
         id: id(number),
@@ -94,7 +94,7 @@ fn revocation() -> impl Strategy<Value = Revocation> {
     })
 }
 
-/// Everybody whom these sets can tell apart.
+/// Everybody whom these sets can distinguish.
 fn everybody() -> Vec<Asked<'static>> {
     let mut all = Vec::new();
     for user in 0..3 {
@@ -134,7 +134,7 @@ fn contents(set: &Set) -> Vec<&Revocation> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever is put in and lifted, and whenever what has ended is forgotten, it shuts out whom the naive one does.
+    /// Whatever is added and lifted, and whenever ended ones are removed, the set refuses whom the naive one refuses.
     #[test]
     fn it_shuts_out_whom_it_should(
         steps in proptest::collection::vec((revocation(), 0_u64..3, any::<bool>()), 0..30)
@@ -145,7 +145,7 @@ proptest! {
             if forgets {
                 set.expire(now);
             }
-            // One that has ended is forgotten: of the same id another one may come, which no instance makes.
+            // One that has ended is removed: another one with the same id may come, which no instance creates.
             let held = naive.latest().into_iter().find(|known| known.id == one.id).map(|known| known.until_ms);
             if held.is_some_and(|until| until <= now) {
                 naive.0.retain(|known| known.id != one.id);
@@ -166,7 +166,7 @@ proptest! {
         }
     }
 
-    /// The order and the number of times do not matter, nor who told whom.
+    /// The order and the number of repetitions do not matter, nor who told whom.
     #[test]
     fn the_union_is_always_right(
         all in proptest::collection::vec(revocation(), 0..30),

@@ -1,5 +1,5 @@
-//! What `[[auth.issuers]]` must be like, each by itself and all together: above all, that no two sources of names name the
-//! same user.
+//! The requirements for `[[auth.issuers]]`, each entry by itself and all together: above all, no two sources of names
+//! may name the same user.
 
 use std::collections::HashSet;
 
@@ -11,9 +11,9 @@ use crate::auth::keys::{KEYS_MAX, KID_MAX_BYTES};
 use crate::principal::{ANONYMOUS_PREFIX, ATTRIBUTES_MAX, ROLE_ADMIN, ROLE_PUBLISHER, is_attribute_name};
 use crate::setting::{Findings, HumanDuration};
 
-/// The most issuers.
+/// The maximum number of issuers.
 const ISSUERS_MAX: usize = 64;
-/// The longest prefix of names, in bytes.
+/// The maximum length of a prefix of names, in bytes.
 const PREFIX_MAX_BYTES: usize = 64;
 
 impl IssuerConfig {
@@ -177,7 +177,7 @@ pub(in crate::auth) fn prefix_problem(prefix: &str) -> Option<String> {
     })
 }
 
-/// Notes an error if users with `prefix` could have the names of users with one of `others`.
+/// Reports an error if users with `prefix` could have the names of users with one of `others`.
 pub(in crate::auth) fn check_names<'a>(
     key: &str,
     prefix: &str,
@@ -198,7 +198,7 @@ pub(in crate::auth) fn check_names<'a>(
     }
 }
 
-/// Whether keys may come from there: by https, or from this machine itself.
+/// Whether keys may be fetched from there: over https, or from this machine.
 pub(in crate::auth) fn is_safe(uri: &str) -> Result<(), String> {
     let expected =
         "expected an https:// address, or an http:// one on a loopback address, without user and password";

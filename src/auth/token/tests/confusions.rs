@@ -1,4 +1,4 @@
-//! Tricks with algorithms, keys and JSON. Each is refused, and for its reason.
+//! The promise: tricks with algorithms, keys and JSON are refused, each for its own reason.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -8,19 +8,19 @@ use ring::{hmac, signature};
 
 use super::*;
 
-/// `header.claims`, as they are.
+/// `header.claims`, unchanged.
 fn unsigned(header: &str, claims: &str) -> String {
     format!("{}.{}", BASE64.encode(header), BASE64.encode(claims))
 }
 
-/// A token of these texts, signed by HMAC with SHA-256 under any key.
+/// A token with these texts, signed by HMAC with SHA-256 under any key.
 pub(super) fn hashed(header: &str, claims: &str, key: &[u8]) -> String {
     let message = unsigned(header, claims);
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message.as_bytes());
     format!("{message}.{}", BASE64.encode(tag))
 }
 
-/// A token of these texts, signed by the RSA key with RS256.
+/// A token with these texts, signed by the RSA key with RS256.
 fn rs256(header: &str, claims: &str) -> String {
     let der = rustls::pki_types::PrivatePkcs8KeyDer::from_pem_slice(RSA).unwrap();
     let pair = signature::RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
@@ -45,7 +45,7 @@ pub(super) fn ed25519() -> (Vec<u8>, Vec<u8>) {
     (document.as_ref().into(), pair.public_key().as_ref().into())
 }
 
-/// Every algorithm that there is, so that nothing but the key refuses.
+/// Every algorithm that exists, so that only the key can refuse.
 fn lenient() -> Issuers {
     let mut config = config();
     let all = [
@@ -85,7 +85,7 @@ fn no_algorithm_but_the_keys_own() {
     for secret in [RSA_PUBLIC, RSA_PUBLIC.trim_ascii(), &modulus, b""] {
         check(&hashed(header, &claims, secret), Refusal::Algorithm);
     }
-    // An RSA signature under another name of RSA's.
+    // An RSA signature under the name of another RSA algorithm.
     for other in ["RS384", "PS256"] {
         let header = format!(r#"{{"alg":"{other}","kid":"k1"}}"#);
         check(&rs256(&header, &claims), Refusal::Signature);
@@ -94,13 +94,13 @@ fn no_algorithm_but_the_keys_own() {
         &rs256(r#"{"alg":"EdDSA","kid":"k1"}"#, &claims),
         Refusal::Algorithm,
     );
-    // None, and one that is no text.
+    // None, and one that is not a string.
     check(&rs256(r#"{"kid":"k1"}"#, &claims), Refusal::Malformed);
     check(
         &rs256(r#"{"alg":["RS256"],"kid":"k1"}"#, &claims),
         Refusal::Malformed,
     );
-    // An issuer that is for fewer.
+    // An issuer that allows fewer.
     let text = rs256(r#"{"alg":"RS256","kid":"k1"}"#, &claims);
     let mut config = config();
     config.algorithms = Some(vec!["ES256".parse().unwrap()]);
@@ -128,7 +128,7 @@ fn a_token_brings_no_key_and_no_extension() {
         let message = unsigned(&header, &claims);
         let signed = BASE64.encode(pair.sign(message.as_bytes()));
         check(&format!("{message}.{signed}"), Refusal::UnknownKey);
-        // Beside a right signature they change nothing.
+        // With a valid signature they change nothing.
         let header = format!(r#"{{"alg":"RS256","kid":"k1","{name}":{value}}}"#);
         let text = rs256(&header, &claims);
         assert!(verify(&lenient(), &rsa_set(), &text, NOW).is_ok(), "{name}");
@@ -197,7 +197,7 @@ fn what_is_not_quite_a_token_is_malformed() {
     check(&rs256(&long, &claims), Refusal::Malformed);
 }
 
-/// One byte anywhere in a token: it is never taken for the same or for somebody else's.
+/// One byte anywhere in a token: it is never accepted as the same or as somebody else's.
 #[test]
 fn every_changed_byte_is_noticed() {
     let good = rs256(r#"{"alg":"RS256","kid":"k1"}"#, &claims().to_string());

@@ -1,5 +1,5 @@
-//! Promises: names of different sources never meet, roles come by the configuration alone, and a session holds no more of a
-//! token than was asked for.
+//! The promise: names from different sources never collide, only the configuration creates roles, and a session holds
+//! no more of a token than was configured.
 
 use super::*;
 
@@ -46,7 +46,7 @@ fn roles_come_by_the_map_or_the_list_alone() {
         json!({"roles": ["herald-admin"], "realm_access": "herald-admin"}),
         &["ROLE_USER"],
     );
-    // A claim of the whole name comes before a path.
+    // A claim with the whole name takes precedence over a path.
     check(
         json!({"realm_access.roles": ["ROLE_EDITOR"], "realm_access": {"roles": ["herald-admin"]}}),
         &["ROLE_USER", "ROLE_EDITOR"],

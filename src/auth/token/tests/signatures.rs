@@ -1,5 +1,5 @@
-//! Wycheproof's vectors for each signature that a token may have: what is valid is taken, what is invalid is refused. They are
-//! about the signature alone; those for JWS, with headers, are in `vectors`.
+//! Wycheproof's vectors for each signature that a token may have: valid ones are accepted, invalid ones refused. They
+//! concern the signature alone; those for JWS, with headers, are in `vectors`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ use crate::auth::keys::{Material, SECRET_MIN_BYTES};
 struct Judged(usize);
 
 impl Judged {
-    /// One vector. What is merely acceptable may be refused.
+    /// One vector. One that is merely acceptable may be refused.
     fn one(
         &mut self,
         key: &Key,
@@ -66,7 +66,7 @@ fn rsa_pkcs1() {
 fn rsa_pss() {
     use rsa_pss_verify::{TestName, TestSet};
     let mut judged = Judged::default();
-    // Those whose salt is as long as the hash, as RFC 7518, section 3.5, has it.
+    // Those whose salt is as long as the hash, as RFC 7518, section 3.5, requires.
     for (name, algorithm) in [
         (TestName::RsaPss2048Sha256Mgf1SaltLen32, Algorithm::PS256),
         (TestName::RsaPss2048Sha384Mgf1SaltLen48, Algorithm::PS384),
@@ -141,12 +141,12 @@ fn hmac() {
         };
         for group in TestSet::load(name).unwrap().test_groups {
             for test in group.tests {
-                // The shortest keys are not taken at all.
+                // The shortest keys are not accepted at all.
                 let Ok(key) = Key::secret(None, &test.key, Some(algorithm)) else {
                     assert!(test.key.len() < SECRET_MIN_BYTES);
                     continue;
                 };
-                // A tag that is cut short is no JWS, however right it begins.
+                // A truncated tag is not a JWS, even if it begins correctly.
                 let result = match group.tag_size == whole {
                     true => test.result,
                     false => TestResult::Invalid,

@@ -1,11 +1,11 @@
-//! Vectors of others: RFC 7515, 7519 and 8037, and Wycheproof's for JWS (three of its groups).
+//! Vectors from other sources: RFC 7515, 7519 and 8037, and Wycheproof's for JWS (three of its groups).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
 
-/// The key of a JWK, secrets too.
+/// The key of a JWK, including secrets.
 fn key(jwk: &Value) -> Key {
     let members = jwk.as_object().unwrap();
     let kid = members.get("kid").and_then(Value::as_str);
@@ -15,7 +15,7 @@ fn key(jwk: &Value) -> Key {
     }
 }
 
-/// Whether the signature is right, and the header one that is taken. What is signed is no token in these vectors.
+/// Whether the signature is valid and the header accepted. In these vectors the signed text is not a token.
 fn is_signed(key: &Key, text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').collect();
     let [header, payload, signature] = parts[..] else {
@@ -104,7 +104,7 @@ fn wycheproof() {
     assert_eq!(tests, 26);
 }
 
-/// What one signs, the other verifies: all kinds of private keys.
+/// Each verifies what the other signs: all kinds of private keys.
 #[test]
 fn what_is_minted_is_taken() {
     use ring::rand::SystemRandom;

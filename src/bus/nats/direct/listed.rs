@@ -1,5 +1,5 @@
-//! Messages by their sequences, several at once: a server finds each without a search. Each may come from another server. Knows no
-//! reader.
+//! Reads messages by their sequences, several at the same time: a server finds each without a search. Each may come
+//! from another server. Knows no reader.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::bus::nats::decode::Raw;
 use crate::bus::nats::streams::Plan;
 use crate::bus::reader::Mark;
 
-/// For all of them: there is another way to read them.
+/// The time for all of them: there is another way to read them.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Direct {
-    /// The messages at these sequences, which grow, as far as they come one behind the other: those behind one that is not there are
-    /// not given. The caller bounds how many are asked for.
+    /// The messages at these ascending sequences, up to the first one that is missing. The caller limits how many are
+    /// requested.
     pub(in crate::bus::nats) async fn at(
         &self,
         plan: &Plan,
@@ -31,7 +31,7 @@ impl Direct {
 
     async fn all_at(&self, plan: &Plan, sequences: &[u64]) -> Result<Vec<(Mark, Raw)>, ApiFailure> {
         let connection = &self.api.connection;
-        // One subject for all answers: each names its sequence, or says that something is missing.
+        // One subject for all answers: each names its sequence, or says that a message is missing.
         let waiting = connection.link.requests.open_for_many(sequences.len());
         let mut waiting = waiting.ok_or(ApiFailure::Unavailable)?;
         let subject: async_nats::Subject = self.api.subject("DIRECT.GET", &plan.name).into();
@@ -50,7 +50,7 @@ impl Direct {
         for _ in sequences {
             let message = waiting.next().await?;
             let Some(at) = stored_at(&message) else {
-                // 404: it has expired, or this server lags. Whatever it is, not all will come.
+                // 404: it has expired, or this server lags. In either case, not all will arrive.
                 break;
             };
             let place = sequences.binary_search(&at.sequence);

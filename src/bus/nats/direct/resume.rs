@@ -1,5 +1,5 @@
-//! Reads what a subscription missed and the tail does not have: does what `bus/replay` asks for, bounded in time. Knows no
-//! session; what proves that nothing is missing is decided there.
+//! Reads what a subscription missed and the tail does not have: carries out the requests of `bus/replay`, bounded in
+//! time. Knows no session; `bus/replay` decides what proves that nothing is missing.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,13 +14,13 @@ use crate::bus::reader::Mark;
 use crate::bus::replay::{Ask, Listed, Page, Reading};
 use crate::envelope::Envelope;
 
-/// For one replay, its wait for a turn included.
+/// The time for one replay, including the wait for a turn.
 const REPLAY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Before a question that failed, or that a replica behind the others answered, is asked again.
+/// The pause before a request is repeated that failed, or that a lagging replica answered.
 const AGAIN: Duration = Duration::from_millis(50);
 
 impl Direct {
-    /// Reads until the replay has its outcome. `told` gets each answer about the stream itself.
+    /// Reads until the replay has its result. `told` receives each answer about the stream itself.
     pub(in crate::bus::nats) async fn resume(
         &self,
         plan: &Plan,
@@ -55,7 +55,7 @@ impl Direct {
                     let sequences = sequences.to_vec();
                     match self.at(plan, &sequences).await {
                         Err(ApiFailure::Unavailable) => Err(ApiFailure::Unavailable),
-                        // Nothing of it counts.
+                        // None of it counts.
                         Err(_) => {
                             reading.step_aside();
                             Ok(None)
@@ -108,7 +108,7 @@ impl Direct {
                     return outcome;
                 }
                 Ok(None) => {}
-                // The connection is gone, and with it perhaps the server: who resumes asks again.
+                // The connection is gone, and perhaps the server with it: a resuming client asks again.
                 Err(ApiFailure::Unavailable) => return Err(Unrecovered::Unavailable),
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }
@@ -133,7 +133,7 @@ impl Direct {
     }
 }
 
-/// A message by its sequence, as a reading takes it.
+/// A message by its sequence, for a reading.
 fn decoded(decoder: &Decoder, epoch: u64, (mark, raw): (Mark, Raw)) -> (u64, Option<Arc<Envelope>>) {
     let sequence = mark.sequence;
     (sequence, decoder.decode_again(raw, Position { epoch, sequence }))

@@ -1,4 +1,4 @@
-//! What belongs to one kind's history: its stream, its reader's state, its tail. Knows no request.
+//! The parts of one kind's history: its stream, its reader's state, its tail. Knows no request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,18 +19,18 @@ pub(super) struct KeptKind {
     pub(super) tail: SharedTail,
     pub(super) tail_bytes: usize,
     pub(super) feed: Mutex<(Option<FeedSender>, Option<Feed>)>,
-    /// Counts what was stale when the relay reached it.
+    /// Counts notifications that were stale when the relay reached them.
     pub(super) stale: Arc<AtomicU64>,
     pub(super) epoch_subject: String,
 }
 
 impl KeptKind {
-    /// The stream's epoch as it is known now.
+    /// The stream's epoch as known now.
     pub(super) fn epoch(&self) -> u64 {
         self.state.epoch.load(Ordering::Relaxed)
     }
 
-    /// Whether the stream's epoch is known, without which there are no positions.
+    /// Whether the stream's epoch is known; without it there are no positions.
     pub(super) fn is_known(&self) -> bool {
         self.epoch() != 0
     }

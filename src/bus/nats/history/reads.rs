@@ -1,5 +1,5 @@
-//! Reading a stream for those who come back: its bounds, and what they missed. All of it counts only in one life of the stream
-//! (`bus/nats/live/life`). Knows no publisher and no session.
+//! Reading a stream for resuming clients: its bounds, and the messages that they missed. Everything counts only in one
+//! life of the stream (`bus/nats/live/life`). Knows no publisher and no session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::bus::replay::{self, Replay, Request, Storage};
 use crate::destination::Target;
 use crate::envelope::Envelope;
 
-/// How long it may take to know which life of a stream this is; whoever waits bounds all of it.
+/// How long it may take to determine which life of a stream this is; the caller bounds the whole.
 const LIFE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the reader may take to learn that the epoch is another.
+/// How long the reader may take to learn that the epoch has changed.
 const ANOTHER_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl NatsHistory {
-    /// What the stream of `kind` says about itself. `None`: it cannot be asked now.
+    /// What the stream of `kind` reports about itself. `None`: it cannot be queried now.
     pub(in crate::bus::nats) async fn info(&self, kind: Kind) -> Option<StreamInfo> {
         let kept = self.kept(kind)?;
         let lives = &kept.state.lives;
@@ -31,12 +31,14 @@ impl NatsHistory {
         }
     }
 
-    /// Waits while the stream of `kind` may have been rolled back; its epoch then. `None`: there is no reason to believe it.
+    /// Waits while the stream of `kind` may have been rolled back; returns its epoch then. `None`: there is no reason
+    /// to believe that it was.
     pub(in crate::bus::nats) async fn settled(&self, kind: Kind) -> Option<u64> {
         self.kept(kind)?.state.lives.settled().await
     }
 
-    /// What was stored for a target behind a position, up to another and it included; or why that is not known whole.
+    /// The messages stored for a target after one position up to and including another; or why they are not completely
+    /// known.
     pub(in crate::bus::nats) async fn replay(&self, request: Request<Target>) -> Outcome<Arc<Envelope>> {
         let Some(kept) = self.keeps(&request.target).and_then(|kind| self.kept(kind)) else {
             return Err(Unrecovered::HistoryOff);
@@ -52,13 +54,13 @@ impl NatsHistory {
         loop {
             lives.settled().await;
             let life = lives.now();
-            // Under the lock, and not beyond it.
+            // Under the lock, and no longer.
             let begun = replay::begin(&kept.tail.lock(), request.clone(), storage);
             let reading = match begun {
                 Replay::Done(outcome) => return outcome,
                 Replay::Reading(reading) => reading,
             };
-            // What is read has to be of the life that the tail is of.
+            // The messages read must belong to the same life as the tail.
             if !life.is_proven || !lives.is_still(life, connection) {
                 lives
                     .proven(connection, LIFE_TIMEOUT)
@@ -76,7 +78,7 @@ impl NatsHistory {
                 continue;
             }
             if outcome == Err(Unrecovered::EpochChanged) {
-                // The stream says so, and its reader has not heard of it yet.
+                // The stream reports it, and its reader does not know yet.
                 kept.state.look.notify_one();
                 lives.another(life, ANOTHER_TIMEOUT).await;
             }

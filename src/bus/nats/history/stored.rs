@@ -1,4 +1,4 @@
-//! Reading what is stored at given positions, to compare a repeat with it. Knows no publisher.
+//! Reads what is stored at given positions, to compare a repeat with it. Knows no publisher.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use crate::bus::history::{Kind, Position};
 use crate::bus::nats::direct::PAGE_MESSAGES;
 use crate::envelope::Envelope;
 
-/// For all that is read at once.
+/// The time for everything that is read together.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl NatsHistory {
-    /// The notifications of `kind` at these positions, as far as they are still there, can be decoded and can be read now: in
-    /// a bounded time, and in few reads where the positions are close to each other.
+    /// The notifications of `kind` at these positions, if they still exist, can be decoded and can be read now: in a
+    /// bounded time, and in few reads if the positions are close together.
     pub(in crate::bus::nats) async fn stored_at(
         &self,
         kind: Kind,
@@ -32,7 +32,7 @@ impl NatsHistory {
                 let last = wanted.range(..end).next_back().map_or(first, |(last, _)| *last);
                 let most = usize::try_from(last - first).ok()?.saturating_add(1);
                 let page = self.direct.page(&kept.plan, first, ">", most).await.ok()?;
-                // What is not there any more is passed; a page may end early, by its bytes.
+                // Positions that no longer exist are skipped; a page may end early because of its bytes.
                 let read_to = page.messages.last().map_or(last, |(mark, _)| mark.sequence);
                 for (mark, raw) in page.messages {
                     if let Some(position) = wanted.get(&mark.sequence)
@@ -45,7 +45,7 @@ impl NatsHistory {
             }
             Some(())
         };
-        // What cannot be read is missing.
+        // One that cannot be read is missing from the result.
         let _ = tokio::time::timeout(TIMEOUT, read).await;
         found
     }

@@ -1,8 +1,8 @@
-//! The push consumer of one instance and stream, and what came of it and was not given on yet. Knows no reader: what it
-//! delivers is judged elsewhere.
+//! The push consumer of one instance and stream, and the messages that it delivered and that were not passed on yet.
+//! Knows no reader: the messages are judged elsewhere.
 //!
-//! A stored message comes with the subject that it was published on; JetStream's own words come with the consumer's. So no
-//! publisher can write a heartbeat.
+//! A stored message arrives with the subject to which it was published; JetStream's own messages arrive with the
+//! consumer's. So no publisher can forge a heartbeat.
 
 use std::collections::VecDeque;
 
@@ -28,9 +28,10 @@ pub(super) struct Consumer {
     kept_bytes: usize,
 }
 
-/// What came, in order.
+/// What arrived, in order.
 pub(super) enum Kept {
-    /// A stored message: the number of the consumer's own sequence, and how many the consumer has yet to send.
+    /// A stored message: its number in the consumer's own sequence, and how many messages the consumer still has to
+    /// send.
     Message {
         number: u64,
         mark: Mark,
@@ -49,7 +50,7 @@ impl Consumer {
         #[derive(Deserialize)]
         struct Created {}
         let subject = api.connection.link.requests.own_subject("live");
-        // Before it is created: the server handles what a connection sends in order.
+        // Before it is created: the server handles a connection's requests in order.
         let subscription = crate::bus::nats::subscribe_for_streams(&api.connection.client, subject.clone());
         let messages = subscription.await.map_err(|_| ApiFailure::Unavailable)?;
         let question = json!({
@@ -78,7 +79,7 @@ impl Consumer {
         })
     }
 
-    /// The next message as it comes. `None`: the client has stopped.
+    /// The next message that arrives. `None`: the client has stopped.
     ///
     /// # Cancel safety
     /// If dropped before it is ready, nothing is lost.
@@ -96,12 +97,12 @@ impl Consumer {
         self.kept.is_empty()
     }
 
-    /// Keeps what came.
+    /// Keeps a message.
     pub(super) fn keep(&mut self, message: Message) {
         if *message.subject == *self.subject {
             return self.keep_word(message);
         }
-        // Not of this consumer: nobody else publishes here.
+        // Not from this consumer: nobody else publishes here.
         let Some((number, mark, pending)) = message.reply.as_deref().and_then(acknowledgement) else {
             return;
         };
@@ -120,7 +121,7 @@ impl Consumer {
         });
     }
 
-    /// A heartbeat or a request of flow control. While neither is looked at, they say the same again and again.
+    /// A heartbeat or a flow-control request. While they are not handled, further ones say the same.
     fn keep_word(&mut self, message: Message) {
         let beat = heartbeat(&message);
         match (message.reply, beat) {
@@ -141,12 +142,12 @@ impl Consumer {
         }
     }
 
-    /// What is next.
+    /// The next message, without taking it.
     pub(super) fn front(&self) -> Option<&Kept> {
         self.kept.front()
     }
 
-    /// Takes what is next.
+    /// Takes the next message.
     pub(super) fn take(&mut self) -> Option<Kept> {
         let kept = self.kept.pop_front();
         if let Some(Kept::Message { raw, .. }) = &kept {
@@ -156,7 +157,7 @@ impl Consumer {
     }
 }
 
-/// The next message of the consumer, if there is one and it may keep more.
+/// Receives the next message of the consumer, if there is one and it may keep more.
 pub(super) async fn next(consumer: &mut Option<Consumer>) -> Option<Message> {
     match consumer {
         Some(consumer) if consumer.has_place() => consumer.next().await,
@@ -164,9 +165,9 @@ pub(super) async fn next(consumer: &mut Option<Consumer>) -> Option<Message> {
     }
 }
 
-/// What the subject of an acknowledgement says: the number of the consumer's own sequence, the message, and how many are
-/// pending. `$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<ns>.<pending>`, in its longer form
-/// with a domain and an account in front of the stream and perhaps a token at the end.
+/// The content of an acknowledgement's subject: the number in the consumer's own sequence, the message, and how many
+/// are pending. `$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<ns>.<pending>`, or a
+/// longer form with a domain and an account before the stream and perhaps a token at the end.
 fn acknowledgement(subject: &str) -> Option<(u64, Mark, u64)> {
     let tokens = subject.strip_prefix("$JS.ACK.")?;
     let in_front = match tokens.split('.').count() {

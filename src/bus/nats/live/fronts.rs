@@ -1,12 +1,12 @@
-//! How far the replicas of a stream may be apart at its front, by how much the stream dropped there of late. Pure; time is a
-//! parameter.
+//! How far the replicas of a stream may differ at its front, based on how much the stream dropped there recently. Pure;
+//! time is a parameter.
 
 use std::time::{Duration, Instant};
 
-/// Over how much time it is counted what a stream drops at its front: replicas may be this far apart.
+/// The period for counting what a stream drops at its front: replicas may be this far apart in time.
 const SLACK_TIME: Duration = Duration::from_secs(30);
 
-/// The stream's first sequence now, and as it was some time ago.
+/// The stream's first sequence now, and some time ago.
 #[derive(Debug, Default)]
 pub(super) struct Fronts {
     old: Option<(Instant, u64)>,
@@ -24,7 +24,7 @@ impl Fronts {
         }
     }
 
-    /// At least what went in the last 30 s. As long as that is not known: everything, unless nothing ever went.
+    /// At least what was dropped in the last 30 s. While that is unknown: everything, unless nothing was ever dropped.
     pub(super) fn slack(&self) -> u64 {
         match self.old {
             Some((_, earlier)) => self.last.saturating_sub(earlier),
@@ -48,7 +48,7 @@ mod tests {
             (0, 1, 0),
             (1, 10, u64::MAX),
             (29, 20, u64::MAX),
-            // What went in between counts until it is half a minute old for sure.
+            // What was dropped in between counts until it is certainly half a minute old.
             (31, 30, 29),
             (40, 31, 30),
             (62, 40, 10),

@@ -1,11 +1,12 @@
-//! Which life of a stream this instance speaks of, for those who publish into it and read out of it. A stream that is put back to
-//! an older state keeps its name, its `created` and its generation, and counts on from a smaller sequence: a position that
-//! was given out is another message's then. Knows no message and no request.
+//! The current life of a stream, for those that publish into it and read from it. A stream that is restored to an older
+//! state keeps its name, its `created` and its generation, and continues from a smaller sequence: a position that was
+//! given out then belongs to another message. Knows no message and no request.
 //!
-//! **The rule.** A stream can be put back only while its server is down, and then every connection to that server ends. So
-//! what JetStream answers counts only if, from before it was asked until after it was answered, the connection was the same and
-//! the reader had met on it, where it was, the message that it read last ([`Reader::is_proven`](crate::bus::reader::Reader)).
-//! Who asks takes the life before, by [`Lives::proven`], and shows it again behind the answer, to [`Lives::is_still`].
+//! **The rule.** A stream can be restored only while its server is down, and then every connection to that server ends.
+//! So an answer from JetStream counts only if, from before the request until after the answer, the connection was the
+//! same and the reader had found on it the message that it read last, at its place
+//! ([`Reader::is_proven`](crate::bus::reader::Reader)). The caller gets the life before its request, from
+//! [`Lives::proven`], and checks it after the answer, with [`Lives::is_still`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,16 +17,16 @@ use tokio::time::Instant;
 use crate::bus::nats::link::Connection;
 use crate::bus::reader::Reader;
 
-/// What the reader knows of the stream's life.
+/// What the reader knows about the stream's life.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::bus::nats) struct Life {
-    /// The stream's epoch, as the reader has it. 0: not known yet.
+    /// The stream's epoch according to the reader. 0: not known yet.
     pub(in crate::bus::nats) epoch: u64,
-    /// The connection on which that was found, by its number.
+    /// The connection on which that was determined, by its number.
     pub(in crate::bus::nats) connects: u64,
     /// Whether the stream there is known to be the one that was read.
     pub(in crate::bus::nats) is_proven: bool,
-    /// Whether there is reason to believe that it is another.
+    /// Whether there is reason to believe that it is a different one.
     pub(in crate::bus::nats) is_in_doubt: bool,
 }
 
@@ -41,16 +42,16 @@ impl Life {
     }
 }
 
-/// The life of one stream, told by its reader.
+/// The life of one stream, reported by its reader.
 #[derive(Debug, Default)]
 pub(in crate::bus::nats) struct Lives {
     now: watch::Sender<Life>,
-    /// The last epoch in which a publish was stored where something had been read before.
+    /// The last epoch in which a publish was stored at a place that had been read before.
     contradicted: AtomicU64,
 }
 
 impl Lives {
-    /// The reader's word.
+    /// The reader's report.
     pub(super) fn tell(&self, life: Life) {
         self.now.send_if_modified(|now| {
             let is_another = *now != life;
@@ -64,17 +65,17 @@ impl Lives {
         self.contradicted.load(Ordering::Relaxed)
     }
 
-    /// A publish was stored anew in this life, at a sequence that had been read in it before.
+    /// A publish was newly stored in this life, at a sequence that had been read in it before.
     pub(in crate::bus::nats) fn contradict(&self, life: Life) {
         self.contradicted.store(life.epoch, Ordering::Relaxed);
     }
 
-    /// The life as it is known now.
+    /// The life as known now.
     pub(in crate::bus::nats) fn now(&self) -> Life {
         *self.now.borrow()
     }
 
-    /// Waits for a life that is proven on the connection that there is now. `None`: there is none within `patience`.
+    /// Waits for a life that is proven on the current connection. `None`: there is none within `patience`.
     pub(in crate::bus::nats) async fn proven(
         &self,
         connection: &Connection,
@@ -87,7 +88,7 @@ impl Lives {
             if life.is_proven && self.is_still(life, connection) {
                 return Some(life);
             }
-            // An error: the time is over, or the reader is gone.
+            // An error: the time is over, or the reader has ended.
             tokio::time::timeout_at(until, changes.changed())
                 .await
                 .ok()?
@@ -95,26 +96,26 @@ impl Lives {
         }
     }
 
-    /// Whether what was asked in this life, and is answered, is of it.
+    /// Whether the answer to a request made in this life belongs to it.
     pub(in crate::bus::nats) fn is_still(&self, life: Life, connection: &Connection) -> bool {
         self.now() == life && life.connects == connection.connects() && life.epoch != self.contradicted()
     }
 
-    /// Waits until the life is another than this one, for at most `patience`.
+    /// Waits until the life differs from this one, for at most `patience`.
     pub(in crate::bus::nats) async fn another(&self, life: Life, patience: Duration) {
         let mut changes = self.now.subscribe();
-        // Else the time is over, or the bus is gone.
+        // Otherwise the time is over, or the bus has ended.
         let _ = tokio::time::timeout(patience, changes.wait_for(|now| *now != life)).await;
     }
 
-    /// Waits while the stream is in doubt. The epoch then; `None`: it was not.
+    /// Waits while the stream is in doubt. Returns the epoch then; `None`: it was not in doubt.
     pub(in crate::bus::nats) async fn settled(&self) -> Option<u64> {
         if !self.now().is_in_doubt {
             return None;
         }
         let mut changes = self.now.subscribe();
         let settled = changes.wait_for(|life| !life.is_in_doubt).await;
-        // An error: the bus is gone.
+        // An error: the bus has ended.
         settled.ok().map(|life| life.epoch)
     }
 }

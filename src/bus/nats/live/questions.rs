@@ -1,4 +1,4 @@
-//! The requests of a live reader that are under way, at most one of each kind. Knows what is asked and not why.
+//! The requests of a live reader that are in progress, at most one of each kind. Knows what is requested, but not why.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use crate::bus::nats::streams::{Plan, Stream};
 use crate::bus::reader::{Asked, Create, Poll, Reader, Wants};
 use std::sync::Arc;
 
-/// The pause between two questions for the same that did not satisfy.
+/// The pause between two equal requests if the first answer was not sufficient.
 const AGAIN: Duration = Duration::from_millis(50);
-/// The pause between two attempts to raise the generation.
+/// The pause between two attempts to increment the generation.
 const RAISE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What was answered.
@@ -25,7 +25,7 @@ pub(super) enum Answered {
     Raised(Asked, Result<Stream, ApiFailure>),
 }
 
-/// What is under way.
+/// The requests in progress.
 pub(super) struct Questions {
     api: Api,
     direct: Direct,
@@ -34,7 +34,7 @@ pub(super) struct Questions {
     create: Option<BoxFuture<'static, Answered>>,
     poll: Option<BoxFuture<'static, Answered>>,
     raise: Option<BoxFuture<'static, Answered>>,
-    /// Somebody has reason to believe that the stream is another.
+    /// There is reason to believe that the stream is a different one.
     look: bool,
     info_ended: Option<Instant>,
     raise_ended: Option<Instant>,
@@ -61,12 +61,12 @@ impl Questions {
         self.look = true;
     }
 
-    /// Forgets all that is under way: its connection is gone.
+    /// Forgets all requests in progress: their connection is gone.
     pub(super) fn drop_all(&mut self) {
         (self.info, self.create, self.poll, self.raise) = (None, None, None, None);
     }
 
-    /// Starts what is wanted and not under way.
+    /// Starts the requests that are needed and not in progress.
     pub(super) fn start(&mut self, live: &Live, reader: &Reader, wants: Wants, now: Instant) {
         let has_rested =
             |ended: Option<Instant>, pause| ended.is_none_or(|ended| now.duration_since(ended) >= pause);
@@ -74,7 +74,7 @@ impl Questions {
         if (wants.info || self.look) && self.info.is_none() && has_rested(self.info_ended, AGAIN) {
             self.look = false;
             let (api, plan, asked) = (api.clone(), plan.clone(), reader.ask());
-            // A stream in memory may be gone, and then it is made anew.
+            // A stream in memory may be gone, and is then created anew.
             self.info = Some(Box::pin(async move {
                 Answered::Info(asked, api.ensure(&plan, false).await)
             }));
@@ -104,7 +104,7 @@ impl Questions {
     /// The next answer.
     ///
     /// # Cancel safety
-    /// If dropped before it is ready, every question stays under way.
+    /// If dropped before it is ready, every request stays in progress.
     pub(super) async fn next(&mut self) -> Answered {
         let answered = tokio::select! {
             answered = wait(&mut self.info) => answered,

@@ -1,5 +1,5 @@
-//! What others see of a live reader: whether it is ready, what troubles it, its counts; and what they tell it. Knows no
-//! message.
+//! The state of a live reader as others see it: whether it is ready, its problems, its counts; and what they report to
+//! it. Knows no message.
 
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,8 @@ use crate::bus::nats::api::ApiFailure;
 use crate::bus::nats::streams::{Plan, Report, Stream, Version};
 use crate::bus::reader::Cause;
 
-/// How often the log repeats why a stream cannot be used, and how often it says another reason: in an election there are many.
+/// How often the log repeats why a stream cannot be used, and how often it reports a new reason: in an election there
+/// are many.
 const REPEATED_AFTER: Duration = Duration::from_secs(60);
 const SAID_AFTER: Duration = Duration::from_secs(10);
 
@@ -25,21 +26,21 @@ pub(in crate::bus::nats) struct State {
     failures: Mutex<Failures>,
     fronts: Mutex<Fronts>,
     caught_up: watch::Sender<bool>,
-    /// Asks the reader to look at its stream.
+    /// Asks the reader to check its stream.
     pub(in crate::bus::nats) look: Notify,
-    /// Which life of the stream the reader speaks of.
+    /// The life of the stream that the reader reads.
     pub(in crate::bus::nats) lives: Lives,
-    /// The reader's own: there is more to do at once.
+    /// The reader's own signal: there is more to do at once.
     pub(super) more: Notify,
     /// The highest sequence that JetStream acknowledged to this instance in this epoch.
     pub(super) acked: AtomicU64,
-    /// The epoch, the same, and a hash of the id that the message there has.
+    /// The epoch, that sequence, and a hash of the id of the message there.
     acked_id: Mutex<(u64, u64, u64)>,
-    /// The epoch of the stream as it was described last.
+    /// The epoch of the stream in its last description.
     pub(in crate::bus::nats) epoch: AtomicU64,
     /// The last sequence that was read.
     pub(in crate::bus::nats) head: AtomicU64,
-    /// How many messages the consumer has yet to send.
+    /// How many messages the consumer still has to send.
     pub(in crate::bus::nats) pending: AtomicU64,
     resets: [AtomicU64; 3],
     pub(in crate::bus::nats) polled: AtomicU64,
@@ -61,16 +62,16 @@ fn hash(id: &str) -> u64 {
     hasher.finish()
 }
 
-/// What the stream is like, as far as it is known.
+/// What is known about the stream.
 #[derive(Default)]
 struct Told {
     report: Report,
-    /// Why it could not be asked last, and whether JetStream itself refused.
+    /// Why the last request for it failed, and whether JetStream itself refused.
     failure: Option<(String, bool)>,
     stream: Option<Stream>,
 }
 
-/// What the log was told of failures.
+/// What the log reported about failures.
 #[derive(Default)]
 struct Failures {
     said: Option<(Instant, String)>,
@@ -94,7 +95,7 @@ impl Failures {
 }
 
 impl State {
-    /// Notes what the stream is like. Whether it is as it has to be.
+    /// Records what the stream is like. Returns whether it is as required.
     pub(super) fn observe(&self, plan: &Plan, stream: &Stream, version: Version) -> bool {
         self.noted(stream.info.first);
         let mut report = plan.compare(&stream.config, version);
@@ -123,12 +124,12 @@ impl State {
         fits
     }
 
-    /// Notes that the server cannot keep history: a stream of its making would not be what it says.
+    /// Records that the server cannot keep history: a stream created by it would lack what its configuration says.
     pub(super) fn too_old(&self, version: Version) {
         self.note_failure(too_old(version), true);
     }
 
-    /// Notes that the stream cannot be asked.
+    /// Records that the stream cannot be queried.
     pub(super) fn cannot_ask(&self, plan: &Plan, failure: &ApiFailure) {
         let words = format!("the stream {}: {failure}", plan.name);
         self.note_failure(words, matches!(failure, ApiFailure::Refused(_)));
@@ -142,12 +143,12 @@ impl State {
         self.report.lock().failure = Some((words, is_refused));
     }
 
-    /// Notes the stream's first sequence.
+    /// Records the stream's first sequence.
     pub(in crate::bus::nats) fn noted(&self, first: u64) {
         self.fronts.lock().note(first, Instant::now());
     }
 
-    /// How many sequences the first of one replica may be ahead of another's.
+    /// By how many sequences the first one of a replica may be ahead of another's.
     pub(in crate::bus::nats) fn slack(&self) -> u64 {
         self.fronts.lock().slack()
     }
@@ -161,16 +162,16 @@ impl State {
         }
     }
 
-    /// The epoch is another: nothing is acknowledged in it.
+    /// The epoch has changed: nothing is acknowledged in it.
     pub(super) fn forget_acked(&self, epoch: u64) {
         let mut acked = self.acked_id.lock();
         *acked = (epoch, 0, 0);
         self.acked.store(0, Ordering::Relaxed);
     }
 
-    /// Whether a message with another id than this one was acknowledged at `sequence` of `epoch`.
+    /// Whether a message with a different id was acknowledged at `sequence` of `epoch`.
     pub(super) fn is_another(&self, epoch: u64, sequence: u64, id: Option<&str>) -> bool {
-        // Almost every message is another one than that.
+        // Almost every message differs from that one.
         if self.acked.load(Ordering::Relaxed) != sequence {
             return false;
         }
@@ -189,13 +190,13 @@ impl State {
         }
     }
 
-    /// How often a consumer was given up, by cause.
+    /// How often a consumer was abandoned, by cause.
     pub(in crate::bus::nats) fn resets(&self, cause: Cause) -> u64 {
         let count = self.resets.get(cause as usize);
         count.map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// Whether the tail has everything that the stream had at the start, and its changes.
+    /// Whether the tail has everything that the stream had at the start, as a watch.
     #[cfg(test)]
     pub(in crate::bus::nats) fn is_caught_up(&self) -> watch::Receiver<bool> {
         self.caught_up.subscribe()
@@ -206,7 +207,7 @@ impl State {
         let told = self.report.lock();
         let mut trouble = told.report.not_ready.clone();
         let is_ready = *self.caught_up.borrow();
-        // A reader that has caught up goes on by what it has while nobody answers, as in an election.
+        // A reader that has caught up continues with what it has while no server answers, as in an election.
         if let Some((words, is_refused)) = &told.failure
             && (*is_refused || !is_ready)
         {
@@ -218,8 +219,8 @@ impl State {
         trouble
     }
 
-    /// What does not keep this instance from being ready, and yet keeps it from storing and reading: nobody answers for the
-    /// stream, as in an election, or since JetStream was switched off.
+    /// Problems that do not keep this instance from being ready, but keep it from storing and reading: no server
+    /// answers for the stream, as in an election, or because JetStream was switched off.
     pub(in crate::bus::nats) fn silence(&self) -> Option<String> {
         let told = self.report.lock();
         let is_ready = *self.caught_up.borrow();
@@ -230,12 +231,12 @@ impl State {
         failure.map(|(words, _)| words.clone())
     }
 
-    /// The limits of the stream that are not the configuration's.
+    /// The limits of the stream that differ from the configuration.
     pub(in crate::bus::nats) fn drift(&self) -> Vec<String> {
         self.report.lock().report.drift.clone()
     }
 
-    /// The bytes that the stream held when it was described last, and the most that it may hold; 0: no bound.
+    /// The bytes in the stream and their maximum, in its last description; 0: unlimited.
     pub(in crate::bus::nats) fn filling(&self) -> (u64, u64) {
         let told = self.report.lock();
         told.stream.as_ref().map_or((0, 0), |stream| {
@@ -244,7 +245,7 @@ impl State {
         })
     }
 
-    /// The stream as it was described last.
+    /// The last description of the stream.
     pub(in crate::bus::nats) fn stream(&self) -> Option<Stream> {
         self.report.lock().stream.clone()
     }
@@ -259,7 +260,7 @@ mod tests {
         let mut failures = Failures::default();
         let start = Instant::now();
         let mut at = |ms, words| failures.pass(words, start + Duration::from_millis(ms));
-        // An election: one reason after the other, again and again.
+        // An election: alternating reasons, again and again.
         assert_eq!(at(0, "silent"), Some(0));
         for (ms, words) in [
             (50, "no leader"),
@@ -270,7 +271,7 @@ mod tests {
             assert_eq!(at(ms, words), None, "{ms}");
         }
         assert_eq!(at(10_000, "no leader"), Some(4));
-        // It stays as it is.
+        // It stays the same.
         assert_eq!(at(69_999, "no leader"), None);
         assert_eq!(at(70_000, "no leader"), Some(1));
     }

@@ -1,4 +1,4 @@
-//! One message after the other, out of what is in hand: judged by the reader, then into the tail and the feed. Stops where
+//! Handles the received messages one by one: the reader judges each, then it goes into the tail and the feed. Stops if
 //! the reader waits for an answer or the feed has no room.
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use crate::bus::reader::{Mark, Poll, Verdict};
 use crate::envelope::unix_ms;
 use std::sync::atomic::Ordering;
 
-/// How many steps are done before other events are looked at.
+/// The number of steps before other events are handled.
 const STEPS: usize = 1_024;
 
 /// A poll's answer.
@@ -25,7 +25,7 @@ pub(super) struct InHand {
 }
 
 impl InHand {
-    /// What was asked.
+    /// What was requested.
     pub(super) fn poll(&self) -> Poll {
         self.poll
     }
@@ -38,7 +38,7 @@ impl InHand {
     }
 }
 
-/// What became of a step.
+/// The result of a step.
 enum Step {
     Done,
     /// Nothing can be done now.
@@ -46,7 +46,7 @@ enum Step {
 }
 
 impl Work {
-    /// Does all that can be done now, within reason.
+    /// Does everything that can be done now, within limits.
     pub(super) async fn steps(&mut self) -> Result<(), Over> {
         let now = Instant::now();
         for _ in 0..STEPS {
@@ -56,7 +56,7 @@ impl Work {
             if self.poll.is_some() {
                 match self.step_of_poll(now).await? {
                     Step::Done => continue,
-                    // The consumer's wait until the poll is done.
+                    // The consumer's messages wait until the poll is done.
                     Step::Stuck => return Ok(()),
                 }
             }
@@ -65,7 +65,7 @@ impl Work {
                 Step::Stuck => return Ok(()),
             }
         }
-        // There is more: the next round comes at once.
+        // There is more: the next round follows at once.
         self.live.state.more.notify_one();
         Ok(())
     }
@@ -174,7 +174,7 @@ impl Work {
         }
     }
 
-    /// Room in the feed; before this instance has caught up, what comes fills the tail alone.
+    /// Room in the feed; before this instance has caught up, messages only fill the tail.
     fn room(&mut self, weight: usize) -> Option<Option<Room>> {
         if !self.is_caught_up {
             return Some(None);
@@ -207,7 +207,7 @@ impl Work {
         };
         match self.is_caught_up {
             true => self.push(fed, room).await,
-            // Before the message behind it is.
+            // Before the message after it is.
             false => self.announce().await,
         }
     }
@@ -225,7 +225,7 @@ impl Work {
             payload: bytes::Bytes::new(),
             headers: None,
         };
-        // If it is not sent the connection is about to be lost; a heartbeat would ask again.
+        // If it is not sent, the connection is about to be lost; a heartbeat would ask again.
         if let Err(error) = self.live.api.connection.send(answer).await {
             tracing::debug!(%error, "flow control was not answered");
         }

@@ -1,4 +1,4 @@
-//! What `[bus]` accepts, how its errors name settings and never secrets, and how long attempts pause.
+//! The promise: what `[bus]` accepts, that its errors name settings and never secrets, and how long attempts pause.
 
 use std::io::Write;
 
@@ -117,7 +117,7 @@ fn credentials_are_read_for_each_connection() {
         assert_eq!(answer.jwt.as_deref(), Some("eyJ0.e-_.x"));
         key(seed).verify(b"nonce", &answer.signature.unwrap()).unwrap();
     }
-    // An account's key is no user's.
+    // An account's key is not a user's.
     write(&nkeys::KeyPair::new_account().seed().unwrap());
     assert!(auth(&nkey).is_err());
 }

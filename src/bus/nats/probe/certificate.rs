@@ -1,5 +1,5 @@
-//! The certificate that a NATS server shows. The client library does not tell, so this shakes hands once more, by hand,
-//! with a server that it has just reached.
+//! The certificate of a NATS server. The client library does not provide it, so this does one more handshake by hand
+//! with a server that was just reached.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The server's first line.
 const INFO_MAX_BYTES: u64 = 64 << 10;
 
-/// The leaf in DER; none: no TLS, or not to be learnt.
+/// The leaf in DER. `None`: no TLS, or it could not be determined.
 pub(super) async fn shown(config: &Config, address: &ServerAddr) -> Option<Vec<u8>> {
     tokio::time::timeout(TIMEOUT, shake(config, address)).await.ok()?
 }

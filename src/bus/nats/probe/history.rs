@@ -1,5 +1,5 @@
-//! Whether JetStream has what history needs, and lets this user ask for it. Changes nothing: each right is tried by a question
-//! that is no JSON, which JetStream refuses before it looks at any stream.
+//! Whether JetStream has what history needs, and whether this user may use it. Changes nothing: each right is tried
+//! with a request that is not JSON, which JetStream refuses before it looks at any stream.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -17,41 +17,41 @@ use crate::bus::nats::api::{self, ApiFailure};
 use crate::bus::nats::streams::{InfoAnswer, NOT_FOUND, Plan, Stream, Version};
 use crate::bus::subject::Subjects;
 
-/// What JetStream refuses to read.
+/// A request that JetStream refuses to read.
 const NO_JSON: &[u8] = b"?";
 /// JetStream's code for "JetStream not enabled for account".
 const NOT_IN_ACCOUNT: u32 = 10_039;
-/// What an instance asks about each stream.
+/// The requests of an instance about each stream.
 const QUESTIONS: [&str; 3] = ["STREAM.INFO", "CONSUMER.CREATE", "DIRECT.GET"];
-/// What one with `history.manage` asks as well.
+/// Further requests of an instance with `history.manage`.
 const CHANGES: [&str; 2] = ["STREAM.CREATE", "STREAM.UPDATE"];
-/// The same without it, after a stream was rolled back.
+/// The requests of an instance without it, after a stream was rolled back.
 const RARE_CHANGE: &str = "STREAM.UPDATE";
 const FLOW: &str = "$JS.FC.";
 
-/// What JetStream was found to be like.
+/// The findings about JetStream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbedHistory {
-    /// Whether it is on for this user's account; none: it does not say.
+    /// Whether it is enabled for this user's account. `None`: it does not say.
     pub is_on: Option<bool>,
     /// The cluster that the server is in.
     pub cluster: Option<String>,
-    /// What the account has; none: this user may not ask.
+    /// The limits of the account. `None`: this user may not ask for them.
     pub account: Option<Account>,
-    /// Each stream that the configuration asks for.
+    /// Each stream that the configuration requires.
     pub streams: Vec<ProbedStream>,
-    /// What this user may not publish to, and has to.
+    /// What this user may not publish to, but has to.
     pub refused: Vec<String>,
-    /// What it may not publish to, and would have to after a stream was rolled back.
+    /// What it may not publish to, but would have to after a stream was rolled back.
     pub refused_rarely: Vec<String>,
 }
 
 /// Room for streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
-    /// What streams have reserved, or use where that is more.
+    /// What streams have reserved, or what they use if that is more.
     pub taken: u64,
-    /// What the account may have; none: as much as the servers have, which only they know.
+    /// The account's limit. `None`: as much as the servers have, which only they know.
     pub limit: Option<u64>,
 }
 
@@ -60,45 +60,45 @@ pub struct Account {
 pub struct ProbedStream {
     /// Its name.
     pub name: String,
-    /// The most bytes that the configuration gives it.
+    /// The maximum size that the configuration gives it.
     pub bytes_max: u64,
-    /// How it stands.
+    /// Its state.
     pub state: StreamState,
 }
 
-/// How a stream stands.
+/// The state of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamState {
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// It could not be asked, and why.
+    /// It could not be queried, and why.
     Unknown(String),
-    /// It is there.
+    /// It exists.
     There(Found),
 }
 
-/// A stream that is there.
+/// A stream that exists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// How many messages it holds.
+    /// The number of its messages.
     pub messages: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// The most bytes that it may hold; none: no bound.
+    /// The maximum of its bytes. `None`: unlimited.
     pub bytes_max: Option<u64>,
-    /// On how many servers it is stored.
+    /// The number of servers on which it is stored.
     pub replicas: u64,
-    /// The servers whose replica is gone or behind.
+    /// The servers whose replica is missing or behind.
     pub behind: Vec<String>,
-    /// What would break a promise, a line each.
+    /// Differences that would break a promise, a line each.
     pub not_ready: Vec<String>,
     /// Whether one of these cannot be changed.
     pub is_fixed: bool,
-    /// Other limits than the configuration's, a line each.
+    /// Limits that differ from the configuration, a line each.
     pub drift: Vec<String>,
 }
 
-/// Looks at JetStream by `client`, whose replies come by `_INBOX` if `common_inbox`.
+/// Examines JetStream through `client`, whose replies arrive by `_INBOX` if `common_inbox`.
 pub(super) async fn look(
     client: &Client,
     config: &Config,
@@ -158,7 +158,7 @@ pub(super) async fn look(
             state,
         });
     }
-    // Where a consumer awaits the answers to its flow control; nobody has this one.
+    // The subject at which a consumer awaits the answers to its flow control; no consumer uses this one.
     let flow = format!("{FLOW}herald.doctor.{}", Ulid::new());
     if !may_publish(client, &flow, common_inbox).await {
         probed.refused.push(format!("{FLOW}>"));
@@ -166,8 +166,8 @@ pub(super) async fn look(
     probed
 }
 
-/// Whether the server takes what this user publishes to `subject`. It answers in order: a refusal is here before the round
-/// trip is over.
+/// Whether the server accepts this user's publishes to `subject`. It answers in order: a refusal arrives before the
+/// round trip is over.
 async fn may_publish(client: &Client, subject: &str, common_inbox: bool) -> bool {
     let refused = || client.statistics().refused_publishes.load(Ordering::Relaxed);
     let before = refused();
@@ -254,7 +254,7 @@ struct AccountAnswer {
     tiers: HashMap<String, Room>,
 }
 
-/// What an account, or a tier of it, has and may have. A limit of −1 is none.
+/// The use and the limits of an account, or of one of its tiers. A limit of −1 means unlimited.
 #[derive(Deserialize)]
 struct Room {
     #[serde(default)]

@@ -1,5 +1,5 @@
-//! The file of `bus.control_key_file`: one key a line, one or two of them. Errors name what is wrong, never a key. Knows no
-//! message.
+//! The file of `bus.control_key_file`: one key per line, one or two of them. Errors name what is wrong, never a key.
+//! Knows no message.
 
 use sha2::{Digest, Sha256};
 
@@ -9,14 +9,14 @@ use crate::setting::NoSecret;
 
 /// The setting that names the file.
 pub(super) const SETTING: &str = "bus.control_key_file";
-/// What 16 random bytes in hex have: fewer can be guessed.
+/// The length of 16 random bytes in hex: fewer can be guessed.
 const KEY_MIN_BYTES: usize = 32;
 const KEY_MAX_BYTES: usize = 256;
 
-/// What the file holds: the key that signs, and perhaps one more that is believed.
+/// The content of the file: the key that signs, and perhaps one more that is accepted.
 pub(super) struct Keys {
     keys: Vec<Key>,
-    /// Of their text, to tell whether they have changed.
+    /// A digest of their text, to tell whether they have changed.
     digest: [u8; 32],
 }
 
@@ -24,7 +24,7 @@ impl Keys {
     /// Reads the file at `path`. Blocks.
     ///
     /// # Errors
-    /// It cannot be read, or does not hold one or two keys.
+    /// It cannot be read, or does not contain one or two keys.
     pub(super) fn read(path: &str) -> Result<Self, ConnectError> {
         Self::parse(&read(SETTING, path)?).map_err(|expected| ConnectError::Content {
             setting: SETTING,
@@ -61,7 +61,7 @@ impl Keys {
         if lines.iter().any(|line| line.len() > KEY_MAX_BYTES) {
             return Err("keys of at most 256 characters, and one is longer");
         }
-        // A comment or a sentence is no secret.
+        // A comment or a sentence is not a secret.
         if lines
             .iter()
             .any(|line| !line.bytes().all(|byte| byte.is_ascii_graphic()))
@@ -80,12 +80,12 @@ impl Keys {
         self.keys.first()
     }
 
-    /// Every key that is believed.
+    /// Every key that is accepted.
     pub(super) fn all(&self) -> &[Key] {
         &self.keys
     }
 
-    /// Whether both hold the same keys in the same order.
+    /// Whether both contain the same keys in the same order.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.digest == other.digest
     }

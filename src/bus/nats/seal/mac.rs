@@ -1,9 +1,9 @@
-//! The signature of a control message: what it covers, and the header that carries it. Pure: knows no key file, no clock
-//! and no connection.
+//! The signature of a control message: what it covers, and the header that carries it. Pure: knows no key file, no
+//! clock and no connection.
 //!
 //! The header is `Herald-Signature: v1 <Unix ms> <nonce> <MAC in base64>`. The MAC is HMAC-SHA256 over the version, the
-//! subject (which says the kind, and for whom), the reply subject, the time, the nonce and the payload, each behind its
-//! length, so that no two messages give the same bytes.
+//! subject (which states the kind and the recipient), the reply subject, the time, the nonce and the payload, each
+//! preceded by its length, so that no two messages give the same bytes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
@@ -11,24 +11,24 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use ulid::Ulid;
 
-/// The header. Instances of the version before signatures ignore it.
+/// The name of the header. Instances older than signatures ignore it.
 pub(super) const HEADER: &str = "Herald-Signature";
 const VERSION: &str = "v1";
-/// The longest header that is read: version, 20 digits, 26 characters of a ULID, 43 of the MAC.
+/// The maximum length of a header that is read: version, 20 digits, 26 characters of a ULID, 43 of the MAC.
 const HEADER_MAX_BYTES: usize = 128;
 
-/// What a signature covers beside time and nonce.
+/// What a signature covers besides time and nonce.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Signed<'a> {
-    /// Where to.
+    /// The subject.
     pub subject: &'a str,
-    /// Where the answer is to go; empty if none is asked for. Covered, so that nobody can have an answer sent elsewhere.
+    /// The reply subject; empty if no answer is expected. Covered, so that nobody can have an answer sent elsewhere.
     pub reply: &'a str,
     /// The payload.
     pub payload: &'a [u8],
 }
 
-/// A signature as its header says it.
+/// A signature as in its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Signature {
     /// The signer's time, in Unix ms.
@@ -42,7 +42,7 @@ pub(super) struct Signature {
 pub(super) struct Key(Hmac<Sha256>);
 
 impl Key {
-    /// A key of any length. HMAC takes every one: `None` does not occur.
+    /// A key of any length. HMAC accepts every length: `None` does not occur.
     pub(super) fn new(secret: &[u8]) -> Option<Self> {
         Hmac::new_from_slice(secret).ok().map(Self)
     }
@@ -54,7 +54,7 @@ impl Key {
         Signature { time_ms, nonce, mac }
     }
 
-    /// Whether `signature` was made of this message by this key. Takes the same time wherever they differ.
+    /// Whether this key made `signature` for this message. Takes the same time wherever they differ.
     pub(super) fn fits(&self, message: Signed<'_>, signature: &Signature) -> bool {
         let mac = self.mac(message, signature.time_ms, signature.nonce);
         mac.verify_slice(&signature.mac).is_ok()
@@ -80,7 +80,7 @@ impl Key {
 }
 
 impl Signature {
-    /// Reads the header's value. `None` if no instance of this version writes it so.
+    /// Reads the header's value. `None` if no instance of this version writes it in this form.
     pub(super) fn read(value: &str) -> Option<Self> {
         if value.len() > HEADER_MAX_BYTES {
             return None;
@@ -103,7 +103,7 @@ impl Signature {
         format!("{VERSION} {time_ms} {nonce} {}", BASE64.encode(mac))
     }
 
-    /// What tells this signature from others: a part of the MAC, which nobody without the key can choose.
+    /// Identifies this signature: a part of the MAC, which nobody without the key can choose.
     pub(super) fn mark(&self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.mac;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])

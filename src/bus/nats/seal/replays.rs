@@ -1,30 +1,31 @@
-//! Which signed messages came already, as long as their time would let them come again. Bounded: where more come than can be
-//! remembered, the oldest are no longer taken, rather than taken twice. Knows no key and no message.
+//! Remembers the signed messages that have arrived, for as long as their time would allow them to be sent again.
+//! Bounded: if more arrive than can be remembered, the oldest are refused rather than accepted twice. Knows no key and
+//! no message.
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::WINDOW_MS;
 
-/// Messages are remembered together whose times share this many ms.
+/// Messages whose times share this many ms are remembered together.
 const SPAN_MS: u64 = 5_000;
-/// The most that are remembered: far above what a cluster of 1,024 instances says in two minutes when nothing happens.
+/// The maximum number of remembered messages: far more than an idle cluster of 1,024 instances sends in two minutes.
 const REMEMBERED_MAX: usize = 1 << 20;
 
-/// The marks of the signatures that came, by their time.
+/// The marks of the signatures that arrived, by their time.
 #[derive(Default)]
 pub(super) struct Replays {
     spans: BTreeMap<u64, HashSet<u64>>,
     remembered: usize,
-    /// Spans before this one were forgotten for lack of room.
+    /// Spans before this one were forgotten because there was no room.
     first: u64,
 }
 
-/// What is known of a message.
+/// What is known about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
-    /// It comes for the first time.
+    /// It arrives for the first time.
     New,
-    /// It came before.
+    /// It has arrived before.
     Again,
     /// It is too old to tell.
     Forgotten,
@@ -71,7 +72,7 @@ mod tests {
             assert_eq!(replays.note(now, time, mark), Known::New);
             assert_eq!(replays.note(now, time, mark), Known::Again);
         }
-        // From the other end of the window: the last moment at which each could come again.
+        // From the other end of the window: the last moment at which each could arrive again.
         assert_eq!(replays.note(now + WINDOW_MS, now, 2), Known::Again);
         assert_eq!(
             replays.note(now + 2 * WINDOW_MS, now + WINDOW_MS, 3),

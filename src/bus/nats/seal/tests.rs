@@ -1,4 +1,5 @@
-//! Which messages an instance hears, and what it tells of the others. Over files and messages made here; no server.
+//! The promise: which messages an instance accepts, and what it reports about the others. With files and messages made
+//! here; no server.
 
 use bytes::Bytes;
 
@@ -72,11 +73,11 @@ fn a_message_is_judged_by_signature_then_time_then_novelty() {
     ] {
         assert_eq!(judged(&signed(&ours, time)), expected, "{time}");
     }
-    // A wrong signature of a wrong time says nothing of any clock.
+    // A wrong signature with a wrong time says nothing about any clock.
     assert_eq!(judged(&signed(&stranger, 0)), Err(Cause::Signature));
     let once = signed(&ours, now);
     assert_eq!((judged(&once), judged(&once)), (Ok(()), Err(Cause::Replayed)));
-    // Not even with another payload or answered elsewhere.
+    // Not even with another payload or another reply subject.
     let changed = Message {
         payload: "[]".into(),
         ..once.clone()

@@ -1,9 +1,10 @@
-//! Several messages in a given order: all are on their way at once, and their order stays.
+//! Stores several messages in a given order: all are in flight at the same time, and their order is kept.
 //!
-//! An item is repeated only while no later one is stored: then it would come behind it. What cannot be repeated is unknown if
-//! an attempt of it was not answered, and not stored otherwise. In the end sequences have to grow as the array does; where one
-//! does not (a paused leader that stored an early attempt late), its item says so: order is never turned round silently.
-//! A long array goes in parts; once one is not stored, later parts are not tried.
+//! An item is repeated only while no later one is stored, since otherwise it would come after that one. If an item
+//! cannot be repeated, its result is unknown if an attempt was not answered, and "not stored" otherwise. In the end,
+//! the sequences have to grow in the order of the array. If one does not (a paused leader that stored an early attempt
+//! late), its item says so: the order is never reversed silently. A long array is sent in parts; once an item is not
+//! stored, later parts are not tried.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,10 +15,10 @@ use crate::bus::history::config::PUBLISHES_BYTES;
 use crate::bus::nats::live::State;
 use crate::bus::requests::Waiting;
 
-/// One array takes at most this part of what may wait for answers, so that it leaves room for others.
+/// An array uses at most this share of the publishes that may wait, so that it leaves room for others.
 const SHARE: usize = 4;
 
-/// One message of an array, and what is known of it.
+/// One message of an array, and what is known about it.
 struct Place {
     item: Item,
     repeats: Repeats,
@@ -25,7 +26,7 @@ struct Place {
 }
 
 impl Store {
-    /// Stores several messages of one stream in their order. An outcome for each, in that order.
+    /// Stores several messages of one stream in their order. Returns one result for each, in that order.
     ///
     /// # Cancel safety
     /// If dropped before it is ready, each message may be stored or not.
@@ -48,14 +49,15 @@ impl Store {
                 break;
             }
         }
-        // Untried: there is no room, the rest failed, or the time is over.
+        // Not tried: there is no room, the rest failed, or the time is over.
         outcomes.extend(items.iter().map(|_| Err(StoreError::Unavailable)));
         in_order(&mut outcomes);
         outcomes
     }
 
-    /// The next items that may wait for their answers at once, with the room that they take: at most a share of what may wait
-    /// in all, and as many as there is room for beside the others. `None`: none is left, or there is no room at all.
+    /// The next items that may wait for their answers at the same time, with the room that they take: at most a share
+    /// of what may wait in all, and as many as there is room for beside the others. `None`: none is left, or there is
+    /// no room at all.
     fn part(&self, items: &mut VecDeque<Item>) -> Option<(Vec<Item>, Room<'_>)> {
         let (most, most_bytes) = ((self.publishes / SHARE).max(1), PUBLISHES_BYTES.0 / SHARE);
         let mut sums = Vec::new();
@@ -77,7 +79,7 @@ impl Store {
         None
     }
 
-    /// Stores what may wait for answers at once.
+    /// Stores the items that may wait for answers at the same time.
     async fn publish_part(
         &self,
         state: &State,
@@ -101,7 +103,7 @@ impl Store {
             .collect()
     }
 
-    /// Sends all that has no outcome, in order, and then hears all.
+    /// Sends all items without a result, in order, and then reads all answers.
     async fn round(&self, places: &mut [Place], state: &State) {
         let Some(first) = places.iter().find(|place| place.outcome.is_none()) else {
             return;
@@ -143,7 +145,7 @@ impl Store {
                 }
             }
         }
-        // Whoever has a later one stored before it cannot be repeated.
+        // An item cannot be repeated if a later one is already stored.
         let last_stored = places
             .iter()
             .rposition(|place| matches!(place.outcome, Some(Ok(_))));
@@ -161,11 +163,11 @@ impl Store {
     }
 }
 
-/// The answers to what was sent, by its places in the array.
+/// The answers to the sent items, by their places in the array.
 ///
-/// One wait for all: it is patient with a server that goes on answering, and not with each item of a silent one. Answers come
-/// in order, so who is not answered is looked at once more when the others are: a later one that is stored would make it one
-/// that cannot be repeated.
+/// There is one time-out for all of them: it is patient with a server that keeps answering, but not with each item of a
+/// silent one. Answers arrive in order, so an item without an answer is checked once more when the others are answered:
+/// if a later one is stored, it cannot be repeated.
 async fn hear(mut sent: Vec<(usize, Result<Waiting, Answer>)>, places: &[Place]) -> Vec<(usize, Answer)> {
     let mut answers = Vec::with_capacity(sent.len());
     let mut late = Vec::new();
@@ -173,7 +175,7 @@ async fn hear(mut sent: Vec<(usize, Result<Waiting, Answer>)>, places: &[Place])
     for (number, (index, sent)) in sent.iter_mut().enumerate() {
         let answer = match sent {
             Ok(waiting) => match waiting.at_hand() {
-                // Most come together with the one before.
+                // Most arrive together with the one before.
                 Some(reply) => heard(reply),
                 None => {
                     let now = Instant::now();
@@ -201,8 +203,8 @@ async fn hear(mut sent: Vec<(usize, Result<Waiting, Answer>)>, places: &[Place])
     answers
 }
 
-/// Marks what is stored in another order than the array's. Where an earlier publish stored a part of it, what that left out
-/// stands behind all of it.
+/// Marks items that are stored in another order than the array's. If an earlier publish stored a part of the array, the
+/// rest is stored after all of that.
 fn in_order(outcomes: &mut [Result<Stored, StoreError>]) {
     let mut highest = 0;
     for stored in outcomes.iter_mut().flatten() {
@@ -212,7 +214,8 @@ fn in_order(outcomes: &mut [Result<Stored, StoreError>]) {
     let mut lowest = u64::MAX;
     for stored in outcomes.iter_mut().flatten().rev() {
         if stored.is_duplicate {
-            // It stands where it was stored first, whatever this array says; what is new beside it is in the wrong place.
+            // It stays where it was stored first, whatever this array says; the new items beside it are in the wrong
+            // place.
             stored.is_misplaced = false;
             lowest = lowest.min(stored.sequence);
         } else {
@@ -225,7 +228,7 @@ fn in_order(outcomes: &mut [Result<Stored, StoreError>]) {
 mod tests {
     use super::*;
 
-    /// Which of these sequences are said to be misplaced; negative ones were stored before.
+    /// Which of these sequences are reported as misplaced; negative ones were stored before.
     fn misplaced(sequences: &[i64]) -> Vec<i64> {
         let stored = |sequence: &i64| match sequence {
             0 => Err(StoreError::Unknown),
@@ -250,13 +253,14 @@ mod tests {
             (&[5, 6, 0, 9], &[]),
             // A paused leader stored an early attempt late.
             (&[5, 9, 0, 8, 10], &[8]),
-            // A repeat of the whole, or of what went at first, is in order.
+            // A repeat of the whole array, or of what was stored the first time, is in order.
             (&[-5, -6, -9], &[]),
             (&[-5, -6, 9, 10], &[]),
-            // What it completes stands behind what was stored before, and who was told of that order may repeat it.
+            // The missing items are stored after those stored before, and a publisher that was told of that order may
+            // repeat them.
             (&[-5, 9, -6, 10], &[9]),
             (&[-5, -9, -6, -10], &[]),
-            // Somebody else has repeated it at the same time.
+            // Another publisher has repeated it at the same time.
             (&[-7, 6, 8], &[6]),
         ] {
             assert_eq!(misplaced(sequences), expected, "{sequences:?}");

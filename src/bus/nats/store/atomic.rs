@@ -1,8 +1,9 @@
-//! Several messages that are stored whole or not at all, in order, and nobody's in between: JetStream's atomic batches.
+//! Stores several messages as a whole or not at all, in order, with no others in between: JetStream's atomic batches.
 //!
-//! The last message commits the batch and is the only one whose answer counts. Without an answer the whole is repeated as a
-//! batch of its own. If JetStream says that it knows one of the ids, nothing of the batch is stored; questions, which can store
-//! nothing either, then tell which ids it knows: all of them, if an earlier attempt or an earlier publish stored the whole.
+//! The last message commits the batch and is the only one whose answer counts. Without an answer the whole is repeated
+//! as a new batch. If JetStream says that it recognizes one of the ids, nothing of the batch is stored; questions,
+//! which cannot store anything either, then show which ids it knows: all of them, if an earlier attempt or an earlier
+//! publish stored the whole.
 
 use std::time::Instant;
 
@@ -17,17 +18,17 @@ use crate::bus::nats::live::State;
 use crate::bus::nats::streams::Plan;
 use crate::bus::requests::Waiting;
 
-/// The most messages of a batch; JetStream's own limit.
+/// The maximum number of messages in a batch; JetStream's own limit.
 pub(in crate::bus::nats) const BATCH_MAX: usize = 1_000;
-/// JetStream's code for a batch that holds the id of a message that is stored.
+/// JetStream's code for a batch that contains the id of a stored message.
 const CONTAINS_DUPLICATE: u32 = 10_201;
 /// Too many batches are open.
 const TOO_MANY_BATCHES: u32 = 10_210;
-/// A part of the batch did not arrive, or came too late.
+/// A part of the batch did not arrive, or arrived too late.
 const INCOMPLETE: u32 = 10_176;
 
 impl Store {
-    /// Stores all messages or none, at sequences that follow one another. Where each is stored.
+    /// Stores all messages or none, at consecutive sequences. Returns where each is stored.
     ///
     /// # Cancel safety
     /// If dropped before it is ready, all may be stored or none.
@@ -68,14 +69,14 @@ impl Store {
                                 None => Answer::None,
                             }
                         }
-                        // Forgotten in between: the next may be stored.
+                        // The id was forgotten in between: the next batch may be stored.
                         Ok(sequences) if sequences.is_empty() => Answer::NoResponders,
                         Ok(_) if repeats.is_unknown() => return Err(StoreError::Unknown),
                         Ok(_) => return Err(StoreError::Duplicate),
                         Err(answer) => answer,
                     }
                 }
-                // Nothing of it is stored, and the next may be.
+                // Nothing of it is stored, and the next batch may be.
                 Answer::Refused(refusal) if [TOO_MANY_BATCHES, INCOMPLETE].contains(&refusal.err_code) => {
                     Answer::NoResponders
                 }
@@ -89,9 +90,9 @@ impl Store {
         }
     }
 
-    /// Sends the whole batch and hears what became of it.
+    /// Sends the whole batch and waits for its result.
     async fn attempt(&self, state: &State, asked: Asked, items: &[Item], repeats: &Repeats) -> Answer {
-        // It is the last that commits the batch.
+        // The last message commits the batch.
         let Some(last) = items.last() else {
             return Answer::NotSent;
         };
@@ -128,7 +129,7 @@ impl Store {
         Ok(commit)
     }
 
-    /// Asks which of the items are stored, by their ids: the sequences of those that are.
+    /// Asks which of the items are stored, by their ids; returns the sequences of those that are.
     async fn known(&self, plan: &Plan, items: &[Item], repeats: &Repeats) -> Result<Vec<u64>, Answer> {
         let mut asked = Vec::with_capacity(items.len());
         for item in items {
@@ -181,7 +182,7 @@ fn known(epoch: u64, sequences: &[u64], is_duplicate: bool) -> Vec<Stored> {
     sequences.iter().map(stored).collect()
 }
 
-/// Where a batch is whose last message is `last`.
+/// The place of a batch whose last message is `last`.
 fn sequences(last: Stored, count: usize) -> Vec<Stored> {
     let (epoch, last) = (last.epoch, last.sequence);
     let first = (last + 1).saturating_sub(count as u64);

@@ -1,18 +1,18 @@
-//! What one publish comes to: whether it is tried again, and when that is over, what is known of it. Pure; time is a
+//! Decides the result of a publish: whether it is tried again, and at the end, what is known about it. Pure; time is a
 //! parameter.
 //!
 //! | Answer | Then |
 //! |---|---|
 //! | stored | done |
-//! | no responders: no leader, or no stream | surely not stored: again after 100 ms, 200, 400, 400 … |
-//! | none within 2 s, or the connection lost | again: perhaps stored, and then known by its id |
+//! | no responders: no leader, or no stream | certainly not stored: again after 100 ms, 200, 400, 400 … |
+//! | none within 2 s, or the connection lost | again: perhaps stored, and then recognized by its id |
 //! | the same id is being stored (10158), too many requests (10167) | again after 50 ms |
-//! | a limit of the stream, of the account or of JetStream's storage | full, surely not stored |
-//! | none, and the server said that this user may not publish there | surely not stored, and it would not be the next time |
-//! | any other refusal that passes (5xx) | surely not stored: again as without responders |
-//! | any other refusal | surely not stored, and it would not be the next time |
-//! | the connection does not take it | surely not sent: again as without responders |
-//! | not connected | the first time refused at once; later, again |
+//! | a limit of the stream, of the account or of JetStream's storage | full, certainly not stored |
+//! | none, and the server said that this user may not publish there | certainly not stored, and a repeat would fail too |
+//! | any other temporary refusal (5xx) | certainly not stored: again as without responders |
+//! | any other refusal | certainly not stored, and a repeat would fail too |
+//! | the connection does not accept it | certainly not sent: again as without responders |
+//! | not connected | refused at once the first time; later, again |
 //! | the time is over | unknown if an attempt was not answered, else not stored |
 
 use std::fmt;
@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 use super::Stored;
 use crate::bus::nats::api::Refusal;
 
-/// How long one attempt may be without an answer.
+/// How long an attempt waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The pauses between attempts that nobody took.
+/// The pauses between attempts that nobody answered.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
-/// The pause where JetStream is busy with the same message, or too busy.
+/// The pause if JetStream is busy with the same message, or too busy.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// The same id is being stored; the server's queue is full.
@@ -37,13 +37,13 @@ const FULL: [u32; 5] = [10_077, 10_023, 10_047, 10_028, 10_002];
 /// Why a message is not known to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::bus::nats) enum StoreError {
-    /// Surely not stored: not connected, no leader in time, or too many publishes wait.
+    /// Certainly not stored: not connected, no leader in time, or too many publishes wait.
     Unavailable,
     /// Perhaps stored. Repeated with the same id, it is not stored twice.
     Unknown,
-    /// Surely not stored: there is no room.
+    /// Certainly not stored: there is no room.
     Full,
-    /// Surely not stored: larger than the server takes.
+    /// Certainly not stored: larger than the server accepts.
     TooLarge {
         /// The actual number of bytes.
         size: usize,
@@ -52,7 +52,7 @@ pub(in crate::bus::nats) enum StoreError {
         /// Where the limit comes from.
         which: &'static str,
     },
-    /// Surely not stored: some messages of the batch were stored before, by their ids, and not all of them.
+    /// Certainly not stored: some, but not all, messages of the batch were stored before, by their ids.
     Duplicate,
 }
 
@@ -70,24 +70,24 @@ impl fmt::Display for StoreError {
     }
 }
 
-/// What became of one attempt.
+/// The result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// JetStream stored it, or had.
+    /// JetStream stored it, or had stored it before.
     Stored(Stored),
     /// Nobody listens.
     NoResponders,
-    /// None came.
+    /// No answer arrived.
     None,
-    /// None came, since the server does not permit this user to publish there.
+    /// No answer arrived, since the server does not permit this user to publish there.
     Forbidden,
     /// JetStream did not store it.
     Refused(Refusal),
-    /// There is no connection to hand it to.
+    /// There is no connection.
     NotSent,
-    /// The connection lives, and did not take it in time.
+    /// The connection is live, and did not accept it in time.
     Stalled,
-    /// The connection does not take it.
+    /// The connection does not accept it.
     TooLarge {
         size: usize,
         limit: usize,
@@ -98,7 +98,7 @@ pub(super) enum Answer {
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Next {
-    /// That is what it came to.
+    /// This is the result.
     Done(Result<Stored, StoreError>),
     /// Try again, after this time.
     Again { after: Duration },
@@ -109,14 +109,14 @@ pub(super) enum Next {
 pub(super) struct Repeats {
     deadline: Instant,
     attempts: u32,
-    /// How many in a row nobody took.
+    /// How many in a row nobody answered.
     untaken: u32,
-    /// Whether one was not answered.
+    /// Whether an attempt was not answered.
     is_unknown: bool,
 }
 
 impl Repeats {
-    /// None yet, and at most `timeout` for all.
+    /// No attempts yet; at most `timeout` for all of them.
     pub(super) fn new(now: Instant, timeout: Duration) -> Self {
         Self {
             deadline: now + timeout,
@@ -136,7 +136,7 @@ impl Repeats {
         self.is_unknown
     }
 
-    /// Whether the stream may not be there, and somebody should look.
+    /// Whether the stream may not exist, which should be checked.
     pub(super) fn may_be_missing(&self) -> bool {
         self.untaken == 1
     }
@@ -147,7 +147,7 @@ impl Repeats {
         let is_first = self.attempts == 1;
         let pause = match answer {
             Answer::Stored(stored) => {
-                // After an attempt without an answer a duplicate is most likely its own.
+                // After an attempt without an answer, a duplicate is most likely that attempt.
                 let is_duplicate = stored.is_duplicate && !self.is_unknown;
                 return Next::Done(Ok(Stored {
                     is_duplicate,
@@ -186,12 +186,12 @@ impl Repeats {
         }
     }
 
-    /// Ends the attempts where no other may follow.
+    /// Ends the attempts if no other may follow.
     pub(super) fn give_up(&self) -> StoreError {
         self.surely(StoreError::Unavailable)
     }
 
-    /// `error` says that it is not stored, which an attempt without an answer makes unsure.
+    /// `error` says that it is not stored; an attempt without an answer makes that uncertain.
     fn surely(&self, error: StoreError) -> StoreError {
         if self.is_unknown {
             StoreError::Unknown
@@ -233,7 +233,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// The pauses that follow these answers, and the end; each answer comes `step` after the one before.
+    /// The pauses that follow these answers, and the end; each answer arrives `step` after the one before.
     fn run(
         answers: impl IntoIterator<Item = Answer>,
         step: Duration,
@@ -260,7 +260,7 @@ mod tests {
             Answer::Stored(stored) => Ok(stored),
             other => panic!("{other:?}"),
         };
-        // Known, by an earlier attempt.
+        // Recognized, from an earlier attempt.
         let own = at(true).map(|stored| Stored {
             is_duplicate: false,
             ..stored
@@ -271,7 +271,7 @@ mod tests {
             (vec![stored(false)], vec![], Some(at(false))),
             (vec![stored(true)], vec![], Some(at(true))),
             (vec![Answer::NotSent], vec![], unavailable()),
-            // Its own repeat is no duplicate; one after a sure refusal is.
+            // Its own repeat is not a duplicate; one after a certain refusal is.
             (vec![Answer::None, stored(true)], vec![0], Some(own.clone())),
             (
                 vec![Answer::NoResponders, stored(true)],

@@ -1,4 +1,4 @@
-//! What of a stream's configuration is not as it has to be, in words. Pure.
+//! Describes in words where a stream's configuration differs from what is required. Pure.
 
 use std::cmp::Ordering;
 
@@ -11,12 +11,13 @@ use super::{Plan, nanoseconds};
 pub(in crate::bus::nats) struct Version(u32, u32, u32);
 
 impl Version {
-    /// The first with batches of direct gets.
+    /// The first version with batches of direct gets.
     pub(in crate::bus::nats) const LEAST: Self = Self(2, 11, 0);
-    /// The first whose atomic batches know duplicates.
+    /// The first version whose atomic batches recognize duplicates.
     pub(in crate::bus::nats) const ATOMIC: Self = Self(2, 12, 1);
 
-    /// The version in `text`, such as `2.12.8` or `2.14.0-RC.1`. What cannot be read is older than all others.
+    /// The version in `text`, such as `2.12.8` or `2.14.0-RC.1`. A text that cannot be read counts as older than all
+    /// others.
     pub(in crate::bus::nats) fn parse(text: &str) -> Self {
         let release = text.split(['-', '+']).next().unwrap_or_default();
         let mut numbers = release
@@ -34,12 +35,12 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// What differs, a line each.
+/// The differences, a line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::bus::nats) struct Report {
-    /// What would break a promise: the instance is not ready.
+    /// Those that would break a promise: the instance is not ready.
     pub(in crate::bus::nats) not_ready: Vec<String>,
-    /// Other limits than the configuration's.
+    /// Limits that differ from the configuration.
     pub(in crate::bus::nats) drift: Vec<String>,
 }
 
@@ -57,8 +58,8 @@ enum Weight {
     Drift,
 }
 
-/// Fields that are compared as they are; how a field that JetStream leaves out reads; and what a difference means. What makes
-/// holes inside a stream, or keeps it from being read, breaks promises.
+/// Fields that are compared unchanged, with the value of a field that JetStream leaves out, and what a difference
+/// means. Differences that create gaps inside a stream, or prevent reading it, break promises.
 const FIELDS: [(&str, Absent, Weight); 14] = [
     ("storage", Absent::Null, Weight::NotReady),
     ("retention", Absent::Null, Weight::NotReady),
@@ -75,7 +76,8 @@ const FIELDS: [(&str, Absent, Weight); 14] = [
     ("max_msgs", Absent::Unlimited, Weight::Drift),
     ("max_msg_size", Absent::Unlimited, Weight::Drift),
 ];
-/// Fields that must not be there: they take messages from elsewhere, or keep publishes from being stored and acknowledged.
+/// Fields that must be absent: they take messages from elsewhere, or prevent publishes from being stored and
+/// acknowledged.
 const FORBIDDEN: [&str; 5] = ["mirror", "sources", "subject_transform", "sealed", "no_ack"];
 
 #[derive(Clone, Copy)]
@@ -92,7 +94,7 @@ impl Absent {
         match (self, value) {
             (Self::False, None) => json!(false),
             (Self::Zero, None) => json!(0),
-            // JetStream writes "unlimited" as −1, and takes 0 for it.
+            // JetStream writes "unlimited" as −1, and accepts 0 for it.
             (Self::Unlimited, None) => json!(-1),
             (Self::Unlimited, Some(value)) if value.as_i64() == Some(0) => json!(-1),
             (_, value) => value.cloned().unwrap_or(Value::Null),
@@ -101,13 +103,13 @@ impl Absent {
 }
 
 impl Plan {
-    /// What `found`, JetStream's word on the stream's configuration, has that it must not have, or the other way round.
+    /// What `found`, the stream's configuration according to JetStream, has but must not have, or lacks.
     pub(in crate::bus::nats) fn compare(&self, found: &Map<String, Value>, version: Version) -> Report {
         let wanted = self.wanted(version);
         let mut report = Report::default();
         let name = &self.name;
         for (field, absent, weight) in FIELDS {
-            // Fields that this server does not know are not wanted.
+            // Fields that this server does not know are not required.
             let Some(wanted) = wanted.get(field) else { continue };
             let has = absent.fill(found.get(field));
             if has != absent.fill(Some(wanted)) {
@@ -190,7 +192,7 @@ fn is_set(value: &Value) -> bool {
     }
 }
 
-/// Whether each subject that `wanted` matches is one that `pattern` matches.
+/// Whether `pattern` matches every subject that `wanted` matches.
 fn covers(pattern: &str, wanted: &str) -> bool {
     let (mut pattern, mut wanted) = (pattern.split('.'), wanted.split('.'));
     loop {

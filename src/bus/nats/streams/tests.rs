@@ -1,4 +1,4 @@
-//! What makes a stream fit, and what it says about itself. Knows no server.
+//! The promise: which streams fit, and what a stream reports about itself. Knows no server.
 
 use super::*;
 use crate::destination::Prefixes;
@@ -14,7 +14,7 @@ fn plans(change: impl FnOnce(&mut Config)) -> Vec<Plan> {
 
 const NEW: Version = Version::ATOMIC;
 
-/// A stream as JetStream answers for a plan of Herald's own.
+/// A stream as JetStream answers for Herald's own plan.
 fn answered(plan: &Plan) -> Map<String, Value> {
     let mut config = plan.wanted(NEW);
     config.insert("metadata".into(), json!({"_nats.level": "1", GENERATION: "7"}));
@@ -43,7 +43,7 @@ fn one_stream_a_kind_named_by_the_prefix() {
 fn what_herald_made_fits() {
     for plan in plans(|_| {}) {
         assert!(plan.compare(&answered(&plan), NEW).is_empty());
-        // A server that knows no atomic batches does not have the field.
+        // A server without atomic batches does not have the field.
         let mut old = answered(&plan);
         old.remove("allow_atomic");
         assert!(plan.compare(&old, Version::LEAST).is_empty());
@@ -51,7 +51,7 @@ fn what_herald_made_fits() {
     }
 }
 
-/// A cluster gives a stream another `created`, and so another epoch, if it is asked twice to make the same.
+/// A cluster gives a stream another `created`, and so another epoch, if it is asked twice to create the same one.
 #[test]
 fn no_two_requests_to_make_a_stream_are_equal() {
     for plan in plans(|_| {}) {
@@ -161,7 +161,7 @@ fn the_epoch_is_creation_and_generation() {
     assert_eq!((stream.info.first, stream.info.last), (3, 4));
     assert_eq!(stream.info.last_stamp, Some(1_764_344_340_000_000_001));
     assert!(stream.info.is_leaders);
-    // Made by somebody else, purged, clustered, and without a leader.
+    // Created by somebody else, purged, clustered, and without a leader.
     answer["config"] = json!({});
     answer["state"] =
         json!({"messages": 0, "bytes": 0, "first_seq": 0, "last_seq": 4, "last_ts": "0001-01-01T00:00:00Z"});
