@@ -1,4 +1,4 @@
-//! Config → App (bound listeners) → run → drain. The only file that knows everything.
+//! A whole instance: configuration → App (bound listeners) → run → drain. The only file that knows every part.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,6 +1,5 @@
-//! The body that `POST /api/v1/message` and the built-in `broadcast` route both make (docs/configuration.md,
-//! "[application]").
-//! Knows no destination and no clock: the time is a parameter.
+//! The body that both `POST /api/v1/message` and the built-in `broadcast` route produce (docs/configuration.md,
+//! "[application]"). Knows no destination and no clock: the time is a parameter.
 
 use bytes::Bytes;
 use jiff::Zoned;

@@ -1,5 +1,5 @@
-//! Every way a session can end: its WebSocket close code, its words and its metric label, all by total matches. Knows
-//! nothing of how a close is written (`ws/close`) or who decides on it.
+//! Every way a session can end: its WebSocket close code, its words and its metric label, all in exhaustive matches.
+//! Does not know how a close is written (`ws/close`) or who decides on it.
 
 /// Why a session ends. The codes are documented in docs/stomp.md ("Close codes"): after 1001, 1013 and 4408 the
 /// client should reconnect, after [`CloseReason::TokenExpired`] with a new credential, after the others it should not.

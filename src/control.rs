@@ -1,7 +1,7 @@
-//! What instances ask and tell each other over the bus's control channel. [`question`] is the form of a message and its
+//! The control channel, over which instances ask and inform each other. [`question`] is the form of a message and its
 //! codec, [`ask`] the asking side, [`desk`] the answering side. The other files are questions about this instance's own
-//! sessions and the process itself; presence, `session/per_user`, `recent` and `probe` bring theirs. Knows the bus by its
-//! trait, the registry by its handle, and no HTTP.
+//! sessions and the process itself; presence, `session/per_user`, `recent` and `probe` have theirs. Knows the bus by
+//! its trait, the registry by its handle, and no HTTP.
 
 pub(crate) mod ask;
 pub(crate) mod complaints;

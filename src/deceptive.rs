@@ -1,5 +1,5 @@
-//! Characters that let one name or one line look like another: they show nothing, end a line, or change the direction of
-//! what follows. Pure; knows no name and no line.
+//! Characters that make one name or one line look like another: they are invisible, end a line, or change the direction
+//! of the following text. Pure; knows no name and no line.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,5 +1,5 @@
-//! Destinations: what a client, a backend or a bus subject names, parsed and validated in one place (docs/stomp.md).
-//! Knows nothing of permissions, of STOMP frames or of NATS subjects.
+//! Destinations: the names used by clients, backends and bus subjects, parsed and validated in one place
+//! (docs/stomp.md). Knows nothing of permissions, of STOMP frames or of NATS subjects.
 
 use std::sync::Arc;
 

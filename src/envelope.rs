@@ -1,4 +1,4 @@
-//! A notification on its way: what a publisher sent, filtered, with an id and a time. Knows no STOMP, NATS or HTTP:
+//! A notification in transit: the publisher's content, filtered, with an id and a time. Knows no STOMP, NATS or HTTP:
 //! on NATS the body is the payload and the rest is subject and headers; in STOMP it is a MESSAGE.
 
 use std::fmt;

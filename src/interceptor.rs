@@ -1,6 +1,6 @@
-//! What stands between a client's request and its effect: one trait with a method per phase, and the chain that asks
-//! each interceptor in turn. Interceptors see who and what, never a socket. There is no outbound hook per session: it
-//! would prevent sessions from sharing bytes.
+//! The interceptors between a client's request and its effect: one trait with a method per phase, and the chain that
+//! asks each interceptor in turn. Interceptors see who and what, never a socket. There is no outbound hook per session:
+//! it would prevent sessions from sharing bytes.
 
 use std::net::IpAddr;
 use std::time::Duration;

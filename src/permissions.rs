@@ -1,6 +1,6 @@
-//! Who may SUBSCRIBE, SEND and publish where: `[permissions]`. In each list the first rule that fits a destination by its
-//! shape decides; where none does, a default does. Asked by STOMP, REST and the command line alike. Knows no frame, no
-//! socket and no HTTP, and nothing of how anybody's name was proven.
+//! Who may SUBSCRIBE, SEND and publish where: `[permissions]`. In each list the first rule whose pattern matches a
+//! destination decides; if none matches, a default does. Used by STOMP, REST and the command line alike. Knows no
+//! frame, no socket and no HTTP, and nothing of how a user was authenticated.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,12 @@
-//! Who is online in the whole cluster, over the bus's control channel (docs/architecture.md, decision 8). Knows the
+//! The users online in the whole cluster, over the bus's control channel (docs/architecture.md, decision 8). Knows the
 //! bus and the registry by their handles, and no session and no NATS.
 //!
-//! [`view`] decides everything and is pure; [`run`](self::run) gives it time and sends what it says; [`announce`]
+//! [`view`] makes all decisions and is pure; [`run`](self::run) gives it the time and sends its messages; [`announce`]
 //! sends the list to its subscribers. docs/presence.md describes the whole.
 //!
-//! **Order**: one lock, around the view. `opened` and `closed` take it for one step in a tree, and its order is the
-//! order of the changes; nothing is queued between a session and the view. What the view says leaves in the order in
-//! which `run`'s single task sends it.
+//! **Order**: there is one lock, around the view. `opened` and `closed` take it for one step in a tree, and its order
+//! is the order of the changes; nothing is queued between a session and the view. The single task of `run` sends the
+//! view's messages in its order.
 
 use std::sync::Arc;
 use std::time::Duration;

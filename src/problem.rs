@@ -1,4 +1,4 @@
-//! What a refused HTTP request is answered with: `application/problem+json` (RFC 9457). Knows no reason for a refusal.
+//! The answer to a refused HTTP request: `application/problem+json` (RFC 9457). Knows no reason for a refusal.
 
 use axum::Json;
 use axum::http::{StatusCode, header};

@@ -1,5 +1,5 @@
-//! The newest bodies of a few broadcast destinations, in this instance's memory: the answer of the `recent` route
-//! where the bus keeps no history. Filled by `relay`; [`share`] lets a new instance learn from another. Knows no session.
+//! The newest bodies of a few broadcast destinations, in this instance's memory: the answer of the `recent` route if
+//! the bus keeps no history. Filled by `relay`; [`share`] lets a new instance learn from another. Knows no session.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};

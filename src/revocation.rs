@@ -1,6 +1,7 @@
-//! Revocations in the whole cluster: an operator's is in force here, then told to all; a newcomer learns what the others have
-//! before it is ready, and whoever missed one learns it by the digests. Where there is a file for them, it is in there first.
-//! Knows the set by its handle ([`crate::auth`]), the bus's control channel; no HTTP and no session.
+//! Revocations in the whole cluster: an operator's revocation takes effect here, then all others are told. A newcomer
+//! learns all revocations before it is ready, and an instance that missed one learns it through the digests. If there
+//! is a file for them, it is written first. Knows the set by its handle ([`crate::auth`]), the bus's control channel;
+//! no HTTP and no session.
 
 use std::collections::HashMap;
 use std::sync::Arc;

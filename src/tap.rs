@@ -1,5 +1,5 @@
-//! What an instance fans out at the moment, by destination: samples taken while the relay works. While nobody asks,
-//! the cost is one relaxed load per notification. Knows no HTTP and no session, and of a body only its length.
+//! What an instance delivers at the moment, by destination: samples taken while the relay works. While nobody asks, the
+//! cost is one relaxed load per notification. Knows no HTTP and no session, and of a body only its length.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
-//! Tasks with a name that somebody watches, and panics kept inside one piece of work. Ground floor: knows no other module.
+//! Supervised tasks with names, and panics confined to one piece of work. Ground floor: knows no other module.
 //!
-//! `app/tasks` watches every [`Task`]; whoever makes one hands it there, by a method `tasks()` where `app` does not make it
-//! itself. Work that comes from outside, one message or one session, runs in [`caught`], so that a message that makes its
-//! handler panic costs that message and no more.
+//! `app/tasks` watches every [`Task`]; its creator passes it there, through a method `tasks()` if `app` does not create
+//! it itself. Work that comes from outside, one message or one session, runs in [`caught`], so that a message that
+//! makes its handler panic affects no others.
 
 use std::any::Any;
 use std::fmt;

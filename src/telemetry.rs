@@ -1,4 +1,4 @@
-//! How Herald tells what it does: logs, metrics and traces. Knows nothing of what is told but what a notification is.
+//! Herald's logs, metrics and traces. Knows nothing of what is reported except what a notification is.
 
 use std::fmt;
 

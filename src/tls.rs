@@ -1,5 +1,5 @@
-//! TLS: whom Herald trusts where it is a client itself, and both sides of a server (`server`, `session`). Knows no address and
-//! no protocol above TLS.
+//! TLS: the authorities that Herald trusts as a client, and both sides of a server (`server`, `session`). Knows no
+//! address and no protocol above TLS.
 
 pub(crate) mod identity;
 pub(crate) mod pinned;

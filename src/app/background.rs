@@ -1,5 +1,5 @@
-//! The tasks between the bus and this instance's own parts, all of them under [`Tasks`]. Knows what each needs, and not
-//! what it does.
+//! The tasks between the bus and this instance's other parts, all of them under [`Tasks`]. Knows what each needs, and
+//! not what it does.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;

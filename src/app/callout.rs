@@ -1,5 +1,5 @@
-//! How a backend is asked about a login: by the bus, or by the one HTTP client. Knows no credential: questions and answers are
-//! bytes.
+//! Asks a backend about a login: over the bus, or with the one HTTP client. Knows no credential: questions and answers
+//! are bytes.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Which bus the configuration asks for. Knows both, no other part.
+//! Creates the bus that the configuration selects. Knows both buses, but no other part.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What takes in what comes by the bus: the relay for notifications, the desk for what other instances ask. Knows the
-//! modules by their `register` alone.
+//! Receives everything that arrives over the bus: the relay takes notifications, the desk takes questions of other
+//! instances. Knows the modules only by their `register`.
 
 use std::sync::Arc;
 

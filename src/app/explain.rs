@@ -1,5 +1,5 @@
-//! Which rule decides, by a configuration alone and without a running instance: for `herald explain permission`. What is
-//! decided, and how it is explained, is in [`crate::permissions`].
+//! Finds the rule that decides, from a configuration alone and without a running instance: for `herald explain
+//! permission`. The decision and its explanation are in [`crate::permissions`].
 
 use super::prepare::Prepared;
 use super::settings;

@@ -1,4 +1,4 @@
-//! How keys of issuers are fetched: by the one HTTP client, a client for each issuer, with the authorities that its setting
+//! Fetches the keys of issuers with the one HTTP client: one client per issuer, with the authorities that its setting
 //! names. Knows no key.
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
-//! From a configuration to everything that a start needs and no socket has to be opened for: files that settings name,
-//! OpenTelemetry's variables. `herald check` and `herald serve` both go this way, so that they refuse the same with the
-//! same words.
+//! Prepares everything that a start needs before the first socket is opened: files that settings name, OpenTelemetry's
+//! variables. Both `herald check` and `herald serve` run this code, so that they refuse the same configurations with
+//! the same words.
 
 use std::path::Path;
 

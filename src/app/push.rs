@@ -1,4 +1,4 @@
-//! The metrics on their way to a collector: ties what is read at a push to who owns it. Knows no running session.
+//! Pushes the metrics to a collector: connects what is read at each push with its owners. Knows no running session.
 
 use std::sync::Arc;
 

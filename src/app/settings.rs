@@ -1,4 +1,5 @@
-//! From the configuration's sections to what the modules take. Knows the whole configuration, no running part.
+//! Translates the configuration's sections into the settings of each module. Knows the whole configuration, but no
+//! running part.
 
 use std::sync::Arc;
 

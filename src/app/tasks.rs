@@ -1,5 +1,5 @@
-//! The supervised set: every task that this instance cannot do without, and what follows when one ends. Knows tasks by
-//! their names alone.
+//! The supervised set: every task that this instance cannot do without, and what happens when one ends. Knows tasks
+//! only by their names.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;

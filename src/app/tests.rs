@@ -1,5 +1,5 @@
-//! The promise: an instance does not serve on without a task that it needs, and a message or a session that makes its
-//! handler panic costs that one alone. Tasks are struck by name, in a whole instance.
+//! The promise: an instance does not keep serving without a task that it needs, and a message or a session that makes
+//! its handler panic affects no others. The tests hit tasks by name, in a whole instance.
 
 #![allow(
     clippy::large_futures,

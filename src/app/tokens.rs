@@ -1,5 +1,5 @@
-//! What an instance with this configuration would make of a token, and which keys it would have: for `herald token`, without a
-//! running instance. Fetches keys as an instance does.
+//! Checks a token as an instance with this configuration would, and finds the keys that it would have: for `herald
+//! token`, without a running instance. Fetches keys as an instance does.
 
 use std::fmt::Write;
 use std::sync::Arc;

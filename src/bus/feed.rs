@@ -1,7 +1,7 @@
-//! What the reader of one kept stream gives to the relay, in the stream's order: notifications, and the words that have to
-//! stand in their place among them. Bounded by bytes. Knows no NATS and no session.
+//! The queue from the reader of one kept stream to the relay, in the stream's order: notifications, and the signals
+//! that belong between them. Bounded by bytes. Knows no NATS and no session.
 //!
-//! Whoever fills it asks for room first, and decides itself what to do where there is none: nothing is ever dropped here.
+//! The reader asks for room first, and decides itself what to do if there is none: nothing is ever dropped here.
 
 use std::pin::Pin;
 use std::sync::Arc;

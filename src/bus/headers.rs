@@ -1,22 +1,22 @@
-//! Everything but the body, as NATS headers, and back (docs/nats.md). The only file that writes NATS headers. Knows
-//! no connection and no subject.
+//! Everything but the body, as NATS headers, and back (docs/nats.md). The only file that writes NATS headers. Knows no
+//! connection and no subject.
 //!
 //! A header that NATS carries exactly travels unchanged: a name of ASCII graphic characters without `:`, a value
 //! without CR or LF and without white space at its ends (UTF-8 inside is carried byte for byte). All others travel in
 //! `Herald-Headers`, a JSON object.
 //!
-//! Decoding tolerates what does not keep a notification from its readers, since the publisher may be anyone:
+//! Decoding tolerates errors that need not keep a notification from its readers, since anyone may be the publisher:
 //!
 //! | A header that is wrong | Then |
 //! |---|---|
 //! | `Herald-Id` missing or illegal | a fresh id |
-//! | `Herald-Timestamp` missing, no number or more than a minute ahead | now |
-//! | `Herald-Expires` no number | never stale |
+//! | `Herald-Timestamp` missing, not a number or more than a minute ahead | now |
+//! | `Herald-Expires` not a number | never stale |
 //! | `Herald-Collapse` over 128 bytes | no collapsing |
 //! | `Content-Type` illegal | none |
 //! | `traceparent` malformed | no trace, as the W3C asks |
 //! | `Herald-Decided` missing or malformed | no instance has decided to record it |
-//! | `Herald-Headers` no JSON object of strings, too many or too long headers | the notification is undeliverable |
+//! | `Herald-Headers` not a JSON object of strings, too many or too long headers | the notification is undeliverable |
 
 use std::fmt::Write;
 

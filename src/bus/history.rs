@@ -1,5 +1,6 @@
-//! What the parts of history have in common: what a bus offers that keeps it ([`History`]), a stored message as [`super::tail`] and [`super::replay`] see it, what a stream
-//! says about itself, how a replay ends. Knows no NATS, no session, no clock and no runtime.
+//! What the parts of history have in common: the interface of a bus with history ([`History`]), a stored message as
+//! [`super::tail`] and [`super::replay`] see it, what a stream reports about itself, how a replay ends. Knows no NATS,
+//! no session, no clock and no runtime.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};

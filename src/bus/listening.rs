@@ -1,4 +1,4 @@
-//! What a bus knows of who is there, without an answer of anybody. Knows no bus.
+//! What a bus knows about listeners without an answer from any of them. Knows no bus.
 
 /// Who listens where instances are to be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What a publish comes to: where it is stored, or why not; and the key by which a repeat is known as one. Pure; knows no
+//! The result of a publish: where it is stored, or why not; and the key by which a repeat is recognized. Pure; knows no
 //! bus and no HTTP.
 
 use std::fmt;

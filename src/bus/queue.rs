@@ -1,5 +1,5 @@
-//! Notifications between a bus and the only reader of [`Bus::incoming`](super::Bus::incoming), bounded by messages
-//! and by bytes. Does not know where they come from; whoever pushes decides what a full queue means.
+//! Notifications between a bus and the only reader of [`Bus::incoming`](super::Bus::incoming), bounded by messages and
+//! by bytes. Does not know where they come from; the caller of `push` decides what a full queue means.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Requests over NATS: one reply inbox for the whole process, and the waiters on it. The client's own multiplexer
-//! keeps every request whose time-out expired forever; this one forgets a request when its waiter ends, however it
-//! ends. Knows no headers and no application.
+//! Requests over NATS: one reply inbox for the whole process, and the waiters on it. The client's own multiplexer keeps
+//! every request whose time-out expired forever; this one forgets a request when its waiter ends, in whatever way.
+//! Knows no headers and no application.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

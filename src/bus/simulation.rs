@@ -1,8 +1,9 @@
-//! History under faults that a seed draws: hundreds of sessions at several instances made of the real reader, tail and replay, over a
-//! stream that evicts, is purged, recreated and rolled back. The model (`session/recovery/tests/model`) walks every state of a
-//! few messages; here are many messages, targets, sessions, pieces, pages, times and keys at once, in drawn orders.
+//! History under faults that are drawn from a seed: hundreds of sessions at several instances made of the real reader,
+//! tail and replay, over a stream that evicts, is purged, recreated and rolled back. The model
+//! (`session/recovery/tests/model`) walks every state of a few messages; this draws many messages, targets, sessions,
+//! pieces, pages, times and keys at once, in random orders.
 //!
-//! `HERALD_SIMULATION=<count>` runs so many further seeds (`scripts/test-all`). A seed that fails belongs into [`KEPT`].
+//! `HERALD_SIMULATION=<count>` runs that many further seeds (`scripts/test-all`). Add a seed that fails to [`KEPT`].
 
 use std::time::{Duration, Instant};
 

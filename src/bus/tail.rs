@@ -1,16 +1,16 @@
-//! The newest messages of a stream in this instance's memory, where nearly every resume finds what it missed. Knows no NATS,
-//! no clock, no lock and no session; its owner locks it.
+//! The newest messages of a stream in this instance's memory, where nearly every resume finds what it missed. Knows no
+//! NATS, no clock, no lock and no session; its owner locks it.
 //!
-//! **Contiguous.** The tail holds every sequence from [`Tail::first`] to [`Tail::last`] of one epoch: a message, or the
-//! knowledge that there is none to be delivered ([`Tail::pass`]). What does not continue it empties it. So a resume whose
-//! position is at `first − 1` or behind needs nothing else.
+//! **Contiguous.** The tail covers every sequence from [`Tail::first`] to [`Tail::last`] of one epoch: with a message,
+//! or with the knowledge that there is none to be delivered ([`Tail::pass`]). A message that does not continue it
+//! empties it. So a resume whose position is at `first − 1` or later needs nothing else.
 //!
-//! **The index.** What is evicted leaves a mark of its target behind, for [`Tail::known_from`] to [`Tail::first`] − 1 without a gap.
-//! So it is known which sequences a target may have there ([`Tail::listed`]), and a resume reads these alone. The index is emptied
-//! and cut with the tail.
+//! **The index.** An evicted message leaves a mark of its target, from [`Tail::known_from`] to [`Tail::first`] − 1
+//! without a gap. The marks show which sequences a target may have there ([`Tail::listed`]), and a resume reads only
+//! these. The index is emptied and cut with the tail.
 //!
-//! **Cost.** Each entry knows the sequence of the one before it with the same target, and a map the newest of each target.
-//! Pushing and evicting are O(1); reading is O(what is found), newest first.
+//! **Cost.** Each entry knows the sequence of the one before it with the same target, and a map knows the newest of
+//! each target. Pushing and evicting are O(1); reading is O(what is found), newest first.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,4 +1,5 @@
-//! `herald api-key new`: makes a key of the REST interface and the entry that lets it in. Knows no running instance.
+//! `herald api-key new`: creates a key for the REST interface and the configuration entry for it. Knows no running
+//! instance.
 
 use std::fmt;
 use std::io::{self, Write};

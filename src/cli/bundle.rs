@@ -1,5 +1,6 @@
-//! `herald support-bundle`: what somebody who helps needs to see, in one archive: the configuration with its secrets hidden, what
-//! `doctor` says, and what a running instance answers. Knows the parts as bytes; `main` and `client::bundle` collect them.
+//! `herald support-bundle`: everything that support needs in one archive: the configuration with its secrets hidden,
+//! the output of `doctor`, and the answers of a running instance. Knows the parts as bytes; `main` and `client::bundle`
+//! collect them.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};

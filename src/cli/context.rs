@@ -1,5 +1,5 @@
-//! `herald context`: named places of Herald, with who asks there. What a context is and where it lies is in
-//! `client::context`.
+//! `herald context`: named addresses of Herald with the credentials for them. `client::context` defines a context and
+//! its place.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! `herald doctor`: whether an instance with this configuration can run here, line by line, each with what to do.
-//! Reads what `serve` would read, opens what `serve` would open, and changes nothing.
+//! `herald doctor`: whether an instance with this configuration can run here, line by line, each with what to do. Reads
+//! and opens the same as `serve`, and changes nothing.
 
 use std::io::Write;
 

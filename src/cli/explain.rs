@@ -1,5 +1,6 @@
-//! `herald explain`: of a destination, who would get a notification (`client::explain` asks); of a permission, which rule
-//! decides, as text or JSON. Knows the decision; `main` lets the configuration, or a running Herald, make it.
+//! `herald explain`: for a destination, which sessions would get a notification (`client::explain` asks); for a
+//! permission, which rule decides, as text or JSON. Knows the decision; `main` gets it from the configuration or from a
+//! running Herald.
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! `herald health`: asks the instance that the same configuration would start whether it is ready, or alive, and ends with
-//! 0 or 1. For `HEALTHCHECK` in images that hold nothing but the program. Knows where the answer stands, not what makes it.
+//! `herald health`: asks the instance that the same configuration would start whether it is ready, or alive, and ends
+//! with 0 or 1. For `HEALTHCHECK` in images that contain only the program. Knows the address of the answer, not what
+//! produces it.
 
 use std::fmt;
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-//! Text for people: coloured on a terminal (anstream honours `NO_COLOR`), and without anything that a terminal would
-//! obey, since bodies and names come from strangers.
+//! Text for people: coloured on a terminal (anstream honours `NO_COLOR`), and without characters that control a
+//! terminal, since bodies and names come from strangers.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `herald subject`: the NATS subject of a destination, for those who publish, listen or grant rights at NATS. Knows no
+//! `herald subject`: the NATS subject of a destination, for publishing, listening or granting rights at NATS. Knows no
 //! running instance; `main` reads the prefixes from the configuration.
 
 use clap::Args;

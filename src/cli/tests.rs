@@ -1,4 +1,4 @@
-//! The definition of the command line as a whole. Runs no command.
+//! The promise of the command line's definition as a whole. Runs no command.
 
 use clap::CommandFactory;
 

@@ -1,5 +1,4 @@
-//! What types and single sections cannot say: whether sections fit each other. Every finding names its key. Pure: no
-//! file is read and nothing is resolved.
+//! Checks that involve several sections. Every finding names its key. Pure: no file is read and nothing is resolved.
 
 use super::Config;
 use crate::auth::callout::Target;

@@ -1,5 +1,5 @@
-//! One configuration from all sources. The environment is given, so that a load is a function of its arguments and of
-//! the one file they name.
+//! Loads one configuration from all sources. The environment is a parameter, so that a load is a function of its
+//! arguments and of the one file that they name.
 
 use std::ffi::OsString;
 use std::fs::File;

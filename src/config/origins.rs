@@ -1,4 +1,4 @@
-//! Where each value in force came from, as figment's [`Metadata`] says. Knows no value.
+//! The source of each value in force, from figment's [`Metadata`]. Knows no value.
 
 use std::collections::BTreeMap;
 

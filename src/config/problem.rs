@@ -1,5 +1,5 @@
-//! What is wrong with a configuration, in words for an operator: which key, where it stands, what was expected. Never
-//! a secret: the words of a syntax error or of a wrong type carry no value unless the key may be seen.
+//! Describes what is wrong with a configuration, for an operator: which key, where it is, what was expected. Never
+//! reveals a secret: the words for a syntax error or a wrong type contain no value unless the key is public.
 
 use std::fmt;
 

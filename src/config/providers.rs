@@ -1,5 +1,5 @@
-//! The sources of settings as figment's providers: the file, the environment, the command line. Each says by its
-//! [`Metadata`] where it has a value from, so that figment keeps the provenance. Knows no key's type.
+//! The sources of settings as figment's providers: the file, the environment, the command line. Each states in its
+//! [`Metadata`] where a value comes from, so that figment keeps the provenance. Knows no key's type.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Which keys exist, as the defaults serialise to them. Knows nothing of where values come from.
+//! The keys that exist, from the serialized defaults. Knows nothing of where values come from.
 
 use figment::value::{Dict, Value};
 

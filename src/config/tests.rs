@@ -1,4 +1,4 @@
-//! Loading, from text and given variables to values, origins and words.
+//! The promise of loading: from text and given variables to values, origins and words.
 
 use std::ffi::OsString;
 use std::io::Write;

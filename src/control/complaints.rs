@@ -1,4 +1,5 @@
-//! Counts the control messages that were dropped, and logs them without letting whoever sends them fill the log.
+//! Counts the control messages that were dropped, and logs them at a bounded rate, so that their sender cannot fill the
+//! log.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

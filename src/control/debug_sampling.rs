@@ -1,4 +1,4 @@
-//! The orders to trace one user's or one session's notifications for some minutes, which every instance is told. Knows the
+//! The orders to trace one user's or one session's notifications for some minutes, sent to every instance. Knows the
 //! tracer, no HTTP.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What an instance holds, told to whichever asks. Knows no HTTP.
+//! Answers questions about an instance's state. Knows no HTTP.
 
 use serde::{Deserialize, Serialize};
 

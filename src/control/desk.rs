@@ -1,8 +1,8 @@
-//! Where control messages arrive: modules register what they answer and what they listen to, and the desk finds the kind,
-//! reads the payload, awaits the module and answers once. Knows no kind by name.
+//! Where control messages arrive: modules register what they answer and what they listen to, and the desk finds the
+//! kind, reads the payload, awaits the module and answers once. Knows no kind by name.
 //!
-//! **Order**: [`serve`] handles one message after the other, so that what one instance says is handled in the order in which
-//! the bus brings it.
+//! **Order**: [`serve`] handles one message after the other, so that the messages of one instance are handled in the
+//! order in which the bus delivers them.
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! Who of an instance's sessions would get a notification. Knows the registry, no HTTP.
+//! Which of an instance's sessions would get a notification. Knows the registry, no HTTP.
 
 use serde::{Deserialize, Serialize};
 

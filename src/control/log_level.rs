@@ -1,4 +1,4 @@
-//! A change of the log's level that every instance is told of. Knows the log by its module, no HTTP.
+//! A change of the log's level, sent to every instance. Knows the log by its module, no HTTP.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What a control message is: its kind, the types of its payload, and the one codec that reads and writes payloads. Knows no
-//! kind by name. Every byte that comes in is hostile: the size is checked before anything is parsed.
+//! The form of a control message: its kind, the types of its payload, and the one codec that reads and writes payloads.
+//! Knows no kind by name. Every received byte is hostile: the size is checked before anything is parsed.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Whose a session is, asked of the instances that may hold it. Knows the registry, no HTTP.
+//! Finds the user of a session by asking the instances that may hold it. Knows the registry, no HTTP.
 
 use serde::{Deserialize, Serialize};
 

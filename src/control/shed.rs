@@ -1,4 +1,4 @@
-//! Sessions that an operator moves off an instance: a share of them is closed in waves, and their clients come back where
+//! Moves sessions off an instance for an operator: closes a share of them in waves, and their clients reconnect where
 //! the balancer sends them. Knows the registry by its handle, and no HTTP.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Promise: what instances ask and tell each other has the form that it has always had, so that two versions of Herald run
-//! together in one cluster. The texts are what instances sent before the desk was made.
+//! The promise: control messages keep their form, so that two versions of Herald run together in one cluster. The texts
+//! are what instances sent before the desk existed.
 
 use bytes::Bytes;
 use tokio::sync::oneshot;

@@ -1,5 +1,5 @@
-//! Each instance tells the others the mark by which they know its decisions to record a trace. Knows the tracer, no
-//! notification.
+//! Each instance sends the others the mark by which they recognize its decisions to record a trace. Knows the tracer,
+//! no notification.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! How much a session's client has SENT: since its login, and within the last ten seconds. The session's task counts and a shard
-//! reads, without a lock and without a locked instruction, so that a number may be one frame behind another. Knows no frame and no
-//! clock: time is a parameter, in ticks.
+//! How much a session's client has SENT: since its login, and within the last ten seconds. The session's task counts
+//! and a shard reads, without a lock and without a locked instruction, so that a number may lag by one frame. Knows no
+//! frame and no clock: time is a parameter, in ticks.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

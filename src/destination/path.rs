@@ -1,4 +1,4 @@
-//! A path: what all destinations and bus subjects are made of, with its bounds. Knows nothing of what a prefix means.
+//! A path: the common part of all destinations and bus subjects, with its limits. Knows nothing of what a prefix means.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Which members of a publisher's `baggage` (W3C Baggage) reach browsers. Knows no transport and no setting by name.
 //!
-//! Backends put into `baggage` what is meant for backends: a tenant, a session, a feature flag. A browser gets what an
-//! operator listed, and by default nothing.
+//! Backends put data for other backends into `baggage`: a tenant, a session, a feature flag. A browser gets the members
+//! that an operator listed, and by default none.
 
 use std::fmt;
 use std::str::FromStr;

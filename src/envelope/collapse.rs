@@ -1,4 +1,4 @@
-//! Collapse keys: which waiting notification a newer one takes the place of. Knows no queue and no transport.
+//! Collapse keys: which waiting notification a newer one replaces. Knows no queue and no transport.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which destinations a bus keeps history of. Knows no bus and no prefix's meaning.
+//! The destinations of which a bus keeps history. Knows no bus and no prefix's meaning.
 
 use crate::destination::{Path, Target};
 

@@ -1,4 +1,4 @@
-//! The mark of an instance on what it has decided to record. Knows no instance and no bus.
+//! An instance's mark on notifications that it has decided to record. Knows no instance and no bus.
 
 use std::fmt;
 use std::num::NonZeroU64;

@@ -1,5 +1,5 @@
-//! Where a bus that keeps history has stored a notification, and why a gap could not be closed. Knows no bus, no STOMP
-//! and no stream.
+//! Where a bus with history has stored a notification, and why a gap could not be closed. Knows no bus, no STOMP and no
+//! stream.
 
 use std::fmt;
 use std::str::FromStr;

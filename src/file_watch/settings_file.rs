@@ -1,5 +1,5 @@
-//! A TOML file that a setting names: bounded reading, errors that repeat no value, and loading it again whenever it changes.
-//! Knows nothing of what the file holds.
+//! A TOML file that a setting names: bounded reading, errors that repeat no value, and reloading whenever it changes.
+//! Knows nothing of the file's content.
 
 use std::fmt;
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! `[api]`: who may use the REST interface by which key, or anyone (`api.access`). Knows no request.
+//! `[api]`: who may use the REST interface and with which key, or everybody (`api.access`). Knows no request.
 
 use std::sync::Arc;
 

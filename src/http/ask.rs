@@ -1,5 +1,4 @@
-//! One question to the other live instances, answered within the time that docs/rest.md promises. Knows no question
-//! by name.
+//! Asks the other live instances one question, within the time that docs/rest.md promises. Knows no question by name.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Operators' requests, told to the audit: whatever requires `admin`, a route or a part of one, has an event, and every
-//! request that is let in there gets one line, whatever came of it. Knows no route.
+//! Reports operators' requests to the audit: every route, or part of one, that requires `admin` has an event, and every
+//! admitted request there gets one line, whatever its result. Knows no route.
 
 use std::net::IpAddr;
 use std::sync::Arc;

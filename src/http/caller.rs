@@ -1,5 +1,5 @@
-//! Who sends a request: the bearer of a key, a user with a role, or anyone, and from which address. Knows no route: each
-//! group of routes names the scope it requires.
+//! Who sends a request: the bearer of a key, a user with a role, or anyone, and from which address. Knows no route:
+//! each group of routes names the scope that it requires.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

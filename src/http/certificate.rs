@@ -1,5 +1,5 @@
-//! A listener's certificate: read from its files at the start, and again whenever they change. Knows no connection; whoever
-//! has one notices nothing.
+//! A listener's certificate: read from its files at the start, and again whenever they change. Knows no connection;
+//! existing ones are not affected.
 
 use std::io::{self, Read};
 use std::path::Path;

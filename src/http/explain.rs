@@ -1,5 +1,6 @@
-//! Who would get a notification, on which instance, and why not the others: `GET /api/v1/explain`, and the dry run of
-//! `POST /api/v1/notifications`. Asks every live instance; what goes over the bus is in [`crate::control::explain`].
+//! Which sessions would get a notification, on which instance, and why the others would not: `GET /api/v1/explain`, and
+//! the dry run of `POST /api/v1/notifications`. Asks every live instance; the messages over the bus are in
+//! [`crate::control::explain`].
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! Names of this server: `http.hosts`, and what a `Host` or an `Origin` says of one. A name that a stranger owns can be made
-//! to lead here (DNS rebinding), and the stranger's pages are then pages of "the host itself"; an address cannot, and neither
-//! can `localhost`. Pure; knows no request.
+//! Names of this server: `http.hosts`, and what a `Host` or an `Origin` says about one. A name that a stranger owns can
+//! be pointed here (DNS rebinding), and the stranger's pages then look like pages of "the host itself"; an address
+//! cannot, and neither can `localhost`. Pure; knows no request.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! `Idempotency-Key`: by which a publisher may repeat a request whose answer was lost, without anything being published twice.
-//! Knows no body and no bus.
+//! `Idempotency-Key`: lets a publisher repeat a request whose answer was lost, without publishing anything twice. Knows
+//! no body and no bus.
 
 use axum::http::HeaderMap;
 

@@ -1,4 +1,4 @@
-//! The live instances and what each holds: `GET /api/v1/instances`. Asks all others over the control channel.
+//! The live instances and the state of each: `GET /api/v1/instances`. Asks all others over the control channel.
 
 use std::sync::Arc;
 

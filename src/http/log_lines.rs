@@ -1,4 +1,4 @@
-//! The newest lines of the log: `GET /api/v1/debug/log/lines`. Knows the log by its module, and no line's meaning.
+//! The latest lines of the log: `GET /api/v1/debug/log/lines`. Knows the log by its module, and no line's meaning.
 
 use std::sync::Arc;
 

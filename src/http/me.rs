@@ -1,5 +1,5 @@
-//! Who asks, and what that caller may do: `GET /api/v1/me`. A page shows by it what its user may use, and need not try what would be
-//! refused, and audited as refused. Knows no other route.
+//! The caller, and what it may do: `GET /api/v1/me`. With this a page shows only what its user may use, and need not
+//! try requests that would be refused, and audited as refused. Knows no other route.
 
 use std::sync::Arc;
 

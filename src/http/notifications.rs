@@ -1,5 +1,5 @@
-//! Publishing over REST: from a request to envelopes on the bus. Knows the bus by its trait. The files below know
-//! what a request must look like.
+//! Publishing over REST: from a request to envelopes on the bus. Knows the bus by its trait. The files below know the
+//! form of each request.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! Browsers: which pages may change state here, whose preflights are answered, and what a page is asked for that has no
-//! credentials (docs/rest.md, "Browsers"). Knows no route and checks no credentials.
+//! Browsers: which pages may change state here, whose preflight requests are answered, and what is required of a page
+//! without credentials (docs/rest.md, "Browsers"). Knows no route and checks no credentials.
 
 use std::borrow::Cow;
 

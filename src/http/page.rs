@@ -1,6 +1,5 @@
-//! The page at `/`: built from `ui/`, without anything from the network and without inline script. A program that has no
-//! page says there how to get it. Of the configuration it knows only what the page's own
-//! client needs.
+//! The page at `/`: built from `ui/`, without anything from the network and without inline script. A program without
+//! the page answers there how to get it. Of the configuration it knows only what the page's own client needs.
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};

@@ -1,5 +1,5 @@
-//! What is said of a path that is no route: that it is one without the slash at its end, with one slash where it has several, below
-//! `http.base_path`, or on the other port. Knows the routes by their patterns alone.
+//! The hints for a path that is not a route: that it is one without the trailing slash, with one slash instead of
+//! several, below `http.base_path`, or on the other port. Knows the routes only by their patterns.
 
 use utoipa::openapi::OpenApi;
 

@@ -1,5 +1,5 @@
-//! Percent-encoding as requests use it, read strictly: what cannot be read is refused, never passed on as it came.
-//! Knows no route.
+//! Percent-encoding as used by requests, read strictly: a text that cannot be read is refused, never passed on
+//! unchanged. Knows no route.
 
 use percent_encoding::percent_decode_str;
 

@@ -1,5 +1,5 @@
-//! Which rule decides whether somebody may do something: `GET /api/v1/explain/permission`. What is decided, and how it is
-//! explained, is in [`crate::permissions`]; this looks up who is asked about.
+//! Which rule decides whether a user may do something: `GET /api/v1/explain/permission`. The decision and its
+//! explanation are in [`crate::permissions`]; this finds the user in question.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The client's address behind trusted proxies: what `http.trusted_proxies` say in `X-Forwarded-For` or `Forwarded`
-//! (RFC 7239). Pure. What anybody else says there is not even read.
+//! The client's address behind trusted proxies: what `http.trusted_proxies` report in `X-Forwarded-For` or `Forwarded`
+//! (RFC 7239). Pure. Reports from anybody else are not even read.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

@@ -1,5 +1,6 @@
-//! What a query may hold: a parameter that a route does not take, that is given twice, that cannot be read or that is not of its
-//! kind is refused, for all routes in one place. `?dryrun=true` would otherwise publish. Knows the routes by their descriptions alone.
+//! The parameters of a query: one that the route does not accept, that is given twice, or that is malformed or of the
+//! wrong kind is refused, for all routes in one place. Otherwise `?dryrun=true` would publish. Knows the routes only by
+//! their descriptions.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;

@@ -1,5 +1,5 @@
-//! Who is shut out: `POST`, `GET` and `DELETE /api/v1/revocations`. Knows the revocations by their handle
-//! ([`crate::revocation`]); what one means is in [`crate::auth`].
+//! Managing revocations: `POST`, `GET` and `DELETE /api/v1/revocations`. Knows the revocations by their handle
+//! ([`crate::revocation`]); their meaning is in [`crate::auth`].
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Every route, who may use it, and what surrounds it. Knows nothing of a route's internals.
+//! Every route, who may use it, and the middleware around it. Knows nothing of a route's internals.
 
 use std::sync::Arc;
 

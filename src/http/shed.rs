@@ -1,5 +1,5 @@
-//! A share of one instance's sessions closed, so that they come back elsewhere: `POST /api/v1/instances/{id}/shed`. Asks that
-//! instance through [`crate::control::shed`]; knows no session.
+//! Closes a share of one instance's sessions, so that they reconnect elsewhere: `POST /api/v1/instances/{id}/shed`.
+//! Asks that instance through [`crate::control::shed`]; knows no session.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What this instance fans out at the moment, by destination: samples for as long as the request asks. Knows the
+//! What this instance delivers at the moment, by destination: samples for as long as the request asks. Knows the
 //! sampler, not what feeds it.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The routes as a publisher meets them, over a bus that records. Each file says which promise it keeps.
+//! Tests of the routes from a publisher's point of view, over a bus that records. Each file states its promise.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! A publisher's trace context as a request carries it (W3C Trace Context and Baggage), the decision about it, and
-//! the request's server span. Knows nothing of a route's internals.
+//! A publisher's trace context in a request (W3C Trace Context and Baggage), the decision about it, and the request's
+//! server span. Knows nothing of a route's internals.
 
 use std::convert::Infallible;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! Who is online, one user's sessions over all instances, and how an operator ends them. Knows presence, the registry
-//! and the bus's control channel; what goes over that channel is in [`crate::control`].
+//! Users online, one user's sessions over all instances, and how an operator ends them. Knows presence, the registry
+//! and the bus's control channel; the messages over that channel are in [`crate::control`].
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Whole numbers as JSON has them: `23` and `23.0` are the same number (RFC 8259), and JSON Schema calls both integers. Knows no
+//! Whole numbers in JSON: `23` and `23.0` are the same number (RFC 8259), and JSON Schema calls both integers. Knows no
 //! field.
 
 use std::fmt;

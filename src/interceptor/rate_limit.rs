@@ -1,5 +1,5 @@
-//! The link that bounds how often and how much one user may SEND, over all of the user's sessions on this instance. Knows users,
-//! not sessions: `session/rates` bounds what one session may do.
+//! The link that limits how often and how much one user may SEND, over all of the user's sessions on this instance.
+//! Knows users, not sessions: `session/rates` limits one session.
 
 use std::fmt::Display;
 

@@ -1,5 +1,5 @@
-//! Who has how much of something by address, and who goes first where all together have too much. Pure; knows no value of a
-//! limit, and nothing of what is had.
+//! How much each address has of something, and which one gives way if all together have too much. Pure; knows no value
+//! of a limit, and nothing of what is counted.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

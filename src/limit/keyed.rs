@@ -1,4 +1,5 @@
-//! One rate for each of many keys, in bounded memory. governor measures (GCRA). Knows nothing of what a key is.
+//! One rate for each of many keys, in bounded memory. governor does the counting (GCRA). Knows nothing of what a key
+//! is.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;

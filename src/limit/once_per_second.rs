@@ -1,4 +1,4 @@
-//! Limits a log line that others can provoke at will to one a second, or to a few. Knows nothing of what is logged.
+//! Limits a log line that others can provoke to one a second, or to a few. Knows nothing of what is logged.
 
 use std::time::{Duration, Instant};
 

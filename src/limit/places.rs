@@ -1,4 +1,4 @@
-//! How many of something each address has at the same time. Knows no value of a limit, and nothing of who is counted.
+//! How many of something each address has at the same time. Knows no value of a limit, and nothing of what is counted.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! One rate for many holders, each with 8 bytes of memory of its own. Measures by GCRA, exactly as governor does for
+//! One rate for many holders, each with only 8 bytes of memory. Uses GCRA, exactly as governor does for
 //! [`super::KeyedRate`]; governor keeps its states behind keys or one state per limiter, and a session has neither.
 
 use std::time::Instant;

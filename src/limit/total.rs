@@ -1,5 +1,5 @@
-//! Bytes that many holders take together, each of them somebody's. Knows no value of a limit, and nothing of what is held
-//! or by whom.
+//! The total of bytes that many holders use, each holder belonging to a user or an address. Knows no value of a limit,
+//! and nothing of what is held.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;

@@ -1,6 +1,5 @@
-//! What a SEND to a built-in route does to broadcast destinations, and what it therefore needs: the same right that the
-//! client would need to do it by itself, so that no route leads around a rule. Knows no route's configuration and no
-//! answer.
+//! What a SEND to a built-in route does to broadcast destinations, and therefore requires: the same right that the
+//! client would need to do it directly, so that no route bypasses a rule. Knows no route's configuration and no answer.
 
 use super::{Action, Kind, Permissions};
 use crate::destination::Path;

@@ -1,6 +1,6 @@
-//! A decision, explained: every rule that was looked at, whether it fits, and which of its conditions hold. Decides by the
-//! same functions as [`Permissions::decide`], and says so in words for operators: unlike a refusal, it names what
-//! was compared with what.
+//! A decision, explained: every rule that was examined, whether it matches, and which of its conditions hold. Decides
+//! with the same functions as [`Permissions::decide`], and explains it in words for operators: unlike a refusal, it
+//! names what was compared with what.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,6 @@
-//! Whether a token's own patterns have a destination, for rules with `granted = true`. The patterns are written as clients write
-//! destinations; what is asked for has no prefix any more where it is a user's or an application's. Allocates nothing.
+//! Whether a token's own patterns match a destination, for rules with `granted = true`. The patterns are written as
+//! clients write destinations; the requested destination no longer has its prefix if it is a user's or an
+//! application's. Allocates nothing.
 
 use std::sync::Arc;
 

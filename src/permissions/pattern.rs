@@ -1,5 +1,5 @@
-//! The destination of a rule: text to segments, and matching without allocation. A variable matches any segment here; what
-//! has to stand in its place is a condition (`rule.rs`). Knows no role.
+//! The destination of a rule: from text to segments, and matching without allocation. A variable matches any segment
+//! here; its value is checked as a condition (`rule.rs`). Knows no role.
 
 use std::fmt;
 use std::str::FromStr;

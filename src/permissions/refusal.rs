@@ -1,4 +1,4 @@
-//! A refusal and its words, fit for whoever asked: they name no other user and no value that was compared.
+//! A refusal and its words for the client: they name no other user and no value that was compared.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
-//! One rule: as configured, and compiled. A rule fits a destination by its shape alone; what it asks of who comes are its
-//! conditions, which only decide once it fits. So nobody who fails a condition falls through to a wider rule. Asks and
-//! explains by the same conditions.
+//! One rule: as configured, and compiled. A rule matches a destination only by its shape; its requirements for the
+//! client are conditions, which decide once it matches. So a client that fails a condition does not fall through to a
+//! wider rule. Deciding and explaining use the same conditions.
 
 use std::fmt;
 use std::str::FromStr;

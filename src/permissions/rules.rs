@@ -1,5 +1,5 @@
-//! The rules of one list, in their order, and the first that fits a destination. Of a thousand rules nearly all are told apart by
-//! twelve bytes each, which lie side by side; only what passes these is compared segment by segment.
+//! The rules of one list, in their order, and the first that matches a destination. Of a thousand rules nearly all are
+//! distinguished by twelve bytes each, which lie side by side; only the remaining ones are compared segment by segment.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 

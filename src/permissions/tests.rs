@@ -1,4 +1,4 @@
-//! Who may SUBSCRIBE and SEND where: the defaults, and rules over them.
+//! The promise: who may SUBSCRIBE and SEND where: the defaults, and rules over them.
 
 use super::*;
 use crate::destination::Path;

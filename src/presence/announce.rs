@@ -1,4 +1,4 @@
-//! The list of online users for subscribers on this instance: made here, never sent over the bus. Knows the registry
+//! The list of online users for subscribers on this instance: created here, never sent over the bus. Knows the registry
 //! by the two calls of [`Subscribers`].
 
 use std::time::Duration;

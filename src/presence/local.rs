@@ -1,5 +1,5 @@
-//! The users of this instance, counted by session, and which of them the others have not been told about yet. Pure.
-//! Knows no other instance.
+//! The users of this instance, counted by session, and which changes the others have not been sent yet. Pure. Knows no
+//! other instance.
 
 use std::collections::{HashMap, HashSet};
 

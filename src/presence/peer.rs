@@ -1,4 +1,4 @@
-//! What this instance knows of one other instance, and how it fetches its snapshot. Pure. Knows no third instance.
+//! What this instance knows about one other instance, and how it fetches its snapshot. Pure. Knows no third instance.
 
 use std::collections::HashSet;
 use std::sync::Arc;

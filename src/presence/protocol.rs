@@ -1,5 +1,5 @@
-//! What instances say about presence on the control channel, as JSON, and its bounds. Every received byte is hostile:
-//! sizes are checked before parsing, names as they are read. Knows no state.
+//! The presence messages on the control channel, as JSON, and their limits. Every received byte is hostile: sizes are
+//! checked before parsing, names as they are read. Knows no state.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Gives the view its time and carries out what it says: the only task that publishes for presence.
+//! Gives the view the time and carries out its decisions: the only task that publishes for presence.
 
 use std::collections::VecDeque;
 use std::time::Duration;

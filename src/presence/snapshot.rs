@@ -1,5 +1,5 @@
 //! Snapshots of this instance's users for other instances, page by page. A snapshot is taken once, kept for a while,
-//! and shared by everyone who asks in that time, so that its pages are of one moment whatever happens between them.
+//! and shared by all requests in that time, so that its pages show one moment whatever happens between them.
 
 use std::sync::Arc;
 use std::time::Duration;

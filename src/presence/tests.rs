@@ -1,4 +1,4 @@
-//! Promises of the whole: several instances over a bus in memory, in paused time.
+//! The promise of presence as a whole: several instances over a bus in memory, in paused time.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

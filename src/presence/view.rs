@@ -1,8 +1,8 @@
-//! The state machine of presence: what this instance holds, what it believes of the others, and what it has to say.
-//! Pure: messages and time come in as parameters, what is to be sent comes out as values. Knows no bus and no clock.
+//! The state machine of presence: the users of this instance, what it believes about the others, and what it has to
+//! send. Pure: messages and time are parameters, and the messages to send are return values. Knows no bus and no clock.
 //!
-//! * [`hear`]: what the others say.
-//! * [`link`]: whether silence counts, who is gone.
+//! * [`hear`]: messages from the others.
+//! * [`link`]: whether silence counts, and who is gone.
 //! * [`events`]: what backends are told, and what other instances are told.
 
 use std::collections::{BTreeMap, HashMap};

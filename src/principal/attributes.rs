@@ -1,5 +1,5 @@
-//! What is known of a principal besides its name and roles: named lists of values that rules may ask for. Bounded, since
-//! each session holds its own. Knows no rule and no token.
+//! What is known about a principal besides its name and roles: named lists of values that rules may use. Bounded, since
+//! each session has its own. Knows no rule and no token.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,6 @@
-//! What a principal's own token permits: destinations by action, as clients write them, with wildcards. Bounded, since each
-//! session holds its own. It narrows what rules with `granted = true` let in, and widens nothing. Knows no rule, no prefix and no
-//! token.
+//! What a principal's own token permits: destinations by action, as clients write them, with wildcards. Bounded, since
+//! each session has its own. It narrows what rules with `granted = true` permit, and widens nothing. Knows no rule, no
+//! prefix and no token.
 
 use std::fmt;
 

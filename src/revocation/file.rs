@@ -1,6 +1,7 @@
-//! `auth.revoked_file`: the revocations of an instance on a disk. The first line says whose the file is, and each further one is a
-//! revocation. New ones are appended and synced; now and then, and after whatever went wrong, the file is replaced by a shorter
-//! one. Everything here blocks on the file system, and each error says what was wrong. Knows no queue and no bus.
+//! `auth.revoked_file`: an instance's revocations on disk. The first line identifies the owner of the file, and each
+//! further one is a revocation. New ones are appended and synced; now and then, and after any error, the file is
+//! replaced by a shorter one. Everything here blocks on the file system, and each error says what was wrong. Knows no
+//! queue and no bus.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,5 +1,6 @@
-//! The queue in front of the set and `auth.revoked_file`: what operators revoke waits here to be put in force ([`super::put`]), what
-//! others tell to be written as it comes; and the disk behind it, off the runtime's threads. Knows the file by its handle, and the set.
+//! The queue in front of the set and `auth.revoked_file`: operators' revocations wait here to take effect
+//! ([`super::put`]), those of other instances to be written; and the disk behind it, off the runtime's threads. Knows
+//! the file by its handle, and the set.
 
 use std::path::Path;
 use std::sync::Arc;

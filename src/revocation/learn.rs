@@ -1,5 +1,5 @@
-//! How an instance comes to have what the others have: at its start, after each reconnect, and whenever a digest says that
-//! somebody has something else. Knows the other instances by their digests.
+//! How an instance gets the revocations of the others: at its start, after each reconnect, and whenever a digest shows
+//! a difference. Knows the other instances by their digests.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! How an operator's revocation comes into force: on the disk, then in the set, then told to the others, in this order and by one
-//! task, whether or not its operator still waits. So the disk and the set have the same, whatever fails. Knows the disk by the
-//! keeper, and no HTTP.
+//! How an operator's revocation takes effect: on disk, then in the set, then it is sent to the others, in this order
+//! and by one task, whether or not its operator still waits. So the disk and the set agree, whatever fails. Knows the
+//! disk by the keeper, and no HTTP.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! Whether an instance has what the others have, by what it hears. It may serve without, once it has waited long enough; and it vouches
-//! for what it has only where it knows: two newcomers that have nothing say nothing to each other. Pure: no clock and no bus.
+//! Whether an instance has the revocations of the others, based on the messages that it receives. It may serve without
+//! them once it has waited long enough; but it vouches for its own set only if it knows that it is complete: two
+//! newcomers without any prove nothing to each other. Pure: no clock and no bus.
 
 use crate::bus::Listening;
 

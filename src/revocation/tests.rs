@@ -1,5 +1,5 @@
-//! Promises: what instances tell each other is put in force, whatever else comes with it, and nobody who missed something lacks it
-//! for long.
+//! The promise: revocations from other instances take effect, whatever arrives with them, and an instance that missed
+//! one gets it soon.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! What instances tell and ask each other of revocations. These are the wire format.
+//! The messages of instances about revocations. These types are the wire format.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;

@@ -1,5 +1,5 @@
-//! How many anonymous sessions an instance may have (`limits.anonymous_sessions`). Each has a name that nobody else has, so that
-//! no bound on the sessions of one user holds them. Knows no session: it gives places.
+//! How many anonymous sessions an instance may have (`limits.anonymous_sessions`). Each has a unique name, so limits on
+//! the sessions of one user do not bound them. Knows no session: it grants places.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What all sessions of an instance share. `app` makes it once. Knows no single session.
+//! What all sessions of an instance share. `app` creates it once. Knows no single session.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! An IP address and a port, with words of Herald's own where a text is none. Knows no setting by name.
+//! An IP address and a port, with Herald's own words for a text that is not one. Knows no setting by name.
 //!
 //! For `#[serde(deserialize_with = "…")]`: the field itself is a plain [`SocketAddr`].
 

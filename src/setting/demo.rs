@@ -1,4 +1,4 @@
-//! `[demo]`: what `--demo` may do besides what it is for. Knows no user and no port.
+//! `[demo]`: what `--demo` may do beyond its purpose. Knows no user and no port.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What a section finds wrong with its own values, by key. Knows no section and no source of settings.
+//! The problems that a section finds in its own values, by key. Knows no section and no source of settings.
 
 use std::fmt::Display;
 

@@ -1,4 +1,4 @@
-//! `[limits]`: what one client, one user and one instance may cost. Knows nothing of who enforces a limit.
+//! `[limits]`: what one client, one user and one instance may use. Knows nothing of who enforces a limit.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,6 @@
-//! What is no secret although a file for one holds it: a public key, a certificate, a key set. Whoever has the public half could
-//! sign with it. A private key is none either: it belongs to one side alone. Pure; its words never repeat what was found.
+//! Recognizes texts that are not secrets although a secret's file contains them: a public key, a certificate, a key
+//! set. Anybody who has the public half could sign with it. A private key is refused as well: it belongs to one side
+//! alone. Pure; its words never repeat what was found.
 
 use std::fmt;
 

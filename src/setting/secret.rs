@@ -1,5 +1,5 @@
-//! A text that must not be seen. `Debug`, `Display` and `Serialize` hide it, the errors of `Deserialize` do not
-//! repeat it, and its memory is wiped on drop.
+//! A text that must stay secret. `Debug`, `Display` and `Serialize` hide it, the errors of `Deserialize` do not repeat
+//! it, and its memory is wiped on drop.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! How a web address of the configuration is shown: without the user and password before its host, and without its query, which
-//! may be a key to it. For `herald check`, the support bundle and the log; what connects uses the address itself.
+//! Shows a web address from the configuration without the user and password before its host, and without its query,
+//! which may be a key. For `herald check`, the support bundle and the log; connections use the address itself.
 
 use serde::Serializer;
 

@@ -1,4 +1,4 @@
-//! A time zone by its IANA name, from the database that the program carries. Knows no setting by name.
+//! A time zone by its IANA name, from the database in the program. Knows no setting by name.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! Faults for tests: a task that panics or returns as soon as it is started, and work that panics on a mark in what it is
-//! given. Not in the built program.
+//! Faults for tests: a task that panics or returns as soon as it is started, and work that panics on a mark in its
+//! input. Not in the built program.
 
 use super::caught_now;
 

@@ -1,7 +1,7 @@
-//! The audit: who was refused, who did what, and what changed about who may, a line of JSON for each event, to a file or to
-//! standard error. A writer of its own, since the log's level may be off and its lines may be lost among others. Which events
-//! there are is a closed set ([`event::Event`]); what others can provoke at will is told by [`groups`]. Knows no route and no
-//! other instance; whoever does something tells it here, by the methods of [`tell`].
+//! The audit: who was refused, who did what, and which rights changed, one line of JSON for each event, to a file or to
+//! standard error. It has a separate writer, since the log's level may be off and its lines may be lost among others.
+//! The events are a closed set ([`event::Event`]); [`groups`] limits those that others can provoke. Knows no route and
+//! no other instance; the actors report here, through the methods of [`tell`].
 
 use std::fmt;
 use std::hash::Hash;

@@ -1,6 +1,5 @@
-//! Lines that a thread of its own writes, out of a bounded queue: whoever has something to say never waits for whoever
-//! reads it. Lines are lost where the queue is full or the write fails, and counted. For the log and the audit alike; knows
-//! neither.
+//! Lines written by a separate thread, from a bounded queue: a producer never waits for the reader. Lines are lost, and
+//! counted, if the queue is full or the write fails. Used by the log and the audit; knows neither.
 
 use std::io::{self, Write};
 use std::sync::Arc;

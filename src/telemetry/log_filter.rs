@@ -1,4 +1,4 @@
-//! Which events are logged: what `log.level` says, as a filter. Knows no writer, and not how long it is in force.
+//! Which events are logged: `log.level` as a filter. Knows no writer, and not how long it is in force.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! The log's level while the program runs: changed for a bounded time, after which the configured one is back by itself, so
-//! that nobody's `trace` is forgotten. Knows no HTTP. The log is the process's, and so is this.
+//! The log's level while the program runs: changed for a limited time, after which the configured one returns by
+//! itself, so that a forgotten `trace` ends. Knows no HTTP. The log belongs to the process, and so does this.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -1,7 +1,7 @@
-//! The log: what tracing's events become. Lines go to standard error in either format, so that standard output belongs
-//! to what a subcommand prints. Knows nothing of what is told.
+//! The log: the output of tracing's events. Lines go to standard error in either format, so that standard output
+//! belongs to the output of subcommands. Knows nothing of the events' content.
 //!
-//! **Nobody waits for a reader.** A thread of its own writes the lines, out of a bounded queue (`log.queue_lines`): a log
+//! **Nobody waits for a reader.** A separate thread writes the lines, from a bounded queue (`log.queue_lines`): a log
 //! driver or a terminal that stalls costs lines, which [`lost`] counts, and never a session.
 
 use std::io::IsTerminal;

@@ -1,6 +1,7 @@
-//! What Herald counts and measures: the handles that any module may hold. What others own already (the registry's and
-//! the bus's counters, presence) is read at the scrape. Every name stands in `metrics/names`; docs/metrics.md explains
-//! each. Labels have few values, known beforehand: never a user, a session or a free destination.
+//! Everything that Herald counts and measures: the handles that any module may hold. Values that others own already
+//! (the registry's and the bus's counters, presence) are read at the scrape. Every name is in `metrics/names`;
+//! docs/metrics.md explains each. Labels have few values, known in advance: never a user, a session or an arbitrary
+//! destination.
 
 use std::sync::Arc;
 

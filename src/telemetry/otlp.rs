@@ -1,5 +1,5 @@
-//! What traces and metrics share on their way to a collector: how it is spoken to, whose certificate it may show, and what
-//! Herald says of itself. Knows no span and no metric.
+//! The common part of exporting traces and metrics: the protocol, the accepted certificates, and Herald's resource
+//! attributes. Knows no span and no metric.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
-//! What goes to which collector: `[tracing]`, `[metrics]` and OpenTelemetry's own environment variables, read once into
-//! values. Needs no runtime and opens no socket, so that `herald check` and `herald serve` share it. The exporter's library
-//! reads the headers of `OTEL_EXPORTER_OTLP_…` itself.
+//! Which data go to which collector: `[tracing]`, `[metrics]` and OpenTelemetry's own environment variables, read once
+//! into values. Needs no runtime and opens no socket, so that `herald check` and `herald serve` share it. The
+//! exporter's library reads the headers of `OTEL_EXPORTER_OTLP_…` itself.
 //!
-//! A variable may be meant for another program of the same machine. One that Herald cannot use is ignored with a warning,
-//! as OpenTelemetry's specification asks, and never keeps Herald from starting.
+//! A variable may be meant for another program on the same machine. One that Herald cannot use is ignored with a
+//! warning, as OpenTelemetry's specification requires, and never keeps Herald from starting.
 
 use std::fmt;
 use std::time::Duration;

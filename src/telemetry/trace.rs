@@ -1,8 +1,8 @@
-//! The spans of a notification (docs/tracing.md), made if the decision in `decide` was yes and nowhere else: with tracing
-//! off or the trace not sampled, the cost is one `Option` check. Knows no transport and no exporter.
+//! The spans of a notification (docs/tracing.md), created only if `decide` decided so: with tracing off or the trace
+//! not sampled, the cost is one `Option` check. Knows no transport and no exporter.
 //!
-//! Most are ordinary spans of `tracing`, which the [`layer()`] hands to OpenTelemetry's SDK: `POST …`, `CONNECT`, `hash`,
-//! `publish`, `request`. The spans of a delivery are written as plain [`data`]. All end in the same `queue`.
+//! Most are ordinary spans of `tracing`, which the [`layer()`] passes to OpenTelemetry's SDK: `POST …`, `CONNECT`,
+//! `hash`, `publish`, `request`. The spans of a delivery are written as plain [`data`]. All end in the same `queue`.
 
 use std::net::IpAddr;
 use std::sync::Arc;

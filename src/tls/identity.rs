@@ -1,4 +1,4 @@
-//! Who a client's certificate names. Knows nobody who asks.
+//! The names in a client's certificate. Knows no caller.
 
 use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;

@@ -1,4 +1,4 @@
-//! A client that trusts one certificate and nothing else: for a program that speaks to itself. Knows no file.
+//! A client that trusts one certificate and nothing else: for a program that connects to itself. Knows no file.
 
 use std::sync::Arc;
 

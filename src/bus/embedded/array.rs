@@ -1,5 +1,5 @@
-//! Several notifications in one call: what a file keeps is handed over together, in its order, so that few syncs store it; all
-//! else goes one after the other. Knows no store.
+//! Several notifications in one call: those that a file keeps are passed on together, in their order, so that few syncs
+//! store them; all others are published one after the other. Knows no store.
 
 use std::collections::VecDeque;
 

@@ -1,15 +1,16 @@
-//! History of the embedded bus in a file (`history.path`): what has a position is synced, and survives a killed process and a
-//! loss of power. The tails in memory hold the newest, as without a file; what they do not reach is read from it. Knows no
-//! session. redb stands only here.
+//! History of the embedded bus in a file (`history.path`): a notification with a position is synced, and survives a
+//! killed process and a power failure. The tails in memory hold the newest ones, as without a file; older ones are read
+//! from the file. Knows no session. Only this module uses redb.
 //!
-//! **Order.** One thread stores ([`writer`]): it takes what waits, gives it the next positions, syncs it with one
-//! transaction, and then pushes it into the tail and the relay's queue, in this order, and answers. So nobody hears of what a
-//! crash could take back, and file, tail and queue have the same order.
+//! **Order.** One thread stores ([`writer`]): it takes the waiting notifications, assigns the next positions, syncs
+//! them in one transaction, and then pushes them into the tail and the relay's queue, in this order, and answers. So
+//! nobody learns of a notification that a crash could take back, and file, tail and queue have the same order.
 //!
-//! **What a disk may do.** It is slow: publishers wait, and at their bounds are refused by name. It stands still: after
-//! `history.publish_timeout` who still waits for its turn is told that it is not stored, and who was being stored that nobody
-//! knows. It is full: 507. It fails: 503, and `/readyz` says so; the file is tried again every second. Sessions, resumes from
-//! memory and what is not kept go on.
+//! **What a disk may do.** If it is slow, publishers wait, and beyond their limits they are refused with the limit's
+//! name. If it does not respond, then after `history.publish_timeout` a publish that still waits is told that it is not
+//! stored, and one that was being stored is told that its outcome is unknown. If it is full: 507. If it fails: 503, and
+//! `/readyz` reports it; the file is tried again every second. Sessions, resumes from memory and notifications that are
+//! not kept continue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

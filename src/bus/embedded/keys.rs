@@ -1,4 +1,4 @@
-//! The keys of what was published lately, by which a repeat is known: bounded by number, and by time. Pure; time is a
+//! The keys of recent publishes, by which a repeat is recognized: bounded by number, and by time. Pure; time is a
 //! parameter, and its owner locks it.
 
 use std::collections::{HashMap, HashSet, VecDeque};

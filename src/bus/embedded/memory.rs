@@ -1,10 +1,12 @@
-//! History of the embedded bus in memory: the tails of both kinds are the store. Knows no session and no reader of the bus.
+//! History of the embedded bus in memory: the tails of both kinds are the store. Knows no session and no reader of the
+//! bus.
 //!
-//! **Order.** Under one lock of its kind a notification gets its sequence, stands in the tail and is queued: the order of the
-//! positions is the order in which the relay gets them. What has a key is looked up and noted under another lock, which is
-//! taken first and held until it is stored: of two repeats at the same time one is stored.
+//! **Order.** Under one lock per kind a notification gets its sequence, enters the tail and is queued: the order of the
+//! positions is the order in which the relay gets them. Keys are looked up and recorded under a second lock, which is
+//! taken first and held until the notification is stored: of two repeats at the same time one is stored.
 //!
-//! **Epoch.** One a process's start: whoever comes with a position of an earlier one is told so, since nothing of it is left.
+//! **Epoch.** Each start of the process begins a new one: a client with a position from before is told so, since
+//! nothing of that history is left.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! What the contract suite (`tests/it/bus.rs`) cannot ask of every bus: what a full queue does here, and the handler.
+//! The promise of the embedded bus beyond the contract suite (`tests/it/bus.rs`): what a full queue does here, and the
+//! handler.
 
 use futures_util::StreamExt;
 

@@ -1,8 +1,8 @@
-//! The headers by which JetStream knows a publish again, and those by which it says where a message is stored. Knows no
-//! stream by name and no connection.
+//! The headers by which JetStream recognizes a repeated publish, and those by which it says where a message is stored.
+//! Knows no stream by name and no connection.
 //!
-//! What a direct get answers has the publisher's own headers first and JetStream's behind them, so of a name that stands
-//! there twice the last counts: no publisher can say where its message is stored.
+//! The answer to a direct get has the publisher's own headers first and JetStream's after them, so the last one of a
+//! repeated name counts: no publisher can say where its message is stored.
 
 use async_nats::header::{
     HeaderName, NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,

@@ -1,4 +1,4 @@
-//! What a publisher's headers become on NATS and back, and what hostile ones cannot do.
+//! The promise: what a publisher's headers become on NATS and back, and what hostile ones cannot do.
 
 use std::str::FromStr;
 

@@ -1,7 +1,7 @@
-//! `[history]`: what is kept, how long, and what it may cost. Knows no NATS connection and no session.
+//! `[history]`: what is kept, for how long, and within which limits. Knows no NATS connection and no session.
 //!
-//! A setting that means nothing for the bus in use is an error: whoever writes it believes something that is not so. A value
-//! that equals its default says nothing, and is let through.
+//! A setting that has no effect with the bus in use is an error, since its author expects an effect. A value that
+//! equals its default is accepted.
 
 use std::fmt;
 use std::path::{Path as FsPath, PathBuf};

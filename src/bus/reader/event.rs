@@ -1,4 +1,4 @@
-//! What a reader is told and what it says. Pure data.
+//! The inputs and outputs of a reader. Pure data.
 
 use crate::bus::history::Position;
 

@@ -1,4 +1,5 @@
-//! Which life of the stream is read: what is known of it, and how another one, or what is behind a loss, begins.
+//! The life of the stream that is read: what is known about it, and how a new one begins, or how reading continues
+//! after a loss.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What comes of a consumer or a poll: whether it is the next message, was read before, or has to wait.
+//! Decides about each message of a consumer or a poll: whether it is the next one, was read before, or has to wait.
 
 use std::time::Instant;
 

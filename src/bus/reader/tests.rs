@@ -1,4 +1,5 @@
-//! Tests of the reader: each event, by a clock that the test moves. How events interleave is the model's (`session/recovery/tests/model`).
+//! The promise of the reader: each event, with a clock that the test advances. The model covers how events interleave
+//! (`session/recovery/tests/model`).
 
 use super::*;
 

@@ -1,8 +1,9 @@
-//! The reading of what the tail's index lists: the sequences that may be the target's, each message by its sequence, which a server finds
-//! without a search. It proves that all of them came, or steps aside for the reading that needs no index. Knows no server.
+//! Reads the messages that the tail's index lists: the sequences that may be the target's, each message by its
+//! sequence, which a server finds without a search. Proves that all of them arrived, or gives way to the reading that
+//! needs no index. Knows no server.
 //!
-//! A list is used where it is short, or what it names lies far apart: in pages a server passes over everything that lies in
-//! between, but what is close together comes by them at less cost.
+//! A list is used if it is short, or if its sequences are far apart: for pages a server skips everything in between,
+//! but messages that are close together cost less in pages.
 
 use super::{Reading, Stage};
 use crate::bus::history::{Outcome, Stored, Unrecovered};

@@ -1,4 +1,4 @@
-//! What is missed, once all of it is known: the tail's part of it, and what of the whole is sent. Knows no server.
+//! Completes a replay once everything missed is known: adds the tail's part, and selects what is sent. Knows no server.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,5 @@
-//! Tests of a replay: what each answer leads to, and what bounds it. How it meets a living stream is the model's (`session/recovery/tests/model`).
+//! The promise of a replay: what each answer leads to, and its bounds. The model covers how it meets a living stream
+//! (`session/recovery/tests/model`).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Requests and their replies: each finds its own, and nothing is left behind.
+//! The promise of requests and their replies: each reply finds its request, and nothing is left behind.
 
 use bytes::Bytes;
 

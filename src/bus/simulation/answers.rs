@@ -1,4 +1,4 @@
-//! What servers answer to a reading: some of them lag, or have expired more than others.
+//! The answers of servers to a reading: some of them lag, or have expired more than others.
 
 use super::Settings;
 use super::instance::Instance;

@@ -1,4 +1,4 @@
-//! What a client may expect since its subscription began, judged by what was stored in truth.
+//! What a client may expect since its subscription began, judged by what was really stored.
 
 use super::Time;
 use super::stream::{Note, Place, Stream};

@@ -1,5 +1,5 @@
-//! Publishers at instances: each takes the life of the stream in which its instance is, publishes, and is told a position if
-//! that is still the life when the answer is there. What it is told has to be true.
+//! Publishers at instances: each gets the current life of the stream from its instance, publishes, and is told a
+//! position if that is still the life when the answer arrives. The position must be right.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! A session: subscribes behind what it had last, has a real [`replay`](crate::bus::replay) read in pieces, and goes on live; and what
-//! its client reads.
+//! A session: subscribes after the last message it had, reads a real [`replay`](crate::bus::replay) in pieces, and
+//! continues live; and what its client reads.
 
 use super::answers::answer;
 use super::chain::{Chain, Checked};

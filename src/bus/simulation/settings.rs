@@ -1,4 +1,4 @@
-//! What a seed draws for its whole run.
+//! The random settings of a whole run, drawn from its seed.
 
 /// What a seed draws for its whole run.
 pub(super) struct Settings {

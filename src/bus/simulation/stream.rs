@@ -1,4 +1,4 @@
-//! The stream as JetStream keeps it, with its past lives: what is true, whatever anybody knows.
+//! The stream as JetStream keeps it, with its past lives: the truth, regardless of what anybody knows.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! One target, one subject: tables for the rules of docs/nats.md, properties for everything between them.
+//! The promise: one target, one subject. Tables for the rules of docs/nats.md, properties for everything between them.
 
 use proptest::prelude::*;
 

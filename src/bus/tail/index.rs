@@ -1,11 +1,11 @@
-//! To whom went what stood in front of the tail: a mark of the target for each sequence, four bytes, and nothing of the message.
-//! Knows no message, no target and no sequence; the tail says where the marks begin and end.
+//! The targets of the messages before the tail: a mark of the target for each sequence, four bytes, and nothing of the
+//! message. Knows no message, no target and no sequence; the tail says where the marks begin and end.
 //!
-//! Targets may share a mark, so what is found is a superset, and each message that is read by it has to be looked at. A mark
-//! is a hash with a key of this process (`bus/history`): nobody outside can choose names that share one.
+//! Targets may share a mark, so a search finds a superset, and each message found must be checked. A mark is a hash
+//! with a key of this process (`bus/history`): nobody outside can choose names that share one.
 //!
-//! **Cost.** Pushing is O(1), and the memory is bounded by its setting whatever the targets are. Finding compares every mark
-//! of the gap, a million in about 0.1 ms.
+//! **Cost.** Pushing is O(1), and the memory is bounded by its setting whatever the targets are. Finding compares every
+//! mark of the gap, a million in about 0.1 ms.
 
 use std::collections::VecDeque;
 

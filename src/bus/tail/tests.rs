@@ -1,4 +1,4 @@
-//! Tests of the tail, chosen and against a plain list.
+//! The promise of the tail: chosen cases, and a comparison with a plain list.
 
 use std::hash::{Hash, Hasher};
 

@@ -1,6 +1,6 @@
-//! `herald check --production`: the list of README.md, "Before production", over one configuration. Pure: it opens no file
-//! and no socket. Judges what is allowed and works, but which an operator should have decided; what cannot work is found by
-//! `config/check`.
+//! `herald check --production`: applies the list in README.md, "Before production", to one configuration. Pure: it
+//! opens no file and no socket. Reports what is allowed and works, but should be a decision of the operator;
+//! `config/check` finds what cannot work.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! What `herald check` prints.
+//! The promise of `herald check`: its output.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! What a support bundle has of a running Herald: its answers, one a file. Knows no archive.
+//! The part of a support bundle from a running Herald: its answers, one file each. Knows no archive.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Contexts: where a Herald is and who asks it, under a name. A context names where a secret is, and holds none unless the
-//! user insists. `store` keeps them in files. Opens no connection.
+//! Contexts: the address of a Herald and the credentials for it, under a name. A context names the place of a secret,
+//! and contains none unless the user insists. `store` keeps them in files. Opens no connection.
 
 use std::ffi::OsString;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! Who is asking: names, passwords and keys from the environment and from files. No error repeats a secret.
+//! The credentials of a command: names, passwords and keys from the environment and from files. No error repeats a
+//! secret.
 
 use std::ffi::OsString;
 use std::io::Read;

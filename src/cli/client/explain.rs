@@ -1,4 +1,5 @@
-//! `herald explain DESTINATION`: who would get a notification, on which instance, and why not the others.
+//! `herald explain DESTINATION`: which sessions would get a notification, on which instance, and why the others would
+//! not.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `herald instances`: the live instances and what each holds.
+//! `herald instances`: the live instances and the sessions of each.
 
 use std::time::Duration;
 

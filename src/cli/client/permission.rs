@@ -1,4 +1,5 @@
-//! `herald explain permission` of a running Herald: asks the instance which rule decides. Knows no decision, which `cli::explain` reads.
+//! `herald explain permission` for a running Herald: asks the instance which rule decides. Does not know the decision's
+//! content, which `cli::explain` reads.
 
 use std::time::Duration;
 

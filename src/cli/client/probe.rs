@@ -1,5 +1,5 @@
 //! `herald probe`: logs in, subscribes, publishes and receives, once, as a browser and a backend would. For cron and
-//! monitors: each stage has an exit code of its own.
+//! monitors: each stage has its own exit code.
 
 use std::io::Write;
 use std::time::Duration;

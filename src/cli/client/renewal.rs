@@ -1,5 +1,5 @@
-//! When a session that ends by itself presents its credential again, and by what: the token's file is read again until it has
-//! another token, a password is presented as it is. Knows no connection and no clock.
+//! When a session that expires presents its credential again, and which one: the token's file is read again until it
+//! contains another token, a password is presented unchanged. Knows no connection and no clock.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! How far a subscriber has come, and how it went on after a loss: docs/history.md from a client's point of view. Knows no
-//! connection.
+//! How far a subscriber has read, and how it continued after a lost connection: docs/history.md from a client's point
+//! of view. Knows no connection.
 
 use std::fmt;
 

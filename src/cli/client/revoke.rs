@@ -1,4 +1,4 @@
-//! `herald revoke`: shuts tokens or a user out of the cluster, lists who is shut out, lifts it again.
+//! `herald revoke`: revokes tokens or blocks a user in the whole cluster, lists revocations, lifts them again.
 
 use std::time::Duration;
 

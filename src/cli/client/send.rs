@@ -1,4 +1,4 @@
-//! `herald send`: a SEND as a browser makes it, and the answer to it, where an application answers.
+//! `herald send`: sends a SEND as a browser does, and shows the answer, if an application answers.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! `herald subscribe`: prints what arrives at destinations, reconnects after a loss, has what it missed sent to it, and lives
-//! over the end of its token.
+//! `herald subscribe`: prints what arrives at destinations, reconnects after a loss, resumes where it was, and renews
+//! its session before its token expires.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `herald tap`: what one instance fans out now, by destination.
+//! `herald tap`: what one instance delivers now, by destination.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What history needs of JetStream, judged: is it on, are the streams there and fit, on enough servers, with room, and may this
-//! user ask for all of it. Knows no connection.
+//! Judges whether JetStream has what history needs: whether it is enabled, whether the streams exist and fit, on enough
+//! servers, with room, and whether this user may use all of it. Knows no connection.
 
 use super::Line;
 use crate::bus::nats::{Account, Found, ProbedHistory, ProbedStream, StreamState};

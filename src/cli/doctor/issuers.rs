@@ -1,4 +1,5 @@
-//! The issuers of tokens: whether their keys can be had from here, and what time it is there. Knows no HTTP: `main` has them asked.
+//! The issuers of tokens: whether their keys can be fetched from here, and whether their clocks agree. Knows no HTTP:
+//! `main` asks them.
 
 use super::Line;
 

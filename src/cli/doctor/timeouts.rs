@@ -1,5 +1,5 @@
-//! Time-outs, against the usual ones of what stands around an instance: balancers in front, whoever ends the process,
-//! firewalls on the way to NATS. What these really are cannot be seen from here, so nothing fails.
+//! Compares time-outs with the usual ones around an instance: balancers in front, process managers, firewalls on the
+//! way to NATS. Their real values cannot be seen from here, so nothing fails.
 
 use std::path::Path;
 use std::time::Duration;

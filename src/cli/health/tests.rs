@@ -1,4 +1,4 @@
-//! The promise: what is asked is the port and path where that configuration serves, and only a 200 in time is healthy.
+//! The promise: the request goes to the port and path of that configuration, and only a 200 in time means healthy.
 
 use std::io::Read;
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! Whether `[permissions]` says what it seems to say, given the built-in routes and `[api]`.
+//! Whether `[permissions]` has the effect that it seems to have, given the built-in routes and `[api]`.
 
 use crate::config::Config;
 use crate::http::access::{Access, Policy};

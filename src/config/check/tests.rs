@@ -1,4 +1,5 @@
-//! One line a rule: a text of the file, and the keys that are named. Whether a type refuses it or a check is no matter.
+//! The promise: each rule refuses its bad configurations. One line per rule: a text of the file, and the keys that are
+//! named. Whether a type or a check refuses it does not matter.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! `[tracing]`: a collector that can be reached, as for `[metrics]`; a ratio that is one, trust in keys that exist.
+//! `[tracing]`: a collector that can be reached, as for `[metrics]`; a valid ratio, trust in keys that exist.
 
 use crate::config::Config;
 use crate::setting::{Findings, HumanDuration};

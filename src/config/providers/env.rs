@@ -1,6 +1,6 @@
-//! Settings from environment variables: `HERALD_` and the key with `__` between its levels. Values stay the text they
-//! are: what looks like a number or has blanks around it may be a password. Knows no process environment; the
-//! variables are given.
+//! Settings from environment variables: `HERALD_` and the key with `__` between its levels. Values remain text: what
+//! looks like a number or has blanks around it may be a password. Does not read the process environment; the variables
+//! are a parameter.
 
 use std::ffi::OsString;
 

@@ -1,6 +1,6 @@
-//! Settings from a TOML file, each with its line. Knows the file's text alone, not how it was read.
+//! Settings from a TOML file, each with its line. Knows only the file's text, not how it was read.
 //!
-//! A syntax error is told without the line's text, which may hold a secret.
+//! A syntax error is reported without the line's text, which may contain a secret.
 
 use figment::value::{Dict, Value};
 use toml::Spanned;

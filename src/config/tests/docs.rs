@@ -1,4 +1,4 @@
-//! docs/configuration.md names every key with its default, and no other.
+//! The promise: docs/configuration.md names every key with its default, and no other.
 
 use std::collections::BTreeMap;
 

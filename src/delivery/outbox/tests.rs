@@ -1,4 +1,5 @@
-//! Promise: every byte once and in order, whoever the writer is; bounds hold; a close cuts only what is not begun.
+//! The promise: every byte is sent once and in order, whichever side writes; bounds hold; a close cuts only frames that
+//! are not begun.
 
 use std::sync::atomic::AtomicUsize;
 use std::task::Waker;

@@ -1,4 +1,4 @@
-//! What became of one write. Knows no socket.
+//! The result of one write. Knows no socket.
 
 /// How many bytes a socket has taken, and how many bytes of its own it has not got rid of: a socket that encrypts holds
 /// records until the kernel has them. One word, so that a shard compares once whether all is well.

@@ -1,4 +1,4 @@
-//! The clock of the shards: one thread that tells all of them the time. Does not know what they do then.
+//! The clock of the shards: one thread that sends all of them the time. Does not know what they do then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,5 @@
-//! Closing sessions from outside their shards: a user's, those that somebody selects, or so many. Knows the shards by their
-//! mailboxes alone.
+//! Closes sessions from outside their shards: those of a user, a selection, or a number of them. Knows the shards only
+//! by their mailboxes.
 
 use tokio::sync::oneshot;
 

@@ -1,5 +1,5 @@
-//! How far this instance has come with what history keeps, and who waits for it to come further. Knows no shard and no
-//! session; the rule is in [`crate::delivery::heads`].
+//! How far this instance has read what history keeps, and who waits for more. Knows no shard and no session; the rule
+//! is in [`crate::delivery::heads`].
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

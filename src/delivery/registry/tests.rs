@@ -1,4 +1,4 @@
-//! What holds between the handle and the shards' mailboxes, whatever a shard is busy with.
+//! The promise between the handle and the shards' mailboxes, whatever a shard is busy with.
 
 use std::io::{self, IoSlice};
 use std::sync::mpsc as blocking;

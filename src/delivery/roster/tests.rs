@@ -1,4 +1,4 @@
-//! Promise: a session is found by its key, its user and its slot, and by none of them once it has left.
+//! The promise: a session is found by its key, its user and its slot, and by none of them once it has left.
 
 use std::io::{self, IoSlice};
 

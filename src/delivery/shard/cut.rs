@@ -1,5 +1,6 @@
-//! How a shard ends the subscriptions of a kind of which this instance has lost notifications: at their place in the mailbox
-//! nothing more is made for them; their sessions are closed afterwards, in waves, and come back to be told. Knows no bus.
+//! How a shard ends the subscriptions of a kind of which this instance has lost notifications: from their place in the
+//! mailbox on nothing more is produced for them; their sessions are closed afterwards, in waves, and learn the reason
+//! when they reconnect. Knows no bus.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,5 @@
-//! How a shard ends sessions whose time is over, and reminds their clients before. Does nothing for a delivery: a session with an
-//! end has one timer more.
+//! How a shard ends expired sessions, and reminds their clients before. Does nothing for a delivery: a session that
+//! expires has one more timer.
 
 use std::sync::Arc;
 

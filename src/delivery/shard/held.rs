@@ -1,26 +1,26 @@
 //! The subscriptions of a shard that wait for their replay, and how far the shard has seen each kind. Knows no bus, no
 //! socket, no session and no frame.
 //!
-//! **Where a subscription begins.** Its command carries J₀, which was read by the rule of [`crate::delivery::heads`]. It begins
-//! at J = max(J₀, seen) ([`Holding::begins`]): all up to J stands in front of the command in the mailbox and is not delivered
-//! to it, and all behind J that matches comes behind it.
+//! **Where a subscription begins.** Its command carries J₀, which was read by the rule of [`crate::delivery::heads`].
+//! It begins at J = max(J₀, seen) ([`Holding::begins`]): everything up to J is before the command in the mailbox and is
+//! not delivered to it, and every match after J comes after the command.
 //!
-//! **Order.** Held back, in the mailbox's order, are notifications and what the instance answers locally. [`Holding::piece`]
-//! gives what is to be written in one step: with the first piece of the replay its RECEIPT, with the last one what was held
-//! behind it; only then may the subscription join its group.
+//! **Order.** Notifications and the instance's own answers are held, in the mailbox's order. [`Holding::piece`] returns
+//! what is to be written in one step: with the first piece of the replay its RECEIPT, with the last one what was held
+//! after it; only then may the subscription join its group.
 //!
-//! **Bound.** What is held back stays within its bound. Beyond it the notifications are dropped, and no more are held: they
-//! are in the history as well. Once the replay has come to J, the beginning moves: J becomes what the shard has seen, the
-//! replay goes on up to there, and holding begins anew. So who reads faster than notifications come catches up, however
-//! much there is, and nobody holds more than the bound. What the instance made itself is in no history: it is never dropped,
-//! and beyond the bound the session is too slow ([`Answered::TooMuch`]).
+//! **Bound.** The held messages stay within a bound. Beyond it the notifications are dropped, and no more are held:
+//! they are in the history as well. Once the replay has reached J, the beginning moves: J becomes what the shard has
+//! seen, the replay continues up to there, and holding begins anew. So a client that reads faster than notifications
+//! arrive catches up, however much there is, and nobody holds more than the bound. Messages of the instance itself are
+//! in no history: they are never dropped, and beyond the bound the session is too slow ([`Answered::TooMuch`]).
 //!
-//! **Positions.** Where the beginning moves, so do the answers that wait: each stands behind all that is replayed, and must
-//! not lead the client back. What an instance makes itself takes the shard's [`Holding::seen`], never `done` of the heads: what that counts
-//! may still stand behind it in the mailbox.
+//! **Positions.** When the beginning moves, so do the waiting answers: each comes after everything that is replayed,
+//! and must not lead the client back. A message of the instance itself takes the shard's [`Holding::seen`], never
+//! `done` of the heads, which may count notifications that are still after it in the mailbox.
 //!
-//! **Cut.** What this instance lost ([`Holding::cut`]) ends every subscription of the kind, held or live, at its place in the
-//! mailbox: no MESSAGE and no local answer for it any more, and its next piece gives nothing.
+//! **Cut.** A loss on this instance ([`Holding::cut`]) ends every subscription of the kind, held or live, at its place
+//! in the mailbox: no MESSAGE and no local answer for it any more, and its next piece is empty.
 
 use std::collections::HashMap;
 use std::hash::Hash;

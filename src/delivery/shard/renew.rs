@@ -1,6 +1,6 @@
-//! How a shard renews a session: it belongs to another principal from now on, every subscription is judged again, and its life is
-//! another. All in one command, so that no notification passes between the judging and the loss. Knows no permissions: [`Judge`]
-//! decides.
+//! How a shard renews a session: from now on it belongs to another principal, every subscription is judged again, and
+//! it expires at another time. All in one command, so that no notification passes between the judgement and the loss of
+//! a subscription. Knows no permissions: [`Judge`] decides.
 
 use super::Shard;
 use crate::delivery::command::{Judge, Lost};

@@ -1,6 +1,6 @@
-//! How a shard begins a subscription to a destination that history keeps: where it begins ([`super::held`] has the rule), what
-//! its RECEIPT says, and, of one that resumes, what is written behind that, piece by piece. Knows no bus: who reads the replay
-//! is no matter here.
+//! How a shard begins a subscription to a destination that history keeps: where it begins ([`super::held`] has the
+//! rule), what its RECEIPT says, and, if it resumes, what is written after that, piece by piece. Knows no bus: it does
+//! not matter who reads the replay.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;

@@ -1,4 +1,5 @@
-//! Promise: one mailbox, one order; a session that does not read costs only itself; whoever leaves is gone everywhere.
+//! The promise: one mailbox, one order; a session that does not read affects only itself; a session that leaves is gone
+//! everywhere.
 
 use std::io::{self, IoSlice};
 use std::sync::atomic::AtomicUsize;

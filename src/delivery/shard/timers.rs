@@ -1,5 +1,5 @@
-//! How a shard keeps its sessions' heart-beats: sends what is due, asks who is silent, reaps who does not answer. What ends a
-//! session by its time is in [`super::expiry`].
+//! How a shard keeps its sessions' heart-beats: sends those that are due, pings silent clients, reaps those that do not
+//! answer. [`super::expiry`] ends expired sessions.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! Promise: MESSAGE frames as docs/stomp.md and STOMP rules G1 to G3 write them, whatever the version.
+//! The promise: MESSAGE frames as in docs/stomp.md and STOMP rules G1 to G3, whatever the version.
 
 use super::*;
 use crate::envelope::{HeaderLimits, Headers, MessageId, Position, TraceContext};

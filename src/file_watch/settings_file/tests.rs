@@ -1,4 +1,4 @@
-//! Each state of a file is loaded, or complained about, once, and no complaint repeats what the file holds.
+//! The promise: each state of a file is loaded, or reported, once, and no report repeats the file's content.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

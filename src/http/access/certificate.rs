@@ -1,4 +1,5 @@
-//! Callers that are known by their certificates: `[[api.certificates]]`. Knows no connection; the certificate is verified.
+//! Callers that are identified by their client certificates: `[[api.certificates]]`. Knows no connection; the
+//! certificate is already verified.
 
 use std::sync::Arc;
 

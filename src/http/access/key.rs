@@ -1,4 +1,4 @@
-//! A named key, ready for use: what it may do, where, how often, and until when. Knows no request.
+//! A named key, ready for use: its scopes, its destinations, its rates, and its end. Knows no request.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -1,5 +1,5 @@
-//! How many targets a caller may publish to: in one request, and in a time. A broadcast is one target, and so is each user of
-//! a notification: it is targets that cost, not requests. Knows no body and no bus.
+//! How many targets a caller may publish to, in one request and per time. A broadcast is one target, and so is each
+//! user of a notification: targets cause the cost, not requests. Knows no body and no bus.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Promise: a key that cannot be used is named.
+//! The promise: a key that cannot be used is named.
 
 use super::config::KeyDigest;
 use super::*;

@@ -1,4 +1,4 @@
-//! Promise: keys, users and `open` grant what docs/rest.md says, and nothing more.
+//! The promise: keys, users and `open` grant what docs/rest.md says, and nothing more.
 
 use sha2::{Digest, Sha256};
 

@@ -1,4 +1,4 @@
-//! How a listener speaks TLS. Knows the files by their names only.
+//! The TLS settings of a listener. Knows the files only by their names.
 
 use std::fmt;
 use std::str::FromStr;

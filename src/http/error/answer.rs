@@ -1,4 +1,4 @@
-//! A refusal as an answer: its document, its headers, and what the log is told of it. Knows no route.
+//! A refusal as an answer: its document, its headers, and what the log reports about it. Knows no route.
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};

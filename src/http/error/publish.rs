@@ -1,4 +1,4 @@
-//! What a refused publish is to whoever asked over REST. Knows the bus by its errors alone.
+//! The REST answer for a refused publish. Knows the bus only by its errors.
 
 use super::ApiError;
 use crate::bus::{Bus, PublishError};

@@ -1,5 +1,5 @@
-//! A connection that was just accepted, until it has a place. Where all are taken, one without a request in hand gives
-//! its place up. Knows no request.
+//! A connection that was just accepted, until it has a place. If all are taken, one without a request in progress gives
+//! up its place. Knows no request.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Errors of `accept`, and of proxies that do not introduce their clients: counted, and logged at most once a second.
+//! Errors of `accept`, and of proxies that send no PROXY protocol header: counted, and logged at most once a second.
 
 use std::io;
 use std::net::IpAddr;

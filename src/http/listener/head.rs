@@ -1,4 +1,4 @@
-//! What every request's head must meet, whatever its route, and what is answered where hyper cannot read one: hyper itself
+//! The requirements for every request's head, whatever its route, and the answer if hyper cannot read one: hyper itself
 //! would answer with a bare status. Pure.
 
 use http::header::{HOST, TRANSFER_ENCODING};

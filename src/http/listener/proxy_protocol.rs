@@ -1,5 +1,5 @@
 //! The PROXY protocol v2 header at the start of a trusted proxy's connection, bounded in bytes and in time. Reads not
-//! one byte beyond it, since those are hyper's. ppp parses it.
+//! one byte beyond it, since the rest belongs to hyper. ppp parses it.
 
 use std::io;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! Answers clients that are not served, without hyper and at a bounded cost: no request of theirs is read. Knows no reason
-//! for a refusal.
+//! Answers clients that are not served, without hyper and at a bounded cost: their requests are not read. Knows no
+//! reason for a refusal.
 
 use std::sync::Arc;
 use std::time::Duration;

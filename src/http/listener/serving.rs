@@ -1,5 +1,5 @@
-//! One connection while hyper has it: who the client is, how long it may take, and what every request must meet. Knows the
-//! router, not its routes.
+//! One connection while hyper has it: who the client is, how long it may take, and the requirements for every request.
+//! Knows the router, not its routes.
 
 use std::convert::Infallible;
 use std::error::Error;

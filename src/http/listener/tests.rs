@@ -1,4 +1,5 @@
-//! Promise: what decision 7 of docs/architecture.md says of the accept loop: the cap, the head's time-out, the end.
+//! The promise: decision 7 of docs/architecture.md about the accept loop: the maximum of connections, the head's
+//! time-out, the end.
 
 use std::io::{Read, Write};
 use std::net::TcpStream as Client;

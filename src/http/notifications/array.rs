@@ -1,4 +1,4 @@
-//! Several notifications in one request: in their order, each with its own outcome, or as a whole.
+//! Several notifications in one request: in their order, each with its own result, or as a whole.
 
 use std::sync::Arc;
 

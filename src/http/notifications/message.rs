@@ -1,4 +1,4 @@
-//! `POST /api/v1/message`: the replaced service's own publish, kept as it was (docs/rest.md).
+//! `POST /api/v1/message`: the publish route of the replaced service, with the same interface (docs/rest.md).
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The routes whose body is the notification's, unchanged, and whose path names the destination.
 //!
-//! In a user's name an escaped slash is a slash of the name. In a destination it separates segments as any other does: no
-//! segment can hold one, and generated clients escape a whole parameter. `?destination=` says the destination as well, for
-//! those whose proxies resolve `%2F`.
+//! In a user's name an escaped slash is a slash of the name. In a destination it separates segments like any other
+//! slash: no segment can contain one, and generated clients escape a whole parameter. `?destination=` also names the
+//! destination, for clients whose proxies resolve `%2F`.
 
 use std::sync::Arc;
 

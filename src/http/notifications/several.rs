@@ -1,5 +1,5 @@
-//! Several notifications, or one to several users, on their way to the bus: in their order, in parts that bound what they
-//! cost, each with an outcome of its own. Knows no JSON and no answer of a request.
+//! Publishes several notifications, or one to several users: in their order, in parts that bound their cost, each with
+//! its own result. Knows no JSON and no answer of a request.
 
 use std::time::Duration;
 

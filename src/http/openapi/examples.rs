@@ -1,5 +1,5 @@
-//! What a page that shows the OpenAPI document begins with: an example of each body, so that nothing made up is sent, and the content
-//! types of a raw body in an order that puts text first. Knows operations by their paths.
+//! The examples in the OpenAPI document: one for each body, so that a page that shows the document sends nothing made
+//! up, and the content types of a raw body in an order that puts text first. Knows operations by their paths.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};

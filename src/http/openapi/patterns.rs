@@ -1,5 +1,5 @@
-//! Herald's rules for texts as regular expressions for the OpenAPI document, in what all of its readers' engines share: no look-ahead,
-//! and no characters beyond the basic plane. They count characters where Herald counts bytes. Pure.
+//! Herald's rules for texts as regular expressions for the OpenAPI document, in the syntax that all engines share: no
+//! look-ahead, and no characters beyond the basic plane. They count characters where Herald counts bytes. Pure.
 
 use crate::destination::{PATH_MAX_SEGMENTS, Path};
 

@@ -1,7 +1,7 @@
-//! What the types of the routes cannot say of themselves in the OpenAPI document, since it depends on the configuration or spans
-//! several members: which destinations there are, that `user` and `users` exclude each other, what text a parameter is. Every
-//! client that is generated or checked by the document is then refused nothing that it permits. Knows parameters and schemas by
-//! their names.
+//! Adds to the OpenAPI document what the types of the routes cannot express, since it depends on the configuration or
+//! involves several members: which destinations there are, that `user` and `users` exclude each other, which texts a
+//! parameter accepts. Herald then refuses nothing that the document permits. Knows parameters and schemas by their
+//! names.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Promise: a page changes nothing unless its browser, or its origin, vouches for it.
+//! The promise: a page changes nothing unless its browser, or its origin, proves that it may.
 
 use super::*;
 

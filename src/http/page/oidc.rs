@@ -1,5 +1,5 @@
-//! `http.page_oidc`: the provider where the page's users sign in. Herald only tells the page of it: the page talks to the
-//! provider itself, and what it gets is a token like any other. Knows no token.
+//! `http.page_oidc`: the provider at which the page's users sign in. Herald only passes its address to the page: the
+//! page talks to the provider itself, and gets a token like any other. Knows no token.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! The same of a live session: the instance that holds it explains, by what the session has proven and by its own rules, since no
-//! other one knows what a token said. Knows no request.
+//! The same for a live session: the instance that holds it explains, based on what the session has proven and on its
+//! own rules, since no other instance knows the token's claims. Knows no request.
 
 use std::sync::Arc;
 

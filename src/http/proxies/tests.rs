@@ -1,4 +1,4 @@
-//! Promise: only trusted proxies say who a client is, and a client cannot say it through them.
+//! The promise: only trusted proxies report who a client is, and a client cannot do so through them.
 
 use axum::http::HeaderValue;
 

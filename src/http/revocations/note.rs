@@ -1,4 +1,4 @@
-//! What a revocation does not do, in words for whoever makes it. Knows who may log in here, and no route.
+//! Explains to the operator what a revocation does not do. Knows which logins are possible here, and no route.
 
 use crate::auth::Authenticator;
 use crate::auth::revoked::entry::Whom;

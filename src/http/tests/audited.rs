@@ -1,5 +1,5 @@
-//! Promise: whatever an operator asks for is told to the audit in one line, with who, what and the outcome, and nobody
-//! else's request is.
+//! The promise: every request of an operator is reported to the audit in one line, with who, what and the result, and
+//! no other request is.
 
 use std::collections::BTreeSet;
 

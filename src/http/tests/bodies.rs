@@ -1,4 +1,4 @@
-//! Promise: a bad body is refused with the right status and a pointer to what is wrong, and is never repeated.
+//! The promise: a bad body is refused with the right status and a pointer to what is wrong, and is never repeated.
 
 use super::*;
 

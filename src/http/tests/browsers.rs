@@ -1,4 +1,4 @@
-//! Promise: a foreign page changes nothing, and those listed get their preflights answered.
+//! The promise: a foreign page changes nothing, and listed ones get their preflight requests answered.
 
 use super::*;
 use crate::origins::Origins;

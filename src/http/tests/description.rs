@@ -1,4 +1,4 @@
-//! Promise: the OpenAPI document and the routes are the same.
+//! The promise: the OpenAPI document and the routes agree.
 
 use super::*;
 use crate::origins::Origins;

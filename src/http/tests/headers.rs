@@ -1,5 +1,5 @@
-//! Promise: docs/rest.md, the OpenAPI document, preflights and the routes know the same headers, and one that looks like Herald's and
-//! is none is refused.
+//! The promise: docs/rest.md, the OpenAPI document, preflight answers and the routes know the same headers, and a
+//! header that only looks like one of Herald's is refused.
 
 use std::collections::BTreeSet;
 

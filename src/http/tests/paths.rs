@@ -1,4 +1,4 @@
-//! Promise: what paths and queries say is taken as docs/rest.md says, by every route alike: slashes, escaped or at the end, unknown and
+//! The promise: every route treats paths and queries as docs/rest.md says: slashes, escaped or at the end, unknown and
 //! repeated parameters, and the destination in a query.
 
 use super::description::ROUTES;

@@ -1,4 +1,4 @@
-//! Promise: what a publisher hands in reaches the bus as it was meant, in its order, and the answer tells the truth.
+//! The promise: a publisher's notifications reach the bus unchanged and in order, and the answer is true.
 
 use super::*;
 use crate::bus::PublishError;

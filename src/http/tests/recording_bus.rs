@@ -1,4 +1,4 @@
-//! A bus that remembers what it was given and fails when told to.
+//! A bus that records what it was given and fails on command.
 
 use std::collections::HashMap;
 use std::time::Duration;

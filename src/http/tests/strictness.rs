@@ -1,5 +1,5 @@
-//! Promise: the OpenAPI document and docs/rest.md say of each route what Herald does: what it takes, how it refuses, and what a
-//! caller needs.
+//! The promise: for each route, the OpenAPI document and docs/rest.md say what Herald does: what it accepts, how it
+//! refuses, and what a caller needs.
 
 use std::collections::BTreeSet;
 

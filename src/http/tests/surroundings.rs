@@ -1,4 +1,4 @@
-//! Promise: base path, ports, scopes, health and errors outside the handlers are as docs/rest.md says.
+//! The promise: base path, ports, scopes, health and errors outside the handlers are as docs/rest.md says.
 
 use super::*;
 use crate::control::question::Statement;

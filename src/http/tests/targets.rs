@@ -1,5 +1,5 @@
-//! Promise: a request that is over a bound on targets publishes nothing, and says which bound it is; another caller does not
-//! notice.
+//! The promise: a request beyond a limit on targets publishes nothing, and names the limit; other callers are not
+//! affected.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Promises: what instances ask and tell each other about sessions survives the way, and nothing else is believed; who is
-//! disconnected is out here whatever the bus, the disk and the caller do.
+//! The promise: questions and answers about sessions between instances survive the round trip, and nothing else is
+//! accepted; a disconnected user's sessions end here whatever the bus, the disk and the caller do.
 
 use axum::body::Body;
 use axum::http::Request;

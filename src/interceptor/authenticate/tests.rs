@@ -1,4 +1,4 @@
-//! Where CONNECT's credentials may stand, which of them counts, and that every refusal reads the same.
+//! The promise: where CONNECT's credentials may be, which of them counts, and that every refusal reads the same.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -1,5 +1,5 @@
-//! What an anonymous session may do: what a rule with `anonymous = true` permits, under either default, and nothing that a
-//! built-in route would do for it.
+//! The promise: an anonymous session may do what a rule with `anonymous = true` permits, under either default, and
+//! nothing that a built-in route would do for it.
 
 use super::*;
 

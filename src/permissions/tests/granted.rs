@@ -1,4 +1,4 @@
-//! Promise: a rule with `granted = true` lets in only what the token itself names, and a token widens nothing.
+//! The promise: a rule with `granted = true` permits only what the token itself names, and a token widens nothing.
 
 use super::*;
 use crate::destination::{Destination, Target};

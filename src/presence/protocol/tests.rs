@@ -1,4 +1,4 @@
-//! Promises: messages come back as they went; a summary is of the set, whatever the order; bounds hold.
+//! The promise: messages survive the round trip; a summary depends on the set, not on its order; limits hold.
 
 use bytes::Bytes;
 

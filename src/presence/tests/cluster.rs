@@ -1,5 +1,5 @@
 //! A bus in memory for several instances of presence in one test: control messages and user events only. Its
-//! connections can be cut, and it can refuse what it is given.
+//! connections can be cut, and it can refuse messages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! What backends are told. Two instances can act on the same user before they hear of each other, so what is said can
-//! be wrong for a moment. An instance that spoke or could have spoken remembers the last word for a while and checks
-//! it again.
+//! The events for backends. Two instances can act on the same user before they learn of each other, so an event can be
+//! wrong for a moment. An instance that sent one, or could have, remembers the last event for a while and checks it
+//! again.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What other instances say.
+//! Handles the messages of other instances.
 
 use std::time::Duration;
 

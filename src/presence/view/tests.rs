@@ -1,4 +1,4 @@
-//! Promises: each user is news once in the cluster, and nobody leaves because the bus failed. Time is simulated.
+//! The promise: each user is news once in the cluster, and nobody leaves because the bus failed. Time is simulated.
 
 use super::*;
 

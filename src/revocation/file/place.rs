@@ -1,5 +1,5 @@
-//! Where `auth.revoked_file` is: a link is followed, since the file beside which a new one is written has to be on the same volume;
-//! it has to be replaceable there; and two instances must not have the same. Knows no line.
+//! The place of `auth.revoked_file`: a link is followed, since the new file that replaces the old one has to be on the
+//! same volume; the file must be replaceable there; and two instances must not share it. Knows no line.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};

@@ -1,5 +1,5 @@
-//! Reading `auth.revoked_file`: what is in force by it, what was cut off while it was written, and what this version does not know
-//! and must not guess. Knows no writing.
+//! Reading `auth.revoked_file`: which revocations are in force, what was cut off while it was written, and what this
+//! version does not know and must not guess. Knows no writing.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};

@@ -1,5 +1,5 @@
-//! Promises: what was written is read again, whatever was cut off behind it; a file that is not Herald's is left as it is; and the
-//! file does not grow for ever.
+//! The promise: what was written is read again, whatever was cut off after it; a file that is not Herald's remains
+//! unchanged; and the file does not grow forever.
 
 use std::fs;
 use std::slice::from_ref;

@@ -1,5 +1,5 @@
-//! Promises: an operator's revocation is on the disk and in force, or neither, whoever gave up waiting and whatever the disk does;
-//! and "nothing has changed" is said only where it is true.
+//! The promise: an operator's revocation is on disk and in force, or neither, no matter who gave up waiting and what
+//! the disk does; and "nothing has changed" is said only if it is true.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

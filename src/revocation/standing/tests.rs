@@ -1,7 +1,8 @@
-//! Two newcomers beside an old instance that may pause at any moment, or end, and a monitor that listens to everything and may come and
-//! go: every order of what can happen. No newcomer vouches, or is ready before the bound, without what the old one has, unless that one
-//! was paused through all questions while the monitor hid whether it is there; each is ready in the end, and whole, with what the old one
-//! has, once somebody who is can be heard, or nobody is there. Each rule has wrong versions, which the walk has to find out.
+//! The promise of two newcomers beside an old instance that may pause at any moment, or end, and a monitor that listens
+//! to everything and may come and go, in every order of events. No newcomer vouches, or is ready before the time limit,
+//! without the old one's revocations, unless that one was paused during all questions while the monitor hid whether it
+//! exists; each is ready in the end, with a complete set, once an instance that has one can be heard, or none exists.
+//! Each rule has faulty versions, which the walk has to detect.
 
 use std::collections::{HashMap, HashSet};
 

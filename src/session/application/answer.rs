@@ -1,5 +1,5 @@
-//! MESSAGEs that Herald itself writes to the sender of a SEND: an answer on one of the sender's user destinations,
-//! and the report of what went wrong. They go only to the sender's session.
+//! MESSAGEs that Herald itself writes to the sender of a SEND: an answer on one of the sender's user destinations, and
+//! the report of an error. They go only to the sender's session.
 
 use bytes::Bytes;
 use serde_json::json;

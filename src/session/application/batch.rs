@@ -1,4 +1,5 @@
-//! A transaction's SENDs as one batch, where the bus can: all of them are published or none. Knows no single SEND's way.
+//! The SENDs of a transaction as one batch, if the bus supports it: all of them are published or none. Does not know
+//! how a single SEND is published.
 
 use super::{Sender, Step, envelope, upstream};
 use crate::bus::PublishError;

@@ -1,4 +1,4 @@
-//! What one frame has done: `state` says what it asks for, and this carries it out. Knows no socket.
+//! Carries out one frame: `state` says what it requests, and this does it. Knows no socket.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,5 @@
-//! Frames that were read ahead and wait for their turn, in their order. Bounded: beyond it, nothing more is read. Knows no session.
+//! Frames that were read ahead and wait for their turn, in order. Bounded: beyond it, nothing more is read. Knows no
+//! session.
 
 use std::collections::VecDeque;
 

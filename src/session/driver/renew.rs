@@ -1,7 +1,8 @@
-//! A SEND that renews its session: asks the interceptors, gives the shard the new principal, tells the client what it has lost, and
-//! answers last. Knows no credential: [`crate::session::renew`] says what the interceptors' answer means.
+//! A SEND that renews its session: asks the interceptors, gives the shard the new principal, tells the client what it
+//! has lost, and answers last. Knows no credential: [`crate::session::renew`] interprets the interceptors' answer.
 //!
-//! Meanwhile the driver acts on no further frame, as at a login: no longer than the queue of logins lets a login wait.
+//! Meanwhile the driver handles no further frames, as during a login: no longer than the queue of logins lets a login
+//! wait.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,9 +1,9 @@
-//! A SUBSCRIBE with `last-message-id`: does what [`crate::session::recovery`] says, and bounds how long each step may take.
-//! Knows the bus by its history alone.
+//! A SUBSCRIBE with `last-message-id`: carries out the steps of [`crate::session::recovery`], and limits the time of
+//! each. Knows the bus only by its history.
 //!
-//! Meanwhile the driver acts on no further frame, so RECEIPTs keep the order of their frames, and what a SEND causes finds the
-//! subscription. But for waits for room in the outbox ([`super::room`]): a client that first wants its other frames answered
-//! would never make any.
+//! Meanwhile the driver handles no further frames, so RECEIPTs keep the order of their frames, and the effects of a
+//! SEND find the subscription. The exception is waiting for room in the outbox ([`super::room`]): a client that first
+//! wants its other frames answered would never make any.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,14 +1,16 @@
-//! Waits for room in the outbox for the next piece of a replay, as long as the client makes some. Knows no bus and no position.
+//! Waits for room in the outbox for the next piece of a replay, as long as the client makes progress. Knows no bus and
+//! no position.
 //!
-//! **Progress.** Whoever reads, or acknowledges behind a window, may take as long as it likes: each frame that leaves the
-//! outbox begins the time anew. Who does neither within `limits.replay_read_timeout` or
+//! **Progress.** A client that reads, or acknowledges messages behind a window, may take as long as it likes: each
+//! frame that leaves the outbox restarts the time. One that does neither within `limits.replay_read_timeout` or
 //! `limits.replay_ack_timeout` is a slow consumer.
 //!
-//! **Frames.** The client may want its other frames answered before it acknowledges, so it is read all the while. Once the
-//! subscription has its RECEIPT, frames are acted on as ever, in their order; a second resume waits, and all frames behind it
-//! ([`Waits`]). Acknowledgements that nothing depends on overtake: only they make room behind a window.
+//! **Frames.** The client may want its other frames answered before it acknowledges, so Herald keeps reading from it.
+//! Once the subscription has its RECEIPT, frames are handled as usual, in their order; a second resume waits, and so do
+//! all frames after it ([`Waits`]). Acknowledgements on which nothing depends overtake them: only they make room behind
+//! a window.
 //!
-//! **Half.** A replay leaves half of the outbox to what comes live for the session's other subscriptions.
+//! **Half.** A replay leaves half of the outbox to live messages for the session's other subscriptions.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
-//! How long an incomplete frame is waited for. Costs nothing between frames: the clock is read and a timer is made only
-//! while one is incomplete. Knows sizes and times, and neither the socket nor the decoder.
+//! How long Herald waits for the rest of an incomplete frame. Costs nothing between frames: the clock is read and a
+//! timer is created only while one is incomplete. Knows sizes and times, and neither the socket nor the decoder.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

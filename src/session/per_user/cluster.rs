@@ -1,10 +1,11 @@
-//! Holds `limits.sessions_per_user` over the whole cluster (docs/limits.md). Knows the bus and presence by their handles.
+//! Enforces `limits.sessions_per_user` over the whole cluster (docs/limits.md). Knows the bus and presence by their
+//! handles.
 //!
-//! Nothing is kept of what others hold: after a login its instance asks all others for that user's sessions, orders them
-//! by (since, instance) and has those closed that are too many. Of two logins at the same moment on two instances at
-//! least one counts the other, since both take their seats before they ask. A count that an instance did not answer is
-//! acted upon as far as it goes, and done again until all that presence knows have answered. When an instance comes,
-//! or the bus is back, everybody here is counted again.
+//! An instance stores nothing about the others' sessions: after a login it asks all others for that user's sessions,
+//! orders them by (since, instance) and has surplus ones closed. Of two logins at the same moment on two instances at
+//! least one counts the other, since both register before they ask. If an instance did not answer, the count is used as
+//! far as it goes, and repeated until all instances that presence knows have answered. When an instance joins, or the
+//! bus is back, all users here are counted again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Which of a user's sessions give way. Pure; the same answer on every instance that knows the same sessions.
+//! Which of a user's sessions must end. Pure; every instance that knows the same sessions gets the same answer.
 
 use crate::setting::SessionsPerUserPolicy;
 

@@ -1,5 +1,5 @@
-//! What instances ask each other about the sessions of counted users, as JSON, and its bounds. Every received byte is
-//! hostile: sizes are checked before parsing, names as they are read. Knows no session.
+//! The questions and answers of instances about the sessions of counted users, as JSON, and their limits. Every
+//! received byte is hostile: sizes are checked before parsing, names as they are read. Knows no session.
 
 use serde::{Deserialize, Serialize};
 

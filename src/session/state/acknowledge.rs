@@ -1,4 +1,4 @@
-//! ACK and NACK. Pure, as the rest of [`super`].
+//! ACK and NACK. Pure, like the rest of [`super`].
 
 use super::{Rules, Session, malformed, required};
 use crate::delivery::command::Acknowledgement;

@@ -1,4 +1,4 @@
-//! SEND: its destination, its body and its headers. Pure, as the rest of [`super`].
+//! SEND: its destination, its body and its headers. Pure, like the rest of [`super`].
 
 use super::{Rules, Session, malformed, required};
 use crate::close_reason::CloseReason;

@@ -1,4 +1,4 @@
-//! SUBSCRIBE and UNSUBSCRIBE. Pure, as the rest of [`super`].
+//! SUBSCRIBE and UNSUBSCRIBE. Pure, like the rest of [`super`].
 
 use std::sync::Arc;
 

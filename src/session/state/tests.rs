@@ -1,4 +1,5 @@
-//! Promise: each client frame means what docs/stomp-rules.md says, in each version; what is refused names the header at fault.
+//! The promise: each client frame means what docs/stomp-rules.md says, in each version; a refusal names the header at
+//! fault.
 
 use super::*;
 use crate::delivery::wire::AckMode;

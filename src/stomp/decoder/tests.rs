@@ -1,4 +1,5 @@
-//! What the decoder takes and refuses, rule by rule. Every input is decoded whole and byte by byte; both must agree.
+//! The promise: what the decoder accepts and refuses, rule by rule. Every input is decoded whole and byte by byte; both
+//! must agree.
 
 use super::*;
 use crate::stomp::Version::{V1_0, V1_1, V1_2};

@@ -1,4 +1,4 @@
-//! What is escaped, what is not, and that no text breaks out of its header.
+//! The promise: what is escaped, what is not, and that no text breaks out of its header.
 
 use proptest::prelude::*;
 

@@ -1,5 +1,5 @@
-//! Limits a line of the log about the audit, which whoever fills a disk could provoke at will, to one a minute. Knows nothing of
-//! what is said.
+//! Limits the log lines about the audit, which anybody who fills a disk could provoke, to one a minute. Knows nothing
+//! of their content.
 
 use std::time::{Duration, Instant};
 

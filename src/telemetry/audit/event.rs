@@ -1,5 +1,5 @@
-//! The closed set of what is audited, and the words for it. Values are known beforehand, so that whoever searches the audit
-//! can name them all (docs/logs.md). Pure.
+//! The closed set of audited events, and the words for them. All values are known in advance, so that a search through
+//! the audit can name them (docs/logs.md). Pure.
 
 use serde::Serialize;
 

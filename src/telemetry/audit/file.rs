@@ -1,6 +1,6 @@
-//! `audit.file`: a file that lines are appended to, and what rotates it. Before each line its name is looked up, and if the
-//! file has been moved or removed, the line goes to a new file of that name (logrotate's `create`); a file that is cut to
-//! nothing in its place (`copytruncate`) goes on from there. No signal is needed. Knows no line.
+//! `audit.file`: a file to which lines are appended, and its rotation. Before each line its name is looked up, and if
+//! the file has been moved or removed, the line goes to a new file with that name (logrotate's `create`); writing
+//! continues in a file that was truncated in place (`copytruncate`). No signal is needed. Knows no line.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};

@@ -1,6 +1,6 @@
-//! What others can provoke at will is told by groups: of each (an address, a user) the first event of a minute has a line, and
-//! the further ones are counted. Bounded: beyond so many groups of an event within a minute, all others are one. Pure: time
-//! comes in.
+//! Limits events that others can provoke, by groups (an address, a user): the first event of a group in a minute has a
+//! line, and the further ones are counted. Bounded: beyond a number of groups of an event within a minute, all others
+//! are one. Pure: the time is a parameter.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;

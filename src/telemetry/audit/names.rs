@@ -1,5 +1,5 @@
-//! How the audit writes names of users: as they are, or by a keyed hash, so that lines of one user can be found without its
-//! name. Names of keys, rules and issuers are no names of people. Pure.
+//! How the audit writes names of users: unchanged, or as a keyed hash, so that lines of one user can be found without
+//! its name. Names of keys, rules and issuers are not names of people. Pure.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};

@@ -1,5 +1,5 @@
-//! What others tell the audit, a method for each kind of event: what a line says is decided here, and what must not stand in one
-//! is not among the parameters. Knows no socket and no credential.
+//! The methods with which other modules report to the audit, one for each kind of event: they decide the content of a
+//! line, and what must not be in one is not among the parameters. Knows no socket and no credential.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! How often the client of NATS may say the same by itself: while a server is away, each attempt to reach it is a line of its
-//! own, beside Herald's, which is limited. Knows no writer.
+//! Limits how often the NATS client repeats a line: while a server is away, it logs each attempt to connect, in
+//! addition to Herald's own limited line. Knows no writer.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! The newest lines of the log, kept in memory for whoever asks what an instance has said (`log.recent_bytes`). The log's own
-//! thread puts them here before it writes them, so that nobody who has something to say pays for it. Knows no line's meaning.
+//! The latest lines of the log, kept in memory for requests (`log.recent_bytes`). The log's own thread puts them here
+//! before it writes them, so that callers that log pay nothing for it. Knows no line's meaning.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-//! The last hand at each line, so that nobody who logs has to think of it: `trace_id` and `span_id` where it is logged within
-//! a recorded span, and escapes for whatever could end the line early or have a terminal obey. Knows no line.
+//! The last step for each line, so that no caller has to think of it: adds `trace_id` and `span_id` within a recorded
+//! span, and escapes everything that could end the line early or control a terminal. Knows no line.
 
 use std::fmt;
 

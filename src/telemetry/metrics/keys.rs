@@ -1,4 +1,4 @@
-//! Requests with an API key, by the key's name: few and known, since they stand in the configuration. Knows no request.
+//! Requests with an API key, by the key's name: few and known names, since they are configured. Knows no request.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The values of labels that all come from one place. Knows no metric.
+//! The values of labels that are defined in one place. Knows no metric.
 
 /// The values of [`super::Metrics::renewals`]' label `result`.
 pub const RENEWAL_RESULTS: [&str; 5] = ["ok", "expired", "refused", "overloaded", "another_user"];

@@ -1,6 +1,6 @@
-//! The metrics by OTLP as well, for collectors that are pushed to: everything that `/metrics` shows, under the same names,
-//! every [`Config::interval`]. A collector that is slow or away costs a failure counted and a line once; nothing waits for
-//! it and nothing is kept for it: the next push has all that was counted meanwhile.
+//! Pushes the metrics over OTLP as well: everything that `/metrics` shows, under the same names, every
+//! [`Config::interval`]. If a collector is slow or away, the failure is counted and logged once; nothing waits for it
+//! and nothing is kept for it: the next push contains everything counted meanwhile.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! What the kernel knows of this process. Knows no metric.
+//! The kernel's data about this process. Knows no metric.
 
 use std::path::Path;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! What others count themselves, and what the kernel knows of the process, as metrics that live for one scrape.
+//! The counts of other modules, and the kernel's data about the process, as metrics that exist for one scrape.
 
 use std::sync::Arc;
 use std::time::Duration;

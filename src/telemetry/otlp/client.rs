@@ -1,4 +1,4 @@
-//! OTLP over HTTP/1.1, in the clear or over TLS, to one collector. Knows nothing of what it sends.
+//! OTLP over HTTP/1.1, with or without TLS, to one collector. Knows nothing of what it sends.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! OpenTelemetry's variables, read as its specification says: blanks and line ends around a value are dropped, an empty one
-//! counts as not set, and one that cannot be used is kept as a warning and counts as not set. Knows no process: whoever
-//! asks gives the environment.
+//! OpenTelemetry's variables, read as its specification says: blanks and line ends around a value are dropped, an empty
+//! one counts as not set, and an unusable one is kept as a warning and counts as not set. Does not read the process
+//! environment: it is a parameter.
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The configuration is stronger than the variables; a variable that is of no use is named and harms nothing.
+//! The promise: the configuration takes precedence over the variables; an unusable variable is named and does no harm.
 
 use super::environment::*;
 use super::*;

@@ -1,5 +1,5 @@
-//! Spans written as OpenTelemetry's plain data: those that end on another thread than they began, may be thrown away, or begin
-//! in the past. When one is dropped it ends, and goes into the queue that all others end in. Knows no span by name.
+//! Spans written as OpenTelemetry's plain data: those that end on another thread than they began, may be discarded, or
+//! begin in the past. Dropping one ends it, and puts it into the queue of all spans. Knows no span by name.
 
 use std::sync::Arc;
 use std::time::SystemTime;

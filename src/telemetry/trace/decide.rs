@@ -1,9 +1,9 @@
-//! Whether what a publisher hands in is traced: decided once, from its trace context, from whether its sender is trusted
-//! and from the ratio, without an allocation where the answer is no. Knows no span, no exporter, no transport.
+//! Decides whether a publisher's notification is traced: once, from its trace context, from whether its sender is
+//! trusted and from the ratio, without an allocation if the answer is no. Knows no span, no exporter, no transport.
 //!
-//! The flag of a trusted sender's `traceparent` decides. Anybody may say "not recorded"; that somebody not trusted
-//! says "recorded" only lets the ratio decide, by a throw of its own and not by the trace's id, which its sender picks.
-//! Whether a decision that comes by the bus is an instance's is told by `marks`.
+//! The flag of a trusted sender's `traceparent` decides. Anybody may say "not recorded"; if an untrusted sender says
+//! "recorded", the ratio decides, with an independent random number and not with the trace's id, which the sender
+//! chooses. `marks` recognizes whether a decision that arrives over the bus was made by an instance.
 
 use std::fmt;
 use std::net::IpAddr;

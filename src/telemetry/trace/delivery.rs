@@ -1,5 +1,5 @@
-//! What delivery tells, as metrics and spans: `deliver` for a notification at each instance that has a match, `send` and
-//! `ack` for one MESSAGE of it. Knows delivery by its [`Trail`] alone, and no shard, session or socket.
+//! What delivery reports, as metrics and spans: `deliver` for a notification at each instance that has a match, `send`
+//! and `ack` for one MESSAGE of it. Knows delivery only by its [`Trail`], and no shard, session or socket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
-//! From ended spans to a collector: one task empties the queue by OTLP. What the collector does not take is counted and
-//! lost. Knows no span by name.
+//! From ended spans to a collector: one task sends the queue over OTLP. Spans that the collector does not accept are
+//! counted and lost. Knows no span by name.
 //!
-//! Nothing here is traced, so exporting cannot make spans of its own: there is no layer between `tracing` and the queue.
+//! Nothing here is traced, so exporting cannot create spans: there is no layer between `tracing` and the queue.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -1,9 +1,10 @@
-//! Between `tracing` and OpenTelemetry's SDK: one layer for the process, made with the log, and a provider for each
-//! instance in it. The layer lets spans of the target [`TARGET`] pass and nothing else, so that whatever the exporter's
-//! libraries trace cannot become a span. A span's context names the instance that began it, and with that the provider
-//! that ends it. Knows no span by name.
+//! Between `tracing` and OpenTelemetry's SDK: one layer for the process, created with the log, and in it a provider for
+//! each instance. The layer accepts only spans of the target [`TARGET`], so that traces of the exporter's libraries
+//! cannot become spans. A span's context names the instance that began it, and with that the provider that ends it.
+//! Knows no span by name.
 //!
-//! Nothing is decided here: who begins a span has asked `decide` before, and every span that is begun is recorded.
+//! Nothing is decided here: the code that begins a span has asked `decide` before, and every span that is begun is
+//! recorded.
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};

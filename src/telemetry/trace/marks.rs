@@ -1,8 +1,8 @@
-//! The marks by which an instance knows that another one has decided to record a notification, and not a publisher who
-//! writes the same headers. Each instance has a random mark, puts it on what it records, and tells it to the others on the
-//! control channel, which nobody else may use. Time is a parameter; knows no bus.
+//! The marks by which an instance recognizes that another instance has decided to record a notification, and not a
+//! publisher who writes the same headers. Each instance has a random mark, puts it on what it records, and sends it to
+//! the others on the control channel, which nobody else may use. Time is a parameter; knows no bus.
 //!
-//! Memory is bounded: [`MARKS_MAX`] marks, of which the one heard longest ago goes first.
+//! Memory is bounded: [`MARKS_MAX`] marks, of which the least recently received is removed first.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The spans of an instance that takes something in: `publish` of a notification, `request` to a backend. Knows no session.
+//! The spans of an instance for messages that it accepts: `publish` of a notification, `request` to a backend. Knows no
+//! session.
 
 use tracing::info_span;
 

@@ -1,5 +1,5 @@
-//! Ended spans on their way to the collector: a bounded queue. Whoever ends a span never waits: what does not fit is counted
-//! and lost. Knows no exporter.
+//! Ended spans on their way to the collector: a bounded queue. Ending a span never waits: spans that do not fit are
+//! counted and lost. Knows no exporter.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

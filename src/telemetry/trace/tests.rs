@@ -1,4 +1,5 @@
-//! What is not sampled leaves nothing behind; what is has the right parents, and says what became of it.
+//! The promise: an unsampled notification leaves no spans; a sampled one's spans have the right parents, and say what
+//! happened to it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Promise: the same bytes come out however the ciphertext is cut, and whatever a client sends, nothing panics and nothing grows.
+//! The promise: the same bytes come out however the ciphertext is cut, and whatever a client sends, nothing panics and
+//! nothing grows.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};

@@ -1,5 +1,5 @@
-//! Promise: every head that RFC 6455 section 5 forbids is refused with the right code, at the first byte that shows it,
-//! and every head that it allows passes.
+//! The promise: every head that RFC 6455 section 5 forbids is refused with the right code, at the first byte that shows
+//! it, and every head that it allows passes.
 
 use super::*;
 

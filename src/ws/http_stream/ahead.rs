@@ -1,5 +1,5 @@
-//! How many bytes of request heads hyper may hold that it has not taken as a request yet: what was read, less the heads and
-//! bodies that it was. Pure. Where a body's length is not known, rather too many than too few.
+//! How many bytes of request heads hyper may hold that it has not parsed as a request yet: what was read, minus the
+//! heads and bodies of parsed requests. Pure. If a body's length is unknown, the count is rather too high than too low.
 
 /// What was read ahead on one connection.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! Promise: of those that wait, the one of the address that has most that has waited for longest goes, and no other.
+//! The promise: of the waiting connections, the oldest one of the address that has most is closed, and no other.
 
 use futures_util::FutureExt;
 

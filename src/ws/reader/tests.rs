@@ -1,4 +1,4 @@
-//! Promise: the same events come out however the bytes are cut on their way in, and a parked reader holds no buffer.
+//! The promise: the same events come out however the input bytes are cut, and a parked reader holds no buffer.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! Promise: a request becomes a WebSocket over a real listener, with nothing of what the client sent lost, or gets an
-//! answer that says why not.
+//! The promise: over a real listener, a request becomes a WebSocket, with nothing of what the client sent lost, or gets
+//! an answer that says why not.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,4 @@
-//! What goes wrong with the file, in the few ways that make a difference. Knows no publisher.
+//! The ways in which the file can fail, as far as they matter to others. Knows no publisher.
 
 use std::fmt;
 use std::io;

@@ -1,9 +1,10 @@
-//! Whose the database is, and which life of the history it holds. Knows no record.
+//! The owner of the database, and the life of the history that it holds. Knows no record.
 //!
-//! **Epoch.** What has a position was synced before anybody heard of it, so neither a killed process nor a loss of power
-//! takes positions back, and the epoch stays. It changes where the file is another one, a copy that was put in its place: that
-//! may be older than what clients have seen, and would give their positions to other notifications. A copy has another inode
-//! or another time of birth. An older state of the same inode (`cp` over it, a snapshot of the disk) is not noticed.
+//! **Epoch.** A notification with a position was synced before anybody learned of it, so neither a killed process nor a
+//! power failure takes positions back, and the epoch stays. It changes if the file is replaced by another one, such as
+//! a copy: the copy may be older than what clients have seen, and would give their positions to other notifications. A
+//! copy has another inode or another birth time. An older state of the same inode (`cp` over it, a snapshot of the
+//! disk) is not noticed.
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 

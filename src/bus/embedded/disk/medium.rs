@@ -1,5 +1,6 @@
-//! Where the database lies: a file, and what is to be known of it before anything is written. All of it blocks on the file
-//! system, and each error says what was wrong and what is expected. Knows no table's content but whose the file is.
+//! The place of the database: a file, and what must be known about it before anything is written. All of it blocks on
+//! the file system, and each error says what was wrong and what is expected. Knows no table except the one that names
+//! the file's owner.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};

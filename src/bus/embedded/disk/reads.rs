@@ -1,6 +1,6 @@
-//! Reads of the file: what the memory does not reach, on threads that may block, and what a start fills the memory with. One
-//! look at the database sees all of it at one moment, its bounds included: nothing can go between two pages. Bounded:
-//! `history.reads` at once, the others wait. Knows no writer.
+//! Reads of the file: what the memory does not hold, on threads that may block, and what fills the memory at a start.
+//! One read sees the whole database, including its bounds, at one moment: nothing can be removed between two pages.
+//! Bounded: `history.reads` at the same time, the others wait. Knows no writer.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! A notification as bytes of the file, format 1, and back: fields with their lengths, no names. In front of them when it was
-//! stored, and of which target it is, which retention has to know without reading on. Pure; knows no file.
+//! A notification as bytes in the file, format 1, and back: fields with their lengths, no names. It starts with the
+//! time of storing and the target, which retention needs without reading the rest. Pure; knows no file.
 //!
-//! What is read is checked as what a publisher sends is: a file may have been written by anybody.
+//! Records are checked like input from a publisher: anybody may have written the file.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};

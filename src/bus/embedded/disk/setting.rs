@@ -1,4 +1,4 @@
-//! What `[history]` says of the file. Knows no database.
+//! The settings of `[history]` for the file. Knows no database.
 
 use std::path::PathBuf;
 use std::time::Duration;

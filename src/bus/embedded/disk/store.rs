@@ -1,12 +1,12 @@
-//! The file's tables: what stands in it, and what one transaction does. Every call blocks on the disk. Knows no runtime, no
-//! publisher and no tail.
+//! The file's tables: their contents, and what one transaction does. Every call blocks on the disk. Knows no runtime,
+//! no publisher and no tail.
 //!
-//! **One transaction** takes a group of records in, notes and forgets keys, and removes what is too old or too much, a bounded
-//! number of it. Once it is committed it is synced: what was committed is there after a loss of power. A kind's sequences have no hole: they grow by one, and
-//! only the oldest go.
+//! **One transaction** adds a group of records, records and forgets keys, and removes a bounded number of records that
+//! are too old or too many. A commit is synced: what was committed survives a power failure. A kind's sequences have no
+//! gaps: they grow by one, and only the oldest are removed.
 //!
-//! **Failure.** After an error of the disk redb takes no more writes, and what the failed transaction did is there wholly or
-//! not at all. Only the file, opened again, can tell ([`Store::reopened`]).
+//! **Failure.** After an error of the disk redb accepts no more writes, and the effects of the failed transaction are
+//! there completely or not at all. Only the file, opened again, can tell ([`Store::reopened`]).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What a history in a file does where the disk is slow, full, broken or gone, and what is left after a crash. What every bus
-//! promises is in `tests/it/bus/history.rs`.
+//! The promise of a history in a file when the disk is slow, full, broken or gone, and after a crash. The promises of
+//! every bus are in `tests/it/bus/history.rs`.
 
 use super::*;
 use crate::bus::embedded::disk::store::Retention;

@@ -1,5 +1,6 @@
-//! The thread that writes the file: groups what waits, stores it, and gives it on in the order in which it stored it. All that
-//! it does is bounded, or waits for the disk or for the relay, and then whoever publishes waits too. Knows no session.
+//! The thread that writes the file: groups the waiting notifications, stores them, and passes them on in the order in
+//! which it stored them. Everything that it does is bounded, or waits for the disk or for the relay; then publishers
+//! wait too. Knows no session.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Which settings of `[history]` are refused. Knows no file and no bus.
+//! The promise: which settings of `[history]` are refused. Knows no file and no bus.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Wrong versions of single steps of a reader, which the model (`session/recovery/tests/model`) must find out, and what the model
-//! needs to keep its states few.
+//! Faulty versions of single steps of a reader, which the model (`session/recovery/tests/model`) must detect, and what
+//! the model needs to keep the number of its states small.
 
 use super::*;
 

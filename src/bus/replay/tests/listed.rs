@@ -1,4 +1,4 @@
-//! The reading of what an index lists: what it asks for, what it proves, and where it steps aside.
+//! The promise of reading an index's list: what it requests, what it proves, and when it gives way.
 
 use super::*;
 use crate::bus::tail::ENTRY_BYTES;

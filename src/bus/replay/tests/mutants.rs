@@ -1,4 +1,4 @@
-//! Wrong versions of single steps of a replay, which the model (`session/recovery/tests/model`) must find out.
+//! Faulty versions of single steps of a replay, which the model (`session/recovery/tests/model`) must detect.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The list of `herald check --production`: what it finds, and that README.md has the same list.
+//! The promise of `herald check --production`: what it finds, and that README.md has the same list.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

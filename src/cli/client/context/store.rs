@@ -1,5 +1,5 @@
-//! The files of contexts, below `$XDG_CONFIG_HOME/herald`: `contexts/NAME.toml`, and `context`, which says which is selected.
-//! Their owner alone may read them. Errors repeat nothing of what they hold.
+//! The files of contexts, below `$XDG_CONFIG_HOME/herald`: `contexts/NAME.toml`, and `context`, which names the
+//! selected one. Only their owner may read them. Errors repeat nothing of their content.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};

@@ -1,4 +1,4 @@
-//! Contexts in a folder of the test's own. No process, and no variables of this one.
+//! The promise of contexts, in a temporary folder. Starts no process, and uses no variables of this one.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
-//! The heart-beat of a client: what was agreed on, and when something is to be done. Knows no connection; time is a parameter.
+//! The heart-beat of a client: the agreed intervals, and when something is due. Knows no connection; time is a
+//! parameter.
 
 use std::time::Duration;
 

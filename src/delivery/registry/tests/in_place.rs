@@ -1,4 +1,4 @@
-//! What comes alone is delivered by whoever brings it: order, and nothing left behind.
+//! The promise: a notification that comes alone is delivered by its sender: order, and nothing left behind.
 
 use std::sync::Weak;
 

@@ -1,4 +1,4 @@
-//! What goes into [`super::Holding`] and comes out of it. Knows no bus, no socket, no session and no frame.
+//! The inputs and outputs of [`super::Holding`]. Knows no bus, no socket, no session and no frame.
 
 use crate::envelope::{Position, Unrecovered};
 

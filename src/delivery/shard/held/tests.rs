@@ -1,4 +1,4 @@
-//! Tests of what is held: order, pieces, bounds and positions, without a shard.
+//! The promise of held messages: order, pieces, bounds and positions, without a shard.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! Promise: a window lets so many pass, ACK by ACK, and what nobody acknowledges costs its own session alone.
+//! The promise: a window admits its number of MESSAGEs, ACK by ACK, and unacknowledged ones affect only their own
+//! session.
 
 use super::*;
 

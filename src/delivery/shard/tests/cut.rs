@@ -1,5 +1,5 @@
-//! Promise: a gap ends every subscription of its kind, held or live, at its place in the mailbox, and no other; their sessions
-//! are closed afterwards and told to come back.
+//! The promise: a gap ends every subscription of its kind, held or live, at its place in the mailbox, and no other;
+//! their sessions are closed afterwards and told to reconnect.
 
 use super::resume::{at, keeping, stored, subscription};
 use super::*;

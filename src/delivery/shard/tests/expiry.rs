@@ -1,5 +1,5 @@
-//! Promise: a session whose time is over gets ERROR and 4401 and nothing behind it, is reminded once before, and costs nothing until
-//! then; many ends at one moment are spread over ticks.
+//! The promise: an expired session gets ERROR and 4401 and nothing after it, is reminded once before, and costs nothing
+//! until then; many ends at the same moment are spread over ticks.
 
 use std::cell::Cell;
 

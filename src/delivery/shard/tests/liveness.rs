@@ -1,4 +1,4 @@
-//! Promise: a heart-beat goes out where nothing else did, and the silent are asked before they are reaped.
+//! The promise: a heart-beat is sent if nothing else was, and silent clients are pinged before they are reaped.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Promise: a notification that makes its encoding panic costs that notification alone, not its neighbours, not the
-//! sessions and not the shard.
+//! The promise: if encoding a notification panics, only that notification is lost; its neighbours, the sessions and the
+//! shard are not affected.
 
 use super::*;
 use crate::delivery::trail::Trail;

@@ -1,5 +1,6 @@
-//! Promise: a renewal judges every subscription in one step, whatever state it is in; what is lost gets nothing more, what is kept
-//! loses nothing, and the session ends by its new end alone. The walk tries every order of steps on the real shard.
+//! The promise: a renewal judges every subscription in one step, whatever state it is in; a lost one gets nothing more,
+//! a kept one loses nothing, and the session ends only at its new end. The walk tries every order of steps on the real
+//! shard.
 
 use super::expiry::{now_ms, pass};
 use super::resume::{at, keeping, stored};

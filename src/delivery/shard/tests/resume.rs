@@ -1,5 +1,5 @@
-//! Promise: a subscription that resumes gets its RECEIPT, then the replay, then what came meanwhile, each once; what is held
-//! ends with its session.
+//! The promise: a subscription that resumes gets its RECEIPT, then the replay, then what arrived meanwhile, each once;
+//! held messages end with their session.
 
 use super::*;
 use crate::delivery::command::{Hold, Piece};

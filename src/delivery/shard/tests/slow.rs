@@ -1,4 +1,5 @@
-//! Promise: a session that does not read costs only itself, and what it reads at last is whole and in order.
+//! The promise: a session that does not read affects only itself, and what it reads in the end is complete and in
+//! order.
 
 use super::*;
 use crate::envelope::PublisherKind;

@@ -1,4 +1,5 @@
-//! Promise: every request's head meets the same rules, whatever its route, and a head that is refused is answered in words.
+//! The promise: every request's head has to meet the same rules, whatever its route, and a refused head is answered in
+//! words.
 
 use super::*;
 

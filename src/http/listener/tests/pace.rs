@@ -1,5 +1,5 @@
-//! Promise: a head is timed from its first byte, rest between requests by another limit, and an answer by what the peer
-//! takes; an address has as many connections as it may.
+//! The promise: a head is timed from its first byte, the pause between requests has its own limit, and an answer is
+//! timed by what the peer accepts; the number of an address's connections is limited.
 
 use std::net::{IpAddr, Shutdown};
 use std::thread;

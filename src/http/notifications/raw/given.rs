@@ -1,4 +1,4 @@
-//! What a raw body's request says about the notification in headers, under the names that NATS publishers use too
+//! The headers in which a raw body's request describes the notification, with the same names as for NATS publishers
 //! (docs/nats.md). Knows no destination and no body.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};

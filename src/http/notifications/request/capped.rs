@@ -1,5 +1,5 @@
-//! Arrays and objects of a body of which no more is kept than a limit, so that the rest costs no memory. Knows no
-//! field.
+//! Arrays and objects of a body of which only a limited number of items is kept, so that the rest costs no memory.
+//! Knows no field.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Promises: whatever the bus loses, repeats, delays or cuts off, all views agree with the truth once it stops, and backends'
-//! last word on each user is true then.
+//! The promise: whatever the bus loses, repeats, delays or cuts off, all views agree with the truth once it stops, and
+//! the last event for backends about each user is true then.
 
 use proptest::prelude::*;
 

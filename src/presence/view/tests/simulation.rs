@@ -1,4 +1,4 @@
-//! Instances on a bus that loses, repeats, delays and cuts off, in simulated time. Promises nothing by itself.
+//! Instances on a bus that loses, repeats, delays and cuts off, in simulated time. Makes no promise by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 

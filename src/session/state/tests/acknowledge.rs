@@ -1,4 +1,4 @@
-//! Promise: an ACK or NACK names what it is for as its version asks, and waits in its transaction.
+//! The promise: an ACK or NACK names its MESSAGE as its version requires, and waits in its transaction.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Promise: a SEND to `/app/herald/auth` asks for a renewal and for nothing else, and what a renewal takes may still be ended and
-//! subscribed anew; Herald's own destinations take no other SEND.
+//! The promise: a SEND to `/app/herald/auth` requests a renewal and nothing else, and subscriptions that a renewal
+//! ended can still be ended and subscribed anew; Herald's own destinations accept no other SEND.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! What is too large or half read: each limit to the byte, what a fault says, and that nothing comes after it.
+//! The promise for what is too large or half read: each limit to the byte, what a fault says, and that nothing comes
+//! after it.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! A second decoder, written from the specification's grammar alone: the whole input at hand, no limits but the command's
-//! length, no care for speed. It shares no code with the first.
+//! A second decoder, written from the specification's grammar alone: it has the whole input, no limits but the
+//! command's length, and is not optimized. It shares no code with the first.
 
 use super::{End, Plain};
 use crate::stomp::Version;

@@ -1,5 +1,5 @@
-//! What holds for any bytes: no panic, the same frames however the bytes are cut, the same as the naive decoder says, and
-//! what a client encodes comes out again.
+//! The promise for any bytes: no panic, the same frames however the bytes are cut, the same result as the naive
+//! decoder, and frames that a client encodes are decoded unchanged.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

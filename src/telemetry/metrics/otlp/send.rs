@@ -1,4 +1,4 @@
-//! The way of one request to the collector: OTLP over gRPC, or protobuf over HTTP/1.1. Knows no metric.
+//! Sends one request to the collector: OTLP over gRPC, or protobuf over HTTP/1.1. Knows no metric.
 
 use std::time::Duration;
 

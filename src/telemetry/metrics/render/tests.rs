@@ -1,4 +1,4 @@
-//! Promise: a scrape shows everything once, named as Prometheus asks, in the format that was asked for.
+//! The promise: a scrape shows everything once, with names as Prometheus requires, in the requested format.
 
 use std::time::Duration;
 

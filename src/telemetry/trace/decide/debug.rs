@@ -1,5 +1,5 @@
-//! The users and sessions whose notifications are traced whatever the ratio says, for some minutes. Knows no HTTP and no
-//! bus.
+//! The users and sessions whose notifications are traced regardless of the ratio, for some minutes. Knows no HTTP and
+//! no bus.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! From the plan to a tracer, and to the task behind it with the library's exporter.
+//! From the plan to a tracer, and to the export task with the library's exporter.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;

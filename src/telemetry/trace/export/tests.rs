@@ -1,4 +1,4 @@
-//! The queue's bound, and that whoever ends a span never waits for it.
+//! The promise: the queue is bounded, and ending a span never waits.
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};

@@ -1,4 +1,4 @@
-//! Promise: RFC 6455 section 4.2.1, header by header.
+//! The promise: RFC 6455 section 4.2.1, header by header.
 
 use super::*;
 

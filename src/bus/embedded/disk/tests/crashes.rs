@@ -1,5 +1,5 @@
-//! The real store against a naive one: whatever is stored, removed, fails and crashes, what was committed is there, in order,
-//! by its target too; and of what failed all or nothing.
+//! The promise, tested against a naive store: whatever is stored, removed, fails and crashes, everything committed is
+//! there, in order, also by its target; and what failed is there completely or not at all.
 
 use std::collections::BTreeMap;
 use std::io;

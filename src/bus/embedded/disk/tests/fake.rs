@@ -1,4 +1,4 @@
-//! A disk in memory that keeps apart what was synced, and fails, fills up, stands still and loses power when it is told to.
+//! A disk in memory that separates what was synced, and fails, fills up, stops responding and loses power on command.
 
 use std::io;
 use std::sync::Arc;

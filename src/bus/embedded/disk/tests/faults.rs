@@ -1,5 +1,5 @@
-//! The promise: a disk that is slow, stands still, is full or fails costs waits and refusals that are honest, and nobody's
-//! session; and what the file has everybody gets.
+//! The promise: a disk that is slow, does not respond, is full or fails causes waits and honest refusals, but ends no
+//! session; and everybody gets what the file has.
 
 use std::io;
 

@@ -1,5 +1,5 @@
-//! The promise: a file that cannot be used is refused at the start with what was wrong and what is expected, and `herald
-//! check` says it as well where it can without writing; a good one is of its owner alone.
+//! The promise: a file that cannot be used is refused at the start with what was wrong and what is expected, and
+//! `herald check` reports it as well if it can without writing; only its owner can read a good one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

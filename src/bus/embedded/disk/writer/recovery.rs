@@ -1,5 +1,6 @@
-//! What the writer does when the disk has failed: it opens the file again, looks what became of the last transaction, answers
-//! truly, gives on what is stored and nobody was told of, and refuses for a while. Knows no session.
+//! The writer's steps after the disk has failed: it opens the file again, finds out what happened to the last
+//! transaction, answers truthfully, passes on what is stored but was not passed on yet, and refuses for a while. Knows
+//! no session.
 
 use std::time::Instant;
 

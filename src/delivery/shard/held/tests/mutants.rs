@@ -1,4 +1,4 @@
-//! Wrong versions of single steps, which the model (`session/recovery/tests/model`) must find out.
+//! Faulty versions of single steps, which the model (`session/recovery/tests/model`) must detect.
 
 use std::hash::Hasher;
 

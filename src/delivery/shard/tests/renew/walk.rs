@@ -1,5 +1,5 @@
-//! Every order of a few steps, on the real shard beside a model of what its client may see. Each mutant is a shard, or a driver, with
-//! one fault; the walk has to find it.
+//! Every order of a few steps, on the real shard beside a model of what its client may see. Each mutant is a shard, or
+//! a driver, with one fault; the walk has to detect it.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What the client and its session do: connecting, disconnecting, and the driver with the real [`Recovery`].
+//! The actions of the client and its session: connecting, disconnecting, and the driver with the real [`Recovery`].
 
 use super::steps::Steps;
 use super::world::{Checked, Command, Driver, How, Kindly, Run, Session, State, Subscribed};

@@ -1,4 +1,5 @@
-//! What is promised to the client, and how a breach is found: by all that was published, and what the client read.
+//! The promise to the client, and how a breach is detected: from everything published, and everything that the client
+//! read.
 
 use super::world::{
     Checked, Client, Driver, Frame, FrameKind, How, MESSAGES, Record, Run, State, Subscribed,

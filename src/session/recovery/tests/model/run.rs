@@ -1,4 +1,4 @@
-//! A walk's setting: what happens in it, how often, and which rule is left out.
+//! The settings of a walk: which events happen, how often, and which rule is left out.
 
 /// How often something happens, at most or so far.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]

@@ -1,4 +1,4 @@
-//! What the model consists of: the truth (stream, messages), instances made of the real types, a session, a client.
+//! The state of the model: the truth (stream, messages), instances made of the real types, a session, a client.
 
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
