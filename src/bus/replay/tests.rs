@@ -5,6 +5,8 @@ use super::*;
 
 mod listed;
 pub(crate) mod mutants;
+mod pieces;
+mod replicas;
 
 const EPOCH: u64 = 7;
 
@@ -127,6 +129,43 @@ fn stream(first: u64, last: u64) -> StreamInfo {
     }
 }
 
+/// A reading up to `until` that asks about the stream ends well only by the leader's answer, of the same epoch, with all of it.
+fn only_the_leader_proves_the_epoch(reading: &Reading<Word>, until: u64) {
+    let ends = |info| ids(reading.clone().info(info).unwrap());
+    let shorter = stream(1, until - 1);
+    assert_eq!(
+        ends(shorter),
+        Err(Unrecovered::EpochChanged),
+        "it was rolled back"
+    );
+    let other = StreamInfo {
+        epoch: EPOCH + 1,
+        ..stream(1, 20)
+    };
+    assert_eq!(ends(other), Err(Unrecovered::EpochChanged));
+    let not_the_leaders = StreamInfo {
+        is_leaders: false,
+        ..stream(1, 20)
+    };
+    assert_eq!(ends(not_the_leaders), Err(Unrecovered::Unavailable));
+}
+
+/// What is behind `after`, of a replay that goes on in pieces of two words.
+fn rest(after: u64) -> Request<char> {
+    Request {
+        piece: 20,
+        goes_on: true,
+        ..request(after, 11)
+    }
+}
+
+/// The ids of a piece, how many stand behind it at least, and how many were read of the stream.
+fn of_piece(outcome: Option<Outcome<Word>>) -> (Vec<u64>, usize, usize) {
+    let missed = outcome.expect("it ends").expect("a piece");
+    let ids = missed.messages.iter().map(|word| word.id).collect();
+    (ids, missed.behind, missed.from_stream)
+}
+
 #[test]
 fn the_tail_alone_answers_what_it_reaches_back_to() {
     let words: Vec<Word> = "abaa".chars().zip(11..).map(|(to, id)| word(to, id)).collect();
@@ -207,155 +246,6 @@ fn more_than_a_cap_is_too_many_but_one_always_fits() {
 }
 
 #[test]
-fn a_replay_comes_in_pieces_each_from_where_the_last_one_ended() {
-    let mut words: Vec<Word> = (1..=6).map(|id| word('a', id)).collect();
-    // Replaced by one of another piece.
-    (words[1].key, words[5].key) = (Some("x"), Some("x"));
-    // Larger than a piece.
-    words[3].bytes = 500;
-    let tail = tail(0, &words);
-    let piece = |after| {
-        let request = Request {
-            caps: Caps {
-                messages: 5,
-                bytes: 540,
-            },
-            piece: 20,
-            ..request(after, 6)
-        };
-        let Replay::Done(Ok(missed)) = begin(&tail, request, Storage::Single) else {
-            panic!("in the tail");
-        };
-        let reaches = missed.reaches(at(6), |word| Some(at(word.id)));
-        let ids: Vec<u64> = missed.messages.iter().map(|word| word.id).collect();
-        (missed.count(), missed.behind, ids, reaches)
-    };
-    assert_eq!(piece(0), (5, 3, vec![1, 3], Some(at(3))));
-    assert_eq!(piece(3), (3, 2, vec![4], Some(at(4))));
-    assert_eq!(piece(4), (2, 0, vec![5, 6], Some(at(6))));
-    assert_eq!(piece(6), (0, 0, vec![], Some(at(6))));
-}
-
-/// What is behind `after`, of a replay that goes on in pieces of two words.
-fn rest(after: u64) -> Request<char> {
-    Request {
-        piece: 20,
-        goes_on: true,
-        ..request(after, 11)
-    }
-}
-
-/// The ids of a piece, how many stand behind it at least, and how many were read of the stream.
-fn of_piece(outcome: Option<Outcome<Word>>) -> (Vec<u64>, usize, usize) {
-    let missed = outcome.expect("it ends").expect("a piece");
-    let ids = missed.messages.iter().map(|word| word.id).collect();
-    (ids, missed.behind, missed.from_stream)
-}
-
-#[test]
-fn a_later_piece_reads_itself_and_no_more() {
-    let tail = tail(10, &[word('a', 11)]);
-    let begun = reading(&tail, rest(4), Storage::Single);
-    let page_from = |from| Ask::Page { target: &'a', from };
-    assert_eq!(begun.ask(), page_from(5));
-    // Two words are a piece; the third one says that it is not the last.
-    let mut reading = begun.clone();
-    assert_eq!(reading.page(page(&[5, 6], false)), None);
-    assert_eq!(reading.ask(), page_from(7));
-    assert_eq!(reading.page(page(&[7, 8, 9], false)), None);
-    assert_eq!(reading.ask(), Ask::Info);
-    assert_eq!(of_piece(reading.clone().info(stream(5, 11))), (vec![5, 6], 1, 2));
-    let ends = |info| reading.clone().info(info).unwrap().unwrap_err();
-    assert_eq!(ends(stream(6, 11)), Unrecovered::PositionExpired);
-    assert_eq!(ends(stream(5, 10)), Unrecovered::EpochChanged);
-    // The gap ends before.
-    let mut reading = begun.clone();
-    assert_eq!(reading.page(page(&[5], true)), None);
-    assert_eq!(of_piece(reading.info(stream(5, 11))), (vec![5, 11], 0, 1));
-    let mut reading = begun.clone();
-    assert_eq!(reading.page(page(&[5, 6, 11], false)), None);
-    assert_eq!(of_piece(reading.info(stream(5, 11))), (vec![5, 6], 1, 2));
-    // What is stale fills nothing, and one word always fits.
-    let mut reading = begun;
-    let mut some = page(&[5, 6, 7, 8], false);
-    for (at, expires, bytes) in [(0, 100, 500), (1, 101, 500), (2, 100, 10), (3, 101, 10)] {
-        let word = some.messages[at].1.as_mut().unwrap();
-        (word.expires, word.bytes) = (expires, bytes);
-    }
-    assert_eq!(reading.page(some), None);
-    assert_eq!(reading.ask(), Ask::Info);
-    assert_eq!(of_piece(reading.info(stream(5, 11))), (vec![6], 1, 1));
-}
-
-#[test]
-fn a_later_piece_with_a_collapse_key_reads_the_whole_gap() {
-    let tail = tail(10, &[word('b', 11)]);
-    let mut reading = reading(&tail, rest(4), Storage::Single);
-    let mut some = page(&[5, 6, 7, 8], false);
-    some.messages[0].1.as_mut().unwrap().key = Some("x");
-    assert_eq!(reading.page(some), None);
-    assert_eq!(
-        reading.ask(),
-        Ask::Page {
-            target: &'a',
-            from: 9
-        }
-    );
-    let mut last = page(&[9], true);
-    last.messages[0].1.as_mut().unwrap().key = Some("x");
-    assert_eq!(reading.page(last), None);
-    let mut whole = reading.clone();
-    whole.request.caps.messages = 4;
-    assert_eq!(of_piece(whole.info(stream(5, 11))), (vec![6, 7], 2, 2));
-    assert_eq!(reading.info(stream(5, 11)), Some(Err(Unrecovered::TooMany)));
-}
-
-#[test]
-fn with_replicas_a_later_piece_proves_its_front_alone() {
-    let tail = tail(10, &[word('b', 11)]);
-    let begun = reading(&tail, rest(4), REPLICATED);
-    let page_from = |from| Ask::Page { target: &'a', from };
-    assert_eq!(
-        begun.ask(),
-        page_from(4),
-        "what the client had last has to come back"
-    );
-    let mut reading = begun.clone();
-    assert_eq!(reading.page(page(&[4, 6], false)), None);
-    assert_eq!(reading.ask(), page_from(6));
-    let expired = reading.clone().page(page(&[7, 8], false));
-    assert_eq!(expired, Some(Err(Unrecovered::PositionExpired)));
-    assert_eq!(reading.page(page(&[6, 7, 8], true)), None);
-    assert_eq!(of_piece(reading.info(stream(5, 11))), (vec![6, 7], 1, 2));
-    // It does not come back.
-    let mut reading = begun.clone();
-    assert_eq!(reading.page(page(&[6, 7, 8], false)), None);
-    let expired = reading.clone().info(stream(4, 11));
-    assert_eq!(expired, Some(Err(Unrecovered::PositionExpired)));
-    assert_eq!(of_piece(reading.info(stream(3, 11))), (vec![6, 7], 1, 2));
-    // A replica that has no more has not proven that there is no more.
-    let mut reading = begun.clone();
-    assert_eq!(reading.page(page(&[4, 6], true)), None);
-    let back = Ask::Back {
-        target: &'a',
-        witness: &'b',
-    };
-    assert_eq!(reading.ask(), back);
-    reading.back(Some(8), Some(11));
-    assert_eq!(reading.ask(), page_from(6));
-    assert_eq!(reading.page(page(&[6, 7, 8], true)), None);
-    assert_eq!(of_piece(reading.info(stream(5, 11))), (vec![6, 7], 1, 2));
-    // Unless it has what is behind the gap.
-    let mut reading = begun;
-    assert_eq!(reading.page(page(&[4, 6, 11], true)), None);
-    assert_eq!(of_piece(reading.info(stream(5, 11))), (vec![6], 0, 1));
-    let tail = self::tail(10, &[]);
-    let mut reading = self::reading(&tail, rest(4), REPLICATED);
-    assert_eq!(reading.page(page(&[4, 6], true)), None);
-    assert_eq!(reading.info(stream(5, 11)), Some(Err(Unrecovered::Unavailable)));
-}
-
-#[test]
 fn pages_and_one_info_close_the_gap_in_front_of_the_tail() {
     let tail = tail(10, &[word('a', 11)]);
     let mut reading = reading(&tail, request(4, 11), Storage::Single);
@@ -374,21 +264,7 @@ fn pages_and_one_info_close_the_gap_in_front_of_the_tail() {
     let ends = |info| ids(reading.clone().info(info).unwrap());
     assert_eq!(ends(stream(5, 11)), Ok(vec![6, 9, 11]));
     assert_eq!(ends(stream(6, 11)), Err(Unrecovered::PositionExpired));
-    assert_eq!(
-        ends(stream(5, 10)),
-        Err(Unrecovered::EpochChanged),
-        "it was rolled back"
-    );
-    let other = StreamInfo {
-        epoch: EPOCH + 1,
-        ..stream(1, 20)
-    };
-    assert_eq!(ends(other), Err(Unrecovered::EpochChanged));
-    let not_the_leaders = StreamInfo {
-        is_leaders: false,
-        ..stream(1, 20)
-    };
-    assert_eq!(ends(not_the_leaders), Err(Unrecovered::Unavailable));
+    only_the_leader_proves_the_epoch(&reading, 11);
 }
 
 #[test]
@@ -428,108 +304,3 @@ fn an_undecodable_message_is_passed_and_a_flood_is_cut_off() {
 }
 
 const REPLICATED: Storage = Storage::Replicated { slack: 2 };
-
-#[test]
-fn with_replicas_the_back_is_proven_first() {
-    let tail = tail(10, &[word('b', 11)]);
-    let mut reading = reading(&tail, request(4, 11), REPLICATED);
-    let back = Ask::Back {
-        target: &'a',
-        witness: &'b',
-    };
-    assert_eq!(reading.ask(), back);
-    // A replica that lags proves nothing; the leader still has the gap.
-    for witness in [None, Some(10)] {
-        reading.back(Some(6), witness);
-        assert_eq!(reading.ask(), Ask::Info);
-        assert_eq!(reading.info(stream(5, 11)), None);
-        assert_eq!(reading.ask(), back);
-    }
-    reading.back(Some(6), None);
-    let expired = reading.clone().info(stream(6, 11));
-    assert_eq!(expired, Some(Err(Unrecovered::PositionExpired)));
-    assert_eq!(reading.info(stream(5, 11)), None);
-    // Nothing of the target is in the gap.
-    for target in [None, Some(3), Some(4)] {
-        let mut reading = reading.clone();
-        reading.back(target, Some(11));
-        assert_eq!(reading.ask(), Ask::Info);
-        assert_eq!(ids(reading.info(stream(3, 11)).unwrap()), Ok(vec![]));
-    }
-    // Pages go on until the last one is met.
-    reading.back(Some(8), Some(12));
-    assert_eq!(
-        reading.ask(),
-        Ask::Page {
-            target: &'a',
-            from: 4
-        }
-    );
-    assert_eq!(reading.page(page(&[6], true)), None);
-    assert_eq!(reading.ask(), back, "that replica lags");
-    reading.back(Some(8), Some(12));
-    assert_eq!(
-        reading.ask(),
-        Ask::Page {
-            target: &'a',
-            from: 6
-        }
-    );
-    assert_eq!(reading.page(page(&[6, 8], true)), None);
-    assert_eq!(ids(reading.info(stream(3, 11)).unwrap()), Ok(vec![6, 8]));
-}
-
-#[test]
-fn with_replicas_the_front_has_to_come_back_or_be_far_enough_away() {
-    let tail = tail(10, &[word('b', 11)]);
-    let begin = || {
-        let mut reading = reading(&tail, request(4, 11), REPLICATED);
-        reading.back(Some(8), Some(11));
-        reading
-    };
-    // `after` is a message of the target.
-    let mut reading = begin();
-    assert_eq!(reading.page(page(&[4, 6], false)), None);
-    assert_eq!(
-        reading.ask(),
-        Ask::Page {
-            target: &'a',
-            from: 6
-        }
-    );
-    let expired = reading.clone().page(page(&[8], true));
-    assert_eq!(expired, Some(Err(Unrecovered::PositionExpired)));
-    assert_eq!(reading.page(page(&[6, 8], true)), None);
-    assert_eq!(ids(reading.info(stream(5, 11)).unwrap()), Ok(vec![6, 8]));
-    // It is not, or it has expired at that replica.
-    let mut reading = begin();
-    assert_eq!(reading.page(page(&[6, 8], true)), None);
-    let expired = reading.clone().info(stream(4, 11));
-    assert_eq!(expired, Some(Err(Unrecovered::PositionExpired)));
-    assert_eq!(ids(reading.info(stream(3, 11)).unwrap()), Ok(vec![6, 8]));
-}
-
-#[test]
-fn with_replicas_an_empty_gap_proves_nothing_once_its_front_has_expired() {
-    let tail = tail(10, &[word('b', 11)]);
-    let mut reading = reading(&tail, request(4, 11), REPLICATED);
-    reading.back(Some(8), Some(11));
-    assert_eq!(reading.page(page(&[4], true)), None);
-    // What the first replica had is gone by now, and perhaps what was behind it.
-    reading.back(None, Some(11));
-    assert_eq!(reading.ask(), Ask::Info);
-    assert_eq!(
-        reading.info(stream(5, 11)),
-        Some(Err(Unrecovered::PositionExpired))
-    );
-}
-
-#[test]
-fn with_replicas_an_empty_tail_has_no_witness() {
-    let tail = tail(10, &[]);
-    let mut reading = reading(&tail, request(4, 10), REPLICATED);
-    assert_eq!(reading.ask(), Ask::Info);
-    let expired = reading.clone().info(stream(6, 10));
-    assert_eq!(expired, Some(Err(Unrecovered::PositionExpired)));
-    assert_eq!(reading.info(stream(5, 10)), Some(Err(Unrecovered::Unavailable)));
-}

@@ -158,14 +158,20 @@ async fn in_cluster(servers: &Servers) -> Herald {
     herald.ready().await
 }
 
+/// An instance beside three servers, what its relay receives, and publishers that have published for two seconds.
+async fn loaded(servers: &Servers) -> (Herald, Seen, Load) {
+    let herald = in_cluster(servers).await;
+    let seen = herald.collect(Kind::User);
+    let load = Load::start(&herald, 16, Duration::from_millis(5));
+    pass(2).await;
+    (herald, seen, load)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "wants nats-server"]
 async fn a_killed_leader_loses_nothing() {
     let mut servers = Servers::cluster();
-    let herald = in_cluster(&servers).await;
-    let seen = herald.collect(Kind::User);
-    let load = Load::start(&herald, 16, Duration::from_millis(5));
-    pass(2).await;
+    let (herald, seen, load) = loaded(&servers).await;
     let leader = leader(&herald).await;
     servers.kill(leader);
     pass(12).await;
@@ -178,10 +184,7 @@ async fn a_killed_leader_loses_nothing() {
 #[ignore = "wants nats-server"]
 async fn killed_followers_delay_the_reader_and_lose_nothing() {
     let mut servers = Servers::cluster();
-    let herald = in_cluster(&servers).await;
-    let seen = herald.collect(Kind::User);
-    let load = Load::start(&herald, 16, Duration::from_millis(5));
-    pass(2).await;
+    let (herald, seen, load) = loaded(&servers).await;
     let leader = leader(&herald).await;
     for index in (0..3).filter(|index| *index != leader) {
         servers.kill(index);
@@ -197,10 +200,7 @@ async fn killed_followers_delay_the_reader_and_lose_nothing() {
 #[ignore = "wants nats-server"]
 async fn a_leader_that_hangs_stores_nothing_twice() {
     let servers = Servers::cluster();
-    let herald = in_cluster(&servers).await;
-    let seen = herald.collect(Kind::User);
-    let load = Load::start(&herald, 16, Duration::from_millis(5));
-    pass(2).await;
+    let (herald, seen, load) = loaded(&servers).await;
     let leader = leader(&herald).await;
     servers.signal(leader, "-STOP");
     pass(12).await;
@@ -214,10 +214,7 @@ async fn a_leader_that_hangs_stores_nothing_twice() {
 #[ignore = "wants nats-server"]
 async fn all_killed_at_once_lose_nothing() {
     let mut servers = Servers::cluster();
-    let herald = in_cluster(&servers).await;
-    let seen = herald.collect(Kind::User);
-    let load = Load::start(&herald, 16, Duration::from_millis(5));
-    pass(2).await;
+    let (herald, seen, load) = loaded(&servers).await;
     for index in 0..3 {
         servers.kill(index);
     }
