@@ -1,7 +1,6 @@
 //! The bus between publishers and instances: one trait, two implementations ([`embedded`], [`nats`]), and one contract
 //! suite that both pass. Knows no STOMP and no session; async-nats is only used in this module.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,13 +10,13 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::destination::Path;
-use crate::envelope::{Envelope, Headers, Kind, Position, TraceContext};
+use crate::envelope::{Envelope, Kind, Position};
 use crate::instance::InstanceId;
 use crate::principal::UserName;
 use crate::setting::ByteSize;
 use crate::task::Task;
 
+mod application;
 pub(crate) mod config;
 pub mod embedded;
 pub(crate) mod feed;
@@ -33,14 +32,17 @@ mod request_error;
 mod requests;
 #[cfg(test)]
 mod simulation;
+mod stats;
 pub mod subject;
 pub(crate) mod tail;
 
+pub use application::{AppReply, AppRequest, PendingReply};
 pub use config::{Config, Unsigned};
 pub use history::{History, StreamStats, TailStats};
 pub use listening::Listening;
 pub use publish::{Content, Key, PublishError, Published};
 pub use request_error::RequestError;
+pub use stats::{Stats, Unverified};
 
 /// A boxed future, so that `dyn Bus` can be async.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -235,110 +237,6 @@ pub enum Health {
     Disconnected,
     /// Connected, with every subscription in place.
     Connected,
-}
-
-/// Counters since start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// How often the connection was re-established.
-    pub reconnects: u64,
-    /// Incoming messages dropped because this instance read too slowly. Exact for those above `bus.incoming_bytes`.
-    /// For those that the NATS client had no room for (`bus.subscription_capacity`) it is a lower bound: the client does
-    /// not report every drop.
-    pub slow_consumer_drops: u64,
-    /// Incoming messages that cannot be delivered: subject not canonical, path or header invalid, body too large, or
-    /// unreadable.
-    pub undeliverable: u64,
-    /// Incoming messages that were stale (`Herald-Expires`) on arrival or when the reader reached them.
-    pub expired: u64,
-    /// Notifications dropped because decoding one panicked.
-    pub poisoned: u64,
-    /// Subscriptions that the server currently refuses, not since start. 1 means any number over the server's limit.
-    pub refused_subscriptions: u64,
-    /// Messages that the server refused to publish because of missing permissions.
-    pub refused_publishes: u64,
-    /// Control messages without a valid signature, refused or not.
-    pub unverified: Unverified,
-    /// What history currently holds in this instance's memory, in the order of [`Kind::ALL`].
-    pub tails: [TailStats; 2],
-    /// How streams are read, in the same order. Zero without streams.
-    pub streams: [StreamStats; 2],
-    /// Publishes into streams that were repeated.
-    pub publish_repeats: u64,
-    /// Resumes that read a stream: with the index; with the index in vain, then with a search; with a search.
-    pub resume_reads: [u64; 3],
-    /// The size of `history.path` in bytes.
-    pub history_file_bytes: u64,
-}
-
-/// Control messages without a valid signature, by cause (docs/nats.md).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Unverified {
-    /// No signature.
-    pub unsigned: u64,
-    /// A signature that no key of this instance made, or for another message.
-    pub signature: u64,
-    /// A valid signature, with a time more than 60 s from this instance's.
-    pub clock: u64,
-    /// A valid signature that was received before.
-    pub replayed: u64,
-}
-
-/// A SEND to an application destination, on its way to a backend (docs/nats.md).
-#[derive(Debug, Clone)]
-pub struct AppRequest {
-    /// The path without its prefix.
-    pub path: Path,
-    /// `Herald-User`.
-    pub user: UserName,
-    /// `Herald-Session`.
-    pub session: Box<str>,
-    /// `Herald-Instance`: the instance's name.
-    pub instance: Box<str>,
-    /// The `content-type` of the SEND.
-    pub content_type: Option<Box<str>>,
-    /// The headers of the SEND, filtered.
-    pub headers: Headers,
-    /// The trace context of the SEND.
-    pub trace: TraceContext,
-    /// The body of the SEND.
-    pub body: Bytes,
-}
-
-/// A backend's answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AppReply {
-    /// The body.
-    pub body: Bytes,
-    /// `Content-Type`.
-    pub content_type: Option<Box<str>>,
-    /// Other headers, filtered.
-    pub headers: Headers,
-    /// `Herald-Error`: the backend's message if it refuses.
-    pub error: Option<Box<str>>,
-    /// The backend's trace context.
-    pub trace: TraceContext,
-}
-
-/// A request that the bus has accepted. [`PendingReply::reply`] waits for the outcome.
-pub struct PendingReply(BoxFuture<'static, Result<AppReply, RequestError>>);
-
-impl PendingReply {
-    /// Wraps the waiting half.
-    pub fn new(reply: impl Future<Output = Result<AppReply, RequestError>> + Send + 'static) -> Self {
-        Self(Box::pin(reply))
-    }
-
-    /// Waits for the reply or its failure; bounded by `bus.request_timeout`.
-    pub async fn reply(self) -> Result<AppReply, RequestError> {
-        self.0.await
-    }
-}
-
-impl fmt::Debug for PendingReply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PendingReply")
-    }
 }
 
 /// A message from an instance to all, or a question to one.

@@ -6,33 +6,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::queue::{NotQueued, QueueSender, QueueStream, Room, queue};
 use super::{
-    AppReply, AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, History, Incoming, Key,
-    Limits, PendingReply, PublishError, Published, RequestError, Responder, Stats, UserEvent,
+    AppRequest, BoxFuture, BoxStream, Bus, Config, ControlMessage, Health, History, Incoming, Key, Limits,
+    PendingReply, PublishError, Published, RequestError, Stats, UserEvent,
 };
 use crate::envelope::{Arrival, Envelope, Kind};
 use crate::instance::InstanceId;
 use crate::task::Task;
 
+mod application;
 mod array;
+mod control;
 pub mod disk;
 mod keys;
 mod memory;
 
 pub use memory::Keeping;
 
+use application::Handler;
 use disk::Disk;
 use memory::Memory;
 
 /// How long a publisher waits for a slow reader. It must be answered within a second.
 const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
-/// Control messages that may wait for their reader.
-const CONTROL_CAPACITY: usize = 64;
-
-type Handler = Arc<dyn Fn(AppRequest) -> BoxFuture<'static, Result<AppReply, RequestError>> + Send + Sync>;
 
 /// A [`Bus`] within this process. Its queue is bounded by `bus.embedded_capacity` and `bus.incoming_bytes`; while it is
 /// full, publishers wait, and after 800 ms are refused as unavailable.
@@ -108,7 +107,7 @@ impl EmbeddedBus {
         keeps: impl FnOnce(&QueueSender) -> Result<(Option<Memory>, Option<Disk>), E>,
     ) -> Result<Arc<Self>, E> {
         let (queue, incoming) = queue(config.embedded_capacity, config.incoming_bytes.0);
-        let (control_queue, control) = mpsc::channel(CONTROL_CAPACITY);
+        let (control_queue, control) = mpsc::channel(control::CAPACITY);
         let (memory, disk) = keeps(&queue)?;
         Ok(Arc::new(Self {
             instance,
@@ -127,16 +126,6 @@ impl EmbeddedBus {
             handler: RwLock::new(None),
             health: watch::Sender::new(Health::Connected),
         }))
-    }
-
-    /// Answers application requests by `handler`, which replaces an earlier one and returns
-    /// [`RequestError::NoResponders`] for a path that it does not know. Without a handler, every request ends so. For
-    /// programs that embed Herald, and for tests.
-    pub fn respond_to_requests(
-        &self,
-        handler: impl Fn(AppRequest) -> BoxFuture<'static, Result<AppReply, RequestError>> + Send + Sync + 'static,
-    ) {
-        *self.handler.write() = Some(Arc::new(handler));
     }
 
     fn accept(&self, size: usize) -> Result<Open, PublishError> {
@@ -175,15 +164,6 @@ impl EmbeddedBus {
         targets
             .all(|target| is_kept(target) && Kind::of(target) == kind)
             .then_some(kind)
-    }
-
-    async fn push_control(&self, message: ControlMessage) -> Result<(), PublishError> {
-        let Open { control, .. } = self.accept(message.payload.len())?;
-        match tokio::time::timeout(PUBLISH_TIMEOUT, control.send(message)).await {
-            // Nobody listens any more: a message to all has reached all.
-            Ok(_) => Ok(()),
-            Err(_) => Err(PublishError::Unavailable),
-        }
     }
 }
 
@@ -274,26 +254,7 @@ impl Bus for EmbeddedBus {
     }
 
     fn request<'a>(&'a self, request: &'a AppRequest) -> BoxFuture<'a, Result<PendingReply, PublishError>> {
-        Box::pin(async move {
-            self.accept(request.body.len())?;
-            let Some(handler) = self.handler.read().clone() else {
-                return Ok(PendingReply::new(async { Err(RequestError::NoResponders) }));
-            };
-            // The backend works whether or not anybody waits for its answer.
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "one request, whose answer is awaited below"
-            )]
-            let answer = tokio::spawn(handler(request.clone()));
-            let timeout = self.request_timeout;
-            Ok(PendingReply::new(async move {
-                match tokio::time::timeout(timeout, answer).await {
-                    Ok(Ok(reply)) => reply,
-                    Ok(Err(_)) => Err(RequestError::Unavailable),
-                    Err(_) => Err(RequestError::Timeout),
-                }
-            }))
-        })
+        Box::pin(self.answer(request))
     }
 
     fn control_publish<'a>(
@@ -301,11 +262,7 @@ impl Bus for EmbeddedBus {
         kind: &'a str,
         payload: Bytes,
     ) -> BoxFuture<'a, Result<(), PublishError>> {
-        Box::pin(self.push_control(ControlMessage {
-            kind: kind.to_owned(),
-            payload,
-            responder: None,
-        }))
+        Box::pin(self.tell(kind, payload))
     }
 
     fn control_request<'a>(
@@ -315,30 +272,7 @@ impl Bus for EmbeddedBus {
         payload: Bytes,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Bytes, RequestError>> {
-        Box::pin(async move {
-            if instance != self.instance {
-                return Err(RequestError::NoResponders);
-            }
-            let (responder, answer) = oneshot::channel();
-            let question = ControlMessage {
-                kind: kind.to_owned(),
-                payload,
-                responder: Some(Responder(responder)),
-            };
-            let ask = async {
-                self.push_control(question)
-                    .await
-                    .map_err(|_| RequestError::Unavailable)?;
-                match answer.await {
-                    Ok(payload) => Ok(payload),
-                    // Dropped unanswered: as over NATS, the asker's time-out expires.
-                    Err(_) => std::future::pending().await,
-                }
-            };
-            tokio::time::timeout(timeout, ask)
-                .await
-                .unwrap_or(Err(RequestError::Timeout))
-        })
+        Box::pin(self.ask(instance, kind, payload, timeout))
     }
 
     fn control_incoming(&self) -> Option<BoxStream<ControlMessage>> {
