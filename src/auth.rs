@@ -83,8 +83,7 @@ impl Authenticator {
         )
     }
 
-    /// The same, with users and issuers that were read before, and with an optional backend that decides about all
-    /// others.
+    /// The same, with users and issuers that were read before, and a backend that decides about all others, if any.
     ///
     /// # Errors
     /// No tokio runtime, no random bytes, or no threads.
@@ -115,7 +114,7 @@ impl Authenticator {
         let gates = Gates {
             verifier,
             delays,
-            inline: Arc::new(Inline::new(issuers.token.inline_percent, cores())),
+            inline: Arc::new(Inline::new(issuers.token.inline_percent, inline::cores())),
             metrics,
         };
         Ok(Arc::new(Self {
@@ -217,8 +216,7 @@ impl Authenticator {
         Err(AuthError::Revoked)
     }
 
-    /// The backend, if it decides about this credential. Herald's own users and the users of issuers never depend on
-    /// it.
+    /// The backend, if it decides about this credential. Herald's own users and those of issuers never depend on it.
     fn deciding(&self, presented: &Presented) -> Option<&Callout> {
         let callout = self.callout.as_ref()?;
         let is_anothers = match presented {
@@ -238,8 +236,7 @@ impl Authenticator {
         Some(principal)
     }
 
-    /// The tasks that fetch the keys of issuers, each with the client that `fetch` returns. The tasks never end. Called
-    /// once.
+    /// The tasks that fetch the keys of issuers, each with the client from `fetch`. They never end. Called once.
     pub fn fetching(&self, fetch: impl Fn(&str) -> Option<Arc<dyn Fetch>>) -> Vec<BoxFuture<'static, ()>> {
         let sources = self.bearer.sources();
         let running = sources.filter_map(|source| {
@@ -397,11 +394,6 @@ impl Authenticator {
         self.gates.metrics.logins.with_label_values(&[result]).inc();
         tracing::debug!(%address, result, "login");
     }
-}
-
-/// The number of cores that this process may use.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]

@@ -54,6 +54,11 @@ impl Inline {
     }
 }
 
+/// The number of cores that this process may use.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -161,7 +161,7 @@ impl Verifier {
 
     /// The same with a given computation.
     pub(super) fn with(config: &LoginConfig, matches: Matches) -> Result<Arc<Self>, AuthSetupError> {
-        let permits = config.permits.unwrap_or((super::cores() / 2).max(1));
+        let permits = config.permits.unwrap_or((super::inline::cores() / 2).max(1));
         let mut key = [0; 32];
         for half in key.chunks_exact_mut(16) {
             half.copy_from_slice(&phc::random().map_err(AuthSetupError::Random)?);
