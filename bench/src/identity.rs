@@ -1,5 +1,5 @@
 //! What identity costs: tokens that are proven or remembered, storms of logins by token, renewals, ends, floods of bad
-//! tokens; and TLS beside plain connections in the same run. Ends by itself.
+//! tokens, revocations; and TLS beside plain connections in the same run. Ends by itself.
 
 use std::path::PathBuf;
 
@@ -18,6 +18,7 @@ mod idle;
 mod issuer;
 mod rate;
 mod renewals;
+mod revoke;
 mod rules;
 mod storms;
 mod trusting;
@@ -32,12 +33,13 @@ const ROWS: &[(&str, Measure<Options>)] = &[
     ("delivery", delivery::run),
     ("idle", idle::run),
     ("rules", rules::run),
+    ("revoke", revoke::run),
 ];
 
 /// What is measured, and how much of it.
 #[derive(Args, Clone)]
 pub struct Options {
-    /// Only rows with this word: rate, storms, renewals, ends, flood, delivery, idle, rules.
+    /// Only rows with this word: rate, storms, renewals, ends, flood, delivery, idle, rules, revoke.
     #[arg(long, default_value = "")]
     only: String,
     /// Turns of each measurement.

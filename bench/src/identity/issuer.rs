@@ -46,7 +46,9 @@ enum Key {
     Secret(hmac::Key),
 }
 
-/// The key of the REST interface that the configuration has.
+/// What users' names begin with.
+pub const USER_PREFIX: &str = "b:";
+/// The key of the REST interface that the configuration has, with every scope.
 pub const API_KEY: &str = "the-key-of-the-load-program";
 /// How far ahead of the shared clock nothing is.
 const LEEWAY: &str = "0s";
@@ -96,9 +98,9 @@ impl Issuer {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let config = format!(
-            "[[auth.issuers]]\nissuer = \"https://bench.example\"\naudience = [\"herald\"]\nuser_prefix = \"b:\"\n\
+            "[[auth.issuers]]\nissuer = \"https://bench.example\"\naudience = [\"herald\"]\nuser_prefix = \"{USER_PREFIX}\"\n\
              roles_claim = \"roles\"\nrole_map = {{ publisher = \"ROLE_PUBLISHER\" }}\nleeway = \"{LEEWAY}\"\n\
-             [[auth.issuers.keys]]\nkid = \"2026\"\n{line}\n[[api.keys]]\nname = \"bench\"\nsha256 = \"{hash}\"\n"
+             [[auth.issuers.keys]]\nkid = \"2026\"\n{line}\n[[api.keys]]\nname = \"bench\"\nsha256 = \"{hash}\"\nscopes = [\"admin\"]\n"
         );
         std::fs::write(folder.join("herald.toml"), config)?;
         Ok(Self {
