@@ -61,9 +61,21 @@ pub fn open_with(
     heartbeat: &str,
     destinations: &[&str],
 ) -> Outcome<TcpStream> {
+    let user = 1 + number % 10;
+    open_by(
+        to,
+        number,
+        &connect_frame(user, PASSCODE, heartbeat),
+        destinations,
+    )
+}
+
+/// Logs in by this CONNECT frame and subscribes to all of `destinations`. Returns the socket.
+pub fn open_by(to: SocketAddr, number: usize, frame: &str, destinations: &[&str]) -> Outcome<TcpStream> {
     let mut dialogue = Dialogue::new(connect(to, number)?);
     dialogue.upgrade(to)?;
-    dialogue.log_in(1 + number % 10, heartbeat)?;
+    dialogue.say(frame)?;
+    dialogue.expect("CONNECTED\n")?;
     for (id, destination) in destinations.iter().enumerate() {
         dialogue.subscribe(&id.to_string(), destination)?;
     }
