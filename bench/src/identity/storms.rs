@@ -29,6 +29,8 @@ struct Turns {
     refused: Vec<f64>,
     slowest: Vec<f64>,
     cpu: Vec<f64>,
+    /// Signatures verified meanwhile, where there should be none.
+    signatures: Vec<f64>,
 }
 
 impl Turns {
@@ -67,18 +69,31 @@ impl Turns {
         Ok(())
     }
 
-    fn tell(self, table: &mut Table, what: &str, goal: &str) {
-        let figure = format!(
+    /// Adds the row.
+    ///
+    /// # Errors
+    /// A signature was verified where none should be.
+    fn tell(self, table: &mut Table, what: &str, goal: &str) -> Outcome<()> {
+        let mut figure = format!(
             "{} s; Herald's CPU {} s; refused {}",
             spread(self.took),
             spread(self.cpu),
             spread(self.refused)
         );
+        let too_many = self.signatures.iter().any(|count| *count > 0.0);
+        let signatures = spread(self.signatures);
+        if !signatures.is_empty() {
+            figure += &format!("; signatures {signatures}");
+        }
         let beside = match self.slowest.is_empty() {
             true => String::new(),
             false => format!("slowest notification meanwhile {} ms", spread(self.slowest)),
         };
         table.row(what, goal, &figure, &beside);
+        match too_many {
+            true => Err(format!("{what}: {signatures} signatures were verified").into()),
+            false => Ok(()),
+        }
     }
 }
 
@@ -95,7 +110,7 @@ pub fn run(options: &Options, table: &mut Table) -> Outcome<()> {
         table,
         &format!("storm of {count}, ten demo users by password"),
         "",
-    );
+    )?;
     let certificate = Certificate::new()?;
     for (algorithm, tls, goal) in [
         (Algorithm::Rs256, false, "≤ 0.7 s, nobody refused, ≤ 50 ms"),
@@ -115,19 +130,29 @@ pub fn run(options: &Options, table: &mut Table) -> Outcome<()> {
             let frame = |number: usize| connect_frame_by(tokens.get(number).map_or("", |token| token));
             let tls = tls.then_some(&certificate.client);
             first.add(options, &herald, frame, tls)?;
+            let before = verified(&herald)?;
+            if before < count as f64 {
+                return Err(format!("{before} signatures were counted for {count} new tokens").into());
+            }
             again.add(options, &herald, frame, tls)?;
+            again.signatures.push(verified(&herald)? - before);
         }
         let over = if tls { ", over TLS" } else { "" };
         let what = format!(
             "storm of {count} distinct users by {} token{over}",
             algorithm.name()
         );
-        first.tell(table, &what, goal);
+        first.tell(table, &what, goal)?;
         again.tell(
             table,
             &format!("{what}, the same tokens again"),
             "≤ 0.5 s, no signature",
-        );
+        )?;
     }
     Ok(())
+}
+
+/// How many tokens Herald has verified: those that it did not remember.
+fn verified(herald: &Server) -> Outcome<f64> {
+    herald.metric("token_verify_duration_seconds_count")
 }
