@@ -123,6 +123,38 @@ fn the_picture_of_the_floors_is_current() {
     );
 }
 
+/// A document that says "this is tested by" must name a file that there is.
+#[test]
+fn the_tests_that_documents_cite_exist() {
+    let root = root();
+    let (mut seen, mut found) = (0, Vec::new());
+    for entry in fs::read_dir(root.join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            for test in cited_tests(line) {
+                seen += 1;
+                if !is_test(root, test) {
+                    found.push(format!("{}:{}: no test `{test}`", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    none(&found);
+    assert!(seen > 50, "only {seen} were found");
+
+    let cited = "`it/places` and `src/a/tests.rs` prove it, not `item` or `src/a.rs`";
+    assert_eq!(
+        cited_tests(cited).collect::<Vec<_>>(),
+        ["it/places", "src/a/tests.rs"]
+    );
+    assert!(is_test(root, "it/token/places") && is_test(root, "tests/it/revoke/"));
+    assert!(is_test(root, "browser/page") && !is_test(root, "it/attic"));
+}
+
 #[test]
 fn every_rule_can_fail() {
     for rule in RULES {
@@ -233,6 +265,33 @@ fn file_rules_can_fail() {
         "lines",
     );
     assert!(check("src/a/tests.rs", &"//! Role.\n".repeat(MOST_LINES + 1)).is_empty());
+}
+
+/// The tests that a line of a document names: below `tests/`, with or without that, and the tests of a module of `src/`.
+fn cited_tests(line: &str) -> impl Iterator<Item = &str> {
+    let is_one = |word: &&str| {
+        let below = ["tests/", "it/", "browser/", "clients/", "idp/"];
+        let of_module = word.starts_with("src/") && word.ends_with("/tests.rs");
+        !word.contains(' ') && (of_module || below.iter().any(|folder| word.starts_with(folder)))
+    };
+    line.split('`').skip(1).step_by(2).filter(is_one)
+}
+
+/// Whether there is a file or a folder of tests with this name. `clients/` is the folder of the packages, too.
+fn is_test(root: &Path, name: &str) -> bool {
+    let name = name.trim_end_matches('/');
+    let below = root
+        .join("tests")
+        .join(name.strip_prefix("tests/").unwrap_or(name));
+    let is_there = |ending: &str| below.with_file_name(file_name(&below) + ending).exists();
+    ["", ".rs", ".test.mjs"].into_iter().any(is_there) || root.join(name).exists()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn root() -> &'static Path {
