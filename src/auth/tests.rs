@@ -37,6 +37,34 @@ fn authenticator(config: &Config) -> Arc<Authenticator> {
     Authenticator::new(config, &LoginConfig::default(), Metrics::new().unwrap()).unwrap()
 }
 
+fn opened(config: &Config, login: &LoginConfig) -> Arc<UserStore> {
+    Arc::new(KnownUsers::open(config, login, false).unwrap().store)
+}
+
+/// An authenticator that checks passwords with `matches` instead of a hash.
+fn computing(store: Arc<UserStore>, login: &LoginConfig, matches: password::Matches) -> Authenticator {
+    Authenticator {
+        session: None,
+        anonymous: false,
+        callout: None,
+        store,
+        gates: Gates {
+            verifier: Verifier::with(login, matches).unwrap(),
+            delays: Delays::new(login),
+            inline: Arc::new(Inline::new(0, 2)),
+            metrics: Metrics::new().unwrap(),
+        },
+        bearer: Bearer::new(
+            &KnownIssuers::default(),
+            Metrics::new().unwrap(),
+            Audit::default(),
+        ),
+        audit: Audit::default(),
+        revoked: Revoked::new(1),
+        watch: parking_lot::Mutex::default(),
+    }
+}
+
 /// Users as a file's content, each with a separately created hash.
 fn content(users: &[(&str, &str)]) -> String {
     users
@@ -121,26 +149,7 @@ async fn an_unknown_user_costs_exactly_one_hash_like_the_others() {
         }
     });
     let login = LoginConfig::default();
-    let auth = Authenticator {
-        session: None,
-        anonymous: false,
-        callout: None,
-        store: Arc::new(KnownUsers::open(&config, &login, false).unwrap().store),
-        gates: Gates {
-            verifier: Verifier::with(&login, matches).unwrap(),
-            delays: Delays::new(&login),
-            inline: Arc::new(Inline::new(0, 2)),
-            metrics: Metrics::new().unwrap(),
-        },
-        bearer: Bearer::new(
-            &KnownIssuers::default(),
-            Metrics::new().unwrap(),
-            Audit::default(),
-        ),
-        audit: Audit::default(),
-        revoked: Revoked::new(1),
-        watch: parking_lot::Mutex::default(),
-    };
+    let auth = computing(opened(&config, &login), &login, matches);
     for user in ["alice", "carol", "not:a:name", ""] {
         let result = auth.verify(&credentials(user, "wrong"), HERE).await;
         assert_eq!(result, Err(AuthError::Failed));
@@ -155,8 +164,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
         users: vec![entry("root", "r")],
         ..Config::default()
     };
-    let store = KnownUsers::open(&config, &login, false).unwrap().store;
-    let store = Arc::new(store);
+    let store = opened(&config, &login);
     let path = users::file::named(&Config {
         users_file: Some("/users.toml".into()),
         ..Config::default()
@@ -182,26 +190,7 @@ async fn a_login_that_a_reload_overtakes_does_not_get_in() {
         cache_entries: 0,
         ..login
     };
-    let auth = Authenticator {
-        session: None,
-        anonymous: false,
-        callout: None,
-        store,
-        gates: Gates {
-            verifier: Verifier::with(&forgetful, matches).unwrap(),
-            delays: Delays::new(&forgetful),
-            inline: Arc::new(Inline::new(0, 2)),
-            metrics: Metrics::new().unwrap(),
-        },
-        bearer: Bearer::new(
-            &KnownIssuers::default(),
-            Metrics::new().unwrap(),
-            Audit::default(),
-        ),
-        audit: Audit::default(),
-        revoked: Revoked::new(1),
-        watch: parking_lot::Mutex::default(),
-    };
+    let auth = computing(store, &forgetful, matches);
     let alice = credentials("alice", "a");
     let principal = auth.verify(&alice, HERE).await.unwrap();
     assert_eq!(auth.verify(&alice, HERE).await, Err(AuthError::Failed));
@@ -318,26 +307,7 @@ async fn failures_delay_their_user_there_alone_and_a_known_password_never() {
         "right" => Outcome::Match,
         _ => Outcome::Mismatch,
     });
-    let auth = Authenticator {
-        session: None,
-        anonymous: false,
-        callout: None,
-        store: Arc::new(KnownUsers::open(&config, &login, false).unwrap().store),
-        gates: Gates {
-            verifier: Verifier::with(&login, matches).unwrap(),
-            delays: Delays::new(&login),
-            inline: Arc::new(Inline::new(0, 2)),
-            metrics: Metrics::new().unwrap(),
-        },
-        bearer: Bearer::new(
-            &KnownIssuers::default(),
-            Metrics::new().unwrap(),
-            Audit::default(),
-        ),
-        audit: Audit::default(),
-        revoked: Revoked::new(1),
-        watch: parking_lot::Mutex::default(),
-    };
+    let auth = computing(opened(&config, &login), &login, matches);
     let took = async |address: u8, password: &str| {
         let address = std::net::Ipv4Addr::new(192, 0, 2, address).into();
         let before = tokio::time::Instant::now();

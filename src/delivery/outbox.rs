@@ -353,4 +353,4 @@ fn wake(waker: Option<Waker>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -109,6 +109,15 @@ impl Fixture {
         Self::new(Access::Open, &Config::default())
     }
 
+    /// Like [`Fixture::open`], with this `http.base_path`.
+    fn below(base: &str) -> Self {
+        let config = Config {
+            base_path: base.parse().unwrap(),
+            ..Config::default()
+        };
+        Self::new(Access::Open, &config)
+    }
+
     pub(crate) fn new(access: Access, config: &Config) -> Self {
         let api = ApiConfig {
             access,
@@ -210,6 +219,24 @@ impl Fixture {
         let request = Request::post(path).header("content-type", "application/json");
         self.send(request.body(body.into()).unwrap()).await
     }
+}
+
+/// The path of a route with values in it.
+fn filled(path: &str) -> String {
+    path.replace("{destination}", "queue/x").replace(['{', '}'], "")
+}
+
+/// Whether the route of this path accepts any query and any header.
+fn is_free(path: &str) -> bool {
+    !path.contains("/api/v1/") || path.ends_with("/message")
+}
+
+/// A request as the bearer of the key `admin`, whose method may be in lower case.
+fn as_admin(method: &str, uri: &str) -> axum::http::request::Builder {
+    Request::builder()
+        .method(method.to_uppercase().as_str())
+        .uri(uri)
+        .header("authorization", "Bearer admin")
 }
 
 pub(crate) async fn answer(router: &Router, request: Request<Body>) -> Answer {

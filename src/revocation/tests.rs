@@ -10,6 +10,19 @@ use crate::http::tests::{RecordingBus, authenticator};
 use crate::instance::{Config, Instance};
 use crate::principal::{Principal, ROLE_USER, UserName};
 
+/// An operator's block of this user, for an hour.
+pub(super) fn block(name: &str) -> Revocation {
+    Revocation {
+        id: crate::auth::revoked::entry::RevocationId::new(),
+        whom: crate::auth::revoked::entry::Whom::Block(UserName::parse(name).unwrap()),
+        until_ms: crate::envelope::unix_ms() + 3_600_000,
+        lifted: false,
+        since_ms: crate::envelope::unix_ms(),
+        by: "key:ops".into(),
+        reason: None,
+    }
+}
+
 fn made() -> (Arc<Revocations>, Arc<RecordingBus>, Desk) {
     made_beside(Vec::new())
 }

@@ -6,24 +6,9 @@ use std::task::Waker;
 
 use super::*;
 
-/// A socket whose kernel buffer takes `room` bytes.
-struct Pipe {
-    taken: Mutex<Vec<u8>>,
-    room: AtomicUsize,
-}
+mod pipe;
 
-impl TryWrite for Pipe {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
-        let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect();
-        let taken = bytes.len().min(self.room.load(Ordering::Relaxed));
-        if taken == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.room.fetch_sub(taken, Ordering::Relaxed);
-        self.taken.lock().extend_from_slice(&bytes[..taken]);
-        Ok(Written::taken(taken))
-    }
-}
+pub(in crate::delivery) use pipe::Pipe;
 
 struct Fixture {
     pipe: Arc<Pipe>,
@@ -32,10 +17,7 @@ struct Fixture {
 }
 
 fn fixture(limit_bytes: usize, total_bytes: usize) -> Fixture {
-    let pipe = Arc::new(Pipe {
-        taken: Mutex::default(),
-        room: AtomicUsize::new(0),
-    });
+    let pipe = Arc::new(Pipe::default());
     let ledger = Arc::new(Ledger::new(total_bytes, Arc::new(())));
     let outbox = Outbox::new(pipe.clone(), limit_bytes, ledger.clone());
     Fixture { pipe, ledger, outbox }
@@ -324,8 +306,8 @@ impl TryWrite for Holding {
 fn what_the_socket_holds_back_waits_as_what_is_queued() {
     let socket = Arc::new(Holding {
         pipe: Pipe {
-            taken: Mutex::default(),
             room: AtomicUsize::new(2),
+            ..Pipe::default()
         },
         held: Mutex::default(),
     });

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::delivery::command::Delivery;
 use crate::delivery::ledger::Ledger;
+use crate::delivery::outbox::tests::Pipe;
 use crate::delivery::outbox::{Pushed, TryWrite, Written};
 use crate::delivery::wire::AckMode;
 use crate::envelope::{Envelope, Position};
@@ -35,27 +36,6 @@ fn subscribe_command(
         coming: None,
         begun,
     }))
-}
-
-#[derive(Default)]
-struct Pipe {
-    taken: Mutex<Vec<u8>>,
-    room: AtomicUsize,
-    calls: AtomicUsize,
-}
-
-impl TryWrite for Pipe {
-    fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<Written> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect();
-        let taken = bytes.len().min(self.room.load(Ordering::Relaxed));
-        if taken == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.room.fetch_sub(taken, Ordering::Relaxed);
-        self.taken.lock().extend_from_slice(&bytes[..taken]);
-        Ok(Written::taken(taken))
-    }
 }
 
 impl Pipe {

@@ -5,22 +5,9 @@ use std::fs;
 use std::slice::from_ref;
 
 use super::*;
-use crate::auth::revoked::entry::Whom;
 use crate::auth::revoked::room;
 use crate::envelope::unix_ms;
-use crate::principal::UserName;
-
-fn block(name: &str) -> Revocation {
-    Revocation {
-        id: RevocationId::new(),
-        whom: Whom::Block(UserName::parse(name).unwrap()),
-        until_ms: unix_ms() + 3_600_000,
-        lifted: false,
-        since_ms: unix_ms(),
-        by: "key:ops".into(),
-        reason: None,
-    }
-}
+use crate::revocation::tests::block;
 
 struct Place(tempfile::TempDir);
 

@@ -8,25 +8,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::auth::revoked::entry::{RevocationId, Whom};
-use crate::envelope::unix_ms;
 use crate::http::tests::{RecordingBus, authenticator};
-use crate::principal::UserName;
 use crate::revocation::file::{Faults, RevokedFile};
 use crate::revocation::keep::Keeper;
-use crate::revocation::tests::{is_shut_out, made_with};
-
-fn block(name: &str) -> Revocation {
-    Revocation {
-        id: RevocationId::new(),
-        whom: Whom::Block(UserName::parse(name).unwrap()),
-        until_ms: unix_ms() + 3_600_000,
-        lifted: false,
-        since_ms: unix_ms(),
-        by: "key:ops".into(),
-        reason: None,
-    }
-}
+use crate::revocation::tests::{block, is_shut_out, made_with};
 
 struct Kept {
     all: Arc<Revocations>,

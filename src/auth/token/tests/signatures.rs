@@ -35,11 +35,27 @@ impl Judged {
     }
 }
 
+/// Judges every vector of the sets of `$module`, with the key that `$key` makes of its group.
+macro_rules! judge {
+    ($module:ident, $sets:expr, |$group:ident, $algorithm:ident| $key:expr) => {{
+        let mut judged = Judged::default();
+        for (name, $algorithm) in $sets {
+            for $group in $module::TestSet::load(name).unwrap().test_groups {
+                let key = $key;
+                for test in $group.tests {
+                    let what = format!("{name:?} {}: {}", test.tc_id, test.comment);
+                    judged.one(&key, $algorithm, (&test.msg, &test.sig), test.result, &what);
+                }
+            }
+        }
+        judged.0
+    }};
+}
+
 #[test]
 fn rsa_pkcs1() {
-    use rsa_pkcs1_verify::{TestName, TestSet};
-    let mut judged = Judged::default();
-    for (name, algorithm) in [
+    use rsa_pkcs1_verify::TestName;
+    let sets = [
         (TestName::Rsa2048Sha256, Algorithm::RS256),
         (TestName::Rsa2048Sha384, Algorithm::RS384),
         (TestName::Rsa2048Sha512, Algorithm::RS512),
@@ -49,80 +65,66 @@ fn rsa_pkcs1() {
         (TestName::Rsa4096Sha256, Algorithm::RS256),
         (TestName::Rsa4096Sha384, Algorithm::RS384),
         (TestName::Rsa4096Sha512, Algorithm::RS512),
-    ] {
-        for group in TestSet::load(name).unwrap().test_groups {
-            let material = Material::Rsa(group.key.n.to_vec(), group.key.e.to_vec());
-            let key = Key::public(None, material, Some(algorithm)).unwrap();
-            for test in group.tests {
-                let what = format!("{name:?} {}: {}", test.tc_id, test.comment);
-                judged.one(&key, algorithm, (&test.msg, &test.sig), test.result, &what);
-            }
-        }
-    }
-    assert!(judged.0 > 2_000, "{}", judged.0);
+    ];
+    let judged = judge!(rsa_pkcs1_verify, sets, |group, algorithm| rsa(
+        &group.key.n,
+        &group.key.e,
+        algorithm
+    ));
+    assert!(judged > 2_000, "{judged}");
 }
 
 #[test]
 fn rsa_pss() {
-    use rsa_pss_verify::{TestName, TestSet};
-    let mut judged = Judged::default();
+    use rsa_pss_verify::TestName;
     // Those whose salt is as long as the hash, as RFC 7518, section 3.5, requires.
-    for (name, algorithm) in [
+    let sets = [
         (TestName::RsaPss2048Sha256Mgf1SaltLen32, Algorithm::PS256),
         (TestName::RsaPss2048Sha384Mgf1SaltLen48, Algorithm::PS384),
         (TestName::RsaPss3072Sha256Mgf1SaltLen32, Algorithm::PS256),
         (TestName::RsaPss4096Sha256Mgf1SaltLen32, Algorithm::PS256),
         (TestName::RsaPss4096Sha384Mgf1SaltLen48, Algorithm::PS384),
         (TestName::RsaPss4096Sha512Mgf1SaltLen64, Algorithm::PS512),
-    ] {
-        for group in TestSet::load(name).unwrap().test_groups {
-            let material = Material::Rsa(group.key.n.to_vec(), group.key.e.to_vec());
-            let key = Key::public(None, material, Some(algorithm)).unwrap();
-            for test in group.tests {
-                let what = format!("{name:?} {}: {}", test.tc_id, test.comment);
-                judged.one(&key, algorithm, (&test.msg, &test.sig), test.result, &what);
-            }
-        }
-    }
-    assert!(judged.0 > 500, "{}", judged.0);
+    ];
+    let judged = judge!(rsa_pss_verify, sets, |group, algorithm| rsa(
+        &group.key.n,
+        &group.key.e,
+        algorithm
+    ));
+    assert!(judged > 500, "{judged}");
+}
+
+fn rsa(modulus: &[u8], exponent: &[u8], algorithm: Algorithm) -> Key {
+    let material = Material::Rsa(modulus.to_vec(), exponent.to_vec());
+    Key::public(None, material, Some(algorithm)).unwrap()
 }
 
 #[test]
 fn ecdsa() {
-    use ecdsa::{TestName, TestSet};
-    let mut judged = Judged::default();
-    for (name, algorithm) in [
+    use ecdsa::TestName;
+    let sets = [
         (TestName::EcdsaSecp256r1Sha256P1363, Algorithm::ES256),
         (TestName::EcdsaSecp384r1Sha384P1363, Algorithm::ES384),
-    ] {
-        for group in TestSet::load(name).unwrap().test_groups {
-            let point = group.key.key.to_vec();
-            let material = match algorithm {
-                Algorithm::ES256 => Material::P256(point),
-                _ => Material::P384(point),
-            };
-            let key = Key::public(None, material, None).unwrap();
-            for test in group.tests {
-                let what = format!("{name:?} {}: {}", test.tc_id, test.comment);
-                judged.one(&key, algorithm, (&test.msg, &test.sig), test.result, &what);
-            }
-        }
-    }
-    assert!(judged.0 > 400, "{}", judged.0);
+    ];
+    let judged = judge!(ecdsa, sets, |group, algorithm| {
+        let point = group.key.key.to_vec();
+        let material = match algorithm {
+            Algorithm::ES256 => Material::P256(point),
+            _ => Material::P384(point),
+        };
+        Key::public(None, material, None).unwrap()
+    });
+    assert!(judged > 400, "{judged}");
 }
 
 #[test]
 fn ed25519() {
-    use eddsa::{TestName, TestSet};
-    let mut judged = Judged::default();
-    for group in TestSet::load(TestName::Ed25519).unwrap().test_groups {
-        let key = Key::public(None, Material::Ed25519(group.key.pk.to_vec()), None).unwrap();
-        for test in group.tests {
-            let what = format!("{}: {}", test.tc_id, test.comment);
-            judged.one(&key, Algorithm::EdDSA, (&test.msg, &test.sig), test.result, &what);
-        }
-    }
-    assert!(judged.0 > 100, "{}", judged.0);
+    let sets = [(eddsa::TestName::Ed25519, Algorithm::EdDSA)];
+    let judged = judge!(eddsa, sets, |group, algorithm| {
+        let material = Material::Ed25519(group.key.pk.to_vec());
+        Key::public(None, material, Some(algorithm)).unwrap()
+    });
+    assert!(judged > 100, "{judged}");
 }
 
 #[test]
