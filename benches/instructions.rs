@@ -2,8 +2,8 @@
 //! callgrind, so that a busy machine changes nothing: `cargo bench --bench instructions`. Without valgrind it says so
 //! and measures nothing.
 //!
-//! Each scenario runs twice, as a process of its own, with one amount of work and with twice as much: what both have
-//! in common (the start, allocation of what is reused) cancels out in the difference.
+//! Each scenario runs twice, as a separate process, with one amount of work and with twice as much: what both have in
+//! common (the start, allocation of reused memory) cancels out in the difference.
 
 #![allow(unreachable_pub, reason = "a benchmark has no callers")]
 

@@ -1,4 +1,4 @@
-//! The command line: what it accepts. The subcommands other than `serve` are modules below, and the exit codes.
+//! The definition of the command line. The subcommands other than `serve` are modules below, and the exit codes.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub mod token;
 #[derive(Debug, Parser)]
 #[command(name = "herald", version, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -69,7 +69,7 @@ pub enum Command {
     Send(client::send::SendArgs),
     /// Subscribes to destinations and prints each message.
     Subscribe(client::subscribe::SubscribeArgs),
-    /// Shows who is online in the cluster, or one user's sessions.
+    /// Shows the users online in the cluster, or one user's sessions.
     Users(client::users::UsersArgs),
     /// Shows the live instances and their load.
     Instances(client::instances::InstancesArgs),
@@ -102,28 +102,29 @@ pub enum Command {
     Man(manual::ManArgs),
 }
 
-/// Flags about the configuration. Values also come from HERALD_ environment variables, such as HERALD_HTTP__LISTEN.
+/// The configuration. Values also come from HERALD_ environment variables, such as HERALD_HTTP__LISTEN.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigArgs {
     /// The TOML file to read. Default: the file that HERALD_CONFIG names, if any.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// To try it out: users test1 to test10 and admin with password `test`, and anyone who reaches the port may publish. What
-    /// the file or a variable sets (api.access, users of these names, auth.issuers) comes before it.
+    /// For trying out: users test1 to test10 and admin with the password `test`, and anybody who can reach the port may
+    /// publish. Settings in the file or in variables (api.access, users with these names, auth.issuers) take
+    /// precedence.
     #[arg(long)]
     pub demo: bool,
-    /// Where to listen, such as 127.0.0.1:8080 (http.listen).
+    /// The address to listen on, such as 127.0.0.1:8080 (http.listen).
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
 }
 
-/// What `herald doctor` takes.
+/// The arguments of `herald doctor`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "Examples:
   herald doctor --config herald.toml
   herald doctor --demo --listen 127.0.0.1:8090 --json")]
 pub struct DoctorArgs {
-    /// The configuration that `serve` would be given.
+    /// The configuration, as for `serve`.
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Prints each check as one line of JSON.
@@ -161,8 +162,8 @@ fn exit_code(error: &clap::Error) -> u8 {
     }
 }
 
-/// Says on standard error why the program ends, without anything that a terminal would obey. Unlike `eprintln!` it does not
-/// panic when nobody reads.
+/// Says on standard error why the program ends, without characters that control a terminal. Unlike `eprintln!` it does
+/// not panic if nobody reads.
 pub fn complain(message: &dyn std::fmt::Display) {
     let message = message.to_string();
     let _ = writeln!(std::io::stderr().lock(), "herald: {}", paint::printable(&message));

@@ -1,7 +1,7 @@
 //! The promise: a broadcast costs no heap allocation per member, however many there are; a notification to one user
-//! costs a few, bounded; history adds one to a publish and none to a delivery, history over NATS a few to a publish; and a
-//! heart-beat is read, and a thousand rules are gone through, without any. A binary of its own, since its allocator counts for
-//! the whole process.
+//! costs a few, bounded; history adds one to a publish and none to a delivery, history over NATS a few to a publish;
+//! and reading a heart-beat, or checking a thousand rules, costs none. A separate binary, since its allocator counts
+//! for the whole process.
 
 #![allow(unreachable_pub, reason = "a test has no callers")]
 #![allow(clippy::unwrap_used, reason = "a test")]

@@ -1,4 +1,4 @@
-//! All scenarios, one after the other, each as a process of its own, so that none inherits another's memory or
+//! All scenarios, one after the other, each as a separate process, so that none inherits another's memory or
 //! descriptors.
 
 use std::env;

@@ -1,5 +1,5 @@
-//! The attack on a server on loopback, as a process of its own, bounded in connections, rate and time. Each kind is
-//! one or a few threads with source addresses of its own, 127.0.2.1 and on, so that limits per address can be tried.
+//! The attack on a server on loopback, as a separate process, bounded in connections, rate and time. Each kind is one
+//! or a few threads with their own source addresses, 127.0.2.1 and on, so that limits per address can be tested.
 
 use std::env;
 use std::io::Read;

@@ -1,5 +1,5 @@
-//! What history costs and takes: each figure beside its floor, or beside the same without history, in turns in one run.
-//! Starts its own `nats-server`s, and ends by itself.
+//! The cost and the speed of history: each figure beside its floor, or beside the same without history, in turns in one
+//! run. Starts its own `nats-server`s, and ends by itself.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What idle sessions cost: resident memory, fresh and after heart-beats have used both directions, and the CPU time
+//! The cost of idle sessions: resident memory, fresh and after heart-beats have used both directions, and the CPU time
 //! of those heart-beats. Each session has two subscriptions, one of them to a user destination.
 
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
-//! The load program: what a delivery, a publish, a login and an idle session cost Herald, each next to a floor that
-//! no gateway can pass, such as one thread that does nothing but `write(2)` the same bytes to as many sockets.
-//! `slow`: what clients that do not read cost the others. `hostile`: what an attack does. Knows Herald from outside
-//! only, except for the sizes of its types.
+//! The load program: the cost of a delivery, a publish, a login and an idle session of Herald, each beside a floor that
+//! no gateway can beat, such as one thread that only `write(2)`s the same bytes to as many sockets. `slow`: the effect
+//! of clients that do not read on the others. `hostile`: the effect of an attack. Knows Herald only from outside,
+//! except for the sizes of its types.
 
 #![allow(unreachable_pub, reason = "a program has no callers")]
 

@@ -1,5 +1,5 @@
-//! Distinct users by the thousand: a users file of them, removed with the run, whose passwords cost as little to
-//! check as the run wants.
+//! Distinct users by the thousand: a users file, removed with the run, whose passwords cost as little to check as the
+//! run needs.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

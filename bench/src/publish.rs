@@ -1,5 +1,5 @@
-//! The rate of publishing over REST next to that of a bare axum handler that parses the same JSON: with nobody online, and
-//! with many who listen to something else.
+//! The rate of publishing over REST beside that of a bare axum handler that parses the same JSON: with nobody online,
+//! and with many sessions that subscribe to something else.
 
 use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
 //! Broadcasts: Herald and the floor in turns, then the table. With several notifications at once, the floor still
-//! writes each of them separately, and Herald may write what waits for one session together.
+//! writes each of them separately, and Herald may combine what waits for one session.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};

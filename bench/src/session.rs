@@ -1,5 +1,4 @@
-//! One client, as small as it can be: a handwritten WebSocket and STOMP dialogue on a blocking socket from a loopback
-//! address of its own.
+//! One minimal client: a handwritten WebSocket and STOMP dialogue on a blocking socket from its own loopback address.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

@@ -1,5 +1,5 @@
-//! What slow clients cost the others: latencies beside clients that do not read, and the memory needed to close many
-//! of them.
+//! The effect of slow clients on the others: latencies beside clients that do not read, and the memory needed to close
+//! many of them.
 
 use std::path::PathBuf;
 use std::thread::sleep;

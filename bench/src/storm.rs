@@ -1,5 +1,5 @@
-//! A storm of logins, as when another instance has died: all clients come at once, and those refused come again when
-//! they were told, or soon. Beside them are sessions that stayed, whose notifications must not be late.
+//! A storm of logins, as when another instance has died: all clients arrive at once, and refused ones return when they
+//! were told, or soon. Beside them are existing sessions, whose notifications must not be late.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The table: of each row what was to be reached, what was, and what stands beside it.
+//! The table: for each row the target, the result, and the comparison.
 
 use std::fmt::Write as _;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! What tracing costs: four Heralds that differ only in `tracing` take turns at the same work, broadcasts and arrays
-//! of notifications to single users. Two of them are off: their difference is the run's own error.
+//! The cost of tracing: four Heralds that differ only in `tracing` take turns at the same work, broadcasts and arrays
+//! of notifications to single users. Two of them have it off: their difference is the run's own error.
 
 use std::path::PathBuf;
 use std::thread::sleep;

@@ -1,5 +1,6 @@
-//! Promise: a target has one subject and a subject one target: decoding reads back what encoding writes, but for what is
-//! Herald's own, and accepts nothing else. No target, however hostile its names, yields a subject that NATS reads differently.
+//! Promise: a target has one subject and a subject one target: decoding reads back what encoding writes, except for
+//! Herald's own, and accepts nothing else. No target, however hostile its names, yields a subject that NATS reads
+//! differently.
 //!
 //! Input: a subject; or user and path, with a line break between them.
 

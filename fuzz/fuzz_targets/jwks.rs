@@ -1,5 +1,5 @@
-//! Promise: whatever an issuer's server answers is a bounded set of public keys that is not empty, or an error; and what is no
-//! discovery document of this issuer names no address.
+//! Promise: whatever an issuer's server answers becomes a bounded set of public keys that is not empty, or an error;
+//! and a document that is not this issuer's discovery document names no address.
 
 #![no_main]
 

@@ -1,7 +1,7 @@
-//! Promise: whatever the rules, a decision is the one that a naive reading of docs/permissions.md gives, and its explanation
-//! says the same.
+//! Promise: whatever the rules, a decision is the one that a naive reading of docs/permissions.md gives, and its
+//! explanation says the same.
 //!
-//! Input: bytes that choose rules, who asks, and what for, out of a few words each, so that many of them meet.
+//! Input: bytes that choose rules, the client, and the action, from a few words each, so that many of them match.
 
 #![no_main]
 

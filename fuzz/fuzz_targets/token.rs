@@ -1,7 +1,7 @@
-//! Promise: no text makes the checks of a token panic, none that is not signed is taken, and no word shows the token. What is
-//! taken is within its bounds.
+//! Promise: no text makes the checks of a token panic, no unsigned one is accepted, and no word shows the token. An
+//! accepted one is within its limits.
 //!
-//! Input: `=` and claims, which are signed as they are; or a token itself.
+//! Input: `=` and claims, which are signed unchanged; or a token itself.
 
 #![no_main]
 

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::http::access::{KEY_PREFIX, Key, KeysFile};
 
-/// What can be done with keys.
+/// The commands for keys.
 #[derive(Debug, Subcommand)]
 pub enum ApiKey {
     /// Makes a key: prints its entry for api.keys_file on standard output, and the key itself on standard error or to a file.
@@ -29,7 +29,7 @@ pub enum ApiKey {
     New(NewArgs),
 }
 
-/// What `herald api-key new` takes.
+/// The arguments of `herald api-key new`.
 #[derive(Debug, Args)]
 pub struct NewArgs {
     /// The name of the key, shown in spans and in the audit.
@@ -60,14 +60,14 @@ pub struct NewArgs {
     pub json: bool,
 }
 
-/// Why no key was made.
+/// Why no key was created.
 #[derive(Debug)]
 pub enum ApiKeyError {
-    /// An argument has no meaning; in words.
+    /// An argument is invalid, in words.
     Usage(String),
     /// The operating system returned no random bytes.
     Random,
-    /// The key's file cannot be written. One that is there is never replaced.
+    /// The key's file cannot be written. An existing file is never replaced.
     KeyFile(PathBuf, io::Error),
     /// The output cannot be written.
     Io(io::Error),
@@ -92,7 +92,7 @@ impl From<io::Error> for ApiKeyError {
     }
 }
 
-/// Makes a key and prints its entry.
+/// Creates a key and prints its entry.
 ///
 /// # Errors
 /// What is wrong with the arguments, before anything is written; or what could not be written.
@@ -118,7 +118,7 @@ pub fn run(args: &NewArgs) -> Result<(), ApiKeyError> {
     Ok(())
 }
 
-/// The entry as a keys file has it. Wherever else a key is shown, its digest is hidden, so that it is put in here.
+/// The entry as in a keys file. Wherever else a key is shown, its digest is hidden, so it is inserted here.
 fn as_toml(key: Key, digest: &str) -> Result<String, ApiKeyError> {
     let text = toml::to_string(&KeysFile { keys: vec![key] });
     let text = text.map_err(|error| ApiKeyError::Usage(error.to_string()))?;
@@ -142,7 +142,7 @@ fn generate() -> Result<Zeroizing<String>, GetRandomFailed> {
     Ok(text)
 }
 
-/// The entry for `secret`, checked by what reads it from a file.
+/// The entry for `secret`, checked by the code that reads it from a file.
 fn entry(args: &NewArgs, secret: &str) -> Result<Key, ApiKeyError> {
     let mut fields = json!({"name": args.name, "sha256": digest(secret), "scopes": args.scope});
     let mut set = |name: &str, value: serde_json::Value| {

@@ -21,7 +21,7 @@ const LOG_MAX_BYTES: u64 = 4 << 20;
 /// How many logs may be named.
 const LOGS_MAX: usize = 16;
 
-/// What `herald support-bundle` takes.
+/// The arguments of `herald support-bundle`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald support-bundle --config /etc/herald/herald.toml
@@ -44,7 +44,7 @@ pub struct BundleArgs {
     /// Prints the manifest as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// The configuration that `serve` would be given.
+    /// The configuration, as for `serve`.
     #[command(flatten)]
     pub config: ConfigArgs,
     /// The running Herald.
@@ -52,7 +52,7 @@ pub struct BundleArgs {
     pub running: RunningArgs,
 }
 
-/// The list of what is in it.
+/// The list of its contents.
 #[derive(Debug, Serialize)]
 struct Manifest<'a> {
     /// This program's version; that of the instances is in instances.json.
@@ -60,7 +60,7 @@ struct Manifest<'a> {
     /// When it was made (RFC 3339).
     created: String,
     file: &'a Path,
-    /// Where the running Herald was asked.
+    /// The address of the running Herald that was asked.
     asked: &'a Asked,
     files: Vec<File<'a>>,
     missing: Vec<Missing<'a>>,
@@ -81,7 +81,7 @@ struct Missing<'a> {
 /// Writes the archive, `parts` first, and says where it is and what is missing.
 ///
 /// # Errors
-/// In words: what cannot be written.
+/// What cannot be written, in words.
 pub fn write(
     args: &BundleArgs,
     mut parts: Vec<Part>,
@@ -144,7 +144,7 @@ fn not_in_it(part: &Part) -> Option<Missing<'_>> {
     Some(Missing { name, why })
 }
 
-/// The credentials by which it was asked must not stand in it, whatever brought them there.
+/// The credentials that were used for the questions must not be in it, whatever brought them there.
 fn hide(part: &mut Part, secrets: &[Secret]) {
     let Ok(content) = &mut part.content else { return };
     for secret in secrets {

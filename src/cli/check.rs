@@ -11,10 +11,10 @@ use crate::config::{Config, Loaded};
 
 pub mod production;
 
-/// What `herald check` takes.
+/// The arguments of `herald check`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct CheckArgs {
-    /// The configuration that `serve` would be given.
+    /// The configuration, as for `serve`.
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Checks the list "Before production" of README.md instead: what to change and what to decide. Exit code 0 or 1.
@@ -25,7 +25,7 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
-/// The column of the sources, where the values leave room for it.
+/// The column of the sources, if the values leave room for it.
 const SOURCE_COLUMN: usize = 56;
 
 /// The text of `loaded`: one section after the other, with sorted keys. A key that is not set is a comment.
@@ -77,7 +77,7 @@ fn join(prefix: &str, name: &str) -> String {
     }
 }
 
-/// What is allowed, looks right, and costs something that operators should know.
+/// What is allowed, looks right, and has a cost that operators should know.
 pub fn notes(config: &Config) -> Vec<&'static str> {
     let forgets = !config.auth.issuers.is_empty() && config.auth.revoked_file.is_none();
     let forgotten = "auth.revoked_file is not set: revocations are only in memory; they are lost if all instances stop at the same time";

@@ -42,8 +42,8 @@ pub mod subscribe;
 pub mod tap;
 pub mod users;
 
-/// Where Herald is, and who asks. Secrets come from the environment or from files, never from the command line, which
-/// every user of the machine can read.
+/// The address of Herald, and the credentials. Secrets come from the environment or from files, never from the command
+/// line, which every user of the machine can read.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
@@ -74,11 +74,11 @@ pub struct ServerArgs {
 /// A user's name and password, or a token.
 #[derive(Debug, Clone)]
 pub struct Login {
-    /// The name. None: the secret is a token.
+    /// The name. `None`: the secret is a token.
     pub user: Option<String>,
     /// The password, or the token.
     pub secret: Secret,
-    /// The file that the secret was read from, and is read from again.
+    /// The file from which the secret was read, and will be read again.
     pub file: Option<PathBuf>,
 }
 
@@ -86,7 +86,7 @@ pub struct Login {
 #[derive(Debug, Clone)]
 pub struct Server {
     endpoint: Endpoint,
-    /// Where `http.admin_listen` is, if a context says so.
+    /// The address of `http.admin_listen`, if a context names it.
     admin: Option<Endpoint>,
     login: Option<Login>,
     key: Option<Secret>,
@@ -94,7 +94,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads `args`, and from the environment what they leave open.
+    /// Reads `args`, and takes what they leave open from the environment.
     ///
     /// # Errors
     /// [`ClientError::Usage`]: an invalid address, a file that cannot be read, or a name without a password.
@@ -120,7 +120,8 @@ impl Server {
         })
     }
 
-    /// What the command line names counts before the context. Whoever names a credential there asks by those alone.
+    /// The command line takes precedence over the context. If it names a credential, only credentials from there are
+    /// used.
     fn of_context(
         args: &ServerArgs,
         context: &context::Context,
@@ -131,7 +132,7 @@ impl Server {
             true => (credentials::login(args, env)?, credentials::key(args, env)?),
             false => context.credentials(env)?,
         };
-        // Beside another address the context's port for operators may be another Herald's.
+        // With another address, the context's port for operators may belong to another Herald.
         let admin = context.admin_url.as_ref().filter(|_| args.url.is_none());
         Ok(Self {
             endpoint: endpoint_of(args.url.as_deref().unwrap_or(&context.url))?,
@@ -142,8 +143,8 @@ impl Server {
         })
     }
 
-    /// The same where `/metrics`, health and the debug routes stand: at `admin_url` of the command line, else where the context says,
-    /// else where everything is.
+    /// The same for `/metrics`, health and the debug routes: at `admin_url` of the command line, else where the context
+    /// says, else at the address of everything else.
     fn of_operators(&self, admin_url: Option<&str>) -> Result<Self, ClientError> {
         let named = admin_url.map(endpoint_of).transpose()?;
         let known = named.or_else(|| self.admin.clone());
@@ -171,13 +172,13 @@ impl Server {
 /// What was expected; a password in it is not repeated.
 pub(in crate::cli) fn endpoint_of(url: &str) -> Result<Endpoint, ClientError> {
     Endpoint::parse(url).map_err(|why| {
-        // What comes before an @ may be a password.
+        // The text before an @ may be a password.
         let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
         ClientError::Usage(format!("{shown:?}: {why}"))
     })
 }
 
-/// Runs a command to its end on a runtime of its own. An output that nobody reads any more is no error.
+/// Runs a command to its end on a separate runtime. An output that nobody reads any more is not an error.
 ///
 /// # Errors
 /// The command's own error.
@@ -188,7 +189,7 @@ pub fn block_on<T: Default>(command: impl Future<Output = Result<T, ClientError>
         .build()
         .map_err(|error| ClientError::Failure(format!("cannot start the runtime: {error}")))?;
     let outcome = runtime.block_on(command);
-    // Does not wait for what still runs, such as a connection that nobody needs.
+    // Does not wait for what still runs, such as an unneeded connection.
     runtime.shutdown_background();
     match outcome {
         Err(ClientError::OutputClosed) => Ok(T::default()),

@@ -41,7 +41,7 @@ that its owner alone may read.")]
     Rm(RmArgs),
 }
 
-/// What `herald context add` takes.
+/// The arguments of `herald context add`.
 #[derive(Debug, Args)]
 pub struct AddArgs {
     /// The name of the context: 1 to 64 letters, digits, '.', '_' and '-'.
@@ -95,7 +95,7 @@ pub struct AddArgs {
     pub json: bool,
 }
 
-/// What `herald context ls` takes.
+/// The arguments of `herald context ls`.
 #[derive(Debug, Args)]
 pub struct LsArgs {
     /// Prints them as one line of JSON.
@@ -103,13 +103,13 @@ pub struct LsArgs {
     pub json: bool,
 }
 
-/// What `herald context select` takes.
+/// The arguments of `herald context select`.
 #[derive(Debug, Args)]
 pub struct SelectArgs {
     /// The context.
     #[arg(required_unless_present = "none")]
     pub name: Option<Name>,
-    /// Selects none.
+    /// Selects no context.
     #[arg(long, conflicts_with = "name")]
     pub none: bool,
     /// Prints the selected context as one line of JSON.
@@ -117,7 +117,7 @@ pub struct SelectArgs {
     pub json: bool,
 }
 
-/// What `herald context show` takes.
+/// The arguments of `herald context show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// The context. Default: the selected one.
@@ -127,7 +127,7 @@ pub struct ShowArgs {
     pub json: bool,
 }
 
-/// What `herald context rm` takes.
+/// The arguments of `herald context rm`.
 #[derive(Debug, Args)]
 pub struct RmArgs {
     /// The context.
@@ -155,10 +155,10 @@ struct Listed {
     url: Option<String>,
 }
 
-/// Does it.
+/// Runs the command.
 ///
 /// # Errors
-/// A context that is not there or cannot be used, or an output that fails.
+/// A context that does not exist or cannot be used, or an output that fails.
 pub fn run(command: &ContextCommand) -> Result<(), ClientError> {
     let env = |name: &str| std::env::var_os(name);
     let contexts = Contexts::required(&env)?;
@@ -221,7 +221,7 @@ fn add(args: &AddArgs, contexts: &Contexts) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// A context is used from anywhere.
+/// A context may be used from any folder.
 fn absolute(path: &Option<PathBuf>) -> Result<Option<PathBuf>, ClientError> {
     let wrong = |error: std::io::Error| ClientError::Usage(error.to_string());
     path.as_ref().map(std::path::absolute).transpose().map_err(wrong)
@@ -301,7 +301,7 @@ fn show(args: &ShowArgs, contexts: &Contexts) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// A context that seems to be in force and is not would be a riddle.
+/// Says that a context which seems to be in force is not.
 fn warn_of_variables() {
     if let Some(variable) = shadowed_by(&|name| std::env::var_os(name)) {
         let words =

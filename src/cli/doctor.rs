@@ -18,30 +18,30 @@ mod machine;
 mod timeouts;
 mod users;
 
-/// The state of what was checked.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// As it should be.
     Ok,
-    /// It could not be looked at, and an instance does not need it.
+    /// It could not be checked, and an instance does not need it.
     Unseen,
-    /// An instance would run, but something may be missed.
+    /// An instance would run, but something may be missing.
     Warn,
-    /// An instance would not start, or would not get ready.
+    /// An instance would not start, or would not become ready.
     Fail,
 }
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// What was checked, in a word or two.
+    /// What was checked, in one or two words.
     pub check: &'static str,
-    /// How it stands.
+    /// Its result.
     pub status: Status,
     /// What was found.
     pub detail: String,
-    /// What to do, unless all is well.
+    /// What to do, unless everything is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
@@ -79,8 +79,9 @@ impl Line {
     }
 }
 
-/// Checks everything and tells `printer` each result as it is found. `refused` is why `serve` would not start, by the files that settings
-/// name, and `issuers` what their servers said. Returns whether nothing failed.
+/// Checks everything and passes each result to `printer` as soon as it is known. `refused` is why `serve` would not
+/// start, according to the files that settings name, and `issuers` what their servers answered. Returns whether nothing
+/// failed.
 ///
 /// # Errors
 /// The output fails.
@@ -128,7 +129,7 @@ pub async fn run(
 /// The configuration has been loaded: anything wrong with the values themselves has ended the command before.
 fn configuration(loaded: &Loaded, refused: Findings) -> Vec<Line> {
     const CHECK: &str = "configuration";
-    // These have lines of their own.
+    // These have separate lines.
     let is_told = |key: &str| key == "auth.users_file" || key.starts_with("bus.");
     let errors: Vec<_> = refused
         .errors

@@ -11,20 +11,20 @@ pub const PROBE_LOGIN: u8 = 11;
 pub const PROBE_SUBSCRIBE: u8 = 12;
 /// `probe`: the publish was refused, or not answered.
 pub const PROBE_PUBLISH: u8 = 13;
-/// `probe`: what was published did not come.
+/// `probe`: the published notification did not arrive.
 pub const PROBE_RECEIVE: u8 = 14;
 /// The command line is wrong, or a file or variable that it names (`EX_USAGE`).
 pub const USAGE: u8 = 64;
 /// Herald cannot be reached, does not answer, or the connection broke (`EX_UNAVAILABLE`).
 pub const UNAVAILABLE: u8 = 69;
-/// Herald is there, and asks to come again later (`EX_TEMPFAIL`).
+/// Herald is there, and asks to try again later (`EX_TEMPFAIL`).
 pub const TRY_LATER: u8 = 75;
-/// Whoever asks is not known, or may not do this (`EX_NOPERM`).
+/// The credentials are not accepted, or do not permit this (`EX_NOPERM`).
 pub const REFUSED: u8 = 77;
 /// The configuration is wrong (`EX_CONFIG`).
 pub const CONFIG: u8 = 78;
 
-/// All but 0, as docs/cli.md lists them.
+/// All except 0, as docs/cli.md lists them.
 pub const ALL: &[u8] = &[
     FAILURE,
     PROBE_CONNECT,

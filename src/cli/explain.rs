@@ -13,7 +13,7 @@ use super::client::{ClientError, Environment, ServerArgs};
 use super::{ConfigArgs, paint};
 use crate::permissions::{Action, Decision};
 
-/// What `herald explain` takes.
+/// The arguments of `herald explain`.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -26,10 +26,10 @@ use crate::permissions::{Action, Decision};
 Asks a running Herald, which publishes nothing; it requires the scope admin. Exit code: 0 if anybody would get it, 1 if nobody."
 )]
 pub struct ExplainArgs {
-    /// Something else than who would get a notification.
+    /// What to explain instead of the recipients of a notification.
     #[command(subcommand)]
     pub command: Option<Explain>,
-    /// Who would get it.
+    /// The recipients of a notification.
     #[command(flatten)]
     pub recipients: RecipientsArgs,
 }
@@ -37,7 +37,7 @@ pub struct ExplainArgs {
 /// What else can be explained.
 #[derive(Debug, Subcommand)]
 pub enum Explain {
-    /// Says which rule decides whether a user or a key may do something, and what it compared.
+    /// Shows which rule decides whether a user or a key may do something, and what it compared.
     #[command(
         after_help = "Examples:\n  herald explain permission --config herald.toml --user alice --subscribe /queue/orders\n  \
         herald explain permission --config herald.toml --key shop --publish /user/queue/orders\n  \
@@ -52,32 +52,33 @@ pub enum Explain {
     Permission(PermissionArgs),
 }
 
-/// What `herald explain permission` takes.
+/// The arguments of `herald explain permission`.
 #[derive(Debug, Args)]
 pub struct PermissionArgs {
-    /// The configuration that `serve` would be given.
+    /// The configuration, as for `serve`.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Who.
+    /// The user or key in question.
     #[command(flatten)]
     pub who: WhoArgs,
-    /// What.
+    /// The action in question.
     #[command(flatten)]
     pub what: WhatArgs,
     /// Prints the decision as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// A running Herald that is asked instead.
+    /// A running Herald to ask instead.
     #[command(flatten)]
     pub running: RunningArgs,
 }
 
 impl PermissionArgs {
-    /// The running Herald that is asked, if one is: the one that the command line names; else, unless it or `HERALD_CONFIG` names a
-    /// configuration, the one that a variable or the selected context names, as for every other command.
+    /// The running Herald that is asked, if any: the one that the command line names; else, unless it or
+    /// `HERALD_CONFIG` names a configuration, the one that a variable or the selected context names, as for every other
+    /// command.
     ///
     /// # Errors
-    /// The context that would count cannot be used.
+    /// The context that would be used cannot be used.
     pub fn running(&self, env: Environment<'_>) -> Result<Option<ServerArgs>, ClientError> {
         let RunningArgs {
             running,
@@ -104,7 +105,7 @@ impl PermissionArgs {
         let is_set = |name: &str| env(name).is_some_and(|value| !value.is_empty());
         let ConfigArgs { config, demo, listen } = &self.config;
         let of_file = config.is_some() || *demo || listen.is_some() || is_set("HERALD_CONFIG");
-        // About these, only a configuration can be asked.
+        // Only a configuration can be asked about these.
         if of_file || self.who.anonymous || self.who.token_file.is_some() {
             return Ok(None);
         }
@@ -112,7 +113,8 @@ impl PermissionArgs {
     }
 }
 
-/// A running Herald, and who asks it. Like [`ServerArgs`], but that --token-file names whom is asked about.
+/// A running Herald, and the credentials for it. Like [`ServerArgs`], except that --token-file names the user in
+/// question.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct RunningArgs {
@@ -140,7 +142,7 @@ pub struct RunningArgs {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Who is asked about.
+/// The user or key in question.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct WhoArgs {
@@ -156,7 +158,7 @@ pub struct WhoArgs {
     /// An anonymous session.
     #[arg(long)]
     pub anonymous: bool,
-    /// Whoever the token in this file proves, as a login would find it; '-' is standard input. Fetches its issuer's keys.
+    /// The user whom the token in this file proves, as in a login; '-' is standard input. Fetches its issuer's keys.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// This live session of a running Herald, on whichever instance it is; `herald users NAME` lists them.
@@ -164,7 +166,7 @@ pub struct WhoArgs {
     pub session: Option<String>,
 }
 
-/// What is asked about.
+/// The action in question.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct WhatArgs {
@@ -190,7 +192,7 @@ impl WhatArgs {
 }
 
 impl WhoArgs {
-    /// The parameter of a running Herald's route that names whom is asked about, and its value.
+    /// The parameter that names the user in question on a running Herald's route, and its value.
     pub(in crate::cli) fn parameter(&self) -> Option<(&'static str, &str)> {
         let user = self.user.as_deref().map(|user| ("user", user));
         let key = self.key.as_deref().map(|key| ("key", key));
@@ -200,7 +202,7 @@ impl WhoArgs {
     }
 }
 
-/// Says that no running Herald is asked, and by which configuration is decided.
+/// Says that no running Herald is asked, and which configuration decides.
 pub fn say_by_configuration(args: &ConfigArgs) {
     let of_variable = || std::env::var_os("HERALD_CONFIG").filter(|value| !value.is_empty());
     let file = args.config.clone().or_else(|| of_variable().map(PathBuf::from));
@@ -212,7 +214,7 @@ pub fn say_by_configuration(args: &ConfigArgs) {
     paint::notice(paint::DIM, &words);
 }
 
-/// Prints a decision, without anything that a terminal would obey: a running Herald may be another one than it seems.
+/// Prints a decision, without characters that control a terminal: the running Herald may not be what it seems.
 ///
 /// # Errors
 /// Standard output is gone.
@@ -228,12 +230,12 @@ pub fn print(decision: &Decision, as_json: bool) -> std::io::Result<()> {
     }
 }
 
-/// A running Herald's answer. `None`: it is no decision.
+/// A running Herald's answer. `None`: it is not a decision.
 pub fn read(answer: &[u8]) -> Option<Decision> {
     serde_json::from_slice(answer).ok()
 }
 
-/// The decision as text, a line each: the rules, their conditions, and what came of it.
+/// The decision as text, a line each: the rules, their conditions, and the result.
 pub fn render(decision: &Decision) -> String {
     let mut text = String::new();
     write_decision(&mut text, decision, "");

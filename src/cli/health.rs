@@ -17,27 +17,27 @@ use crate::http_client::{HttpClient, HttpClientError};
 use crate::setting::HumanDuration;
 use crate::tls::pinned;
 
-/// The longest answer that is read; Herald's own is some 100 bytes.
+/// The maximum length of an answer; Herald's own is some 100 bytes.
 const ANSWER_MAX_BYTES: usize = 16 << 10;
 
-/// How long it waits before it asks again a server whose certificate is not the one in its file: it takes a new one 200 ms after the
-/// files have changed.
+/// How long it waits before it asks again if the server's certificate is not the one in its file: a server loads a new
+/// one 200 ms after the files have changed.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// Whom to ask for what.
+/// The instance to ask, and the question.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   herald health --config herald.toml
   herald health --live --timeout 5s
   herald health --address 10.0.0.7:8080")]
 pub struct HealthArgs {
-    /// Which instance: the one that `serve` would start with these flags and this environment.
+    /// The instance: the one that `serve` would start with these flags and this environment.
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Ask this instance instead, such as herald.example:9090. The paths still come from the configuration.
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<String>,
-    /// Ask /livez, whether the process is alive, instead of /readyz, whether it can serve.
+    /// Requests /livez (whether the process is alive) instead of /readyz (whether it can serve).
     #[arg(long)]
     pub live: bool,
     /// How long to wait for the complete answer.
@@ -50,7 +50,7 @@ pub struct HealthArgs {
 pub enum HealthError {
     /// No runtime, or standard output is gone.
     Io(io::Error),
-    /// There is no whole answer.
+    /// There is no complete answer.
     NoAnswer(String, String),
     /// The answer is not 200.
     Unhealthy(String, StatusCode, String),
@@ -77,7 +77,7 @@ impl From<io::Error> for HealthError {
 /// Asks `address`, else `http.admin_listen` if it is set, else `http.listen`, and prints the answer.
 ///
 /// # Errors
-/// Whatever is not a 200 within the time.
+/// Anything but a 200 within the time.
 pub fn run(
     config: &Config,
     address: Option<String>,
@@ -104,7 +104,7 @@ pub fn run(
     }
 }
 
-/// Where the configured instance answers; all interfaces are reached by the loopback.
+/// The address at which the configured instance answers; all interfaces are reached through the loopback.
 fn configured(config: &Config) -> SocketAddr {
     let mut address = config.admin_listen.unwrap_or(config.listen);
     if address.ip().is_unspecified() {
@@ -124,7 +124,7 @@ fn own_tls(config: &Config) -> Option<(&str, &str)> {
     }
 }
 
-/// Asks until there is an answer, where the certificate may just be about to change; otherwise once.
+/// Asks until there is an answer, if the certificate may just be changing; otherwise once.
 async fn ask(
     url: &str,
     cert_file: Option<&str>,
@@ -145,7 +145,7 @@ async fn ask(
     }
 }
 
-/// One GET on a connection of its own. With TLS the certificate has to be the one in `cert_file`.
+/// One GET on a separate connection. With TLS the certificate has to be the one in `cert_file`.
 async fn get(
     url: &str,
     cert_file: Option<&str>,

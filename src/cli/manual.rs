@@ -9,7 +9,7 @@ use clap_mangen::Man;
 
 use super::Cli;
 
-/// What `herald completions` takes.
+/// The arguments of `herald completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald completions bash > ~/.local/share/bash-completion/completions/herald
@@ -20,7 +20,7 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// What `herald man` takes.
+/// The arguments of `herald man`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald man | man -l -

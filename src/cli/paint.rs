@@ -32,7 +32,7 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// A line about the command itself, on standard error.
 pub(super) fn notice(style: Style, text: &str) {
-    // Nobody to tell if standard error is gone.
+    // Nobody can be told if standard error is gone.
     let _ = writeln!(anstream::stderr().lock(), "{style}{}{style:#}", printable(text));
 }
 
@@ -67,8 +67,8 @@ pub(super) fn json_line(value: &impl serde::Serialize) -> std::io::Result<()> {
     writeln!(std::io::stdout().lock(), "{line}")
 }
 
-/// JSON without anything that a terminal would obey: such characters only appear in strings, and are escaped there,
-/// which changes no value.
+/// JSON without characters that control a terminal: they only occur in strings, and are escaped there, which changes no
+/// value.
 fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
     let text = serde_json::to_string(value)?;
     Ok(escaped_json(&text).into_owned())

@@ -9,7 +9,7 @@ use crate::bus::subject::{Prefix, Subjects};
 use crate::destination::{Destination, DestinationError, Prefixes, Target};
 use crate::principal::UserName;
 
-/// What `herald subject` takes.
+/// The arguments of `herald subject`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald subject /topic/news
@@ -27,7 +27,7 @@ pub struct SubjectArgs {
     /// Prints it as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// The configuration that `serve` would be given.
+    /// The configuration, as for `serve`.
     #[command(flatten)]
     pub config: ConfigArgs,
 }
@@ -43,7 +43,7 @@ struct Found<'a> {
 /// The subject as a line.
 ///
 /// # Errors
-/// In words: what of the destination or the user name is wrong.
+/// What is wrong with the destination or the user name, in words.
 pub fn line(args: &SubjectArgs, prefix: &Prefix, prefixes: &Prefixes) -> Result<String, String> {
     let subject = subject(&args.destination, args.user.as_deref(), prefix, prefixes)?;
     if !args.json {
@@ -70,7 +70,7 @@ fn subject(
         let user = UserName::parse(user).map_err(|error| format!("--user: {error}"))?;
         return Ok(subjects.target(&prefixes.user(destination, user).map_err(wrong)?));
     }
-    // Whose does not matter to a broadcast or an application destination, and a user's has to say whose it is.
+    // A broadcast or application destination belongs to no user, and a user destination must name one.
     let nobody = UserName::parse("nobody").map_err(|error| error.to_string())?;
     match prefixes.for_client(destination, &nobody).map_err(wrong)? {
         Destination::Application(path) => Ok(subjects.app(&path)),

@@ -1,5 +1,6 @@
-//! The promise: what is kept in JetStream costs a bounded few heap allocations more than what is not, from the publish until
-//! the relay has it, its acknowledgement among them. With a real `nats-server`; this process alone is counted.
+//! The promise: a notification that JetStream keeps costs a bounded few heap allocations more than one that is not
+//! kept, from the publish until the relay has it, including its acknowledgement. With a real `nats-server`; only this
+//! process is counted.
 
 use std::time::{Duration, Instant};
 

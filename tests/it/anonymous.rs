@@ -1,6 +1,6 @@
-//! The promise: with `auth.anonymous.enabled`, who presents nothing has a session that is nobody's: it may do what rules with
-//! `anonymous = true` permit, stands in no list of users, and takes one of `limits.anonymous_sessions` places. Who presents
-//! something that is refused is refused. REST is never anonymous.
+//! The promise: with `auth.anonymous.enabled`, a client without a credential gets a session with a unique name: it may
+//! do what rules with `anonymous = true` permit, is in no list of users, and takes one of `limits.anonymous_sessions`
+//! places. A client with a credential that is refused is refused. REST is never anonymous.
 
 use std::io::Write as _;
 

@@ -1,5 +1,5 @@
-//! The promise: what operators do is written down whatever the log's level is and whoever reads the log or the audit, and
-//! its file can be rotated. Runs the built program as a real process, without NATS.
+//! The promise: what operators do is recorded whatever the log's level is and whoever reads the log or the audit, and
+//! the audit's file can be rotated. Runs the built program as a real process, without NATS.
 
 use std::path::Path;
 

@@ -1,9 +1,8 @@
-//! The bus's contract: what `herald::bus::Bus` promises holds on every bus. One function per promise, each run over
-//! the embedded bus, with a file too, over NATS, and over the bus that other tests make fail. What those promise that keep
-//! history is in `bus/history.rs`. What concerns only NATS is in
-//! `bus/nats.rs` (other clients), `bus/outage.rs` (loss and return), `bus/rights.rs` (permissions),
-//! `bus/access.rs` (credentials, TLS), `bus/open.rs` (a server without credentials) and `bus/seal.rs` (signed control
-//! messages).
+//! The bus's contract: the promises of `herald::bus::Bus` hold on every bus. One function per promise, each run over
+//! the embedded bus, also with a file, over NATS, and over the bus that other tests make fail. The promises of a bus
+//! with history are in `bus/history.rs`. Tests for NATS alone are in `bus/nats.rs` (other clients), `bus/outage.rs`
+//! (loss and return), `bus/rights.rs` (permissions), `bus/access.rs` (credentials, TLS), `bus/open.rs` (a server
+//! without credentials) and `bus/seal.rs` (signed control messages).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The promise: how many bytes a client may send is bounded beside how many frames: by session, by user, and by built-in
-//! route. Who passes a bound is told which, and subscribers do not notice. Runs the built program.
+//! The promise: the bytes that a client may send are limited in addition to its frames: by session, by user, and by
+//! built-in route. A client beyond a limit is told which one, and subscribers are not affected. Runs the built program.
 
 use crate::support::alone;
 use crate::support::cluster::{admin, until};

@@ -1,5 +1,6 @@
-//! The promises about logins that a backend decides about (`auth.callout`), each with a backend that does what it is told. What
-//! it says yes to is let in as its user, and what it says no to is refused; everything else lets nobody in and blames nobody.
+//! The promises about logins that a backend decides (`auth.callout`), each with a scripted backend. If it accepts, the
+//! client is let in as its user; if it refuses, the client is refused; any other answer lets nobody in and counts
+//! against nobody.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

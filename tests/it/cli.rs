@@ -1,5 +1,5 @@
-//! The promise: the commands for people do what docs/cli.md says, against a real instance. Where they cannot, they
-//! say why and what to do, and end with the exit code that scripts rely on.
+//! The promise: the commands for people do what docs/cli.md says, against a real instance. If they cannot, they say why
+//! and what to do, and end with the exit code that scripts rely on.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! The promise: a collapse key belongs to its kind of publisher. Nothing that a client sends takes the place of what a
-//! backend has published, over REST or straight to NATS, whatever instance it is sent to. Runs the built program.
+//! The promise: a collapse key belongs to its kind of publisher. Nothing that a client sends replaces what a backend
+//! has published, over REST or directly to NATS, whatever instance it is sent to. Runs the built program.
 
 use std::fmt::Write as _;
 

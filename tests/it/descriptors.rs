@@ -1,6 +1,6 @@
-//! The promise: however many connections strangers open, an instance has descriptors for its bus, its files and the next
-//! client, who is told that it is full; it raises its own limit at the start and says what is in force. Runs the built
-//! program as a real process, against a real NATS.
+//! The promise: however many connections strangers open, an instance has descriptors for its bus, its files and the
+//! next client, which is told that the instance is full; it raises its own limit at the start and logs what is in
+//! force. Runs the built program as a real process, against a real NATS.
 
 use tokio::net::TcpStream;
 

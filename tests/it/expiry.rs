@@ -1,5 +1,5 @@
-//! Promise: a session whose time is over is told so, and closed with 4401 and `herald-reason:token-expired`; CONNECTED says how
-//! long it lives, and a reminder comes before the end, to that session alone.
+//! The promise: an expired session is told so, and closed with 4401 and `herald-reason:token-expired`; CONNECTED says
+//! how long it lives, and a reminder comes before the end, to that session alone.
 
 use std::time::{Duration, Instant};
 

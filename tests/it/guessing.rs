@@ -1,5 +1,5 @@
-//! Promise: whoever guesses passwords from many addresses is slowed down, be they one /48 or everywhere, and nobody is
-//! locked out by it. Runs the built program, with itself as the trusted proxy that names the addresses.
+//! The promise: a client that guesses passwords from many addresses, in one /48 or anywhere, is slowed down, and nobody
+//! is locked out by it. Runs the built program, with the test as the trusted proxy that reports the addresses.
 
 use std::time::{Duration, Instant};
 

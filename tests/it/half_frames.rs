@@ -1,6 +1,6 @@
-//! The promise: whoever begins a frame and does not finish it is told so and closed after `limits.frame_timeout`, however
-//! slowly the bytes go on, and what all unfinished frames hold together is bounded by `limits.incoming_total_bytes`.
-//! Whoever finishes notices nothing. Over real sockets.
+//! The promise: a client that begins a frame and does not finish it is told so and closed after `limits.frame_timeout`,
+//! however slowly the bytes continue, and all unfinished frames together are bounded by `limits.incoming_total_bytes`.
+//! Clients that finish are not affected. Over real sockets.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The promise: what was accepted is not missed by who comes back in time, and nobody is told that a gap was closed unless
-//! it was. Here on the embedded bus, in memory but for `file`.
+//! The promise: a client that returns in time misses nothing that was accepted, and nobody is told that a gap was
+//! closed unless it was. Here on the embedded bus, in memory except for `file`.
 
 use std::collections::BTreeMap;
 

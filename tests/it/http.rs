@@ -1,5 +1,5 @@
-//! The promise: HTTP clients, and the proxies and balancers in front of an instance, may do what they do elsewhere, and
-//! what they may not is answered in words. Runs the built program as a real process.
+//! The promise: HTTP clients, and the proxies and balancers in front of an instance, may do what they usually do, and
+//! what they may not do is answered in words. Runs the built program as a real process.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! The promise: a publisher whose answer was lost may repeat its request with the same `Idempotency-Key`, and everybody gets
-//! it once; and what is asked for as a whole goes as a whole or not at all. On the embedded bus, over real sockets.
+//! The promise: a publisher whose answer was lost may repeat its request with the same `Idempotency-Key`, and every
+//! subscriber gets it once; and a request to publish as a whole is carried out as a whole or not at all. On the
+//! embedded bus, over real sockets.
 
 use herald::config::Config;
 use herald::destination::Path;

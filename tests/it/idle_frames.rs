@@ -1,5 +1,5 @@
-//! The promise: frames that settle nothing have a rate, whatever kind they are, and end their session beyond it; ACKs and
-//! NACKs of outstanding MESSAGEs are free. Runs the built program.
+//! The promise: frames that settle nothing have a rate, whatever kind they are, and end their session beyond it; ACKs
+//! and NACKs of outstanding MESSAGEs do not count. Runs the built program.
 
 use std::time::Duration;
 

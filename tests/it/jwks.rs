@@ -1,4 +1,4 @@
-//! The promises about keys that an issuer's server has: one file each, each with a server that does what it is told.
+//! The promises about keys on an issuer's server: one file each, each with a scripted server.
 
 use herald::auth::token::config::IssuerConfig;
 use serde_json::Value;

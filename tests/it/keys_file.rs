@@ -1,5 +1,5 @@
-//! Promise: keys in `api.keys_file` are made, replaced and withdrawn while Herald runs, by what `herald api-key new` prints;
-//! a file that cannot be used changes nothing.
+//! The promise: keys in `api.keys_file` are created, replaced and withdrawn while Herald runs, with the output of
+//! `herald api-key new`; an unusable file changes nothing.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
-//! The promise: bodies of up to 8,000 KiB go every way that a body goes, whole, where `limits.body_bytes` lets them: by
-//! REST, by SEND, in a transaction and straight from NATS, to sessions of every instance. A byte more is refused with the
-//! name of the bound. Runs the built program.
+//! The promise: bodies of up to 8,000 KiB are delivered whole in every way, if `limits.body_bytes` permits them: over
+//! REST, by SEND, in a transaction and directly from NATS, to sessions of every instance. One byte more is refused with
+//! the name of the limit. Runs the built program.
 
 use std::fmt::Write as _;
 

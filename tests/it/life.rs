@@ -1,4 +1,4 @@
-//! The promise: an instance starts, or says why not by an exit code and in words; and it survives what a network and
+//! The promise: an instance starts, or says why not with an exit code and in words; and it survives what a network and
 //! its limits do to it. Runs the built program as a real process, without NATS.
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
-//! The promise: every limit on what a client may cost ends whatever exceeds it, with words that name the setting and
-//! its value and with the right code, and counts it; nobody else notices. Runs the built program as a real process,
-//! over real WebSockets.
+//! The promise: every limit on a client ends a client that exceeds it, with words that name the setting and its value
+//! and with the right code, and counts it; nobody else is affected. Runs the built program as a real process, over real
+//! WebSockets.
 
 use std::time::{Duration, Instant};
 

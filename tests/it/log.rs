@@ -1,4 +1,4 @@
-//! The promise: whoever reads the log, or does not, never holds up serving; and a signal that asks for nothing ends
+//! The promise: a reader of the log, or a missing one, never holds up serving; and a signal that asks for nothing ends
 //! nothing. Runs the built program as a real process, without NATS.
 
 use std::net::SocketAddr;

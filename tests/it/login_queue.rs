@@ -1,5 +1,5 @@
-//! The promise: a login that waits for its turn is served if its client stays, leaves its place at once if the client
-//! goes, and a full queue says when to come again. Over real WebSockets, with hashes that take about a second.
+//! The promise: a waiting login is served if its client stays, leaves its place at once if the client goes, and a full
+//! queue says when to try again. Over real WebSockets, with hashes that take about a second.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

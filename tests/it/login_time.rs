@@ -1,6 +1,6 @@
-//! The promise: a client that is refused at CONNECT does not learn who exists: an unknown user and a wrong password
-//! get the same bytes after the same time. Over a real WebSocket, with hashes that are cheap but not too cheap to be
-//! measured.
+//! The promise: a client that is refused at CONNECT does not learn which users exist: an unknown user and a wrong
+//! password get the same bytes after the same time. Over a real WebSocket, with hashes that are cheap but not too cheap
+//! to be measured.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
-//! The promise: the log's line about a session that ended because of a limit names that limit by its key in the
-//! configuration, whoever saw it: the session, the shard that wrote to it, or a newer session. Runs the built program.
+//! The promise: the log line about a session that ended because of a limit names that limit by its key in the
+//! configuration, no matter what noticed it: the session, the shard that wrote to it, or a newer session. Runs the
+//! built program.
 
 use crate::slow::client::SlowClient;
 use crate::support::alone;

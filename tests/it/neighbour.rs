@@ -1,6 +1,6 @@
-//! What an instance does while another one has not answered yet, and with what it answers. The test plays the other
-//! instance, so that each moment lasts as long as it needs. `limits.sessions_per_user` is what makes instances ask; a
-//! login that waits for the answer is between its password and its session.
+//! What an instance does while another one has not answered yet, and how it reacts to each answer. The test plays the
+//! other instance, so that each moment lasts as long as needed. `limits.sessions_per_user` makes instances ask; a login
+//! that waits for the answer is between its password and its session.
 
 use std::path::Path;
 use std::time::Duration;

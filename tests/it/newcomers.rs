@@ -1,6 +1,6 @@
-//! The promise: strangers who connect and say nothing, or begin a request and do not end it, take a bounded number of places
-//! and a bounded memory, and push out one another: the oldest of the address that has most goes, is told why, and is
-//! counted. Who has asked, who waits for a login and who has logged in is none of them. Over real sockets.
+//! The promise: strangers that connect and send nothing, or begin a request and do not end it, take a bounded number of
+//! places and bounded memory, and push out one another: the oldest of the address that has most is closed, is told why,
+//! and is counted. Connections with a request, a waiting login or a session are not affected. Over real sockets.
 
 use tokio::io::AsyncWriteExt;
 

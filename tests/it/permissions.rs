@@ -1,5 +1,6 @@
-//! Promise: `[permissions]` decides alike over STOMP, REST and in explanations: variables are compared with who asks, a closed
-//! default refuses what no rule fits, keys keep to their destinations and rates, and a refusal names its rule.
+//! The promise: `[permissions]` decides alike over STOMP, REST and in explanations: variables are compared with the
+//! client, a closed default refuses what no rule matches, keys are limited to their destinations and rates, and a
+//! refusal names its rule.
 
 use herald::config::Config;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
-//! The promise: nobody keeps others out by connections that ask for nothing. While all places are taken, whoever comes gets
-//! that of the connection without a request in hand that has been so for longest, of the address that has most of them.
-//! Requests in hand and sessions keep theirs. Over real sockets.
+//! The promise: nobody keeps others out with idle connections. While all places are taken, a new connection replaces
+//! the one that has been without a request for longest, of the address that has most of them. Connections with a
+//! request in progress and sessions stay. Over real sockets.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

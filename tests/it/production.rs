@@ -1,5 +1,5 @@
-//! The promise: `herald check --production` ends with 0 only where nothing of README.md's list "Before production" is left,
-//! with 1 where something is, and with 78 where the configuration is wrong. Runs the built program.
+//! The promise: `herald check --production` ends with 0 only if nothing of README.md's list "Before production" is
+//! left, with 1 if something is, and with 78 if the configuration is wrong. Runs the built program.
 
 use crate::support::process::Launch;
 

@@ -1,5 +1,5 @@
-//! Promise: with `readiness.bus = "serving"` an outage of NATS leaves an instance ready: its page, its logins and its health
-//! go on, and publishes are refused. One that has never had NATS is not ready.
+//! The promise: with `readiness.bus = "serving"` an outage of NATS leaves an instance ready: its page, its logins and
+//! its health continue, and publishes are refused. One that has never had NATS is not ready.
 
 use crate::support::cluster::{Cluster, until};
 use crate::support::cluster_client::Browser;

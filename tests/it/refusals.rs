@@ -1,5 +1,5 @@
-//! Promise: the log says of who is refused what: the address, the key or the user, and the destination; requests are counted by
-//! the name of their key. A flood of refusals is a few lines a second.
+//! The promise: for a refusal the log names the client and the object: the address, the key or the user, and the
+//! destination; requests are counted by the name of their key. A flood of refusals is a few lines a second.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! The promise: whoever sends a body that is refused before all of it has come reads why, even a client that sends all before
-//! it reads anything. Over real sockets.
+//! The promise: a client whose body is refused before all of it has arrived can read why, even if it sends everything
+//! before it reads anything. Over real sockets.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

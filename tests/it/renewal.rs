@@ -1,5 +1,5 @@
-//! Promise: `SEND /app/herald/auth` renews a session in place: same user only, every subscription is judged again, the RECEIPT comes
-//! last and says how long the session lives now. What is refused changes nothing, and is told.
+//! The promise: `SEND /app/herald/auth` renews a session in place: same user only, every subscription is judged again,
+//! the RECEIPT comes last and says how long the session lives now. A refused renewal changes nothing, and is reported.
 
 use herald::permissions::Rule;
 use herald::setting::HumanDuration;

@@ -1,5 +1,5 @@
-//! Promise: nobody but Herald writes below `/user/queue/herald/`, and nothing but Herald answers below `/app/herald/`: 400 over REST,
-//! ERROR and 1008 over STOMP, undeliverable from NATS.
+//! The promise: only Herald writes below `/user/queue/herald/`, and only Herald answers below `/app/herald/`: 400 over
+//! REST, ERROR and 1008 over STOMP, undeliverable from NATS.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Promise: no built-in route leads around a rule of `[permissions]`: who may not SUBSCRIBE or SEND gets the same bodies,
-//! names and broadcasts by no other destination, whatever the route is called.
+//! The promise: no built-in route bypasses a rule of `[permissions]`: a client that may not SUBSCRIBE or SEND gets the
+//! same bodies, names and broadcasts through no other destination, whatever the route is called.
 
 use herald::permissions::Rule;
 

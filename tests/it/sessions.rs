@@ -1,5 +1,5 @@
-//! Promise: what Herald promises beyond the protocol holds on `/ws`: who may go where, order under load, what is
-//! passed on, what a receipt says, and what happens to what cannot be done.
+//! The promise: what Herald guarantees beyond the protocol holds on `/ws`: who may use which destination, order under
+//! load, what is passed on, what a receipt says, and the answer to what cannot be done.
 
 use herald::bus::{AppReply, AppRequest, RequestError};
 use herald::envelope::Headers;

@@ -1,5 +1,5 @@
-//! Promise: an operator moves a share of one instance's sessions, asked of any instance; so many close with 1001 in waves, the
-//! others stay, and the audit has it.
+//! The promise: an operator moves a share of one instance's sessions through any instance; that many close with 1001 in
+//! waves, the others stay, and the audit records it.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;

@@ -1,5 +1,5 @@
-//! The promise: no page of another site changes anything, whatever its browser leaves unsaid and whatever DNS makes of its
-//! name; and a page of a drop-in deployment goes on as before, its address alone changed. Runs the built program as a real
+//! The promise: no page of another site changes anything, whatever its browser omits and wherever DNS points its name;
+//! and a page of a drop-in deployment works as before, with only its address changed. Runs the built program as a real
 //! process; `tests/browser/cross-site.test.mjs` asks a real browser.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

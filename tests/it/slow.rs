@@ -1,4 +1,4 @@
-//! The promise: a client that reads slowly, or not at all, costs only itself. What waits for it is bounded, in order,
+//! The promise: a client that reads slowly, or not at all, affects only itself. What waits for it is bounded, in order,
 //! and gone with it; nobody else waits. Tested by counts, not times: socket buffers are so small that a hundred KiB
 //! fill them.
 

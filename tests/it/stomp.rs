@@ -1,4 +1,4 @@
-//! Promise: what `/ws` does is STOMP 1.0, 1.1 and 1.2, rule by rule, numbered as in docs/stomp-rules.md. Each rule
+//! The promise: `/ws` implements STOMP 1.0, 1.1 and 1.2, rule by rule, numbered as in docs/stomp-rules.md. Each rule
 //! has one test with the exact frames in and out.
 
 use crate::support::app::App;

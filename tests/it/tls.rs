@@ -1,5 +1,5 @@
-//! Promises about TLS of Herald's own; that sessions behave as without it is tested by the other tests, with the switch of
-//! `support/tls`.
+//! Promises about Herald's own TLS; the other tests, with the switch of `support/tls`, test that sessions behave as
+//! without it.
 
 mod clients;
 mod delivery;

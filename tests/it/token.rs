@@ -1,4 +1,4 @@
-//! The promises about logging in by a token, over real sockets: one file each.
+//! The promises about logging in with a token, over real sockets: one file each.
 
 use herald::auth::token::config::{IssuerConfig, KeyConfig};
 use tempfile::NamedTempFile;

@@ -1,5 +1,5 @@
-//! Promise: `herald token` makes tokens that an instance takes, says of any token what an instance makes of it, and shows no
-//! signature.
+//! The promise: `herald token` creates tokens that an instance accepts, says of any token what an instance does with
+//! it, and shows no signature.
 
 use std::io::Write;
 

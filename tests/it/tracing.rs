@@ -1,5 +1,5 @@
-//! One trace follows a notification from its publisher to every instance and to the acknowledgement, and exporting it
-//! harms nobody. Observed by a collector in the test's own process.
+//! The promise: one trace follows a notification from its publisher to every instance and to the acknowledgement, and
+//! exporting it does no harm. Observed by a collector in the test's own process.
 
 mod baggage;
 mod decision;

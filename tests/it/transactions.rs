@@ -1,5 +1,5 @@
-//! The promise: what waits in the open transactions of all sessions together is bounded by
-//! `limits.transaction_total_bytes`, and no user takes the room of the others. Over real sockets.
+//! The promise: the open transactions of all sessions together are bounded by `limits.transaction_total_bytes`, and no
+//! user takes the room of the others. Over real sockets.
 
 use crate::support::app::{ANNA, App, BEN};
 use crate::support::client::{Client, Message};

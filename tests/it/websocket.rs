@@ -1,5 +1,5 @@
-//! Promise: RFC 6455 sections 5 to 8 as a client sees them, case by case, in the order of Autobahn's groups 1 to 7.
-//! Runs against the echo of `examples/echo.rs`, which consists of Herald's upgrade, guard and reader.
+//! The promise: RFC 6455 sections 5 to 8 from a client's point of view, case by case, in the order of Autobahn's groups
+//! 1 to 7. Runs against the echo of `examples/echo.rs`, which consists of Herald's upgrade, guard and reader.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

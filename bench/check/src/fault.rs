@@ -1,4 +1,5 @@
-//! Faults: drawn from a seed, done to the plant and healed again. Each is over, and all is ready, before the next.
+//! Faults: drawn from a seed, applied to the plant and healed again. Each is over, and everything is ready, before the
+//! next one.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Checks that Herald keeps its promise of docs/history.md: sessions, publishers and faults around the real program, and
-//! a verdict of what each session saw. Knows Herald from outside only, by STOMP over WebSocket, REST, processes and
+//! Checks that Herald keeps its promise of docs/history.md: sessions, publishers and faults around the real program,
+//! and a verdict on what each session saw. Knows Herald only from outside, by STOMP over WebSocket, REST, processes and
 //! signals; shares no code with it.
 
 #![allow(unreachable_pub, reason = "a program has no callers")]

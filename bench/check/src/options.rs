@@ -1,4 +1,4 @@
-//! What a run is told on its command line.
+//! The options of a run on its command line.
 
 use std::path::PathBuf;
 use std::time::Duration;

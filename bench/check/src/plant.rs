@@ -1,5 +1,5 @@
-//! What is under test: instances, the NATS servers that they share, and the proxies in between. Knows Herald by its
-//! settings alone.
+//! The system under test: instances, the NATS servers that they share, and the proxies in between. Knows Herald only by
+//! its settings.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The processes under test: started, signalled, waited for, and ended with the run. Knows programs by their paths,
-//! environment and exit alone.
+//! The processes under test: started, signalled, waited for, and ended with the run. Knows programs only by their
+//! paths, environment and exit.
 
 use std::env;
 use std::fs::{File, OpenOptions};

@@ -1,4 +1,4 @@
-//! TCP in between: forwards until it is told to cut its connections or to hang, as networks do. Knows no protocol.
+//! A TCP proxy: forwards until it is told to cut its connections or to hang, as networks do. Knows no protocol.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,5 +1,6 @@
-//! Publishes by REST, one request after the other, and repeats what was not answered 202. Each repeat is an attempt with
-//! an id of its own, so that what is stored twice by a repeat is told from what Herald doubles.
+//! Publishes over REST, one request after the other, and repeats requests that were not answered with 202. Each repeat
+//! is an attempt with a new id, so that a notification stored twice because of a repeat is distinguished from one that
+//! Herald duplicates.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

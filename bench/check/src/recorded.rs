@@ -1,4 +1,4 @@
-//! What a run has seen: every attempt to publish with its answer, and every frame that says something about a
+//! The record of a run: every attempt to publish with its answer, and every frame that says something about a
 //! subscription's place in the history. Knows neither sockets nor Herald's code; [`crate::verdict`] judges it.
 
 use std::fmt;

@@ -1,5 +1,5 @@
-//! One client as stompjs is one: a fixed delay before it connects again, to any instance, and the last position of each
-//! subscription, which is what the last frame said. Writes down what it sees and judges nothing.
+//! One client that behaves like stompjs: a fixed delay before it reconnects, to any instance, and for each subscription
+//! the last position, which is that of the last frame. Records what it sees and judges nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! Judges a recorded run: what was stored, what each subscription was told, and whether the two agree. Pure, so that
-//! it can be shown to fail on runs that are wrong. Knows no sockets, no clock and nothing of Herald's code.
+//! Judges a recorded run: what was stored, what each subscription was told, and whether the two agree. Pure, so that it
+//! can be shown to fail on wrong runs. Knows no sockets, no clock and nothing of Herald's code.
 //!
-//! A *chain* is what a subscription sees from one beginning (a RECEIPT without `recovered:true`) on, over any number of
+//! A *chain* is what a subscription sees from a beginning (a RECEIPT without `recovered:true`) on, over any number of
 //! connections, while the answers say `recovered:true`. In a chain each notification that is stored for the destination
-//! behind the beginning comes once and in order.
+//! after the beginning arrives once and in order.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

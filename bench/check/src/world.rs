@@ -1,4 +1,4 @@
-//! What sessions, publishers and the run share: who is there, what was recorded, and how far the run is.
+//! The shared state of sessions, publishers and the run: who takes part, what was recorded, and how far the run is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;

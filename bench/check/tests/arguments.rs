@@ -1,4 +1,4 @@
-//! The promise: what cannot be checked is refused before anything starts.
+//! The promise: options that cannot be checked are refused before anything starts.
 
 use std::process::Command;
 

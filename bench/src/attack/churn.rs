@@ -1,4 +1,4 @@
-//! Attacks that connect again and again.
+//! Attacks that reconnect again and again.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;

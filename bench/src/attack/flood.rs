@@ -1,4 +1,4 @@
-//! Attacks by sessions that are logged in.
+//! Attacks by logged-in sessions.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Attacks that hold connections and say little.
+//! Attacks that hold connections and send little.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Attacks by sessions that are logged in and say what nobody needs: ACKs of nothing, and bytes.
+//! Attacks by logged-in sessions that send useless data: ACKs of nothing, and bytes.
 
 use super::flood::{Flood, flood};
 use super::{Front, Options};

@@ -1,5 +1,5 @@
-//! Arrays of 100 to users, as fast as they are taken, by several publishers: to users who are not there, and to users
-//! with a session each, until all have all.
+//! Arrays of 100 notifications to users, as fast as they are accepted, by several publishers: to users who are offline,
+//! and to users with one session each, until all have received everything.
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! An instance that could not read for a while: how fast it reads what was stored meanwhile, and what memory that takes.
+//! An instance that could not read for a while: how fast it reads what was stored meanwhile, and how much memory that
+//! takes.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! A storm of clients that come back, each with two positions within the memory of the instance, beside the same storm
-//! without positions. What is read of NATS meanwhile is counted.
+//! A storm of returning clients, each with two positions within the memory of the instance, beside the same storm
+//! without positions. Reads from NATS meanwhile are counted.
 
 use std::io::Write;
 use std::thread::sleep;

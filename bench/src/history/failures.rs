@@ -1,4 +1,5 @@
-//! A server of three fails, or is stopped in order: how long a session hears nothing, while several publishers go on.
+//! One of three servers fails, or is stopped in order: how long a session receives nothing, while several publishers
+//! continue.
 
 use std::io::Write;
 use std::net::SocketAddr;

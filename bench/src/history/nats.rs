@@ -1,4 +1,4 @@
-//! `nats-server`s with JetStream: one, or a cluster, each with a folder that goes with the run.
+//! `nats-server`s with JetStream: one, or a cluster, each with a folder that is removed with the run.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

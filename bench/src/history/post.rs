@@ -1,5 +1,5 @@
-//! One notification a POST: the time until the answer, and until it is at the browser, and what it costs Herald; over
-//! NATS without history, with one replica and with three.
+//! One notification per POST: the time until the answer, and until it reaches the browser, and its cost for Herald;
+//! over NATS without history, with one replica and with three.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream as Blocking;

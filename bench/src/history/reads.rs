@@ -1,4 +1,4 @@
-//! Resumes of what the memory of the instance does not hold, eight at once, and what they do to the notifications of
+//! Resumes from beyond the memory of the instance, eight at the same time, and their effect on the notifications of
 //! others.
 
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! One connection to NATS, by its text protocol: as fast as can be, and what it reads it counts.
+//! One connection to NATS, over its text protocol: as fast as possible; it only counts what it reads.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! Publishes numbered notifications in their own time, whether or not the ones before have arrived.
+//! Publishes numbered notifications on schedule, whether or not the ones before have arrived.
 
 use std::io::Write;
 use std::sync::Arc;

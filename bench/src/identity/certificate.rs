@@ -1,4 +1,4 @@
-//! A certificate for this machine, made by `openssl`, and the client that takes it.
+//! A certificate for this machine, made by `openssl`, and the client that accepts it.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

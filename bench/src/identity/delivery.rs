@@ -1,5 +1,5 @@
-//! A broadcast over TLS, in turns with the same over plain connections. Of what comes over TLS the heads of the records are
-//! counted: each delivery is one record.
+//! A broadcast over TLS, in turns with the same over plain connections. For TLS, the heads of the records are counted:
+//! each delivery is one record.
 
 use std::thread::sleep;
 use std::time::Duration;

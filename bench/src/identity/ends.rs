@@ -1,4 +1,4 @@
-//! Thousands of sessions whose tokens end at one moment.
+//! Thousands of sessions whose tokens expire at the same moment.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

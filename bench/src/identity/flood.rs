@@ -1,5 +1,5 @@
-//! A flood of tokens with bad signatures from sixteen addresses: what it costs those who stayed, and how long newcomers take.
-//! Once with the delays of Herald, and once without, when each has to be looked at.
+//! A flood of tokens with bad signatures from sixteen addresses: its cost for existing sessions, and how long newcomers
+//! take. Once with Herald's delays, and once without, when each has to be verified.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};

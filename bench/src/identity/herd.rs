@@ -1,4 +1,4 @@
-//! Sessions by token, opened one after the other and read on one epoll.
+//! Sessions with tokens, opened one after the other and read on one epoll.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! An issuer of tokens: its key, made by `openssl`, the configuration by which Herald takes its tokens, and the tokens, signed
-//! here and not by Herald's own code.
+//! An issuer of tokens: its key, made by `openssl`, the configuration with which Herald accepts its tokens, and the
+//! tokens, signed here and not by Herald's own code.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,6 @@
-//! What a token costs, over REST: the CPU of a POST with a token that is new, or remembered, over that of the same POST with
-//! an API key. The whole way of a token is in it: its digest, the queue of logins, JSON, claims, the signature.
+//! The cost of a token, over REST: the CPU time of a POST with a new or a remembered token, minus that of the same POST
+//! with an API key. It includes everything that a token needs: its digest, the queue of logins, JSON, claims, the
+//! signature.
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! SUBSCRIBE under a thousand rules of which only the last fits, over the same without rules. The rules begin alike, so that
-//! nothing but the whole comparison tells them apart, and the last has four variables.
+//! SUBSCRIBE under a thousand rules of which only the last matches, compared with the same without rules. The rules
+//! begin alike, so that only the whole comparison distinguishes them, and the last has four variables.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! Storms of logins by token, beside the same storm by passwords that are remembered: new tokens, the same tokens again, and
-//! new ones over TLS. Sessions that stayed must not wait meanwhile.
+//! Storms of logins with tokens, beside the same storm with passwords that are remembered: new tokens, the same tokens
+//! again, and new ones over TLS. Existing sessions must not wait meanwhile.
 
 use std::sync::Arc;
 use std::thread::sleep;

@@ -1,5 +1,6 @@
-//! A client of this machine that takes the certificate which it knows, byte for byte, and verifies no signature: browsers verify theirs on
-//! machines of their own, and here it would be taken from the cores that are measured. Not for anything but a load program.
+//! A client on this machine that accepts one known certificate, byte for byte, and verifies no signature: browsers
+//! verify signatures on their own machines, and here it would take time from the measured cores. Only for a load
+//! program.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};

@@ -27,7 +27,7 @@ const LATE: Duration = Duration::from_secs(5);
 /// The longest latency that is distinguished, in µs.
 const LATENCY_MAX_US: u64 = 60_000_000;
 
-/// What `herald bench` takes.
+/// The arguments of `herald bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald bench --login test1 --sessions 20 --rate 10 --seconds 5
@@ -36,16 +36,16 @@ pub struct BenchArgs {
     /// The number of sessions that subscribe, all of one user.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub sessions: u64,
-    /// Notifications a second.
+    /// Notifications per second.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub rate: u64,
     /// How long to publish.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub seconds: u64,
-    /// The broadcast destination that all subscribe to.
+    /// The broadcast destination to which all sessions subscribe.
     #[arg(long, default_value = "/topic/bench")]
     pub destination: String,
-    /// Size of each body.
+    /// The size of each body.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u64).range(64..=1_000_000))]
     pub body_bytes: u64,
     /// Prints the result as one line of JSON.
@@ -59,7 +59,7 @@ pub struct BenchArgs {
     pub server: ServerArgs,
 }
 
-/// What all sessions record into.
+/// Where all sessions record their measurements.
 struct Heard {
     began: Instant,
     /// Begins each body, so that other notifications are not counted.
@@ -89,7 +89,7 @@ struct Percentiles {
     max: f64,
 }
 
-/// Opens the sessions, publishes, and prints what was measured.
+/// Opens the sessions, publishes, and prints the measurements.
 ///
 /// # Errors
 /// Herald is not there or refuses, a session ended, or a delivery was lost.
@@ -212,7 +212,7 @@ async fn publish(
     let total = args.rate * args.seconds;
     let bar = paint::bar("publishing", total);
     let mut every = tokio::time::interval(Duration::from_secs_f64(1.0 / args.rate as f64));
-    // When late it does not catch up by a burst, which would measure itself.
+    // If it is late, it does not catch up with a burst, which would measure itself.
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let began = Instant::now();
     for _ in 0..total {

@@ -1,4 +1,4 @@
-//! The body of what is published or sent, its content type and its headers, from the command line, a file or standard input.
+//! The body to publish or send, its content type and its headers, from the command line, a file or standard input.
 //! Knows no protocol.
 
 use std::io::{IsTerminal, Read};
@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{ClientError, paint};
 
-/// The largest body that is read. Herald's own bound is `limits.body_bytes`.
+/// The maximum size of a body. Herald's own limit is `limits.body_bytes`.
 const BODY_MAX_BYTES: u64 = 64 << 20;
 
 /// A body and what describes it.

@@ -17,8 +17,8 @@ pub(in crate::cli) use store::Contexts;
 mod store;
 
 const NAME_MAX_BYTES: usize = 64;
-/// Where one of these says where Herald is or who asks, the selected context does not count: no secret of it goes to another
-/// Herald.
+/// If one of these gives an address or credentials, the selected context is not used: none of its secrets goes to
+/// another Herald.
 const VARIABLES: [&str; 5] = [
     "HERALD_URL",
     "HERALD_LOGIN",
@@ -27,7 +27,8 @@ const VARIABLES: [&str; 5] = [
     "HERALD_KEY",
 ];
 
-/// A context's name, which is its file's too: 1 to 64 letters, digits, `.`, `_` and `-`, the first no `.` and no `-`.
+/// A context's name, which is also that of its file: 1 to 64 letters, digits, `.`, `_` and `-`; it does not begin with
+/// `.` or `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Name(String);
 
@@ -55,16 +56,16 @@ impl fmt::Display for Name {
     }
 }
 
-/// Where a Herald is, and who asks it. Serialized with its secrets hidden.
+/// The address of a Herald, and the credentials for it. Serialized with its secrets hidden.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Context {
-    /// Where Herald is.
+    /// The address of Herald.
     pub url: String,
-    /// Where its port for operators is (`http.admin_listen`).
+    /// The address of its port for operators (`http.admin_listen`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_url: Option<String>,
-    /// Who logs in by a password.
+    /// The user name for a login with a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
     /// The password's file.
@@ -94,7 +95,7 @@ pub struct Context {
     /// The API key itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Secret>,
-    /// Authorities to trust beside the system's.
+    /// Certificate authorities to trust in addition to the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
 }
@@ -104,7 +105,7 @@ impl Context {
         self.password.is_some() || self.token.is_some() || self.key.is_some()
     }
 
-    /// Who logs in, and the API key.
+    /// The login, and the API key.
     ///
     /// # Errors
     /// A file or variable that it names cannot be used.
@@ -150,7 +151,7 @@ impl Context {
         Ok((credentials::login(&args, &own)?, credentials::key(&args, &own)?))
     }
 
-    /// The same with the secrets themselves in the place of where they are. Without a place, the variable of the command line.
+    /// The same with the secrets themselves instead of their places. Without a place, the variable of the command line.
     ///
     /// # Errors
     /// A file or variable cannot be used.
@@ -200,11 +201,11 @@ impl Context {
     }
 }
 
-/// The context in force: the one that `args` or `HERALD_CONTEXT` names, else the selected one, unless something else says where
-/// Herald is or who asks.
+/// The context in force: the one that `args` or `HERALD_CONTEXT` names, else the selected one, unless something else
+/// gives an address or credentials.
 ///
 /// # Errors
-/// It is not there, or cannot be used.
+/// It does not exist, or cannot be used.
 pub(super) fn in_force(
     args: &ServerArgs,
     env: Environment<'_>,
@@ -232,15 +233,15 @@ pub(super) fn in_force(
     }
 }
 
-/// Whether `args`, a variable or the selected context says which running Herald is asked, or who asks.
+/// Whether `args`, a variable or the selected context names a running Herald, or credentials.
 ///
 /// # Errors
-/// The context in force is not there, or cannot be used.
+/// The context in force does not exist, or cannot be used.
 pub(in crate::cli) fn names_a_server(args: &ServerArgs, env: Environment<'_>) -> Result<bool, ClientError> {
     Ok(shadowed_by(env).is_some() || in_force(args, env)?.is_some())
 }
 
-/// The first variable for which the selected context does not count.
+/// The first variable because of which the selected context is not used.
 pub(in crate::cli) fn shadowed_by(env: Environment<'_>) -> Option<&'static str> {
     let is_set = |name: &&&str| env(name).is_some_and(|value| !value.is_empty());
     VARIABLES.iter().find(is_set).copied()

@@ -11,7 +11,7 @@ use super::refusal::in_options;
 use super::rest::{Rest, segment};
 use super::{ClientError, Server, ServerArgs, paint};
 
-/// What `herald disconnect` takes.
+/// The arguments of `herald disconnect`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald disconnect alice
@@ -20,15 +20,15 @@ use super::{ClientError, Server, ServerArgs, paint};
 The user may log in again, with --revoke not by a token that was issued before. To keep a user out: herald revoke --block.
 Requires the scope admin.")]
 pub struct DisconnectArgs {
-    /// Whose sessions, on all instances (close code 4403).
+    /// The user whose sessions end, on all instances (close code 4403).
     pub user: String,
-    /// Revokes the tokens that the user has now, too.
+    /// Also revokes the tokens that the user has now.
     #[arg(long)]
     pub revoke: bool,
     /// Prints what was done as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }

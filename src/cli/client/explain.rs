@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 use super::rest::{Rest, segment};
 use super::{ClientError, Server, ServerArgs, paint};
 
-/// What `herald explain DESTINATION` takes.
+/// The arguments of `herald explain DESTINATION`.
 #[derive(Debug, Args)]
 pub struct RecipientsArgs {
-    /// Who would get a notification to this destination: /queue/… or /topic/…; with --user any path, with or without /user.
+    /// The destination of the notification: /queue/… or /topic/…; with --user any path, with or without /user.
     #[arg(required = true)]
     pub destination: Option<String>,
-    /// A notification for this user alone.
+    /// A notification for this user only.
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Prints Herald's answer as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }

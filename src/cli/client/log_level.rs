@@ -1,4 +1,4 @@
-//! `herald log-level`: how much a running instance, or every instance, logs; changed for a while.
+//! `herald log-level`: how much a running instance, or every instance, logs; changed for a limited time.
 
 use std::io::Write;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::setting::HumanDuration;
 
 const PATH: &str = "/api/v1/debug/log";
 
-/// What `herald log-level` takes.
+/// The arguments of `herald log-level`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald log-level
@@ -23,9 +23,9 @@ const PATH: &str = "/api/v1/debug/log";
 The configured level (log.level) returns by itself. Requires the scope admin. With http.admin_listen, the route is on that port:
 give its address with --admin-url, or store it in a context.")]
 pub struct LogLevelArgs {
-    /// The new level, as log.level may be; without it, shows the one in force.
+    /// The new level, in the form of log.level. Without it, shows the level in force.
     pub level: Option<String>,
-    /// For how long, at most 24h; without it 10m.
+    /// For how long, at most 24h. Default: 10m.
     #[arg(long = "for", value_name = "DURATION", requires = "level")]
     pub lasts: Option<HumanDuration>,
     /// Changes every instance, not only the one that answers.
@@ -34,10 +34,10 @@ pub struct LogLevelArgs {
     /// Prints Herald's answer as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where /api/v1/debug stands, with http.admin_listen; without it where the context says.
+    /// The address of /api/v1/debug, with http.admin_listen. Default: as in the context.
     #[arg(long, value_name = "URL")]
     pub admin_url: Option<String>,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }

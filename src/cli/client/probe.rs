@@ -18,10 +18,10 @@ use crate::cli::exit;
 use crate::setting::HumanDuration;
 use crate::stomp::client::ServerCommand;
 
-/// What one's own destinations begin with.
+/// The prefix of a user's own destinations.
 const OWN: &str = "/user";
 
-/// What `herald probe` takes.
+/// The arguments of `herald probe`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald probe --context prod
@@ -43,12 +43,12 @@ pub struct ProbeArgs {
     /// The STOMP endpoint (http.ws_path).
     #[arg(long, value_name = "PATH", default_value = "/ws")]
     pub ws_path: String,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
 
-/// How far a probe came.
+/// How far a probe got.
 #[derive(Debug, Default, Serialize)]
 struct Probed {
     ok: bool,
@@ -58,7 +58,7 @@ struct Probed {
     user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
-    /// How long each stage took, in milliseconds, as far as it came.
+    /// How long each stage took, in milliseconds, as far as it got.
     stages_ms: Stages,
     /// From before the publish to the MESSAGE, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,13 +94,13 @@ const SUBSCRIBE: Stage = Stage("subscribe", exit::PROBE_SUBSCRIBE);
 const PUBLISH: Stage = Stage("publish", exit::PROBE_PUBLISH);
 const RECEIVE: Stage = Stage("receive", exit::PROBE_RECEIVE);
 
-/// Goes through the stages and prints how it went.
+/// Goes through the stages and prints the result.
 ///
 /// # Errors
 /// The stage that failed, with its exit code; a command line that is wrong, or an output that fails.
 pub async fn run(args: ProbeArgs) -> Result<(), ClientError> {
     let server = Server::new(&args.server)?;
-    // Said before anything is opened: these are the command line's.
+    // Reported before anything is opened: these are errors of the command line.
     server.require_login()?;
     segments(&args.destination)?;
     let mut probed = Probed {
@@ -182,7 +182,7 @@ async fn probe(args: &ProbeArgs, server: &Server, probed: &mut Probed) -> Result
     Ok(())
 }
 
-/// What `stage` comes to, within its time.
+/// The result of `stage`, within its time.
 async fn staged<T, E: Into<ClientError>>(
     stage: Stage,
     within: Duration,
@@ -206,7 +206,7 @@ async fn publish(args: &ProbeArgs, server: &Server, id: &str, user: Option<&str>
     };
     let value =
         |text: &str| HeaderValue::from_str(text).map_err(|error| ClientError::Failure(error.to_string()));
-    // Nobody wants an old probe.
+    // Nobody needs an old probe.
     let ttl = args.timeout.0.as_millis().max(1).to_string();
     let headers = [
         (HeaderName::from_static("herald-id"), value(id)?),
@@ -218,11 +218,11 @@ async fn publish(args: &ProbeArgs, server: &Server, id: &str, user: Option<&str>
     Box::pin(asking).await?.require_success()
 }
 
-/// When the MESSAGE with this id came.
+/// When the MESSAGE with this id arrived.
 async fn received(session: &mut Session, id: &str) -> Result<Instant, End> {
     loop {
         let frame = session.next().await?;
-        // Where history keeps the destination, the message-id is a position.
+        // If history keeps the destination, the message-id is a position.
         let is_it = ["herald-id", "message-id"]
             .iter()
             .any(|name| frame.headers.get(name) == Some(id));

@@ -15,7 +15,7 @@ use crate::setting::HumanDuration;
 /// From this number of users on, a bar shows the progress.
 const BAR_FROM: usize = 20;
 
-/// What `herald publish` takes.
+/// The arguments of `herald publish`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald publish /topic/news 'to everyone'
@@ -28,7 +28,7 @@ pub struct PublishArgs {
     /// Publishes only to this user's sessions. Repeatable.
     #[arg(long = "user", value_name = "NAME")]
     pub users: Vec<String>,
-    /// What to publish.
+    /// The body to publish.
     #[command(flatten)]
     pub body: BodyArgs,
     /// The id of the notification, 1 to 64 of A-Z a-z 0-9 . _ -. Default: a new ULID.
@@ -47,7 +47,7 @@ pub struct PublishArgs {
     /// Prints each answer as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -76,7 +76,7 @@ struct Published<'a> {
     trace_id: Option<String>,
 }
 
-/// Publishes, and prints what Herald answers.
+/// Publishes, and prints Herald's answer.
 ///
 /// # Errors
 /// The first refusal. What was published before it has been printed.

@@ -16,7 +16,7 @@ const PATH: &str = "/api/v1/revocations";
 /// What is said where the answer says that others were not told.
 const UNTOLD: &str = "note: NATS did not confirm it: this holds on the instance that was asked, and the others hear of it later";
 
-/// What `herald revoke` takes.
+/// The arguments of `herald revoke`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald revoke --user id:alice                            all current tokens of alice
@@ -55,7 +55,7 @@ pub struct RevokeArgs {
     /// Prints Herald's answer as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -64,7 +64,7 @@ pub struct RevokeArgs {
 struct Made {
     id: String,
     until: String,
-    /// An older Herald answers when all have been told.
+    /// An older Herald answers only when all have been told.
     #[serde(default = "yes")]
     told: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,7 +20,7 @@ const ANSWERS: &str = "answers";
 const ERRORS: &str = "errors";
 const SENT: &str = "sent";
 
-/// What `herald send` takes.
+/// The arguments of `herald send`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald send /app/orders '{\"order\":7}' -t application/json --answer
@@ -33,7 +33,7 @@ if Herald cannot pass the frame on now.")]
 pub struct SendArgs {
     /// The destination: /app/… or /chat/… (a backend or a built-in route), or a broadcast that permissions.send permits.
     pub destination: String,
-    /// What to send.
+    /// The body to send.
     #[command(flatten)]
     pub body: BodyArgs,
     /// Waits for the answer of an application destination and prints it.
@@ -42,7 +42,7 @@ pub struct SendArgs {
     /// How long to wait for the answer. Default: 10s.
     #[arg(long, value_name = "DURATION", requires = "answer")]
     pub timeout: Option<HumanDuration>,
-    /// The user destination that the answer goes to. Errors come to queue/errors below the same prefix.
+    /// The user destination for the answer. Errors arrive at queue/errors below the same prefix.
     #[arg(
         long,
         value_name = "DESTINATION",
@@ -56,7 +56,7 @@ pub struct SendArgs {
     /// The STOMP endpoint (http.ws_path).
     #[arg(long, value_name = "PATH", default_value = "/ws")]
     pub ws_path: String,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -86,7 +86,7 @@ impl From<Problem> for ClientError {
     }
 }
 
-/// Sends, and prints what came of it.
+/// Sends, and prints the result.
 ///
 /// # Errors
 /// No Herald, its refusal, the application's error, no answer in time, or an output that fails.
@@ -124,7 +124,7 @@ pub async fn run(args: SendArgs) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// What the sender said, else one of its own.
+/// The sender's own, else a new one.
 fn correlation_id(own: &[(&str, &str)]) -> String {
     let given = own.iter().find(|(name, _)| *name == "correlation-id");
     given.map_or_else(|| Ulid::new().to_string(), |(_, id)| (*id).to_owned())

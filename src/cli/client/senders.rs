@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::rest::Rest;
 use super::{ClientError, Server, ServerArgs, paint};
 
-/// What `herald senders` takes.
+/// The arguments of `herald senders`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald senders
@@ -26,7 +26,7 @@ pub struct SendersArgs {
     /// Prints Herald's answer as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }

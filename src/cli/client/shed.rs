@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::rest::{Rest, segment};
 use super::{ClientError, Server, ServerArgs, paint};
 
-/// What `herald shed` takes.
+/// The arguments of `herald shed`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald shed herald-0 --share 20
@@ -27,7 +27,7 @@ pub struct ShedArgs {
     /// Prints Herald's answer as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -76,7 +76,7 @@ pub async fn run(args: ShedArgs) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// The id of the one instance that is called so.
+/// The id of the only instance with this name.
 fn id_of<'a>(live: &'a [Instance], called: &str) -> Result<&'a str, ClientError> {
     let mut found = live
         .iter()

@@ -40,7 +40,7 @@ impl AckMode {
     }
 }
 
-/// What `herald subscribe` takes.
+/// The arguments of `herald subscribe`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald subscribe /topic/news /user/queue/orders
@@ -72,7 +72,7 @@ pub struct SubscribeArgs {
     /// The STOMP endpoint (http.ws_path).
     #[arg(long, value_name = "PATH", default_value = "/ws")]
     pub ws_path: String,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -262,7 +262,7 @@ impl Following<'_> {
         }
     }
 
-    /// Says where a subscription stands, and how it was resumed if it came with a position.
+    /// Prints where a subscription stands, and how it was resumed if it came with a position.
     fn resumed(&mut self, receipt: &ReceivedFrame) -> Result<(), Stop> {
         let answered = self.places.answered(receipt);
         let (place, resumed) = match answered {
@@ -282,7 +282,8 @@ impl Following<'_> {
         Ok(())
     }
 
-    /// Says from where on a subscription gets everything: who begins there with --from misses nothing, even if nothing ever comes.
+    /// Prints from where on a subscription gets everything: a run that begins there with --from misses nothing, even if
+    /// nothing ever arrives.
     fn stands(&self, place: usize) -> Result<(), Stop> {
         let destination = self.args.destinations.get(place).map_or("", String::as_str);
         if let Some(position) = self.places.position(place).filter(|_| self.args.json) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::rest::Rest;
 use super::{ClientError, Server, ServerArgs, paint};
 
-/// What `herald tap` takes.
+/// The arguments of `herald tap`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald tap
@@ -24,7 +24,7 @@ pub struct TapArgs {
     /// Prints Herald's answer as one line of JSON, with all destinations.
     #[arg(long)]
     pub json: bool,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }

@@ -9,7 +9,7 @@ use super::rest::{Rest, segment};
 use super::senders::Sent;
 use super::{ClientError, Server, ServerArgs, paint};
 
-/// What `herald users` takes.
+/// The arguments of `herald users`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   herald users
@@ -20,7 +20,7 @@ pub struct UsersArgs {
     /// Prints Herald's answer as one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where Herald is.
+    /// Herald's address and the credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -84,7 +84,7 @@ pub async fn run(args: UsersArgs) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Of whom nobody who answered has a session; whether some did not answer.
+/// A user without a session on any instance that answered; whether some did not answer.
 fn absent(some_are_silent: bool) -> &'static str {
     match some_are_silent {
         true => "is not online on the instances that answered",

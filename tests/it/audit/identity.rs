@@ -1,5 +1,5 @@
-//! Promise: who is refused, and what changes about who may what, stands in the audit: refused logins by address, renewals, ends,
-//! refused permissions with their rule, the first use of a key in an hour. What can be provoked at will is counted, and names
+//! The promise: refusals and changes of rights are in the audit: refused logins by address, renewals, ends, refused
+//! permissions with their rule, the first use of a key in an hour. Events that can be provoked are counted, and names
 //! may be hashed.
 
 use std::path::Path;

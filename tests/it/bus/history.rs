@@ -1,5 +1,5 @@
-//! What a bus promises that keeps history, on each of them: in memory, in a file, in JetStream. What their stores do when
-//! they fail is in the bus's own tests.
+//! The promises of a bus with history, on each of them: in memory, in a file, in JetStream. Failures of their stores
+//! are tested in the bus's own tests.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! The bus among other NATS clients: publishers that know nothing of Herald reach every instance, backends learn of
-//! users, and a hostile message costs only itself.
+//! users, and a hostile message affects no others.
 
 use bytes::Bytes;
 use futures_util::StreamExt;

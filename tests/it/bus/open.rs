@@ -1,5 +1,5 @@
-//! A NATS server that lets in whoever reaches it over a network is named: in the log, in `/readyz`'s details and by
-//! `herald doctor`. One on this host, or one that asks for credentials, is not.
+//! The promise: a NATS server that accepts everybody who reaches it over a network is reported: in the log, in
+//! `/readyz`'s details and by `herald doctor`. One on this host, or one that asks for credentials, is not.
 
 use std::time::Duration;
 

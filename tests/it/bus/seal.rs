@@ -1,6 +1,6 @@
-//! Signed control messages (docs/nats.md): with `bus.control_unsigned = "refuse"`, instances hear only those who hold a key
-//! of `bus.control_key_file`, and each message once; with `accept` they hear everybody, and count. Keys are exchanged
-//! without a restart.
+//! The promise: signed control messages (docs/nats.md): with `bus.control_unsigned = "refuse"`, instances accept only
+//! messages from holders of a key in `bus.control_key_file`, and each message once; with `accept` they accept all, and
+//! count. Keys are exchanged without a restart.
 
 use std::path::Path;
 use std::sync::Arc;

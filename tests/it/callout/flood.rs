@@ -1,5 +1,5 @@
-//! A thousand logins at once, and a backend that hangs: sessions are served and Herald's own users log in, those who wait are
-//! bounded, and all of them are told to come again.
+//! A thousand logins at once, and a backend that hangs: sessions are served and Herald's own users log in, the number
+//! of waiting logins is bounded, and all of them are told to try again.
 
 use futures_util::future::join_all;
 use herald::setting::HumanDuration;

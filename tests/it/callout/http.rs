@@ -1,4 +1,4 @@
-//! Over HTTP: what a backend is told, what its yes and no mean, and that no other answer lets anybody in.
+//! Over HTTP: what a backend is told, what its acceptance and refusal mean, and that no other answer lets anybody in.
 
 use herald::setting::HumanDuration;
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! A session that a backend let in ends when it said, renews by it, and stays its user's.
+//! The promise: a session that a backend let in ends when the backend said, can be renewed through it, and keeps its
+//! user.
 
 use super::{Backend, log_in};
 use crate::support::app::App;

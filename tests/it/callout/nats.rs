@@ -1,5 +1,5 @@
-//! Over NATS: a request on `herald.auth.connect`, which whoever has the right to listen there answers. The first answer in time
-//! counts. With the permissions of docs/nats.md.
+//! Over NATS: a request on `herald.auth.connect`, which any client with the right to listen there may answer. The first
+//! answer in time counts. With the permissions of docs/nats.md.
 
 use std::time::Duration;
 

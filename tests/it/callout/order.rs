@@ -1,4 +1,5 @@
-//! Herald's own users and its issuers never depend on a backend: it is asked about everything else, and about nothing of theirs.
+//! The promise: Herald's own users and its issuers never depend on a backend: it is asked about everything else, and
+//! about none of theirs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

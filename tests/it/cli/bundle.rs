@@ -1,5 +1,6 @@
-//! A support bundle has what somebody who helps needs, says what it lacks, and holds none of the secrets of the configuration
-//! or of who asked. (That no part of it holds a secret whatever was sent is `secrets`' promise.)
+//! The promise: a support bundle has what support needs, says what is missing, and contains none of the secrets of the
+//! configuration or of the caller. (That no part of it contains a secret whatever was sent is the promise of
+//! `secrets`.)
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -1,4 +1,5 @@
-//! Contexts: stored, listed, selected, used and removed as an operator does, and no secret in them unless that is asked for.
+//! The promise: contexts are stored, listed, selected, used and removed as an operator does, and contain no secret
+//! unless that is requested.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The commands of operators: what runs, who would get a notification, ending a user's sessions, the log's level, a SEND by
-//! hand, and the subject of a destination.
+//! The promise of the operators' commands: what runs, which sessions would get a notification, ending a user's
+//! sessions, the log's level, a SEND by hand, and the subject of a destination.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! A probe goes the whole way once, and says by its exit code which stage failed.
+//! The promise: a probe goes through all stages once, and its exit code says which stage failed.
 
 use serde_json::json;
 

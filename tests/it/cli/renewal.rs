@@ -1,4 +1,5 @@
-//! A subscription by a token lives over the token's end, if its file has another by then, and ends with it otherwise.
+//! The promise: a subscription with a token continues after the token expires, if its file contains another one by
+//! then, and ends otherwise.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! An instance that dies takes nobody else with it: the sessions of the others miss nothing, its users are gone
-//! within `presence.instance_timeout` (5 s), and backends are told once of each.
+//! The promise: the death of an instance affects only its own sessions: those of the others miss nothing, its users are
+//! gone within `presence.instance_timeout` (5 s), and backends are told once about each.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

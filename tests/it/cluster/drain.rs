@@ -1,5 +1,6 @@
-//! SIGTERM ends an instance so that clients who reconnect notice nothing: not ready at once while it still serves,
-//! then no new connections, sessions closed in waves with 1001, its users gone elsewhere at once, exit 0 in time.
+//! The promise: SIGTERM ends an instance so that clients that reconnect notice nothing: it is not ready at once while
+//! it still serves, then accepts no new connections, closes sessions in waves with 1001, its users are gone elsewhere
+//! at once, and it exits with 0 in time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

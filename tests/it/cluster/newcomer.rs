@@ -1,4 +1,4 @@
-//! A new instance serves as if it had always been there: it learns the newest messages and who is online.
+//! The promise: a new instance serves as if it had always been there: it learns the newest messages and who is online.
 
 use crate::support::cluster::{Cluster, until, until_online};
 use crate::support::cluster_client::Browser;

@@ -1,6 +1,7 @@
-//! NATS goes and comes back under load: publishes are refused at once and say when to try again, sessions stay, nobody
-//! leaves in presence, and two seconds after its return everything is as before. What was accepted is lost only in the
-//! moment of the loss, or where the other instance was not back yet; nothing comes twice, nothing in another order.
+//! The promise: NATS goes and comes back under load: publishes are refused at once and say when to try again, sessions
+//! stay open, nobody leaves in presence, and two seconds after its return everything is as before. An accepted
+//! notification is lost only at the moment of the loss, or if the other instance was not back yet; nothing is delivered
+//! twice or in another order.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
-//! The version before this one and this one are one cluster, so that instances can be replaced one after the other:
-//! whatever one publishes, asks or orders, the other delivers, answers and obeys. `scripts/previous` builds the older
-//! program; `HERALD_PREVIOUS_BIN` names another one.
+//! The promise: the previous version and this one form one cluster, so that instances can be replaced one after the
+//! other: whatever one publishes, asks or orders, the other delivers, answers and obeys. `scripts/previous` builds the
+//! older program; `HERALD_PREVIOUS_BIN` names another one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The bus carries what must be said and no more: a user's first and last session on an instance are announced;
+//! The promise: the bus carries no more than necessary: a user's first and last session on an instance are announced;
 //! frames, pings, subscriptions and second sessions are not.
 
 use std::time::Duration;

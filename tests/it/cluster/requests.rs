@@ -1,6 +1,6 @@
-//! A SEND to an application destination is a request that one backend of a queue group answers. Whatever goes wrong
-//! becomes a MESSAGE on the sender's `/user/queue/errors`, and a client that asks faster than backends answer has to
-//! wait.
+//! The promise: a SEND to an application destination is a request that one backend of a queue group answers. Every
+//! failure becomes a MESSAGE on the sender's `/user/queue/errors`, and a client that asks faster than backends answer
+//! has to wait.
 
 use std::time::Duration;
 

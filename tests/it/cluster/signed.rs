@@ -1,5 +1,5 @@
-//! With a key that every instance holds, nobody else on NATS orders instances about (docs/nats.md): whole instances, as
-//! `tests/it/bus/seal.rs` has it for the bus alone.
+//! The promise: with a key that every instance has, nobody else on NATS can give orders to instances (docs/nats.md).
+//! With whole instances; `tests/it/bus/seal.rs` tests the bus alone.
 
 use serde_json::json;
 

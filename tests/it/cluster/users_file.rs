@@ -1,5 +1,5 @@
-//! A user who is removed from the users file, or changed in it, is out of every session, including those that are
-//! just logging in, however many users change at once. Nobody else notices.
+//! The promise: a user who is removed from the users file, or changed in it, loses every session, including those that
+//! are just logging in, however many users change at once. Nobody else is affected.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The promise of `history.path`: what had its 202 is there after `kill -9`, once and in order, and clients resume over it as if
-//! nothing had been; a second instance, and a file that is none, are told in words.
+//! The promise of `history.path`: a notification with a 202 is there after `kill -9`, once and in order, and clients
+//! resume as if nothing had happened; a second instance, and a file that is not a history, are refused in words.
 
 use std::sync::Arc;
 use std::time::Duration;

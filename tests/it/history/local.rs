@@ -1,5 +1,5 @@
-//! The promise: what an instance makes itself on a kept destination has a `message-id` that can be sent back as well, and
-//! leads nobody past what was not delivered yet.
+//! The promise: a MESSAGE that an instance itself creates on a kept destination has a `message-id` that can be sent
+//! back as well, and leads nobody past what was not delivered yet.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! The promise: a gap that cannot be closed is named by its reason, nothing of it is sent, and the subscription is live; no
-//! text of a client's makes it stand still or moves anybody else.
+//! The promise: a gap that cannot be closed is named by its reason, nothing of it is sent, and the subscription is
+//! live; no text from a client blocks it or moves anybody else.
 
 use herald::setting::ByteSize;
 use serde_json::json;

@@ -1,5 +1,6 @@
-//! The promise: every RECEIPT of a SUBSCRIBE to a kept destination says where the subscription begins, so that one that has
-//! heard nothing can resume; a MESSAGE and the publisher's answer name the same position. Without history all is as it was.
+//! The promise: every RECEIPT of a SUBSCRIBE to a kept destination says where the subscription begins, so that one that
+//! has received nothing can resume; a MESSAGE and the publisher's answer name the same position. Without history
+//! nothing changes.
 
 use serde_json::json;
 

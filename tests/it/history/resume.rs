@@ -1,5 +1,5 @@
-//! The promise: who comes back with a position gets what the destination carried behind it, once, in order, and nothing of
-//! others; what is stale is left out, and of one collapse key only the newest comes.
+//! The promise: a client that returns with a position gets what followed on the destination, once, in order, and
+//! nothing of others; stale notifications are left out, and of one collapse key only the newest comes.
 
 use serde_json::json;
 

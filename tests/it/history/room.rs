@@ -1,5 +1,5 @@
-//! The promise: while a replay waits until its client makes room, the session does not stand still: ACK and NACK are executed,
-//! counted and limited as ever, other frames are answered in their order, and a second resume waits for the first.
+//! The promise: while a replay waits until its client makes room, the session continues: ACK and NACK are executed,
+//! counted and limited as usual, other frames are answered in their order, and a second resume waits for the first.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The promise: a session that is closed as a slow consumer, or drained, has lost nothing that it can still ask for; a replay
-//! may be larger than the outbox, and who reads makes progress.
+//! The promise: a session that is closed as a slow consumer, or drained, has lost nothing that it can still ask for; a
+//! replay may be larger than the outbox, and a client that reads makes progress.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Promise: whatever an issuer's server answers, the keys that were there stay; no redirect is followed, nothing grows without
-//! bound, and nothing waits for ever.
+//! The promise: whatever an issuer's server answers, the existing keys stay; no redirect is followed, nothing grows
+//! without bound, and nothing waits forever.
 
 use super::{fetches, readiness, taking, until_ready};
 use crate::support::tokens::{Does, KeyServer, Signer, log_in, set, until};

@@ -1,5 +1,5 @@
-//! Promise: while an issuer's server is down, its users stay and log in by the keys that were there; an instance that never had
-//! them is not ready, and says "come back" rather than "go away".
+//! The promise: while an issuer's server is down, its users keep their sessions and log in with the existing keys; an
+//! instance that never had them is not ready, and answers "try again" rather than "go away".
 
 use super::{fetches, readiness, taking, until_ready};
 use crate::support::process;

@@ -1,5 +1,5 @@
-//! Promise: a new key is taken with the first token that names it, and a key that is gone is out at once, for tokens that were
-//! taken before too.
+//! The promise: a new key is accepted with the first token that names it, and a removed key is refused at once, also
+//! for tokens that were accepted before.
 
 use super::{fetches, taking, until_ready};
 use crate::support::app::App;

@@ -1,4 +1,4 @@
-//! Promise: keys that could not be renewed for `stale` are not used any more, and their users are told to come back.
+//! The promise: keys that could not be renewed for `stale` are no longer used, and their users are told to try again.
 
 use super::{readiness, taking, until_ready};
 use crate::support::tokens::{Does, KeyServer, Signer, log_in, postponed, set, until};

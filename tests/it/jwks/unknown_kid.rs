@@ -1,4 +1,4 @@
-//! Promise: keys that nobody knows cost their server one fetch, however many name them.
+//! The promise: unknown keys cost their server one fetch, however many tokens name them.
 
 use std::time::{Duration, Instant};
 

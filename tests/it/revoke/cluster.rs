@@ -1,4 +1,4 @@
-//! Promise: a revocation holds in the whole cluster, whichever instance was told, and so does its end.
+//! The promise: a revocation applies in the whole cluster, whichever instance was told, and so does its end.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Promise: an operator who hangs up before the answer changes nothing: a revocation is in `auth.revoked_file` and in force, or neither.
+//! The promise: an operator who disconnects before the answer changes nothing: a revocation is in `auth.revoked_file`
+//! and in force, or neither.
 
 use std::collections::BTreeSet;
 use std::path::Path;

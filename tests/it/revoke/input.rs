@@ -1,5 +1,5 @@
-//! Promise: what is no revocation is refused with where it stands and what was expected, and there are not more than
-//! `auth.revocations`.
+//! The promise: an invalid revocation is refused with the place of the error and what was expected, and there are at
+//! most `auth.revocations`.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Promise: of a user, of an issuer or of one at the other, tokens that were issued up to a moment are out and later ones are not;
-//! the moment may be in the future, and the issuer's leeway counts.
+//! The promise: for a user, an issuer or a user of an issuer, tokens that were issued up to a moment are refused and
+//! later ones are not; the moment may be in the future, and the issuer's leeway counts.
 
 use serde_json::json;
 

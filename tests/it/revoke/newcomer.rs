@@ -1,5 +1,5 @@
-//! Promise: a new instance shuts out whom the others do before it is ready, and what was lifted does not come back by it; whoever listens
-//! to NATS and says nothing delays nobody.
+//! The promise: a new instance refuses everybody whom the others refuse before it is ready, and does not bring back a
+//! lifted revocation; a client that listens to NATS and says nothing delays nobody.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Promise: with `auth.revoked_file` the end of all instances at once, `kill -9` too, forgets no revocation that had its 202; what
-//! cannot be written is refused and changes nothing.
+//! The promise: with `auth.revoked_file` the end of all instances at once, also by `kill -9`, loses no revocation that
+//! had its 202; a revocation that cannot be written is refused and changes nothing.
 
 use std::path::Path;
 

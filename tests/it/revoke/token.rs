@@ -1,5 +1,5 @@
-//! Promise: one token can be revoked by its id and its issuer, whether it is remembered or not; all others of its user are as good
-//! as before, and it renews nobody's session.
+//! The promise: one token can be revoked by its id and its issuer, whether it is remembered or not; all other tokens of
+//! its user remain valid, and it renews nobody's session.
 
 use serde_json::{Value, json};
 

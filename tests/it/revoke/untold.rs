@@ -1,4 +1,5 @@
-//! Promise: `told` is what NATS has confirmed; what could not be told holds on the instance that was asked, and is no secret.
+//! The promise: `told` means that NATS has confirmed it; a revocation that could not be sent applies on the instance
+//! that was asked, and this is reported.
 
 use std::time::{Duration, Instant};
 

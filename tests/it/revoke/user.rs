@@ -1,5 +1,5 @@
-//! Promise: who is revoked is out of every session and does not come back by what was revoked; who is blocked does not come back by
-//! anything, a password too, until that is lifted. Nobody else notices.
+//! The promise: a user whose tokens are revoked loses every session and cannot return with them; a blocked user cannot
+//! return with any credential, including a password, until the block is lifted. Nobody else is affected.
 
 use serde_json::json;
 

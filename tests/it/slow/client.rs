@@ -1,4 +1,4 @@
-//! A client with a small receive buffer that reads only when it is told to.
+//! A client with a small receive buffer that reads only on request.
 
 use std::net::SocketAddr;
 

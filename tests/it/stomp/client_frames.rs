@@ -1,4 +1,4 @@
-//! Rules S1 to S8, A1 to A3, T1 to T4, D1 and D2: what a client may ask for.
+//! Rules S1 to S8, A1 to A3, T1 to T4, D1 and D2: what a client may request.
 
 use super::{ALL, message, message_with, refuses, subscribe, subscribed};
 use crate::support::app::{ANNA, App, BEN};

@@ -1,4 +1,4 @@
-//! Promise: no rule is without a test, and no departure without a reason. The numbers are those of
+//! The promise: no rule is without a test, and no departure without a reason. The numbers are those of
 //! docs/stomp-rules.md.
 
 /// Every rule. `true`: Herald departs from what the rule requires or advises, and docs/stomp.md says why.

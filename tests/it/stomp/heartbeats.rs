@@ -1,4 +1,4 @@
-//! Rules B1 to B7: who sends when there is nothing to say. Periods are the shortest that Herald offers, one second;
+//! Rules B1 to B7: heart-beats while nothing else is sent. Periods are the shortest that Herald offers, one second;
 //! another session's heart-beats are the clock.
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! Promise: a hidden tab, whose timers are throttled while its browser answers pings, stays; a dead peer goes, even
-//! one that nothing can be written to; and the time in which Herald itself reads nothing does not count as the
+//! The promise: a hidden tab, whose timers are throttled while its browser answers pings, stays; a dead peer is closed,
+//! even if nothing can be written to it; and the time in which Herald itself reads nothing does not count as the
 //! client's silence.
 
 use std::sync::Arc;

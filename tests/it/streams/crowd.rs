@@ -1,4 +1,4 @@
-//! The promise: who comes back for what the memory of the instance holds costs NATS nothing, however many they are.
+//! The promise: clients that resume from within the memory of the instance cost NATS nothing, however many they are.
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};

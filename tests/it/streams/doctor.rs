@@ -1,5 +1,5 @@
-//! The promise: before an instance starts, `herald doctor` says what JetStream lacks for history and which right is missing, and
-//! leaves nothing behind. Without fault it finds none.
+//! The promise: before an instance starts, `herald doctor` says what JetStream lacks for history and which right is
+//! missing, and leaves nothing behind. If nothing is wrong, it finds nothing.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
-//! The promise: who resumes from in front of an instance's memory gets all that is its own, read by sequence and without a search, as
-//! far as the index of that instance reaches back; and where something of it is gone, the answer is the one without an index.
+//! The promise: a client that resumes from before an instance's memory gets all of its own messages, read by sequence
+//! and without a search, as far as the index of that instance reaches back; if one of them is gone, the answer is the
+//! same as without an index.
 
 use serde_json::{Value, json};
 

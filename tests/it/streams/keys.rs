@@ -1,5 +1,5 @@
-//! The promise: over NATS, too, whoever repeats a request with its `Idempotency-Key` publishes it once, at any instance, and
-//! an array or a whole that went in part is completed or told apart.
+//! The promise: over NATS, too, a publisher that repeats a request with its `Idempotency-Key` publishes it once, at any
+//! instance, and an array or an atomic batch that was published in part is completed or recognized.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The promise: a replay that is larger than the outbox comes whole and in order out of the stream and out of the memory, and
-//! each MESSAGE is counted where it was read.
+//! The promise: a replay that is larger than the outbox arrives whole and in order from the stream and from the memory,
+//! and each MESSAGE is counted by its source.
 
 use serde_json::json;
 

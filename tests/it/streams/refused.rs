@@ -1,6 +1,6 @@
-//! The promise: where NATS refuses what history needs, or comes to refuse it later, `/readyz` and the log name it, a publisher
-//! is told what became of its notification, and no session stands still: a SUBSCRIBE is answered or refused, and who is there
-//! stays and gets what comes.
+//! The promise: if NATS refuses what history needs, from the start or later, `/readyz` and the log name it, a publisher
+//! learns what happened to its notification, and no session is blocked: a SUBSCRIBE is answered or refused, and
+//! existing sessions stay and get their notifications.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! The promise: what a publisher was told is stored is not missed by who comes back, on any instance, across a restart of
-//! NATS; and who cannot be given everything is told so.
+//! The promise: a returning client misses nothing of what a publisher was told is stored, on any instance, across a
+//! restart of NATS; and a client that cannot get everything is told so.
 
 use super::{NEWS, ORDERS, attempt, bodies, has_metric, herald, outcome, position, publish, subscribe};
 use crate::support::cluster::{Cluster, until};

@@ -1,9 +1,9 @@
-//! The promise: a stream that was put back to an older copy is another history, also where it has grown again beyond what was
-//! read of it. Who resumes never gets what is of both, and is told so once; who publishes is never told a position of the
-//! history that is over.
+//! The promise: a stream that was restored from an older copy is another history, even if it has grown again beyond
+//! what was read of it. A resuming client never gets messages of both, and is told so once; a publisher is never told a
+//! position of the old history.
 //!
-//! The copy is of the stopped server's files, as a backup has them. While it is put back nothing passes between Herald and NATS, so that
-//! Herald finds the stream as others have left it.
+//! The copy is of the stopped server's files, as a backup has them. While it is restored nothing passes between Herald
+//! and NATS, so that Herald finds the stream as others have left it.
 
 use std::time::{Duration, Instant};
 

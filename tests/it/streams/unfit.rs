@@ -1,5 +1,5 @@
-//! The promise: a JetStream that cannot keep what it should is named in `/readyz`, no session stands still for it, and
-//! nothing that cannot be read makes anybody wait.
+//! The promise: a JetStream that cannot keep history as required is reported in `/readyz`, it blocks no session, and an
+//! unreadable message makes nobody wait.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One instance of the program without NATS, with settings of the test's own.
+//! One instance of the program without NATS, with the test's own settings.
 
 use super::cluster::admin_key;
 use super::process::{Herald, Launch};

@@ -1,5 +1,5 @@
-//! A way to an instance, or to NATS, that a test can cut: connections break, and new ones are closed at once until it is mended.
-//! On the way from NATS it can let the server say that it has another version.
+//! A way to an instance, or to NATS, that a test can cut: connections break, and new ones are closed at once until it
+//! is restored. On the way from NATS it can let the server claim another version.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

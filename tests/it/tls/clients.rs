@@ -1,5 +1,5 @@
-//! Promise: a caller is known by the certificate that its connection shows, may do what its entry says and no more, and no
-//! header can claim it.
+//! The promise: a caller is identified by the client certificate of its connection, may do what its entry says and no
+//! more, and no header can claim it.
 
 use std::sync::Arc;
 

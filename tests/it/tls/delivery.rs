@@ -1,5 +1,5 @@
-//! Promise: who reads slowly gets everything, in order and once, however much waits; who never reads is closed and, when it reads
-//! at last, learns why.
+//! The promise: a client that reads slowly gets everything, in order and once, however much waits; one that never reads
+//! is closed and, when it reads at last, learns why.
 
 use herald::setting::ByteSize;
 

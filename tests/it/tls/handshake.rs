@@ -1,4 +1,5 @@
-//! Promise: a handshake is bounded in time and number, one that dawdles keeps nobody out, and who does not speak TLS hears it.
+//! The promise: a handshake is bounded in time and number, a slow one keeps nobody out, and a client that does not
+//! speak TLS is told so.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Promise: `herald health` speaks TLS to the instance of its own configuration, and takes no other certificate for its own.
+//! The promise: `herald health` uses TLS to the instance of its own configuration, and accepts no other certificate.
 
 use crate::support::process::{Herald, Launch};
 use crate::support::tls::tls_file;

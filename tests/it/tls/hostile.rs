@@ -1,4 +1,4 @@
-//! Promise: a client that does not keep to TLS within a session loses that session and no more.
+//! The promise: a client that violates TLS within a session loses that session and no more.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -1,5 +1,5 @@
-//! Promise: a new certificate is in force soon after its files change, a pair that is wrong changes nothing, and no session
-//! notices either.
+//! The promise: a new certificate takes effect soon after its files change, a pair that does not match changes nothing,
+//! and no session notices either.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Promise: what a token permits itself (`permissions_claim`) has to name the destination where a rule asks for it, widens nothing,
-//! and is judged again at a renewal; a claim that is no such table refuses the token.
+//! The promise: what a token itself permits (`permissions_claim`) has to name the destination if a rule requires it,
+//! widens nothing, and is judged again at a renewal; a claim that is not such a table refuses the token.
 
 use serde_json::{Value, json};
 

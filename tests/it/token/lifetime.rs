@@ -1,5 +1,5 @@
-//! Promise: a token is good from `nbf` to `exp`, and for no longer than its issuer may give; that it is too old is told only to
-//! whoever has a right one.
+//! The promise: a token is valid from `nbf` to `exp`, and for no longer than its issuer may grant; only a holder of a
+//! valid signature is told that the token has expired.
 
 use serde_json::{Value, json};
 

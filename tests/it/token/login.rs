@@ -1,5 +1,5 @@
-//! Promise: who has a token of a configured issuer logs in by it, over STOMP and REST, as often as it is good; everybody else
-//! hears the same words, and only the counters know why.
+//! The promise: a client with a token of a configured issuer logs in with it, over STOMP and REST, while it is valid;
+//! all others get the same words, and only the counters know why.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! Promise: a token may stand in each of its places, the first that is filled decides, and a bad one never falls through to
-//! the next.
+//! The promise: a token may be in each of its places, the first that is filled decides, and a bad one never falls
+//! through to the next.
 
 use super::Taking;
 use crate::support::client::{Client, Socket};

@@ -1,5 +1,6 @@
-//! Promise: a renewal gives the session what its new token gives: every subscription is judged again, what is lost is named and gets
-//! nothing more, what is kept loses nothing; the RECEIPT comes last. An old token says that it is too old, and changes nothing.
+//! The promise: a renewal gives the session the rights of its new token: every subscription is judged again, a lost one
+//! is named and gets nothing more, a kept one loses nothing; the RECEIPT comes last. An expired token is reported as
+//! expired, and changes nothing.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Promise: what a token's user may do follows from the configuration: its roles by the map or the list, its attributes by
-//! name, and its own prefix, so that nobody of an issuer is anybody with a password.
+//! The promise: the configuration decides what a token's user may do: its roles by the map or the list, its attributes
+//! by name, and its own prefix, so that no user of an issuer is a user with a password.
 
 use serde_json::{Value, json};
 

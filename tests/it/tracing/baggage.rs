@@ -1,5 +1,5 @@
-//! What a backend puts into `baggage` reaches a browser only by `tracing.baggage_to_browsers`, whichever way it comes and
-//! whether or not anything is traced.
+//! The promise: a backend's `baggage` reaches a browser only through `tracing.baggage_to_browsers`, whichever way it
+//! comes and whether or not anything is traced.
 
 use herald::bus::AppReply;
 use herald::envelope::{HeaderLimits, Headers};

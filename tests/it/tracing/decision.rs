@@ -1,5 +1,5 @@
-//! The decision to record is an instance's: a backend's headers force none past `tracing.trust`, and what one instance has
-//! decided every other one follows.
+//! The promise: an instance decides what is recorded: a backend's headers cannot force it beyond `tracing.trust`, and
+//! all others follow the decision of one instance.
 
 use super::{JSON, TRACE_ID, TRACEPARENT, cluster};
 use crate::support::cluster::until;

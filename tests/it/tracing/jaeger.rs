@@ -1,4 +1,4 @@
-//! What Jaeger makes of it: a real one is asked for the whole tree through its own API.
+//! The promise in a real Jaeger: it returns the whole tree through its own API.
 
 use serde_json::Value;
 

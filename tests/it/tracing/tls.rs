@@ -1,5 +1,5 @@
-//! A collector behind TLS: `https://` works over gRPC and over HTTP, and only with an authority that Herald is told
-//! to trust.
+//! The promise: a collector behind TLS: `https://` works over gRPC and over HTTP, and only with an authority that
+//! Herald is configured to trust.
 
 use crate::support::cluster::until;
 use crate::support::collector::{Collector, Speaks};

@@ -1,4 +1,4 @@
-//! Judges batches: all of one is stored or nothing, one behind the other in its order. Knows what [`super`] knows.
+//! Judges batches: each is stored completely or not at all, without gaps and in its order. Knows what [`super`] knows.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

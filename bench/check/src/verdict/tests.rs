@@ -1,4 +1,4 @@
-//! The checker must fail: a right run passes, and each way of being wrong is seen and called by its name.
+//! The promise: the checker can fail. A correct run passes, and each kind of violation is detected and named.
 
 use super::*;
 use crate::recorded::{Attempt, EndOfHistory, Entry, Target, Terms};

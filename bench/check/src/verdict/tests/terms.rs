@@ -1,5 +1,4 @@
-//! Forged runs for what publishers ask for besides the place: batches, `ttl_ms`, `collapse`, keys; and for histories that
-//! end.
+//! Forged runs for the other options of publishers: batches, `ttl_ms`, `collapse`, keys; and for histories that end.
 
 use super::*;
 use crate::recorded::{Batch, EndOfHistory};
