@@ -13,7 +13,12 @@ const SECONDS_MAX: f64 = 253_402_300_799.0;
 
 /// One of the first two parts: base64url without padding, of a strict JSON object.
 pub(super) fn part(text: &str) -> Option<Map<String, Value>> {
-    json::object(&URL_SAFE_NO_PAD.decode(text).ok()?)
+    json::object(&decoded(text)?)
+}
+
+/// The bytes of base64url without padding.
+pub(super) fn decoded(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 /// The bytes of one of the first two parts, whether or not they are usable.
