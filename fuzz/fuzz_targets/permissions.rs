@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use herald::destination::{Path, Prefixes};
 use herald::permissions::{Action, Ask, Config, Destinations, Otherwise, Pattern, Permissions, Rule, Who};
-use herald::principal::{Attributes, Principal, Role, UserName};
+use herald::principal::{Attributes, Granted, Principal, Role, UserName};
 use herald::setting::Findings;
 use libfuzzer_sys::fuzz_target;
 
@@ -17,7 +17,11 @@ use libfuzzer_sys::fuzz_target;
 const SEGMENTS: [&str; 6] = ["a", "b", "*", "{user}", "{claim.t}", "**"];
 const PREFIXES: [&str; 5] = ["/queue", "/topic", "/user/queue", "/app", "/chat"];
 const NAMES: [&str; 3] = ["a", "b", "c"];
-const ROLES: [&str; 2] = ["ROLE_A", "ROLE_B"];
+/// The name of an anonymous session with the id `a`, which nobody can configure.
+const ANONYMOUS: &str = "anonymous:a";
+const ROLES: [&str; 3] = ["ROLE_A", "ROLE_B", "ROLE_ANONYMOUS"];
+/// What a segment of a token's own pattern may be.
+const GRANTED_SEGMENTS: [&str; 4] = ["a", "b", "*", "**"];
 const ACTIONS: [Action; 3] = [Action::Subscribe, Action::Send, Action::Publish];
 
 /// Choices from the input; the first of everything when it has ended.
@@ -43,10 +47,10 @@ impl Choices<'_> {
         all.iter().enumerate().filter_map(chosen).collect()
     }
 
-    fn pattern(&mut self, prefixes: &[&str]) -> String {
+    fn pattern(&mut self, prefixes: &[&str], segments: &[&str]) -> String {
         let mut text = self.of(prefixes).to_owned();
         for _ in 0..=self.below(3) {
-            let segment = self.of(&SEGMENTS);
+            let segment = self.of(segments);
             text.push('/');
             text.push_str(segment);
             if segment == "**" {
@@ -68,15 +72,20 @@ struct Plain {
     roles: Option<Vec<&'static str>>,
     users: Option<Vec<&'static str>>,
     claim: Vec<&'static str>,
+    anonymous: bool,
+    granted: bool,
 }
 
 impl Plain {
-    fn choose(choices: &mut Choices<'_>, prefixes: &[&str]) -> Self {
+    /// `anonymous`: whether the list may let anonymous sessions in.
+    fn choose(choices: &mut Choices<'_>, prefixes: &[&str], anonymous: bool) -> Self {
         Self {
-            pattern: choices.pattern(prefixes),
+            pattern: choices.pattern(prefixes, &SEGMENTS),
             roles: (choices.below(2) == 1).then(|| choices.some(&ROLES)),
             users: (choices.below(2) == 1).then(|| choices.some(&NAMES)),
             claim: choices.attributes(),
+            anonymous: anonymous && choices.below(2) == 1,
+            granted: choices.below(3) == 1,
         }
     }
 
@@ -85,12 +94,18 @@ impl Plain {
         rule.roles = self.roles.as_ref().map(|roles| parsed(roles));
         rule.users = self.users.as_ref().map(|users| parsed(users));
         rule.claims = attributes(&self.claim);
+        rule.anonymous = self.anonymous;
+        rule.granted = self.granted;
         rule
     }
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Debug>>(texts: &[&str]) -> Vec<T> {
     texts.iter().map(|text| text.parse().expect("a name")).collect()
+}
+
+fn texts(list: &[String]) -> Vec<&str> {
+    list.iter().map(String::as_str).collect()
 }
 
 /// `t` with these values.
@@ -109,21 +124,69 @@ struct Caller {
     user: &'static str,
     roles: Vec<&'static str>,
     claim: Vec<&'static str>,
+    anonymous: bool,
+    /// What the token permits, for each of `ACTIONS`, if it says anything.
+    granted: Option<[Vec<String>; 3]>,
+}
+
+impl Caller {
+    fn choose(choices: &mut Choices<'_>) -> Self {
+        if choices.below(4) == 1 {
+            return Self {
+                user: ANONYMOUS,
+                roles: vec!["ROLE_ANONYMOUS"],
+                claim: Vec::new(),
+                anonymous: true,
+                granted: None,
+            };
+        }
+        let mut patterns = || -> Vec<String> {
+            (0..choices.below(3))
+                .map(|_| choices.pattern(&PREFIXES, &GRANTED_SEGMENTS))
+                .collect()
+        };
+        let granted = [patterns(), patterns(), patterns()];
+        Self {
+            user: choices.of(&NAMES),
+            roles: choices.some(&ROLES[..2]),
+            claim: choices.attributes(),
+            anonymous: false,
+            granted: (choices.below(3) > 0).then_some(granted),
+        }
+    }
+
+    fn principal(&self) -> Principal {
+        if self.anonymous {
+            return Principal::anonymous("a").expect("a name");
+        }
+        let roles = self.roles.iter();
+        let granted = self.granted.as_ref().map(|lists| {
+            let [subscribe, send, publish] = lists.each_ref().map(|list| texts(list));
+            Granted::new(&subscribe, &send, &publish).expect("patterns")
+        });
+        Principal::with_attributes(
+            self.user.parse().expect("a name"),
+            roles.map(|role| Box::<str>::from(Role::from_str(role).expect("a role"))),
+            attributes(&self.claim),
+        )
+        .granting(granted)
+    }
 }
 
 fuzz_target!(|data: &[u8]| {
     let choices = &mut Choices(data);
     let prefixes = Prefixes::default();
     let closed = choices.below(2) == 1;
-    let mut list = |prefixes: &[&str]| -> Vec<Plain> {
+    let mut list = |prefixes: &[&str], anonymous| -> Vec<Plain> {
         (0..choices.below(5))
-            .map(|_| Plain::choose(choices, prefixes))
+            .map(|_| Plain::choose(choices, prefixes, anonymous))
             .collect()
     };
+    // Over REST nobody is anonymous: there `anonymous` is an error.
     let lists = [
-        list(&["/queue", "/topic"]),
-        list(&PREFIXES),
-        list(&["/queue", "/topic", "/user/queue"]),
+        list(&["/queue", "/topic"], true),
+        list(&PREFIXES, true),
+        list(&["/queue", "/topic", "/user/queue"], false),
     ];
     let rules = |index: usize| lists[index].iter().map(Plain::rule).collect();
     let config = Config {
@@ -137,26 +200,16 @@ fuzz_target!(|data: &[u8]| {
     };
     let mut findings = Findings::default();
     let permissions = Permissions::new(&config, &prefixes, &mut findings);
-    let caller = Caller {
-        user: choices.of(&NAMES),
-        roles: choices.some(&ROLES),
-        claim: choices.attributes(),
-    };
-    let user: UserName = caller.user.parse().expect("a name");
-    let principal = Principal::with_attributes(
-        user.clone(),
-        caller
-            .roles
-            .iter()
-            .map(|role| Box::<str>::from(Role::from_str(role).expect("a role"))),
-        attributes(&caller.claim),
-    );
+    let caller = Caller::choose(choices);
+    let principal = caller.principal();
     let own: Vec<Plain> = (0..choices.below(3))
         .map(|_| Plain {
-            pattern: choices.pattern(&["/queue", "/user/queue"]),
+            pattern: choices.pattern(&["/queue", "/user/queue"], &SEGMENTS),
             roles: None,
             users: None,
             claim: Vec::new(),
+            anonymous: false,
+            granted: false,
         })
         .collect();
     let patterns: Vec<Pattern> = own.iter().map(|plain| plain.rule().destination).collect();
@@ -171,7 +224,8 @@ fuzz_target!(|data: &[u8]| {
         1 => (Who::Key(&key), Asking::Key(bounded.then_some(&*own))),
         _ => (Who::Anyone, Asking::Anyone),
     };
-    let other: UserName = choices.of(&NAMES).parse().expect("a name");
+    let names = [NAMES[0], NAMES[1], NAMES[2], ANONYMOUS];
+    let other: UserName = choices.of(&names).parse().expect("a name");
     let kind = choices.below(4);
     let mut text = match kind {
         1 => choices.of(&["/queue", "/topic"]),
@@ -180,7 +234,7 @@ fuzz_target!(|data: &[u8]| {
     }
     .to_owned();
     for _ in 0..=choices.below(3) {
-        text = text + "/" + choices.of(&NAMES);
+        text = text + "/" + choices.of(&names);
     }
     let path = Path::parse(&text).expect("a path");
     let (ask, place) = match kind {
@@ -232,7 +286,11 @@ fn naive(
         Asking::User(caller) => Some(*caller),
         Asking::Key(_) | Asking::Anyone => None,
     };
+    let is_anonymous = caller.is_some_and(|caller| caller.anonymous);
     // What no rule changes.
+    if is_anonymous && action == Action::Publish {
+        return false;
+    }
     match (action, place) {
         (Action::Subscribe | Action::Send, Place::User(owner)) => {
             let is_own = caller.is_some_and(|caller| *owner == Some(caller.user));
@@ -268,7 +326,20 @@ fn naive(
         let roles = caller.map_or(&[][..], |caller| &caller.roles);
         let claim = caller.map_or(&[][..], |caller| &caller.claim);
         let user: Vec<&str> = caller.iter().map(|caller| caller.user).collect();
-        return rule.roles.as_ref().is_none_or(|wanted| has(wanted, roles))
+        // The token lists the destination, in the form that clients use.
+        let of_token = caller.and_then(|caller| caller.granted.as_ref());
+        let of_token = of_token.map_or(&[][..], |lists| match action {
+            Action::Subscribe => &lists[0],
+            Action::Send => &lists[1],
+            Action::Publish => &lists[2],
+        });
+        let lists_it = || {
+            let listed = |text: &String| of_token.iter().any(|pattern| fits(pattern, text));
+            written.iter().any(listed)
+        };
+        return (rule.anonymous || !is_anonymous)
+            && (!rule.granted || lists_it())
+            && rule.roles.as_ref().is_none_or(|wanted| has(wanted, roles))
             && rule.users.as_ref().is_none_or(|wanted| has(wanted, &user))
             && (rule.claim.is_empty() || has(&rule.claim, claim))
             && { variables }.all(holds);
@@ -276,7 +347,7 @@ fn naive(
     match (action, place, asking) {
         (Action::Publish, _, Asking::Key(Some(_))) => false,
         (Action::Send, Place::Broadcast | Place::User(_), _) => false,
-        _ => !closed,
+        _ => !closed && !is_anonymous,
     }
 }
 
