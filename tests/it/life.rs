@@ -206,9 +206,10 @@ async fn who_dawdles_is_cut_off() {
     // A WebSocket without CONNECT.
     let begun = Instant::now();
     let mut stream = TcpStream::connect(herald.address).await.unwrap();
-    let upgrade = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    stream
+        .write_all(crate::support::client::UPGRADE.as_bytes())
+        .await
+        .unwrap();
     let mut answer = Vec::new();
     within("the end", stream.read_to_end(&mut answer)).await.unwrap();
     let text = String::from_utf8_lossy(&answer);

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::client::UPGRADE;
 use crate::support::process::{Herald, Launch};
 use crate::support::within;
 
@@ -23,12 +24,7 @@ const HASH_KIB: u32 = 8 << 10;
 pub async fn open(herald: &Herald) -> TcpStream {
     let mut stream = TcpStream::connect(herald.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let request = format!(
-        "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        herald.address
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(UPGRADE.as_bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());

@@ -146,13 +146,14 @@ struct Stuck(#[expect(dead_code, reason = "held open")] TcpStream);
 impl Stuck {
     async fn connect(to: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(to).await.unwrap();
-        let request = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         let frames = [
             "CONNECT\naccept-version:1.2\nlogin:test1\npasscode:test\n\n\0",
             "SUBSCRIBE\nid:1\ndestination:/queue/x\nreceipt:joined\n\n\0",
         ];
-        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+            .write_all(crate::support::client::UPGRADE.as_bytes())
+            .await
+            .unwrap();
         for text in frames {
             stream.write_all(&frame(TEXT, text.as_bytes())).await.unwrap();
         }

@@ -39,9 +39,11 @@ impl SlowClient {
             stream: socket.connect(to).await.unwrap(),
             unread: Vec::new(),
         };
-        let upgrade = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        client.stream.write_all(upgrade.as_bytes()).await.unwrap();
+        client
+            .stream
+            .write_all(crate::support::client::UPGRADE.as_bytes())
+            .await
+            .unwrap();
         while !client.unread.ends_with(b"\r\n\r\n") {
             assert!(within("the answer to the upgrade", client.read()).await);
         }

@@ -297,6 +297,10 @@ async fn write(stream: &mut Box<dyn Duplex>, bytes: &[u8]) -> std::io::Result<()
     stream.flush().await
 }
 
+/// The request for a WebSocket at `/ws`, without any header that it does not need.
+pub const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 /// A WebSocket frame with this first byte, masked.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::app::{ANNA, App};
-use crate::support::client::{Client, Message};
+use crate::support::client::{Client, Message, UPGRADE};
 use crate::support::tls::{client_config, shake, tls_config};
 use crate::support::within;
 
@@ -59,6 +59,15 @@ fn verifier() -> Arc<dyn rustls::client::danger::ServerCertVerifier> {
         .unwrap()
 }
 
+/// All that the server sends until it closes.
+async fn whole(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut answer = String::new();
+    within("an answer", stream.read_to_string(&mut answer))
+        .await
+        .unwrap();
+    answer
+}
+
 #[tokio::test]
 async fn both_versions_are_spoken_unless_the_older_is_excluded() {
     use rustls::ProtocolVersion::{TLSv1_2, TLSv1_3};
@@ -81,10 +90,7 @@ async fn who_speaks_plain_http_is_told_to_speak_tls_and_other_noise_is_closed() 
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
         .unwrap();
-    let mut answer = String::new();
-    within("an answer", stream.read_to_string(&mut answer))
-        .await
-        .unwrap();
+    let answer = whole(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(answer.contains("https:// or wss://"), "{answer}");
     for noise in [
@@ -158,10 +164,7 @@ async fn a_proxy_introduces_its_client_in_front_of_the_handshake() {
         .write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         .await
         .unwrap();
-    let mut answer = String::new();
-    within("an answer", stream.read_to_string(&mut answer))
-        .await
-        .unwrap();
+    let answer = whole(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
@@ -172,15 +175,10 @@ async fn nothing_is_lost_between_http_and_the_websocket() {
     let mut stream = shake(TcpStream::connect(app.address).await.unwrap())
         .await
         .unwrap();
-    let request = format!(
-        "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        app.address
-    );
     let connect = crate::support::app::connect(ANNA, "1.2", "");
     let frame = crate::support::client::frame(crate::support::client::TEXT, connect.as_bytes());
     stream
-        .write_all(&[request.as_bytes(), &frame].concat())
+        .write_all(&[UPGRADE.as_bytes(), &frame].concat())
         .await
         .unwrap();
     stream.flush().await.unwrap();
@@ -229,10 +227,7 @@ async fn who_comes_again_may_bring_a_ticket() {
             .write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             .await
             .unwrap();
-        let mut answer = String::new();
-        within("an answer", stream.read_to_string(&mut answer))
-            .await
-            .unwrap();
+        whole(&mut stream).await;
         kinds.push(stream.get_ref().1.handshake_kind().unwrap());
     }
     assert_eq!(

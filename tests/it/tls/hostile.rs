@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::app::{ANNA, App, connect};
-use crate::support::client::{TEXT, frame};
+use crate::support::client::{TEXT, UPGRADE, frame};
 use crate::support::cluster::until;
 use crate::support::tls::{shake, tls_config};
 use crate::support::within;
@@ -21,12 +21,7 @@ async fn session(app: &App) -> Stream {
     let mut stream = shake(TcpStream::connect(app.address).await.unwrap())
         .await
         .unwrap();
-    let request = format!(
-        "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        app.address
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(UPGRADE.as_bytes()).await.unwrap();
     say(&mut stream, &connect(ANNA, "1.2", "")).await;
     until_said(&mut stream, "CONNECTED").await;
     stream
