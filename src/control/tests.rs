@@ -58,6 +58,9 @@ fn questions_and_answers_keep_their_form() {
     keeps_the_wire::<Senders>(
         r#"{"senders":[{"session":"s","user":"anna","since_ms":5,"address":"127.0.0.1","sent":{"frames":4,"bytes":3,"recent_frames":2,"recent_bytes":1}}]}"#,
     );
+    keeps_the_wire::<Senders>(
+        r#"{"senders":[],"users":[{"user":"anna","address":"127.0.0.1","sessions":1,"ended":7,"sent":{"frames":4,"bytes":3,"recent_frames":2,"recent_bytes":1}}]}"#,
+    );
     keeps_the_wire::<Notification>(r#"{"path":"/queue/x","user":null}"#);
     let one: Target = keeps_the_wire::<Notification>(r#"{"path":"/queue/x","user":"anna"}"#).into();
     assert!(matches!(one, Target::User { .. }));

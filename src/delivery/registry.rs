@@ -15,6 +15,7 @@ use super::interest::{Interest, SHARDS_MAX};
 use super::ledger::Ledger;
 use super::mailbox::Mailbox;
 use super::outbox::{Outbox, TryWrite};
+use super::sent::users::{UserSent, sum};
 use super::sent::{By, keep_first};
 use super::shard::{Setting, Shard};
 use super::trail::Trail;
@@ -273,6 +274,17 @@ impl Registry {
         }
         keep_first(&mut senders, by, most, |sender| sender.sent);
         senders
+    }
+
+    /// The users who have sent most on this instance, likewise: in open sessions and in those that ended lately.
+    pub async fn sending_users(&self, by: By, most: usize) -> Vec<UserSent> {
+        // A user's sessions are on several shards: who comes first on none of them may come first in all.
+        let each = most.saturating_mul(10);
+        let mut users = Vec::new();
+        for shard in self.shards() {
+            users.extend(self.ask(shard, move |shard| shard.sending_users(by, each)).await);
+        }
+        sum(users, by, most)
     }
 
     /// The user of the session with this id, if it is on this instance. Walks every session, so use it rarely.

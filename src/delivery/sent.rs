@@ -1,6 +1,7 @@
 //! How much a session's client has SENT: since its login, and within the last ten seconds. The session's task counts
-//! and a shard reads, without a lock and without a locked instruction, so that a number may lag by one frame. Knows no
-//! frame and no clock: time is a parameter, in ticks.
+//! and a shard reads, without a lock and without a locked instruction, so that a number may lag by one frame. [`ended`]
+//! keeps what ended sessions have sent for some minutes, and [`users`] sums it for each user. Knows no frame and no clock:
+//! time is a parameter, in ticks.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -8,6 +9,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::heartbeat::TICK_MS;
+
+pub(super) mod ended;
+pub mod users;
 
 /// What is called "lately": ten seconds, in ticks.
 const LATELY_TICKS: u32 = 10_000 / TICK_MS as u32;
@@ -49,42 +53,83 @@ impl Sent {
     /// A SEND of so many bytes arrived at tick `now`. The session's task alone calls this.
     pub fn count(&self, now: u32, bytes: usize) {
         let counts = self.0.get_or_init(Box::default);
-        let span = now / LATELY_TICKS;
-        let held = counts.span.load(Ordering::Relaxed);
+        counts.begin(now / LATELY_TICKS);
+        counts.all.add(1, bytes as u64);
+        counts.now.add(1, bytes as u64);
+    }
+
+    /// What has come until tick `now`.
+    pub(super) fn view(&self, now: u32) -> SentView {
+        self.counts().map(|counts| counts.view(now)).unwrap_or_default()
+    }
+
+    /// `None`: nothing has come.
+    fn counts(&self) -> Option<&Counts> {
+        self.0.get().map(|counts| &**counts)
+    }
+}
+
+impl Counts {
+    /// Begins the span `span`, if it has not begun yet.
+    fn begin(&self, span: u32) {
+        let held = self.span.load(Ordering::Relaxed);
         if span != held {
             match held.wrapping_add(1) == span {
-                true => counts.before.set(counts.now.get()),
-                false => counts.before.set((0, 0)),
+                true => self.before.set(self.now.get()),
+                false => self.before.set((0, 0)),
             }
-            counts.now.set((0, 0));
-            counts.span.store(span, Ordering::Relaxed);
+            self.now.set((0, 0));
+            self.span.store(span, Ordering::Relaxed);
         }
-        counts.all.add(bytes);
-        counts.now.add(bytes);
+    }
+
+    /// What has come within the span `span`, and within the one before it.
+    fn lately(&self, span: u32) -> [(u64, u64); 2] {
+        match span.wrapping_sub(self.span.load(Ordering::Relaxed)) {
+            0 => [self.now.get(), self.before.get()],
+            1 => [(0, 0), self.now.get()],
+            _ => [(0, 0); 2],
+        }
     }
 
     /// What has come until tick `now`. Of the span before the present one counts the share that is not ten seconds old yet.
-    pub(super) fn view(&self, now: u32) -> SentView {
-        let Some(counts) = self.0.get() else {
-            return SentView::default();
-        };
+    fn view(&self, now: u32) -> SentView {
         let (span, into) = (now / LATELY_TICKS, now % LATELY_TICKS);
-        let held = counts.span.load(Ordering::Relaxed);
-        let (present, before) = match span.wrapping_sub(held) {
-            0 => (counts.now.get(), counts.before.get()),
-            1 => ((0, 0), counts.now.get()),
-            _ => ((0, 0), (0, 0)),
-        };
+        let [present, before] = self.lately(span);
         let share = |count: u64| {
             let left = u64::from(LATELY_TICKS - into);
             count.saturating_mul(left) / u64::from(LATELY_TICKS)
         };
-        let (frames, bytes) = counts.all.get();
+        let (frames, bytes) = self.all.get();
         SentView {
             frames,
             bytes,
-            recent_frames: present.0 + share(before.0),
-            recent_bytes: present.1 + share(before.1),
+            recent_frames: present.0.saturating_add(share(before.0)),
+            recent_bytes: present.1.saturating_add(share(before.1)),
+        }
+    }
+
+    /// Adds what `other` has counted.
+    fn fold(&self, other: &Self) {
+        let spans = [self, other].map(|counts| counts.span.load(Ordering::Relaxed));
+        let span = spans[0].max(spans[1]);
+        self.begin(span);
+        let [now, before] = other.lately(span);
+        let all = other.all.get();
+        for (count, (frames, bytes)) in [(&self.all, all), (&self.now, now), (&self.before, before)] {
+            count.add(frames, bytes);
+        }
+    }
+}
+
+impl SentView {
+    /// What both have sent together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            frames: self.frames.saturating_add(other.frames),
+            bytes: self.bytes.saturating_add(other.bytes),
+            recent_frames: self.recent_frames.saturating_add(other.recent_frames),
+            recent_bytes: self.recent_bytes.saturating_add(other.recent_bytes),
         }
     }
 }
@@ -101,9 +146,9 @@ impl Count {
     }
 
     /// One writer: no locked instruction.
-    fn add(&self, more: usize) {
+    fn add(&self, more_frames: u64, more_bytes: u64) {
         let (frames, bytes) = self.get();
-        self.set((frames.wrapping_add(1), bytes.wrapping_add(more as u64)));
+        self.set((frames.wrapping_add(more_frames), bytes.wrapping_add(more_bytes)));
     }
 }
 

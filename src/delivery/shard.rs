@@ -16,6 +16,7 @@ use super::frames::Frames;
 use super::interest::Interest;
 use super::outbox::{Outbox, Outgoing};
 use super::roster::{Roster, Session, Slot, Subscribed, To};
+use super::sent::ended::Ended;
 use super::topics::{Place, Topics};
 use super::trail::Trail;
 use super::wheel::Wheel;
@@ -73,6 +74,8 @@ pub(super) struct Shard {
     leaving: Vec<SessionKey>,
     /// Sessions that lost a subscription through a cut, and have to be closed.
     cut_off: Vec<SessionKey>,
+    /// What the clients of sessions that ended have SENT.
+    ended: Ended,
     /// Subscriptions that wait for their replay, and this shard's progress in the notifications that history keeps.
     pub(super) resuming: Resuming,
 }
@@ -89,6 +92,7 @@ impl Shard {
             doomed: Vec::new(),
             leaving: Vec::new(),
             cut_off: Vec::new(),
+            ended: Ended::default(),
             resuming: Resuming::default(),
         }
     }

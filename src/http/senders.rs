@@ -1,6 +1,7 @@
-//! Which sessions of the cluster send most: `GET /api/v1/senders`. Asks all others over the control channel, and counts nothing
-//! itself.
+//! Which sessions and users of the cluster send most: `GET /api/v1/senders`. Asks all others over the control channel, and counts
+//! nothing itself.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,9 +16,11 @@ use super::error::ApiError;
 use super::refusals;
 use super::users::rfc_3339;
 use super::whole::InQuery;
-use crate::control::senders::{ListSenders, TOP_MAX, Top};
+use crate::control::senders::{ListSenders, Senders, TOP_MAX, Top, senders_of};
 use crate::delivery::registry::SenderView;
+use crate::delivery::sent::users::UserSent;
 use crate::delivery::sent::{By, SentView, keep_first};
+use crate::principal::UserName;
 
 /// How many, and in which order.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -65,6 +68,9 @@ impl From<Order> for By {
 pub(crate) struct SenderList {
     /// Whoever sends most comes first. Sessions that have sent nothing are not in it.
     senders: Vec<Sender>,
+    /// The users who send most, in all their sessions together: the open ones, and those that ended within about five minutes
+    /// after the user's last SEND. Whoever sends most comes first. Not of instances of an earlier version.
+    users: Vec<SendingUser>,
     /// Names of the instances that did not answer in time: their sessions are missing above.
     silent: Vec<String>,
 }
@@ -87,10 +93,27 @@ pub(crate) struct Sender {
     sent: SentCounts,
 }
 
-/// What a session's client has sent.
+/// One user. Each anonymous session has a name of its own, and is in it only while it is open.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SendingUser {
+    /// The name.
+    user: String,
+    /// The address of one of the sessions.
+    address: String,
+    /// The names of the instances that the sessions are or were on.
+    instances: Vec<String>,
+    /// How many of the open sessions have sent something.
+    sessions: u64,
+    /// How many sessions that sent something have ended.
+    ended: u64,
+    /// What the sessions have sent together.
+    sent: SentCounts,
+}
+
+/// What a client has sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct SentCounts {
-    /// SENDs since the login.
+    /// SENDs since the login; of a user, those of all sessions.
     frames: u64,
     /// Their bytes, headers and bodies.
     bytes: u64,
@@ -111,7 +134,7 @@ impl From<SentView> for SentCounts {
     }
 }
 
-/// Lists the sessions that send most, over all live instances; names those that do not answer within 500 ms.
+/// Lists the sessions and the users that send most, over all live instances; names those that do not answer within 500 ms.
 #[utoipa::path(
     get,
     path = "/api/v1/senders",
@@ -140,7 +163,7 @@ pub(crate) async fn list_senders(
     let state = &api.state;
     let (others, question) = (state.presence.others(), Top { top, by });
     let (own, asked) = tokio::join!(
-        state.registry.senders(by, top),
+        senders_of(&state.registry, question),
         ask_others::<ListSenders>(&*state.bus, &others, &question),
     );
     let with = |instance: &str, views: Vec<SenderView>| {
@@ -150,11 +173,17 @@ pub(crate) async fn list_senders(
             .take(top)
             .map(move |view| (instance.clone(), view))
     };
-    let mut found: Vec<_> = with(&state.instance.name, own).collect();
+    let Senders { senders, users } = own;
+    let mut found: Vec<_> = with(&state.instance.name, senders).collect();
+    let mut sums = Sums::default();
+    sums.add(&state.instance.name, users, by);
     let mut silent = Vec::new();
     for Asked { instance, answer } in asked {
         match answer {
-            Some(answer) => found.extend(with(&instance.name, answer.senders)),
+            Some(Senders { senders, users }) => {
+                found.extend(with(&instance.name, senders));
+                sums.add(&instance.name, users, by);
+            }
             None => silent.push(instance.name.to_string()),
         }
     }
@@ -169,6 +198,47 @@ pub(crate) async fn list_senders(
     });
     Ok(Json(SenderList {
         senders: senders.collect(),
+        users: sums.first(by, top),
         silent,
     }))
+}
+
+/// What users have sent in the cluster, and the instances that said so.
+#[derive(Default)]
+struct Sums(HashMap<UserName, (UserSent, Vec<String>)>);
+
+impl Sums {
+    fn add(&mut self, instance: &str, users: Vec<UserSent>, by: By) {
+        for one in users.into_iter().take(TOP_MAX) {
+            match self.0.get_mut(&one.user) {
+                Some((sum, instances)) => {
+                    sum.add(&one, by);
+                    instances.push(instance.to_owned());
+                }
+                None => {
+                    let user = one.user.clone();
+                    self.0.insert(user, (one, vec![instance.to_owned()]));
+                }
+            }
+        }
+    }
+
+    /// The `most` that come first.
+    fn first(self, by: By, most: usize) -> Vec<SendingUser> {
+        let mut all: Vec<_> = self.0.into_values().collect();
+        all.sort_unstable_by(|(a, _), (b, _)| a.user.cmp(&b.user));
+        keep_first(&mut all, by, most, |(sum, _)| sum.sent);
+        let user = |(sum, mut instances): (UserSent, Vec<String>)| {
+            instances.sort_unstable();
+            SendingUser {
+                user: sum.user.to_string(),
+                address: sum.address.to_string(),
+                instances,
+                sessions: sum.sessions,
+                ended: sum.ended,
+                sent: sum.sent.into(),
+            }
+        };
+        all.into_iter().map(user).collect()
+    }
 }

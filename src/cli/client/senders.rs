@@ -1,4 +1,4 @@
-//! `herald senders`: which sessions of the cluster send most.
+//! `herald senders`: which sessions and users of the cluster send most.
 
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ use super::{ClientError, Server, ServerArgs, paint};
   herald senders --by bytes --top 5
   herald senders --json | jq '.senders[0].user'
 
-Counts the SENDs of sessions. For publishers over REST, see herald_api_key_requests_total. Requires the scope admin.")]
+Counts the SENDs of sessions, and sums all sessions of each user, including those that ended within the last minutes. For publishers over
+REST, see herald_api_key_requests_total. Requires the scope admin.")]
 pub struct SendersArgs {
-    /// The number of sessions to show.
+    /// The number of sessions, and of users, to show.
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub top: u64,
     /// The order: by SENDs within the last ten seconds, by all SENDs, or by their bytes.
@@ -45,6 +46,9 @@ pub enum By {
 #[derive(Debug, Serialize, Deserialize)]
 struct Senders {
     senders: Vec<Sender>,
+    /// An earlier version does not say.
+    #[serde(default)]
+    users: Vec<User>,
     silent: Vec<String>,
 }
 
@@ -58,7 +62,17 @@ struct Sender {
     sent: Sent,
 }
 
-/// What a session has sent.
+#[derive(Debug, Serialize, Deserialize)]
+struct User {
+    user: String,
+    address: String,
+    instances: Vec<String>,
+    sessions: u64,
+    ended: u64,
+    sent: Sent,
+}
+
+/// What a session, or a user, has sent.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Sent {
     /// SENDs since the login.
@@ -91,14 +105,55 @@ pub async fn run(args: SendersArgs) -> Result<(), ClientError> {
     for name in &found.silent {
         paint::notice(paint::WARN, &format!("{name} did not answer in time"));
     }
-    if found.senders.is_empty() {
+    // Everybody else's are a row of the first table.
+    let in_several = |user: &&User| user.sessions.saturating_add(user.ended) > 1 || user.sessions == 0;
+    let users: Vec<_> = found.users.iter().filter(in_several).collect();
+    if found.senders.is_empty() && users.is_empty() {
         paint::notice(paint::DIM, "no session has sent anything");
         return Ok(());
     }
-    Ok(show(&found)?)
+    if !found.senders.is_empty() {
+        show_sessions(&found)?;
+    }
+    if !users.is_empty() {
+        show_users(&users)?;
+    }
+    Ok(())
 }
 
-fn show(found: &Senders) -> std::io::Result<()> {
+fn show_users(users: &[&User]) -> std::io::Result<()> {
+    let row = |user: &&User| {
+        let sent = user.sent;
+        vec![
+            paint::one_line(&user.user),
+            sent.recent_frames.to_string(),
+            sent.recent_bytes.to_string(),
+            sent.frames.to_string(),
+            sent.bytes.to_string(),
+            user.sessions.to_string(),
+            user.ended.to_string(),
+            paint::one_line(&user.address),
+            paint::one_line(&user.instances.join(",")),
+        ]
+    };
+    let rows: Vec<_> = users.iter().map(row).collect();
+    paint::table(
+        &[
+            "ALL SESSIONS OF",
+            "SENT IN 10 S",
+            "BYTES IN 10 S",
+            "SENT",
+            "BYTES",
+            "OPEN",
+            "ENDED",
+            "ADDRESS",
+            "INSTANCES",
+        ],
+        &rows,
+    )
+}
+
+fn show_sessions(found: &Senders) -> std::io::Result<()> {
     let rows: Vec<_> = found
         .senders
         .iter()

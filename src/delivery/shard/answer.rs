@@ -9,6 +9,7 @@ use super::Shard;
 use crate::delivery::command::{SenderView, SessionKey, SessionView};
 use crate::delivery::explain::{Explained, Missed, Reached, Way, Why};
 use crate::delivery::roster::{Hot, Session, Subscribed, To};
+use crate::delivery::sent::users::{UserSent, sum};
 use crate::delivery::sent::{By, SentView, keep_first};
 use crate::destination::{Path, Target};
 use crate::principal::{Principal, UserName};
@@ -62,6 +63,21 @@ impl Shard {
             sent,
         };
         senders.into_iter().map(view).collect()
+    }
+
+    /// The users who have sent most, at most `most` of them, in open sessions and in those that ended lately. Walks every
+    /// session: for rare needs.
+    pub(crate) fn sending_users(&self, by: By, most: usize) -> Vec<UserSent> {
+        let sessions = self.roster.iter().map(|(_, _, session)| UserSent {
+            user: session.principal.user().clone(),
+            address: session.address,
+            sessions: 1,
+            ended: 0,
+            sent: self.sent(session),
+        });
+        let sessions = sessions.filter(|one| one.sent.frames > 0);
+        let now = self.setting.clock.load(Ordering::Relaxed);
+        sum(sessions.chain(self.ended.at(now)), by, most)
     }
 
     /// The address of the client of the session `key`.

@@ -35,6 +35,11 @@ impl Shard {
             return;
         };
         let user = session.principal.user();
+        // Each anonymous session has a name of its own.
+        if !session.principal.is_anonymous() {
+            let now = self.setting.clock.load(Ordering::Relaxed);
+            self.ended.add(user, session.address, session.outbox.sent(), now);
+        }
         if self.roster.of_user(user).is_empty() {
             self.setting.interest.user_went(self.setting.index, user);
         }

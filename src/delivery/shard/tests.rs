@@ -11,6 +11,8 @@ use crate::delivery::command::Delivery;
 use crate::delivery::ledger::Ledger;
 use crate::delivery::outbox::tests::Pipe;
 use crate::delivery::outbox::{Pushed, TryWrite, Written};
+use crate::delivery::sent::By;
+use crate::delivery::sent::users::UserSent;
 use crate::delivery::wire::AckMode;
 use crate::envelope::{Envelope, Position};
 use crate::principal::{Principal, UserName};
@@ -373,6 +375,48 @@ fn an_operator_sees_a_users_sessions() {
     let views = f.shard.sessions_of(&UserName::parse("alice").unwrap());
     assert_eq!(views.len(), 1);
     assert_eq!(views[0].subscriptions, ["/queue/x", "/user/queue/y"]);
+}
+
+#[test]
+fn who_reconnects_after_every_few_sends_is_summed_with_the_ended_sessions() {
+    let mut f = Fixture::new();
+    let sums = |f: &Fixture| {
+        let of = |one: UserSent| {
+            let sent = one.sent;
+            (
+                one.user.to_string(),
+                [one.sessions, one.ended, sent.frames, sent.recent_bytes],
+            )
+        };
+        f.shard
+            .sending_users(By::Recent, 10)
+            .into_iter()
+            .map(of)
+            .collect::<Vec<_>>()
+    };
+    let quiet = f.join("quiet", 1 << 20);
+    quiet.outbox.sent().count(1, 7);
+    let _silent = f.join("silent", 1 << 20);
+    for _ in 0..4 {
+        let loud = f.join("loud", 1 << 20);
+        loud.outbox.sent().count(1, 5);
+        f.handle(Command::Session(loud.key, SessionCommand::Leave));
+    }
+    let loud = f.join("loud", 1 << 20);
+    loud.outbox.sent().count(1, 5);
+    let expected = [("loud".into(), [1, 4, 5, 25]), ("quiet".into(), [1, 0, 1, 7])];
+    assert_eq!(sums(&f), expected);
+    // Whoever the shard closes is counted too, and an anonymous session has no name that could come back.
+    let stranger = f.join_with("alice", 1 << 20, |join| {
+        join.principal = Principal::anonymous("1").unwrap();
+    });
+    stranger.outbox.sent().count(1, 9);
+    f.handle(Command::End(
+        Whom::Where(Arc::new(|_| true)),
+        CloseReason::Disconnected,
+    ));
+    let expected = [("loud".into(), [0, 5, 5, 25]), ("quiet".into(), [0, 1, 1, 7])];
+    assert_eq!(sums(&f), expected);
 }
 
 #[test]

@@ -219,3 +219,43 @@ async fn who_sends_most_is_named_by_every_instance() {
         }
     }
 }
+
+/// Somebody who is never there for long has no session to be listed, and is named all the same.
+#[tokio::test]
+async fn who_reconnects_after_every_few_sends_is_named_too() {
+    let cluster = Cluster::start(2).await;
+    let message = [("destination", "/app/message")];
+    for round in 0..6 {
+        let herald = &cluster.instances[round % 2];
+        let mut flooder = Browser::connect(herald.address, "test2").await;
+        for _ in 0..2 {
+            flooder
+                .with_receipt("SEND", &message, br#"{"message":"x"}"#)
+                .await;
+        }
+    }
+    let mut quiet = Browser::connect(cluster.instances[0].address, "test1").await;
+    quiet.with_receipt("SEND", &message, br#"{"message":"x"}"#).await;
+    for herald in &cluster.instances {
+        until("the ended sessions are summed", async || {
+            let answer = admin(herald, "GET", "/api/v1/senders").await.json();
+            let senders = answer["senders"].as_array().unwrap();
+            let of = |user: &Value| {
+                json!([
+                    user["user"],
+                    user["sessions"],
+                    user["ended"],
+                    user["sent"]["frames"],
+                    user["instances"]
+                ])
+            };
+            let users: Vec<_> = answer["users"].as_array().unwrap().iter().map(of).collect();
+            let expected = [
+                json!(["test2", 0, 6, 12, ["i0", "i1"]]),
+                json!(["test1", 1, 0, 1, ["i0"]]),
+            ];
+            senders.len() == 1 && users == expected
+        })
+        .await;
+    }
+}
