@@ -240,7 +240,7 @@ impl Source {
 
     /// The newer set does not have the key either.
     pub fn still_unknown(&self, kid: Option<&str>) {
-        self.inner.lock().state.still_unknown(kid, self.now());
+        self.inner.lock().state.still_unknown(kid);
     }
 
     /// A signature was wrong: the key may have been replaced under its old name.
@@ -322,7 +322,7 @@ impl Source {
             if let Some(set) = inner.state.usable(now).filter(|_| brought).cloned() {
                 let is_missing = |name: &str| set.keys().all(|key| key.kid() != Some(name));
                 for name in names.iter().filter(|name| is_missing(name)) {
-                    inner.state.still_unknown(Some(name), now);
+                    inner.state.still_unknown(Some(name));
                 }
             }
         }

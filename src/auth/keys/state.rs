@@ -5,7 +5,7 @@
 
 use quick_cache::unsync::Cache;
 
-/// The minimum time between two fetches for unknown keys, and how long a name is remembered as unknown.
+/// The minimum time between two fetches for unknown keys. A name stays unknown until the next one may begin.
 pub const UNKNOWN_MS: u64 = 30_000;
 /// How many unknown names are remembered.
 const UNKNOWN_MAX: usize = 1_024;
@@ -114,10 +114,13 @@ impl<S> State<S> {
         !self.under_way && self.may_fetch_early(now)
     }
 
-    /// The fetch returned a set without `kid`: the name is refused for a while.
-    pub fn still_unknown(&mut self, kid: Option<&str>, now: u64) {
-        self.unknown
-            .insert(kid.unwrap_or_default().into(), now + UNKNOWN_MS);
+    /// The last fetch for an unknown key was for `kid`, and returned a set without it: the name is refused until the next
+    /// such fetch may begin, and no longer, since the server may have the key by then.
+    pub fn still_unknown(&mut self, kid: Option<&str>) {
+        if let Some(began) = self.last_unknown {
+            self.unknown
+                .insert(kid.unwrap_or_default().into(), began + UNKNOWN_MS);
+        }
     }
 
     /// A fetch has ended.

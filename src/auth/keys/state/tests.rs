@@ -87,14 +87,16 @@ fn one_fetch_for_all_who_wait_and_then_the_name_is_known_to_be_unknown() {
     assert_eq!(state.on_unknown_kid(Some("new"), 1_000), OnUnknown::Wait);
     assert_eq!(state.on_unknown_kid(None, 1_000), OnUnknown::Wait);
     state.on_answer(set(2), 1_100, 0);
-    state.still_unknown(Some("new"), 1_100);
-    assert_eq!(state.on_unknown_kid(Some("new"), 31_050), OnUnknown::Refuse);
+    state.still_unknown(Some("new"));
+    assert_eq!(state.on_unknown_kid(Some("new"), 30_999), OnUnknown::Refuse);
     assert_eq!(
         state.on_unknown_kid(Some("other"), 30_999),
         OnUnknown::Later { in_ms: 1 }
     );
     assert!(!state.on_wrong_signature(30_999));
-    assert_eq!(state.on_unknown_kid(Some("other"), 31_000), OnUnknown::Fetch);
+    // Its provider has published it by now: it waits for nothing but the time between two fetches.
+    assert_eq!(state.on_unknown_kid(Some("new"), 31_000), OnUnknown::Fetch);
+    assert_eq!(state.on_unknown_kid(Some("other"), 31_000), OnUnknown::Wait);
     assert!(!state.on_tick(u64::MAX), "one at a time");
 }
 
@@ -146,7 +148,9 @@ proptest! {
                 Event::Tick => begins = state.on_tick(now),
                 Event::Unknown(kid) => {
                     let kid = kid.map(|kid| kid.to_string());
-                    begins_early = state.on_unknown_kid(kid.as_deref(), now) == OnUnknown::Fetch;
+                    let asked = state.on_unknown_kid(kid.as_deref(), now);
+                    begins_early = asked == OnUnknown::Fetch;
+                    prop_assert!(asked != OnUnknown::Refuse || state.early_in_ms(now) > 0, "it could ask");
                 }
                 Event::Wrong => begins_early = state.on_wrong_signature(now),
                 Event::Set(max_age_ms) if under_way => {
@@ -160,7 +164,7 @@ proptest! {
                     prop_assert!(state.due() >= now + 800 && state.due() <= now + 72_000);
                     under_way = false;
                 }
-                Event::StillUnknown(kid) => state.still_unknown(Some(&kid.to_string()), now),
+                Event::StillUnknown(kid) => state.still_unknown(Some(&kid.to_string())),
                 Event::Set(_) | Event::Failed => {}
             }
             if begins_early {
