@@ -116,6 +116,14 @@ impl Api {
         query.or_else(|| headers.refusal(&self.base, request))
     }
 
+    /// The methods that the route of `request` takes, sorted. Empty: its route is not described.
+    pub(super) fn methods(&self, request: &Request) -> Vec<String> {
+        let queries = self.takes.get().map(|(queries, _)| queries);
+        queries
+            .map(|queries| queries.methods(&self.base, request))
+            .unwrap_or_default()
+    }
+
     /// Reads the body of a JSON request.
     pub(super) async fn read_json(&self, headers: &HeaderMap, body: Body) -> Result<Buffered, ApiError> {
         let limit = Limit {

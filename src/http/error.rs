@@ -63,8 +63,8 @@ pub(crate) enum ApiError {
     Misdirected(Cow<'static, str>),
     /// No such route.
     NotFound(String),
-    /// The route does not have this method.
-    MethodNotAllowed,
+    /// The route does not have this method, but these. Empty: it is not known which.
+    MethodNotAllowed(Vec<String>),
     /// The body did not arrive in time (`http.body_timeout`).
     BodyTimeout,
     /// The client went away in the middle of its body.
@@ -153,7 +153,7 @@ impl ApiError {
             Self::Forbidden(_) | Self::NotPermitted { .. } | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BusUnavailable(_)
             | Self::NotTold(_)
@@ -193,7 +193,7 @@ impl ApiError {
             Self::CrossSite => ("cross-site", "Refused from a foreign page"),
             Self::Misdirected(_) => ("misdirected", "Not a host of this server"),
             Self::NotFound(_) => ("not-found", "Not found"),
-            Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
+            Self::MethodNotAllowed(_) => ("method-not-allowed", "Method not allowed"),
             Self::BodyTimeout => ("body-timeout", "The body came too slowly"),
             Self::BodyBroken => ("incomplete-body", "The body is incomplete"),
             Self::BusUnavailable(_) | Self::NotTold(_) => ("bus-unavailable", "The bus is not available"),
@@ -287,7 +287,11 @@ impl ApiError {
                  sends no Sec-Fetch-Site, as over plain HTTP, a * in http.origins does not permit it"
                     .into()
             }
-            Self::MethodNotAllowed => "this path has other methods, see Allow".into(),
+            Self::MethodNotAllowed(methods) => match methods.split_last() {
+                None => "this path has other methods, see Allow".into(),
+                Some((one, [])) => format!("this path takes {one}"),
+                Some((last, rest)) => format!("this path takes {} and {last}", rest.join(", ")),
+            },
             Self::BodyTimeout => "the body did not arrive within http.body_timeout".into(),
             Self::BodyBroken => "the body ended before its announced length".into(),
             Self::BusUnavailable(Some(why)) => format!("nothing was published: {why}; try again after Retry-After"),

@@ -66,7 +66,7 @@ pub(crate) async fn guard_method(State(api): State<Arc<Api>>, request: Request) 
 fn no_such_method(api: &Api, request: &Request) -> ApiError {
     origin::refusal(api, request).unwrap_or_else(|| match request.uri().path().ends_with('/') {
         true => Paths::without_slash(),
-        false => ApiError::MethodNotAllowed,
+        false => ApiError::MethodNotAllowed(api.methods(request)),
     })
 }
 

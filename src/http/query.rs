@@ -97,6 +97,26 @@ impl Queries {
         Self(paths.flat_map(of).collect())
     }
 
+    /// The methods that the route of `request` takes, sorted; where it takes GET, HEAD too. `base` may stand before the pattern of its
+    /// route. The descriptions' own route is not described, and is read.
+    pub(crate) fn methods(&self, base: &str, request: &Request) -> Vec<String> {
+        let Some(route) = request.extensions().get::<MatchedPath>() else {
+            return Vec::new();
+        };
+        let route = route.as_str();
+        let route = route.strip_prefix(base).unwrap_or(route);
+        let described = self.0.keys().filter(|(_, pattern)| pattern == route);
+        let mut methods: Vec<_> = described.map(|(method, _)| method.to_string()).collect();
+        if methods.is_empty() {
+            methods.push("GET".to_owned());
+        }
+        if methods.iter().any(|method| method == "GET") {
+            methods.push("HEAD".to_owned());
+        }
+        methods.sort_unstable();
+        methods
+    }
+
     /// What is wrong with the query of `request`, if anything is. `base` may stand before the pattern of its route.
     pub(crate) fn refusal(&self, base: &str, request: &Request) -> Option<ApiError> {
         let query = request.uri().query().filter(|query| !query.is_empty())?;

@@ -14,15 +14,17 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::state::{Answer, OnUnknown, State};
-use super::{Key, KeyId, KeySet, jwks};
+use super::{KeyId, KeySet, jwks};
 use crate::auth::token::config::{IssuerConfig, is_safe};
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 
+use held::{Gone, Held};
+
+mod held;
+
 /// The maximum number of names remembered during one fetch.
 const NAMES_MAX: usize = 1_024;
-/// The maximum number of keys remembered if sets are damaged.
-const HELD_MAX: usize = 1_024;
 
 /// A way to fetch a document.
 pub trait Fetch: Send + Sync + 'static {
@@ -88,24 +90,10 @@ struct Inner {
     /// A login requests a fetch: the task begins it.
     wanted: bool,
     /// The keys of this and of earlier sets that no complete set has removed.
-    held: HashSet<KeyId>,
+    held: Held,
     /// The names that caused the current fetch. A login that arrives right after the answer needs to know what the
     /// answer says about them.
     names: HashSet<Box<str>>,
-}
-
-impl Inner {
-    /// Adds the keys of a new set. Returns whether the set removes others.
-    fn hold(&mut self, set: &KeySet) -> bool {
-        let ids = set.keys().map(Key::id);
-        if set.damaged() > 0 {
-            let room = HELD_MAX.saturating_sub(self.held.len());
-            self.held.extend(ids.take(room));
-            return false;
-        }
-        let before = std::mem::replace(&mut self.held, ids.collect());
-        before.iter().any(|id| !self.held.contains(id))
-    }
 }
 
 /// How many fetches have ended, and whether the last one returned a set.
@@ -148,7 +136,7 @@ impl Source {
             inner: Mutex::new(Inner {
                 state,
                 wanted: false,
-                held: HashSet::new(),
+                held: Held::default(),
                 names: HashSet::new(),
             }),
             wake: Notify::new(),
@@ -171,7 +159,7 @@ impl Source {
     /// set with damaged entries, since one of them may be this key.
     pub fn has(&self, key: &KeyId) -> bool {
         let inner = self.inner.lock();
-        inner.held.contains(key) || inner.state.last().is_none_or(|set| set.has(key))
+        inner.held.has(key) || inner.state.last().is_none_or(|set| set.has(key))
     }
 
     /// Waits until a set lacks keys that the one before it had, if the issuer's sessions are to end when keys are
@@ -276,13 +264,13 @@ impl Source {
         let found = fetch_once(&self.config, fetch).await;
         let brought = found.is_ok();
         let (had, before) = (self.age(), self.current());
-        let mut has_lost = false;
+        let mut gone = Gone::default();
         let answer = match found {
             Ok(Brought { set, max_age, .. }) => {
                 if before.is_none_or(|before| !before.is_like(&set)) {
                     audit.issuer_keys(&self.issuer, Some(set.keys().count()));
                 }
-                has_lost = self.inner.lock().hold(&set);
+                gone = self.inner.lock().held.take(&set);
                 if set.damaged() > 0 {
                     warn!(
                         issuer = &*self.issuer,
@@ -326,9 +314,11 @@ impl Source {
                 }
             }
         }
-        if has_lost && self.config.close_on_key_removal {
+        if gone.count() > 0 && self.config.close_on_key_removal {
             info!(
                 issuer = &*self.issuer,
+                gone = gone.count(),
+                kids = gone.names(),
                 "keys are gone: the sessions of their tokens end"
             );
             self.gone.notify_one();

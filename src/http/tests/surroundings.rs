@@ -98,6 +98,7 @@ async fn unknown_paths_and_methods_are_problems_too() {
         ("GET", "/api/v1/broadcast", 405, "POST"),
         ("GET", "/api/v1/users/u/sessions", 405, "DELETE,POST"),
         ("POST", "/livez", 405, "GET,HEAD"),
+        ("DELETE", "/api/openapi.json", 405, "GET,HEAD"),
     ] {
         let request = Request::builder()
             .method(method)
@@ -115,6 +116,14 @@ async fn unknown_paths_and_methods_are_problems_too() {
         let mut methods: Vec<_> = answer.header("allow").split(',').collect();
         methods.sort_unstable();
         assert_eq!(methods.join(","), allow, "{method} {path}");
+        if expected == 405 {
+            let takes = match methods.split_last() {
+                Some((one, [])) => format!("this path takes {one}"),
+                Some((last, rest)) => format!("this path takes {} and {last}", rest.join(", ")),
+                None => panic!("{method} {path} names no method"),
+            };
+            assert_eq!(answer.json()["detail"], *takes, "{method} {path}");
+        }
         assert_eq!(answer.header("cache-control"), "no-store", "{method} {path}");
     }
 }

@@ -90,6 +90,27 @@ impl Fetch for Says {
     }
 }
 
+/// What is logged on this thread from now on.
+fn log() -> (tracing::subscriber::DefaultGuard, Arc<Mutex<Vec<u8>>>) {
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Arc::<Mutex<Vec<u8>>>::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || Lines(writer.clone()))
+        .finish();
+    (tracing::subscriber::set_default(subscriber), lines)
+}
+
 #[tokio::test]
 async fn a_damaged_set_takes_no_key_away_and_the_next_whole_one_does() {
     let mut config = IssuerConfig::new("https://id.example", "herald", "id:");
@@ -111,7 +132,15 @@ async fn a_damaged_set_takes_no_key_away_and_the_next_whole_one_does() {
         assert!(!fetched(entries).await && source.has(&of_b), "{entries:?}");
     }
     // It is back, and it is removed.
+    let (logged, lines) = log();
     assert!(fetched(&[&a, &b]).await, "c is gone");
+    drop(logged);
+    let lines = String::from_utf8(lines.lock().clone()).unwrap();
+    let words = "keys are gone: the sessions of their tokens end";
+    assert!(
+        lines.contains(words) && lines.contains("gone=1 kids=\"c\""),
+        "{lines}"
+    );
     assert!(source.has(&of_b));
     assert!(!fetched(&[&a, &damaged]).await && source.has(&of_b));
     assert!(fetched(&[&a]).await && !source.has(&of_b));
