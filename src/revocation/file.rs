@@ -105,6 +105,7 @@ pub(crate) fn check(path: &Path, most: usize) -> Result<(), String> {
     for replaced in [path, &beside(path)] {
         place::check_owner(folder, replaced)?;
     }
+    place::expect_no_folder(&beside(path))?;
     read(path, most).map(drop)
 }
 
@@ -225,14 +226,16 @@ fn join(kept: &mut Kept, one: Revocation) {
 /// Puts a new file with `kept` in the place of the one at `path`: whoever reads sees the old one or the new one as a whole.
 fn write_anew(path: &Path, kept: &Kept) -> Result<Tail, (IsThere, io::Error)> {
     let new = beside(path);
+    // Whoever reads the words is to know that it is not about the file itself.
+    let of_new = |error: io::Error| (IsThere::No, io::Error::new(error.kind(), refused(&new, &error)));
     if let Err(error) = std::fs::remove_file(&new)
         && error.kind() != ErrorKind::NotFound
     {
-        return Err((IsThere::No, error));
+        return Err(of_new(error));
     }
     let mut options = OpenOptions::new();
     let opened = options.append(true).create_new(true).mode(MODE).open(&new);
-    let file = opened.map_err(|error| (IsThere::No, error))?;
+    let file = opened.map_err(of_new)?;
     place::lock(&file);
     let written = fill(&file, kept).and_then(|()| std::fs::rename(&new, path));
     if let Err(error) = written {

@@ -53,6 +53,22 @@ pub(super) fn check_owner(folder: &Path, path: &Path) -> Result<(), String> {
     }
 }
 
+/// Refuses a folder where the file is to be written that then replaces the one in force: it cannot be removed as a file can.
+///
+/// # Errors
+/// In words.
+pub(super) fn expect_no_folder(new: &Path) -> Result<(), String> {
+    let is_folder = new.symlink_metadata().is_ok_and(|found| found.is_dir());
+    match is_folder {
+        true => Err(format!(
+            "{}: is a folder, and Herald writes a file there that then replaces the one without .new; expected nothing, or a file: \
+             remove or rename the folder",
+            new.display()
+        )),
+        false => Ok(()),
+    }
+}
+
 /// The rule of the sticky bit.
 pub(super) fn may_replace(folder_mode: u32, of_folder: u32, of_file: u32, own: u32) -> bool {
     folder_mode & STICKY == 0 || [0, of_folder, of_file].contains(&own)

@@ -174,6 +174,30 @@ fn a_link_is_followed_and_stays() {
     assert!(check(&place.path(), 10).unwrap_err().contains("no such folder"));
 }
 
+/// The start failed where `check` was content, and its words named the wrong file.
+#[test]
+fn a_folder_in_the_way_of_the_new_file_is_told_by_its_name() {
+    let place = Place::new();
+    place.open();
+    let new = place.0.path().join("revoked.new");
+    fs::create_dir(&new).unwrap();
+    for said in [
+        check(&place.path(), 10).unwrap_err(),
+        RevokedFile::open(&place.path(), 10).map(drop).unwrap_err(),
+    ] {
+        assert!(said.contains(&*new.to_string_lossy()), "{said}");
+    }
+    // What is left of an attempt to write it, and a link, are removed.
+    fs::remove_dir(&new).unwrap();
+    std::os::unix::fs::symlink(place.0.path(), &new).unwrap();
+    check(&place.path(), 10).unwrap();
+    place.open();
+    fs::write(&new, "cut off").unwrap();
+    check(&place.path(), 10).unwrap();
+    place.open();
+    assert!(!new.exists());
+}
+
 #[test]
 fn two_instances_do_not_have_one_file() {
     let place = Place::new();
