@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::auth::{Authenticator, CookieName};
 use crate::bus::{Bus, History};
 use crate::config::Config;
+use crate::control::sessions::again::Unconfirmed;
 use crate::delivery::registry::Registry;
 use crate::drain::{self, Phase, Stop};
 use crate::envelope::{BrowserBaggage, Kind};
@@ -92,6 +93,7 @@ struct Core {
     tap: Tap,
     cluster: Arc<Cluster>,
     authenticator: Arc<Authenticator>,
+    unconfirmed: Unconfirmed,
     revocations: Arc<Revocations>,
     policy: Policy,
     explainer: Explainer,
@@ -205,6 +207,7 @@ impl App {
             &presence,
             keeper,
         );
+        let unconfirmed = Unconfirmed::default();
         let bound = Bound::bind(&config.http)?;
         let (most, meters) = (config.limits.body_bytes.0, metrics.clone());
         let permissions = permissions(&config)?;
@@ -227,6 +230,7 @@ impl App {
             time_zone: config.application.time_zone.0.clone(),
             tap: tap.clone(),
             audit: audit.clone(),
+            unconfirmed: unconfirmed.clone(),
             revocations: revocations.clone(),
             list_destination: config.presence.list_destination.clone(),
         };
@@ -303,6 +307,7 @@ impl App {
             tap,
             cluster,
             authenticator,
+            unconfirmed,
             revocations,
             policy,
             explainer,

@@ -58,6 +58,8 @@ impl Core {
             self.metrics.clone(),
             background.clone(),
         );
+        let unconfirmed = self.unconfirmed.clone();
+        let unconfirmed = unconfirmed.run(self.bus.clone(), self.instance.id, background.clone());
         let marks = trace_marks::tell_own(self.bus.clone(), self.tracer.clone(), background.clone());
         let learn = recent::share::learn(self.bus.clone(), self.presence.clone(), self.recent.clone());
         let withdrawals = close_withdrawn(
@@ -105,6 +107,7 @@ impl Core {
         tasks.watch(Task::essential(REVOCATIONS, learning));
         tasks.watch(Task::essential("sessions of gone keys", without_key));
         tasks.watch(Task::essential("shed sessions", shedding.run(background.clone())));
+        tasks.watch(Task::essential("unconfirmed disconnects", unconfirmed));
         tasks.watch(Task::essential("probe", probe));
         tasks.watch(Task::essential("trace marks", marks));
         tasks.watch(Task::passing("recent bodies", learn));

@@ -347,6 +347,7 @@ mod tests {
             "probe.echo",
             "recent.list",
             "sessions.disconnect",
+            "sessions.disconnect.again",
             "sessions.explain",
             "sessions.list",
             "sessions.seats",

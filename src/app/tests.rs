@@ -75,6 +75,7 @@ async fn an_instance_ends_with_each_task_that_it_needs_and_names_it() {
             "sessions per user",
             "shed sessions",
             "trace marks",
+            "unconfirmed disconnects",
             "users file",
             "withdrawals",
         ]

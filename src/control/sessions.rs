@@ -11,6 +11,8 @@ use crate::principal::UserName;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::audit::event::{Event, What};
 
+pub(crate) mod again;
+
 /// Most bytes of sessions in one answer, within [`crate::bus::CONTROL_MAX_BYTES`].
 const ANSWER_MAX_BYTES: usize = 256 << 10;
 
@@ -57,13 +59,14 @@ impl Statement for Disconnect {
     const KIND: &'static str = "sessions.disconnect";
 }
 
-/// Answers [`ListSessions`] and obeys [`Disconnect`], which `audit` is told, unless it comes from `own`.
+/// Answers [`ListSessions`] and obeys [`Disconnect`] and [`again::DisconnectAgain`], which `audit` is told, unless it comes from `own`.
 pub(crate) fn register(desk: &mut Desk, registry: &Registry, audit: &Audit, own: InstanceId) {
     let sessions = registry.clone();
     desk.answer::<ListSessions, _>(move |OfUser { user }| {
         let registry = sessions.clone();
         async move { Ok(sessions_of(&registry, &user).await) }
     });
+    again::register(desk, registry, audit, own);
     let (registry, audit) = (registry.clone(), audit.clone());
     desk.listen(move |order: Disconnect| {
         let (registry, audit) = (registry.clone(), audit.clone());

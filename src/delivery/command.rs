@@ -244,6 +244,8 @@ pub(super) enum SessionCommand {
 pub(super) enum Whom {
     /// All sessions of a user.
     User(UserName),
+    /// The sessions of a user that began at this time or before it, in Unix ms.
+    Since(UserName, u64),
     /// The sessions of a user that this selects.
     OfUser(UserName, Which),
     /// All sessions that this selects.

@@ -121,7 +121,12 @@ impl Shard {
             }
             Command::Deliver(delivery) => self.deliver(&[delivery]),
             Command::End(Whom::User(user), reason) => self.close_user(&user, reason),
-            Command::End(Whom::OfUser(user, which), reason) => self.close_of_user(&user, &*which, reason),
+            Command::End(Whom::Since(user, since_ms), reason) => {
+                self.close_of_user(&user, |session| session.since_ms <= since_ms, reason);
+            }
+            Command::End(Whom::OfUser(user, which), reason) => {
+                self.close_of_user(&user, |session| which(&session.principal), reason);
+            }
             Command::End(Whom::Where(which), reason) => self.close_where(&*which, reason),
             Command::End(Whom::Some(count, left), reason) => {
                 // It is not an error if nobody waits for the answer.

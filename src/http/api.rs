@@ -18,6 +18,7 @@ use super::own_headers::OwnHeaders;
 use super::query::Queries;
 use crate::auth::Authenticator;
 use crate::bus::Bus;
+use crate::control::sessions::again::Unconfirmed;
 use crate::delivery::registry::Registry;
 use crate::destination::{Path, Prefixes};
 use crate::drain::Phase;
@@ -69,6 +70,8 @@ pub(crate) struct State {
     pub tap: Tap,
     /// Told of what operators do.
     pub audit: Audit,
+    /// Whom the other instances may not know yet to disconnect.
+    pub unconfirmed: Unconfirmed,
     /// Who is shut out of the cluster.
     pub revocations: Arc<Revocations>,
     /// `presence.list_destination`, for the page.

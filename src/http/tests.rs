@@ -16,6 +16,7 @@ use super::api::State;
 use super::router::{Routers, router};
 use crate::auth::Authenticator;
 use crate::bus::Bus;
+use crate::control::sessions::again::Unconfirmed;
 use crate::delivery::registry::Registry;
 use crate::destination::Prefixes;
 use crate::drain::Phase;
@@ -185,6 +186,7 @@ impl Fixture {
             time_zone: jiff::tz::TimeZone::UTC,
             tap: crate::tap::Tap::new(1, 8),
             audit,
+            unconfirmed: Unconfirmed::default(),
             revocations: revocations.clone(),
             list_destination: None,
         };

@@ -9,6 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tracing::Instrument;
 use utoipa::{IntoParams, ToSchema};
 
@@ -149,7 +150,7 @@ const CONFIRM: Duration = Duration::from_secs(1);
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Disconnected {
     /// Whether the bus has confirmed that it has the message to all instances, and the revocation too. If not, sessions on other instances
-    /// may be left. An instance whose own link to the bus is down does not receive it in any case, and a revocation only later.
+    /// may be left: Herald tells the others again for a minute, once the bus is back. An instance whose own link to the bus is down does not receive it in any case, and a revocation only later.
     #[schema(example = true)]
     told: bool,
     /// With `?revoke=true`: what was revoked.
@@ -234,13 +235,15 @@ async fn disconnect(
         by: caller.to_string(),
         from: Some(state.instance.id),
     };
+    let began = Instant::now();
     // Here it needs no bus.
     let ((), told) = tokio::join!(
         order.obey(&state.registry, &state.audit),
         confirmed(&*state.bus, CONFIRM, tell(&*state.bus, &order)),
     );
     if let Err(error) = &told {
-        tracing::warn!(%error, "a user is disconnected here, and other instances may not have been told");
+        tracing::warn!(%error, "a user is disconnected here, and other instances may not have been told: they are told again for a minute");
+        state.unconfirmed.add(order.user, order.by, began);
     }
     let revocation = revoked.transpose()?;
     let told = told.is_ok() && revocation.as_ref().is_none_or(|made| made.told);

@@ -56,6 +56,14 @@ impl Registry {
         closed
     }
 
+    /// Closes the sessions of `user` on this instance that began at `since_ms` or before it, in Unix ms.
+    pub async fn close_user_since(&self, user: &UserName, since_ms: u64, reason: CloseReason) {
+        for shard in self.shards() {
+            let whom = Whom::Since(user.clone(), since_ms);
+            self.send(shard, Command::End(whom, reason)).await;
+        }
+    }
+
     /// Closes the sessions of `user` on this instance whose principal `which` selects.
     pub async fn close_of_user(&self, user: &UserName, which: Which, reason: CloseReason) {
         for shard in self.shards() {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Shard;
 use crate::close_reason::CloseReason;
-use crate::delivery::roster::Slot;
+use crate::delivery::roster::{Session, Slot};
 use crate::delivery::wire;
 use crate::principal::{Principal, UserName};
 
@@ -72,13 +72,13 @@ impl Shard {
     pub(super) fn close_of_user(
         &mut self,
         user: &UserName,
-        which: &dyn Fn(&Principal) -> bool,
+        which: impl Fn(&Session) -> bool,
         reason: CloseReason,
     ) {
         let mut slots = self.roster.of_user(user).to_vec();
         slots.retain(|slot| {
             let session = self.roster.get(*slot);
-            session.is_some_and(|(_, session)| which(&session.principal))
+            session.is_some_and(|(_, session)| which(session))
         });
         for slot in slots {
             self.end_with_words(slot, reason);

@@ -378,6 +378,22 @@ fn an_operator_sees_a_users_sessions() {
 }
 
 #[test]
+fn of_a_user_those_end_that_are_old_enough() {
+    let mut f = Fixture::new();
+    let mut join = |user, since_ms| f.join_with(user, 1 << 20, |join| join.since_ms = since_ms);
+    let clients = [
+        join("alice", 5),
+        join("alice", 6),
+        join("alice", 7),
+        join("bob", 1),
+    ];
+    let meant = Whom::Since(UserName::parse("alice").unwrap(), 6);
+    f.handle(Command::End(meant, CloseReason::Disconnected));
+    let ended = clients.map(|client| client.outbox.closing() == Some(CloseReason::Disconnected));
+    assert_eq!(ended, [true, true, false, false]);
+}
+
+#[test]
 fn who_reconnects_after_every_few_sends_is_summed_with_the_ended_sessions() {
     let mut f = Fixture::new();
     let sums = |f: &Fixture| {

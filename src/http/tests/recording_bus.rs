@@ -58,6 +58,11 @@ impl RecordingBus {
         self.health.send_replace(Health::Disconnected);
     }
 
+    /// Has it again.
+    pub(crate) fn connect(&self) {
+        self.health.send_replace(Health::Connected);
+    }
+
     /// What `instance` answers to any question; others are silent.
     pub(crate) fn answer(&self, instance: InstanceId, payload: Vec<u8>) {
         self.answers.lock().insert(instance, payload);

@@ -62,6 +62,38 @@ async fn what_nats_swallows_is_not_told() {
     assert_eq!(block(asked, "test5").await.json()["told"], true);
 }
 
+/// An order that NATS did not take was never said again: the sessions on other instances stayed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_disconnected_while_nats_is_away_is_so_everywhere_when_it_is_back() {
+    let mut cluster = Cluster::start(2).await;
+    let [asked, other] = &cluster.instances[..] else {
+        panic!("two")
+    };
+    let (asked, other) = (asked.address, other.address);
+    let mut old = Browser::connect(other, "test1").await;
+    let mut elses = Browser::connect(other, "test2").await;
+    cluster.nats.kill();
+    let herald = &cluster.instances[0];
+    until("NATS is away", async || {
+        herald.get("/readyz").await.text().contains("disconnected")
+    })
+    .await;
+    let path = "/api/v1/users/test1/sessions?revoke=true";
+    let out = admin(herald, "DELETE", path).await.json();
+    assert_eq!(out["told"], json!(false), "{out}");
+    // Newer than the order by more than it takes on its way.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut new = Browser::connect(other, "test1").await;
+    let mut here = Browser::connect(asked, "test1").await;
+    cluster.nats.restart();
+    assert_eq!(old.end().await.code, 4403);
+    // It is said several times.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    for browser in [&mut new, &mut here, &mut elses] {
+        browser.subscribe("/queue/still-here").await;
+    }
+}
+
 /// It answered 503, though a revocation alone did not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_nats_a_user_is_out_where_it_was_asked() {
