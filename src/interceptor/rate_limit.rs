@@ -64,7 +64,9 @@ impl Interceptor for RateLimit {
         }
         if let Some(rate) = &limiters.bytes {
             let passes = rate.check_many(user, ByteRate::units(bytes));
-            passes.map_err(|_| refusal(Limit::SendBytesPerUser, &self.byte_rate))?;
+            passes
+                .map(|_| ())
+                .map_err(|_| refusal(Limit::SendBytesPerUser, &self.byte_rate))?;
         }
         Ok(())
     }
@@ -115,7 +117,7 @@ mod tests {
             "SEND: more than 1KiB/m burst 4KiB by this user (limits.send_bytes_per_user)"
         );
         let large = link.send(&bob, &destination, "/queue/x", 1 << 30);
-        assert!(large.is_ok(), "more than a burst costs a burst");
+        assert!(large.is_ok(), "the burst is there");
         let off = RateLimit::new(&limits(Rate::OFF, ByteRate::OFF));
         assert!((0..10_000).all(|_| off.send(&alice, &destination, "/queue/x", 1_000).is_ok()));
     }

@@ -1,15 +1,13 @@
-//! One rate for each of many keys, in bounded memory. governor does the counting (GCRA). Knows nothing of what a key
-//! is.
+//! One rate for each of many keys, in bounded memory. [`super::SharedRate`] does the counting. Knows nothing of what a key is.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use governor::clock::{Clock, MonotonicClock};
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
+use governor::Quota;
+use parking_lot::Mutex;
+
+use super::shared::{Memory, SharedRate};
 
 /// The most keys remembered, about 24 bytes each. Beyond it, new keys share [`SHARED`] memories, so that a flood of
 /// keys neither takes memory nor escapes the rate.
@@ -20,33 +18,45 @@ const SWEEP_MIN: usize = 1 << 10;
 
 /// A rate for each key. Keys are remembered by a hash under a key of this process: two of them share their rate with
 /// a probability of 1 in 2^64.
-pub(crate) struct KeyedRate<C: Clock = MonotonicClock> {
-    limiter: RateLimiter<u64, HashMapStateStore<u64>, C, NoOpMiddleware<C::Instant>>,
+pub(crate) struct KeyedRate {
+    rate: SharedRate,
+    burst: u32,
     hashing: RandomState,
-    burst: NonZeroU32,
     keys_max: usize,
-    /// Checks since the last sweep, and how many are allowed before the next: as many as there were keys left, so
-    /// that sweeping adds a constant cost to each check.
-    checks: AtomicUsize,
-    sweep_after: AtomicUsize,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    memories: HashMap<u64, Memory>,
+    /// Checks until the next sweep: as many as there were keys left after the last, so that sweeping adds a constant cost to
+    /// each check.
+    until_sweep: usize,
+}
+
+/// What was taken of a [`KeyedRate`], and whose.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    key: u64,
+    ns: u64,
 }
 
 impl KeyedRate {
     /// A limiter with `quota` per key.
     pub(crate) fn new(quota: Quota) -> Self {
-        Self::with(quota, MonotonicClock, KEYS_MAX)
+        Self::with(quota, KEYS_MAX)
     }
-}
 
-impl<C: Clock> KeyedRate<C> {
-    fn with(quota: Quota, clock: C, keys_max: usize) -> Self {
+    fn with(quota: Quota, keys_max: usize) -> Self {
         Self {
-            burst: quota.burst_size(),
-            limiter: RateLimiter::new(quota, HashMapStateStore::default(), clock),
+            rate: SharedRate::new(quota),
+            burst: quota.burst_size().get(),
             hashing: RandomState::new(),
             keys_max,
-            checks: AtomicUsize::new(0),
-            sweep_after: AtomicUsize::new(SWEEP_MIN),
+            known: Mutex::new(Known {
+                memories: HashMap::new(),
+                until_sweep: SWEEP_MIN,
+            }),
         }
     }
 
@@ -55,84 +65,134 @@ impl<C: Clock> KeyedRate<C> {
     /// # Errors
     /// The time until the next unit is available.
     pub(crate) fn check(&self, key: impl Hash) -> Result<(), Duration> {
-        self.check_many(key, 1)
+        self.check_many(key, 1).map(|_| ())
     }
 
-    /// Takes `units` of the rate of `key` at once, or none of them. More than a burst counts as a burst, since it could never
-    /// pass otherwise.
+    /// Takes `units` of the rate of `key` at once, at least one, or none of them. More than a burst passes where a full burst is
+    /// there, since it could never pass otherwise, and the rest is a debt: nothing passes until it is paid, for at most an hour.
     ///
     /// # Errors
     /// The time until they are available.
-    pub(crate) fn check_many(&self, key: impl Hash, units: u32) -> Result<(), Duration> {
-        let checks = self.checks.fetch_add(1, Ordering::Relaxed) + 1;
-        if checks == self.sweep_after.load(Ordering::Relaxed) {
-            self.sweep();
-        }
+    pub(crate) fn check_many(&self, key: impl Hash, units: u32) -> Result<Taken, Duration> {
+        self.check_at(self.rate.now_ns(), key, units)
+    }
+
+    fn check_at(&self, now_ns: u64, key: impl Hash, units: u32) -> Result<Taken, Duration> {
         let mut key = self.hashing.hash_one(key);
-        if self.limiter.len() >= self.keys_max {
+        let mut units = units.max(1);
+        let mut known = self.known.lock();
+        known.count_check(now_ns);
+        if known.memories.len() >= self.keys_max && !known.memories.contains_key(&key) {
             key %= SHARED;
+            // Nobody pays the debt of another.
+            units = units.min(self.burst);
         }
-        let units = NonZeroU32::new(units).map_or(NonZeroU32::MIN, |units| units.min(self.burst));
-        match self.limiter.check_key_n(&key, units) {
-            Ok(checked) => checked.map_err(|until| until.wait_time_from(self.limiter.clock().now())),
-            // Only more than a burst has no capacity.
-            Err(_) => Err(Duration::ZERO),
+        let memory = known.memories.entry(key).or_default();
+        match self.rate.take_at(now_ns, memory, units) {
+            Ok(ns) => Ok(Taken { key, ns }),
+            Err(wait_ns) => Err(Duration::from_nanos(wait_ns)),
         }
     }
 
-    /// Forgets the keys whose full burst is available again.
-    fn sweep(&self) {
-        self.limiter.retain_recent();
-        self.limiter.shrink_to_fit();
-        self.sweep_after
-            .store(self.limiter.len().max(SWEEP_MIN), Ordering::Relaxed);
-        self.checks.store(0, Ordering::Relaxed);
+    /// Gives back what was taken for something that did not happen.
+    pub(crate) fn give_back(&self, taken: Taken) {
+        // Forgotten meanwhile: it has its full burst.
+        if let Some(memory) = self.known.lock().memories.get_mut(&taken.key) {
+            memory.give_back(taken.ns);
+        }
+    }
+}
+
+impl Known {
+    /// Counts a check, and sweeps if that is due: keys whose full burst is available again are forgotten.
+    fn count_check(&mut self, now_ns: u64) {
+        self.until_sweep = self.until_sweep.saturating_sub(1);
+        if self.until_sweep == 0 {
+            self.memories.retain(|_, memory| !memory.is_full(now_ns));
+            self.memories.shrink_to_fit();
+            self.until_sweep = self.memories.len().max(SWEEP_MIN);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use governor::clock::FakeRelativeClock;
-
     use super::*;
     use crate::setting::Rate;
 
-    fn limiter(keys_max: usize) -> (FakeRelativeClock, KeyedRate<FakeRelativeClock>) {
-        let clock = FakeRelativeClock::default();
-        let quota = Rate::per_second(2, 4).quota().unwrap();
-        (clock.clone(), KeyedRate::with(quota, clock, keys_max))
+    const SECOND: u64 = 1_000_000_000;
+
+    fn limiter(keys_max: usize) -> KeyedRate {
+        KeyedRate::with(Rate::per_second(2, 4).quota().unwrap(), keys_max)
+    }
+
+    impl KeyedRate {
+        fn passes(&self, now_ns: u64, key: impl Hash) -> Result<(), Duration> {
+            self.check_at(now_ns, key, 1).map(|_| ())
+        }
+
+        fn keys(&self) -> usize {
+            self.known.lock().memories.len()
+        }
     }
 
     #[test]
     fn each_key_has_its_burst_and_then_its_rate() {
-        let (clock, limiter) = limiter(100);
+        let limiter = limiter(100);
         for _ in 0..4 {
-            assert_eq!(limiter.check("a"), Ok(()));
+            assert_eq!(limiter.passes(0, "a"), Ok(()));
         }
-        assert_eq!(limiter.check("a"), Err(Duration::from_millis(500)));
-        assert_eq!(limiter.check("b"), Ok(()), "another's burst");
-        clock.advance(Duration::from_millis(500));
+        assert_eq!(limiter.passes(0, "a"), Err(Duration::from_millis(500)));
+        assert_eq!(limiter.passes(0, "b"), Ok(()), "another's burst");
+        assert_eq!(limiter.passes(SECOND / 2, "a"), Ok(()));
+        assert!(limiter.passes(SECOND / 2, "a").is_err());
+    }
+
+    #[test]
+    fn more_than_a_burst_is_paid_whole_and_what_was_taken_can_be_given_back() {
+        let limiter = limiter(100);
+        let taken = limiter.check_at(0, "a", 100).unwrap();
+        // 96 are owed.
+        assert_eq!(limiter.passes(0, "a"), Err(Duration::from_millis(48_500)));
+        assert_eq!(limiter.passes(0, "b"), Ok(()));
+        limiter.give_back(taken);
+        assert!(limiter.check_at(0, "a", 4).is_ok());
+        assert_eq!(limiter.passes(0, "a"), Err(Duration::from_millis(500)));
+        assert!(
+            limiter.check_at(0, "c", 0).is_ok_and(|taken| taken.ns > 0),
+            "nothing costs one"
+        );
+    }
+
+    #[test]
+    fn the_clock_runs() {
+        let limiter = KeyedRate::new(Quota::with_period(Duration::from_nanos(1)).unwrap());
         assert_eq!(limiter.check("a"), Ok(()));
-        assert!(limiter.check("a").is_err());
+        while limiter.check("a").is_err() {}
     }
 
     #[test]
     fn memory_is_swept_and_bounded_and_a_flood_of_keys_does_not_escape() {
-        let (clock, limiter) = limiter(5_000);
+        let limiter = limiter(5_000);
         for key in 0..4_000 {
-            limiter.check(key).unwrap();
+            limiter.passes(0, key).unwrap();
         }
-        clock.advance(Duration::from_secs(10));
+        let now = 10 * SECOND;
         for key in 0..8_000 {
-            let _ = limiter.check(("x", key % 10));
+            let _ = limiter.passes(now, ("x", key % 10));
         }
-        assert!(limiter.limiter.len() < 20, "{} keys", limiter.limiter.len());
+        assert!(limiter.keys() < 20, "{} keys", limiter.keys());
 
+        limiter.check_at(now, "in debt", 1_000).unwrap();
         let passed = (0..100_000)
-            .filter(|key| limiter.check(("y", key)).is_ok())
+            .filter(|key| limiter.check_at(now, ("y", key), 1_000).is_ok())
             .count();
         let most = 5_000 + SHARED as usize;
-        assert!(limiter.limiter.len() <= most, "{} keys", limiter.limiter.len());
-        assert!(passed <= 5_000 + 4 * SHARED as usize, "{passed} passed");
+        assert!(limiter.keys() <= most, "{} keys", limiter.keys());
+        assert!(passed <= most, "{passed} passed");
+        // Who shares a memory pays no debt of others, and who has one of its own still has it.
+        let now = now + 3 * SECOND;
+        assert!(limiter.passes(now, "new").is_ok());
+        assert!(limiter.passes(now, "in debt").is_err());
     }
 }

@@ -8,13 +8,17 @@ use serde_json::{Value, json};
 use crate::support::app::{ANNA, App, BEN};
 use crate::support::process::{self, Answer};
 
-/// SHA-256 of `shop`, `till` and `metrics`: the keys below are named after their tokens.
+/// SHA-256 of `shop`, `till`, `bulk` and `metrics`: the keys below are named after their tokens.
 const KEYS: &str = r#"
     [[api.keys]]
     name = "shop"
     sha256 = ["SHOP", "TILL"]
     destinations = ["/queue/orders/**", "/user/queue/orders"]
     rate = "1/m burst 5"
+    [[api.keys]]
+    name = "bulk"
+    sha256 = "BULK"
+    bytes = "1KiB/s burst 2KiB"
     [[api.keys]]
     name = "scraper"
     sha256 = "METRICS"
@@ -68,7 +72,7 @@ fn set(config: &mut Config, read: Config) {
 
 fn read() -> Config {
     let mut text = KEYS.to_owned();
-    for name in ["SHOP", "TILL", "METRICS", "OLD"] {
+    for name in ["SHOP", "TILL", "BULK", "METRICS", "OLD"] {
         text = text.replace(name, &digest(&name.to_lowercase()));
     }
     toml::from_str(&text).unwrap()
@@ -123,6 +127,38 @@ async fn a_closed_default_and_variables_hold_over_stomp() {
         ben.expect_error(&format!("message:{error}\nreceipt-id:r"), 1008)
             .await;
     }
+}
+
+#[tokio::test]
+async fn what_is_larger_than_a_burst_is_paid_whole() {
+    let app = start().await;
+    let body = json!({"destination": "/queue/news", "payload": "x".repeat(50_000)});
+    let to_two =
+        json!({"destination": "/queue/news", "users": ["test1", "test2"], "payload": "x".repeat(50_000)});
+    // Nothing of it counts: `permissions.publish` refuses it.
+    assert_eq!(post(&app, "bulk", &body).await.status, 403);
+    let app = App::with(|config| {
+        config.api.keys = read().api.keys;
+    })
+    .await;
+    let passed = post(&app, "bulk", &to_two).await;
+    assert_eq!(passed.status, 202, "{}", passed.text());
+    // 100,000 bytes at 1 KiB a second, of which 2 KiB were there.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let refused = post(&app, "bulk", &json!({"destination": "/queue/news", "payload": 1})).await;
+    let wait: u64 = refused
+        .header("retry-after")
+        .unwrap_or_default()
+        .parse()
+        .unwrap_or(0);
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert!((85..=97).contains(&wait), "{wait}");
+    let larger = post(&app, "bulk", &body).await;
+    let whole: u64 = larger.header("retry-after").unwrap().parse().unwrap();
+    assert!(
+        (wait..=wait + 2).contains(&whole),
+        "{whole}, for the burst is to be there"
+    );
 }
 
 #[tokio::test]

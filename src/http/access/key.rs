@@ -88,25 +88,32 @@ impl ApiKey {
             .is_some_and(|last| Timestamp::now() > last.0)
     }
 
-    /// Whether it has a rate of targets of its own.
-    pub(super) fn has_rate(&self) -> bool {
-        self.rate.is_some()
-    }
-
-    /// Admits so many targets and bytes, by the rates of its own.
+    /// Admits so many targets and bytes, by the rates of its own; targets by `otherwise` if it has no rate of them.
     ///
     /// # Errors
-    /// [`ApiError::RateLimited`]; of the other rate nothing is given back.
-    pub(super) fn admit(&self, targets: u32, bytes: usize) -> Result<(), ApiError> {
-        let check = |rate: &Option<Arc<KeyedRate>>, units: u32, limit: Limit| match rate {
-            None => Ok(()),
-            Some(rate) => {
-                let checked = rate.check_many((), units);
-                checked.map_err(|wait| ApiError::RateLimited { wait, limit })
-            }
+    /// [`ApiError::RateLimited`], and nothing is taken; or that of `otherwise`.
+    pub(super) fn admit(
+        &self,
+        targets: u32,
+        bytes: usize,
+        otherwise: impl FnOnce() -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
+        let check = |rate: &KeyedRate, units: u32, limit: Limit| {
+            let checked = rate.check_many((), units);
+            checked.map_err(|wait| ApiError::RateLimited { wait, limit })
         };
-        check(&self.bytes, ByteRate::units(bytes), Limit::KeyBytes)?;
-        check(&self.rate, targets, Limit::KeyRate)
+        let taken = match &self.bytes {
+            None => None,
+            Some(rate) => Some((rate, check(rate, ByteRate::units(bytes), Limit::KeyBytes)?)),
+        };
+        let admitted = match &self.rate {
+            None => otherwise(),
+            Some(rate) => check(rate, targets, Limit::KeyRate).map(|_| ()),
+        };
+        if let (Err(_), Some((rate, taken))) = (&admitted, taken) {
+            rate.give_back(taken);
+        }
+        admitted
     }
 }
 

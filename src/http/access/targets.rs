@@ -55,22 +55,20 @@ impl Targets {
             return Err(ApiError::TooManyTargets { targets, allowed });
         }
         let units = u32::try_from(targets).unwrap_or(u32::MAX);
-        if let Caller::Key(key) = caller {
-            key.admit(units, bytes)?;
-            if key.has_rate() {
-                return Ok(());
-            }
+        match caller {
+            Caller::Key(key) => key.admit(units, bytes, || self.by_caller(Payer::Caller(caller), units)),
+            Caller::Anyone => self.by_caller(Payer::Address(AddressGroup::of(address)), units),
+            caller => self.by_caller(Payer::Caller(caller), units),
         }
+    }
+
+    fn by_caller(&self, payer: Payer<'_>, units: u32) -> Result<(), ApiError> {
         let Some(rate) = &self.per_caller else {
             return Ok(());
         };
-        let payer = match caller {
-            Caller::Anyone => Payer::Address(AddressGroup::of(address)),
-            caller => Payer::Caller(caller),
-        };
         let limit = Limit::TargetsPerCaller;
-        rate.check_many(payer, units)
-            .map_err(|wait| ApiError::RateLimited { wait, limit })
+        let checked = rate.check_many(payer, units).map(|_| ());
+        checked.map_err(|wait| ApiError::RateLimited { wait, limit })
     }
 }
 
@@ -143,12 +141,50 @@ mod tests {
         assert!(metered.admit(&Caller::Anyone, same_customer, 1, 0).is_err());
     }
 
+    fn wait_of(refused: Result<(), ApiError>) -> u64 {
+        match refused {
+            Err(ApiError::RateLimited { wait, .. }) => wait.as_secs_f64().round() as u64,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn more_than_a_burst_passes_as_a_burst() {
-        let metered = targets(1_000, "1/m burst 20");
+    fn more_than_a_burst_passes_once_and_is_a_debt() {
+        let metered = targets(1_000, "1/s burst 20");
         let caller = key("a", |_| ());
         assert_eq!(metered.admit(&caller, HERE, 500, 0), Ok(()));
-        assert!(metered.admit(&caller, HERE, 1, 0).is_err());
+        assert_eq!(wait_of(metered.admit(&caller, HERE, 1, 0)), 481);
+        assert_eq!(wait_of(metered.admit(&caller, HERE, 1_000, 0)), 500);
+
+        let own = key("own", |key| key.rate = Some("1/s burst 20".parse().unwrap()));
+        assert_eq!(metered.admit(&own, HERE, 500, 0), Ok(()));
+        assert_eq!(wait_of(metered.admit(&own, HERE, 1, 0)), 481);
+
+        let bytes = key("bytes", |key| key.bytes = "1KiB/s burst 2KiB".parse().unwrap());
+        assert_eq!(metered.admit(&bytes, HERE, 1, 100 << 10), Ok(()));
+        assert_eq!(wait_of(metered.admit(&bytes, HERE, 1, 1_024)), 99);
+        let huge = key("huge", |key| key.bytes = "1KiB/m".parse().unwrap());
+        assert_eq!(metered.admit(&huge, HERE, 1, usize::MAX), Ok(()));
+        assert!(
+            (3_600..=3_660).contains(&wait_of(metered.admit(&huge, HERE, 1, 1))),
+            "an hour at most"
+        );
+    }
+
+    #[test]
+    fn what_another_rate_refuses_costs_no_bytes() {
+        let metered = targets(1_000, "1/m burst 1");
+        for rate in [None, Some("1/m burst 1".parse().unwrap())] {
+            let caller = key("a", |key| {
+                key.rate = rate;
+                key.bytes = "1KiB/m burst 4KiB".parse().unwrap();
+            });
+            assert_eq!(metered.admit(&caller, HERE, 1, 2_048), Ok(()));
+            let refused = limit_of(metered.admit(&caller, HERE, 1, 2_048)).unwrap();
+            assert!([Limit::KeyRate, Limit::TargetsPerCaller].contains(&refused));
+            let again = limit_of(metered.admit(&caller, HERE, 1, 2_048));
+            assert_eq!(again, Some(refused), "not {:?}", Limit::KeyBytes);
+        }
     }
 
     #[test]
