@@ -249,14 +249,7 @@ impl App {
             bus: bus.clone(),
             publisher,
             presence: presence.clone(),
-            rules: rules(
-                &config,
-                &authenticator,
-                permissions,
-                &audit,
-                &metrics,
-                header_limits,
-            ),
+            rules: rules(&config, &authenticator, permissions, &metrics, header_limits),
             application: Application {
                 routes: config.application.routes.clone(),
                 errors: config.application.errors.clone(),

@@ -55,6 +55,19 @@ pub struct Reject {
     pub message: String,
     /// When the client should come again, if it should and the time is known: the ERROR's `retry-after-ms`.
     pub retry_after: Option<Duration>,
+    /// What the permissions refused, if they did: whoever knows the session tells the audit.
+    pub denied: Option<Box<Denied>>,
+}
+
+/// A destination that a session may not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// `SUBSCRIBE` or `SEND`.
+    pub action: &'static str,
+    /// As the client wrote it.
+    pub destination: Box<str>,
+    /// The rule that refused. `None`: no rule permits it.
+    pub rule: Option<Box<str>>,
 }
 
 impl Reject {
@@ -65,6 +78,7 @@ impl Reject {
             limit: None,
             message: message.into(),
             retry_after: None,
+            denied: None,
         }
     }
 

@@ -21,7 +21,6 @@ use crate::session::context;
 use crate::session::state::{self, Rules};
 use crate::setting::Findings;
 use crate::stomp;
-use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::plan::Plan;
 use crate::telemetry::trace::Tracer;
@@ -83,7 +82,6 @@ pub(super) fn rules(
     config: &Config,
     authenticator: &Arc<Authenticator>,
     permissions: Arc<Permissions>,
-    audit: &Audit,
     metrics: &Metrics,
     headers: HeaderLimits,
 ) -> Rules {
@@ -92,7 +90,7 @@ pub(super) fn rules(
         chain: Chain::new(vec![
             Box::new(Authenticate::new(authenticator.clone())),
             Box::new(RateLimit::new(&config.limits)),
-            Box::new(Authorize::new(permissions, audit.clone(), metrics.clone())),
+            Box::new(Authorize::new(permissions, metrics.clone())),
         ]),
         limits: state::Limits {
             id_bytes: config.limits.id_bytes.0,

@@ -117,6 +117,7 @@ impl May<'_> {
             self.audit.not_permitted(&Refused {
                 who: &self.caller.to_string(),
                 address: Some(self.address),
+                session: None,
                 action: action.name(),
                 user,
                 destination: path.as_str(),

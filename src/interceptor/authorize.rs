@@ -2,29 +2,23 @@
 
 use std::sync::Arc;
 
-use super::{Interceptor, Reject};
+use super::{Denied, Interceptor, Reject};
 use crate::close_reason::CloseReason;
 use crate::destination::Destination;
 use crate::permissions::{Action, Permissions, Who};
 use crate::principal::Principal;
-use crate::telemetry::audit::{Audit, Refused};
 use crate::telemetry::metrics::Metrics;
 
 /// Refuses what the permissions do not permit.
 pub(crate) struct Authorize {
     permissions: Arc<Permissions>,
-    audit: Audit,
     metrics: Metrics,
 }
 
 impl Authorize {
-    /// By these permissions. What they refuse is counted, and told to `audit`.
-    pub(crate) fn new(permissions: Arc<Permissions>, audit: Audit, metrics: Metrics) -> Self {
-        Self {
-            permissions,
-            audit,
-            metrics,
-        }
+    /// By these permissions. What they refuse is counted.
+    pub(crate) fn new(permissions: Arc<Permissions>, metrics: Metrics) -> Self {
+        Self { permissions, metrics }
     }
 
     fn ask(
@@ -45,17 +39,16 @@ impl Authorize {
                     .permission_refusals
                     .with_label_values(&[action.label()]);
                 counter.inc();
-                self.audit.not_permitted(&Refused {
-                    who: &format!("user:{}", who.user()),
-                    address: None,
-                    action: action.name(),
-                    user: None,
-                    destination: text,
-                    rule: refusal.rule().as_deref(),
-                });
             }
             let message = format!("{} to {text} is not permitted: {refusal}", action.name());
-            Reject::new(CloseReason::Forbidden, message)
+            Reject {
+                denied: Some(Box::new(Denied {
+                    action: action.name(),
+                    destination: text.into(),
+                    rule: refusal.rule().map(Into::into),
+                })),
+                ..Reject::new(CloseReason::Forbidden, message)
+            }
         })
     }
 }

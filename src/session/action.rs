@@ -6,7 +6,7 @@ use crate::close_reason::CloseReason;
 use crate::delivery::command::{Acknowledgement, Subscription};
 use crate::destination::{Destination, Path};
 use crate::envelope::{CollapseKey, Headers, OVERHEAD_BYTES, TraceContext};
-use crate::interceptor::Reject;
+use crate::interceptor::{Denied, Reject};
 use crate::limit::Limit;
 use crate::stomp::Frame;
 
@@ -154,6 +154,8 @@ pub struct Refusal {
     pub reason: CloseReason,
     /// The limit that was hit, if one was.
     pub limit: Option<Limit>,
+    /// What the permissions refused, if they did.
+    pub denied: Option<Box<Denied>>,
     /// The `message` header of the ERROR.
     pub message: String,
     /// The `receipt` header of the offending frame (STOMP rule E2).
@@ -170,6 +172,7 @@ impl Refusal {
         Self {
             reason,
             limit: None,
+            denied: None,
             message: message.into(),
             receipt: None,
             headers: Vec::new(),
@@ -195,6 +198,7 @@ impl From<Reject> for Refusal {
         let retry_after = reject.retry_after.map(|after| after.as_millis().to_string());
         Self {
             limit: reject.limit,
+            denied: reject.denied,
             headers: retry_after.map(|ms| ("retry-after-ms", ms)).into_iter().collect(),
             ..Self::new(reject.reason, reject.message)
         }

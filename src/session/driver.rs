@@ -196,7 +196,10 @@ fn run(
         }
         let user = principal.user();
         if reason == CloseReason::TokenExpired {
-            context.audit.ended(principal, who.session(), "token-expired");
+            let address = who.address().parse().ok();
+            context
+                .audit
+                .ended(principal, who.session(), address, "token-expired");
         }
         if limit.is_none() {
             note_overflow(context, reason, outbox);

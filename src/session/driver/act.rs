@@ -9,6 +9,7 @@ use super::resume::{self, Resume};
 use crate::close_reason::CloseReason;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::registry::SessionHandle;
+use crate::interceptor::Denied;
 use crate::session::action::{Action, Note, Refusal};
 use crate::session::application;
 use crate::session::context::Context;
@@ -18,6 +19,7 @@ use crate::session::state::Session;
 use crate::stomp::{Command, Frame};
 #[cfg(test)]
 use crate::task;
+use crate::telemetry::audit::Refused;
 
 /// The most characters of a refusal that a line of the log repeats.
 const DETAIL_MAX_CHARS: usize = 300;
@@ -166,8 +168,8 @@ pub(super) async fn on_acknowledgement(
     None
 }
 
-/// Tells the log of a frame that is refused for what its session may do. What is merely malformed is between the client
-/// and its programmer.
+/// Tells the audit of what the permissions refused, and the log of a frame that is refused for what its session may do. What is
+/// merely malformed is between the client and its programmer.
 async fn tell_refused(context: &Context, session: &Session, source: Source<'_>, refusal: &Refusal) {
     let is_telling = matches!(
         refusal.reason,
@@ -175,6 +177,9 @@ async fn tell_refused(context: &Context, session: &Session, source: Source<'_>, 
     );
     if !is_telling {
         return;
+    }
+    if let Some(denied) = &refusal.denied {
+        tell_denied(context, session, source, denied).await;
     }
     let Some(left_out) = context.refused_frames.pass() else {
         return;
@@ -185,6 +190,19 @@ async fn tell_refused(context: &Context, session: &Session, source: Source<'_>, 
     let detail: String = refusal.message.escape_debug().take(DETAIL_MAX_CHARS).collect();
     let (session, reason) = (source.session_id, refusal.reason.label());
     tracing::info!(%user, address, session, reason, detail, left_out, "a frame was refused");
+}
+
+/// Tells the audit of a destination that the session may not have, or not any more.
+pub(super) async fn tell_denied(context: &Context, session: &Session, source: Source<'_>, denied: &Denied) {
+    context.audit.not_permitted(&Refused {
+        who: &format!("user:{}", session.principal().user()),
+        address: source.key.address().await,
+        session: Some(source.session_id),
+        action: denied.action,
+        user: None,
+        destination: &denied.destination,
+        rule: denied.rule.as_deref(),
+    });
 }
 
 /// What a frame asks for, and what its client is told besides.

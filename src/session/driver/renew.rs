@@ -9,14 +9,14 @@ use std::sync::atomic::Ordering;
 
 use tracing::info;
 
-use super::act::{Reading, Source, sender};
+use super::act::{Reading, Source, sender, tell_denied};
 use crate::close_reason::CloseReason;
 use crate::delivery::command::Judge;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::wire;
 use crate::destination::{Destination, Target};
 use crate::envelope::unix_ms;
-use crate::interceptor::{Reject, Upgrade};
+use crate::interceptor::{Denied, Reject, Upgrade};
 use crate::principal::Principal;
 use crate::session::action::Note;
 use crate::session::application;
@@ -104,9 +104,13 @@ async fn accept(
         return Some(error_end(reject.into(), session.version(), &context.metrics));
     }
     for lost in lost {
+        let (message, denied) = why(context, session.principal(), &lost.destination);
+        if let Some(denied) = denied {
+            tell_denied(context, session, source, &denied).await;
+        }
         let note = Note {
             code: "not_permitted_any_more",
-            message: why(context, session.principal(), &lost.destination),
+            message,
             destination: Some(lost.destination),
         };
         application::note(context, sender(session, source), note).await;
@@ -134,12 +138,12 @@ fn judge(context: &Arc<Context>, principal: &Principal) -> Judge {
 }
 
 /// Why `text`, which the session had subscribed to, is lost.
-fn why(context: &Context, principal: &Principal, text: &str) -> String {
+fn why(context: &Context, principal: &Principal, text: &str) -> (String, Option<Box<Denied>>) {
     let destination = context.rules.prefixes.for_client(text, principal.user());
     let judged = destination.map(|destination| context.rules.chain.subscribe(principal, &destination, text));
     match judged {
-        Ok(Err(Reject { message, .. })) => message,
-        _ => format!("SUBSCRIBE to {text} is not permitted any more"),
+        Ok(Err(Reject { message, denied, .. })) => (message, denied),
+        _ => (format!("SUBSCRIBE to {text} is not permitted any more"), None),
     }
 }
 

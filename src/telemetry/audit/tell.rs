@@ -38,8 +38,10 @@ pub enum Claims<'a> {
 pub struct Refused<'a> {
     /// Who asked: `user:alice`, `key:ops`.
     pub who: &'a str,
-    /// From where, if that is known here.
+    /// From where. `None`: its session has ended meanwhile.
     pub address: Option<IpAddr>,
+    /// In which session, if in one.
+    pub session: Option<&'a str>,
     /// `SUBSCRIBE`, `SEND` or `publish`.
     pub action: &'static str,
     /// Whose it is, if it is a user's.
@@ -126,11 +128,12 @@ impl Audit {
         self.grouped(&entry, &(who.user(), refused));
     }
 
-    /// `session` of `who` has ended for `reason`: its credential is good no longer.
-    pub fn ended(&self, who: &Principal, session: &str, reason: &'static str) {
+    /// `session` of `who` from `address` has ended for `reason`: its credential is good no longer.
+    pub fn ended(&self, who: &Principal, session: &str, address: Option<IpAddr>, reason: &'static str) {
         let (name, what) = (user(who.user()), of_session(session));
         let entry = Entry {
             who: &name,
+            address,
             reason: Some(reason),
             ..Entry::of(Event::SessionEnded, &what, Outcome::Done)
         };
@@ -168,6 +171,7 @@ impl Audit {
     pub fn not_permitted(&self, refused: &Refused<'_>) {
         let what = What {
             user: refused.user.map(Into::into),
+            session: refused.session.map(Into::into),
             action: Some(refused.action),
             destination: Some(refused.destination.into()),
             rule: refused.rule.map(Into::into),

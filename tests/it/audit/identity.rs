@@ -143,9 +143,27 @@ async fn a_sessions_renewals_its_end_and_what_it_may_not_are_told() {
         .say("SUBSCRIBE\nid:1\ndestination:/queue/tenant/other/x\n\n\0")
         .await;
     let told = lines(folder.path(), "permission-refused", 1).await;
-    let what = json!({"action": "SUBSCRIBE", "destination": "/queue/tenant/other/x", "rule": "tenant"});
-    let expected = json!({"who": "user:id:alice", "what": what, "outcome": "refused", "reason": "rule"});
+    let session = |line: &Value| {
+        let session = &line["what"]["session"];
+        assert!(
+            session.as_str().is_some_and(|session| session.len() == 26),
+            "{line}"
+        );
+        session.clone()
+    };
+    let what = json!({"action": "SUBSCRIBE", "destination": "/queue/tenant/other/x", "rule": "tenant",
+        "session": session(&told[0])});
+    let expected = json!({"who": "user:id:alice", "address": "127.0.0.1", "what": what, "outcome": "refused",
+        "reason": "rule"});
     assert_eq!(said(told[0].clone()), expected);
+
+    let mut alice = log_in(taking.app.address, &acme, "id:alice").await;
+    alice.say("SEND\ndestination:/queue/tenant/acme/x\n\n\0").await;
+    let told = lines(folder.path(), "permission-refused", 2).await;
+    let what = json!({"action": "SEND", "destination": "/queue/tenant/acme/x", "session": session(&told[1])});
+    let expected = json!({"who": "user:id:alice", "address": "127.0.0.1", "what": what, "outcome": "refused",
+        "reason": "no-rule"});
+    assert_eq!(said(told[1].clone()), expected);
 
     let short = token("carol", json!({"exp": now() + 2}));
     let mut carol = log_in(taking.app.address, &short, "id:carol").await;
@@ -153,10 +171,9 @@ async fn a_sessions_renewals_its_end_and_what_it_may_not_are_told() {
         .expect_error("message:token expired\nherald-reason:token-expired", 4401)
         .await;
     let told = lines(folder.path(), "session-ended", 1).await;
-    assert_eq!(
-        (&told[0]["who"], &told[0]["reason"]),
-        (&"user:id:carol".into(), &"token-expired".into())
-    );
+    let expected = json!({"who": "user:id:carol", "address": "127.0.0.1", "what": {"session": session(&told[0])},
+        "outcome": "done", "reason": "token-expired"});
+    assert_eq!(said(told[0].clone()), expected);
 }
 
 #[tokio::test]
