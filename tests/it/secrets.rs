@@ -1,6 +1,6 @@
-//! The promise: whatever is logged at whatever level, and whatever is answered, contains no secret and no body: no
+//! The promise: whatever is logged at whatever level, whatever is answered, and every span contain no secret and no body: no
 //! password or key of a client, a publisher or the configuration, right or wrong, whole or in a malformed request,
-//! plain or encoded. Runs the program itself at log level `trace`, over a real NATS server.
+//! plain or encoded. Runs the program itself at log level `trace`, over a real NATS server, beside a collector of spans.
 
 use std::net::SocketAddr;
 
@@ -15,6 +15,7 @@ use crate::cli::bundle::unpack;
 use crate::cli::command::Cli;
 use crate::support::cluster::until;
 use crate::support::cluster_client::Browser;
+use crate::support::collector::{Collector, Speaks};
 use crate::support::nats::{NatsServer, RawPublisher};
 use crate::support::process::{Answer, Herald, Launch};
 use crate::support::within;
@@ -136,6 +137,7 @@ struct World {
     planted: Planted,
     herald: Herald,
     nats: NatsServer,
+    collector: Collector,
     folder: tempfile::TempDir,
     password: String,
     key: String,
@@ -148,6 +150,8 @@ impl World {
         let password = planted.plant("password");
         let key = planted.plant("key");
         let bus_password = planted.plant("bus-password");
+        let collector = Collector::start(Speaks::Http);
+        let collector_key = planted.plant("collector-key");
         let nats = NatsServer::start_with(&format!(
             "authorization {{ users = [ {{ user: herald, password: \"{bus_password}\" }}, {{ user: backend, password: \
              backend }} ] }}\nno_auth_user: backend\n"
@@ -167,7 +171,7 @@ impl World {
         planted.0.push(sha256.clone());
         let config = format!(
             "[[api.keys]]\nname = \"ops\"\nsha256 = \"{sha256}\"\nscopes = [\"admin\"]\n[bus]\nuser = \"herald\"\n\
-             password = \"{bus_password}\"\n[[auth.issuers]]\nissuer = \"id\"\naudience = [\"herald\"]\nuser_prefix = \"id:\"\n\
+             password = \"{bus_password}\"\n[auth.cookie]\nname = \"sid\"\n[[auth.issuers]]\nissuer = \"id\"\naudience = [\"herald\"]\nuser_prefix = \"id:\"\n\
              roles_claim = \"roles\"\nrole_map = {{ admin = \"ROLE_ADMIN\" }}\n[[auth.issuers.keys]]\nsecret_file = \"{}\"\n",
             path("secret")
         );
@@ -188,12 +192,21 @@ impl World {
         .set("HERALD_DRAIN__BALANCER_WAIT", "0s")
         .set("HERALD_DRAIN__SPREAD", "0s")
         .set("HERALD_AUDIT__LOGINS", "true")
+        .set("HERALD_TRACING__ENDPOINT", &collector.url())
+        .set("HERALD_TRACING__PROTOCOL", collector.protocol())
+        .set("HERALD_TRACING__INTERVAL", "50ms")
+        .set("HERALD_TRACING__RATIO", "1.0")
+        .set(
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            &format!("authorization={collector_key}"),
+        )
         .set("HERALD_LOG__LEVEL", "trace");
         let herald = Herald::start("secretive", &launch).await;
         Self {
             planted,
             herald,
             nats,
+            collector,
             folder,
             password,
             key,
@@ -271,10 +284,46 @@ async fn logins(world: &mut World) {
     }
     // Not even a WebSocket.
     let cookie = world.planted.plant("cookie");
+    let session = world.planted.plant("session");
+    let protocol = world.planted.plant("protocol");
     let bearer = format!("Bearer {cookie}");
-    let headers = [("Cookie", &*cookie), ("Authorization", &bearer), ("Upgrade", "x")];
+    let cookies = format!("{cookie}; sid={session}");
+    let protocols = format!("v12.stomp, herald.bearer.{protocol}");
+    let headers = [
+        ("Cookie", &*cookies),
+        ("Authorization", &bearer),
+        ("Sec-WebSocket-Protocol", &protocols),
+        ("Upgrade", "x"),
+    ];
     let answer = world.herald.request("GET", "/ws", &headers, b"").await;
+    assert!(answer.status >= 400, "{answer:?}");
+    world
+        .planted
+        .assert_absent("a refused upgrade", answer.head.as_bytes());
     world.planted.assert_absent("a refused upgrade", &answer.body);
+    // A stranger's page; a sub-protocol that is none, alone and twice; a version that is none. None gets beyond its upgrade.
+    let at = world.herald.address;
+    for refused in [
+        format!(
+            "Origin: https://evil.example\r\nCookie: {cookies}\r\nSec-WebSocket-Protocol: {protocols}\r\n"
+        ),
+        format!(
+            "Origin: http://{at}\r\nCookie: {cookies}\r\nSec-WebSocket-Protocol: herald.bearer.{protocol}\r\n"
+        ),
+        format!("Sec-WebSocket-Protocol: {protocols}, herald.bearer.{protocol}\r\n"),
+        format!("Sec-WebSocket-Protocol: v12.stomp, herald.bearer.{protocol} x\r\n"),
+        format!("Sec-WebSocket-Version: 7\r\nSec-WebSocket-Protocol: {protocols}\r\nCookie: {cookies}\r\n"),
+        format!(
+            "Cookie: {cookies}\r\nCookie: sid={session}\r\nAuthorization: {bearer}\r\nAuthorization: {bearer}\r\n"
+        ),
+    ] {
+        let answer = world.talk(&refused, &[connect("x:y")]).await;
+        assert!(!answer.contains("CONNECTED"), "{refused}: {answer}");
+    }
+    // One that is a token's place, and holds none.
+    let own = format!("Origin: http://{at}\r\nCookie: sid={session}\r\n");
+    let answer = world.talk(&own, &[connect("x:y")]).await;
+    assert!(answer.contains("authentication failed"), "{answer}");
 }
 
 /// Tokens, right and wrong, in each of their places: neither what they say nor what signs them is seen.
@@ -313,6 +362,13 @@ async fn tokens(world: &mut World) {
             (format!("Authorization: Bearer {token}\r\n"), "x:y".into()),
             (
                 format!("Sec-WebSocket-Protocol: v12.stomp, herald.bearer.{token}\r\n"),
+                "x:y".into(),
+            ),
+            (
+                format!(
+                    "Origin: http://{}\r\nCookie: a=b; sid={token}\r\n",
+                    world.herald.address
+                ),
                 "x:y".into(),
             ),
         ] {
@@ -658,8 +714,20 @@ async fn nothing_that_is_said_holds_a_secret_or_a_body() {
 
     bundle(&world).await;
 
-    let World { herald, planted, .. } = world;
+    let World {
+        herald,
+        planted,
+        collector,
+        ..
+    } = world;
     let said = herald.stop().await;
+    // The last ones come before it exits.
+    let spans = collector.spans();
+    let names: std::collections::BTreeSet<_> = spans.iter().map(|span| &*span.name).collect();
+    for kind in ["server", "producer", "consumer"] {
+        assert!(spans.iter().any(|span| span.kind == kind), "no {kind}: {names:?}");
+    }
+    planted.assert_absent("the spans", &collector.exports());
     planted.assert_absent("the log", said.as_bytes());
     assert!(
         said.contains("\"level\":\"DEBUG\"") && said.contains("alice"),

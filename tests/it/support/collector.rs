@@ -58,9 +58,10 @@ impl Span {
     }
 }
 
-/// What has arrived so far.
+/// What has arrived so far: the spans, and each export as its bytes, which hold all that was said, such as events and the words of
+/// a status.
 #[derive(Clone, Default)]
-pub struct Received(Arc<Mutex<Vec<Span>>>);
+pub struct Received(Arc<Mutex<(Vec<Span>, Vec<Vec<u8>>)>>);
 
 /// A running collector.
 pub struct Collector {
@@ -128,7 +129,12 @@ impl Collector {
 
     /// All spans so far.
     pub fn spans(&self) -> Vec<Span> {
-        self.received.0.lock().clone()
+        self.received.0.lock().0.clone()
+    }
+
+    /// All that has arrived so far, as it came.
+    pub fn exports(&self) -> Vec<u8> {
+        self.received.0.lock().1.concat()
     }
 
     /// Waits until `enough` spans of the trace `trace_id` have arrived. Returns them with parents before children.
@@ -185,7 +191,8 @@ impl TraceService for Received {
 
 impl Received {
     fn keep(&self, request: ExportTraceServiceRequest) {
-        let mut kept = self.0.lock();
+        let (kept, exports) = &mut *self.0.lock();
+        exports.push(request.encode_to_vec());
         for group in request.resource_spans {
             let resource = attributes(&group.resource.unwrap_or_default().attributes);
             let of = |name: &str| resource.get(name).cloned().unwrap_or_default();
