@@ -19,6 +19,7 @@ use crate::support::tokens::attempt;
 mod documented;
 mod flood;
 mod http;
+mod https;
 mod life;
 mod nats;
 mod order;

@@ -8,6 +8,7 @@ use crate::support::tokens::{ISSUER, until};
 
 mod doctor;
 mod hostile;
+mod https;
 mod outage;
 mod rotation;
 mod stale;
