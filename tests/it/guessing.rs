@@ -1,16 +1,24 @@
 //! The promise: a client that guesses passwords from many addresses, in one /48 or anywhere, is slowed down, and nobody
-//! is locked out by it. Runs the built program, with the test as the trusted proxy that reports the addresses.
+//! is locked out by it; wrong signatures of tokens count as guesses, and expired tokens do not. Runs the built program,
+//! with the test as the trusted proxy that reports the addresses.
 
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
+use herald::auth::token::mint::SigningKey;
+use serde_json::{Value, json};
 
 use crate::support::process::{Herald, Launch};
+use crate::support::tokens::{ISSUER, claims, now};
 
 const WAIT: Duration = Duration::from_secs(1);
 
 async fn start(settings: &[(&str, &str)]) -> Herald {
-    let launch = Launch::demo()
+    start_with(settings, Launch::demo()).await
+}
+
+async fn start_with(settings: &[(&str, &str)], launch: Launch) -> Herald {
+    let launch = launch
         .set("HERALD_HTTP__TRUSTED_PROXIES", "127.0.0.1")
         // A password that was right a moment ago is not looked at again.
         .set("HERALD_LOGIN__CACHE_TTL", "0s");
@@ -22,8 +30,11 @@ async fn start(settings: &[(&str, &str)]) -> Herald {
 
 async fn ask(herald: &Herald, path: &str, from: &str, login: &str) -> (u16, String) {
     let basic = base64::engine::general_purpose::STANDARD.encode(login);
-    let basic = format!("Basic {basic}");
-    let headers = [("Authorization", &*basic), ("X-Forwarded-For", from)];
+    present(herald, path, from, &format!("Basic {basic}")).await
+}
+
+async fn present(herald: &Herald, path: &str, from: &str, authorization: &str) -> (u16, String) {
+    let headers = [("Authorization", authorization), ("X-Forwarded-For", from)];
     let answer = herald.request("GET", path, &headers, b"").await;
     (answer.status, answer.text())
 }
@@ -103,4 +114,58 @@ async fn the_addresses_of_a_48_count_together_at_a_tenth() {
         login(&herald, "2001:db8:1:fe::1", "test2:test").await,
         (RIGHT, true)
     );
+}
+
+/// A client that comes back with an old token for ever is no guesser, and neither are the others at its address.
+#[tokio::test]
+async fn wrong_signatures_count_as_guesses_and_expired_tokens_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let secret = "a secret of at least 32 bytes, of the test's own";
+    std::fs::write(path("secret"), secret).unwrap();
+    let issuer = format!(
+        "[[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = [\"herald\"]\nuser_prefix = \"id:\"\n\
+         [[auth.issuers.keys]]\nsecret_file = \"{}\"\n",
+        path("secret")
+    );
+    std::fs::write(path("herald.toml"), issuer).unwrap();
+    let settings = [
+        ("HERALD_LOGIN__FREE_FAILURES", "1"),
+        ("HERALD_LOGIN__FREE_FAILURES_PER_ADDRESS", "2"),
+        ("HERALD_LOGIN__UNFAMILIAR_DELAY", "0s"),
+        ("HERALD_LOGIN__DELAY", "1s"),
+    ];
+    let launch = Launch::demo().argument("--config").argument(&path("herald.toml"));
+    let herald = start_with(&settings, launch).await;
+    let waited = async || waits(&herald, "login.delay").await;
+    let present = async |from: &str, key: &SigningKey, user: &str, changes: Value| {
+        let claims = claims(user, changes);
+        let token = key.sign(None, claims.as_object().unwrap()).unwrap();
+        let bearer = format!("Bearer {}", token.expose());
+        self::present(&herald, "/api/v1/users", from, &bearer).await.0
+    };
+    let right = SigningKey::secret(secret.as_bytes()).unwrap();
+    let wrong = SigningKey::secret(&[7; 32]).unwrap();
+    let old = json!({"iat": now() - 600, "exp": now() - 300});
+    let office = "192.0.2.1";
+    // The same one again and again, and others.
+    for n in 0..12 {
+        let user = if n < 6 { "alice" } else { &format!("user{n}") };
+        assert_eq!(present(office, &right, user, old.clone()).await, WRONG);
+    }
+    assert_eq!(waited().await, 0);
+    assert_eq!(present(office, &right, "alice", json!({})).await, RIGHT);
+    assert_eq!(waited().await, 0);
+    for n in 0..2 {
+        let user = format!("user{n}");
+        assert_eq!(present(office, &wrong, &user, json!({})).await, WRONG);
+    }
+    assert_eq!(waited().await, 0);
+    assert_eq!(present(office, &wrong, "user2", json!({})).await, WRONG);
+    assert_eq!(waited().await, 1);
+    // One that is old besides is none of the issuer's either.
+    assert_eq!(present(office, &wrong, "user3", old).await, WRONG);
+    assert_eq!(waited().await, 2);
+    assert_eq!(present("192.0.2.2", &right, "bob", json!({})).await, RIGHT);
+    assert_eq!(waited().await, 2);
 }
