@@ -164,7 +164,10 @@ impl Permissions {
     /// The rules that count for `who`.
     fn rules_for<'a>(&'a self, action: Action, who: Who<'a>) -> &'a Rules {
         match (action, who) {
-            (Action::Publish, Who::Key(Destinations(Some(own)))) => own,
+            (
+                Action::Publish,
+                Who::Key(Destinations(Some(own))) | Who::Certificate(Destinations(Some(own))),
+            ) => own,
             _ => self.rules(action),
         }
     }
@@ -182,6 +185,9 @@ impl Permissions {
         match (action, kind, who) {
             (Action::Publish, _, Who::Key(Destinations(Some(_)))) => {
                 Fixed::refused("it is not among the destinations of the key")
+            }
+            (Action::Publish, _, Who::Certificate(Destinations(Some(_)))) => {
+                Fixed::refused("it is not among the destinations of the certificate")
             }
             (Action::Subscribe | Action::Send, ..) if who.is_anonymous() => Fixed::refused(ANONYMOUS),
             (Action::Send, Kind::Broadcast, _) => Fixed::refused(

@@ -66,7 +66,7 @@ impl Prepared {
                 let rights = self.policy.named_certificate(name);
                 let rights = rights.ok_or("there is no such certificate in api.certificates")?;
                 let bar = self.policy.bars_certificate(action, &rights);
-                Ok(explain(Who::Key(&rights.destinations))?.unless_barred(bar))
+                Ok(explain(Who::Certificate(&rights.destinations))?.unless_barred(bar))
             }
             Subject::Key(name) => {
                 let key = self.policy.named(name);

@@ -44,7 +44,8 @@ impl Caller {
     pub(super) fn who(&self) -> Who<'_> {
         match self {
             Self::Anyone => Who::Anyone,
-            Self::Key(key) | Self::Certificate(key) => Who::Key(&key.destinations),
+            Self::Key(key) => Who::Key(&key.destinations),
+            Self::Certificate(rights) => Who::Certificate(&rights.destinations),
             Self::User(principal) => Who::User(principal),
         }
     }

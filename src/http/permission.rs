@@ -129,7 +129,10 @@ pub(crate) async fn get_permission(
             let known = state.policy.named_certificate(name);
             let known = known.ok_or_else(|| ApiError::NotFound("there is no such certificate".into()))?;
             let bar = state.policy.bars_certificate(action, &known);
-            (explain(Who::Key(&known.destinations))?.unless_barred(bar), None)
+            (
+                explain(Who::Certificate(&known.destinations))?.unless_barred(bar),
+                None,
+            )
         }
         _ => return Err(ApiError::BadRequest(expected.into())),
     };

@@ -45,6 +45,8 @@ pub enum Who<'a> {
     User(&'a Principal),
     /// The holder of an API key that may publish to these destinations.
     Key(&'a Destinations),
+    /// The holder of a client certificate that may publish to these destinations.
+    Certificate(&'a Destinations),
     /// Nobody in particular (`api.access = "open"`).
     Anyone,
 }
@@ -53,7 +55,7 @@ impl<'a> Who<'a> {
     fn principal(self) -> Option<&'a Principal> {
         match self {
             Self::User(principal) => Some(principal),
-            Self::Key(_) | Self::Anyone => None,
+            Self::Key(_) | Self::Certificate(_) | Self::Anyone => None,
         }
     }
 
@@ -90,7 +92,7 @@ impl<'a> Who<'a> {
     }
 }
 
-/// The destinations that an API key may publish to: the rules that count for it instead of `permissions.publish`.
+/// The destinations that an API key or a client certificate may publish to: the rules that count for it instead of `permissions.publish`.
 #[derive(Debug, Default)]
 pub struct Destinations(pub(super) Option<Rules>);
 

@@ -305,6 +305,16 @@ async fn an_explanation_is_the_decision() {
         let decided: Value = explain(query).await.json();
         assert_eq!(decided["permitted"], permitted, "{query} {decided}");
     }
+    for (query, kind) in [
+        ("action=publish&destination=/queue/news&key=shop", "key"),
+        (
+            "action=publish&destination=/queue/news&certificate=orders",
+            "certificate",
+        ),
+    ] {
+        let by = format!("it is not among the destinations of the {kind}");
+        assert_eq!(explain(query).await.json()["by"], by, "{query}");
+    }
     for (query, status) in [
         ("action=subscribe&destination=/queue/x&user=nobody", 404),
         ("action=publish&destination=/queue/x&key=nobody", 404),

@@ -59,6 +59,9 @@ fn publishers_have_rules_of_their_own() {
         let other = Err("it is not among the destinations of the key");
         check(config, Who::Key(&own), "/queue/staff/x", other);
         check(config, Who::Key(&own), "/user/queue/x", other);
+        check(config, Who::Certificate(&own), "/queue/orders/1", Ok(()));
+        let other = Err("it is not among the destinations of the certificate");
+        check(config, Who::Certificate(&own), "/queue/staff/x", other);
     }
     Destinations::new(
         "api.keys[2].destinations",

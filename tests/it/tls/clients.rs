@@ -80,11 +80,10 @@ async fn a_certificate_is_a_caller_with_the_rights_of_its_entry() {
     ] {
         let app = app(ClientAuth::Request, wanted).await;
         assert_eq!(status(&app, Some("orders"), OWN, "").await, Some(202), "{wanted}");
-        assert_eq!(
-            status(&app, Some("orders"), OTHER, "").await,
-            Some(403),
-            "not its destination"
-        );
+        let other = ask(&app, Some("orders"), OTHER, "").await.unwrap();
+        assert_eq!(other.status, 403);
+        let detail = "publishing there is not permitted: it is not among the destinations of the certificate";
+        assert_eq!(other.json()["detail"], detail);
         // A header is meant, and decides.
         assert_eq!(
             status(&app, Some("orders"), OWN, "Authorization: Bearer wrong\r\n").await,
