@@ -2,28 +2,32 @@
 //! it, and its memory is wiped on drop.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize;
 
-/// A secret of the configuration or of a client. Read it only where it is used.
+/// A secret of the configuration or of a client. Read it only where it is used. Its clones share one text: there is one to wipe.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Arc<Wiped>);
+
+#[derive(PartialEq, Eq)]
+struct Wiped(String);
 
 impl Secret {
     /// Wraps `text`.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Arc::new(Wiped(text.into())))
     }
 
     /// The text itself.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.0.0
     }
 }
 
-impl Drop for Secret {
+impl Drop for Wiped {
     fn drop(&mut self) {
         self.0.zeroize();
     }
