@@ -189,10 +189,10 @@ impl Authenticator {
         }
         match presented {
             Presented::Password(credentials) => self.verify(credentials, address).await,
-            Presented::Token(token) => {
+            Presented::Token(token, digest) => {
                 let result = self
                     .bearer
-                    .verify(&self.gates, &self.revoked, token, address)
+                    .verify(&self.gates, &self.revoked, token, *digest, address)
                     .await;
                 self.count(result.as_ref().err(), address);
                 result
@@ -221,7 +221,7 @@ impl Authenticator {
         let callout = self.callout.as_ref()?;
         let is_anothers = match presented {
             Presented::Password(credentials) => self.store.current().get(&credentials.user).is_none(),
-            Presented::Token(token) => self.bearer.is_anothers(token),
+            Presented::Token(token, _) => self.bearer.is_anothers(token),
             Presented::Unusable | Presented::Nothing => false,
         };
         is_anothers.then_some(callout)

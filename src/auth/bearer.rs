@@ -15,6 +15,7 @@ use super::keys::source::{NoKeys, Source};
 use super::keys::{Key, KeySet};
 use super::login::Gates;
 use super::password::{Outcome, Proof, Prove};
+use super::presented::TokenDigest;
 use super::revoked::Revoked;
 use super::revoked::set::Shut;
 use super::token::{Issuers, Refusal, Unproven, Verified};
@@ -41,7 +42,7 @@ pub(super) struct Bearer {
     keys: Vec<Keys>,
     max_bytes: usize,
     /// By the digest of a token. An entry is valid until the token expires, and only while its key is in force.
-    remembered: Option<Cache<[u8; 32], Proof>>,
+    remembered: Option<Cache<TokenDigest, Proof>>,
     metrics: Metrics,
     audit: Audit,
 }
@@ -125,7 +126,7 @@ impl Bearer {
         source.is_none_or(|source| source.has(key))
     }
 
-    /// The user that `token` proves.
+    /// The user that `token` proves; `digest` is its own, if it is known.
     ///
     /// # Cancel safety
     /// As [`Gates::proves`].
@@ -134,9 +135,10 @@ impl Bearer {
         gates: &Gates,
         revoked: &Revoked,
         token: &Secret,
+        digest: Option<TokenDigest>,
         address: IpAddr,
     ) -> Result<Principal, AuthError> {
-        let (issuer, result) = Box::pin(self.run(gates, token, address)).await;
+        let (issuer, result) = Box::pin(self.run(gates, token, digest, address)).await;
         // Only now is the signature known to be valid, whether or not the token was remembered.
         let result = result.and_then(|principal| {
             let shut = match revoked.refuses(&principal) {
@@ -180,13 +182,15 @@ impl Bearer {
         &self,
         gates: &Gates,
         token: &Secret,
+        digest: Option<TokenDigest>,
         address: IpAddr,
     ) -> (Option<Arc<str>>, Result<Principal, Fault>) {
         // A token that is too long costs nothing, not even its digest.
         if token.expose().len() > self.max_bytes {
             return (None, Err(Refusal::Malformed.into()));
         }
-        let (now, digest) = (unix_ms(), Sha256::digest(token.expose()).into());
+        let now = unix_ms();
+        let digest = digest.unwrap_or_else(|| Sha256::digest(token.expose()).into());
         if let Some((issuer, principal)) = self.recall(&digest, now) {
             return (Some(issuer), Ok(principal));
         }
@@ -198,7 +202,7 @@ impl Bearer {
         (Some(issuer), self.prove(gates, unproven, digest, address).await)
     }
 
-    fn recall(&self, digest: &[u8; 32], now: u64) -> Option<(Arc<str>, Principal)> {
+    fn recall(&self, digest: &TokenDigest, now: u64) -> Option<(Arc<str>, Principal)> {
         let remembered = self.remembered.as_ref()?;
         let Proof { principal, key } = remembered.get(digest)?;
         let Origin::Issuer(issuer) = principal.origin() else {
@@ -235,15 +239,15 @@ impl Bearer {
         &self,
         gates: &Gates,
         unproven: Unproven,
-        digest: [u8; 32],
+        digest: TokenDigest,
         address: IpAddr,
     ) -> Result<Principal, Fault> {
         let index = self.index(&unproven.issuer().name);
         let index = index.ok_or(Refusal::Issuer)?;
         let keys = self.candidates(index, &unproven).await?;
         let cost = keys.iter().map(|key| key.cost()).sum();
-        let expired = unproven.is_expired().then(|| unproven.user()).flatten();
-        let prove: Prove = Arc::new(move || Outcome::Token(proof(&unproven, &keys)));
+        let expired = unproven.user().cloned();
+        let prove: Prove = Box::new(move || Outcome::Token(proof(unproven, &keys)));
         let begun = Instant::now();
         let proven = gates.proves(digest, cost, prove, address).await;
         self.metrics.token_verify.observe(begun.elapsed(), None);
@@ -315,7 +319,8 @@ impl From<Refusal> for Fault {
     }
 }
 
-fn proof(unproven: &Unproven, keys: &[Arc<Key>]) -> Result<Proof, Refusal> {
+fn proof(unproven: Unproven, keys: &[Arc<Key>]) -> Result<Proof, Refusal> {
+    let ends_with_keys = unproven.issuer().ends_with_keys;
     let (verified, key) = unproven.prove(keys)?;
     let Verified {
         issuer,
@@ -331,7 +336,7 @@ fn proof(unproven: &Unproven, keys: &[Arc<Key>]) -> Result<Proof, Refusal> {
     let mark = TokenMark {
         id: token_id,
         earliest_ms,
-        key: unproven.issuer().ends_with_keys.then(|| Box::new(key)),
+        key: ends_with_keys.then(|| Box::new(key)),
     };
     let principal = Principal::of(Origin::Issuer(issuer), user, roles, attributes).by_token(mark);
     let principal = principal.granting(granted).ending(Some(ends_ms));

@@ -15,13 +15,13 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::delay::Attempt;
+use super::delay::{Attempt, Who};
 use super::login::Gates;
 use super::presented::Presented;
 use super::revoked::Revoked;
 use super::revoked::set::Shut;
 use super::roles::RoleRules;
-use super::{AuthError, AuthSetupError, LoginConfig, login, phc};
+use super::{AuthError, AuthSetupError, LoginConfig, phc};
 use crate::envelope::unix_ms;
 use crate::limit::{AddressGroup, OncePerSecond};
 use crate::principal::{Principal, TokenMark};
@@ -232,7 +232,16 @@ impl Callout {
             gates.metrics.limit_hit(limit);
             ("overloaded", Err(AuthError::Overloaded(retry_after)))
         };
-        let attempt = match gates.delays.begin(from.address, &name_of(presented)) {
+        let digest;
+        let who = match presented {
+            Presented::Password(credentials) => Who::User(&credentials.user),
+            Presented::Token(token, known) => {
+                digest = known.unwrap_or_else(|| Sha256::digest(token.expose()).into());
+                Who::Token(&digest)
+            }
+            Presented::Unusable | Presented::Nothing => Who::User(""),
+        };
+        let attempt = match gates.delays.begin(from.address, who) {
             Ok(attempt) => attempt,
             Err(limit) => return overloaded(limit, None),
         };
@@ -313,15 +322,6 @@ impl Callout {
 fn retry_after() -> Duration {
     let [least, most] = RETRY_AFTER;
     least + (most - least).mul_f64(fastrand::f64())
-}
-
-/// Whose failures are counted together: those of a user, or of this one credential.
-fn name_of(presented: &Presented) -> String {
-    match presented {
-        Presented::Password(credentials) => credentials.user.clone(),
-        Presented::Token(token) => login::token_name(&Sha256::digest(token.expose()).into()),
-        Presented::Unusable | Presented::Nothing => String::new(),
-    }
 }
 
 /// A login before its question. If it is dropped here, nothing was tried.

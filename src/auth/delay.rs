@@ -1,6 +1,7 @@
-//! Growing delays after failed logins: per address, and per user and address together. Never per user alone, since
-//! anyone could then lock a user out (docs/architecture.md, decision 6); [`by_user`] handles a user's failures from all
-//! addresses. Knows no password and no hash. A delayed login waits here before it takes a place in `login.queue`.
+//! Growing delays after failed logins: per address, and per user (or token) and address together. Never per user alone,
+//! since anyone could then lock a user out (docs/architecture.md, decision 6); [`by_user`] handles a user's failures
+//! from all addresses. Knows no password and no hash. A delayed login waits here before it takes a place in
+//! `login.queue`.
 //!
 //! An address counts only the failures that are still free for their user, so that a delay for one user does not delay
 //! the others: one page that retries an old password forever does not slow down its whole office. Failures of an IPv6
@@ -10,7 +11,7 @@
 //! Memory is bounded: a table of [`ENTRIES_MAX`] counts, of which the least used are evicted. Only a login that costs a
 //! hash adds a count, so evicting other counts costs as many hashes.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,14 +57,31 @@ pub(super) struct Delays {
     by_user: ByUser,
 }
 
+/// Whose login it is.
+#[derive(Debug, Clone, Copy, Hash)]
+pub(super) enum Who<'a> {
+    /// A user, by password.
+    User(&'a str),
+    /// The bearer of the token with this digest.
+    Token(&'a [u8; 32]),
+}
+
+impl<'a> From<&'a str> for Who<'a> {
+    fn from(user: &'a str) -> Self {
+        Self::User(user)
+    }
+}
+
 /// What a login counts for.
 #[derive(Clone, Copy)]
-struct Keys {
+pub(super) struct Keys {
+    /// The user or the token, at the address.
     pair: u64,
     address: u64,
     /// `None` for IPv4.
     site: Option<u64>,
-    user: u64,
+    /// `None` for a token: nobody guesses one, and it must not evict what is known of users.
+    user: Option<u64>,
 }
 
 impl Delays {
@@ -83,13 +101,17 @@ impl Delays {
         })
     }
 
-    fn keys(&self, address: IpAddr, user: &str) -> Keys {
-        let group = AddressGroup::of(address);
+    /// What a login of `who` from `address` counts for.
+    pub(super) fn keys<'a>(&self, address: IpAddr, who: impl Into<Who<'a>>) -> Keys {
+        let (group, who) = (AddressGroup::of(address), who.into());
         Keys {
-            pair: self.hashing.hash_one((group, user)),
+            pair: self.hashing.hash_one((group, who)),
             address: self.hashing.hash_one(group),
             site: group.site().map(|site| self.hashing.hash_one(site)),
-            user: self.hashing.hash_one(user),
+            user: match who {
+                Who::User(user) => Some(self.hashing.hash_one(user)),
+                Who::Token(_) => None,
+            },
         }
     }
 
@@ -98,8 +120,12 @@ impl Delays {
     ///
     /// # Errors
     /// The limit on delayed logins that was reached.
-    pub(super) fn begin(self: &Arc<Self>, address: IpAddr, user: &str) -> Result<Attempt, Limit> {
-        let keys = self.keys(address, user);
+    pub(super) fn begin<'a>(
+        self: &Arc<Self>,
+        address: IpAddr,
+        who: impl Into<Who<'a>>,
+    ) -> Result<Attempt, Limit> {
+        let keys = self.keys(address, who);
         let mut attempt = Attempt {
             keys,
             counts_for_address: true,
@@ -112,10 +138,11 @@ impl Delays {
         if self.first.is_zero() {
             return Ok(attempt);
         }
-        let of_pair = self.failures(keys.pair);
+        let now = Instant::now();
+        let of_pair = self.failures(keys.pair, now);
         attempt.counts_for_address = of_pair < self.free;
-        let of_address = self.failures(keys.address);
-        let of_site = keys.site.map_or(0, |site| self.failures(site) / SITE_WEIGHT);
+        let of_address = self.failures(keys.address, now);
+        let of_site = keys.site.map_or(0, |site| self.failures(site, now) / SITE_WEIGHT);
         let delay = self
             .delay_after(of_pair, self.free)
             .max(self.delay_after(of_address.max(of_site), self.free_per_address));
@@ -127,51 +154,52 @@ impl Delays {
                 return Err(Limit::LoginDelayedPerAddress);
             }
         }
-        let unfamiliar = self.by_user.begin(keys.user, keys.pair, Instant::now());
-        if let Some(wait) = unfamiliar.filter(|wait| *wait > delay) {
+        let of_user = |user| self.by_user.begin(user, keys.pair, now);
+        if let Some(wait) = keys.user.and_then(of_user).filter(|wait| *wait > delay) {
             attempt.permit = attempt.permit.take().or_else(|| self.by_user.place());
             if attempt.permit.is_some() {
                 attempt.delay = wait;
                 attempt.limit = Limit::LoginUnfamiliarDelay;
             }
         }
-        self.add_failure(keys.pair);
+        self.add_failure(keys.pair, now);
         Ok(attempt)
     }
 
     /// Counts a failed login that cost no hash of its own: it waited for the result of an equal one, which counts for
     /// the user.
-    pub(super) fn failed(&self, address: IpAddr, user: &str) {
-        let keys = self.keys(address, user);
-        if self.add_failure(keys.pair) <= self.free {
-            self.add_failure_of_address(keys);
+    pub(super) fn failed(&self, keys: Keys) {
+        let now = Instant::now();
+        if self.add_failure(keys.pair, now) <= self.free {
+            self.add_failure_of_address(keys, now);
         }
     }
 
     /// Counts a successful login that cost no hash of its own.
-    pub(super) fn succeeded(&self, address: IpAddr, user: &str) {
-        let pair = self.keys(address, user).pair;
-        self.update(pair, |failures| failures.count = 0);
-        self.by_user.succeeded(pair);
+    pub(super) fn succeeded(&self, keys: Keys) {
+        self.update(keys.pair, Instant::now(), |failures| failures.count = 0);
+        if keys.user.is_some() {
+            self.by_user.succeeded(keys.pair);
+        }
     }
 
-    fn failures(&self, key: u64) -> u32 {
-        self.update(key, |failures| failures.count)
+    fn failures(&self, key: u64, now: Instant) -> u32 {
+        self.update(key, now, |failures| failures.count)
     }
 
-    fn add_failure_of_address(&self, keys: Keys) {
-        self.add_failure(keys.address);
+    fn add_failure_of_address(&self, keys: Keys, now: Instant) {
+        self.add_failure(keys.address, now);
         if let Some(site) = keys.site {
-            self.add_failure(site);
+            self.add_failure(site, now);
         }
     }
 
     /// Adds one failure and returns how many there are.
-    fn add_failure(&self, key: u64) -> u32 {
+    fn add_failure(&self, key: u64, now: Instant) -> u32 {
         if self.first.is_zero() {
             return 0;
         }
-        self.update(key, |failures| {
+        self.update(key, now, |failures| {
             failures.count = failures.count.saturating_add(1);
             failures.count
         })
@@ -185,8 +213,7 @@ impl Delays {
     }
 
     /// Updates one count after forgetting what is due. An empty count is not kept.
-    fn update<T>(&self, key: u64, step: impl FnOnce(&mut Failures) -> T) -> T {
-        let now = Instant::now();
+    fn update<T>(&self, key: u64, now: Instant, step: impl FnOnce(&mut Failures) -> T) -> T {
         let mut table = self.table.lock();
         let before = table.get(&key).copied();
         let mut failures = before.unwrap_or(Failures {
@@ -257,34 +284,39 @@ impl Attempt {
 
     /// The password was right: forgets the user's failures from this address, but not the address's own.
     pub(super) fn succeeded(self) {
-        let (delays, keys) = (&self.delays, self.keys);
-        delays.update(keys.pair, |failures| failures.count = 0);
-        delays.by_user.not_failed(keys.user, Instant::now());
-        delays.by_user.succeeded(keys.pair);
+        let (delays, keys, now) = (&self.delays, self.keys, Instant::now());
+        delays.update(keys.pair, now, |failures| failures.count = 0);
+        if let Some(user) = keys.user {
+            delays.by_user.not_failed(user, now);
+            delays.by_user.succeeded(keys.pair);
+        }
     }
 
     /// The password was wrong.
     pub(super) fn failed(self) {
         if self.counts_for_address {
-            self.delays.add_failure_of_address(self.keys);
+            self.delays.add_failure_of_address(self.keys, Instant::now());
         }
     }
 
     /// The password was not tried.
     pub(super) fn not_tried(self) {
-        self.delays.update(self.keys.pair, |failures| {
+        let now = Instant::now();
+        self.delays.update(self.keys.pair, now, |failures| {
             failures.count = failures.count.saturating_sub(1)
         });
-        self.delays.by_user.not_failed(self.keys.user, Instant::now());
+        if let Some(user) = self.keys.user {
+            self.delays.by_user.not_failed(user, now);
+        }
     }
 
     /// Counts it among the delayed logins of its address and /48. `false` if these already have the maximum.
     fn take_places(&mut self) -> bool {
         self.counted = true;
-        let most = self.delays.delayed_per_address;
+        let (most, now) = (self.delays.delayed_per_address, Instant::now());
         let mut fit = true;
         for (key, most) in self.places(most) {
-            fit &= self.delays.update(key, |failures| {
+            fit &= self.delays.update(key, now, |failures| {
                 failures.delayed = failures.delayed.saturating_add(1);
                 failures.delayed <= most
             });
@@ -305,8 +337,9 @@ impl Attempt {
         self.permit = None;
         self.delay = Duration::ZERO;
         if std::mem::take(&mut self.counted) {
+            let now = Instant::now();
             for (key, _) in self.places(0) {
-                self.delays.update(key, |failures| {
+                self.delays.update(key, now, |failures| {
                     failures.delayed = failures.delayed.saturating_sub(1);
                 });
             }

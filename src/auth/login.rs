@@ -5,13 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::AuthError;
 use super::credentials::Credentials;
-use super::delay::{Attempt, Delays};
+use super::delay::{Attempt, Delays, Who};
 use super::inline::Inline;
 use super::password::{self, Flight, Full, NoOutcome, Outcome, Prove, Standing, Verifier};
 use super::phc::StoredHash;
@@ -45,13 +43,13 @@ impl Gates {
         let Credentials { user, password } = credentials;
         let attempt = match self.verifier.standing(user, stored, password) {
             Standing::Remembered => {
-                self.delays.succeeded(address, user);
+                self.delays.succeeded(self.delays.keys(address, user.as_str()));
                 return Ok(true);
             }
             // The password of a login that has already waited: reporting the result costs nothing.
             Standing::UnderWay => None,
             Standing::New => {
-                let begun = self.delays.begin(address, user);
+                let begun = self.delays.begin(address, user.as_str());
                 Some(begun.map_err(|limit| self.overloaded(limit))?)
             }
         };
@@ -73,11 +71,10 @@ impl Gates {
         prove: Prove,
         address: IpAddr,
     ) -> Result<Outcome, AuthError> {
-        let name = token_name(&digest);
         let mut attempt = match self.verifier.is_token_under_way(&digest) {
             true => None,
             false => {
-                let begun = self.delays.begin(address, &name);
+                let begun = self.delays.begin(address, Who::Token(&digest));
                 Some(begun.map_err(|limit| self.overloaded(limit))?)
             }
         };
@@ -85,7 +82,7 @@ impl Gates {
             attempt.delay().is_zero() && cost.is_some_and(|cost| self.inline.takes(cost))
         };
         if let Some(attempt) = attempt.take_if(fits) {
-            let outcome = password::caught(|| prove());
+            let outcome = password::caught(prove);
             let verdict = verdict(&outcome);
             if let (Some(false), Some(cost)) = (verdict, cost) {
                 self.inline.was_wrong(cost);
@@ -93,7 +90,7 @@ impl Gates {
             attempt.settle(verdict);
             return self.said(outcome);
         }
-        let asked = Asked::Token(name, digest, prove);
+        let asked = Asked::Token(digest, prove);
         self.run(attempt, asked, address).await
     }
 
@@ -108,7 +105,7 @@ impl Gates {
                 self.metrics.limit_hit(attempt.limit());
                 self.after_delay(attempt, asked, address).await
             }
-            attempt => self.check(attempt, &asked, address).await,
+            attempt => self.check(attempt, asked, address).await,
         }
     }
 
@@ -122,7 +119,7 @@ impl Gates {
         let gates = self.clone();
         let delayed = async move {
             attempt.wait().await;
-            gates.check(Some(attempt), &asked, address).await
+            gates.check(Some(attempt), asked, address).await
         };
         #[expect(clippy::disallowed_methods, reason = "one login, which is awaited below")]
         let delayed = tokio::spawn(delayed.in_current_span());
@@ -133,15 +130,20 @@ impl Gates {
     async fn check(
         &self,
         attempt: Option<Attempt>,
-        asked: &Asked,
+        asked: Asked,
         address: IpAddr,
     ) -> Result<Outcome, AuthError> {
         let group = AddressGroup::of(address);
-        let flight = match asked {
-            Asked::Password(Credentials { user, password }, stored) => {
-                self.verifier.begin(group, user, stored, password)
-            }
-            Asked::Token(_, digest, prove) => self.verifier.begin_token(group, digest, prove),
+        let is_hashed = matches!(asked, Asked::Password(..));
+        let (keys, flight) = match asked {
+            Asked::Password(Credentials { user, password }, stored) => (
+                self.delays.keys(address, user.as_str()),
+                self.verifier.begin(group, &user, &stored, &password),
+            ),
+            Asked::Token(digest, prove) => (
+                self.delays.keys(address, Who::Token(&digest)),
+                self.verifier.begin_token(group, &digest, prove),
+            ),
         };
         let mut trial = match flight {
             Ok(flight) => Trial { attempt, flight },
@@ -152,14 +154,15 @@ impl Gates {
                 return Err(self.full(full));
             }
         };
-        let outcome = match asked {
-            Asked::Password(..) => trial.flight.outcome().instrument(trace::hash()).await,
-            Asked::Token(..) => trial.flight.outcome().await,
+        let span = match is_hashed {
+            true => trace::hash(),
+            false => Span::none(),
         };
+        let outcome = trial.flight.outcome().instrument(span).await;
         match (verdict(&outcome), trial.attempt.take()) {
             (verdict, Some(attempt)) => attempt.settle(verdict),
-            (Some(true), None) => self.delays.succeeded(address, asked.name()),
-            (Some(false), None) => self.delays.failed(address, asked.name()),
+            (Some(true), None) => self.delays.succeeded(keys),
+            (Some(false), None) => self.delays.failed(keys),
             (None, None) => {}
         }
         self.said(outcome)
@@ -186,23 +189,8 @@ impl Gates {
 /// What a login presents.
 enum Asked {
     Password(Credentials, Arc<StoredHash>),
-    /// A name for the delays, the digest, and what to compute.
-    Token(String, [u8; 32], Prove),
-}
-
-impl Asked {
-    /// Whose failures are counted together.
-    fn name(&self) -> &str {
-        match self {
-            Self::Password(credentials, _) => &credentials.user,
-            Self::Token(name, ..) => name,
-        }
-    }
-}
-
-/// Not a user's name, since it contains a control character.
-pub(super) fn token_name(digest: &[u8; 32]) -> String {
-    format!("\0{}", URL_SAFE_NO_PAD.encode(digest))
+    /// The digest, whose failures are counted together, and what to compute.
+    Token([u8; 32], Prove),
 }
 
 /// Whether the result counts as a success or as a guess; `None`: as neither.

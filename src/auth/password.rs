@@ -40,7 +40,7 @@ type Key = [u8; 32];
 pub(super) type Matches = Box<dyn Fn(&StoredHash, &str) -> Outcome + Send + Sync>;
 
 /// What has to be computed for a token.
-pub(super) type Prove = Arc<dyn Fn() -> Outcome + Send + Sync>;
+pub(super) type Prove = Box<dyn FnOnce() -> Outcome + Send>;
 
 /// The state of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,14 +221,15 @@ impl Verifier {
         self: &Arc<Self>,
         address: AddressGroup,
         digest: &[u8; 32],
-        prove: &Prove,
+        prove: Prove,
     ) -> Result<Flight, Full> {
-        self.enter(address, self.token_key(digest), || Work::Token(Arc::clone(prove)))
+        self.enter(address, self.token_key(digest), || Work::Token(prove))
     }
 
     /// Whether an equal token is being checked.
     pub(super) fn is_token_under_way(&self, digest: &[u8; 32]) -> bool {
-        self.flights.lock().contains_key(&self.token_key(digest))
+        let flights = self.flights.lock();
+        !flights.is_empty() && flights.contains_key(&self.token_key(digest))
     }
 
     fn enter(
@@ -298,9 +299,10 @@ impl Verifier {
     /// thread has to wake between two hashes.
     fn compute(&self, mut turn: Turn, mut verification: Verification) {
         loop {
-            let outcome = self.outcome(&verification);
+            let key = verification.key;
+            let outcome = self.outcome(verification);
             let mut flights = self.flights.lock();
-            let done = flights.remove(&verification.key);
+            let done = flights.remove(&key);
             let next = self.queue.next(turn);
             if let Some((_, verification)) = &next
                 && let Some(called) = flights.get(&verification.key)
@@ -319,10 +321,11 @@ impl Verifier {
         }
     }
 
-    fn outcome(&self, verification: &Verification) -> Outcome {
-        let before = cpu_time();
-        let compute = || match &verification.work {
-            Work::Password(stored, password) => (self.matches)(stored, password.expose()),
+    fn outcome(&self, verification: Verification) -> Outcome {
+        let Verification { key, work, since } = verification;
+        let (before, kind) = (cpu_time(), work.kind());
+        let compute = || match work {
+            Work::Password(stored, password) => (self.matches)(&stored, password.expose()),
             Work::Token(prove) => prove(),
         };
         // A panic must not take the permit, and those that wait for it, down with it.
@@ -330,9 +333,9 @@ impl Verifier {
             return Outcome::Unable;
         };
         let took = cpu_time().saturating_sub(before);
-        self.queue.computed(verification.work.kind(), took);
+        self.queue.computed(kind, took);
         if let (Outcome::Match, Some(cache)) = (&outcome, &self.cache) {
-            cache.insert(verification.key, verification.since);
+            cache.insert(key, since);
         }
         outcome
     }

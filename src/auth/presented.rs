@@ -5,13 +5,16 @@
 use super::credentials::Credentials;
 use crate::setting::Secret;
 
+/// A token's SHA-256.
+pub type TokenDigest = [u8; 32];
+
 /// A credential as presented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presented {
     /// A name and a password.
     Password(Credentials),
-    /// A token, unread.
-    Token(Secret),
+    /// A token, unread, and its SHA-256, if that has been computed.
+    Token(Secret, Option<TokenDigest>),
     /// Something that no user could have.
     Unusable,
     /// Nothing.
@@ -50,7 +53,7 @@ impl Presented {
             (Some(login), Some(passcode)) => {
                 Credentials::new(login, passcode).map_or(Self::Unusable, Self::Password)
             }
-            (None, Some(token)) => Self::Token(Secret::new(token.trim_ascii())),
+            (None, Some(token)) => Self::Token(Secret::new(token.trim_ascii()), None),
             // Only half of a pair.
             (Some(_), None) => Self::Unusable,
             (None, None) => filled(places.upgrade).map_or(Self::Nothing, Self::header),
@@ -70,7 +73,7 @@ impl Presented {
         let is_bearer = scheme.eq_ignore_ascii_case("bearer");
         is_bearer.then(|| match token.is_empty() {
             true => Self::Unusable,
-            false => Self::Token(Secret::new(token)),
+            false => Self::Token(Secret::new(token), None),
         })
     }
 }
@@ -91,7 +94,7 @@ mod tests {
     }
 
     fn token(text: &str) -> Presented {
-        Presented::Token(Secret::new(text))
+        Presented::Token(Secret::new(text), None)
     }
 
     #[test]

@@ -5,8 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jsonwebtoken::crypto::verify;
-use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -16,6 +15,7 @@ use crate::principal::{Attributes, Granted, Role, UserName};
 use crate::setting::Secret;
 use claims::{Claims, Header};
 use issuer::Issuer;
+use json::Object;
 pub use refusal::Refusal;
 
 pub(crate) mod claims;
@@ -38,12 +38,14 @@ pub struct Issuers {
 /// A token that has passed every cheap check. It proves nothing yet.
 pub struct Unproven {
     text: Secret,
-    header: Header,
-    claims: Claims,
+    algorithm: Algorithm,
+    kid: Option<Box<str>>,
     /// The issuer that it claims.
     issuer: Arc<Issuer>,
-    /// It has expired, which its holder learns only if the signature is valid.
-    expired: bool,
+    /// The user that it names, if it has expired.
+    user: Option<UserName>,
+    /// What its claims come to, or what is wrong with them. Its holder learns either only if the signature is valid.
+    claimed: Result<Verified, Refusal>,
 }
 
 /// The user whom a token proves. Nothing else of the token is kept.
@@ -91,24 +93,32 @@ impl Issuers {
     /// The first reason that applies, with the label of the issuer, if it is a configured one.
     pub fn look(&self, text: &Secret, now_ms: u64) -> Result<Unproven, (Refusal, Option<Arc<str>>)> {
         let unnamed = |refusal| (refusal, None);
-        let (header, claims) = self.read(text.expose()).map_err(unnamed)?;
-        let named = claims.issuer.as_deref();
+        let (header, claims) = self.parts(text.expose()).map_err(unnamed)?;
+        let parts = Object::read(&header).zip(Object::read(&claims));
+        let (header, claims) = parts.ok_or(Refusal::Malformed).map_err(unnamed)?;
+        let (header, claims) = (Header::read(&header).map_err(unnamed)?, Claims::new(claims));
+        let named = claims.issuer();
         let found = self.issuers.iter().find(|known| Some(&*known.name) == named);
         let issuer = Arc::clone(found.ok_or((Refusal::Issuer, None))?);
         let named = |refusal| (refusal, Some(Arc::clone(&issuer.name)));
         if !issuer.takes(&header) {
             return Err(named(Refusal::Algorithm));
         }
-        if !issuer.is_meant(&claims.audience) {
+        if !issuer.is_meant(&claims) {
             return Err(named(Refusal::Audience));
         }
-        let expired = issuer.times(&claims, now_ms).map_err(named)?;
+        let times = issuer.times(&claims, now_ms).map_err(named)?;
+        let (user, claimed) = match times.are_over {
+            true => (issuer.user(&claims), Err(Refusal::Expired)),
+            false => (None, issuer.map(&claims, &times)),
+        };
         Ok(Unproven {
             text: text.clone(),
-            header,
-            claims,
+            algorithm: header.algorithm,
+            kid: header.kid.map(Into::into),
             issuer,
-            expired,
+            user,
+            claimed,
         })
     }
 
@@ -119,7 +129,8 @@ impl Issuers {
         struct Named {
             iss: Option<Value>,
         }
-        let claims = text.expose().split('.').nth(1).and_then(claims::bytes);
+        let claims = text.expose().split('.').nth(1);
+        let claims = claims.and_then(|claims| claims::decoded(claims.trim_end_matches('=')));
         let Some(claims) = claims.filter(|claims| serde_json::from_slice::<IgnoredAny>(claims).is_ok())
         else {
             return false;
@@ -133,7 +144,8 @@ impl Issuers {
         }
     }
 
-    fn read(&self, text: &str) -> Result<(Header, Claims), Refusal> {
+    /// The bytes of the first two parts.
+    fn parts(&self, text: &str) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
         if text.len() > self.max_bytes {
             return Err(Refusal::Malformed);
         }
@@ -143,12 +155,10 @@ impl Issuers {
         else {
             return Err(Refusal::Malformed);
         };
-        let (header, claims) = (claims::part(header), claims::part(claims));
-        let (header, claims) = header.zip(claims).ok_or(Refusal::Malformed)?;
-        if !claims::is_base64(signature) {
-            return Err(Refusal::Malformed);
-        }
-        Ok((Header::read(&header)?, Claims::new(claims)))
+        let bytes = claims::decoded(header).zip(claims::decoded(claims));
+        bytes
+            .filter(|_| claims::is_base64(signature))
+            .ok_or(Refusal::Malformed)
     }
 }
 
@@ -163,19 +173,19 @@ impl Unproven {
         &self.issuer
     }
 
-    /// The user that it names, unproven like the rest.
-    pub(super) fn user(&self) -> Option<UserName> {
-        self.issuer.user(&self.claims)
+    /// The user that it names if it has expired, unproven like the rest.
+    pub(super) fn user(&self) -> Option<&UserName> {
+        self.user.as_ref()
     }
 
     /// The name of its key, if it has one.
     pub fn kid(&self) -> Option<&str> {
-        self.header.kid.as_deref()
+        self.kid.as_deref()
     }
 
     /// Whether it has expired: then nothing is worth waiting for.
     pub fn is_expired(&self) -> bool {
-        self.expired
+        matches!(self.claimed, Err(Refusal::Expired))
     }
 
     /// The keys of `set` that may have signed it.
@@ -183,7 +193,7 @@ impl Unproven {
     /// # Errors
     /// There is none.
     pub fn keys(&self, set: &KeySet) -> Result<Vec<Arc<Key>>, Refusal> {
-        match set.candidates(self.kid(), self.header.algorithm) {
+        match set.candidates(self.kid(), self.algorithm) {
             Candidates::Some(keys) => Ok(keys),
             Candidates::OtherAlgorithm => Err(Refusal::Algorithm),
             Candidates::Unknown => Err(Refusal::UnknownKey),
@@ -194,7 +204,7 @@ impl Unproven {
     ///
     /// # Errors
     /// The first reason that applies. [`Refusal::Expired`] means that the signature is valid.
-    pub fn prove(&self, keys: &[Arc<Key>]) -> Result<(Verified, KeyId), Refusal> {
+    pub fn prove(self, keys: &[Arc<Key>]) -> Result<(Verified, KeyId), Refusal> {
         let mut outcome = Err(Refusal::UnknownKey);
         for key in keys {
             outcome = self.is_signed_by(key).map(|()| key.id());
@@ -203,28 +213,22 @@ impl Unproven {
             }
         }
         let key = outcome?;
-        if self.expired {
-            return Err(Refusal::Expired);
-        }
-        Ok((self.issuer.map(&self.claims)?, key))
+        Ok((self.claimed?, key))
     }
 
     fn is_signed_by(&self, key: &Key) -> Result<(), Refusal> {
-        let algorithm = self.header.algorithm;
-        if !key.algorithms().contains(&algorithm) {
+        if !key.algorithms().contains(&self.algorithm) {
             return Err(Refusal::Algorithm);
         }
         let parts = self.text.expose().rsplit_once('.');
         let (message, signature) = parts.ok_or(Refusal::Malformed)?;
         // Only the signature: reading the claims again, with another parser, would cost a third of it, and the result
         // could only differ from the one that was checked.
-        match verify(signature, message.as_bytes(), key.decoding(), algorithm) {
+        let signature = claims::decoded(signature).ok_or(Refusal::Signature)?;
+        match crypto::is_signed(key.decoding(), self.algorithm, message.as_bytes(), &signature) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Refusal::Signature),
-            Err(error) => Err(match error.kind() {
-                ErrorKind::Base64(_) => Refusal::Signature,
-                _ => Refusal::Algorithm,
-            }),
+            Err(_) => Err(Refusal::Algorithm),
         }
     }
 }

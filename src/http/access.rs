@@ -113,9 +113,9 @@ impl Policy {
         self.certificates.find(names).cloned()
     }
 
-    /// The key that `token` is, good or not. Takes the same time whichever it is, and whether or not it is one.
-    pub(super) fn key(&self, token: &str) -> Option<Arc<ApiKey>> {
-        self.keys.current().find(token).cloned()
+    /// The key with this SHA-256, good or not. Takes the same time whichever it is, and whether or not it is one.
+    pub(super) fn key(&self, digest: &[u8; 32]) -> Option<Arc<ApiKey>> {
+        self.keys.current().find(digest).cloned()
     }
 }
 

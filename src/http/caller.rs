@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
 
 use super::access::{self, ApiKey, Policy, Scope};
 use super::api::State;
@@ -283,25 +284,28 @@ async fn granted(
         headers: &[],
     };
     let granted = match presented(headers) {
-        Presented::Bearer(token) => match policy.key(token) {
-            Some(key) => {
-                let caller = Caller::Key(Arc::clone(&key));
-                match grants(&key) {
-                    _ if key.has_ended() => Err(Denied {
-                        error: ApiError::KeyEnded,
-                        caller: Some(caller),
-                    }),
-                    true => Ok(caller),
-                    false => Err(denied(caller, "key")),
+        Presented::Bearer(token) => {
+            let digest = Sha256::digest(token).into();
+            match policy.key(&digest) {
+                Some(key) => {
+                    let caller = Caller::Key(Arc::clone(&key));
+                    match grants(&key) {
+                        _ if key.has_ended() => Err(Denied {
+                            error: ApiError::KeyEnded,
+                            caller: Some(caller),
+                        }),
+                        true => Ok(caller),
+                        false => Err(denied(caller, "key")),
+                    }
                 }
+                // A mistyped or withdrawn key is no token, whoever's tokens are taken.
+                None if !open && authenticator.takes_tokens() && !token.starts_with(access::KEY_PREFIX) => {
+                    let credential = Credential::Token(Secret::new(token), Some(digest));
+                    Box::pin(user(authenticator, &credential, &from, scope)).await
+                }
+                None => Err(ApiError::Unauthenticated(scope).into()),
             }
-            // A mistyped or withdrawn key is no token, whoever's tokens are taken.
-            None if !open && authenticator.takes_tokens() && !token.starts_with(access::KEY_PREFIX) => {
-                let credential = Credential::Token(Secret::new(token));
-                Box::pin(user(authenticator, &credential, &from, scope)).await
-            }
-            None => Err(ApiError::Unauthenticated(scope).into()),
-        },
+        }
         Presented::Basic(text) if !open => {
             Box::pin(user(authenticator, &Credential::header(text), &from, scope)).await
         }
@@ -330,7 +334,7 @@ async fn user(
     from: &Circumstances<'_>,
     scope: Option<Scope>,
 ) -> Result<Caller, Denied> {
-    let is_token = matches!(credential, Credential::Token(_));
+    let is_token = matches!(credential, Credential::Token(..));
     match authenticator.authenticate(credential, from).await {
         Ok(principal) => {
             authenticator.audit().logged_in(Event::Login, &principal, from.address);

@@ -74,7 +74,7 @@ struct Question<'a> {
 pub(super) fn question(presented: &Presented, from: &Circumstances<'_>, instance: &str) -> Option<Bytes> {
     let (form, user, credential) = match presented {
         Presented::Password(pair) => (Form::Password, Some(&*pair.user), pair.password.expose()),
-        Presented::Token(token) => (Form::Token, None, token.expose()),
+        Presented::Token(token, _) => (Form::Token, None, token.expose()),
         Presented::Unusable | Presented::Nothing => return None,
     };
     let question = Question {
@@ -126,7 +126,7 @@ mod tests {
             headers: &[("cookie".into(), Secret::new("x=1"))],
         };
         assert_eq!(
-            asked(&Presented::Token(Secret::new("opaque")), &from),
+            asked(&Presented::Token(Secret::new("opaque"), None), &from),
             json!({"form": "token", "credential": "opaque", "address": "192.0.2.1", "origin": "https://a.example",
                 "protocol": "rest", "instance": "a", "headers": {"cookie": "x=1"}})
         );

@@ -133,7 +133,10 @@ async fn a_yes_is_a_user_and_a_no_is_a_failure() {
         &Backend::answering(r#"{"user":"ann","expires_in_ms":5000}"#),
         |_, _| {},
     );
-    let ann = asker.ask(&Presented::Token(Secret::new("opaque"))).await.unwrap();
+    let ann = asker
+        .ask(&Presented::Token(Secret::new("opaque"), None))
+        .await
+        .unwrap();
     assert_eq!(ann.user().as_str(), "app:ann");
     assert!(ann.ends_ms().is_some() && *ann.attributes() == Attributes::default());
     let asker = Asker::new(&Backend::answering(r#"{"refused":true}"#), |_, _| {});

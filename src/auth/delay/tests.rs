@@ -95,7 +95,7 @@ async fn logins_at_the_same_time_do_not_slip_through() {
 async fn few_may_be_delayed_at_once_and_fewer_of_one_address() {
     let delays = delays(|config| config.free_failures = 0);
     let of_one: Vec<Attempt> = (0..3)
-        .map(|n| delays.begin(address(1), &format!("user{n}")).unwrap())
+        .map(|n| delays.begin(address(1), &*format!("user{n}")).unwrap())
         .collect();
     let refused = |from, user| delays.begin(address(from), user).err();
     assert_eq!(refused(1, "user4"), Some(Limit::LoginDelayedPerAddress));
@@ -143,7 +143,7 @@ async fn a_48_counts_at_a_tenth() {
     assert_eq!(fail_from(&delays, v6(2, 0), "alice"), 0);
     // Failures that are not free for their user do not count for the /48.
     for _ in 0..1_000 {
-        delays.failed(v6(3, 0), "bob");
+        delays.failed(delays.keys(v6(3, 0), "bob"));
     }
     assert_eq!(fail_from(&delays, v6(3, 1), "bob"), 0);
 }
@@ -171,7 +171,7 @@ async fn guesses_from_everywhere_delay_a_user_where_it_has_never_succeeded() {
     let delays = guarded();
     let home = address(200);
     delays.begin(home, "alice").unwrap().succeeded();
-    delays.succeeded(address(201), "alice");
+    delays.succeeded(delays.keys(address(201), "alice"));
     let everywhere = |n: u16| v6(n, 0);
     let waited: Vec<u64> = (0..60)
         .map(|n| fail_from(&delays, everywhere(n), "alice"))
@@ -211,6 +211,33 @@ async fn what_did_not_fail_does_not_count_for_the_user() {
         .collect();
     assert!(open.iter().all(|attempt| attempt.delay().is_zero()));
     assert_eq!(fail_from(&delays, address(1), "carol"), 1);
+}
+
+/// Whoever has a hundred thousand tokens does not make Herald forget where users have succeeded.
+#[tokio::test(start_paused = true)]
+async fn tokens_take_no_users_place() {
+    let delays = guarded();
+    let home = address(200);
+    delays.begin(home, "alice").unwrap().succeeded();
+    for n in 0..100_000_u32 {
+        let mut digest = [0; 32];
+        digest[..4].copy_from_slice(&n.to_be_bytes());
+        delays.begin(home, Who::Token(&digest)).unwrap().succeeded();
+    }
+    for n in 0..60 {
+        fail_from(&delays, v6(n, 0), "alice");
+    }
+    assert_eq!(fail_from(&delays, home, "alice"), 0);
+    // The same wrong token from everywhere: each address has its free failures, and no more.
+    let wrong = Who::Token(&[1; 32]);
+    let waited = |from| {
+        let attempt = delays.begin(from, wrong).unwrap();
+        let waited = attempt.delay().as_secs();
+        attempt.failed();
+        waited
+    };
+    assert_eq!((0..60).map(|n| waited(v6(n, 1))).sum::<u64>(), 0);
+    assert_eq!([0; 3].map(|_| waited(home)), [0, 0, 1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,9 +50,9 @@ async fn login(gates: &Gates, user: &str, password: &str) -> Result<bool, AuthEr
     gates.matches(&credentials, &stored, HERE).await
 }
 
-/// The delay that a login of this user has now.
-fn delay(gates: &Gates, user: &str) -> Duration {
-    let attempt = gates.delays.begin(HERE, user).unwrap();
+/// The delay that a login of this user, or by this token, has now.
+fn delay<'a>(gates: &Gates, who: impl Into<Who<'a>>) -> Duration {
+    let attempt = gates.delays.begin(HERE, who).unwrap();
     let delay = attempt.delay();
     attempt.not_tried();
     delay
@@ -109,7 +109,7 @@ const CHEAP: Option<Duration> = Some(Duration::from_micros(50));
 /// Reports through `outcome` on which thread it runs: [`Refusal::Issuer`] here, [`Refusal::Audience`] elsewhere.
 fn where_it_runs() -> Prove {
     let here = std::thread::current().id();
-    Arc::new(move || {
+    Box::new(move || {
         Outcome::Token(Err(match std::thread::current().id() == here {
             true => Refusal::Issuer,
             false => Refusal::Audience,
@@ -130,7 +130,7 @@ async fn a_cheap_signature_is_verified_where_its_token_arrived() {
 #[tokio::test(start_paused = true)]
 async fn a_wrong_signature_delays_the_token_and_then_it_takes_its_turn() {
     let gates = inline_gates();
-    let wrong: Prove = Arc::new(|| Outcome::Token(Err(Refusal::Signature)));
+    let wrong: Prove = Box::new(|| Outcome::Token(Err(Refusal::Signature)));
     let refused = Ok(Outcome::Token(Err(Refusal::Signature)));
     assert_eq!(gates.proves([1; 32], CHEAP, wrong, HERE).await, refused);
     let began = tokio::time::Instant::now();
@@ -142,8 +142,8 @@ async fn a_wrong_signature_delays_the_token_and_then_it_takes_its_turn() {
 #[tokio::test]
 async fn a_verification_that_panics_is_nobodys_failure() {
     let gates = inline_gates();
-    let panics: Prove = Arc::new(|| panic!("as a test wants it"));
+    let panics: Prove = Box::new(|| panic!("as a test wants it"));
     let ran = gates.proves([1; 32], CHEAP, panics, HERE).await;
     assert_eq!(ran, Err(AuthError::Overloaded(None)));
-    assert_eq!(delay(&gates, &token_name(&[1; 32])), Duration::ZERO);
+    assert_eq!(delay(&gates, Who::Token(&[1; 32])), Duration::ZERO);
 }

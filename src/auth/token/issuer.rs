@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jsonwebtoken::Algorithm;
-use serde_json::Value;
 
 use super::claims::{ClaimPath, Claims, Header};
 use super::config::{IssuerConfig, attribute};
+use super::json::Json;
 use super::{Refusal, Verified};
 use crate::auth::roles::RoleRules;
 use crate::principal::{Attributes, Granted, Role, UserName};
@@ -35,6 +35,15 @@ pub(in crate::auth) struct Issuer {
     max_lifetime_ms: u64,
     /// Whether its sessions end when the key of their token is removed.
     pub(in crate::auth) ends_with_keys: bool,
+}
+
+/// A token's times, in Unix milliseconds.
+pub(super) struct Times {
+    issued_ms: u64,
+    /// `exp` and the leeway.
+    ends_ms: u64,
+    /// Whether it has expired.
+    pub(super) are_over: bool,
 }
 
 fn millis(duration: std::time::Duration) -> u64 {
@@ -69,7 +78,7 @@ impl Issuer {
     /// Whether tokens of this type and algorithm are accepted. A type may start with `application/` and be in any case
     /// (RFC 7515, section 4.1.9).
     pub(super) fn takes(&self, header: &Header) -> bool {
-        let kind = header.kind.as_deref().unwrap_or_default();
+        let kind = header.kind.unwrap_or_default();
         let kind = match kind.split_at_checked("application/".len()) {
             Some((front, rest)) if front.eq_ignore_ascii_case("application/") => rest,
             _ => kind,
@@ -78,26 +87,30 @@ impl Issuer {
             && self.types.iter().any(|taken| taken.eq_ignore_ascii_case(kind))
     }
 
-    /// Whether a token for `audience` is meant for Herald.
-    pub(super) fn is_meant(&self, audience: &[String]) -> bool {
-        audience
-            .iter()
-            .any(|one| self.audience.iter().any(|own| **own == **one))
+    /// Whether a token with these claims is meant for Herald.
+    pub(super) fn is_meant(&self, claims: &Claims<'_>) -> bool {
+        claims.is_for(|one| self.audience.iter().any(|own| **own == *one))
     }
 
-    /// Checks a token's times. `Ok(true)`: it has expired, and nothing else is wrong with its times.
-    pub(super) fn times(&self, claims: &Claims, now_ms: u64) -> Result<bool, Refusal> {
+    /// Checks a token's times, except whether it has expired.
+    pub(super) fn times(&self, claims: &Claims<'_>, now_ms: u64) -> Result<Times, Refusal> {
         let moment = |name: &str| claims.moment(name).map_err(|()| Refusal::Lifetime);
-        let (begins, ends, issued) = (moment("nbf")?, moment("exp")?, moment("iat")?);
-        let (ends, issued) = ends.zip(issued).ok_or(Refusal::Lifetime)?;
+        let (begins, expires, issued) = (moment("nbf")?, moment("exp")?, moment("iat")?);
+        let (expires, issued_ms) = expires.zip(issued).ok_or(Refusal::Lifetime)?;
         let latest = now_ms.saturating_add(self.leeway_ms);
-        if issued > latest || begins.is_some_and(|begins| begins > latest) {
+        if issued_ms > latest || begins.is_some_and(|begins| begins > latest) {
             return Err(Refusal::NotYet);
         }
-        match ends.checked_sub(issued) {
-            Some(lifetime) if lifetime <= self.max_lifetime_ms => Ok(now_ms >= self.ends_ms(ends)),
-            _ => Err(Refusal::Lifetime),
+        match expires.checked_sub(issued_ms) {
+            Some(lifetime) if lifetime <= self.max_lifetime_ms => {}
+            _ => return Err(Refusal::Lifetime),
         }
+        let ends_ms = expires.saturating_add(self.leeway_ms);
+        Ok(Times {
+            issued_ms,
+            ends_ms,
+            are_over: now_ms >= ends_ms,
+        })
     }
 
     /// How long a token may remain valid after a moment up to which it was issued, by this issuer's clock or by
@@ -107,24 +120,16 @@ impl Issuer {
         self.max_lifetime_ms.saturating_add(leeway)
     }
 
-    fn ends_ms(&self, expires: u64) -> u64 {
-        expires.saturating_add(self.leeway_ms)
-    }
-
     /// The user whom these claims name.
     ///
     /// # Errors
     /// No user, a name that no user can have, or more than a session may hold.
-    pub(super) fn map(&self, claims: &Claims) -> Result<Verified, Refusal> {
+    pub(super) fn map(&self, claims: &Claims<'_>, times: &Times) -> Result<Verified, Refusal> {
         let refused = Refusal::Claim;
-        let expires = claims.moment("exp").ok().flatten().ok_or(refused)?;
-        let issued_ms = claims.moment("iat").ok().flatten().ok_or(refused)?;
         let token_id = match claims.member("jti") {
             None => None,
             // With any other type it could not be revoked (RFC 7519, section 4.1.7: a string).
-            Some(Value::String(id)) if (1..=TOKEN_ID_MAX_BYTES).contains(&id.len()) => {
-                Some(id.as_str().into())
-            }
+            Some(Json::Text(id)) if (1..=TOKEN_ID_MAX_BYTES).contains(&id.len()) => Some((**id).into()),
             Some(_) => return Err(refused),
         };
         Ok(Verified {
@@ -134,16 +139,16 @@ impl Issuer {
             attributes: self.attributes(claims).ok_or(refused)?,
             granted: self.granted(claims).ok_or(refused)?,
             token_id,
-            issued_ms,
-            earliest_ms: issued_ms.saturating_sub(self.leeway_ms),
-            ends_ms: self.ends_ms(expires),
+            issued_ms: times.issued_ms,
+            earliest_ms: times.issued_ms.saturating_sub(self.leeway_ms),
+            ends_ms: times.ends_ms,
         })
     }
 
     /// The user's name. A prefix ends with `:`, and a name without a prefix may not contain `:`, just as no user with a
     /// password may: names from different sources never collide.
-    pub(super) fn user(&self, claims: &Claims) -> Option<UserName> {
-        let own = claims.at(&self.user_claim)?.as_str()?;
+    pub(super) fn user(&self, claims: &Claims<'_>) -> Option<UserName> {
+        let own = claims.at(&self.user_claim)?.as_text()?;
         let meets = self.prefix.is_empty() && own.contains(':');
         if own.is_empty() || meets {
             return None;
@@ -151,42 +156,41 @@ impl Issuer {
         UserName::parse(&format!("{}{own}", self.prefix)).ok()
     }
 
-    fn roles(&self, claims: &Claims) -> Vec<Role> {
-        let found = self.roles_claim.as_ref().and_then(|path| claims.at(path));
-        let values: Vec<&str> = match found {
-            Some(Value::String(text)) => text.split_ascii_whitespace().collect(),
-            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        };
-        self.roles.of(values.into_iter())
+    fn roles(&self, claims: &Claims<'_>) -> Vec<Role> {
+        match self.roles_claim.as_ref().and_then(|path| claims.at(path)) {
+            Some(Json::Text(text)) => self.roles.of(text.split_ascii_whitespace()),
+            Some(Json::List(items)) => self.roles.of(items.iter().filter_map(Json::as_text)),
+            _ => self.roles.of(std::iter::empty()),
+        }
     }
 
     /// What the token permits. Members that are not actions are ignored.
-    fn granted(&self, claims: &Claims) -> Option<Option<Granted>> {
+    fn granted(&self, claims: &Claims<'_>) -> Option<Option<Granted>> {
         let Some(found) = self.permissions_claim.as_ref().and_then(|path| claims.at(path)) else {
             return Some(None);
         };
         let members = found.as_object()?;
         let list = |name: &str| match members.get(name) {
             None => Some(Vec::new()),
-            Some(Value::Array(items)) => items.iter().map(Value::as_str).collect::<Option<Vec<&str>>>(),
+            Some(Json::List(items)) => items.iter().map(Json::as_text).collect::<Option<Vec<&str>>>(),
             Some(_) => None,
         };
         let granted = Granted::new(&list("subscribe")?, &list("send")?, &list("publish")?);
         granted.ok().map(Some)
     }
 
-    fn attributes(&self, claims: &Claims) -> Option<Attributes> {
-        let text = |value: &Value| match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-            _ => None,
+    fn attributes(&self, claims: &Claims<'_>) -> Option<Attributes> {
+        let text = |value: &Json<'_>| match value {
+            Json::Text(text) => Some(text.as_ref().to_owned()),
+            Json::Bool(value) => Some(value.to_string()),
+            Json::Number(value) => Some(value.to_string()),
+            Json::Null | Json::List(_) | Json::Object(_) => None,
         };
         let mut named = BTreeMap::new();
         for (name, path) in &self.attributes {
             let values: Vec<String> = match claims.at(path) {
                 None => continue,
-                Some(Value::Array(items)) => items.iter().map(text).collect::<Option<_>>()?,
+                Some(Json::List(items)) => items.iter().map(text).collect::<Option<_>>()?,
                 Some(one) => vec![text(one)?],
             };
             if !values.is_empty() {

@@ -1,24 +1,97 @@
 //! The JSON that tokens and key sets may contain: an object, not too deep, no name twice in one object. Two readers of
 //! one token must not find two different values for a claim.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// How deep objects and arrays may be nested.
 pub(crate) const DEPTH_MAX: usize = 8;
 
+/// A value. A string without escapes is borrowed: little of a token is kept.
+#[derive(Debug)]
+pub(super) enum Json<'a> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Cow<'a, str>),
+    List(Vec<Json<'a>>),
+    Object(Object<'a>),
+}
+
+/// An object's members, in the order of their names.
+#[derive(Debug)]
+pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
 /// An object; `None` if it is not an object, is deeper than [`DEPTH_MAX`], or contains a name twice.
 pub(crate) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Level(DEPTH_MAX).deserialize(&mut reader).ok()?;
-    reader.end().ok()?;
-    match value {
-        Value::Object(object) => Some(object),
-        _ => None,
+    Object::read(bytes).map(Object::owned)
+}
+
+impl<'a> Object<'a> {
+    /// The same, without copying its names and strings.
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let value = Level(DEPTH_MAX).deserialize(&mut reader).ok()?;
+        reader.end().ok()?;
+        match value {
+            Json::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The member of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&Json<'a>> {
+        let Self(members) = self;
+        let at = members.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        members.get(at).map(|(_, value)| value)
+    }
+
+    fn owned(self) -> Map<String, Value> {
+        let members = self.0.into_iter();
+        members
+            .map(|(name, value)| (name.into_owned(), value.owned()))
+            .collect()
     }
 }
+
+impl<'a> Json<'a> {
+    /// The text, if it is one.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The object, if it is one.
+    pub(super) fn as_object(&self) -> Option<&Object<'a>> {
+        match self {
+            Self::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    fn owned(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => value.into(),
+            Self::Number(value) => Value::Number(value),
+            Self::Text(text) => Value::String(text.into_owned()),
+            Self::List(items) => items.into_iter().map(Self::owned).collect(),
+            Self::Object(object) => Value::Object(object.owned()),
+        }
+    }
+}
+
+/// A member's name.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// How many levels are left.
 #[derive(Clone, Copy)]
@@ -34,68 +107,69 @@ impl Level {
 }
 
 impl<'de> DeserializeSeed<'de> for Level {
-    type Value = Value;
+    type Value = Json<'de>;
 
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Level {
-    type Value = Value;
+    type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
         let number = Number::from_f64(value).ok_or_else(|| E::custom("no number"))?;
-        Ok(Value::Number(number))
+        Ok(Json::Number(number))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(value)))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_str<E>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
         let below = self.below()?;
         let mut found = Vec::new();
         while let Some(item) = items.next_element_seed(below)? {
             found.push(item);
         }
-        Ok(Value::Array(found))
+        Ok(Json::List(found))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
         let below = self.below()?;
-        let mut found = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(below)?;
-            if found.insert(name, value).is_some() {
-                return Err(de::Error::custom("a name is there twice"));
-            }
+        let mut found = Vec::new();
+        while let Some(Name(name)) = members.next_key()? {
+            found.push((name, members.next_value_seed(below)?));
         }
-        Ok(Value::Object(found))
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        if !found.is_sorted_by(|(one, _), (other, _)| one < other) {
+            return Err(de::Error::custom("a name is there twice"));
+        }
+        Ok(Json::Object(Object(found)))
     }
 }
 
@@ -121,8 +195,15 @@ mod tests {
         ] {
             assert_eq!(read(text), None, "{text}");
         }
-        let text = r#" {"a":[1,-1,1.5,"x",null,true],"b":{"a":1}} "#;
-        assert_eq!(read(text), Some(serde_json::from_str(text).unwrap()));
+        for text in [
+            r#" {"a":[1,-1,1.5,"x",null,true],"b":{"a":1}} "#,
+            r#"{"b":"\n\u00e9","\u0061":"ä","":{},"aa":[[]],"ab":18446744073709551615}"#,
+        ] {
+            assert_eq!(read(text), Some(serde_json::from_str(text).unwrap()));
+        }
+        let object = Object::read(br#"{"b":1,"\u0061":"\u0062","":2}"#).unwrap();
+        assert_eq!(object.get("a").and_then(Json::as_text), Some("b"));
+        assert!(object.get("").is_some() && object.get("b").is_some() && object.get("c").is_none());
     }
 
     #[test]

@@ -214,7 +214,7 @@ mod tests {
         );
         assert!(
             Policy::new(&Config::default(), &Prefixes::default(), &mut Findings::default())
-                .key("x")
+                .key(&[0; 32])
                 .is_none()
         );
     }
