@@ -35,7 +35,7 @@ pub(crate) use strict::Facts;
         (name = "debug", description = "What the cluster does, and what it says of it: scope admin"),
         (name = "health", description = "For probes and Prometheus"),
     ),
-    components(schemas(crate::problem::Problem, super::notifications::publish::Item)),
+    components(schemas(crate::problem::Problem)),
     modifiers(&Schemes),
 )]
 struct Document;

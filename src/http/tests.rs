@@ -37,6 +37,7 @@ mod audited;
 mod bodies;
 mod browsers;
 mod description;
+mod generators;
 mod headers;
 mod paths;
 mod publishing;

@@ -1,5 +1,5 @@
-"""Herald's OpenAPI document, put to those who read it: `clients` makes clients of it in TypeScript and Python, compiles them and
-publishes by them; `schemathesis N` tries each operation with up to N examples. Each against a `herald serve` of its own, the
+"""Herald's OpenAPI document, put to those who read it: `clients` makes clients of it in TypeScript, in Python and, with what
+$HERALD_OPENAPI_JAVA has, in Java, compiles them and publishes by them; `schemathesis N` tries each operation with up to N examples. Each against a `herald serve` of its own, the
 program that $HERALD_BIN names. Started by scripts/openapi, which installs what this needs."""
 
 import contextlib
@@ -106,7 +106,24 @@ def clients():
         # A repeat is counted as well.
         if not typescript == python > 0:
             sys.exit(f"Herald counts {typescript} publishes by TypeScript and {python} by Python")
+        if tools := os.environ.get("HERALD_OPENAPI_JAVA"):
+            java(url, environment, pathlib.Path(tools))
+            count = published(url, key) - typescript - python
+            if count != python:
+                sys.exit(f"Herald counts {python} publishes by Python and {count} by Java")
         print(f"Herald has taken {python} publishes of each")
+
+
+def java(url, environment, tools):
+    """Makes a client by openapi-generator as docs/rest.md says, and publishes by it."""
+    sources, classes, path = GENERATED / "java", GENERATED / "java-classes", f"{tools / 'lib'}/*"
+    run(
+        "java", "-jar", tools / "generator.jar", "generate", "-i", f"{url}/api/openapi.json", "-g", "java", "-o", sources,
+        "--additional-properties=disallowAdditionalPropertiesIfNotPresent=false",
+    )
+    made = sorted((sources / "src" / "main" / "java").rglob("*.java"))
+    run("javac", "-nowarn", "-J-Xss4m", "--class-path", path, "-d", classes, *made, HERE / "Publish.java")
+    print(run("java", "--class-path", f"{classes}{os.pathsep}{path}", "Publish", env=environment).strip())
 
 
 def schemathesis(examples):

@@ -30,16 +30,23 @@ use crate::problem::Problem;
 use crate::telemetry::audit::event::Event;
 use crate::ws::peer::Peer;
 
-/// The answer to a request that went as a whole.
+/// What the route answers. One type for all of its answers, since generated clients in Java read every answer by the type of the first.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes the answer; `post_notifications` writes it")]
-pub(crate) enum Published {
-    /// One.
+pub(crate) enum NotificationsAnswer {
+    /// One was published (202).
     One(Accepted),
-    /// Several, in their order.
-    Many(Vec<Item>),
+    /// Of an array: all were published (202), or not all (207).
+    Many(ItemList),
+    /// Of a dry run (200).
+    DryRun(Explanation),
 }
+
+/// What became of the items of an array, in their order. It has a name in the document, since not every generator makes something of
+/// an array that has none.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ItemList(Vec<Item>);
 
 /// What became of one item of an array.
 #[derive(Debug, Serialize, ToSchema)]
@@ -89,9 +96,9 @@ pub(crate) struct Options {
     request_body = Batch,
     security((), ("key" = ["publish"]), ("user" = [])),
     responses(
-        (status = 200, description = "Of a dry run", body = Explanation),
-        (status = 202, description = "All went; of an array, the items in their order", body = Published),
-        (status = 207, description = "Not all of an array went", body = Vec<Item>),
+        (status = 200, description = "Of a dry run: an `Explanation`", body = NotificationsAnswer),
+        (status = 202, description = "All were published: `Accepted`; of an array, an `ItemList`", body = NotificationsAnswer),
+        (status = 207, description = "Not all of an array were published: an `ItemList`", body = NotificationsAnswer),
         refusals::OfPublish,
     )
 )]

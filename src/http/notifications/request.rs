@@ -27,6 +27,8 @@ use capped::{Items, Members};
 pub(crate) const NOTIFICATIONS_MAX: usize = 1_000;
 /// The most users of one notification (docs/rest.md).
 pub(crate) const USERS_MAX: usize = 1_000;
+/// The name of an array in the OpenAPI document: not every generator of clients makes something of an array that has none.
+const LIST: &str = "NotificationList";
 /// The most members of `headers` that are examined, passed on or not. `limits.headers` bounds those passed on.
 const HEADERS_SEEN_MAX: usize = 1_000;
 
@@ -132,11 +134,10 @@ pub(crate) enum Batch<'a> {
 /// One notification, or an array of at most 1,000.
 impl PartialSchema for Batch<'_> {
     fn schema() -> RefOr<Schema> {
-        let one = || Ref::from_schema_name(NotificationRequest::name());
-        let many = ArrayBuilder::new()
-            .items(one())
-            .max_items(Some(NOTIFICATIONS_MAX));
-        OneOfBuilder::new().item(one()).item(many).into()
+        OneOfBuilder::new()
+            .item(Ref::from_schema_name(NotificationRequest::name()))
+            .item(Ref::from_schema_name(LIST))
+            .into()
     }
 }
 
@@ -146,6 +147,11 @@ impl ToSchema for Batch<'_> {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        let many = ArrayBuilder::new()
+            .description(Some("Notifications that are published in their order."))
+            .items(Ref::from_schema_name(NotificationRequest::name()))
+            .max_items(Some(NOTIFICATIONS_MAX));
+        schemas.push((LIST.into(), many.into()));
         schemas.push((NotificationRequest::name().into(), NotificationRequest::schema()));
         NotificationRequest::schemas(schemas);
     }

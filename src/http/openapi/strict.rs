@@ -64,12 +64,17 @@ fn long_segment() -> Value {
     json!({"pattern": format!("[^/]{{{}}}", SEGMENT_MAX_BYTES + 1)})
 }
 
-/// Sets one `key` of the member `name` of the schema `of`.
+/// Sets one `key` of the member `name` of the schema `of`; `null` takes it away.
 fn set(schemas: &mut Map<String, Value>, of: &str, name: &str, key: &str, value: Value) {
     let member = schemas
         .get_mut(of)
         .and_then(|schema| schema.pointer_mut("/properties")?.get_mut(name));
-    if let Some(member) = member.and_then(Value::as_object_mut) {
+    let Some(member) = member.and_then(Value::as_object_mut) else {
+        return;
+    };
+    if value.is_null() {
+        member.remove(key);
+    } else {
         member.insert(key.into(), value);
     }
 }
@@ -135,7 +140,9 @@ fn revocations(schemas: &mut Map<String, Value>) {
     set(schemas, name, "for", "pattern", json!(patterns::duration(8_760)));
     set(schemas, name, "issuer", "pattern", json!(legible()));
     set(schemas, name, "issuer", "maxLength", json!(ISSUER_MAX_BYTES));
-    let (no, yes) = (("block", "const", json!(false)), ("block", "const", json!(true)));
+    // By `not`: of a boolean with `const` or `enum`, openapi-generator makes Java that does not compile.
+    let is_not = |value: bool| ("block", "not", json!({"const": value}));
+    let no = is_not(true);
     one_of(
         schemas,
         name,
@@ -166,7 +173,7 @@ fn revocations(schemas: &mut Map<String, Value>) {
                 "A user, by whatever it presents.",
                 &["user", "block"],
                 &["issuer", "token_id", "issued_before"],
-                &[yes],
+                &[is_not(false), ("block", "default", Value::Null)],
             ),
         ],
     );
