@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
@@ -18,6 +18,7 @@ use super::caller::{Admitted, Known, address, authorize, certificate_of};
 use super::error::{ApiError, Refused, RefusedAt};
 use super::origin;
 use super::paths::Paths;
+use super::percent::decode;
 use super::trace::{self, Recorded, method};
 use crate::envelope::TraceContext;
 use crate::limit::Limit;
@@ -195,9 +196,9 @@ async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request)
         let is_noise = route == "none" || (method == "GET" && !is_callers);
         let known = response.extensions().get::<Known>();
         let caller = known.map(|Known(caller)| tracing::field::display(caller));
-        let in_path = destination_in(uri.path(), route);
+        let named = destination_in(uri.path(), route).or_else(|| destination_asked(&uri, route));
         let refused_at = response.extensions().get::<RefusedAt>();
-        let destination = refused_at.map(|RefusedAt(path)| &**path).or(in_path.as_deref());
+        let destination = refused_at.map(|RefusedAt(path)| &**path).or(named.as_deref());
         macro_rules! tell {
             ($level:ident, $left_out:expr) => {
                 tracing::$level!(
@@ -229,8 +230,8 @@ async fn measured(api: &Api, request: Request, answer: impl AsyncFnOnce(Request)
 /// What every such route begins with.
 const API: &str = "/api/v1/";
 
-/// The most characters of a path that the log repeats.
-const PATH_MAX_CHARS: usize = 300;
+/// The most characters of a destination that the log repeats.
+const DESTINATION_MAX_CHARS: usize = 300;
 
 /// The part of a path that a route leaves open, where that is a destination: as the client wrote it, percent-encoded.
 fn destination_in(path: &str, route: &str) -> Option<String> {
@@ -238,7 +239,20 @@ fn destination_in(path: &str, route: &str) -> Option<String> {
     let fixed = &route[route.find(API)?..route.find("{*")?];
     let path = &path[path.find(API)?..];
     let open = path.splitn(fixed.matches('/').count() + 1, '/').last()?;
-    Some(format!("/{open}").escape_debug().take(PATH_MAX_CHARS).collect())
+    Some(shown(&format!("/{open}")))
+}
+
+/// The destination that a query gives: decoded, or as the client wrote it if it cannot be read.
+fn destination_asked(uri: &Uri, route: &str) -> Option<String> {
+    route.find(API)?;
+    let mut pairs = uri.query()?.split('&');
+    let value = pairs.find_map(|pair| pair.strip_prefix("destination="))?;
+    let decoded = decode(&value.replace('+', " "), "query");
+    Some(shown(&decoded.unwrap_or_else(|_| value.to_owned())))
+}
+
+fn shown(destination: &str) -> String {
+    destination.escape_debug().take(DESTINATION_MAX_CHARS).collect()
 }
 
 /// Answers must not be cached, and browsers must not guess their type, unless the route says otherwise.
@@ -248,5 +262,28 @@ fn set_headers(headers: &mut HeaderMap) {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_destination_of_a_query_is_shown_decoded_and_escaped() {
+        let asked = |uri: &str, route: &str| destination_asked(&uri.parse().unwrap(), route);
+        for (query, shown) in [
+            ("user=a&destination=%2Fqueue%2Fa+b", Some("/queue/a b")),
+            ("destination=/queue/%1b%5Bx", Some("/queue/\\u{1b}[x")),
+            ("destination=/queue/%zz", Some("/queue/%zz")),
+            ("my_destination=/queue/x", None),
+        ] {
+            let uri = format!("/api/v1/explain?{query}");
+            assert_eq!(asked(&uri, "/api/v1/explain").as_deref(), shown, "{query}");
+        }
+        assert_eq!(asked("/login?destination=/queue/x", "/login"), None);
+        let long = format!("/api/v1/explain?destination=/{}", "x".repeat(1000));
+        let shown = asked(&long, "/herald/api/v1/explain").unwrap();
+        assert_eq!(shown.len(), DESTINATION_MAX_CHARS);
     }
 }

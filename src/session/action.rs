@@ -160,6 +160,8 @@ pub struct Refusal {
     pub message: String,
     /// The `receipt` header of the offending frame (STOMP rule E2).
     pub receipt: Option<Box<str>>,
+    /// The destination of an offending SEND or SUBSCRIBE, as the client wrote it. For the log alone.
+    pub destination: Option<Box<str>>,
     /// Further headers of the ERROR, such as `version` after a failed negotiation.
     pub headers: Vec<(&'static str, String)>,
     /// The body of the ERROR, plain text.
@@ -175,6 +177,7 @@ impl Refusal {
             denied: None,
             message: message.into(),
             receipt: None,
+            destination: None,
             headers: Vec::new(),
             body: String::new(),
         }

@@ -116,39 +116,47 @@ impl Session {
             true => None,
             false => frame.headers.get("receipt").map(Into::into),
         };
-        self.understand(frame, rules, receipt.clone())
-            .map_err(|refusal| match refusal.receipt {
-                Some(_) => refusal,
-                None => refusal.with_receipt(receipt.as_deref()),
+        self.understand(&frame, rules, receipt.clone())
+            .map_err(|refusal| {
+                let destination = match frame.command {
+                    Command::Send | Command::Subscribe => frame.headers.get("destination").map(Into::into),
+                    _ => None,
+                };
+                let receipt = refusal.receipt.or(receipt);
+                Refusal {
+                    receipt,
+                    destination,
+                    ..refusal
+                }
             })
     }
 
     fn understand(
         &mut self,
-        frame: Frame,
+        frame: &Frame,
         rules: &Rules,
         receipt: Option<Box<str>>,
     ) -> Result<Action, Refusal> {
         match frame.command {
             Command::Connect | Command::Stomp => Err(malformed("CONNECT: this session is connected already")),
             Command::Send => self.send(frame, rules, receipt),
-            Command::Subscribe => self.subscribe(&frame, rules, receipt),
-            Command::Unsubscribe => self.unsubscribe(&frame, receipt),
-            Command::Ack | Command::Nack => self.acknowledge(&frame, rules, receipt),
+            Command::Subscribe => self.subscribe(frame, rules, receipt),
+            Command::Unsubscribe => self.unsubscribe(frame, receipt),
+            Command::Ack | Command::Nack => self.acknowledge(frame, rules, receipt),
             Command::Begin => {
                 self.transactions.begin(
-                    required(&frame, "transaction")?,
+                    required(frame, "transaction")?,
                     self.principal.user(),
                     &rules.limits,
                 )?;
                 Ok(Action::Done { receipt })
             }
             Command::Commit => {
-                let steps = self.transactions.commit(required(&frame, "transaction")?)?;
+                let steps = self.transactions.commit(required(frame, "transaction")?)?;
                 Ok(Action::Commit { steps, receipt })
             }
             Command::Abort => {
-                let frames = self.transactions.abort(required(&frame, "transaction")?)?;
+                let frames = self.transactions.abort(required(frame, "transaction")?)?;
                 Ok(Action::Idle { frames, receipt })
             }
             Command::Disconnect => Ok(Action::Disconnect { receipt }),

@@ -21,7 +21,7 @@ use crate::stomp::{Command, Frame};
 use crate::task;
 use crate::telemetry::audit::Refused;
 
-/// The most characters of a refusal that a line of the log repeats.
+/// The most characters of a refusal or a destination that a line of the log repeats.
 const DETAIL_MAX_CHARS: usize = 300;
 
 /// The session that frames come from, and its link to the shard that executes them.
@@ -187,9 +187,11 @@ async fn tell_refused(context: &Context, session: &Session, source: Source<'_>, 
     let address = source.key.address().await.map(tracing::field::display);
     let user = session.principal().user();
     // The client's own words may be among these: the destination, and no body.
-    let detail: String = refusal.message.escape_debug().take(DETAIL_MAX_CHARS).collect();
+    let shown = |text: &str| -> String { text.escape_debug().take(DETAIL_MAX_CHARS).collect() };
+    let destination = refusal.destination.as_deref().map(shown);
+    let detail = shown(&refusal.message);
     let (session, reason) = (source.session_id, refusal.reason.label());
-    tracing::info!(%user, address, session, reason, detail, left_out, "a frame was refused");
+    tracing::info!(%user, address, session, destination, reason, detail, left_out, "a frame was refused");
 }
 
 /// Tells the audit of a destination that the session may not have, or not any more.

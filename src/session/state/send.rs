@@ -13,11 +13,11 @@ use crate::stomp::Frame;
 impl Session {
     pub(super) fn send(
         &mut self,
-        frame: Frame,
+        frame: &Frame,
         rules: &Rules,
         receipt: Option<Box<str>>,
     ) -> Result<Action, Refusal> {
-        let text = required(&frame, "destination")?;
+        let text = required(frame, "destination")?;
         let destination = self.send_destination(text, rules)?;
         rules
             .chain
@@ -33,7 +33,7 @@ impl Session {
             return match frame.headers.get("transaction") {
                 Some(_) => Err(malformed(format!("SEND: {text} is not part of a transaction"))),
                 None => Ok(Action::Renew {
-                    frame: Box::new(frame),
+                    frame: Box::new(frame.clone()),
                     receipt,
                 }),
             };
@@ -45,9 +45,9 @@ impl Session {
         let send = Send {
             text: text.into(),
             content_type: content_type.map(Into::into),
-            headers: own_headers(&frame, rules.limits.headers)?,
-            reply_to: self.reply_to(&frame, &destination, rules)?,
-            collapse: collapse(&frame)?,
+            headers: own_headers(frame, rules.limits.headers)?,
+            reply_to: self.reply_to(frame, &destination, rules)?,
+            collapse: collapse(frame)?,
             correlation_id: frame.headers.get("correlation-id").map(Into::into),
             trace: TraceContext::from_lookup(|name| frame.headers.get(name)),
             destination,

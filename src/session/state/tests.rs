@@ -11,6 +11,7 @@ use crate::stomp::{Decoder, Limits as DecoderLimits};
 use futures_util::future::BoxFuture;
 
 mod acknowledge;
+mod refusal;
 mod renew;
 
 /// Refuses SUBSCRIBE and SEND of anything that holds `secret`.
