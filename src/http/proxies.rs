@@ -31,6 +31,16 @@ impl FromStr for Network {
     }
 }
 
+impl Network {
+    /// Whether `networks` together contain every address of IPv4 or of IPv6.
+    pub fn contain_everything(networks: &[Self]) -> bool {
+        let networks = networks.iter().map(|network| network.0).collect();
+        IpNet::aggregate(&networks)
+            .iter()
+            .any(|network| network.prefix_len() == 0)
+    }
+}
+
 /// An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`) as the IPv4 network: addresses are compared in that form.
 fn canonical(network: IpNet) -> IpNet {
     let mapped = |network: Ipv6Net| {

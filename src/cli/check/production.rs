@@ -11,6 +11,7 @@ use crate::bus::config::Unsigned;
 use crate::config::{Config, Loaded};
 use crate::http::access::Access;
 use crate::http::page::Choice;
+use crate::http::proxies::Network;
 
 /// One row of the list.
 #[derive(Debug)]
@@ -175,6 +176,13 @@ fn tls(look: &Look<'_>, advice: &mut Advice) {
                  has the certificate in http.trusted_proxies",
             ));
         }
+    }
+    if Network::contain_everything(&http.trusted_proxies) {
+        advice.push((
+            "http.trusted_proxies",
+            "every client counts as a proxy and may write any address into the log, the audit and limits; name only your \
+             proxies",
+        ));
     }
     let bus = &look.config.bus;
     let in_the_clear = bus

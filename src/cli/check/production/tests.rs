@@ -107,6 +107,15 @@ fn each_decision_that_is_taken_back_is_named() {
     check("api = { ", "api = { access = \"open\", ", "api.access");
     check("permissions.default = \"closed\"", "", "permissions.default");
     check("[\"10.0.0.0/8\"]", "[]", "http.tls.cert_file");
+    for everything in [
+        "0.0.0.0/0",
+        "::/0",
+        "::ffff:0.0.0.0/96",
+        "0.0.0.0/1\", \"128.0.0.0/1",
+    ] {
+        let proxies = format!("[\"10.0.0.0/8\", \"{everything}\"]");
+        check("[\"10.0.0.0/8\"]", &proxies, "http.trusted_proxies");
+    }
     check("tls://", "nats://", "bus.ca_file");
     check(
         "user = \"herald\"\npassword_file = \"/etc/herald/nats\"",
