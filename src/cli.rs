@@ -47,7 +47,12 @@ pub enum Command {
   HERALD_BUS__URL=nats://10.0.0.5:4222 herald check --config herald.toml")]
     Check(check::CheckArgs),
     /// Makes API keys.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  herald api-key new orders --destination '/queue/orders/**' >> keys.toml
+  herald api-key new scraper --scope metrics --key-file scraper.key >> keys.toml"
+    )]
     ApiKey(api_key::ApiKey),
     /// Checks whether an instance with this configuration can run here, and says what to do if it cannot.
     Doctor(DoctorArgs),
@@ -61,7 +66,13 @@ pub enum Command {
   printf '%s\\n' 'correct horse' | herald hash-password")]
     HashPassword,
     /// Makes and inspects tokens, and shows the keys of issuers.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  herald token mint --demo --user alice
+  herald token inspect --config herald.toml token.txt
+  herald token keys --config herald.toml"
+    )]
     Token(token::Token),
     /// Publishes a notification.
     Publish(client::publish::PublishArgs),
@@ -80,7 +91,13 @@ pub enum Command {
     /// Revokes tokens or blocks a user in the whole cluster; lists and lifts revocations.
     Revoke(client::revoke::RevokeArgs),
     /// Manages contexts: named addresses and credentials of Heralds.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  herald context add prod --url https://herald.example.com --key-file ~/.config/herald/prod.key --select
+  herald context ls
+  herald context select prod"
+    )]
     Context(context::ContextCommand),
     /// Checks that Herald works from here: logs in, subscribes, publishes and receives once.
     Probe(client::probe::ProbeArgs),
