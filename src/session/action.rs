@@ -165,7 +165,7 @@ pub struct Refusal {
     /// Further headers of the ERROR, such as `version` after a failed negotiation.
     pub headers: Vec<(&'static str, String)>,
     /// The body of the ERROR, plain text.
-    pub body: String,
+    pub body: &'static str,
 }
 
 impl Refusal {
@@ -179,7 +179,7 @@ impl Refusal {
             receipt: None,
             destination: None,
             headers: Vec::new(),
-            body: String::new(),
+            body: "",
         }
     }
 

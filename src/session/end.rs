@@ -71,7 +71,7 @@ pub(crate) fn error_end(refusal: Refusal, version: Version, metrics: &Metrics) -
             message: &refusal.message,
             receipt_id: refusal.receipt.as_deref(),
             headers: &headers,
-            body: &refusal.body,
+            body: refusal.body,
         },
         version,
     );

@@ -90,7 +90,7 @@ impl Handshake {
                 "CONNECT: no common version in accept-version",
             );
             refusal.headers.push(("version", Version::SUPPORTED.to_owned()));
-            refusal.body = Version::SUPPORTED_WORDS.to_owned();
+            refusal.body = Version::SUPPORTED_WORDS;
             return Err(refusal);
         };
         let client = ClientOffer::parse(frame.headers.get("heart-beat")).map_err(|_| {
