@@ -98,7 +98,7 @@ async fn requests_are_refused_with_who_and_where() {
     }
     let metrics = herald.request("GET", "/metrics", &[ADMIN], b"").await.text();
     for counted in [
-        r#"{key="orders",result="refused"} 3"#,
+        r#"{key="orders",result="refused"} 4"#,
         r#"{key="unknown",result="refused"} 1"#,
     ] {
         assert!(
