@@ -208,7 +208,7 @@ fn the_wire_is_kept() {
     keeps_the_wire::<Answered>(r#"{"revocations":[],"next":null}"#);
 }
 
-/// Issue 16, F2: the digest of another newcomer, with nothing in it, was enough.
+/// The digest of another newcomer, with nothing in it, was enough.
 #[tokio::test]
 async fn only_one_that_is_whole_makes_another_one_whole() {
     let (all, bus, desk) = made();
@@ -237,7 +237,7 @@ async fn only_one_that_is_whole_makes_another_one_whole() {
     assert!(told.is_whole && told.from_ms == 0 && !told.asks);
 }
 
-/// Issue 16, F6 and F14: what cannot be put in force was asked for again, whole, every 30 s.
+/// What cannot be put in force was asked for again, whole, every 30 s.
 #[tokio::test]
 async fn who_is_asked_in_vain_is_asked_again_when_something_has_changed() {
     let (all, bus, desk) = made();

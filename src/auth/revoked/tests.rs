@@ -130,7 +130,12 @@ fn an_end_too_far_away_is_cut_once_and_for_all() {
     assert_eq!(revoked.refuses(&by_password), None);
 }
 
-/// Issue 16, F1: lifting one looked at every revocation, under the lock that each login takes.
+/// The CPU time of this thread, whatever else the machine does.
+fn own_time() -> rustix::time::Timespec {
+    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)
+}
+
+/// Lifting one looked at every revocation, under the lock that each login takes.
 #[test]
 fn many_are_lifted_in_a_moment_beside_a_hundred_thousand() {
     let revoked = Revoked::new(100_000);
@@ -138,12 +143,12 @@ fn many_are_lifted_in_a_moment_beside_a_hundred_thousand() {
         .map(|number| block(&format!("u{}", number % 50_000)))
         .collect();
     revoked.accept(all.clone());
-    let begun = std::time::Instant::now();
+    let begun = own_time();
     let lifted = all.iter().step_by(50).map(Revocation::lifted);
     assert_eq!(revoked.accept(lifted).new.len(), 2_000);
     // It took minutes; a slow host has room.
-    let took = begun.elapsed();
-    assert!(took < std::time::Duration::from_secs(5), "{took:?}");
+    let took = own_time() - begun;
+    assert!(took.tv_sec < 5, "{took:?}");
     assert_eq!(
         revoked.refuses(&Principal::new(user("u1"), [ROLE_USER])),
         Some(Shut::Blocked)
@@ -156,10 +161,10 @@ fn many_of_one_user_are_lifted_in_a_moment() {
     let revoked = Revoked::new(20_000);
     let all: Vec<_> = (0..20_000).map(|_| block("a")).collect();
     revoked.accept(all.clone());
-    let begun = std::time::Instant::now();
+    let begun = own_time();
     revoked.accept(all.iter().skip(1).map(Revocation::lifted));
-    let took = begun.elapsed();
-    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+    let took = own_time() - begun;
+    assert!(took.tv_sec < 10, "{took:?}");
     let who = Principal::new(user("a"), [ROLE_USER]);
     assert_eq!(revoked.refuses(&who), Some(Shut::Blocked));
     revoked.accept([all[0].lifted()]);

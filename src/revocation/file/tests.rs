@@ -152,7 +152,7 @@ fn a_file_that_was_moved_or_replaced_is_written_as_a_whole() {
     assert_eq!(place.kept(), sorted(vec![a, b]));
 }
 
-/// Issue 16, F4: the link was replaced, and the volume behind it got nothing.
+/// The link was replaced, and the volume behind it got nothing.
 #[test]
 fn a_link_is_followed_and_stays() {
     let (place, volume) = (Place::new(), Place::new());
@@ -213,7 +213,7 @@ fn two_instances_do_not_have_one_file() {
     assert_eq!(place.open().1.len(), 1);
 }
 
-/// Issue 16, F16: the start failed where `check` was content.
+/// The start failed where `check` was content.
 #[test]
 fn the_sticky_bit_keeps_others_from_replacing_the_file() {
     let sticky = 0o41_777;

@@ -31,7 +31,7 @@ async fn a_new_instance_knows_who_is_shut_out_before_it_is_ready() {
     Browser::connect(third.address, "test2").await;
 }
 
-/// Issue 16, F2: half a second of silence was taken for nobody, and two newcomers for each other's others.
+/// Half a second of silence was taken for nobody, and two newcomers for each other's others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn newcomers_do_not_take_a_pause_for_nobody_nor_each_other_for_one_who_knows() {
     let cluster = Cluster::start(1).await;
@@ -79,7 +79,7 @@ async fn an_instance_alone_is_whole_and_so_is_the_next_one() {
     assert!(next.lines_with("may lack some").is_empty());
 }
 
-/// Issue 16, F18: an answer was larger than NATS carries, for ever.
+/// An answer was larger than NATS carries, for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_newcomer_learns_many_over_a_bus_that_carries_little() {
     let nats = NatsServer::start_with("max_payload: 65536");

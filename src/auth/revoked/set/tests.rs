@@ -243,7 +243,7 @@ fn what_is_lifted_does_not_come_back() {
     assert_eq!(set.behind(Some(id(0))).count(), 0);
 }
 
-/// Issue 16, F6: digests differed whenever something ended.
+/// Digests differed whenever something ended.
 #[test]
 fn who_has_forgotten_what_ended_has_the_same_digest() {
     for now in [0, 1_000_000, 1_000_000_007] {
